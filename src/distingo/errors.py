@@ -1,0 +1,64 @@
+"""The error family: every error a person can cause says what came, what is allowed and what to do."""
+
+from __future__ import annotations
+
+
+class DistingoError(Exception):
+    """A mistake or a hindrance that a person can mend; its text is one line for that person.
+
+    Attributes:
+        exit_code: What the command line exits with when this error ends it.
+    """
+
+    exit_code = 1
+
+
+class UsageError(DistingoError):
+    """A wrong option, name or combination of options."""
+
+    exit_code = 2
+
+
+class DataError(DistingoError):
+    """The pictures or their labels do not allow what was asked."""
+
+
+class RunError(DistingoError):
+    """A run folder is missing, damaged, foreign or from a newer version."""
+
+
+class ModelError(DistingoError):
+    """A model name, weights file or input shape that does not fit."""
+
+
+class ResourceError(DistingoError):
+    """The machine ran out of something: memory, disk, a device."""
+
+
+class TrainingDivergedError(DistingoError):
+    """The loss stopped being a number."""
+
+
+class Interrupted(DistingoError):
+    """The person pressed Ctrl-C; what was done so far is kept."""
+
+    exit_code = 130
+
+
+def name_the_nearest(name: str, known: list[str], limit: int = 3) -> str:
+    """Say which known names are nearest to a mistyped one, as a sentence part.
+
+    Args:
+        name: What came.
+        known: All allowed names.
+        limit: How many near names to give at most.
+
+    Returns:
+        For example ``"did you mean small-cnn?"``, or the whole list where none is near.
+    """
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=limit, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"choose one of {', '.join(known)}"

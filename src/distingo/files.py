@@ -1,0 +1,98 @@
+"""Writes that finish or vanish, and hashes."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from distingo.errors import ResourceError, RunError
+
+_FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+@contextlib.contextmanager
+def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
+    """Open a binary file that appears under its name only when the block ends without an error.
+
+    Args:
+        path: Where the finished file shall be; its folder is made if missing.
+
+    Yields:
+        A binary file open for writing.
+
+    Raises:
+        ResourceError: The disk is full or the place can't be written; nothing is left behind.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = Path(file.name)
+            try:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                file.close()
+                temporary.chmod(0o666 & ~_umask())
+                temporary.replace(path)
+            except BaseException:
+                file.close()
+                temporary.unlink(missing_ok=True)
+                raise
+    except OSError as error:
+        if error.errno in _FULL_DISK:
+            raise ResourceError(f"{path}: the disk is full; free some space and run the same command again") from error
+        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}:
+            reason = error.strerror or type(error).__name__
+            raise ResourceError(f"{path}: can't be written ({reason}); choose another place") from error
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a whole file, or nothing."""
+    with atomic_writer(path) as file:
+        file.write(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a whole UTF-8 file, or nothing."""
+    write_bytes(path, content.encode("utf-8"))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write readable UTF-8 JSON (two-space indent, no ASCII escapes, no NaN), or nothing."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that an earlier command wrote.
+
+    Raises:
+        RunError: The file is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(f"{path}: no such file; is this a finished run folder?") from error
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: damaged or unreadable ({error})") from error
+
+
+def content_hash(*parts: bytes | memoryview) -> str:
+    """BLAKE2b hash (128 bits, hexadecimal) of the parts one after another."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
