@@ -1,0 +1,24 @@
+"""Fixtures shared by all tests: real data where it can be had, and caches that never touch a person's own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real data sets, or a skip that says what is missing."""
+    default = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
+    folder = Path(os.environ.get("DISTINGO_TEST_DATA", str(default))).resolve()
+    if not folder.is_dir():
+        pytest.skip(f"no real data at {folder}; set DISTINGO_TEST_DATA")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test has a cache of its own, so that none profits from another's work."""
+    monkeypatch.setenv("DISTINGO_CACHE", str(tmp_path / "distingo-cache"))
