@@ -1,0 +1,85 @@
+"""The layers that the reference networks share."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import Tensor, nn
+
+from distingo.errors import ModelError
+
+
+class ConvolutionBlock(nn.Module):
+    """Convolution with `same` padding, 2x2 max-pooling, ReLU: (n, in, h, w) to (n, out, h // 2, w // 2).
+
+    The reference writes ReLU before pooling. Both orders give the same numbers, because ReLU never
+    decreases, and this one passes over a quarter of the elements.
+
+    Args:
+        in_channels: Channels in.
+        out_channels: Filters.
+        kernel_size: Odd side of the square kernel.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+        self.pool = nn.MaxPool2d(2)
+        self.activation = nn.ReLU(inplace=True)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Apply the block to float images (n, in, h, w)."""
+        return cast(Tensor, self.activation(self.pool(self.convolution(images))))
+
+
+class Flatten(nn.Module):
+    """(n, c, h, w) to (n, h * w * c), channels fastest as Keras does: no copy of a channels-last tensor."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Flatten float images (n, c, h, w)."""
+        return images.permute(0, 2, 3, 1).flatten(1)
+
+
+def initialise_like_keras(model: nn.Module) -> None:
+    """Fill every convolution and dense layer as Keras does: Glorot-uniform weights, zero biases.
+
+    Source: Glorot and Bengio, Understanding the difficulty of training deep feedforward neural
+    networks, 2010.
+    """
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def require_input_shape(
+    name: str, classes: int, *, height: int, width: int, channels: int, halvings: int
+) -> None:
+    """Refuse what a network of `halvings` poolings can't be built for.
+
+    Raises:
+        ModelError: No class, no channel, or a picture that the poolings leave nothing of.
+    """
+    if classes < 1:
+        raise ModelError(f"{name}: {classes} classes; it needs at least 1")
+    if channels < 1:
+        raise ModelError(f"{name}: {channels} channels; it needs at least 1 (1 for grey, 3 for RGB)")
+    smallest = 2**halvings
+    if min(height, width) < smallest:
+        raise ModelError(
+            f"{name}: image size {height}x{width} (height x width) is too small; "
+            f"choose at least {smallest}x{smallest}"
+        )
+
+
+def require_probability(name: str, dropout: float) -> None:
+    """Refuse a dropout that is not in [0, 1).
+
+    Raises:
+        ModelError: It is not.
+    """
+    if not 0 <= dropout < 1:
+        raise ModelError(
+            f"{name}: dropout {dropout} is not possible; choose a number from 0 up to, not including, 1"
+        )
