@@ -1,0 +1,277 @@
+"""Pure scores on arrays: what a classifier's probabilities are worth, each score with a 95 % interval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from distingo.records import ClassScores, Score
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+TOP_K = (2, 3, 5)
+"""The k of the top-k accuracies; only those below the number of classes are given."""
+
+_CONFIDENCE = 0.95
+_NORMAL_QUANTILE = 1.959963984540054  # of the two-sided 95 % interval
+_NUMBERS_AT_ONCE = 4_000_000  # resampled numbers in memory at a time: 32 MB
+
+
+def confusion_matrix(truth: npt.ArrayLike, predicted: npt.ArrayLike, classes: int) -> Integers:
+    """Count how often each class was taken for each other.
+
+    Args:
+        truth: Class numbers, integers of shape (n,), each in 0 .. classes - 1.
+        predicted: Class numbers, integers of shape (n,), likewise.
+        classes: How many classes there are.
+
+    Returns:
+        Counts of shape (classes, classes): rows are the truth, columns the prediction.
+
+    Raises:
+        ValueError: The arrays differ in shape, or a number is not a class.
+    """
+    truth = _class_numbers(truth, classes)
+    predicted = _class_numbers(predicted, classes)
+    if truth.shape != predicted.shape:
+        raise ValueError(
+            f"{truth.size} true and {predicted.size} predicted classes; give one of each per picture"
+        )
+    cells = np.bincount(truth * classes + predicted, minlength=classes * classes)
+    return cells.astype(np.int64).reshape(classes, classes)
+
+
+def per_class_scores(confusion: npt.ArrayLike, classes: tuple[str, ...]) -> tuple[ClassScores, ...]:
+    """Precision, recall, F1 and support of every class (scikit-learn's, with ``zero_division=0``).
+
+    Args:
+        confusion: Counts of shape (classes, classes) as from `confusion_matrix`.
+        classes: The class names in that order.
+
+    Returns:
+        One record per class, in the same order.
+    """
+    counts = np.asarray(confusion, dtype=np.int64)
+    if counts.shape != (len(classes), len(classes)):
+        raise ValueError(f"a confusion matrix of shape {counts.shape} does not fit {len(classes)} classes")
+    columns = _Counts(counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0))
+    return tuple(
+        ClassScores(name, float(precision), float(recall), float(f1), int(support))
+        for name, precision, recall, f1, support in zip(
+            classes, columns.precision(), columns.recall(), columns.f1(), columns.true, strict=True
+        )
+    )
+
+
+def classification_scores(
+    truth: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    classes: tuple[str, ...],
+    *,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> dict[str, Score]:
+    """Score the probabilities of exclusive classes.
+
+    Accuracy, top-k accuracies (k = 2, 3, 5, where below the number of classes), precision, recall and F1
+    (macro and weighted), balanced accuracy and log loss; scikit-learn's numbers with ``zero_division=0``. As
+    there, a macro average leaves out a class that is neither true nor predicted for any picture, and balanced
+    accuracy a class that is never true. Of equally probable classes the first is predicted, and ranks first
+    for top-k too (scikit-learn ranks it last there), so that a top-k accuracy is never below accuracy.
+
+    Every score has a 95 % percentile bootstrap interval over the pictures (Efron and Tibshirani, An
+    Introduction to the Bootstrap, 1993, chapter 13), widened to contain the score itself where resampling is
+    biased. A proportion of exactly 0 or 1 leaves the bootstrap nothing to vary and would look certain however
+    few the pictures: there it is Wilson's interval instead (Wilson 1927; Brown, Cai and DasGupta 2001), and
+    where all pictures are right, or all wrong, the other scores between 0 and 1 have accuracy's interval.
+
+    Args:
+        truth: Class numbers, integers of shape (n,).
+        probabilities: Shape (n, classes), rows summing to 1.
+        classes: The class names; the columns of `probabilities`.
+        seed: Of the resampling; the same seed gives the same intervals.
+        resamples: How many resampled sets of pictures the intervals rest on.
+
+    Returns:
+        Scores by name, `accuracy` first.
+
+    Raises:
+        ValueError: The arrays don't fit each other, hold no picture, or a probability is no number in 0 .. 1.
+    """
+    truth = _class_numbers(truth, len(classes))
+    chances = _checked_probabilities(probabilities, truth.size, len(classes))
+    confusion = confusion_matrix(truth, chances.argmax(axis=1), len(classes))
+    generator = np.random.default_rng(seed)
+    n = int(truth.size)
+
+    scores = _confusion_scores(confusion, generator, resamples)
+    ranks = _ranks_of_truth(truth, chances)
+    for k in TOP_K:
+        if k < len(classes):
+            right = int(np.count_nonzero(ranks < k))
+            scores[f"top_{k}_accuracy"] = _proportion(right, n, generator, resamples)
+    losses = _log_losses(truth, chances)
+    scores["log_loss"] = _score(float(losses.mean()), _resampled_means(losses, generator, resamples), n)
+    return scores
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """Per class, right predictions, true pictures and predicted pictures; shape (..., classes) each."""
+
+    right: npt.NDArray[Any]
+    true: npt.NDArray[Any]
+    predicted: npt.NDArray[Any]
+
+    def precision(self) -> Floats:
+        return _divide(self.right, self.predicted)
+
+    def recall(self) -> Floats:
+        return _divide(self.right, self.true)
+
+    def f1(self) -> Floats:
+        return _divide(2 * self.right, self.true + self.predicted)
+
+    def averages(self) -> dict[str, Floats]:
+        """The scores over all classes by name, shape (...) each."""
+        present = (self.true + self.predicted) > 0
+        total = self.true.sum(axis=-1)
+        averages = {"accuracy": self.right.sum(axis=-1) / total}
+        by_class = {"precision": self.precision(), "recall": self.recall(), "f1": self.f1()}
+        for name, values in by_class.items():
+            averages[f"{name}_macro"] = values.sum(axis=-1) / present.sum(axis=-1)
+        for name, values in by_class.items():
+            averages[f"{name}_weighted"] = (values * self.true).sum(axis=-1) / total
+        averages["balanced_accuracy"] = by_class["recall"].sum(axis=-1) / (self.true > 0).sum(axis=-1)
+        return averages
+
+
+def _divide(numerator: npt.NDArray[Any], denominator: npt.NDArray[Any]) -> Floats:
+    quotients: Floats = np.zeros(np.shape(numerator), dtype=np.float64)
+    np.divide(numerator, denominator, out=quotients, where=denominator != 0)
+    return quotients
+
+
+def _confusion_scores(
+    confusion: Integers, generator: np.random.Generator, resamples: int
+) -> dict[str, Score]:
+    n = int(confusion.sum())
+    right = int(np.trace(confusion))
+    points = _Counts(confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)).averages()
+    if right in {0, n}:
+        low, high = _wilson(right, n)
+        return {
+            name: Score(float(value), min(low, float(value)), max(high, float(value)), n)
+            for name, value in points.items()
+        }
+    parts = [counts.averages() for counts in _resampled_counts(confusion, generator, resamples)]
+    return {
+        name: _score(float(value), np.concatenate([part[name] for part in parts]), n)
+        for name, value in points.items()
+    }
+
+
+def _resampled_counts(
+    confusion: Integers, generator: np.random.Generator, resamples: int
+) -> Iterator[_Counts]:
+    """Bootstrap the pictures: to draw n of them anew is one multinomial draw over the confusion's cells."""
+    rows, columns = np.nonzero(confusion)
+    n = int(confusion.sum())
+    chances = confusion[rows, columns] / n
+    by_column = np.argsort(columns, kind="stable")
+    row_classes, row_starts = np.unique(rows, return_index=True)
+    column_classes, column_starts = np.unique(columns[by_column], return_index=True)
+    on_diagonal = rows == columns
+    for size in _chunks(resamples, max(rows.size, len(confusion))):
+        cells = generator.multinomial(n, chances, size=size)
+        right, true, predicted = (np.zeros((size, len(confusion)), dtype=np.int64) for _ in range(3))
+        right[:, rows[on_diagonal]] = cells[:, on_diagonal]
+        true[:, row_classes] = np.add.reduceat(cells, row_starts, axis=1)
+        predicted[:, column_classes] = np.add.reduceat(cells[:, by_column], column_starts, axis=1)
+        yield _Counts(right, true, predicted)
+
+
+def _resampled_means(values: Floats, generator: np.random.Generator, resamples: int) -> Floats:
+    means = [
+        values[generator.integers(0, values.size, size=(size, values.size), dtype=np.int32)].mean(axis=1)
+        for size in _chunks(resamples, values.size)
+    ]
+    return np.concatenate(means)
+
+
+def _chunks(resamples: int, numbers_each: int) -> Iterator[int]:
+    at_once = max(1, _NUMBERS_AT_ONCE // numbers_each)
+    while resamples > 0:
+        yield min(at_once, resamples)
+        resamples -= at_once
+
+
+def _proportion(right: int, n: int, generator: np.random.Generator, resamples: int) -> Score:
+    if right in {0, n}:
+        return Score(right / n, *_wilson(right, n), n)
+    return _score(right / n, generator.binomial(n, right / n, size=resamples) / n, n)
+
+
+def _score(value: float, resampled: Floats, n: int) -> Score:
+    tail = (1 - _CONFIDENCE) / 2
+    low, high = np.quantile(resampled, (tail, 1 - tail)).tolist()
+    return Score(value, min(low, value), max(high, value), n)
+
+
+def _wilson(right: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % score interval of a proportion."""
+    share, z = right / n, _NORMAL_QUANTILE
+    middle = share + z * z / (2 * n)
+    reach = z * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    low, high = (middle - reach) / (1 + z * z / n), (middle + reach) / (1 + z * z / n)
+    # Exact at the ends, where rounding would put the interval beside its own proportion.
+    return (0.0 if right == 0 else low), (1.0 if right == n else high)
+
+
+def _ranks_of_truth(truth: Integers, chances: npt.NDArray[Any]) -> Integers:
+    """How many classes rank before the true one: the more probable, and the earlier of equal ones."""
+    of_truth = np.take_along_axis(chances, truth[:, None], axis=1)
+    earlier = np.arange(chances.shape[1]) < truth[:, None]
+    before = (chances > of_truth) | ((chances == of_truth) & earlier)
+    ranks: Integers = before.sum(axis=1, dtype=np.int64)
+    return ranks
+
+
+def _log_losses(truth: Integers, chances: npt.NDArray[Any]) -> Floats:
+    """Minus the logarithm of the true class's probability, kept off 0 by one epsilon as in scikit-learn."""
+    of_truth = np.take_along_axis(chances, truth[:, None], axis=1)[:, 0]
+    epsilon = np.finfo(chances.dtype).eps
+    losses: Floats = -np.log(np.clip(of_truth, epsilon, 1 - epsilon).astype(np.float64))
+    return losses
+
+
+def _class_numbers(numbers: npt.ArrayLike, classes: int) -> Integers:
+    array = np.asarray(numbers)
+    if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
+        raise ValueError(
+            f"class numbers of shape {array.shape} and type {array.dtype}; give integers of shape (n,)"
+        )
+    if array.size and (array.min() < 0 or array.max() >= classes):
+        raise ValueError(
+            f"class numbers {array.min()} .. {array.max()}; with {classes} classes give 0 .. {classes - 1}"
+        )
+    return array.astype(np.int64)
+
+
+def _checked_probabilities(probabilities: npt.ArrayLike, n: int, classes: int) -> npt.NDArray[Any]:
+    chances = np.asarray(probabilities)
+    if not np.issubdtype(chances.dtype, np.floating):
+        chances = chances.astype(np.float64)
+    if n == 0:
+        raise ValueError("no pictures to score; give at least one")
+    if chances.shape != (n, classes):
+        raise ValueError(f"probabilities of shape {chances.shape}; give {(n, classes)} for {n} pictures")
+    if not (chances.min() >= 0 and chances.max() <= 1 + 1e-3):  # also catches NaN
+        raise ValueError("a probability is not a number in 0 .. 1")
+    return chances
