@@ -1,0 +1,128 @@
+"""small-cnn: distingo's own network for training from scratch, on pictures from 8x8 to 224x224 and beyond."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import cast
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from distingo.models.layers import require_input_shape, require_probability
+
+STEM_WIDTH = 32
+STAGE_WIDTHS = (64, 128, 256)
+LARGEST_STAGE_INPUT = 40
+"""The stem halves a picture until the geometric mean of its sides is at most this many pixels."""
+
+
+class SmallCNN(nn.Module):
+    """Residual network of dense 3x3 convolutions, batch normalisation and global average pooling; logits.
+
+    A stem brings any picture down to 40 pixels or less, so that one set of stages serves 28x28 and 224x224
+    alike. Each of the three stages pools, widens and adds one residual block. Pooling comes before
+    normalisation and ReLU: a quarter of the elementwise work, which is what bounds such a network on a processor.
+
+    Sources: He et al., Deep residual learning for image recognition, 2016; the order of a stage's first
+    layers after Page, How to train your ResNet, 2018.
+
+    Args:
+        classes: How many logits come out.
+        height: Of the pictures, in pixels, at least 8.
+        width: Of the pictures, in pixels, at least 8.
+        channels: 3 for RGB, 1 for grey.
+        dropout: Share of the pooled features that training drops.
+
+    Raises:
+        ModelError: A size, count or dropout that is not possible.
+    """
+
+    def __init__(
+        self, classes: int, *, height: int = 28, width: int = 28, channels: int = 1, dropout: float = 0.1
+    ) -> None:
+        super().__init__()
+        require_input_shape("small-cnn", classes, height=height, width=width, channels=channels, halvings=3)
+        require_probability("small-cnn", dropout)
+        self.stem = _stem(channels, STEM_WIDTH, stem_halvings(height, width))
+        self.stages = nn.Sequential()
+        inputs = STEM_WIDTH
+        for outputs in STAGE_WIDTHS:
+            self.stages.append(Stage(inputs, outputs))
+            inputs = outputs
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(inputs, classes)
+        _initialise(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (n, classes) of float images (n, channels, height, width)."""
+        features = self.stages(self.stem(images)).mean(dim=(2, 3))
+        return cast(Tensor, self.classifier(self.dropout(features)))
+
+
+class NormalisedConvolution(nn.Module):
+    """3x3 convolution, 2x2 max-pooling if asked for, batch normalisation, ReLU.
+
+    Args:
+        in_channels: Channels in.
+        out_channels: Filters.
+        stride: Of the convolution.
+        pool: Whether to halve the maps after the convolution.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1, pool: bool = False) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
+        self.pool = nn.MaxPool2d(2) if pool else nn.Identity()
+        self.normalisation = nn.BatchNorm2d(out_channels)
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Apply the layers to float maps (n, in, h, w)."""
+        return F.relu(self.normalisation(self.pool(self.convolution(maps))), inplace=True)
+
+
+class Stage(nn.Module):
+    """Halve and widen, then add what two more convolutions find: (n, in, h, w) to (n, out, h // 2, w // 2).
+
+    Args:
+        in_channels: Channels in.
+        out_channels: Channels out.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.widening = NormalisedConvolution(in_channels, out_channels, pool=True)
+        self.residual = nn.Sequential(
+            NormalisedConvolution(out_channels, out_channels),
+            NormalisedConvolution(out_channels, out_channels),
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Apply the stage to float maps (n, in, h, w)."""
+        widened = self.widening(maps)
+        return cast(Tensor, widened + self.residual(widened))
+
+
+def stem_halvings(height: int, width: int) -> int:
+    """How often the stem halves a picture: until sqrt(height x width) is at most 40 pixels."""
+    return max(0, math.ceil(math.log2(math.sqrt(height * width) / LARGEST_STAGE_INPUT)))
+
+
+def _stem(channels: int, width: int, halvings: int) -> nn.Sequential:
+    """One convolution at full size, or as many of stride 2 as there are halvings; the last has `width` filters."""
+    if halvings == 0:
+        return nn.Sequential(NormalisedConvolution(channels, width))
+    widths = [channels, *(max(16, width >> (halvings - 1 - step)) for step in range(halvings))]
+    return nn.Sequential(
+        *(NormalisedConvolution(inputs, outputs, stride=2) for inputs, outputs in itertools.pairwise(widths))
+    )
+
+
+def _initialise(model: nn.Module) -> None:
+    """Draw convolutions after He et al. (2015); start the classifier near zero for an even first guess."""
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)
