@@ -161,21 +161,6 @@ class Rendition:
 
 
 @dataclass(frozen=True, slots=True)
-class Preprocessing:
-    """All that happens to a picture before a model sees it; stored with the model.
-
-    Attributes:
-        rendition: The decoded picture as a uint8 array.
-        mean: Per channel, on the scale where white is 1.0.
-        std: Per channel, on the same scale.
-    """
-
-    rendition: Rendition
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Score:
     """One score with its n and its 95 % interval.
 
@@ -226,3 +211,30 @@ class Evaluation:
     confusion: tuple[tuple[int, ...], ...]
     baselines: dict[str, dict[str, Score]]
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model says about one picture.
+
+    Attributes:
+        file: The picture, as the caller named it.
+        labels: Class names, most probable first.
+        probabilities: One per label in `labels`; all of a single-label model's sum to 1.
+        error: Why the picture could not be read; empty when it could. Then labels and probabilities are empty.
+    """
+
+    file: str
+    labels: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    error: str = ""
+
+    @property
+    def label(self) -> str:
+        """The most probable class, or an empty text for a picture that could not be read."""
+        return self.labels[0] if self.labels else ""
+
+    @property
+    def confidence(self) -> float:
+        """The probability of the most probable class, or 0.0."""
+        return self.probabilities[0] if self.probabilities else 0.0

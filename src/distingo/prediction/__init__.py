@@ -1,1 +1,1 @@
-"""."""
+"""Prediction: image batches to tensors to probabilities."""

@@ -1,1 +1,1 @@
-"""."""
+"""Training: the recipe, the loop, augmentation, checkpoints."""

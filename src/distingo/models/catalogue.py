@@ -1,0 +1,110 @@
+"""The catalogue of model names: what can be asked for, and how it is built. Importing it loads no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal
+
+from distingo.errors import ModelError, name_the_nearest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueEntry:
+    """One model that can be trained by name.
+
+    Attributes:
+        name: What a person types.
+        kind: ``network`` (trained by epochs) or ``classic`` (solved at once).
+        summary: One line about it.
+        place: Module and class of a network.
+        image_size: Height and width it was published with, or None where it takes the data's own.
+    """
+
+    name: str
+    kind: Literal["network", "classic"]
+    summary: str
+    place: tuple[str, str] | None = None
+    image_size: tuple[int, int] | None = None
+
+
+_ENTRIES = (
+    CatalogueEntry(
+        "small-cnn",
+        "network",
+        "our default from scratch: residual blocks, batch norm, global pooling; 8 to 224 pixels",
+        ("distingo.models.small_cnn", "SmallCNN"),
+    ),
+    CatalogueEntry(
+        "sports-cnn",
+        "network",
+        "reference: three 3x3 convolutions, dense 128; published for two sports at 224x224",
+        ("distingo.models.sports_cnn", "SportsCNN"),
+        (224, 224),
+    ),
+    CatalogueEntry(
+        "fashion-cnn",
+        "network",
+        "reference: three 3x3 convolutions to 128 filters, dense 128; published for 28x28 grey",
+        ("distingo.models.fashion_cnn", "FashionCNN"),
+        (28, 28),
+    ),
+    CatalogueEntry(
+        "poster-cnn",
+        "network",
+        "reference: four 5x5 convolutions with dropout, dense 128 and 64; published for posters at 400x300",
+        ("distingo.models.poster_cnn", "PosterCNN"),
+        (400, 300),
+    ),
+    CatalogueEntry(
+        "descriptors",
+        "classic",
+        "colour histogram and co-occurrence texture with a classic classifier chosen on validation",
+    ),
+    CatalogueEntry("majority", "classic", "always the commonest class: the floor every model must beat"),
+)
+
+CATALOGUE: dict[str, CatalogueEntry] = {entry.name: entry for entry in _ENTRIES}
+
+
+def find_model(name: str) -> CatalogueEntry:
+    """Look a model up by name.
+
+    Raises:
+        ModelError: There is no such model; says the nearest names.
+    """
+    if name not in CATALOGUE:
+        raise ModelError(f"no model is called {name!r}; {name_the_nearest(name, list(CATALOGUE))}")
+    return CATALOGUE[name]
+
+
+def build_network(
+    name: str, *, classes: int, height: int, width: int, channels: int, dropout: float | None = None
+) -> nn.Module:
+    """Build a network with fresh weights (from torch's global random state).
+
+    Args:
+        name: Of a network in the catalogue.
+        classes: How many outputs.
+        height: Of its pictures, in pixels.
+        width: Of its pictures, in pixels.
+        channels: 3 or 1.
+        dropout: Replaces the architecture's own where given.
+
+    Returns:
+        A module from float (n, channels, height, width) to logits (n, classes).
+
+    Raises:
+        ModelError: The name is not a network's, or the pictures are too small for it.
+    """
+    entry = find_model(name)
+    if entry.place is None:
+        raise ModelError(f"{name} is not a network; it has no layers to build")
+    module, class_name = entry.place
+    network_class = getattr(import_module(module), class_name)
+    options = {} if dropout is None else {"dropout": dropout}
+    network: nn.Module = network_class(classes, height=height, width=width, channels=channels, **options)
+    return network

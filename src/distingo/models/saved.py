@@ -1,0 +1,178 @@
+"""The self-describing saved model: ``model.json`` says what ``model.safetensors`` is; neither can run code."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+from torch import Tensor, nn, from_numpy
+
+from distingo.errors import RunError
+from distingo.files import content_hash, read_json, write_bytes, write_json
+from distingo.models.catalogue import build_network
+from distingo.models.descriptors import DescriptorClassifier
+from distingo.models.majority import MajorityClassifier
+from distingo.models.normalisation import build_normalisation
+from distingo.records import Rendition, Task
+from distingo.run_folder import FORMAT, check_format
+
+ClassicClassifier = DescriptorClassifier | MajorityClassifier
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDescription:
+    """All that must be known to use a model, without its weights.
+
+    Attributes:
+        name: Its name in the catalogue.
+        kind: ``network`` or ``classic``.
+        task: One label per picture, or several.
+        classes: Names, in the order of the outputs.
+        rendition: The pictures a network wants; None for a classic model, which sees descriptors.
+        normalise: As in the recipe.
+        dropout: As in the recipe.
+        settings: A classic model's own.
+        provenance: Data, seed, versions and date it was trained with.
+    """
+
+    name: str
+    kind: Literal["network", "classic"]
+    task: Task
+    classes: tuple[str, ...]
+    rendition: Rendition | None = None
+    normalise: str = "none"
+    dropout: float | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SavedModel:
+    """A description with what it describes.
+
+    Attributes:
+        description: What the model is.
+        network: From float (n, channels, height, width) in [0, 1] to logits; None for a classic model.
+        classic: The classic model, or None.
+    """
+
+    description: ModelDescription
+    network: nn.Module | None = None
+    classic: ClassicClassifier | None = None
+
+
+def assemble_network(description: ModelDescription) -> nn.Sequential:
+    """A network behind its normalisation, with fresh weights from torch's global random state.
+
+    Args:
+        description: Of a network.
+
+    Returns:
+        A module with the parts ``normalisation`` and ``network``.
+    """
+    rendition = description.rendition
+    if rendition is None:
+        raise RunError(f"model {description.name}: a network without a picture size")
+    normalisation = build_normalisation(
+        description.normalise,
+        channels=rendition.channels,
+        pixels=rendition.channels * rendition.height * rendition.width,
+    )
+    network = build_network(
+        description.name,
+        classes=len(description.classes),
+        height=rendition.height,
+        width=rendition.width,
+        channels=rendition.channels,
+        dropout=description.dropout,
+    )
+    return nn.Sequential(OrderedDict(normalisation=normalisation, network=network))
+
+
+def save_model(folder: Path, model: SavedModel) -> None:
+    """Write ``model.safetensors``, then ``model.json`` with its hash: the JSON's presence means both are whole.
+
+    Args:
+        folder: Made if missing.
+        model: What to save.
+    """
+    if model.network is not None:
+        state: dict[str, Tensor] = model.network.state_dict()
+        tensors = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in state.items()}
+    elif model.classic is not None:
+        tensors = {name: np.ascontiguousarray(array) for name, array in model.classic.to_tensors().items()}
+    else:
+        raise ValueError("a saved model holds a network or a classic classifier")
+    weights = save(tensors)
+    write_bytes(folder / "model.safetensors", weights)
+    content = {"format": FORMAT, **asdict(model.description), "weights_hash": content_hash(weights)}
+    write_json(folder / "model.json", content)
+
+
+def read_description(folder: Path) -> ModelDescription:
+    """Read ``model.json`` alone.
+
+    Raises:
+        RunError: It is missing, damaged or from a newer version.
+    """
+    return _description_from(_read_model_json(folder), folder / "model.json")
+
+
+def load_model(folder: Path) -> SavedModel:
+    """Read a saved model, ready to predict.
+
+    Args:
+        folder: The ``model`` folder of a run.
+
+    Raises:
+        RunError: A file is missing, damaged, from a newer version, or the two do not belong together.
+    """
+    content = _read_model_json(folder)
+    description = _description_from(content, folder / "model.json")
+    tensors = _read_weights(folder / "model.safetensors", content.get("weights_hash", ""))
+    try:
+        if description.kind == "classic":
+            kinds = {"descriptors": DescriptorClassifier, "majority": MajorityClassifier}
+            classic = kinds[description.name].from_tensors(tensors, description.settings)
+            return SavedModel(description, classic=classic)
+        network = assemble_network(description)
+        network.load_state_dict({name: from_numpy(array) for name, array in tensors.items()})
+    except (KeyError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise RunError(f"{folder}: weights do not fit the model {description.name} ({reason})") from error
+    return SavedModel(description, network=network.eval())
+
+
+def _read_model_json(folder: Path) -> dict[str, Any]:
+    content = read_json(folder / "model.json")
+    check_format(content, folder / "model.json")
+    return dict(content)
+
+
+def _description_from(content: dict[str, Any], path: Path) -> ModelDescription:
+    values = {name: value for name, value in content.items() if name not in {"format", "weights_hash"}}
+    try:
+        values["classes"] = tuple(values["classes"])
+        if values["rendition"] is not None:
+            values["rendition"] = Rendition(**values["rendition"])
+        return ModelDescription(**values)
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{path}: damaged ({error})") from error
+
+
+def _read_weights(path: Path, expected_hash: str) -> dict[str, np.ndarray]:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RunError(f"{path}: missing or unreadable ({error.strerror})") from error
+    if content_hash(content) != expected_hash:
+        raise RunError(f"{path}: damaged, or not the weights that model.json describes; train again or restore it")
+    try:
+        return dict(load(content))
+    except SafetensorError as error:
+        raise RunError(f"{path}: damaged ({error})") from error

@@ -1,0 +1,65 @@
+"""A network's logits over many pictures, in batches that fit."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+import numpy as np
+import torch
+from torch import nn
+
+from distingo.prediction.tensors import Rows, to_tensor
+
+_PIXELS_PER_BATCH = 1_600_000
+"""Pixels (height x width x pictures) that one prediction batch holds: activations stay near the caches."""
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """The context in which a network computes in the wanted precision.
+
+    Args:
+        device: Where it computes.
+        precision: ``float32`` or ``bfloat16``.
+    """
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def prediction_batch_size(height: int, width: int) -> int:
+    """Pictures per prediction batch for a picture size."""
+    return max(1, min(512, _PIXELS_PER_BATCH // (height * width)))
+
+
+@torch.inference_mode()
+def predict_logits(network: nn.Module, rows: Rows, *, device: torch.device, precision: str) -> np.ndarray:
+    """Run a network in evaluation mode over all rows.
+
+    Args:
+        network: From float (n, channels, height, width) in [0, 1] to logits; its mode is restored afterwards.
+        rows: uint8 pictures (height, width, channels).
+        device: Where the network lives.
+        precision: ``float32`` or ``bfloat16``.
+
+    Returns:
+        float32 (n, classes).
+    """
+    was_training = network.training
+    network.eval()
+    batch_size = prediction_batch_size(rows.shape[0], rows.shape[1])
+    try:
+        parts = []
+        for start in range(0, len(rows), batch_size):
+            indices = np.arange(start, min(start + batch_size, len(rows)))
+            with autocast(device, precision):
+                logits = network(to_tensor(rows.take(indices), device))
+            parts.append(logits.float().cpu().numpy())
+    finally:
+        network.train(was_training)
+    return np.concatenate(parts)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities from logits (n, classes): float64 inside, float32 out, each row summing to 1."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    exponentials = np.exp(shifted)
+    probabilities: np.ndarray = (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
+    return probabilities

@@ -1,0 +1,37 @@
+"""Stored rows of pixels to the tensors that networks take."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Rows(Protocol):
+    """Rows of one shape and dtype from which batches are gathered."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one row."""
+
+    def __len__(self) -> int:
+        """How many rows."""
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """Gather a batch (n, *shape)."""
+
+
+def to_tensor(batch: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
+    """Pixels as networks want them.
+
+    Args:
+        batch: uint8 (n, height, width, channels).
+        device: Where the tensor shall live.
+
+    Returns:
+        float32 (n, channels, height, width) in [0, 1], channels last in memory.
+    """
+    pixels = torch.from_numpy(batch).to(device, non_blocking=True)
+    return pixels.permute(0, 3, 1, 2).to(torch.float32).div_(255.0)

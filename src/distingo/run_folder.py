@@ -1,0 +1,110 @@
+"""The run folder: the only hallway between commands, and the names of the files in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distingo.errors import RunError
+from distingo.files import read_json, write_json
+
+FORMAT = 1
+"""Raised when an older distingo could misread what a newer one wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Paths inside one run folder.
+
+    Attributes:
+        path: The folder itself.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """What was asked and chosen; written first, so its presence marks a run folder."""
+        return self.path / "config.json"
+
+    @property
+    def manifest(self) -> Path:
+        """What became of every file found."""
+        return self.path / "manifest.csv"
+
+    @property
+    def split(self) -> Path:
+        """Which side each picture fell on."""
+        return self.path / "split.csv"
+
+    @property
+    def history(self) -> Path:
+        """One line per epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """The state after the latest epoch."""
+        return self.path / "checkpoint" / "last.safetensors"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """The best epoch's weights."""
+        return self.path / "checkpoint" / "best.safetensors"
+
+    @property
+    def model(self) -> Path:
+        """The finished, self-describing model."""
+        return self.path / "model"
+
+    @property
+    def evaluation(self) -> Path:
+        """Scores on the test side."""
+        return self.path / "evaluation.json"
+
+    @property
+    def predictions(self) -> Path:
+        """Probabilities for every test picture."""
+        return self.path / "predictions.parquet"
+
+    @property
+    def report(self) -> Path:
+        """The page a person opens."""
+        return self.path / "report.html"
+
+    def is_finished(self) -> bool:
+        """Whether training and the one look at the test side are done."""
+        return self.evaluation.is_file() and (self.model / "model.json").is_file()
+
+    def read_config(self) -> dict[str, Any]:
+        """What was asked and chosen.
+
+        Raises:
+            RunError: This is no run folder, it is damaged, or a newer distingo wrote it.
+        """
+        if not self.path.is_dir():
+            raise RunError(f"{self.path}: no such run folder; `distingo train DATA -o {self.path}` makes one")
+        config = read_json(self.config)
+        check_format(config, self.config)
+        return dict(config)
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        """Write ``config.json`` with the format's number in front."""
+        write_json(self.config, {"format": FORMAT, **config})
+
+
+def check_format(content: Any, path: Path) -> None:
+    """Refuse a JSON file that a newer distingo wrote or that is not ours.
+
+    Raises:
+        RunError: Says which of the two, and what to do.
+    """
+    number = content.get("format") if isinstance(content, dict) else None
+    if not isinstance(number, int):
+        raise RunError(f"{path}: not a file of distingo's (no format number)")
+    if number > FORMAT:
+        raise RunError(
+            f"{path}: written by a newer distingo (format {number}, this one reads up to {FORMAT}); "
+            "`pip install --upgrade distingo`"
+        )

@@ -1,0 +1,157 @@
+"""Checkpoints: everything a run needs to go on after being killed, in one file that appears at once or not at all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from distingo.errors import RunError
+from distingo.files import write_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """One line of ``history.csv``.
+
+    Attributes:
+        epoch: Counted from 1.
+        train_loss: Mean over the epoch's batches, with augmentation, smoothing and dropout on.
+        train_accuracy: Likewise.
+        validation_loss: Cross-entropy of the validated weights.
+        validation_accuracy: Share of validation pictures predicted right.
+        learning_rate: Of the epoch's last step.
+        images_per_second: Training pictures per second, validation not counted.
+        seconds: The whole epoch took, with validation.
+    """
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: float
+    images_per_second: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        epoch: Epochs finished.
+        best_epoch: The epoch whose weights are kept as best, 0 before the first.
+        best_score: Its monitored score.
+        history: One record per finished epoch.
+    """
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_score: float = 0.0
+    history: tuple[EpochRecord, ...] = field(default_factory=tuple)
+
+
+def save_checkpoint(
+    path: Path,
+    progress: Progress,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: dict[str, Tensor] | None,
+) -> None:
+    """Write the whole state of a run between two epochs.
+
+    Args:
+        path: The file; an earlier one is replaced only when the new one is complete.
+        progress: How far the run is.
+        network: Its weights and statistics.
+        optimizer: Its state tensors; learning rates are a function of the step and not saved.
+        average: The moving average of the weights, or None.
+    """
+    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    for name, tensor in (average or {}).items():
+        tensors[f"average.{name}"] = tensor
+    for position, parameter in enumerate(_parameters(optimizer)):
+        for name, value in optimizer.state.get(parameter, {}).items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer.{position}.{name}"] = value
+    save_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
+
+
+def load_checkpoint(
+    path: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    average: dict[str, Tensor] | None,
+) -> Progress:
+    """Read a state back into a network, an optimiser and a moving average of the same shapes.
+
+    Returns:
+        How far the run was.
+
+    Raises:
+        RunError: The file is damaged or belongs to another model.
+    """
+    tensors, metadata = load_tensors(path)
+    try:
+        _copy_state(tensors, "network.", network.state_dict())
+        if average is not None:
+            _copy_state(tensors, "average.", average)
+        _restore_optimizer(tensors, optimizer)
+        return _progress_from(json.loads(metadata["progress"]))
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise RunError(f"{path}: does not fit this run ({error}); delete it to train from the start") from error
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write named tensors as one safetensors file, or nothing."""
+    plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    write_bytes(path, save(plain, metadata))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read all tensors and the metadata of a safetensors file.
+
+    Raises:
+        RunError: The file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise RunError(f"{path}: no such file; is this a finished run folder?") from error
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path}: damaged ({error})") from error
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _copy_state(tensors: dict[str, Tensor], prefix: str, state: dict[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, target in state.items():
+            target.copy_(tensors[prefix + name])
+
+
+def _restore_optimizer(tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
+    for position, parameter in enumerate(_parameters(optimizer)):
+        prefix = f"optimizer.{position}."
+        state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        for name, value in state.items():
+            # the same memory format as the parameter, else the next step adds in another order
+            like = torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value)
+            state[name] = like.copy_(value)
+        if state:
+            optimizer.state[parameter] = state
+
+
+def _progress_from(values: dict[str, Any]) -> Progress:
+    history = tuple(EpochRecord(**record) for record in values.pop("history"))
+    return Progress(**values, history=history)

@@ -1,0 +1,91 @@
+"""Optimisers, learning-rate schedules as pure functions of the step, and the moving average of weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from distingo.training.recipe import Recipe
+
+ONE_CYCLE_RISE = 0.3
+"""Share of all steps in which a one-cycle schedule rises (Smith and Topin, "Super-Convergence", 2018)."""
+
+
+def build_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser over a network's parameters; no decay on biases and normalisation.
+
+    Args:
+        network: Its trainable parameters are optimised.
+        recipe: Names optimiser, learning rate, momentum and weight decay.
+    """
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if recipe.optimizer == "sgd":
+        nesterov = recipe.momentum > 0
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov, fused=True)
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.lr, fused=True)
+    return torch.optim.Adam(groups, lr=recipe.lr, fused=True)
+
+
+def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of one step, from the recipe alone, so that a resumed run needs no scheduler state.
+
+    Args:
+        recipe: Names schedule, peak, warm-up and epochs.
+        step: Counted from 0 over the whole run.
+        steps_per_epoch: Steps in one epoch.
+    """
+    total = recipe.epochs * steps_per_epoch
+    if recipe.schedule == "one-cycle":
+        rise = max(1, round(ONE_CYCLE_RISE * total))
+        if step < rise:
+            return recipe.lr * (0.04 + 0.96 * _half_cosine_rise(step / rise))
+        return recipe.lr * (1 - _half_cosine_rise((step - rise) / max(1, total - rise)))
+    warmup = round(recipe.warmup_epochs * steps_per_epoch)
+    if step < warmup:
+        return recipe.lr * (step + 1) / warmup
+    if recipe.schedule == "cosine":
+        return recipe.lr * (1 - _half_cosine_rise((step - warmup) / max(1, total - warmup)))
+    return recipe.lr
+
+
+def _half_cosine_rise(progress: float) -> float:
+    return 0.5 * (1 - math.cos(math.pi * min(progress, 1.0)))
+
+
+class WeightAverage:
+    """Exponential moving average of a network's weights and statistics.
+
+    Early on the average follows faster, ``min(decay, (1 + t) / (10 + t))``, as in TensorFlow's
+    ``ExponentialMovingAverage``, so that the first epochs are not judged by their random start.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.state = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """Move the average towards the network's present weights.
+
+        Args:
+            network: The network after its `step`-th update.
+            step: Counted from 0.
+        """
+        decay = min(self.decay, (1 + step) / (10 + step))
+        averaged: list[Tensor] = []
+        current: list[Tensor] = []
+        for name, tensor in network.state_dict().items():
+            if tensor.is_floating_point():
+                averaged.append(self.state[name])
+                current.append(tensor)
+            else:
+                self.state[name].copy_(tensor)
+        torch._foreach_lerp_(averaged, current, 1 - decay)

@@ -1,0 +1,160 @@
+"""The recipe: every choice that decides what training yields, frozen and checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from distingo.errors import UsageError, name_the_nearest
+
+Optimizer = Literal["adam", "adamw", "sgd"]
+Schedule = Literal["constant", "cosine", "one-cycle"]
+ClassWeights = Literal["none", "balanced"]
+Normalise = Literal["none", "dataset", "sample", "zca"]
+Monitor = Literal["validation_accuracy", "validation_loss"]
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """One frozen, checked set of choices; together with the pictures and the machine it decides the weights.
+
+    Attributes:
+        model: Name in the catalogue (``distingo models``).
+        height: Of the pictures the model sees, in pixels.
+        width: Of the pictures the model sees, in pixels.
+        channels: 3 for RGB, 1 for grey.
+        epochs: Passes over the training side.
+        batch_size: Pictures per step.
+        lr: Peak learning rate.
+        optimizer: ``adam``, ``adamw`` (decoupled weight decay) or ``sgd`` (Nesterov momentum).
+        momentum: Of ``sgd``.
+        weight_decay: On weight matrices and kernels only, never on biases and normalisation.
+        schedule: ``constant``, ``cosine`` (down to zero) or ``one-cycle`` (up for 30 %, down to zero).
+        warmup_epochs: Linear rise of the learning rate at the start of ``constant`` and ``cosine``.
+        label_smoothing: Share of the target spread evenly over all classes.
+        dropout: Before the last layers; None keeps the architecture's own.
+        class_weights: ``balanced`` weighs each class by the inverse of its frequency.
+        augment: Name of an augmentation preset (``distingo inspect --augment PRESET`` shows it).
+        normalise: ``dataset`` centres and scales each channel by the training side's mean and deviation, ``sample``
+            each picture by its own, ``zca`` whitens pixels; ``none`` leaves [0, 1].
+        ema_decay: Of the moving average of the weights that is validated and kept; 0 switches it off.
+        monitor: The validation score that chooses the best epoch and stops early.
+        patience: Stop after so many epochs without a better score; 0 never stops early.
+        seed: Of everything random: split, initial weights, order, augmentation, dropout.
+        validation: Share of the pictures cut for validation where the author gave none.
+        test: Share of the pictures cut for the test where the author gave none.
+        precision: ``auto`` takes bfloat16 where the processor has it.
+        device: ``auto``, ``cpu``, ``cuda``, ``mps``.
+    """
+
+    model: str
+    height: int
+    width: int
+    channels: Literal[1, 3] = 3
+    epochs: int = 10
+    batch_size: int = 32
+    lr: float = 1e-3
+    optimizer: Optimizer = "adam"
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    schedule: Schedule = "constant"
+    warmup_epochs: float = 0.0
+    label_smoothing: float = 0.0
+    dropout: float | None = None
+    class_weights: ClassWeights = "none"
+    augment: str = "none"
+    normalise: Normalise = "none"
+    ema_decay: float = 0.0
+    monitor: Monitor = "validation_accuracy"
+    patience: int = 0
+    seed: int = 0
+    validation: float = 0.15
+    test: float = 0.2
+    precision: Precision = "auto"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        _check_ranges(self)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The recipe as JSON-ready values."""
+        return dataclasses.asdict(self)
+
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "height": (1, 8192),
+    "width": (1, 8192),
+    "epochs": (1, 100_000),
+    "batch_size": (1, 1_000_000),
+    "lr": (1e-12, 1e3),
+    "momentum": (0.0, 0.9999),
+    "weight_decay": (0.0, 10.0),
+    "warmup_epochs": (0.0, 100_000),
+    "label_smoothing": (0.0, 0.9),
+    "dropout": (0.0, 0.95),
+    "ema_decay": (0.0, 0.99999),
+    "patience": (0, 100_000),
+    "seed": (0, 2**31 - 1),
+    "validation": (0.01, 0.9),
+    "test": (0.01, 0.9),
+}
+
+
+def recipe_from_dict(values: dict[str, Any]) -> Recipe:
+    """Read a recipe back from ``config.json``.
+
+    Args:
+        values: Field names to values.
+
+    Raises:
+        UsageError: A key is unknown (with the nearest known ones), missing or out of range.
+    """
+    known = [field.name for field in dataclasses.fields(Recipe)]
+    for key in values:
+        if key not in known:
+            raise UsageError(f"recipe: unknown key {key!r}; {name_the_nearest(key, known)}")
+    missing = [name for name in ("model", "height", "width") if name not in values]
+    if missing:
+        raise UsageError(f"recipe: {', '.join(missing)} missing; a recipe needs model, height and width")
+    return Recipe(**values)
+
+
+def _check_types(recipe: Recipe) -> None:
+    hints = get_type_hints(Recipe)
+    for field in dataclasses.fields(recipe):
+        value, hint = getattr(recipe, field.name), hints[field.name]
+        if get_origin(hint) is Literal:
+            if value not in get_args(hint):
+                allowed = ", ".join(str(choice) for choice in get_args(hint))
+                raise UsageError(f"recipe: {field.name} is {value!r}; choose one of {allowed}")
+        elif not _is_a(value, hint):
+            raise UsageError(f"recipe: {field.name} is {value!r}; it must be {_in_words(hint)}")
+
+
+def _is_a(value: object, hint: Any) -> bool:
+    kinds = get_args(hint) or (hint,)
+    if isinstance(value, bool):
+        return bool in kinds
+    if isinstance(value, int) and float in kinds:
+        return True
+    return isinstance(value, tuple(kinds))
+
+
+def _in_words(hint: Any) -> str:
+    names = {int: "a whole number", float: "a number", str: "a text", type(None): "nothing"}
+    return " or ".join(names[kind] for kind in get_args(hint) or (hint,))
+
+
+def _check_ranges(recipe: Recipe) -> None:
+    for name, (low, high) in _RANGES.items():
+        value = getattr(recipe, name)
+        if value is not None and not low <= value <= high:
+            raise UsageError(f"recipe: {name} is {value}; it must lie between {low:g} and {high:g}")
+    if recipe.validation + recipe.test >= 1:
+        raise UsageError(
+            f"recipe: validation {recipe.validation} and test {recipe.test} leave nothing to train on; "
+            "together they must stay below 1"
+        )
