@@ -1,0 +1,304 @@
+"""Bytes to a picture: RGB or grey, upright, 8 bits; or the reason why not."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from distingo.datasets import idx
+from distingo.datasets.formats import describe_non_picture, detect_format
+from distingo.errors import DataError
+from distingo.records import Source
+
+DEFAULT_MAX_PIXELS = 178_956_970
+"""More pixels than this are not decoded: 512 MiB of RGB, Pillow's own limit against decompression bombs."""
+
+_PILLOW_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM")
+_NAMES = {"MPO": "JPEG", "WEBP": "WebP", "JPEG2000": "JPEG 2000", "DIB": "BMP"}
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_preparing = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A decoded picture.
+
+    Attributes:
+        image: Mode ``RGB`` or ``L``, upright.
+        format: What the file really was, for example ``JPEG``.
+    """
+
+    image: Image.Image
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a picture's header says without decoding its pixels.
+
+    Attributes:
+        width: In pixels, after EXIF rotation.
+        height: In pixels, after EXIF rotation.
+        grey: Whether it is stored without colour.
+        format: As in `Decoded.format`.
+    """
+
+    width: int
+    height: int
+    grey: bool
+    format: str
+
+
+class UndecodableError(DataError):
+    """A file that gives no picture.
+
+    Attributes:
+        reason: Why, in words for a person.
+        format: What the file really is, ``unknown`` where nothing is known.
+    """
+
+    def __init__(self, reason: str, detected: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.format = detected
+
+
+class TooManyPixelsError(UndecodableError):
+    """A picture over the pixel limit: fine in itself, but not decoded."""
+
+
+def decode(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Decoded:
+    """Decode a picture file, whatever its name ends in.
+
+    The first frame of an animation counts. Transparent pixels are laid over white, EXIF rotation is applied,
+    deep grey pictures are scaled to 8 bits: 16-bit integers by their whole range; 32-bit integers and floats
+    by the smallest customary range that holds them (255, 65535; 1.0, 255), else by the picture's own range.
+
+    Args:
+        data: The file's content.
+        max_pixels: Width times height above which a picture is refused, from its header alone.
+
+    Returns:
+        The picture in mode ``RGB`` or ``L`` and the format it was stored in.
+
+    Raises:
+        UndecodableError: Whatever is wrong with the bytes; no other error leaves this function.
+    """
+    with _translated(data):
+        image, name = _open(data, max_pixels)
+        image.load()
+        orientation = _orientation(image)
+        plain = _to_rgb_or_grey(image)
+        if orientation in _UPRIGHT:
+            plain = plain.transpose(_UPRIGHT[orientation])
+        return Decoded(plain, name)
+
+
+def read_header(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Header:
+    """Read a picture's size and kind without decoding its pixels.
+
+    Args:
+        data: The file's content.
+        max_pixels: As for `decode`.
+
+    Returns:
+        Its header, with the size it will have once upright.
+
+    Raises:
+        UndecodableError: As `decode`, where the header already shows it.
+    """
+    with _translated(data):
+        image, name = _open(data, max_pixels)
+        width, height = image.size
+        if _orientation(image) in {5, 6, 7, 8}:
+            width, height = height, width
+        return Header(
+            width, height, image.mode in {"1", "L", "LA", "I", "F"} or image.mode.startswith("I;"), name
+        )
+
+
+def open_source(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.Image:
+    """Decode the picture a source names: a file of its own or an entry of an IDX file.
+
+    Args:
+        source: Where the pixels are.
+        max_pixels: As for `decode`.
+
+    Returns:
+        The picture in mode ``RGB`` or ``L``.
+
+    Raises:
+        UndecodableError: The file can't be opened or gives no picture.
+    """
+    if source.index is not None:
+        images = idx.load_images(source.path)
+        if not 0 <= source.index < len(images):
+            raise UndecodableError(f"{source.file}: the file holds {len(images)} pictures only", "IDX")
+        return Image.fromarray(images[source.index])
+    return decode(read_bytes(source), max_pixels=max_pixels).image
+
+
+def read_bytes(source: Source) -> bytes:
+    """Read a source's file.
+
+    Raises:
+        UndecodableError: It can't be opened, with the system's reason.
+    """
+    try:
+        return source.path.read_bytes()
+    except OSError as error:
+        raise UndecodableError(
+            f"can't be opened ({error.strerror or type(error).__name__})", "unknown"
+        ) from error
+
+
+@contextlib.contextmanager
+def _translated(data: bytes) -> Iterator[None]:
+    """Turn whatever Pillow raises on malformed bytes into one sentence."""
+    name = detect_format(data)
+    try:
+        if (words := describe_non_picture(name)) is not None:
+            raise UndecodableError(words, name)
+        yield
+    except UndecodableError:
+        raise
+    except MemoryError as error:
+        raise UndecodableError("needs more memory than there is", name) from error
+    except Image.DecompressionBombError as error:
+        raise TooManyPixelsError(
+            f"more than the {DEFAULT_MAX_PIXELS:,} pixels that can be decoded", name
+        ) from error
+    except Exception as error:
+        # Pillow's plugins raise almost anything on malformed input: struct.error, SyntaxError, IndexError.
+        raise UndecodableError(_explain(error, name), name) from error
+
+
+def _explain(error: Exception, name: str) -> str:
+    if name == "unknown":
+        return "not a picture in a known format"
+    text = " ".join(str(error).split())
+    if "truncated" in text.lower() or isinstance(error, EOFError) or "end of file" in text.lower():
+        return f"a truncated {name} file: it breaks off before the picture is complete"
+    if isinstance(error, UnidentifiedImageError) or not text:
+        return f"a damaged {name} file"
+    return f"a damaged {name} file ({text[:120]})"
+
+
+def _open(data: bytes, max_pixels: int) -> tuple[Image.Image, str]:
+    _quiet_pillow()
+    if detect_format(data) == "HEIF":
+        _register_heif()
+        image: Image.Image = Image.open(io.BytesIO(data), formats=["HEIF"])
+    else:
+        image = Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS)
+    name = _NAMES.get(image.format or "", image.format or "unknown")
+    width, height = image.size
+    if width * height > max_pixels:
+        raise TooManyPixelsError(f"{width} x {height} pixels are more than the limit of {max_pixels:,}", name)
+    if width < 1 or height < 1:
+        raise UndecodableError(f"a {name} file without any pixels", name)
+    return image, name
+
+
+def _quiet_pillow() -> None:
+    """Keep Pillow's warnings about malformed files off the terminal: the manifest says it better.
+
+    Looked at on every call because test runners and `warnings.catch_warnings` put the filters back.
+    """
+    _load_plugins()
+    for category in (Image.DecompressionBombWarning, UserWarning):
+        if not any(
+            action == "ignore" and kind is category and getattr(module, "pattern", None) == r"PIL\."
+            for action, _, kind, module, _ in warnings.filters
+        ):
+            warnings.filterwarnings("ignore", category=category, module=r"PIL\.")
+
+
+@functools.cache
+def _load_plugins() -> None:
+    with _preparing:
+        Image.init()
+        logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+
+@functools.cache
+def _register_heif() -> None:
+    with _preparing:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener(thumbnails=False)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:
+        # A picture with unreadable EXIF data is still a picture.
+        return 1
+
+
+def _to_rgb_or_grey(image: Image.Image) -> Image.Image:
+    if image.mode in {"RGB", "L"} and "transparency" not in image.info:
+        return image
+    if image.mode.startswith("I") or image.mode == "F":
+        return Image.fromarray(_to_eight_bits(np.asarray(image)))
+    if image.has_transparency_data:
+        return _over_white(image)
+    if image.mode == "1":
+        return image.convert("L")
+    if image.mode == "LAB":
+        return _lab_to_rgb(image)
+    return image.convert("RGB")
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    grey = image.mode in {"1", "L", "LA", "La"}
+    layer = image.convert("RGBA")
+    white = Image.new("RGBA", layer.size, "white")
+    return Image.alpha_composite(white, layer).convert("L" if grey else "RGB")
+
+
+def _lab_to_rgb(image: Image.Image) -> Image.Image:
+    from PIL import ImageCms
+
+    converted = ImageCms.profileToProfile(
+        image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
+    )
+    assert converted is not None
+    return converted
+
+
+def _to_eight_bits(values: np.ndarray) -> np.ndarray:
+    """Scale deep grey values to 0..255.
+
+    16-bit integers go by their whole range, so that two pictures of one camera stay comparable; the wider
+    types carry no agreed white.
+    """
+    if values.dtype in (np.dtype(np.uint16), np.dtype(">u2")):
+        # Rounds to nearest: 65535 becomes 255 and 128 becomes 0.
+        return ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    numbers = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(numbers.min()), float(numbers.max())
+    whites = (255.0, 65535.0) if np.issubdtype(values.dtype, np.integer) else (1.0, 255.0)
+    white = next((white for white in whites if low >= 0.0 and high <= white), None)
+    if white is None:
+        numbers, white = numbers - low, max(high - low, 1e-300)
+    return np.rint(numbers * (255.0 / white)).astype(np.uint8)

@@ -1,0 +1,104 @@
+"""Which copies of the same picture are used, and which are left out."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from distingo.datasets.facts import Facts
+from distingo.datasets.layouts import Candidate
+from distingo.records import ManifestStatus
+
+_KEPT_FIRST = {"test": 0, "validation": 1, "train": 2, None: 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A candidate with what its bytes turned out to be.
+
+    Attributes:
+        candidate: The file.
+        content: Hash of its bytes; empty where it can't be opened.
+        facts: What decoding it showed.
+    """
+
+    candidate: Candidate
+    content: str
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a file.
+
+    Attributes:
+        status: As in the manifest.
+        reason: As in the manifest.
+        same_as: As in the manifest.
+    """
+
+    status: ManifestStatus
+    reason: str = ""
+    same_as: str = ""
+
+
+def judge(examined: Sequence[Examined]) -> list[Verdict]:
+    """Decide for every file whether it is used.
+
+    Of pictures with identical bytes or identical pixels one is used: the one on the test side, else on the
+    validation side, else the first by name; so nothing leaks from test to train and a given test set stays as
+    it is. Pictures found under different classes are all left out, as nobody can say which class is right.
+
+    Args:
+        examined: All candidates of a dataset, in order of their names.
+
+    Returns:
+        One verdict for each, in the same order.
+    """
+    groups: dict[str, list[int]] = defaultdict(list)
+    for place, entry in enumerate(examined):
+        groups[entry.facts.pixels or entry.content].append(place)
+    verdicts = [
+        Verdict("used") if entry.facts.usable else Verdict("unusable", entry.facts.reason)
+        for entry in examined
+    ]
+    for key, places in groups.items():
+        if len(places) == 1 or not key:
+            continue
+        members = [examined[place] for place in places]
+        for place, verdict in zip(places, _judge_group(members), strict=True):
+            verdicts[place] = verdict
+    return verdicts
+
+
+def _judge_group(members: list[Examined]) -> list[Verdict]:
+    if not members[0].facts.usable:
+        first = members[0].candidate.source.file
+        return [
+            Verdict("unusable", member.facts.reason, first if at else "") for at, member in enumerate(members)
+        ]
+    classes = {member.candidate.labels for member in members}
+    if len(classes) > 1:
+        return [_conflict(member, members) for member in members]
+    kept = min(members, key=lambda member: _KEPT_FIRST[member.candidate.side])
+    return [Verdict("used") if member is kept else _duplicate(member, kept) for member in members]
+
+
+def _duplicate(member: Examined, kept: Examined) -> Verdict:
+    return Verdict(
+        "duplicate",
+        f"the same {_shared(member, kept)} as {kept.candidate.source.file}",
+        kept.candidate.source.file,
+    )
+
+
+def _conflict(member: Examined, members: list[Examined]) -> Verdict:
+    other = next(entry for entry in members if entry.candidate.labels != member.candidate.labels)
+    names = sorted({", ".join(entry.candidate.labels) for entry in members})
+    reason = f"the same {_shared(member, other)} under {len(names)} classes: {'; '.join(names)}"
+    return Verdict("conflict", reason, other.candidate.source.file)
+
+
+def _shared(one: Examined, other: Examined) -> str:
+    return "bytes" if one.content == other.content else "pixels"

@@ -1,0 +1,109 @@
+"""IDX files, the format of the MNIST family (described at yann.lecun.com/exdb/mnist)."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from distingo.errors import DataError
+
+_UNSIGNED_BYTE = 8
+
+
+def load_images(path: Path) -> np.ndarray:
+    """Read all pictures of an IDX file, gzip or not; the last few files read are kept in memory.
+
+    Args:
+        path: The file.
+
+    Returns:
+        uint8 of shape (n, height, width), not writable.
+
+    Raises:
+        DataError: It is no IDX file of pictures, is damaged or can't be opened.
+    """
+    return _load(path, 3)
+
+
+def load_labels(path: Path) -> np.ndarray:
+    """Read all labels of an IDX file, gzip or not.
+
+    Args:
+        path: The file.
+
+    Returns:
+        uint8 of shape (n,), not writable.
+
+    Raises:
+        DataError: It is no IDX file of labels, is damaged or can't be opened.
+    """
+    return _load(path, 1)
+
+
+def read_shape(path: Path) -> tuple[int, ...]:
+    """Read the shape an IDX file announces, without reading the rest.
+
+    Raises:
+        DataError: As for `load_images`.
+    """
+    try:
+        with _opened(path) as file:
+            return _shape(path, file.read(16))
+    except (OSError, EOFError, zlib.error) as error:
+        raise _damaged(path, error) from error
+
+
+def _load(path: Path, dimensions: int) -> np.ndarray:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise _damaged(path, error) from error
+    array = _load_version(path, status.st_mtime_ns, status.st_size)
+    if array.ndim != dimensions:
+        kind = "pictures (3 dimensions)" if dimensions == 3 else "labels (1 dimension)"
+        raise DataError(f"{path}: holds {array.ndim} dimensions where {kind} belong; are two files mixed up?")
+    return array
+
+
+@functools.lru_cache(maxsize=4)
+def _load_version(path: Path, modified: int, size: int) -> np.ndarray:
+    del modified, size  # they tell versions of the file apart
+    try:
+        with _opened(path) as file:
+            content = file.read()
+    except (OSError, EOFError, zlib.error) as error:
+        raise _damaged(path, error) from error
+    shape = _shape(path, content)
+    start = 4 + 4 * len(shape)
+    expected = int(np.prod(shape, dtype=np.int64))
+    if len(content) - start != expected:
+        raise DataError(
+            f"{path}: announces {expected:,} values and holds {len(content) - start:,}; fetch the file again"
+        )
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+def _opened(path: Path) -> gzip.GzipFile:
+    # A gzip file is known by its first bytes, as names may lie.
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rb") if packed else path.open("rb")  # type: ignore[return-value]
+
+
+def _shape(path: Path, head: bytes) -> tuple[int, ...]:
+    if len(head) < 4 or head[:2] != b"\x00\x00" or head[2] != _UNSIGNED_BYTE or head[3] not in {1, 3}:
+        raise DataError(f"{path}: not an IDX file of unsigned bytes; fetch the file again")
+    count = head[3]
+    if len(head) < 4 + 4 * count:
+        raise DataError(f"{path}: breaks off in its header; fetch the file again")
+    return struct.unpack(f">{count}I", head[4 : 4 + 4 * count])
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return DataError(f"{path}: can't be read ({reason}); fetch the file again")

@@ -1,0 +1,228 @@
+"""Which layout a folder has, and which files are candidates for pictures of which class."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from distingo.datasets import idx
+from distingo.datasets.walking import FoundFile, display_name, is_hidden_folder, walk
+from distingo.errors import DataError
+from distingo.records import ManifestRow, Side, Source
+
+_SIDE_NAMES: dict[str, Side] = {
+    "train": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+}
+_IDX_IMAGES = re.compile(
+    r"(?P<prefix>.*?)(?P<side>train|t10k|test)-images[-.]idx3-ubyte(?P<gz>\.gz)?", re.IGNORECASE
+)
+_ENTRY = re.compile(r"(?P<file>.+)#(?P<index>\d+)", re.DOTALL)
+_HOW = "put the pictures of each class in a folder of its own"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A file (or an entry of an IDX file) that may be a picture.
+
+    Attributes:
+        source: Where it is.
+        labels: The classes it was found under.
+        side: The side its author put it on, or None.
+    """
+
+    source: Source
+    labels: tuple[str, ...]
+    side: Side | None
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a folder holds before any picture is decoded.
+
+    Attributes:
+        name: In words: ``class folders``, ``split folders`` or ``IDX files``.
+        classes: All class names, sorted.
+        candidates: In order of their names.
+        ignored: One row per file that is no candidate.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
+    ignored: tuple[ManifestRow, ...]
+
+
+def find_layout(root: Path) -> Layout:
+    """Recognise a folder's layout and list its candidates.
+
+    Args:
+        root: The dataset's folder: one folder per class; or ``train``, ``val`` (``valid``, ``validation``)
+            and ``test``, any of them, with class folders; or the IDX files of the MNIST family.
+
+    Returns:
+        Every file found, either as a candidate or as ignored.
+
+    Raises:
+        DataError: There is no such folder, it is empty, has no or one class only, or its IDX files do not
+            fit.
+    """
+    files = _find_files(root)
+    images = [
+        file
+        for file in files
+        if len(file.parts) == 1 and not file.ignored and _IDX_IMAGES.fullmatch(file.parts[0])
+    ]
+    if images:
+        layout = _idx_layout(root, files, images)
+    elif _has_split_folders(files):
+        layout = _folder_layout("split folders", files, depth=1)
+    else:
+        layout = _folder_layout("class folders", files, depth=0)
+    _check_classes(root, layout)
+    return layout
+
+
+def source_of(root: Path, file: str) -> Source:
+    """Turn the ``file`` of a manifest or split back into a source.
+
+    Args:
+        root: The dataset's folder.
+        file: As in `Source.file`.
+
+    Returns:
+        The source; whether the file is still there shows when it is opened.
+    """
+    path = root / file
+    if path.exists():
+        return Source(file, path)
+    entry = _ENTRY.fullmatch(file)
+    if entry and _IDX_IMAGES.fullmatch(entry["file"].rpartition("/")[2]):
+        return Source(file, root / entry["file"], int(entry["index"]))
+    if "\\x" in file:
+        written = re.sub(r"\\x([0-9a-f]{2})", lambda match: chr(0xDC00 + int(match[1], 16)), file)
+        return Source(file, root / written)
+    return Source(file, path)
+
+
+def _find_files(root: Path) -> list[FoundFile]:
+    if not root.exists():
+        raise DataError(f"{root}: no such folder; check the spelling")
+    if not root.is_dir():
+        raise DataError(f"{root}: is a file; give the folder with the pictures, one folder per class")
+    try:
+        files = list(walk(root))
+    except OSError as error:
+        raise DataError(f"{root}: can't be opened ({error.strerror}); check the permissions") from error
+    if not files and not any(root.iterdir()):
+        raise DataError(f"{root}: is empty; {_HOW}")
+    return files
+
+
+def _has_split_folders(files: list[FoundFile]) -> bool:
+    # A folder "test" with pictures and no folders in it may as well be a class of that name.
+    return any(
+        len(file.parts) > 2 and file.parts[0].lower() in _SIDE_NAMES and not file.ignored for file in files
+    )
+
+
+def _folder_layout(name: str, files: list[FoundFile], *, depth: int) -> Layout:
+    candidates, ignored = [], []
+    for file in files:
+        side = _SIDE_NAMES.get(file.parts[0].lower()) if depth else None
+        why = file.ignored
+        if not why and depth and side is None:
+            why = "lies outside train, validation and test"
+        if not why and len(file.parts) <= depth + 1:
+            why = "lies in no class folder"
+        if why:
+            ignored.append(_ignored_row(file, why, side))
+        else:
+            label = unicodedata.normalize("NFC", display_name((file.parts[depth],)))
+            candidates.append(Candidate(Source(display_name(file.parts), file.path), (label,), side))
+    candidates.sort(key=lambda candidate: candidate.source.file)
+    classes = sorted({label for candidate in candidates for label in candidate.labels})
+    return Layout(name, tuple(classes), tuple(candidates), tuple(ignored))
+
+
+def _ignored_row(file: FoundFile, why: str, side: Side | None = None) -> ManifestRow:
+    return ManifestRow(display_name(file.parts), "ignored", why, (), side, "", 0, 0, "")
+
+
+def _check_classes(root: Path, layout: Layout) -> None:
+    count = len(layout.candidates)
+    if not layout.classes:
+        lying = len(layout.ignored)
+        raise DataError(f"{root}: no class folders with files in them ({lying} files lie elsewhere); {_HOW}")
+    if len(layout.classes) == 1:
+        hint = "a classifier needs at least two"
+        only = root / layout.classes[0]
+        below = [path for path in only.iterdir() if path.is_dir()] if only.is_dir() else []
+        if len(below) > 1 and not any(is_hidden_folder(path.name) for path in below):
+            hint += f"; if the folders inside it are the classes, give {only}"
+        raise DataError(f"{root}: one class only ({layout.classes[0]}, {count} files); {hint}")
+
+
+def _idx_layout(root: Path, files: list[FoundFile], images: list[FoundFile]) -> Layout:
+    present = {file.parts[0]: file for file in files if len(file.parts) == 1}
+    used: dict[Side, FoundFile] = {}
+    candidates: list[Candidate] = []
+    reasons: dict[tuple[str, ...], str] = {}
+    prefixes = defaultdict(set)
+    for file in images:
+        match = _IDX_IMAGES.fullmatch(file.parts[0])
+        assert match is not None
+        prefixes[match["prefix"]].add(file.parts[0])
+        side: Side = "train" if match["side"].lower() == "train" else "test"
+        if side in used and used[side].parts[0].removesuffix(".gz") == file.parts[0].removesuffix(".gz"):
+            reasons[file.parts] = f"the packed form of {used[side].parts[0]}"
+            continue
+        used.setdefault(side, file)
+    if len(prefixes) > 1:
+        raise DataError(
+            f"{root}: IDX files of several datasets ({', '.join(sorted(prefixes))}); keep one per folder"
+        )
+    for side, file in used.items():
+        labels = _labels_beside(root, file, present)
+        reasons[labels.parts] = f"holds the labels of {file.parts[0]}"
+        candidates += _idx_candidates(file, labels, side)
+    taken = {file.parts for file in used.values()}
+    ignored = [
+        _ignored_row(file, file.ignored or reasons.get(file.parts, "not one of the IDX files in use"))
+        for file in files
+        if file.parts not in taken
+    ]
+    classes = sorted({candidate.labels[0] for candidate in candidates})
+    return Layout("IDX files", tuple(classes), tuple(candidates), tuple(ignored))
+
+
+def _labels_beside(root: Path, images: FoundFile, present: dict[str, FoundFile]) -> FoundFile:
+    plain = re.sub(r"images([-.])idx3", r"labels\1idx1", images.parts[0], flags=re.IGNORECASE).removesuffix(
+        ".gz"
+    )
+    for name in (plain, plain + ".gz", plain.replace(".idx1", "-idx1"), plain.replace("-idx1", ".idx1")):
+        if name in present:
+            return present[name]
+    raise DataError(f"{root}: {images.parts[0]} has no labels beside it; put {plain}.gz in the same folder")
+
+
+def _idx_candidates(images: FoundFile, labels: FoundFile, side: Side) -> list[Candidate]:
+    count = idx.read_shape(images.path)[0]
+    values = idx.load_labels(labels.path)
+    if len(values) != count:
+        raise DataError(
+            f"{images.path}: {count} pictures, but {labels.path.name} holds {len(values)} labels; "
+            "fetch both again"
+        )
+    name = display_name(images.parts)
+    names = {value: (str(value),) for value in Counter(values.tolist())}
+    return [
+        Candidate(Source(f"{name}#{index}", images.path, index), names[value], side)
+        for index, value in enumerate(values.tolist())
+    ]

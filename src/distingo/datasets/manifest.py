@@ -1,0 +1,146 @@
+"""``manifest.csv``: one row per file found."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import get_args
+
+from distingo.errors import RunError
+from distingo.files import write_text
+from distingo.records import SIDES, ManifestRow, ManifestStatus, Side
+
+_COLUMNS = ["file", "status", "reason", "labels", "side", "format", "width", "height", "content", "same_as"]
+
+
+def write_manifest(rows: Iterable[ManifestRow], path: Path) -> None:
+    """Write a manifest as UTF-8 CSV.
+
+    Args:
+        rows: One per file.
+        path: Where to.
+
+    Raises:
+        ResourceError: It can't be written.
+    """
+    table = (
+        (
+            row.file,
+            row.status,
+            row.reason,
+            join_labels(row.labels),
+            row.side or "",
+            row.format,
+            row.width,
+            row.height,
+            row.content,
+            row.same_as,
+        )
+        for row in rows
+    )
+    write_table(path, _COLUMNS, table)
+
+
+def read_manifest(path: Path) -> tuple[ManifestRow, ...]:
+    """Read a manifest.
+
+    Args:
+        path: A file that `write_manifest` wrote.
+
+    Returns:
+        Its rows, in the file's order.
+
+    Raises:
+        RunError: It is missing or damaged.
+    """
+    return tuple(_manifest_row(path, line, fields) for line, fields in read_table(path, _COLUMNS))
+
+
+def _manifest_row(path: Path, line: int, fields: dict[str, str]) -> ManifestRow:
+    status = next((known for known in get_args(ManifestStatus) if known == fields["status"]), None)
+    if status is None or not (fields["width"].isdecimal() and fields["height"].isdecimal()):
+        raise RunError(
+            f"{path}: line {line} is damaged ({fields['status']!r} is no status or a size is no number)"
+        )
+    return ManifestRow(
+        file=fields["file"],
+        status=status,
+        reason=fields["reason"],
+        labels=split_labels(fields["labels"]),
+        side=read_side(fields["side"], path, line) if fields["side"] else None,
+        format=fields["format"],
+        width=int(fields["width"]),
+        height=int(fields["height"]),
+        content=fields["content"],
+        same_as=fields["same_as"],
+    )
+
+
+def read_side(text: str, path: Path, line: int) -> Side:
+    """Read the name of a side.
+
+    Raises:
+        RunError: It is none.
+    """
+    for side in SIDES:
+        if side == text:
+            return side
+    raise RunError(f"{path}: line {line}: {text!r} is no side; choose one of {', '.join(SIDES)}")
+
+
+def join_labels(labels: Sequence[str]) -> str:
+    """Join class names by ``|``; a ``|`` or backslash inside a name gets a backslash before it."""
+    return "|".join(re.sub(r"([\\|])", r"\\\1", label) for label in labels)
+
+
+def split_labels(text: str) -> tuple[str, ...]:
+    """Undo `join_labels`."""
+    if not text:
+        return ()
+    labels = re.findall(r"(?:[^\\|]|\\.)*", text, re.DOTALL)
+    # findall also reports the empty match at the end of every name
+    names = [label for at, label in enumerate(labels) if label or (at > 0 and not labels[at - 1])]
+    return tuple(re.sub(r"\\(.)", r"\1", name, flags=re.DOTALL) for name in names)
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a UTF-8 CSV with a header line, whole or not at all.
+
+    Raises:
+        ResourceError: It can't be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Read a CSV of an earlier command, row by row with the number of its line.
+
+    Raises:
+        RunError: It is missing, damaged or lacks a column.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise RunError(f"{path}: no such file; is this a finished run folder?") from error
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: damaged or unreadable ({error})") from error
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(reader, [])
+        if missing := [name for name in columns if name not in header]:
+            raise RunError(f"{path}: has no column {missing[0]!r}; it needs {', '.join(columns)}")
+        for row in reader:
+            if len(row) != len(header):
+                raise RunError(
+                    f"{path}: line {reader.line_num} has {len(row)} fields instead of {len(header)}"
+                )
+            yield reader.line_num, dict(zip(header, row, strict=True))
+    except csv.Error as error:
+        raise RunError(f"{path}: line {reader.line_num} is damaged ({error})") from error

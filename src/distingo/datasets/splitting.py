@@ -1,0 +1,182 @@
+"""Which pictures are learned from, which are chosen by, and which are judged by."""
+
+from __future__ import annotations
+
+import zlib
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from distingo.datasets.manifest import join_labels, read_side, read_table, split_labels, write_table
+from distingo.errors import DataError, RunError, UsageError
+from distingo.records import SIDES, Dataset, Picture, Side, Split
+
+_COLUMNS = ["file", "side", "labels"]
+
+
+def split_dataset(dataset: Dataset, *, seed: int, validation: float = 0.15, test: float = 0.2) -> Split:
+    """Divide the pictures of every class over the three sides.
+
+    What the author put on the test or validation side stays there. The rest of each class is shuffled by the
+    seed and the class's name, so the result depends neither on the file system's order nor on the other
+    classes. A dataset holds no picture twice (`read_dataset`), so none falls on two sides.
+
+    Args:
+        dataset: Single-label.
+        seed: Not negative.
+        validation: Share of the pictures to divide (not counting those on given test and validation sides)
+            for validation; at least one picture of each class unless 0.
+        test: The same for the test side.
+
+    Returns:
+        The split, each side in order of file names.
+
+    Raises:
+        DataError: A class has too few pictures.
+        UsageError: The shares or the seed are out of range.
+    """
+    _check_shares(seed, validation, test)
+    given = {picture.given_side for picture in dataset.pictures}
+    shares: dict[Side, float] = {
+        "test": 0.0 if "test" in given else test,
+        "validation": 0.0 if "validation" in given else validation,
+    }
+    wanted: list[Side] = [side for side, share in shares.items() if share > 0]
+    sides: dict[Side, list[Picture]] = {side: [] for side in SIDES}
+    notes = []
+    for label, pictures in sorted(_by_class(dataset).items()):
+        loose = [picture for picture in pictures if picture.given_side in {None, "train"}]
+        for picture in pictures:
+            if picture.given_side in {"test", "validation"}:
+                sides[picture.given_side].append(picture)
+        if len(loose) < 1 + len(wanted):
+            raise _too_few(dataset, label, len(loose), wanted)
+        notes += [
+            f"class {label} has no {side} picture"
+            for side in ("test", "validation")
+            if side in given and all(picture.given_side != side for picture in pictures)
+        ]
+        order = np.random.default_rng([seed, zlib.crc32(label.encode())]).permutation(len(loose))
+        at = 0
+        for side, count in _counts(len(loose), {side: shares[side] for side in wanted}).items():
+            sides[side] += [loose[place] for place in order[at : at + count]]
+            at += count
+        sides["train"] += [loose[place] for place in order[at:]]
+    return _ordered(sides, tuple(notes))
+
+
+def write_split(split: Split, path: Path) -> None:
+    """Write a split as UTF-8 CSV: file, side, labels.
+
+    Args:
+        split: What to write.
+        path: Where to.
+
+    Raises:
+        ResourceError: It can't be written.
+    """
+    rows = (
+        (picture.source.file, side, join_labels(picture.labels))
+        for side in SIDES
+        for picture in split.side(side)
+    )
+    write_table(path, _COLUMNS, rows)
+
+
+def read_split(path: Path, dataset: Dataset) -> Split:
+    """Read a split and find its pictures in the dataset.
+
+    Args:
+        path: A CSV with the columns file, side and labels.
+        dataset: What it divides; pictures that the split does not name are on no side, which a note says.
+
+    Returns:
+        The split, each side in order of file names.
+
+    Raises:
+        RunError: It is missing or damaged, names a file twice or one that the dataset does not hold, or a
+            file has another class there.
+    """
+    known = {picture.source.file: picture for picture in dataset.pictures}
+    sides: dict[Side, list[Picture]] = {side: [] for side in SIDES}
+    seen: set[str] = set()
+    for line, fields in read_table(path, _COLUMNS):
+        file = fields["file"]
+        picture = known.get(file)
+        if picture is None:
+            raise RunError(
+                f"{path}: line {line}: {file} is no usable picture of "
+                f"{dataset.root}{_what_became(dataset, file)}"
+            )
+        if file in seen:
+            raise RunError(f"{path}: line {line}: {file} is named twice; keep one of the two lines")
+        labels = split_labels(fields["labels"])
+        if labels != picture.labels:
+            raise RunError(
+                f"{path}: line {line}: {file} has the class {', '.join(labels)} here and "
+                f"{', '.join(picture.labels)} in {dataset.root}; make a new split"
+            )
+        seen.add(file)
+        sides[read_side(fields["side"], path, line)].append(picture)
+    left = len(known) - len(seen)
+    return _ordered(sides, (f"{left} pictures of the dataset are on no side of {path.name}",) if left else ())
+
+
+def _what_became(dataset: Dataset, file: str) -> str:
+    for row in dataset.manifest:
+        if row.file == file:
+            return f" any more ({row.status}: {row.reason}); make a new split"
+    return "; has it been renamed or removed?"
+
+
+def _check_shares(seed: int, validation: float, test: float) -> None:
+    for name, share in (("validation", validation), ("test", test)):
+        if not 0.0 <= share < 1.0:
+            raise UsageError(f"the {name} share {share} is not allowed; choose one from 0 to below 1")
+    if validation + test >= 1.0:
+        raise UsageError(
+            f"validation {validation} and test {test} leave nothing to train on; choose smaller shares"
+        )
+    if seed < 0:
+        raise UsageError(f"the seed {seed} is not allowed; choose 0 or more")
+
+
+def _by_class(dataset: Dataset) -> dict[str, list[Picture]]:
+    classes: dict[str, list[Picture]] = defaultdict(list)
+    for picture in sorted(dataset.pictures, key=_place):
+        classes[picture.label].append(picture)
+    return classes
+
+
+def _place(picture: Picture) -> tuple[str, int]:
+    source = picture.source
+    return (source.file, 0) if source.index is None else (source.file.rpartition("#")[0], source.index)
+
+
+def _counts(total: int, shares: dict[Side, float]) -> dict[Side, int]:
+    """Share out whole pictures: each side at least one, and at least one is left for training."""
+    counts = {side: max(1, round(share * total)) for side, share in shares.items()}
+    while sum(counts.values()) >= total:
+        largest = max(counts, key=lambda side: counts[side])
+        counts[largest] -= 1
+    return counts
+
+
+def _too_few(dataset: Dataset, label: str, count: int, wanted: Sequence[Side]) -> DataError:
+    needed = 1 + len(wanted)
+    if count == 0:
+        return DataError(
+            f"{dataset.root}: class {label!r} has no picture to train on; put some on its train side"
+        )
+    pictures = "1 usable picture" if count == 1 else f"{count} usable pictures"
+    return DataError(
+        f"{dataset.root}: class {label!r} has {pictures} to divide, and {needed} are needed to have one each for "
+        f"{', '.join(['train', *sorted(wanted, reverse=True)])}; add pictures or move the class away"
+    )
+
+
+def _ordered(sides: dict[Side, list[Picture]], notes: tuple[str, ...]) -> Split:
+    train, validation, test = (tuple(sorted(sides[side], key=_place)) for side in SIDES)
+    return Split(train, validation, test, notes)
