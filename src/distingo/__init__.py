@@ -2,4 +2,49 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from distingo.api import (
+        Run,
+        demo,
+        evaluate,
+        inspect,
+        load,
+        models,
+        predict,
+        report,
+        show_augmentation,
+        train,
+    )
+    from distingo.errors import DistingoError
+
+__all__ = [
+    "DistingoError",
+    "Run",
+    "__version__",
+    "demo",
+    "evaluate",
+    "inspect",
+    "load",
+    "models",
+    "predict",
+    "report",
+    "show_augmentation",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the public calls when they are first asked for: importing distingo stays light."""
+    if name not in __all__:
+        raise AttributeError(f"module 'distingo' has no attribute {name!r}")
+    module = "distingo.errors" if name == "DistingoError" else "distingo.api"
+    return getattr(import_module(module), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -58,6 +58,10 @@ class RunFolder:
         """The finished, self-describing model."""
         return self.path / "model"
 
+    def baseline(self, name: str) -> Path:
+        """A baseline fitted on the same training side."""
+        return self.path / "baselines" / name
+
     @property
     def evaluation(self) -> Path:
         """Scores on the test side."""

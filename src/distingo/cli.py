@@ -1,0 +1,331 @@
+"""The ``distingo`` command: one thin function per sub-command; errors become exit codes in one place."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from distingo import __version__
+from distingo.errors import DistingoError, UsageError
+
+if TYPE_CHECKING:
+    from distingo.records import Evaluation, Prediction
+    from distingo.training.checkpoint import EpochRecord
+
+EXIT_UNREADABLE = 3
+"""Some pictures could not be read; the others were predicted."""
+
+_AUGMENTATIONS = "none, light, reference, standard, overhead"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: Words after ``distingo``; None takes the process's own.
+
+    Returns:
+        The exit code: 0; 1 for a hindrance, 2 for a wrong call, 3 for unreadable pictures, 130 for Ctrl-C.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        options = _parser().parse_args(words)
+        command: Callable[[argparse.Namespace], int] = options.command
+        return command(options)
+    except DistingoError as error:
+        print(f"distingo: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("distingo: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output went away, as in `distingo models | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Any:
+        raise UsageError(f"{message} (`{self.prog} --help` lists what is allowed)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="distingo", description="From a folder of pictures to a trustworthy image classifier.")
+    parser.add_argument("--version", action="version", version=f"distingo {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_predict(commands)
+    _add_report(commands)
+    _add_models(commands)
+    _add_inspect(commands)
+    _add_demo(commands)
+    return parser
+
+
+def _add_train(commands: Any) -> None:
+    parser = commands.add_parser("train", help="train on a folder of pictures, judge once, write a report")
+    parser.set_defaults(command=_train)
+    parser.add_argument("data", nargs="?", metavar="DATA", help="one folder per class; train/ val/ test/; or IDX files")
+    parser.add_argument("-o", "--output", default="run", metavar="RUN", help="run folder to make (default: run)")
+    parser.add_argument("--model", help="a name from `distingo models` (default: chosen, and said why)")
+    parser.add_argument("--config", metavar="FILE", help="repeat the run of this config.json")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in RUN after an interruption")
+    _add_recipe_options(parser)
+    _add_machine_options(parser)
+
+
+def _add_recipe_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("recipe (what is left out is chosen to fit model and data)")
+    group.add_argument("--epochs", type=int, help="passes over the training pictures")
+    group.add_argument("--batch-size", type=int, help="pictures per step")
+    group.add_argument("--lr", type=float, help="peak learning rate")
+    group.add_argument("--image-size", type=_image_size, metavar="N|HxW", help="pixels the model sees")
+    group.add_argument("--channels", type=int, choices=(1, 3), help="1 grey, 3 RGB")
+    group.add_argument("--optimizer", "--opt", choices=("adam", "adamw", "sgd"), help="optimiser")
+    group.add_argument("--momentum", type=float, help="of sgd")
+    group.add_argument("--weight-decay", type=float, help="on weight matrices and kernels")
+    group.add_argument("--schedule", "--sched", choices=("constant", "cosine", "one-cycle"), help="of the learning rate")
+    group.add_argument("--warmup-epochs", type=float, help="linear rise at the start")
+    group.add_argument("--label-smoothing", "--smoothing", type=float, help="share spread over all classes")
+    group.add_argument("--dropout", type=float, help="replaces the architecture's own")
+    group.add_argument("--class-weights", choices=("none", "balanced"), help="weigh rare classes more")
+    group.add_argument("--augment", metavar="PRESET", help=_AUGMENTATIONS)
+    group.add_argument("--normalise", "--normalize", choices=("none", "dataset", "sample", "zca"), help="of pixel values")
+    group.add_argument("--ema-decay", type=float, help="moving average of weights; 0 switches it off")
+    group.add_argument("--monitor", choices=("validation_accuracy", "validation_loss"), help="chooses the best epoch")
+    group.add_argument("--patience", type=int, help="stop after so many epochs without a better score; 0 never")
+    group.add_argument("--seed", type=int, help="of everything random (default 0)")
+    group.add_argument("--validation", type=float, help="share cut for validation where none is given (0.15)")
+    group.add_argument("--test", type=float, help="share cut for the test where none is given (0.2)")
+    group.add_argument("--precision", choices=("auto", "float32", "bfloat16"), help="of network computations")
+    group.add_argument("--device", help="auto, cpu, cuda, mps")
+
+
+RECIPE_OPTIONS = (
+    "model epochs batch_size lr image_size channels optimizer momentum weight_decay schedule warmup_epochs "
+    "label_smoothing dropout class_weights augment normalise ema_decay monitor patience seed validation test "
+    "precision device"
+).split()
+
+
+def _add_machine_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("machine")
+    group.add_argument("--workers", type=int, help="decoding threads (default: one per core)")
+    group.add_argument("--max-pixels", type=int, help="larger pictures are listed as unusable (default 100 million)")
+    group.add_argument("--cache", metavar="FOLDER", help="where decoded pictures are kept (also DISTINGO_CACHE)")
+
+
+def _image_size(text: str) -> int | tuple[int, int]:
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size; give a number such as 128, or HEIGHTxWIDTH")
+    return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
+
+
+def _machine(options: argparse.Namespace) -> dict[str, Any]:
+    names = ("workers", "max_pixels", "cache")
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
+def _prepare() -> None:
+    """Place OpenMP's threads (which must happen before torch loads) and let choices and epochs be heard."""
+    import logging
+
+    from distingo.threads import set_thread_environment
+
+    set_thread_environment()
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("distingo")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+
+
+def _train(options: argparse.Namespace) -> int:
+    _prepare()
+    import distingo
+
+    recipe = {name: getattr(options, name) for name in RECIPE_OPTIONS if getattr(options, name) is not None}
+    run = distingo.train(
+        options.data,
+        options.output,
+        config=options.config,
+        resume=options.resume,
+        on_epoch=_print_epoch,
+        **_machine(options),
+        **recipe,
+    )
+    _print_evaluation(run.evaluation)
+    print(f"\nReport: {run.report}")
+    return 0
+
+
+def _print_epoch(record: EpochRecord) -> None:
+    print(
+        f"epoch {record.epoch:>3}  loss {record.train_loss:.3f}  validation loss {record.validation_loss:.3f}  "
+        f"validation accuracy {record.validation_accuracy:.1%}  {record.images_per_second:,.0f} images/s",
+        file=sys.stderr,
+    )
+
+
+def _add_evaluate(commands: Any) -> None:
+    parser = commands.add_parser("evaluate", help="judge a run's model on its test side or on other pictures")
+    parser.set_defaults(command=_evaluate)
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("data", nargs="?", metavar="DATA", help="other pictures, laid out as for train")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    _add_machine_options(parser)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    _prepare()
+    import distingo
+
+    _print_evaluation(distingo.evaluate(options.run, options.data, device=options.device, **_machine(options)))
+    return 0
+
+
+def _print_evaluation(evaluation: Evaluation) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{evaluation.side} side, n = {evaluation.n:,}")
+    for heading in ("model", "score", "value", "95 % interval"):
+        table.add_column(heading, justify="left" if heading in {"model", "score"} else "right")
+    models = {"this model": evaluation.scores, **evaluation.baselines}
+    for model, scores in models.items():
+        for name, score in scores.items():
+            if model == "this model" or name in {"accuracy", "f1_macro"}:
+                table.add_row(model, name, f"{score.value:.4f}", f"{score.low:.4f} - {score.high:.4f}")
+    Console().print(table)
+
+
+def _add_predict(commands: Any) -> None:
+    parser = commands.add_parser("predict", help="name what pictures show")
+    parser.set_defaults(command=_predict)
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="pictures, or folders of them")
+    parser.add_argument("--topk", type=int, default=1, help="labels per picture (default 1)")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write a .csv, .jsonl or .parquet file instead of printing")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+
+
+def _predict(options: argparse.Namespace) -> int:
+    _prepare()
+    import distingo
+
+    predictions = distingo.predict(
+        options.run, options.paths, topk=options.topk, output=options.output, device=options.device
+    )
+    unreadable = [prediction for prediction in predictions if prediction.error]
+    if options.output is None:
+        for prediction in predictions:
+            print(_line(prediction))
+    else:
+        print(f"{len(predictions):,} rows written to {options.output}")
+    if unreadable:
+        print(f"distingo: {len(unreadable)} of {len(predictions)} pictures could not be read", file=sys.stderr)
+        return EXIT_UNREADABLE
+    return 0
+
+
+def _line(prediction: Prediction) -> str:
+    if prediction.error:
+        return f"{prediction.file}\tERROR: {prediction.error}"
+    pairs = zip(prediction.labels, prediction.probabilities, strict=True)
+    return "\t".join([prediction.file, *(f"{label} {probability:.1%}" for label, probability in pairs)])
+
+
+def _add_report(commands: Any) -> None:
+    parser = commands.add_parser("report", help="write a run's report.html again")
+    parser.set_defaults(command=_report)
+    parser.add_argument("run", metavar="RUN")
+
+
+def _report(options: argparse.Namespace) -> int:
+    import distingo
+
+    print(f"Report: {distingo.report(options.run)}")
+    return 0
+
+
+def _add_models(commands: Any) -> None:
+    parser = commands.add_parser("models", help="list the models that train knows")
+    parser.set_defaults(command=_models)
+    parser.add_argument("name", nargs="?", help="show this model's layers")
+    parser.add_argument("--image-size", type=_image_size, metavar="N|HxW", help="for the layer table")
+    parser.add_argument("--channels", type=int, choices=(1, 3), default=3, help="for the layer table")
+    parser.add_argument("--classes", type=int, default=10, help="for the layer table")
+
+
+def _models(options: argparse.Namespace) -> int:
+    import distingo
+
+    if options.name is None:
+        for entry in distingo.models():
+            print(f"{entry.name:<13} {entry.summary}")
+        return 0
+    from distingo.models.catalogue import build_network, find_model
+    from distingo.models.summary import summarise
+
+    size = options.image_size or find_model(options.name).image_size or 128
+    height, width = (size, size) if isinstance(size, int) else size
+    network = build_network(
+        options.name, classes=options.classes, height=height, width=width, channels=options.channels
+    )
+    print(summarise(network, height, width, options.channels))
+    return 0
+
+
+def _add_inspect(commands: Any) -> None:
+    parser = commands.add_parser("inspect", help="account for every file; look at samples and at augmentation")
+    parser.set_defaults(command=_inspect)
+    parser.add_argument("data", metavar="DATA")
+    parser.add_argument("-o", "--output", metavar="FILE", help="page to write (default: inspection.html)")
+    parser.add_argument("--augment", metavar="PRESET", help=f"draw augmented samples instead: {_AUGMENTATIONS}")
+    parser.add_argument("--image-size", type=int, metavar="N", help="for augmented samples")
+    _add_machine_options(parser)
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    _prepare()
+    import distingo
+
+    if options.augment:
+        output = options.output or f"augment-{options.augment}.png"
+        print(distingo.show_augmentation(options.data, options.augment, output, image_size=options.image_size))
+        return 0
+    from collections import Counter
+
+    output = options.output or "inspection.html"
+    dataset = distingo.inspect(options.data, output, **_machine(options))
+    print(f"{dataset.root}: {dataset.layout}, {len(dataset.pictures):,} usable pictures of {len(dataset.manifest):,} files")
+    for name, count in sorted(Counter(picture.label for picture in dataset.pictures).items()):
+        print(f"  {name:<24} {count:>7,}")
+    for row in [row for row in dataset.manifest if row.status != "used"][:20]:
+        print(f"  {row.status:<10} {row.file}: {row.reason}")
+    left = sum(row.status != "used" for row in dataset.manifest) - 20
+    if left > 0:
+        print(f"  ... and {left:,} more in {output}")
+    print(f"Page: {output}")
+    return 0
+
+
+def _add_demo(commands: Any) -> None:
+    parser = commands.add_parser("demo", help="the main job on handwritten digits, nothing to download")
+    parser.set_defaults(command=_demo)
+    parser.add_argument("-o", "--output", default="demo", metavar="FOLDER", help="new folder (default: demo)")
+
+
+def _demo(options: argparse.Namespace) -> int:
+    _prepare()
+    import distingo
+
+    run = distingo.demo(options.output, on_epoch=_print_epoch)
+    _print_evaluation(run.evaluation)
+    print(f"\nReport: {run.report}")
+    return 0
+

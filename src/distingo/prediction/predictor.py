@@ -1,0 +1,166 @@
+"""A trained model as a person uses it: pictures in, class names with probabilities out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from distingo.datasets.decoding import UndecodableError, open_source
+from distingo.datasets.layouts import walk_files
+from distingo.datasets.rendering import render
+from distingo.errors import DistingoError, UsageError
+from distingo.features.descriptors import describe
+from distingo.models.machine import choose_precision
+from distingo.models.saved import SavedModel, load_model
+from distingo.prediction.classifier import predict_probabilities
+from distingo.prediction.device import choose_device
+from distingo.progress import progress_bar
+from distingo.records import Prediction, Source
+from distingo.run_folder import RunFolder
+
+PictureLike = str | Path | Image.Image | np.ndarray
+"""A file, a Pillow image, or uint8 pixels (height, width) or (height, width, 3)."""
+
+_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _ArrayRows:
+    array: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape[1:]
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        taken: np.ndarray = self.array[indices]
+        return taken
+
+
+class Predictor:
+    """A trained model that names what pictures show.
+
+    Args:
+        model: A saved model.
+        device: ``auto``, ``cpu``, ``cuda`` ...
+    """
+
+    def __init__(self, model: SavedModel, device: str = "auto") -> None:
+        self.model = model
+        self.device = choose_device(device)
+        self.precision = choose_precision(self.device)[0]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the model's outputs."""
+        return self.model.description.classes
+
+    def predict(self, pictures: Sequence[PictureLike] | PictureLike, *, topk: int | None = None) -> list[Prediction]:
+        """Name what pictures show.
+
+        Args:
+            pictures: Files, Pillow images or uint8 arrays; one or many.
+            topk: Keep only so many labels per picture; None keeps all, so that probabilities sum to 1.
+
+        Returns:
+            One prediction per picture, in order; a picture that can't be read carries its error instead.
+        """
+        if isinstance(pictures, str | Path | Image.Image | np.ndarray):
+            pictures = [pictures]
+        if topk is not None and topk < 1:
+            raise UsageError(f"--topk {topk}: give 1 or more")
+        predictions: list[Prediction] = []
+        with progress_bar("predicting", len(pictures)) as advance:
+            for start in range(0, len(pictures), _BATCH):
+                batch = pictures[start : start + _BATCH]
+                predictions.extend(self._predict_batch(batch, topk or len(self.classes)))
+                advance(len(batch))
+        return predictions
+
+    def _predict_batch(self, pictures: Sequence[PictureLike], topk: int) -> Iterator[Prediction]:
+        rows: list[np.ndarray] = []
+        errors: dict[int, str] = {}
+        for position, picture in enumerate(pictures):
+            try:
+                rows.append(self._look_at(_open(picture)))
+            except (DistingoError, OSError) as error:
+                errors[position] = error.reason if isinstance(error, UndecodableError) else str(error)
+        found = iter(self._probabilities(rows))
+        for position, picture in enumerate(pictures):
+            name = str(picture) if isinstance(picture, str | Path) else f"picture {position}"
+            if position in errors:
+                yield Prediction(name, (), (), errors[position])
+            else:
+                yield self._named(name, next(found), topk)
+
+    def _look_at(self, image: Image.Image) -> np.ndarray:
+        rendition = self.model.description.rendition
+        return describe(image).astype(np.float32) if rendition is None else render(image, rendition)
+
+    def _probabilities(self, rows: list[np.ndarray]) -> np.ndarray:
+        if not rows:
+            return np.zeros((0, len(self.classes)), np.float32)
+        stacked = _ArrayRows(np.stack(rows))
+        return predict_probabilities(self.model, stacked, device=self.device, precision=self.precision)
+
+    def _named(self, name: str, probabilities: np.ndarray, topk: int) -> Prediction:
+        order = np.argsort(-probabilities, kind="stable")[:topk]
+        return Prediction(
+            name,
+            tuple(self.classes[index] for index in order),
+            tuple(float(probabilities[index]) for index in order),
+        )
+
+
+def _open(picture: PictureLike) -> Image.Image:
+    if isinstance(picture, str | Path):
+        path = Path(picture)
+        return open_source(Source(str(picture), path))
+    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    return image if image.mode in {"RGB", "L"} else image.convert("RGB")
+
+
+def load(run: str | Path, *, device: str = "auto") -> Predictor:
+    """Load a run's trained model.
+
+    Args:
+        run: A run folder, or the ``model`` folder in one.
+        device: ``auto``, ``cpu``, ``cuda`` ...
+
+    Returns:
+        A predictor; ``.predict([...])`` gives labels with probabilities.
+
+    Raises:
+        RunError: The folder is missing, damaged, unfinished or from a newer version.
+    """
+    folder = Path(run)
+    place = folder if (folder / "model.json").is_file() else RunFolder(folder).model
+    if place != folder and not (place / "model.json").is_file():
+        RunFolder(folder).read_config()
+    return Predictor(load_model(place), device)
+
+
+def find_pictures(paths: Sequence[str | Path]) -> list[Path]:
+    """Files as given, and every visible file below the folders given, sorted within each.
+
+    Raises:
+        UsageError: A path does not exist.
+    """
+    found: list[Path] = []
+    for given in map(Path, paths):
+        if given.is_dir():
+            found.extend(walk_files(given))
+        elif given.exists():
+            found.append(given)
+        else:
+            raise UsageError(f"{given}: no such file or folder")
+    return found
+
+
