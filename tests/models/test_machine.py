@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from distingo.models import machine
+
+FRESH_PROCESS = """
+import json, os, threading
+from distingo.threads import set_thread_environment
+set_thread_environment()
+import torch
+after_import = sorted(os.sched_getaffinity(0))
+from distingo.models.machine import prepare_process
+prepare_process()
+inherited = []
+thread = threading.Thread(target=lambda: inherited.extend(sorted(os.sched_getaffinity(0))))
+thread.start(); thread.join()
+tasks = [sorted(os.sched_getaffinity(int(task))) for task in os.listdir("/proc/self/task")]
+print(json.dumps({"after_import": after_import, "inherited": inherited, "tasks": tasks}))
+"""
+
+GROWTH = """
+import resource
+from distingo.models.machine import prepare_process
+if {prepared}:
+    prepare_process()
+import torch
+def work():
+    block = torch.ones(16 << 20)  # 64 MB: above any threshold that glibc chooses by itself
+    del block
+work()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    work()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def run(code: str, **environment: str) -> str:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=clean | environment, capture_output=True, text=True, check=True
+    )
+    return result.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs Linux")
+def test_threads_are_placed_but_later_threads_may_use_every_core() -> None:
+    if len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs two cores")
+    told = json.loads(run(FRESH_PROCESS))
+    assert len(told["after_import"]) < len(os.sched_getaffinity(0))
+    assert told["inherited"] == sorted(os.sched_getaffinity(0))
+    assert any(len(cores) < len(told["inherited"]) for cores in told["tasks"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(machine.platform.libc_ver()[0] != "glibc", reason="needs glibc")
+def test_freed_memory_is_kept() -> None:
+    kept = int(run(GROWTH.format(prepared=True)))
+    handed_back = int(run(GROWTH.format(prepared=False)))
+    assert kept < 100
+    assert handed_back > 10 * max(kept, 1)
+
+
+def test_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "bfloat16_instructions", lambda: "amx_bf16")
+    precision, reason = machine.choose_precision("cpu")
+    assert precision == "bfloat16"
+    assert "amx_bf16" in reason
+    monkeypatch.setattr(machine, "bfloat16_instructions", lambda: None)
+    precision, reason = machine.choose_precision(torch.device("cpu"))
+    assert precision == "float32"
+    assert "avx512_bf16" in reason
+
+
+def test_precision_follows_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    assert machine.choose_precision("cuda")[0] == "bfloat16"
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
+    assert machine.choose_precision("cuda")[0] == "float32"
+
+
+def test_other_devices_compute_in_float32() -> None:
+    assert machine.choose_precision("mps")[0] == "float32"
+
+
+def test_flags_are_read_from_linux(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(
+        "processor\t: 0\nflags\t\t: fpu avx512_bf16 amx_bf16\nprocessor\t: 1\nflags\t\t: fpu\n"
+    )
+    assert machine.linux_flags(cpuinfo) == {"fpu", "avx512_bf16", "amx_bf16"}
+    assert machine.linux_flags(tmp_path / "none") == frozenset()
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").is_file(), reason="needs Linux")
+def test_torch_and_linux_agree_on_bfloat16() -> None:
+    linux = machine.linux_flags(Path("/proc/cpuinfo"))
+    known = machine._capabilities()
+    for flag in ("amx_bf16", "avx512_bf16"):
+        assert (flag in linux) == (flag in known)

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from distingo import threads
+
+NAMES = ("OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY")
+
+
+@pytest.fixture(autouse=True)
+def no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.setenv(name, "")  # so that what the test sets is taken back
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(threads, "_cores_at_start", frozenset(range(4)))
+    monkeypatch.setattr(threads, "core_quota", lambda: None)
+
+
+def settings() -> dict[str, str]:
+    return {name: os.environ[name] for name in NAMES if name in os.environ}
+
+
+def test_every_core_gets_a_thread() -> None:
+    threads.set_thread_environment()
+    assert settings() == {"OMP_PROC_BIND": "close", "OMP_PLACES": "cores"}
+
+
+def test_setting_twice_changes_nothing() -> None:
+    threads.set_thread_environment()
+    threads.set_thread_environment()
+    assert settings() == {"OMP_PROC_BIND": "close", "OMP_PLACES": "cores"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("OMP_NUM_THREADS", "2"), ("OMP_PLACES", "sockets"), ("GOMP_CPU_AFFINITY", "0-3")]
+)
+def test_a_persons_own_setting_is_left_alone(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    threads.set_thread_environment()
+    assert settings() == {name: value}
+
+
+def test_a_persons_own_binding_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_PROC_BIND", "false")
+    threads.set_thread_environment()
+    assert settings()["OMP_PROC_BIND"] == "false"
+
+
+def test_a_containers_quota_limits_the_threads_and_places_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "core_quota", lambda: 2)
+    threads.set_thread_environment()
+    assert settings() == {"OMP_NUM_THREADS": "2"}
+
+
+@pytest.mark.parametrize(
+    ("content", "cores"), [("max 100000\n", None), ("150000 100000\n", 2), ("1000 100000\n", 1), ("?", None)]
+)
+def test_quota_of_a_control_group(tmp_path: Path, content: str, cores: int | None) -> None:
+    file = tmp_path / "cpu.max"
+    file.write_text(content)
+    assert core_quota_of(file) == cores
+
+
+def test_no_control_group_is_no_quota(tmp_path: Path) -> None:
+    assert core_quota_of(tmp_path / "cpu.max") is None
+
+
+core_quota_of = threads.core_quota  # before the fixture replaces it
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
+def test_a_thread_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = frozenset(os.sched_getaffinity(0))
+    monkeypatch.setattr(threads, "_cores_at_start", whole)
+    seen: list[set[int]] = []
+
+    def work() -> None:
+        os.sched_setaffinity(0, {min(whole)})
+        threads.free_this_thread()
+        seen.append(os.sched_getaffinity(0))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [set(whole)]
