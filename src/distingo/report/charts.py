@@ -1,0 +1,187 @@
+"""Charts as geometry: where lines, ticks and bars go; the templates draw them as inline SVG."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from distingo.report.reading import Epoch
+from distingo.report.wording import percent
+
+WIDTH, HEIGHT = 460, 270
+LEFT, RIGHT, TOP, BOTTOM = 46, 452, 34, 232
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A mark on an axis: where, in pixels, and its text."""
+
+    position: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One series: its side (which colours it) and the SVG path through its values."""
+
+    side: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readout:
+    """What hovering over one epoch shows.
+
+    Attributes:
+        epoch: The epoch's number.
+        x: Where it lies, in pixels.
+        left: Where the strip that reacts begins.
+        width: How wide that strip is.
+        values: Side, value as text, height in pixels.
+    """
+
+    epoch: int
+    x: float
+    left: float
+    width: float
+    values: tuple[tuple[str, str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CurveChart:
+    """Curves over epochs, ready to draw.
+
+    Attributes:
+        name: What the curves show.
+        x_ticks: Along the bottom.
+        y_ticks: Along the left.
+        lines: One per side.
+        readouts: One per epoch.
+        best: The best epoch's readout, or None.
+    """
+
+    name: str
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    lines: tuple[Line, ...]
+    readouts: tuple[Readout, ...]
+    best: Readout | None
+
+
+def best_epoch(history: Sequence[Epoch], monitor: str = "validation_accuracy") -> Epoch | None:
+    """The epoch whose weights were best on validation: the earliest with the best score.
+
+    Args:
+        history: All epochs.
+        monitor: The score to choose by; the lowest is best where its name ends in ``loss``.
+
+    Returns:
+        The epoch, or None where the score was never measured.
+    """
+    name = monitor if monitor in Epoch.__slots__ else "validation_accuracy"
+    sign = -1.0 if name.endswith("loss") else 1.0
+    measured = [epoch for epoch in history if getattr(epoch, name) is not None]
+    return max(measured, key=lambda epoch: (sign * getattr(epoch, name), -epoch.number), default=None)
+
+
+def draw_curves(history: Sequence[Epoch], score: str, *, best: Epoch | None) -> CurveChart | None:
+    """Lay out one score's curves for training and validation.
+
+    Args:
+        history: All epochs.
+        score: ``loss`` or ``accuracy``.
+        best: The epoch to mark, or None.
+
+    Returns:
+        The chart, or None where the score was never measured.
+    """
+    series = {
+        side: [getattr(epoch, f"{side}_{score}") for epoch in history] for side in ("train", "validation")
+    }
+    measured = [value for values in series.values() for value in values if value is not None]
+    if not measured:
+        return None
+    low, high = (0.0, max(measured)) if score == "loss" else (min(measured), min(1.0, max(measured)))
+    y_values = nice_ticks(low, high, 5)
+    x = _scale(history[0].number, history[-1].number, LEFT + 6, RIGHT - 6)
+    y = _scale(y_values[0], y_values[-1], BOTTOM, TOP)
+
+    def text(value: float) -> str:
+        return f"{value:.3f}" if score == "loss" else percent(value)
+
+    readouts = tuple(_readouts(history, series, x, y, text))
+    return CurveChart(
+        name="Loss" if score == "loss" else "Accuracy",
+        x_ticks=tuple(Tick(x(number), str(number)) for number in _epoch_ticks(history)),
+        y_ticks=tuple(
+            Tick(y(value), f"{value:g}" if score == "loss" else percent(value, 0)) for value in y_values
+        ),
+        lines=tuple(
+            Line(
+                side,
+                _path(
+                    [
+                        (x(epoch.number), y(value))
+                        for epoch, value in zip(history, values, strict=True)
+                        if value is not None
+                    ]
+                ),
+            )
+            for side, values in series.items()
+        ),
+        readouts=readouts,
+        best=next((readout for readout in readouts if best and readout.epoch == best.number), None),
+    )
+
+
+def nice_ticks(low: float, high: float, most: int) -> list[float]:
+    """Round values that span a range evenly: steps of 1, 2 or 5 times a power of ten.
+
+    Args:
+        low: The least value to span.
+        high: The greatest.
+        most: About how many ticks.
+
+    Returns:
+        At least two ascending values, the first at most `low`, the last at least `high`.
+    """
+    span = max(high - low, 1e-9, abs(high) * 1e-6)
+    power = 10.0 ** math.floor(math.log10(span / most))
+    step = next(factor * power for factor in (1, 2, 5, 10) if span / (factor * power) <= most)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    last = max(last, first + 1)
+    return [round(index * step, 12) for index in range(first, last + 1)]
+
+
+def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    span = (high - low) or 1.0
+    middle = (start + end) / 2
+    return lambda value: round(start + (value - low) / span * (end - start), 1) if high != low else middle
+
+
+def _path(points: Sequence[tuple[float, float]]) -> str:
+    return "M" + "L".join(f"{x:g},{y:g}" for x, y in points) if points else ""
+
+
+def _epoch_ticks(history: Sequence[Epoch]) -> list[int]:
+    first, last = history[0].number, history[-1].number
+    step = max(1, math.ceil(nice_ticks(0, max(1, last - first), 6)[1]))
+    return [number for number in range(first, last + 1) if number % step == 0 or last - first < 8]
+
+
+def _readouts(
+    history: Sequence[Epoch],
+    series: dict[str, list[float | None]],
+    x: Callable[[float], float],
+    y: Callable[[float], float],
+    text: Callable[[float], str],
+) -> list[Readout]:
+    width = (RIGHT - LEFT - 12) / max(1, len(history) - 1)
+    readouts = []
+    for index, epoch in enumerate(history):
+        measured = [(side, values[index]) for side, values in series.items()]
+        values = tuple((side, text(value), y(value)) for side, value in measured if value is not None)
+        middle = x(epoch.number)
+        readouts.append(Readout(epoch.number, middle, round(middle - width / 2, 1), round(width, 1), values))
+    return readouts

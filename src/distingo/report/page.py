@@ -1,0 +1,116 @@
+"""A run folder to its ``report.html``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from distingo.records import Evaluation
+from distingo.report.balance import balance_classes
+from distingo.report.charts import best_epoch, draw_curves
+from distingo.report.confusion import CellKey, ConfusionView, group_by_cell, often_taken_for, view_confusion
+from distingo.report.templating import write_page
+from distingo.report.reading import Epoch, PredictionRow, RunRecords, read_run
+from distingo.report.selection import choose_samples, open_cells, rank_pictures, worst_mistakes
+from distingo.report.skipped import group_skipped
+from distingo.report.thumbnails import Album, fill_album
+from distingo.report.verdict import Verdict, judge
+from distingo.report.wording import percent
+
+REPORT_FILE = "report.html"
+
+
+def write_report(run: Path) -> Path:
+    """Write a run's report: one HTML file with everything inside, readable offline.
+
+    Args:
+        run: The run folder; what it does not hold yet is left out of the report.
+
+    Returns:
+        The path of ``report.html`` in the run folder.
+
+    Raises:
+        RunError: The folder is no run, a file is damaged, or a newer version wrote it.
+        ResourceError: The report can't be written.
+    """
+    records = read_run(Path(run))
+    return write_page("report.html", records.folder / REPORT_FILE, _context(records))
+
+
+def _context(records: RunRecords) -> dict[str, Any]:
+    evaluation = records.evaluation
+    best = best_epoch(records.history, str(records.recipe.get("monitor", "validation_accuracy")))
+    balance = balance_classes(((row.side, row.labels) for row in records.split), records.classes)
+    training = [(row.file, row.labels) for row in records.split if row.side == "train"]
+    samples = choose_samples(training, [entry.name for entry in balance])
+    mistakes = worst_mistakes(records.predictions)
+    confusion = view_confusion(evaluation) if evaluation else None
+    cells = _cells(records.predictions, confusion)
+    album = fill_album(records.data, rank_pictures(mistakes, samples, cells))
+    return {
+        "records": records,
+        "data_name": records.data.name or "data",
+        "verdict": judge(evaluation, records.model) if evaluation else _unjudged(best),
+        "evaluation": evaluation,
+        "baselines": _other_baselines(evaluation, records.model),
+        "balance": balance,
+        "samples": samples,
+        "curves": [
+            chart
+            for score in ("accuracy", "loss")
+            if (chart := draw_curves(records.history, score, best=best))
+        ],
+        "best": best,
+        "confusion": confusion,
+        "taken_for": often_taken_for(evaluation) if evaluation else {},
+        "cells": _cell_data(cells, confusion, album),
+        "mistakes": mistakes,
+        "skipped": group_skipped(records.manifest),
+        "album": album,
+    }
+
+
+def _unjudged(best: Epoch | None) -> Verdict:
+    if best is None or best.validation_accuracy is None:
+        return Verdict("", "Not evaluated on test pictures yet.", "")
+    return Verdict(
+        figure=percent(best.validation_accuracy),
+        before="Not evaluated on test pictures yet; right on ",
+        after=f" of the validation pictures at epoch {best.number}, a figure that flatters, since the epoch was chosen by it.",
+    )
+
+
+def _other_baselines(evaluation: Evaluation | None, model: str) -> dict[str, Any]:
+    """Keep only the baselines that are not the judged model itself."""
+    if evaluation is None:
+        return {}
+    return {name: scores for name, scores in evaluation.baselines.items() if name != model}
+
+
+def _cells(
+    predictions: Sequence[PredictionRow], confusion: ConfusionView | None
+) -> dict[CellKey, list[PredictionRow]]:
+    if confusion is None:
+        return {}
+    return open_cells(group_by_cell(predictions), ((cell.truth, cell.predicted) for cell in confusion.cells))
+
+
+def _cell_data(
+    cells: dict[CellKey, list[PredictionRow]], confusion: ConfusionView | None, album: Album
+) -> list[dict[str, Any]]:
+    """What the page's script needs to open a cell, as plain values, in the order of `ConfusionView.cells`."""
+    if confusion is None:
+        return []
+    return [
+        {
+            "truth": cell.truth,
+            "predicted": cell.predicted,
+            "number": cell.number,
+            "rows": [
+                [row.file, round(row.confidence, 4), album.number(row.file)]
+                for row in cells.get((cell.truth, cell.predicted), ())
+            ],
+        }
+        for cell in confusion.cells
+    ]

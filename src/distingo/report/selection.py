@@ -1,0 +1,79 @@
+"""Which pictures a page shows, and in which order they are worth their bytes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import zip_longest
+
+from distingo.report.confusion import CellKey
+from distingo.report.reading import PredictionRow
+
+MOST_MISTAKES = 24
+MOST_SAMPLES = 120
+MOST_SAMPLED_CLASSES = 60
+MOST_OF_A_MISTAKE = 60
+MOST_OF_A_RIGHT_ANSWER = 24
+
+
+def choose_samples(
+    pictures: Iterable[tuple[str, Sequence[str]]], classes: Sequence[str]
+) -> dict[str, list[str]]:
+    """Choose pictures that show what a class looks like, spread evenly over its files.
+
+    Args:
+        pictures: Files with their classes.
+        classes: Class names, the ones to show first first.
+
+    Returns:
+        Files by class name; fewer per class where there are many classes, none beyond `MOST_SAMPLED_CLASSES`.
+    """
+    files: dict[str, list[str]] = defaultdict(list)
+    for file, names in pictures:
+        for name in names:
+            files[name].append(file)
+    shown = list(classes)[:MOST_SAMPLED_CLASSES]
+    each = max(2, min(8, MOST_SAMPLES // max(1, len(shown))))
+    return {name: _spread(sorted(files[name]), each) for name in shown if files[name]}
+
+
+def worst_mistakes(predictions: Iterable[PredictionRow]) -> list[PredictionRow]:
+    """The wrong predictions, most confident first, at most `MOST_MISTAKES`."""
+    wrong = [row for row in predictions if row.truth != row.predicted]
+    return sorted(wrong, key=lambda row: (-row.confidence, row.file))[:MOST_MISTAKES]
+
+
+def open_cells(
+    grouped: dict[CellKey, list[PredictionRow]], cells: Iterable[CellKey]
+) -> dict[CellKey, list[PredictionRow]]:
+    """Cut the pictures behind each cell to what a page can hold."""
+    return {
+        cell: grouped[cell][: MOST_OF_A_RIGHT_ANSWER if cell[0] == cell[1] else MOST_OF_A_MISTAKE]
+        for cell in cells
+        if cell in grouped
+    }
+
+
+def rank_pictures(
+    mistakes: Iterable[PredictionRow],
+    samples: dict[str, list[str]],
+    cells: dict[CellKey, list[PredictionRow]],
+) -> list[str]:
+    """Order all pictures of a page by importance, so that a budget cuts the least important.
+
+    The worst mistakes come first, then the samples, then one picture of every cell, a second of every cell, and so on.
+    """
+    ranked = [row.file for row in mistakes]
+    ranked += _take_turns(list(samples.values()))
+    ranked += _take_turns([[row.file for row in rows] for rows in cells.values()])
+    return list(dict.fromkeys(ranked))
+
+
+def _spread(files: Sequence[str], number: int) -> list[str]:
+    if len(files) <= number:
+        return list(files)
+    return [files[(2 * index + 1) * len(files) // (2 * number)] for index in range(number)]
+
+
+def _take_turns(lists: Sequence[Sequence[str]]) -> list[str]:
+    return [file for turn in zip_longest(*lists) for file in turn if file is not None]

@@ -1,0 +1,61 @@
+"""The files that are not used, by reason."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from distingo.records import ManifestRow, ManifestStatus
+
+_STATUS_NAMES: dict[ManifestStatus, str] = {
+    "unusable": "Not decodable",
+    "conflict": "Found under two classes",
+    "duplicate": "Copies of another picture",
+    "ignored": "Not a picture",
+}
+
+MOST_FILES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedGroup:
+    """Files left out for one reason.
+
+    Attributes:
+        status: The manifest's status.
+        name: The status in words.
+        reason: The reason in words.
+        number: How many files.
+        rows: The files, at most `MOST_FILES`.
+    """
+
+    status: ManifestStatus
+    name: str
+    reason: str
+    number: int
+    rows: tuple[ManifestRow, ...]
+
+
+def group_skipped(manifest: Iterable[ManifestRow]) -> tuple[SkippedGroup, ...]:
+    """Gather the unused files of a manifest by status and reason.
+
+    A reason that names the other file (``same picture as a/b.jpg``) would give a group for every file; rows with
+    `ManifestRow.same_as` are therefore gathered by status alone.
+
+    Args:
+        manifest: One row per file found.
+
+    Returns:
+        The groups, the most alarming status first, then the largest.
+    """
+    groups: dict[tuple[ManifestStatus, str], list[ManifestRow]] = defaultdict(list)
+    for row in manifest:
+        if row.status != "used":
+            groups[row.status, "" if row.same_as else row.reason].append(row)
+    order = list(_STATUS_NAMES)
+    ranked = sorted(groups.items(), key=lambda item: (order.index(item[0][0]), -len(item[1]), item[0][1]))
+    return tuple(
+        SkippedGroup(status, _STATUS_NAMES[status], reason, len(rows), tuple(rows[:MOST_FILES]))
+        for (status, reason), rows in ranked
+    )

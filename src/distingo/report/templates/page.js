@@ -1,0 +1,102 @@
+"use strict";
+(() => {
+  const read = (id, otherwise) => {
+    const block = document.getElementById(id);
+    return block ? JSON.parse(block.textContent) : otherwise;
+  };
+  const addresses = read("thumbnails", {});
+  const tiny = new Set(read("tiny", []));
+  const cells = new Map(read("cells", []).map((cell) => [JSON.stringify([cell.truth, cell.predicted]), cell]));
+
+  // A picture is embedded once: where it is first shown, or in the data block.
+  const address = (number) =>
+    addresses[number] || document.querySelector(`img[data-picture="${number}"][src]`)?.getAttribute("src");
+  for (const image of document.querySelectorAll("img[data-picture]:not([src])")) image.src = address(image.dataset.picture);
+
+  const make = (tag, className, ...content) => {
+    const element = document.createElement(tag);
+    element.className = className;
+    element.append(...content);
+    return element;
+  };
+  const isolated = (text) => make("bdi", "", text);
+
+  const picture = (file, number, cell) => {
+    if (number === null) {
+      const place = make("span", "picture missing", make("span", "", "not embedded"));
+      return place;
+    }
+    const image = make("img", tiny.has(number) ? "picture tiny" : "picture");
+    image.src = address(number);
+    image.alt = `true class ${cell.truth}, predicted ${cell.predicted}`;
+    image.title = file;
+    return image;
+  };
+
+  const tile = (cell, [file, confidence, number]) => {
+    const agrees = cell.truth === cell.predicted;
+    const said = make("span", agrees ? "said agrees" : "said", isolated(cell.predicted), " ");
+    said.append(make("span", "confidence", `${(confidence * 100).toFixed(0)}\u00a0%`));
+    const truth = make("span", "truth", "is ", isolated(cell.truth));
+    const caption = make("figcaption", "", said, truth, make("span", "file", isolated(file)));
+    return make("figure", "", picture(file, number, cell), caption);
+  };
+
+  const dialog = document.getElementById("cell");
+  const open = (button) => {
+    const cell = cells.get(JSON.stringify([button.dataset.truth, button.dataset.predicted]));
+    const agrees = cell.truth === cell.predicted;
+    const title = document.getElementById("cell-title");
+    title.replaceChildren(isolated(cell.truth), agrees ? " recognised" : " taken for ");
+    if (!agrees) title.append(isolated(cell.predicted));
+    const total = `${cell.number.toLocaleString("en")} picture${cell.number === 1 ? "" : "s"}`;
+    const order = agrees ? "least sure first" : "surest first";
+    const part = cell.rows.length < cell.number ? `; the first ${cell.rows.length} are here` : "";
+    document.getElementById("cell-note").textContent = cell.rows.length
+      ? `${total}, ${order}${part}.`
+      : `${total}. The run folder has no predictions.parquet to show them from.`;
+    document.getElementById("cell-pictures").replaceChildren(...cell.rows.map((row) => tile(cell, row)));
+    dialog.showModal();
+    dialog.scrollTop = 0;
+    title.focus();
+  };
+  for (const button of document.querySelectorAll("button[data-truth]")) button.addEventListener("click", () => open(button));
+  dialog?.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+
+  // The matrix is one stop of the Tab key; arrow keys move inside it.
+  const matrix = document.querySelector("table.matrix");
+  if (matrix) {
+    const grid = [...matrix.tBodies[0].rows].map((row) => [...row.querySelectorAll("td")].map((cell) => cell.querySelector("button")));
+    const buttons = grid.flat().filter(Boolean);
+    buttons.forEach((button, index) => { button.tabIndex = index ? -1 : 0; });
+    const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+    matrix.addEventListener("keydown", (event) => {
+      const step = steps[event.key];
+      if (!step) return;
+      event.preventDefault();
+      let row = grid.findIndex((line) => line.includes(event.target));
+      let column = row < 0 ? -1 : grid[row].indexOf(event.target);
+      if (row < 0) return;
+      do { row += step[0]; column += step[1]; } while (grid[row] && column >= 0 && column < grid[row].length && !grid[row][column]);
+      const next = grid[row]?.[column];
+      if (!next) return;
+      for (const button of buttons) button.tabIndex = button === next ? 0 : -1;
+      next.focus();
+    });
+  }
+
+  for (const table of document.querySelectorAll("table[data-sortable]")) {
+    const headings = [...table.tHead.rows[0].cells];
+    headings.forEach((heading, column) => heading.querySelector("button")?.addEventListener("click", () => {
+      const sign = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
+      for (const other of headings) other.removeAttribute("aria-sort");
+      heading.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
+      const rows = [...table.tBodies[0].rows].sort((first, second) => {
+        const [a, b] = [first.cells[column], second.cells[column]];
+        if (a.dataset.value === undefined) return sign * a.textContent.localeCompare(b.textContent);
+        return sign * (Number(a.dataset.value) - Number(b.dataset.value));
+      });
+      table.tBodies[0].append(...rows);
+    }));
+  }
+})();

@@ -1,0 +1,69 @@
+"""Templates to one self-contained HTML file that reaches for nothing outside itself."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from distingo import __version__
+from distingo.files import write_text
+from distingo.report import wording
+
+
+def write_page(template: str, path: Path, context: dict[str, Any]) -> Path:
+    """Fill a template and write the page, or nothing.
+
+    Everything that comes from a person's files is escaped by the template engine; besides, the page's own policy lets
+    the browser run exactly one script, the one written here, and fetch nothing at all.
+
+    Args:
+        template: A file of ``report/templates``.
+        path: Where the page shall be.
+        context: The values that the template names.
+
+    Returns:
+        The path.
+
+    Raises:
+        ResourceError: The page can't be written.
+    """
+    environment = _environment()
+    style = _asset("style.css")
+    script = _asset("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    page = environment.get_template(template).render(
+        **context, style=style, script=script, script_digest=digest, version=__version__
+    )
+    write_text(path, page)
+    return path
+
+
+def _asset(name: str) -> str:
+    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
+
+
+def _environment() -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=wording.percent,
+        count=wording.count,
+        setting=wording.setting,
+        baseline_name=wording.baseline_name,
+    )
+    environment.globals.update(
+        counted=wording.counted,
+        score_name=wording.score_name,
+        score_value=wording.score_value,
+        score_range=wording.score_range,
+    )
+    return environment

@@ -1,0 +1,155 @@
+"""Small copies of pictures inside the page: each file once, within a budget."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from distingo.errors import DistingoError
+
+LONGEST_SIDE = 160
+"""Pixels of a thumbnail's longer side: shown at about 112, sharper on a dense screen."""
+
+TINY = 72
+"""Pictures up to this many pixels are kept as they are and enlarged without smoothing."""
+
+MOST_PICTURES = 400
+MOST_BYTES = 6_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Thumbnail:
+    """A picture made small.
+
+    Attributes:
+        uri: The picture as a ``data:`` address.
+        width: Pixels of the original.
+        height: Pixels of the original.
+        tiny: Whether the original is so small that it should be enlarged pixel by pixel.
+    """
+
+    uri: str
+    width: int
+    height: int
+    tiny: bool
+
+
+@dataclass(slots=True)
+class Album:
+    """The thumbnails of a page, by file.
+
+    A page writes a thumbnail's address where it is first seen (`first_use`) and, at its end, those of the pictures that
+    appear only when a person asks (`unused`), so that no picture is embedded twice.
+
+    Attributes:
+        thumbnails: By file.
+        unreadable: Files that could not be opened any more.
+    """
+
+    thumbnails: dict[str, Thumbnail]
+    unreadable: frozenset[str] = frozenset()
+    _numbers: dict[str, int] = field(default_factory=dict)
+    _used: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._numbers = {file: number for number, file in enumerate(self.thumbnails)}
+
+    def get(self, file: str) -> Thumbnail | None:
+        """The thumbnail of a file, or None where it was unreadable or beyond the budget."""
+        return self.thumbnails.get(file)
+
+    def number(self, file: str) -> int | None:
+        """A file's number on the page, or None where it has no thumbnail."""
+        return self._numbers.get(file)
+
+    def first_use(self, file: str) -> str | None:
+        """The address of a file's thumbnail when it is asked for the first time, later None."""
+        if file in self._used or file not in self.thumbnails:
+            return None
+        self._used.add(file)
+        return self.thumbnails[file].uri
+
+    def unused(self) -> dict[int, str]:
+        """The addresses that `first_use` has not given out, by number."""
+        return {
+            self._numbers[file]: thumbnail.uri
+            for file, thumbnail in self.thumbnails.items()
+            if file not in self._used
+        }
+
+    def tiny(self) -> list[int]:
+        """The numbers of the pictures to enlarge pixel by pixel."""
+        return [self._numbers[file] for file, thumbnail in self.thumbnails.items() if thumbnail.tiny]
+
+
+def fill_album(
+    root: Path, files: Iterable[str], *, most_pictures: int = MOST_PICTURES, most_bytes: int = MOST_BYTES
+) -> Album:
+    """Make thumbnails, the most important files first, until the budget is used up.
+
+    Args:
+        root: The dataset's folder.
+        files: As in ``split.csv``, most important first; repetitions are ignored.
+        most_pictures: How many thumbnails at most.
+        most_bytes: How many bytes of encoded text at most.
+
+    Returns:
+        The album; a file that can't be opened any more is listed, never an error.
+    """
+    wanted = list(dict.fromkeys(files))[:most_pictures]
+    thumbnails: dict[str, Thumbnail] = {}
+    unreadable = set()
+    size = 0
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        for file, thumbnail in zip(
+            wanted, pool.map(lambda file: _open_thumbnail(root, file), wanted), strict=True
+        ):
+            if thumbnail is None:
+                unreadable.add(file)
+                continue
+            size += len(thumbnail.uri)
+            if size > most_bytes:
+                pool.shutdown(cancel_futures=True)
+                break
+            thumbnails[file] = thumbnail
+    return Album(thumbnails, frozenset(unreadable))
+
+
+def make_thumbnail(image: Image.Image) -> Thumbnail:
+    """Make a picture small: WebP, or lossless PNG where it is tiny anyway.
+
+    Args:
+        image: Of any mode and size.
+
+    Returns:
+        The thumbnail, its longer side at most `LONGEST_SIDE` pixels.
+    """
+    width, height = image.size
+    small = image if image.mode in ("RGB", "L") else image.convert("RGB")
+    tiny = max(width, height) <= TINY
+    encoded = io.BytesIO()
+    if tiny:
+        small.save(encoded, "PNG", optimize=True)
+    else:
+        small = small.copy()
+        small.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
+        small.save(encoded, "WEBP", quality=76, method=4)
+    kind = "png" if tiny else "webp"
+    uri = f"data:image/{kind};base64,{base64.b64encode(encoded.getvalue()).decode('ascii')}"
+    return Thumbnail(uri, width, height, tiny)
+
+
+def _open_thumbnail(root: Path, file: str) -> Thumbnail | None:
+    from distingo.datasets.decoding import open_source
+    from distingo.datasets.layouts import source_of
+
+    try:
+        return make_thumbnail(open_source(source_of(root, file)))
+    except (DistingoError, OSError, ValueError, IndexError):
+        return None

@@ -1,0 +1,147 @@
+"""The verdict: what a score means, in sentences that claim no more than the test pictures show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from distingo.records import Evaluation, Score
+from distingo.report.wording import NO_BREAK, baseline_name, count, counted, isolated, percent, score_range
+
+FEW_PICTURES = 20
+"""Below this many test pictures a class's own scores say little (one picture moves recall by 5 points)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The report's first sentence, in parts so that a page can set the figure apart.
+
+    Attributes:
+        figure: The accuracy, for example ``86.4 %``; empty before an evaluation.
+        before: What stands before the figure.
+        after: What stands behind it, to the full stop.
+        remarks: Further sentences that a reader should know before trusting the figure.
+    """
+
+    figure: str
+    before: str
+    after: str
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The whole sentence."""
+        return f"{self.before}{self.figure}{self.after}"
+
+
+def judge(evaluation: Evaluation, model: str) -> Verdict:
+    """Put an evaluation's accuracy into one sentence, beside its baselines.
+
+    Two accuracies are called different only where their 95 % intervals do not overlap. That is stricter than a paired
+    test on the same pictures would be, so "not shown" never means "shown to be equal".
+
+    Args:
+        evaluation: The scores.
+        model: The judged model's name; a baseline of that name is not compared with itself.
+
+    Returns:
+        The verdict with remarks on weak, small and lopsided classes.
+    """
+    accuracy = evaluation.scores.get("accuracy")
+    if accuracy is None:
+        judged = counted(evaluation.n, f"{evaluation.side} picture")
+        return Verdict("", f"Judged on {judged}.", "", evaluation.notes)
+    baselines = {
+        name: scores["accuracy"]
+        for name, scores in evaluation.baselines.items()
+        if name != model and "accuracy" in scores
+    }
+    interval = score_range("accuracy", accuracy.low, accuracy.high)
+    pictures = f"{count(accuracy.n)}{NO_BREAK}{evaluation.side} picture{'' if accuracy.n == 1 else 's'}"
+    return Verdict(
+        figure=percent(accuracy.value),
+        before="Right on ",
+        after=f" of {pictures} (95{NO_BREAK}% interval {interval}){_compare(accuracy, baselines)}.",
+        remarks=(
+            *_weak_class(evaluation),
+            *_small_classes(evaluation),
+            *_lopsided(evaluation),
+            *evaluation.notes,
+        ),
+    )
+
+
+def _compare(accuracy: Score, baselines: Mapping[str, Score]) -> str:
+    above = {name: score for name, score in baselines.items() if accuracy.low > score.high}
+    below = {name: score for name, score in baselines.items() if accuracy.high < score.low}
+    unclear = {name: score for name, score in baselines.items() if name not in above and name not in below}
+    parts = []
+    if above:
+        parts.append(
+            _join(
+                [f"{_points(accuracy, score)} above {baseline_name(name)}" for name, score in above.items()]
+            )
+        )
+    if below:
+        parts.append(
+            _join(
+                [f"{_points(accuracy, score)} below {baseline_name(name)}" for name, score in below.items()]
+            )
+        )
+    if unclear:
+        named = " or ".join(
+            f"{baseline_name(name)} ({percent(score.value)})" for name, score in unclear.items()
+        )
+        parts.append(f"not shown to be better than {named}, as the intervals overlap")
+    return f" — {', but '.join(parts)}" if parts else ""
+
+
+def _points(accuracy: Score, other: Score) -> str:
+    difference = abs(accuracy.value - other.value) * 100
+    text = f"{difference:.0f}" if difference >= 9.95 else f"{difference:.1f}"
+    return f"{text}{NO_BREAK}{'point' if text == '1.0' else 'points'}"
+
+
+def _join(parts: list[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _weak_class(evaluation: Evaluation) -> tuple[str, ...]:
+    judged = [scores for scores in evaluation.per_class if scores.support >= FEW_PICTURES]
+    if len(judged) < 2 or not evaluation.confusion:
+        return ()
+    weakest = min(judged, key=lambda scores: scores.recall)
+    if weakest.recall == 1.0:
+        return ()
+    row = evaluation.classes.index(weakest.name)
+    mistakes = {
+        name: number
+        for name, number in zip(evaluation.classes, evaluation.confusion[row], strict=True)
+        if name != weakest.name and number
+    }
+    taken_for, times = max(mistakes.items(), key=lambda item: item[1])
+    return (
+        f"Weakest class: {isolated(weakest.name)}, found in {percent(weakest.recall, 0)} of its "
+        f"{counted(weakest.support, 'picture')}; most often taken for {isolated(taken_for)} ({counted(times, 'time')}).",
+    )
+
+
+def _small_classes(evaluation: Evaluation) -> tuple[str, ...]:
+    small = [scores for scores in evaluation.per_class if scores.support < FEW_PICTURES]
+    if not small:
+        return ()
+    return (
+        f"{count(len(small))} of {counted(len(evaluation.per_class), 'class', 'classes')} "
+        f"{'has' if len(small) == 1 else 'have'} fewer than {FEW_PICTURES} {evaluation.side} pictures: "
+        "their own scores are rough.",
+    )
+
+
+def _lopsided(evaluation: Evaluation) -> tuple[str, ...]:
+    accuracy, balanced = evaluation.scores.get("accuracy"), evaluation.scores.get("balanced_accuracy")
+    if accuracy is None or balanced is None or accuracy.value - balanced.value < 0.05:
+        return ()
+    return (
+        f"Rare classes do worse than common ones: averaged over classes, {percent(balanced.value)} are found "
+        f"(balanced accuracy), against {percent(accuracy.value)} over pictures.",
+    )
