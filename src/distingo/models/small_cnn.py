@@ -22,7 +22,7 @@ class SmallCNN(nn.Module):
 
     A stem brings any picture down to 40 pixels or less, so that one set of stages serves 28x28 and 224x224
     alike. Each of the three stages pools, widens and adds one residual block. Pooling comes before
-    normalisation and ReLU: a quarter of the elementwise work, which is what bounds such a network on a processor.
+    normalisation and ReLU: a quarter of the elementwise work.
 
     Sources: He et al., Deep residual learning for image recognition, 2016; the order of a stage's first
     layers after Page, How to train your ResNet, 2018.
@@ -109,7 +109,7 @@ def stem_halvings(height: int, width: int) -> int:
 
 
 def _stem(channels: int, width: int, halvings: int) -> nn.Sequential:
-    """One convolution at full size, or as many of stride 2 as there are halvings; the last has `width` filters."""
+    """One convolution at full size, or as many of stride 2 as there are halvings, up to `width` filters."""
     if halvings == 0:
         return nn.Sequential(NormalisedConvolution(channels, width))
     widths = [channels, *(max(16, width >> (halvings - 1 - step)) for step in range(halvings))]

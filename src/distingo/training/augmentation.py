@@ -19,15 +19,15 @@ _GREY_WEIGHTS = (0.299, 0.587, 0.114)
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What may happen to a picture while it is trained on; an amount is the largest one, drawn evenly each way.
+    """What may happen to a picture while it is trained on; amounts are the largest, drawn evenly each way.
 
     Attributes:
         rotation: Degrees each way.
         zoom: Share each way: 0.2 shows from 80 % to 120 % of the picture's sides.
         horizontal_shift: Share of the width each way.
         vertical_shift: Share of the height each way.
-        crop: Smallest share of the area that a random crop keeps, 1.0 for no crop; its sides' ratio varies from
-            3:4 to 4:3.
+        crop: Smallest share of the area that a random crop keeps, 1.0 for no crop; its sides' ratio varies
+            from 3:4 to 4:3.
         horizontal_flip: Mirror half of the pictures left to right.
         vertical_flip: Mirror half of the pictures top to bottom.
         quarter_turns: Turn by 0, 90, 180 or 270 degrees (0 or 180 where a picture is not square).
@@ -135,7 +135,7 @@ def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generat
         generator: Where all chance comes from; equal states give equal pictures.
 
     Returns:
-        float (n, c, h, w) in [0, 1].
+        float (n, c, h, w) in [0, 1], in channels_last memory.
     """
     if augmentation.rotation or augmentation.zoom or augmentation.crop < 1:
         images = _sample_affinely(images, augmentation, generator)
@@ -145,7 +145,7 @@ def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generat
         images = _recolour(images, augmentation, generator)
     if augmentation.erasing:
         images = _erase(images, augmentation, generator)
-    return images
+    return images.contiguous(memory_format=torch.channels_last)
 
 
 def mix(
