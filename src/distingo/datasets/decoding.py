@@ -81,6 +81,10 @@ class UndecodableError(DataError):
         self.format = detected
 
 
+class UnreadableError(UndecodableError):
+    """A file that can't be read now, which says nothing about its bytes."""
+
+
 class TooManyPixelsError(UndecodableError):
     """A picture over the pixel limit: fine in itself, but not decoded."""
 
@@ -165,7 +169,7 @@ def read_bytes(source: Source) -> bytes:
     try:
         return source.path.read_bytes()
     except OSError as error:
-        raise UndecodableError(
+        raise UnreadableError(
             f"can't be opened ({error.strerror or type(error).__name__})", "unknown"
         ) from error
 
@@ -181,7 +185,7 @@ def _translated(data: bytes) -> Iterator[None]:
     except UndecodableError:
         raise
     except MemoryError as error:
-        raise UndecodableError("needs more memory than there is", name) from error
+        raise UnreadableError("needs more memory than there is", name) from error
     except Image.DecompressionBombError as error:
         raise TooManyPixelsError(
             f"more than the {DEFAULT_MAX_PIXELS:,} pixels that can be decoded", name

@@ -18,8 +18,8 @@ _COUNT = 1797
 def write_digits(folder: Path) -> int:
     """Write scikit-learn's handwritten digits as grey PNG files in class folders ``0`` to ``9``.
 
-    The 1,797 pictures of `load_digits` (UCI "Optical Recognition of Handwritten Digits") have 8x8 pixels; they are
-    enlarged to 32x32 so that people can see them. A folder that already holds them is left as it is.
+    The 1,797 pictures of `load_digits` (UCI, "Optical Recognition of Handwritten Digits") have 8x8 pixels;
+    they are enlarged to 32x32 so that people can see them. A folder that already holds them is left as it is.
 
     Args:
         folder: Where to; appears whole or not at all.

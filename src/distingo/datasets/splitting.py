@@ -172,8 +172,8 @@ def _too_few(dataset: Dataset, label: str, count: int, wanted: Sequence[Side]) -
         )
     pictures = "1 usable picture" if count == 1 else f"{count} usable pictures"
     return DataError(
-        f"{dataset.root}: class {label!r} has {pictures} to divide, and {needed} are needed to have one each for "
-        f"{', '.join(['train', *sorted(wanted, reverse=True)])}; add pictures or move the class away"
+        f"{dataset.root}: class {label!r} has {pictures} to divide, and {needed} are needed to have one each "
+        f"for {', '.join(['train', *sorted(wanted, reverse=True)])}; add pictures or move the class away"
     )
 
 

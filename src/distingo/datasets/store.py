@@ -21,6 +21,7 @@ from distingo.errors import ResourceError, UsageError
 from distingo.files import atomic_writer, content_hash
 
 _SEGMENT_BYTES = 256 * 2**20
+_WRITE_BYTES = 4 * 2**20
 _ABANDONED_SECONDS = 24 * 3600
 _DEFAULT_LIMIT = 50 * 10**9
 _UNITS = {
@@ -185,6 +186,7 @@ class RowWriter:
         self._checksums: list[int] = []
         self._seen: set[str] = set()
         self._file: IO[bytes] | None = None
+        self._pending = bytearray()
         self._stack = contextlib.ExitStack()
         self._path = Path()
 
@@ -220,24 +222,33 @@ class RowWriter:
             return
         self._seen.add(key)
         content = np.ascontiguousarray(row).tobytes()
-        try:
-            self._open().write(content)
-        except OSError as error:
-            self._abandon(error)
+        self._open()
+        self._pending += content
         self._keys.append(key)
         self._checksums.append(zlib.crc32(content))
+        if len(self._pending) >= _WRITE_BYTES:
+            self._flush()
         if len(self._keys) * len(content) >= _SEGMENT_BYTES:
             self._seal()
 
-    def _open(self) -> IO[bytes]:
+    def _open(self) -> None:
         if self._file is None:
             self._path = self._store._folder / f"{uuid.uuid4().hex}{segments.ENDING}"
             self._file = self._stack.enter_context(atomic_writer(self._path))
-        return self._file
+
+    def _flush(self) -> None:
+        """Write in large pieces: each write lets other threads cut in, which costs milliseconds."""
+        assert self._file is not None
+        try:
+            self._file.write(self._pending)
+        except OSError as error:
+            self._abandon(error)
+        self._pending.clear()
 
     def _seal(self) -> None:
         if self._file is None:
             return
+        self._flush()
         try:
             segments.write_footer(self._file, self._keys, self._checksums, self._store._row_bytes)
             segment = segments.hold_written(self._file, self._path, self._store._row_bytes)
@@ -255,6 +266,7 @@ class RowWriter:
 
     def _reset(self) -> None:
         self._file = None
+        self._pending = bytearray()
         self._keys, self._checksums = [], []
 
 

@@ -1,0 +1,248 @@
+"""Every content looked at once: hashed, and decoded only where the cache has no answer."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from distingo.datasets import idx
+from distingo.datasets.decoding import (
+    TooManyPixelsError,
+    UndecodableError,
+    UnreadableError,
+    decode,
+    read_bytes,
+)
+from distingo.datasets.duplicates import Examined
+from distingo.datasets.facts import Facts, facts_of, facts_of_failure, facts_store, pack_facts, unpack_facts
+from distingo.datasets.layouts import Candidate
+from distingo.datasets.products import Product
+from distingo.datasets.store import Cache
+from distingo.files import content_hash
+from distingo.progress import progress_bar
+from distingo.records import Source
+
+_CHUNK = 16
+_IDX_CHUNK = (
+    1024  # the entries of IDX files are so small that handing them over one by one costs more than the work
+)
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """One content to decode, and the products (by position) that lack its row."""
+
+    content: str
+    source: Source
+    products: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What decoding showed (None: known before), whether to remember it, and a row for each product wanted."""
+
+    facts: Facts | None
+    rows: tuple[np.ndarray, ...] = ()
+    memorable: bool = True
+
+
+class Examiner:
+    """Looks at candidates with several threads, a few chunks ahead of what is written.
+
+    Attributes:
+        cache: Where facts are kept.
+        products: What is computed from every usable picture.
+        max_pixels: As for `decoding.decode`.
+        workers: Threads.
+    """
+
+    def __init__(self, cache: Cache, products: Sequence[Product], *, max_pixels: int, workers: int) -> None:
+        self.cache = cache
+        self.products = products
+        self.max_pixels = max_pixels
+        self.workers = workers
+
+    def examine(self, candidates: Sequence[Candidate]) -> list[Examined]:
+        """Learn what every candidate is, and fill the products.
+
+        Args:
+            candidates: All of a dataset.
+
+        Returns:
+            One entry for each, in the same order.
+
+        Raises:
+            DataError: An IDX file is damaged.
+            ResourceError: The cache can't be read or written, or the disk is full.
+        """
+        with ThreadPoolExecutor(self.workers) as pool:
+            hashed = self._hash(pool, candidates)
+            facts = {content: known for content, known in hashed if content and known is not None}
+            sources: dict[str, Source] = {}
+            for candidate, (content, _) in zip(candidates, hashed, strict=True):
+                if content:
+                    sources.setdefault(content, candidate.source)
+            facts |= self._recall([content for content in sources if content not in facts])
+            self._decode(pool, self._tasks(sources, facts), facts)
+        return [
+            Examined(candidate, content, known or facts[content])
+            for candidate, (content, known) in zip(candidates, hashed, strict=True)
+        ]
+
+    def _hash(
+        self, pool: ThreadPoolExecutor, candidates: Sequence[Candidate]
+    ) -> list[tuple[str, Facts | None]]:
+        """Hash every content (empty for what can't be opened), with facts where that already shows them."""
+        hashed: list[tuple[str, Facts | None]] = []
+        sources = [candidate.source for candidate in candidates]
+        with progress_bar("Reading", len(sources)) as advance:
+            for chunk in self._in_order(pool, _hash_chunk, sources, _chunk_size(sources)):
+                hashed += chunk
+                advance(len(chunk))
+        return hashed
+
+    def _recall(self, contents: Sequence[str]) -> dict[str, Facts]:
+        store = facts_store(self.cache)
+        unknown = set(store.missing(contents))
+        known = [content for content in contents if content not in unknown]
+        rows = store.rows(known).take(np.arange(len(known)))
+        recalled = {content: unpack_facts(row) for content, row in zip(known, rows, strict=True)}
+        # A picture over today's limit is looked at again, to be refused in today's words.
+        return {
+            content: facts
+            for content, facts in recalled.items()
+            if facts.width * facts.height <= self.max_pixels
+        }
+
+    def _tasks(self, sources: dict[str, Source], facts: dict[str, Facts]) -> list[_Task]:
+        promising = [content for content in sources if content not in facts or facts[content].usable]
+        lacking = [set(product.store.missing(promising)) for product in self.products]
+        tasks = []
+        for content, source in sources.items():
+            wanted = tuple(at for at, keys in enumerate(lacking) if content in keys)
+            if wanted or content not in facts:
+                tasks.append(_Task(content, source, wanted))
+        return tasks
+
+    def _decode(self, pool: ThreadPoolExecutor, tasks: Sequence[_Task], facts: dict[str, Facts]) -> None:
+        """Decode what is to be decoded; adds to `facts` and writes the products' rows."""
+        if not tasks:
+            return
+        size = _chunk_size([task.source for task in tasks])
+        with ExitStack() as stack:
+            advance = stack.enter_context(progress_bar("Decoding", len(tasks)))
+            memory = stack.enter_context(facts_store(self.cache).writer())
+            writers = [stack.enter_context(product.store.writer()) for product in self.products]
+            for chunk in self._in_order(pool, self._perform_all, tasks, size):
+                for task, outcome in chunk:
+                    if outcome.facts is not None:
+                        if outcome.memorable and task.content not in facts:
+                            memory.add(task.content, pack_facts(outcome.facts))
+                        facts[task.content] = outcome.facts
+                    for at, row in zip(task.products, outcome.rows, strict=False):
+                        writers[at].add(task.content, row)
+                advance(len(chunk))
+
+    def _perform_all(self, tasks: Sequence[_Task]) -> list[tuple[_Task, _Outcome]]:
+        outcomes = []
+        images = _IdxImages()
+        for task in tasks:
+            row = images.entry(task.source)
+            if row is None:
+                outcomes.append((task, self._perform(task)))
+            else:
+                rows = tuple(self.products[at].row_from_array(row) for at in task.products)
+                outcomes.append((task, _Outcome(None, rows)))
+        return outcomes
+
+    def _perform(self, task: _Task) -> _Outcome:
+        try:
+            data = read_bytes(task.source)
+            if content_hash(data) != task.content:
+                raise UnreadableError(
+                    "changed while it was being read; run the same command again", "unknown"
+                )
+            decoded = decode(data, max_pixels=self.max_pixels)
+        except UndecodableError as error:
+            passing = isinstance(error, TooManyPixelsError | UnreadableError)
+            return _Outcome(facts_of_failure(error), memorable=not passing)
+        return _Outcome(facts_of(decoded.image, decoded.format), self._compute(task, decoded.image))
+
+    def _compute(self, task: _Task, image: Image.Image) -> tuple[np.ndarray, ...]:
+        return tuple(self.products[at].compute(image) for at in task.products)
+
+    def _in_order(
+        self,
+        pool: ThreadPoolExecutor,
+        work: Callable[[Sequence[_Item]], list[_Result]],
+        items: Sequence[_Item],
+        size: int,
+    ) -> Iterator[list[_Result]]:
+        """Map chunks over the pool in order, a few at a time, so that results never pile up in memory."""
+        waiting: deque[Future[list[_Result]]] = deque()
+        try:
+            for at in range(0, len(items), size):
+                waiting.append(pool.submit(work, items[at : at + size]))
+                if len(waiting) > 2 * self.workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _chunk_size(sources: Sequence[Source]) -> int:
+    return _IDX_CHUNK if sources and sources[0].index is not None else _CHUNK
+
+
+class _IdxImages:
+    """Entries of IDX files; the file is looked up only when it changes, as that lets other threads cut in."""
+
+    def __init__(self) -> None:
+        self._path = Path()
+        self._images = np.empty((0, 0, 0), np.uint8)
+
+    def entry(self, source: Source) -> np.ndarray | None:
+        """The picture as uint8 of shape (height, width), or None for a source that is no IDX entry."""
+        if source.index is None:
+            return None
+        if source.path is not self._path:
+            self._path, self._images = source.path, idx.load_images(source.path)
+        entry: np.ndarray = self._images[source.index]
+        return entry
+
+
+def _hash_chunk(sources: Sequence[Source]) -> list[tuple[str, Facts | None]]:
+    hashed: list[tuple[str, Facts | None]] = []
+    images = _IdxImages()
+    for source in sources:
+        row = images.entry(source)
+        if row is None:
+            hashed.append(_hash_file(source))
+        else:
+            content = content_hash(b"IDX %d %d\n" % row.shape, row.data)
+            hashed.append((content, _idx_facts(content, row)))
+    return hashed
+
+
+def _hash_file(source: Source) -> tuple[str, Facts | None]:
+    try:
+        return content_hash(read_bytes(source)), None
+    except UndecodableError as error:
+        return "", facts_of_failure(error)
+
+
+def _idx_facts(content: str, row: np.ndarray) -> Facts:
+    height, width = row.shape
+    return Facts(usable=True, reason="", format="IDX", width=width, height=height, pixels=content)
