@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distingo.datasets.gathering import DEFAULT_MAX_PIXELS
+from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
 from distingo.errors import Interrupted, ResourceError, RunError, UsageError
 from distingo.models.catalogue import CATALOGUE, CatalogueEntry
@@ -260,7 +260,7 @@ def inspect(
 
     if output is not None and Path(output).exists():
         raise ResourceError(f"{output}: exists already; choose another -o")
-    dataset = read_dataset(Path(data), cache=_cache(cache), workers=workers, max_pixels=max_pixels, fewest_classes=1)
+    dataset = read_dataset(Path(data), cache=_cache(cache), workers=workers, max_pixels=max_pixels)
     if output is not None:
         from distingo.report.inspection import write_inspection
 
@@ -291,7 +291,9 @@ def show_augmentation(
 
     if Path(output).exists():
         raise ResourceError(f"{output}: exists already; choose another -o")
-    return draw_augmented(Path(data), preset, Path(output), image_size=image_size, seed=seed)
+    return draw_augmented(
+        Path(data), preset, Path(output), cache=_cache(None), image_size=image_size, seed=seed
+    )
 
 
 def demo(output: str | Path = "demo", **options: Any) -> Run:

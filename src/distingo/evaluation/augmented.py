@@ -8,8 +8,10 @@ import numpy as np
 import torch
 
 from distingo.datasets.decoding import open_source
-from distingo.datasets.gathering import survey
+from distingo.datasets.gathering import read_dataset
 from distingo.datasets.rendering import render
+from distingo.datasets.store import Cache
+from distingo.datasets.surveying import survey
 from distingo.errors import UsageError, name_the_nearest
 from distingo.prediction.tensors import to_tensor
 from distingo.records import Rendition
@@ -21,13 +23,16 @@ _VERSIONS = 7
 _PICTURES = 6
 
 
-def draw_augmented(data: Path, preset: str, output: Path, *, image_size: int | None, seed: int) -> Path:
+def draw_augmented(
+    data: Path, preset: str, output: Path, *, cache: Cache, image_size: int | None, seed: int
+) -> Path:
     """Draw some pictures, each followed by augmented versions of it.
 
     Args:
         data: Folder of pictures.
         preset: Name of an augmentation preset.
         output: PNG file to write.
+        cache: Where facts about files are kept.
         image_size: Side in pixels; None takes training's own choice.
         seed: Of the augmentation.
 
@@ -44,7 +49,9 @@ def draw_augmented(data: Path, preset: str, output: Path, *, image_size: int | N
     wishes = {} if image_size is None else {"image_size": image_size}
     recipe, _ = choose_recipe(facts, wishes)
     rendition = Rendition(recipe.height, recipe.width, recipe.channels)
-    originals = [render(open_source(source), rendition) for source in seen.examples[:_PICTURES]]
+    pictures = read_dataset(data, cache=cache).pictures
+    chosen = np.linspace(0, len(pictures) - 1, min(_PICTURES, len(pictures))).astype(int)
+    originals = [render(open_source(pictures[at].source), rendition) for at in chosen]
     generator = torch.Generator().manual_seed(seed)
     images, captions = [], []
     for original in originals:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from distingo.datasets.gathering import DEFAULT_MAX_PIXELS, fill_products, read_dataset
+from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
+from distingo.datasets.gathering import read_dataset
 from distingo.datasets.manifest import write_manifest
 from distingo.datasets.splitting import read_split
 from distingo.datasets.store import Cache
@@ -16,11 +17,11 @@ from distingo.errors import DataError
 from distingo.evaluation.tables import write_evaluation, write_predictions
 from distingo.metrics import classification_scores, confusion_matrix, per_class_scores
 from distingo.models.machine import choose_precision, prepare_process
-from distingo.models.saved import SavedModel, load_model, read_description
+from distingo.models.saved import SavedModel, load_model
 from distingo.prediction.classifier import predict_probabilities
 from distingo.prediction.device import choose_device
 from distingo.prediction.inputs import input_product
-from distingo.records import Dataset, Evaluation, Picture, Score
+from distingo.records import Dataset, Evaluation, Picture
 from distingo.run_folder import RunFolder
 from distingo.training.run import BASELINES
 
@@ -62,42 +63,53 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
     """
     prepare_process()
     folder = RunFolder(request.run)
-    folder.read_config()
-    classes = read_description(folder.model).classes
-    place = folder.path
+    config = folder.read_config()
+    models = _load_models(folder)
     if request.data is None:
-        pictures, notes = _test_side(folder, request), ()
+        dataset = _read(Path(config["data"]), models, request)
+        pictures, notes, place = read_split(folder.split, dataset).test, (), folder.path
     else:
-        dataset = _other_data(request.data, classes, request)
+        dataset = _read(request.data, models, request)
+        _require_known_classes(dataset, models["model"])
         pictures, notes = _judged(dataset)
         place = folder.path / "evaluations" / request.data.resolve().name
         write_manifest(dataset.manifest, place / "manifest.csv")
-    evaluation, probabilities = _judge(folder, pictures, request, notes)
-    write_predictions(place / "predictions.parquet", pictures, probabilities, classes)
+    evaluation, probabilities = _judge(models, pictures, request, notes)
+    write_predictions(place / "predictions.parquet", pictures, probabilities, evaluation.classes)
     write_evaluation(place / "evaluation.json", evaluation)
     return evaluation, place
 
 
-def _test_side(folder: RunFolder, request: EvaluateRequest) -> tuple[Picture, ...]:
-    dataset = read_dataset(
-        Path(folder.read_config()["data"]),
+def _load_models(folder: RunFolder) -> dict[str, SavedModel]:
+    """The run's own model under ``model``, and its baselines under their names."""
+    models = {"model": load_model(folder.model)}
+    for name in BASELINES:
+        if (folder.baseline(name) / "model.json").is_file():
+            models[name] = load_model(folder.baseline(name))
+    return models
+
+
+def _read(data: Path, models: dict[str, SavedModel], request: EvaluateRequest) -> Dataset:
+    products = {
+        model.description.rendition: input_product(model.description, request.cache) for model in models.values()
+    }
+    return read_dataset(
+        data,
         cache=request.cache,
+        products=list(products.values()),
         workers=request.workers,
         max_pixels=request.max_pixels,
     )
-    return read_split(folder.split, dataset).test
 
 
-def _other_data(data: Path, classes: tuple[str, ...], request: EvaluateRequest) -> Dataset:
-    dataset = read_dataset(
-        data, cache=request.cache, workers=request.workers, max_pixels=request.max_pixels, fewest_classes=1
-    )
-    unknown = sorted(set(dataset.classes) - set(classes))
+def _require_known_classes(dataset: Dataset, model: SavedModel) -> None:
+    known = model.description.classes
+    unknown = sorted(set(dataset.classes) - set(known))
     if unknown:
         raise DataError(
-            f"{data}: has classes the model does not know ({', '.join(unknown[:5])}); it knows {', '.join(classes[:10])}"
+            f"{dataset.root}: has classes the model does not know ({', '.join(unknown[:5])}); "
+            f"it knows {', '.join(known[:10])}"
         )
-    return dataset
 
 
 def _judged(dataset: Dataset) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
@@ -108,34 +120,31 @@ def _judged(dataset: Dataset) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
 
 
 def _judge(
-    folder: RunFolder, pictures: tuple[Picture, ...], request: EvaluateRequest, notes: tuple[str, ...]
+    models: dict[str, SavedModel],
+    pictures: tuple[Picture, ...],
+    request: EvaluateRequest,
+    notes: tuple[str, ...],
 ) -> tuple[Evaluation, np.ndarray]:
-    model = load_model(folder.model)
-    classes = model.description.classes
+    classes = models["model"].description.classes
     truth = np.array([classes.index(picture.label) for picture in pictures], dtype=np.int64)
-    probabilities = _probabilities(model, pictures, request)
-    baselines: dict[str, dict[str, Score]] = {}
-    for name in BASELINES:
-        if (folder.baseline(name) / "model.json").is_file():
-            baseline = load_model(folder.baseline(name))
-            baselines[name] = classification_scores(truth, _probabilities(baseline, pictures, request), classes)
-    confusion = confusion_matrix(truth, probabilities.argmax(axis=1), len(classes))
+    probabilities = {name: _probabilities(model, pictures, request) for name, model in models.items()}
+    scores = {name: classification_scores(truth, found, classes) for name, found in probabilities.items()}
+    confusion = confusion_matrix(truth, probabilities["model"].argmax(axis=1), len(classes))
     evaluation = Evaluation(
         side="test",
         n=len(pictures),
         classes=classes,
-        scores=classification_scores(truth, probabilities, classes),
+        scores=scores.pop("model"),
         per_class=per_class_scores(confusion, classes),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
-        baselines=baselines,
+        baselines=scores,
         notes=notes,
     )
-    return evaluation, probabilities
+    return evaluation, probabilities["model"]
 
 
 def _probabilities(model: SavedModel, pictures: Sequence[Picture], request: EvaluateRequest) -> np.ndarray:
     product = input_product(model.description, request.cache)
-    fill_products(pictures, [product], workers=request.workers)
     rows = product.store.rows([picture.content for picture in pictures])
     device = choose_device(request.device)
     return predict_probabilities(model, rows, device=device, precision=choose_precision(device)[0])

@@ -1,1 +1,1 @@
-"""Prediction: image batches to tensors to probabilities."""
+"""Prediction: what a model looks at, image batches to tensors, probabilities to named predictions."""

@@ -44,7 +44,7 @@ def predict_logits(network: nn.Module, rows: Rows, *, device: torch.device, prec
     """
     was_training = network.training
     network.eval()
-    batch_size = prediction_batch_size(rows.shape[0], rows.shape[1])
+    batch_size = prediction_batch_size(rows.shape[1], rows.shape[2])
     try:
         parts = []
         for start in range(0, len(rows), batch_size):

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from distingo.datasets.decoding import UndecodableError, open_source
-from distingo.datasets.layouts import walk_files
+from distingo.datasets.walking import walk
 from distingo.datasets.rendering import render
 from distingo.errors import DistingoError, UsageError
 from distingo.features.descriptors import describe
@@ -34,7 +34,7 @@ class _ArrayRows:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.array.shape[1:]
+        return self.array.shape
 
     def __len__(self) -> int:
         return len(self.array)
@@ -156,7 +156,7 @@ def find_pictures(paths: Sequence[str | Path]) -> list[Path]:
     found: list[Path] = []
     for given in map(Path, paths):
         if given.is_dir():
-            found.extend(walk_files(given))
+            found.extend(sorted(file.path for file in walk(given) if not file.ignored))
         elif given.exists():
             found.append(given)
         else:

@@ -14,7 +14,7 @@ class Rows(Protocol):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of one row."""
+        """(n, *row)."""
 
     def __len__(self) -> int:
         """How many rows."""

@@ -27,7 +27,7 @@ def fit_normalisation(kind: str, rows: Rows) -> nn.Module:
     Raises:
         UsageError: The pictures are too large to whiten.
     """
-    height, width, channels = rows.shape
+    _, height, width, channels = rows.shape
     if kind == "dataset":
         return _channel_statistics(rows)
     if kind == "zca":
@@ -41,23 +41,24 @@ def _sample(rows: Rows) -> np.ndarray:
 
 def _channel_statistics(rows: Rows) -> ChannelNormalisation:
     indices = _sample(rows)
-    sums = np.zeros(rows.shape[2])
-    squares = np.zeros(rows.shape[2])
+    channels = rows.shape[3]
+    sums, squares = np.zeros(channels), np.zeros(channels)
     for part in np.array_split(indices, max(1, len(indices) // 64)):
-        pixels = rows.take(part).reshape(-1, rows.shape[2]).astype(np.float32) / 255.0
+        pixels = rows.take(part).reshape(-1, channels).astype(np.float32) / 255.0
         sums += pixels.sum(axis=0, dtype=np.float64)
         squares += (pixels * pixels).sum(axis=0, dtype=np.float64)
-    n = len(indices) * rows.shape[0] * rows.shape[1]
+    n = len(indices) * rows.shape[1] * rows.shape[2]
     mean = sums / n
     std = np.sqrt(np.maximum(squares / n - mean**2, 1e-8))
     return ChannelNormalisation(tuple(mean.tolist()), tuple(std.tolist()))
 
 
 def _whitening(rows: Rows, epsilon: float = 1e-2) -> ZCAWhitening:
-    numbers = int(np.prod(rows.shape))
+    _, height, width, channels = rows.shape
+    numbers = height * width * channels
     if numbers > _LARGEST_WHITENING:
         raise UsageError(
-            f"--normalise zca: {rows.shape[0]}x{rows.shape[1]}x{rows.shape[2]} pictures hold {numbers} numbers, "
+            f"--normalise zca: {height}x{width}x{channels} pictures hold {numbers} numbers, "
             f"at most {_LARGEST_WHITENING} can be whitened; take a smaller --image-size"
         )
     flat = to_tensor(rows.take(_sample(rows))).contiguous().flatten(1).double()

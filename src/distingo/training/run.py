@@ -14,10 +14,12 @@ import torch
 from torch import nn
 
 from distingo import __version__
-from distingo.datasets.gathering import DEFAULT_MAX_PIXELS, Product, fill_products, read_dataset, survey
+from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
+from distingo.datasets.gathering import Product, pixels_product, read_dataset
 from distingo.datasets.manifest import write_manifest
 from distingo.datasets.splitting import read_split, split_dataset, write_split
 from distingo.datasets.store import Cache
+from distingo.datasets.surveying import survey
 from distingo.errors import ResourceError, RunError, UsageError
 from distingo.files import content_hash, write_text
 from distingo.models.catalogue import find_model
@@ -177,8 +179,6 @@ def _decoding_is_dear(data: Path) -> bool:
 
 
 def _pixels(cache: Cache, recipe: Recipe) -> Product:
-    from distingo.datasets.gathering import pixels_product
-
     return pixels_product(cache, _rendition(recipe))
 
 
@@ -304,13 +304,25 @@ def _targets(pictures: Sequence[Picture], classes: tuple[str, ...]) -> np.ndarra
 
 def _fit_classic(prepared: PreparedRun, request: TrainRequest, description: ModelDescription) -> SavedModel:
     product = descriptors_product(request.cache)
+    if not _decoding_is_dear(prepared.dataset.root):
+        _read_again(prepared, request, product)
     sides = []
     for pictures in (prepared.split.train, prepared.split.validation):
-        fill_products(pictures, [product], workers=request.workers)
         features = product.store.rows([picture.content for picture in pictures])
-        features_array = features.take(np.arange(len(pictures)))
-        sides.append((features_array, _targets(pictures, prepared.dataset.classes)))
+        targets = _targets(pictures, prepared.dataset.classes)
+        sides.append((features.take(np.arange(len(pictures))), targets))
     return fit_classic(description, sides[0], sides[1], seed=prepared.recipe.seed)
+
+
+def _read_again(prepared: PreparedRun, request: TrainRequest, product: Product) -> None:
+    """Fill a product that the first reading left out; what is filled already costs a hash per picture."""
+    read_dataset(
+        prepared.dataset.root,
+        cache=request.cache,
+        products=[product],
+        max_pixels=request.max_pixels,
+        workers=request.workers,
+    )
 
 
 def _save_baselines(prepared: PreparedRun, request: TrainRequest) -> None:

@@ -1,0 +1,38 @@
+# Each target sets up what it needs in .venv; only Python (3.11 or newer) and make must be there.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check bench setup browser clean
+
+demo: .venv/installed
+	$(BIN)/distingo demo -o demo
+
+test: .venv/developing
+	$(BIN)/python -m pytest
+
+check: .venv/developing
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -m "not slow"
+
+bench: .venv/developing
+	$(BIN)/python benchmarks/run_all.py
+
+setup: .venv/developing
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/developing: .venv/installed pyproject.toml
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from distingo.errors import RunError
+from distingo.training.checkpoint import EpochRecord, Progress, load_checkpoint, save_checkpoint
+from distingo.training.optimization import WeightAverage, build_optimizer
+from distingo.training.recipe import Recipe
+
+RECIPE = Recipe(model="small-cnn", height=8, width=8, optimizer="adamw", ema_decay=0.9)
+RECORD = EpochRecord(1, 0.1, 0.2, 0.3, 0.4, 0.5, 6.0, 7.0)
+
+
+def network() -> nn.Module:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 2))
+    return model.to(memory_format=torch.channels_last)
+
+
+def steps(model: nn.Module, optimizer: torch.optim.Optimizer, average: WeightAverage, count: int) -> None:
+    for step in range(count):
+        optimizer.zero_grad()
+        model(torch.full((2, 3, 8, 8), 0.1 * step)).square().sum().backward()
+        optimizer.step()
+        average.update(model, step)
+
+
+def test_a_restored_state_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = network()
+    optimizer, average = build_optimizer(model, RECIPE), WeightAverage(model, 0.9)
+    steps(model, optimizer, average, 3)
+    save_checkpoint(tmp_path / "c", Progress(1, 1, 0.4, (RECORD,)), model, optimizer, average.state)
+
+    other = network()
+    other_optimizer, other_average = build_optimizer(other, RECIPE), WeightAverage(other, 0.9)
+    progress = load_checkpoint(tmp_path / "c", other, other_optimizer, other_average.state)
+    assert progress == Progress(1, 1, 0.4, (RECORD,))
+    for state in ((model, optimizer, average), (other, other_optimizer, other_average)):
+        steps(*state, 3)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, other.state_dict()[name])
+        assert torch.equal(average.state[name], other_average.state[name])
+    moments = [state["exp_avg"] for state in other_optimizer.state.values()]
+    assert moments[0].is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_truncated_checkpoint_is_named(tmp_path: Path) -> None:
+    model = network()
+    optimizer = build_optimizer(model, RECIPE)
+    save_checkpoint(tmp_path / "c", Progress(), model, optimizer, None)
+    (tmp_path / "c").write_bytes((tmp_path / "c").read_bytes()[:-10])
+    with pytest.raises(RunError, match=r"c: damaged"):
+        load_checkpoint(tmp_path / "c", model, optimizer, None)
+
+
+def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:
+    model = network()
+    save_checkpoint(tmp_path / "c", Progress(), model, build_optimizer(model, RECIPE), None)
+    other = nn.Linear(3, 2)
+    with pytest.raises(RunError, match="does not fit this run"):
+        load_checkpoint(tmp_path / "c", other, build_optimizer(other, RECIPE), None)
