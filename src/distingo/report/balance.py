@@ -11,7 +11,7 @@ from distingo.records import SIDES, Side
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A part of a class's bar: which side, how many pictures, where it starts and how long it is (in percent)."""
+    """A part of a class's bar: its side, its pictures, its start and its length (in percent)."""
 
     side: Side
     number: int

@@ -15,7 +15,7 @@ from distingo.report.thumbnails import fill_album
 
 
 def write_inspection(dataset: Dataset, path: Path) -> Path:
-    """Write a page about a dataset: pictures per class, sizes, samples, and every file left out with its reason.
+    """Write a page about a dataset: pictures per class, sizes, samples, and files left out with reasons.
 
     Args:
         dataset: As read by `distingo.datasets.gathering.read_dataset`.

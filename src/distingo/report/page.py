@@ -10,10 +10,10 @@ from distingo.records import Evaluation
 from distingo.report.balance import balance_classes
 from distingo.report.charts import best_epoch, draw_curves
 from distingo.report.confusion import CellKey, ConfusionView, group_by_cell, often_taken_for, view_confusion
-from distingo.report.templating import write_page
 from distingo.report.reading import Epoch, PredictionRow, RunRecords, read_run
 from distingo.report.selection import choose_samples, open_cells, rank_pictures, worst_mistakes
 from distingo.report.skipped import group_skipped
+from distingo.report.templating import write_page
 from distingo.report.thumbnails import Album, fill_album
 from distingo.report.verdict import Verdict, judge
 from distingo.report.wording import percent
@@ -77,15 +77,17 @@ def _unjudged(best: Epoch | None) -> Verdict:
     return Verdict(
         figure=percent(best.validation_accuracy),
         before="Not evaluated on test pictures yet; right on ",
-        after=f" of the validation pictures at epoch {best.number}, a figure that flatters, since the epoch was chosen by it.",
+        after=f" of the validation pictures at epoch {best.number}, which flatters: it chose that epoch.",
     )
 
 
 def _other_baselines(evaluation: Evaluation | None, model: str) -> dict[str, Any]:
-    """Keep only the baselines that are not the judged model itself."""
+    """The baselines that are not the judged model itself, the most accurate first."""
     if evaluation is None:
         return {}
-    return {name: scores for name, scores in evaluation.baselines.items() if name != model}
+    others = [(name, scores) for name, scores in evaluation.baselines.items() if name != model]
+    others.sort(key=lambda item: -item[1]["accuracy"].value if "accuracy" in item[1] else 0.0)
+    return dict(others)
 
 
 def _cells(

@@ -185,7 +185,7 @@ def _read_predictions(path: Path) -> tuple[PredictionRow, ...]:
     if not path.exists():
         return ()
     import pyarrow as arrow
-    import pyarrow.parquet as parquet
+    from pyarrow import parquet
 
     try:
         columns = parquet.read_table(path, columns=list(PredictionRow.__slots__)).to_pydict()

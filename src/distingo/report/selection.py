@@ -61,7 +61,8 @@ def rank_pictures(
 ) -> list[str]:
     """Order all pictures of a page by importance, so that a budget cuts the least important.
 
-    The worst mistakes come first, then the samples, then one picture of every cell, a second of every cell, and so on.
+    The worst mistakes come first, then the samples, then one picture of every cell, a second of every cell,
+    and so on.
     """
     ranked = [row.file for row in mistakes]
     ranked += _take_turns(list(samples.values()))

@@ -20,7 +20,7 @@ _LARGEST_RADIUS = 13.0
 
 @dataclass(frozen=True, slots=True)
 class Bubble:
-    """Pictures of about one size: where the bubble lies, its radius (its area is their number), and its text."""
+    """Pictures of about one size: where the bubble lies, its radius (its area is their number), its text."""
 
     x: float
     y: float

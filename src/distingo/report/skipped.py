@@ -15,6 +15,9 @@ _STATUS_NAMES: dict[ManifestStatus, str] = {
     "ignored": "Not a picture",
 }
 
+_ALIKE: frozenset[ManifestStatus] = frozenset({"unusable", "ignored"})
+"""The statuses whose reasons are the same for many files."""
+
 MOST_FILES = 2000
 
 
@@ -40,8 +43,8 @@ class SkippedGroup:
 def group_skipped(manifest: Iterable[ManifestRow]) -> tuple[SkippedGroup, ...]:
     """Gather the unused files of a manifest by status and reason.
 
-    A reason that names the other file (``same picture as a/b.jpg``) would give a group for every file; rows with
-    `ManifestRow.same_as` are therefore gathered by status alone.
+    The reason of a copy or a conflict names the other file, which would give a group for every file; these
+    are therefore gathered by status alone.
 
     Args:
         manifest: One row per file found.
@@ -52,7 +55,7 @@ def group_skipped(manifest: Iterable[ManifestRow]) -> tuple[SkippedGroup, ...]:
     groups: dict[tuple[ManifestStatus, str], list[ManifestRow]] = defaultdict(list)
     for row in manifest:
         if row.status != "used":
-            groups[row.status, "" if row.same_as else row.reason].append(row)
+            groups[row.status, row.reason if row.status in _ALIKE else ""].append(row)
     order = list(_STATUS_NAMES)
     ranked = sorted(groups.items(), key=lambda item: (order.index(item[0][0]), -len(item[1]), item[0][1]))
     return tuple(

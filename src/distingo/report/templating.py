@@ -15,8 +15,8 @@ from distingo.report import wording
 def write_page(template: str, path: Path, context: dict[str, Any]) -> Path:
     """Fill a template and write the page, or nothing.
 
-    Everything that comes from a person's files is escaped by the template engine; besides, the page's own policy lets
-    the browser run exactly one script, the one written here, and fetch nothing at all.
+    Everything that comes from a person's files is escaped by the template engine; besides, the page's own
+    policy lets the browser run exactly one script, the one written here, and fetch nothing at all.
 
     Args:
         template: A file of ``report/templates``.

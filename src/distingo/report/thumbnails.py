@@ -44,8 +44,8 @@ class Thumbnail:
 class Album:
     """The thumbnails of a page, by file.
 
-    A page writes a thumbnail's address where it is first seen (`first_use`) and, at its end, those of the pictures that
-    appear only when a person asks (`unused`), so that no picture is embedded twice.
+    A page writes a thumbnail's address where it is first seen (`first_use`) and, at its end, those of the
+    pictures that appear only when a person asks (`unused`), so that no picture is embedded twice.
 
     Attributes:
         thumbnails: By file.

@@ -37,8 +37,8 @@ class Verdict:
 def judge(evaluation: Evaluation, model: str) -> Verdict:
     """Put an evaluation's accuracy into one sentence, beside its baselines.
 
-    Two accuracies are called different only where their 95 % intervals do not overlap. That is stricter than a paired
-    test on the same pictures would be, so "not shown" never means "shown to be equal".
+    Two accuracies are called different only where their 95 % intervals do not overlap. That is stricter
+    than a paired test on the same pictures would be, so "not shown" never means "shown to be equal".
 
     Args:
         evaluation: The scores.
@@ -122,7 +122,8 @@ def _weak_class(evaluation: Evaluation) -> tuple[str, ...]:
     taken_for, times = max(mistakes.items(), key=lambda item: item[1])
     return (
         f"Weakest class: {isolated(weakest.name)}, found in {percent(weakest.recall, 0)} of its "
-        f"{counted(weakest.support, 'picture')}; most often taken for {isolated(taken_for)} ({counted(times, 'time')}).",
+        f"{counted(weakest.support, 'picture')}; most often taken for {isolated(taken_for)} "
+        f"({counted(times, 'time')}).",
     )
 
 

@@ -7,6 +7,9 @@ import re
 from typing import Any
 
 NO_BREAK = "\u00a0"
+_DASH = "\u2060–\u2060"
+"""An en dash between word joiners, so that no line breaks inside a range."""
+
 _ISOLATE = "\u2068{}\u2069"
 
 _SCORE_NAMES = {
@@ -52,7 +55,7 @@ def counted(number: int, one: str, many: str | None = None) -> str:
 
 
 def isolated(name: str) -> str:
-    """A class name in a sentence, in Unicode isolates so that its direction does not stir the words around it."""
+    """A class name in a sentence, isolated so that its direction does not stir the words around it."""
     return _ISOLATE.format(name)
 
 
@@ -73,8 +76,8 @@ def score_range(score: str, low: float, high: float) -> str:
     if not (math.isfinite(low) and math.isfinite(high)):
         return "–"
     if is_share(score):
-        return f"{low * 100:.1f}–{percent(high)}"
-    return f"{low:.3f}–{high:.3f}"
+        return f"{low * 100:.1f}{_DASH}{percent(high)}"
+    return f"{low:.3f}{_DASH}{high:.3f}"
 
 
 def score_name(score: str) -> tuple[str, str]:
@@ -94,16 +97,17 @@ def baseline_name(model: str) -> str:
 
 def setting(value: Any) -> str:
     """A recipe's or environment's value as text: ``yes``/``no`` for truth values, ``–`` for nothing."""
-    if value is None or value == "":
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, dict):
-        return ", ".join(f"{key}: {setting(entry)}" for key, entry in value.items()) or "–"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(setting(entry) for entry in value) or "–"
-    return str(value)
+    match value:
+        case None:
+            text = ""
+        case bool():
+            text = "yes" if value else "no"
+        case float():
+            text = f"{value:g}"
+        case dict():
+            text = ", ".join(f"{key}: {setting(entry)}" for key, entry in value.items())
+        case list() | tuple():
+            text = ", ".join(setting(entry) for entry in value)
+        case _:
+            text = str(value)
+    return text or "–"

@@ -21,10 +21,15 @@
   };
   const isolated = (text) => make("bdi", "", text);
 
+  const fileName = (file) => {
+    const name = isolated("");
+    file.split("/").forEach((part, index) => name.append(...(index ? ["/", document.createElement("wbr"), part] : [part])));
+    return name;
+  };
+
   const picture = (file, number, cell) => {
     if (number === null) {
-      const place = make("span", "picture missing", make("span", "", "not embedded"));
-      return place;
+      return make("span", "picture missing", make("span", "", "not embedded"));
     }
     const image = make("img", tiny.has(number) ? "picture tiny" : "picture");
     image.src = address(number);
@@ -38,7 +43,7 @@
     const said = make("span", agrees ? "said agrees" : "said", isolated(cell.predicted), " ");
     said.append(make("span", "confidence", `${(confidence * 100).toFixed(0)}\u00a0%`));
     const truth = make("span", "truth", "is ", isolated(cell.truth));
-    const caption = make("figcaption", "", said, truth, make("span", "file", isolated(file)));
+    const caption = make("figcaption", "", said, truth, make("span", "file", fileName(file)));
     return make("figure", "", picture(file, number, cell), caption);
   };
 
