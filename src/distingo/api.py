@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
-from distingo.errors import Interrupted, ResourceError, RunError, UsageError
+from distingo.errors import InterruptionError, ResourceError, RunError, UsageError
 from distingo.models.catalogue import CATALOGUE, CatalogueEntry
 from distingo.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from distingo.prediction.predictor import PictureLike
+    from distingo.prediction.predictor import PictureLike, Predictor
     from distingo.records import Dataset, Evaluation, Prediction
     from distingo.training.checkpoint import EpochRecord
 
@@ -43,7 +43,7 @@ def train(
     workers: int | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     cache: str | Path | None = None,
-    on_epoch: Any = None,
+    on_epoch: Callable[[EpochRecord], None] | None = None,
     **recipe: Any,
 ) -> Run:
     """Train a classifier on a folder of pictures, judge it once on its test side, and write a report.
@@ -80,18 +80,14 @@ def train(
         workers=workers,
         max_pixels=max_pixels,
         resume=resume,
-        on_epoch=on_epoch or _ignore,
+        on_epoch=on_epoch,
     )
     try:
         folder = train_run(request)
     except KeyboardInterrupt:
-        raise Interrupted(_how_to_resume(Path(output))) from None
+        raise InterruptionError(_how_to_resume(Path(output))) from None
     evaluation = evaluate(folder.path, cache=cache, workers=workers, max_pixels=max_pixels)
     return Run(folder.path, evaluation, report(folder.path))
-
-
-def _ignore(record: EpochRecord) -> None:
-    del record
 
 
 def _repeat(
@@ -193,7 +189,7 @@ def predict(
     return predictions
 
 
-def load(run: str | Path, *, device: str = "auto") -> Any:
+def load(run: str | Path, *, device: str = "auto") -> Predictor:
     """Load a trained model; ``load(run).predict([...])`` names what pictures show.
 
     Args:
@@ -201,7 +197,7 @@ def load(run: str | Path, *, device: str = "auto") -> Any:
         device: Where networks compute.
 
     Returns:
-        A `distingo.prediction.predictor.Predictor`.
+        A predictor.
 
     Raises:
         RunError: The folder is missing, damaged, unfinished or from a newer version.
@@ -291,9 +287,7 @@ def show_augmentation(
 
     if Path(output).exists():
         raise ResourceError(f"{output}: exists already; choose another -o")
-    return draw_augmented(
-        Path(data), preset, Path(output), cache=_cache(None), image_size=image_size, seed=seed
-    )
+    return draw_augmented(Path(data), preset, Path(output), cache=_cache(None), image_size=image_size, seed=seed)
 
 
 def demo(output: str | Path = "demo", **options: Any) -> Run:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from distingo import __version__
+from distingo.version import __version__
 from distingo.errors import DistingoError, UsageError
 
 if TYPE_CHECKING:
@@ -87,13 +87,17 @@ def _add_recipe_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--optimizer", "--opt", choices=("adam", "adamw", "sgd"), help="optimiser")
     group.add_argument("--momentum", type=float, help="of sgd")
     group.add_argument("--weight-decay", type=float, help="on weight matrices and kernels")
-    group.add_argument("--schedule", "--sched", choices=("constant", "cosine", "one-cycle"), help="of the learning rate")
+    group.add_argument(
+        "--schedule", "--sched", choices=("constant", "cosine", "one-cycle"), help="of the learning rate"
+    )
     group.add_argument("--warmup-epochs", type=float, help="linear rise at the start")
     group.add_argument("--label-smoothing", "--smoothing", type=float, help="share spread over all classes")
     group.add_argument("--dropout", type=float, help="replaces the architecture's own")
     group.add_argument("--class-weights", choices=("none", "balanced"), help="weigh rare classes more")
     group.add_argument("--augment", metavar="PRESET", help=_AUGMENTATIONS)
-    group.add_argument("--normalise", "--normalize", choices=("none", "dataset", "sample", "zca"), help="of pixel values")
+    group.add_argument(
+        "--normalise", "--normalize", choices=("none", "dataset", "sample", "zca"), help="of pixel values"
+    )
     group.add_argument("--ema-decay", type=float, help="moving average of weights; 0 switches it off")
     group.add_argument("--monitor", choices=("validation_accuracy", "validation_loss"), help="chooses the best epoch")
     group.add_argument("--patience", type=int, help="stop after so many epochs without a better score; 0 never")
@@ -102,13 +106,6 @@ def _add_recipe_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--test", type=float, help="share cut for the test where none is given (0.2)")
     group.add_argument("--precision", choices=("auto", "float32", "bfloat16"), help="of network computations")
     group.add_argument("--device", help="auto, cpu, cuda, mps")
-
-
-RECIPE_OPTIONS = (
-    "model epochs batch_size lr image_size channels optimizer momentum weight_decay schedule warmup_epochs "
-    "label_smoothing dropout class_weights augment normalise ema_decay monitor patience seed validation test "
-    "precision device"
-).split()
 
 
 def _add_machine_options(parser: argparse.ArgumentParser) -> None:
@@ -146,9 +143,13 @@ def _prepare() -> None:
 
 def _train(options: argparse.Namespace) -> int:
     _prepare()
-    import distingo
+    from dataclasses import fields
 
-    recipe = {name: getattr(options, name) for name in RECIPE_OPTIONS if getattr(options, name) is not None}
+    import distingo
+    from distingo.training.recipe import Recipe
+
+    names = [*(field.name for field in fields(Recipe)), "image_size"]
+    recipe = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
     run = distingo.train(
         options.data,
         options.output,
@@ -209,7 +210,9 @@ def _add_predict(commands: Any) -> None:
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("paths", nargs="+", metavar="PATH", help="pictures, or folders of them")
     parser.add_argument("--topk", type=int, default=1, help="labels per picture (default 1)")
-    parser.add_argument("-o", "--output", metavar="FILE", help="write a .csv, .jsonl or .parquet file instead of printing")
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", help="write a .csv, .jsonl or .parquet file instead of printing"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
 
 
@@ -302,7 +305,8 @@ def _inspect(options: argparse.Namespace) -> int:
 
     output = options.output or "inspection.html"
     dataset = distingo.inspect(options.data, output, **_machine(options))
-    print(f"{dataset.root}: {dataset.layout}, {len(dataset.pictures):,} usable pictures of {len(dataset.manifest):,} files")
+    print(f"{dataset.root}: {dataset.layout}")
+    print(f"{len(dataset.pictures):,} usable pictures of {len(dataset.manifest):,} files found")
     for name, count in sorted(Counter(picture.label for picture in dataset.pictures).items()):
         print(f"  {name:<24} {count:>7,}")
     for row in [row for row in dataset.manifest if row.status != "used"][:20]:
@@ -328,4 +332,3 @@ def _demo(options: argparse.Namespace) -> int:
     _print_evaluation(run.evaluation)
     print(f"\nReport: {run.report}")
     return 0
-

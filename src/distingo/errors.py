@@ -39,7 +39,7 @@ class TrainingDivergedError(DistingoError):
     """The loss stopped being a number."""
 
 
-class Interrupted(DistingoError):
+class InterruptionError(DistingoError):
     """The person pressed Ctrl-C; what was done so far is kept."""
 
     exit_code = 130

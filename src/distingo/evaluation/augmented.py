@@ -23,9 +23,7 @@ _VERSIONS = 7
 _PICTURES = 6
 
 
-def draw_augmented(
-    data: Path, preset: str, output: Path, *, cache: Cache, image_size: int | None, seed: int
-) -> Path:
+def draw_augmented(data: Path, preset: str, output: Path, *, cache: Cache, image_size: int | None, seed: int) -> Path:
     """Draw some pictures, each followed by augmented versions of it.
 
     Args:

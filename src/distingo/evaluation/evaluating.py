@@ -67,7 +67,8 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
     models = _load_models(folder)
     if request.data is None:
         dataset = _read(Path(config["data"]), models, request)
-        pictures, notes, place = read_split(folder.split, dataset).test, (), folder.path
+        pictures, place = read_split(folder.split, dataset).test, folder.path
+        notes: tuple[str, ...] = ()
     else:
         dataset = _read(request.data, models, request)
         _require_known_classes(dataset, models["model"])

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from distingo.datasets.decoding import UndecodableError, open_source
-from distingo.datasets.walking import walk
 from distingo.datasets.rendering import render
+from distingo.datasets.walking import walk
 from distingo.errors import DistingoError, UsageError
 from distingo.features.descriptors import describe
 from distingo.models.machine import choose_precision
@@ -162,5 +162,3 @@ def find_pictures(paths: Sequence[str | Path]) -> list[Path]:
         else:
             raise UsageError(f"{given}: no such file or folder")
     return found
-
-

@@ -7,9 +7,9 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from distingo import __version__
 from distingo.files import write_text
 from distingo.report import wording
+from distingo.version import __version__
 
 
 def write_page(template: str, path: Path, context: dict[str, Any]) -> Path:

@@ -76,9 +76,7 @@ class Augmentation:
             value = getattr(self, field.name)
             low, high = ranges.get(field.name, (0, 1))
             if isinstance(value, int | float) and not low <= value <= high:
-                raise UsageError(
-                    f"augmentation: {field.name} is {value}; choose a number from {low} to {high}"
-                )
+                raise UsageError(f"augmentation: {field.name} is {value}; choose a number from {low} to {high}")
         for name, allowed in (("mix", ["none", "mixup", "cutmix"]), ("border", ["nearest", "reflection"])):
             if getattr(self, name) not in allowed:
                 raise UsageError(
@@ -91,9 +89,7 @@ class Augmentation:
 
 PRESETS: dict[str, Augmentation] = {
     "none": Augmentation(),
-    "reference": Augmentation(
-        rotation=30.0, zoom=0.2, horizontal_shift=0.1, vertical_shift=0.1, horizontal_flip=True
-    ),
+    "reference": Augmentation(rotation=30.0, zoom=0.2, horizontal_shift=0.1, vertical_shift=0.1, horizontal_flip=True),
     "light": Augmentation(horizontal_shift=0.1, vertical_shift=0.1, horizontal_flip=True),
     "standard": Augmentation(
         crop=0.4,
@@ -312,9 +308,7 @@ def _erase(images: Tensor, augmentation: Augmentation, generator: torch.Generato
     return erased
 
 
-def _cut_together(
-    images: Tensor, partner: Tensor, kept: Tensor, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def _cut_together(images: Tensor, partner: Tensor, kept: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Paste a box of each picture's partner into it; the kept share of the area is counted in pixels."""
     n, _, height, width = images.shape
     boxes = _draw_boxes(1 - kept, height, width, generator)
@@ -327,9 +321,7 @@ def _cut_together(
     return mixed, shares
 
 
-def _draw_boxes(
-    area: Tensor, height: int, width: int, generator: torch.Generator
-) -> list[tuple[int, int, int, int]]:
+def _draw_boxes(area: Tensor, height: int, width: int, generator: torch.Generator) -> list[tuple[int, int, int, int]]:
     """For each share of the area (n,) a box inside the picture: first and end row, first and end column."""
     n = len(area)
     ratio = torch.exp(_uniform(n, math.log(1 / 2), math.log(2), generator))

@@ -73,7 +73,9 @@ def choose_recipe(facts: DataFacts, wishes: dict[str, Any]) -> tuple[Recipe, tup
         choices.append(f"image size: {wishes['height']}x{wishes['width']} (height x width), because {source}")
     if "channels" not in wishes:
         wishes["channels"] = 1 if facts.grey else 3
-        choices.append("channels: " + ("1, because all pictures are grey" if facts.grey else "3, because there is colour"))
+        choices.append(
+            "channels: " + ("1, because all pictures are grey" if facts.grey else "3, because there is colour")
+        )
     return recipe_from_dict({**_defaults(entry.name, facts, wishes), **wishes}), tuple(choices)
 
 

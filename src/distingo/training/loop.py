@@ -212,9 +212,7 @@ def _validate(session: Session, weights: dict[str, Tensor] | None) -> tuple[floa
     if weights is not None:
         own = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         network.load_state_dict(weights)
-    logits = predict_logits(
-        network, session.validation.rows, device=session.device, precision=session.precision
-    )
+    logits = predict_logits(network, session.validation.rows, device=session.device, precision=session.precision)
     if own is not None:
         network.load_state_dict(own)
     targets = torch.from_numpy(session.validation.targets)
@@ -222,9 +220,7 @@ def _validate(session: Session, weights: dict[str, Tensor] | None) -> tuple[floa
     return loss, float((logits.argmax(1) == session.validation.targets).mean())
 
 
-def _keep_the_best(
-    session: Session, progress: Progress, record: EpochRecord, weights: dict[str, Tensor]
-) -> Progress:
+def _keep_the_best(session: Session, progress: Progress, record: EpochRecord, weights: dict[str, Tensor]) -> Progress:
     score = getattr(record, session.recipe.monitor)
     score = -score if session.recipe.monitor == "validation_loss" else score
     if progress.best_epoch and score <= progress.best_score:

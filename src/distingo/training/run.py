@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from distingo import __version__
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.gathering import Product, pixels_product, read_dataset
 from distingo.datasets.manifest import write_manifest
@@ -38,6 +37,7 @@ from distingo.training.loop import LabelledRows, Session, fit
 from distingo.training.memory import is_out_of_memory, require_memory
 from distingo.training.normalising import fit_normalisation
 from distingo.training.recipe import Recipe, recipe_from_dict
+from distingo.version import __version__
 
 log = logging.getLogger("distingo")
 
@@ -67,7 +67,7 @@ class TrainRequest:
     workers: int | None = None
     max_pixels: int = DEFAULT_MAX_PIXELS
     resume: bool = False
-    on_epoch: Callable[[EpochRecord], None] = lambda record: None
+    on_epoch: Callable[[EpochRecord], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,10 @@ class PreparedRun:
     dataset: Dataset
     split: Split
     description: ModelDescription
+
+
+def _ignore(record: EpochRecord) -> None:
+    del record
 
 
 def train_run(request: TrainRequest) -> RunFolder:
@@ -138,9 +142,7 @@ def _resume(request: TrainRequest) -> PreparedRun:
 
 def _require_free(folder: RunFolder) -> None:
     if folder.config.is_file():
-        raise RunError(
-            f"{folder.path}: holds another run; choose another -o, or --resume to go on with that one"
-        )
+        raise RunError(f"{folder.path}: holds another run; choose another -o, or --resume to go on with that one")
     if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
         raise RunError(f"{folder.path}: exists and is not an empty folder; choose another -o")
 
@@ -273,7 +275,7 @@ def _train_network(prepared: PreparedRun, request: TrainRequest, device: torch.d
         folder=prepared.folder,
         device=device,
         precision=_precision(recipe, device)[0],
-        on_epoch=request.on_epoch,
+        on_epoch=request.on_epoch or _ignore,
     )
     progress = fit(session, resume=request.resume)
     return SavedModel(_trained(description, progress), network=_with_best_weights(network, prepared.folder))
