@@ -28,9 +28,7 @@ class ClassBalance:
     bars: tuple[Bar, ...]
 
 
-def balance_classes(
-    labels: Iterable[tuple[Side, Sequence[str]]], classes: Sequence[str]
-) -> tuple[ClassBalance, ...]:
+def balance_classes(labels: Iterable[tuple[Side, Sequence[str]]], classes: Sequence[str]) -> tuple[ClassBalance, ...]:
     """Count pictures per class and side.
 
     Args:

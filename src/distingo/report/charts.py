@@ -96,9 +96,7 @@ def draw_curves(history: Sequence[Epoch], score: str, *, best: Epoch | None) -> 
     Returns:
         The chart, or None where the score was never measured.
     """
-    series = {
-        side: [getattr(epoch, f"{side}_{score}") for epoch in history] for side in ("train", "validation")
-    }
+    series = {side: [getattr(epoch, f"{side}_{score}") for epoch in history] for side in ("train", "validation")}
     measured = [value for values in series.values() for value in values if value is not None]
     if not measured:
         return None
@@ -114,9 +112,7 @@ def draw_curves(history: Sequence[Epoch], score: str, *, best: Epoch | None) -> 
     return CurveChart(
         name="Loss" if score == "loss" else "Accuracy",
         x_ticks=tuple(Tick(x(number), str(number)) for number in _epoch_ticks(history)),
-        y_ticks=tuple(
-            Tick(y(value), f"{value:g}" if score == "loss" else percent(value, 0)) for value in y_values
-        ),
+        y_ticks=tuple(Tick(y(value), f"{value:g}" if score == "loss" else percent(value, 0)) for value in y_values),
         lines=tuple(
             Line(
                 side,

@@ -57,9 +57,7 @@ def _context(records: RunRecords) -> dict[str, Any]:
         "balance": balance,
         "samples": samples,
         "curves": [
-            chart
-            for score in ("accuracy", "loss")
-            if (chart := draw_curves(records.history, score, best=best))
+            chart for score in ("accuracy", "loss") if (chart := draw_curves(records.history, score, best=best))
         ],
         "best": best,
         "confusion": confusion,
@@ -90,9 +88,7 @@ def _other_baselines(evaluation: Evaluation | None, model: str) -> dict[str, Any
     return dict(others)
 
 
-def _cells(
-    predictions: Sequence[PredictionRow], confusion: ConfusionView | None
-) -> dict[CellKey, list[PredictionRow]]:
+def _cells(predictions: Sequence[PredictionRow], confusion: ConfusionView | None) -> dict[CellKey, list[PredictionRow]]:
     if confusion is None:
         return {}
     return open_cells(group_by_cell(predictions), ((cell.truth, cell.predicted) for cell in confusion.cells))

@@ -175,9 +175,7 @@ def _read_evaluation(path: Path) -> Evaluation | None:
         if evaluation.confusion and [len(row) for row in evaluation.confusion] != [labels] * labels:
             raise ValueError(f"the confusion matrix is not {labels} by {labels}")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise RunError(
-            f"{path}: damaged ({type(error).__name__}: {error}); evaluate the run again"
-        ) from error
+        raise RunError(f"{path}: damaged ({type(error).__name__}: {error}); evaluate the run again") from error
     return evaluation
 
 

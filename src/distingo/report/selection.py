@@ -16,9 +16,7 @@ MOST_OF_A_MISTAKE = 60
 MOST_OF_A_RIGHT_ANSWER = 24
 
 
-def choose_samples(
-    pictures: Iterable[tuple[str, Sequence[str]]], classes: Sequence[str]
-) -> dict[str, list[str]]:
+def choose_samples(pictures: Iterable[tuple[str, Sequence[str]]], classes: Sequence[str]) -> dict[str, list[str]]:
     """Choose pictures that show what a class looks like, spread evenly over its files.
 
     Args:

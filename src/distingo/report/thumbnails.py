@@ -78,9 +78,7 @@ class Album:
     def unused(self) -> dict[int, str]:
         """The addresses that `first_use` has not given out, by number."""
         return {
-            self._numbers[file]: thumbnail.uri
-            for file, thumbnail in self.thumbnails.items()
-            if file not in self._used
+            self._numbers[file]: thumbnail.uri for file, thumbnail in self.thumbnails.items() if file not in self._used
         }
 
     def tiny(self) -> list[int]:
@@ -107,9 +105,7 @@ def fill_album(
     unreadable = set()
     size = 0
     with ThreadPoolExecutor(max_workers=4) as pool:
-        for file, thumbnail in zip(
-            wanted, pool.map(lambda file: _open_thumbnail(root, file), wanted), strict=True
-        ):
+        for file, thumbnail in zip(wanted, pool.map(lambda file: _open_thumbnail(root, file), wanted), strict=True):
             if thumbnail is None:
                 unreadable.add(file)
                 continue

@@ -78,20 +78,14 @@ def _compare(accuracy: Score, baselines: Mapping[str, Score]) -> str:
     parts = []
     if above:
         parts.append(
-            _join(
-                [f"{_points(accuracy, score)} above {baseline_name(name)}" for name, score in above.items()]
-            )
+            _join([f"{_points(accuracy, score)} above {baseline_name(name)}" for name, score in above.items()])
         )
     if below:
         parts.append(
-            _join(
-                [f"{_points(accuracy, score)} below {baseline_name(name)}" for name, score in below.items()]
-            )
+            _join([f"{_points(accuracy, score)} below {baseline_name(name)}" for name, score in below.items()])
         )
     if unclear:
-        named = " or ".join(
-            f"{baseline_name(name)} ({percent(score.value)})" for name, score in unclear.items()
-        )
+        named = " or ".join(f"{baseline_name(name)} ({percent(score.value)})" for name, score in unclear.items())
         parts.append(f"not shown to be better than {named}, as the intervals overlap")
     return f" — {', but '.join(parts)}" if parts else ""
 

@@ -1,0 +1,134 @@
+"""Run folders drawn by the tests: real pictures, real files, made-up predictions."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from distingo.datasets.manifest import join_labels, write_manifest
+from distingo.evaluation.tables import write_evaluation
+from distingo.records import ClassScores, Evaluation, ManifestRow, Score
+
+HOSTILE = '<script>alert("1")</script>'
+SCRIPTS = (HOSTILE, "قطط", "猫", "🐈‍⬛ emoji & co", "plain|pipe")
+
+
+@dataclass(frozen=True, slots=True)
+class TestPicture:
+    """One picture of the test side: what it is and what was said."""
+
+    __test__ = False
+
+    file: str
+    truth: str
+    predicted: str
+    confidence: float
+
+
+def draw_picture(path: Path, shade: int, size: tuple[int, int] = (28, 28)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.full((size[1], size[0]), shade % 256, dtype=np.uint8)
+    pixels[: size[1] // 2, : size[0] // 3] = 255 - shade % 256
+    Image.fromarray(pixels).save(path)
+
+
+def score(value: float, n: int, margin: float = 0.05) -> Score:
+    return Score(value, max(0.0, value - margin), min(1.0, value + margin), n)
+
+
+def judge_pictures(
+    pictures: Sequence[TestPicture], classes: Sequence[str], baselines: dict[str, dict[str, Score]]
+) -> Evaluation:
+    truth = [picture.truth for picture in pictures]
+    predicted = [picture.predicted for picture in pictures]
+    measures = precision_recall_fscore_support(truth, predicted, labels=list(classes), zero_division=0)
+    right = float(np.mean([picture.truth == picture.predicted for picture in pictures]))
+    return Evaluation(
+        side="test",
+        n=len(pictures),
+        classes=tuple(classes),
+        scores={"accuracy": score(right, len(pictures)), "log_loss": Score(0.4, 0.3, 0.5, len(pictures))},
+        per_class=tuple(
+            ClassScores(name, float(p), float(r), float(f), int(s))
+            for name, p, r, f, s in zip(classes, *measures, strict=True)
+        ),
+        confusion=tuple(map(tuple, confusion_matrix(truth, predicted, labels=list(classes)).tolist())),
+        baselines=baselines,
+        notes=("A note of the evaluation.",),
+    )
+
+
+def write_config(run: Path, data: Path, classes: Sequence[str], **recipe: Any) -> None:
+    run.mkdir(parents=True, exist_ok=True)
+    config = {
+        "format": 1,
+        "distingo": "0.1.0",
+        "data": str(data),
+        "layout": "class folders",
+        "task": "single-label",
+        "classes": list(classes),
+        "recipe": {"model": "small-cnn", "epochs": 3, "lr": 0.001, **recipe},
+        "choices": ["float32 because <this> processor has nothing else"],
+        "environment": {"python": "3.11", "cpu": "a processor"},
+        "created": "2026-01-02T03:04:05+00:00",
+    }
+    (run / "config.json").write_text(json.dumps(config), encoding="utf-8")
+
+
+def write_rows(path: Path, header: str, rows: Sequence[Sequence[object]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(header.split(","))
+        writer.writerows(rows)
+
+
+def write_predictions(path: Path, pictures: Sequence[TestPicture]) -> None:
+    columns = {name: [getattr(picture, name) for picture in pictures] for name in ("file", "truth", "predicted")}
+    confidence = pa.array([picture.confidence for picture in pictures], pa.float32())
+    pq.write_table(pa.table({**columns, "confidence": confidence}), path)
+
+
+def build_run(
+    folder: Path, classes: Sequence[str] = SCRIPTS, *, each: int = 6, evaluated: bool = True, epochs: int = 3
+) -> Path:
+    """Write a run folder over pictures of its own; every class's last test picture is taken for the next class."""
+    data, run = folder / "data", folder / "run"
+    write_config(run, data, classes)
+    manifest, split, pictures = [], [], []
+    for position, name in enumerate(classes):
+        for index in range(each):
+            file = f"class {position}/picture {index}.png"
+            draw_picture(data / file, 40 * position + 9 * index)
+            side = "train" if index < each // 3 else "validation" if index < each // 2 else "test"
+            manifest.append(ManifestRow(file, "used", "", (name,), None, "PNG", 28, 28, f"{position}-{index}"))
+            split.append((file, side, join_labels((name,))))
+            if side == "test":
+                wrong = index == each - 1
+                said = classes[(position + 1) % len(classes)] if wrong else name
+                pictures.append(TestPicture(file, name, said, 0.5 + 0.01 * position if wrong else 0.9))
+    manifest.append(ManifestRow("x/page.jpg", "unusable", "an HTML page", (classes[0],), None, "HTML", 0, 0, "h"))
+    manifest.append(ManifestRow("x/copy.png", "duplicate", "same bytes", (classes[0],), None, "PNG", 1, 1, "c", "x/a"))
+    write_manifest(manifest, run / "manifest.csv")
+    write_rows(run / "split.csv", "file,side,labels", split)
+    if epochs:
+        header = "epoch,train_loss,train_accuracy,validation_loss,validation_accuracy,learning_rate"
+        header += ",images_per_second,seconds"
+        rows = [(n, 2 / n, 0.5 + n / 10, 2.2 / n, 0.4 + n / 10, 0.001, 300, 2) for n in range(1, epochs + 1)]
+        write_rows(run / "history.csv", header, rows)
+    (run / "model").mkdir()
+    (run / "model" / "summary.txt").write_text("conv <1>   (8, 28, 28)   80\n", encoding="utf-8")
+    if evaluated:
+        baselines = {"majority": {"accuracy": score(1 / len(classes), len(pictures))}}
+        write_evaluation(run / "evaluation.json", judge_pictures(pictures, classes, baselines))
+        write_predictions(run / "predictions.parquet", pictures)
+    return run

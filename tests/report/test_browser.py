@@ -1,0 +1,186 @@
+"""The report in a real browser: at a desk, on a phone, offline."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from run_folders import HOSTILE, SCRIPTS, build_run, draw_picture
+
+from distingo.datasets.gathering import read_dataset
+from distingo.datasets.store import Cache
+from distingo.report.inspection import write_inspection
+from distingo.report.page import write_report
+
+pytestmark = pytest.mark.browser
+
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    found = os.environ.get("DISTINGO_TEST_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no chromium; install it or set DISTINGO_TEST_BROWSER")
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=found, args=_ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(build_run(tmp_path_factory.mktemp("browser"), each=9))
+
+
+@pytest.fixture
+def opened(browser: Any, report: Path, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The report on a screen, with whatever it asked for or complained about noted down."""
+    width, scheme = getattr(request, "param", (1280, "light"))
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: complaints.append(f"alert {dialog.message}"))
+    page.on("request", lambda asked: complaints.append(asked.url) if asked.url.startswith("http") else None)
+    page.goto(report.as_uri())
+    yield page
+    context.close()
+    assert complaints == []
+
+
+_SCREENS = [(1280, "light"), (1280, "dark"), (375, "light"), (375, "dark"), (320, "light")]
+
+
+@pytest.mark.parametrize("opened", _SCREENS, indirect=True)
+def test_it_never_scrolls_sideways(opened: Any) -> None:
+    for details in opened.locator("details").all():
+        details.evaluate("element => { element.open = true; }")
+    assert opened.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+@pytest.mark.parametrize("opened", _SCREENS[:3], indirect=True)
+def test_a_confusion_cell_opens_its_pictures(opened: Any) -> None:
+    opened.locator(f"button.cell.wrong[data-predicted='{SCRIPTS[1]}']").click()
+    dialog = opened.locator("dialog#cell")
+    assert dialog.is_visible()
+    assert dialog.locator("h2").inner_text() == f"{HOSTILE} taken for {SCRIPTS[1]}"
+    figures = dialog.locator("figure")
+    assert figures.count() == 1
+    text = figures.first.inner_text()
+    for part in (HOSTILE, SCRIPTS[1], "50", "picture 8.png"):
+        assert part in text
+    image = figures.first.locator("img")
+    assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") == 28
+    assert image.evaluate("image => getComputedStyle(image).imageRendering") == "pixelated"
+    opened.keyboard.press("Escape")
+    assert not dialog.is_visible()
+
+
+def test_every_cell_opens_as_many_pictures_as_it_says(opened: Any) -> None:
+    for button in opened.locator("button.cell").all():
+        button.click()
+        assert opened.locator("dialog figure img[src^='data:']").count() == int(button.inner_text())
+        opened.locator("dialog .close").click()
+
+
+def test_the_matrix_is_walked_by_arrow_keys(opened: Any) -> None:
+    first = opened.locator("button.cell").first
+    first.focus()
+    opened.keyboard.press("ArrowRight")
+    there = opened.evaluate("[document.activeElement.dataset.truth, document.activeElement.dataset.predicted]")
+    assert there == [SCRIPTS[0], SCRIPTS[1]]
+    opened.keyboard.press("ArrowDown")
+    there = opened.evaluate("[document.activeElement.dataset.truth, document.activeElement.dataset.predicted]")
+    assert there == [SCRIPTS[1], SCRIPTS[1]]
+    opened.keyboard.press("Enter")
+    assert opened.locator("dialog#cell").is_visible()
+    opened.keyboard.press("Escape")
+    assert opened.evaluate("document.activeElement.dataset.truth") == SCRIPTS[1]
+    assert opened.locator("button.cell[tabindex='0']").count() == 1
+
+
+def test_the_class_table_sorts_both_ways(opened: Any) -> None:
+    heading = opened.locator(".per-class th", has_text="Class")
+    heading.locator("button").click()
+    assert heading.get_attribute("aria-sort") == "ascending"
+    up = opened.locator(".per-class tbody th").all_inner_texts()
+    heading.locator("button").click()
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert opened.locator(".per-class tbody th").all_inner_texts() == up[::-1]
+    assert sorted(up) == sorted(SCRIPTS)
+
+
+def test_hovering_a_curve_reads_its_epoch(opened: Any) -> None:
+    chart = opened.locator("svg.curves").first
+    shown = chart.locator(".epoch .shown").nth(1)
+    assert shown.evaluate("group => getComputedStyle(group).visibility") == "hidden"
+    chart.locator(".epoch rect").nth(1).hover()
+    assert shown.evaluate("group => getComputedStyle(group).visibility") == "visible"
+    text = shown.text_content()
+    assert "epoch 2" in text
+    assert "70.0" in text
+    assert "60.0" in text
+
+
+def test_text_stands_out_in_light_and_dark(browser: Any, report: Path) -> None:
+    """WCAG 2.2 asks for a contrast of 4.5 (success criterion 1.4.3)."""
+    for scheme in ("light", "dark"):
+        page = browser.new_page(color_scheme=scheme)
+        page.goto(report.as_uri())
+        for ratio, what in page.evaluate(_CONTRASTS):
+            assert ratio >= 4.5, (scheme, what, ratio)
+        page.close()
+
+
+_CONTRASTS = """() => {
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const rgb = (colour) => {
+    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
+    return [...canvas.getImageData(0, 0, 1, 1).data];
+  };
+  const luminance = ([r, g, b]) => [r, g, b]
+    .map((value) => value / 255)
+    .map((value) => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, value, index) => sum + value * [0.2126, 0.7152, 0.0722][index], 0);
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = rgb(getComputedStyle(at).backgroundColor);
+      if (colour[3] === 255) return colour;
+    }
+  };
+  const what = "h1, h1 strong, h2, .lead, .quiet, .remarks li, td, th, a, .said, .truth, .file, button.cell, dt, "
+    + ".badge, .legend, summary, footer p";
+  return [...document.querySelectorAll(what)].map((element) => {
+    const [a, b] = [luminance(rgb(getComputedStyle(element).color)), luminance(behind(element))].sort((x, y) => y - x);
+    return [(a + 0.05) / (b + 0.05), element.className + " " + element.textContent.trim().slice(0, 30)];
+  });
+}"""
+
+
+def test_the_inspection_page_on_a_phone(browser: Any, tmp_path: Path) -> None:
+    for number in range(6):
+        draw_picture(tmp_path / "data" / SCRIPTS[number % 2 + 1] / f"{number}.png", 30 * number, (90 + number, 80))
+    dataset = read_dataset(tmp_path / "data", cache=Cache(tmp_path / "cache"))
+    page = browser.new_page(viewport={"width": 375, "height": 800})
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(write_inspection(dataset, tmp_path / "page.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert page.locator("img.picture").count() == 6
+    assert complaints == []
+    page.close()
