@@ -132,11 +132,10 @@ def read_header(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Header:
     with _translated(data):
         image, name = _open(data, max_pixels)
         width, height = image.size
-        if _orientation(image) in {5, 6, 7, 8}:
+        # Pillow turns a TIFF's size, unlike the others', when opening it.
+        if _orientation(image) in {5, 6, 7, 8} and name != "TIFF":
             width, height = height, width
-        return Header(
-            width, height, image.mode in {"1", "L", "LA", "I", "F"} or image.mode.startswith("I;"), name
-        )
+        return Header(width, height, image.mode in {"1", "L", "LA", "I", "F"} or image.mode.startswith("I;"), name)
 
 
 def open_source(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.Image:
@@ -169,9 +168,7 @@ def read_bytes(source: Source) -> bytes:
     try:
         return source.path.read_bytes()
     except OSError as error:
-        raise UnreadableError(
-            f"can't be opened ({error.strerror or type(error).__name__})", "unknown"
-        ) from error
+        raise UnreadableError(f"can't be opened ({error.strerror or type(error).__name__})", "unknown") from error
 
 
 @contextlib.contextmanager
@@ -187,9 +184,7 @@ def _translated(data: bytes) -> Iterator[None]:
     except MemoryError as error:
         raise UnreadableError("needs more memory than there is", name) from error
     except Image.DecompressionBombError as error:
-        raise TooManyPixelsError(
-            f"more than the {DEFAULT_MAX_PIXELS:,} pixels that can be decoded", name
-        ) from error
+        raise TooManyPixelsError(f"more than the {DEFAULT_MAX_PIXELS:,} pixels that can be decoded", name) from error
     except Exception as error:
         # Pillow's plugins raise almost anything on malformed input: struct.error, SyntaxError, IndexError.
         raise UndecodableError(_explain(error, name), name) from error

@@ -45,9 +45,7 @@ def write_digits(folder: Path) -> int:
             shutil.move(finished, folder)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise ResourceError(
-            f"{folder}: the digits can't be written ({reason}); choose another place"
-        ) from error
+        raise ResourceError(f"{folder}: the digits can't be written ({reason}); choose another place") from error
     return count
 
 

@@ -60,8 +60,7 @@ def judge(examined: Sequence[Examined]) -> list[Verdict]:
     for place, entry in enumerate(examined):
         groups[entry.facts.pixels or entry.content].append(place)
     verdicts = [
-        Verdict("used") if entry.facts.usable else Verdict("unusable", entry.facts.reason)
-        for entry in examined
+        Verdict("used") if entry.facts.usable else Verdict("unusable", entry.facts.reason) for entry in examined
     ]
     for key, places in groups.items():
         if len(places) == 1 or not key:
@@ -75,9 +74,7 @@ def judge(examined: Sequence[Examined]) -> list[Verdict]:
 def _judge_group(members: list[Examined]) -> list[Verdict]:
     if not members[0].facts.usable:
         first = members[0].candidate.source.file
-        return [
-            Verdict("unusable", member.facts.reason, first if at else "") for at, member in enumerate(members)
-        ]
+        return [Verdict("unusable", member.facts.reason, first if at else "") for at, member in enumerate(members)]
     classes = {member.candidate.labels for member in members}
     if len(classes) > 1:
         return [_conflict(member, members) for member in members]

@@ -31,9 +31,7 @@ from distingo.progress import progress_bar
 from distingo.records import Source
 
 _CHUNK = 16
-_IDX_CHUNK = (
-    1024  # the entries of IDX files are so small that handing them over one by one costs more than the work
-)
+_IDX_CHUNK = 1024  # the entries of IDX files are so small that handing them over one by one costs more than the work
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -49,7 +47,7 @@ class _Task:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What decoding showed (None: known before), whether to remember it, and a row for each product wanted."""
+    """What decoding showed (None: known before), whether to remember it, a row for each product wanted."""
 
     facts: Facts | None
     rows: tuple[np.ndarray, ...] = ()
@@ -99,9 +97,7 @@ class Examiner:
             for candidate, (content, known) in zip(candidates, hashed, strict=True)
         ]
 
-    def _hash(
-        self, pool: ThreadPoolExecutor, candidates: Sequence[Candidate]
-    ) -> list[tuple[str, Facts | None]]:
+    def _hash(self, pool: ThreadPoolExecutor, candidates: Sequence[Candidate]) -> list[tuple[str, Facts | None]]:
         """Hash every content (empty for what can't be opened), with facts where that already shows them."""
         hashed: list[tuple[str, Facts | None]] = []
         sources = [candidate.source for candidate in candidates]
@@ -118,11 +114,7 @@ class Examiner:
         rows = store.rows(known).take(np.arange(len(known)))
         recalled = {content: unpack_facts(row) for content, row in zip(known, rows, strict=True)}
         # A picture over today's limit is looked at again, to be refused in today's words.
-        return {
-            content: facts
-            for content, facts in recalled.items()
-            if facts.width * facts.height <= self.max_pixels
-        }
+        return {content: facts for content, facts in recalled.items() if facts.width * facts.height <= self.max_pixels}
 
     def _tasks(self, sources: dict[str, Source], facts: dict[str, Facts]) -> list[_Task]:
         promising = [content for content in sources if content not in facts or facts[content].usable]
@@ -169,9 +161,7 @@ class Examiner:
         try:
             data = read_bytes(task.source)
             if content_hash(data) != task.content:
-                raise UnreadableError(
-                    "changed while it was being read; run the same command again", "unknown"
-                )
+                raise UnreadableError("changed while it was being read; run the same command again", "unknown")
             decoded = decode(data, max_pixels=self.max_pixels)
         except UndecodableError as error:
             passing = isinstance(error, TooManyPixelsError | UnreadableError)

@@ -50,9 +50,7 @@ def facts_of(image: Image.Image, stored_as: str) -> Facts:
     """
     size = struct.pack("<II", *image.size)
     pixels = content_hash(size, image.convert("RGB").tobytes() if image.mode == "L" else image.tobytes())
-    return Facts(
-        usable=True, reason="", format=stored_as, width=image.width, height=image.height, pixels=pixels
-    )
+    return Facts(usable=True, reason="", format=stored_as, width=image.width, height=image.height, pixels=pixels)
 
 
 def facts_of_failure(error: UndecodableError) -> Facts:
@@ -79,6 +77,4 @@ def unpack_facts(row: np.ndarray) -> Facts:
     content = row.tobytes()
     usable, pixels, stored_as, width, height = _RECORD.unpack_from(content)
     reason = content[_RECORD.size :].rstrip(b"\0").decode("utf-8", "ignore")
-    return Facts(
-        bool(usable), reason, stored_as.rstrip(b"\0").decode(), width, height, pixels.hex() if usable else ""
-    )
+    return Facts(bool(usable), reason, stored_as.rstrip(b"\0").decode(), width, height, pixels.hex() if usable else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 
 _SIGNATURES: tuple[tuple[bytes, str], ...] = (
@@ -87,9 +88,7 @@ def detect_format(data: bytes) -> str:
 
 def _detect_container(data: bytes) -> str:
     brands = {data[8:12], *(data[start : start + 4] for start in range(16, 64, 4))}
-    if data[8:12] in {b"avif", b"avis"} or (
-        b"avif" in brands and not brands & (_HEIF_BRANDS - {b"mif1", b"msf1"})
-    ):
+    if data[8:12] in {b"avif", b"avis"} or (b"avif" in brands and not brands & (_HEIF_BRANDS - {b"mif1", b"msf1"})):
         return "AVIF"
     return "HEIF" if data[8:12] in _HEIF_BRANDS else "MP4 video"
 
@@ -105,8 +104,8 @@ def _detect_text(head: bytes) -> str:
     if any(byte < 9 or 13 < byte < 27 or 27 < byte < 32 for byte in text):
         return "unknown"
     try:
-        # A character may be cut in two where the look ends.
-        text[:-4].decode("utf-8") if len(head) == _LOOKED_AT else text.decode("utf-8")
+        # A character may be cut in two where the look ends, which an incremental decoder takes for unfinished.
+        codecs.getincrementaldecoder("utf-8")().decode(text, final=len(head) < _LOOKED_AT)
     except UnicodeDecodeError:
         return "unknown"
     if text.startswith((b"{", b"[")):

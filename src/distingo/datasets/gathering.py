@@ -64,9 +64,7 @@ def count_processors() -> int:
         return os.cpu_count() or 1
 
 
-def _check_every_class(
-    root: Path, layout: Layout, examined: Sequence[Examined], verdicts: Sequence[Verdict]
-) -> None:
+def _check_every_class(root: Path, layout: Layout, examined: Sequence[Examined], verdicts: Sequence[Verdict]) -> None:
     used = {
         label
         for entry, verdict in zip(examined, verdicts, strict=True)
@@ -84,9 +82,7 @@ def _check_every_class(
         )
 
 
-def _assemble(
-    root: Path, layout: Layout, examined: Sequence[Examined], verdicts: Sequence[Verdict]
-) -> Dataset:
+def _assemble(root: Path, layout: Layout, examined: Sequence[Examined], verdicts: Sequence[Verdict]) -> Dataset:
     pictures, manifest = [], list(layout.ignored)
     for entry, verdict in zip(examined, verdicts, strict=True):
         candidate, facts = entry.candidate, entry.facts

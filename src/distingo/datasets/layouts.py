@@ -20,9 +20,7 @@ _SIDE_NAMES: dict[str, Side] = {
     "validation": "validation",
     "test": "test",
 }
-_IDX_IMAGES = re.compile(
-    r"(?P<prefix>.*?)(?P<side>train|t10k|test)-images[-.]idx3-ubyte(?P<gz>\.gz)?", re.IGNORECASE
-)
+_IDX_IMAGES = re.compile(r"(?P<prefix>.*?)(?P<side>train|t10k|test)-images[-.]idx3-ubyte(?P<gz>\.gz)?", re.IGNORECASE)
 _ENTRY = re.compile(r"(?P<file>.+)#(?P<index>\d+)", re.DOTALL)
 _HOW = "put the pictures of each class in a folder of its own"
 
@@ -75,9 +73,7 @@ def find_layout(root: Path) -> Layout:
     """
     files = _find_files(root)
     images = [
-        file
-        for file in files
-        if len(file.parts) == 1 and not file.ignored and _IDX_IMAGES.fullmatch(file.parts[0])
+        file for file in files if len(file.parts) == 1 and not file.ignored and _IDX_IMAGES.fullmatch(file.parts[0])
     ]
     if images:
         layout = _idx_layout(root, files, images)
@@ -85,6 +81,8 @@ def find_layout(root: Path) -> Layout:
         layout = _folder_layout("split folders", files, depth=1)
     else:
         layout = _folder_layout("class folders", files, depth=0)
+    if not images:
+        _check_no_class_is_empty(root, layout)
     _check_classes(root, layout)
     return layout
 
@@ -127,9 +125,7 @@ def _find_files(root: Path) -> list[FoundFile]:
 
 def _has_split_folders(files: list[FoundFile]) -> bool:
     # A folder "test" with pictures and no folders in it may as well be a class of that name.
-    return any(
-        len(file.parts) > 2 and file.parts[0].lower() in _SIDE_NAMES and not file.ignored for file in files
-    )
+    return any(len(file.parts) > 2 and file.parts[0].lower() in _SIDE_NAMES and not file.ignored for file in files)
 
 
 def _folder_layout(name: str, files: list[FoundFile], *, depth: int) -> Layout:
@@ -144,11 +140,33 @@ def _folder_layout(name: str, files: list[FoundFile], *, depth: int) -> Layout:
         if why:
             ignored.append(_ignored_row(file, why, side))
         else:
-            label = unicodedata.normalize("NFC", display_name((file.parts[depth],)))
+            label = _class_name(file.parts[depth])
             candidates.append(Candidate(Source(display_name(file.parts), file.path), (label,), side))
     candidates.sort(key=lambda candidate: candidate.source.file)
     classes = sorted({label for candidate in candidates for label in candidate.labels})
     return Layout(name, tuple(classes), tuple(candidates), tuple(ignored))
+
+
+def _check_no_class_is_empty(root: Path, layout: Layout) -> None:
+    parents = [root]
+    if layout.name == "split folders":
+        parents = [path for path in root.iterdir() if path.name.lower() in _SIDE_NAMES and path.is_dir()]
+    for folder in sorted(path for parent in parents for path in parent.iterdir() if path.is_dir()):
+        label = _class_name(folder.name)
+        if label not in layout.classes and not is_hidden_folder(folder.name) and not _has_files(folder):
+            raise DataError(f"{root}: class folder {label!r} is empty; put pictures in it or move it away")
+
+
+def _has_files(folder: Path) -> bool:
+    try:
+        return next(walk(folder), None) is not None
+    except OSError:
+        return True  # listed as a folder that can't be opened
+
+
+def _class_name(folder: str) -> str:
+    # One name may come in two Unicode forms, for example from a Mac and from Linux.
+    return unicodedata.normalize("NFC", display_name((folder,)))
 
 
 def _ignored_row(file: FoundFile, why: str, side: Side | None = None) -> ManifestRow:
@@ -185,9 +203,7 @@ def _idx_layout(root: Path, files: list[FoundFile], images: list[FoundFile]) -> 
             continue
         used.setdefault(side, file)
     if len(prefixes) > 1:
-        raise DataError(
-            f"{root}: IDX files of several datasets ({', '.join(sorted(prefixes))}); keep one per folder"
-        )
+        raise DataError(f"{root}: IDX files of several datasets ({', '.join(sorted(prefixes))}); keep one per folder")
     for side, file in used.items():
         labels = _labels_beside(root, file, present)
         reasons[labels.parts] = f"holds the labels of {file.parts[0]}"
@@ -203,9 +219,7 @@ def _idx_layout(root: Path, files: list[FoundFile], images: list[FoundFile]) -> 
 
 
 def _labels_beside(root: Path, images: FoundFile, present: dict[str, FoundFile]) -> FoundFile:
-    plain = re.sub(r"images([-.])idx3", r"labels\1idx1", images.parts[0], flags=re.IGNORECASE).removesuffix(
-        ".gz"
-    )
+    plain = re.sub(r"images([-.])idx3", r"labels\1idx1", images.parts[0], flags=re.IGNORECASE).removesuffix(".gz")
     for name in (plain, plain + ".gz", plain.replace(".idx1", "-idx1"), plain.replace("-idx1", ".idx1")):
         if name in present:
             return present[name]
@@ -217,8 +231,7 @@ def _idx_candidates(images: FoundFile, labels: FoundFile, side: Side) -> list[Ca
     values = idx.load_labels(labels.path)
     if len(values) != count:
         raise DataError(
-            f"{images.path}: {count} pictures, but {labels.path.name} holds {len(values)} labels; "
-            "fetch both again"
+            f"{images.path}: {count} pictures, but {labels.path.name} holds {len(values)} labels; fetch both again"
         )
     name = display_name(images.parts)
     names = {value: (str(value),) for value in Counter(values.tolist())}

@@ -62,9 +62,7 @@ def read_manifest(path: Path) -> tuple[ManifestRow, ...]:
 def _manifest_row(path: Path, line: int, fields: dict[str, str]) -> ManifestRow:
     status = next((known for known in get_args(ManifestStatus) if known == fields["status"]), None)
     if status is None or not (fields["width"].isdecimal() and fields["height"].isdecimal()):
-        raise RunError(
-            f"{path}: line {line} is damaged ({fields['status']!r} is no status or a size is no number)"
-        )
+        raise RunError(f"{path}: line {line} is damaged ({fields['status']!r} is no status or a size is no number)")
     return ManifestRow(
         file=fields["file"],
         status=status,
@@ -138,9 +136,7 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[s
             raise RunError(f"{path}: has no column {missing[0]!r}; it needs {', '.join(columns)}")
         for row in reader:
             if len(row) != len(header):
-                raise RunError(
-                    f"{path}: line {reader.line_num} has {len(row)} fields instead of {len(header)}"
-                )
+                raise RunError(f"{path}: line {reader.line_num} has {len(row)} fields instead of {len(header)}")
             yield reader.line_num, dict(zip(header, row, strict=True))
     except csv.Error as error:
         raise RunError(f"{path}: line {reader.line_num} is damaged ({error})") from error

@@ -77,11 +77,7 @@ def write_split(split: Split, path: Path) -> None:
     Raises:
         ResourceError: It can't be written.
     """
-    rows = (
-        (picture.source.file, side, join_labels(picture.labels))
-        for side in SIDES
-        for picture in split.side(side)
-    )
+    rows = ((picture.source.file, side, join_labels(picture.labels)) for side in SIDES for picture in split.side(side))
     write_table(path, _COLUMNS, rows)
 
 
@@ -107,8 +103,7 @@ def read_split(path: Path, dataset: Dataset) -> Split:
         picture = known.get(file)
         if picture is None:
             raise RunError(
-                f"{path}: line {line}: {file} is no usable picture of "
-                f"{dataset.root}{_what_became(dataset, file)}"
+                f"{path}: line {line}: {file} is no usable picture of {dataset.root}{_what_became(dataset, file)}"
             )
         if file in seen:
             raise RunError(f"{path}: line {line}: {file} is named twice; keep one of the two lines")
@@ -136,9 +131,7 @@ def _check_shares(seed: int, validation: float, test: float) -> None:
         if not 0.0 <= share < 1.0:
             raise UsageError(f"the {name} share {share} is not allowed; choose one from 0 to below 1")
     if validation + test >= 1.0:
-        raise UsageError(
-            f"validation {validation} and test {test} leave nothing to train on; choose smaller shares"
-        )
+        raise UsageError(f"validation {validation} and test {test} leave nothing to train on; choose smaller shares")
     if seed < 0:
         raise UsageError(f"the seed {seed} is not allowed; choose 0 or more")
 
@@ -167,9 +160,7 @@ def _counts(total: int, shares: dict[Side, float]) -> dict[Side, int]:
 def _too_few(dataset: Dataset, label: str, count: int, wanted: Sequence[Side]) -> DataError:
     needed = 1 + len(wanted)
     if count == 0:
-        return DataError(
-            f"{dataset.root}: class {label!r} has no picture to train on; put some on its train side"
-        )
+        return DataError(f"{dataset.root}: class {label!r} has no picture to train on; put some on its train side")
     pictures = "1 usable picture" if count == 1 else f"{count} usable pictures"
     return DataError(
         f"{dataset.root}: class {label!r} has {pictures} to divide, and {needed} are needed to have one each "

@@ -7,6 +7,7 @@ import os
 import re
 import time
 import uuid
+import weakref
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -291,7 +292,8 @@ class Cache:
         """
         self.folder = Path(folder) if folder is not None else _default_folder()
         self.limit_bytes = limit_bytes if limit_bytes is not None else _default_limit()
-        self._stores: dict[Path, ArrayStore] = {}
+        # Weak, so that a store nobody uses any more lets go of its segments.
+        self._stores: weakref.WeakValueDictionary[Path, ArrayStore] = weakref.WeakValueDictionary()
 
     def store(self, kind: str, shape: tuple[int, ...], dtype: str) -> ArrayStore:
         """Open the store of one kind of array; the same one for the same arguments.
@@ -308,9 +310,10 @@ class Cache:
         if kind_slug != kind:
             kind_slug += f"-{content_hash(kind.encode())[:12]}"
         folder = self.folder / f"{kind_slug}-{'x'.join(map(str, shape))}-{np.dtype(dtype).name}"
-        if folder not in self._stores:
-            self._stores[folder] = ArrayStore(self, folder, tuple(shape), dtype)
-        return self._stores[folder]
+        store = self._stores.get(folder)
+        if store is None:
+            store = self._stores[folder] = ArrayStore(self, folder, tuple(shape), dtype)
+        return store
 
     def list_segments(self, folder: Path | None = None) -> list[Path]:
         """List the finished segments of one store or of all, in a fixed order.

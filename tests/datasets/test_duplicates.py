@@ -1,0 +1,67 @@
+"""Which of several copies is used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from distingo.datasets.duplicates import Examined, Verdict, judge
+from distingo.datasets.facts import Facts
+from distingo.datasets.layouts import Candidate
+from distingo.records import Side, Source
+
+
+def entry(
+    file: str, label: str, content: str, pixels: str = "", side: Side | None = None, reason: str = ""
+) -> Examined:
+    facts = Facts(not reason, reason, "PNG", 4, 4, "" if reason else pixels or f"pixels of {content}")
+    return Examined(Candidate(Source(file, Path(file)), (label,), side), content, facts)
+
+
+def test_the_first_by_name_is_used_and_the_others_name_it() -> None:
+    assert judge([entry("a/1", "a", "x"), entry("a/2", "a", "y"), entry("a/3", "a", "x")]) == [
+        Verdict("used"),
+        Verdict("used"),
+        Verdict("duplicate", "the same bytes as a/1", "a/1"),
+    ]
+
+
+def test_other_bytes_with_the_same_pixels_are_a_duplicate() -> None:
+    assert judge([entry("a/1", "a", "x", "p"), entry("a/2", "a", "y", "p")])[1] == Verdict(
+        "duplicate", "the same pixels as a/1", "a/1"
+    )
+
+
+def test_the_copy_on_the_test_side_is_kept_then_validation_then_train() -> None:
+    copies = [
+        entry("test/1", "a", "x", side="test"),
+        entry("train/1", "a", "x", side="train"),
+        entry("val/1", "a", "x", side="validation"),
+    ]
+    assert [verdict.status for verdict in judge(copies)] == ["used", "duplicate", "duplicate"]
+    assert [verdict.status for verdict in judge(copies[1:])] == ["duplicate", "used"]
+
+
+def test_two_classes_leave_all_copies_out() -> None:
+    verdicts = judge([entry("a/1", "a", "x", "p"), entry("a/2", "a", "x", "p"), entry("b/1", "b", "y", "p")])
+    assert verdicts == [
+        Verdict("conflict", "the same pixels under 2 classes: a; b", "b/1"),
+        Verdict("conflict", "the same pixels under 2 classes: a; b", "b/1"),
+        Verdict("conflict", "the same pixels under 2 classes: a; b", "a/1"),
+    ]
+
+
+def test_unusable_copies_keep_their_reason_and_name_the_first() -> None:
+    verdicts = judge(
+        [
+            entry("a/1", "a", "x", reason="an HTML page"),
+            entry("b/1", "b", "x", reason="an HTML page"),
+            entry("b/2", "b", "", reason="can't be opened"),
+            entry("b/3", "b", "", reason="can't be opened"),
+        ]
+    )
+    assert verdicts == [
+        Verdict("unusable", "an HTML page"),
+        Verdict("unusable", "an HTML page", "a/1"),
+        Verdict("unusable", "can't be opened"),
+        Verdict("unusable", "can't be opened"),
+    ]

@@ -1,0 +1,260 @@
+"""Folders to datasets: all accounted for, decoded once, the same the second time."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from distingo.datasets import examining
+from distingo.datasets.gathering import Product, pixels_product, read_dataset
+from distingo.datasets.store import Cache
+from distingo.errors import DataError, ResourceError
+from distingo.records import Dataset, Rendition
+from drawing import encode, noise
+
+RENDITION = Rendition(8, 6, 3)
+
+
+@pytest.fixture
+def decodings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by one with every decoding."""
+    calls: list[int] = []
+    decode = examining.decode
+
+    def counted(data: bytes, *, max_pixels: int) -> object:
+        calls.append(1)
+        return decode(data, max_pixels=max_pixels)
+
+    monkeypatch.setattr(examining, "decode", counted)
+    return calls
+
+
+def statuses(dataset: Dataset) -> dict[str, str]:
+    return {row.file: row.status for row in dataset.manifest}
+
+
+def test_a_folder_becomes_pictures_manifest_and_rows(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
+    root = class_folders({"a": 3, "b/deep": 2})
+    cache = Cache(tmp_path / "cache")
+    product = pixels_product(cache, RENDITION)
+    dataset = read_dataset(str(root), cache=cache, products=[product])
+    assert (dataset.root, dataset.layout, dataset.task, dataset.classes) == (
+        root,
+        "class folders",
+        "single-label",
+        ("a", "b"),
+    )
+    assert [picture.label for picture in dataset.pictures] == ["a", "a", "a", "b", "b"]
+    first = dataset.pictures[0]
+    assert (first.width, first.height, first.given_side, first.source.path) == (12, 10, None, root / "a" / "000.png")
+    rows = product.store.rows([picture.content for picture in dataset.pictures])
+    expected = np.asarray(Image.open(first.source.path).resize((6, 8), Image.Resampling.BILINEAR))
+    assert np.array_equal(rows.take(np.array([0]))[0], expected)
+    assert {row.status for row in dataset.manifest} == {"used"}
+    assert dataset.manifest[0].content == first.content
+    assert dataset.manifest[0].format == "PNG"
+
+
+def test_nothing_is_decoded_twice(tmp_path: Path, class_folders: Callable[..., Path], decodings: list[int]) -> None:
+    root = class_folders({"a": 20, "b": 20})
+    (root / "a" / "page.jpg").write_bytes(b"<html>404</html>")
+    (root / "b" / "copy.png").write_bytes((root / "b" / "000.png").read_bytes())
+
+    def read(*renditions: Rendition) -> Dataset:
+        cache = Cache(tmp_path / "cache")
+        return read_dataset(root, cache=cache, products=[pixels_product(cache, each) for each in renditions])
+
+    first = read(RENDITION)
+    assert len(decodings) == 41
+    assert read(RENDITION) == first
+    assert len(decodings) == 41
+    assert read(RENDITION, Rendition(5, 5, 1)) == first
+    assert len(decodings) == 81  # the new size needs every picture again, but no HTML page
+    (root / "a" / "new.png").write_bytes(encode(noise(777)))
+    assert len(read(RENDITION).pictures) == 41
+    assert len(decodings) == 82
+
+
+def test_a_corrupted_cache_is_rebuilt(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
+    root = class_folders({"a": 5, "b": 5})
+    first = read_dataset(
+        root, cache=Cache(tmp_path / "cache"), products=[pixels_product(Cache(tmp_path / "cache"), RENDITION)]
+    )
+    for path in Cache(tmp_path / "cache").list_segments():
+        content = bytearray(path.read_bytes())
+        content[7] ^= 1
+        path.write_bytes(content)
+    cache = Cache(tmp_path / "cache")
+    product = pixels_product(cache, RENDITION)
+    assert read_dataset(root, cache=cache, products=[product]) == first
+    assert (
+        product.store.rows([picture.content for picture in first.pictures])
+        .take(np.arange(10))
+        .any(axis=(1, 2, 3))
+        .all()
+    )
+
+
+def test_every_file_is_in_the_manifest_exactly_once(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
+    root = class_folders({"a": 3, "b": 3})
+    picture = noise(500)
+    (root / "a" / "UPPER.PNG").write_bytes(encode(picture))
+    (root / "a" / "same pixels.bmp").write_bytes(encode(picture, "BMP"))
+    (root / "b" / "x.jpeg").write_bytes((root / "a" / "000.png").read_bytes())
+    (root / "b" / "empty.jpg").write_bytes(b"")
+    (root / "b" / "half.jpg").write_bytes(encode(noise(501, (64, 64)), "JPEG")[:900])
+    (root / "b" / "huge.png").write_bytes(encode(Image.new("1", (300, 300))))
+    (root / "b" / ".DS_Store").write_bytes(b"x")
+    (root / "b" / "gone.png").symlink_to(root / "nowhere")
+    (root / "note.txt").write_text("about")
+    os.mkfifo(root / "b" / "pipe")
+    dataset = read_dataset(root, cache=Cache(tmp_path / "cache"), max_pixels=80_000)
+    found = {path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir()}
+    assert Counter(row.file for row in dataset.manifest) == Counter(found)
+    by_file = {row.file: row for row in dataset.manifest}
+    expected = {
+        "a/UPPER.PNG": ("used", "", "PNG", ""),
+        "a/same pixels.bmp": ("duplicate", "the same pixels as a/UPPER.PNG", "BMP", "a/UPPER.PNG"),
+        "a/000.png": ("conflict", "the same bytes under 2 classes: a; b", "PNG", "b/x.jpeg"),
+        "b/x.jpeg": ("conflict", "the same bytes under 2 classes: a; b", "PNG", "a/000.png"),
+        "b/empty.jpg": ("unusable", "an empty file", "empty", ""),
+        "b/half.jpg": (
+            "unusable",
+            "a truncated JPEG file: it breaks off before the picture is complete",
+            "JPEG",
+            "",
+        ),
+        "b/huge.png": ("unusable", "300 x 300 pixels are more than the limit of 80,000", "PNG", ""),
+        "b/.DS_Store": ("ignored", "a hidden file", "", ""),
+        "b/gone.png": ("ignored", "a link that leads nowhere", "", ""),
+        "b/pipe": ("ignored", "not a regular file", "", ""),
+        "note.txt": ("ignored", "lies in no class folder", "", ""),
+    }
+    for file, (status, reason, stored_as, same_as) in expected.items():
+        row = by_file[file]
+        assert (row.status, row.reason, row.format, row.same_as) == (status, reason, stored_as, same_as), file
+    assert {picture.source.file for picture in dataset.pictures} == {
+        row.file for row in dataset.manifest if row.status == "used"
+    }
+
+
+def test_the_pixel_limit_can_change_between_runs(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
+    root = class_folders({"a": 2, "b": 2})
+    (root / "b" / "large.png").write_bytes(encode(Image.new("1", (300, 300))))
+    cache = Cache(tmp_path / "cache")
+    for limit, status in ((80_000, "unusable"), (90_000, "used"), (80_000, "unusable")):
+        assert statuses(read_dataset(root, cache=cache, max_pixels=limit))["b/large.png"] == status
+
+
+def test_grey_and_coloured_storage_of_the_same_pixels_are_duplicates(
+    tmp_path: Path, class_folders: Callable[..., Path]
+) -> None:
+    root = class_folders({"a": 1, "b": 1})
+    grey = noise(600, channels=1)
+    (root / "a" / "grey.png").write_bytes(encode(grey))
+    (root / "a" / "rgb.png").write_bytes(encode(grey.convert("RGB")))
+    assert statuses(read_dataset(root, cache=Cache(tmp_path / "cache")))["a/rgb.png"] == "duplicate"
+
+
+def test_a_copy_of_a_test_picture_is_taken_out_of_train(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
+    root = class_folders({"train/a": 2, "train/b": 2, "test/a": 1, "test/b": 1})
+    (root / "train" / "a" / "leak.png").write_bytes((root / "test" / "a" / "000.png").read_bytes())
+    dataset = read_dataset(root, cache=Cache(tmp_path / "cache"))
+    rows = {row.file: row for row in dataset.manifest}
+    assert (rows["test/a/000.png"].status, rows["train/a/leak.png"].status) == ("used", "duplicate")
+    assert rows["train/a/leak.png"].side == "train"
+    assert Counter(picture.given_side for picture in dataset.pictures) == {"train": 4, "test": 2}
+
+
+def test_a_file_linked_under_two_classes_is_a_conflict(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
+    root = class_folders({"a": 2, "b": 2})
+    (root / "b" / "linked.png").symlink_to(root / "a" / "000.png")
+    found = statuses(read_dataset(root, cache=Cache(tmp_path / "cache")))
+    assert found["b/linked.png"] == found["a/000.png"] == "conflict"
+
+
+def test_idx_files_become_pictures(tmp_path: Path, idx_folder: Callable[..., Path]) -> None:
+    root = idx_folder(30, 12)
+    cache = Cache(tmp_path / "cache")
+    products = [pixels_product(cache, rendition) for rendition in (Rendition(6, 5, 1), Rendition(9, 9, 3))]
+    products.append(Product(cache.store("mean", (1,), "float32"), lambda image: np.array([np.mean(image)], np.float32)))
+    dataset = read_dataset(root, cache=cache, products=products)
+    assert len(dataset.pictures) == 42
+    assert Counter(row.status for row in dataset.manifest) == {"used": 42, "ignored": 2}
+    picture = dataset.pictures[20]
+    assert (picture.source.index, picture.width, picture.height) == (8, 5, 6)
+    keys = [picture.content for picture in dataset.pictures]
+    exact, enlarged, means = (product.store.rows(keys).take(np.arange(42)) for product in products)
+    assert np.allclose(exact.mean(axis=(1, 2, 3)), means[:, 0])
+    reference = Image.fromarray(exact[20, ..., 0]).resize((9, 9), Image.Resampling.BILINEAR).convert("RGB")
+    assert np.array_equal(enlarged[20], np.asarray(reference))
+    assert read_dataset(root, cache=Cache(tmp_path / "cache"), products=products) == dataset
+
+
+def test_a_class_without_usable_picture_is_named(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
+    root = class_folders({"a": 3, "b": 0})
+    for number in range(4):
+        (root / "b" / f"{number}.jpg").write_bytes(b"<html>gone</html>" * (number + 1))
+    with pytest.raises(DataError) as caught:
+        read_dataset(root, cache=Cache(tmp_path / "cache"))
+    assert str(caught.value) == (
+        f"{root}: class 'b' has no usable picture (4 files tried; most often: an HTML page, not a picture); "
+        "mend it or move its folder away"
+    )
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ResourceError, match="can't be written"):
+        read_dataset(class_folders({"a": 2, "b": 2}), cache=Cache(tmp_path / "file" / "cache"))
+
+
+def test_a_file_that_cannot_be_opened_is_listed_and_tried_again_next_time(
+    tmp_path: Path, class_folders: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = class_folders({"a": 3, "b": 3})
+    read_bytes = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:
+        if path == root / "a" / "001.png":
+            raise PermissionError(13, "Permission denied")
+        return read_bytes(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", refuse)
+        rows = {row.file: row for row in read_dataset(root, cache=Cache(tmp_path / "cache")).manifest}
+    assert (rows["a/001.png"].status, rows["a/001.png"].reason) == ("unusable", "can't be opened (Permission denied)")
+    assert statuses(read_dataset(root, cache=Cache(tmp_path / "cache")))["a/001.png"] == "used"
+
+
+def test_results_do_not_pile_up(
+    tmp_path: Path, class_folders: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examining, "_CHUNK", 2)
+    root = class_folders({"a": 40, "b": 40}, size=(4, 4))
+    cache = Cache(tmp_path / "cache")
+    waiting, most = 0, 0
+    array_store = cache.store("rows", (1,), "uint8")
+    add = type(array_store.writer()).add
+
+    def compute(image: Image.Image) -> np.ndarray:
+        nonlocal waiting, most
+        waiting += 1
+        most = max(most, waiting)
+        return np.array([1], np.uint8)
+
+    def counted_add(self: object, key: str, row: np.ndarray) -> None:
+        nonlocal waiting
+        waiting -= row.shape == (1,)
+        add(self, key, row)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(type(array_store.writer()), "add", counted_add)
+    read_dataset(root, cache=cache, products=[Product(array_store, compute)], workers=2)
+    assert most <= 2 * (2 * 2 + 2) + 2
+    assert waiting == 0

@@ -1,0 +1,70 @@
+"""IDX files, whole and broken."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawing import idx_bytes
+
+from distingo.datasets.idx import load_images, load_labels, read_shape
+from distingo.errors import DataError
+
+VALUES = np.arange(3 * 4 * 5).reshape(3, 4, 5)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_images_come_back_whatever_the_name_says(tmp_path: Path, packed: bool) -> None:
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    content = idx_bytes(VALUES)
+    path.write_bytes(gzip.compress(content) if packed else content)
+    images = load_images(path)
+    assert images.dtype == np.uint8
+    assert np.array_equal(images, VALUES)
+    assert read_shape(path) == (3, 4, 5)
+    with pytest.raises(ValueError, match="read-only"):
+        images[0, 0, 0] = 1
+
+
+def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "images"
+    path.write_bytes(idx_bytes(VALUES))
+    load_images(path)
+    path.write_bytes(idx_bytes(np.vstack([VALUES, VALUES])))
+    assert len(load_images(path)) == 6
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "not an IDX file"),
+        (b"PNG" * 10, "not an IDX file"),
+        (idx_bytes(VALUES)[:10], "breaks off in its header"),
+        (idx_bytes(VALUES)[:-1], "announces 60 values and holds 59"),
+        (idx_bytes(VALUES) + b"x", "announces 60 values and holds 61"),
+        (gzip.compress(idx_bytes(VALUES))[:-12], "can't be read"),
+        (idx_bytes(np.arange(3)), "holds 1 dimensions where pictures"),
+    ],
+)
+def test_broken_files_are_named(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        load_images(path)
+    assert str(path) in str(caught.value)
+
+
+def test_labels_are_no_images(tmp_path: Path) -> None:
+    path = tmp_path / "labels"
+    path.write_bytes(idx_bytes(np.array([3, 1, 2])))
+    assert load_labels(path).tolist() == [3, 1, 2]
+    path.write_bytes(idx_bytes(VALUES))
+    with pytest.raises(DataError, match="where labels"):
+        load_labels(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"gone: can't be read \(No such file or directory\)"):
+        load_images(tmp_path / "gone")

@@ -1,0 +1,64 @@
+"""Manifests and tables on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distingo.datasets.manifest import join_labels, read_manifest, split_labels, write_manifest
+from distingo.errors import RunError
+from distingo.records import ManifestRow
+
+ROWS = (
+    ManifestRow('katze/ß, "x"\n1.png', "used", "", ("katze",), "train", "PNG", 3, 4, "ab" * 16),
+    ManifestRow("犬/b.html", "unusable", "an HTML page, not a picture", ("犬",), None, "HTML", 0, 0, "cd" * 16),
+    ManifestRow("a|b/c.png", "duplicate", "the same", ("a|b", "c\\"), "test", "PNG", 1, 1, "ef" * 16, "犬/d.png"),
+    ManifestRow(".DS_Store", "ignored", "a hidden file", (), None, "", 0, 0, ""),
+)
+
+
+def test_a_manifest_comes_back_as_it_was(tmp_path: Path) -> None:
+    write_manifest(ROWS, tmp_path / "manifest.csv")
+    assert read_manifest(tmp_path / "manifest.csv") == ROWS
+    first = (tmp_path / "manifest.csv").read_text(encoding="utf-8").splitlines()[0]
+    assert first == "file,status,reason,labels,side,format,width,height,content,same_as"
+
+
+@given(st.lists(st.text(min_size=1), max_size=5))
+def test_any_class_names_can_be_joined(labels: list[str]) -> None:
+    assert split_labels(join_labels(labels)) == tuple(labels)
+
+
+def test_plain_names_are_joined_plainly() -> None:
+    assert join_labels(["Action", "Drama"]) == "Action|Drama"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("used", "eaten", "'eaten' is no status"),
+        (",3,4,", ",three,4,", "a size is no number"),
+        ("train", "trian", "'trian' is no side; choose one of train, validation, test"),
+        ("file,status", "name,status", "has no column 'file'"),
+        ("犬/d.png", "犬/d.png,x", "fields instead of 10"),
+        ('"katze', 'katze"x', "is damaged|fields instead of"),
+    ],
+)
+def test_damage_is_named_with_its_line(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = tmp_path / "manifest.csv"
+    write_manifest(ROWS, path)
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    with pytest.raises(RunError, match=message) as caught:
+        read_manifest(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_or_binary_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no such file"):
+        read_manifest(tmp_path / "manifest.csv")
+    (tmp_path / "manifest.csv").write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(RunError, match="damaged or unreadable"):
+        read_manifest(tmp_path / "manifest.csv")

@@ -1,0 +1,71 @@
+"""The real data sets, counted."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from distingo.datasets.gathering import pixels_product, read_dataset
+from distingo.datasets.manifest import read_manifest, write_manifest
+from distingo.datasets.splitting import split_dataset
+from distingo.datasets.store import Cache
+from distingo.records import SIDES, Rendition
+
+pytestmark = pytest.mark.data
+
+
+def test_messy_is_accounted_for(real_data: Path, tmp_path: Path) -> None:
+    dataset = read_dataset(real_data / "messy", cache=Cache(tmp_path / "cache"))
+    assert len(dataset.manifest) == len({row.file for row in dataset.manifest}) == 525
+    unusable = [row for row in dataset.manifest if row.status == "unusable"]
+    # The collection calls them HTML pages under other names; eleven of the twelve are files without a byte.
+    assert Counter(row.format for row in unusable) == {"HTML": 1, "empty": 11}
+    assert all(row.reason in {"an HTML page, not a picture", "an empty file"} for row in unusable)
+    formats = Counter(row.format for row in dataset.manifest if row.status != "unusable")
+    assert formats == {"JPEG": 486, "GIF": 14, "PNG": 9, "WebP": 4}
+    groups = defaultdict(list)
+    for row in dataset.manifest:
+        groups[row.content].append(row)
+    copies = [rows for rows in groups.values() if len(rows) > 1]
+    assert len(copies) == 19
+    assert sum(len(rows) - 1 for rows in copies) == 31
+    assert sum(len({row.labels for row in rows}) > 1 for rows in copies) == 4
+    for rows in copies:
+        across = len({row.labels for row in rows}) > 1
+        expected = {"unusable"} if rows[0].format == "empty" else {"conflict"} if across else {"used", "duplicate"}
+        assert {row.status for row in rows} == expected
+        assert sum(row.same_as != "" for row in rows) >= len(rows) - 1
+    write_manifest(dataset.manifest, tmp_path / "manifest.csv")
+    assert read_manifest(tmp_path / "manifest.csv") == dataset.manifest
+    split = split_dataset(dataset, seed=0)
+    for side in SIDES:
+        assert {picture.label for picture in split.side(side)} == set(dataset.classes)
+
+
+def test_two_sports_keeps_its_test_set(real_data: Path, tmp_path: Path) -> None:
+    dataset = read_dataset(real_data / "two-sports", cache=Cache(tmp_path / "cache"))
+    assert len(dataset.manifest) == 377
+    split = split_dataset(dataset, seed=0)
+    assert all(picture.given_side == "test" for picture in split.test)
+    assert all(picture.given_side == "train" for picture in (*split.train, *split.validation))
+
+
+@pytest.mark.slow
+def test_fashion_mnist_takes_seconds(real_data: Path, tmp_path: Path) -> None:
+    times = []
+    for _ in range(2):
+        cache = Cache(tmp_path / "cache")
+        product = pixels_product(cache, Rendition(28, 28, 1))
+        start = time.process_time()
+        dataset = read_dataset(real_data / "fashion-mnist", cache=cache, products=[product])
+        times.append(time.process_time() - start)
+    assert len(dataset.manifest) == 70_002
+    assert len(dataset.pictures) == 70_000
+    rows = product.store.rows([picture.content for picture in dataset.pictures])
+    assert rows.take(np.array([0, 69_999])).shape == (2, 28, 28, 1)
+    assert times[0] < 6
+    assert times[1] < 3

@@ -1,0 +1,64 @@
+"""Resizing, checked against Pillow and torchvision."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from drawing import noise
+from PIL import Image
+
+from distingo.datasets.rendering import render
+from distingo.records import Rendition
+
+
+def test_stretch_is_pillows_resize() -> None:
+    image = noise(1, (50, 30))
+    expected = np.asarray(image.resize((16, 20), Image.Resampling.BICUBIC))
+    assert np.array_equal(render(image, Rendition(20, 16, 3, interpolation="bicubic")), expected)
+
+
+def test_the_same_size_keeps_the_very_pixels_and_the_array_is_its_own() -> None:
+    image = noise(2, (16, 20))
+    array = render(image, Rendition(20, 16, 3))
+    assert np.array_equal(array, np.asarray(image))
+    array[0, 0, 0] ^= 1
+    assert not np.array_equal(array, np.asarray(image))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("source_channels", [1, 3])
+def test_channels_are_converted(channels: int, source_channels: int) -> None:
+    array = render(noise(3, channels=source_channels), Rendition(7, 9, channels))
+    assert (array.shape, array.dtype) == ((7, 9, channels), np.uint8)
+
+
+def test_grey_as_rgb_has_three_equal_channels() -> None:
+    array = render(noise(4, channels=1), Rendition(8, 8, 3))
+    assert np.array_equal(array[..., 0], array[..., 1])
+    assert np.array_equal(array[..., 0], array[..., 2])
+
+
+@pytest.mark.parametrize("size", [(50, 30), (30, 50), (33, 33), (17, 91), (256, 257)])
+@pytest.mark.parametrize(("crop_fraction", "interpolation"), [(0.875, "bicubic"), (1.0, "bilinear"), (0.95, "lanczos")])
+def test_crop_is_torchvisions_evaluation(size: tuple[int, int], crop_fraction: float, interpolation: str) -> None:
+    transforms = pytest.importorskip("torchvision.transforms")
+    image = noise(5, size)
+    mode = transforms.InterpolationMode(interpolation)
+    reference = transforms.Compose(
+        [transforms.Resize(int(32 / crop_fraction), interpolation=mode), transforms.CenterCrop(32)]
+    )
+    rendition = Rendition(32, 32, 3, fit="crop", crop_fraction=crop_fraction, interpolation=interpolation)
+    assert np.array_equal(render(image, rendition), np.asarray(reference(image)))
+
+
+@pytest.mark.parametrize("size", [(1, 5000), (5000, 1), (3, 2)])
+def test_strips_and_specks_are_rendered_without_an_enormous_picture(size: tuple[int, int]) -> None:
+    for rendition in (Rendition(64, 64, 3, fit="crop", crop_fraction=0.9), Rendition(48, 64, 3, fit="crop")):
+        array = render(noise(6, size), rendition)
+        assert array.shape == (rendition.height, rendition.width, 3)
+
+
+def test_an_oblong_crop_keeps_the_middle() -> None:
+    image = Image.new("L", (100, 100), 0)
+    image.paste(255, (0, 25, 100, 75))
+    assert (render(image, Rendition(20, 40, 1, fit="crop"))[1:-1] == 255).all()

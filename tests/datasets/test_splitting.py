@@ -1,0 +1,188 @@
+"""Splits: stratified, seeded, honest about too few pictures."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distingo.datasets.splitting import read_split, split_dataset, write_split
+from distingo.errors import DataError, RunError, UsageError
+from distingo.records import SIDES, Dataset, ManifestRow, Picture, Side, Source, Split
+
+
+def dataset(counts: dict[tuple[str, Side | None], int], *, shuffled: int | None = None) -> Dataset:
+    pictures = []
+    for (label, side), count in counts.items():
+        for number in range(count):
+            file = f"{side or 'all'}/{label}/{number:03}.png"
+            mark = f"{len(pictures):032x}"
+            pictures.append(Picture(Source(file, Path("data") / file), (label,), mark, mark, 9, 9, side))
+    if shuffled is not None:
+        random.Random(shuffled).shuffle(pictures)
+    classes = tuple(sorted({label for label, _ in counts}))
+    return Dataset(Path("data"), "class folders", "single-label", classes, tuple(pictures), ())
+
+
+def counts_of(split: Split) -> dict[str, dict[str, int]]:
+    return {side: dict(Counter(picture.label for picture in split.side(side))) for side in SIDES}
+
+
+def test_every_class_is_shared_out_alike() -> None:
+    split = split_dataset(dataset({("a", None): 100, ("b", None): 20}), seed=0)
+    assert counts_of(split) == {
+        "train": {"a": 65, "b": 13},
+        "validation": {"a": 15, "b": 3},
+        "test": {"a": 20, "b": 4},
+    }
+
+
+def test_shares_can_be_chosen() -> None:
+    split = split_dataset(dataset({("a", None): 10, ("b", None): 10}), seed=0, validation=0.5, test=0.0)
+    assert counts_of(split) == {"train": {"a": 5, "b": 5}, "validation": {"a": 5, "b": 5}, "test": {}}
+
+
+def test_the_same_seed_gives_the_same_split_in_any_order() -> None:
+    counts: dict[tuple[str, Side | None], int] = {("a", None): 40, ("b", None): 30}
+    first = split_dataset(dataset(counts, shuffled=1), seed=7)
+    files = [picture.source.file for picture in first.test]
+    again = split_dataset(dataset(counts, shuffled=2), seed=7)
+    assert files == [picture.source.file for picture in again.test]
+    other = split_dataset(dataset(counts, shuffled=1), seed=8)
+    assert files != [picture.source.file for picture in other.test]
+
+
+def test_a_new_class_leaves_the_others_where_they_were() -> None:
+    small = split_dataset(dataset({("b", None): 30, ("c", None): 30}), seed=3)
+    large = split_dataset(dataset({("a", None): 9, ("b", None): 30, ("c", None): 30}), seed=3)
+    for side in SIDES:
+        files = {picture.source.file for picture in large.side(side) if picture.label != "a"}
+        assert files == {picture.source.file for picture in small.side(side)}
+
+
+def test_a_given_test_set_stays_and_validation_is_cut_from_train() -> None:
+    data = dataset({("a", "train"): 20, ("b", "train"): 40, ("a", "test"): 3, ("b", "test"): 5})
+    split = split_dataset(data, seed=0)
+    assert counts_of(split) == {
+        "train": {"a": 17, "b": 34},
+        "validation": {"a": 3, "b": 6},
+        "test": {"a": 3, "b": 5},
+    }
+    assert all(picture.given_side == "test" for picture in split.test)
+    assert all(picture.given_side == "train" for picture in (*split.train, *split.validation))
+
+
+def test_a_given_validation_set_stays_and_test_is_cut_from_train() -> None:
+    data = dataset({("a", "train"): 10, ("b", "train"): 10, ("a", "validation"): 2, ("b", "validation"): 2})
+    split = split_dataset(data, seed=0)
+    assert counts_of(split) == {
+        "train": {"a": 8, "b": 8},
+        "validation": {"a": 2, "b": 2},
+        "test": {"a": 2, "b": 2},
+    }
+    assert all(picture.given_side == "validation" for picture in split.validation)
+
+
+def test_all_three_given_are_kept_as_they_are() -> None:
+    sides: tuple[Side, ...] = SIDES
+    data = dataset({(label, side): 1 for label in "ab" for side in sides})
+    split = split_dataset(data, seed=0)
+    assert all(picture.given_side == side for side in sides for picture in split.side(side))
+    assert sum(len(split.side(side)) for side in sides) == 6
+
+
+def test_a_class_without_test_pictures_is_noted() -> None:
+    split = split_dataset(dataset({("a", "train"): 5, ("b", "train"): 5, ("a", "test"): 2}), seed=0)
+    assert split.notes == ("class b has no test picture",)
+
+
+def test_three_pictures_are_enough_and_two_are_not() -> None:
+    split = split_dataset(dataset({("a", None): 3, ("b", None): 4}), seed=0)
+    assert counts_of(split)["train"]["a"] == counts_of(split)["validation"]["a"] == counts_of(split)["test"]["a"] == 1
+    with pytest.raises(
+        DataError, match=r"class 'b' has 2 usable pictures to divide, and 3 are needed to have one each"
+    ):
+        split_dataset(dataset({("a", None): 3, ("b", None): 2}), seed=0)
+    with pytest.raises(DataError, match="class 'b' has 1 usable picture to divide, and 2 are needed"):
+        split_dataset(dataset({("a", "train"): 3, ("a", "test"): 1, ("b", "train"): 1}), seed=0)
+
+
+def test_a_class_found_in_test_only_is_named() -> None:
+    data = dataset({("a", "train"): 9, ("a", "test"): 1, ("b", "test"): 5})
+    with pytest.raises(DataError, match="class 'b' has no picture to train on"):
+        split_dataset(data, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"test": 1.0}, "the test share 1.0 is not allowed"),
+        ({"validation": -0.1}, "the validation share -0.1 is not allowed"),
+        ({"validation": 0.5, "test": 0.5}, "leave nothing to train on"),
+        ({"seed": -1}, "the seed -1 is not allowed"),
+    ],
+)
+def test_shares_out_of_range_are_refused(options: dict[str, float], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        split_dataset(dataset({("a", None): 9}), **({"seed": 0} | options))  # type: ignore[arg-type]
+
+
+@given(
+    st.dictionaries(st.sampled_from("abcde"), st.integers(3, 60), min_size=1),
+    st.floats(0.01, 0.6),
+    st.floats(0.01, 0.39),
+    st.integers(0, 1000),
+)
+def test_nothing_is_lost_and_every_side_has_every_class(
+    counts: dict[str, int], validation: float, test: float, seed: int
+) -> None:
+    data = dataset({(label, None): count for label, count in counts.items()})
+    split = split_dataset(data, seed=seed, validation=validation, test=test)
+    divided = [picture.content for side in SIDES for picture in split.side(side)]
+    assert sorted(divided) == sorted(picture.content for picture in data.pictures)
+    for side in SIDES:
+        assert {picture.label for picture in split.side(side)} == set(counts)
+    for label, count in counts.items():
+        assert abs(counts_of(split)["test"][label] - test * count) <= 1
+
+
+def test_a_split_comes_back_as_it_was(tmp_path: Path) -> None:
+    data = dataset({("ä|b", None): 9, ("犬", None): 12})
+    split = split_dataset(data, seed=0)
+    write_split(split, tmp_path / "split.csv")
+    assert read_split(tmp_path / "split.csv", data) == split
+    assert (tmp_path / "split.csv").read_text(encoding="utf-8").splitlines()[0] == "file,side,labels"
+
+
+def test_new_pictures_are_noted(tmp_path: Path) -> None:
+    write_split(split_dataset(dataset({("a", None): 9}), seed=0), tmp_path / "split.csv")
+    split = read_split(tmp_path / "split.csv", dataset({("a", None): 11}))
+    assert split.notes == ("2 pictures of the dataset are on no side of split.csv",)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            "file,side,labels\nall/a/999.png,train,a\n",
+            "line 2: all/a/999.png is no usable picture of data; has it been",
+        ),
+        ("file,side,labels\nall/a/bad.png,train,a\n", r"any more \(unusable: an empty file\); make a new split"),
+        ("file,side,labels\nall/a/000.png,train,a\nall/a/000.png,test,a\n", "line 3: all/a/000.png is named twice"),
+        ("file,side,labels\nall/a/000.png,train,b\n", "has the class b here and a in data"),
+        ("file,side,labels\nall/a/000.png,trial,a\n", "'trial' is no side"),
+        ("file,labels\nall/a/000.png,a\n", "has no column 'side'"),
+    ],
+)
+def test_a_split_that_does_not_fit_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    data = dataset({("a", None): 9})
+    row = ManifestRow("all/a/bad.png", "unusable", "an empty file", ("a",), None, "empty", 0, 0, "")
+    data = Dataset(data.root, data.layout, data.task, data.classes, data.pictures, (row,))
+    path = tmp_path / "split.csv"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(RunError, match=message):
+        read_split(path, data)
