@@ -283,11 +283,19 @@ def show_augmentation(
         UsageError: There is no such preset.
         ResourceError: The output exists.
     """
-    from distingo.evaluation.augmented import draw_augmented
+    import numpy as np
+
+    from distingo.report.samples import write_contact_sheet
+    from distingo.training.preview import preview_augmentation
 
     if Path(output).exists():
         raise ResourceError(f"{output}: exists already; choose another -o")
-    return draw_augmented(Path(data), preset, Path(output), cache=_cache(None), image_size=image_size, seed=seed)
+    rows = preview_augmentation(Path(data), preset, cache=_cache(None), image_size=image_size, seed=seed)
+    columns = len(rows[0])
+    captions = [caption for row in rows for caption in ["original", *[""] * (len(row) - 1)]]
+    images = [np.squeeze(image) for row in rows for image in row]
+    write_contact_sheet(images, captions, Path(output), columns=columns)
+    return Path(output)
 
 
 def demo(output: str | Path = "demo", **options: Any) -> Run:

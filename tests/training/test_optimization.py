@@ -35,7 +35,11 @@ def test_one_cycle_peaks_after_its_rise() -> None:
 def test_biases_and_normalisation_are_not_decayed() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     optimizer = build_optimizer(network, recipe(optimizer="adamw", weight_decay=0.1))
-    decays = {parameter.ndim: group["weight_decay"] for group in optimizer.param_groups for parameter in group["params"]}
+    decays = {
+        parameter.ndim: group["weight_decay"]
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
     assert decays == {4: 0.1, 1: 0.0}
 
 

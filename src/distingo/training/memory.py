@@ -41,9 +41,8 @@ def require_memory(network: nn.Module, shape: tuple[int, int, int], batch_size: 
 def _advice(batch_size: int, needed: float, free: float, fitting: int) -> str:
     gib = 2**30
     advice = f"--batch-size {_round_down(fitting)} would fit" if fitting >= 2 else "take a smaller --image-size"
-    return (
-        f"a batch of {batch_size} pictures needs about {needed / gib:.1f} GiB, only {free / gib:.1f} GiB are free; {advice}"
-    )
+    need = f"a batch of {batch_size} pictures needs about {needed / gib:.1f} GiB"
+    return f"{need}, {free / gib:.1f} GiB are free; {advice}"
 
 
 def _round_down(batch_size: int) -> int:

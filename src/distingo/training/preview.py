@@ -1,4 +1,4 @@
-"""What augmentation does to one's own pictures, drawn for the eye."""
+"""What augmentation does to one's own pictures, for the eye."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from distingo.datasets.surveying import survey
 from distingo.errors import UsageError, name_the_nearest
 from distingo.prediction.tensors import to_tensor
 from distingo.records import Rendition
-from distingo.report.samples import write_contact_sheet
-from distingo.training.augmentation import PRESETS, augment
+from distingo.training.augmentation import PRESETS, Augmentation, augment
 from distingo.training.defaults import DataFacts, choose_recipe
 
-_VERSIONS = 7
+VERSIONS = 7
 _PICTURES = 6
 
 
-def draw_augmented(data: Path, preset: str, output: Path, *, cache: Cache, image_size: int | None, seed: int) -> Path:
-    """Draw some pictures, each followed by augmented versions of it.
+def preview_augmentation(
+    data: Path, preset: str, *, cache: Cache, image_size: int | None, seed: int
+) -> list[list[np.ndarray]]:
+    """Augment some pictures, each several times.
 
     Args:
         data: Folder of pictures.
         preset: Name of an augmentation preset.
-        output: PNG file to write.
         cache: Where facts about files are kept.
         image_size: Side in pixels; None takes training's own choice.
         seed: Of the augmentation.
 
     Returns:
-        `output`.
+        One list per picture: itself, then its augmented versions, each uint8 (height, width, channels).
 
     Raises:
         UsageError: There is no such preset.
@@ -51,12 +51,11 @@ def draw_augmented(data: Path, preset: str, output: Path, *, cache: Cache, image
     chosen = np.linspace(0, len(pictures) - 1, min(_PICTURES, len(pictures))).astype(int)
     originals = [render(open_source(pictures[at].source), rendition) for at in chosen]
     generator = torch.Generator().manual_seed(seed)
-    images, captions = [], []
-    for original in originals:
-        batch = to_tensor(np.stack([original] * _VERSIONS))
-        versions = augment(batch, PRESETS[preset], generator).clamp(0, 1)
-        pixels = (versions * 255).round().byte().permute(0, 2, 3, 1).numpy()
-        images += [original, *pixels]
-        captions += ["original", *[""] * _VERSIONS]
-    write_contact_sheet([np.squeeze(image) for image in images], captions, output, columns=_VERSIONS + 1)
-    return output
+    return [[original, *_versions(original, PRESETS[preset], generator)] for original in originals]
+
+
+def _versions(original: np.ndarray, augmentation: Augmentation, generator: torch.Generator) -> np.ndarray:
+    batch = to_tensor(np.stack([original] * VERSIONS))
+    augmented = augment(batch, augmentation, generator).clamp(0, 1)
+    pixels: np.ndarray = (augmented * 255).round().byte().permute(0, 2, 3, 1).numpy()
+    return pixels

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_datasets import draw_classes
+
+from distingo.cli import main
+
+QUICK = ["--model", "fashion-cnn", "--image-size", "8", "--epochs", "2", "--batch-size", "8"]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_classes(tmp_path_factory.mktemp("data") / "colours")
+
+
+@pytest.fixture(scope="module")
+def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "finished"
+    assert main(["train", str(pictures), "-o", str(folder), *QUICK, "--epochs", "8"]) == 0
+    return folder
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """The one line that a wrong call ends with."""
+    code = main(list(words))
+    captured = capsys.readouterr()
+    last = captured.err.strip().splitlines()[-1]
+    assert code in {1, 2}, captured
+    assert last.startswith("distingo: ")
+    assert "Traceback" not in captured.err
+    return last
+
+
+def test_a_run_leaves_every_file_of_the_hallway(run: Path) -> None:
+    expected = {
+        "config.json",
+        "manifest.csv",
+        "split.csv",
+        "history.csv",
+        "evaluation.json",
+        "predictions.parquet",
+        "report.html",
+    }
+    assert expected <= {path.name for path in run.iterdir()}
+    assert (run / "model" / "model.safetensors").is_file()
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    assert evaluation["scores"]["accuracy"]["value"] == 1.0
+    assert evaluation["scores"]["accuracy"]["n"] == 12
+    assert evaluation["scores"]["accuracy"]["low"] < 1.0
+    assert evaluation["baselines"]["majority"]["accuracy"]["value"] == pytest.approx(1 / 3)
+    assert set(evaluation["baselines"]) == {"majority", "descriptors"}
+
+
+def test_every_picture_lies_on_one_side(run: Path) -> None:
+    rows = list(csv.DictReader((run / "split.csv").open(encoding="utf-8")))
+    assert len({row["file"] for row in rows}) == len(rows) == 60
+    assert {row["side"] for row in rows} == {"train", "validation", "test"}
+
+
+def test_predict_names_pictures_and_exits_3_for_a_broken_one(
+    run: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_text("<html>gone</html>")
+    code = main(["predict", str(run), str(pictures / "red" / "000.png"), str(broken), "--topk", "2"])
+    lines = capsys.readouterr().out.splitlines()
+    assert code == 3
+    assert "\tred " in lines[0]
+    assert "ERROR" in lines[1]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])
+def test_predict_writes_tables(run: Path, pictures: Path, tmp_path: Path, ending: str) -> None:
+    import pyarrow.parquet as pq
+
+    output = tmp_path / f"out{ending}"
+    assert main(["predict", str(run), str(pictures / "blue"), "-o", str(output)]) == 0
+    if ending == ".csv":
+        rows = list(csv.DictReader(output.open(encoding="utf-8")))
+    elif ending == ".jsonl":
+        rows = [json.loads(line) for line in output.read_text().splitlines()]
+    else:
+        rows = pq.read_table(output).to_pylist()
+    assert len(rows) == 20
+    assert {row["label"] for row in rows} == {"blue"}
+
+
+def test_evaluate_again_gives_the_same_scores(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (run / "evaluation.json").read_bytes()
+    assert main(["evaluate", str(run)]) == 0
+    assert (run / "evaluation.json").read_bytes() == before
+    assert "accuracy" in capsys.readouterr().out
+
+
+def test_evaluate_on_other_data_leaves_the_runs_own_scores(run: Path, tmp_path: Path) -> None:
+    other = draw_classes(tmp_path / "other", per_class=5)
+    before = (run / "evaluation.json").read_bytes()
+    assert main(["evaluate", str(run), str(other)]) == 0
+    assert (run / "evaluation.json").read_bytes() == before
+    assert json.loads((run / "evaluations" / "other" / "evaluation.json").read_text())["n"] == 15
+
+
+def test_a_run_is_repeated_from_its_config_alone(run: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    assert main(["train", "--config", str(run / "config.json"), "-o", str(again)]) == 0
+    weights = "model/model.safetensors"
+    assert (again / weights).read_bytes() == (run / weights).read_bytes()
+    assert (again / "split.csv").read_bytes() == (run / "split.csv").read_bytes()
+
+
+def test_wrong_calls_end_in_one_line(
+    run: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "out")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "no such folder" in refused(capsys, "train", str(tmp_path / "nowhere"), "-o", out)
+    assert "empty" in refused(capsys, "train", str(empty), "-o", out)
+    assert "one class only" in refused(
+        capsys, "train", str(draw_classes(tmp_path / "one", names=("red",))), "-o", out
+    )
+    assert "did you mean small-cnn" in refused(capsys, "train", str(pictures), "-o", out, "--model", "smal-cnn")
+    assert "holds another run" in refused(capsys, "train", str(pictures), "-o", str(run))
+    assert "8" in refused(capsys, "train", str(pictures), "-o", out, "--model", "sports-cnn", "--image-size", "4")
+    assert "not a size" in refused(capsys, "train", str(pictures), "-o", out, "--image-size", "big")
+    assert "no such file or folder" in refused(capsys, "predict", str(run), str(tmp_path / "gone.jpg"))
+    assert "no such run folder" in refused(capsys, "report", str(tmp_path / "gone"))
+    assert "did you mean" in refused(capsys, "train", str(pictures), "-o", out, "--augment", "standrd")
+    assert "train needs DATA" in refused(capsys, "train", "-o", out)
+    assert not Path(out).exists()
+
+
+def test_unusable_class_and_too_few_pictures_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = draw_classes(tmp_path / "data", per_class=2)
+    line = refused(capsys, "train", str(data), "-o", str(tmp_path / "out"))
+    assert "blue" in line
+    assert "2" in line
+    (data / "grey").mkdir()
+    (data / "grey" / "a.jpg").write_text("no picture")
+    assert "'grey' has no usable picture" in refused(capsys, "train", str(data), "-o", str(tmp_path / "out"))
+
+
+def test_a_newer_or_damaged_run_is_refused(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import shutil
+
+    newer, damaged = tmp_path / "newer", tmp_path / "damaged"
+    shutil.copytree(run, newer)
+    shutil.copytree(run, damaged)
+    for name in ("config.json", "model/model.json"):
+        content = json.loads((newer / name).read_text())
+        (newer / name).write_text(json.dumps({**content, "format": 99}))
+    weights = damaged / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"oops")
+    picture = str(tmp_path)
+    assert "newer distingo" in refused(capsys, "evaluate", str(newer))
+    assert "newer distingo" in refused(capsys, "predict", str(newer), picture)
+    assert "damaged" in refused(capsys, "predict", str(damaged), picture)
+
+
+def test_memory_is_asked_for_before_training(pictures: Path, tmp_path: Path) -> None:
+    """A process that may not have more than 6 GiB of address space is told which batch would fit."""
+    program = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30));"
+        "from distingo.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    words = ["train", str(pictures), "-o", str(tmp_path / "out"), "--model", "sports-cnn"]
+    size = ["--image-size", "512", "--batch-size", "4096", "--channels", "3"]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words, *size], capture_output=True, text=True, check=False, env=os.environ
+    )
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "--batch-size" in done.stderr.splitlines()[-1]
+    assert "would fit" in done.stderr.splitlines()[-1]
+
+
+def test_a_full_disk_is_named_and_leaves_nothing_half_written(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel's own answer to a full disk, from a device that is always full."""
+    import errno
+
+    import distingo.files
+
+    def full(descriptor: int) -> None:
+        with open("/dev/full", "wb", buffering=0) as device:
+            device.write(b"x")
+
+    monkeypatch.setattr(distingo.files.os, "fsync", full)
+    line = refused(capsys, "train", str(pictures), "-o", str(tmp_path / "out"), *QUICK)
+    assert "the disk is full" in line
+    assert errno.ENOSPC
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import distingo
+
+HEAVY = {"torch", "torchvision", "timm", "sklearn", "scipy", "pyarrow", "PIL", "numpy", "pandas", "rich"}
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def modules_after(code: str) -> set[str]:
+    program = f"{code}\nimport json, sys; print(json.dumps(sorted({{name.split('.')[0] for name in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_the_public_surface_is_listed() -> None:
+    assert distingo.__all__ == sorted(distingo.__all__, key=lambda name: (name[0].islower(), name))
+    for name in distingo.__all__:
+        assert getattr(distingo, name) is not None
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    assert not modules_after("import distingo") & HEAVY
+
+
+def test_asking_for_help_loads_nothing_heavy() -> None:
+    code = "from distingo.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
+    assert not modules_after(code) & HEAVY
+
+
+def test_help_answers_at_once() -> None:
+    seconds = []
+    for _ in range(5):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "distingo", "--help"], capture_output=True, check=True)
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.3
+
+
+def test_every_command_stands_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    done = subprocess.run([sys.executable, "-m", "distingo", "--help"], capture_output=True, text=True, check=True)
+    listing = done.stdout.partition("COMMAND\n")[2]
+    commands = [line.split()[0] for line in listing.splitlines() if line.startswith("    ")]
+    assert len(commands) >= 7
+    for command in commands:
+        assert f"distingo {command}" in readme, f"README.md does not mention `distingo {command}`"

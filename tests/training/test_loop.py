@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from distingo.errors import TrainingDivergedError
+from distingo.run_folder import RunFolder
+from distingo.training.checkpoint import EpochRecord
+from distingo.training.loop import LabelledRows, Session, class_weights, fit
+from distingo.training.recipe import Recipe
+
+
+class Rows:
+    """Pictures in memory: class 1 is bright, class 0 is dark."""
+
+    def __init__(self, targets: np.ndarray) -> None:
+        self.pixels = np.zeros((len(targets), 4, 4, 3), np.uint8) + (targets * 200).astype(np.uint8)[:, None, None, None]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.pixels.shape
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        return self.pixels[indices]
+
+
+def labelled(n: int) -> LabelledRows:
+    targets = np.arange(n) % 2
+    return LabelledRows(Rows(targets), targets.astype(np.int64), 2)
+
+
+def session(folder: Path, seen: list[EpochRecord], **fields: object) -> Session:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(48, 2))
+    return Session(
+        recipe=Recipe(model="small-cnn", height=4, width=4, batch_size=8, **fields),  # type: ignore[arg-type]
+        network=network,
+        train=labelled(33),
+        validation=labelled(10),
+        folder=RunFolder(folder),
+        device=torch.device("cpu"),
+        precision="float32",
+        on_epoch=seen.append,
+    )
+
+
+def test_it_learns_and_writes_one_line_per_epoch(tmp_path: Path) -> None:
+    seen: list[EpochRecord] = []
+    progress = fit(session(tmp_path, seen, epochs=5, lr=0.05, ema_decay=0.9), resume=False)
+    assert progress.history[-1].validation_accuracy == 1.0
+    assert [record.epoch for record in seen] == [1, 2, 3, 4, 5]
+    assert len((tmp_path / "history.csv").read_text().splitlines()) == 6
+
+
+def test_patience_stops_early(tmp_path: Path) -> None:
+    progress = fit(session(tmp_path, [], epochs=50, lr=0.05, patience=2), resume=False)
+    assert progress.epoch == progress.best_epoch + 2 < 50
+
+
+def test_stopping_between_epochs_changes_nothing(tmp_path: Path) -> None:
+    whole = session(tmp_path / "whole", [], epochs=4, lr=0.01)
+    fit(whole, resume=False)
+    halves = session(tmp_path / "halves", [], epochs=4, lr=0.01)
+    stopped: list[EpochRecord] = []
+
+    def stop(record: EpochRecord) -> None:
+        stopped.append(record)
+        if record.epoch == 2:
+            raise KeyboardInterrupt
+
+    from dataclasses import replace
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(replace(halves, on_epoch=stop), resume=False)
+    again = session(tmp_path / "halves", [], epochs=4, lr=0.01)
+    fit(again, resume=True)
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.equal(tensor, again.network.state_dict()[name])
+
+
+def test_a_loss_that_is_no_number_stops_with_advice(tmp_path: Path) -> None:
+    with pytest.raises(TrainingDivergedError, match=r"epoch 2; try --lr .* weights after epoch 1 are kept"):
+        broken = session(tmp_path, [], epochs=3)
+
+        def spoil(record: EpochRecord) -> None:
+            with torch.no_grad():
+                broken.network[2].weight.fill_(float("nan"))
+
+        from dataclasses import replace
+
+        fit(replace(broken, on_epoch=spoil), resume=False)
+    assert (tmp_path / "checkpoint" / "best.safetensors").is_file()
+
+
+def test_balanced_weights_are_one_on_average_over_pictures() -> None:
+    targets = np.array([0, 0, 0, 1])
+    weights = class_weights(
+        LabelledRows(Rows(targets), targets, 2), Recipe(model="small-cnn", height=4, width=4, class_weights="balanced")
+    )
+    assert weights[torch.from_numpy(targets)].mean().item() == pytest.approx(1.0)
+    assert (weights[1] / weights[0]).item() == pytest.approx(3.0)

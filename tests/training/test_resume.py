@@ -1,0 +1,68 @@
+"""A real process is killed at several moments; the resumed run must end in the same bytes."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny_datasets import draw_classes
+
+RECIPE = (
+    "--model small-cnn --image-size 16 --epochs 6 --batch-size 16 --augment standard --ema-decay 0.9 "
+    "--optimizer adamw --schedule one-cycle --seed 3"
+).split()
+
+
+def start(data: Path, output: Path, *more: str) -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-m", "distingo", "train", str(data), "-o", str(output), *more]
+    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def wait_for(condition: object, process: subprocess.Popen[bytes]) -> None:
+    while not condition():  # type: ignore[operator]
+        assert process.poll() is None or condition(), process.stderr.read().decode()  # type: ignore[operator, union-attr]
+        time.sleep(0.002)
+
+
+def epochs_done(output: Path) -> int:
+    history = output / "history.csv"
+    return len(history.read_text().splitlines()) - 1 if history.is_file() else 0
+
+
+@pytest.mark.slow
+def test_a_run_killed_several_times_ends_in_the_same_weights(tmp_path: Path) -> None:
+    data = draw_classes(tmp_path / "data", per_class=60)
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert start(data, whole, *RECIPE).wait(300) == 0
+
+    process = start(data, killed, *RECIPE)
+    wait_for((killed / "config.json").is_file, process)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait(60) == -signal.SIGKILL
+    for epochs, delay in ((1, 0.0), (2, 0.03), (4, 0.06)):
+        process = start(data, killed, "--resume")
+        wait_for(lambda wanted=epochs: epochs_done(killed) >= wanted, process)
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait(60) == -signal.SIGKILL
+    assert start(data, killed, "--resume").wait(300) == 0
+
+    for name in ("model/model.safetensors", "predictions.parquet", "evaluation.json", "split.csv"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
+    assert not [path for path in killed.rglob(".*")], "half-written files were left"
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
+    data = draw_classes(tmp_path / "data", per_class=60)
+    process = start(data, tmp_path / "run", *RECIPE, "--epochs", "500")
+    wait_for(lambda: epochs_done(tmp_path / "run") >= 1, process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert process.stderr is not None
+    last = process.stderr.read().decode().splitlines()[-1]
+    assert "--resume` goes on" in last
