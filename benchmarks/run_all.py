@@ -1,0 +1,25 @@
+"""Everything that README.md states a figure for, one command after another (about two hours on 2 cores)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+COMMANDS = (
+    ["descriptors.py"],
+    ["start_up.py"],
+    ["keras_training.py"],
+    ["accuracy.py"],
+)
+
+
+def main() -> None:
+    for command in COMMANDS:
+        print(f"\n== {command[0]}", flush=True)
+        subprocess.run([sys.executable, str(HERE / command[0]), *command[1:]], check=True)
+
+
+if __name__ == "__main__":
+    main()
