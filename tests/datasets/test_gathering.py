@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawing import encode, noise
 from PIL import Image
 
 from distingo.datasets import examining
@@ -16,7 +17,6 @@ from distingo.datasets.gathering import Product, pixels_product, read_dataset
 from distingo.datasets.store import Cache
 from distingo.errors import DataError, ResourceError
 from distingo.records import Dataset, Rendition
-from drawing import encode, noise
 
 RENDITION = Rendition(8, 6, 3)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from drawing import encode, idx_bytes, noise
 
 from distingo.datasets.decoding import open_source
 from distingo.datasets.layouts import find_layout, source_of
 from distingo.errors import DataError
-from drawing import encode, idx_bytes, noise
 
 
 def test_class_folders_with_nested_folders_and_unicode(class_folders: Callable[..., Path]) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from drawing import encode, noise
 
 from distingo.datasets.surveying import Survey, survey
 from distingo.errors import DataError
-from drawing import encode, noise
 
 
 def test_medians_and_colour(class_folders: Callable[..., Path]) -> None:
