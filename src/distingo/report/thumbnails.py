@@ -20,6 +20,9 @@ TINY = 72
 """Pictures up to this many pixels are kept as they are and enlarged without smoothing."""
 
 MOST_PICTURES = 400
+"""Of ordinary size; a tiny one counts a quarter."""
+
+_TINY_WEIGHT = 0.25
 MOST_BYTES = 6_000_000
 
 
@@ -94,23 +97,24 @@ def fill_album(
     Args:
         root: The dataset's folder.
         files: As in ``split.csv``, most important first; repetitions are ignored.
-        most_pictures: How many thumbnails at most.
+        most_pictures: How many thumbnails at most; a tiny picture counts a quarter.
         most_bytes: How many bytes of encoded text at most.
 
     Returns:
         The album; a file that can't be opened any more is listed, never an error.
     """
-    wanted = list(dict.fromkeys(files))[:most_pictures]
+    wanted = list(dict.fromkeys(files))[: int(most_pictures / _TINY_WEIGHT)]
     thumbnails: dict[str, Thumbnail] = {}
     unreadable = set()
-    size = 0
+    pictures, size = 0.0, 0
     with ThreadPoolExecutor(max_workers=4) as pool:
         for file, thumbnail in zip(wanted, pool.map(lambda file: _open_thumbnail(root, file), wanted), strict=True):
             if thumbnail is None:
                 unreadable.add(file)
                 continue
+            pictures += _TINY_WEIGHT if thumbnail.tiny else 1
             size += len(thumbnail.uri)
-            if size > most_bytes:
+            if size > most_bytes or pictures > most_pictures:
                 pool.shutdown(cancel_futures=True)
                 break
             thumbnails[file] = thumbnail

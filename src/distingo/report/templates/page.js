@@ -55,10 +55,10 @@
     title.replaceChildren(isolated(cell.truth), agrees ? " recognised" : " taken for ");
     if (!agrees) title.append(isolated(cell.predicted));
     const total = `${cell.number.toLocaleString("en")} picture${cell.number === 1 ? "" : "s"}`;
-    const order = agrees ? "least sure first" : "surest first";
+    const order = cell.number === 1 ? "" : agrees ? ", least sure first" : ", surest first";
     const part = cell.rows.length < cell.number ? `; the first ${cell.rows.length} are here` : "";
     document.getElementById("cell-note").textContent = cell.rows.length
-      ? `${total}, ${order}${part}.`
+      ? `${total}${order}${part}.`
       : `${total}. The run folder has no predictions.parquet to show them from.`;
     document.getElementById("cell-pictures").replaceChildren(...cell.rows.map((row) => tile(cell, row)));
     dialog.showModal();
