@@ -110,16 +110,16 @@ def source_of(root: Path, file: str) -> Source:
 
 
 def _find_files(root: Path) -> list[FoundFile]:
-    if not root.exists():
-        raise DataError(f"{root}: no such folder; check the spelling")
-    if not root.is_dir():
-        raise DataError(f"{root}: is a file; give the folder with the pictures, one folder per class")
     try:
+        if not root.exists():
+            raise DataError(f"{root}: no such folder; check the spelling")
+        if not root.is_dir():
+            raise DataError(f"{root}: is a file; give the folder with the pictures, one folder per class")
         files = list(walk(root))
+        if not files and not any(root.iterdir()):
+            raise DataError(f"{root}: is empty; {_HOW}")
     except OSError as error:
         raise DataError(f"{root}: can't be opened ({error.strerror}); check the permissions") from error
-    if not files and not any(root.iterdir()):
-        raise DataError(f"{root}: is empty; {_HOW}")
     return files
 
 
@@ -151,10 +151,17 @@ def _check_no_class_is_empty(root: Path, layout: Layout) -> None:
     parents = [root]
     if layout.name == "split folders":
         parents = [path for path in root.iterdir() if path.name.lower() in _SIDE_NAMES and path.is_dir()]
-    for folder in sorted(path for parent in parents for path in parent.iterdir() if path.is_dir()):
+    for folder in sorted(folder for parent in parents for folder in _folders_in(parent)):
         label = _class_name(folder.name)
         if label not in layout.classes and not is_hidden_folder(folder.name) and not _has_files(folder):
             raise DataError(f"{root}: class folder {label!r} is empty; put pictures in it or move it away")
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if path.is_dir()]
+    except OSError:
+        return []  # listed as a folder that can't be opened
 
 
 def _has_files(folder: Path) -> bool:
@@ -181,7 +188,7 @@ def _check_classes(root: Path, layout: Layout) -> None:
     if len(layout.classes) == 1:
         hint = "a classifier needs at least two"
         only = root / layout.classes[0]
-        below = [path for path in only.iterdir() if path.is_dir()] if only.is_dir() else []
+        below = _folders_in(only)
         if len(below) > 1 and not any(is_hidden_folder(path.name) for path in below):
             hint += f"; if the folders inside it are the classes, give {only}"
         raise DataError(f"{root}: one class only ({layout.classes[0]}, {count} files); {hint}")
