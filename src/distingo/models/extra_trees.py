@@ -1,0 +1,188 @@
+"""Extremely randomised trees as plain arrays: fitted by scikit-learn, saved and used without it.
+
+Source: Geurts, Ernst and Wehenkel, Extremely Randomized Trees, Machine Learning 63 (2006).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+_MAX_TREES, _MIN_TREES = 300, 50
+_ROWS_TIMES_TREES = 2_500_000  # fewer trees on many pictures: bounds the time to fit and the size of the file
+_ROWS_PER_LEAF = 50_000  # one more picture per leaf for so many pictures: likewise
+_PATHS_AT_ONCE = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraTrees:
+    """All trees' nodes in one set of arrays; a leaf's class shares are kept sparse, as most leaves hold one class.
+
+    Attributes:
+        roots: Int32 of shape (trees,): where each tree's root is among the nodes.
+        feature: Int16 of shape (nodes,): which feature a node asks about, or -1 for a leaf.
+        threshold: Float32 of shape (nodes,): a picture whose feature is at most this goes left.
+        left: Int32 of shape (nodes,): the node to the left; for a leaf, its number among the leaves.
+        right: Int32 of shape (nodes,): the node to the right; for a leaf 0.
+        leaf_start: Int64 of shape (leaves + 1,): where each leaf's entries start in the next two.
+        leaf_class: Int16 of shape (entries,): class numbers.
+        leaf_share: Float32 of shape (entries,): the share of that class in that leaf.
+        classes: How many classes there are.
+    """
+
+    roots: npt.NDArray[np.int32]
+    feature: npt.NDArray[np.int16]
+    threshold: npt.NDArray[np.float32]
+    left: npt.NDArray[np.int32]
+    right: npt.NDArray[np.int32]
+    leaf_start: npt.NDArray[np.int64]
+    leaf_class: npt.NDArray[np.int16]
+    leaf_share: npt.NDArray[np.float32]
+    classes: int
+
+    def predict_probabilities(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """The mean of the trees' class shares and one even vote, so that no probability is 0.
+
+        Args:
+            features: Shape (n, features), compared as float32 (as scikit-learn does).
+
+        Returns:
+            Float32 of shape (n, classes), rows summing to 1.
+        """
+        rows = np.ascontiguousarray(features, dtype=np.float32)
+        size = max(1, _PATHS_AT_ONCE // len(self.roots))
+        votes = [self._votes(rows[start : start + size]) for start in range(0, len(rows), size)]
+        total = np.concatenate([np.zeros((0, self.classes)), *votes]) + 1 / self.classes
+        probabilities: npt.NDArray[np.float32] = (total / (len(self.roots) + 1)).astype(np.float32)
+        return probabilities
+
+    def _votes(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        leaves = self._leaves(rows)
+        starts, ends = self.leaf_start[leaves], self.leaf_start[leaves + 1]
+        lengths = ends - starts
+        picture = np.repeat(np.arange(len(rows)), len(self.roots))
+        # Number the entries of all leaves reached: each leaf's start, counted on within the leaf.
+        entries = np.repeat(starts - np.cumsum(lengths) + lengths, lengths) + np.arange(lengths.sum())
+        cells = np.repeat(picture, lengths) * self.classes + self.leaf_class[entries]
+        votes: npt.NDArray[Any] = np.bincount(
+            cells, weights=self.leaf_share[entries], minlength=len(rows) * self.classes
+        )
+        return votes.reshape(len(rows), self.classes)
+
+    def _leaves(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
+        """The leaf each picture reaches in each tree, of shape (n * trees,), trees varying fastest."""
+        node = np.tile(self.roots, len(rows))
+        under_way = np.arange(len(node))
+        while True:
+            current = node[under_way]
+            feature = self.feature[current]
+            inner = feature >= 0
+            if not inner.all():
+                under_way, current, feature = under_way[inner], current[inner], feature[inner]
+            if not under_way.size:
+                return self.left[node]
+            values = rows[under_way // len(self.roots), feature]
+            node[under_way] = np.where(values <= self.threshold[current], self.left[current], self.right[current])
+
+    def to_tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """The arrays that `from_tensors` needs."""
+        return {name: getattr(self, name) for name in _TENSORS}
+
+    def settings(self) -> dict[str, Any]:
+        """All else that `from_tensors` needs, as JSON."""
+        return {"classes": self.classes}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: dict[str, Any]) -> Self:
+        """The trees again that `to_tensors` was called on.
+
+        Raises:
+            KeyError: A tensor is missing.
+            ValueError: The arrays are no trees: a path would leave them or never end.
+        """
+        trees = cls(**{name: tensors[name] for name in _TENSORS}, classes=int(settings["classes"]))
+        inner = np.flatnonzero(trees.feature >= 0)
+        leaves = trees.left[trees.feature < 0]
+        last_entry = trees.leaf_start[-1] if trees.leaf_start.size else -1
+        sound = (
+            len(trees.feature) == len(trees.threshold) == len(trees.left) == len(trees.right)
+            and _within(trees.roots, len(trees.feature))
+            and all(_within(child[inner] - 1, len(trees.feature) - 1) for child in (trees.left, trees.right))
+            and bool((trees.left[inner] > inner).all() and (trees.right[inner] > inner).all())
+            and _within(leaves, len(trees.leaf_start) - 1)
+            and last_entry == len(trees.leaf_class) == len(trees.leaf_share)
+            and bool((np.diff(trees.leaf_start) >= 0).all())
+            and _within(trees.leaf_class, trees.classes)
+        )
+        if not sound:
+            raise ValueError("the trees' arrays contradict each other")
+        return trees
+
+
+_TENSORS = ("roots", "feature", "threshold", "left", "right", "leaf_start", "leaf_class", "leaf_share")
+
+
+def _within(numbers: npt.NDArray[Any], end: int) -> bool:
+    return numbers.size == 0 or bool(numbers.min() >= 0 and numbers.max() < end)
+
+
+def fit_extra_trees(features: npt.NDArray[Any], labels: npt.NDArray[Any], classes: int, *, seed: int) -> ExtraTrees:
+    """Grow trees: 300 on up to 8,000 pictures, fewer and with larger leaves on more.
+
+    Args:
+        features: Shape (n, features).
+        labels: Class numbers, integers of shape (n,).
+        classes: How many classes there are.
+        seed: Of the random splits.
+    """
+    from sklearn.ensemble import ExtraTreesClassifier
+
+    forest = ExtraTreesClassifier(
+        n_estimators=min(_MAX_TREES, max(_MIN_TREES, _ROWS_TIMES_TREES // len(features))),
+        min_samples_leaf=1 + len(features) // _ROWS_PER_LEAF,
+        random_state=seed,
+        n_jobs=-1,
+    )
+    forest.fit(np.asarray(features, dtype=np.float32), labels)
+    return flatten_forest(forest, classes)
+
+
+def flatten_forest(forest: Any, classes: int) -> ExtraTrees:
+    """Take a fitted forest's trees out of scikit-learn.
+
+    Args:
+        forest: A fitted ``ExtraTreesClassifier`` or ``RandomForestClassifier`` of one output, whose classes are
+            numbers in 0 .. classes - 1.
+        classes: How many classes there are.
+    """
+    trees = [estimator.tree_ for estimator in forest.estimators_]
+    roots = np.cumsum([0, *(tree.node_count for tree in trees)])[:-1]
+    feature = np.concatenate([tree.feature for tree in trees])
+    leaf = np.concatenate([tree.children_left for tree in trees]) < 0
+    left, right = (
+        np.concatenate([getattr(tree, side) + root for tree, root in zip(trees, roots, strict=True)])
+        for side in ("children_left", "children_right")
+    )
+    values = np.concatenate([tree.value[tree.children_left < 0, 0] for tree in trees])
+    shares = values / values.sum(axis=1, keepdims=True)
+    leaf_numbers, columns = np.nonzero(shares)
+    return ExtraTrees(
+        roots=roots.astype(np.int32),
+        feature=np.where(leaf, -1, feature).astype(np.int16),
+        threshold=_round_down(np.concatenate([tree.threshold for tree in trees])),
+        left=np.where(leaf, np.cumsum(leaf) - 1, left).astype(np.int32),
+        right=np.where(leaf, 0, right).astype(np.int32),
+        leaf_start=np.searchsorted(leaf_numbers, np.arange(len(shares) + 1)).astype(np.int64),
+        leaf_class=np.asarray(forest.classes_)[columns].astype(np.int16),
+        leaf_share=shares[leaf_numbers, columns].astype(np.float32),
+        classes=classes,
+    )
+
+
+def _round_down(thresholds: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    # A float32 feature is at most a threshold exactly if it is at most the next float32 below it.
+    rounded = thresholds.astype(np.float32)
+    return np.where(rounded > thresholds, np.nextafter(rounded, np.float32(-np.inf)), rounded)

@@ -1,0 +1,71 @@
+"""Always the commonest class: the floor that every model must beat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class MajorityClassifier:
+    """Gives every picture the same probabilities: how frequent each class is in training.
+
+    Of all answers that don't look at the picture, the commonest class has the highest accuracy and the
+    frequencies have the lowest log loss.
+
+    Attributes:
+        frequencies: Float64 of shape (classes,), summing to 1.
+    """
+
+    frequencies: npt.NDArray[np.float64]
+
+    def predict_probabilities(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """The class frequencies, once per picture.
+
+        Args:
+            features: Anything with one row per picture; never looked at.
+
+        Returns:
+            Float32 of shape (n, classes), rows summing to 1.
+        """
+        return np.tile(self.frequencies.astype(np.float32), (len(features), 1))
+
+    def to_tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """The arrays that `from_tensors` needs."""
+        return {"frequencies": self.frequencies}
+
+    def settings(self) -> dict[str, Any]:
+        """All else that `from_tensors` needs, as JSON: nothing."""
+        return {}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: dict[str, Any]) -> Self:  # noqa: ARG003
+        """The classifier again that `to_tensors` was called on.
+
+        Raises:
+            KeyError: A tensor is missing.
+            ValueError: The frequencies are none.
+        """
+        frequencies = np.asarray(tensors["frequencies"], dtype=np.float64)
+        if frequencies.ndim != 1 or not np.isclose(frequencies.sum(), 1) or frequencies.min() < 0:
+            raise ValueError(f"frequencies of shape {frequencies.shape} that are not positive numbers summing to 1")
+        return cls(frequencies)
+
+
+def fit_majority(labels: npt.ArrayLike, classes: int) -> MajorityClassifier:
+    """Count the classes.
+
+    Args:
+        labels: Class numbers of the training pictures, integers of shape (n,), each in 0 .. classes - 1.
+        classes: How many classes there are.
+
+    Raises:
+        ValueError: There are no labels, or one is no class.
+    """
+    numbers = np.asarray(labels)
+    if numbers.size == 0 or numbers.min() < 0 or numbers.max() >= classes:
+        raise ValueError(f"labels must be one or more numbers in 0 .. {classes - 1}")
+    return MajorityClassifier(np.bincount(numbers, minlength=classes) / numbers.size)

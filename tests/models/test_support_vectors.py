@@ -1,0 +1,90 @@
+"""The machines taken out of scikit-learn decide as they did in it, and are calibrated."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
+from distingo.models.support_vectors import SupportVectors, fit_support_vectors
+
+
+def blobs(n: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, classes, n)
+    features = generator.normal(size=(n, 6)) + 2 * np.eye(6)[labels]
+    features[:, 5] = 7.0  # tells nothing and has no deviation
+    return features.astype(np.float32), labels
+
+
+@pytest.mark.parametrize("classes", [3, 5])
+def test_decisions_are_scikit_learns(classes: int) -> None:
+    features, labels = blobs(200, classes)
+    unseen, _ = blobs(300, classes, seed=1)
+    expected = make_pipeline(StandardScaler(), OneVsRestClassifier(SVC(C=3.0, gamma=1 / 6)))
+    expected.fit(features.astype(np.float64), labels)
+
+    machines = fit_support_vectors(features, labels, classes, regularisation=3.0)
+
+    np.testing.assert_allclose(machines.decide(unseen), expected.decision_function(unseen), atol=1e-6)
+
+
+def test_two_classes_get_opposite_decisions() -> None:
+    features, labels = blobs(100, 2)
+    decisions = fit_support_vectors(features, labels, 2, regularisation=1.0).decide(features)
+    expected = make_pipeline(StandardScaler(), SVC(gamma=1 / 6)).fit(features.astype(np.float64), labels)
+    np.testing.assert_allclose(decisions[:, 1], expected.decision_function(features), atol=1e-6)
+    np.testing.assert_allclose(decisions[:, 0], -decisions[:, 1], atol=1e-2)  # libsvm stops at a tolerance
+
+
+def test_probabilities_follow_the_decisions() -> None:
+    features, labels = blobs(100, 4)
+    machines = fit_support_vectors(features, labels, 4, regularisation=1.0)
+    probabilities = machines.predict_probabilities(features)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), machines.decide(features).argmax(axis=1))
+    assert machines.predict_probabilities(features[:0]).shape == (0, 4)
+
+
+def test_calibration_finds_the_least_log_loss() -> None:
+    features, labels = blobs(150, 3)
+    unseen, truth = blobs(400, 3, seed=1)
+    calibrated = fit_support_vectors(features, labels, 3, regularisation=10.0).calibrated(unseen, truth)
+
+    def log_loss(sharpness: float) -> float:
+        probabilities = replace(calibrated, sharpness=sharpness).predict_probabilities(unseen)
+        return float(-np.log(probabilities[np.arange(400), truth]).mean())
+
+    best = log_loss(calibrated.sharpness)
+    assert all(best <= log_loss(sharpness) + 1e-7 for sharpness in np.geomspace(0.01, 20, 200))
+    assert 0.02 < calibrated.sharpness < 19
+
+
+def test_calibration_on_pictures_that_are_all_right_stays_finite() -> None:
+    features, labels = blobs(60, 3)
+    machines = fit_support_vectors(features, labels, 3, regularisation=10.0)
+    right = machines.decide(features).argmax(axis=1)
+    probabilities = machines.calibrated(features, right).predict_probabilities(features)
+    assert np.isfinite(probabilities).all()
+
+
+def test_a_class_without_a_picture_is_decided_against() -> None:
+    features, labels = blobs(60, 2)
+    machines = fit_support_vectors(features, labels, 3, regularisation=1.0)
+    np.testing.assert_array_equal(machines.decide(features)[:, 2], -1)
+
+
+def test_damaged_arrays_are_refused() -> None:
+    features, labels = blobs(60, 2)
+    machines = fit_support_vectors(features, labels, 2, regularisation=1.0)
+    tensors = machines.to_tensors()
+    with pytest.raises(ValueError, match="contradict"):
+        SupportVectors.from_tensors({**tensors, "dual": tensors["dual"][1:]}, machines.settings())
+    with pytest.raises(KeyError, match="gamma"):
+        SupportVectors.from_tensors(tensors, {"sharpness": 1.0})
