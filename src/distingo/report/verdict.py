@@ -122,13 +122,14 @@ def _weak_class(evaluation: Evaluation) -> tuple[str, ...]:
 
 
 def _small_classes(evaluation: Evaluation) -> tuple[str, ...]:
-    small = [scores for scores in evaluation.per_class if scores.support < FEW_PICTURES]
+    small = sum(scores.support < FEW_PICTURES for scores in evaluation.per_class)
     if not small:
         return ()
+    classes = counted(len(evaluation.per_class), "class", "classes")
+    which = f"All {classes}" if small == len(evaluation.per_class) else f"{count(small)} of {classes}"
     return (
-        f"{count(len(small))} of {counted(len(evaluation.per_class), 'class', 'classes')} "
-        f"{'has' if len(small) == 1 else 'have'} fewer than {FEW_PICTURES} {evaluation.side} pictures: "
-        "their own scores are rough.",
+        f"{which} {'has' if small == 1 else 'have'} fewer than {FEW_PICTURES} {evaluation.side} pictures: "
+        "scores by class are rough.",
     )
 
 
