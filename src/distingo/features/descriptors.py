@@ -27,9 +27,6 @@ DISTANCE = 5
 ANGLES = (0, 45, 90, 135)
 PROPERTIES = ("dissimilarity", "homogeneity", "energy", "correlation")
 
-KIND = "descriptors-1"
-"""Names the rows in a cache; the number grows whenever the same picture would give other numbers."""
-
 # The pixel pairs at distance 5: (down, right) by angle, rounded to whole pixels as in scikit-image.
 _OFFSETS = {0: (0, 5), 45: (4, 4), 90: (5, 0), 135: (4, -4)}
 
@@ -53,16 +50,12 @@ def descriptor_names(angles: Angles = "first") -> tuple[str, ...]:
     """
     width = 256 // BINS
     colours = [
-        f"{colour}_{first}_{first + width - 1}"
-        for colour in ("red", "green", "blue")
-        for first in range(0, 256, width)
+        f"{colour}_{first}_{first + width - 1}" for colour in ("red", "green", "blue") for first in range(0, 256, width)
     ]
     return (*colours, *(f"{name}_{angle}" for angle in _degrees(angles) for name in PROPERTIES))
 
 
-def describe(
-    image: Image.Image | npt.NDArray[np.uint8], *, angles: Angles = "first"
-) -> npt.NDArray[np.float32]:
+def describe(image: Image.Image | npt.NDArray[np.uint8], *, angles: Angles = "first") -> npt.NDArray[np.float32]:
     """Describe a picture: colour histograms and co-occurrence properties after shrinking.
 
     A picture taller than 135 or wider than 240 pixels is shrunk to that in the dimension concerned, with
@@ -108,9 +101,7 @@ def describe_pixels(rgb: npt.NDArray[np.uint8], *, angles: Angles = "first") -> 
         ValueError: The array is not uint8 of that shape, or has no pixel.
     """
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0:
-        raise ValueError(
-            f"pixels of shape {rgb.shape} and type {rgb.dtype}; give uint8 of shape (height, width, 3)"
-        )
+        raise ValueError(f"pixels of shape {rgb.shape} and type {rgb.dtype}; give uint8 of shape (height, width, 3)")
     grey = _grey(rgb)
     textures = [texture for angle in _degrees(angles) for texture in _texture(grey, *_OFFSETS[angle])]
     return np.concatenate([_histograms(rgb), textures])
