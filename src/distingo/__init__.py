@@ -13,12 +13,12 @@ if TYPE_CHECKING:
         demo,
         evaluate,
         inspect,
+        list_models,
         load,
-        models,
         predict,
-        report,
         show_augmentation,
         train,
+        write_report,
     )
     from distingo.errors import DistingoError
 
@@ -29,12 +29,12 @@ __all__ = [
     "demo",
     "evaluate",
     "inspect",
+    "list_models",
     "load",
-    "models",
     "predict",
-    "report",
     "show_augmentation",
     "train",
+    "write_report",
 ]
 
 

@@ -87,7 +87,7 @@ def train(
     except KeyboardInterrupt:
         raise InterruptionError(_how_to_resume(Path(output))) from None
     evaluation = evaluate(folder.path, cache=cache, workers=workers, max_pixels=max_pixels)
-    return Run(folder.path, evaluation, report(folder.path))
+    return Run(folder.path, evaluation, write_report(folder.path))
 
 
 def _repeat(
@@ -207,7 +207,7 @@ def load(run: str | Path, *, device: str = "auto") -> Predictor:
     return load_predictor(run, device=device)
 
 
-def report(run: str | Path) -> Path:
+def write_report(run: str | Path) -> Path:
     """Write the run's ``report.html``, one self-contained page.
 
     Args:
@@ -219,12 +219,13 @@ def report(run: str | Path) -> Path:
     Raises:
         RunError: The run folder is damaged or newer.
     """
-    from distingo.report.page import write_report
+    from distingo.report.page import write_report as write_page
 
-    return write_report(Path(run))
+    RunFolder(Path(run)).read_config()
+    return write_page(Path(run))
 
 
-def models() -> tuple[CatalogueEntry, ...]:
+def list_models() -> tuple[CatalogueEntry, ...]:
     """Every model that ``train`` knows by name."""
     return tuple(CATALOGUE.values())
 

@@ -251,7 +251,7 @@ def _add_report(commands: Any) -> None:
 def _report(options: argparse.Namespace) -> int:
     import distingo
 
-    print(f"Report: {distingo.report(options.run)}")
+    print(f"Report: {distingo.write_report(options.run)}")
     return 0
 
 
@@ -268,7 +268,7 @@ def _models(options: argparse.Namespace) -> int:
     import distingo
 
     if options.name is None:
-        for entry in distingo.models():
+        for entry in distingo.list_models():
             print(f"{entry.name:<13} {entry.summary}")
         return 0
     from distingo.models.catalogue import build_network, find_model

@@ -78,9 +78,7 @@ def initialise_like_keras(model: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-def require_input_shape(
-    name: str, classes: int, *, height: int, width: int, channels: int, halvings: int
-) -> None:
+def require_input_shape(name: str, classes: int, *, height: int, width: int, channels: int, halvings: int) -> None:
     """Refuse what a network of `halvings` poolings can't be built for.
 
     Raises:
@@ -93,8 +91,7 @@ def require_input_shape(
     smallest = 2**halvings
     if min(height, width) < smallest:
         raise ModelError(
-            f"{name}: image size {height}x{width} (height x width) is too small; "
-            f"choose at least {smallest}x{smallest}"
+            f"{name}: image size {height}x{width} (height x width) is too small; choose at least {smallest}x{smallest}"
         )
 
 
@@ -105,6 +102,4 @@ def require_probability(name: str, dropout: float) -> None:
         ModelError: It is not.
     """
     if not 0 <= dropout < 1:
-        raise ModelError(
-            f"{name}: dropout {dropout} is not possible; choose a number from 0 up to, not including, 1"
-        )
+        raise ModelError(f"{name}: dropout {dropout} is not possible; choose a number from 0 up to, not including, 1")

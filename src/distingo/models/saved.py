@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
-from torch import Tensor, nn, from_numpy
+from torch import Tensor, from_numpy, nn
 
 from distingo.errors import RunError
 from distingo.files import content_hash, read_json, write_bytes, write_json
@@ -22,6 +22,11 @@ from distingo.records import Rendition, Task
 from distingo.run_folder import FORMAT, check_format
 
 ClassicClassifier = DescriptorClassifier | MajorityClassifier
+
+_CLASSIC: dict[str, type[ClassicClassifier]] = {
+    "descriptors": DescriptorClassifier,
+    "majority": MajorityClassifier,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +142,8 @@ def load_model(folder: Path) -> SavedModel:
     tensors = _read_weights(folder / "model.safetensors", content.get("weights_hash", ""))
     try:
         if description.kind == "classic":
-            kinds = {"descriptors": DescriptorClassifier, "majority": MajorityClassifier}
-            classic = kinds[description.name].from_tensors(tensors, description.settings)
+            kind: type[ClassicClassifier] = _CLASSIC[description.name]
+            classic = kind.from_tensors(tensors, description.settings)
             return SavedModel(description, classic=classic)
         network = assemble_network(description)
         network.load_state_dict({name: from_numpy(array) for name, array in tensors.items()})

@@ -14,7 +14,7 @@ from distingo.datasets.rendering import render
 from distingo.datasets.walking import walk
 from distingo.errors import DistingoError, UsageError
 from distingo.features.descriptors import describe
-from distingo.models.machine import choose_precision
+from distingo.models.machine import choose_precision, prepare_process
 from distingo.models.saved import SavedModel, load_model
 from distingo.prediction.classifier import predict_probabilities
 from distingo.prediction.device import choose_device
@@ -53,6 +53,7 @@ class Predictor:
     """
 
     def __init__(self, model: SavedModel, device: str = "auto") -> None:
+        prepare_process()
         self.model = model
         self.device = choose_device(device)
         self.precision = choose_precision(self.device)[0]

@@ -119,6 +119,16 @@ PRESETS: dict[str, Augmentation] = {
 """Augmentations by name; `reference` has the ranges of the published sports classifier."""
 
 
+def require_preset(name: str) -> None:
+    """Refuse a name that no preset has.
+
+    Raises:
+        UsageError: With the nearest names.
+    """
+    if name not in PRESETS:
+        raise UsageError(f"--augment {name}: no preset is called so; {name_the_nearest(name, list(PRESETS))}")
+
+
 def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
     """Move, recolour and erase a batch, every picture differently; `mix` is a step of its own.
 

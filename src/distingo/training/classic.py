@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from distingo.models.descriptors import fit_descriptors
 from distingo.models.majority import fit_majority
-from distingo.models.saved import ModelDescription, SavedModel
+from distingo.models.saved import ClassicClassifier, ModelDescription, SavedModel
 
 
 def fit_classic(
@@ -29,16 +31,12 @@ def fit_classic(
     """
     classes = len(description.classes)
     if description.name == "majority":
-        classifier = fit_majority(train[1], classes)
+        classifier: ClassicClassifier = fit_majority(train[1], classes)
     else:
         classifier = fit_descriptors(*train, *validation, classes, seed=seed)
     return SavedModel(
-        description=_with_settings(description, classifier.settings()),
+        description=replace(description, settings=classifier.settings()),
         classic=classifier,
     )
 
 
-def _with_settings(description: ModelDescription, settings: dict[str, object]) -> ModelDescription:
-    from dataclasses import replace
-
-    return replace(description, settings=settings)

@@ -12,10 +12,9 @@ from distingo.datasets.gathering import read_dataset
 from distingo.datasets.rendering import render
 from distingo.datasets.store import Cache
 from distingo.datasets.surveying import survey
-from distingo.errors import UsageError, name_the_nearest
 from distingo.prediction.tensors import to_tensor
 from distingo.records import Rendition
-from distingo.training.augmentation import PRESETS, Augmentation, augment
+from distingo.training.augmentation import PRESETS, Augmentation, augment, require_preset
 from distingo.training.defaults import DataFacts, choose_recipe
 
 VERSIONS = 7
@@ -40,8 +39,7 @@ def preview_augmentation(
     Raises:
         UsageError: There is no such preset.
     """
-    if preset not in PRESETS:
-        raise UsageError(f"--augment {preset}: {name_the_nearest(preset, list(PRESETS))}")
+    require_preset(preset)
     seen = survey(data)
     facts = DataFacts(pictures=seen.count, height=seen.height, width=seen.width, grey=seen.grey)
     wishes = {} if image_size is None else {"image_size": image_size}

@@ -29,6 +29,7 @@ from distingo.prediction.device import choose_device
 from distingo.prediction.inputs import descriptors_product, input_product
 from distingo.records import Dataset, Picture, Rendition, Split
 from distingo.run_folder import RunFolder
+from distingo.training.augmentation import require_preset
 from distingo.training.checkpoint import EpochRecord, Progress, load_tensors
 from distingo.training.classic import fit_classic
 from distingo.training.defaults import DataFacts, choose_recipe
@@ -119,15 +120,26 @@ def _start(request: TrainRequest) -> PreparedRun:
     _require_free(folder)
     facts = _facts(request.data)
     recipe, choices = choose_recipe(facts, request.wishes)
+    require_preset(recipe.augment)
+    choose_device(recipe.device)
     dataset = _read(request, recipe)
     split = split_dataset(dataset, seed=recipe.seed, validation=recipe.validation, test=recipe.test)
+    description = _description(dataset, split, recipe)
+    _require_buildable(description)
     choices = (*choices, *split.notes)
     for choice in choices:
         log.info(choice)
     write_manifest(dataset.manifest, folder.manifest)
     write_split(split, folder.split)
     folder.write_config(_config(request.data, dataset, recipe, choices))
-    return PreparedRun(folder, recipe, dataset, split, _description(dataset, split, recipe))
+    return PreparedRun(folder, recipe, dataset, split, description)
+
+
+def _require_buildable(description: ModelDescription) -> None:
+    """Find out before anything is written whether the network can take pictures of this size."""
+    if description.kind == "network":
+        with torch.device("meta"):
+            assemble_network(description)
 
 
 def _resume(request: TrainRequest) -> PreparedRun:
