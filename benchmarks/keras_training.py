@@ -1,0 +1,350 @@
+"""Training speed of the three reference networks: distingo against Keras 3 with TensorFlow, side by side.
+
+Every contender is a process of its own that keeps uint8 pictures in memory, trains one warm-up epoch and
+then waits. Each round lets the contenders train one short epoch in turn, so that whatever else the machine
+does hits all of them; an epoch is shuffling, gathering batches, scaling to [0, 1], forward and backward pass
+and Adam.
+
+    python benchmarks/keras_training.py --keras-python .venv-keras/bin/python
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results" / "keras_training.json"
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Workload:
+    network: str
+    batch: int
+    height: int
+    width: int
+    channels: int
+    outputs: int
+    steps: dict[str, int]  # per epoch, by contender: slow ones take fewer
+    goals: dict[str, float]
+
+    @property
+    def name(self) -> str:
+        return f"{self.network}, batch {self.batch}"
+
+
+CONTENDERS = ("distingo", "keras float32", "keras mixed_bfloat16")
+
+
+def workload(network: str, batch: int, shape: tuple[int, ...], outputs: int, steps: str, goals: str) -> Workload:
+    by_contender = dict(zip(CONTENDERS, map(int, steps.split()), strict=True))
+    goal_of = dict(zip(CONTENDERS[1:], map(float, goals.split()), strict=True))
+    return Workload(network, batch, *shape, outputs, by_contender, goal_of)
+
+
+WORKLOADS = (
+    workload("sports-cnn", 32, (224, 224, 3), 2, "10 5 2", "2.2 1.15"),
+    workload("fashion-cnn", 128, (28, 28, 1), 10, "80 40 4", "2.5 1.15"),
+    workload("fashion-cnn", 512, (28, 28, 1), 10, "20 10 2", "2.5 1.15"),
+    workload("poster-cnn", 64, (400, 300, 3), 25, "2 1 1", "1.9 1.0"),
+)
+
+
+def pictures_and_targets(load: Workload, contender: str) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(SEED)
+    n = load.batch * load.steps[contender]
+    pictures = generator.integers(0, 256, (n, load.height, load.width, load.channels), dtype=np.uint8)
+    if load.network == "poster-cnn":
+        return pictures, (generator.random((n, load.outputs)) < 0.1).astype(np.float32)
+    return pictures, generator.integers(0, load.outputs, n)
+
+
+# --- contenders, each in its own process ------------------------------------------------------------------
+
+
+def await_go() -> str:
+    return sys.stdin.readline().strip() or "stop"  # nothing more to read: whoever gave the turns is gone
+
+
+def say(**facts: Any) -> None:
+    print(json.dumps(facts), flush=True)
+
+
+def run_distingo(load: Workload) -> None:
+    from distingo.threads import set_thread_environment
+
+    set_thread_environment()
+    import torch
+
+    from distingo.models.machine import choose_precision, prepare_process
+    from distingo.prediction.networks import autocast
+
+    prepare_process()
+    torch.manual_seed(SEED)
+    device = torch.device("cpu")
+    precision, reason = choose_precision(device)
+    network = build_network(load)
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
+    pictures, targets = pictures_and_targets(load, "distingo")
+    train_epoch = epoch_trainer(network, optimizer, load, lambda: autocast(device, precision))
+    train_epoch(pictures, targets)
+    versions = {"torch": torch.__version__, "precision": f"{precision}: {reason}"}
+    say(versions=versions, threads=torch.get_num_threads())
+    while (command := await_go()) != "stop":
+        if command == "profile":
+            say(profile=profile(lambda: train_epoch(pictures, targets), steps=load.steps["distingo"]))
+            continue
+        started = time.perf_counter()
+        train_epoch(pictures, targets)
+        say(seconds=time.perf_counter() - started, images=len(pictures))
+
+
+def build_network(load: Workload) -> Any:
+    import torch
+
+    from distingo.models.fashion_cnn import FashionCNN
+    from distingo.models.poster_cnn import PosterCNN
+    from distingo.models.sports_cnn import SportsCNN
+
+    kinds = {"sports-cnn": SportsCNN, "fashion-cnn": FashionCNN, "poster-cnn": PosterCNN}
+    network = kinds[load.network](load.outputs, height=load.height, width=load.width, channels=load.channels)
+    return network.to(memory_format=torch.channels_last).train()
+
+
+def epoch_trainer(network: Any, optimizer: Any, load: Workload, autocast: Any) -> Any:
+    """The steps of distingo's training loop, with a loss for several labels a picture where poster-cnn needs it."""
+    import torch
+    import torch.nn.functional as F
+
+    from distingo.prediction.tensors import to_tensor
+
+    loss_of = F.binary_cross_entropy_with_logits if load.network == "poster-cnn" else F.cross_entropy
+
+    def train_epoch(pictures: np.ndarray, targets: np.ndarray) -> float:
+        total = 0.0
+        order = torch.randperm(len(pictures)).numpy()
+        for indices in np.split(order, len(order) // load.batch):
+            images, truth = to_tensor(pictures[indices]), torch.from_numpy(targets[indices])
+            with autocast():
+                logits = network(images).float()
+            loss = loss_of(logits, truth)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            total += loss.item()
+        return total
+
+    return train_epoch
+
+
+def profile(work: Any, steps: int, rows: int = 15) -> list[str]:
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as recorded:
+        work()
+    events = sorted(recorded.key_averages(group_by_input_shape=True), key=lambda e: -e.self_cpu_time_total)
+    total = sum(event.self_cpu_time_total for event in events)
+    lines = []
+    for event in events[:rows]:
+        microseconds = event.self_cpu_time_total
+        shapes = [shape for shape in event.input_shapes if shape][:3]
+        lines.append(f"{microseconds / total:6.1%} {microseconds / steps / 1e3:8.2f} ms a step  {event.key} {shapes}")
+    return lines
+
+
+def run_keras(load: Workload, contender: str) -> None:
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import keras
+    import tensorflow as tf
+
+    policy = contender.removeprefix("keras ")
+    keras.utils.set_random_seed(SEED)
+    keras.mixed_precision.set_global_policy(policy)
+    model = keras_network(load)
+    # without XLA, which is several times slower for these networks on a processor
+    loss = "binary_crossentropy" if load.network == "poster-cnn" else "sparse_categorical_crossentropy"
+    model.compile(optimizer="adam", loss=loss, jit_compile=False)
+    pictures, targets = pictures_and_targets(load, contender)
+
+    class TurnTaking(keras.callbacks.Callback):
+        """Waits before each epoch but the first, which warms up, and says how long it took."""
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+            if epoch > 0 and await_go() == "stop":
+                os._exit(0)  # an epoch can't be left before its first step
+            self.started = time.perf_counter()
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+            if epoch == 0:
+                say(
+                    versions={"keras": keras.__version__, "tensorflow": tf.__version__},
+                    threads=os.cpu_count(),
+                )
+            else:
+                say(seconds=time.perf_counter() - self.started, images=len(pictures))
+
+    model.fit(pictures, targets, batch_size=load.batch, epochs=10**6, verbose=0, callbacks=[TurnTaking()])
+
+
+def keras_network(load: Workload) -> Any:
+    from keras import Sequential, layers
+
+    model = Sequential([layers.Input((load.height, load.width, load.channels)), layers.Rescaling(1 / 255)])
+    filters = {"sports-cnn": (32, 32, 64), "fashion-cnn": (32, 64, 128), "poster-cnn": (16, 32, 64, 64)}
+    posters = load.network == "poster-cnn"
+    for count in filters[load.network]:
+        model.add(layers.Conv2D(count, 5 if posters else 3, padding="same", activation="relu"))
+        model.add(layers.MaxPooling2D())
+        if posters:
+            model.add(layers.Dropout(0.25))
+    if load.network == "sports-cnn":
+        model.add(layers.Dropout(0.4))
+    model.add(layers.Flatten())
+    for units in (128, 64) if posters else (128,):
+        model.add(layers.Dense(units, activation="relu"))
+        if posters:
+            model.add(layers.Dropout(0.5))
+    model.add(layers.Dense(load.outputs, activation="sigmoid" if posters else "softmax", dtype="float32"))
+    return model
+
+
+# --- the one who lets them take turns -----------------------------------------------------------------------
+
+
+class Contender:
+    def __init__(self, position: int, contender: str, python: str) -> None:
+        command = [python, __file__, "--side", contender, "--position", str(position)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.facts = self._next_facts()
+        self.rates: list[float] = []
+
+    def train_epoch(self) -> None:
+        told = self.ask("go")
+        self.rates.append(told["images"] / told["seconds"])
+
+    def ask(self, command: str) -> dict[str, Any]:
+        self._tell(command)
+        return self._next_facts()
+
+    def stop(self) -> None:
+        self._tell("stop")
+        self.process.wait()
+
+    def _tell(self, command: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(command + "\n")
+        self.process.stdin.flush()
+
+    def _next_facts(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith("{"):
+                facts: dict[str, Any] = json.loads(line)
+                return facts
+        raise SystemExit(f"a contender ended with exit code {self.process.wait()}; see its words above")
+
+
+def measure(position: int, rounds: int, keras_python: str) -> dict[str, Any]:
+    load = WORKLOADS[position]
+    contenders: dict[str, Contender] = {}
+    for name in CONTENDERS:  # one after another: warm-ups must not disturb each other
+        contenders[name] = Contender(position, name, sys.executable if name == "distingo" else keras_python)
+    for _ in range(rounds):
+        for contender in contenders.values():
+            contender.train_epoch()
+    medians = {name: statistics.median(contender.rates) for name, contender in contenders.items()}
+    ratios = {name: medians["distingo"] / medians[name] for name in CONTENDERS[1:]}
+    result: dict[str, Any] = {
+        "workload": asdict(load),
+        "facts": {name: contender.facts for name, contender in contenders.items()},
+        "images_per_second": {name: contender.rates for name, contender in contenders.items()},
+        "median_images_per_second": medians,
+        "ratios": ratios,
+        "goals": load.goals,
+        "met": {name: ratios[name] >= goal for name, goal in load.goals.items()},
+        "load_average": os.getloadavg()[0],
+    }
+    if not all(result["met"].values()):
+        result["profile"] = contenders["distingo"].ask("profile")["profile"]
+    for contender in contenders.values():
+        contender.stop()
+    return result
+
+
+def show(result: dict[str, Any]) -> None:
+    load = result["workload"]
+    medians, ratios, goals = result["median_images_per_second"], result["ratios"], result["goals"]
+    cells = [f"{load['network']}, batch {load['batch']:<4}", f"distingo {medians['distingo']:8.1f} images/s"]
+    cells += [f"{name} {medians[name]:8.1f}: {ratios[name]:5.2f}x of {goals[name]}x" for name in CONTENDERS[1:]]
+    print(" | ".join(cells), flush=True)
+    for line in result.get("profile", []):
+        print("   ", line)
+
+
+def processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keras-python", default=".venv-keras/bin/python", help="Python with keras and tensorflow")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--network", choices=sorted({load.network for load in WORKLOADS}), help="only this one")
+    parser.add_argument("--side", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--position", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.side == "distingo":
+        return run_distingo(WORKLOADS[options.position])
+    if options.side:
+        return run_keras(WORKLOADS[options.position], options.side)
+    if not Path(options.keras_python).is_file():
+        parser.error(
+            f"--keras-python {options.keras_python}: no such file; make one with "
+            "`python -m venv .venv-keras && .venv-keras/bin/pip install keras tensorflow-cpu`"
+        )
+    chosen = [i for i, load in enumerate(WORKLOADS) if options.network in (None, load.network)]
+    results = []
+    for position in chosen:
+        results.append(measure(position, options.rounds, options.keras_python))
+        show(results[-1])
+    write(results, options.rounds)
+    return None
+
+
+def write(results: list[dict[str, Any]], rounds: int) -> None:
+    """Replace the networks measured now, keep what an earlier run on this processor said of the others."""
+    machine = {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform(terse=True)}
+    earlier = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.is_file() else {}
+    kept = earlier.get("results", []) if earlier.get("machine") == machine else []
+    measured = {result["workload"]["network"] for result in results}
+    kept = [result for result in kept if result["workload"]["network"] not in measured]
+    content = {
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine,
+        "python": platform.python_version(),
+        "seed": SEED,
+        "rounds": rounds,
+        "results": [*kept, *results],
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
