@@ -194,13 +194,11 @@ def _print_evaluation(evaluation: Evaluation) -> None:
     from rich.table import Table
 
     table = Table(title=f"{evaluation.side} side, n = {evaluation.n:,}")
-    for heading in ("model", "score", "value", "95 % interval"):
-        table.add_column(heading, justify="left" if heading in {"model", "score"} else "right")
-    models = {"this model": evaluation.scores, **evaluation.baselines}
-    for model, scores in models.items():
-        for name, score in scores.items():
-            if model == "this model" or name in {"accuracy", "f1_macro"}:
-                table.add_row(model, name, f"{score.value:.4f}", f"{score.low:.4f} - {score.high:.4f}")
+    for heading in ("score", "this model", "95 % interval", *evaluation.baselines):
+        table.add_column(heading, justify="left" if heading == "score" else "right")
+    for name, score in evaluation.scores.items():
+        others = [f"{scores[name].value:.4f}" for scores in evaluation.baselines.values()]
+        table.add_row(name, f"{score.value:.4f}", f"{score.low:.4f} - {score.high:.4f}", *others)
     Console().print(table)
 
 
