@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -132,6 +133,7 @@ def _train_epoch(
     total_loss, right = 0.0, 0
     network.train()
     with progress_bar(f"epoch {epoch + 1}/{recipe.epochs}", len(session.train.rows)) as advance:
+        meter = _Meter(advance, len(session.train.rows) * (recipe.epochs - epoch))
         for position, indices in enumerate(batches):
             step = epoch * len(batches) + position
             rate = learning_rate(recipe, step, len(batches))
@@ -149,12 +151,25 @@ def _train_epoch(
             value = _finite(loss.item(), epoch, session)
             total_loss += value * len(indices)
             right += int((logits.detach().argmax(1) == targets).sum())
-            _tell(advance, len(indices), value)
+            meter.tell(len(indices), total_loss, right)
     return total_loss / len(session.train.rows), right / len(session.train.rows), rate
 
 
-def _tell(advance: Advance, images: int, loss: float) -> None:
-    advance(images, f"loss {loss:.3f}")
+class _Meter:
+    """Tells the bar loss, accuracy, speed and when the whole run will be done."""
+
+    def __init__(self, advance: Advance, images_left: int) -> None:
+        self.advance = advance
+        self.images_left = images_left
+        self.images = 0
+        self.started = time.perf_counter()
+
+    def tell(self, images: int, total_loss: float, right: int) -> None:
+        self.images += images
+        rate = self.images / (time.perf_counter() - self.started)
+        left = datetime.timedelta(seconds=round((self.images_left - self.images) / rate))
+        scores = f"loss {total_loss / self.images:.3f}  accuracy {right / self.images:.1%}"
+        self.advance(images, f"{scores}  {rate:,.0f} images/s  all epochs in {left}")
 
 
 def _prepare(session: Session, indices: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
