@@ -11,21 +11,26 @@ from torch.nn import functional as F
 
 from distingo.models.layers import require_input_shape, require_probability
 
-STEM_WIDTH = 32
-STAGE_WIDTHS = (64, 128, 256)
-LARGEST_STAGE_INPUT = 40
+STEM_WIDTHS = (16, 32)
+"""Filters of the stem's first convolution, and of the ones after it."""
+
+STAGES = ((48, 1), (96, 1), (192, 0))
+"""Filters and residual blocks of each stage."""
+
+LARGEST_STAGE_INPUT = 64
 """The stem halves a picture until the geometric mean of its sides is at most this many pixels."""
 
 
 class SmallCNN(nn.Module):
     """Residual network of dense 3x3 convolutions, batch normalisation and global average pooling; logits.
 
-    A stem brings any picture down to 40 pixels or less, so that one set of stages serves 28x28 and 224x224
-    alike. Each of the three stages pools, widens and adds one residual block. Pooling comes before
-    normalisation and ReLU: a quarter of the elementwise work.
+    A stem brings any picture down to 64 pixels or less, so that one set of stages serves 28x28 and 224x224 alike.
+    Each stage halves and widens the maps; the first two then add a residual block. Dense convolutions reach
+    three quarters of a processor's arithmetic limit, depthwise ones a third: the evidence is in
+    ``benchmarks/small_cnn_design.py``.
 
-    Sources: He et al., Deep residual learning for image recognition, 2016; the order of a stage's first
-    layers after Page, How to train your ResNet, 2018.
+    Sources: He et al., Deep residual learning for image recognition, 2016; blocks that end in ReLU before the
+    sum after Page, How to train your ResNet, 2018.
 
     Args:
         classes: How many logits come out.
@@ -39,16 +44,17 @@ class SmallCNN(nn.Module):
     """
 
     def __init__(
-        self, classes: int, *, height: int = 28, width: int = 28, channels: int = 1, dropout: float = 0.1
+        self, classes: int, *, height: int = 28, width: int = 28, channels: int = 1, dropout: float = 0.0
     ) -> None:
         super().__init__()
         require_input_shape("small-cnn", classes, height=height, width=width, channels=channels, halvings=3)
         require_probability("small-cnn", dropout)
-        self.stem = _stem(channels, STEM_WIDTH, stem_halvings(height, width))
+        self.stem = _stem(channels, stem_halvings(height, width))
         self.stages = nn.Sequential()
-        inputs = STEM_WIDTH
-        for outputs in STAGE_WIDTHS:
-            self.stages.append(Stage(inputs, outputs))
+        inputs = STEM_WIDTHS[0] if len(self.stem) == 1 else STEM_WIDTHS[1]
+        for outputs, blocks in STAGES:
+            self.stages.append(NormalisedConvolution(inputs, outputs, stride=2))
+            self.stages.extend(ResidualBlock(outputs) for _ in range(blocks))
             inputs = outputs
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(inputs, classes)
@@ -61,58 +67,52 @@ class SmallCNN(nn.Module):
 
 
 class NormalisedConvolution(nn.Module):
-    """3x3 convolution, 2x2 max-pooling if asked for, batch normalisation, ReLU.
+    """3x3 convolution, batch normalisation, ReLU: (n, in, h, w) to (n, out, h / stride, w / stride), rounded up.
 
     Args:
         in_channels: Channels in.
         out_channels: Filters.
         stride: Of the convolution.
-        pool: Whether to halve the maps after the convolution.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1, pool: bool = False) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
-        self.pool = nn.MaxPool2d(2) if pool else nn.Identity()
         self.normalisation = nn.BatchNorm2d(out_channels)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Apply the layers to float maps (n, in, h, w)."""
-        return F.relu(self.normalisation(self.pool(self.convolution(maps))), inplace=True)
+        return F.relu(self.normalisation(self.convolution(maps)), inplace=True)
 
 
-class Stage(nn.Module):
-    """Halve and widen, then add what two more convolutions find: (n, in, h, w) to (n, out, h // 2, w // 2).
+class ResidualBlock(nn.Module):
+    """Add to the maps what two convolutions find in them; the shape stays (n, channels, h, w).
 
     Args:
-        in_channels: Channels in.
-        out_channels: Channels out.
+        channels: Channels in and out.
     """
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.widening = NormalisedConvolution(in_channels, out_channels, pool=True)
-        self.residual = nn.Sequential(
-            NormalisedConvolution(out_channels, out_channels),
-            NormalisedConvolution(out_channels, out_channels),
+        self.convolutions = nn.Sequential(
+            NormalisedConvolution(channels, channels), NormalisedConvolution(channels, channels)
         )
 
     def forward(self, maps: Tensor) -> Tensor:
-        """Apply the stage to float maps (n, in, h, w)."""
-        widened = self.widening(maps)
-        return cast(Tensor, widened + self.residual(widened))
+        """Apply the block to float maps (n, channels, h, w)."""
+        return maps + cast(Tensor, self.convolutions(maps))
 
 
 def stem_halvings(height: int, width: int) -> int:
-    """How often the stem halves a picture: until sqrt(height x width) is at most 40 pixels."""
+    """How often the stem halves a picture: until sqrt(height x width) is at most 64 pixels."""
     return max(0, math.ceil(math.log2(math.sqrt(height * width) / LARGEST_STAGE_INPUT)))
 
 
-def _stem(channels: int, width: int, halvings: int) -> nn.Sequential:
-    """One convolution at full size, or as many of stride 2 as there are halvings, up to `width` filters."""
+def _stem(channels: int, halvings: int) -> nn.Sequential:
+    """One convolution at full size, or as many of stride 2 as there are halvings."""
     if halvings == 0:
-        return nn.Sequential(NormalisedConvolution(channels, width))
-    widths = [channels, *(max(16, width >> (halvings - 1 - step)) for step in range(halvings))]
+        return nn.Sequential(NormalisedConvolution(channels, STEM_WIDTHS[0]))
+    widths = (channels, STEM_WIDTHS[0], *([STEM_WIDTHS[1]] * (halvings - 1)))
     return nn.Sequential(
         *(NormalisedConvolution(inputs, outputs, stride=2) for inputs, outputs in itertools.pairwise(widths))
     )
