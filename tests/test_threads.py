@@ -8,7 +8,14 @@ import pytest
 
 from distingo import threads
 
-NAMES = ("OMP_NUM_THREADS", "OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY")
+NAMES = (
+    "OMP_NUM_THREADS",
+    "OMP_PROC_BIND",
+    "OMP_PLACES",
+    "OMP_WAIT_POLICY",
+    "GOMP_CPU_AFFINITY",
+    "GOMP_SPINCOUNT",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -18,6 +25,7 @@ def no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     monkeypatch.setattr(threads, "_cores_at_start", frozenset(range(4)))
     monkeypatch.setattr(threads, "core_quota", lambda: None)
+    monkeypatch.setattr(threads, "busy_share", lambda: 0.0)
 
 
 def settings() -> dict[str, str]:
@@ -36,7 +44,8 @@ def test_setting_twice_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("OMP_NUM_THREADS", "2"), ("OMP_PLACES", "sockets"), ("GOMP_CPU_AFFINITY", "0-3")]
+    ("name", "value"),
+    [("OMP_NUM_THREADS", "2"), ("OMP_PLACES", "sockets"), ("GOMP_CPU_AFFINITY", "0-3"), ("OMP_WAIT_POLICY", "passive")],
 )
 def test_a_persons_own_setting_is_left_alone(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
@@ -69,7 +78,30 @@ def test_no_control_group_is_no_quota(tmp_path: Path) -> None:
     assert core_quota_of(tmp_path / "cpu.max") is None
 
 
-core_quota_of = threads.core_quota  # before the fixture replaces it
+def test_on_a_busy_machine_threads_move_and_soon_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "busy_share", lambda: 0.6)
+    threads.set_thread_environment()
+    assert settings() == {"GOMP_SPINCOUNT": "1000"}
+
+
+@pytest.mark.parametrize(
+    ("later", "share"),
+    [("cpu  10 0 10 100 0 0 0", 0.0), ("cpu  40 0 20 140 20 0 0", 0.4), ("nonsense", 0.0), ("", 0.0)],
+)
+def test_share_of_the_processor_time_that_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: str, share: float
+) -> None:
+    file = tmp_path / "stat"
+    file.write_text("cpu  10 0 10 100 0 0 0\ncpu0 1 2 3 4 5 6 7\n")
+    monkeypatch.setattr(threads.time, "sleep", lambda _: file.write_text(later))
+    assert busy_share_of(file) == pytest.approx(share)
+
+
+def test_no_count_of_ticks_is_no_load(tmp_path: Path) -> None:
+    assert busy_share_of(tmp_path / "stat") == 0
+
+
+core_quota_of, busy_share_of = threads.core_quota, threads.busy_share  # before the fixture replaces them
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from pathlib import Path
 
 _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_CPU_TIMES = Path("/proc/stat")
+_A_PERSONS_CHOICE = ("OMP_NUM_THREADS", "OMP_PLACES", "GOMP_CPU_AFFINITY", "GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
+_SHARED = 0.25
+"""From this share of the processor time on, others are computing here too."""
+_SHORT_WAIT = "1000"
+"""Rounds that a waiting thread spins before it sleeps; libgomp's own choice is 300,000 and more."""
 
 
 def usable_cores() -> frozenset[int]:
@@ -32,21 +39,53 @@ def core_quota(file: Path = _CGROUP_QUOTA) -> int | None:
         return None
 
 
-def set_thread_environment() -> None:
-    """Tell OpenMP to keep each of its threads on a core of its own; has effect only before torch is imported.
+def busy_share(file: Path = _CPU_TIMES, seconds: float = 0.1) -> float:
+    """How much of the machine's processor time is taken right now, 0 to 1; 0 where Linux does not say.
 
-    Unplaced threads of small networks are at times several times slower. What the person has set is left
-    alone. Threads are not placed where there are fewer of them than cores: two runs side by side would
-    then share the first cores while others idle.
+    Args:
+        file: Linux's count of clock ticks since the start, by use.
+        seconds: How long to watch.
     """
-    quota = core_quota()
-    cores = len(_cores_at_start)
-    if quota is not None and quota < cores:
-        os.environ.setdefault("OMP_NUM_THREADS", str(quota))
-    if "OMP_NUM_THREADS" in os.environ or "OMP_PLACES" in os.environ or "GOMP_CPU_AFFINITY" in os.environ:
+    before = _ticks(file)
+    if before is None:
+        return 0.0
+    time.sleep(seconds)
+    after = _ticks(file) or before
+    idle, total = after[0] - before[0], after[1] - before[1]
+    return 1 - idle / total if total else 0.0
+
+
+def _ticks(file: Path) -> tuple[int, int] | None:
+    """Idle ones and all of them, of all processors together."""
+    try:
+        _, *counts = file.read_text(encoding="ascii").splitlines()[0].split()
+        ticks = [int(count) for count in counts]
+        _user, _nice, _system, idle, waiting_for_disks, *_ = ticks
+    except (OSError, ValueError, IndexError):
+        return None
+    return idle + waiting_for_disks, sum(ticks)
+
+
+def set_thread_environment() -> None:
+    """Tell OpenMP how its threads shall run; has effect only before torch is imported.
+
+    On a machine of our own each thread keeps to a core, and waits for the others without sleeping. Where
+    other programs compute too, both would be ruinous: a thread that is put aside keeps all others waiting at
+    full speed (measured: a seventh of the images a second). There threads move freely and soon sleep.
+
+    What the person has set is left alone. Threads are not placed where there are fewer of them than cores:
+    two runs side by side would then share the first cores while others idle.
+    """
+    if any(name in os.environ for name in _A_PERSONS_CHOICE):
         return
-    os.environ.setdefault("OMP_PROC_BIND", "close")
-    os.environ["OMP_PLACES"] = "cores"
+    quota = core_quota()
+    if busy_share() > _SHARED:
+        os.environ["GOMP_SPINCOUNT"] = _SHORT_WAIT
+    elif quota is None or quota >= len(_cores_at_start):
+        os.environ.setdefault("OMP_PROC_BIND", "close")
+        os.environ["OMP_PLACES"] = "cores"
+    if quota is not None and quota < len(_cores_at_start):
+        os.environ["OMP_NUM_THREADS"] = str(quota)
 
 
 def free_this_thread() -> None:
