@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distingo.models.winograd import axis, convolve_pool_relu, tile_sizes
+from distingo.models.winograd import axis, convolve, convolve_pool_relu, tile_sizes
 
 SHAPES = [
     (3, 2, 5, 7, 7),
@@ -33,7 +33,7 @@ def gradients(result: Tensor, parts: list[Tensor]) -> tuple[Tensor, ...]:
 
 
 @pytest.mark.parametrize(
-    ("outputs", "tiles"), [(2, [2]), (6, [6]), (8, [4, 4]), (14, [6, 4, 4]), (16, [6, 6, 4]), (10, [6, 4])]
+    ("outputs", "tiles"), [(1, [1]), (2, [2]), (6, [6]), (7, [4, 3]), (8, [4, 4]), (14, [5, 5, 4]), (16, [6, 5, 5]), (10, [5, 5])]
 )
 def test_tiles_cover_the_axis(outputs: int, tiles: list[int]) -> None:
     assert tile_sizes(outputs) == tiles
@@ -42,7 +42,7 @@ def test_tiles_cover_the_axis(outputs: int, tiles: list[int]) -> None:
 
 def test_one_axis_is_a_padded_convolution_of_one_dimension() -> None:
     row, taps = torch.randn(14, dtype=torch.float64), torch.randn(3, dtype=torch.float64)
-    transform = axis(14, torch.float64)
+    transform = axis(14, 14, torch.float64)
     result = transform.to_output @ ((transform.of_filter @ taps) * (transform.of_input @ row))
     torch.testing.assert_close(result, F.conv1d(row.view(1, 1, -1), taps.view(1, 1, -1), padding=1).flatten())
 
@@ -87,3 +87,13 @@ def test_a_number_that_is_none_is_not_hidden() -> None:
     images, weight, bias = (part.detach() for part in operands(2, 2, 2, 6, 6, torch.float32))
     images[0, 0, 0, 0] = torch.nan
     assert convolve_pool_relu(images, weight, bias)[0].isnan().any()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_convolution_alone_is_that_of_torch(shape: tuple[int, int, int, int, int]) -> None:
+    images, weight, _ = operands(*shape, torch.float64)
+    result, expected = convolve(images, weight), F.conv2d(images, weight, padding=1)
+    torch.testing.assert_close(result, expected, rtol=1e-10, atol=1e-10)
+    parts = [images, weight]
+    for gradient, expected_gradient in zip(gradients(result, parts), gradients(expected, parts), strict=True):
+        torch.testing.assert_close(gradient, expected_gradient, rtol=1e-10, atol=1e-10)

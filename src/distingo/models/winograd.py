@@ -1,4 +1,4 @@
-"""3x3 convolution, 2x2 max-pooling and ReLU of small feature maps with a third of the multiplications.
+"""3x3 convolution of small feature maps, alone or with 2x2 max-pooling and ReLU, with a third of the multiplications.
 
 Winograd's minimal filtering: a row of m outputs of a 3-tap filter needs m + 2 products, not 3 m, once
 input and filter are evaluated at m + 2 points. In two dimensions both axes profit. On feature maps that
@@ -28,7 +28,7 @@ Matrix = np.ndarray[tuple[int, int], np.dtype[np.float64]]
 
 
 class Axis(NamedTuple):
-    """One axis of the transform; `outputs` is the even number of positions that 2x2 pooling looks at.
+    """One axis of the transform; `outputs` is how many positions are wanted, all or those that pooling looks at.
 
     Attributes:
         of_input: (points, size): the zero-padded input, evaluated.
@@ -42,16 +42,16 @@ class Axis(NamedTuple):
 
 
 def tile_sizes(outputs: int) -> list[int]:
-    """Cut an even number of outputs into the fewest even tiles of at most 6, larger ones first."""
+    """Cut a number of outputs into the fewest tiles of at most 6, of sizes as equal as can be, larger ones first."""
     count = -(-outputs // _LARGEST_TILE)
-    pairs, extra = divmod(outputs // 2, count)
-    return [2 * (pairs + 1)] * extra + [2 * pairs] * (count - extra)
+    size, extra = divmod(outputs, count)
+    return [size + 1] * extra + [size] * (count - extra)
 
 
-@lru_cache(maxsize=32)
-def axis(size: int, dtype: torch.dtype = torch.float32) -> Axis:
-    """The transform of an axis of `size` >= 2 positions, padded with one zero at either end."""
-    tiles = tile_sizes(size // 2 * 2)
+@lru_cache(maxsize=64)
+def axis(size: int, outputs: int, dtype: torch.dtype = torch.float32) -> Axis:
+    """The transform of an axis of `size` positions, padded with one zero at either end, to its first `outputs`."""
+    tiles = tile_sizes(outputs)
     points = sum(tiles) + 2 * len(tiles)
     of_input = np.zeros((points, size + 2))
     of_filter = np.zeros((points, _TAPS))
@@ -84,45 +84,82 @@ def _tile(outputs: int) -> tuple[Matrix, Matrix, Matrix]:
     return of_input / scale, evaluated(_TAPS) * scale, evaluated(outputs).T
 
 
+def _axes(size: tuple[int, int], dtype: torch.dtype, *, pooled: bool) -> tuple[Axis, Axis]:
+    rows, columns = (axis(side, side // 2 * 2 if pooled else side, dtype) for side in size)
+    return rows, columns
+
+
+def _convolve(images: Tensor, weight: Tensor, axes: tuple[Axis, Axis]) -> tuple[Tensor, Tensor, Tensor]:
+    """Convolve (height, width, n, in); also returns what the backward pass needs: input and filter, evaluated."""
+    rows, columns = axes
+    _, _, n, inputs = images.shape
+    outputs = weight.shape[0]
+    evaluate = torch.kron(rows.of_filter, columns.of_filter)
+    filters = (evaluate @ weight.permute(2, 3, 1, 0).reshape(9, -1)).view(-1, inputs, outputs)
+    evaluated = _apply(rows.of_input, columns.of_input, images).view(-1, n, inputs)
+    products = torch.bmm(evaluated, filters).view(len(rows.of_filter), len(columns.of_filter), n, outputs)
+    return _apply(rows.to_output, columns.to_output, products), evaluated, filters
+
+
+def _convolve_backward(
+    gradient: Tensor, evaluated: Tensor, filters: Tensor, axes: tuple[Axis, Axis], *, wants_images: bool
+) -> tuple[Tensor | None, Tensor]:
+    """Gradients of images (None unless wanted) and weight, from the gradient (height, width, n, out)."""
+    rows, columns = axes
+    _, inputs, outputs = filters.shape
+    n = gradient.shape[2]
+    products = _apply(rows.to_output.T, columns.to_output.T, gradient).view(-1, n, outputs)
+    filter_gradient = torch.bmm(evaluated.transpose(1, 2), products).view(-1, inputs * outputs)
+    evaluate = torch.kron(rows.of_filter, columns.of_filter)
+    weight = (evaluate.T @ filter_gradient).view(3, 3, inputs, outputs).permute(3, 2, 0, 1)
+    if not wants_images:
+        return None, weight
+    grid = (len(rows.of_filter), len(columns.of_filter), n, inputs)
+    inputs_evaluated = torch.bmm(products, filters.transpose(1, 2)).view(grid)
+    return _apply(rows.of_input.T, columns.of_input.T, inputs_evaluated), weight
+
+
+class _Convolve(torch.autograd.Function):
+    """See `convolve`, on (height, width, n, channels)."""
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, weight: Tensor) -> Tensor:
+        ctx.size = images.shape[:2]
+        convolved, *evaluated = _convolve(images, weight, _axes(ctx.size, images.dtype, pooled=False))
+        ctx.save_for_backward(*evaluated)
+        return convolved
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor]:
+        axes = _axes(ctx.size, gradient.dtype, pooled=False)
+        wants_images = ctx.needs_input_grad[0]
+        evaluated, filters = ctx.saved_tensors
+        return _convolve_backward(gradient.contiguous(), evaluated, filters, axes, wants_images=wants_images)
+
+
 class _ConvolvePoolReLU(torch.autograd.Function):
     """See `convolve_pool_relu`, on (height, width, n, channels)."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        height, width, n, inputs = images.shape
-        outputs = weight.shape[0]
-        rows, columns = axis(height, images.dtype), axis(width, images.dtype)
-        evaluate = torch.kron(rows.of_filter, columns.of_filter)
-        filters = (evaluate @ weight.permute(2, 3, 1, 0).reshape(9, -1)).view(-1, inputs, outputs)
-        evaluated = _apply(rows.of_input, columns.of_input, images).view(-1, n, inputs)
-        products = torch.bmm(evaluated, filters)
-        grid = (len(rows.of_filter), len(columns.of_filter), n, outputs)
-        convolved = _apply(rows.to_output, columns.to_output, products.view(grid))
+        ctx.size = images.shape[:2]
+        convolved, *evaluated = _convolve(images, weight, _axes(ctx.size, images.dtype, pooled=True))
         pooled, *choices = _max_of_windows(convolved)
         pooled = pooled.add_(bias).relu_()
-        ctx.save_for_backward(evaluated, filters, pooled, *choices)
-        ctx.size = (height, width)
+        ctx.save_for_backward(*evaluated, pooled, *choices)
         return pooled
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
         evaluated, filters, pooled, *choices = ctx.saved_tensors
-        rows, columns = (axis(size, gradient.dtype) for size in ctx.size)
-        _, inputs, outputs = filters.shape
-        n = pooled.shape[2]
         gradient = torch.ops.aten.threshold_backward(gradient.contiguous(), pooled, 0)
         bias = gradient.sum((0, 1, 2))
         convolved = _spread_over_windows(gradient, *choices)
-        products = _apply(rows.to_output.T, columns.to_output.T, convolved).view(-1, n, outputs)
-        filter_gradient = torch.bmm(evaluated.transpose(1, 2), products).view(-1, inputs * outputs)
-        evaluate = torch.kron(rows.of_filter, columns.of_filter)
-        weight = (evaluate.T @ filter_gradient).view(3, 3, inputs, outputs).permute(3, 2, 0, 1)
-        images = None
-        if ctx.needs_input_grad[0]:
-            grid = (len(rows.of_filter), len(columns.of_filter), n, inputs)
-            inputs_evaluated = torch.bmm(products, filters.transpose(1, 2)).view(grid)
-            images = _apply(rows.of_input.T, columns.of_input.T, inputs_evaluated)
+        axes = _axes(ctx.size, gradient.dtype, pooled=True)
+        wants_images = ctx.needs_input_grad[0]
+        images, weight = _convolve_backward(convolved, evaluated, filters, axes, wants_images=wants_images)
         return images, weight, bias
 
 
@@ -175,4 +212,19 @@ def convolve_pool_relu(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         Float (n, out, h // 2, w // 2).
     """
     maps = _ConvolvePoolReLU.apply(images.permute(2, 3, 0, 1).contiguous(), weight, bias)
+    return cast(Tensor, maps.permute(2, 3, 0, 1))
+
+
+def convolve(images: Tensor, weight: Tensor) -> Tensor:
+    """`conv2d(images, weight, padding=1)`, differentiable once.
+
+    Args:
+        images: Float (n, in, h, w), h and w at least 2; fastest where the memory's order is (h, w, n, in),
+            which is also the order of the result.
+        weight: Float (out, in, 3, 3).
+
+    Returns:
+        Float (n, out, h, w).
+    """
+    maps = _Convolve.apply(images.permute(2, 3, 0, 1).contiguous(), weight)
     return cast(Tensor, maps.permute(2, 3, 0, 1))
