@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
@@ -87,34 +87,25 @@ class Augmentation:
             raise UsageError(f"augmentation: zoom is {self.zoom}; choose a number from 0 to below 1")
 
 
+_STANDARD = Augmentation(
+    crop=0.6,
+    horizontal_flip=True,
+    brightness=0.2,
+    contrast=0.2,
+    saturation=0.2,
+    erasing=0.1,
+    mix="mixup",
+    mix_alpha=0.2,
+    mix_probability=0.3,
+    border="reflection",
+)
+
 PRESETS: dict[str, Augmentation] = {
     "none": Augmentation(),
     "reference": Augmentation(rotation=30.0, zoom=0.2, horizontal_shift=0.1, vertical_shift=0.1, horizontal_flip=True),
     "light": Augmentation(horizontal_shift=0.1, vertical_shift=0.1, horizontal_flip=True),
-    "standard": Augmentation(
-        crop=0.4,
-        horizontal_flip=True,
-        brightness=0.3,
-        contrast=0.3,
-        saturation=0.3,
-        erasing=0.25,
-        mix="mixup",
-        mix_alpha=0.2,
-        border="reflection",
-    ),
-    "overhead": Augmentation(
-        crop=0.4,
-        horizontal_flip=True,
-        vertical_flip=True,
-        quarter_turns=True,
-        brightness=0.3,
-        contrast=0.3,
-        saturation=0.3,
-        erasing=0.25,
-        mix="mixup",
-        mix_alpha=0.2,
-        border="reflection",
-    ),
+    "standard": _STANDARD,
+    "overhead": replace(_STANDARD, vertical_flip=True, quarter_turns=True),
 }
 """Augmentations by name; `reference` has the ranges of the published sports classifier."""
 
