@@ -88,27 +88,27 @@ def run_distingo(load: Workload) -> None:
     set_thread_environment()
     import torch
 
-    from distingo.models.machine import choose_precision, prepare_process
+    from distingo.models.machine import bind_this_thread, choose_precision
     from distingo.prediction.networks import autocast
 
-    prepare_process()
     torch.manual_seed(SEED)
     device = torch.device("cpu")
     precision, reason = choose_precision(device)
-    network = build_network(load)
-    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
-    pictures, targets = pictures_and_targets(load, "distingo")
-    train_epoch = epoch_trainer(network, optimizer, load, lambda: autocast(device, precision))
-    train_epoch(pictures, targets)
-    versions = {"torch": torch.__version__, "precision": f"{precision}: {reason}"}
-    say(versions=versions, threads=torch.get_num_threads())
-    while (command := await_go()) != "stop":
-        if command == "profile":
-            say(profile=profile(lambda: train_epoch(pictures, targets), steps=load.steps["distingo"]))
-            continue
-        started = time.perf_counter()
+    with bind_this_thread():
+        network = build_network(load)
+        optimizer = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
+        pictures, targets = pictures_and_targets(load, "distingo")
+        train_epoch = epoch_trainer(network, optimizer, load, lambda: autocast(device, precision))
         train_epoch(pictures, targets)
-        say(seconds=time.perf_counter() - started, images=len(pictures))
+        versions = {"torch": torch.__version__, "precision": f"{precision}: {reason}"}
+        say(versions=versions, threads=torch.get_num_threads())
+        while (command := await_go()) != "stop":
+            if command == "profile":
+                say(profile=profile(lambda: train_epoch(pictures, targets), steps=load.steps["distingo"]))
+                continue
+            started = time.perf_counter()
+            train_epoch(pictures, targets)
+            say(seconds=time.perf_counter() - started, images=len(pictures))
 
 
 def build_network(load: Workload) -> Any:

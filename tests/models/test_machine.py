@@ -23,7 +23,12 @@ inherited = []
 thread = threading.Thread(target=lambda: inherited.extend(sorted(os.sched_getaffinity(0))))
 thread.start(); thread.join()
 tasks = [sorted(os.sched_getaffinity(int(task))) for task in os.listdir("/proc/self/task")]
-print(json.dumps({"after_import": after_import, "inherited": inherited, "tasks": tasks}))
+from distingo.models.machine import bind_this_thread
+with bind_this_thread():
+    bound = sorted(os.sched_getaffinity(0))
+after = sorted(os.sched_getaffinity(0))
+told = {"after_import": after_import, "inherited": inherited, "tasks": tasks, "bound": bound, "after": after}
+print(json.dumps(told))
 """
 
 GROWTH = """
@@ -60,6 +65,8 @@ def test_threads_are_placed_but_later_threads_may_use_every_core() -> None:
     told = json.loads(run(FRESH_PROCESS))
     assert len(told["after_import"]) < len(os.sched_getaffinity(0))
     assert told["inherited"] == sorted(os.sched_getaffinity(0))
+    assert told["bound"] == told["after_import"]
+    assert told["after"] == told["inherited"]
     assert any(len(cores) < len(told["inherited"]) for cores in told["tasks"])
 
 

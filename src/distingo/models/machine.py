@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from distingo.threads import free_this_thread
+from distingo.threads import free_this_thread, usable_cores
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -24,16 +27,36 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 
 @cache
-def prepare_process() -> None:
+def prepare_process() -> frozenset[int]:
     """Once per process: keep memory that is freed, place OpenMP's threads, give this thread its cores back.
 
     glibc hands large freed blocks back to the system, and the next training step pays for fresh pages
     (a factor of 2 on large feature maps). OpenMP places its threads when it first computes, and this thread
     with them; threads that this one starts later would inherit its one core.
+
+    Returns:
+        The cores that OpenMP gave this thread; all that are usable where it places no threads.
     """
     _keep_freed_memory()
     torch.ones(1 << 20).add_(1)
+    place = usable_cores()
     free_this_thread()
+    return place
+
+
+@contextmanager
+def bind_this_thread() -> Iterator[None]:
+    """While the block lasts, keep this thread to the core that OpenMP gave it, away from its other threads."""
+    place = prepare_process()
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, place)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _keep_freed_memory() -> bool:
