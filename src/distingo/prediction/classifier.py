@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from distingo.models.machine import bind_this_thread
 from distingo.models.saved import SavedModel
 from distingo.prediction.networks import predict_logits, softmax
 from distingo.prediction.tensors import Rows
@@ -26,7 +27,8 @@ def predict_probabilities(model: SavedModel, rows: Rows, *, device: torch.device
         return np.zeros((0, len(model.description.classes)), np.float32)
     if model.network is not None:
         network = model.network.to(device)
-        return softmax(predict_logits(network, rows, device=device, precision=precision))
+        with bind_this_thread():
+            return softmax(predict_logits(network, rows, device=device, precision=precision))
     if model.classic is None:
         raise ValueError("a saved model holds a network or a classic classifier")
     features = rows.take(np.arange(len(rows)))

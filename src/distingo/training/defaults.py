@@ -15,7 +15,7 @@ _LARGEST_OWN_SIZE = 64
 _PHOTO_SIZE = 128
 
 _RECIPES: dict[str, dict[str, Any]] = {
-    "sports-cnn": {"epochs": 30, "batch_size": 32, "lr": 1e-3, "augment": "reference", "schedule": "cosine"},
+    "sports-cnn": {"epochs": 20, "batch_size": 32, "lr": 1e-3, "augment": "reference", "schedule": "cosine"},
     "fashion-cnn": {"epochs": 10, "batch_size": 64, "lr": 1e-3, "schedule": "cosine"},
     "poster-cnn": {"epochs": 10, "batch_size": 64, "lr": 1e-3},
     "descriptors": {"epochs": 1},
@@ -104,7 +104,7 @@ def _small_cnn_defaults(facts: DataFacts, wishes: dict[str, Any]) -> dict[str, A
     small = max(wishes["height"], wishes["width"]) <= _LARGEST_OWN_SIZE
     many = facts.pictures >= 20_000
     return {
-        "epochs": max(18, min(90, round(150_000 / facts.pictures))),
+        "epochs": max(15, min(90, round(120_000 / facts.pictures))),
         "batch_size": 128 if many else 32,
         "lr": 4e-3 if many else 2e-3,
         "optimizer": "adamw",

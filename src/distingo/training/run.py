@@ -22,7 +22,7 @@ from distingo.datasets.surveying import survey
 from distingo.errors import ResourceError, RunError, UsageError
 from distingo.files import content_hash, write_text
 from distingo.models.catalogue import find_model
-from distingo.models.machine import choose_precision, prepare_process
+from distingo.models.machine import bind_this_thread, choose_precision, prepare_process
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network, save_model
 from distingo.models.summary import summarise
 from distingo.prediction.device import choose_device
@@ -289,7 +289,8 @@ def _train_network(prepared: PreparedRun, request: TrainRequest, device: torch.d
         precision=_precision(recipe, device)[0],
         on_epoch=request.on_epoch or _ignore,
     )
-    progress = fit(session, resume=request.resume)
+    with bind_this_thread():
+        progress = fit(session, resume=request.resume)
     return SavedModel(_trained(description, progress), network=_with_best_weights(network, prepared.folder))
 
 
