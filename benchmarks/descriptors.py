@@ -78,9 +78,7 @@ def main() -> None:
         median = statistics.median(values)
         print(f"{name:30}{median:8.0f} images/s ({min(values):.0f} .. {max(values):.0f})")
     for kind in ("", ", all angles"):
-        ratio = statistics.median(speeds["distingo" + kind]) / statistics.median(
-            speeds["scikit-image" + kind]
-        )
+        ratio = statistics.median(speeds["distingo" + kind]) / statistics.median(speeds["scikit-image" + kind])
         print(f"distingo{kind} is {ratio:.1f} times as fast")
 
 

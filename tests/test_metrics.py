@@ -48,9 +48,7 @@ def scikit_learn_scores(truth: np.ndarray, probabilities: np.ndarray) -> dict[st
         expected |= {f"precision_{average}": precision, f"recall_{average}": recall, f"f1_{average}": f1}
     for k in (2, 3, 5):
         if k < classes:
-            expected[f"top_{k}_accuracy"] = sk.top_k_accuracy_score(
-                truth, probabilities, k=k, labels=range(classes)
-            )
+            expected[f"top_{k}_accuracy"] = sk.top_k_accuracy_score(truth, probabilities, k=k, labels=range(classes))
     return expected
 
 
@@ -73,10 +71,7 @@ def test_accuracy_is_exact() -> None:
     truth, probabilities = judged(10_007, 10, seed=3)
     right = int((probabilities.argmax(axis=1) == truth).sum())
 
-    assert (
-        classification_scores(truth, probabilities, names(10), resamples=10)["accuracy"].value
-        == right / 10_007
-    )
+    assert classification_scores(truth, probabilities, names(10), resamples=10)["accuracy"].value == right / 10_007
 
 
 def test_float32_probabilities_of_zero_give_scikit_learns_log_loss() -> None:
@@ -146,9 +141,7 @@ def test_the_interval_of_accuracy_covers_the_true_rate(n: int) -> None:
     covered = 0
     for trial in range(200):
         right = generator.random(n) < 0.8
-        score = classification_scores(truth, np.eye(2)[1 - right], names(2), seed=trial, resamples=200)[
-            "accuracy"
-        ]
+        score = classification_scores(truth, np.eye(2)[1 - right], names(2), seed=trial, resamples=200)["accuracy"]
         covered += score.low <= 0.8 <= score.high
     assert covered >= 175  # of 190 expected; 200 resamples and n = 30 cost a little
 
@@ -202,9 +195,7 @@ def test_confusion_and_classes_are_scikit_learns(pairs: list[tuple[int, int]]) -
         ([0, 1], np.array([[-0.5, 1.5], [1, 0]]), "not a number"),
     ],
 )
-def test_arrays_that_do_not_fit_are_refused(
-    truth: list[float], probabilities: np.ndarray, message: str
-) -> None:
+def test_arrays_that_do_not_fit_are_refused(truth: list[float], probabilities: np.ndarray, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         classification_scores(np.array(truth), probabilities, names(2))
     with pytest.raises(ValueError, match="one of each"):

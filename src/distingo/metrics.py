@@ -40,9 +40,7 @@ def confusion_matrix(truth: npt.ArrayLike, predicted: npt.ArrayLike, classes: in
     truth = _class_numbers(truth, classes)
     predicted = _class_numbers(predicted, classes)
     if truth.shape != predicted.shape:
-        raise ValueError(
-            f"{truth.size} true and {predicted.size} predicted classes; give one of each per picture"
-        )
+        raise ValueError(f"{truth.size} true and {predicted.size} predicted classes; give one of each per picture")
     cells = np.bincount(truth * classes + predicted, minlength=classes * classes)
     return cells.astype(np.int64).reshape(classes, classes)
 
@@ -158,9 +156,7 @@ def _divide(numerator: npt.NDArray[Any], denominator: npt.NDArray[Any]) -> Float
     return quotients
 
 
-def _confusion_scores(
-    confusion: Integers, generator: np.random.Generator, resamples: int
-) -> dict[str, Score]:
+def _confusion_scores(confusion: Integers, generator: np.random.Generator, resamples: int) -> dict[str, Score]:
     n = int(confusion.sum())
     right = int(np.trace(confusion))
     points = _Counts(confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)).averages()
@@ -172,14 +168,11 @@ def _confusion_scores(
         }
     parts = [counts.averages() for counts in _resampled_counts(confusion, generator, resamples)]
     return {
-        name: _score(float(value), np.concatenate([part[name] for part in parts]), n)
-        for name, value in points.items()
+        name: _score(float(value), np.concatenate([part[name] for part in parts]), n) for name, value in points.items()
     }
 
 
-def _resampled_counts(
-    confusion: Integers, generator: np.random.Generator, resamples: int
-) -> Iterator[_Counts]:
+def _resampled_counts(confusion: Integers, generator: np.random.Generator, resamples: int) -> Iterator[_Counts]:
     """Bootstrap the pictures: to draw n of them anew is one multinomial draw over the confusion's cells."""
     rows, columns = np.nonzero(confusion)
     n = int(confusion.sum())
@@ -254,9 +247,7 @@ def _log_losses(truth: Integers, chances: npt.NDArray[Any]) -> Floats:
 def _class_numbers(numbers: npt.ArrayLike, classes: int) -> Integers:
     array = np.asarray(numbers)
     if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
-        raise ValueError(
-            f"class numbers of shape {array.shape} and type {array.dtype}; give integers of shape (n,)"
-        )
+        raise ValueError(f"class numbers of shape {array.shape} and type {array.dtype}; give integers of shape (n,)")
     if array.size and (array.min() < 0 or array.max() >= classes):
         raise ValueError(
             f"class numbers {array.min()} .. {array.max()}; with {classes} classes give 0 .. {classes - 1}"

@@ -41,25 +41,19 @@ def random_picture(height: int, width: int, seed: int = 0) -> np.ndarray:
     )
 )
 def test_any_pixels_are_described_as_by_scikit_image(rgb: np.ndarray) -> None:
-    np.testing.assert_allclose(
-        describe_pixels(rgb, angles="all"), scikit_image_descriptors(rgb), atol=1e-6, rtol=0
-    )
+    np.testing.assert_allclose(describe_pixels(rgb, angles="all"), scikit_image_descriptors(rgb), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_full_size_pictures_are_described_as_by_scikit_image(seed: int) -> None:
     rgb = random_picture(135, 240, seed)
-    np.testing.assert_allclose(
-        describe_pixels(rgb, angles="all"), scikit_image_descriptors(rgb), atol=1e-9, rtol=0
-    )
+    np.testing.assert_allclose(describe_pixels(rgb, angles="all"), scikit_image_descriptors(rgb), atol=1e-9, rtol=0)
 
 
 def test_smooth_pictures_are_described_as_by_scikit_image() -> None:
     rows, columns = np.mgrid[0:90, 0:131]
     rgb = np.stack([rows + columns, rows * 2, 255 - columns], axis=-1).astype(np.uint8)
-    np.testing.assert_allclose(
-        describe_pixels(rgb, angles="all"), scikit_image_descriptors(rgb), atol=1e-9, rtol=0
-    )
+    np.testing.assert_allclose(describe_pixels(rgb, angles="all"), scikit_image_descriptors(rgb), atol=1e-9, rtol=0)
 
 
 def test_grey_levels_between_two_are_rounded_as_by_scikit_image() -> None:
@@ -68,9 +62,7 @@ def test_grey_levels_between_two_are_rounded_as_by_scikit_image() -> None:
     colours = np.stack([reds[halfway], greens[halfway], blues[halfway]], axis=-1).astype(np.uint8)
     rgb = colours[: len(colours) // 40 * 40].reshape(-1, 40, 3)
     assert len(rgb) >= 30
-    np.testing.assert_allclose(
-        describe_pixels(rgb, angles="all"), scikit_image_descriptors(rgb), atol=1e-6, rtol=0
-    )
+    np.testing.assert_allclose(describe_pixels(rgb, angles="all"), scikit_image_descriptors(rgb), atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("value", [0, 17, 255])
@@ -90,9 +82,7 @@ def test_a_picture_of_one_colour(value: int) -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (5, 5), (4, 200), (200, 4), (5, 6), (6, 5)])
 def test_pictures_smaller_than_the_distance(shape: tuple[int, int]) -> None:
     rgb = random_picture(*shape)
-    np.testing.assert_allclose(
-        describe_pixels(rgb, angles="all"), scikit_image_descriptors(rgb), atol=1e-9, rtol=0
-    )
+    np.testing.assert_allclose(describe_pixels(rgb, angles="all"), scikit_image_descriptors(rgb), atol=1e-9, rtol=0)
 
 
 def test_the_first_angle_alone_gives_52_numbers() -> None:

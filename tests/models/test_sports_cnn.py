@@ -30,9 +30,7 @@ def test_logits_are_those_of_the_layers_written_out() -> None:
     torch.testing.assert_close(model.to(memory_format=torch.channels_last)(channels_last), expected)
 
 
-@pytest.mark.parametrize(
-    ("classes", "height", "width", "channels"), [(1, 8, 8, 1), (7, 25, 40, 3), (2, 64, 9, 4)]
-)
+@pytest.mark.parametrize(("classes", "height", "width", "channels"), [(1, 8, 8, 1), (7, 25, 40, 3), (2, 64, 9, 4)])
 def test_any_size_channels_and_classes(classes: int, height: int, width: int, channels: int) -> None:
     model = SportsCNN(classes, height=height, width=width, channels=channels)
     assert model(torch.rand(2, channels, height, width)).shape == (2, classes)

@@ -33,7 +33,8 @@ def gradients(result: Tensor, parts: list[Tensor]) -> tuple[Tensor, ...]:
 
 
 @pytest.mark.parametrize(
-    ("outputs", "tiles"), [(1, [1]), (2, [2]), (6, [6]), (7, [4, 3]), (8, [4, 4]), (14, [5, 5, 4]), (16, [6, 5, 5]), (10, [5, 5])]
+    ("outputs", "tiles"),
+    [(1, [1]), (2, [2]), (6, [6]), (7, [4, 3]), (8, [4, 4]), (14, [5, 5, 4]), (16, [6, 5, 5]), (10, [5, 5])],
 )
 def test_tiles_cover_the_axis(outputs: int, tiles: list[int]) -> None:
     assert tile_sizes(outputs) == tiles

@@ -118,10 +118,7 @@ def test_shifts_alone_move_whole_pixels(border, mode):
     for image, result in zip(images.numpy(), moved, strict=True):
         padded = np.pad(image, ((0, 0), (2, 2), (2, 2)), mode=mode)
         places = [
-            (y, x)
-            for y in range(5)
-            for x in range(5)
-            if np.array_equal(result, padded[:, y : y + 20, x : x + 10])
+            (y, x) for y in range(5) for x in range(5) if np.array_equal(result, padded[:, y : y + 20, x : x + 10])
         ]
         assert len(places) == 1
         seen.update(places)
@@ -179,9 +176,7 @@ def test_contrast_keeps_the_mean_grey():
     images = pictures(20, 6, 6) * 0.4 + 0.3
     grey = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
     changed = augment(images, Augmentation(contrast=0.4), chance())
-    assert torch.allclose(
-        (changed * grey).sum(1).mean((1, 2)), (images * grey).sum(1).mean((1, 2)), atol=1e-5
-    )
+    assert torch.allclose((changed * grey).sum(1).mean((1, 2)), (images * grey).sum(1).mean((1, 2)), atol=1e-5)
     ratio = changed.std((1, 2, 3)) / images.std((1, 2, 3))
     assert float(ratio.min()) < 0.8 and float(ratio.max()) > 1.2
 

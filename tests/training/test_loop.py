@@ -18,7 +18,9 @@ class Rows:
     """Pictures in memory: class 1 is bright, class 0 is dark."""
 
     def __init__(self, targets: np.ndarray) -> None:
-        self.pixels = np.zeros((len(targets), 4, 4, 3), np.uint8) + (targets * 200).astype(np.uint8)[:, None, None, None]
+        self.pixels = (
+            np.zeros((len(targets), 4, 4, 3), np.uint8) + (targets * 200).astype(np.uint8)[:, None, None, None]
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:

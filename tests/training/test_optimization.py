@@ -36,9 +36,7 @@ def test_biases_and_normalisation_are_not_decayed() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     optimizer = build_optimizer(network, recipe(optimizer="adamw", weight_decay=0.1))
     decays = {
-        parameter.ndim: group["weight_decay"]
-        for group in optimizer.param_groups
-        for parameter in group["params"]
+        parameter.ndim: group["weight_decay"] for group in optimizer.param_groups for parameter in group["params"]
     }
     assert decays == {4: 0.1, 1: 0.0}
 

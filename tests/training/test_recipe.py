@@ -43,11 +43,7 @@ def test_values_out_of_range_are_refused(field: str, value: object, message: str
         recipe_from_dict({"model": "small-cnn", "height": 28, "width": 28, field: value})
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from(["epochs", "lr", "seed", "dropout", "augment"]), st.text() | st.integers()
-    )
-)
+@given(st.dictionaries(st.sampled_from(["epochs", "lr", "seed", "dropout", "augment"]), st.text() | st.integers()))
 def test_whatever_comes_gives_a_recipe_or_a_usage_error(values: dict[str, object]) -> None:
     try:
         recipe_from_dict({"model": "small-cnn", "height": 28, "width": 28, **values})

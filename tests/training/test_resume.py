@@ -9,12 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+
 from tiny_datasets import draw_classes
 
-RECIPE = (
-    "--model small-cnn --image-size 16 --epochs 6 --batch-size 16 --augment standard --ema-decay 0.9 "
-    "--optimizer adamw --schedule one-cycle --seed 3"
-).split()
+RECIPE = ["--model", "small-cnn", "--image-size", "16", "--epochs", "6", "--batch-size", "16", "--seed", "3"]
+RECIPE += ["--augment", "standard", "--ema-decay", "0.9", "--optimizer", "adamw", "--schedule", "one-cycle"]
 
 
 def start(data: Path, output: Path, *more: str) -> subprocess.Popen[bytes]:
@@ -53,7 +52,7 @@ def test_a_run_killed_several_times_ends_in_the_same_weights(tmp_path: Path) -> 
 
     for name in ("model/model.safetensors", "predictions.parquet", "evaluation.json", "split.csv"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
-    assert not [path for path in killed.rglob(".*")], "half-written files were left"
+    assert not list(killed.rglob(".*")), "half-written files were left"
 
 
 @pytest.mark.slow

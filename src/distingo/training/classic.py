@@ -38,5 +38,3 @@ def fit_classic(
         description=replace(description, settings=classifier.settings()),
         classic=classifier,
     )
-
-

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from distingo.errors import ModelError, RunError
+from distingo.models.catalogue import CATALOGUE, build_network, find_model
+from distingo.models.majority import fit_majority
+from distingo.models.saved import ModelDescription, SavedModel, assemble_network, load_model, save_model
+from distingo.records import Rendition
+
+
+def description(**fields: object) -> ModelDescription:
+    values: dict[str, object] = {
+        "name": "small-cnn",
+        "kind": "network",
+        "task": "single-label",
+        "classes": ("قطة", "dog"),
+        "rendition": Rendition(16, 12, 3),
+        "normalise": "dataset",
+    }
+    return ModelDescription(**{**values, **fields})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("normalise", ["none", "dataset", "sample", "zca"])
+def test_a_network_comes_back_with_its_numbers(tmp_path: Path, normalise: str) -> None:
+    network = assemble_network(description(normalise=normalise)).eval()
+    save_model(tmp_path, SavedModel(description(normalise=normalise), network=network))
+    loaded = load_model(tmp_path)
+    assert loaded.description == description(normalise=normalise)
+    assert loaded.network is not None
+    images = torch.rand(3, 3, 16, 12)
+    assert torch.equal(loaded.network(images), network(images))
+
+
+def test_a_classic_model_comes_back(tmp_path: Path) -> None:
+    classic = fit_majority(np.array([0, 1, 1]), 2)
+    saved = description(name="majority", kind="classic", rendition=None, normalise="none")
+    save_model(tmp_path, SavedModel(saved, classic=classic))
+    loaded = load_model(tmp_path).classic
+    assert loaded is not None
+    assert loaded.predict_probabilities(np.zeros((1, 52)))[0] == pytest.approx([1 / 3, 2 / 3])
+
+
+def test_weights_of_another_model_are_refused(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 1)):
+        torch.manual_seed(seed)
+        save_model(tmp_path / name, SavedModel(description(), network=assemble_network(description())))
+    (tmp_path / "a" / "model.safetensors").write_bytes((tmp_path / "b" / "model.safetensors").read_bytes())
+    with pytest.raises(RunError, match=r"not the weights that model\.json describes"):
+        load_model(tmp_path / "a")
+
+
+def test_a_description_of_other_layers_is_refused(tmp_path: Path) -> None:
+    save_model(tmp_path, SavedModel(description(), network=assemble_network(description())))
+    content = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
+    content["classes"].append("bird")
+    (tmp_path / "model.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(RunError, match="weights do not fit"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in CATALOGUE.items() if entry.kind == "network"])
+def test_every_network_of_the_catalogue_can_be_built(name: str) -> None:
+    network = build_network(name, classes=5, height=32, width=48, channels=1, dropout=0.1).eval()
+    assert network(torch.rand(2, 1, 32, 48)).shape == (2, 5)
+
+
+def test_an_unknown_model_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ModelError, match="did you mean fashion-cnn"):
+        find_model("fashon-cnn")
+    with pytest.raises(ModelError, match="not a network"):
+        build_network("majority", classes=2, height=8, width=8, channels=1)
