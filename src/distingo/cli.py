@@ -8,8 +8,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from distingo.version import __version__
 from distingo.errors import DistingoError, UsageError
+from distingo.version import __version__
 
 if TYPE_CHECKING:
     from distingo.records import Evaluation, Prediction
