@@ -76,7 +76,7 @@ def choose_recipe(facts: DataFacts, wishes: dict[str, Any]) -> tuple[Recipe, tup
         choices.append(
             "channels: " + ("1, because all pictures are grey" if facts.grey else "3, because there is colour")
         )
-    return recipe_from_dict({**_defaults(entry.name, facts, wishes), **wishes}), tuple(choices)
+    return recipe_from_dict({**_defaults(entry.name, facts), **wishes}), tuple(choices)
 
 
 def _as_size(size: object) -> tuple[int, int]:
@@ -93,15 +93,14 @@ def _own_size(facts: DataFacts) -> tuple[int, int]:
     return _PHOTO_SIZE, _PHOTO_SIZE
 
 
-def _defaults(model: str, facts: DataFacts, wishes: dict[str, Any]) -> dict[str, Any]:
+def _defaults(model: str, facts: DataFacts) -> dict[str, Any]:
     if model == "small-cnn":
-        return _small_cnn_defaults(facts, wishes)
+        return _small_cnn_defaults(facts)
     return dict(_RECIPES[model])
 
 
-def _small_cnn_defaults(facts: DataFacts, wishes: dict[str, Any]) -> dict[str, Any]:
+def _small_cnn_defaults(facts: DataFacts) -> dict[str, Any]:
     """The rule whose evidence is in ``benchmarks/small_cnn_design.py``: few pictures are seen more often."""
-    small = max(wishes["height"], wishes["width"]) <= _LARGEST_OWN_SIZE
     many = facts.pictures >= 20_000
     return {
         "epochs": max(15, min(90, round(120_000 / facts.pictures))),
@@ -111,7 +110,7 @@ def _small_cnn_defaults(facts: DataFacts, wishes: dict[str, Any]) -> dict[str, A
         "weight_decay": 0.05,
         "schedule": "one-cycle",
         "label_smoothing": 0.1,
-        "augment": "light" if small else "standard",
+        "augment": "light",
         "normalise": "dataset",
         "ema_decay": 0.998 if many else 0.99,
     }
