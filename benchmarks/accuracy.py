@@ -54,20 +54,22 @@ def run(trial: Trial, seed: int, folder: Path) -> dict[str, object]:
     words += ["--model", trial.model, "--seed", str(seed), *trial.options]
     started = time.perf_counter()
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
-    seconds = time.perf_counter() - started
+    return {**collect(output), "options": list(trial.options), "seconds_in_all": time.perf_counter() - started}
+
+
+def collect(output: Path) -> dict[str, object]:
+    """What a finished run says of itself."""
     evaluation = json.loads((output / "evaluation.json").read_text())
     config = json.loads((output / "config.json").read_text())
     history = (output / "history.csv").read_text().splitlines()[1:] if (output / "history.csv").is_file() else []
     return {
-        "data": trial.data,
-        "model": trial.model,
-        "seed": seed,
-        "options": list(trial.options),
+        "data": Path(config["data"]).name,
+        "model": config["recipe"]["model"],
+        "seed": config["recipe"]["seed"],
         "accuracy": evaluation["scores"]["accuracy"],
         "f1_macro": evaluation["scores"]["f1_macro"],
         "majority": evaluation["baselines"].get("majority", {}).get("accuracy"),
         "descriptors": evaluation["baselines"].get("descriptors", {}).get("accuracy"),
-        "seconds_in_all": round(seconds, 1),
         "seconds_of_training": round(sum(float(line.rsplit(",", 1)[1]) for line in history), 1),
         "recipe": config["recipe"],
         "environment": config["environment"],
@@ -105,7 +107,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="*", help="data sets (default: all)")
     parser.add_argument("--only", help="one model")
+    parser.add_argument("--collect", metavar="RUN", type=Path, nargs="*", help="add finished runs, train none")
     options = parser.parse_args()
+    if options.collect:
+        keep([collect(run) for run in options.collect])
+        print_table()
+        return
     with tempfile.TemporaryDirectory() as folder:
         for trial in TRIALS:
             if (options.data and trial.data not in options.data) or options.only not in {None, trial.model}:
