@@ -318,7 +318,7 @@ def demo(output: str | Path = "demo", **options: Any) -> Run:
     if place.exists() and any(place.iterdir()):
         raise RunError(f"{place}: exists and is not an empty folder; choose another -o")
     write_digits(place / "digits")
-    return train(place / "digits", place / "run", **{"epochs": 12, **options})
+    return train(place / "digits", place / "run", **{"epochs": 8, **options})
 
 
 def _cache(folder: str | Path | None) -> Cache:
