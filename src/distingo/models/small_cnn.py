@@ -29,8 +29,8 @@ class SmallCNN(nn.Module):
 
     A stem brings any picture down to 40 pixels or less, so that one set of stages serves 28x28 and 224x224 alike.
     Each stage widens, halves what is not small yet, and adds a residual block. Most of the work is done on maps of
-    16 pixels or less, where `layers.Convolution3x3` needs a third of the multiplications. ``benchmarks/small_cnn_design.py`` holds
-    alternatives against it.
+    16 pixels or less, where `layers.Convolution3x3` needs a third of the multiplications.
+    ``benchmarks/small_cnn_design.py`` holds alternatives against it.
 
     Sources: He et al., Deep residual learning for image recognition, 2016; blocks that end in ReLU before the
     sum after Page, How to train your ResNet, 2018.
