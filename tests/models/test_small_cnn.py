@@ -3,6 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from distingo.errors import ModelError
+from distingo.models.layers import Dropout
 from distingo.models.small_cnn import SmallCNN, stem_halvings
 
 
@@ -70,4 +71,4 @@ def test_equal_seeds_give_equal_weights():
 
 def test_dropout_can_be_set():
     model = SmallCNN(5, height=28, width=28, channels=1, dropout=0.7)
-    assert [layer.p for layer in model.modules() if isinstance(layer, torch.nn.Dropout)] == [0.7]
+    assert [layer.probability for layer in model.modules() if isinstance(layer, Dropout)] == [0.7]

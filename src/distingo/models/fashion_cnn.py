@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from distingo.models.layers import (
     ConvolutionBlock,
+    Dropout,
     Flatten,
     initialise_like_keras,
     require_input_shape,
@@ -41,7 +42,7 @@ class FashionCNN(nn.Module):
             ConvolutionBlock(64, 128),
         )
         self.classifier = nn.Sequential(
-            nn.Dropout(dropout),
+            Dropout(dropout),
             Flatten(),
             nn.Linear(128 * (height // 8) * (width // 8), 128),
             nn.ReLU(inplace=True),

@@ -6,6 +6,7 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from distingo.errors import ModelError
 from distingo.models.winograd import convolve, convolve_pool_relu
@@ -67,6 +68,50 @@ class BatchNormalisation(nn.BatchNorm2d):
         flat = positions.view(height * width, n, 1, channels).permute(0, 3, 1, 2)
         normalised = super().forward(flat).permute(0, 2, 3, 1)
         return normalised.reshape(height, width, n, channels).permute(2, 3, 0, 1)
+
+
+class Dropout(nn.Module):
+    """Set a share of the numbers to zero while training, and scale the others up to keep the mean.
+
+    torch draws a number of 64 bits for every element, on one core; on a processor that takes a tenth of a training
+    step of sports-cnn and a quarter of poster-cnn's. Here one draw decides on four elements, by 16 bits each.
+
+    Source: Srivastava et al., Dropout: A simple way to prevent neural networks from overfitting, 2014.
+
+    Args:
+        probability: Share to drop, in [0, 1); exact to 1/65,536.
+    """
+
+    def __init__(self, probability: float) -> None:
+        super().__init__()
+        self.probability = probability
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Drop from float features of any shape."""
+        if not self.training or self.probability == 0:
+            return features
+        if features.device.type != "cpu":
+            return F.dropout(features, self.probability)
+        dropped = round(self.probability * _CHANCES)
+        bits = torch.empty(-(-features.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+        kept = bits.view(torch.int16)[: features.numel()] >= dropped - _CHANCES // 2
+        scaled = kept.to(features.dtype).mul_(_CHANCES / (_CHANCES - dropped))
+        return features * _in_the_order_of(features, scaled)
+
+    def extra_repr(self) -> str:
+        """The probability, for `repr`."""
+        return f"{self.probability}"
+
+
+_CHANCES = 1 << 16
+
+
+def _in_the_order_of(features: Tensor, flat: Tensor) -> Tensor:
+    """Flat numbers in the shape and memory order of the features, so that a product runs through both in one go."""
+    if features.ndim == 4 and features.is_contiguous(memory_format=torch.channels_last):
+        n, channels, height, width = features.shape
+        return flat.view(n, height, width, channels).permute(0, 3, 1, 2)
+    return flat.view(features.shape)
 
 
 def _winograd_is_faster(images: Tensor, convolution: nn.Conv2d) -> bool:

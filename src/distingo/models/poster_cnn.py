@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from distingo.models.layers import (
     ConvolutionBlock,
+    Dropout,
     Flatten,
     initialise_like_keras,
     require_input_shape,
@@ -51,15 +52,15 @@ class PosterCNN(nn.Module):
         self.features = nn.Sequential()
         for inputs, outputs in itertools.pairwise(filters):
             self.features.append(ConvolutionBlock(inputs, outputs, kernel_size=5))
-            self.features.append(nn.Dropout(dropout))
+            self.features.append(Dropout(dropout))
         self.classifier = nn.Sequential(
             Flatten(),
             nn.Linear(64 * (height // 16) * (width // 16), 128),
             nn.ReLU(inplace=True),
-            nn.Dropout(dense_dropout),
+            Dropout(dense_dropout),
             nn.Linear(128, 64),
             nn.ReLU(inplace=True),
-            nn.Dropout(dense_dropout),
+            Dropout(dense_dropout),
             nn.Linear(64, classes),
         )
         initialise_like_keras(self)

@@ -9,7 +9,7 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distingo.models.layers import BatchNormalisation, Convolution3x3, require_input_shape, require_probability
+from distingo.models.layers import BatchNormalisation, Convolution3x3, Dropout, require_input_shape, require_probability
 
 STEM_WIDTHS = (16, 32)
 """Filters of the stem's convolutions before its last one, and of its last one."""
@@ -61,7 +61,7 @@ class SmallCNN(nn.Module):
             self.stages.append(NormalisedConvolution(inputs, outputs, stride=stride))
             self.stages.append(ResidualBlock(outputs))
             inputs = outputs
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.classifier = nn.Linear(inputs, classes)
         _initialise(self)
 
