@@ -30,7 +30,7 @@ from distingo.datasets.gathering import pixels_product, read_dataset
 from distingo.datasets.splitting import split_dataset
 from distingo.datasets.store import Cache
 from distingo.models.machine import prepare_process
-from distingo.models.small_cnn import NormalisedConvolution, ResidualBlock, SmallCNN
+from distingo.models.small_cnn import NormalisedConvolution, Residual, SmallCNN
 from distingo.records import Rendition
 from distingo.training.augmentation import PRESETS, Augmentation, augment, mix
 from distingo.training.optimization import WeightAverage, build_optimizer, learning_rate
@@ -75,32 +75,65 @@ def grouped(width: int) -> Added:
     return Added(convolution(width, width, 3, groups=4), convolution(width, width, 1))
 
 
+def dense(width: int) -> Residual:
+    return Residual(NormalisedConvolution(width, width), NormalisedConvolution(width, width))
+
+
 BLOCKS: dict[str, Block] = {
-    "two dense 3x3 convolutions": ResidualBlock,
+    "two dense 3x3 convolutions": dense,
     "bottleneck": bottleneck,
     "depthwise, expanded twice": inverted,
     "four groups": grouped,
 }
 
 
-def network(stem: nn.Module, inputs: int, stages: Sequence[tuple[int, int]], block: Block = ResidualBlock) -> nn.Module:
+class Body(nn.Module):
+    """Layers, global average pooling, 10 logits."""
+
+    def __init__(self, *layers: nn.Module, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(*layers)
+        self.classifier = nn.Linear(width, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.classifier(self.layers(images).mean(dim=(2, 3)))
+        return logits
+
+
+def network(stem: nn.Module, inputs: int, stages: Sequence[tuple[int, int]], block: Block = dense) -> nn.Module:
     """A stem, then stages of (width, blocks), each begun by a convolution of stride 2; 10 logits."""
     layers = [stem]
     for width, blocks in stages:
         layers.append(NormalisedConvolution(inputs, width, stride=2))
         layers.extend(block(width) for _ in range(blocks))
         inputs = width
-    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, 10))
-    return nn.Sequential(*layers, *head)
+    return Body(*layers, width=inputs)
+
+
+def layer(inputs: int, outputs: int, *, pool: bool = False) -> NormalisedConvolution:
+    return NormalisedConvolution(inputs, outputs, pool=pool)
+
+
+def narrow(*last: nn.Module) -> nn.Module:
+    """small-cnn's body up to its last block."""
+    begin = (layer(1, 16), layer(16, 32, pool=True), layer(32, 64), layer(64, 64, pool=True), layer(64, 128))
+    return Body(*begin, *last, width=128)
 
 
 NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "small-cnn": lambda: SmallCNN(10, height=28, width=28, channels=1),
-    "wider stem, no last stage": lambda: network(NormalisedConvolution(1, 24), 24, ((48, 1), (96, 1))),
-    "bottlenecks": lambda: network(NormalisedConvolution(1, 32), 32, ((64, 1), (128, 1), (256, 1)), block=bottleneck),
-    "small maps from the start": lambda: network(NormalisedConvolution(1, 64, stride=2), 64, ((128, 1),)),
-    "twice as wide": lambda: network(NormalisedConvolution(1, 32), 32, ((64, 1), (128, 1), (256, 1))),
-}
+    "without a residual block": lambda: narrow(layer(128, 128)),
+    "two convolutions in the block": lambda: narrow(dense(128)),
+    "wider first layers": lambda: Body(
+        layer(1, 32), layer(32, 32, pool=True), layer(32, 64), layer(64, 64, pool=True), layer(64, 128),
+        layer(128, 128), width=128,
+    ),
+    "residual blocks after one pooling": lambda: Body(
+        layer(1, 32, pool=True), layer(32, 64), dense(64), layer(64, 128, pool=True), dense(128), width=128
+    ),
+    "residual blocks on halved maps": lambda: network(layer(1, 32, pool=True), 32, ((64, 1), (128, 1))),
+    "bottlenecks": lambda: network(layer(1, 32), 32, ((64, 1), (128, 1), (256, 1)), block=bottleneck),
+}  # fmt: skip
 
 AERIAL = {
     "light": PRESETS["light"],

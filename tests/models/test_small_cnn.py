@@ -26,6 +26,12 @@ def test_the_stem_halves_until_40_pixels(height, width, halvings):
     assert stem_halvings(height, width) == halvings
 
 
+@pytest.mark.parametrize(("size", "pooled"), [(8, 8), (16, 8), (28, 7), (40, 10), (128, 8), (224, 7)])
+def test_maps_are_halved_while_they_are_large(size, pooled):
+    model = SmallCNN(3, height=size, width=size, channels=1).eval()
+    assert model.body(model.stem(torch.rand(1, 1, size, size))).shape == (1, 128, pooled, pooled)
+
+
 @pytest.mark.parametrize(("height", "width"), [(7, 28), (28, 4)])
 def test_a_size_that_leaves_nothing_is_refused_with_the_minimum(height, width):
     with pytest.raises(ModelError, match=rf"small-cnn: image size {height}x{width} .* at least 8x8"):

@@ -9,31 +9,34 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distingo.models.layers import BatchNormalisation, Convolution3x3, Dropout, require_input_shape, require_probability
+from distingo.models.layers import (
+    BatchNormalisation,
+    Convolution3x3,
+    Dropout,
+    require_input_shape,
+    require_probability,
+)
 
-STEM_WIDTHS = (16, 32)
-"""Filters of the stem's convolutions before its last one, and of its last one."""
-
-STAGE_WIDTHS = (64, 128, 256)
-"""Filters of each stage; pictures that need no halving by the stem have the first two."""
+STEM_WIDTH = 16
+"""Filters of the stem's convolutions."""
 
 LARGEST_STAGE_INPUT = 40
 """The stem halves a picture until the geometric mean of its sides is at most this many pixels."""
 
 SMALLEST_MAP = 8
-"""A stage halves maps whose longer side is above this many pixels."""
+"""Maps are halved only while their longer side is above this many pixels."""
 
 
 class SmallCNN(nn.Module):
-    """Residual network of dense 3x3 convolutions, batch normalisation and global average pooling; logits.
+    """3x3 convolutions with batch normalisation, a residual block and global average pooling; logits.
 
-    A stem brings any picture down to 40 pixels or less, so that one set of stages serves 28x28 and 224x224 alike.
-    Each stage widens, halves what is not small yet, and adds a residual block. Most of the work is done on maps of
-    16 pixels or less, where `layers.Convolution3x3` needs a third of the multiplications.
-    ``benchmarks/small_cnn_design.py`` holds alternatives against it.
+    A stem brings any picture down to 40 pixels or less, so that one body serves 28x28 and 224x224 alike. The first
+    layers are narrow, so that they can work at full resolution: on Fashion-MNIST that was worth more, in the same
+    time, than wide layers on halved maps (``benchmarks/small_cnn_design.py`` holds alternatives against it).
 
-    Sources: He et al., Deep residual learning for image recognition, 2016; blocks that end in ReLU before the
-    sum after Page, How to train your ResNet, 2018.
+    Sources: Simonyan and Zisserman, Very deep convolutional networks, 2015, for the body; Ioffe and Szegedy, Batch
+    normalization, 2015; He et al., Deep residual learning for image recognition, 2016, for the block, which ends in
+    ReLU before the sum after Page, How to train your ResNet, 2018.
 
     Args:
         classes: How many logits come out.
@@ -52,22 +55,23 @@ class SmallCNN(nn.Module):
         super().__init__()
         require_input_shape("small-cnn", classes, height=height, width=width, channels=channels, halvings=3)
         require_probability("small-cnn", dropout)
-        self.stem = _stem(channels, height, width)
-        self.stages = nn.Sequential()
-        inputs, side = STEM_WIDTHS[1], _side_after_stem(height, width)
-        for outputs in STAGE_WIDTHS if stem_halvings(height, width) else STAGE_WIDTHS[:2]:
-            stride = 2 if side > SMALLEST_MAP else 1
-            side = math.ceil(side / stride)
-            self.stages.append(NormalisedConvolution(inputs, outputs, stride=stride))
-            self.stages.append(ResidualBlock(outputs))
-            inputs = outputs
+        halvings = stem_halvings(height, width)
+        first, second = _pools(-(-max(height, width) // (1 << halvings)))
+        self.stem = _stem(channels, halvings)
+        self.body = nn.Sequential(
+            NormalisedConvolution(STEM_WIDTH, 32, pool=first),
+            NormalisedConvolution(32, 64),
+            NormalisedConvolution(64, 64, pool=second),
+            NormalisedConvolution(64, 128),
+            Residual(NormalisedConvolution(128, 128)),
+        )
         self.dropout = Dropout(dropout)
-        self.classifier = nn.Linear(inputs, classes)
+        self.classifier = nn.Linear(128, classes)
         _initialise(self)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n, classes) of float images (n, channels, height, width)."""
-        features = self.stages(self.stem(images)).mean(dim=(2, 3))
+        features = self.body(self.stem(images)).mean(dim=(2, 3))
         return cast(Tensor, self.classifier(self.dropout(features)))
 
 
@@ -95,22 +99,20 @@ class NormalisedConvolution(nn.Module):
         return F.relu(self.normalisation(self.pool(self.convolution(maps))), inplace=True)
 
 
-class ResidualBlock(nn.Module):
-    """Add to the maps what two convolutions find in them; the shape stays (n, channels, h, w).
+class Residual(nn.Module):
+    """Add to the maps what layers find in them; the shape stays (n, channels, h, w).
 
     Args:
-        channels: Channels in and out.
+        layers: From maps to maps of the same shape.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, *layers: nn.Module) -> None:
         super().__init__()
-        self.convolutions = nn.Sequential(
-            NormalisedConvolution(channels, channels), NormalisedConvolution(channels, channels)
-        )
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Apply the block to float maps (n, channels, h, w)."""
-        return maps + cast(Tensor, self.convolutions(maps))
+        return maps + cast(Tensor, self.layers(maps))
 
 
 def stem_halvings(height: int, width: int) -> int:
@@ -118,27 +120,20 @@ def stem_halvings(height: int, width: int) -> int:
     return max(0, math.ceil(math.log2(math.sqrt(height * width) / LARGEST_STAGE_INPUT)))
 
 
-def _stem(channels: int, height: int, width: int) -> nn.Sequential:
-    """One convolution at full size, pooled where there is room; or as many of stride 2 as there are halvings."""
-    halvings = stem_halvings(height, width)
+def _stem(channels: int, halvings: int) -> nn.Sequential:
+    """One convolution at full size, or as many of stride 2 as there are halvings."""
     if halvings == 0:
-        return nn.Sequential(NormalisedConvolution(channels, STEM_WIDTHS[1], pool=_pools(height, width)))
-    widths = (channels, *([STEM_WIDTHS[0]] * (halvings - 1)), STEM_WIDTHS[1])
+        return nn.Sequential(NormalisedConvolution(channels, STEM_WIDTH))
+    widths = (channels, *([STEM_WIDTH] * halvings))
     return nn.Sequential(
         *(NormalisedConvolution(inputs, outputs, stride=2) for inputs, outputs in itertools.pairwise(widths))
     )
 
 
-def _pools(height: int, width: int) -> bool:
-    return min(height, width) >= 2 * SMALLEST_MAP
-
-
-def _side_after_stem(height: int, width: int) -> int:
-    """The longer side of the maps that the first stage sees."""
-    halvings = stem_halvings(height, width)
-    if halvings == 0:
-        return max(height, width) // 2 if _pools(height, width) else max(height, width)
-    return -(-max(height, width) // (1 << halvings))
+def _pools(side: int) -> tuple[bool, bool]:
+    """Whether the first and the second pooling have maps to halve whose longer side is `side` before them."""
+    first = side > SMALLEST_MAP
+    return first, (side // 2 if first else side) > SMALLEST_MAP
 
 
 def _initialise(model: nn.Module) -> None:
