@@ -5,7 +5,8 @@ BIN := .venv/bin
 .PHONY: demo test check bench setup browser clean
 
 demo: .venv/installed
-	$(BIN)/distingo demo -o demo
+	@if [ -e demo/run/report.html ]; then echo "demo/run/report.html is there from an earlier demo; move demo away to run it again"; \
+	else $(BIN)/distingo demo -o demo; fi
 
 test: .venv/developing
 	$(BIN)/python -m pytest

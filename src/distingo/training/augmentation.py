@@ -88,17 +88,20 @@ class Augmentation:
 
 
 _STANDARD = Augmentation(
-    crop=0.6,
+    horizontal_shift=0.05,
+    vertical_shift=0.05,
     horizontal_flip=True,
-    brightness=0.2,
-    contrast=0.2,
-    saturation=0.2,
+    brightness=0.1,
+    contrast=0.1,
+    saturation=0.1,
     erasing=0.1,
     mix="mixup",
     mix_alpha=0.2,
-    mix_probability=0.3,
+    mix_probability=0.1,
     border="reflection",
 )
+"""A crop by whole pixels out of the picture with a reflected border, a flip, colour, erasing, mixing: gentle enough
+not to slow short training down. Crops of 60 to 80 % of the area did so, on small and on larger pictures."""
 
 PRESETS: dict[str, Augmentation] = {
     "none": Augmentation(),
