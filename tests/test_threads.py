@@ -86,7 +86,7 @@ def test_on_a_busy_machine_threads_move_and_soon_sleep(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(
     ("later", "share"),
-    [("cpu  10 0 10 100 0 0 0", 0.0), ("cpu  40 0 20 140 20 0 0", 0.4), ("nonsense", 0.0), ("", 0.0)],
+    [("cpu  10 0 10 100 0 0 0", 0.0), ("cpu  40 0 20 140 20 0 0", 0.4), ("cpu  40 70 10 100 0 0 0", 0.3), ("nonsense", 0.0), ("", 0.0)],
 )
 def test_share_of_the_processor_time_that_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: str, share: float
@@ -94,6 +94,7 @@ def test_share_of_the_processor_time_that_is_taken(
     file = tmp_path / "stat"
     file.write_text("cpu  10 0 10 100 0 0 0\ncpu0 1 2 3 4 5 6 7\n")
     monkeypatch.setattr(threads.time, "sleep", lambda _: file.write_text(later))
+    monkeypatch.setattr(threads.os, "nice", lambda _: 0)
     assert busy_share_of(file) == pytest.approx(share)
 
 

@@ -42,6 +42,8 @@ def core_quota(file: Path = _CGROUP_QUOTA) -> int | None:
 def busy_share(file: Path = _CPU_TIMES, seconds: float = 0.1) -> float:
     """How much of the machine's processor time is taken right now, 0 to 1; 0 where Linux does not say.
 
+    What runs at a lower priority (`nice`) than this process does not count: it gives way.
+
     Args:
         file: Linux's count of clock ticks since the start, by use.
         seconds: How long to watch.
@@ -56,14 +58,15 @@ def busy_share(file: Path = _CPU_TIMES, seconds: float = 0.1) -> float:
 
 
 def _ticks(file: Path) -> tuple[int, int] | None:
-    """Idle ones and all of them, of all processors together."""
+    """Those that we could have had and all of them, of all processors together."""
     try:
         _, *counts = file.read_text(encoding="ascii").splitlines()[0].split()
         ticks = [int(count) for count in counts]
-        _user, _nice, _system, idle, waiting_for_disks, *_ = ticks
+        _user, nice, _system, idle, waiting_for_disks, *_ = ticks
     except (OSError, ValueError, IndexError):
         return None
-    return idle + waiting_for_disks, sum(ticks)
+    yielding = nice if hasattr(os, "nice") and os.nice(0) <= 0 else 0
+    return idle + waiting_for_disks + yielding, sum(ticks)
 
 
 def set_thread_environment() -> None:
