@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 Side = Literal["train", "validation", "test"]
 """The three sides of a split, spelled this way in every file."""
@@ -13,8 +13,9 @@ SIDES: tuple[Side, ...] = ("train", "validation", "test")
 
 Task = Literal["single-label", "multi-label"]
 
-ManifestStatus = Literal["used", "unusable", "duplicate", "conflict", "ignored"]
-"""What became of a file: used; not decodable; a redundant copy; found under two classes; not a candidate."""
+ManifestStatus = Literal["used", "unusable", "duplicate", "conflict", "ignored", "missing"]
+"""What became of a file: used; not decodable; a redundant copy; found under two classes; not a candidate; named by a
+table, but not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class ManifestRow:
         height: In pixels, 0 where unknown.
         content: Hash of the file's bytes, empty where unreadable.
         same_as: For a duplicate or conflict, the file it repeats.
+        lines: The lines (Parquet: rows) of a table that name it, counted from 1.
     """
 
     file: str
@@ -89,6 +91,7 @@ class ManifestRow:
     height: int
     content: str
     same_as: str = ""
+    lines: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +99,14 @@ class Dataset:
     """Pictures with labels, and an account of every file found.
 
     Attributes:
-        root: The folder it was read from.
-        layout: How it was laid out, in words (``class folders``, ``split folders``, ``IDX files``).
+        root: The folder that the names of files are relative to.
+        layout: How it was laid out, in words (``class folders``, ``split folders``, ``IDX files``, ``train.csv, one
+            0/1 column per label``).
         task: Whether a picture carries exactly one label or any number.
         classes: All class names, sorted; a model's outputs are in this order.
         pictures: The usable pictures.
-        manifest: One row per file found, each file exactly once.
+        manifest: One row per file found, and per picture that a table names; each exactly once.
+        notes: What was recognised and what a person should know about it.
     """
 
     root: Path
@@ -110,6 +115,7 @@ class Dataset:
     classes: tuple[str, ...]
     pictures: tuple[Picture, ...]
     manifest: tuple[ManifestRow, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +195,74 @@ class ClassScores:
 
 
 @dataclass(frozen=True, slots=True)
+class TwoByTwo:
+    """How often one label was rightly and wrongly given and left away, in pictures."""
+
+    true_positives: int
+    false_positives: int
+    false_negatives: int
+    true_negatives: int
+
+
+@dataclass(frozen=True, slots=True)
+class LabelScores:
+    """What a multi-label model is worth on one label (scikit-learn's definitions, with ``zero_division=0``).
+
+    Attributes:
+        name: Of the label.
+        average_precision: From the probabilities alone; None where no judged picture has the label.
+        precision: At the threshold.
+        recall: At the threshold.
+        f1: At the threshold.
+        support: How many judged pictures have the label.
+        threshold: From which probability on the label is given.
+        two_by_two: The counts at the threshold.
+    """
+
+    name: str
+    average_precision: Score | None
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    threshold: float
+    two_by_two: TwoByTwo
+
+
+ThresholdAim = Literal["f1", "precision", "recall"]
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """From which probability on each label is given.
+
+    Attributes:
+        values: One per label, in the order of the model's classes; a probability at or above it gives the label.
+        aim: What they were chosen for on the validation side.
+        wanted: The precision or recall that was asked for; None for ``f1``.
+        notes: What a person should know: labels with too few positives for a threshold of their own, or that
+            do not reach what was wanted.
+    """
+
+    values: tuple[float, ...]
+    aim: ThresholdAim
+    wanted: float | None = None
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any] | None) -> Thresholds | None:
+        """Read back what ``dataclasses.asdict`` made; None stays None.
+
+        Raises:
+            KeyError: ``values`` is missing.
+            TypeError: A key is unknown, or the content is no dictionary.
+        """
+        if content is None:
+            return None
+        return cls(**{**content, "values": tuple(content["values"]), "notes": tuple(content.get("notes", ()))})
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """What a model is worth on one side of a dataset (the content of ``evaluation.json``).
 
@@ -196,11 +270,16 @@ class Evaluation:
         side: Which pictures were judged.
         n: How many.
         classes: Class names, in the order of the confusion matrix.
-        scores: By name: ``accuracy``, ``top_5_accuracy``, ``f1_macro``, ``precision_macro``, ``loss`` ...
-        per_class: One entry per class.
-        confusion: Rows are the truth, columns the prediction; counts.
+        scores: By name: ``accuracy``, ``top_5_accuracy``, ``f1_macro``, ``precision_macro``, ``log_loss`` ...;
+            with several labels ``mean_average_precision_macro``, ``f1_samples``, ``hamming_loss`` ...
+        per_class: One entry per class; empty with several labels.
+        confusion: Rows are the truth, columns the prediction; counts. Empty with several labels.
         baselines: By model name, then by score name.
         notes: What a reader should know before trusting a score.
+        task: One label per picture, or several.
+        per_label: With several labels, one entry for each.
+        left_out: With several labels, those with too few positives to judge: they are in no macro score.
+        thresholds: With several labels, from which probability on each was given.
     """
 
     side: Side
@@ -211,6 +290,10 @@ class Evaluation:
     confusion: tuple[tuple[int, ...], ...]
     baselines: dict[str, dict[str, Score]]
     notes: tuple[str, ...] = ()
+    task: Task = "single-label"
+    per_label: tuple[LabelScores, ...] = ()
+    left_out: tuple[str, ...] = ()
+    thresholds: Thresholds | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,19 +302,23 @@ class Prediction:
 
     Attributes:
         file: The picture, as the caller named it.
-        labels: Class names, most probable first.
+        labels: Class names, most probable first: as many as were asked for. Where no number was asked for, all of
+            a single-label model, and with several labels those that reach their thresholds, perhaps none.
         probabilities: One per label in `labels`; all of a single-label model's sum to 1.
         error: Why the picture could not be read; empty when it could. Then labels and probabilities are empty.
+        given: With several labels those that reach their thresholds, most probable first, however many were asked
+            for; None with one label per picture.
     """
 
     file: str
     labels: tuple[str, ...]
     probabilities: tuple[float, ...]
     error: str = ""
+    given: tuple[str, ...] | None = None
 
     @property
     def label(self) -> str:
-        """The most probable class, or an empty text for a picture that could not be read."""
+        """The most probable class; an empty text where there is none or the picture could not be read."""
         return self.labels[0] if self.labels else ""
 
     @property

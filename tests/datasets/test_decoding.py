@@ -305,3 +305,38 @@ def test_damaged_pictures_never_raise_anything_else(sample: bytes, data: st.Data
         if content:
             content[place] ^= 1 << data.draw(st.integers(0, 7))
     _decodes_or_is_refused(bytes(content))
+
+
+def _photo(width: int, height: int) -> Image.Image:
+    """Smooth shapes and edges, as in a photo."""
+    y, x = np.mgrid[0:height, 0:width] / min(width, height)
+    waves = np.stack([np.sin(9 * x + 4 * y), np.cos(7 * y), np.sign(np.sin(5 * x * y))], axis=-1)
+    return Image.fromarray((127.5 + 100 * waves).astype(np.uint8))
+
+
+@pytest.mark.parametrize(("size", "decoded"), [((1600, 1200), (800, 600)), ((880, 890), (880, 890))])
+def test_a_large_jpeg_is_decoded_smaller_where_that_is_enough(size: tuple[int, int], decoded: tuple[int, int]) -> None:
+    buffer = io.BytesIO()
+    _photo(*size).save(buffer, "JPEG", quality=90)
+    assert decode(buffer.getvalue(), enough=224).image.size == decoded
+    assert decode(buffer.getvalue()).image.size == size
+
+
+def test_decoding_smaller_changes_a_resized_photo_by_less_than_another_filter_would() -> None:
+    buffer = io.BytesIO()
+    _photo(2000, 1500).save(buffer, "JPEG", quality=90)
+    whole, reduced = decode(buffer.getvalue()).image, decode(buffer.getvalue(), enough=224).image
+
+    def shrunk(image: Image.Image, how: Image.Resampling) -> np.ndarray:
+        return np.asarray(image.resize((298, 224), how), dtype=float)
+
+    noise = np.abs(shrunk(whole, Image.Resampling.BICUBIC) - shrunk(whole, Image.Resampling.BILINEAR)).mean()
+    change = np.abs(shrunk(reduced, Image.Resampling.BICUBIC) - shrunk(whole, Image.Resampling.BICUBIC)).mean()
+    assert change < noise
+
+
+def test_a_truncated_jpeg_is_found_out_also_when_decoded_smaller() -> None:
+    buffer = io.BytesIO()
+    _photo(1600, 1200).save(buffer, "JPEG", quality=90)
+    with pytest.raises(UndecodableError, match="truncated"):
+        decode(buffer.getvalue()[:-2000], enough=224)

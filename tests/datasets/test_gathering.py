@@ -13,8 +13,9 @@ from drawing import encode, noise
 from PIL import Image
 
 from distingo.datasets import examining
-from distingo.datasets.gathering import Product, pixels_product, read_dataset
+from distingo.datasets.gathering import Product, pixels_product, read_dataset, survey
 from distingo.datasets.store import Cache
+from distingo.datasets.tables import TableOptions
 from distingo.errors import DataError, ResourceError
 from distingo.records import Dataset, Rendition
 
@@ -27,9 +28,9 @@ def decodings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
     decode = examining.decode
 
-    def counted(data: bytes, *, max_pixels: int) -> object:
+    def counted(data: bytes, *, max_pixels: int, enough: int | None) -> object:
         calls.append(1)
-        return decode(data, max_pixels=max_pixels)
+        return decode(data, max_pixels=max_pixels, enough=enough)
 
     monkeypatch.setattr(examining, "decode", counted)
     return calls
@@ -258,3 +259,100 @@ def test_results_do_not_pile_up(
     read_dataset(root, cache=cache, products=[Product(array_store, compute)], workers=2)
     assert most <= 2 * (2 * 2 + 2) + 2
     assert waiting == 0
+
+
+def test_a_table_becomes_a_dataset_of_several_labels(tmp_path: Path) -> None:
+    root = tmp_path / "posters"
+    root.mkdir()
+    contents = {name: encode(noise(seed)) for seed, name in enumerate("abcde")}
+    contents |= {"copy": contents["a"], "other": contents["b"], "bad": b"<html>"}
+    for name, content in contents.items():
+        (root / f"{name}.png").write_bytes(content)
+    table = "Id,Comedy,Drama,News,War\na,1,1,0,0\nb,1,0,0,0\nc,0,0,0,0\nd,0,1,0,0\ne,1,1,0,0\n"
+    table += "copy,1,1,0,0\nother,0,0,0,0\nbad,1,0,1,0\n"
+    (root / "train.csv").write_text(table, encoding="utf-8")
+    dataset = read_dataset(root, cache=Cache(tmp_path / "cache"))
+    assert (dataset.task, dataset.classes, dataset.root) == ("multi-label", ("Comedy", "Drama"), root)
+    assert {picture.source.file: picture.labels for picture in dataset.pictures} == {
+        "a.png": ("Comedy", "Drama"),
+        "c.png": (),
+        "d.png": ("Drama",),
+        "e.png": ("Comedy", "Drama"),
+    }
+    rows = {row.file: (row.status, row.reason, row.lines) for row in dataset.manifest if row.status != "used"}
+    assert rows == {
+        "b.png": ("conflict", "the same bytes under 2 sets of labels: Comedy; no label", (3,)),
+        "other.png": ("conflict", "the same bytes under 2 sets of labels: Comedy; no label", (8,)),
+        "copy.png": ("duplicate", "the same bytes as a.png", (7,)),
+        "bad.png": ("unusable", "an HTML page, not a picture", (9,)),
+        "train.csv": ("ignored", "holds the labels", ()),
+    }
+    assert dataset.notes[2:] == (
+        "label War is dropped: no picture has it",
+        "label News is dropped: no usable picture has it",
+    )
+    assert read_dataset(root / "train.csv", cache=Cache(tmp_path / "cache")) == dataset
+
+
+def test_a_table_of_single_labels_still_needs_every_class(tmp_path: Path) -> None:
+    for name, content in {"a": encode(noise(1)), "b": b"", "c": encode(noise(2))}.items():
+        (tmp_path / f"{name}.png").write_bytes(content)
+    (tmp_path / "labels.tsv").write_text("file\tlabel\na.png\tx\nb.png\ty\nc.png\tx\n", encoding="utf-8")
+    with pytest.raises(DataError, match="class 'y' has no usable picture"):
+        read_dataset(tmp_path, cache=Cache(tmp_path / "cache"))
+
+
+def test_options_for_a_table_reach_it(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    root.mkdir()
+    for seed, name in enumerate("abc"):
+        (root / f"{name}.png").write_bytes(encode(noise(seed)))
+    text = "file,first,second\na.png,x,u\nb.png,y,v\nc.png,x,u\nd.png,x,u\ne.png,x,u\nf.png,x,u\n"
+    (root / "labels.csv").write_text(text, encoding="utf-8")
+    options = TableOptions(label_column="second")
+    with pytest.raises(DataError, match="3 of 6 pictures"):
+        read_dataset(root, cache=Cache(tmp_path / "cache"), table=options)
+    dataset = read_dataset(root, cache=Cache(tmp_path / "cache"), table=options, allow_missing=True)
+    assert dataset.classes == ("u", "v")
+    assert [row.file for row in dataset.manifest if row.status == "missing"] == ["d.png", "e.png", "f.png"]
+    assert survey(root, table=options, allow_missing=True).classes == ("u", "v")
+
+
+def test_a_product_can_be_finished_in_batches(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
+    root, cache = class_folders({"a": 9, "b": 8}), Cache(tmp_path / "cache")
+    batches: list[tuple[int, ...]] = []
+
+    def means(pixels: np.ndarray) -> np.ndarray:
+        batches.append(pixels.shape)
+        return pixels.mean(axis=(1, 2), dtype=np.float32)
+
+    product = Product(cache.store("means", (3,), "float32"), np.array, finish=means, batch_size=5)
+    dataset = read_dataset(root, cache=cache, products=[product], workers=2)
+    assert [shape[0] for shape in batches] == [5, 5, 5, 2]
+    rows = product.store.rows([picture.content for picture in dataset.pictures]).take(np.arange(17))
+    for picture, row in zip(dataset.pictures, rows, strict=True):
+        assert row == pytest.approx(np.array(Image.open(picture.source.path)).mean(axis=(0, 1)), rel=1e-5)
+    read_dataset(root, cache=cache, products=[product])
+    assert len(batches) == 4
+
+
+def test_large_jpegs_are_decoded_smaller_once_their_pixels_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for label in ("a", "b"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        (tmp_path / "data" / label / "0.jpg").write_bytes(encode(noise(ord(label), (200, 160)), "JPEG"))
+    seen: list[tuple[int, int]] = []
+    decode = examining.decode
+
+    def watch(*data: bytes, **options: object) -> object:
+        decoded = decode(*data, **options)  # type: ignore[arg-type]
+        seen.append(decoded.image.size)
+        return decoded
+
+    monkeypatch.setattr(examining, "decode", watch)
+    cache = Cache(tmp_path / "cache")
+    first = read_dataset(tmp_path / "data", cache=cache, products=[pixels_product(cache, Rendition(16, 16, 3))])
+    second = read_dataset(tmp_path / "data", cache=cache, products=[pixels_product(cache, Rendition(20, 20, 3))])
+    assert seen == [(200, 160)] * 2 + [(50, 40)] * 2
+    assert first.pictures == second.pictures

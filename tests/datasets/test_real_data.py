@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -52,6 +53,33 @@ def test_two_sports_keeps_its_test_set(real_data: Path, tmp_path: Path) -> None:
     split = split_dataset(dataset, seed=0)
     assert all(picture.given_side == "test" for picture in split.test)
     assert all(picture.given_side == "train" for picture in (*split.train, *split.validation))
+
+
+def test_posters_are_accounted_for_by_row(real_data: Path, tmp_path: Path) -> None:
+    with (real_data / "posters" / "train.csv").open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    labels = list(table[0])[2:]
+    dataset = read_dataset(real_data / "posters", cache=Cache(tmp_path / "cache"))
+    assert dataset.task == "multi-label"
+    assert dataset.classes == tuple(sorted(labels))
+    assert len(dataset.classes) == 25
+    assert sorted(line for row in dataset.manifest for line in row.lines) == list(range(2, 3602))
+    lost = Counter(label for row in dataset.manifest if row.status != "used" for label in row.labels)
+    used = Counter(label for picture in dataset.pictures for label in picture.labels)
+    assert {label: used[label] + lost[label] for label in labels} == {
+        label: sum(row[label] == "1" for row in table) for label in labels
+    }
+    assert all(row.reason for row in dataset.manifest if row.status != "used")
+    assert len(dataset.pictures) == sum(row.status == "used" for row in dataset.manifest) == 3600
+    split = split_dataset(dataset, seed=0)
+    assert [len(split.side(side)) for side in SIDES] == [2340, 540, 720]
+    assert split.notes == (
+        "label N/A (2 pictures) has none on the validation side",
+        "label Reality-TV (1 picture) has none on the validation and test side",
+    )
+    for side, share in (("validation", 0.15), ("test", 0.2)):
+        counts = Counter(label for picture in split.side(side) for label in picture.labels)  # type: ignore[arg-type]
+        assert all(abs(counts[label] - share * used[label]) < max(2, 0.01 * used[label]) for label in labels)
 
 
 @pytest.mark.slow

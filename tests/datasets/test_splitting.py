@@ -186,3 +186,88 @@ def test_a_split_that_does_not_fit_is_refused(tmp_path: Path, content: str, mess
     path.write_text(content, encoding="utf-8")
     with pytest.raises(RunError, match=message):
         read_split(path, data)
+
+
+def labelled(counts: dict[tuple[str, ...], int], side: Side | None = None, start: int = 0) -> list[Picture]:
+    numbers = iter(range(start, 10**6))
+    return [
+        Picture(Source(f"{at:05}.png", Path("data") / f"{at:05}.png"), labels, f"{at:032x}", f"{at:032x}", 9, 9, side)
+        for labels, count in counts.items()
+        for at in (next(numbers) for _ in range(count))
+    ]
+
+
+def several(pictures: list[Picture]) -> Dataset:
+    classes = sorted({label for picture in pictures for label in picture.labels})
+    return Dataset(Path("data"), "a table", "multi-label", tuple(classes), tuple(pictures), ())
+
+
+def label_counts(split: Split) -> dict[str, Counter[str]]:
+    return {side: Counter(label for picture in split.side(side) for label in picture.labels) for side in SIDES}
+
+
+def test_labels_and_pictures_without_are_spread() -> None:
+    data = several(labelled({("a",): 40, ("a", "b"): 40, ("b", "c"): 10, (): 10}))
+    split = split_dataset(data, seed=3)
+    assert [len(split.side(side)) for side in SIDES] == [65, 15, 20]
+    assert sum(len(split.side(side)) for side in SIDES) == len({p.content for s in SIDES for p in split.side(s)})
+    counts = label_counts(split)
+    for label, count in {"a": 80, "b": 50, "c": 10}.items():
+        assert abs(counts["test"][label] - 0.2 * count) <= 1
+        assert abs(counts["validation"][label] - 0.15 * count) <= 1
+    assert all(any(not picture.labels for picture in split.side(side)) for side in SIDES)
+    assert split.notes == ()
+    assert split_dataset(several(list(reversed(data.pictures))), seed=3) == split
+    assert split_dataset(data, seed=4) != split
+
+
+def test_labels_too_rare_to_stratify_are_noted() -> None:
+    split = split_dataset(several(labelled({("a",): 40, ("a", "rare"): 2, ("a", "once"): 1})), seed=0)
+    assert split.notes == (
+        "label once (1 picture) has none on the validation and test side",
+        "label rare (2 pictures) has none on the validation side",
+    )
+
+
+def test_given_sides_are_kept_with_several_labels() -> None:
+    test = labelled({("a", "b"): 3, (): 1}, "test")
+    train = labelled({("a",): 20, ("b",): 20, ("c", "a"): 6}, "train", start=100)
+    split = split_dataset(several(test + train), seed=0)
+    assert list(split.test) == test
+    assert len(split.validation) == round(0.15 * 46)
+    assert {picture.given_side for picture in (*split.train, *split.validation)} == {"train"}
+    assert split.notes == ("label c (6 pictures) has none on the test side",)
+
+
+def test_two_pictures_with_labels_are_too_few() -> None:
+    with pytest.raises(DataError, match="2 usable pictures to divide, and 3 are needed"):
+        split_dataset(several(labelled({("a",): 1, ("b",): 1})), seed=0)
+
+
+def test_few_pictures_are_divided_where_that_is_wished() -> None:
+    data = dataset({("a", None): 2, ("b", None): 3, ("c", None): 20})
+    split = split_dataset(data, seed=0, few=True)
+    assert counts_of(split) == {
+        "train": {"a": 1, "b": 1, "c": 13},
+        "validation": {"b": 1, "c": 3},
+        "test": {"a": 1, "b": 1, "c": 4},
+    }
+    assert split.notes == ("class a has no validation picture, as it has only 2 to divide",)
+    with pytest.raises(DataError, match="class 'a' has 1 usable picture to divide"):
+        split_dataset(dataset({("a", None): 1, ("b", None): 9}), seed=0, few=True)
+    plenty = dataset({("a", None): 30, ("b", None): 12})
+    assert split_dataset(plenty, seed=5, few=True) == split_dataset(plenty, seed=5)
+
+
+def test_a_split_with_several_labels_and_none_comes_back(tmp_path: Path) -> None:
+    data = several(labelled({("a|b", "c\\", "d,e\n"): 5, (): 4, ('"',): 5, ("N/A", " x"): 3}))
+    split = split_dataset(data, seed=0)
+    write_split(split, tmp_path / "split.csv")
+    read = read_split(tmp_path / "split.csv", data)
+    assert [read.side(side) for side in SIDES] == [split.side(side) for side in SIDES]
+
+
+def test_a_label_that_was_taken_away_is_seen(tmp_path: Path) -> None:
+    write_split(split_dataset(several(labelled({("a",): 9})), seed=0), tmp_path / "split.csv")
+    with pytest.raises(RunError, match=r"has the class a here and \(none\) in data"):
+        read_split(tmp_path / "split.csv", several(labelled({(): 9})))

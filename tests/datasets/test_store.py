@@ -287,3 +287,13 @@ def test_a_batch_is_gathered_as_fast_as_memory_is_copied(tmp_path: Path) -> None
         return min(times)
 
     assert best(lambda: rows.take(indices)) < 4 * best(lambda: plain[indices]) + 1e-3
+
+
+def test_rows_that_took_long_are_sealed_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("distingo.datasets.store._SEGMENT_SECONDS", 0.0)
+    store = Cache(tmp_path).store("slow", (2,), "float32")
+    with store.writer() as writer:
+        for number in range(3):
+            writer.add(f"{number:032x}", np.full(2, number, np.float32))
+            assert not Cache(tmp_path).store("slow", (2,), "float32").missing([f"{number:032x}"])
+    assert store.rows([f"{2:032x}"]).take([0]).tolist() == [[2, 2]]

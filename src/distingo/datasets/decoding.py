@@ -6,6 +6,7 @@ import contextlib
 import functools
 import io
 import logging
+import math
 import threading
 import warnings
 from collections.abc import Iterator
@@ -89,7 +90,7 @@ class TooManyPixelsError(UndecodableError):
     """A picture over the pixel limit: fine in itself, but not decoded."""
 
 
-def decode(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Decoded:
+def decode(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS, enough: int | None = None) -> Decoded:
     """Decode a picture file, whatever its name ends in.
 
     The first frame of an animation counts. Transparent pixels are laid over white, EXIF rotation is applied,
@@ -99,6 +100,9 @@ def decode(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Decoded:
     Args:
         data: The file's content.
         max_pixels: Width times height above which a picture is refused, from its header alone.
+        enough: Pixels of the shorter side that the caller will resize to. A JPEG of more than four times that is
+            decoded at a half, a quarter or an eighth of its size, never at less than twice what is enough, which
+            changes a resized picture by no more than another filter would. None decodes all pixels.
 
     Returns:
         The picture in mode ``RGB`` or ``L`` and the format it was stored in.
@@ -108,6 +112,9 @@ def decode(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Decoded:
     """
     with _translated(data):
         image, name = _open(data, max_pixels)
+        if enough is not None and image.format == "JPEG":
+            scale = 2 * enough / min(image.size)
+            image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
         image.load()
         orientation = _orientation(image)
         plain = _to_rgb_or_grey(image)
@@ -138,12 +145,13 @@ def read_header(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Header:
         return Header(width, height, image.mode in {"1", "L", "LA", "I", "F"} or image.mode.startswith("I;"), name)
 
 
-def open_source(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.Image:
+def open_source(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS, enough: int | None = None) -> Image.Image:
     """Decode the picture a source names: a file of its own or an entry of an IDX file.
 
     Args:
         source: Where the pixels are.
         max_pixels: As for `decode`.
+        enough: As for `decode`.
 
     Returns:
         The picture in mode ``RGB`` or ``L``.
@@ -156,7 +164,7 @@ def open_source(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Imag
         if not 0 <= source.index < len(images):
             raise UndecodableError(f"{source.file}: the file holds {len(images)} pictures only", "IDX")
         return Image.fromarray(images[source.index])
-    return decode(read_bytes(source), max_pixels=max_pixels).image
+    return decode(read_bytes(source), max_pixels=max_pixels, enough=enough).image
 
 
 def read_bytes(source: Source) -> bytes:

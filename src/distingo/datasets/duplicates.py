@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from distingo.datasets.candidates import Candidate
 from distingo.datasets.facts import Facts
-from distingo.datasets.layouts import Candidate
 from distingo.records import ManifestStatus
 
 _KEPT_FIRST = {"test": 0, "validation": 1, "train": 2, None: 3}
@@ -48,7 +48,8 @@ def judge(examined: Sequence[Examined]) -> list[Verdict]:
 
     Of pictures with identical bytes or identical pixels one is used: the one on the test side, else on the
     validation side, else the first by name; so nothing leaks from test to train and a given test set stays as
-    it is. Pictures found under different classes are all left out, as nobody can say which class is right.
+    it is. Pictures found under different classes (or sets of labels) are all left out, as nobody can say which is
+    right.
 
     Args:
         examined: All candidates of a dataset, in order of their names.
@@ -92,8 +93,9 @@ def _duplicate(member: Examined, kept: Examined) -> Verdict:
 
 def _conflict(member: Examined, members: list[Examined]) -> Verdict:
     other = next(entry for entry in members if entry.candidate.labels != member.candidate.labels)
-    names = sorted({", ".join(entry.candidate.labels) for entry in members})
-    reason = f"the same {_shared(member, other)} under {len(names)} classes: {'; '.join(names)}"
+    names = sorted({", ".join(entry.candidate.labels) or "no label" for entry in members})
+    kind = "classes" if all(len(entry.candidate.labels) == 1 for entry in members) else "sets of labels"
+    reason = f"the same {_shared(member, other)} under {len(names)} {kind}: {'; '.join(names)}"
     return Verdict("conflict", reason, other.candidate.source.file)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from distingo.datasets import idx
+from distingo.datasets.candidates import Candidate
 from distingo.datasets.decoding import (
     TooManyPixelsError,
     UndecodableError,
@@ -23,9 +24,8 @@ from distingo.datasets.decoding import (
 )
 from distingo.datasets.duplicates import Examined
 from distingo.datasets.facts import Facts, facts_of, facts_of_failure, facts_store, pack_facts, unpack_facts
-from distingo.datasets.layouts import Candidate
 from distingo.datasets.products import Product
-from distingo.datasets.store import Cache
+from distingo.datasets.store import Cache, RowWriter
 from distingo.files import content_hash
 from distingo.progress import progress_bar
 from distingo.records import Source
@@ -38,11 +38,12 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """One content to decode, and the products (by position) that lack its row."""
+    """One content to decode, the products (by position) that lack its row, and whether its facts are known."""
 
     content: str
     source: Source
     products: tuple[int, ...]
+    known: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ class Examiner:
         for content, source in sources.items():
             wanted = tuple(at for at, keys in enumerate(lacking) if content in keys)
             if wanted or content not in facts:
-                tasks.append(_Task(content, source, wanted))
+                tasks.append(_Task(content, source, wanted, known=content in facts))
         return tasks
 
     def _decode(self, pool: ThreadPoolExecutor, tasks: Sequence[_Task], facts: dict[str, Facts]) -> None:
@@ -132,9 +133,10 @@ class Examiner:
             return
         size = _chunk_size([task.source for task in tasks])
         with ExitStack() as stack:
-            advance = stack.enter_context(progress_bar("Decoding", len(tasks)))
+            what = "Embedding" if any(product.finish for product in self.products) else "Decoding"
+            advance = stack.enter_context(progress_bar(what, len(tasks)))
             memory = stack.enter_context(facts_store(self.cache).writer())
-            writers = [stack.enter_context(product.store.writer()) for product in self.products]
+            keepers = [stack.enter_context(_keeper(product)) for product in self.products]
             for chunk in self._in_order(pool, self._perform_all, tasks, size):
                 for task, outcome in chunk:
                     if outcome.facts is not None:
@@ -142,7 +144,7 @@ class Examiner:
                             memory.add(task.content, pack_facts(outcome.facts))
                         facts[task.content] = outcome.facts
                     for at, row in zip(task.products, outcome.rows, strict=False):
-                        writers[at].add(task.content, row)
+                        keepers[at].add(task.content, row)
                 advance(len(chunk))
 
     def _perform_all(self, tasks: Sequence[_Task]) -> list[tuple[_Task, _Outcome]]:
@@ -162,11 +164,19 @@ class Examiner:
             data = read_bytes(task.source)
             if content_hash(data) != task.content:
                 raise UnreadableError("changed while it was being read; run the same command again", "unknown")
-            decoded = decode(data, max_pixels=self.max_pixels)
+            decoded = decode(data, max_pixels=self.max_pixels, enough=self._enough(task))
         except UndecodableError as error:
             passing = isinstance(error, TooManyPixelsError | UnreadableError)
             return _Outcome(facts_of_failure(error), memorable=not passing)
-        return _Outcome(facts_of(decoded.image, decoded.format), self._compute(task, decoded.image))
+        facts = None if task.known else facts_of(decoded.image, decoded.format)
+        return _Outcome(facts, self._compute(task, decoded.image))
+
+    def _enough(self, task: _Task) -> int | None:
+        """How small a picture may be decoded; at first sight all pixels count, as copies are known by them."""
+        sides = [self.products[at].enough for at in task.products]
+        if not task.known or None in sides:
+            return None
+        return max((side for side in sides if side is not None), default=None)
 
     def _compute(self, task: _Task, image: Image.Image) -> tuple[np.ndarray, ...]:
         return tuple(self.products[at].compute(image) for at in task.products)
@@ -190,6 +200,39 @@ class Examiner:
         finally:
             for future in waiting:
                 future.cancel()
+
+
+class _Keeper:
+    """Takes a product's computed rows to its store: at once, or in the batches that the product wants."""
+
+    def __init__(self, product: Product, writer: RowWriter) -> None:
+        self._product = product
+        self._writer = writer
+        self._waiting: dict[str, np.ndarray] = {}
+
+    def add(self, content: str, row: np.ndarray) -> None:
+        if self._product.finish is None:
+            self._writer.add(content, row)
+            return
+        self._waiting[content] = row
+        if len(self._waiting) >= self._product.batch_size:
+            self.finish()
+
+    def finish(self) -> None:
+        """Keep what is still waiting for its batch to be full."""
+        if self._waiting and self._product.finish is not None:
+            rows = self._product.finish(np.stack(list(self._waiting.values())))
+            for content, row in zip(self._waiting, rows, strict=True):
+                self._writer.add(content, row)
+            self._waiting.clear()
+
+
+@contextmanager
+def _keeper(product: Product) -> Iterator[_Keeper]:
+    with product.store.writer() as writer:
+        keeper = _Keeper(product, writer)
+        yield keeper
+        keeper.finish()
 
 
 def _chunk_size(sources: Sequence[Source]) -> int:

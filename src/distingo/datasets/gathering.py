@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from distingo.datasets.candidates import Layout
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.duplicates import Examined, Verdict, judge
 from distingo.datasets.examining import Examiner
-from distingo.datasets.layouts import Layout, find_layout
+from distingo.datasets.layouts import find_layout
 from distingo.datasets.products import Product, pixels_product
 from distingo.datasets.store import Cache
 from distingo.datasets.surveying import Survey, survey
+from distingo.datasets.tables import TableOptions
 from distingo.errors import DataError
 from distingo.records import Dataset, ManifestRow, Picture
 
@@ -27,6 +30,8 @@ def read_dataset(
     products: Sequence[Product] = (),
     max_pixels: int = DEFAULT_MAX_PIXELS,
     workers: int | None = None,
+    table: TableOptions | None = None,
+    allow_missing: bool = False,
 ) -> Dataset:
     """Read a folder of pictures: find, examine and account for every file, and fill the products.
 
@@ -34,26 +39,32 @@ def read_dataset(
     each once.
 
     Args:
-        root: The folder, in one of the layouts of `find_layout`.
+        root: The folder, in one of the layouts of `find_layout`, or a table of labels.
         cache: Where facts are kept between runs.
         products: What to compute from every usable picture; afterwards none of them lacks a picture.
         max_pixels: As for `decoding.decode`.
         workers: Threads; default: one per processor that this process may use.
+        table: As for `find_layout`.
+        allow_missing: As for `find_layout`.
 
     Returns:
-        The usable pictures and the manifest of every file found.
+        The usable pictures and the manifest of every file found. With several labels per picture, a label whose
+        last picture turns out unusable is no class any more, which a note says.
 
     Raises:
-        DataError: As `find_layout`; or no picture of a class is usable.
+        DataError: As `find_layout`; or, with one label per picture, no picture of a class is usable.
+        UsageError: As `find_layout`.
         ResourceError: The cache can't be read or written, or the disk is full.
     """
     root = Path(root)
-    layout = find_layout(root)
+    layout = find_layout(root, table, allow_missing=allow_missing)
     examiner = Examiner(cache, products, max_pixels=max_pixels, workers=workers or count_processors())
     examined = examiner.examine(layout.candidates)
     verdicts = judge(examined)
-    _check_every_class(root, layout, examined, verdicts)
-    return _assemble(root, layout, examined, verdicts)
+    if layout.task == "single-label":
+        _check_every_class(root, layout, examined, verdicts)
+        return _assemble(layout, examined, verdicts)
+    return _without_lost_labels(root, _assemble(layout, examined, verdicts))
 
 
 def count_processors() -> int:
@@ -82,7 +93,18 @@ def _check_every_class(root: Path, layout: Layout, examined: Sequence[Examined],
         )
 
 
-def _assemble(root: Path, layout: Layout, examined: Sequence[Examined], verdicts: Sequence[Verdict]) -> Dataset:
+def _without_lost_labels(root: Path, dataset: Dataset) -> Dataset:
+    left = {label for picture in dataset.pictures for label in picture.labels}
+    if not left:
+        raise DataError(f"{root}: no picture with a label is usable; `distingo inspect` lists why")
+    lost = tuple(
+        f"label {label} is dropped: no usable picture has it" for label in dataset.classes if label not in left
+    )
+    classes = tuple(label for label in dataset.classes if label in left)
+    return replace(dataset, classes=classes, notes=dataset.notes + lost)
+
+
+def _assemble(layout: Layout, examined: Sequence[Examined], verdicts: Sequence[Verdict]) -> Dataset:
     pictures, manifest = [], list(layout.ignored)
     for entry, verdict in zip(examined, verdicts, strict=True):
         candidate, facts = entry.candidate, entry.facts
@@ -98,6 +120,7 @@ def _assemble(root: Path, layout: Layout, examined: Sequence[Examined], verdicts
                 facts.height,
                 entry.content,
                 verdict.same_as,
+                candidate.lines,
             )
         )
         if verdict.status == "used":
@@ -112,4 +135,6 @@ def _assemble(root: Path, layout: Layout, examined: Sequence[Examined], verdicts
                     candidate.side,
                 )
             )
-    return Dataset(root, layout.name, "single-label", layout.classes, tuple(pictures), tuple(manifest))
+    return Dataset(
+        layout.root, layout.name, layout.task, layout.classes, tuple(pictures), tuple(manifest), layout.notes
+    )

@@ -5,84 +5,69 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from distingo.datasets import idx
+from distingo.datasets.candidates import SIDE_NAMES, Candidate, Layout, ignored_row
+from distingo.datasets.table_finding import find_table, is_table_file, layout_in_folder, layout_of_file, tables_in
+from distingo.datasets.tables import TableOptions
 from distingo.datasets.walking import FoundFile, display_name, is_hidden_folder, walk
 from distingo.errors import DataError
-from distingo.records import ManifestRow, Side, Source
+from distingo.records import Side, Source
 
-_SIDE_NAMES: dict[str, Side] = {
-    "train": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-}
 _IDX_IMAGES = re.compile(r"(?P<prefix>.*?)(?P<side>train|t10k|test)-images[-.]idx3-ubyte(?P<gz>\.gz)?", re.IGNORECASE)
 _ENTRY = re.compile(r"(?P<file>.+)#(?P<index>\d+)", re.DOTALL)
 _HOW = "put the pictures of each class in a folder of its own"
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A file (or an entry of an IDX file) that may be a picture.
-
-    Attributes:
-        source: Where it is.
-        labels: The classes it was found under.
-        side: The side its author put it on, or None.
-    """
-
-    source: Source
-    labels: tuple[str, ...]
-    side: Side | None
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """What a folder holds before any picture is decoded.
-
-    Attributes:
-        name: In words: ``class folders``, ``split folders`` or ``IDX files``.
-        classes: All class names, sorted.
-        candidates: In order of their names.
-        ignored: One row per file that is no candidate.
-    """
-
-    name: str
-    classes: tuple[str, ...]
-    candidates: tuple[Candidate, ...]
-    ignored: tuple[ManifestRow, ...]
-
-
-def find_layout(root: Path) -> Layout:
+def find_layout(root: Path, table: TableOptions | None = None, *, allow_missing: bool = False) -> Layout:
     """Recognise a folder's layout and list its candidates.
 
     Args:
         root: The dataset's folder: one folder per class; or ``train``, ``val`` (``valid``, ``validation``)
-            and ``test``, any of them, with class folders; or the IDX files of the MNIST family.
+            and ``test``, any of them, with class folders; or the IDX files of the MNIST family; or a table of
+            labels beside pictures. Or the table itself.
+        table: What a person says about the table; what is left out is recognised.
+        allow_missing: Go on even if half of the pictures that the table names are missing.
 
     Returns:
-        Every file found, either as a candidate or as ignored.
+        Every file found, either as a candidate or as ignored, and with a table every row of it.
 
     Raises:
-        DataError: There is no such folder, it is empty, has no or one class only, or its IDX files do not
-            fit.
+        DataError: There is no such folder, it is empty, has no or one class only, its IDX files do not fit, or
+            its table can't be understood.
+        UsageError: An option does not fit the table, or there is none.
     """
+    options = table or TableOptions()
+    if is_table_file(root):
+        return layout_of_file(root, options, allow_missing=allow_missing)
     files = _find_files(root)
     images = [
         file for file in files if len(file.parts) == 1 and not file.ignored and _IDX_IMAGES.fullmatch(file.parts[0])
     ]
     if images:
         layout = _idx_layout(root, files, images)
-    elif _has_split_folders(files):
-        layout = _folder_layout("split folders", files, depth=1)
+        _check_classes(root, layout)
+        return layout
+    other = (
+        _has_split_folders(files)
+        or len({file.parts[0] for file in files if len(file.parts) > 1 and not file.ignored}) > 1
+    )
+    if found := find_table(root, files, options, other=other):
+        return layout_in_folder(root, found, files, options, allow_missing=allow_missing)
+    layout = _folders(root, files)
+    tables = ", ".join(file.path.name for file in tables_in(files))
+    note = f"the labels are the folders' names; {tables} is not read (give it as DATA for the labels in it)"
+    return replace(layout, notes=(note,)) if tables else layout
+
+
+def _folders(root: Path, files: list[FoundFile]) -> Layout:
+    if _has_split_folders(files):
+        layout = _folder_layout("split folders", root, files, depth=1)
     else:
-        layout = _folder_layout("class folders", files, depth=0)
-    if not images:
-        _check_no_class_is_empty(root, layout)
+        layout = _folder_layout("class folders", root, files, depth=0)
+    _check_no_class_is_empty(root, layout)
     _check_classes(root, layout)
     return layout
 
@@ -114,7 +99,7 @@ def _find_files(root: Path) -> list[FoundFile]:
         if not root.exists():
             raise DataError(f"{root}: no such folder; check the spelling")
         if not root.is_dir():
-            raise DataError(f"{root}: is a file; give the folder with the pictures, one folder per class")
+            raise DataError(f"{root}: is a file; give the folder with the pictures, one folder per class, or a table")
         files = list(walk(root))
         if not files and not any(root.iterdir()):
             raise DataError(f"{root}: is empty; {_HOW}")
@@ -125,32 +110,32 @@ def _find_files(root: Path) -> list[FoundFile]:
 
 def _has_split_folders(files: list[FoundFile]) -> bool:
     # A folder "test" with pictures and no folders in it may as well be a class of that name.
-    return any(len(file.parts) > 2 and file.parts[0].lower() in _SIDE_NAMES and not file.ignored for file in files)
+    return any(len(file.parts) > 2 and file.parts[0].lower() in SIDE_NAMES and not file.ignored for file in files)
 
 
-def _folder_layout(name: str, files: list[FoundFile], *, depth: int) -> Layout:
+def _folder_layout(name: str, root: Path, files: list[FoundFile], *, depth: int) -> Layout:
     candidates, ignored = [], []
     for file in files:
-        side = _SIDE_NAMES.get(file.parts[0].lower()) if depth else None
+        side = SIDE_NAMES.get(file.parts[0].lower()) if depth else None
         why = file.ignored
         if not why and depth and side is None:
             why = "lies outside train, validation and test"
         if not why and len(file.parts) <= depth + 1:
             why = "lies in no class folder"
         if why:
-            ignored.append(_ignored_row(file, why, side))
+            ignored.append(ignored_row(file, why, side))
         else:
             label = _class_name(file.parts[depth])
             candidates.append(Candidate(Source(display_name(file.parts), file.path), (label,), side))
     candidates.sort(key=lambda candidate: candidate.source.file)
     classes = sorted({label for candidate in candidates for label in candidate.labels})
-    return Layout(name, tuple(classes), tuple(candidates), tuple(ignored))
+    return Layout(name, tuple(classes), tuple(candidates), tuple(ignored), root)
 
 
 def _check_no_class_is_empty(root: Path, layout: Layout) -> None:
     parents = [root]
     if layout.name == "split folders":
-        parents = [path for path in root.iterdir() if path.name.lower() in _SIDE_NAMES and path.is_dir()]
+        parents = [path for path in root.iterdir() if path.name.lower() in SIDE_NAMES and path.is_dir()]
     for folder in sorted(folder for parent in parents for folder in _folders_in(parent)):
         label = _class_name(folder.name)
         if label not in layout.classes and not is_hidden_folder(folder.name) and not _has_files(folder):
@@ -174,10 +159,6 @@ def _has_files(folder: Path) -> bool:
 def _class_name(folder: str) -> str:
     # One name may come in two Unicode forms, for example from a Mac and from Linux.
     return unicodedata.normalize("NFC", display_name((folder,)))
-
-
-def _ignored_row(file: FoundFile, why: str, side: Side | None = None) -> ManifestRow:
-    return ManifestRow(display_name(file.parts), "ignored", why, (), side, "", 0, 0, "")
 
 
 def _check_classes(root: Path, layout: Layout) -> None:
@@ -217,12 +198,12 @@ def _idx_layout(root: Path, files: list[FoundFile], images: list[FoundFile]) -> 
         candidates += _idx_candidates(file, labels, side)
     taken = {file.parts for file in used.values()}
     ignored = [
-        _ignored_row(file, file.ignored or reasons.get(file.parts, "not one of the IDX files in use"))
+        ignored_row(file, file.ignored or reasons.get(file.parts, "not one of the IDX files in use"))
         for file in files
         if file.parts not in taken
     ]
     classes = sorted({candidate.labels[0] for candidate in candidates})
-    return Layout("IDX files", tuple(classes), tuple(candidates), tuple(ignored))
+    return Layout("IDX files", tuple(classes), tuple(candidates), tuple(ignored), root)
 
 
 def _labels_beside(root: Path, images: FoundFile, present: dict[str, FoundFile]) -> FoundFile:

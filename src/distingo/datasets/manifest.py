@@ -14,6 +14,7 @@ from distingo.files import write_text
 from distingo.records import SIDES, ManifestRow, ManifestStatus, Side
 
 _COLUMNS = ["file", "status", "reason", "labels", "side", "format", "width", "height", "content", "same_as"]
+_LINES = "lines"  # manifests of version 0.1 do not have it
 
 
 def write_manifest(rows: Iterable[ManifestRow], path: Path) -> None:
@@ -38,10 +39,11 @@ def write_manifest(rows: Iterable[ManifestRow], path: Path) -> None:
             row.height,
             row.content,
             row.same_as,
+            " ".join(map(str, row.lines)),
         )
         for row in rows
     )
-    write_table(path, _COLUMNS, table)
+    write_table(path, [*_COLUMNS, _LINES], table)
 
 
 def read_manifest(path: Path) -> tuple[ManifestRow, ...]:
@@ -63,6 +65,9 @@ def _manifest_row(path: Path, line: int, fields: dict[str, str]) -> ManifestRow:
     status = next((known for known in get_args(ManifestStatus) if known == fields["status"]), None)
     if status is None or not (fields["width"].isdecimal() and fields["height"].isdecimal()):
         raise RunError(f"{path}: line {line} is damaged ({fields['status']!r} is no status or a size is no number)")
+    lines = fields.get(_LINES, "").split()
+    if not all(each.isdecimal() for each in lines):
+        raise RunError(f"{path}: line {line} is damaged ({fields[_LINES]!r} are no line numbers)")
     return ManifestRow(
         file=fields["file"],
         status=status,
@@ -74,6 +79,7 @@ def _manifest_row(path: Path, line: int, fields: dict[str, str]) -> ManifestRow:
         height=int(fields["height"]),
         content=fields["content"],
         same_as=fields["same_as"],
+        lines=tuple(int(each) for each in lines),
     )
 
 

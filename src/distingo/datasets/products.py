@@ -9,7 +9,7 @@ import numpy as np
 import PIL
 from PIL import Image
 
-from distingo.datasets.rendering import render
+from distingo.datasets.rendering import render, shorter_side_for
 from distingo.datasets.store import ArrayStore, Cache
 from distingo.records import Rendition
 
@@ -23,11 +23,18 @@ class Product:
         compute: From a decoded picture (mode ``RGB`` or ``L``) to a row; called from several threads.
         compute_from_array: The same from grey pixels, uint8 of shape (height, width), where that is quicker
             than making a picture of them first; None where it is not.
+        finish: From a batch of computed rows (n, ...) to the n rows that are kept, for work that wants whole batches,
+            such as a network's; called from one thread. None keeps the computed rows themselves.
+        enough: Pixels of a picture's shorter side that are enough to compute from (`decoding.decode`); None needs all.
+        batch_size: How many rows `finish` is given at once; the last batch may be smaller.
     """
 
     store: ArrayStore
     compute: Callable[[Image.Image], np.ndarray]
     compute_from_array: Callable[[np.ndarray], np.ndarray] | None = None
+    finish: Callable[[np.ndarray], np.ndarray] | None = None
+    enough: int | None = None
+    batch_size: int = 1
 
     def row_from_array(self, grey: np.ndarray) -> np.ndarray:
         """Compute the row of a grey picture (uint8 of shape (height, width)) that needs no decoding."""
@@ -58,4 +65,4 @@ def pixels_product(cache: Cache, rendition: Rendition) -> Product:
             return np.broadcast_to(grey[..., None], shape)
         return compute(Image.fromarray(grey))
 
-    return Product(cache.store(kind, shape, "uint8"), compute, compute_from_array)
+    return Product(cache.store(kind, shape, "uint8"), compute, compute_from_array, enough=shorter_side_for(rendition))

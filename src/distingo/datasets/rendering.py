@@ -38,6 +38,11 @@ def render(image: Image.Image, rendition: Rendition) -> np.ndarray:
     return np.array(image).reshape(rendition.height, rendition.width, rendition.channels)
 
 
+def shorter_side_for(rendition: Rendition) -> int:
+    """Pixels of a picture's shorter side, upright or not, from which rendering never enlarges."""
+    return math.ceil(max(rendition.height, rendition.width) / rendition.crop_fraction)
+
+
 def _stretch(image: Image.Image, rendition: Rendition) -> Image.Image:
     size = (rendition.width, rendition.height)
     return image if image.size == size else image.resize(size, _FILTERS[rendition.interpolation])

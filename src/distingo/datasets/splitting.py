@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from distingo.datasets.manifest import join_labels, read_side, read_table, split_labels, write_table
+from distingo.datasets.stratifying import stratify
 from distingo.errors import DataError, RunError, UsageError
 from distingo.records import SIDES, Dataset, Picture, Side, Split
 
 _COLUMNS = ["file", "side", "labels"]
 
 
-def split_dataset(dataset: Dataset, *, seed: int, validation: float = 0.15, test: float = 0.2) -> Split:
-    """Divide the pictures of every class over the three sides.
+def split_dataset(
+    dataset: Dataset, *, seed: int, validation: float = 0.15, test: float = 0.2, few: bool = False
+) -> Split:
+    """Divide the pictures over the three sides, every class or label alike.
 
     What the author put on the test or validation side stays there. The rest of each class is shuffled by the
     seed and the class's name, so the result depends neither on the file system's order nor on the other
-    classes. A dataset holds no picture twice (`read_dataset`), so none falls on two sides.
+    classes. Pictures with several labels are divided by iterative stratification (`stratifying.stratify`); those
+    without a label are spread too. A dataset holds no picture twice (`read_dataset`), so none falls on two sides.
 
     Args:
-        dataset: Single-label.
+        dataset: What to divide.
         seed: Not negative.
         validation: Share of the pictures to divide (not counting those on given test and validation sides)
             for validation; at least one picture of each class unless 0.
         test: The same for the test side.
+        few: Allow classes of two pictures where three are needed: they have none for validation. Only with one
+            label per picture.
 
     Returns:
         The split, each side in order of file names.
@@ -43,16 +49,24 @@ def split_dataset(dataset: Dataset, *, seed: int, validation: float = 0.15, test
         "test": 0.0 if "test" in given else test,
         "validation": 0.0 if "validation" in given else validation,
     }
-    wanted: list[Side] = [side for side, share in shares.items() if share > 0]
+    shares = {side: share for side, share in shares.items() if share > 0}
+    if dataset.task == "multi-label":
+        return _split_labels(dataset, seed, shares)
+    return _split_classes(dataset, seed, shares, few=few)
+
+
+def _split_classes(dataset: Dataset, seed: int, shares: dict[Side, float], *, few: bool) -> Split:
+    given = {picture.given_side for picture in dataset.pictures}
     sides: dict[Side, list[Picture]] = {side: [] for side in SIDES}
     notes = []
     for label, pictures in sorted(_by_class(dataset).items()):
-        loose = [picture for picture in pictures if picture.given_side in {None, "train"}]
-        for picture in pictures:
-            if picture.given_side in {"test", "validation"}:
-                sides[picture.given_side].append(picture)
+        loose = _place_given(pictures, sides)
+        wanted = shares
+        if few and len(loose) == 2 and len(wanted) == 2:
+            wanted = {"test": shares["test"]}
+            notes.append(f"class {label} has no validation picture, as it has only 2 to divide")
         if len(loose) < 1 + len(wanted):
-            raise _too_few(dataset, label, len(loose), wanted)
+            raise _too_few(dataset, label, len(loose), list(wanted))
         notes += [
             f"class {label} has no {side} picture"
             for side in ("test", "validation")
@@ -60,11 +74,55 @@ def split_dataset(dataset: Dataset, *, seed: int, validation: float = 0.15, test
         ]
         order = np.random.default_rng([seed, zlib.crc32(label.encode())]).permutation(len(loose))
         at = 0
-        for side, count in _counts(len(loose), {side: shares[side] for side in wanted}).items():
+        for side, count in _counts(len(loose), wanted).items():
             sides[side] += [loose[place] for place in order[at : at + count]]
             at += count
         sides["train"] += [loose[place] for place in order[at:]]
     return _ordered(sides, tuple(notes))
+
+
+def _split_labels(dataset: Dataset, seed: int, shares: dict[Side, float]) -> Split:
+    sides: dict[Side, list[Picture]] = {side: [] for side in SIDES}
+    loose = _place_given(sorted(dataset.pictures, key=_place), sides)
+    if len(loose) < 1 + len(shares):
+        raise DataError(
+            f"{dataset.root}: {len(loose)} usable pictures to divide, and {1 + len(shares)} are needed to have one "
+            f"each for {', '.join(['train', *sorted(shares, reverse=True)])}; add pictures"
+        )
+    counts = _counts(len(loose), shares)
+    sizes = [counts.get(side, 0) for side in SIDES]
+    sizes[SIDES.index("train")] = len(loose) - sum(sizes)
+    columns = {label: at for at, label in enumerate(dataset.classes)}
+    has = np.zeros((len(loose), len(columns)), bool)
+    for row, picture in zip(has, loose, strict=True):
+        row[[columns[label] for label in picture.labels]] = True
+    for side, picture in zip(stratify(has, sizes, seed=seed), loose, strict=True):
+        sides[SIDES[side]].append(picture)
+    return _ordered(sides, _lacking_labels(dataset, sides))
+
+
+def _lacking_labels(dataset: Dataset, sides: dict[Side, list[Picture]]) -> tuple[str, ...]:
+    """Say which labels could not be put on every side that has pictures."""
+    counts = {side: Counter(label for picture in sides[side] for label in picture.labels) for side in SIDES}
+    notes = []
+    for label in dataset.classes:
+        without = [side for side in SIDES if sides[side] and not counts[side][label]]
+        if without:
+            total = sum(counts[side][label] for side in SIDES)
+            pictures = "1 picture" if total == 1 else f"{total} pictures"
+            notes.append(f"label {label} ({pictures}) has none on the {' and '.join(without)} side")
+    return tuple(notes)
+
+
+def _place_given(pictures: Sequence[Picture], sides: dict[Side, list[Picture]]) -> list[Picture]:
+    """Put pictures where their author put them; what is left (also of a given train side) is to be divided."""
+    loose = []
+    for picture in pictures:
+        if picture.given_side in {None, "train"}:
+            loose.append(picture)
+        elif picture.given_side is not None:
+            sides[picture.given_side].append(picture)
+    return loose
 
 
 def write_split(split: Split, path: Path) -> None:
@@ -110,13 +168,17 @@ def read_split(path: Path, dataset: Dataset) -> Split:
         labels = split_labels(fields["labels"])
         if labels != picture.labels:
             raise RunError(
-                f"{path}: line {line}: {file} has the class {', '.join(labels)} here and "
-                f"{', '.join(picture.labels)} in {dataset.root}; make a new split"
+                f"{path}: line {line}: {file} has the class {_named(labels)} here and "
+                f"{_named(picture.labels)} in {dataset.root}; make a new split"
             )
         seen.add(file)
         sides[read_side(fields["side"], path, line)].append(picture)
     left = len(known) - len(seen)
     return _ordered(sides, (f"{left} pictures of the dataset are on no side of {path.name}",) if left else ())
+
+
+def _named(labels: Sequence[str]) -> str:
+    return ", ".join(labels) or "(none)"
 
 
 def _what_became(dataset: Dataset, file: str) -> str:

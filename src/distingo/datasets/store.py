@@ -26,6 +26,8 @@ __all__ = ["ArrayStore", "Cache", "RowWriter", "StoredRows"]
 
 _SEGMENT_BYTES = 256 * 2**20
 _WRITE_BYTES = 4 * 2**20
+_SEGMENT_SECONDS = 20.0
+"""Rows that took longer to compute are sealed in a segment of their own: a killed process loses no more than that."""
 _ABANDONED_SECONDS = 24 * 3600
 _DEFAULT_LIMIT = 50 * 10**9
 _UNITS = {
@@ -148,6 +150,7 @@ class RowWriter:
         self._pending = bytearray()
         self._stack = contextlib.ExitStack()
         self._path = Path()
+        self._begun = 0.0
 
     def __enter__(self) -> RowWriter:
         return self
@@ -187,13 +190,14 @@ class RowWriter:
         self._checksums.append(zlib.crc32(content))
         if len(self._pending) >= _WRITE_BYTES:
             self._flush()
-        if len(self._keys) * len(content) >= _SEGMENT_BYTES:
+        if len(self._keys) * len(content) >= _SEGMENT_BYTES or time.monotonic() - self._begun > _SEGMENT_SECONDS:
             self._seal()
 
     def _open(self) -> None:
         if self._file is None:
             self._path = self._store._folder / f"{uuid.uuid4().hex}{segments.ENDING}"
             self._file = self._stack.enter_context(atomic_writer(self._path))
+            self._begun = time.monotonic()
 
     def _flush(self) -> None:
         """Write in large pieces: each write lets other threads cut in, which costs milliseconds."""

@@ -9,9 +9,12 @@ from pathlib import Path
 from statistics import median
 
 from distingo.datasets import idx
+from distingo.datasets.candidates import Candidate
 from distingo.datasets.decoding import Header, UndecodableError, read_bytes, read_header
-from distingo.datasets.layouts import Candidate, find_layout
+from distingo.datasets.layouts import find_layout
+from distingo.datasets.tables import TableOptions
 from distingo.errors import DataError
+from distingo.records import Task
 
 _LOOKED_AT = 300
 
@@ -27,6 +30,7 @@ class Survey:
         height: Median of the sample, in pixels, upright.
         width: Median of the sample, in pixels, upright.
         grey: Whether every picture of the sample is stored without colour.
+        task: As in `Dataset.task`.
     """
 
     layout: str
@@ -35,14 +39,23 @@ class Survey:
     height: int
     width: int
     grey: bool
+    task: Task = "single-label"
 
 
-def survey(root: Path | str, *, limit: int = _LOOKED_AT) -> Survey:
+def survey(
+    root: Path | str,
+    *,
+    limit: int = _LOOKED_AT,
+    table: TableOptions | None = None,
+    allow_missing: bool = False,
+) -> Survey:
     """Look at the headers of some pictures, spread evenly over the classes.
 
     Args:
         root: The dataset's folder.
         limit: How many files to look at.
+        table: As for `find_layout`.
+        allow_missing: As for `find_layout`.
 
     Returns:
         What they have in common.
@@ -51,7 +64,7 @@ def survey(root: Path | str, *, limit: int = _LOOKED_AT) -> Survey:
         DataError: As `find_layout`, or none of the files looked at is a picture.
     """
     root = Path(root)
-    layout = find_layout(root)
+    layout = find_layout(root, table, allow_missing=allow_missing)
     headers = []
     for candidate in _spread(layout.candidates, limit):
         try:
@@ -69,6 +82,7 @@ def survey(root: Path | str, *, limit: int = _LOOKED_AT) -> Survey:
         round(median(header.height for header in headers)),
         round(median(header.width for header in headers)),
         all(header.grey for header in headers),
+        layout.task,
     )
 
 

@@ -1,0 +1,113 @@
+"""Which table in a folder holds the labels, and where its pictures are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from distingo.datasets.candidates import Layout
+from distingo.datasets.table_layout import table_layout
+from distingo.datasets.table_pictures import PictureFinder
+from distingo.datasets.table_reading import read_labels_table
+from distingo.datasets.table_shapes import names_pictures
+from distingo.datasets.tables import FILE_ENDINGS, FOLDER_ENDINGS, Table, TableOptions
+from distingo.datasets.walking import FoundFile, walk
+from distingo.errors import DataError, UsageError
+
+
+def is_table_file(path: Path) -> bool:
+    """Whether a path is a file that may be a table."""
+    return path.suffix.lower() in FILE_ENDINGS and path.is_file()
+
+
+def tables_in(files: Sequence[FoundFile]) -> list[FoundFile]:
+    """The tables that lie at the top of a folder."""
+    return [
+        file
+        for file in files
+        if len(file.parts) == 1 and not file.ignored and file.path.suffix.lower() in FOLDER_ENDINGS
+    ]
+
+
+def find_table(root: Path, files: Sequence[FoundFile], options: TableOptions, *, other: bool) -> Table | None:
+    """Choose the table that holds the labels of a folder.
+
+    Args:
+        root: The folder.
+        files: Every file in it.
+        options: What a person says about a table.
+        other: Whether the folder may be read without a table, by its class folders.
+
+    Returns:
+        The Hugging Face ``metadata`` file; else, unless class folders do without, the only table that names
+        pictures; else None.
+
+    Raises:
+        DataError: Several tables name pictures, or a table is damaged.
+        UsageError: There are options for a table, but none.
+    """
+    found = tables_in(files)
+    if not found:
+        if options.given:
+            raise UsageError(f"{root}: holds no table for {', '.join(options.given)}; give the table as DATA")
+        return None
+    metadata = [read_labels_table(file.path) for file in found if file.path.stem.lower() == "metadata"]
+    named = [table for table in metadata if "file_name" in table.columns]
+    if not named:
+        if other and not options.given:
+            return None
+        tables = [read_labels_table(file.path) for file in found]
+        pictures = PictureFinder(root, [file for file in files if file not in found])
+        named = tables if len(tables) == 1 else [table for table in tables if names_pictures(table, pictures)]
+    if len(named) == 1:
+        return named[0]
+    names = ", ".join(table.path.name for table in named) or ", ".join(file.path.name for file in found)
+    several = "several tables name pictures" if named else "none of its tables names its pictures"
+    raise DataError(f"{root}: {several} ({names}); give the one with the labels as DATA")
+
+
+def layout_of_file(path: Path, options: TableOptions, *, allow_missing: bool) -> Layout:
+    """Read a table that is named itself; its pictures are in the image folder, or somewhere below its own.
+
+    Raises:
+        DataError: As `table_layout`, or the folder can't be opened.
+        UsageError: As `table_layout`, or there is no such image folder.
+    """
+    table = read_labels_table(path)
+    root, folder = path.parent, path.parent
+    if options.image_folder is not None:
+        folder = _image_folder(root, options.image_folder)
+        root = root if folder.is_relative_to(root.resolve()) else folder
+    below = folder.relative_to(root.resolve()).parts if folder != root else ()
+    try:
+        files = [FoundFile((*below, *file.parts), file.path, file.ignored) for file in walk(folder)]
+    except OSError as error:
+        raise DataError(f"{folder}: can't be opened ({error.strerror}); check the permissions") from error
+    if below:
+        files.append(FoundFile((path.name,), path))
+    return table_layout(root, table, files, options, below=below, allow_missing=allow_missing)
+
+
+def layout_in_folder(
+    root: Path, table: Table, files: Sequence[FoundFile], options: TableOptions, *, allow_missing: bool
+) -> Layout:
+    """Read a table that lies in the folder of its pictures.
+
+    Raises:
+        DataError: As `table_layout`.
+        UsageError: As `table_layout`, or there is no such image folder.
+    """
+    if options.image_folder is None:
+        return table_layout(root, table, files, options, allow_missing=allow_missing)
+    folder = _image_folder(root, options.image_folder)
+    if not folder.is_relative_to(root.resolve()):
+        return layout_of_file(table.path, options, allow_missing=allow_missing)
+    below = folder.relative_to(root.resolve()).parts
+    return table_layout(root, table, files, options, below=below, allow_missing=allow_missing)
+
+
+def _image_folder(root: Path, name: str) -> Path:
+    for folder in (root / name, Path(name)):
+        if folder.is_dir():
+            return folder.resolve()
+    raise UsageError(f"--image-folder {name}: no such folder, neither in {root} nor here; check the spelling")

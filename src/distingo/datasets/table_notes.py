@@ -1,0 +1,132 @@
+"""What was recognised in a table, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from distingo.datasets.candidates import Candidate
+from distingo.datasets.label_cells import DELIMITER_NAMES, tidy_labels
+from distingo.datasets.table_shapes import Shape
+from distingo.datasets.tables import Table
+from distingo.records import ManifestRow, Task
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutFacts:
+    """What there is to say about a table's layout.
+
+    Attributes:
+        table: As read.
+        shape: As recognised.
+        task: As decided.
+        per_label: Whether there is one row per picture and label.
+        candidates: The pictures.
+        left_out: What the table names and can't be used.
+        named: How many different pictures the table names.
+        disagreements: Lines where the 0/1 columns and the text beside them differ.
+    """
+
+    table: Table
+    shape: Shape
+    task: Task
+    per_label: bool
+    candidates: tuple[Candidate, ...]
+    left_out: tuple[ManifestRow, ...]
+    named: int
+    disagreements: Sequence[int]
+
+
+def describe_layout(facts: LayoutFacts) -> tuple[str, tuple[str, ...]]:
+    """Put a layout into words.
+
+    Args:
+        facts: What there is to say.
+
+    Returns:
+        Its name, and notes for a person: what was recognised first, then what is remarkable.
+    """
+    notes = [_recognised(facts), _task(facts), *_columns(facts), *_repeats(facts), *_left_out(facts)]
+    return f"{facts.table.path.name}, {_shape_name(facts)}", tuple(notes)
+
+
+def _shape_name(facts: LayoutFacts) -> str:
+    shape = facts.shape
+    if shape.kind == "0/1 columns":
+        return "one 0/1 column per label"
+    if shape.kind == "lists":
+        return "a list of labels per row"
+    if shape.kind == "joined":
+        delimiter = shape.delimiter or ""
+        return f"labels joined by {DELIMITER_NAMES.get(delimiter, repr(delimiter))}"
+    return "one row per picture and label" if facts.per_label else "one label per row"
+
+
+def _recognised(facts: LayoutFacts) -> str:
+    table, shape = facts.table, facts.shape
+    columns = shape.label_columns
+    labels = (
+        f"{columns[0]!r}" if len(columns) == 1 else f"{len(columns)} columns from {columns[0]!r} to {columns[-1]!r}"
+    )
+    sides = f", sides from {shape.side_column!r}" if shape.side_column else ""
+    return (
+        f"{table.path.name} was read as {table.form}; {_shape_name(facts)}: "
+        f"pictures from column {shape.image_column!r}, labels from {labels}{sides}"
+    )
+
+
+def _task(facts: LayoutFacts) -> str:
+    counts = [len(candidate.labels) for candidate in facts.candidates]
+    none, several = counts.count(0), sum(count > 1 for count in counts)
+    if facts.task == "single-label":
+        return f"the task is single-label: each of {len(counts):,} pictures has one label"
+    return (
+        f"the task is multi-label: of {len(counts):,} pictures {several:,} have several labels and {none:,} have none"
+    )
+
+
+def _columns(facts: LayoutFacts) -> list[str]:
+    table, shape, notes = facts.table, facts.shape, []
+    if shape.unused:
+        names = ", ".join(shape.unused)
+        notes.append(f"the 0/1 columns {names} are not read as labels; --label-columns would do so")
+    if shape.kind == "0/1 columns":
+        had = {label for candidate in facts.candidates for label in candidate.labels}
+        notes += [
+            f"label {label} is dropped: no picture has it"
+            for column in shape.label_columns
+            for label in tidy_labels([column])
+            if label not in had
+        ]
+    if facts.disagreements:
+        count, first = len(facts.disagreements), table.place(facts.disagreements[0])
+        notes.append(
+            f"{shape.list_column!r} and the 0/1 columns disagree in {_counted(count, table.unit)} (first: {first}); "
+            f"the 0/1 columns count"
+        )
+    return notes
+
+
+def _repeats(facts: LayoutFacts) -> list[str]:
+    if facts.per_label:
+        return []
+    repeated = sum(len(candidate.lines) - 1 for candidate in facts.candidates)
+    return [f"{_counted(repeated, facts.table.unit)} repeat an earlier one and agree with it"] if repeated else []
+
+
+def _left_out(facts: LayoutFacts) -> list[str]:
+    words = {
+        "missing": "missing",
+        "conflict": "left out: contradicting rows, or a name that fits several files",
+        "ignored": "left out: no label that can be told",
+    }
+    counts = {status: sum(row.status == status for row in facts.left_out) for status in words}
+    return [
+        f"{count:,} of {facts.named:,} pictures that {facts.table.path.name} names are {words[status]}"
+        for status, count in counts.items()
+        if count
+    ]
+
+
+def _counted(count: int, unit: str) -> str:
+    return f"{count:,} {unit}{'' if count == 1 else 's'}"

@@ -1,0 +1,84 @@
+"""Labels in a table: what a person says about it, and its cells once read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from distingo.errors import UsageError, name_the_nearest
+
+Cell = str | tuple[str, ...]
+"""A text, or the items of a list (JSON Lines and Parquet have such); nothing is an empty text."""
+
+FOLDER_ENDINGS = frozenset({".csv", ".tsv", ".tab", ".parquet", ".jsonl", ".ndjson"})
+"""What a table inside a folder is known by."""
+
+FILE_ENDINGS = FOLDER_ENDINGS | {".txt"}
+"""What a table that is named itself may end in."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableOptions:
+    """What a person says about a table; what is left out is recognised.
+
+    Attributes:
+        image_column: The column that names the pictures.
+        label_column: The column that holds the label, or several of them.
+        label_columns: The columns of 0 and 1, one per label.
+        delimiter: What stands between the labels of one cell; empty: nothing, every cell is one label.
+        image_folder: Where the pictures are; relative to the table's folder, or else to the working folder.
+    """
+
+    image_column: str | None = None
+    label_column: str | None = None
+    label_columns: tuple[str, ...] = ()
+    delimiter: str | None = None
+    image_folder: str | None = None
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The names of the options that were given, as on the command line."""
+        names = ("image_column", "label_column", "label_columns", "delimiter", "image_folder")
+        return tuple(f"--{name.replace('_', '-')}" for name in names if getattr(self, name) not in (None, (), []))
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table as it was read.
+
+    Attributes:
+        path: The file.
+        form: What it turned out to be, in words, with its encoding.
+        unit: What `lines` count: ``line`` of a text or ``row`` of a Parquet file.
+        columns: Names of the columns, all different.
+        cells: One entry per column: its cells from top to bottom.
+        lines: Where each row begins, counted from 1.
+    """
+
+    path: Path
+    form: str
+    unit: str
+    columns: tuple[str, ...]
+    cells: tuple[tuple[Cell, ...], ...]
+    lines: tuple[int, ...]
+
+    def column(self, name: str) -> tuple[Cell, ...]:
+        """The cells of a column.
+
+        Raises:
+            UsageError: There is none of that name.
+        """
+        if name not in self.columns:
+            near = name_the_nearest(name, list(self.columns))
+            every = "" if near.startswith("choose") else f" It has {', '.join(self.columns)}"
+            raise UsageError(f"{self.path}: no column {name!r}; {near}{every}")
+        return self.cells[self.columns.index(name)]
+
+    def place(self, line: int) -> str:
+        """A line in words: ``line 7``."""
+        return f"{self.unit} {line}"
+
+
+def text_of(cell: Cell) -> str:
+    """A cell as one text."""
+    return cell.strip() if isinstance(cell, str) else ", ".join(cell)

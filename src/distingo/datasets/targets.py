@@ -1,0 +1,30 @@
+"""The labels of pictures as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from distingo.records import Picture, Task
+
+
+def encode_labels(pictures: Sequence[Picture], classes: Sequence[str], task: Task) -> np.ndarray:
+    """What a model is to say about pictures.
+
+    Args:
+        pictures: n of them.
+        classes: Names in the order of the model's outputs; every label is one of them.
+        task: One label per picture, or several.
+
+    Returns:
+        Positions of the classes, int64 (n,); with several labels bool (n, classes), a row of False for a picture
+        without any.
+    """
+    position = {name: index for index, name in enumerate(classes)}
+    if task == "single-label":
+        return np.array([position[picture.label] for picture in pictures], dtype=np.int64)
+    table = np.zeros((len(pictures), len(classes)), dtype=np.bool_)
+    for row, picture in zip(table, pictures, strict=True):
+        row[[position[label] for label in picture.labels]] = True
+    return table
