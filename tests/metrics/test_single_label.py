@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from distingo.metrics import classification_scores, confusion_matrix, per_class_scores
+from distingo.metrics.single_label import classification_scores, confusion_matrix, per_class_scores
 
 
 def names(classes: int) -> tuple[str, ...]:

@@ -1,15 +1,15 @@
-"""Pure scores on arrays: what a classifier's probabilities are worth, each score with a 95 % interval."""
+"""Scores of exclusive classes: what the probabilities of a single-label classifier are worth."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from distingo.metrics.bootstrap import chunks, proportion, resampled_means, wilson, with_interval
 from distingo.records import ClassScores, Score
 
 Integers = npt.NDArray[np.int64]
@@ -17,10 +17,6 @@ Floats = npt.NDArray[np.float64]
 
 TOP_K = (2, 3, 5)
 """The k of the top-k accuracies; only those below the number of classes are given."""
-
-_CONFIDENCE = 0.95
-_NORMAL_QUANTILE = 1.959963984540054  # of the two-sided 95 % interval
-_NUMBERS_AT_ONCE = 4_000_000  # resampled numbers in memory at a time: 32 MB
 
 
 def confusion_matrix(truth: npt.ArrayLike, predicted: npt.ArrayLike, classes: int) -> Integers:
@@ -113,9 +109,9 @@ def classification_scores(
     for k in TOP_K:
         if k < len(classes):
             right = int(np.count_nonzero(ranks < k))
-            scores[f"top_{k}_accuracy"] = _proportion(right, n, generator, resamples)
+            scores[f"top_{k}_accuracy"] = proportion(right, n, generator, resamples)
     losses = _log_losses(truth, chances)
-    scores["log_loss"] = _score(float(losses.mean()), _resampled_means(losses, generator, resamples), n)
+    scores["log_loss"] = with_interval(float(losses.mean()), resampled_means(losses, generator, resamples), n)
     return scores
 
 
@@ -161,14 +157,15 @@ def _confusion_scores(confusion: Integers, generator: np.random.Generator, resam
     right = int(np.trace(confusion))
     points = _Counts(confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)).averages()
     if right in {0, n}:
-        low, high = _wilson(right, n)
+        low, high = wilson(right, n)
         return {
             name: Score(float(value), min(low, float(value)), max(high, float(value)), n)
             for name, value in points.items()
         }
     parts = [counts.averages() for counts in _resampled_counts(confusion, generator, resamples)]
     return {
-        name: _score(float(value), np.concatenate([part[name] for part in parts]), n) for name, value in points.items()
+        name: with_interval(float(value), np.concatenate([part[name] for part in parts]), n)
+        for name, value in points.items()
     }
 
 
@@ -181,50 +178,13 @@ def _resampled_counts(confusion: Integers, generator: np.random.Generator, resam
     row_classes, row_starts = np.unique(rows, return_index=True)
     column_classes, column_starts = np.unique(columns[by_column], return_index=True)
     on_diagonal = rows == columns
-    for size in _chunks(resamples, max(rows.size, len(confusion))):
+    for size in chunks(resamples, max(rows.size, len(confusion))):
         cells = generator.multinomial(n, chances, size=size)
         right, true, predicted = (np.zeros((size, len(confusion)), dtype=np.int64) for _ in range(3))
         right[:, rows[on_diagonal]] = cells[:, on_diagonal]
         true[:, row_classes] = np.add.reduceat(cells, row_starts, axis=1)
         predicted[:, column_classes] = np.add.reduceat(cells[:, by_column], column_starts, axis=1)
         yield _Counts(right, true, predicted)
-
-
-def _resampled_means(values: Floats, generator: np.random.Generator, resamples: int) -> Floats:
-    means = [
-        values[generator.integers(0, values.size, size=(size, values.size), dtype=np.int32)].mean(axis=1)
-        for size in _chunks(resamples, values.size)
-    ]
-    return np.concatenate(means)
-
-
-def _chunks(resamples: int, numbers_each: int) -> Iterator[int]:
-    at_once = max(1, _NUMBERS_AT_ONCE // numbers_each)
-    while resamples > 0:
-        yield min(at_once, resamples)
-        resamples -= at_once
-
-
-def _proportion(right: int, n: int, generator: np.random.Generator, resamples: int) -> Score:
-    if right in {0, n}:
-        return Score(right / n, *_wilson(right, n), n)
-    return _score(right / n, generator.binomial(n, right / n, size=resamples) / n, n)
-
-
-def _score(value: float, resampled: Floats, n: int) -> Score:
-    tail = (1 - _CONFIDENCE) / 2
-    low, high = np.quantile(resampled, (tail, 1 - tail)).tolist()
-    return Score(value, min(low, value), max(high, value), n)
-
-
-def _wilson(right: int, n: int) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a proportion."""
-    share, z = right / n, _NORMAL_QUANTILE
-    middle = share + z * z / (2 * n)
-    reach = z * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    low, high = (middle - reach) / (1 + z * z / n), (middle + reach) / (1 + z * z / n)
-    # Exact at the ends, where rounding would put the interval beside its own proportion.
-    return (0.0 if right == 0 else low), (1.0 if right == n else high)
 
 
 def _ranks_of_truth(truth: Integers, chances: npt.NDArray[Any]) -> Integers:

@@ -1,0 +1,148 @@
+"""Scores of an order: average precision, which also counts resamples fast, and how high right labels rank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Yes/no entries in the order of their probabilities: sorted once, scored for any number of resamples.
+
+    Average precision is the mean over the positives of the precision at each one's probability, entries of equal
+    probability counted together: scikit-learn's definition (Manning, Raghavan and Schütze, Introduction to
+    Information Retrieval, 2008, chapter 8, without interpolation). So only the groups of equal probability with a
+    positive in them matter, and of the others how many lie before each such group.
+
+    Attributes:
+        entries: Integers (m,): the picture of each entry, most probable first, up to the last group with a positive.
+        group_starts: Integers (groups,): where among `entries` what ends with each group begins.
+        positives: Integers (positives,): the pictures of the positive entries, in the same order.
+        positive_starts: Integers (groups,): where among `positives` each group begins.
+    """
+
+    entries: Integers
+    group_starts: Integers
+    positives: Integers
+    positive_starts: Integers
+
+    @classmethod
+    def of(cls, truth: npt.NDArray[Any], probabilities: npt.NDArray[Any], pictures: Integers | None = None) -> Self:
+        """Sort entries by probability.
+
+        Args:
+            truth: Bool (m,).
+            probabilities: Floats (m,).
+            pictures: Integers (m,): the picture each entry belongs to; None where it is one entry per picture.
+        """
+        order = np.argsort(-probabilities, kind="stable")
+        sorted_probabilities, sorted_truth = probabilities[order], truth[order]
+        positions = np.flatnonzero(sorted_truth)
+        last_of_group = np.append(sorted_probabilities[1:] != sorted_probabilities[:-1], [True])[: order.size]
+        ends = np.flatnonzero(last_of_group)
+        group_of_positive = np.searchsorted(ends, positions)
+        groups, positive_starts = np.unique(group_of_positive, return_index=True)
+        after = ends[groups] + 1
+        whose = order if pictures is None else pictures[order]
+        return cls(
+            entries=whose[: after[-1] if after.size else 0],
+            group_starts=np.concatenate([np.zeros(min(1, after.size), np.int64), after[:-1]]),
+            positives=whose[positions],
+            positive_starts=positive_starts,
+        )
+
+    def average_precision(self, counts: npt.NDArray[Any]) -> Floats:
+        """Average precision where each picture counts so many times.
+
+        Args:
+            counts: Integers (resamples, pictures).
+
+        Returns:
+            Float64 (resamples,); NaN where no positive is drawn.
+        """
+        if not self.positives.size:
+            return np.full(len(counts), np.nan)
+        reached = np.add.reduceat(np.take(counts, self.entries, axis=1), self.group_starts, axis=1).cumsum(axis=1)
+        right = np.add.reduceat(np.take(counts, self.positives, axis=1), self.positive_starts, axis=1)
+        precision = np.zeros(right.shape)
+        np.divide(right.cumsum(axis=1), reached, out=precision, where=reached > 0)
+        with np.errstate(invalid="ignore"):
+            scores: Floats = (precision * right).sum(axis=1) / right.sum(axis=1)
+        return scores
+
+
+def average_precision(truth: npt.NDArray[Any], probabilities: npt.NDArray[Any]) -> float:
+    """Average precision of one label.
+
+    Args:
+        truth: Bool (n,).
+        probabilities: Floats (n,); only their order matters.
+
+    Returns:
+        scikit-learn's number; NaN where no picture has the label.
+    """
+    return float(Ranking.of(truth, probabilities).average_precision(np.ones((1, truth.size), np.int64))[0])
+
+
+def mean_average_precision(truth: npt.NDArray[Any], probabilities: npt.NDArray[Any]) -> float:
+    """The mean over labels of their average precision, without labels that no picture has.
+
+    Args:
+        truth: Bool (n, labels).
+        probabilities: Floats (n, labels).
+
+    Returns:
+        A number in 0 .. 1; NaN where no picture has any label.
+    """
+    with_positives = np.flatnonzero(truth.any(axis=0))
+    each = [average_precision(truth[:, label], probabilities[:, label]) for label in with_positives]
+    return float(np.mean(each)) if each else float("nan")
+
+
+def label_ranks(truth: npt.NDArray[Any], probabilities: npt.NDArray[Any]) -> tuple[Floats, Floats]:
+    """How high each picture's right labels rank among all labels, equal ones taking the lowest rank they share.
+
+    Args:
+        truth: Bool (n, labels).
+        probabilities: Floats (n, labels).
+
+    Returns:
+        Two float64 arrays (n,) whose means are scikit-learn's ``label_ranking_average_precision_score`` (a picture
+        without labels counts 1) and ``coverage_error`` (counts 0). Source: Tsoumakas, Katakis and Vlahavas, Mining
+        Multi-label Data, 2010.
+    """
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    ranked, right = (np.take_along_axis(array, order, axis=1) for array in (probabilities, truth))
+    labels = truth.shape[1]
+    places = np.arange(labels)
+    is_last = np.ones(truth.shape, dtype=bool)
+    is_last[:, :-1] = ranked[:, 1:] != ranked[:, :-1]
+    last = np.minimum.accumulate(np.where(is_last, places, labels)[:, ::-1], axis=1)[:, ::-1]
+    right_so_far = np.take_along_axis(right.cumsum(axis=1), last, axis=1)
+    of_picture = truth.sum(axis=1)
+    precision = np.ones(len(truth))
+    np.divide((right * right_so_far / (last + 1)).sum(axis=1), of_picture, out=precision, where=of_picture > 0)
+    coverage = np.where(right, last + 1, 0).max(axis=1, initial=0).astype(np.float64)
+    return precision, coverage
+
+
+def top_k_hits(truth: npt.NDArray[Any], probabilities: npt.NDArray[Any], k: int) -> npt.NDArray[np.bool_]:
+    """Whether at least one of each picture's k most probable labels is right.
+
+    Args:
+        truth: Bool (n, labels).
+        probabilities: Floats (n, labels); of equally probable labels the first ranks first.
+        k: At least 1.
+
+    Returns:
+        Bool (n,).
+    """
+    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :k]
+    return np.asarray(np.take_along_axis(truth, best, axis=1).any(axis=1), dtype=np.bool_)

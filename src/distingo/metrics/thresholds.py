@@ -1,0 +1,237 @@
+"""One threshold per label, chosen on validation, with shrinkage for rare labels.
+
+The threshold at which F1 (or a wanted precision or recall) is best on the validation pictures is a good one where a
+label has many positives, and luck where it has few. So each label's own choice is pulled towards what is best for all
+labels together, the harder the fewer positives it has. What the labels share is not a probability (rare labels hardly
+ever reach one that suits common labels) but a *rate*: how many pictures are given a label for each one that has it.
+
+- ``shared``: the rate r that, applied to every label with positives at once, serves the aim best in the mean over
+  labels. For label j it stands for the threshold s_j above which r times p_j validation pictures lie, p_j being the
+  label's positives.
+- ``own``: the threshold t_j that serves the aim best for label j alone.
+- The threshold of label j: sigmoid(w logit(t_j) + (1 - w) logit(s_j)) with w = p_j / (p_j + 20).
+
+The form of w is the empirical Bayes estimator's (Efron and Morris, Stein's Paradox in Statistics, 1977): a mean's
+variance falls with the number of observations. Of 5 to 300, 20 was best in the mean over three kinds of classifier
+on film posters with 25 labels, where 5 to 100 all did better than none, and near the best on made-up labels of 0.6 %
+to 50 % of the pictures, with calibrated and distorted probabilities alike. A label without positives, whose rate
+would be nothing, gets the labels' median threshold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from distingo.records import ThresholdAim, Thresholds
+
+Floats = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
+
+SHRINKAGE = 20.0
+"""As many positives a label must have for its own choice to count half."""
+
+FEW_POSITIVES = 10
+"""Labels with fewer positives on validation are named in the notes."""
+
+FALLBACK = 0.5
+"""Every label's threshold where no label has a positive to choose by."""
+
+_RATES = np.geomspace(0.05, 50.0, 121)
+_LIMIT = 1e-12  # keeps logits finite
+
+
+def choose_thresholds(
+    truth: npt.ArrayLike,
+    probabilities: npt.ArrayLike,
+    *,
+    aim: ThresholdAim = "f1",
+    wanted: float | None = None,
+    labels: Sequence[str] | None = None,
+    shrinkage: float = SHRINKAGE,
+) -> Thresholds:
+    """Choose from which probability on each label is given.
+
+    Args:
+        truth: Bool (n, labels), of the validation pictures.
+        probabilities: Floats in 0 .. 1 of shape (n, labels), of the model for these pictures.
+        aim: ``f1`` is the best F1 of each label; ``precision`` and ``recall`` are the lowest and the highest
+            threshold that reach what is wanted: the first finds as many pictures as such precision allows, the second
+            errs as little as such recall allows. A precision that no threshold reaches is come as near as can be.
+        wanted: The precision or recall in 0 .. 1; None for ``f1``.
+        labels: The names of the columns, for the notes; None numbers them from 0.
+        shrinkage: As many positives make a label's own choice count half; 0 takes only its own.
+
+    Returns:
+        One threshold per label, always a number in 0 .. 1, and notes on labels of which one should know.
+
+    Raises:
+        ValueError: The arrays don't fit each other, or `wanted` does not fit the aim.
+    """
+    answers, chances = np.asarray(truth), np.asarray(probabilities, dtype=np.float64)
+    _check(answers, chances, aim, wanted)
+    curves = [_Curve.of(answers[:, label], chances[:, label]) for label in range(answers.shape[1])]
+    judged = [curve for curve in curves if curve.positives]
+    if not judged:
+        notes = ("no validation picture has a label: every threshold is 0.5",)
+        return Thresholds((FALLBACK,) * len(curves), aim, wanted, notes)
+    goal = _Goal(aim, wanted or 0.0)
+    rate = goal.shared_rate(judged)
+    values = {
+        column: _blend(goal.own(curve), curve.at_rate(rate), curve.positives / (curve.positives + shrinkage))
+        for column, curve in enumerate(curves)
+        if curve.positives
+    }
+    middle = float(np.median(list(values.values())))
+    return Thresholds(
+        values=tuple(values.get(column, middle) for column in range(len(curves))),
+        aim=aim,
+        wanted=wanted,
+        notes=_notes(curves, labels or [f"label {column}" for column in range(len(curves))], goal),
+    )
+
+
+def apply_thresholds(probabilities: npt.ArrayLike, thresholds: Thresholds) -> Booleans:
+    """Which labels are given.
+
+    Args:
+        probabilities: Floats of shape (n, labels) or (labels,).
+        thresholds: One per label; a probability at or above it gives the label.
+
+    Returns:
+        Bool of the probabilities' shape.
+    """
+    return np.asarray(np.asarray(probabilities) >= np.asarray(thresholds.values, dtype=np.float64), dtype=np.bool_)
+
+
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    """What each threshold that makes a difference does on one label, from the highest down.
+
+    Attributes:
+        cuts: Float64 (k,): thresholds halfway between neighbouring probabilities.
+        right: How many pictures at or above each have the label.
+        given: How many are at or above each.
+        positives: How many have the label.
+    """
+
+    cuts: Floats
+    right: npt.NDArray[np.int64]
+    given: npt.NDArray[np.int64]
+    positives: int
+
+    @classmethod
+    def of(cls, truth: Booleans, chances: Floats) -> _Curve:
+        order = np.argsort(-chances, kind="stable")
+        ends = np.flatnonzero(np.append(np.diff(chances[order]) != 0, [True]))
+        values = chances[order][ends]
+        # a threshold between two probabilities is surer to divide new pictures alike than one on either
+        cuts = (values + np.append(values[1:], [0.0])) / 2
+        right = truth[order].cumsum()[ends]
+        return cls(cuts, right.astype(np.int64), ends + 1, int(truth.sum()))
+
+    def f1(self) -> Floats:
+        scores: Floats = 2 * self.right / (self.given + self.positives)
+        return scores
+
+    def precision(self) -> Floats:
+        scores: Floats = self.right / self.given
+        return scores
+
+    def recall(self) -> Floats:
+        scores: Floats = self.right / self.positives
+        return scores
+
+    def place_at_rate(self, rate: float) -> int:
+        """The place among `cuts` at which about `rate` pictures are given the label for each that has it."""
+        return int(np.abs(self.given - rate * self.positives).argmin())
+
+    def at_rate(self, rate: float) -> float:
+        return float(self.cuts[self.place_at_rate(rate)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Goal:
+    aim: ThresholdAim
+    wanted: float
+
+    def own(self, curve: _Curve) -> float:
+        """The threshold that serves one label best on its own."""
+        return float(curve.cuts[self._best(curve)])
+
+    def _best(self, curve: _Curve) -> int:
+        if self.aim == "f1":
+            return int(curve.f1().argmax())
+        if self.aim == "recall":
+            return int(np.flatnonzero(curve.recall() >= self.wanted)[0])
+        precision = curve.precision()
+        reaching = np.flatnonzero(precision >= self.wanted)
+        return int(reaching[-1]) if reaching.size else int(precision.argmax())
+
+    def is_reached(self, curve: _Curve) -> bool:
+        return self.aim != "precision" or bool((curve.precision() >= self.wanted).any())
+
+    def shared_rate(self, curves: list[_Curve]) -> float:
+        """The rate that serves the aim best in the mean over labels."""
+        measure = {"f1": _Curve.f1, "precision": _Curve.precision, "recall": _Curve.recall}[self.aim]
+        measured = [measure(curve) for curve in curves]
+        means = np.array(
+            [
+                np.mean([values[curve.place_at_rate(rate)] for curve, values in zip(curves, measured, strict=True)])
+                for rate in _RATES
+            ]
+        )
+        if self.aim == "f1":
+            return float(_RATES[means.argmax()])
+        reaching = np.flatnonzero(means >= self.wanted)
+        if not reaching.size:
+            return float(_RATES[means.argmax()])
+        return float(_RATES[reaching[0] if self.aim == "recall" else reaching[-1]])
+
+
+def _blend(own: float, shared: float, weight: float) -> float:
+    if weight == 1:
+        return own
+    logit = weight * _logit(own) + (1 - weight) * _logit(shared)
+    return float(1 / (1 + np.exp(-logit)))
+
+
+def _logit(probability: float) -> float:
+    inside = min(max(probability, _LIMIT), 1 - _LIMIT)
+    return float(np.log(inside / (1 - inside)))
+
+
+def _notes(curves: list[_Curve], names: Sequence[str], goal: _Goal) -> tuple[str, ...]:
+    pairs = list(zip(names, curves, strict=True))
+    groups = {
+        "no validation picture has the label, so it gets the labels' median threshold": [
+            name for name, curve in pairs if not curve.positives
+        ],
+        f"fewer than {FEW_POSITIVES} validation pictures have the label, so it mostly follows the other labels": [
+            name for name, curve in pairs if 0 < curve.positives < FEW_POSITIVES
+        ],
+        f"no threshold reaches a precision of {goal.wanted:g} on validation": [
+            name for name, curve in pairs if curve.positives and not goal.is_reached(curve)
+        ],
+    }
+    return tuple(f"{', '.join(found)}: {text}" for text, found in groups.items() if found)
+
+
+def _check(truth: npt.NDArray[Any], chances: Floats, aim: str, wanted: float | None) -> None:
+    if truth.ndim != 2 or truth.dtype != np.bool_ or truth.size == 0 or truth.shape != chances.shape:
+        raise ValueError(
+            f"truth of shape {truth.shape} and type {truth.dtype}, probabilities of shape {chances.shape}; "
+            "give truth values and numbers of shape (n, labels)"
+        )
+    if not (chances.min() >= 0 and chances.max() <= 1):  # also catches NaN
+        raise ValueError("a probability is not a number in 0 .. 1")
+    if aim not in get_args(ThresholdAim):
+        raise ValueError(f"aim {aim!r}; choose {', '.join(get_args(ThresholdAim))}")
+    if (aim == "f1") != (wanted is None):
+        raise ValueError(f"aim {aim} with wanted {wanted}; f1 takes None, precision and recall a number in 0 .. 1")
+    if wanted is not None and not 0 < wanted <= 1:
+        raise ValueError(f"a {aim} of {wanted} is wanted; give a number above 0, up to 1")
