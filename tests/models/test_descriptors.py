@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import load, save
+from sklearn.metrics import average_precision_score
 
 from distingo.features.descriptors import describe
-from distingo.models import descriptors
+from distingo.models import descriptors, extra_trees
 from distingo.models.descriptors import DescriptorClassifier, fit_descriptors
 from distingo.models.extra_trees import ExtraTrees
 from distingo.models.support_vectors import SupportVectors
@@ -98,6 +99,58 @@ def test_damaged_settings_are_refused(change: dict[str, object]) -> None:
     classifier = fit_descriptors(*rings(50, 0), *rings(20, 1), 2, seed=0)
     with pytest.raises(ValueError, match=r"classifier|candidates"):
         DescriptorClassifier.from_tensors(classifier.to_tensors(), {**classifier.settings(), **change})
+
+
+def several(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Three labels that do not exclude each other: one by a sign, one by distance, one that nobody has."""
+    generator = np.random.default_rng(seed)
+    features = generator.normal(size=(n, 6)).astype(np.float32)
+    return features, np.stack([features[:, 0] > 0.7, (features**2).sum(axis=1) > 6, np.zeros(n, bool)], axis=1)
+
+
+def test_several_labels_are_chosen_by_mean_average_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extra_trees, "_MAX_TREES", 60)
+    (features, truth), (held_out, held_out_truth) = several(300, 0), several(200, 1)
+
+    classifier = fit_descriptors(features, truth.astype(int), held_out, held_out_truth, 3, seed=0)
+
+    assert len(classifier.candidates) == 4
+    best = max(candidate.validation_mean_average_precision or 0 for candidate in classifier.candidates)
+    assert classifier.chosen.validation_mean_average_precision == best > 0.8
+    assert classifier.chosen.validation_accuracy is None
+    probabilities = classifier.predict_probabilities(held_out)
+    found = average_precision_score(held_out_truth[:, :2], probabilities[:, :2], average="macro")
+    assert found == pytest.approx(best, abs=1e-6)
+    assert probabilities[:, 2].max() < 0.05
+    assert probabilities.sum(axis=1).max() > 1.3  # the labels do not exclude each other
+    tensors = load(save(classifier.to_tensors()))
+    again = DescriptorClassifier.from_tensors(tensors, json.loads(json.dumps(classifier.settings())))
+    np.testing.assert_array_equal(again.predict_probabilities(held_out), probabilities)
+    assert (again.chosen, again.candidates) == (classifier.chosen, classifier.candidates)
+
+
+def test_several_labels_without_validation_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extra_trees, "_MAX_TREES", 60)
+    classifier = fit_descriptors(*several(60, 0), np.zeros((0, 6)), np.zeros((0, 3), bool), 3, seed=0)
+    assert isinstance(classifier.scorer, ExtraTrees)
+    assert not classifier.scorer.exclusive
+
+
+def test_candidates_saved_before_there_were_several_labels_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extra_trees, "_MAX_TREES", 60)
+    classifier = fit_descriptors(*rings(50, 0), *rings(20, 1), 2, seed=0)
+    settings = json.loads(json.dumps(classifier.settings()))
+    for candidate in (settings["chosen"], *settings["candidates"]):
+        del candidate["validation_mean_average_precision"]
+    assert DescriptorClassifier.from_tensors(classifier.to_tensors(), settings).chosen == classifier.chosen
+
+
+def test_tables_of_labels_that_do_not_fit_are_refused() -> None:
+    features, truth = several(20, 0)
+    with pytest.raises(ValueError, match=r"0 and 1 of shape \(n, 2\)"):
+        fit_descriptors(features, truth, features, truth, 2, seed=0)
+    with pytest.raises(ValueError, match="0 and 1"):
+        fit_descriptors(features, truth * 2, features, truth, 3, seed=0)
 
 
 @pytest.mark.data

@@ -91,3 +91,34 @@ def test_damaged_arrays_are_refused(name: str, value: int | None) -> None:
         tensors[name][0] = value
     with pytest.raises(ValueError, match="contradict"):
         ExtraTrees.from_tensors(tensors, trees.settings())
+
+
+def several(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Four labels: two to learn, one that nobody has and one that all have."""
+    features, first = blobs(n, 2, seed)
+    labels = np.zeros((n, 4), bool)
+    labels[:, 0], labels[:, 1], labels[:, 3] = first == 1, features[:, 2] > 1, True
+    return features, labels
+
+
+@pytest.mark.parametrize("leaf", [1, 7])
+def test_independent_labels_have_scikit_learns_probabilities_with_one_even_vote(leaf: int) -> None:
+    features, labels = several(200)
+    unseen, _ = several(100, seed=1)
+    forest = ExtraTreesClassifier(20, min_samples_leaf=leaf, random_state=0).fit(features, labels)
+
+    trees = flatten_forest(forest, 4)
+
+    probabilities = trees.predict_probabilities(unseen)
+    learnt = [forest.predict_proba(unseen)[label][:, 1] for label in (0, 1)]
+    expected = np.stack([learnt[0], learnt[1], np.zeros(100), np.ones(100)], axis=1)
+    np.testing.assert_allclose(probabilities, (expected * 20 + 0.5) / 21, atol=1e-6)
+    assert not trees.exclusive
+    again = ExtraTrees.from_tensors(trees.to_tensors(), trees.settings())
+    np.testing.assert_array_equal(again.predict_probabilities(unseen), probabilities)
+
+
+def test_trees_saved_before_there_were_several_labels_are_exclusive() -> None:
+    trees = fit_extra_trees(*blobs(50, 3), 3, seed=0)
+    assert trees.settings() == {"classes": 3}
+    assert ExtraTrees.from_tensors(trees.to_tensors(), {"classes": 3}).exclusive

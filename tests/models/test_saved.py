@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from distingo.errors import ModelError, RunError
-from distingo.models.catalogue import CATALOGUE, build_network, find_model
+from distingo.models.backbones import find_backbone
+from distingo.models.catalogue import CATALOGUE, build_network
 from distingo.models.majority import fit_majority
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network, load_model, save_model
-from distingo.records import Rendition
+from distingo.records import Rendition, Thresholds
 
 
 def description(**fields: object) -> ModelDescription:
@@ -72,6 +73,31 @@ def test_every_network_of_the_catalogue_can_be_built(name: str) -> None:
 
 def test_an_unknown_model_is_refused_with_the_nearest() -> None:
     with pytest.raises(ModelError, match="did you mean fashion-cnn"):
-        find_model("fashon-cnn")
+        find_backbone("fashon-cnn")
     with pytest.raises(ModelError, match="not a network"):
         build_network("majority", classes=2, height=8, width=8, channels=1)
+
+
+def test_thresholds_come_back_and_old_models_have_none(tmp_path: Path) -> None:
+    thresholds = Thresholds((0.25, 0.1), "recall", 0.9, ("dog: few",))
+    several = description(task="multi-label", thresholds=thresholds)
+    save_model(tmp_path, SavedModel(several, network=assemble_network(several)))
+    assert load_model(tmp_path).description == several
+    assert several.require_thresholds() == thresholds
+    path = tmp_path / "model.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    del content["thresholds"]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    old = load_model(tmp_path).description
+    assert old.thresholds is None
+    assert old.require_thresholds().values == (0.5, 0.5)
+
+
+@pytest.mark.parametrize("thresholds", [{"values": [0.5], "aim": "f1"}, {"aim": "f1"}, [0.5, 0.5], {"values": 3}])
+def test_thresholds_that_fit_no_label_are_refused(tmp_path: Path, thresholds: object) -> None:
+    several = description(task="multi-label")
+    save_model(tmp_path, SavedModel(several, network=assemble_network(several)))
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "thresholds": thresholds}), encoding="utf-8")
+    with pytest.raises(RunError, match=r"model\.json: damaged"):
+        load_model(tmp_path)

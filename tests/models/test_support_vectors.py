@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -88,3 +89,49 @@ def test_damaged_arrays_are_refused() -> None:
         SupportVectors.from_tensors({**tensors, "dual": tensors["dual"][1:]}, machines.settings())
     with pytest.raises(KeyError, match="gamma"):
         SupportVectors.from_tensors(tensors, {"sharpness": 1.0})
+
+
+def several(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Four labels: one common, one rare, one that nobody has and one that all have."""
+    generator = np.random.default_rng(seed)
+    labels = generator.random((n, 4)) < np.array([0.4, 0.1, 0.0, 1.1])
+    features = generator.normal(size=(n, 6))
+    features[:, :2] += 1.5 * labels[:, :2]
+    return features.astype(np.float32), labels
+
+
+def test_independent_labels_are_scikit_learns_one_against_the_rest() -> None:
+    features, labels = several(200)
+    unseen, _ = several(100, seed=1)
+    decisions = fit_support_vectors(features, labels, 4, regularisation=1.0).decide(unseen)
+    for label in (0, 1):
+        expected = make_pipeline(StandardScaler(), SVC(gamma=1 / 6)).fit(features.astype(np.float64), labels[:, label])
+        np.testing.assert_allclose(decisions[:, label], expected.decision_function(unseen), atol=1e-6)
+    np.testing.assert_array_equal(decisions[:, 2:], [[-1, 1]] * 100)
+
+
+def test_independent_probabilities_are_platts() -> None:
+    features, labels = several(300)
+    held_out, truth = several(400, seed=1)
+    machines = fit_support_vectors(features, labels, 4, regularisation=1.0)
+    calibrated = machines.calibrated(held_out, truth)
+    probabilities = calibrated.predict_probabilities(held_out)
+    for label in (0, 1):
+        # the same by gradient: each picture counts for yes and for no, as much as its target says
+        positives = truth[:, label].sum()
+        targets = np.where(truth[:, label], (positives + 1) / (positives + 2), 1 / (400 - positives + 2))
+        decisions = machines.decide(held_out)[:, [label]]
+        platt = LogisticRegression(C=1e9, tol=1e-10, max_iter=1000).fit(
+            np.tile(decisions, (2, 1)), np.repeat([1, 0], 400), np.concatenate([targets, 1 - targets])
+        )
+        np.testing.assert_allclose(probabilities[:, label], platt.predict_proba(decisions)[:, 1], atol=1e-3)
+    assert probabilities[:, 2].max() < 0.01
+    assert probabilities[:, 3].min() > 0.99
+    again = SupportVectors.from_tensors(calibrated.to_tensors(), calibrated.settings())
+    np.testing.assert_array_equal(again.predict_probabilities(held_out), probabilities)
+
+
+def test_machines_saved_before_there_were_several_labels_are_exclusive() -> None:
+    machines = fit_support_vectors(*blobs(60, 2), 2, regularisation=1.0)
+    assert machines.settings().keys() == {"gamma", "sharpness"}
+    assert SupportVectors.from_tensors(machines.to_tensors(), machines.settings()).exclusive

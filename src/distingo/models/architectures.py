@@ -1,0 +1,142 @@
+"""Building timm's architectures without weights, and asking them what they take and give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from distingo.errors import ModelError
+
+_REFUSALS = (RuntimeError, AssertionError, ValueError, TypeError, IndexError, ZeroDivisionError, KeyError)
+_TRIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What an architecture is found to be.
+
+    Attributes:
+        features: Width of the pooled output.
+        parameters: How many numbers are learned, without a classifier.
+    """
+
+    features: int
+    parameters: int
+
+
+def create_architecture(architecture: str, arguments: dict[str, Any], *, classes: int = 0, **loading: Any) -> nn.Module:
+    """Build an architecture with timm.
+
+    Args:
+        architecture: timm's name.
+        arguments: For its constructor, JSON values.
+        classes: Outputs of a classifier; 0 for pooled features.
+        **loading: timm's options for pretrained weights; none are loaded without them.
+
+    Returns:
+        A module from normalised float (n, 3, height, width) to (n, features) or (n, classes).
+    """
+    from timm import create_model
+
+    values = {name: tuple(value) if name == "img_size" else value for name, value in arguments.items()}
+    module: nn.Module = create_model(architecture, num_classes=classes, in_chans=3, **values, **loading)
+    return module
+
+
+def measure_architecture(architecture: str, arguments: dict[str, Any], height: int, width: int) -> Measures:
+    """Find the width of the pooled output at a size of picture, by a pass that computes no values.
+
+    timm's own ``num_features`` is another number where a hidden layer follows the pooling (MobileNetV3, VGG).
+
+    Args:
+        architecture: timm's name.
+        arguments: For its constructor, without ``img_size``, unless it is fixed at creation.
+        height: In pixels.
+        width: In pixels.
+
+    Raises:
+        ModelError: The backbone refuses the size (says which sizes work), or gives no pooled vector.
+    """
+    reason = _refusal(architecture, arguments, height, width)
+    if isinstance(reason, Measures):
+        return reason
+    works = _sizes_that_work(architecture, arguments, height, width)
+    if not works:
+        raise ModelError(f"{architecture}: can't be used ({reason}); choose another backbone")
+    raise ModelError(f"{architecture}: refuses pictures of {height}x{width} ({reason}); sizes that work are {works}")
+
+
+def count_parameters(architecture: str, arguments: dict[str, Any]) -> int:
+    """How many parameters an architecture has without a classifier; built without memory for them."""
+    with torch.device("meta"):
+        module = create_architecture(architecture, arguments)
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _refusal(architecture: str, arguments: dict[str, Any], height: int, width: int) -> Measures | str:
+    """What the architecture is at this size, or why it refuses it."""
+    try:
+        return _pass(architecture, arguments, height, width, "meta")
+    except NotImplementedError:  # an operation that torch can't do without values
+        try:
+            return _pass(architecture, arguments, height, width, "cpu")
+        except _REFUSALS as error:
+            return _first_line(error)
+    except _REFUSALS as error:
+        return _first_line(error)
+
+
+def _pass(architecture: str, arguments: dict[str, Any], height: int, width: int, device: str) -> Measures:
+    with torch.device(device):
+        module = create_architecture(architecture, arguments).eval()
+        step, least = _grid(module)
+        if height % step or width % step:
+            raise ValueError(f"its patches are {step} pixels wide")
+        if min(height, width) < least:
+            raise ValueError(f"it divides a side by {least}")
+        with torch.inference_mode():
+            output = module(torch.zeros(1, 3, height, width))
+    if not isinstance(output, Tensor) or output.ndim != 2:
+        raise ValueError("it gives no pooled vector")
+    return Measures(int(output.shape[1]), sum(parameter.numel() for parameter in module.parameters()))
+
+
+def _grid(module: nn.Module) -> tuple[int, int]:
+    """The patch that sizes must be a multiple of, and the stride that they must not be below."""
+    patch = getattr(getattr(module, "patch_embed", None), "patch_size", None) or 1
+    step = max(patch) if isinstance(patch, tuple | list) else int(patch)
+    levels = getattr(module, "feature_info", None) or []
+    try:
+        least = max((int(level["reduction"]) for level in levels), default=1)
+    except (TypeError, KeyError, AttributeError):
+        least = 1
+    return step, max(step, least)
+
+
+def _sizes_that_work(architecture: str, arguments: dict[str, Any], height: int, width: int) -> str:
+    """A few square sizes around the wished one that the backbone takes, in words; empty where none is found."""
+    with torch.device("meta"):
+        step, least = _grid(create_architecture(architecture, {**arguments, **_without_size(arguments)}))
+    spacing = max(step, least)
+    middle = round(max(height, width, least) / spacing)
+    around = sorted({number * spacing for number in range(max(1, middle - 1), middle + _TRIES)})
+    good = [side for side in around if _works(architecture, arguments, side)]
+    return ", ".join(str(side) for side in good[:_TRIES])
+
+
+def _without_size(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Leaves the size to timm where it is fixed at creation, so that the architecture can be looked at."""
+    return {"img_size": (224, 224)} if "img_size" in arguments else {}
+
+
+def _works(architecture: str, arguments: dict[str, Any], side: int) -> bool:
+    sized = {**arguments, "img_size": [side, side]} if "img_size" in arguments else arguments
+    return isinstance(_refusal(architecture, sized, side, side), Measures)
+
+
+def _first_line(error: BaseException) -> str:
+    text = (str(error) or type(error).__name__).strip().splitlines()[0]
+    return text.rstrip(".")

@@ -1,0 +1,144 @@
+"""The pretrained backbones that timm knows, with size, input and licence."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from importlib import resources
+from typing import Any
+
+from distingo.datasets.store import Cache
+from distingo.errors import DistingoError, ModelError, name_the_nearest
+from distingo.files import write_json
+from distingo.models.presets import PRESETS
+from distingo.progress import progress_bar
+
+_SAVED_AFTER = 50
+
+
+@dataclass(frozen=True, slots=True)
+class ListedBackbone:
+    """One pretrained backbone.
+
+    Attributes:
+        name: timm's name with tag.
+        preset: The preset that names it, or empty.
+        parameters: How many numbers it has learned, without a classifier; None where it can't be built.
+        height: Of the pictures it wants, in pixels.
+        width: Of the pictures it wants, in pixels.
+        licence: Of the weights, as their publisher names it; empty where unknown.
+    """
+
+    name: str
+    preset: str
+    parameters: int | None
+    height: int
+    width: int
+    licence: str
+
+
+def list_backbones(pattern: str = "*", *, cache: Cache | None = None) -> tuple[ListedBackbone, ...]:
+    """List the pretrained backbones that timm knows.
+
+    Parameters are counted by building an architecture without memory for its values, about 0.2 s each. distingo comes
+    with the counts of one timm version; what a newer timm adds is counted once and kept in the cache.
+
+    Args:
+        pattern: With ``*`` and ``?``, a whole name, or a part of one; or a preset.
+        cache: Keeps counts; None takes the user's.
+
+    Returns:
+        Sorted by name.
+
+    Raises:
+        ModelError: Nothing fits the pattern; says the nearest names.
+    """
+    from timm.models import get_pretrained_cfg, list_pretrained
+
+    names: list[str] = sorted(list_pretrained())
+    wanted = PRESETS[pattern].backbone if pattern in PRESETS else pattern
+    glob = wanted if wanted in names or set(wanted) & set("*?[") else f"*{wanted}*"
+    chosen = [name for name in names if fnmatchcase(name, glob)]
+    if not chosen:
+        near = name_the_nearest(
+            pattern.partition(".")[0], list(dict.fromkeys(name.partition(".")[0] for name in names))
+        )
+        advice = near if near.startswith("did you mean") else "a pattern without * is looked for inside names"
+        raise ModelError(f"no pretrained backbone is called {pattern!r}; {advice}")
+    configurations = {name: get_pretrained_cfg(name) for name in chosen}
+    counts = _count({key_of(name, configurations[name]): configurations[name] for name in chosen}, cache or Cache())
+    presets = {preset.backbone: preset.name for preset in PRESETS.values()}
+    return tuple(
+        ListedBackbone(
+            name=name,
+            preset=presets.get(name, ""),
+            parameters=counts.get(key_of(name, configuration)),
+            height=int(configuration.input_size[1]),
+            width=int(configuration.input_size[2]),
+            licence=configuration.license or "",
+        )
+        for name, configuration in configurations.items()
+    )
+
+
+def key_of(name: str, configuration: Any) -> str:
+    """What a count depends on: the architecture, and the size where it is fixed (position embeddings are learned)."""
+    architecture = name.partition(".")[0]
+    _, height, width = configuration.input_size
+    return f"{architecture}@{height}x{width}" if configuration.fixed_input_size else architecture
+
+
+def _count(configurations: dict[str, Any], cache: Cache) -> dict[str, int | None]:
+    known = {**read_shipped_counts(), **_read_kept(cache)}
+    missing = [key for key in configurations if key not in known]
+    if not missing:
+        return known
+    kept: dict[str, int | None] = {}
+    with progress_bar("counting parameters", len(missing)) as advance:
+        for number, key in enumerate(missing, start=1):
+            kept[key] = known[key] = count_by_key(key)
+            advance(1, key)
+            if number % _SAVED_AFTER == 0 or number == len(missing):
+                _keep(cache, {**_read_kept(cache), **kept})
+    return known
+
+
+def count_by_key(key: str) -> int | None:
+    """Count an architecture's parameters, or say None where this machine can't build it.
+
+    Args:
+        key: ``ARCHITECTURE`` or ``ARCHITECTURE@HEIGHTxWIDTH``.
+    """
+    from distingo.models.architectures import count_parameters
+
+    architecture, _, size = key.partition("@")
+    arguments = {"img_size": [int(side) for side in size.split("x")]} if size else {}
+    try:
+        return count_parameters(architecture, arguments)
+    except (RuntimeError, TypeError, ValueError, AssertionError, ImportError):
+        return None
+
+
+def read_shipped_counts() -> dict[str, int | None]:
+    """The counts that come with distingo; ``benchmarks/count_backbones.py`` makes them."""
+    text = resources.files("distingo.models").joinpath("backbone_parameters.json").read_text(encoding="utf-8")
+    return dict(json.loads(text)["parameters"])
+
+
+def _read_kept(cache: Cache) -> dict[str, int | None]:
+    import timm
+
+    try:
+        content = json.loads((cache.folder / "backbone-parameters.json").read_text(encoding="utf-8"))
+        return dict(content["parameters"]) if content["timm"] == timm.__version__ else {}
+    except (OSError, ValueError, KeyError, TypeError):  # a cache that is no help: count again
+        return {}
+
+
+def _keep(cache: Cache, counts: dict[str, int | None]) -> None:
+    import timm
+
+    with contextlib.suppress(DistingoError, OSError):  # a cache that can't be written costs time, nothing else
+        write_json(cache.folder / "backbone-parameters.json", {"timm": timm.__version__, "parameters": counts})

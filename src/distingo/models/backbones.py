@@ -1,0 +1,251 @@
+"""Pretrained backbones: what is known of one before its weights are there, and the module with or without them.
+
+A backbone takes normalised pictures; `distingo.models.normalisation.ChannelNormalisation` with the description's mean
+and std belongs in front of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from torch import nn
+
+from distingo.errors import ModelError
+from distingo.models.architectures import create_architecture, measure_architecture
+from distingo.models.backbone_settings import BackboneSettings, find_settings, read_settings
+from distingo.models.hub import fetch_file, get_file
+from distingo.models.presets import PRESETS
+from distingo.models.weights import find_weights_file, hash_weights, load_weights
+from distingo.records import Rendition
+
+_FOLDER, _HUB = "local-dir:", "hf-hub:"
+
+WeightsSource = Literal["hub", "folder", "file", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneDescription:
+    """All that must be known to build a backbone without its weights, and what it wants to see.
+
+    Attributes:
+        name: As the person typed it.
+        architecture: timm's name of the architecture.
+        tag: Which training of it the weights come from; empty where unknown.
+        source: Where the weights come from.
+        place: The hub's repository, the folder or the file; empty for ``none``.
+        arguments: For the architecture's constructor; JSON values.
+        features: Width of the pooled output.
+        rendition: The pictures it wants.
+        mean: Per channel, of pixel values in [0, 1].
+        std: Per channel, of pixel values in [0, 1].
+        licence: Of the weights, as their publisher names it; empty where unknown.
+        parameters: How many numbers it has learned, without a classifier.
+        weights_hash: Names what the loaded module computes; empty before loading and without weights.
+    """
+
+    name: str
+    architecture: str
+    tag: str
+    source: WeightsSource
+    place: str
+    arguments: dict[str, Any]
+    features: int
+    rendition: Rendition
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    licence: str
+    parameters: int
+    weights_hash: str = ""
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """The description again that ``dataclasses.asdict`` and JSON made `values` of.
+
+        Raises:
+            TypeError: A field is missing or unknown.
+            KeyError: A field is missing.
+        """
+        rendition = Rendition(**values["rendition"])
+        tuples = {name: tuple(values[name]) for name in ("mean", "std")}
+        return cls(**{**values, **tuples, "rendition": rendition})
+
+
+def find_backbone(
+    name: str, *, weights: str | Path | None = None, image_size: int | tuple[int, int] | None = None
+) -> BackboneDescription:
+    """Describe a pretrained backbone without loading its weights.
+
+    Args:
+        name: A preset (``fast``, ``good``, ``best``); a timm name with or without tag; ``local-dir:FOLDER`` or the
+            path of a timm hub folder; ``hf-hub:OWNER/NAME`` (which may have to fetch a configuration).
+        weights: Instead of the backbone's own: ``none``, a folder, or a safetensors file. A ``config.json`` beside
+            them says what pictures they want.
+        image_size: Side in pixels, or (height, width), instead of the backbone's own.
+
+    Returns:
+        The description, with an empty `weights_hash`.
+
+    Raises:
+        ModelError: There is no such backbone or folder, its configuration asks for code, or it refuses the size.
+    """
+    settings, source, place = _find_origin(name)
+    if weights is not None:
+        settings, source, place = _replace_weights(settings, weights)
+    _check_there_are_weights(name, settings, source)
+    height, width = settings.input_size
+    if image_size is not None:
+        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
+    if min(height, width) < 1:
+        raise ModelError(f"{name}: no pictures of {height}x{width} pixels; give at least 1")
+    sized = {"img_size": [height, width]} if settings.fixed_size else {}
+    arguments = json.loads(json.dumps({**settings.arguments, **sized}))
+    measures = measure_architecture(settings.architecture, arguments, height, width)
+    return BackboneDescription(
+        name=name,
+        architecture=settings.architecture,
+        tag=settings.tag,
+        source=source,
+        place=place,
+        arguments=arguments,
+        features=measures.features,
+        rendition=settings.rendition(height, width),
+        mean=settings.mean,
+        std=settings.std,
+        licence=settings.licence,
+        parameters=measures.parameters,
+    )
+
+
+def build_backbone(description: BackboneDescription) -> nn.Module:
+    """Build a backbone without its weights, for a saved model's weights to be loaded into. Needs no network.
+
+    Args:
+        description: Of the backbone.
+
+    Returns:
+        A module from normalised float (n, 3, height, width) to pooled features (n, features), with fresh weights from
+        torch's global random state.
+
+    Raises:
+        ModelError: This timm can't build the architecture.
+    """
+    try:
+        return create_architecture(description.architecture, description.arguments)
+    except (RuntimeError, TypeError) as error:
+        import timm
+
+        reason = str(error).splitlines()[0]
+        raise ModelError(
+            f"{description.architecture}: timm {timm.__version__} can't build it ({reason}); install another timm"
+        ) from error
+
+
+def load_backbone(description: BackboneDescription) -> tuple[nn.Module, BackboneDescription]:
+    """Build a backbone with its weights: out of the hub's cache, the hub, a folder or a file; only safetensors.
+
+    Args:
+        description: From `find_backbone`.
+
+    Returns:
+        The module in evaluation mode, and the description with its `weights_hash`; without weights a fresh module
+        and an empty hash.
+
+    Raises:
+        ModelError: The weights can't be had (says what to do), are damaged, or are another architecture's.
+        ResourceError: The disk is full.
+    """
+    if description.source == "none":
+        return build_backbone(description).eval(), replace(description, weights_hash="")
+    settings = _settings_of(description)
+    backbone = load_weights(_weights_path(description, settings), settings, description.arguments)
+    unsized = {name: value for name, value in description.arguments.items() if name != "img_size"}
+    named = hash_weights(backbone, description.architecture, unsized)
+    return backbone, replace(description, weights_hash=named)
+
+
+def fetch_weights(name: str) -> Path:
+    """Get a backbone's weights into the hub's cache ahead of time, and its configuration beside them.
+
+    Asks the hub for the newest version also where one is in the cache. A fetch that was broken off is gone on with;
+    what is there at the end has the size and hash that the hub says.
+
+    Args:
+        name: A preset, a timm name with or without tag, or ``hf-hub:OWNER/NAME``.
+
+    Returns:
+        The weights file; its folder can be given as ``--weights``.
+
+    Raises:
+        ModelError: There is no such backbone, no network, or nothing usable at the other end.
+        ResourceError: The disk is full.
+    """
+    settings, source, place = _find_origin(name)
+    if source != "hub":
+        raise ModelError(f"{name}: is a folder already; nothing to fetch")
+    _check_there_are_weights(name, settings, source)
+    weights = fetch_file(place, settings.weights_file, name=name)
+    fetch_file(place, "config.json", name=name)
+    return weights
+
+
+def _find_origin(name: str) -> tuple[BackboneSettings, WeightsSource, str]:
+    if name.startswith(_HUB):
+        repository = name.removeprefix(_HUB)
+        return read_settings(get_file(repository, "config.json", name=name)), "hub", repository
+    if name.startswith(_FOLDER) or os.sep in name or "/" in name or (Path(name) / "config.json").is_file():
+        folder = Path(name.removeprefix(_FOLDER)).expanduser()
+        if not folder.is_dir():
+            raise ModelError(f"{name}: no such folder; give a timm hub folder, or hf-hub:OWNER/NAME for the hub")
+        return read_settings(folder / "config.json"), "folder", str(folder.resolve())
+    settings = find_settings(PRESETS[name].backbone if name in PRESETS else name)
+    return settings, "hub", settings.repository
+
+
+def _check_there_are_weights(name: str, settings: BackboneSettings, source: WeightsSource) -> None:
+    if source == "hub" and not name.startswith(_HUB) and not settings.has_weights:
+        raise ModelError(f"timm has no pretrained weights for {name}; give --weights FOLDER|FILE.safetensors")
+
+
+def _replace_weights(settings: BackboneSettings, weights: str | Path) -> tuple[BackboneSettings, WeightsSource, str]:
+    if str(weights) == "none":
+        return settings, "none", ""
+    path = Path(weights).expanduser()
+    if not path.exists():
+        raise ModelError(
+            f"{weights}: no such file or folder; give a .safetensors file, a folder that holds one, or none"
+        )
+    source: WeightsSource = "folder" if path.is_dir() else "file"
+    beside = _read_beside(path)
+    if beside is not None and beside.architecture != settings.architecture:
+        raise ModelError(
+            f"{path}: weights of {beside.architecture}, not of {settings.architecture}; name the one they fit"
+        )
+    return beside or settings, source, str(path.resolve())
+
+
+def _read_beside(path: Path) -> BackboneSettings | None:
+    """The configuration that lies with weights, so that they see the pictures they were trained on."""
+    config = (path if path.is_dir() else path.parent) / "config.json"
+    return read_settings(config) if config.is_file() else None
+
+
+def _settings_of(description: BackboneDescription) -> BackboneSettings:
+    """The pretrained configuration again that a description was made from."""
+    if description.source == "hub" and description.name.startswith(_HUB):
+        return _find_origin(description.name)[0]
+    if description.source in {"folder", "file"}:
+        beside = _read_beside(Path(description.place))
+        if beside is not None:
+            return beside
+    return find_settings(f"{description.architecture}.{description.tag}".rstrip("."))
+
+
+def _weights_path(description: BackboneDescription, settings: BackboneSettings) -> Path:
+    if description.source == "hub":
+        return get_file(description.place, settings.weights_file, name=description.name)
+    path = Path(description.place)
+    return find_weights_file(path) if path.is_dir() else path

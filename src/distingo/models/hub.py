@@ -1,0 +1,242 @@
+"""Weights out of the Hugging Face hub: fetched once, checked against the hub's own hash, kept in the hub's cache."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from distingo.errors import ModelError, ResourceError
+from distingo.version import __version__
+
+Answer = TypeVar("Answer")
+
+_WAITS = (0.5, 1.0, 2.0)  # seconds before each further try
+_PASSING = {408, 425, 429}  # answers that are worth another try, besides 500 and above
+_CHUNK = 1 << 20
+
+
+def find_cached(repository: str, filename: str) -> Path | None:
+    """A file of a repository in the hub's cache, if it is there and whole; asks nobody.
+
+    A file whose bytes don't agree with the hash that it is stored under counts as absent.
+
+    Args:
+        repository: ``OWNER/NAME``, with ``@REVISION`` where it is not the newest.
+        filename: In the repository.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    name, revision = _split(repository)
+    found = try_to_load_from_cache(name, filename, revision=revision)
+    if not isinstance(found, str):
+        return None
+    blob = Path(found).resolve()
+    return Path(found) if _agrees(blob, blob.name) else None
+
+
+def fetch_file(repository: str, filename: str, *, name: str) -> Path:
+    """Get a file of a repository into the hub's cache, or find it there unchanged.
+
+    What was fetched before a broken connection or a kill is kept, in steps of 10 MiB, and gone on from. The finished
+    file is checked against the hub's hash (SHA-256 of large files, git's SHA-1 of small ones); a wrong one is fetched
+    once more.
+
+    Args:
+        repository: ``OWNER/NAME``, with ``@REVISION`` where it is not the newest.
+        filename: In the repository.
+        name: What the person asked for, for messages.
+
+    Returns:
+        The file in the cache.
+
+    Raises:
+        ModelError: There is no network, no such repository or file, or its bytes don't agree with its hash.
+        ResourceError: The disk is full.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
+    from huggingface_hub.errors import HTTPError
+
+    repository_name, revision = _split(repository)
+    try:
+        url = hf_hub_url(repository_name, filename, revision=revision)
+        metadata = _try_again(lambda: get_hf_file_metadata(url))
+        if not metadata.etag or not metadata.commit_hash:
+            raise ModelError(f"{_endpoint()}: does not answer like a Hugging Face hub; check HF_ENDPOINT")
+        _fetch_blob(repository_name, filename, metadata.commit_hash, metadata.etag, metadata.size)
+        # The blob lies where the hub's library looks first: this only links it, and remembers the revision.
+        return Path(_try_again(lambda: hf_hub_download(repository_name, filename, revision=revision)))
+    except (HTTPError, OSError, ValueError) as error:
+        raise _explain(error, repository_name, filename, name) from error
+
+
+def _split(repository: str) -> tuple[str, str | None]:
+    name, _, revision = repository.partition("@")
+    return name, revision or None
+
+
+def _fetch_blob(repository: str, filename: str, commit: str, etag: str, size: int | None) -> None:
+    """Fetch a file to the place that its hash names in the hub's cache."""
+    from huggingface_hub import constants, hf_hub_url
+    from huggingface_hub.file_download import repo_folder_name
+    from huggingface_hub.utils import WeakFileLock
+
+    folder = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repository, repo_type="model") / "blobs"
+    folder.mkdir(parents=True, exist_ok=True)
+    blob, partial = folder / etag, folder / f"{etag}.distingo.incomplete"
+    with WeakFileLock(folder / f".{etag}.lock"):
+        if blob.is_file() and _agrees(blob, etag):
+            return
+        blob.unlink(missing_ok=True)
+        for _ in range(2):
+            _download(hf_hub_url(repository, filename, revision=commit), partial, filename, size)
+            if _agrees(partial, etag):
+                partial.replace(blob)
+                return
+            partial.unlink()
+    raise ModelError(
+        f"{repository}/{filename}: what {_endpoint()} sends does not agree with its hash {etag[:12]}..., twice; "
+        "try later, or give --weights FOLDER|FILE.safetensors"
+    )
+
+
+def _download(url: str, partial: Path, filename: str, size: int | None) -> None:
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers
+
+    headers = build_hf_headers(library_name="distingo", library_version=__version__)
+
+    def get() -> None:
+        with partial.open("ab") as file:
+            done = file.tell()
+            if size is not None and done > size:
+                file.truncate(done := 0)
+            http_get(
+                url,
+                file,
+                resume_size=done,
+                headers=headers,
+                expected_size=size,
+                displayed_filename=filename,
+            )
+
+    _try_again(get)
+
+
+def _try_again(action: Callable[[], Answer]) -> Answer:
+    """Do something that the network may hinder, and again after a while where that may help."""
+    for wait in _WAITS:
+        try:
+            return action()
+        except Exception as error:
+            if not _may_pass(error):
+                raise
+            time.sleep(wait)
+    return action()
+
+
+def _may_pass(error: Exception) -> bool:
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError
+
+    if isinstance(error, HfHubHTTPError):
+        status = error.response.status_code
+        return status in _PASSING or status >= 500
+    if type(error).__name__ in {"ConnectError", "ProxyError", "OfflineModeIsEnabled"}:
+        return False  # nobody there: waiting two seconds won't change it
+    # The hub's library says OSError where the connection ended before the file did.
+    return isinstance(error, HTTPError) or "Consistency check failed" in str(error)
+
+
+def _agrees(path: Path, etag: str) -> bool:
+    """Whether a file has the bytes that its hash says; a hash of a kind that we don't know is trusted."""
+    if re.fullmatch("[0-9a-f]{64}", etag):
+        digest = hashlib.sha256()
+    elif re.fullmatch("[0-9a-f]{40}", etag):
+        digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    else:
+        return True
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest() == etag
+
+
+def _endpoint() -> str:
+    from huggingface_hub import constants
+
+    return str(constants.ENDPOINT)
+
+
+def _explain(error: Exception, repository: str, filename: str, name: str) -> ModelError | ResourceError:
+    """The hub's errors in a person's words."""
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    otherwise = "or give --weights FOLDER|FILE.safetensors"
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}:
+        return ResourceError(f"{name}: the hub's cache can't be written ({error.strerror}); name another in HF_HOME")
+    if isinstance(error, GatedRepoError):
+        return ModelError(
+            f"{name}: {_endpoint()}/{repository} is gated; accept its terms there and set HF_TOKEN, {otherwise}"
+        )
+    if isinstance(error, RepositoryNotFoundError | RevisionNotFoundError):
+        return ModelError(f"{name}: {_endpoint()} has no repository {repository} for you; check the name, {otherwise}")
+    if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+        return ModelError(
+            f"{name}: {_endpoint()}/{repository} holds no {filename}, and pickles are never loaded; {otherwise[3:]}"
+        )
+    if isinstance(error, HfHubHTTPError):
+        status = error.response.status_code
+        return ModelError(f"{name}: {_endpoint()} answers {status} for {repository}; try later, {otherwise}")
+    return ModelError(say_unreachable(name, type(error).__name__))
+
+
+def say_unreachable(name: str, reason: str) -> str:
+    """What to do without network and without cache, in one line.
+
+    Args:
+        name: The backbone as the person named it.
+        reason: Why the hub can't be reached.
+    """
+    from huggingface_hub import constants
+
+    settings = [f"{key}={os.environ[key]}" for key in ("HF_ENDPOINT", "HF_HUB_OFFLINE") if os.environ.get(key)]
+    reasons = ", ".join([reason, *settings])
+    return (
+        f"{name}: its weights are not in {constants.HF_HUB_CACHE} and the hub can't be reached ({reasons}); "
+        f"run `distingo fetch-weights {name}` on a machine with network and copy that folder, "
+        "or give --weights FOLDER|FILE.safetensors"
+    )
+
+
+def is_offline() -> bool:
+    """Whether the person forbade the network (``HF_HUB_OFFLINE``)."""
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
+def get_file(repository: str, filename: str, *, name: str) -> Path:
+    """A file from the cache where it is whole there, else from the hub.
+
+    Raises:
+        ModelError: As for `fetch_file`; with ``HF_HUB_OFFLINE`` also where it is not in the cache.
+    """
+    with contextlib.suppress(OSError):
+        if cached := find_cached(repository, filename):
+            return cached
+    if is_offline():
+        raise ModelError(say_unreachable(name, "no network is allowed"))
+    return fetch_file(repository, filename, name=name)

@@ -1,0 +1,45 @@
+"""The floor for several labels: their frequencies, whatever the picture."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load, save
+from sklearn.metrics import average_precision_score
+
+from distingo.models.prevalence import PrevalenceClassifier, fit_prevalence
+
+TARGETS = np.array([[1, 0, 1], [0, 0, 1], [1, 0, 1], [0, 1, 1]])
+
+
+def test_probabilities_are_the_label_frequencies() -> None:
+    probabilities = fit_prevalence(TARGETS).predict_probabilities(np.zeros((2, 52)))
+    assert probabilities.dtype == np.float32
+    np.testing.assert_array_equal(probabilities, [[0.5, 0.25, 1.0]] * 2)
+    assert fit_prevalence(TARGETS.astype(bool)).predict_probabilities(np.zeros((0, 5))).shape == (0, 3)
+
+
+def test_average_precision_is_the_prevalence() -> None:
+    probabilities = fit_prevalence(TARGETS).predict_probabilities(np.zeros((4, 5)))
+    assert average_precision_score(TARGETS, probabilities, average=None) == pytest.approx(TARGETS.mean(axis=0))
+
+
+def test_it_comes_back_from_its_tensors() -> None:
+    prevalence = fit_prevalence(TARGETS)
+    tensors = load(save(prevalence.to_tensors()))
+    again = PrevalenceClassifier.from_tensors(tensors, json.loads(json.dumps(prevalence.settings())))
+    np.testing.assert_array_equal(again.frequencies, prevalence.frequencies)
+
+
+@pytest.mark.parametrize("targets", [np.zeros((0, 3)), [0, 1, 1], [[0, 2]]])
+def test_targets_that_are_no_table_of_labels_are_refused(targets: object) -> None:
+    with pytest.raises(ValueError, match="of 0 and 1"):
+        fit_prevalence(targets)
+
+
+@pytest.mark.parametrize("frequencies", [[0.5, 1.5], [-0.1], [[1.0]], [np.nan]])
+def test_damaged_frequencies_are_refused(frequencies: list[float]) -> None:
+    with pytest.raises(ValueError, match="frequencies"):
+        PrevalenceClassifier.from_tensors({"frequencies": np.array(frequencies)}, {})
