@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,8 @@ from PIL import Image
 import distingo
 from distingo.errors import RunError, UsageError
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network, save_model
-from distingo.prediction.predictor import find_pictures
-from distingo.records import Rendition
+from distingo.prediction.predictor import find_pictures, read_task
+from distingo.records import Rendition, Thresholds
 
 DESCRIPTION = ModelDescription(
     name="fashion-cnn",
@@ -96,3 +97,58 @@ def test_folders_are_searched_in_order(tmp_path: Path) -> None:
     assert [path.relative_to(tmp_path / "photos").as_posix() for path in found] == ["a.png", "b/1.png", "b/2.png"]
     with pytest.raises(UsageError, match="no such file or folder"):
         find_pictures([tmp_path / "gone"])
+
+
+def several(folder: Path, thresholds: tuple[float, ...] | None) -> Path:
+    kept = Thresholds(thresholds, "f1") if thresholds else None
+    description = replace(DESCRIPTION, task="multi-label", thresholds=kept)
+    torch.manual_seed(0)
+    save_model(folder / "model", SavedModel(description, network=assemble_network(description)))
+    return folder
+
+
+def test_several_labels_have_probabilities_of_their_own(model: Path, tmp_path: Path) -> None:
+    """The sigmoid of the logits whose softmax a model of one label gives."""
+    path = picture(tmp_path / "a.png")
+    (one,) = distingo.load(model).predict(path)
+    (each,) = distingo.load(several(tmp_path / "several", (0.5, 0.5, 0.5))).predict(path, topk=3)
+    odds = np.array([np.log(p / (1 - p)) for p in each.probabilities])
+    assert each.labels == one.labels
+    assert np.exp(odds) / np.exp(odds).sum() == pytest.approx(one.probabilities, abs=1e-6)
+    assert one.given is None
+
+
+def test_labels_are_those_that_reach_their_thresholds(tmp_path: Path) -> None:
+    path = picture(tmp_path / "a.png")
+    (every,) = distingo.load(several(tmp_path / "all", (0.0, 0.0, 0.0))).predict(path)
+    assert set(every.labels) == set(DESCRIPTION.classes)
+    assert list(every.probabilities) == sorted(every.probabilities, reverse=True)
+    exact = dict(zip(every.labels, every.probabilities, strict=True))
+    second = every.labels[1]
+    thresholds = tuple(exact[name] if name == second else 1.0 for name in DESCRIPTION.classes)
+    run = several(tmp_path / "one", thresholds)
+    predictor = distingo.load(run)
+    (given,) = predictor.predict(path)
+    assert (given.labels, given.given) == ((second,), (second,))
+    assert given.probabilities == (exact[second],)
+    (top,) = predictor.predict(path, topk=2)
+    assert (top.labels, top.given) == (every.labels[:2], (second,))
+    assert predictor.thresholds == dict(zip(DESCRIPTION.classes, thresholds, strict=True))
+    (none,) = distingo.load(several(tmp_path / "none", (1.0, 1.0, 1.0))).predict(path)
+    assert (none.labels, none.given, none.error, none.label) == ((), (), "", "")
+
+
+def test_without_thresholds_half_is_enough(tmp_path: Path) -> None:
+    predictor = distingo.load(several(tmp_path / "old", None))
+    (top,) = predictor.predict(picture(tmp_path / "a.png"), topk=3)
+    above = [name for name, chance in zip(top.labels, top.probabilities, strict=True) if chance >= 0.5]
+    assert list(top.given or ()) == above
+
+
+def test_the_task_is_known_before_weights_are_loaded(model: Path, tmp_path: Path) -> None:
+    run = several(tmp_path / "several", None)
+    (run / "model" / "model.safetensors").unlink()
+    assert read_task(model) == "single-label"
+    assert read_task(run) == read_task(run / "model") == "multi-label"
+    with pytest.raises(RunError, match="no such run folder"):
+        read_task(tmp_path / "nowhere")

@@ -7,7 +7,7 @@ import torch
 
 from distingo.models.machine import bind_this_thread
 from distingo.models.saved import SavedModel
-from distingo.prediction.networks import predict_logits, softmax
+from distingo.prediction.networks import head_logits, predict_logits, sigmoid, softmax
 from distingo.prediction.tensors import Rows
 
 
@@ -16,19 +16,24 @@ def predict_probabilities(model: SavedModel, rows: Rows, *, device: torch.device
 
     Args:
         model: A network or a classic model.
-        rows: What the model looks at (`distingo.prediction.inputs.input_product`).
+        rows: What the model looks at (`distingo.prediction.inputs.input_product`): pixels, descriptors, or for a
+            pretrained model also features (n, features), which only its head then sees.
         device: Where a network computes.
         precision: ``float32`` or ``bfloat16``.
 
     Returns:
-        float32 (n, classes), each row summing to 1, columns in the order of the model's classes.
+        float32 (n, classes), columns in the order of the model's classes; with one label per picture each row sums
+        to 1, with several each number stands for itself.
     """
     if len(rows) == 0:
         return np.zeros((0, len(model.description.classes)), np.float32)
     if model.network is not None:
         network = model.network.to(device)
+        probabilities_of = softmax if model.description.task == "single-label" else sigmoid
+        if len(rows.shape) == 2:
+            return probabilities_of(head_logits(network, rows))
         with bind_this_thread():
-            return softmax(predict_logits(network, rows, device=device, precision=precision))
+            return probabilities_of(predict_logits(network, rows, device=device, precision=precision))
     if model.classic is None:
         raise ValueError("a saved model holds a network or a classic classifier")
     features = rows.take(np.arange(len(rows)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import AbstractContextManager
 
 import numpy as np
@@ -55,6 +56,31 @@ def predict_logits(network: nn.Module, rows: Rows, *, device: torch.device, prec
     finally:
         network.train(was_training)
     return np.concatenate(parts)
+
+
+@torch.inference_mode()
+def head_logits(network: nn.Module, rows: Rows) -> np.ndarray:
+    """What the head of a pretrained model says about features that its backbone gave earlier.
+
+    Args:
+        network: A pretrained model's.
+        rows: float32 features (features,).
+
+    Returns:
+        float32 (n, classes).
+    """
+    head = network.get_submodule("network.head")
+    device = next(itertools.chain(head.parameters(), head.buffers())).device
+    features = torch.from_numpy(rows.take(np.arange(len(rows)))).to(device)
+    logits: np.ndarray = head(features).float().cpu().numpy()
+    return logits
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """Probabilities of independent labels from logits (n, labels): float64 inside, float32 out."""
+    # half the hyperbolic tangent of half a logit overflows nowhere
+    probabilities: np.ndarray = (0.5 + 0.5 * np.tanh(0.5 * logits.astype(np.float64))).astype(np.float32)
+    return probabilities
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -10,16 +10,17 @@ import numpy as np
 from PIL import Image
 
 from distingo.datasets.decoding import UndecodableError, open_source
-from distingo.datasets.rendering import render
+from distingo.datasets.rendering import render, shorter_side_for
 from distingo.datasets.walking import walk
 from distingo.errors import DistingoError, UsageError
 from distingo.features.descriptors import describe
+from distingo.metrics.thresholds import apply_thresholds
 from distingo.models.machine import choose_precision, prepare_process
-from distingo.models.saved import SavedModel, load_model
+from distingo.models.saved import SavedModel, load_model, read_description
 from distingo.prediction.classifier import predict_probabilities
 from distingo.prediction.device import choose_device
 from distingo.progress import progress_bar
-from distingo.records import Prediction, Source
+from distingo.records import Prediction, Source, Task
 from distingo.run_folder import RunFolder
 
 PictureLike = str | Path | Image.Image | np.ndarray
@@ -63,12 +64,25 @@ class Predictor:
         """Class names, in the order of the model's outputs."""
         return self.model.description.classes
 
+    @property
+    def task(self) -> Task:
+        """Whether a picture gets exactly one label or any number."""
+        return self.model.description.task
+
+    @property
+    def thresholds(self) -> dict[str, float] | None:
+        """With several labels, from which probability on each is given; None with one."""
+        if self.task == "single-label":
+            return None
+        return dict(zip(self.classes, self.model.description.require_thresholds().values, strict=True))
+
     def predict(self, pictures: Sequence[PictureLike] | PictureLike, *, topk: int | None = None) -> list[Prediction]:
         """Name what pictures show.
 
         Args:
             pictures: Files, Pillow images or uint8 arrays; one or many.
-            topk: Keep only so many labels per picture; None keeps all, so that probabilities sum to 1.
+            topk: Keep only the so many most probable labels per picture. None keeps all of a single-label model, so
+                that probabilities sum to 1, and with several labels those that reach their thresholds.
 
         Returns:
             One prediction per picture, in order; a picture that can't be read carries its error instead.
@@ -81,25 +95,30 @@ class Predictor:
         with progress_bar("predicting", len(pictures)) as advance:
             for start in range(0, len(pictures), _BATCH):
                 batch = pictures[start : start + _BATCH]
-                predictions.extend(self._predict_batch(batch, topk or len(self.classes)))
+                predictions.extend(self._predict_batch(batch, topk))
                 advance(len(batch))
         return predictions
 
-    def _predict_batch(self, pictures: Sequence[PictureLike], topk: int) -> Iterator[Prediction]:
+    def _predict_batch(self, pictures: Sequence[PictureLike], topk: int | None) -> Iterator[Prediction]:
         rows: list[np.ndarray] = []
         errors: dict[int, str] = {}
         for position, picture in enumerate(pictures):
             try:
-                rows.append(self._look_at(_open(picture)))
+                rows.append(self._look_at(_open(picture, self._enough)))
             except (DistingoError, OSError) as error:
                 errors[position] = error.reason if isinstance(error, UndecodableError) else str(error)
         found = iter(self._probabilities(rows))
         for position, picture in enumerate(pictures):
             name = str(picture) if isinstance(picture, str | Path) else f"picture {position}"
             if position in errors:
-                yield Prediction(name, (), (), errors[position])
+                yield Prediction(name, (), (), errors[position], None if self.task == "single-label" else ())
             else:
                 yield self._named(name, next(found), topk)
+
+    @property
+    def _enough(self) -> int | None:
+        rendition = self.model.description.rendition
+        return None if rendition is None else shorter_side_for(rendition)
 
     def _look_at(self, image: Image.Image) -> np.ndarray:
         rendition = self.model.description.rendition
@@ -111,19 +130,27 @@ class Predictor:
         stacked = _ArrayRows(np.stack(rows))
         return predict_probabilities(self.model, stacked, device=self.device, precision=self.precision)
 
-    def _named(self, name: str, probabilities: np.ndarray, topk: int) -> Prediction:
-        order = np.argsort(-probabilities, kind="stable")[:topk]
+    def _named(self, name: str, probabilities: np.ndarray, topk: int | None) -> Prediction:
+        order = np.argsort(-probabilities, kind="stable")
+        given = None
+        shown = order[: topk or len(order)]
+        if self.task == "multi-label":
+            reached = apply_thresholds(probabilities, self.model.description.require_thresholds())
+            above = order[reached[order]]
+            given = tuple(self.classes[index] for index in above)
+            shown = above if topk is None else shown
         return Prediction(
             name,
-            tuple(self.classes[index] for index in order),
-            tuple(float(probabilities[index]) for index in order),
+            tuple(self.classes[index] for index in shown),
+            tuple(float(probabilities[index]) for index in shown),
+            given=given,
         )
 
 
-def _open(picture: PictureLike) -> Image.Image:
+def _open(picture: PictureLike, enough: int | None) -> Image.Image:
     if isinstance(picture, str | Path):
         path = Path(picture)
-        return open_source(Source(str(picture), path))
+        return open_source(Source(str(picture), path), enough=enough)
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
     return image if image.mode in {"RGB", "L"} else image.convert("RGB")
 
@@ -141,11 +168,27 @@ def load(run: str | Path, *, device: str = "auto") -> Predictor:
     Raises:
         RunError: The folder is missing, damaged, unfinished or from a newer version.
     """
+    return Predictor(load_model(_model_folder(run)), device)
+
+
+def read_task(run: str | Path) -> Task:
+    """Whether a run's model gives a picture exactly one label or any number; no weights are loaded.
+
+    Args:
+        run: As for `load`.
+
+    Raises:
+        RunError: As `load`.
+    """
+    return read_description(_model_folder(run)).task
+
+
+def _model_folder(run: str | Path) -> Path:
     folder = Path(run)
     place = folder if (folder / "model.json").is_file() else RunFolder(folder).model
     if place != folder and not (place / "model.json").is_file():
         RunFolder(folder).read_config()
-    return Predictor(load_model(place), device)
+    return place
 
 
 def find_pictures(paths: Sequence[str | Path]) -> list[Path]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from distingo.datasets.manifest import join_labels
 from distingo.errors import ResourceError, UsageError
 from distingo.files import write_bytes
 from distingo.records import Prediction
@@ -32,13 +33,17 @@ def check_table(path: Path) -> None:
 def write_table(predictions: Sequence[Prediction], path: Path) -> None:
     """Write one row per picture: file, label, probability, then the next labels, then the error.
 
+    Of a model for several labels per picture the column ``labels`` comes after the file: those that reach their
+    thresholds, a list, in CSV joined by ``|`` as in ``split.csv``.
+
     Args:
         predictions: With any number of labels each.
         path: Ends in ``.csv``, ``.jsonl`` or ``.parquet``.
     """
     rows = [_as_row(prediction) for prediction in predictions]
     most = max((len(prediction.labels) for prediction in predictions), default=0)
-    names = ["file", *(name for rank in range(1, most + 1) for name in _names(rank)), "error"]
+    given = ["labels"] if any(prediction.given is not None for prediction in predictions) else []
+    names = ["file", *given, *(name for rank in range(1, most + 1) for name in _names(rank)), "error"]
     write_bytes(path, _WRITERS[path.suffix.lower()](rows, names))
 
 
@@ -48,6 +53,8 @@ def _names(rank: int) -> tuple[str, str]:
 
 def _as_row(prediction: Prediction) -> dict[str, Any]:
     row: dict[str, Any] = {"file": prediction.file}
+    if prediction.given is not None:
+        row["labels"] = list(prediction.given)
     for rank, (label, probability) in enumerate(zip(prediction.labels, prediction.probabilities, strict=True), 1):
         name, chance = _names(rank)
         row[name], row[chance] = label, probability
@@ -60,8 +67,14 @@ def _as_csv(rows: list[dict[str, Any]], names: list[str]) -> bytes:
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({name: f"{value:.6f}" if isinstance(value, float) else value for name, value in row.items()})
+        writer.writerow({name: _as_text(value) for name, value in row.items()})
     return text.getvalue().encode("utf-8")
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, list):
+        return join_labels(value)
+    return f"{value:.6f}" if isinstance(value, float) else str(value)
 
 
 def _as_json_lines(rows: list[dict[str, Any]], names: list[str]) -> bytes:
@@ -82,7 +95,8 @@ def _as_parquet(rows: list[dict[str, Any]], names: list[str]) -> bytes:
 def _column(values: list[Any], name: str) -> Any:
     import pyarrow as pa
 
-    return pa.array(values, pa.float32() if name.startswith("probability") else pa.string())
+    kind = pa.float32() if name.startswith("probability") else pa.string()
+    return pa.array(values, pa.list_(pa.string()) if name == "labels" else kind)
 
 
 _WRITERS = {".csv": _as_csv, ".jsonl": _as_json_lines, ".parquet": _as_parquet}

@@ -1,0 +1,92 @@
+"""A frozen backbone's features of pictures, kept by content so that no picture goes through it twice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from distingo.datasets.gathering import Product
+from distingo.datasets.rendering import render, shorter_side_for
+from distingo.datasets.store import Cache
+from distingo.datasets.views import look, share_of_side
+from distingo.models.backbones import BackboneDescription
+from distingo.prediction.engines import Engine, EngineName, build_engine, choose_engine
+
+_BATCH = 64
+"""Pictures that go through the backbone together: decoding the next ones goes on meanwhile."""
+
+
+class Embedder:
+    """Makes the products that hold a backbone's features; the engine is built when the first picture needs it.
+
+    Args:
+        description: Of the backbone, with its `weights_hash`.
+        network: The backbone behind its normalisation: float (n, 3, height, width) in [0, 1] to (n, features).
+        device: Where to compute.
+        engine: ``auto``, ``torch`` or ``openvino``.
+        precision: ``auto``, ``float32`` or ``bfloat16``.
+    """
+
+    def __init__(
+        self,
+        description: BackboneDescription,
+        network: nn.Module,
+        *,
+        device: torch.device,
+        engine: EngineName = "auto",
+        precision: str = "auto",
+    ) -> None:
+        self._description = description
+        self._network = network
+        self._device = device
+        self.engine_name, self.precision = choose_engine(engine, device, precision)
+
+    @cached_property
+    def _engine(self) -> Engine:
+        rendition = self._description.rendition
+        shape = (rendition.height, rendition.width, rendition.channels)
+        return build_engine(self._network, shape, name=self.engine_name, precision=self.precision, device=self._device)
+
+    def product(self, cache: Cache, view: str = "whole") -> Product:
+        """The features of one view of every picture, float32 (features,).
+
+        Args:
+            cache: Where they are kept, by content of the picture, hash of the weights, preprocessing and engine.
+            view: As in `distingo.datasets.views.look`.
+        """
+        rendition = self._description.rendition
+        store = cache.store(self._kind(view), (self._description.features,), "float32")
+
+        def compute(image: Image.Image) -> np.ndarray:
+            return render(look(image, view), rendition)
+
+        enough = math.ceil(shorter_side_for(rendition) / share_of_side(view))
+        return Product(store, compute, finish=self._run, batch_size=_BATCH, enough=enough)
+
+    def _run(self, pixels: np.ndarray) -> np.ndarray:
+        return self._engine.run(pixels)
+
+    def _kind(self, view: str) -> str:
+        description = self._description
+        parts = (
+            "features",
+            description.weights_hash,
+            repr(description.rendition),
+            repr((description.mean, description.std)),
+            self.engine_name,
+            self.precision,
+            view,
+        )
+        return "-".join(parts)
+
+
+def gather(product: Product, contents: Sequence[str]) -> np.ndarray:
+    """The rows of these pictures as one array (n, features)."""
+    rows = product.store.rows(contents)
+    return rows.take(np.arange(len(rows)))
