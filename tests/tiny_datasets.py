@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 COLOURS = {"blue": (40, 60, 200), "green": (40, 180, 60), "red": (210, 50, 40)}
 
@@ -21,4 +22,28 @@ def draw_classes(
             noise = generator.integers(-30, 30, (size, size, 3))
             pixels = np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(root / name / f"{index:03}.png")
+    return root
+
+
+LABELS = ("large", "red", "round")
+
+
+def draw_labels(root: Path, *, count: int = 80, size: int = 16) -> Path:
+    """Shapes that are large, red and round, each or not, and a table of 0 and 1 beside them."""
+    generator = np.random.default_rng(0)
+    (root / "pictures").mkdir(parents=True)
+    rows = []
+    for index in range(count):
+        has = {name: bool(index >> place & 1) for place, name in enumerate(LABELS)}
+        background = tuple(int(value) for value in generator.integers(0, 40, 3))
+        image = Image.new("RGB", (size, size), background)
+        half = size * (0.45 if has["large"] else 0.25)
+        box = (size / 2 - half, size / 2 - half, size / 2 + half, size / 2 + half)
+        draw = ImageDraw.Draw(image)
+        shade = int(generator.integers(180, 255))
+        (draw.ellipse if has["round"] else draw.rectangle)(box, fill=(shade, 30, 30) if has["red"] else (30, 30, shade))
+        image.save(root / "pictures" / f"{index:03}.png")
+        rows.append([f"{index:03}", *(int(has[name]) for name in LABELS)])
+    with (root / "labels.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["picture", *LABELS], *rows])
     return root

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,8 +78,6 @@ def test_stopping_between_epochs_changes_nothing(tmp_path: Path) -> None:
         if record.epoch == 2:
             raise KeyboardInterrupt
 
-    from dataclasses import replace
-
     with pytest.raises(KeyboardInterrupt):
         fit(replace(halves, on_epoch=stop), resume=False)
     again = session(tmp_path / "halves", [], epochs=4, lr=0.01)
@@ -95,8 +94,6 @@ def test_a_loss_that_is_no_number_stops_with_advice(tmp_path: Path) -> None:
             with torch.no_grad():
                 broken.network[2].weight.fill_(float("nan"))
 
-        from dataclasses import replace
-
         fit(replace(broken, on_epoch=spoil), resume=False)
     assert (tmp_path / "checkpoint" / "best.safetensors").is_file()
 
@@ -108,3 +105,79 @@ def test_balanced_weights_are_one_on_average_over_pictures() -> None:
     )
     assert weights[torch.from_numpy(targets)].mean().item() == pytest.approx(1.0)
     assert (weights[1] / weights[0]).item() == pytest.approx(3.0)
+
+
+def several(n: int) -> LabelledRows:
+    """Two labels: bright, and a second that only the first pictures have."""
+    bright = np.arange(n) % 2
+    return LabelledRows(Rows(bright), np.stack([bright, np.arange(n) < 4], axis=1).astype(bool), 2)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"loss": "asymmetric"}, {"loss": "focal", "positive_weights": "balanced"}, {"augment": "standard"}],
+    ids=["plain", "asymmetric", "focal", "mixed"],
+)
+def test_several_labels_are_learned(tmp_path: Path, fields: dict[str, object]) -> None:
+    base = session(
+        tmp_path, [], epochs=8, lr=0.05, monitor="validation_mean_average_precision", label_smoothing=0.0, **fields
+    )
+    progress = fit(replace(base, train=several(33), validation=several(10)), resume=False)
+    last = progress.history[-1]
+    assert last.validation_accuracy is None
+    assert last.train_accuracy is None
+    assert last.validation_mean_average_precision is not None
+    logits = base.network.eval()(torch.from_numpy(several(10).rows.take(np.arange(10))).permute(0, 3, 1, 2) / 255)
+    assert ((logits[:, 0] > logits[:, 0].mean()).numpy() == several(10).targets[:, 0]).all()
+    assert progress.best_score == max(record.validation_mean_average_precision or 0 for record in progress.history)
+
+
+def test_positive_weights_raise_what_is_said_of_rare_labels(tmp_path: Path) -> None:
+    said = []
+    for name in ("none", "balanced"):
+        base = session(tmp_path / name, [], epochs=6, lr=0.05, monitor="validation_loss", positive_weights=name)
+        fit(replace(base, train=several(33), validation=several(10)), resume=False)
+        with torch.inference_mode():
+            said.append(base.network.eval()(torch.zeros(1, 3, 4, 4))[0, 1].item())
+    assert said[1] > said[0] + 0.5
+
+
+def test_several_labels_resume_to_the_same_weights(tmp_path: Path) -> None:
+    def begin(name: str) -> Session:
+        fields = {"monitor": "validation_mean_average_precision", "ema_decay": 0.9, "augment": "standard"}
+        base = session(tmp_path / name, [], epochs=4, lr=0.01, **fields)
+        return replace(base, train=several(33), validation=several(10))
+
+    def stop(record: EpochRecord) -> None:
+        if record.epoch == 2:
+            raise KeyboardInterrupt
+
+    whole, again = begin("whole"), begin("halves")
+    fit(whole, resume=False)
+    with pytest.raises(KeyboardInterrupt):
+        fit(replace(begin("halves"), on_epoch=stop), resume=False)
+    fit(again, resume=True)
+    for name, tensor in whole.network.state_dict().items():
+        assert torch.equal(tensor, again.network.state_dict()[name])
+    assert (tmp_path / "whole" / "checkpoint" / "best.safetensors").read_bytes() == (
+        tmp_path / "halves" / "checkpoint" / "best.safetensors"
+    ).read_bytes()
+
+
+def test_weights_that_say_nothing_never_become_the_best(tmp_path: Path) -> None:
+    broken = session(tmp_path, [], epochs=3, lr=1e3, optimizer="sgd", momentum=0.0)
+
+    class Spoiling(nn.Module):
+        """Gives numbers while it learns and none when it is asked."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.inside = nn.Sequential(nn.Flatten(), nn.Linear(48, 2))
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.inside(images)
+            return logits if self.training else logits * float("nan")
+
+    with pytest.raises(TrainingDivergedError, match="epoch 1"):
+        fit(replace(broken, network=Spoiling()), resume=False)
+    assert not (tmp_path / "checkpoint" / "best.safetensors").exists()

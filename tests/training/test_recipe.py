@@ -36,6 +36,12 @@ def test_a_missing_key_is_named() -> None:
         ("channels", 4, "channels is 4; choose one of 1, 3"),
         ("dropout", True, "dropout is True"),
         ("test", 0.9, "leave nothing to train on"),
+        (
+            "loss",
+            "hinge",
+            "loss is 'hinge'; choose one of auto, cross-entropy, binary-cross-entropy, asymmetric, focal",
+        ),
+        ("threshold_aim", "recall", "precision and recall want one"),
     ],
 )
 def test_values_out_of_range_are_refused(field: str, value: object, message: str) -> None:

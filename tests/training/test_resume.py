@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tiny_datasets import draw_classes
+from distingo.models.saved import read_description
+from tiny_datasets import draw_classes, draw_labels
 
 RECIPE = ["--model", "small-cnn", "--image-size", "16", "--epochs", "6", "--batch-size", "16", "--seed", "3"]
 RECIPE += ["--augment", "standard", "--ema-decay", "0.9", "--optimizer", "adamw", "--schedule", "one-cycle"]
@@ -33,8 +34,11 @@ def epochs_done(output: Path) -> int:
 
 
 @pytest.mark.slow
-def test_a_run_killed_several_times_ends_in_the_same_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize("several", [False, True], ids=["one label", "several labels"])
+def test_a_run_killed_several_times_ends_in_the_same_weights(tmp_path: Path, several: bool) -> None:
     data = draw_classes(tmp_path / "data", per_class=60)
+    if several:
+        data = draw_labels(tmp_path / "labelled", count=180) / "labels.csv"
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert start(data, whole, *RECIPE).wait(300) == 0
 
@@ -52,6 +56,9 @@ def test_a_run_killed_several_times_ends_in_the_same_weights(tmp_path: Path) -> 
 
     for name in ("model/model.safetensors", "predictions.parquet", "evaluation.json", "split.csv"):
         assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
+    thresholds = [read_description(run / "model").thresholds for run in (killed, whole)]
+    assert thresholds[0] == thresholds[1]
+    assert (thresholds[0] is not None) == several
     assert not list(killed.rglob(".*")), "half-written files were left"
 
 

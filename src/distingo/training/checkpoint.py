@@ -23,22 +23,26 @@ class EpochRecord:
     Attributes:
         epoch: Counted from 1.
         train_loss: Mean over the epoch's batches, with augmentation, smoothing and dropout on.
-        train_accuracy: Likewise.
-        validation_loss: Cross-entropy of the validated weights.
-        validation_accuracy: Share of validation pictures predicted right.
+        train_accuracy: Likewise; None with several labels per picture.
+        validation_loss: Cross-entropy of the validated weights, whatever loss was trained with.
+        validation_accuracy: Share of validation pictures predicted right; None with several labels per picture.
         learning_rate: Of the epoch's last step.
         images_per_second: Training pictures per second, validation not counted.
         seconds: The whole epoch took, with validation.
+        train_mean_average_precision: With several labels, in place of `train_accuracy`: the mean over labels.
+        validation_mean_average_precision: Likewise of the validated weights, over labels that a picture has.
     """
 
     epoch: int
     train_loss: float
-    train_accuracy: float
+    train_accuracy: float | None
     validation_loss: float
-    validation_accuracy: float
+    validation_accuracy: float | None
     learning_rate: float
     images_per_second: float
     seconds: float
+    train_mean_average_precision: float | None = None
+    validation_mean_average_precision: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +51,14 @@ class Progress:
 
     Attributes:
         epoch: Epochs finished.
-        best_epoch: The epoch whose weights are kept as best, 0 before the first.
-        best_score: Its monitored score.
+        best_epoch: The epoch whose weights are kept as best, 0 for those it began with.
+        best_score: Its monitored score, None before anything was validated.
         history: One record per finished epoch.
     """
 
     epoch: int = 0
     best_epoch: int = 0
-    best_score: float = 0.0
+    best_score: float | None = None
     history: tuple[EpochRecord, ...] = field(default_factory=tuple)
 
 

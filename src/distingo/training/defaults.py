@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from distingo.errors import UsageError
+from distingo.models.backbones import BackboneDescription
 from distingo.models.catalogue import find_model
+from distingo.records import Task
+from distingo.training.losses import build_loss
 from distingo.training.recipe import Recipe, recipe_from_dict
 
 _LARGEST_OWN_SIZE = 64
@@ -14,12 +17,16 @@ _LARGEST_OWN_SIZE = 64
 
 _PHOTO_SIZE = 128
 
+_FINE_TUNED_HEADS = ("linear", "linear-svm")
+"""The others remember pictures instead of learning weights."""
+
 _RECIPES: dict[str, dict[str, Any]] = {
     "sports-cnn": {"epochs": 20, "batch_size": 32, "lr": 1e-3, "augment": "reference", "schedule": "cosine"},
     "fashion-cnn": {"epochs": 10, "batch_size": 64, "lr": 1e-3, "schedule": "cosine"},
     "poster-cnn": {"epochs": 10, "batch_size": 64, "lr": 1e-3},
     "descriptors": {"epochs": 1},
     "majority": {"epochs": 1},
+    "prevalence": {"epochs": 1},
 }
 """Per model, what differs from the recipe's own defaults. The networks' layers are the published ones; the learning
 rate is not: the published 1e-6 made 500 epochs do the work of ten."""
@@ -34,39 +41,52 @@ class DataFacts:
         height: The median, in pixels.
         width: The median, in pixels.
         grey: Whether all are grey.
+        task: One label per picture, or several.
     """
 
     pictures: int
     height: int
     width: int
     grey: bool
+    task: Task = "single-label"
 
 
-def choose_recipe(facts: DataFacts, wishes: dict[str, Any]) -> tuple[Recipe, tuple[str, ...]]:
+def choose_recipe(
+    facts: DataFacts, wishes: dict[str, Any], backbone: BackboneDescription | None = None
+) -> tuple[Recipe, tuple[str, ...]]:
     """Fill a person's wishes up to a whole recipe.
 
     Args:
         facts: About the pictures.
-        wishes: Recipe fields a person set; also ``image_size``, a number or (height, width).
+        wishes: Recipe fields a person set, ``model`` among them; also ``image_size``, a number or (height, width).
+        backbone: What the model is, where it is a pretrained one; it has the wished size.
 
     Returns:
         The recipe, and a sentence for each choice that was made for the person.
 
     Raises:
         ModelError: There is no such model.
-        UsageError: A wish is out of range.
+        UsageError: A wish is out of range, or not for this many labels per picture.
     """
-    wishes = dict(wishes)
-    choices: list[str] = []
-    if "model" not in wishes:
-        wishes["model"] = "small-cnn"
-        choices.append(
-            "model: small-cnn, because no --model was given and it is the best network here that needs no download"
-        )
+    recipe, choices = _fill_up(facts, dict(wishes), backbone)
+    require_task(recipe, facts.task)
+    return recipe, choices
+
+
+def _fill_up(
+    facts: DataFacts, wishes: dict[str, Any], backbone: BackboneDescription | None
+) -> tuple[Recipe, tuple[str, ...]]:
     entry = find_model(wishes["model"])
+    if backbone is not None:
+        return _pretrained_recipe(facts, wishes, backbone)
+    if wishes.get("mode", "scratch") != "scratch":
+        raise UsageError(
+            f"--mode {wishes['mode']}: {entry.name} is not pretrained; name a backbone, or leave --mode out"
+        )
+    choices: list[str] = []
     size = wishes.pop("image_size", None)
     if size is not None:
-        wishes["height"], wishes["width"] = _as_size(size)
+        wishes["height"], wishes["width"] = as_size(size)
     elif "height" not in wishes:
         wishes["height"], wishes["width"] = entry.image_size or _own_size(facts)
         source = "published with it" if entry.image_size else f"the median picture is {facts.width}x{facts.height}"
@@ -79,7 +99,89 @@ def choose_recipe(facts: DataFacts, wishes: dict[str, Any]) -> tuple[Recipe, tup
     return recipe_from_dict({**_defaults(entry.name, facts), **wishes}), tuple(choices)
 
 
-def _as_size(size: object) -> tuple[int, int]:
+def require_task(recipe: Recipe, task: Task) -> None:
+    """Refuse choices that make no sense with one label per picture, or with several.
+
+    Raises:
+        UsageError: Says what to choose instead.
+    """
+    several = task == "multi-label"
+    words = "with several labels per picture" if several else "with one label per picture"
+    if recipe.model == ("majority" if several else "prevalence"):
+        other = "prevalence" if several else "majority"
+        raise UsageError(f"--model {recipe.model}: makes no sense {words}; choose {other}")
+    amiss = "validation_accuracy" if several else "validation_mean_average_precision"
+    if recipe.monitor == amiss:
+        raise UsageError(f"--monitor {amiss}: is not measured {words}; choose {_monitor(task)} or validation_loss")
+    if several and recipe.class_weights != "none":
+        raise UsageError(f"--class-weights {recipe.class_weights}: not {words}; choose --positive-weights")
+    if not several and recipe.positive_weights != "none":
+        raise UsageError(f"--positive-weights {recipe.positive_weights}: not {words}; choose --class-weights")
+    if not several and recipe.threshold_aim != "f1":
+        raise UsageError(f"--threshold-aim {recipe.threshold_aim}: there are no thresholds {words}")
+    build_loss(recipe.loss, task)
+    solved = recipe.mode == "frozen" or find_model(recipe.model).kind == "classic"
+    if recipe.loss != "auto" and solved:
+        raise UsageError(f"--loss {recipe.loss}: {recipe.model} is not trained by steps here; leave the option out")
+
+
+def _monitor(task: Task) -> str:
+    return "validation_mean_average_precision" if task == "multi-label" else "validation_accuracy"
+
+
+def _pretrained_recipe(
+    facts: DataFacts, wishes: dict[str, Any], backbone: BackboneDescription
+) -> tuple[Recipe, tuple[str, ...]]:
+    wishes.pop("image_size", None)
+    rendition = backbone.rendition
+    wishes |= {"height": rendition.height, "width": rendition.width, "channels": rendition.channels}
+    if wishes.get("normalise", "none") != "none":
+        raise UsageError(f"--normalise {wishes['normalise']}: {backbone.name} brings its own; leave the option out")
+    mode = wishes.setdefault("mode", "frozen" if backbone.source != "none" else "scratch")
+    if backbone.source == "none" and mode != "scratch":
+        raise UsageError(f"--weights none with --mode {mode}: untrained weights have nothing to tell; leave one out")
+    if mode == "finetune" and wishes.get("head", "linear") not in _FINE_TUNED_HEADS:
+        raise UsageError(f"--head {wishes['head']} can't be fine-tuned; choose {' or '.join(_FINE_TUNED_HEADS)}")
+    source = backbone.place if backbone.source != "hub" else f"{backbone.architecture}.{backbone.tag}"
+    choices = (
+        f"pretrained weights: {source or 'none'}, licence {backbone.licence or 'unknown'}; it sees"
+        f" {rendition.height}x{rendition.width} (height x width)",
+    )
+    defaults = {"monitor": _monitor(facts.task), **_pretrained_defaults(mode, facts)}
+    return recipe_from_dict({**defaults, **wishes}), choices
+
+
+def _pretrained_defaults(mode: str, facts: DataFacts) -> dict[str, Any]:
+    if mode == "frozen":
+        return {"epochs": 1}
+    if mode == "scratch":
+        return {**_small_cnn_defaults(facts), "normalise": "none"}
+    return {
+        "epochs": max(3, min(20, round(30_000 / facts.pictures))),
+        "batch_size": 32,
+        "lr": 1e-3,
+        "optimizer": "adamw",
+        "weight_decay": 0.05,
+        "schedule": "cosine",
+        "warmup_epochs": 1.0,
+        "label_smoothing": _smoothing(facts),
+        "augment": "light",
+        "ema_decay": 0.99,
+        "layer_decay": 0.85,
+    }
+
+
+def _smoothing(facts: DataFacts) -> float:
+    """None for several labels: a label of one picture in a hundred would seem to be five times as frequent."""
+    return 0.0 if facts.task == "multi-label" else 0.1
+
+
+def as_size(size: object) -> tuple[int, int]:
+    """Height and width of an ``image_size`` as a person gives it.
+
+    Raises:
+        UsageError: It is neither a number nor two.
+    """
     if isinstance(size, int):
         return size, size
     if isinstance(size, list | tuple) and len(size) == 2 and all(isinstance(side, int) for side in size):
@@ -94,9 +196,8 @@ def _own_size(facts: DataFacts) -> tuple[int, int]:
 
 
 def _defaults(model: str, facts: DataFacts) -> dict[str, Any]:
-    if model == "small-cnn":
-        return _small_cnn_defaults(facts)
-    return dict(_RECIPES[model])
+    own = _small_cnn_defaults(facts) if model == "small-cnn" else _RECIPES[model]
+    return {"monitor": _monitor(facts.task), **own}
 
 
 def _small_cnn_defaults(facts: DataFacts) -> dict[str, Any]:
@@ -109,7 +210,7 @@ def _small_cnn_defaults(facts: DataFacts) -> dict[str, Any]:
         "optimizer": "adamw",
         "weight_decay": 0.05,
         "schedule": "one-cycle",
-        "label_smoothing": 0.1,
+        "label_smoothing": _smoothing(facts),
         "augment": "standard",
         "normalise": "dataset",
         "ema_decay": 0.998 if many else 0.99,

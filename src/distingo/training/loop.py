@@ -16,12 +16,15 @@ from distingo.errors import TrainingDivergedError
 from distingo.prediction.networks import autocast, predict_logits
 from distingo.prediction.tensors import Rows, to_tensor
 from distingo.progress import Advance, progress_bar
+from distingo.records import Task
 from distingo.run_folder import RunFolder
 from distingo.training.augmentation import PRESETS, augment, mix
 from distingo.training.checkpoint import EpochRecord, Progress, load_checkpoint, save_checkpoint, save_tensors
 from distingo.training.history import write_history
-from distingo.training.optimization import WeightAverage, build_optimizer, learning_rate
+from distingo.training.losses import Loss, balanced_class_weights, balanced_positive_weights, build_loss
+from distingo.training.optimization import WeightAverage, build_optimizer, learning_rate, set_training_mode
 from distingo.training.recipe import Recipe
+from distingo.training.scoring import EpochScores, Tally, score_pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +33,18 @@ class LabelledRows:
 
     Attributes:
         rows: uint8 pictures (height, width, channels).
-        targets: int64 (n,), positions in the dataset's classes.
+        targets: int64 (n,), positions in the dataset's classes; with several labels bool (n, classes).
         classes: How many classes there are.
     """
 
     rows: Rows
     targets: np.ndarray
     classes: int
+
+    @property
+    def task(self) -> Task:
+        """One label per picture, or several."""
+        return "single-label" if self.targets.ndim == 1 else "multi-label"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,8 @@ class Session:
         device: Where the network computes.
         precision: ``float32`` or ``bfloat16``.
         on_epoch: Told every finished epoch.
+        start_counts: Whether the weights it begins with are a candidate for the best ones (fine-tuning never returns
+            what is worse on validation than what it began with).
     """
 
     recipe: Recipe
@@ -62,6 +72,7 @@ class Session:
     device: torch.device
     precision: str
     on_epoch: Callable[[EpochRecord], None]
+    start_counts: bool = False
 
 
 def fit(session: Session, *, resume: bool) -> Progress:
@@ -82,16 +93,25 @@ def fit(session: Session, *, resume: bool) -> Progress:
     optimizer = build_optimizer(session.network, recipe)
     average = WeightAverage(session.network, recipe.ema_decay) if recipe.ema_decay else None
     averaged_state = average.state if average else None
-    progress = Progress()
     if resume and session.folder.last_checkpoint.is_file():
         progress = load_checkpoint(session.folder.last_checkpoint, session.network, optimizer, averaged_state)
         write_history(session.folder.history, progress.history)
+    else:
+        progress = _begin(session)
     while progress.epoch < recipe.epochs and not _out_of_patience(progress, recipe):
         progress = _run_epoch(session, progress, optimizer, average)
         save_checkpoint(session.folder.last_checkpoint, progress, session.network, optimizer, averaged_state)
         write_history(session.folder.history, progress.history)
         session.on_epoch(progress.history[-1])
     return progress
+
+
+def _begin(session: Session) -> Progress:
+    if not session.start_counts:
+        return Progress()
+    score = _score(session.recipe, _validate(session, None, epoch=0))
+    save_tensors(session.folder.best_checkpoint, session.network.state_dict(), {"epoch": "0"})
+    return Progress(best_score=score)
 
 
 def _out_of_patience(progress: Progress, recipe: Recipe) -> bool:
@@ -105,58 +125,58 @@ def _run_epoch(
     epoch = progress.epoch
     # all randomness of an epoch follows from the seed and its number, so that a resumed run meets the same
     torch.manual_seed(_epoch_seed(session.recipe.seed, epoch))
-    loss, accuracy, rate = _train_epoch(session, epoch, optimizer, average)
+    train, rate = _train_epoch(session, epoch, optimizer, average)
     trained = time.perf_counter() - started
     weights = average.state if average else session.network.state_dict()
-    validation_loss, validation_accuracy = _validate(session, weights if average else None)
+    validation = _validate(session, weights if average else None, epoch=epoch)
     record = EpochRecord(
         epoch=epoch + 1,
-        train_loss=loss,
-        train_accuracy=accuracy,
-        validation_loss=validation_loss,
-        validation_accuracy=validation_accuracy,
+        train_loss=train.loss,
+        train_accuracy=train.accuracy,
+        validation_loss=validation.loss,
+        validation_accuracy=validation.accuracy,
         learning_rate=rate,
         images_per_second=len(session.train.rows) / trained,
         seconds=time.perf_counter() - started,
+        train_mean_average_precision=train.mean_average_precision,
+        validation_mean_average_precision=validation.mean_average_precision,
     )
     progress = replace(progress, epoch=epoch + 1, history=(*progress.history, record))
-    return _keep_the_best(session, progress, record, weights)
+    return _keep_the_best(session, progress, _score(session.recipe, validation), weights)
 
 
 def _train_epoch(
     session: Session, epoch: int, optimizer: torch.optim.Optimizer, average: WeightAverage | None
-) -> tuple[float, float, float]:
+) -> tuple[EpochScores, float]:
     recipe, network = session.recipe, session.network
     generator = torch.Generator().manual_seed(_epoch_seed(recipe.seed, epoch) + 1)
     batches = list(_batches(len(session.train.rows), recipe.batch_size, generator))
-    weights = class_weights(session.train, recipe).to(session.device)
-    total_loss, right = 0.0, 0
-    network.train()
+    loss_of = _loss(session)
+    tally = Tally()
+    set_training_mode(network, optimizer, recipe, epoch)
     with progress_bar(f"epoch {epoch + 1}/{recipe.epochs}", len(session.train.rows)) as advance:
         meter = _Meter(advance, len(session.train.rows) * (recipe.epochs - epoch))
         for position, indices in enumerate(batches):
             step = epoch * len(batches) + position
             rate = learning_rate(recipe, step, len(batches))
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["lr_scale"]
             images, targets, soft_targets = _prepare(session, indices, generator)
             with autocast(session.device, session.precision):
                 logits = network(images).float()
-            loss = F.cross_entropy(logits, soft_targets, weights, label_smoothing=recipe.label_smoothing)
+            loss = loss_of(logits, soft_targets)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             if average:
                 average.update(network, step)
-            value = _finite(loss.item(), epoch, session)
-            total_loss += value * len(indices)
-            right += int((logits.detach().argmax(1) == targets).sum())
-            meter.tell(len(indices), total_loss, right)
-    return total_loss / len(session.train.rows), right / len(session.train.rows), rate
+            tally.add(_finite(loss.item(), epoch, session), logits, targets)
+            meter.tell(tally)
+    return tally.scores(len(session.train.rows)), rate
 
 
 class _Meter:
-    """Tells the bar loss, accuracy, speed and when the whole run will be done."""
+    """Tells the bar scores, speed and when the whole run will be done."""
 
     def __init__(self, advance: Advance, images_left: int) -> None:
         self.advance = advance
@@ -164,19 +184,18 @@ class _Meter:
         self.images = 0
         self.started = time.perf_counter()
 
-    def tell(self, images: int, total_loss: float, right: int) -> None:
-        self.images += images
-        rate = self.images / (time.perf_counter() - self.started)
-        left = datetime.timedelta(seconds=round((self.images_left - self.images) / rate))
-        scores = f"loss {total_loss / self.images:.3f}  accuracy {right / self.images:.1%}"
-        self.advance(images, f"{scores}  {rate:,.0f} images/s  all epochs in {left}")
+    def tell(self, tally: Tally) -> None:
+        rate = tally.images / (time.perf_counter() - self.started)
+        left = datetime.timedelta(seconds=round((self.images_left - tally.images) / rate))
+        self.advance(tally.images - self.images, f"{tally.words}  {rate:,.0f} images/s  all epochs in {left}")
+        self.images = tally.images
 
 
 def _prepare(session: Session, indices: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
     augmentation = PRESETS[session.recipe.augment]
     images = to_tensor(session.train.rows.take(indices), session.device)
     targets = torch.from_numpy(session.train.targets[indices]).to(session.device)
-    soft_targets = F.one_hot(targets, session.train.classes).float()
+    soft_targets = F.one_hot(targets, session.train.classes).float() if targets.ndim == 1 else targets.float()
     images = augment(images, augmentation, generator)
     images, soft_targets = mix(images, soft_targets, augmentation, generator)
     return images, targets, soft_targets
@@ -194,6 +213,19 @@ def _epoch_seed(seed: int, epoch: int) -> int:
     return seed * 1_000_003 + epoch * 2
 
 
+def _loss(session: Session) -> Loss:
+    recipe, train = session.recipe, session.train
+    if train.task == "single-label":
+        weights = class_weights(train, recipe).to(session.device)
+        return build_loss(recipe.loss, train.task, label_smoothing=recipe.label_smoothing, class_weights=weights)
+    positive_weights = None
+    if recipe.positive_weights == "balanced":
+        positive_weights = balanced_positive_weights(train.targets).to(session.device)
+    return build_loss(
+        recipe.loss, train.task, label_smoothing=recipe.label_smoothing, positive_weights=positive_weights
+    )
+
+
 def class_weights(train: LabelledRows, recipe: Recipe) -> Tensor:
     """The loss's weight per class, 1 on average over the training pictures.
 
@@ -206,8 +238,7 @@ def class_weights(train: LabelledRows, recipe: Recipe) -> Tensor:
     """
     if recipe.class_weights == "none":
         return torch.ones(train.classes)
-    counts = np.bincount(train.targets, minlength=train.classes).clip(min=1)
-    return torch.from_numpy(len(train.targets) / (train.classes * counts)).float()
+    return balanced_class_weights(train.targets, train.classes)
 
 
 def _finite(loss: float, epoch: int, session: Session) -> float:
@@ -221,7 +252,7 @@ def _finite(loss: float, epoch: int, session: Session) -> float:
     )
 
 
-def _validate(session: Session, weights: dict[str, Tensor] | None) -> tuple[float, float]:
+def _validate(session: Session, weights: dict[str, Tensor] | None, *, epoch: int) -> EpochScores:
     network = session.network
     own = None
     if weights is not None:
@@ -230,15 +261,22 @@ def _validate(session: Session, weights: dict[str, Tensor] | None) -> tuple[floa
     logits = predict_logits(network, session.validation.rows, device=session.device, precision=session.precision)
     if own is not None:
         network.load_state_dict(own)
-    targets = torch.from_numpy(session.validation.targets)
-    loss = F.cross_entropy(torch.from_numpy(logits), targets).item()
-    return loss, float((logits.argmax(1) == session.validation.targets).mean())
+    scores = score_pass(logits, session.validation.targets)
+    _finite(scores.loss, epoch, session)  # weights that say nothing must not become the best ones
+    return scores
 
 
-def _keep_the_best(session: Session, progress: Progress, record: EpochRecord, weights: dict[str, Tensor]) -> Progress:
-    score = getattr(record, session.recipe.monitor)
-    score = -score if session.recipe.monitor == "validation_loss" else score
-    if progress.best_epoch and score <= progress.best_score:
+def _keep_the_best(session: Session, progress: Progress, score: float, weights: dict[str, Tensor]) -> Progress:
+    if progress.best_score is not None and score <= progress.best_score:
         return progress
-    save_tensors(session.folder.best_checkpoint, weights, {"epoch": str(record.epoch)})
-    return replace(progress, best_epoch=record.epoch, best_score=score)
+    save_tensors(session.folder.best_checkpoint, weights, {"epoch": str(progress.epoch)})
+    return replace(progress, best_epoch=progress.epoch, best_score=score)
+
+
+def _score(recipe: Recipe, validation: EpochScores) -> float:
+    """What the best epoch is chosen by: more is better."""
+    if recipe.monitor == "validation_loss":
+        return -validation.loss
+    score = validation.mean_average_precision if validation.accuracy is None else validation.accuracy
+    assert score is not None
+    return score

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from distingo.training.depth import depth_of_parameters
 from distingo.training.recipe import Recipe
 
 ONE_CYCLE_RISE = 0.3
@@ -16,22 +19,57 @@ ONE_CYCLE_RISE = 0.3
 def build_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser over a network's parameters; no decay on biases and normalisation.
 
+    Each group carries ``lr_scale``, what the learning rate is multiplied by for it, and ``depth``, how far it lies
+    from the output (see `distingo.training.depth`).
+
     Args:
-        network: Its trainable parameters are optimised.
-        recipe: Names optimiser, learning rate, momentum and weight decay.
+        network: Its parameters are optimised.
+        recipe: Names optimiser, learning rate, momentum, weight decay and the layers' share of the learning rate.
     """
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
+    groups = _groups(network, recipe)
     if recipe.optimizer == "sgd":
         nesterov = recipe.momentum > 0
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov, fused=True)
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.lr, fused=True)
     return torch.optim.Adam(groups, lr=recipe.lr, fused=True)
+
+
+def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    depths = depth_of_parameters(network)
+    members: dict[tuple[int, bool], list[nn.Parameter]] = defaultdict(list)
+    for name, parameter in network.named_parameters():
+        members[depths.get(name, 0), parameter.ndim > 1].append(parameter)
+    return [
+        {
+            "params": parameters,
+            "weight_decay": recipe.weight_decay if decays else 0.0,
+            "lr_scale": recipe.layer_decay**depth,
+            "depth": depth,
+        }
+        for (depth, decays), parameters in sorted(members.items(), key=lambda item: (item[0][0], not item[0][1]))
+    ]
+
+
+def set_training_mode(network: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: int) -> None:
+    """Before each epoch: which layers learn, and whether batch normalisation goes on counting.
+
+    Args:
+        network: Put into training mode, apart from batch normalisation that the recipe keeps as it was pretrained.
+        optimizer: Of `build_optimizer`; parameters of layers that are not unfrozen yet get no gradient.
+        recipe: Its `unfreeze_epochs` and `batch_norm`.
+        epoch: Counted from 0.
+    """
+    network.train()
+    if recipe.mode == "finetune" and recipe.batch_norm == "frozen":
+        for module in network.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+    deepest = max(group["depth"] for group in optimizer.param_groups)
+    share = min(1.0, epoch / recipe.unfreeze_epochs) if recipe.unfreeze_epochs else 1.0
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.requires_grad_(group["depth"] <= share * deepest)
 
 
 def learning_rate(recipe: Recipe, step: int, steps_per_epoch: int) -> float:

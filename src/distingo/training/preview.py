@@ -41,9 +41,9 @@ def preview_augmentation(
     """
     require_preset(preset)
     seen = survey(data)
-    facts = DataFacts(pictures=seen.count, height=seen.height, width=seen.width, grey=seen.grey)
+    facts = DataFacts(pictures=seen.count, height=seen.height, width=seen.width, grey=seen.grey, task=seen.task)
     wishes = {} if image_size is None else {"image_size": image_size}
-    recipe, _ = choose_recipe(facts, wishes)
+    recipe, _ = choose_recipe(facts, {"model": "small-cnn", **wishes})
     rendition = Rendition(recipe.height, recipe.width, recipe.channels)
     pictures = read_dataset(data, cache=cache).pictures
     chosen = np.linspace(0, len(pictures) - 1, min(_PICTURES, len(pictures))).astype(int)

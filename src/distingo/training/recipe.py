@@ -7,12 +7,19 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from distingo.errors import UsageError, name_the_nearest
+from distingo.records import ThresholdAim
+from distingo.training.losses import LossName, PositiveWeights
 
 Optimizer = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "cosine", "one-cycle"]
 ClassWeights = Literal["none", "balanced"]
 Normalise = Literal["none", "dataset", "sample", "zca"]
-Monitor = Literal["validation_accuracy", "validation_loss"]
+Monitor = Literal["validation_accuracy", "validation_loss", "validation_mean_average_precision"]
+Mode = Literal["scratch", "frozen", "finetune"]
+Head = Literal["linear", "linear-svm", "prototype", "knn"]
+Views = Literal["none", "flip", "crops"]
+Engine = Literal["auto", "torch", "openvino"]
+BatchNorm = Literal["frozen", "updated"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
 
@@ -33,19 +40,38 @@ class Recipe:
         weight_decay: On weight matrices and kernels only, never on biases and normalisation.
         schedule: ``constant``, ``cosine`` (down to zero) or ``one-cycle`` (up for 30 %, down to zero).
         warmup_epochs: Linear rise of the learning rate at the start of ``constant`` and ``cosine``.
-        label_smoothing: Share of the target spread evenly over all classes.
+        loss: ``auto`` is ``cross-entropy`` with one label per picture and ``binary-cross-entropy`` with several;
+            ``focal`` is for both, ``asymmetric`` for several.
+        label_smoothing: Share of the target spread evenly over all classes, with several labels over yes and no.
         dropout: Before the last layers; None keeps the architecture's own.
-        class_weights: ``balanced`` weighs each class by the inverse of its frequency.
+        class_weights: ``balanced`` weighs each class by the inverse of its frequency (one label per picture).
+        positive_weights: ``balanced`` makes yes and no of each label weigh alike (several labels).
         augment: Name of an augmentation preset (``distingo inspect --augment PRESET`` shows it).
         normalise: ``dataset`` centres and scales each channel by the training side's mean and deviation, ``sample``
             each picture by its own, ``zca`` whitens pixels; ``none`` leaves [0, 1].
         ema_decay: Of the moving average of the weights that is validated and kept; 0 switches it off.
-        monitor: The validation score that chooses the best epoch and stops early.
+        mode: ``scratch`` trains fresh weights; ``frozen`` solves a head on a pretrained backbone's features;
+            ``finetune`` goes on from there with all layers.
+        weights: Of a pretrained backbone: ``auto`` takes the published ones, ``none`` fresh ones, else a folder or
+            file.
+        head: What is solved on the features: ``linear`` (logistic regression), ``linear-svm``, ``prototype`` or
+            ``knn``.
+        views: What a frozen backbone sees of a training picture: ``none`` but itself, ``flip`` also its mirror image,
+            ``crops`` also four corners.
+        layer_decay: Fine-tuning multiplies the learning rate by this for each block further from the head.
+        batch_norm: Whether fine-tuning leaves the pretrained statistics as they are or goes on counting.
+        unfreeze_epochs: Fine-tuning lets the blocks learn one after another, head first, over so many epochs.
+        monitor: The validation score that chooses the best epoch and stops early: the loss, the accuracy, or with
+            several labels the mean average precision (macro).
         patience: Stop after so many epochs without a better score; 0 never stops early.
+        threshold_aim: With several labels, what their thresholds are chosen for on validation: the best ``f1``, or the
+            ``precision`` or ``recall`` that is wanted.
+        threshold_wanted: That precision or recall.
         seed: Of everything random: split, initial weights, order, augmentation, dropout.
         validation: Share of the pictures cut for validation where the author gave none.
         test: Share of the pictures cut for the test where the author gave none.
         precision: ``auto`` takes bfloat16 where the processor has it.
+        engine: What runs a frozen backbone: ``openvino`` where it is installed, else ``torch``.
         device: ``auto``, ``cpu``, ``cuda``, ``mps``.
     """
 
@@ -61,18 +87,30 @@ class Recipe:
     weight_decay: float = 0.0
     schedule: Schedule = "constant"
     warmup_epochs: float = 0.0
+    loss: LossName = "auto"
     label_smoothing: float = 0.0
     dropout: float | None = None
     class_weights: ClassWeights = "none"
+    positive_weights: PositiveWeights = "none"
     augment: str = "none"
     normalise: Normalise = "none"
     ema_decay: float = 0.0
+    mode: Mode = "scratch"
+    weights: str = "auto"
+    head: Head = "linear"
+    views: Views = "none"
+    layer_decay: float = 1.0
+    batch_norm: BatchNorm = "frozen"
+    unfreeze_epochs: float = 0.0
     monitor: Monitor = "validation_accuracy"
     patience: int = 0
+    threshold_aim: ThresholdAim = "f1"
+    threshold_wanted: float | None = None
     seed: int = 0
     validation: float = 0.15
     test: float = 0.2
     precision: Precision = "auto"
+    engine: Engine = "auto"
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -96,7 +134,10 @@ _RANGES: dict[str, tuple[float, float]] = {
     "label_smoothing": (0.0, 0.9),
     "dropout": (0.0, 0.95),
     "ema_decay": (0.0, 0.99999),
+    "layer_decay": (0.01, 1.0),
+    "unfreeze_epochs": (0.0, 100_000),
     "patience": (0, 100_000),
+    "threshold_wanted": (0.001, 1.0),
     "seed": (0, 2**31 - 1),
     "validation": (0.01, 0.9),
     "test": (0.01, 0.9),
@@ -157,4 +198,9 @@ def _check_ranges(recipe: Recipe) -> None:
         raise UsageError(
             f"recipe: validation {recipe.validation} and test {recipe.test} leave nothing to train on; "
             "together they must stay below 1"
+        )
+    if (recipe.threshold_aim == "f1") != (recipe.threshold_wanted is None):
+        raise UsageError(
+            f"recipe: threshold_aim is {recipe.threshold_aim} and threshold_wanted {recipe.threshold_wanted}; f1 wants "
+            "no number, precision and recall want one, such as 0.8"
         )

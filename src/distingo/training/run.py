@@ -2,92 +2,45 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import nn
 
-from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.gathering import Product, pixels_product, read_dataset
-from distingo.datasets.manifest import write_manifest
-from distingo.datasets.splitting import read_split, split_dataset, write_split
 from distingo.datasets.store import Cache
-from distingo.datasets.surveying import survey
-from distingo.errors import ResourceError, RunError, UsageError
-from distingo.files import content_hash, write_text
-from distingo.models.catalogue import find_model
-from distingo.models.machine import bind_this_thread, choose_precision, prepare_process
+from distingo.datasets.targets import encode_labels
+from distingo.errors import ResourceError
+from distingo.files import write_text
+from distingo.models.machine import bind_this_thread, prepare_process
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network, save_model
 from distingo.models.summary import summarise
 from distingo.prediction.device import choose_device
-from distingo.prediction.inputs import descriptors_product, input_product
-from distingo.records import Dataset, Picture, Rendition, Split
+from distingo.prediction.inputs import descriptors_product
+from distingo.records import Picture, Task
 from distingo.run_folder import RunFolder
-from distingo.training.augmentation import require_preset
 from distingo.training.checkpoint import EpochRecord, Progress, load_tensors
 from distingo.training.classic import fit_classic
-from distingo.training.defaults import DataFacts, choose_recipe
-from distingo.training.environment import describe_environment
 from distingo.training.loop import LabelledRows, Session, fit
 from distingo.training.memory import is_out_of_memory, require_memory
 from distingo.training.normalising import fit_normalisation
-from distingo.training.recipe import Recipe, recipe_from_dict
-from distingo.version import __version__
+from distingo.training.preparing import PreparedRun, TrainRequest, decoding_is_dear, resolve_precision, resume, start
+from distingo.training.pretrained import (
+    feature_products,
+    solve_head,
+)
+from distingo.training.thresholds import with_thresholds
 
 log = logging.getLogger("distingo")
 
-BASELINES = ("majority", "descriptors")
+BASELINES: dict[Task, tuple[str, ...]] = {
+    "single-label": ("majority", "descriptors"),
+    "multi-label": ("prevalence", "descriptors"),
+}
 """Fitted beside every network, so that no score stands alone."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainRequest:
-    """What a person asked for.
-
-    Attributes:
-        data: Folder of pictures.
-        output: The run folder to make.
-        wishes: Recipe fields the person set (and ``image_size``); everything else is chosen.
-        cache: Where decoded pictures are kept.
-        workers: Decoding threads; None takes one per core.
-        max_pixels: Larger pictures are listed as unusable.
-        resume: Go on with the run in `output`.
-        on_epoch: Told every finished epoch.
-    """
-
-    data: Path
-    output: Path
-    wishes: dict[str, Any] = field(default_factory=dict)
-    cache: Cache = field(default_factory=Cache)
-    workers: int | None = None
-    max_pixels: int = DEFAULT_MAX_PIXELS
-    resume: bool = False
-    on_epoch: Callable[[EpochRecord], None] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedRun:
-    """A run whose pictures are read, split and written down.
-
-    Attributes:
-        folder: The run folder.
-        recipe: All choices.
-        dataset: All pictures.
-        split: Which side each fell on.
-        description: Of the model to be trained.
-    """
-
-    folder: RunFolder
-    recipe: Recipe
-    dataset: Dataset
-    split: Split
-    description: ModelDescription
 
 
 def _ignore(record: EpochRecord) -> None:
@@ -107,150 +60,14 @@ def train_run(request: TrainRequest) -> RunFolder:
         DistingoError: Of the kind that fits the mistake or hindrance.
     """
     prepare_process()
-    prepared = _resume(request) if request.resume else _start(request)
+    prepared, request = resume(request) if request.resume else start(request)
     if not (prepared.folder.model / "model.json").is_file():
-        model = _train_model(prepared, request)
+        model = _with_thresholds(_train_model(prepared, request), prepared, request)
+        for note in model.description.thresholds.notes if model.description.thresholds else ():
+            log.info(note)
         save_model(prepared.folder.model, model)
     _save_baselines(prepared, request)
     return prepared.folder
-
-
-def _start(request: TrainRequest) -> PreparedRun:
-    folder = RunFolder(request.output)
-    _require_free(folder)
-    facts = _facts(request.data)
-    recipe, choices = choose_recipe(facts, request.wishes)
-    require_preset(recipe.augment)
-    choose_device(recipe.device)
-    dataset = _read(request, recipe)
-    split = split_dataset(dataset, seed=recipe.seed, validation=recipe.validation, test=recipe.test)
-    description = _description(dataset, split, recipe)
-    _require_buildable(description)
-    choices = (*choices, *split.notes)
-    for choice in choices:
-        log.info(choice)
-    write_manifest(dataset.manifest, folder.manifest)
-    write_split(split, folder.split)
-    folder.write_config(_config(request.data, dataset, recipe, choices))
-    return PreparedRun(folder, recipe, dataset, split, description)
-
-
-def _require_buildable(description: ModelDescription) -> None:
-    """Find out before anything is written whether the network can take pictures of this size."""
-    if description.kind == "network":
-        with torch.device("meta"):
-            assemble_network(description)
-
-
-def _resume(request: TrainRequest) -> PreparedRun:
-    folder = RunFolder(request.output)
-    config = folder.read_config()
-    recipe = recipe_from_dict(config["recipe"])
-    _require_same(recipe, request)
-    dataset = _read(replace(request, data=Path(config["data"])), recipe)
-    split = read_split(folder.split, dataset)
-    return PreparedRun(folder, recipe, dataset, split, _description(dataset, split, recipe))
-
-
-def _require_free(folder: RunFolder) -> None:
-    if folder.config.is_file():
-        raise RunError(f"{folder.path}: holds another run; choose another -o, or --resume to go on with that one")
-    if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
-        raise RunError(f"{folder.path}: exists and is not an empty folder; choose another -o")
-
-
-def _require_same(recipe: Recipe, request: TrainRequest) -> None:
-    wishes = {name: value for name, value in request.wishes.items() if name != "image_size"}
-    for name, value in wishes.items():
-        if getattr(recipe, name) != value:
-            raise UsageError(
-                f"--resume: {name} is {value!r}, but {request.output} was started with {getattr(recipe, name)!r}; "
-                "leave the option out, or start a new run with another -o"
-            )
-
-
-def _facts(data: Path) -> DataFacts:
-    seen = survey(data)
-    return DataFacts(pictures=seen.count, height=seen.height, width=seen.width, grey=seen.grey)
-
-
-def _read(request: TrainRequest, recipe: Recipe) -> Dataset:
-    products = [descriptors_product(request.cache)] if _decoding_is_dear(request.data) else []
-    if find_model(recipe.model).kind == "network":
-        products.append(_pixels(request.cache, recipe))
-    return read_dataset(
-        request.data,
-        cache=request.cache,
-        products=products,
-        max_pixels=request.max_pixels,
-        workers=request.workers,
-    )
-
-
-def _decoding_is_dear(data: Path) -> bool:
-    """Descriptors are made in the decoding pass of picture files; IDX arrays give them later for nothing."""
-    return not any(data.glob("*-idx3-ubyte*"))
-
-
-def _pixels(cache: Cache, recipe: Recipe) -> Product:
-    return pixels_product(cache, _rendition(recipe))
-
-
-def _rendition(recipe: Recipe) -> Rendition:
-    return Rendition(height=recipe.height, width=recipe.width, channels=recipe.channels)
-
-
-def _config(data: Path, dataset: Dataset, recipe: Recipe, choices: Sequence[str]) -> dict[str, Any]:
-    device = choose_device(recipe.device)
-    precision, reason = _precision(recipe, device)
-    return {
-        "distingo": __version__,
-        "data": str(data.resolve()),
-        "layout": dataset.layout,
-        "task": dataset.task,
-        "classes": list(dataset.classes),
-        "recipe": recipe.as_dict(),
-        "choices": [*choices, f"precision: {precision} on {device.type}, because {reason}"],
-        "environment": describe_environment(device),
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _precision(recipe: Recipe, device: torch.device) -> tuple[str, str]:
-    if recipe.precision != "auto":
-        return recipe.precision, "it was asked for"
-    precision, reason = choose_precision(device)
-    return precision, reason
-
-
-def _description(dataset: Dataset, split: Split, recipe: Recipe) -> ModelDescription:
-    kind = find_model(recipe.model).kind
-    return ModelDescription(
-        name=recipe.model,
-        kind=kind,
-        task=dataset.task,
-        classes=dataset.classes,
-        rendition=_rendition(recipe) if kind == "network" else None,
-        normalise=recipe.normalise,
-        dropout=recipe.dropout,
-        provenance=_provenance(dataset, split, recipe),
-    )
-
-
-def _provenance(dataset: Dataset, split: Split, recipe: Recipe) -> dict[str, Any]:
-    contents = "".join(sorted(picture.content for picture in split.train))
-    return {
-        "distingo": __version__,
-        "torch": torch.__version__,
-        "data": dataset.root.name,
-        "layout": dataset.layout,
-        "seed": recipe.seed,
-        "train_pictures": len(split.train),
-        "validation_pictures": len(split.validation),
-        "test_pictures": len(split.test),
-        "train_content_hash": content_hash(contents.encode()),
-        "trained": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
 
 
 def _train_model(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
@@ -269,11 +86,16 @@ def _train_model(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
 
 
 def _train_network(prepared: PreparedRun, request: TrainRequest, device: torch.device) -> SavedModel:
-    recipe, description = prepared.recipe, prepared.description
+    recipe = prepared.recipe
     torch.manual_seed(recipe.seed)
-    network = assemble_network(description)
+    beginning = _start_weights(prepared, request, device)
+    if recipe.mode == "frozen":
+        return beginning
+    description, network = beginning.description, beginning.network
+    assert network is not None
     train = labelled_rows(prepared.split.train, prepared, request.cache)
-    network.normalisation = fit_normalisation(recipe.normalise, train.rows)
+    if description.backbone is None:
+        network.normalisation = fit_normalisation(recipe.normalise, train.rows)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     summary = summarise(network, recipe.height, recipe.width, recipe.channels)
     write_text(prepared.folder.model / "summary.txt", summary + "\n")
@@ -286,12 +108,26 @@ def _train_network(prepared: PreparedRun, request: TrainRequest, device: torch.d
         validation=labelled_rows(prepared.split.validation, prepared, request.cache),
         folder=prepared.folder,
         device=device,
-        precision=_precision(recipe, device)[0],
+        precision=resolve_precision(recipe, device)[0],
         on_epoch=request.on_epoch or _ignore,
+        start_counts=recipe.mode == "finetune",
     )
     with bind_this_thread():
         progress = fit(session, resume=request.resume)
     return SavedModel(_trained(description, progress), network=_with_best_weights(network, prepared.folder))
+
+
+def _start_weights(prepared: PreparedRun, request: TrainRequest, device: torch.device) -> SavedModel:
+    """What training begins with: fresh weights, or a pretrained backbone with a solved head."""
+    recipe, backbone = prepared.recipe, prepared.backbone
+    if backbone is None or recipe.mode == "scratch":
+        return SavedModel(prepared.description, network=assemble_network(prepared.description))
+    products = feature_products(backbone, recipe, request.cache, device)
+    classes = prepared.dataset.classes
+    train, validation = prepared.split.train, prepared.split.validation
+    task = prepared.dataset.task
+    sides = (train, encode_labels(train, classes, task)), (validation, encode_labels(validation, classes, task))
+    return solve_head(prepared.description, backbone, recipe, products, sides)[0]
 
 
 def _trained(description: ModelDescription, progress: Progress) -> ModelDescription:
@@ -306,25 +142,23 @@ def _with_best_weights(network: nn.Module, folder: RunFolder) -> nn.Module:
 
 
 def labelled_rows(pictures: Sequence[Picture], prepared: PreparedRun, cache: Cache) -> LabelledRows:
-    """The rows a run's model looks at, with the positions of their classes."""
-    product = input_product(prepared.description, cache)
+    """The pixels that a run's network is trained on, with the positions of their classes."""
+    rendition = prepared.description.rendition
+    assert rendition is not None
+    product = pixels_product(cache, rendition)
     rows = product.store.rows([picture.content for picture in pictures])
-    return LabelledRows(rows, _targets(pictures, prepared.dataset.classes), len(prepared.dataset.classes))
-
-
-def _targets(pictures: Sequence[Picture], classes: tuple[str, ...]) -> np.ndarray:
-    position = {name: index for index, name in enumerate(classes)}
-    return np.array([position[picture.label] for picture in pictures], dtype=np.int64)
+    dataset = prepared.dataset
+    return LabelledRows(rows, encode_labels(pictures, dataset.classes, dataset.task), len(dataset.classes))
 
 
 def _fit_classic(prepared: PreparedRun, request: TrainRequest, description: ModelDescription) -> SavedModel:
     product = descriptors_product(request.cache)
-    if not _decoding_is_dear(prepared.dataset.root):
+    if not decoding_is_dear(prepared.dataset.root):
         _read_again(prepared, request, product)
     sides = []
     for pictures in (prepared.split.train, prepared.split.validation):
         features = product.store.rows([picture.content for picture in pictures])
-        targets = _targets(pictures, prepared.dataset.classes)
+        targets = encode_labels(pictures, prepared.dataset.classes, prepared.dataset.task)
         sides.append((features.take(np.arange(len(pictures))), targets))
     return fit_classic(description, sides[0], sides[1], seed=prepared.recipe.seed)
 
@@ -340,10 +174,17 @@ def _read_again(prepared: PreparedRun, request: TrainRequest, product: Product) 
     )
 
 
+def _with_thresholds(model: SavedModel, prepared: PreparedRun, request: TrainRequest) -> SavedModel:
+    device = choose_device(prepared.recipe.device)
+    return with_thresholds(model, prepared.split.validation, prepared.recipe, cache=request.cache, device=device)
+
+
 def _save_baselines(prepared: PreparedRun, request: TrainRequest) -> None:
-    for name in BASELINES:
+    for name in BASELINES[prepared.dataset.task]:
         place = prepared.folder.baseline(name)
         if name == prepared.description.name or (place / "model.json").is_file():
             continue
         description = replace(prepared.description, name=name, kind="classic", rendition=None, normalise="none")
-        save_model(place, _fit_classic(prepared, request, replace(description, dropout=None)))
+        description = replace(description, backbone=None, head="", mode="scratch")
+        model = _fit_classic(prepared, request, replace(description, dropout=None))
+        save_model(place, _with_thresholds(model, prepared, request))

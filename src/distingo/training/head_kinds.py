@@ -1,0 +1,197 @@
+"""What each kind of head tries on held-out pictures, and how it is fitted once the choice is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from distingo.models.heads import LinearHead
+from distingo.training.head_problem import Floats32, Problem, Side, balancing_weights
+from distingo.training.held_out import Calibration
+from distingo.training.linear_models import REGULARISATIONS, Loss, Solution, solve_path
+from distingo.training.similarity import fit_neighbours, fit_prototypes, neighbour_logits, neighbour_settings
+
+Settings = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One setting, tried.
+
+    Attributes:
+        settings: What was tried, by name.
+        margins: Logits, or margins yet to be calibrated, of the held-out pictures; float32 (n, classes).
+        solution: Of a linear head, else None.
+    """
+
+    settings: Settings
+    margins: Floats32
+    solution: Solution | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeadKind:
+    """One kind of head.
+
+    Attributes:
+        default: Settings where nothing can be held out.
+        slope: Of a calibration where nothing can be held out; None where logits need no calibration.
+        candidates: Problem, training side and held-out embeddings to one candidate after another.
+        fit: Problem, training side and settings to the head, uncalibrated, and whether it converged.
+        ordered: Whether candidates come from strong to weak regularisation, so that the rest can be left out.
+    """
+
+    default: Settings
+    slope: float | None
+    candidates: Callable[[Problem, Side, Floats32], Iterator[Candidate]]
+    fit: Callable[[Problem, Side, Settings], tuple[nn.Module, bool]]
+    ordered: bool = False
+
+
+def linear_head(solution: Solution) -> LinearHead:
+    """The module that computes what a solution decides."""
+    classes, features = solution.weight.shape
+    head = LinearHead(features, classes)
+    with torch.no_grad():
+        head.linear.weight.copy_(torch.from_numpy(solution.weight))
+        head.linear.bias.copy_(torch.from_numpy(solution.intercept))
+    return head
+
+
+def calibrate_head(head: nn.Module, calibration: Calibration) -> None:
+    """Fold slope and offsets into a linear or prototype head, in place."""
+    slope, offsets = calibration
+    moved = torch.from_numpy(offsets)
+    with torch.no_grad():
+        if isinstance(head, LinearHead):
+            head.linear.weight.mul_(slope)
+            head.linear.bias.copy_(head.linear.bias.double() * slope + moved)
+        else:
+            head.get_buffer("scale").fill_(slope)
+            head.get_buffer("offset").copy_(moved)
+
+
+def _solve(problem: Problem, side: Side, regularisations: tuple[float, ...], *, hinge: bool) -> Iterator[Solution]:
+    features, targets = side
+    weights = balancing_weights(targets, problem.classes) if problem.balanced else np.ones(targets.shape, np.float32)
+    several = problem.task == "multi-label"
+    loss: Loss = "squared-hinge" if hinge else "sigmoid"
+    if several:
+        expand = _complete_labels(targets, hinge=hinge)
+        told_apart = (targets > 0).any(axis=0) & (targets == 0).any(axis=0)
+        targets, weights = targets[:, told_apart], weights[:, told_apart]
+    elif problem.classes == 2:
+        expand, targets, weights = _mirror, targets[:, None], weights[:, None]
+    else:
+        expand = _keep
+        if hinge:
+            weights = np.repeat(weights[:, None], problem.classes, axis=1)
+            targets = np.eye(problem.classes, dtype=np.float32)[targets]
+        else:
+            loss = "softmax"
+    path = solve_path(
+        features,
+        targets,
+        loss=loss,
+        weights=weights,
+        regularisations=regularisations,
+        iterations=problem.iterations,
+    )
+    return map(expand, path)
+
+
+def _keep(solution: Solution) -> Solution:
+    return solution
+
+
+def _mirror(solution: Solution) -> Solution:
+    """Two rows whose difference is the one that tells two classes apart."""
+    weight, intercept = solution.weight / 2, solution.intercept / 2
+    return replace(
+        solution, weight=np.concatenate([-weight, weight]), intercept=np.concatenate([-intercept, intercept])
+    )
+
+
+def _complete_labels(targets: npt.NDArray[Any], *, hinge: bool) -> Callable[[Solution], Solution]:
+    """Give labels that every picture has, or none, a row of zeros: nothing tells such pictures apart."""
+    having = (targets > 0).sum(axis=0)
+    told_apart = (having > 0) & (having < len(targets))
+    share = (having + 0.5) / (len(targets) + 1)
+    constant = np.where(having > 0, 1.0, -1.0) if hinge else np.log(share / (1 - share))
+
+    def complete(solution: Solution) -> Solution:
+        weight = np.zeros((len(having), solution.weight.shape[1]), np.float32)
+        intercept = constant.astype(np.float32)
+        weight[told_apart], intercept[told_apart] = solution.weight, solution.intercept
+        return replace(solution, weight=weight, intercept=intercept)
+
+    return complete
+
+
+def _linear_kind(*, hinge: bool) -> HeadKind:
+    def candidates(problem: Problem, side: Side, held_out: Floats32) -> Iterator[Candidate]:
+        for solution in _solve(problem, side, REGULARISATIONS, hinge=hinge):
+            yield Candidate({"regularisation": solution.regularisation}, solution.decide(held_out), solution)
+
+    def fit(problem: Problem, side: Side, settings: Settings) -> tuple[nn.Module, bool]:
+        solution = next(_solve(problem, side, (settings["regularisation"],), hinge=hinge))
+        return linear_head(solution), solution.converged
+
+    return HeadKind({"regularisation": 1.0}, 1.0 if hinge else None, candidates, fit, ordered=True)
+
+
+def _prototype_candidates(problem: Problem, side: Side, held_out: Floats32) -> Iterator[Candidate]:
+    head = fit_prototypes(torch.from_numpy(side[0]), torch.from_numpy(side[1]), problem.classes)
+    with torch.inference_mode():  # never around a yield: who asked would go on in it
+        margins = head(torch.from_numpy(held_out)).numpy()
+    yield Candidate({}, margins)
+
+
+def _fit_prototype(problem: Problem, side: Side, settings: Settings) -> tuple[nn.Module, bool]:  # noqa: ARG001
+    return fit_prototypes(torch.from_numpy(side[0]), torch.from_numpy(side[1]), problem.classes), True
+
+
+def _neighbour_candidates(problem: Problem, side: Side, held_out: Floats32) -> Iterator[Candidate]:
+    features, targets = torch.from_numpy(side[0]), torch.from_numpy(side[1])
+    settings = neighbour_settings(len(features))
+    offset = _vote_offset(problem, side[1])
+    logits = neighbour_logits(features, targets, problem.classes, torch.from_numpy(held_out), settings, offset)
+    for (neighbours, temperature), margins in zip(settings, logits, strict=True):
+        yield Candidate({"neighbours": neighbours, "temperature": temperature}, margins)
+
+
+def _fit_neighbours(problem: Problem, side: Side, settings: Settings) -> tuple[nn.Module, bool]:
+    head = fit_neighbours(
+        torch.from_numpy(side[0]),
+        torch.from_numpy(side[1]),
+        problem.classes,
+        neighbours=int(settings["neighbours"]),
+        temperature=settings["temperature"],
+        offset=_vote_offset(problem, side[1]),
+    )
+    return head, True
+
+
+def _vote_offset(problem: Problem, targets: npt.NDArray[Any]) -> torch.Tensor:
+    """What class weights add to the logarithm (several labels: the log odds) of a share of votes."""
+    if not problem.balanced:
+        return torch.zeros(problem.classes)
+    if targets.ndim == 1:
+        counts = np.bincount(targets, minlength=problem.classes)
+        return torch.from_numpy(np.log(len(targets) / (problem.classes * np.maximum(counts, 1)))).float()
+    having, lacking = (targets > 0).sum(axis=0), (targets == 0).sum(axis=0)
+    return torch.from_numpy(np.log(np.maximum(lacking, 1) / np.maximum(having, 1))).float()
+
+
+KINDS: dict[str, HeadKind] = {
+    "linear": _linear_kind(hinge=False),
+    "linear-svm": _linear_kind(hinge=True),
+    "prototype": HeadKind({}, 10.0, _prototype_candidates, _fit_prototype),
+    "knn": HeadKind({"neighbours": 1, "temperature": 0.1}, None, _neighbour_candidates, _fit_neighbours),
+}

@@ -1,0 +1,210 @@
+"""Solve a head on the embeddings of a frozen backbone; its settings are chosen on pictures it was not fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from distingo.errors import UsageError
+from distingo.models.heads import require_head
+from distingo.records import Task
+from distingo.training.head_kinds import (
+    KINDS,
+    Candidate,
+    Settings,
+    calibrate_head,
+    linear_head,
+)
+from distingo.training.head_problem import Problem, Side, balancing_weights, checked_side, require_every_class
+from distingo.training.held_out import Calibration, assign_folds, best_trial, calibrate, score_logits
+from distingo.training.linear_models import ITERATIONS
+
+PER_CLASS = 5
+"""With fewer validation pictures than this times the classes, the choice is made inside the training side."""
+
+_PATIENCE = 3
+"""A path ends after so many values in a row that improve neither score nor log loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One setting and what it was worth on pictures not fitted on.
+
+    Attributes:
+        settings: What was tried, by name.
+        score: Accuracy, or mean average precision with several labels.
+        log_loss: Of the same pictures.
+    """
+
+    settings: Settings
+    score: float
+    log_loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class FittedHead:
+    """A solved head and how it was chosen.
+
+    Attributes:
+        kind: Its name in `distingo.models.heads.HEADS`.
+        head: From float (n, features) to logits (n, classes); in evaluation mode.
+        settings: What `distingo.models.heads.build_head` needs, and the chosen values; JSON-ready.
+        chosen: The trial that won; None where nothing could be held out.
+        path: All trials, in the order in which they were made.
+        converged: Whether the solver reached the optimum.
+        notes: Sentences for the person: how the choice was made where validation could not make it.
+    """
+
+    kind: str
+    head: nn.Module
+    settings: dict[str, Any]
+    chosen: Trial | None
+    path: tuple[Trial, ...]
+    converged: bool
+    notes: tuple[str, ...]
+
+
+def fit_head(
+    kind: str,
+    train: tuple[npt.ArrayLike, npt.ArrayLike],
+    validation: tuple[npt.ArrayLike, npt.ArrayLike],
+    *,
+    classes: int,
+    task: Task,
+    class_weights: Literal["none", "balanced"] = "none",
+    seed: int = 0,
+    iterations: int = ITERATIONS,
+) -> FittedHead:
+    """Solve a head on the training side, with the settings that are best on validation.
+
+    Best is what `distingo.training.held_out.best_trial` says. The head is fitted on the training side alone. Where
+    validation has fewer than `PER_CLASS` pictures a class, the settings are chosen by stratified cross-validation
+    within the training side; where that has one picture a class, they are the kind's defaults. A note says so.
+    All labels share one regularisation: chosen for each on its few held-out positives it was worse on unseen pictures.
+
+    Args:
+        kind: One of `distingo.models.heads.HEADS`.
+        train: Embeddings float (n, features), and targets: class numbers (n,), or 0/1 (n, classes).
+        validation: The same; may be empty.
+        classes: How many classes or labels there are.
+        task: One label per picture, or several.
+        class_weights: ``balanced`` makes classes (each label's yes and no) weigh the same. Prototypes of single
+            labels do anyway.
+        seed: Of the folds.
+        iterations: Limit of the linear solvers for each regularisation.
+
+    Returns:
+        The head and how it was chosen.
+
+    Raises:
+        UsageError: No such kind, or no such class weights.
+        DataError: Embeddings that are not finite, or a class without a training picture.
+        ValueError: Arrays that don't fit each other, or targets that are no classes.
+    """
+    require_head(kind)
+    if class_weights not in {"none", "balanced"}:
+        raise UsageError(f"class weights {class_weights!r}; choose none or balanced")
+    problem = Problem(classes, task, class_weights == "balanced", iterations)
+    side, held_out = checked_side(train, problem), checked_side(validation, problem)
+    if side[0].shape[1] != held_out[0].shape[1] and len(held_out[0]):
+        raise ValueError(f"{side[0].shape[1]} features to train on, {held_out[0].shape[1]} to validate on")
+    notes = require_every_class(side[1], problem)
+    if len(held_out[0]) >= PER_CLASS * classes:
+        choice = _choose(kind, problem, [(side, held_out)])
+        head, converged = _head_of(kind, problem, side, choice)
+    else:
+        choice, note = _choose_within(kind, problem, side, seed=seed)
+        notes = (*notes, f"{len(held_out[0])} validation pictures are too few to choose by: {note}")
+        head, converged = KINDS[kind].fit(problem, side, choice.settings)
+    if choice.calibration is not None:
+        calibrate_head(head, choice.calibration)
+    if not converged:
+        notes = (*notes, f"the solver stopped at its limit of {iterations} iterations before the optimum")
+    settings = {"task": task, **choice.settings}
+    if kind == "knn":
+        settings["bank"] = len(side[0])
+    return FittedHead(kind, head.eval(), settings, choice.trial, choice.path, converged, notes)
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    settings: Settings
+    calibration: Calibration | None
+    trial: Trial | None = None
+    candidate: Candidate | None = None
+    path: tuple[Trial, ...] = ()
+
+
+def _choose(kind: str, problem: Problem, rounds: list[tuple[Side, Side]]) -> _Choice:
+    """Try all settings on every (fitted on, held out) pair; the held-out pictures of all pairs are judged together."""
+    targets = np.concatenate([held_out[1] for _, held_out in rounds])
+    tried = list[_Choice]()
+    trials = list[Trial]()
+    for candidates in _in_step(kind, problem, rounds):
+        margins = np.concatenate([candidate.margins for candidate in candidates])
+        calibration = _calibration(kind, problem, margins, targets)
+        logits = margins if calibration is None else calibration[0] * margins + calibration[1]
+        trials.append(Trial(candidates[0].settings, *score_logits(logits, targets, problem.task)))
+        tried.append(_Choice(candidates[0].settings, calibration, trials[-1], candidates[0]))
+        if KINDS[kind].ordered and _has_worsened(trials):
+            break
+    best = tried[best_trial([(trial.score, trial.log_loss) for trial in trials], len(targets), problem.task)]
+    return replace(best, path=tuple(trials))
+
+
+def _calibration(
+    kind: str, problem: Problem, margins: npt.NDArray[Any], targets: npt.NDArray[Any]
+) -> Calibration | None:
+    if KINDS[kind].slope is None:
+        return None
+    return calibrate(margins, targets, balancing_weights(targets, problem.classes) if problem.balanced else None)
+
+
+def _has_worsened(trials: list[Trial]) -> bool:
+    """Whether the last few trials were better than those before neither in score nor in log loss."""
+    before, since = trials[:-_PATIENCE], trials[-_PATIENCE:]
+    if not before:
+        return False
+    highest, lowest = max(trial.score for trial in before), min(trial.log_loss for trial in before)
+    return all(trial.score <= highest and trial.log_loss >= lowest for trial in since)
+
+
+def _in_step(kind: str, problem: Problem, rounds: list[tuple[Side, Side]]) -> Iterator[tuple[Candidate, ...]]:
+    # A small fold's bank may allow fewer neighbours: only settings that all folds can try are tried.
+    return zip(*(KINDS[kind].candidates(problem, side, held_out[0]) for side, held_out in rounds), strict=False)
+
+
+def _choose_within(kind: str, problem: Problem, side: Side, *, seed: int) -> tuple[_Choice, str]:
+    """Choose by cross-validation within the training side, or take the defaults; and the words for it."""
+    folds = assign_folds(side[1], seed=seed)
+    count = int(folds.max()) + 1
+    if count < 2:
+        default = KINDS[kind]
+        calibration = None if default.slope is None else (default.slope, _prior_offsets(side[1], problem))
+        return _Choice(default.default, calibration), "the defaults were taken"
+    rounds = [(_part(side, folds != fold), _part(side, folds == fold)) for fold in range(count)]
+    words = f"chosen by {count}-fold cross-validation on the {len(side[0])} training pictures"
+    return _choose(kind, problem, rounds), words
+
+
+def _prior_offsets(targets: npt.NDArray[Any], problem: Problem) -> npt.NDArray[np.float64]:
+    if problem.task == "single-label" or problem.balanced:
+        return np.zeros(problem.classes)
+    share = (targets.sum(axis=0) + 0.5) / (len(targets) + 1)
+    return np.asarray(np.log(share / (1 - share)), np.float64)
+
+
+def _part(side: Side, chosen: npt.NDArray[np.bool_]) -> Side:
+    return side[0][chosen], side[1][chosen]
+
+
+def _head_of(kind: str, problem: Problem, side: Side, choice: _Choice) -> tuple[nn.Module, bool]:
+    solution = choice.candidate.solution if choice.candidate is not None else None
+    if solution is not None:
+        return linear_head(solution), solution.converged
+    return KINDS[kind].fit(problem, side, choice.settings)

@@ -1,0 +1,289 @@
+"""What happens before a run trains: choices are made, pictures are read and divided, and all is written down."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
+from distingo.datasets.gathering import pixels_product, read_dataset
+from distingo.datasets.manifest import write_manifest
+from distingo.datasets.splitting import read_split, split_dataset, write_split
+from distingo.datasets.store import Cache
+from distingo.datasets.surveying import survey
+from distingo.datasets.table_config import settle_image_folder, table_from_config, table_to_config
+from distingo.datasets.tables import TableOptions
+from distingo.errors import RunError, UsageError
+from distingo.files import content_hash
+from distingo.models.catalogue import find_model
+from distingo.models.machine import choose_precision
+from distingo.models.saved import ModelDescription, assemble_network
+from distingo.prediction.device import choose_device
+from distingo.prediction.inputs import descriptors_product
+from distingo.records import Dataset, Rendition, Split
+from distingo.run_folder import RunFolder
+from distingo.training.augmentation import require_preset
+from distingo.training.checkpoint import EpochRecord
+from distingo.training.defaults import DataFacts, choose_recipe
+from distingo.training.environment import describe_environment
+from distingo.training.pretrained import (
+    LoadedBackbone,
+    choose_model,
+    feature_products,
+    load_wished_backbone,
+)
+from distingo.training.recipe import Recipe, recipe_from_dict
+from distingo.version import __version__
+
+log = logging.getLogger("distingo")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainRequest:
+    """What a person asked for.
+
+    Attributes:
+        data: Folder of pictures, or a table of labels beside them.
+        output: The run folder to make.
+        wishes: Recipe fields the person set (and ``image_size``); everything else is chosen.
+        cache: Where decoded pictures are kept.
+        workers: Decoding threads; None takes one per core.
+        max_pixels: Larger pictures are listed as unusable.
+        table: What to know about the table of labels; what is left out is recognised.
+        allow_missing: Go on even if half of the pictures that the table names are missing.
+        resume: Go on with the run in `output`.
+        on_epoch: Told every finished epoch.
+    """
+
+    data: Path
+    output: Path
+    wishes: dict[str, Any] = field(default_factory=dict)
+    cache: Cache = field(default_factory=Cache)
+    workers: int | None = None
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    table: TableOptions | None = None
+    allow_missing: bool = False
+    resume: bool = False
+    on_epoch: Callable[[EpochRecord], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRun:
+    """A run whose pictures are read, split and written down.
+
+    Attributes:
+        folder: The run folder.
+        recipe: All choices.
+        dataset: All pictures.
+        split: Which side each fell on.
+        description: Of the model to be trained.
+        backbone: With its weights, where the model is a pretrained one.
+    """
+
+    folder: RunFolder
+    recipe: Recipe
+    dataset: Dataset
+    split: Split
+    description: ModelDescription
+    backbone: LoadedBackbone | None = None
+
+
+def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
+    """Choose, read, split, and write down what was chosen.
+
+    Returns:
+        The prepared run, and the request with what was settled about its table.
+
+    Raises:
+        DistingoError: Of the kind that fits the mistake; nothing is written then.
+    """
+    folder = RunFolder(request.output)
+    _require_free(folder)
+    request = replace(request, table=settle_image_folder(request.table, request.data))
+    facts = _facts(request)
+    wishes, choices = _with_model(request.wishes, facts)
+    backbone = load_wished_backbone(wishes)
+    recipe, further = choose_recipe(facts, wishes, backbone.description if backbone else None)
+    require_preset(recipe.augment)
+    choose_device(recipe.device)
+    dataset = _read(request, recipe, backbone)
+    few = recipe.mode == "frozen"
+    split = split_dataset(dataset, seed=recipe.seed, validation=recipe.validation, test=recipe.test, few=few)
+    description = _description(dataset, split, recipe, backbone)
+    _require_buildable(description)
+    choices = (*choices, *further, *dataset.notes, *split.notes)
+    for choice in choices:
+        log.info(choice)
+    write_manifest(dataset.manifest, folder.manifest)
+    write_split(split, folder.split)
+    folder.write_config(_config(request, dataset, recipe, choices))
+    return PreparedRun(folder, recipe, dataset, split, description, backbone), request
+
+
+def _with_model(wishes: dict[str, Any], facts: DataFacts) -> tuple[dict[str, Any], tuple[str, ...]]:
+    if "model" in wishes:
+        return wishes, ()
+    model, reason = choose_model(facts)
+    return {**wishes, "model": model}, (f"model: {model}, because no --model was given and {reason}",)
+
+
+def _require_buildable(description: ModelDescription) -> None:
+    """Find out before anything is written whether the network can take pictures of this size."""
+    if description.kind == "network":
+        with torch.device("meta"):
+            assemble_network(description)
+
+
+def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
+    """Read again what an interrupted run had chosen, and its pictures.
+
+    Returns:
+        The prepared run, and the request with the run's own data and table.
+
+    Raises:
+        DistingoError: The run can't be read, or other options are asked for than it was started with.
+    """
+    folder = RunFolder(request.output)
+    config = folder.read_config()
+    recipe = recipe_from_dict(config["recipe"])
+    _require_same(recipe, request)
+    data, (table, allow_missing) = Path(config["data"]), table_from_config(config, folder.config)
+    if request.table is not None and settle_image_folder(request.table, data) != table:
+        options = ", ".join(request.table.given)
+        raise UsageError(
+            f"--resume: {request.output} was started with other table options than {options}; leave them out"
+        )
+    request = replace(request, data=data, table=table, allow_missing=allow_missing or request.allow_missing)
+    backbone = load_wished_backbone(recipe.as_dict())
+    dataset = _read(request, recipe, backbone)
+    split = read_split(folder.split, dataset)
+    description = _description(dataset, split, recipe, backbone)
+    return PreparedRun(folder, recipe, dataset, split, description, backbone), request
+
+
+def _require_free(folder: RunFolder) -> None:
+    if folder.config.is_file():
+        raise RunError(f"{folder.path}: holds another run; choose another -o, or --resume to go on with that one")
+    if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
+        raise RunError(f"{folder.path}: exists and is not an empty folder; choose another -o")
+
+
+def _require_same(recipe: Recipe, request: TrainRequest) -> None:
+    wishes = {name: value for name, value in request.wishes.items() if name != "image_size"}
+    for name, value in wishes.items():
+        if getattr(recipe, name) != value:
+            raise UsageError(
+                f"--resume: {name} is {value!r}, but {request.output} was started with {getattr(recipe, name)!r}; "
+                "leave the option out, or start a new run with another -o"
+            )
+
+
+def _facts(request: TrainRequest) -> DataFacts:
+    seen = survey(request.data, table=request.table, allow_missing=request.allow_missing)
+    return DataFacts(pictures=seen.count, height=seen.height, width=seen.width, grey=seen.grey, task=seen.task)
+
+
+def _read(request: TrainRequest, recipe: Recipe, backbone: LoadedBackbone | None) -> Dataset:
+    products = [descriptors_product(request.cache)] if decoding_is_dear(request.data) else []
+    if backbone is not None and recipe.mode != "scratch":
+        products += feature_products(backbone, recipe, request.cache, choose_device(recipe.device))
+    rendition = _rendition(recipe, backbone)
+    if rendition is not None and recipe.mode != "frozen":
+        products.append(pixels_product(request.cache, rendition))
+    return read_dataset(
+        request.data,
+        cache=request.cache,
+        products=products,
+        max_pixels=request.max_pixels,
+        workers=request.workers,
+        table=request.table,
+        allow_missing=request.allow_missing,
+    )
+
+
+def decoding_is_dear(data: Path) -> bool:
+    """Descriptors are made in the decoding pass of picture files; IDX arrays give them later for nothing."""
+    return not any(data.glob("*-idx3-ubyte*"))
+
+
+def _rendition(recipe: Recipe, backbone: LoadedBackbone | None) -> Rendition | None:
+    """The pictures that a network is to see; None for a classic model."""
+    if backbone is not None:
+        return backbone.description.rendition
+    if find_model(recipe.model).kind == "classic":
+        return None
+    return Rendition(height=recipe.height, width=recipe.width, channels=recipe.channels)
+
+
+def _config(request: TrainRequest, dataset: Dataset, recipe: Recipe, choices: Sequence[str]) -> dict[str, Any]:
+    device = choose_device(recipe.device)
+    precision, reason = resolve_precision(recipe, device)
+    return {
+        "distingo": __version__,
+        **_data_config(request, dataset),
+        "layout": dataset.layout,
+        "task": dataset.task,
+        "classes": list(dataset.classes),
+        "recipe": recipe.as_dict(),
+        "choices": [*choices, f"precision: {precision} on {device.type}, because {reason}"],
+        "environment": describe_environment(device),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _data_config(request: TrainRequest, dataset: Dataset) -> dict[str, Any]:
+    """Where the pictures are, and of a table what was said about it and the folder that file names are relative to."""
+    section: dict[str, Any] = {"data": str(request.data.resolve())}
+    if dataset.root.resolve() != request.data.resolve():
+        section["root"] = str(dataset.root.resolve())
+    if table := table_to_config(request.table, allow_missing=request.allow_missing):
+        section["table"] = table
+    return section
+
+
+def resolve_precision(recipe: Recipe, device: torch.device) -> tuple[str, str]:
+    """The precision that a network is trained in, and why."""
+    if recipe.precision != "auto":
+        return recipe.precision, "it was asked for"
+    precision, reason = choose_precision(device)
+    return precision, reason
+
+
+def _description(dataset: Dataset, split: Split, recipe: Recipe, backbone: LoadedBackbone | None) -> ModelDescription:
+    return ModelDescription(
+        name=recipe.model,
+        kind=find_model(recipe.model).kind,
+        task=dataset.task,
+        classes=dataset.classes,
+        rendition=_rendition(recipe, backbone),
+        backbone=backbone.description if backbone else None,
+        head=recipe.head if backbone else "",
+        mode=recipe.mode,
+        engine=recipe.engine,
+        precision=recipe.precision,
+        normalise=recipe.normalise,
+        dropout=recipe.dropout,
+        provenance=_provenance(dataset, split, recipe),
+    )
+
+
+def _provenance(dataset: Dataset, split: Split, recipe: Recipe) -> dict[str, Any]:
+    contents = "".join(sorted(picture.content for picture in split.train))
+    return {
+        "distingo": __version__,
+        "torch": torch.__version__,
+        "data": dataset.root.name,
+        "layout": dataset.layout,
+        "seed": recipe.seed,
+        "train_pictures": len(split.train),
+        "validation_pictures": len(split.validation),
+        "test_pictures": len(split.test),
+        "train_content_hash": content_hash(contents.encode()),
+        "trained": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }

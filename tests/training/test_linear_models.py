@@ -1,0 +1,103 @@
+"""The path of linear classifiers reaches scikit-learn's optima."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit, softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
+
+from distingo.training.linear_models import Solution, fit_standardisation, solve_path
+
+
+def clusters(n: int, classes: int, features: int = 30, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    means = np.random.default_rng(99).normal(size=(classes, features))
+    targets = np.arange(n) % classes
+    rows = means[targets] + 2 * generator.normal(size=(n, features)) * np.geomspace(3, 0.1, features) + 5
+    return rows.astype(np.float32), targets
+
+
+def last(path: object) -> Solution:
+    return list(path)[-1]  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize("regularisation", [1e-3, 0.1, 10.0])
+@pytest.mark.parametrize(("classes", "n"), [(3, 200), (5, 25)])
+def test_multinomial_regression_is_scikit_learns(classes: int, n: int, regularisation: float) -> None:
+    features, targets = clusters(n, classes)
+    unseen, _ = clusters(100, classes, seed=1)
+    standardise = fit_standardisation(features).apply
+    expected = LogisticRegression(C=regularisation, tol=1e-8, max_iter=10_000)
+    expected.fit(standardise(features).astype(np.float64), targets)
+
+    solution = next(solve_path(features, targets, loss="softmax", regularisations=(regularisation,)))
+
+    assert solution.converged
+    probabilities = softmax(solution.decide(unseen), axis=1)
+    np.testing.assert_allclose(probabilities, expected.predict_proba(standardise(unseen)), atol=2e-3)
+    scale = fit_standardisation(features).scale
+
+    def objective(chances: np.ndarray, weight: np.ndarray) -> float:
+        return float(-regularisation * np.log(chances[np.arange(n), targets]).sum() + (weight**2).sum() / 2)
+
+    best = objective(expected.predict_proba(standardise(features)), expected.coef_)
+    ours = objective(softmax(solution.decide(features).astype(np.float64), axis=1), solution.weight * scale)
+    assert ours == pytest.approx(best, rel=1e-4)
+
+
+def test_labels_solved_together_are_labels_solved_alone() -> None:
+    features, _ = clusters(150, 3)
+    generator = np.random.default_rng(4)
+    targets = (features[:, :6] + generator.normal(size=(150, 6)) > [5, 5, 6, 7, 8, 10]).astype(np.float32)
+    weights = generator.uniform(0.5, 2, targets.shape).astype(np.float32)
+    rows = fit_standardisation(features).apply(features).astype(np.float64)
+
+    solution = next(solve_path(features, targets, loss="sigmoid", weights=weights, regularisations=(0.3,)))
+
+    for label in range(6):
+        alone = LogisticRegression(C=0.3, tol=1e-8, max_iter=10_000)
+        alone.fit(rows, targets[:, label], sample_weight=weights[:, label])
+        expected = alone.predict_proba(rows)[:, 1]
+        np.testing.assert_allclose(expit(solution.decide(features)[:, label]), expected, atol=3e-3)
+
+
+def test_the_svm_is_scikit_learns() -> None:
+    features, targets = clusters(120, 3)
+    rows = fit_standardisation(features).apply(features).astype(np.float64)
+    # liblinear penalises the intercept; scaled so, hardly.
+    expected = LinearSVC(C=0.05, intercept_scaling=100, tol=1e-8, max_iter=200_000, dual=False).fit(rows, targets)
+    one_hot = np.eye(3, dtype=np.float32)[targets]
+    solution = next(solve_path(features, one_hot, loss="squared-hinge", regularisations=(0.05,)))
+    np.testing.assert_allclose(solution.decide(features), expected.decision_function(rows), atol=5e-3)
+
+
+def test_the_path_ends_where_a_cold_start_does() -> None:
+    features, targets = clusters(100, 4)
+    warm = last(solve_path(features, targets, loss="softmax", regularisations=(1e-3, 1e-2, 1e-1, 1.0)))
+    cold = last(solve_path(features, targets, loss="softmax", regularisations=(1.0,)))
+    chances = [softmax(solution.decide(features), axis=1) for solution in (warm, cold)]
+    np.testing.assert_allclose(*chances, atol=3e-3)
+
+
+def test_the_limit_of_iterations_is_owned_up_to() -> None:
+    features, targets = clusters(100, 4)
+    stopped = next(solve_path(features, targets, loss="softmax", regularisations=(1.0,), iterations=2))
+    assert not stopped.converged
+    assert stopped.iterations == 2
+
+
+def test_equal_input_gives_equal_bytes() -> None:
+    features, targets = clusters(100, 4)
+    first, again = (last(solve_path(features, targets, loss="softmax")) for _ in range(2))
+    assert first.weight.tobytes() == again.weight.tobytes()
+    assert first.intercept.tobytes() == again.intercept.tobytes()
+
+
+@pytest.mark.parametrize("loss", ["sigmoid", "squared-hinge"])
+def test_features_that_never_vary_leave_the_intercept(loss: str) -> None:
+    features = np.full((10, 4), 3.0, np.float32)
+    targets = (np.arange(10) < 5).astype(np.float32)[:, None]
+    solution = next(solve_path(features, targets, loss=loss, regularisations=(1.0,)))  # type: ignore[arg-type]
+    np.testing.assert_allclose(solution.decide(features), 0, atol=1e-3)

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from distingo.datasets.store import Cache
+from distingo.errors import UsageError
+from distingo.training.preview import VERSIONS, preview_augmentation
+from tiny_datasets import draw_classes, draw_labels
+
+
+@pytest.mark.parametrize("draw", [draw_classes, draw_labels])
+def test_every_picture_is_shown_beside_its_versions(tmp_path: Path, draw: object) -> None:
+    data = draw(tmp_path / "data")  # type: ignore[operator]
+    rows = preview_augmentation(data, "standard", cache=Cache(tmp_path / "cache"), image_size=24, seed=0)
+    assert len(rows) == 6
+    for original, *versions in rows:
+        assert len(versions) == VERSIONS
+        assert {picture.shape for picture in (original, *versions)} == {(24, 24, 3)}
+        assert any((version != original).any() for version in versions)
+
+
+def test_an_unknown_preset_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no preset"):
+        preview_augmentation(tmp_path, "heavy", cache=Cache(tmp_path), image_size=None, seed=0)
