@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +14,11 @@ from distingo.datasets.gathering import read_dataset
 from distingo.datasets.manifest import write_manifest
 from distingo.datasets.splitting import read_split
 from distingo.datasets.store import Cache
-from distingo.errors import DataError
+from distingo.datasets.table_config import table_from_config
+from distingo.datasets.tables import TableOptions
+from distingo.errors import DataError, UsageError
+from distingo.evaluation.judging import MODEL, judge
 from distingo.evaluation.tables import write_evaluation, write_predictions
-from distingo.metrics import classification_scores, confusion_matrix, per_class_scores
 from distingo.models.machine import choose_precision, prepare_process
 from distingo.models.saved import SavedModel, load_model
 from distingo.prediction.classifier import predict_probabilities
@@ -37,6 +40,8 @@ class EvaluateRequest:
         workers: Decoding threads; None takes one per core.
         max_pixels: Larger pictures are listed as unusable.
         device: Where networks compute.
+        table: What to know about the table of labels in `data`; the run's own is read as it was for training.
+        allow_missing: Go on even if half of the pictures that the table names are missing.
     """
 
     run: Path
@@ -45,6 +50,8 @@ class EvaluateRequest:
     workers: int | None = None
     max_pixels: int = DEFAULT_MAX_PIXELS
     device: str = "auto"
+    table: TableOptions | None = None
+    allow_missing: bool = False
 
 
 def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
@@ -59,47 +66,63 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
 
     Raises:
         RunError: The run folder is damaged, unfinished or newer.
-        DataError: The data has classes that the model does not know.
+        DataError: The data has classes that the model does not know, or several labels where it knows one.
+        UsageError: There are options for a table, but no `data` that it is in.
     """
     prepare_process()
     folder = RunFolder(request.run)
     config = folder.read_config()
     models = _load_models(folder)
     if request.data is None:
-        dataset = _read(Path(config["data"]), models, request)
+        dataset = _read(_as_for_training(request, config, folder), models)
         pictures, place = read_split(folder.split, dataset).test, folder.path
         notes: tuple[str, ...] = ()
     else:
-        dataset = _read(request.data, models, request)
-        _require_known_classes(dataset, models["model"])
+        dataset = _read(request, models)
+        _require_known_classes(dataset, models[MODEL])
         pictures, notes = _judged(dataset)
         place = folder.path / "evaluations" / request.data.resolve().name
         write_manifest(dataset.manifest, place / "manifest.csv")
-    evaluation, probabilities = _judge(models, pictures, request, notes)
-    write_predictions(place / "predictions.parquet", pictures, probabilities, evaluation.classes)
+    probabilities = {name: _probabilities(model, pictures, request) for name, model in models.items()}
+    descriptions = {name: model.description for name, model in models.items()}
+    evaluation = judge(pictures, descriptions, probabilities, notes)
+    said = probabilities[MODEL]
+    write_predictions(place / "predictions.parquet", pictures, said, evaluation.classes, evaluation.thresholds)
     write_evaluation(place / "evaluation.json", evaluation)
     return evaluation, place
 
 
 def _load_models(folder: RunFolder) -> dict[str, SavedModel]:
-    """The run's own model under ``model``, and its baselines under their names."""
-    models = {"model": load_model(folder.model)}
-    for name in BASELINES:
+    """The run's own model as `MODEL`, and its baselines under their names."""
+    models = {MODEL: load_model(folder.model)}
+    for name in BASELINES[models[MODEL].description.task]:
         if (folder.baseline(name) / "model.json").is_file():
             models[name] = load_model(folder.baseline(name))
     return models
 
 
-def _read(data: Path, models: dict[str, SavedModel], request: EvaluateRequest) -> Dataset:
-    products = {
-        model.description.rendition: input_product(model.description, request.cache) for model in models.values()
-    }
+def _as_for_training(request: EvaluateRequest, config: dict[str, Any], folder: RunFolder) -> EvaluateRequest:
+    if request.table is not None:
+        options = ", ".join(request.table.given)
+        raise UsageError(f"{options}: the run's own table is read as for training; name DATA, or leave the options out")
+    table, allow_missing = table_from_config(config, folder.config)
+    return replace(
+        request, data=Path(config["data"]), table=table, allow_missing=allow_missing or request.allow_missing
+    )
+
+
+def _read(request: EvaluateRequest, models: dict[str, SavedModel]) -> Dataset:
+    assert request.data is not None
+    device = choose_device(request.device)
+    products = {model.description.rendition: input_product(model, request.cache, device) for model in models.values()}
     return read_dataset(
-        data,
+        request.data,
         cache=request.cache,
         products=list(products.values()),
         workers=request.workers,
         max_pixels=request.max_pixels,
+        table=request.table,
+        allow_missing=request.allow_missing,
     )
 
 
@@ -107,9 +130,16 @@ def _require_known_classes(dataset: Dataset, model: SavedModel) -> None:
     known = model.description.classes
     unknown = sorted(set(dataset.classes) - set(known))
     if unknown:
+        kind = "labels" if model.description.task == "multi-label" else "classes"
         raise DataError(
-            f"{dataset.root}: has classes the model does not know ({', '.join(unknown[:5])}); "
+            f"{dataset.root}: has {kind} the model does not know ({', '.join(unknown[:5])}); "
             f"it knows {', '.join(known[:10])}"
+        )
+    if dataset.task == "multi-label" and model.description.task == "single-label":
+        picture = next(picture for picture in dataset.pictures if len(picture.labels) != 1)
+        raise DataError(
+            f"{dataset.root}: {picture.source.file} has {len(picture.labels)} labels, and the model gives exactly one "
+            "to each picture; judge it on pictures with one label each"
         )
 
 
@@ -120,32 +150,8 @@ def _judged(dataset: Dataset) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
     return dataset.pictures, (f"judged on all pictures of {dataset.root.name}",)
 
 
-def _judge(
-    models: dict[str, SavedModel],
-    pictures: tuple[Picture, ...],
-    request: EvaluateRequest,
-    notes: tuple[str, ...],
-) -> tuple[Evaluation, np.ndarray]:
-    classes = models["model"].description.classes
-    truth = np.array([classes.index(picture.label) for picture in pictures], dtype=np.int64)
-    probabilities = {name: _probabilities(model, pictures, request) for name, model in models.items()}
-    scores = {name: classification_scores(truth, found, classes) for name, found in probabilities.items()}
-    confusion = confusion_matrix(truth, probabilities["model"].argmax(axis=1), len(classes))
-    evaluation = Evaluation(
-        side="test",
-        n=len(pictures),
-        classes=classes,
-        scores=scores.pop("model"),
-        per_class=per_class_scores(confusion, classes),
-        confusion=tuple(tuple(int(count) for count in row) for row in confusion),
-        baselines=scores,
-        notes=notes,
-    )
-    return evaluation, probabilities["model"]
-
-
 def _probabilities(model: SavedModel, pictures: Sequence[Picture], request: EvaluateRequest) -> np.ndarray:
-    product = input_product(model.description, request.cache)
-    rows = product.store.rows([picture.content for picture in pictures])
     device = choose_device(request.device)
+    product = input_product(model, request.cache, device)
+    rows = product.store.rows([picture.content for picture in pictures])
     return predict_probabilities(model, rows, device=device, precision=choose_precision(device)[0])

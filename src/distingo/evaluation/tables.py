@@ -6,16 +6,19 @@ import io
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from distingo.datasets.targets import encode_labels
 from distingo.files import read_json, write_bytes, write_json
-from distingo.records import ClassScores, Evaluation, Picture, Score
+from distingo.metrics.thresholds import apply_thresholds
+from distingo.records import ClassScores, Evaluation, LabelScores, Picture, Score, Thresholds, TwoByTwo
 from distingo.run_folder import FORMAT, check_format
 
 
 def write_evaluation(path: Path, evaluation: Evaluation) -> None:
-    """Write all scores as ``scores.<name>.{value,low,high,n}``, baselines likewise."""
+    """Write all scores as ``scores.<name>.{value,low,high,n}``, baselines and labels' average precision likewise."""
     write_json(path, {"format": FORMAT, **asdict(evaluation)})
 
 
@@ -39,11 +42,30 @@ def read_evaluation(path: Path) -> Evaluation:
             for model, scores in content["baselines"].items()
         },
         notes=tuple(content["notes"]),
+        task=content.get("task", "single-label"),
+        per_label=tuple(_read_label(scores) for scores in content.get("per_label", ())),
+        left_out=tuple(content.get("left_out", ())),
+        thresholds=Thresholds.from_json(content.get("thresholds")),
+    )
+
+
+def _read_label(content: dict[str, Any]) -> LabelScores:
+    score = content["average_precision"]
+    return LabelScores(
+        **{
+            **content,
+            "average_precision": None if score is None else Score(**score),
+            "two_by_two": TwoByTwo(**content["two_by_two"]),
+        }
     )
 
 
 def write_predictions(
-    path: Path, pictures: Sequence[Picture], probabilities: np.ndarray, classes: tuple[str, ...]
+    path: Path,
+    pictures: Sequence[Picture],
+    probabilities: np.ndarray,
+    classes: tuple[str, ...],
+    thresholds: Thresholds | None = None,
 ) -> None:
     """Write one row per judged picture.
 
@@ -52,21 +74,44 @@ def write_predictions(
         pictures: n pictures with their truth.
         probabilities: float32 (n, classes).
         classes: Names of the columns; the field names of the struct column ``probabilities``.
+        thresholds: With several labels per picture, from which probability on each is given. Then ``truth`` and
+            ``predicted`` are lists of labels, and there is no ``confidence``.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    best = probabilities.argmax(axis=1)
+    if thresholds is None:
+        said = _one_label_each(pictures, probabilities, classes)
+    else:
+        said = _labels_of_each(pictures, apply_thresholds(probabilities, thresholds), classes)
     columns = [pa.array(probabilities[:, index], pa.float32()) for index in range(len(classes))]
     table = pa.table(
         {
             "file": [picture.source.file for picture in pictures],
-            "truth": [picture.label for picture in pictures],
-            "predicted": [classes[index] for index in best],
-            "confidence": pa.array(probabilities.max(axis=1), pa.float32()),
+            **said,
             "probabilities": pa.StructArray.from_arrays(columns, names=list(classes)),
         }
     )
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     write_bytes(path, buffer.getvalue())
+
+
+def _one_label_each(pictures: Sequence[Picture], probabilities: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
+    import pyarrow as pa
+
+    return {
+        "truth": [picture.label for picture in pictures],
+        "predicted": [classes[index] for index in probabilities.argmax(axis=1)],
+        "confidence": pa.array(probabilities.max(axis=1), pa.float32()),
+    }
+
+
+def _labels_of_each(pictures: Sequence[Picture], given: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
+    import pyarrow as pa
+
+    truth = encode_labels(pictures, classes, "multi-label")
+    return {
+        name: pa.array([[classes[at] for at in np.flatnonzero(row)] for row in table], pa.list_(pa.string()))
+        for name, table in (("truth", truth), ("predicted", given))
+    }

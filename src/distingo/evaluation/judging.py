@@ -1,0 +1,93 @@
+"""Truth and probabilities to an `Evaluation`: one label per picture, or several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from distingo.datasets.targets import encode_labels
+from distingo.metrics.multi_label import MultiLabelScores, multi_label_scores
+from distingo.metrics.single_label import classification_scores, confusion_matrix, per_class_scores
+from distingo.models.saved import ModelDescription
+from distingo.records import Evaluation, Picture
+
+MODEL = "model"
+"""The name of the judged model among its baselines."""
+
+
+def judge(
+    pictures: Sequence[Picture],
+    models: Mapping[str, ModelDescription],
+    probabilities: Mapping[str, np.ndarray],
+    notes: tuple[str, ...] = (),
+) -> Evaluation:
+    """Score a model and its baselines.
+
+    Args:
+        pictures: n pictures with their truth.
+        models: The model as `MODEL`, its baselines by name.
+        probabilities: Of the same names, float32 (n, classes).
+        notes: What a reader should know.
+
+    Returns:
+        The scores of the test side; with several labels at the thresholds that are stored with each model.
+    """
+    if models[MODEL].task == "single-label":
+        return _judge_classes(pictures, models[MODEL].classes, probabilities, notes)
+    return _judge_labels(pictures, models, probabilities, notes)
+
+
+def _judge_classes(
+    pictures: Sequence[Picture],
+    classes: tuple[str, ...],
+    probabilities: Mapping[str, np.ndarray],
+    notes: tuple[str, ...],
+) -> Evaluation:
+    truth = encode_labels(pictures, classes, "single-label")
+    scores = {name: classification_scores(truth, found, classes) for name, found in probabilities.items()}
+    confusion = confusion_matrix(truth, probabilities[MODEL].argmax(axis=1), len(classes))
+    return Evaluation(
+        side="test",
+        n=len(pictures),
+        classes=classes,
+        scores=scores.pop(MODEL),
+        per_class=per_class_scores(confusion, classes),
+        confusion=tuple(tuple(int(count) for count in row) for row in confusion),
+        baselines=scores,
+        notes=notes,
+    )
+
+
+def _judge_labels(
+    pictures: Sequence[Picture],
+    models: Mapping[str, ModelDescription],
+    probabilities: Mapping[str, np.ndarray],
+    notes: tuple[str, ...],
+) -> Evaluation:
+    description = models[MODEL]
+    truth = encode_labels(pictures, description.classes, "multi-label")
+    judged: dict[str, MultiLabelScores] = {
+        name: multi_label_scores(truth, found, models[name].require_thresholds().values, description.classes)
+        for name, found in probabilities.items()
+    }
+    own = judged.pop(MODEL)
+    return Evaluation(
+        side="test",
+        n=len(pictures),
+        classes=description.classes,
+        scores=own.scores,
+        per_class=(),
+        confusion=(),
+        baselines={name: result.scores for name, result in judged.items()},
+        notes=(*notes, *_unlabelled(truth)),
+        task="multi-label",
+        per_label=own.per_label,
+        left_out=own.left_out,
+        thresholds=description.require_thresholds(),
+    )
+
+
+def _unlabelled(truth: np.ndarray) -> tuple[str, ...]:
+    count = int((~truth.any(axis=1)).sum())
+    return (f"{count:,} of {len(truth):,} pictures have no label",) if count else ()

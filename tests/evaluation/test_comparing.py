@@ -1,0 +1,176 @@
+"""Runs side by side, really trained ones."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from distingo.errors import RunError, UsageError
+from distingo.evaluation.comparing import compare_runs, count_parameters, name_apart
+from distingo.metrics.paired import mcnemar_p_value
+from distingo.models.saved import load_model
+from tiny_runs import answer, change_json, change_rows, copy_run, to_several_labels
+
+
+def test_the_best_comes_first_and_the_floor_last(tiny_runs: dict[str, Path]) -> None:
+    comparison = compare_runs(list(tiny_runs.values()))
+    assert comparison.best.name == "descriptors"
+    assert comparison.best.evaluation.scores["accuracy"].value == 1.0
+    assert comparison.best.versus_best is None
+    accuracies = [run.evaluation.scores["accuracy"].value for run in comparison.runs]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert (comparison.task, comparison.score, comparison.n) == ("single-label", "accuracy", 12)
+    assert comparison.notes == ()
+
+
+def test_each_run_is_paired_with_the_best_on_the_same_pictures(tiny_runs: dict[str, Path]) -> None:
+    comparison = compare_runs(list(tiny_runs.values()))
+    versus = {run.name: run.versus_best for run in comparison.runs}["majority"]
+    assert versus is not None
+    rows = pq.read_table(tiny_runs["majority"] / "predictions.parquet").to_pylist()
+    wrong = sum(row["truth"] != row["predicted"] for row in rows)
+    assert (versus.paired.only_first, versus.paired.only_second) == (0, wrong)
+    assert versus.paired.difference == pytest.approx(-wrong / 12)
+    assert versus.paired.p_value == mcnemar_p_value(0, wrong) == 2 / 2**wrong
+    assert versus.adjusted_p_value == 3 * versus.paired.p_value
+
+
+def test_pictures_are_paired_by_name_not_by_order(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+    turned = copy_run(tiny_runs["majority"], tmp_path / "turned")
+    answer(turned, lambda rows: rows.reverse())
+    found = [
+        compare_runs([tiny_runs["descriptors"], run]).runs[1].versus_best for run in (turned, tiny_runs["majority"])
+    ]
+    assert found[0] == found[1]
+
+
+def test_of_equal_runs_the_first_given_is_best(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+    twin = copy_run(tiny_runs["descriptors"], tmp_path / "twin")
+    assert compare_runs([twin, tiny_runs["descriptors"]]).best.name == "twin"
+    assert compare_runs([tiny_runs["descriptors"], twin]).best.name == "descriptors"
+
+
+def test_costs_are_what_the_folders_hold(tiny_runs: dict[str, Path]) -> None:
+    costs = {run.name: run.cost for run in compare_runs(list(tiny_runs.values())).runs}
+    network = load_model(tiny_runs["small-cnn"] / "model").network
+    assert network is not None
+    assert any(name.endswith("running_mean") for name in network.state_dict())
+    assert costs["small-cnn"].parameters == sum(parameter.numel() for parameter in network.parameters())
+    weights = tiny_runs["small-cnn"] / "model" / "model.safetensors"
+    assert costs["small-cnn"].model_bytes == weights.stat().st_size
+    assert costs["small-cnn"].training_seconds > 0
+    assert costs["small-cnn"].images_per_second > 0
+    assert costs["small-cnn"].precision in {"float32", "bfloat16"}
+    classic = costs["majority"]
+    assert (classic.parameters, classic.training_seconds, classic.images_per_second, classic.precision) == (None,) * 4
+    assert classic.model_bytes > 0
+
+
+def test_a_run_without_its_model_has_no_size(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+    run = copy_run(tiny_runs["small-cnn"], tmp_path / "run")
+    (run / "model" / "model.safetensors").unlink()
+    (run / "history.csv").unlink()
+    cost = next(found.cost for found in compare_runs([run, tiny_runs["majority"]]).runs if found.name == "run")
+    assert (cost.parameters, cost.model_bytes, cost.training_seconds) == (None, None, None)
+
+
+def test_damaged_weights_are_named(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+    run = copy_run(tiny_runs["small-cnn"], tmp_path / "run")
+    (run / "model" / "model.safetensors").write_bytes(b"no weights")
+    with pytest.raises(RunError, match=r"model\.safetensors: damaged"):
+        compare_runs([run, tiny_runs["majority"]])
+    with pytest.raises(RunError, match="damaged or unreadable"):
+        count_parameters(tmp_path / "gone.safetensors")
+
+
+def test_modes_are_the_recipes_and_scratch_where_it_names_none(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+    older, frozen = (copy_run(tiny_runs["small-cnn"], tmp_path / name) for name in ("older", "frozen"))
+    change_json(older / "config.json", lambda content: content["recipe"].pop("mode", None))
+    change_json(frozen / "config.json", lambda content: content["recipe"].update(mode="frozen", model="resnet18"))
+    runs = compare_runs([older, frozen, tiny_runs["majority"]]).runs
+    assert {run.name: (run.model, run.mode) for run in runs} == {
+        "older": ("small-cnn", "scratch"),
+        "frozen": ("resnet18", "frozen"),
+        "majority": ("majority", "classic"),
+    }
+
+
+def test_baselines_stand_once_and_not_beside_their_own_runs(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+    twin = copy_run(tiny_runs["small-cnn"], tmp_path / "twin")
+    assert set(compare_runs([tiny_runs["small-cnn"], twin]).baselines) == {"majority", "descriptors"}
+    assert set(compare_runs([tiny_runs["small-cnn"], tiny_runs["descriptors"]]).baselines) == {"majority"}
+    assert compare_runs(list(tiny_runs.values())).baselines == {}
+
+
+def test_other_training_pictures_are_noted(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+    run = copy_run(tiny_runs["majority"], tmp_path / "less")
+
+    def take_one(rows: list[dict[str, str]]) -> None:
+        next(row for row in rows if row["side"] == "train")["side"] = "validation"
+
+    change_rows(run / "split.csv", take_one)
+    learned = sum(",train," in line for line in (tiny_runs["majority"] / "split.csv").read_text().splitlines())
+    notes = compare_runs([tiny_runs["descriptors"], run]).notes
+    assert len(notes) == 1
+    assert f"less was trained on other pictures than descriptors ({learned - 1} against {learned})" in notes[0]
+
+
+def test_several_labels_are_ranked_by_mean_average_precision(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+    low, high = (copy_run(tiny_runs[model], tmp_path / model) for model in ("small-cnn", "descriptors"))
+    to_several_labels(low, 0.2)
+    to_several_labels(high, 0.3)
+    comparison = compare_runs([low, high])
+    assert comparison.score == "mean_average_precision_macro"
+    assert [run.name for run in comparison.runs] == ["descriptors", "small-cnn"]
+    assert all(run.versus_best is None for run in comparison.runs)
+
+
+def test_a_run_without_the_score_is_refused(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+    run = copy_run(tiny_runs["majority"], tmp_path / "run")
+    change_json(run / "evaluation.json", lambda content: content["scores"].pop("accuracy"))
+    with pytest.raises(RunError, match=r"run: evaluation\.json has no accuracy; `distingo evaluate"):
+        compare_runs([tiny_runs["descriptors"], run])
+
+
+def test_an_unknown_task_is_refused(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+    runs = [copy_run(tiny_runs[model], tmp_path / model) for model in ("majority", "descriptors")]
+    for run in runs:
+        change_json(run / "config.json", lambda content: content.update(task="regression"))
+    with pytest.raises(RunError, match=r"task 'regression'; known are single-label, multi-label"):
+        compare_runs(runs)
+
+
+def test_two_different_runs_are_needed(tiny_runs: dict[str, Path]) -> None:
+    run = tiny_runs["majority"]
+    with pytest.raises(UsageError, match="two run folders or more"):
+        compare_runs([run])
+    with pytest.raises(UsageError, match="given twice"):
+        compare_runs([run, run.parent / "." / "descriptors" / ".." / "majority"])
+
+
+def test_a_folder_that_is_no_run(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"nowhere.config\.json: no such file"):
+        compare_runs([tiny_runs["majority"], tmp_path / "nowhere"])
+
+
+def test_a_newer_run_is_refused(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+    run = copy_run(tiny_runs["majority"], tmp_path / "run")
+    change_json(run / "evaluation.json", lambda content: content.update(format=99))
+    with pytest.raises(RunError, match="newer distingo"):
+        compare_runs([tiny_runs["descriptors"], run])
+
+
+def test_names_tell_folders_apart() -> None:
+    folders = [Path("/x/aerial/run"), Path("/x/sports/run"), Path("/x/third"), Path("/y/sports/run")]
+    assert name_apart(folders) == ["aerial/run", "x/sports/run", "third", "y/sports/run"]
+    assert name_apart([Path("/"), Path("/run")]) == ["/", "run"]
+
+
+def test_the_runs_are_left_as_they_were(tiny_runs: dict[str, Path]) -> None:
+    before = {path: path.stat().st_mtime_ns for run in tiny_runs.values() for path in run.rglob("*")}
+    compare_runs(list(tiny_runs.values()))
+    assert before == {path: path.stat().st_mtime_ns for run in tiny_runs.values() for path in run.rglob("*")}
+    assert json.loads((tiny_runs["majority"] / "config.json").read_text())["task"] == "single-label"

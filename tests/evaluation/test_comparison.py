@@ -1,0 +1,60 @@
+"""``comparison.json``: readable without distingo."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from distingo.errors import ResourceError
+from distingo.evaluation.comparing import compare_runs
+from distingo.evaluation.comparison import path_from, write_comparison
+from tiny_runs import copy_run, to_several_labels
+
+
+def test_it_says_all_that_the_records_say(tiny_runs: dict[str, Path]) -> None:
+    comparison = compare_runs(list(tiny_runs.values()))
+    folder = tiny_runs["majority"].parent / "compared"
+    content = json.loads(write_comparison(comparison, folder).read_text(encoding="utf-8"))
+    assert (content["format"], content["task"], content["score"], content["n"]) == (1, "single-label", "accuracy", 12)
+    assert content["best"] == content["runs"][0]["name"] == "descriptors"
+    for written, run in zip(content["runs"], comparison.runs, strict=True):
+        assert written["folder"] == f"../{run.name}"
+        assert written["scores"] == {name: asdict(score) for name, score in run.evaluation.scores.items()}
+        assert written["model_bytes"] == run.cost.model_bytes
+        assert (written["versus_best"] is None) == (run is comparison.best)
+    versus = comparison.runs[-1].versus_best
+    assert versus is not None
+    assert content["runs"][-1]["versus_best"] == {
+        **asdict(versus.paired),
+        "adjusted_p_value": versus.adjusted_p_value,
+    }
+
+
+def test_the_same_runs_give_the_same_bytes(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+    runs = list(tiny_runs.values())
+    first = write_comparison(compare_runs(runs), tmp_path / "out").read_bytes()
+    assert write_comparison(compare_runs(runs), tmp_path / "out").read_bytes() == first
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["comparison.json"]
+
+
+def test_several_labels_have_no_pairs(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+    runs = [copy_run(tiny_runs[model], tmp_path / model) for model in ("majority", "descriptors")]
+    for run, score in zip(runs, (0.1, 0.3), strict=True):
+        to_several_labels(run, score)
+    content = json.loads(write_comparison(compare_runs(runs), tmp_path).read_text(encoding="utf-8"))
+    assert content["score"] == "mean_average_precision_macro"
+    assert [run["versus_best"] for run in content["runs"]] == [None, None]
+
+
+def test_paths_lead_from_one_folder_to_another(tmp_path: Path) -> None:
+    assert path_from(tmp_path / "a" / "b", tmp_path / "c") == "../../c"
+    assert path_from(tmp_path, tmp_path / "c" / "d.html") == "c/d.html"
+
+
+def test_a_place_that_can_not_be_written(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ResourceError, match="choose another place"):
+        write_comparison(compare_runs(list(tiny_runs.values())), tmp_path / "file")

@@ -1,0 +1,143 @@
+"""Runs that were not judged on the same pictures are refused in one line that says why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import distingo
+from distingo.errors import RunError
+from distingo.evaluation.reading import read_run
+from distingo.evaluation.same_test import require_own_judgement, require_same_test
+from tiny_runs import answer, change_json, change_rows, copy_run
+
+
+@pytest.fixture
+def changed(tiny_runs: dict[str, Path], tmp_path: Path) -> Path:
+    return copy_run(tiny_runs["majority"], tmp_path / "changed")
+
+
+def refusal(first: Path, second: Path) -> str:
+    with pytest.raises(RunError) as caught:
+        require_same_test(read_run(first), read_run(second))
+    line = str(caught.value)
+    assert "\n" not in line
+    assert line.startswith(f"{first} and {second} can't be compared: ")
+    assert "train both on the same DATA" in line
+    return line
+
+
+def first_test_row(rows: list[dict[str, str]]) -> dict[str, str]:
+    return next(row for row in rows if row["side"] == "test")
+
+
+def test_runs_on_the_same_split_pass(tiny_runs: dict[str, Path]) -> None:
+    first, *others = (read_run(run) for run in tiny_runs.values())
+    for other in others:
+        require_same_test(first, other)
+
+
+def test_another_seed_gives_another_test_side(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+    data = tiny_runs["majority"].parent / "colours"
+    other = distingo.train(data, tmp_path / "other", model="majority", seed=7).path
+    line = refusal(tiny_runs["descriptors"], other)
+    assert "is not on the other's test side (" in line
+    assert ".png, a test picture of" in line
+
+
+def test_a_missing_test_picture_is_named_with_its_run(tiny_runs: dict[str, Path], changed: Path) -> None:
+    gone: list[str] = []
+
+    def move(rows: list[dict[str, str]]) -> None:
+        row = first_test_row(rows)
+        row["side"] = "train"
+        gone.append(row["file"])
+
+    change_rows(changed / "split.csv", move)
+    line = refusal(changed, tiny_runs["descriptors"])
+    assert (
+        f"{gone[0]}, a test picture of {tiny_runs['descriptors']}, is not on the other's test side (1 in all)" in line
+    )
+
+
+def test_another_class_of_a_picture(tiny_runs: dict[str, Path], changed: Path) -> None:
+    change_rows(changed / "split.csv", lambda rows: first_test_row(rows).update(labels="red"))
+    assert "is blue in one and red in the other" in refusal(tiny_runs["descriptors"], changed)
+
+
+def test_another_content_under_the_same_name(tiny_runs: dict[str, Path], changed: Path) -> None:
+    file = next(row.file for row in read_run(changed).split if row.side == "test")
+
+    def redraw(rows: list[dict[str, str]]) -> None:
+        next(row for row in rows if row["file"] == file)["content"] = "0" * 32
+
+    change_rows(changed / "manifest.csv", redraw)
+    assert f"the test picture {file} has another content" in refusal(tiny_runs["descriptors"], changed)
+
+
+def test_a_training_picture_may_differ(tiny_runs: dict[str, Path], changed: Path) -> None:
+    file = next(row.file for row in read_run(changed).split if row.side == "train")
+    change_rows(
+        changed / "manifest.csv", lambda rows: next(row for row in rows if row["file"] == file).update(content="0")
+    )
+    require_same_test(read_run(tiny_runs["descriptors"]), read_run(changed))
+
+
+def test_without_a_manifest_names_must_do(tiny_runs: dict[str, Path], changed: Path) -> None:
+    (changed / "manifest.csv").unlink()
+    require_same_test(read_run(tiny_runs["descriptors"]), read_run(changed))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"task": "multi-label"}, "the tasks differ (single-label against multi-label)"),
+        ({"classes": ["blue", "green", "pink"]}, "the classes differ (blue, green, red against blue, green, pink)"),
+    ],
+)
+def test_another_task_or_other_classes(
+    tiny_runs: dict[str, Path], changed: Path, change: dict[str, Any], told: str
+) -> None:
+    change_json(changed / "config.json", lambda content: content.update(change))
+    assert told in refusal(tiny_runs["descriptors"], changed)
+
+
+def _forget_one(rows: list[dict[str, Any]]) -> None:
+    del rows[0]
+
+
+def _rename_truth(rows: list[dict[str, Any]]) -> None:
+    rows[0]["truth"] = "red"
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [
+        (lambda run: (run / "evaluation.json").unlink(), "not evaluated on test pictures yet"),
+        (lambda run: (run / "predictions.parquet").unlink(), "holds no predictions.parquet"),
+        (lambda run: answer(run, _forget_one), "name different test pictures"),
+        (lambda run: answer(run, lambda rows: rows.append(rows[0])), "name different test pictures"),
+        (lambda run: answer(run, _rename_truth), "disagree on the class of"),
+        (
+            lambda run: change_json(run / "evaluation.json", lambda content: content.update(n=11)),
+            "tells of 11 test pictures and split.csv of 12",
+        ),
+        (
+            lambda run: change_json(
+                run / "evaluation.json", lambda content: content["scores"]["accuracy"].update(value=0.9)
+            ),
+            "give different accuracies",
+        ),
+    ],
+)
+def test_scores_that_are_not_the_runs_own(changed: Path, damage: Callable[[Path], object], told: str) -> None:
+    assert require_own_judgement(read_run(changed)).n == 12
+    damage(changed)
+    with pytest.raises(RunError) as caught:
+        require_own_judgement(read_run(changed))
+    assert str(caught.value).startswith(f"{changed}: ")
+    assert told in str(caught.value)
+    assert f"`distingo evaluate {changed}`" in str(caught.value)
