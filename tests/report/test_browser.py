@@ -13,6 +13,8 @@ from run_folders import HOSTILE, SCRIPTS, build_run, draw_picture
 
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.store import Cache
+from distingo.evaluation.comparing import compare_runs
+from distingo.report.comparison import write_comparison_page
 from distingo.report.inspection import write_inspection
 from distingo.report.page import write_report
 
@@ -163,12 +165,65 @@ _CONTRASTS = """() => {
     }
   };
   const what = "h1, h1 strong, h2, .lead, .quiet, .remarks li, td, th, a, .said, .truth, .file, button.cell, dt, "
-    + ".badge, .legend, summary, footer p";
+    + ".badge, .runs small, .legend, summary, footer p";
   return [...document.querySelectorAll(what)].map((element) => {
     const [a, b] = [luminance(rgb(getComputedStyle(element).color)), luminance(behind(element))].sort((x, y) => y - x);
     return [(a + 0.05) / (b + 0.05), element.className + " " + element.textContent.trim().slice(0, 30)];
   });
 }"""
+
+
+@pytest.fixture(scope="module")
+def comparison(tiny_runs: dict[str, Path]) -> Path:
+    """Three runs: one right everywhere, one with epochs, one that always says the same."""
+    runs = [tiny_runs["small-cnn"], tiny_runs["descriptors"], tiny_runs["majority"]]
+    return write_comparison_page(compare_runs(runs), tiny_runs["majority"].parent / "in a browser")
+
+
+@pytest.mark.parametrize(("width", "scheme"), _SCREENS)
+def test_a_comparison_in_a_browser(browser: Any, comparison: Path, width: int, scheme: str) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda asked: complaints.append(asked.url) if asked.url.startswith("http") else None)
+    page.goto(comparison.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    dots = [box.bounding_box() for box in page.locator(".runs tbody circle").all()]
+    rails = [box.bounding_box() for box in page.locator(".runs tbody .rail-cell").all()]
+    assert len(dots) == len(rails) == 3
+    assert len({(rail["x"], rail["width"]) for rail in rails}) == 1  # one scale for all
+    for dot, rail in zip(dots, rails, strict=True):
+        assert rail["x"] - 1 <= dot["x"] + dot["width"] / 2 <= rail["x"] + rail["width"] + 1
+        assert rail["y"] <= dot["y"] <= dot["y"] + dot["height"] <= rail["y"] + rail["height"]
+    assert dots[0]["x"] > dots[-1]["x"]  # the best lies to the right of the floor
+    for ratio, what in page.evaluate(_CONTRASTS):
+        assert ratio >= 4.5, (scheme, what, ratio)
+    assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    assert complaints == []
+    page.close()
+
+
+def test_pointing_at_a_comparisons_curve_reads_every_run(browser: Any, comparison: Path) -> None:
+    page = browser.new_page()
+    page.goto(comparison.as_uri())
+    chart = page.locator("svg.curves").first
+    shown = chart.locator(".epoch .shown").nth(1)
+    assert shown.evaluate("group => getComputedStyle(group).visibility") == "hidden"
+    chart.locator(".epoch rect").nth(1).hover()
+    assert shown.evaluate("group => getComputedStyle(group).visibility") == "visible"
+    assert "epoch 2" in shown.text_content()
+    assert "%" in shown.text_content()
+    page.close()
+
+
+def test_a_comparisons_names_lead_to_the_reports(browser: Any, comparison: Path) -> None:
+    page = browser.new_page()
+    page.goto(comparison.as_uri())
+    page.locator(".runs a", has_text="small-cnn").click()
+    page.wait_for_url("**/small-cnn/report.html")
+    assert "small-cnn" in page.title()
+    page.close()
 
 
 def test_the_inspection_page_on_a_phone(browser: Any, tmp_path: Path) -> None:

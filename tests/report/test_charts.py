@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from distingo.evaluation.reading import Epoch
 from distingo.report.charts import BOTTOM, LEFT, RIGHT, TOP, best_epoch, draw_curves, nice_ticks
-from distingo.report.reading import Epoch
 
 
 def _epoch(number: int, accuracy: float | None, loss: float | None = 1.0) -> Epoch:
@@ -66,3 +67,12 @@ def test_ticks_span_the_values(first: float, second: float, most: int) -> None:
     assert ticks[0] <= low + slack
     assert ticks[-1] >= high - slack
     assert ticks == sorted(ticks)
+
+
+def test_mean_average_precision_stands_in_for_accuracy() -> None:
+    history = [replace(_epoch(1, None), validation_mean_average_precision=value) for value in (0.2, 0.3)]
+    assert best_epoch(history, "validation_accuracy") == history[1]
+    chart = draw_curves(history, "mean_average_precision", best=None)
+    assert chart is not None
+    assert chart.name == "Mean average precision"
+    assert [readout.values[0][1] for readout in chart.readouts] == ["20.0\u00a0%", "30.0\u00a0%"]

@@ -70,3 +70,28 @@ def test_balance_counts_every_label_by_side() -> None:
         ("test", 1, 66.667, 33.333),
     ]
     assert rows[2].bars == ()
+
+
+def test_several_labels_show_their_number_and_their_pairs(tmp_path: Path) -> None:
+    labels = ["قطط;<b>dogs", "<b>dogs", "", "قطط;<b>dogs"]
+    for number in range(4):
+        draw_picture(tmp_path / "Bilder" / f"{number}.png", 30 * number)
+    lines = [f"{number},{names}" for number, names in enumerate(labels)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,labels", *lines]), encoding="utf-8")
+    several = read_dataset(tmp_path / "labels.csv", cache=Cache(tmp_path / "cache"))
+    page = write_inspection(several, tmp_path / "page.html").read_text(encoding="utf-8").replace("\u00a0", " ")
+    assert "4 usable pictures</strong> with 2 labels" in page
+    assert "the task is multi-label" in page
+    assert "Pictures per label" in page
+    for words in ("no label", "1 label", "2 labels"):
+        assert f"<bdi>{words}</bdi>" in page
+    assert '<a href="#pairs">' in page
+    assert "67 % of &lt;b&gt;dogs" in page
+    assert "<b>dogs" not in page
+
+
+def test_one_label_each_shows_no_pairs(dataset: Dataset, tmp_path: Path) -> None:
+    page = write_inspection(dataset, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert 'id="pairs"' not in page
+    assert "Labels per picture" not in page
+    assert "Pictures per class" in page

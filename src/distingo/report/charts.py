@@ -6,11 +6,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from distingo.report.reading import Epoch
+from distingo.evaluation.reading import Epoch
 from distingo.report.wording import percent
 
 WIDTH, HEIGHT = 460, 270
 LEFT, RIGHT, TOP, BOTTOM = 46, 452, 34, 232
+
+CURVE_SCORES = ("accuracy", "mean_average_precision", "loss")
+"""What ``history.csv`` may tell of an epoch, best seen first; a run never has the first two at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +77,18 @@ def best_epoch(history: Sequence[Epoch], monitor: str = "validation_accuracy") -
 
     Args:
         history: All epochs.
-        monitor: The score to choose by; the lowest is best where its name ends in ``loss``.
+        monitor: The score to choose by; the lowest is best where its name ends in ``loss``. Where it was never
+            measured, the accuracy or the mean average precision decides.
 
     Returns:
-        The epoch, or None where the score was never measured.
+        The epoch, or None where none of these was ever measured.
     """
-    name = monitor if monitor in Epoch.__slots__ else "validation_accuracy"
-    sign = -1.0 if name.endswith("loss") else 1.0
-    measured = [epoch for epoch in history if getattr(epoch, name) is not None]
-    return max(measured, key=lambda epoch: (sign * getattr(epoch, name), -epoch.number), default=None)
+    for name in (monitor, "validation_accuracy", "validation_mean_average_precision"):
+        measured = [epoch for epoch in history if getattr(epoch, name, None) is not None]
+        if measured:
+            sign = -1.0 if name.endswith("loss") else 1.0
+            return max(measured, key=lambda epoch: (sign * getattr(epoch, name), -epoch.number))
+    return None
 
 
 def draw_curves(history: Sequence[Epoch], score: str, *, best: Epoch | None) -> CurveChart | None:
@@ -90,7 +96,7 @@ def draw_curves(history: Sequence[Epoch], score: str, *, best: Epoch | None) -> 
 
     Args:
         history: All epochs.
-        score: ``loss`` or ``accuracy``.
+        score: ``loss``, ``accuracy`` or ``mean_average_precision``.
         best: The epoch to mark, or None.
 
     Returns:
@@ -102,21 +108,21 @@ def draw_curves(history: Sequence[Epoch], score: str, *, best: Epoch | None) -> 
         return None
     low, high = (0.0, max(measured)) if score == "loss" else (min(measured), min(1.0, max(measured)))
     y_values = nice_ticks(low, high, 5)
-    x = _scale(history[0].number, history[-1].number, LEFT + 6, RIGHT - 6)
-    y = _scale(y_values[0], y_values[-1], BOTTOM, TOP)
+    x = scale_to(history[0].number, history[-1].number, LEFT + 6, RIGHT - 6)
+    y = scale_to(y_values[0], y_values[-1], BOTTOM, TOP)
 
     def text(value: float) -> str:
         return f"{value:.3f}" if score == "loss" else percent(value)
 
     readouts = tuple(_readouts(history, series, x, y, text))
     return CurveChart(
-        name="Loss" if score == "loss" else "Accuracy",
-        x_ticks=tuple(Tick(x(number), str(number)) for number in _epoch_ticks(history)),
+        name=score.replace("_", " ").capitalize(),
+        x_ticks=tuple(Tick(x(number), str(number)) for number in epoch_ticks(history[0].number, history[-1].number)),
         y_ticks=tuple(Tick(y(value), f"{value:g}" if score == "loss" else percent(value, 0)) for value in y_values),
         lines=tuple(
             Line(
                 side,
-                _path(
+                path_through(
                     [
                         (x(epoch.number), y(value))
                         for epoch, value in zip(history, values, strict=True)
@@ -150,18 +156,20 @@ def nice_ticks(low: float, high: float, most: int) -> list[float]:
     return [round(index * step, 12) for index in range(first, last + 1)]
 
 
-def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+def scale_to(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    """A function that maps values from `low` .. `high` to pixels from `start` to `end`."""
     span = (high - low) or 1.0
     middle = (start + end) / 2
     return lambda value: round(start + (value - low) / span * (end - start), 1) if high != low else middle
 
 
-def _path(points: Sequence[tuple[float, float]]) -> str:
+def path_through(points: Sequence[tuple[float, float]]) -> str:
+    """The SVG path of straight lines through points."""
     return "M" + "L".join(f"{x:g},{y:g}" for x, y in points) if points else ""
 
 
-def _epoch_ticks(history: Sequence[Epoch]) -> list[int]:
-    first, last = history[0].number, history[-1].number
+def epoch_ticks(first: int, last: int) -> list[int]:
+    """Which epochs to write below a chart: all of a few, else round ones."""
     step = max(1, math.ceil(nice_ticks(0, max(1, last - first), 6)[1]))
     return [number for number in range(first, last + 1) if number % step == 0 or last - first < 8]
 

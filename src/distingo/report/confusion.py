@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from distingo.evaluation.reading import PredictionRow
 from distingo.records import Evaluation
-from distingo.report.reading import PredictionRow
 
 MOST_CLASSES = 24
 """A larger matrix can't be read on a page; the most confused classes are shown instead."""

@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from distingo.records import Evaluation
+from distingo.evaluation.reading import Epoch, PredictionRow, RunRecords, read_run
 from distingo.report.balance import balance_classes
-from distingo.report.charts import best_epoch, draw_curves
+from distingo.report.charts import CURVE_SCORES, best_epoch, draw_curves
 from distingo.report.confusion import CellKey, ConfusionView, group_by_cell, often_taken_for, view_confusion
-from distingo.report.reading import Epoch, PredictionRow, RunRecords, read_run
+from distingo.report.label_page import label_context
 from distingo.report.selection import choose_samples, open_cells, rank_pictures, worst_mistakes
 from distingo.report.skipped import group_skipped
 from distingo.report.templating import write_page
 from distingo.report.thumbnails import Album, fill_album
-from distingo.report.verdict import Verdict, judge
+from distingo.report.verdict import Verdict, judge, other_baselines
 from distingo.report.wording import percent
 
 REPORT_FILE = "report.html"
@@ -35,7 +35,9 @@ def write_report(run: Path) -> Path:
         ResourceError: The report can't be written.
     """
     records = read_run(Path(run))
-    return write_page("report.html", records.folder / REPORT_FILE, _context(records))
+    several = records.task == "multi-label"
+    template, context = ("label_report.html", label_context) if several else ("report.html", _context)
+    return write_page(template, records.folder / REPORT_FILE, context(records))
 
 
 def _context(records: RunRecords) -> dict[str, Any]:
@@ -47,18 +49,18 @@ def _context(records: RunRecords) -> dict[str, Any]:
     mistakes = worst_mistakes(records.predictions)
     confusion = view_confusion(evaluation) if evaluation else None
     cells = _cells(records.predictions, confusion)
-    album = fill_album(records.data, rank_pictures(mistakes, samples, cells))
+    album = fill_album(records.root, rank_pictures(mistakes, samples, cells))
     return {
         "records": records,
-        "data_name": records.data.name or "data",
+        "data_name": records.data_name,
         "verdict": judge(evaluation, records.model) if evaluation else _unjudged(best),
         "evaluation": evaluation,
-        "baselines": _other_baselines(evaluation, records.model),
+        "main_score": "accuracy",
+        "rail_end": 1.0,
+        "baselines": other_baselines(evaluation, records.model, "accuracy"),
         "balance": balance,
         "samples": samples,
-        "curves": [
-            chart for score in ("accuracy", "loss") if (chart := draw_curves(records.history, score, best=best))
-        ],
+        "curves": [chart for score in CURVE_SCORES if (chart := draw_curves(records.history, score, best=best))],
         "best": best,
         "confusion": confusion,
         "taken_for": often_taken_for(evaluation) if evaluation else {},
@@ -77,15 +79,6 @@ def _unjudged(best: Epoch | None) -> Verdict:
         before="Not evaluated on test pictures yet; right on ",
         after=f" of the validation pictures at epoch {best.number}, which flatters: it chose that epoch.",
     )
-
-
-def _other_baselines(evaluation: Evaluation | None, model: str) -> dict[str, Any]:
-    """The baselines that are not the judged model itself, the most accurate first."""
-    if evaluation is None:
-        return {}
-    others = [(name, scores) for name, scores in evaluation.baselines.items() if name != model]
-    others.sort(key=lambda item: -item[1]["accuracy"].value if "accuracy" in item[1] else 0.0)
-    return dict(others)
 
 
 def _cells(predictions: Sequence[PredictionRow], confusion: ConfusionView | None) -> dict[CellKey, list[PredictionRow]]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
+from typing import TypeVar
 
+from distingo.evaluation.reading import PredictionRow
 from distingo.report.confusion import CellKey
-from distingo.report.reading import PredictionRow
+
+Entry = TypeVar("Entry")
 
 MOST_MISTAKES = 24
 MOST_SAMPLES = 120
@@ -32,7 +35,7 @@ def choose_samples(pictures: Iterable[tuple[str, Sequence[str]]], classes: Seque
             files[name].append(file)
     shown = list(classes)[:MOST_SAMPLED_CLASSES]
     each = max(2, min(8, MOST_SAMPLES // max(1, len(shown))))
-    return {name: _spread(sorted(files[name]), each) for name in shown if files[name]}
+    return {name: spread_evenly(sorted(files[name]), each) for name in shown if files[name]}
 
 
 def worst_mistakes(predictions: Iterable[PredictionRow]) -> list[PredictionRow]:
@@ -63,16 +66,18 @@ def rank_pictures(
     and so on.
     """
     ranked = [row.file for row in mistakes]
-    ranked += _take_turns(list(samples.values()))
-    ranked += _take_turns([[row.file for row in rows] for rows in cells.values()])
+    ranked += take_turns(list(samples.values()))
+    ranked += take_turns([[row.file for row in rows] for rows in cells.values()])
     return list(dict.fromkeys(ranked))
 
 
-def _spread(files: Sequence[str], number: int) -> list[str]:
-    if len(files) <= number:
-        return list(files)
-    return [files[(2 * index + 1) * len(files) // (2 * number)] for index in range(number)]
+def spread_evenly(entries: Sequence[Entry], number: int) -> list[Entry]:
+    """Choose so many entries evenly from a list, or all of a shorter one."""
+    if len(entries) <= number:
+        return list(entries)
+    return [entries[(2 * index + 1) * len(entries) // (2 * number)] for index in range(number)]
 
 
-def _take_turns(lists: Sequence[Sequence[str]]) -> list[str]:
+def take_turns(lists: Sequence[Sequence[str]]) -> list[str]:
+    """The first file of every list, then the second of every list, and so on; some come repeatedly."""
     return [file for turn in zip_longest(*lists) for file in turn if file is not None]

@@ -11,11 +11,12 @@ from distingo.records import ManifestRow, ManifestStatus
 _STATUS_NAMES: dict[ManifestStatus, str] = {
     "unusable": "Not decodable",
     "conflict": "Found under two classes",
+    "missing": "Named by the table, but not there",
     "duplicate": "Copies of another picture",
-    "ignored": "Not a picture",
+    "ignored": "No picture, or no label",
 }
 
-_ALIKE: frozenset[ManifestStatus] = frozenset({"unusable", "ignored"})
+_ALIKE: frozenset[ManifestStatus] = frozenset({"unusable", "ignored", "missing"})
 """The statuses whose reasons are the same for many files."""
 
 MOST_FILES = 2000

@@ -59,11 +59,16 @@ def _environment() -> Any:
         count=wording.count,
         setting=wording.setting,
         baseline_name=wording.baseline_name,
+        duration=wording.duration,
+        file_size=wording.file_size,
+        p_value=wording.p_value,
     )
     environment.globals.update(
         counted=wording.counted,
         score_name=wording.score_name,
         score_value=wording.score_value,
         score_range=wording.score_range,
+        points_difference=wording.points_difference,
+        points_range=wording.points_range,
     )
     return environment

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from distingo.records import Evaluation, Score
-from distingo.report.wording import NO_BREAK, baseline_name, count, counted, isolated, percent, score_range
+from distingo.report.wording import NO_BREAK, baseline_name, count, counted, isolated, percent, points, score_range
 
 FEW_PICTURES = 20
 """Below this many test pictures a class's own scores say little (one picture moves recall by 5 points)."""
@@ -61,7 +61,7 @@ def judge(evaluation: Evaluation, model: str) -> Verdict:
     return Verdict(
         figure=percent(accuracy.value),
         before="Right on ",
-        after=f" of {pictures} (95{NO_BREAK}% interval {interval}){_compare(accuracy, baselines)}.",
+        after=f" of {pictures} (95{NO_BREAK}% interval {interval}){beside_baselines(accuracy, baselines)}.",
         remarks=(
             *_weak_class(evaluation),
             *_small_classes(evaluation),
@@ -71,29 +71,41 @@ def judge(evaluation: Evaluation, model: str) -> Verdict:
     )
 
 
-def _compare(accuracy: Score, baselines: Mapping[str, Score]) -> str:
-    above = {name: score for name, score in baselines.items() if accuracy.low > score.high}
-    below = {name: score for name, score in baselines.items() if accuracy.high < score.low}
+def beside_baselines(own: Score, baselines: Mapping[str, Score]) -> str:
+    """Say what a score is above, below and not told apart from, as the end of a sentence.
+
+    Args:
+        own: A share; higher is better.
+        baselines: The same score of others.
+
+    Returns:
+        The words with a dash before them; nothing without baselines.
+    """
+    above = {name: score for name, score in baselines.items() if own.low > score.high}
+    below = {name: score for name, score in baselines.items() if own.high < score.low}
     unclear = {name: score for name, score in baselines.items() if name not in above and name not in below}
     parts = []
     if above:
-        parts.append(
-            _join([f"{_points(accuracy, score)} above {baseline_name(name)}" for name, score in above.items()])
-        )
+        parts.append(_join([f"{_apart(own, score)} above {baseline_name(name)}" for name, score in above.items()]))
     if below:
-        parts.append(
-            _join([f"{_points(accuracy, score)} below {baseline_name(name)}" for name, score in below.items()])
-        )
+        parts.append(_join([f"{_apart(own, score)} below {baseline_name(name)}" for name, score in below.items()]))
     if unclear:
         named = " or ".join(f"{baseline_name(name)} ({percent(score.value)})" for name, score in unclear.items())
         parts.append(f"not shown to be better than {named}, as the intervals overlap")
     return f" — {', but '.join(parts)}" if parts else ""
 
 
-def _points(accuracy: Score, other: Score) -> str:
-    difference = abs(accuracy.value - other.value) * 100
-    text = f"{difference:.0f}" if difference >= 9.95 else f"{difference:.1f}"
-    return f"{text}{NO_BREAK}{'point' if text == '1.0' else 'points'}"
+def other_baselines(evaluation: Evaluation | None, model: str, score: str) -> dict[str, dict[str, Score]]:
+    """The baselines that are not the judged model itself, the best by a score first."""
+    if evaluation is None:
+        return {}
+    others = [(name, scores) for name, scores in evaluation.baselines.items() if name != model]
+    others.sort(key=lambda item: -item[1][score].value if score in item[1] else 0.0)
+    return dict(others)
+
+
+def _apart(own: Score, other: Score) -> str:
+    return points(own.value - other.value)
 
 
 def _join(parts: list[str]) -> str:
