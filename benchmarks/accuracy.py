@@ -23,17 +23,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("DISTINGO_TEST_DATA", ROOT / ".." / "shared" / "data")).resolve()
+WEIGHTS = DATA / "weights" / "mobilenetv2_100.tf_in1k"
 RESULTS = ROOT / "benchmarks" / "results" / "accuracy.json"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One model on one data set."""
+    """One model on one data set; `name` is what the table calls it."""
 
     data: str
-    model: str
+    name: str
     seeds: int
     options: tuple[str, ...] = ()
+    model: str = ""
 
 
 TRIALS = (
@@ -45,16 +47,39 @@ TRIALS = (
         for data in ("two-sports", "ball-sports", "aerial")
         for model, seeds in (("descriptors", 3), ("sports-cnn", 1), ("small-cnn", 1))
     ),
+    *(
+        Trial(data, f"mobilenetv2 {mode}", 5, ("--mode", mode), f"local-dir:{WEIGHTS}")
+        for mode in ("frozen", "finetune")
+        for data in ("two-sports", "ball-sports", "aerial")
+    ),
+    # the engines' features against float32
+    *(
+        Trial(
+            data,
+            f"mobilenetv2 {engine} {precision}",
+            5,
+            ("--engine", engine, "--precision", precision),
+            f"local-dir:{WEIGHTS}",
+        )
+        for engine in ("torch", "openvino")
+        for precision in ("float32", "bfloat16")
+        for data in ("ball-sports", "aerial")
+    ),
 )
 
 
 def run(trial: Trial, seed: int, folder: Path) -> dict[str, object]:
-    output = folder / f"{trial.data}-{trial.model}-{seed}"
+    output = folder / f"{trial.data}-{trial.name}-{seed}".replace(" ", "-")
     words = [sys.executable, "-m", "distingo", "train", str(DATA / trial.data), "-o", str(output)]
-    words += ["--model", trial.model, "--seed", str(seed), *trial.options]
+    words += ["--model", trial.model or trial.name, "--seed", str(seed), *trial.options]
     started = time.perf_counter()
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
-    return {**collect(output), "options": list(trial.options), "seconds_in_all": time.perf_counter() - started}
+    return {
+        **collect(output),
+        "model": trial.name,
+        "options": list(trial.options),
+        "seconds_in_all": time.perf_counter() - started,
+    }
 
 
 def collect(output: Path) -> dict[str, object]:
@@ -69,6 +94,7 @@ def collect(output: Path) -> dict[str, object]:
         "accuracy": evaluation["scores"]["accuracy"],
         "f1_macro": evaluation["scores"]["f1_macro"],
         "majority": evaluation["baselines"].get("majority", {}).get("accuracy"),
+        "validation": max((float(line.split(",")[4]) for line in history), default=None),
         "descriptors": evaluation["baselines"].get("descriptors", {}).get("accuracy"),
         "seconds_of_training": round(sum(float(line.rsplit(",", 1)[1]) for line in history), 1),
         "recipe": config["recipe"],
@@ -115,12 +141,12 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         for trial in TRIALS:
-            if (options.data and trial.data not in options.data) or options.only not in {None, trial.model}:
+            if (options.data and trial.data not in options.data) or options.only not in {None, trial.name}:
                 continue
             for seed in range(trial.seeds):
                 result = run(trial, seed, Path(folder))
                 keep([result])
-                print(f"{trial.data} {trial.model} seed {seed}: {result['accuracy']}", flush=True)
+                print(f"{trial.data} {trial.name} seed {seed}: {result['accuracy']}", flush=True)
     print_table()
 
 

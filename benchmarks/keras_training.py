@@ -15,7 +15,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -24,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from turns import Contender, await_go, processor, say
 
 RESULTS = Path(__file__).parent / "results" / "keras_training.json"
 SEED = 0
@@ -72,14 +73,6 @@ def pictures_and_targets(load: Workload, contender: str) -> tuple[np.ndarray, np
 
 
 # --- contenders, each in its own process ------------------------------------------------------------------
-
-
-def await_go() -> str:
-    return sys.stdin.readline().strip() or "stop"  # nothing more to read: whoever gave the turns is gone
-
-
-def say(**facts: Any) -> None:
-    print(json.dumps(facts), flush=True)
 
 
 def run_distingo(load: Workload) -> None:
@@ -224,47 +217,15 @@ def keras_network(load: Workload) -> Any:
 # --- the one who lets them take turns -----------------------------------------------------------------------
 
 
-class Contender:
-    def __init__(self, position: int, contender: str, python: str) -> None:
-        command = [python, __file__, "--side", contender, "--position", str(position)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.facts = self._next_facts()
-        self.rates: list[float] = []
-
-    def train_epoch(self) -> None:
-        told = self.ask("go")
-        self.rates.append(told["images"] / told["seconds"])
-
-    def ask(self, command: str) -> dict[str, Any]:
-        self._tell(command)
-        return self._next_facts()
-
-    def stop(self) -> None:
-        self._tell("stop")
-        self.process.wait()
-
-    def _tell(self, command: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(command + "\n")
-        self.process.stdin.flush()
-
-    def _next_facts(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if line.startswith("{"):
-                facts: dict[str, Any] = json.loads(line)
-                return facts
-        raise SystemExit(f"a contender ended with exit code {self.process.wait()}; see its words above")
-
-
 def measure(position: int, rounds: int, keras_python: str) -> dict[str, Any]:
     load = WORKLOADS[position]
     contenders: dict[str, Contender] = {}
     for name in CONTENDERS:  # one after another: warm-ups must not disturb each other
-        contenders[name] = Contender(position, name, sys.executable if name == "distingo" else keras_python)
+        python = sys.executable if name == "distingo" else keras_python
+        contenders[name] = Contender([python, __file__, "--side", name, "--position", str(position)])
     for _ in range(rounds):
         for contender in contenders.values():
-            contender.train_epoch()
+            contender.take_turn()
     medians = {name: statistics.median(contender.rates) for name, contender in contenders.items()}
     ratios = {name: medians["distingo"] / medians[name] for name in CONTENDERS[1:]}
     result: dict[str, Any] = {
@@ -292,13 +253,6 @@ def show(result: dict[str, Any]) -> None:
     print(" | ".join(cells), flush=True)
     for line in result.get("profile", []):
         print("   ", line)
-
-
-def processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def main() -> None:

@@ -10,8 +10,12 @@ HERE = Path(__file__).resolve().parent
 COMMANDS = (
     ["descriptors.py"],
     ["start_up.py"],
+    ["heads.py"],
     ["keras_training.py"],
+    ["embedding.py"],
+    ["transfer.py"],
     ["accuracy.py"],
+    ["posters.py"],
 )
 
 

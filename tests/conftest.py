@@ -24,6 +24,14 @@ def real_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def tiny_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Really trained runs by model name, on the same pictures; a test that changes one copies it first."""
+    from tiny_runs import train_tiny_runs
+
+    return train_tiny_runs(tmp_path_factory.mktemp("tiny"))
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test has a cache of its own, so that none profits from another's work."""

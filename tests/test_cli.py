@@ -58,6 +58,43 @@ def test_a_run_leaves_every_file_of_the_hallway(run: Path) -> None:
     assert set(evaluation["baselines"]) == {"majority", "descriptors"}
 
 
+def test_files_of_a_run_with_one_label_keep_their_shape(run: Path, pictures: Path) -> None:
+    """Several labels per picture came later; who reads the files of earlier runs must be able to read these."""
+    import pyarrow.parquet as pq
+
+    header = (run / "history.csv").read_text().splitlines()[0]
+    assert header == (
+        "epoch,train_loss,train_accuracy,validation_loss,validation_accuracy,learning_rate,images_per_second,seconds"
+    )
+    assert pq.read_schema(run / "predictions.parquet").names == [
+        "file",
+        "truth",
+        "predicted",
+        "confidence",
+        "probabilities",
+    ]
+    config = json.loads((run / "config.json").read_text())
+    assert set(config) == {
+        "format",
+        "distingo",
+        "data",
+        "layout",
+        "task",
+        "classes",
+        "recipe",
+        "choices",
+        "environment",
+        "created",
+    }
+    assert (config["task"], config["data"]) == ("single-label", str(pictures))
+    assert config["recipe"]["monitor"] == "validation_accuracy"
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    assert next(iter(evaluation["scores"])) == "accuracy"
+    assert len(evaluation["per_class"]) == len(evaluation["confusion"]) == 3
+    model = json.loads((run / "model" / "model.json").read_text())
+    assert (model["task"], model["thresholds"]) == ("single-label", None)
+
+
 def test_every_picture_lies_on_one_side(run: Path) -> None:
     rows = list(csv.DictReader((run / "split.csv").open(encoding="utf-8")))
     assert len({row["file"] for row in rows}) == len(rows) == 60
@@ -105,6 +142,33 @@ def test_evaluate_on_other_data_leaves_the_runs_own_scores(run: Path, tmp_path: 
     assert main(["evaluate", str(run), str(other)]) == 0
     assert (run / "evaluation.json").read_bytes() == before
     assert json.loads((run / "evaluations" / "other" / "evaluation.json").read_text())["n"] == 15
+
+
+def test_compare_prints_a_table_and_leaves_a_page(
+    tiny_runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "compared"
+    assert main(["compare", *map(str, tiny_runs.values()), "-o", str(output)]) == 0
+    printed = capsys.readouterr().out
+    for text in (*tiny_runs, "1.000", "-0.667", f"Page: {output / 'comparison.html'}"):
+        assert text in printed
+    assert (output / "comparison.html").is_file()
+    assert json.loads((output / "comparison.json").read_text())["best"] == "descriptors"
+
+
+def test_runs_that_do_not_compare_end_in_one_line(
+    run: Path, tiny_runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = ["-o", str(tmp_path / "out")]
+    assert "two run folders" in refused(capsys, "compare", str(run), *output)
+    assert "no such file" in refused(capsys, "compare", str(run), str(tmp_path / "gone"), *output)
+    # The same drawing in another folder is the same data: the comparison stands on content, not on place.
+    assert main(["compare", str(run), str(tiny_runs["majority"]), *output]) == 0
+    other = tmp_path / "other"
+    data = draw_classes(tmp_path / "few", per_class=5)
+    assert main(["train", str(data), "-o", str(other), "--model", "majority"]) == 0
+    assert "can't be compared" in refused(capsys, "compare", str(run), str(other), "-o", str(tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_run_is_repeated_from_its_config_alone(run: Path, tmp_path: Path) -> None:
@@ -193,3 +257,28 @@ def test_a_full_disk_is_named_and_leaves_nothing_half_written(
     line = refused(capsys, "train", str(pictures), "-o", str(tmp_path / "out"), *QUICK)
     assert "the disk is full" in line
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def test_inspect_reads_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pictures = sorted(draw_classes(tmp_path / "drawn", per_class=3).rglob("*.png"))
+    root = tmp_path / "data"
+    root.mkdir()
+    labels = ["cat|dog", "dog", "", "dog", "cat"]
+    lines = [f"{at},{label},{at % 2}" for at, label in enumerate(labels)]
+    for at, picture in enumerate(pictures[: len(labels) - 1]):
+        (root / f"{at}.png").write_bytes(picture.read_bytes())
+    (root / "labels.csv").write_text("\n".join(["picture,animals,odd", *lines]), encoding="utf-8")
+    page = tmp_path / "page.html"
+    words = ["--label-column", "animals", "--image-column", "picture", "--delimiter", "|"]
+    assert main(["inspect", str(root / "labels.csv"), "-o", str(page), *words]) == 0
+    printed = capsys.readouterr().out
+    assert f"{root}: labels.csv, labels joined by '|'" in printed
+    assert "the task is multi-label: of 4 pictures 1 have several labels and 1 have none" in printed
+    assert "4 usable pictures of 5 files found" in printed
+    counts = [line.split() for line in printed.splitlines()]
+    assert ["cat", "1"] in counts
+    assert ["dog", "3"] in counts
+    assert "missing    4: labels.csv names it, but there is no such file" in printed
+    assert "Named by the table, but not there" in page.read_text(encoding="utf-8")
+    assert main(["inspect", str(root), "-o", str(tmp_path / "no.html"), "--label-column", "animal"]) == 2
+    assert "no column 'animal'; did you mean animals?" in capsys.readouterr().err

@@ -86,7 +86,13 @@ def test_on_a_busy_machine_threads_move_and_soon_sleep(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(
     ("later", "share"),
-    [("cpu  10 0 10 100 0 0 0", 0.0), ("cpu  40 0 20 140 20 0 0", 0.4), ("cpu  40 70 10 100 0 0 0", 0.3), ("nonsense", 0.0), ("", 0.0)],
+    [
+        ("cpu  10 0 10 100 0 0 0", 0.0),
+        ("cpu  40 0 20 140 20 0 0", 0.4),
+        ("cpu  40 70 10 100 0 0 0", 0.3),
+        ("nonsense", 0.0),
+        ("", 0.0),
+    ],
 )
 def test_share_of_the_processor_time_that_is_taken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: str, share: float

@@ -10,14 +10,18 @@ from distingo.version import __version__
 if TYPE_CHECKING:
     from distingo.api import (
         Run,
+        compare,
         demo,
         evaluate,
+        fetch_weights,
         inspect,
+        list_backbones,
         list_models,
         load,
         predict,
         show_augmentation,
         train,
+        train_several,
         write_report,
     )
     from distingo.errors import DistingoError
@@ -26,14 +30,18 @@ __all__ = [
     "DistingoError",
     "Run",
     "__version__",
+    "compare",
     "demo",
     "evaluate",
+    "fetch_weights",
     "inspect",
+    "list_backbones",
     "list_models",
     "load",
     "predict",
     "show_augmentation",
     "train",
+    "train_several",
     "write_report",
 ]
 

@@ -14,6 +14,9 @@ from distingo.models.catalogue import CATALOGUE, CatalogueEntry
 from distingo.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    from distingo.datasets.tables import TableOptions
+    from distingo.evaluation.comparison import Comparison
+    from distingo.models.backbone_listing import ListedBackbone
     from distingo.prediction.predictor import PictureLike, Predictor
     from distingo.records import Dataset, Evaluation, Prediction
     from distingo.training.checkpoint import EpochRecord
@@ -34,7 +37,7 @@ class Run:
     report: Path
 
 
-def train(
+def train(  # noqa: PLR0913 - each is a word that a person may say
     data: str | Path | None = None,
     output: str | Path = "run",
     *,
@@ -43,19 +46,24 @@ def train(
     workers: int | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     cache: str | Path | None = None,
+    table: TableOptions | None = None,
+    allow_missing: bool = False,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     **recipe: Any,
 ) -> Run:
     """Train a classifier on a folder of pictures, judge it once on its test side, and write a report.
 
     Args:
-        data: Folder of pictures; may be left out with `config` or `resume`, which name it.
+        data: Folder of pictures, or a table of labels beside them; may be left out with `config` or `resume`, which
+            name it.
         output: The run folder to make.
         config: A ``config.json`` of another run to repeat.
         resume: Go on with the run in `output`.
         workers: Decoding threads; None takes one per core.
         max_pixels: Larger pictures are listed as unusable.
         cache: Folder for decoded pictures; None takes ``DISTINGO_CACHE`` or the user's cache folder.
+        table: What to know about the table of labels; what is left out is recognised.
+        allow_missing: Go on even if half of the pictures that the table names are missing.
         on_epoch: Called with an `EpochRecord` after every epoch.
         **recipe: Any field of `distingo.training.recipe.Recipe`, and ``image_size`` (a number or (height, width)).
 
@@ -65,9 +73,11 @@ def train(
     Raises:
         DistingoError: Of the kind that fits the mistake or hindrance; its text says what to do.
     """
-    from distingo.training.run import TrainRequest, train_run
+    from distingo.training.preparing import TrainRequest
+    from distingo.training.run import train_run
 
     data, wishes = _repeat(data, config, recipe)
+    table, allow_missing = _repeated_table(config, table, allow_missing=allow_missing)
     if resume:
         data = data or RunFolder(Path(output)).read_config()["data"]
     if data is None:
@@ -79,6 +89,8 @@ def train(
         cache=_cache(cache),
         workers=workers,
         max_pixels=max_pixels,
+        table=table,
+        allow_missing=allow_missing,
         resume=resume,
         on_epoch=on_epoch,
     )
@@ -88,6 +100,43 @@ def train(
         raise InterruptionError(_how_to_resume(Path(output))) from None
     evaluation = evaluate(folder.path, cache=cache, workers=workers, max_pixels=max_pixels)
     return Run(folder.path, evaluation, write_report(folder.path))
+
+
+def train_several(
+    data: str | Path | None = None,
+    output: str | Path = "run",
+    *,
+    models: Sequence[str],
+    resume: bool = False,
+    **options: Any,
+) -> Comparison:
+    """Train several models on the same pictures and the same split, and write a page that compares them.
+
+    Args:
+        data: Folder of pictures.
+        output: A new folder; gets a run folder for each model, ``comparison.html`` and ``comparison.json``.
+        models: Names as for `train`; ``NAME:frozen``, ``NAME:finetune`` and ``NAME:scratch`` name a pretrained
+            backbone's mode, so that one backbone can be compared with itself.
+        resume: Take up runs that were interrupted; finished ones are kept.
+        **options: As for `train`; those about pretrained backbones go to the backbones only.
+
+    Returns:
+        The runs beside each other, the best one first.
+
+    Raises:
+        DistingoError: Of the kind that fits the mistake or hindrance.
+    """
+    from distingo.training.several import plan_runs
+
+    place = Path(output)
+    if not resume and place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise RunError(f"{place}: exists and is not an empty folder; choose another -o, or --resume to go on there")
+    plans = plan_runs(models, options)
+    for plan in plans:
+        folder = place / plan.folder
+        going_on = resume and RunFolder(folder).config.is_file()
+        train(data, folder, resume=going_on, **plan.options)
+    return compare([place / plan.folder for plan in plans], place)
 
 
 def _repeat(
@@ -106,6 +155,18 @@ def _repeat(
     return data or content["data"], {**repeated, **recipe}
 
 
+def _repeated_table(
+    config: str | Path | None, table: TableOptions | None, *, allow_missing: bool
+) -> tuple[TableOptions | None, bool]:
+    if config is None:
+        return table, allow_missing
+    from distingo.datasets.table_config import table_from_config
+    from distingo.files import read_json
+
+    kept, kept_missing = table_from_config(read_json(Path(config)), Path(config))
+    return table or kept, allow_missing or kept_missing
+
+
 def _how_to_resume(output: Path) -> str:
     if RunFolder(output).last_checkpoint.is_file():
         return f"stopped; `distingo train -o {output} --resume` goes on from the last finished epoch"
@@ -122,6 +183,8 @@ def evaluate(
     workers: int | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     cache: str | Path | None = None,
+    table: TableOptions | None = None,
+    allow_missing: bool = False,
 ) -> Evaluation:
     """Judge a run's model and its baselines.
 
@@ -132,6 +195,8 @@ def evaluate(
         workers: Decoding threads; None takes one per core.
         max_pixels: Larger pictures are listed as unusable.
         cache: As in `train`.
+        table: What to know about a table of labels in `data`; the run's own is read as it was for training.
+        allow_missing: As in `train`.
 
     Returns:
         The scores; they also lie in ``evaluation.json``.
@@ -149,8 +214,35 @@ def evaluate(
         workers=workers,
         max_pixels=max_pixels,
         device=device,
+        table=table,
+        allow_missing=allow_missing,
     )
     return evaluate_run(request)[0]
+
+
+def compare(runs: Sequence[str | Path], output: str | Path = "comparison") -> Comparison:
+    """Put finished runs side by side that were judged on the same pictures.
+
+    Args:
+        runs: At least two run folders.
+        output: A folder; gets ``comparison.json`` and ``comparison.html``, older ones are replaced.
+
+    Returns:
+        The comparison, the best run first.
+
+    Raises:
+        RunError: A run is missing, damaged or not evaluated, or two were not judged on the same pictures.
+        UsageError: Fewer than two runs were given, or one twice.
+        ResourceError: The output can't be written.
+    """
+    from distingo.evaluation.comparing import compare_runs
+    from distingo.evaluation.comparison import write_comparison
+    from distingo.report.comparison import write_comparison_page
+
+    comparison = compare_runs([Path(run) for run in runs])
+    write_comparison_page(comparison, Path(output))
+    write_comparison(comparison, Path(output))
+    return comparison
 
 
 def predict(
@@ -166,7 +258,8 @@ def predict(
     Args:
         run: A run folder.
         paths: Files, or folders that are searched.
-        topk: Keep so many labels per picture; None keeps all.
+        topk: Keep the so many most probable labels per picture. None keeps all of a single-label model, and with
+            several labels those that reach their thresholds.
         output: A ``.csv``, ``.jsonl`` or ``.parquet`` file to write; an existing one is not overwritten.
         device: Where networks compute.
 
@@ -230,6 +323,44 @@ def list_models() -> tuple[CatalogueEntry, ...]:
     return tuple(CATALOGUE.values())
 
 
+def list_backbones(pattern: str = "*") -> tuple[ListedBackbone, ...]:
+    """List the pretrained backbones that timm knows, with size, input and licence.
+
+    Args:
+        pattern: With ``*`` and ``?``, or a part of the name; or a preset (``fast``, ``good``, ``best``).
+
+    Returns:
+        Sorted by name.
+
+    Raises:
+        ModelError: Nothing fits the pattern.
+    """
+    from distingo.models.backbone_listing import list_backbones as list_all
+
+    return list_all(pattern)
+
+
+def fetch_weights(name: str) -> Path:
+    """Get a pretrained backbone's weights into the Hugging Face hub's cache ahead of time.
+
+    ``HF_ENDPOINT``, ``HF_HOME``, ``HF_TOKEN`` and proxies are honoured; they are read when the hub's library is first
+    loaded.
+
+    Args:
+        name: A preset, a timm name with or without tag, or ``hf-hub:OWNER/NAME``.
+
+    Returns:
+        The weights file; its size and hash are the hub's.
+
+    Raises:
+        ModelError: There is no such backbone, no network, or nothing usable at the other end.
+        ResourceError: The disk is full.
+    """
+    from distingo.models.backbones import fetch_weights as fetch
+
+    return fetch(name)
+
+
 def inspect(
     data: str | Path,
     output: str | Path | None = None,
@@ -237,27 +368,39 @@ def inspect(
     workers: int | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     cache: str | Path | None = None,
+    table: TableOptions | None = None,
+    allow_missing: bool = False,
 ) -> Dataset:
     """Account for every file of a data set.
 
     Args:
-        data: Folder of pictures.
+        data: Folder of pictures, or a table of labels beside them.
         output: An HTML page to write; None writes none.
         workers: Decoding threads; None takes one per core.
         max_pixels: Larger pictures are listed as unusable.
         cache: As in `train`.
+        table: What to know about the table of labels; what is left out is recognised.
+        allow_missing: Go on even if half of the pictures that the table names are missing.
 
     Returns:
         The pictures and the manifest.
 
     Raises:
         DataError: There is nothing to train on; says why.
+        UsageError: `table` does not fit the data.
     """
     from distingo.datasets.gathering import read_dataset
 
     if output is not None and Path(output).exists():
         raise ResourceError(f"{output}: exists already; choose another -o")
-    dataset = read_dataset(Path(data), cache=_cache(cache), workers=workers, max_pixels=max_pixels)
+    dataset = read_dataset(
+        Path(data),
+        cache=_cache(cache),
+        workers=workers,
+        max_pixels=max_pixels,
+        table=table,
+        allow_missing=allow_missing,
+    )
     if output is not None:
         from distingo.report.inspection import write_inspection
 

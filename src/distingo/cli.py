@@ -12,6 +12,8 @@ from distingo.errors import DistingoError, UsageError
 from distingo.version import __version__
 
 if TYPE_CHECKING:
+    from distingo.evaluation.comparison import Comparison
+    from distingo.models.backbone_listing import ListedBackbone
     from distingo.records import Evaluation, Prediction
     from distingo.training.checkpoint import EpochRecord
 
@@ -57,9 +59,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Parser)
     _add_train(commands)
     _add_evaluate(commands)
+    _add_compare(commands)
     _add_predict(commands)
     _add_report(commands)
     _add_models(commands)
+    _add_fetch_weights(commands)
     _add_inspect(commands)
     _add_demo(commands)
     return parser
@@ -68,13 +72,51 @@ def _parser() -> argparse.ArgumentParser:
 def _add_train(commands: Any) -> None:
     parser = commands.add_parser("train", help="train on a folder of pictures, judge once, write a report")
     parser.set_defaults(command=_train)
-    parser.add_argument("data", nargs="?", metavar="DATA", help="one folder per class; train/ val/ test/; or IDX files")
+    parser.add_argument(
+        "data",
+        nargs="?",
+        metavar="DATA",
+        help="one folder per class; train/ val/ test/; IDX files; or a table of labels",
+    )
     parser.add_argument("-o", "--output", default="run", metavar="RUN", help="run folder to make (default: run)")
-    parser.add_argument("--model", help="a name from `distingo models` (default: chosen, and said why)")
+    parser.add_argument(
+        "--model",
+        action="append",
+        help="a name from `distingo models`, a timm backbone or a timm hub folder (default: chosen, and said why);"
+        " given several times: a run each, and one page that compares them",
+    )
     parser.add_argument("--config", metavar="FILE", help="repeat the run of this config.json")
     parser.add_argument("--resume", action="store_true", help="go on with the run in RUN after an interruption")
     _add_recipe_options(parser)
+    _add_pretrained_options(parser)
+    _add_label_options(parser)
+    _add_table_options(parser)
     _add_machine_options(parser)
+
+
+def _add_pretrained_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("pretrained backbones")
+    group.add_argument(
+        "--mode",
+        choices=("scratch", "frozen", "finetune"),
+        help="frozen (default): solve a head on features that are computed once; finetune: go on from there",
+    )
+    group.add_argument("--weights", metavar="none|FOLDER|FILE", help="instead of the published ones")
+    group.add_argument("--head", choices=("linear", "linear-svm", "prototype", "knn"), help="default: linear")
+    group.add_argument("--views", choices=("none", "flip", "crops"), help="what the frozen backbone sees besides")
+    group.add_argument("--engine", choices=("auto", "torch", "openvino"), help="what runs the frozen backbone")
+    group.add_argument("--layer-decay", type=float, help="finetune: share of the learning rate from block to block")
+    group.add_argument("--batch-norm", choices=("frozen", "updated"), help="finetune: statistics of batch norm")
+    group.add_argument("--unfreeze-epochs", type=float, help="finetune: let blocks learn one after another")
+
+
+def _add_label_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("several labels per picture")
+    group.add_argument("--positive-weights", choices=("none", "balanced"), help="let yes and no weigh alike")
+    group.add_argument(
+        "--threshold-aim", choices=("f1", "precision", "recall"), help="what labels' thresholds are for (default: f1)"
+    )
+    group.add_argument("--threshold-wanted", type=float, metavar="SHARE", help="the precision or recall aimed at")
 
 
 def _add_recipe_options(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +133,11 @@ def _add_recipe_options(parser: argparse.ArgumentParser) -> None:
         "--schedule", "--sched", choices=("constant", "cosine", "one-cycle"), help="of the learning rate"
     )
     group.add_argument("--warmup-epochs", type=float, help="linear rise at the start")
+    group.add_argument(
+        "--loss",
+        choices=("auto", "cross-entropy", "binary-cross-entropy", "asymmetric", "focal"),
+        help="auto: binary-cross-entropy with several labels per picture, else cross-entropy",
+    )
     group.add_argument("--label-smoothing", "--smoothing", type=float, help="share spread over all classes")
     group.add_argument("--dropout", type=float, help="replaces the architecture's own")
     group.add_argument("--class-weights", choices=("none", "balanced"), help="weigh rare classes more")
@@ -99,7 +146,11 @@ def _add_recipe_options(parser: argparse.ArgumentParser) -> None:
         "--normalise", "--normalize", choices=("none", "dataset", "sample", "zca"), help="of pixel values"
     )
     group.add_argument("--ema-decay", type=float, help="moving average of weights; 0 switches it off")
-    group.add_argument("--monitor", choices=("validation_accuracy", "validation_loss"), help="chooses the best epoch")
+    group.add_argument(
+        "--monitor",
+        choices=("validation_accuracy", "validation_loss", "validation_mean_average_precision"),
+        help="chooses the best epoch",
+    )
     group.add_argument("--patience", type=int, help="stop after so many epochs without a better score; 0 never")
     group.add_argument("--seed", type=int, help="of everything random (default 0)")
     group.add_argument("--validation", type=float, help="share cut for validation where none is given (0.15)")
@@ -150,24 +201,27 @@ def _train(options: argparse.Namespace) -> int:
 
     names = [*(field.name for field in fields(Recipe)), "image_size"]
     recipe = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
-    run = distingo.train(
-        options.data,
-        options.output,
-        config=options.config,
-        resume=options.resume,
-        on_epoch=_print_epoch,
-        **_machine(options),
-        **recipe,
-    )
+    models = recipe.pop("model", [])
+    common = {"config": options.config, "resume": options.resume, "on_epoch": _print_epoch, **_machine(options)}
+    common |= _table_options(options)
+    if len(models) > 1:
+        _print_comparison(distingo.train_several(options.data, options.output, models=models, **common, **recipe))
+        print(f"\nPage: {options.output}/comparison.html")
+        return 0
+    if models:
+        recipe["model"] = models[0]
+    run = distingo.train(options.data, options.output, **common, **recipe)
     _print_evaluation(run.evaluation)
     print(f"\nReport: {run.report}")
     return 0
 
 
 def _print_epoch(record: EpochRecord) -> None:
+    accuracy, precision = record.validation_accuracy, record.validation_mean_average_precision
+    score = f"accuracy {accuracy:.1%}" if accuracy is not None else f"mean average precision {precision or 0:.3f}"
     print(
         f"epoch {record.epoch:>3}  loss {record.train_loss:.3f}  validation loss {record.validation_loss:.3f}  "
-        f"validation accuracy {record.validation_accuracy:.1%}  {record.images_per_second:,.0f} images/s",
+        f"validation {score}  {record.images_per_second:,.0f} images/s",
         file=sys.stderr,
     )
 
@@ -178,6 +232,7 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("data", nargs="?", metavar="DATA", help="other pictures, laid out as for train")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    _add_table_options(parser)
     _add_machine_options(parser)
 
 
@@ -185,7 +240,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     _prepare()
     import distingo
 
-    _print_evaluation(distingo.evaluate(options.run, options.data, device=options.device, **_machine(options)))
+    common = {"device": options.device, **_table_options(options), **_machine(options)}
+    _print_evaluation(distingo.evaluate(options.run, options.data, **common))
     return 0
 
 
@@ -193,13 +249,55 @@ def _print_evaluation(evaluation: Evaluation) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from distingo.metrics.judged_labels import MIN_POSITIVES
+
     table = Table(title=f"{evaluation.side} side, n = {evaluation.n:,}")
     for heading in ("score", "this model", "95 % interval", *evaluation.baselines):
-        table.add_column(heading, justify="left" if heading == "score" else "right")
+        table.add_column(heading, justify="left" if heading == "score" else "right", overflow="fold")
     for name, score in evaluation.scores.items():
         others = [f"{scores[name].value:.4f}" for scores in evaluation.baselines.values()]
         table.add_row(name, f"{score.value:.4f}", f"{score.low:.4f} - {score.high:.4f}", *others)
     Console().print(table)
+    if evaluation.left_out:
+        few = f"fewer than {MIN_POSITIVES} {evaluation.side} pictures have them"
+        print(f"In no macro score, as {few}: {', '.join(evaluation.left_out)}")
+
+
+def _add_compare(commands: Any) -> None:
+    parser = commands.add_parser("compare", help="put finished runs side by side on one page")
+    parser.set_defaults(command=_compare)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders judged on the same pictures")
+    parser.add_argument("-o", "--output", default="comparison", metavar="FOLDER", help="(default: comparison)")
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    import distingo
+    from distingo.evaluation.comparison import COMPARISON_PAGE
+
+    _print_comparison(distingo.compare(options.runs, options.output))
+    print(f"\nPage: {Path(options.output) / COMPARISON_PAGE}")
+    return 0
+
+
+def _print_comparison(comparison: Comparison) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=f"{comparison.score} on {comparison.n:,} test pictures")
+    for heading in ("run", "model", "score", "95 %", "vs best", "p"):
+        left = heading in {"run", "model"}
+        table.add_column(heading, justify="left" if left else "right", overflow="fold", no_wrap=not left)
+    for run in comparison.runs:
+        score, versus = run.evaluation.scores[comparison.score], run.versus_best
+        beside = ("", "") if versus is None else (f"{versus.paired.difference:+.3f}", f"{versus.adjusted_p_value:.3f}")
+        model = Text(f"{run.model}, {run.mode}")
+        table.add_row(Text(run.name), model, f"{score.value:.3f}", f"{score.low:.3f} - {score.high:.3f}", *beside)
+    Console().print(table)
+    for note in comparison.notes:
+        print(note)
 
 
 def _add_predict(commands: Any) -> None:
@@ -207,7 +305,12 @@ def _add_predict(commands: Any) -> None:
     parser.set_defaults(command=_predict)
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("paths", nargs="+", metavar="PATH", help="pictures, or folders of them")
-    parser.add_argument("--topk", type=int, default=1, help="labels per picture (default 1)")
+    parser.add_argument(
+        "--topk",
+        type=int,
+        help="so many labels per picture, most probable first (default: one; of a model for several labels those that"
+        " reach their thresholds)",
+    )
     parser.add_argument(
         "-o", "--output", metavar="FILE", help="write a .csv, .jsonl or .parquet file instead of printing"
     )
@@ -217,10 +320,12 @@ def _add_predict(commands: Any) -> None:
 def _predict(options: argparse.Namespace) -> int:
     _prepare()
     import distingo
+    from distingo.prediction.predictor import read_task
 
-    predictions = distingo.predict(
-        options.run, options.paths, topk=options.topk, output=options.output, device=options.device
-    )
+    topk = options.topk
+    if topk is None and read_task(options.run) == "single-label":
+        topk = 1
+    predictions = distingo.predict(options.run, options.paths, topk=topk, output=options.output, device=options.device)
     unreadable = [prediction for prediction in predictions if prediction.error]
     if options.output is None:
         for prediction in predictions:
@@ -237,7 +342,8 @@ def _line(prediction: Prediction) -> str:
     if prediction.error:
         return f"{prediction.file}\tERROR: {prediction.error}"
     pairs = zip(prediction.labels, prediction.probabilities, strict=True)
-    return "\t".join([prediction.file, *(f"{label} {probability:.1%}" for label, probability in pairs)])
+    words = [f"{label} {probability:.1%}" for label, probability in pairs]
+    return "\t".join([prediction.file, *(words or ["(no label)"])])
 
 
 def _add_report(commands: Any) -> None:
@@ -257,6 +363,9 @@ def _add_models(commands: Any) -> None:
     parser = commands.add_parser("models", help="list the models that train knows")
     parser.set_defaults(command=_models)
     parser.add_argument("name", nargs="?", help="show this model's layers")
+    parser.add_argument(
+        "--pretrained", nargs="?", const="*", metavar="PATTERN", help="list timm's backbones: size, input, licence"
+    )
     parser.add_argument("--image-size", type=_image_size, metavar="N|HxW", help="for the layer table")
     parser.add_argument("--channels", type=int, choices=(1, 3), default=3, help="for the layer table")
     parser.add_argument("--classes", type=int, default=10, help="for the layer table")
@@ -265,6 +374,10 @@ def _add_models(commands: Any) -> None:
 def _models(options: argparse.Namespace) -> int:
     import distingo
 
+    if options.pretrained is not None:
+        for backbone in distingo.list_backbones(options.pretrained):
+            print(_backbone_line(backbone))
+        return 0
     if options.name is None:
         for entry in distingo.list_models():
             print(f"{entry.name:<13} {entry.summary}")
@@ -281,6 +394,25 @@ def _models(options: argparse.Namespace) -> int:
     return 0
 
 
+def _backbone_line(backbone: ListedBackbone) -> str:
+    size = "?" if backbone.parameters is None else f"{backbone.parameters / 1e6:,.1f} M"
+    line = f"{backbone.name:<62} {size:>10}  {backbone.height:>4}x{backbone.width:<4}  {backbone.licence or 'unknown'}"
+    return f"{line}  (preset {backbone.preset})" if backbone.preset else line
+
+
+def _add_fetch_weights(commands: Any) -> None:
+    parser = commands.add_parser("fetch-weights", help="get a pretrained backbone's weights ahead of time")
+    parser.set_defaults(command=_fetch_weights)
+    parser.add_argument("name", metavar="NAME", help="fast, good, best, or a name from `distingo models --pretrained`")
+
+
+def _fetch_weights(options: argparse.Namespace) -> int:
+    import distingo
+
+    print(distingo.fetch_weights(options.name))
+    return 0
+
+
 def _add_inspect(commands: Any) -> None:
     parser = commands.add_parser("inspect", help="account for every file; look at samples and at augmentation")
     parser.set_defaults(command=_inspect)
@@ -288,7 +420,31 @@ def _add_inspect(commands: Any) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", help="page to write (default: inspection.html)")
     parser.add_argument("--augment", metavar="PRESET", help=f"draw augmented samples instead: {_AUGMENTATIONS}")
     parser.add_argument("--image-size", type=int, metavar="N", help="for augmented samples")
+    _add_table_options(parser)
     _add_machine_options(parser)
+
+
+def _add_table_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("table of labels (what is left out is recognised)")
+    group.add_argument("--image-column", metavar="NAME", help="column that names the pictures")
+    group.add_argument("--label-column", metavar="NAME", help="column that holds the label, or several")
+    group.add_argument("--label-columns", nargs="+", metavar="NAME", help="columns of 0 and 1, one per label")
+    group.add_argument("--delimiter", metavar="TEXT", help="between the labels of one cell ('' for one label per cell)")
+    group.add_argument("--image-folder", metavar="FOLDER", help="where the table's pictures are")
+    group.add_argument("--allow-missing", action="store_true", help="go on though half of the pictures are missing")
+
+
+def _table_options(options: argparse.Namespace) -> dict[str, Any]:
+    from distingo.datasets.tables import TableOptions
+
+    table = TableOptions(
+        options.image_column,
+        options.label_column,
+        tuple(options.label_columns or ()),
+        options.delimiter,
+        options.image_folder,
+    )
+    return {"table": table if table.given else None, "allow_missing": options.allow_missing}
 
 
 def _inspect(options: argparse.Namespace) -> int:
@@ -302,10 +458,13 @@ def _inspect(options: argparse.Namespace) -> int:
     from collections import Counter
 
     output = options.output or "inspection.html"
-    dataset = distingo.inspect(options.data, output, **_machine(options))
+    dataset = distingo.inspect(options.data, output, **_table_options(options), **_machine(options))
     print(f"{dataset.root}: {dataset.layout}")
-    print(f"{len(dataset.pictures):,} usable pictures of {len(dataset.manifest):,} files found")
-    for name, count in sorted(Counter(picture.label for picture in dataset.pictures).items()):
+    for note in dataset.notes:
+        print(f"  {note}")
+    found = sum(row.status != "missing" for row in dataset.manifest)
+    print(f"{len(dataset.pictures):,} usable pictures of {found:,} files found")
+    for name, count in sorted(Counter(label for picture in dataset.pictures for label in picture.labels).items()):
         print(f"  {name:<24} {count:>7,}")
     for row in [row for row in dataset.manifest if row.status != "used"][:20]:
         print(f"  {row.status:<10} {row.file}: {row.reason}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
-from distingo.errors import ModelError, name_the_nearest
+from distingo.errors import ModelError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,14 +18,14 @@ class CatalogueEntry:
 
     Attributes:
         name: What a person types.
-        kind: ``network`` (trained by epochs) or ``classic`` (solved at once).
+        kind: ``network`` (trained by epochs), ``pretrained`` (a backbone of timm's) or ``classic`` (solved at once).
         summary: One line about it.
         place: Module and class of a network.
         image_size: Height and width it was published with, or None where it takes the data's own.
     """
 
     name: str
-    kind: Literal["network", "classic"]
+    kind: Literal["network", "pretrained", "classic"]
     summary: str
     place: tuple[str, str] | None = None
     image_size: tuple[int, int] | None = None
@@ -65,20 +65,17 @@ _ENTRIES = (
         "colour histogram and co-occurrence texture with a classic classifier chosen on validation",
     ),
     CatalogueEntry("majority", "classic", "always the commonest class: the floor every model must beat"),
+    CatalogueEntry("prevalence", "classic", "each label's frequency: the floor where a picture has several labels"),
 )
 
 CATALOGUE: dict[str, CatalogueEntry] = {entry.name: entry for entry in _ENTRIES}
 
 
 def find_model(name: str) -> CatalogueEntry:
-    """Look a model up by name.
-
-    Raises:
-        ModelError: There is no such model; says the nearest names.
-    """
-    if name not in CATALOGUE:
-        raise ModelError(f"no model is called {name!r}; {name_the_nearest(name, list(CATALOGUE))}")
-    return CATALOGUE[name]
+    """Look a model up by name; what is none of ours is left for timm to know (`distingo.models.backbones`)."""
+    if name in CATALOGUE:
+        return CATALOGUE[name]
+    return CatalogueEntry(name, "pretrained", "a pretrained backbone")
 
 
 def build_network(

@@ -14,12 +14,16 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from distingo.metrics.ranking import mean_average_precision
 from distingo.models.extra_trees import ExtraTrees, fit_extra_trees
 from distingo.models.support_vectors import SupportVectors, fit_support_vectors
 
 Scorer = ExtraTrees | SupportVectors
 
 REGULARISATIONS = (1.0, 3.0, 10.0)
+
+PICTURES_PER_LEAF = (1, 5, 15)
+"""Of trees for several labels, which are noisier than exclusive classes: larger leaves ranked film posters better."""
 
 _KERNEL_ROWS = 5_000  # the time of kernel machines grows with the square of the pictures; beyond, trees win anyway
 _SCORERS: dict[str, type[ExtraTrees] | type[SupportVectors]] = {
@@ -34,13 +38,15 @@ class Candidate:
 
     Attributes:
         name: The kind of classifier with its setting.
-        validation_accuracy: Share of right predictions; None without validation pictures.
-        validation_log_loss: None without validation pictures.
+        validation_accuracy: Share of right predictions; None without validation pictures and for several labels.
+        validation_log_loss: None without validation pictures; for several labels the mean over them.
+        validation_mean_average_precision: For several labels, the mean over those that validation pictures have.
     """
 
     name: str
     validation_accuracy: float | None
     validation_log_loss: float | None
+    validation_mean_average_precision: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,7 @@ class DescriptorClassifier:
             features: Shape (n, features), as fitted on.
 
         Returns:
-            Float32 of shape (n, classes), rows summing to 1.
+            Float32 of shape (n, classes), rows summing to 1; of several labels each for itself.
         """
         return self.scorer.predict_probabilities(features)
 
@@ -115,11 +121,16 @@ def fit_descriptors(
     Equal accuracies are told apart by log loss. Support vector machines are tried up to 5,000 training pictures.
     Without validation pictures it is extra trees.
 
+    Several labels are told apart one against the rest, and the candidate with the greatest macro mean average precision
+    is kept; trees are also tried with larger leaves there, and support vectors only with the first regularisation, as
+    each takes a machine per label.
+
     Args:
         train_features: Shape (n, features).
-        train_labels: Class numbers, integers of shape (n,), each in 0 .. classes - 1.
+        train_labels: Class numbers, integers of shape (n,), each in 0 .. classes - 1; or for several labels bool or 0/1
+            of shape (n, classes).
         validation_features: Shape (m, features); m may be 0.
-        validation_labels: Class numbers, integers of shape (m,).
+        validation_labels: Likewise, of shape (m,) or (m, classes).
         classes: How many classes there are.
         seed: Same seed and features, same classifier.
 
@@ -128,9 +139,9 @@ def fit_descriptors(
     """
     labels = _checked(train_features, train_labels, classes)
     held_out = _checked(validation_features, validation_labels, classes)
-    if not labels.size:
+    if not len(labels):
         raise ValueError("no training pictures; give at least one")
-    if not held_out.size:
+    if not len(held_out):
         only = Candidate("extra trees", None, None)
         return DescriptorClassifier(fit_extra_trees(train_features, labels, classes, seed=seed), only, (only,))
     tried: list[tuple[Candidate, Scorer]] = []
@@ -144,30 +155,47 @@ def fit_descriptors(
 
 
 def _fit_candidates(
-    features: npt.NDArray[Any], labels: npt.NDArray[np.int64], classes: int, seed: int
+    features: npt.NDArray[Any], labels: npt.NDArray[Any], classes: int, seed: int
 ) -> Iterator[tuple[str, Scorer]]:
     yield "extra trees", fit_extra_trees(features, labels, classes, seed=seed)
+    if labels.ndim == 2:
+        for size in PICTURES_PER_LEAF[1:]:
+            trees = fit_extra_trees(features, labels, classes, seed=seed, pictures_per_leaf=size)
+            yield f"extra trees, {size} pictures per leaf", trees
     if len(labels) <= _KERNEL_ROWS and len(np.unique(labels)) > 1:
-        for regularisation in REGULARISATIONS:
+        for regularisation in REGULARISATIONS if labels.ndim == 1 else REGULARISATIONS[:1]:
             machines = fit_support_vectors(features, labels, classes, regularisation=regularisation)
             yield f"support vectors, C = {regularisation:g}", machines
 
 
-def _judge(name: str, scorer: Scorer, features: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> Candidate:
+def _judge(name: str, scorer: Scorer, features: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Candidate:
     probabilities = scorer.predict_probabilities(features).astype(np.float64)
+    if labels.ndim == 2:
+        of_truth = np.where(labels, probabilities, 1 - probabilities)
+        precision = mean_average_precision(labels, probabilities) if labels.any() else None
+        return Candidate(name, None, _log_loss(of_truth), precision)
     of_truth = probabilities[np.arange(len(labels)), labels]
     accuracy = float((probabilities.argmax(axis=1) == labels).mean())
-    return Candidate(name, accuracy, float(-np.log(np.maximum(of_truth, 1e-12)).mean()))
+    return Candidate(name, accuracy, _log_loss(of_truth))
+
+
+def _log_loss(of_truth: npt.NDArray[np.float64]) -> float:
+    return float(-np.log(np.maximum(of_truth, 1e-12)).mean())
 
 
 def _merit(candidate: Candidate) -> tuple[float, float]:
-    return candidate.validation_accuracy or 0.0, -(candidate.validation_log_loss or 0.0)
+    score = candidate.validation_accuracy or candidate.validation_mean_average_precision
+    return score or 0.0, -(candidate.validation_log_loss or 0.0)
 
 
-def _checked(features: npt.NDArray[Any], labels: npt.ArrayLike, classes: int) -> npt.NDArray[np.int64]:
+def _checked(features: npt.NDArray[Any], labels: npt.ArrayLike, classes: int) -> npt.NDArray[Any]:
     numbers = np.asarray(labels)
-    if len(features) != numbers.size or np.ndim(features) != 2:
-        raise ValueError(f"features of shape {np.shape(features)} for {numbers.size} labels; give one row for each")
+    if np.ndim(features) != 2 or len(features) != len(numbers):
+        raise ValueError(f"features of shape {np.shape(features)} for {len(numbers)} labels; give one row for each")
+    if numbers.ndim == 2:
+        if numbers.shape[1] != classes or not np.isin(numbers, (0, 1)).all():
+            raise ValueError(f"labels of shape {numbers.shape}; give 0 and 1 of shape (n, {classes})")
+        return numbers.astype(np.bool_)
     if numbers.size and (numbers.min() < 0 or numbers.max() >= classes):
         raise ValueError(f"labels {numbers.min()} .. {numbers.max()}; give 0 .. {classes - 1}")
     return numbers.astype(np.int64)

@@ -31,6 +31,8 @@ class ExtraTrees:
         leaf_class: Int16 of shape (entries,): class numbers.
         leaf_share: Float32 of shape (entries,): the share of that class in that leaf.
         classes: How many classes there are.
+        exclusive: Whether a picture has exactly one class. Without, a leaf's entries are the share of its pictures
+            that have each label, and the probabilities are independent.
     """
 
     roots: npt.NDArray[np.int32]
@@ -42,6 +44,7 @@ class ExtraTrees:
     leaf_class: npt.NDArray[np.int16]
     leaf_share: npt.NDArray[np.float32]
     classes: int
+    exclusive: bool = True
 
     def predict_probabilities(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """The mean of the trees' class shares and one even vote, so that no probability is 0.
@@ -50,12 +53,12 @@ class ExtraTrees:
             features: Shape (n, features), compared as float32 (as scikit-learn does).
 
         Returns:
-            Float32 of shape (n, classes), rows summing to 1.
+            Float32 of shape (n, classes), rows summing to 1 if the classes are exclusive.
         """
         rows = np.ascontiguousarray(features, dtype=np.float32)
         size = max(1, _PATHS_AT_ONCE // len(self.roots))
         votes = [self._votes(rows[start : start + size]) for start in range(0, len(rows), size)]
-        total = np.concatenate([np.zeros((0, self.classes)), *votes]) + 1 / self.classes
+        total = np.concatenate([np.zeros((0, self.classes)), *votes]) + (1 / self.classes if self.exclusive else 1 / 2)
         probabilities: npt.NDArray[np.float32] = (total / (len(self.roots) + 1)).astype(np.float32)
         return probabilities
 
@@ -93,7 +96,7 @@ class ExtraTrees:
 
     def settings(self) -> dict[str, Any]:
         """All else that `from_tensors` needs, as JSON."""
-        return {"classes": self.classes}
+        return {"classes": self.classes} | ({} if self.exclusive else {"exclusive": False})
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: dict[str, Any]) -> Self:
@@ -103,7 +106,9 @@ class ExtraTrees:
             KeyError: A tensor is missing.
             ValueError: The arrays are no trees: a path would leave them or never end.
         """
-        trees = cls(**{name: tensors[name] for name in _TENSORS}, classes=int(settings["classes"]))
+        exclusive = bool(settings.get("exclusive", True))
+        arrays = {name: tensors[name] for name in _TENSORS}
+        trees = cls(**arrays, classes=int(settings["classes"]), exclusive=exclusive)
         inner = np.flatnonzero(trees.feature >= 0)
         leaves = trees.left[trees.feature < 0]
         last_entry = trees.leaf_start[-1] if trees.leaf_start.size else -1
@@ -129,20 +134,25 @@ def _within(numbers: npt.NDArray[Any], end: int) -> bool:
     return numbers.size == 0 or bool(numbers.min() >= 0 and numbers.max() < end)
 
 
-def fit_extra_trees(features: npt.NDArray[Any], labels: npt.NDArray[Any], classes: int, *, seed: int) -> ExtraTrees:
+def fit_extra_trees(
+    features: npt.NDArray[Any], labels: npt.NDArray[Any], classes: int, *, seed: int, pictures_per_leaf: int = 1
+) -> ExtraTrees:
     """Grow trees: 300 on up to 8,000 pictures, fewer and with larger leaves on more.
+
+    Several labels share one forest, whose splits serve all of them: one per label would be as many times as large.
 
     Args:
         features: Shape (n, features).
-        labels: Class numbers, integers of shape (n,).
+        labels: Class numbers, integers of shape (n,); or for independent labels bool of shape (n, classes).
         classes: How many classes there are.
         seed: Of the random splits.
+        pictures_per_leaf: At least so many; more make smoother probabilities.
     """
     from sklearn.ensemble import ExtraTreesClassifier
 
     forest = ExtraTreesClassifier(
         n_estimators=min(_MAX_TREES, max(_MIN_TREES, _ROWS_TIMES_TREES // len(features))),
-        min_samples_leaf=1 + len(features) // _ROWS_PER_LEAF,
+        min_samples_leaf=pictures_per_leaf + len(features) // _ROWS_PER_LEAF,
         random_state=seed,
         n_jobs=-1,
     )
@@ -154,8 +164,8 @@ def flatten_forest(forest: Any, classes: int) -> ExtraTrees:
     """Take a fitted forest's trees out of scikit-learn.
 
     Args:
-        forest: A fitted ``ExtraTreesClassifier`` or ``RandomForestClassifier`` of one output, whose classes are
-            numbers in 0 .. classes - 1.
+        forest: A fitted ``ExtraTreesClassifier`` or ``RandomForestClassifier``: of one output whose classes are
+            numbers in 0 .. classes - 1, or of one yes/no output per class.
         classes: How many classes there are.
     """
     trees = [estimator.tree_ for estimator in forest.estimators_]
@@ -166,8 +176,14 @@ def flatten_forest(forest: Any, classes: int) -> ExtraTrees:
         np.concatenate([getattr(tree, side) + root for tree, root in zip(trees, roots, strict=True)])
         for side in ("children_left", "children_right")
     )
-    values = np.concatenate([tree.value[tree.children_left < 0, 0] for tree in trees])
-    shares = values / values.sum(axis=1, keepdims=True)
+    exclusive = not isinstance(forest.classes_, list)
+    values = np.concatenate([tree.value[tree.children_left < 0] for tree in trees])
+    shares = values / values.sum(axis=2, keepdims=True)
+    numbers = np.arange(classes)
+    if exclusive:
+        shares, numbers = shares[:, 0], np.asarray(forest.classes_)
+    else:
+        shares = _shares_of_yes(shares, forest.classes_)
     leaf_numbers, columns = np.nonzero(shares)
     return ExtraTrees(
         roots=roots.astype(np.int32),
@@ -176,10 +192,20 @@ def flatten_forest(forest: Any, classes: int) -> ExtraTrees:
         left=np.where(leaf, np.cumsum(leaf) - 1, left).astype(np.int32),
         right=np.where(leaf, 0, right).astype(np.int32),
         leaf_start=np.searchsorted(leaf_numbers, np.arange(len(shares) + 1)).astype(np.int64),
-        leaf_class=np.asarray(forest.classes_)[columns].astype(np.int16),
+        leaf_class=numbers[columns].astype(np.int16),
         leaf_share=shares[leaf_numbers, columns].astype(np.float32),
         classes=classes,
+        exclusive=exclusive,
     )
+
+
+def _shares_of_yes(shares: npt.NDArray[np.float64], answers: list[Any]) -> npt.NDArray[np.float64]:
+    """From (leaves, labels, answers) to (leaves, labels); a label that all pictures have, or none, has one answer."""
+    yes: npt.NDArray[np.float64] = shares[:, :, -1].copy()
+    for label, known in enumerate(answers):
+        if len(known) == 1:
+            yes[:, label] = float(known[0])
+    return yes
 
 
 def _round_down(thresholds: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:

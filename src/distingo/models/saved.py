@@ -14,18 +14,23 @@ from torch import Tensor, from_numpy, nn
 
 from distingo.errors import RunError
 from distingo.files import content_hash, read_json, write_bytes, write_json
+from distingo.models.backbones import BackboneDescription, build_backbone
 from distingo.models.catalogue import build_network
 from distingo.models.descriptors import DescriptorClassifier
+from distingo.models.heads import build_head
 from distingo.models.majority import MajorityClassifier
-from distingo.models.normalisation import build_normalisation
-from distingo.records import Rendition, Task
+from distingo.models.normalisation import ChannelNormalisation, build_normalisation
+from distingo.models.pretrained import PretrainedClassifier
+from distingo.models.prevalence import PrevalenceClassifier
+from distingo.records import Rendition, Task, Thresholds
 from distingo.run_folder import FORMAT, check_format
 
-ClassicClassifier = DescriptorClassifier | MajorityClassifier
+ClassicClassifier = DescriptorClassifier | MajorityClassifier | PrevalenceClassifier
 
 _CLASSIC: dict[str, type[ClassicClassifier]] = {
     "descriptors": DescriptorClassifier,
     "majority": MajorityClassifier,
+    "prevalence": PrevalenceClassifier,
 }
 
 
@@ -35,25 +40,41 @@ class ModelDescription:
 
     Attributes:
         name: Its name in the catalogue.
-        kind: ``network`` or ``classic``.
+        kind: ``network`` (trained from scratch), ``pretrained`` (a backbone with a head) or ``classic``.
         task: One label per picture, or several.
         classes: Names, in the order of the outputs.
         rendition: The pictures a network wants; None for a classic model, which sees descriptors.
+        backbone: Of a pretrained model; it carries the preprocessing.
+        head: Of a pretrained model (`distingo.models.heads`).
+        mode: ``scratch``, ``frozen`` or ``finetune``.
+        engine: What runs a frozen backbone, as in the recipe.
+        precision: Of a frozen backbone's features, as in the recipe.
         normalise: As in the recipe.
         dropout: As in the recipe.
-        settings: A classic model's own.
+        settings: A classic model's or a head's own.
         provenance: Data, seed, versions and date it was trained with.
+        thresholds: With several labels, from which probability on each is given; None with one.
     """
 
     name: str
-    kind: Literal["network", "classic"]
+    kind: Literal["network", "pretrained", "classic"]
     task: Task
     classes: tuple[str, ...]
     rendition: Rendition | None = None
+    backbone: BackboneDescription | None = None
+    head: str = ""
+    mode: str = "scratch"
+    engine: Literal["auto", "torch", "openvino"] = "auto"
+    precision: str = "auto"
     normalise: str = "none"
     dropout: float | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    thresholds: Thresholds | None = None
+
+    def require_thresholds(self) -> Thresholds:
+        """The thresholds of a model for several labels; 0.5 for each where none were chosen."""
+        return self.thresholds or Thresholds((0.5,) * len(self.classes), "f1", notes=("no thresholds were chosen",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +96,13 @@ def assemble_network(description: ModelDescription) -> nn.Sequential:
     """A network behind its normalisation, with fresh weights from torch's global random state.
 
     Args:
-        description: Of a network.
+        description: Of a network or a pretrained model.
 
     Returns:
         A module with the parts ``normalisation`` and ``network``.
     """
+    if description.backbone is not None:
+        return _assemble_pretrained(description, description.backbone)
     rendition = description.rendition
     if rendition is None:
         raise RunError(f"model {description.name}: a network without a picture size")
@@ -97,6 +120,25 @@ def assemble_network(description: ModelDescription) -> nn.Sequential:
         dropout=description.dropout,
     )
     return nn.Sequential(OrderedDict(normalisation=normalisation, network=network))
+
+
+def _assemble_pretrained(description: ModelDescription, backbone: BackboneDescription) -> nn.Sequential:
+    head = build_head(description.head, backbone.features, len(description.classes), description.settings)
+    return join_backbone(backbone, build_backbone(backbone), head)
+
+
+def join_backbone(description: BackboneDescription, backbone: nn.Module, head: nn.Module) -> nn.Sequential:
+    """A backbone behind its own normalisation, and a head: the parts ``normalisation`` and ``network``."""
+    normalisation = ChannelNormalisation(description.mean, description.std)
+    return nn.Sequential(OrderedDict(normalisation=normalisation, network=PretrainedClassifier(backbone, head)))
+
+
+def feature_extractor(network: nn.Module) -> nn.Sequential:
+    """The part of a pretrained model that gives features: from float (n, 3, height, width) in [0, 1]."""
+    classifier = network.get_submodule("network")
+    if not isinstance(classifier, PretrainedClassifier):
+        raise TypeError("only a pretrained model has features of its own")
+    return nn.Sequential(network.get_submodule("normalisation"), classifier.backbone)
 
 
 def save_model(folder: Path, model: SavedModel) -> None:
@@ -165,8 +207,14 @@ def _description_from(content: dict[str, Any], path: Path) -> ModelDescription:
         values["classes"] = tuple(values["classes"])
         if values["rendition"] is not None:
             values["rendition"] = Rendition(**values["rendition"])
-        return ModelDescription(**values)
-    except (KeyError, TypeError) as error:
+        if values.get("backbone") is not None:
+            values["backbone"] = BackboneDescription.from_json(values["backbone"])
+        values["thresholds"] = Thresholds.from_json(values.get("thresholds"))
+        description = ModelDescription(**values)
+        if description.thresholds and len(description.thresholds.values) != len(description.classes):
+            raise ValueError(f"{len(description.thresholds.values)} thresholds for {len(description.classes)} labels")
+        return description
+    except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path}: damaged ({error})") from error
 
 

@@ -1,8 +1,9 @@
 """Support vector machines as plain arrays: fitted by scikit-learn, saved and used without it.
 
 One machine per class against all others (Rifkin and Klautau, In Defense of One-Vs-All Classification, JMLR 2004)
-with a radial basis function kernel; their decisions become probabilities by one temperature, fitted on validation
-(Guo et al., On Calibration of Modern Neural Networks, 2017).
+with a radial basis function kernel. Decisions between exclusive classes become probabilities by one temperature,
+fitted on validation (Guo et al., On Calibration of Modern Neural Networks, 2017); those of independent labels by a
+slope and an offset each (Platt, Probabilistic Outputs for Support Vector Machines, 1999).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class SupportVectors:
         intercept: Float64 of shape (classes,).
         gamma: The kernel is ``exp(-gamma * squared distance)``.
         sharpness: What the decisions are multiplied by before they become probabilities.
+        exclusive: Whether a picture has exactly one class; without, the probabilities are independent.
     """
 
     mean: Floats
@@ -41,6 +43,7 @@ class SupportVectors:
     intercept: Floats
     gamma: float
     sharpness: float = 1.0
+    exclusive: bool = True
 
     def decide(self, features: npt.NDArray[Any]) -> Floats:
         """Each machine's decision: positive for its class, negative against.
@@ -62,24 +65,28 @@ class SupportVectors:
         return kernel
 
     def predict_probabilities(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """The softmax of the sharpened decisions.
+        """The softmax of the sharpened decisions, or for independent labels their sigmoid.
 
         Args:
             features: Shape (n, features).
 
         Returns:
-            Float32 of shape (n, classes), rows summing to 1.
+            Float32 of shape (n, classes), rows summing to 1 if the classes are exclusive.
         """
-        return _softmax(self.sharpness * self.decide(features)).astype(np.float32)
+        logits = self.sharpness * self.decide(features)
+        return (_softmax(logits) if self.exclusive else _sigmoid(logits)).astype(np.float32)
 
     def calibrated(self, features: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Self:
         """The same machines with the sharpness at which their log loss on other pictures is least.
 
         Args:
             features: Shape (n, features), of pictures not fitted on.
-            labels: Their class numbers, integers of shape (n,).
+            labels: Their class numbers, integers of shape (n,); or for independent labels bool of shape (n, classes).
         """
         decisions = self.decide(features)
+        if not self.exclusive:
+            slope, offset = _platt(decisions, labels)
+            return replace(self, dual=self.dual * slope, intercept=self.intercept * slope + offset)
         of_truth = decisions[np.arange(len(labels)), labels]
         low, high = _SHARPNESS_RANGE
         # The log loss is convex in the sharpness: halve the range by the sign of its slope.
@@ -95,7 +102,8 @@ class SupportVectors:
 
     def settings(self) -> dict[str, Any]:
         """All else that `from_tensors` needs, as JSON."""
-        return {"gamma": self.gamma, "sharpness": self.sharpness}
+        settings = {"gamma": self.gamma, "sharpness": self.sharpness}
+        return settings | ({} if self.exclusive else {"exclusive": False})
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: dict[str, Any]) -> Self:
@@ -111,7 +119,8 @@ class SupportVectors:
         shapes = [(features,), (features,), (vectors, features), (vectors, classes), (classes,)]
         if [arrays[name].shape for name in _TENSORS] != shapes:
             raise ValueError("the support vectors' arrays contradict each other")
-        return cls(**arrays, gamma=float(settings["gamma"]), sharpness=float(settings["sharpness"]))
+        gamma, sharpness = float(settings["gamma"]), float(settings["sharpness"])
+        return cls(**arrays, gamma=gamma, sharpness=sharpness, exclusive=bool(settings.get("exclusive", True)))
 
 
 _TENSORS = ("mean", "scale", "vectors", "dual", "intercept")
@@ -124,8 +133,10 @@ def fit_support_vectors(
 
     Args:
         features: Shape (n, features).
-        labels: Class numbers, integers of shape (n,), of two classes at least.
-        classes: How many classes there are; one without a picture is always decided against.
+        labels: Class numbers, integers of shape (n,), of two classes at least; or for independent labels bool of shape
+            (n, classes).
+        classes: How many classes there are; one without a picture is always decided against, and one that all pictures
+            have for.
         regularisation: scikit-learn's C: how much an error costs.
 
     Returns:
@@ -139,22 +150,58 @@ def fit_support_vectors(
     rows = (wide - mean) / scale
     gamma = 1.0 / rows.shape[1]
 
-    def fit(number: int) -> Any:
-        return SVC(C=regularisation, gamma=gamma).fit(rows, labels == number)
+    exclusive = labels.ndim == 1
+    answers = labels[:, None] == np.arange(classes) if exclusive else labels.astype(np.bool_)
 
-    present = np.unique(labels)
+    def fit(number: int) -> Any:
+        return SVC(C=regularisation, gamma=gamma).fit(rows, answers[:, number])
+
+    present = np.flatnonzero(answers.any(axis=0) & ~answers.all(axis=0))
     with ThreadPoolExecutor() as threads:  # libsvm lets go of Python's lock
         machines = list(threads.map(fit, present))
     dual = np.zeros((len(rows), classes))
-    intercept = np.full(classes, -1.0)  # the decision at the margin against a class
+    intercept = np.where(answers.all(axis=0), 1.0, -1.0)  # the decisions at the margins for and against a class
     for number, machine in zip(present, machines, strict=True):
         dual[machine.support_, number] = machine.dual_coef_[0]
         intercept[number] = machine.intercept_[0]
     used = dual.any(axis=1)
-    return SupportVectors(mean, scale, rows[used], dual[used], intercept, gamma)
+    return SupportVectors(mean, scale, rows[used], dual[used], intercept, gamma, exclusive=exclusive)
 
 
 def _softmax(scores: Floats) -> Floats:
     exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
     shares: Floats = exponentials / exponentials.sum(axis=1, keepdims=True)
     return shares
+
+
+def _sigmoid(logits: Floats) -> Floats:
+    chances: Floats = 0.5 * (1 + np.tanh(logits / 2))
+    return chances
+
+
+def _platt(decisions: Floats, truth: npt.NDArray[Any]) -> tuple[Floats, Floats]:
+    """The slope and offset of each label at which log loss is least, slopes kept positive so that the order stays.
+
+    Targets are drawn in a little, as in Platt's paper: a label with few positives does not become certain.
+    """
+    positives = truth.sum(axis=0)
+    targets = np.where(truth, (positives + 1) / (positives + 2), 1 / (len(truth) - positives + 2))
+
+    def offset_for(slope: Floats) -> Floats:
+        # For each slope the mean probability rises with the offset: halve the range until it is the targets' mean.
+        reach = np.abs(slope * decisions).max(axis=0) + 40
+        low, high = -reach, reach
+        for _ in range(50):
+            middle = (low + high) / 2
+            above = _sigmoid(slope * decisions + middle).mean(axis=0) > targets.mean(axis=0)
+            low, high = np.where(above, low, middle), np.where(above, middle, high)
+        offset: Floats = (low + high) / 2
+        return offset
+
+    low, high = (np.full(decisions.shape[1], end) for end in _SHARPNESS_RANGE)
+    for _ in range(30):
+        middle = (low + high) / 2
+        rises = ((_sigmoid(middle * decisions + offset_for(middle)) - targets) * decisions).mean(axis=0) > 0
+        low, high = np.where(rises, low, middle), np.where(rises, middle, high)
+    slope = (low + high) / 2
+    return slope, offset_for(slope)

@@ -1,0 +1,201 @@
+"""Heads: from the embeddings of a backbone to logits. Solved on a frozen backbone, and one network with it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from distingo.errors import UsageError, name_the_nearest
+
+HEADS = ("linear", "linear-svm", "prototype", "knn")
+"""Names of the heads; ``linear`` is the default."""
+
+_SIMILARITIES_AT_ONCE = 1 << 23
+"""Similarities between pictures and neighbours in memory at a time: 32 MB."""
+
+
+def require_head(name: str) -> None:
+    """Refuse a name that no head has.
+
+    Raises:
+        UsageError: With the nearest names.
+    """
+    if name not in HEADS:
+        raise UsageError(f"--head {name}: no head is called so; {name_the_nearest(name, list(HEADS))}")
+
+
+def build_head(kind: str, features: int, classes: int, settings: dict[str, Any]) -> nn.Module:
+    """Build a head whose weights are yet to be filled in, by a solver or from a file.
+
+    Args:
+        kind: One of `HEADS`.
+        features: Numbers in an embedding.
+        classes: How many logits come out.
+        settings: As the solver left them; only ``knn`` needs any: ``task``, ``bank`` (its number of rows),
+            ``neighbours`` and ``temperature``.
+
+    Returns:
+        A module from float (n, features) to float32 logits (n, classes).
+
+    Raises:
+        UsageError: There is no such head.
+        KeyError: A setting is missing.
+        ValueError: A setting makes no sense.
+    """
+    require_head(kind)
+    if kind == "prototype":
+        return PrototypeHead(features, classes)
+    if kind == "knn":
+        return NeighbourHead(
+            features,
+            classes,
+            bank=int(settings["bank"]),
+            neighbours=int(settings["neighbours"]),
+            temperature=float(settings["temperature"]),
+            several=settings["task"] == "multi-label",
+        )
+    return LinearHead(features, classes)
+
+
+def center_and_normalise(embeddings: Tensor, center: Tensor) -> Tensor:
+    """Embeddings (n, features) at unit length, less a centre (features,), at unit length again: for cosines."""
+    return F.normalize(F.normalize(embeddings, dim=1) - center, dim=1)
+
+
+class LinearHead(nn.Module):
+    """One dense layer: logistic regression, or a linear SVM whose margins were calibrated.
+
+    The features' standardisation is folded into the weights. Logits go through a softmax, with several
+    labels through a sigmoid each. Computes in float32, also where autocast would not.
+
+    Args:
+        features: Numbers in an embedding.
+        classes: How many logits come out.
+    """
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(features, classes)
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Logits (n, classes) of float embeddings (n, features)."""
+        with torch.autocast(embeddings.device.type, enabled=False):
+            logits: Tensor = self.linear(embeddings.float())
+            return logits
+
+
+class PrototypeHead(nn.Module):
+    """Cosine similarity to each class's mean embedding, times a scale (Snell et al., Prototypical networks, 2017).
+
+    With several labels a label's prototype is the mean direction of the pictures that have it less that of
+    those that lack it, and the scaled similarity plus an offset is the log odds.
+
+    Buffers: ``center`` (features,), ``prototypes`` (classes, features), ``scale`` () (one over the temperature),
+    ``offset`` (classes,).
+
+    Args:
+        features: Numbers in an embedding.
+        classes: How many logits come out.
+    """
+
+    center: Tensor
+    prototypes: Tensor
+    scale: Tensor
+    offset: Tensor
+
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.register_buffer("center", torch.zeros(features))
+        self.register_buffer("prototypes", torch.zeros(classes, features))
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("offset", torch.zeros(classes))
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Logits (n, classes) of float embeddings (n, features)."""
+        with torch.autocast(embeddings.device.type, enabled=False):
+            directions = center_and_normalise(embeddings.float(), self.center)
+            return self.scale * (directions @ self.prototypes.T) + self.offset
+
+
+class NeighbourHead(nn.Module):
+    """The k training pictures of highest cosine similarity vote, each with weight exp(similarity / temperature).
+
+    The weights are as in Wu et al., Unsupervised feature learning via non-parametric instance discrimination,
+    2018. Logits are the logarithms of the classes' shares of the votes, with several labels the log odds of
+    each label's share; either is smoothed by a k-th of all votes that goes to the training side's own shares.
+
+    Buffers: ``center`` (features,), ``bank`` (bank, features) of unit length, ``targets`` int64 (bank,),
+    or uint8 (bank, classes) with several labels, ``prior`` (classes,) and ``offset`` (classes,).
+
+    Args:
+        features: Numbers in an embedding.
+        classes: How many logits come out.
+        bank: How many pictures can vote.
+        neighbours: k, how many of them do.
+        temperature: Above 0; the lower, the more the nearest count.
+        several: Whether a picture has several labels.
+
+    Raises:
+        ValueError: More neighbours than pictures, none, or a temperature that is not positive.
+    """
+
+    center: Tensor
+    bank: Tensor
+    targets: Tensor
+    prior: Tensor
+    offset: Tensor
+
+    def __init__(
+        self, features: int, classes: int, *, bank: int, neighbours: int, temperature: float, several: bool
+    ) -> None:
+        super().__init__()
+        if not 1 <= neighbours <= bank or not temperature > 0:
+            raise ValueError(f"{neighbours} neighbours of {bank} pictures at temperature {temperature}")
+        self.neighbours, self.temperature, self.several = neighbours, temperature, several
+        self.register_buffer("center", torch.zeros(features))
+        self.register_buffer("bank", torch.zeros(bank, features))
+        shape, kind = ((bank, classes), torch.uint8) if several else ((bank,), torch.int64)
+        self.register_buffer("targets", torch.zeros(shape, dtype=kind))
+        self.register_buffer("prior", torch.full((classes,), 1 / classes))
+        self.register_buffer("offset", torch.zeros(classes))
+
+    def forward(self, embeddings: Tensor) -> Tensor:
+        """Logits (n, classes) of float embeddings (n, features)."""
+        with torch.autocast(embeddings.device.type, enabled=False):
+            directions = center_and_normalise(embeddings.float(), self.center)
+            similarities, nearest = find_neighbours(directions, self.bank, self.neighbours)
+            return self.vote(similarities, nearest)
+
+    def vote(self, similarities: Tensor, nearest: Tensor) -> Tensor:
+        """Logits (n, classes) from the neighbours' similarities, float (n, k), and rows in the bank, int64 (n, k)."""
+        weights = torch.softmax(similarities / self.temperature, dim=1)
+        if self.several:
+            shares = torch.einsum("nk,nkc->nc", weights, self.targets[nearest].float())
+        else:
+            shares = weights.new_zeros(len(weights), len(self.prior)).scatter_add_(1, self.targets[nearest], weights)
+        smoothing = 1 / self.neighbours
+        shares = (shares + smoothing * self.prior) / (1 + smoothing)
+        logits = torch.logit(shares) if self.several else torch.log(shares)
+        return logits + self.offset
+
+
+def find_neighbours(directions: Tensor, bank: Tensor, neighbours: int) -> tuple[Tensor, Tensor]:
+    """The rows of a bank that are most similar, the most similar one first; in blocks, so that memory is bounded.
+
+    Args:
+        directions: Float32 (n, features) of unit length.
+        bank: Float32 (m, features) of unit length.
+        neighbours: k, from 1 to m.
+
+    Returns:
+        Cosine similarities float32 (n, k) and rows int64 (n, k).
+    """
+    block = max(1, _SIMILARITIES_AT_ONCE // len(bank))
+    found = [torch.topk(part @ bank.T, neighbours, dim=1) for part in torch.split(directions, block)]
+    if not found:
+        empty = directions.new_zeros(0, neighbours)
+        return empty, empty.long()
+    return torch.cat([values for values, _ in found]), torch.cat([indices for _, indices in found])

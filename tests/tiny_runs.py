@@ -1,0 +1,71 @@
+"""Runs that are really trained, on pictures so tiny that it takes seconds."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import distingo
+from tiny_datasets import draw_classes
+
+
+def train_tiny_runs(root: Path) -> dict[str, Path]:
+    """One run per model on the same pictures and split, by the model's name."""
+    data = draw_classes(root / "colours")
+    recipes: dict[str, dict[str, Any]] = {
+        "majority": {},
+        "descriptors": {},
+        "small-cnn": {"image_size": 8, "epochs": 2, "batch_size": 16},
+    }
+    for model, recipe in recipes.items():
+        distingo.train(data, root / model, model=model, cache=root / "cache", **recipe)
+    return {model: root / model for model in recipes}
+
+
+def copy_run(run: Path, place: Path) -> Path:
+    """A copy that a test may change."""
+    return Path(shutil.copytree(run, place))
+
+
+def change_json(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    change(content)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def change_rows(path: Path, change: Callable[[list[dict[str, str]]], object]) -> None:
+    """Change the rows of a CSV in place."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = list(rows[0])
+    change(rows)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def answer(run: Path, change: Callable[[list[dict[str, Any]]], object]) -> None:
+    """Change a run's predictions, and its accuracy with them."""
+    path = run / "predictions.parquet"
+    rows = pq.read_table(path).to_pylist()
+    change(rows)
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    right = sum(row["truth"] == row["predicted"] for row in rows) / len(rows)
+    change_json(run / "evaluation.json", lambda content: content["scores"]["accuracy"].update(value=right))
+
+
+def to_several_labels(run: Path, score: float) -> None:
+    """Make a run look like one with several labels per picture."""
+    (run / "predictions.parquet").unlink()
+    change_json(run / "config.json", lambda content: content.update(task="multi-label"))
+    found = {"value": score, "low": score - 0.05, "high": score + 0.05, "n": 12}
+    scores = {"mean_average_precision_macro": found}
+    change_json(run / "evaluation.json", lambda content: content.update(scores=scores, baselines={"majority": {}}))
