@@ -42,7 +42,7 @@ def judge_comparison(comparison: Comparison) -> Verdict:
     if comparison.score != "accuracy":
         return Verdict(
             figure=score_value(comparison.score, score.value),
-            before=f"{isolated(best.name)} comes first: {score_name(comparison.score)[0].lower()} of ",
+            before=f"{isolated(best.name)} comes first: {score_name(comparison.score)[0].lower().replace(",", "")} of ",
             after=f" on {pictures} {interval} — {_lead(comparison)}; whether by more than chance was not tested.",
             remarks=comparison.notes,
         )
