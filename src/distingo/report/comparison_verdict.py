@@ -40,9 +40,10 @@ def judge_comparison(comparison: Comparison) -> Verdict:
     pictures = f"{count(comparison.n)}{NO_BREAK}test picture{'' if comparison.n == 1 else 's'}"
     interval = f"(95{NO_BREAK}% interval {score_range(comparison.score, score.low, score.high)})"
     if comparison.score != "accuracy":
+        name = score_name(comparison.score)[0].lower().replace(",", "")
         return Verdict(
             figure=score_value(comparison.score, score.value),
-            before=f"{isolated(best.name)} comes first: {score_name(comparison.score)[0].lower().replace(",", "")} of ",
+            before=f"{isolated(best.name)} comes first: {name} of ",
             after=f" on {pictures} {interval} — {_lead(comparison)}; whether by more than chance was not tested.",
             remarks=comparison.notes,
         )

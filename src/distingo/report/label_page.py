@@ -22,6 +22,9 @@ from distingo.report.thumbnails import Album, fill_album
 from distingo.report.verdict import Verdict, other_baselines
 from distingo.report.wording import percent
 
+MOST_PICTURES = 600
+"""More than other pages embed, as every label has cells of its own to open."""
+
 
 def label_context(records: RunRecords) -> dict[str, Any]:
     """The values that ``label_report.html`` names.
@@ -61,7 +64,8 @@ def _judged_pictures(records: RunRecords) -> dict[str, Any]:
     invented = surest_mistakes(predictions, missed=False) if predictions else ()
     missed = surest_mistakes(predictions, missed=True) if predictions else ()
     cards = view_labels(evaluation, predictions) if evaluation else ()
-    album = fill_album(records.root, _rank_files(samples, (*invented, *missed), cards, predictions))
+    files = _rank_files(samples, (*invented, *missed), cards, predictions)
+    album = fill_album(records.root, files, most_pictures=MOST_PICTURES)
     return {
         "label_samples": samples,
         "invented": invented,
