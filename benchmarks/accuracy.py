@@ -97,7 +97,7 @@ def collect(output: Path) -> dict[str, object]:
         "validation": max((float(line.split(",")[4]) for line in history), default=None),
         "descriptors": evaluation["baselines"].get("descriptors", {}).get("accuracy"),
         "seconds_of_training": round(sum(float(line.rsplit(",", 1)[1]) for line in history), 1),
-        "recipe": config["recipe"],
+        "recipe": {**config["recipe"], "model": Path(config["recipe"]["model"]).name},  # no path of this machine
         "environment": config["environment"],
     }
 
