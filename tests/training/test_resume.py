@@ -19,7 +19,13 @@ RECIPE += ["--augment", "standard", "--ema-decay", "0.9", "--optimizer", "adamw"
 
 def start(data: Path, output: Path, *more: str) -> subprocess.Popen[bytes]:
     words = [sys.executable, "-m", "distingo", "train", str(data), "-o", str(output), *more]
-    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    # whoever started the tests in the background made them, and so their children, deaf to Ctrl-C
+    return subprocess.Popen(
+        words,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def wait_for(condition: object, process: subprocess.Popen[bytes]) -> None:
