@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,13 +20,15 @@ RECIPE += ["--augment", "standard", "--ema-decay", "0.9", "--optimizer", "adamw"
 
 def start(data: Path, output: Path, *more: str) -> subprocess.Popen[bytes]:
     words = [sys.executable, "-m", "distingo", "train", str(data), "-o", str(output), *more]
-    # whoever started the tests in the background made them, and so their children, deaf to Ctrl-C
-    return subprocess.Popen(
-        words,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+@pytest.fixture
+def _hearing_ctrl_c() -> Iterator[None]:
+    """Tests that were started in the background ignore Ctrl-C, and so would their children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def wait_for(condition: object, process: subprocess.Popen[bytes]) -> None:
@@ -69,6 +72,7 @@ def test_a_run_killed_several_times_ends_in_the_same_weights(tmp_path: Path, sev
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_hearing_ctrl_c")
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
     data = draw_classes(tmp_path / "data", per_class=60)
     process = start(data, tmp_path / "run", *RECIPE, "--epochs", "500")
