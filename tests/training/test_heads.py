@@ -160,6 +160,15 @@ def test_the_path_ends_once_validation_has_worsened() -> None:
     assert all(trial.log_loss > min(t.log_loss for t in fitted.path) for trial in fitted.path[-3:])
 
 
+def test_the_path_ends_once_nothing_is_left_to_gain() -> None:
+    apart = [clusters(40, 2, seed, spread=0.01) for seed in (0, 1)]
+    fitted = fit_head("linear", *apart, classes=2, task="single-label")
+    *before, last = fitted.path
+    assert (last.score, last.log_loss <= 0.01) == (1.0, True)
+    assert all(trial.score < 1 or trial.log_loss > 0.01 for trial in before)
+    assert fitted.chosen == last
+
+
 def test_what_cannot_be_fitted_is_refused() -> None:
     train, validation = clusters(6, 3, 0), clusters(6, 3, 1)
     with pytest.raises(UsageError, match="did you mean prototype"):

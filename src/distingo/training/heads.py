@@ -27,6 +27,9 @@ from distingo.training.linear_models import ITERATIONS
 PER_CLASS = 5
 """With fewer validation pictures than this times the classes, the choice is made inside the training side."""
 
+_SURE_ENOUGH = 0.01
+"""Log loss at which the average right answer has a probability of 99 %."""
+
 _PATIENCE = 3
 """A path ends after so many values in a row that improve neither score nor log loss."""
 
@@ -151,7 +154,7 @@ def _choose(kind: str, problem: Problem, rounds: list[tuple[Side, Side]]) -> _Ch
         logits = margins if calibration is None else calibration[0] * margins + calibration[1]
         trials.append(Trial(candidates[0].settings, *score_logits(logits, targets, problem.task)))
         tried.append(_Choice(candidates[0].settings, calibration, trials[-1], candidates[0]))
-        if KINDS[kind].ordered and _has_worsened(trials):
+        if KINDS[kind].ordered and (_has_worsened(trials) or _is_perfect(trials[-1])):
             break
     best = tried[best_trial([(trial.score, trial.log_loss) for trial in trials], len(targets), problem.task)]
     return replace(best, path=tuple(trials))
@@ -172,6 +175,11 @@ def _has_worsened(trials: list[Trial]) -> bool:
         return False
     highest, lowest = max(trial.score for trial in before), min(trial.log_loss for trial in before)
     return all(trial.score <= highest and trial.log_loss >= lowest for trial in since)
+
+
+def _is_perfect(trial: Trial) -> bool:
+    """Whether nothing is left to gain: weaker regularisation would only make right answers surer, and takes longest."""
+    return trial.score == 1.0 and trial.log_loss <= _SURE_ENOUGH
 
 
 def _in_step(kind: str, problem: Problem, rounds: list[tuple[Side, Side]]) -> Iterator[tuple[Candidate, ...]]:
