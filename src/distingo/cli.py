@@ -9,6 +9,17 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from distingo.errors import DistingoError, UsageError
+from distingo.options import (
+    AUGMENTATIONS,
+    add_label_options,
+    add_machine_options,
+    add_pretrained_options,
+    add_recipe_options,
+    add_table_options,
+    image_size,
+    machine_settings,
+    table_settings,
+)
 from distingo.version import __version__
 
 if TYPE_CHECKING:
@@ -19,8 +30,6 @@ if TYPE_CHECKING:
 
 EXIT_UNREADABLE = 3
 """Some pictures could not be read; the others were predicted."""
-
-_AUGMENTATIONS = "none, light, reference, standard, overhead"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -87,95 +96,11 @@ def _add_train(commands: Any) -> None:
     )
     parser.add_argument("--config", metavar="FILE", help="repeat the run of this config.json")
     parser.add_argument("--resume", action="store_true", help="go on with the run in RUN after an interruption")
-    _add_recipe_options(parser)
-    _add_pretrained_options(parser)
-    _add_label_options(parser)
-    _add_table_options(parser)
-    _add_machine_options(parser)
-
-
-def _add_pretrained_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("pretrained backbones")
-    group.add_argument(
-        "--mode",
-        choices=("scratch", "frozen", "finetune"),
-        help="frozen (default): solve a head on features that are computed once; finetune: go on from there",
-    )
-    group.add_argument("--weights", metavar="none|FOLDER|FILE", help="instead of the published ones")
-    group.add_argument("--head", choices=("linear", "linear-svm", "prototype", "knn"), help="default: linear")
-    group.add_argument("--views", choices=("none", "flip", "crops"), help="what the frozen backbone sees besides")
-    group.add_argument("--engine", choices=("auto", "torch", "openvino"), help="what runs the frozen backbone")
-    group.add_argument("--layer-decay", type=float, help="finetune: share of the learning rate from block to block")
-    group.add_argument("--batch-norm", choices=("frozen", "updated"), help="finetune: statistics of batch norm")
-    group.add_argument("--unfreeze-epochs", type=float, help="finetune: let blocks learn one after another")
-
-
-def _add_label_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("several labels per picture")
-    group.add_argument("--positive-weights", choices=("none", "balanced"), help="let yes and no weigh alike")
-    group.add_argument(
-        "--threshold-aim", choices=("f1", "precision", "recall"), help="what labels' thresholds are for (default: f1)"
-    )
-    group.add_argument("--threshold-wanted", type=float, metavar="SHARE", help="the precision or recall aimed at")
-
-
-def _add_recipe_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("recipe (what is left out is chosen to fit model and data)")
-    group.add_argument("--epochs", type=int, help="passes over the training pictures")
-    group.add_argument("--batch-size", type=int, help="pictures per step")
-    group.add_argument("--lr", type=float, help="peak learning rate")
-    group.add_argument("--image-size", type=_image_size, metavar="N|HxW", help="pixels the model sees")
-    group.add_argument("--channels", type=int, choices=(1, 3), help="1 grey, 3 RGB")
-    group.add_argument("--optimizer", "--opt", choices=("adam", "adamw", "sgd"), help="optimiser")
-    group.add_argument("--momentum", type=float, help="of sgd")
-    group.add_argument("--weight-decay", type=float, help="on weight matrices and kernels")
-    group.add_argument(
-        "--schedule", "--sched", choices=("constant", "cosine", "one-cycle"), help="of the learning rate"
-    )
-    group.add_argument("--warmup-epochs", type=float, help="linear rise at the start")
-    group.add_argument(
-        "--loss",
-        choices=("auto", "cross-entropy", "binary-cross-entropy", "asymmetric", "focal"),
-        help="auto: binary-cross-entropy with several labels per picture, else cross-entropy",
-    )
-    group.add_argument("--label-smoothing", "--smoothing", type=float, help="share spread over all classes")
-    group.add_argument("--dropout", type=float, help="replaces the architecture's own")
-    group.add_argument("--class-weights", choices=("none", "balanced"), help="weigh rare classes more")
-    group.add_argument("--augment", metavar="PRESET", help=_AUGMENTATIONS)
-    group.add_argument(
-        "--normalise", "--normalize", choices=("none", "dataset", "sample", "zca"), help="of pixel values"
-    )
-    group.add_argument("--ema-decay", type=float, help="moving average of weights; 0 switches it off")
-    group.add_argument(
-        "--monitor",
-        choices=("validation_accuracy", "validation_loss", "validation_mean_average_precision"),
-        help="chooses the best epoch",
-    )
-    group.add_argument("--patience", type=int, help="stop after so many epochs without a better score; 0 never")
-    group.add_argument("--seed", type=int, help="of everything random (default 0)")
-    group.add_argument("--validation", type=float, help="share cut for validation where none is given (0.15)")
-    group.add_argument("--test", type=float, help="share cut for the test where none is given (0.2)")
-    group.add_argument("--precision", choices=("auto", "float32", "bfloat16"), help="of network computations")
-    group.add_argument("--device", help="auto, cpu, cuda, mps")
-
-
-def _add_machine_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("machine")
-    group.add_argument("--workers", type=int, help="decoding threads (default: one per core)")
-    group.add_argument("--max-pixels", type=int, help="larger pictures are listed as unusable (default 100 million)")
-    group.add_argument("--cache", metavar="FOLDER", help="where decoded pictures are kept (also DISTINGO_CACHE)")
-
-
-def _image_size(text: str) -> int | tuple[int, int]:
-    sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size; give a number such as 128, or HEIGHTxWIDTH")
-    return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
-
-
-def _machine(options: argparse.Namespace) -> dict[str, Any]:
-    names = ("workers", "max_pixels", "cache")
-    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    add_recipe_options(parser)
+    add_pretrained_options(parser)
+    add_label_options(parser)
+    add_table_options(parser)
+    add_machine_options(parser)
 
 
 def _prepare() -> None:
@@ -202,8 +127,8 @@ def _train(options: argparse.Namespace) -> int:
     names = [*(field.name for field in fields(Recipe)), "image_size"]
     recipe = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
     models = recipe.pop("model", [])
-    common = {"config": options.config, "resume": options.resume, "on_epoch": _print_epoch, **_machine(options)}
-    common |= _table_options(options)
+    common = {"config": options.config, "resume": options.resume, "on_epoch": _print_epoch, **machine_settings(options)}
+    common |= table_settings(options)
     if len(models) > 1:
         _print_comparison(distingo.train_several(options.data, options.output, models=models, **common, **recipe))
         print(f"\nPage: {options.output}/comparison.html")
@@ -232,15 +157,15 @@ def _add_evaluate(commands: Any) -> None:
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("data", nargs="?", metavar="DATA", help="other pictures, laid out as for train")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
-    _add_table_options(parser)
-    _add_machine_options(parser)
+    add_table_options(parser)
+    add_machine_options(parser)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
     _prepare()
     import distingo
 
-    common = {"device": options.device, **_table_options(options), **_machine(options)}
+    common = {"device": options.device, **table_settings(options), **machine_settings(options)}
     _print_evaluation(distingo.evaluate(options.run, options.data, **common))
     return 0
 
@@ -366,7 +291,7 @@ def _add_models(commands: Any) -> None:
     parser.add_argument(
         "--pretrained", nargs="?", const="*", metavar="PATTERN", help="list timm's backbones: size, input, licence"
     )
-    parser.add_argument("--image-size", type=_image_size, metavar="N|HxW", help="for the layer table")
+    parser.add_argument("--image-size", type=image_size, metavar="N|HxW", help="for the layer table")
     parser.add_argument("--channels", type=int, choices=(1, 3), default=3, help="for the layer table")
     parser.add_argument("--classes", type=int, default=10, help="for the layer table")
 
@@ -418,33 +343,10 @@ def _add_inspect(commands: Any) -> None:
     parser.set_defaults(command=_inspect)
     parser.add_argument("data", metavar="DATA")
     parser.add_argument("-o", "--output", metavar="FILE", help="page to write (default: inspection.html)")
-    parser.add_argument("--augment", metavar="PRESET", help=f"draw augmented samples instead: {_AUGMENTATIONS}")
+    parser.add_argument("--augment", metavar="PRESET", help=f"draw augmented samples instead: {AUGMENTATIONS}")
     parser.add_argument("--image-size", type=int, metavar="N", help="for augmented samples")
-    _add_table_options(parser)
-    _add_machine_options(parser)
-
-
-def _add_table_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("table of labels (what is left out is recognised)")
-    group.add_argument("--image-column", metavar="NAME", help="column that names the pictures")
-    group.add_argument("--label-column", metavar="NAME", help="column that holds the label, or several")
-    group.add_argument("--label-columns", nargs="+", metavar="NAME", help="columns of 0 and 1, one per label")
-    group.add_argument("--delimiter", metavar="TEXT", help="between the labels of one cell ('' for one label per cell)")
-    group.add_argument("--image-folder", metavar="FOLDER", help="where the table's pictures are")
-    group.add_argument("--allow-missing", action="store_true", help="go on though half of the pictures are missing")
-
-
-def _table_options(options: argparse.Namespace) -> dict[str, Any]:
-    from distingo.datasets.tables import TableOptions
-
-    table = TableOptions(
-        options.image_column,
-        options.label_column,
-        tuple(options.label_columns or ()),
-        options.delimiter,
-        options.image_folder,
-    )
-    return {"table": table if table.given else None, "allow_missing": options.allow_missing}
+    add_table_options(parser)
+    add_machine_options(parser)
 
 
 def _inspect(options: argparse.Namespace) -> int:
@@ -458,7 +360,7 @@ def _inspect(options: argparse.Namespace) -> int:
     from collections import Counter
 
     output = options.output or "inspection.html"
-    dataset = distingo.inspect(options.data, output, **_table_options(options), **_machine(options))
+    dataset = distingo.inspect(options.data, output, **table_settings(options), **machine_settings(options))
     print(f"{dataset.root}: {dataset.layout}")
     for note in dataset.notes:
         print(f"  {note}")
