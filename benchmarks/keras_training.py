@@ -143,18 +143,32 @@ def epoch_trainer(network: Any, optimizer: Any, load: Workload, autocast: Any) -
 
 
 def profile(work: Any, steps: int, rows: int = 15) -> list[str]:
-    from torch.profiler import ProfilerActivity, profile
+    """The operations that take most time, by shapes.
 
-    with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as recorded:
+    torch's own profiler allocates between the operations, so that memory which training keeps is handed out anew:
+    then the largest maps seem to take several times as long as they do.
+    """
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    seconds: dict[str, float] = {}
+
+    class Stopwatch(TorchDispatchMode):
+        def __torch_dispatch__(self, operation: Any, types: Any, inputs: Any = (), options: Any = None) -> Any:
+            started = time.perf_counter()
+            result = operation(*inputs, **(options or {}))
+            shapes = [list(value.shape) for value in inputs if hasattr(value, "shape")][:3]
+            name = f"{operation} {shapes}"
+            seconds[name] = seconds.get(name, 0) + time.perf_counter() - started
+            return result
+
+    started = time.perf_counter()
+    with Stopwatch():
         work()
-    events = sorted(recorded.key_averages(group_by_input_shape=True), key=lambda e: -e.self_cpu_time_total)
-    total = sum(event.self_cpu_time_total for event in events)
-    lines = []
-    for event in events[:rows]:
-        microseconds = event.self_cpu_time_total
-        shapes = [shape for shape in event.input_shapes if shape][:3]
-        lines.append(f"{microseconds / total:6.1%} {microseconds / steps / 1e3:8.2f} ms a step  {event.key} {shapes}")
-    return lines
+    total = time.perf_counter() - started
+    largest = sorted(seconds.items(), key=lambda item: -item[1])[:rows]
+    lines = [f"{taken / total:6.1%} {taken / steps * 1e3:8.2f} ms a step  {name}" for name, taken in largest]
+    inside = sum(seconds.values())
+    return [*lines, f"{1 - inside / total:6.1%} {(total - inside) / steps * 1e3:8.2f} ms a step  between operations"]
 
 
 def run_keras(load: Workload, contender: str) -> None:

@@ -22,16 +22,17 @@ def test_block_is_convolution_relu_pooling_as_the_reference_writes_it() -> None:
     assert block(images).shape == (2, 8, 5, 5)
 
 
+@pytest.mark.parametrize("way", ["_winograd_is_faster", "_blocks_are_faster"])
 @pytest.mark.parametrize("size", [(14, 14), (7, 7), (9, 12)])
 def test_training_gives_the_same_whichever_way_it_is_computed(
-    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], way: str
 ) -> None:
     torch.manual_seed(0)
     block = ConvolutionBlock(16, 24).double()
     images = torch.randn(3, 16, *size, dtype=torch.float64, requires_grad=True)
     results = []
     for fast in (False, True):
-        monkeypatch.setattr(layers, "_winograd_is_faster", lambda *_, fast=fast: fast)
+        monkeypatch.setattr(layers, way, lambda *_, fast=fast: fast)
         result = block(images)
         inputs = [images, *block.parameters()]
         results.append((result, *torch.autograd.grad(result.square().sum(), inputs)))
@@ -67,11 +68,21 @@ def test_winograd_is_left_to_where_it_was_measured_to_pay(
         assert not layers._winograd_is_faster(images, convolution)
 
 
+def test_blocks_are_left_to_where_they_were_measured_to_pay() -> None:
+    convolution = nn.Conv2d(3, 32, 3, padding=1)
+    small, large = torch.zeros(2, 3, 64, 64), torch.zeros(1, 3, 1, 1).expand(64, 3, 224, 224)
+    assert not layers._blocks_are_faster(small, convolution)
+    assert layers._blocks_are_faster(large, convolution)
+    assert not layers._blocks_are_faster(large.to("meta"), convolution)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert layers._blocks_are_faster(small, convolution)
+
+
 def test_evaluation_never_takes_the_less_exact_way(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("winograd in evaluation")
 
-    monkeypatch.setattr(layers, "convolve_pool_relu", refuse)
+    monkeypatch.setattr(layers.winograd, "convolve_pool_relu", refuse)
     monkeypatch.setattr(layers, "_winograd_is_faster", lambda *_: True)
     ConvolutionBlock(32, 8).eval()(torch.zeros(32, 32, 14, 14))
 

@@ -1,0 +1,162 @@
+"""Convolution, 2x2 max-pooling and ReLU in one, for training on a processor: the same in fewer passes over memory.
+
+In the reference networks the elementwise passes over the largest maps cost as much as the convolutions do. Here
+large maps are worked on in blocks that stay in the cache, nothing is kept of them but masks of a quarter of their
+size, and the row or column that pooling leaves out is never computed. After ReLU no number is negative, and such IEEE
+floats order as the integers with the same bits: maxima, comparisons and masks are integer operations, which
+processors do at full width whatever the float's type.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+BLOCK_BYTES = 8 << 20
+"""Of convolved maps that are worked on at a time."""
+
+_TRANSPOSED = False
+_INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
+"""Signed integers by their bytes."""
+
+
+class _Block(NamedTuple):
+    """What the backward pass needs of some pictures.
+
+    Attributes:
+        inputs: The pictures (n, in, height, width); with the zeros around them where one side is odd.
+        right_of_upper: Whether of a window's upper pair the right one is larger: integers (n, h, w, out) with all
+            bits set for yes, none for no.
+        right_of_lower: The same of the lower pair.
+        lower: Whether the lower pair has the larger one.
+    """
+
+    inputs: Tensor
+    right_of_upper: Tensor
+    right_of_lower: Tensor
+    lower: Tensor
+
+
+def convolve_pool_relu(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """`relu(max_pool2d(conv2d(images, weight, bias, padding="same"), 2))`, differentiable once.
+
+    Of equal numbers in a window the first one gets the gradient, as in torch. Weights that are not finite give NaN
+    everywhere.
+
+    Args:
+        images: Float (n, in, h, w), fastest with channels last; h and w at least 2.
+        weight: Float (out, in, k, k), k odd; computed with in the pictures' type.
+        bias: Float (out,).
+
+    Returns:
+        Of the pictures' type, (n, out, h // 2, w // 2), channels last.
+    """
+    filters = weight.to(images.dtype, memory_format=torch.channels_last)
+    maps = _ConvolvePoolReLU.apply(images.permute(0, 2, 3, 1), filters, bias.to(images.dtype))
+    return cast(Tensor, maps.permute(0, 3, 1, 2))
+
+
+class _ConvolvePoolReLU(torch.autograd.Function):
+    """See `convolve_pool_relu`, on (n, h, w, channels)."""
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.size = images.shape[1:3]
+        height, width = (side // 2 for side in ctx.size)
+        pooled = images.new_empty(len(images), height, width, len(bias))
+        ctx.pictures = max(1, BLOCK_BYTES // (4 * height * width * len(bias) * images.element_size()))
+        blocks = zip(torch.split(images, ctx.pictures), torch.split(_bits(pooled), ctx.pictures), strict=True)
+        ctx.blocks = [_convolve_and_pool(pictures, weight, bias, maxima) for pictures, maxima in blocks]
+        if not torch.isfinite(weight).all():
+            pooled.fill_(torch.nan)  # among integers a negative NaN went for less than zero
+        ctx.save_for_backward(weight, pooled)
+        return pooled
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+        weight, pooled = ctx.saved_tensors
+        positive = _is_negative(_bits(pooled).neg())
+        bits = positive.bitwise_and_(_bits(gradient.contiguous()))
+        parts = zip(torch.split(bits, ctx.pictures), ctx.blocks, strict=True)
+        maps = ((block.inputs, _spread(part, block).view(gradient.dtype)) for part, block in parts)
+        wanted = ctx.needs_input_grad[0]
+        gradients = [_convolution_backward(*pair, weight, wants_images=wanted) for pair in maps]
+        of_bias = bits.view(gradient.dtype).sum((0, 1, 2))
+        of_weight = torch.stack([weight for _, weight in gradients]).sum(0)
+        if not wanted:
+            return None, of_weight, of_bias
+        images = torch.cat([images for images, _ in gradients if images is not None])
+        return _without_margin(images, ctx.size, weight.shape[-1] // 2), of_weight, of_bias
+
+
+def _bits(floats: Tensor) -> Tensor:
+    return floats.view(_INTEGERS[floats.element_size()])
+
+
+def _is_negative(integers: Tensor) -> Tensor:
+    """All bits set where an integer is below zero."""
+    return integers.bitwise_right_shift_(8 * integers.element_size() - 1)
+
+
+def _quarters(maps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Views (n, h, w, channels) of the upper left, upper right, lower left and lower right of every 2x2 window."""
+    upper, lower = maps[:, 0::2], maps[:, 1::2]
+    return upper[:, :, 0::2], upper[:, :, 1::2], lower[:, :, 0::2], lower[:, :, 1::2]
+
+
+def _with_margin(pictures: Tensor, margin: int) -> tuple[Tensor, int]:
+    """What to convolve (n, in, h, w), and with how many zeros around it, so that maps have no odd row or column."""
+    _, height, width, _ = pictures.shape
+    if height % 2 or width % 2:
+        pictures = F.pad(pictures, (0, 0, margin, margin - width % 2, margin, margin - height % 2))
+        margin = 0
+    return pictures.permute(0, 3, 1, 2), margin
+
+
+def _without_margin(inputs: Tensor, size: tuple[int, int], margin: int) -> Tensor:
+    """The pictures (n, h, w, in) in what `_with_margin` gave."""
+    height, width = size
+    return inputs if inputs.shape[1:3] == size else inputs[:, margin : margin + height, margin : margin + width]
+
+
+def _convolve_and_pool(pictures: Tensor, weight: Tensor, bias: Tensor, maxima: Tensor) -> _Block:
+    """Write the bits of the maxima of all windows, or zero where they are below it."""
+    inputs, margin = _with_margin(pictures, weight.shape[-1] // 2)
+    maps = F.conv2d(inputs, weight, bias, padding=margin).permute(0, 2, 3, 1)
+    upper_left, upper_right, lower_left, lower_right = _quarters(_bits(maps.contiguous()).clamp_(min=0))
+    upper, lower = torch.maximum(upper_left, upper_right), torch.maximum(lower_left, lower_right)
+    torch.maximum(upper, lower, out=maxima)
+    # none is negative, so no difference can overflow
+    differences = upper_left - upper_right, lower_left - lower_right, upper.sub_(lower)
+    return _Block(inputs, *(_is_negative(difference) for difference in differences))
+
+
+def _spread(gradient: Tensor, block: _Block) -> Tensor:
+    """Each window's gradient where its maximum was, zeros beside it: bits (n, h, w, out) to (n, 2 h, 2 w, out)."""
+    n, height, width, channels = gradient.shape
+    maps = gradient.new_empty(n, 2 * height, 2 * width, channels)
+    upper_left, upper_right, lower_left, lower_right = _quarters(maps)
+    lower = gradient & block.lower
+    upper = gradient ^ lower
+    torch.bitwise_and(upper, block.right_of_upper, out=upper_right)
+    torch.bitwise_xor(upper, upper_right, out=upper_left)
+    torch.bitwise_and(lower, block.right_of_lower, out=lower_right)
+    torch.bitwise_xor(lower, lower_right, out=lower_left)
+    return maps
+
+
+def _convolution_backward(
+    inputs: Tensor, gradient: Tensor, weight: Tensor, *, wants_images: bool
+) -> tuple[Tensor | None, Tensor]:
+    """Gradients of the inputs (n, h, w, in), None unless wanted, and of the weight, for the maps' (n, h, w, out)."""
+    margin = (gradient.shape[1] - inputs.shape[2] + weight.shape[-1] - 1) // 2
+    geometry = [1, 1], [margin, margin], [1, 1], _TRANSPOSED, [0, 0], 1
+    images, of_weight, _ = torch.ops.aten.convolution_backward(
+        gradient.permute(0, 3, 1, 2), inputs, weight, None, *geometry, [wants_images, True, False]
+    )
+    return (images.permute(0, 2, 3, 1) if wants_images else None), of_weight
