@@ -71,7 +71,8 @@ class SmallCNN(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (n, classes) of float images (n, channels, height, width)."""
-        features = self.body(self.stem(images)).mean(dim=(2, 3))
+        maps = self.body(self.stem(images))
+        features = maps.permute(0, 2, 3, 1).flatten(1, 2).mean(1)
         return cast(Tensor, self.classifier(self.dropout(features)))
 
 

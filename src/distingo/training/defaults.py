@@ -204,7 +204,7 @@ def _small_cnn_defaults(facts: DataFacts) -> dict[str, Any]:
     """Few pictures are seen more often."""
     many = facts.pictures >= 20_000
     return {
-        "epochs": max(24, min(200, round(400_000 / facts.pictures))),
+        "epochs": max(40, min(200, round(400_000 / facts.pictures))),
         "batch_size": 128 if many else 32,
         "lr": 4e-3 if many else 2e-3,
         "optimizer": "adamw",

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from distingo.errors import TrainingDivergedError
+from distingo.models.depthwise import faster_depthwise
 from distingo.prediction.networks import autocast, predict_logits
 from distingo.prediction.tensors import Rows, to_tensor
 from distingo.progress import Advance, progress_bar
@@ -162,7 +163,10 @@ def _train_epoch(
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["lr_scale"]
             images, targets, soft_targets = _prepare(session, indices, generator)
-            with autocast(session.device, session.precision):
+            with (
+                autocast(session.device, session.precision),
+                faster_depthwise(session.device, session.precision),
+            ):
                 logits = network(images).float()
             loss = loss_of(logits, soft_targets)
             optimizer.zero_grad(set_to_none=True)
