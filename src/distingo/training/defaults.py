@@ -157,7 +157,7 @@ def _pretrained_defaults(mode: str, facts: DataFacts) -> dict[str, Any]:
     if mode == "scratch":
         return {**_small_cnn_defaults(facts), "normalise": "none"}
     return {
-        "epochs": max(3, min(20, round(30_000 / facts.pictures))),
+        "epochs": max(3, min(20, round(15_000 / facts.pictures))),
         "batch_size": 32,
         "lr": 1e-3,
         "optimizer": "adamw",
