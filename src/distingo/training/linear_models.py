@@ -114,6 +114,7 @@ def solve_path(
         One solution for each regularisation.
     """
     from scipy.optimize import minimize
+    from threadpoolctl import threadpool_limits
 
     standardisation = fit_standardisation(features)
     rows = standardisation.apply(features)
@@ -122,14 +123,17 @@ def solve_path(
     products = products_where_worthwhile(rows, outputs)
     matrix = np.zeros((outputs, rows.shape[1] + 1))
     for regularisation in regularisations:
-        curvature = _mean_curvature(loss, _logits(rows, matrix), targets, weights)
-        coordinates = precondition(products, curvature=curvature, ridge=1 / regularisation, n=len(rows))
-        objective = _Objective(rows, measure, 1 / regularisation, coordinates, outputs)
-        start = coordinates.to_point(matrix).ravel()
-        objective = replace(objective, unit=max(objective(start)[0], 1e-300))
-        options = {"maxiter": iterations, "maxfun": 2 * iterations, "gtol": _GRADIENT, "ftol": _DECREASE, "maxcor": 10}
-        found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
-        matrix = coordinates.to_weights(found.x.reshape(outputs, -1))
+        # numpy and SciPy bring a pool of threads each, and those of one wait at full speed where the other's compute
+        with threadpool_limits(1, user_api="blas"):
+            curvature = _mean_curvature(loss, _logits(rows, matrix), targets, weights)
+            coordinates = precondition(products, curvature=curvature, ridge=1 / regularisation, n=len(rows))
+            objective = _Objective(rows, measure, 1 / regularisation, coordinates, outputs)
+            start = coordinates.to_point(matrix).ravel()
+            objective = replace(objective, unit=max(objective(start)[0], 1e-300))
+            limits = {"maxiter": iterations, "maxfun": 2 * iterations}
+            options = {**limits, "gtol": _GRADIENT, "ftol": _DECREASE, "maxcor": 10}
+            found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
+            matrix = coordinates.to_weights(found.x.reshape(outputs, -1))
         weight, intercept = standardisation.fold(matrix[:, :-1], matrix[:, -1])
         converged = bool(found.status != _LIMIT_REACHED and np.isfinite(found.fun))
         yield Solution(regularisation, weight, intercept, converged, int(found.nit))
