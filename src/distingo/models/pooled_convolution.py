@@ -29,15 +29,13 @@ class _Block(NamedTuple):
 
     Attributes:
         inputs: The pictures (n, in, height, width); with the zeros around them where one side is odd.
-        right_of_upper: Whether of a window's upper pair the right one is larger: integers (n, h, w, out) with all
-            bits set for yes, none for no.
-        right_of_lower: The same of the lower pair.
-        lower: Whether the lower pair has the larger one.
+        right: Whether the right one of two neighbours is larger: integers (n, 2 h, w, out) with all bits set for yes,
+            none for no.
+        lower: Whether the larger ones' lower one is larger, (n, h, w, out).
     """
 
     inputs: Tensor
-    right_of_upper: Tensor
-    right_of_lower: Tensor
+    right: Tensor
     lower: Tensor
 
 
@@ -103,12 +101,6 @@ def _is_negative(integers: Tensor) -> Tensor:
     return integers.bitwise_right_shift_(8 * integers.element_size() - 1)
 
 
-def _quarters(maps: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Views (n, h, w, channels) of the upper left, upper right, lower left and lower right of every 2x2 window."""
-    upper, lower = maps[:, 0::2], maps[:, 1::2]
-    return upper[:, :, 0::2], upper[:, :, 1::2], lower[:, :, 0::2], lower[:, :, 1::2]
-
-
 def _with_margin(pictures: Tensor, margin: int) -> tuple[Tensor, int]:
     """What to convolve (n, in, h, w), and with how many zeros around it, so that maps have no odd row or column."""
     _, height, width, _ = pictures.shape
@@ -128,25 +120,24 @@ def _convolve_and_pool(pictures: Tensor, weight: Tensor, bias: Tensor, maxima: T
     """Write the bits of the maxima of all windows, or zero where they are below it."""
     inputs, margin = _with_margin(pictures, weight.shape[-1] // 2)
     maps = F.conv2d(inputs, weight, bias, padding=margin).permute(0, 2, 3, 1)
-    upper_left, upper_right, lower_left, lower_right = _quarters(_bits(maps.contiguous()).clamp_(min=0))
-    upper, lower = torch.maximum(upper_left, upper_right), torch.maximum(lower_left, lower_right)
+    rectified = _bits(maps.contiguous()).clamp_(min=0)
+    left, right = rectified[:, :, 0::2], rectified[:, :, 1::2]
+    larger = torch.maximum(left, right)
+    upper, lower = larger[:, 0::2], larger[:, 1::2]
     torch.maximum(upper, lower, out=maxima)
     # none is negative, so no difference can overflow
-    differences = upper_left - upper_right, lower_left - lower_right, upper.sub_(lower)
-    return _Block(inputs, *(_is_negative(difference) for difference in differences))
+    return _Block(inputs, _is_negative(left - right), _is_negative(upper - lower))
 
 
 def _spread(gradient: Tensor, block: _Block) -> Tensor:
     """Each window's gradient where its maximum was, zeros beside it: bits (n, h, w, out) to (n, 2 h, 2 w, out)."""
     n, height, width, channels = gradient.shape
+    rows = gradient.new_empty(n, 2 * height, width, channels)
+    torch.bitwise_and(gradient, block.lower, out=rows[:, 1::2])
+    torch.bitwise_xor(gradient, rows[:, 1::2], out=rows[:, 0::2])
     maps = gradient.new_empty(n, 2 * height, 2 * width, channels)
-    upper_left, upper_right, lower_left, lower_right = _quarters(maps)
-    lower = gradient & block.lower
-    upper = gradient ^ lower
-    torch.bitwise_and(upper, block.right_of_upper, out=upper_right)
-    torch.bitwise_xor(upper, upper_right, out=upper_left)
-    torch.bitwise_and(lower, block.right_of_lower, out=lower_right)
-    torch.bitwise_xor(lower, lower_right, out=lower_left)
+    torch.bitwise_and(rows, block.right, out=maps[:, :, 1::2])
+    torch.bitwise_xor(rows, maps[:, :, 1::2], out=maps[:, :, 0::2])
     return maps
 
 
