@@ -74,30 +74,32 @@ def train(  # noqa: PLR0913 - each is a word that a person may say
         DistingoError: Of the kind that fits the mistake or hindrance; its text says what to do.
     """
     from distingo.training.preparing import TrainRequest
+    from distingo.training.repeating import Wanted, repeat
     from distingo.training.run import train_run
 
-    data, wishes = _repeat(data, config, recipe)
-    table, allow_missing = _repeated_table(config, table, allow_missing=allow_missing)
-    if resume:
-        data = data or RunFolder(Path(output)).read_config()["data"]
-    if data is None:
+    folder = RunFolder(Path(output))
+    wanted = Wanted(data=None if data is None else Path(data), wishes=recipe, table=table, allow_missing=allow_missing)
+    if config is not None:
+        wanted = repeat(Path(config), wanted)
+    place = wanted.data or (Path(folder.read_config()["data"]) if resume else None)
+    if place is None:
         raise UsageError("train needs DATA, a folder of pictures (or --config of another run, or --resume)")
     request = TrainRequest(
-        data=Path(data),
-        output=Path(output),
-        wishes=wishes,
+        data=place,
+        output=folder.path,
+        wishes=wanted.wishes,
         cache=_cache(cache),
         workers=workers,
         max_pixels=max_pixels,
-        table=table,
-        allow_missing=allow_missing,
+        table=wanted.table,
+        allow_missing=wanted.allow_missing,
         resume=resume,
         on_epoch=on_epoch,
     )
     try:
-        folder = train_run(request)
+        train_run(request)
     except KeyboardInterrupt:
-        raise InterruptionError(_how_to_resume(Path(output))) from None
+        raise InterruptionError(folder.how_to_resume()) from None
     evaluation = evaluate(folder.path, cache=cache, workers=workers, max_pixels=max_pixels)
     return Run(folder.path, evaluation, write_report(folder.path))
 
@@ -137,42 +139,6 @@ def train_several(
         going_on = resume and RunFolder(folder).config.is_file()
         train(data, folder, resume=going_on, **plan.options)
     return compare([place / plan.folder for plan in plans], place)
-
-
-def _repeat(
-    data: str | Path | None, config: str | Path | None, recipe: dict[str, Any]
-) -> tuple[str | Path | None, dict[str, Any]]:
-    if config is None:
-        return data, recipe
-    from distingo.files import read_json
-    from distingo.run_folder import check_format
-
-    content = read_json(Path(config))
-    check_format(content, Path(config))
-    repeated = dict(content["recipe"])
-    if "image_size" in recipe:
-        del repeated["height"], repeated["width"]
-    return data or content["data"], {**repeated, **recipe}
-
-
-def _repeated_table(
-    config: str | Path | None, table: TableOptions | None, *, allow_missing: bool
-) -> tuple[TableOptions | None, bool]:
-    if config is None:
-        return table, allow_missing
-    from distingo.datasets.table_config import table_from_config
-    from distingo.files import read_json
-
-    kept, kept_missing = table_from_config(read_json(Path(config)), Path(config))
-    return table or kept, allow_missing or kept_missing
-
-
-def _how_to_resume(output: Path) -> str:
-    if RunFolder(output).last_checkpoint.is_file():
-        return f"stopped; `distingo train -o {output} --resume` goes on from the last finished epoch"
-    if RunFolder(output).config.is_file():
-        return f"stopped before the first epoch ended; `distingo train -o {output} --resume` starts it again"
-    return "stopped before training began; nothing was written"
 
 
 def evaluate(

@@ -81,6 +81,14 @@ class RunFolder:
         """Whether training and the one look at the test side are done."""
         return self.evaluation.is_file() and (self.model / "model.json").is_file()
 
+    def how_to_resume(self) -> str:
+        """What a person reads who stopped the training."""
+        if self.last_checkpoint.is_file():
+            return f"stopped; `distingo train -o {self.path} --resume` goes on from the last finished epoch"
+        if self.config.is_file():
+            return f"stopped before the first epoch ended; `distingo train -o {self.path} --resume` starts it again"
+        return "stopped before training began; nothing was written"
+
     def read_config(self) -> dict[str, Any]:
         """What was asked and chosen.
 

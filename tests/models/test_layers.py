@@ -9,7 +9,7 @@ from torch import nn
 
 from distingo.errors import ModelError
 from distingo.models import layers
-from distingo.models.layers import ConvolutionBlock, Dropout, Flatten, initialise_like_keras, require_input_shape
+from distingo.models.layers import ConvolutionBlock, Flatten, initialise_like_keras, require_input_shape
 
 
 def test_block_is_convolution_relu_pooling_as_the_reference_writes_it() -> None:
@@ -120,34 +120,3 @@ def test_impossible_shapes_are_refused(wrong: dict[str, int], words: str) -> Non
         require_input_shape("some-cnn", **shape)
     assert words in str(caught.value)
     assert str(caught.value).startswith("some-cnn: ")
-
-
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_dropout_drops_its_share_and_keeps_the_mean(memory_format: torch.memory_format) -> None:
-    torch.manual_seed(0)
-    features = torch.ones(16, 8, 33, 7).contiguous(memory_format=memory_format).requires_grad_()
-    dropped = Dropout(0.3).train()(features)
-    assert dropped.is_contiguous(memory_format=memory_format)
-    assert (dropped == 0).float().mean().item() == pytest.approx(0.3, abs=0.01)
-    assert dropped.mean().item() == pytest.approx(1.0, abs=0.01)
-    assert dropped.max().item() == pytest.approx(1 / 0.7, abs=1e-4)
-    dropped.sum().backward()
-    assert torch.equal(features.grad, dropped.detach())  # the gradient passes where the feature did
-
-
-def test_dropout_drops_neighbours_independently() -> None:
-    torch.manual_seed(0)
-    kept = (Dropout(0.5).train()(torch.ones(1 << 20)) > 0).float() - 0.5
-    for distance in (1, 2, 3, 4, 5):
-        assert abs((kept[distance:] * kept[:-distance]).mean().item()) < 1e-3
-
-
-def test_dropout_follows_the_seed_and_rests_outside_training() -> None:
-    features = torch.rand(5, 3)
-    layer = Dropout(0.5).train()
-    torch.manual_seed(1)
-    first = layer(features)
-    torch.manual_seed(1)
-    assert torch.equal(layer(features), first)
-    assert not torch.equal(layer(features), first)
-    assert layer.eval()(features) is features

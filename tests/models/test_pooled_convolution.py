@@ -80,3 +80,18 @@ def test_weights_that_diverged_are_not_hidden(wrong: float) -> None:
     images, weight, bias = (part.detach() for part in operands(1, 1, 2, 4, 4, 3, torch.float32))
     weight[0, 0, 0, 0] = wrong
     assert convolve_pool_relu(images, weight, bias).isnan().all()
+
+
+@pytest.mark.parametrize("block_bytes", [1000, pooled_convolution.BLOCK_BYTES])
+def test_dropout_drops_its_share_of_results_and_gradients(monkeypatch: pytest.MonkeyPatch, block_bytes: int) -> None:
+    monkeypatch.setattr(pooled_convolution, "BLOCK_BYTES", block_bytes)
+    parts = operands(6, 3, 16, 64, 64, 3, torch.float64)
+    torch.manual_seed(0)
+    result, expected = convolve_pool_relu(*parts, dropout=0.25), plain(*parts)
+    kept = (result != 0) | (expected == 0)
+    dropped = 1 - (result != 0).sum().item() / (expected != 0).sum().item()
+    assert dropped == pytest.approx(0.25, abs=0.01)
+    expected = expected * kept / 0.75
+    torch.testing.assert_close(result, expected, rtol=1e-12, atol=1e-12)
+    for gradient, expected_gradient in zip(gradients(result, parts), gradients(expected, parts), strict=True):
+        torch.testing.assert_close(gradient, expected_gradient, rtol=1e-10, atol=1e-10)

@@ -6,15 +6,15 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from distingo.errors import ModelError
 from distingo.models import winograd
+from distingo.models.dropout import Dropout
 from distingo.models.pooled_convolution import convolve_pool_relu
 
 
 class ConvolutionBlock(nn.Module):
-    """Convolution with `same` padding, 2x2 max-pooling, ReLU: (n, in, h, w) to (n, out, h // 2, w // 2).
+    """Convolution with `same` padding, 2x2 max-pooling, ReLU, dropout: (n, in, h, w) to (n, out, h // 2, w // 2).
 
     The reference writes ReLU before pooling. Both orders give the same numbers, because ReLU never
     decreases, and this one passes over a quarter of the elements.
@@ -23,22 +23,26 @@ class ConvolutionBlock(nn.Module):
         in_channels: Channels in.
         out_channels: Filters.
         kernel_size: Odd side of the square kernel.
+        dropout: Share of the block's output that training drops.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3, *, dropout: float = 0.0) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
         self.pool = nn.MaxPool2d(2)
         self.activation = nn.ReLU(inplace=True)
+        self.dropout = Dropout(dropout)
 
     def forward(self, images: Tensor) -> Tensor:
         """Apply the block to float images (n, in, h, w)."""
         weight, bias = self.convolution.weight, cast(Tensor, self.convolution.bias)
-        if self.training and _winograd_is_faster(images, self.convolution):
-            return winograd.convolve_pool_relu(images, weight, bias)
         if self.training and _blocks_are_faster(images, self.convolution):
-            return convolve_pool_relu(images.to(_computed_in(weight)), weight, bias)
-        return cast(Tensor, self.activation(self.pool(self.convolution(images))))
+            return convolve_pool_relu(images.to(_computed_in(weight)), weight, bias, dropout=self.dropout.probability)
+        if self.training and _winograd_is_faster(images, self.convolution):
+            maps = winograd.convolve_pool_relu(images, weight, bias)
+        else:
+            maps = self.activation(self.pool(self.convolution(images)))
+        return cast(Tensor, self.dropout(maps))
 
 
 class Convolution3x3(nn.Conv2d):
@@ -72,50 +76,6 @@ class BatchNormalisation(nn.BatchNorm2d):
         flat = positions.view(height * width, n, 1, channels).permute(0, 3, 1, 2)
         normalised = super().forward(flat).permute(0, 2, 3, 1)
         return normalised.reshape(height, width, n, channels).permute(2, 3, 0, 1)
-
-
-class Dropout(nn.Module):
-    """Set a share of the numbers to zero while training, and scale the others up to keep the mean.
-
-    torch draws a number of 64 bits for every element, on one core; on a processor that takes a tenth of a training
-    step of sports-cnn and a quarter of poster-cnn's. Here one draw decides on four elements, by 16 bits each.
-
-    Source: Srivastava et al., Dropout: A simple way to prevent neural networks from overfitting, 2014.
-
-    Args:
-        probability: Share to drop, in [0, 1); exact to 1/65,536.
-    """
-
-    def __init__(self, probability: float) -> None:
-        super().__init__()
-        self.probability = probability
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Drop from float features of any shape."""
-        if not self.training or self.probability == 0:
-            return features
-        if features.device.type != "cpu":
-            return F.dropout(features, self.probability)
-        dropped = round(self.probability * _CHANCES)
-        bits = torch.empty(-(-features.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-        kept = bits.view(torch.int16)[: features.numel()] >= dropped - _CHANCES // 2
-        scaled = kept.to(features.dtype).mul_(_CHANCES / (_CHANCES - dropped))
-        return features * _in_the_order_of(features, scaled)
-
-    def extra_repr(self) -> str:
-        """The probability, for `repr`."""
-        return f"{self.probability}"
-
-
-_CHANCES = 1 << 16
-
-
-def _in_the_order_of(features: Tensor, flat: Tensor) -> Tensor:
-    """Flat numbers in the shape and memory order of the features, so that a product runs through both in one go."""
-    if features.ndim == 4 and features.is_contiguous(memory_format=torch.channels_last):
-        n, channels, height, width = features.shape
-        return flat.view(n, height, width, channels).permute(0, 3, 1, 2)
-    return flat.view(features.shape)
 
 
 def _winograd_is_faster(images: Tensor, convolution: nn.Conv2d) -> bool:

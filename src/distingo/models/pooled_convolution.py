@@ -1,10 +1,10 @@
-"""Convolution, 2x2 max-pooling and ReLU in one, for training on a processor: the same in fewer passes over memory.
+"""Convolution, 2x2 max-pooling, ReLU and dropout in one, for training on a processor, in fewer passes over memory.
 
 In the reference networks the elementwise passes over the largest maps cost as much as the convolutions do. Here
 large maps are worked on in blocks that stay in the cache, nothing is kept of them but masks of a quarter of their
 size, and the row or column that pooling leaves out is never computed. After ReLU no number is negative, and such IEEE
 floats order as the integers with the same bits: maxima, comparisons and masks are integer operations, which
-processors do at full width whatever the float's type.
+processors do at full width whatever the float's type. What dropout sets to zero then looks like what ReLU does.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from distingo.models.dropout import kept_bits
 
 BLOCK_BYTES = 8 << 20
 """Of convolved maps that are worked on at a time."""
@@ -39,8 +41,8 @@ class _Block(NamedTuple):
     lower: Tensor
 
 
-def convolve_pool_relu(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """`relu(max_pool2d(conv2d(images, weight, bias, padding="same"), 2))`, differentiable once.
+def convolve_pool_relu(images: Tensor, weight: Tensor, bias: Tensor, *, dropout: float = 0.0) -> Tensor:
+    """`dropout(relu(max_pool2d(conv2d(images, weight, bias, padding="same"), 2)))`, differentiable once.
 
     Of equal numbers in a window the first one gets the gradient, as in torch. Weights that are not finite give NaN
     everywhere.
@@ -49,12 +51,14 @@ def convolve_pool_relu(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         images: Float (n, in, h, w), fastest with channels last; h and w at least 2.
         weight: Float (out, in, k, k), k odd; computed with in the pictures' type.
         bias: Float (out,).
+        dropout: Share of the result that is dropped, in [0, 1).
 
     Returns:
         Of the pictures' type, (n, out, h // 2, w // 2), channels last.
     """
-    filters = weight.to(images.dtype, memory_format=torch.channels_last)
-    maps = _ConvolvePoolReLU.apply(images.permute(0, 2, 3, 1), filters, bias.to(images.dtype))
+    scale = 1 / (1 - dropout)  # of the filters: ReLU's result and the maximum's grow with them
+    filters = (weight * scale).to(images.dtype, memory_format=torch.channels_last)
+    maps = _ConvolvePoolReLU.apply(images.permute(0, 2, 3, 1), filters, (bias * scale).to(images.dtype), dropout)
     return cast(Tensor, maps.permute(0, 3, 1, 2))
 
 
@@ -62,13 +66,13 @@ class _ConvolvePoolReLU(torch.autograd.Function):
     """See `convolve_pool_relu`, on (n, h, w, channels)."""
 
     @staticmethod
-    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor, dropout: float) -> Tensor:
         ctx.size = images.shape[1:3]
         height, width = (side // 2 for side in ctx.size)
         pooled = images.new_empty(len(images), height, width, len(bias))
         ctx.pictures = max(1, BLOCK_BYTES // (4 * height * width * len(bias) * images.element_size()))
         blocks = zip(torch.split(images, ctx.pictures), torch.split(_bits(pooled), ctx.pictures), strict=True)
-        ctx.blocks = [_convolve_and_pool(pictures, weight, bias, maxima) for pictures, maxima in blocks]
+        ctx.blocks = [_convolve_and_pool(pictures, weight, bias, maxima, dropout) for pictures, maxima in blocks]
         if not torch.isfinite(weight).all():
             pooled.fill_(torch.nan)  # among integers a negative NaN went for less than zero
         ctx.save_for_backward(weight, pooled)
@@ -76,7 +80,7 @@ class _ConvolvePoolReLU(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
         weight, pooled = ctx.saved_tensors
         positive = _is_negative(_bits(pooled).neg())
         bits = positive.bitwise_and_(_bits(gradient.contiguous()))
@@ -87,9 +91,9 @@ class _ConvolvePoolReLU(torch.autograd.Function):
         of_bias = bits.view(gradient.dtype).sum((0, 1, 2))
         of_weight = torch.stack([weight for _, weight in gradients]).sum(0)
         if not wanted:
-            return None, of_weight, of_bias
+            return None, of_weight, of_bias, None
         images = torch.cat([images for images, _ in gradients if images is not None])
-        return _without_margin(images, ctx.size, weight.shape[-1] // 2), of_weight, of_bias
+        return _without_margin(images, ctx.size, weight.shape[-1] // 2), of_weight, of_bias, None
 
 
 def _bits(floats: Tensor) -> Tensor:
@@ -116,8 +120,8 @@ def _without_margin(inputs: Tensor, size: tuple[int, int], margin: int) -> Tenso
     return inputs if inputs.shape[1:3] == size else inputs[:, margin : margin + height, margin : margin + width]
 
 
-def _convolve_and_pool(pictures: Tensor, weight: Tensor, bias: Tensor, maxima: Tensor) -> _Block:
-    """Write the bits of the maxima of all windows, or zero where they are below it."""
+def _convolve_and_pool(pictures: Tensor, weight: Tensor, bias: Tensor, maxima: Tensor, dropout: float) -> _Block:
+    """Write the bits of the maxima of all windows, or zero where they are below it or dropped."""
     inputs, margin = _with_margin(pictures, weight.shape[-1] // 2)
     maps = F.conv2d(inputs, weight, bias, padding=margin).permute(0, 2, 3, 1)
     rectified = _bits(maps.contiguous()).clamp_(min=0)
@@ -125,6 +129,8 @@ def _convolve_and_pool(pictures: Tensor, weight: Tensor, bias: Tensor, maxima: T
     larger = torch.maximum(left, right)
     upper, lower = larger[:, 0::2], larger[:, 1::2]
     torch.maximum(upper, lower, out=maxima)
+    if dropout:
+        maxima.bitwise_and_(kept_bits(maxima, dropout))
     # none is negative, so no difference can overflow
     return _Block(inputs, _is_negative(left - right), _is_negative(upper - lower))
 

@@ -7,9 +7,9 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from distingo.models.dropout import Dropout
 from distingo.models.layers import (
     ConvolutionBlock,
-    Dropout,
     Flatten,
     initialise_like_keras,
     require_input_shape,
@@ -51,8 +51,7 @@ class PosterCNN(nn.Module):
         filters = (channels, 16, 32, 64, 64)
         self.features = nn.Sequential()
         for inputs, outputs in itertools.pairwise(filters):
-            self.features.append(ConvolutionBlock(inputs, outputs, kernel_size=5))
-            self.features.append(Dropout(dropout))
+            self.features.append(ConvolutionBlock(inputs, outputs, kernel_size=5, dropout=dropout))
         self.classifier = nn.Sequential(
             Flatten(),
             nn.Linear(64 * (height // 16) * (width // 16), 128),

@@ -9,10 +9,10 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distingo.models.dropout import Dropout
 from distingo.models.layers import (
     BatchNormalisation,
     Convolution3x3,
-    Dropout,
     require_input_shape,
     require_probability,
 )

@@ -6,9 +6,9 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from distingo.models.dropout import Dropout
 from distingo.models.layers import (
     ConvolutionBlock,
-    Dropout,
     Flatten,
     initialise_like_keras,
     require_input_shape,

@@ -1,0 +1,53 @@
+"""A run repeated from another run's ``config.json``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from distingo.datasets.table_config import table_from_config
+from distingo.datasets.tables import TableOptions
+from distingo.files import read_json
+from distingo.run_folder import check_format
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What a person asked of a run that an older run can answer too.
+
+    Attributes:
+        data: Folder of pictures, or a table of labels beside them.
+        wishes: Recipe fields (and ``image_size``).
+        table: What to know about the table of labels.
+        allow_missing: Go on even if half of the pictures that the table names are missing.
+    """
+
+    data: Path | None = None
+    wishes: dict[str, Any] = field(default_factory=dict)
+    table: TableOptions | None = None
+    allow_missing: bool = False
+
+
+def repeat(config: Path, wanted: Wanted) -> Wanted:
+    """Fill up what was asked with what an older run says of itself; what was asked goes first.
+
+    Args:
+        config: The older run's ``config.json``.
+        wanted: What was asked.
+
+    Raises:
+        RunError: The file is missing, damaged, not ours or from a newer version.
+    """
+    content = read_json(config)
+    check_format(content, config)
+    kept = dict(content["recipe"])
+    if "image_size" in wanted.wishes:
+        del kept["height"], kept["width"]
+    table, allow_missing = table_from_config(content, config)
+    return Wanted(
+        data=wanted.data or Path(content["data"]),
+        wishes={**kept, **wanted.wishes},
+        table=wanted.table or table,
+        allow_missing=wanted.allow_missing or allow_missing,
+    )
