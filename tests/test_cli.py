@@ -136,12 +136,24 @@ def test_evaluate_again_gives_the_same_scores(run: Path, capsys: pytest.CaptureF
     assert "accuracy" in capsys.readouterr().out
 
 
-def test_evaluate_on_other_data_leaves_the_runs_own_scores(run: Path, tmp_path: Path) -> None:
+def test_evaluate_on_other_data_leaves_the_runs_own_scores_and_page(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     other = draw_classes(tmp_path / "other", per_class=5)
-    before = (run / "evaluation.json").read_bytes()
+    own = [run / "evaluation.json", run / "report.html"]
+    before = [path.read_bytes() for path in own]
     assert main(["evaluate", str(run), str(other)]) == 0
-    assert (run / "evaluation.json").read_bytes() == before
-    assert json.loads((run / "evaluations" / "other" / "evaluation.json").read_text())["n"] == 15
+    assert [path.read_bytes() for path in own] == before
+    place = run / "evaluations" / "other"
+    assert json.loads((place / "evaluation.json").read_text())["n"] == 15
+    assert f"Report: {place / 'report.html'}" in capsys.readouterr().out
+    page = (place / "report.html").read_text("utf-8")
+    assert "judged on all pictures of other" in page
+    assert "on <b><bdi>other</bdi></b>" in page
+    assert "15 pictures in" in page.replace("\N{NO-BREAK SPACE}", " ")
+    assert "From the test side" in page
+    assert "Training</a>" not in page
+    assert len(list(csv.DictReader((place / "split.csv").open(encoding="utf-8")))) == 15
 
 
 def test_compare_prints_a_table_and_leaves_a_page(

@@ -167,6 +167,7 @@ def test_other_tables_are_judged_and_unknown_labels_refused_by_name(tmp_path: Pa
     evaluation = distingo.evaluate(run, other, table=table)
     assert (evaluation.n, evaluation.task) == (80, "multi-label")
     assert json.loads((run / "evaluations" / "odd.csv" / "evaluation.json").read_text("utf-8"))["n"] == 80
+    assert "80\N{NO-BREAK SPACE}test pictures" in (run / "evaluations" / "odd.csv" / "report.html").read_text("utf-8")
     text = other.read_text(encoding="utf-8").replace("large", "vast")
     other.write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=r"has labels the model does not know \(vast\); it knows large, red, round"):

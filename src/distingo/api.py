@@ -101,7 +101,7 @@ def train(  # noqa: PLR0913 - each is a word that a person may say
     except KeyboardInterrupt:
         raise InterruptionError(folder.how_to_resume()) from None
     evaluation = evaluate(folder.path, cache=cache, workers=workers, max_pixels=max_pixels)
-    return Run(folder.path, evaluation, write_report(folder.path))
+    return Run(folder.path, evaluation, folder.report)
 
 
 def train_several(
@@ -165,13 +165,15 @@ def evaluate(
         allow_missing: As in `train`.
 
     Returns:
-        The scores; they also lie in ``evaluation.json``.
+        The scores; they also lie in ``evaluation.json`` and on the page ``report.html``, in the run folder or, for
+        other data, in ``evaluations/<name of the data>`` in it.
 
     Raises:
         RunError: The run folder is damaged, unfinished or newer.
         DataError: The data can't be judged on.
     """
     from distingo.evaluation.evaluating import EvaluateRequest, evaluate_run
+    from distingo.report.page import write_report as write_page
 
     request = EvaluateRequest(
         run=Path(run),
@@ -183,7 +185,9 @@ def evaluate(
         table=table,
         allow_missing=allow_missing,
     )
-    return evaluate_run(request)[0]
+    evaluation, place = evaluate_run(request)
+    write_page(Path(run), None if data is None else place)
+    return evaluation
 
 
 def compare(runs: Sequence[str | Path], output: str | Path = "comparison") -> Comparison:

@@ -163,10 +163,16 @@ def _add_evaluate(commands: Any) -> None:
 
 def _evaluate(options: argparse.Namespace) -> int:
     _prepare()
+    from pathlib import Path
+
     import distingo
+    from distingo.run_folder import RunFolder
 
     common = {"device": options.device, **table_settings(options), **machine_settings(options)}
     _print_evaluation(distingo.evaluate(options.run, options.data, **common))
+    folder = RunFolder(Path(options.run))
+    page = folder.report if options.data is None else folder.judged_on(Path(options.data)) / folder.report.name
+    print(f"\nReport: {page}")
     return 0
 
 

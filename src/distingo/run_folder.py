@@ -77,6 +77,10 @@ class RunFolder:
         """The page a person opens."""
         return self.path / "report.html"
 
+    def judged_on(self, data: Path) -> Path:
+        """The folder for what is found out on other pictures."""
+        return self.path / "evaluations" / data.resolve().name
+
     def is_finished(self) -> bool:
         """Whether training and the one look at the test side are done."""
         return self.evaluation.is_file() and (self.model / "model.json").is_file()

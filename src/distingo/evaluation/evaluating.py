@@ -12,19 +12,21 @@ import numpy as np
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.manifest import write_manifest
-from distingo.datasets.splitting import read_split
+from distingo.datasets.splitting import read_split, write_split
 from distingo.datasets.store import Cache
 from distingo.datasets.table_config import table_from_config
 from distingo.datasets.tables import TableOptions
 from distingo.errors import DataError, UsageError
 from distingo.evaluation.judging import MODEL, judge
+from distingo.evaluation.reading import DATA_FILE
 from distingo.evaluation.tables import write_evaluation, write_predictions
+from distingo.files import write_json
 from distingo.models.machine import choose_precision, prepare_process
 from distingo.models.saved import SavedModel, load_model
 from distingo.prediction.classifier import predict_probabilities
 from distingo.prediction.device import choose_device
 from distingo.prediction.inputs import input_product
-from distingo.records import Dataset, Evaluation, Picture
+from distingo.records import Dataset, Evaluation, Picture, Split
 from distingo.run_folder import RunFolder
 from distingo.training.run import BASELINES
 
@@ -81,8 +83,10 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
         dataset = _read(request, models)
         _require_known_classes(dataset, models[MODEL])
         pictures, notes = _judged(dataset)
-        place = folder.path / "evaluations" / request.data.resolve().name
+        place = folder.judged_on(request.data)
         write_manifest(dataset.manifest, place / "manifest.csv")
+        write_split(Split(train=(), validation=(), test=pictures), place / "split.csv")
+        write_json(place / DATA_FILE, {"data": str(request.data.resolve()), "root": str(dataset.root.resolve())})
     probabilities = {name: _probabilities(model, pictures, request) for name, model in models.items()}
     descriptions = {name: model.description for name, model in models.items()}
     evaluation = judge(pictures, descriptions, probabilities, notes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,6 +14,9 @@ from distingo.evaluation.tables import read_evaluation
 from distingo.files import read_json
 from distingo.records import Evaluation, ManifestRow, Side
 from distingo.run_folder import check_format
+
+DATA_FILE = "data.json"
+"""Beside an evaluation on other pictures: where they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class RunRecords:
     """Everything that a run folder tells a page.
 
     Attributes:
-        folder: The run folder.
+        folder: The run folder, or the folder in it of an evaluation on other pictures.
         config: The content of ``config.json``.
         manifest: One row per file found.
         split: One row per picture used.
@@ -148,19 +151,44 @@ def read_run(folder: Path) -> RunRecords:
     if not isinstance(config, dict):
         raise RunError(f"{path}: damaged: expected an object, found a {type(config).__name__}")
     check_format(config, path)
-    manifest = folder / "manifest.csv"
     summary = folder / "model" / "summary.txt"
-    several = config.get("task") == "multi-label"
     return RunRecords(
         folder=folder,
         config=config,
-        manifest=read_manifest(manifest) if manifest.exists() else (),
-        split=_read_split(folder / "split.csv"),
         history=_read_history(folder / "history.csv"),
-        evaluation=_read_evaluation(folder / "evaluation.json"),
-        predictions=() if several else _read_predictions(folder / "predictions.parquet"),
         summary=summary.read_text(encoding="utf-8", errors="replace") if summary.exists() else "",
+        **_read_judged(folder, config),
     )
+
+
+def read_other_evaluation(run: Path, place: Path) -> RunRecords:
+    """Read an evaluation on other pictures than the run's own.
+
+    Args:
+        run: The run folder.
+        place: The folder in it that `distingo.evaluation.evaluating.evaluate_run` wrote to.
+
+    Returns:
+        The run's records with those pictures in the place of its own, and without its history.
+
+    Raises:
+        RunError: As `read_run`.
+    """
+    records = read_run(run)
+    config = {**records.config, **read_json(place / DATA_FILE)}
+    return replace(records, folder=place, config=config, history=(), **_read_judged(place, config))
+
+
+def _read_judged(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """The files that an evaluation on other pictures has too."""
+    manifest = folder / "manifest.csv"
+    several = config.get("task") == "multi-label"
+    return {
+        "manifest": read_manifest(manifest) if manifest.exists() else (),
+        "split": _read_split(folder / "split.csv"),
+        "evaluation": _read_evaluation(folder / "evaluation.json"),
+        "predictions": () if several else _read_predictions(folder / "predictions.parquet"),
+    }
 
 
 def _section(config: dict[str, Any], name: str) -> dict[str, Any]:

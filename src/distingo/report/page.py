@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from distingo.evaluation.reading import Epoch, PredictionRow, RunRecords, read_run
+from distingo.evaluation.reading import Epoch, PredictionRow, RunRecords, read_other_evaluation, read_run
 from distingo.report.balance import balance_classes
 from distingo.report.charts import CURVE_SCORES, best_epoch, draw_curves
 from distingo.report.confusion import CellKey, ConfusionView, group_by_cell, often_taken_for, view_confusion
@@ -21,20 +21,21 @@ from distingo.report.wording import percent
 REPORT_FILE = "report.html"
 
 
-def write_report(run: Path) -> Path:
+def write_report(run: Path, judged: Path | None = None) -> Path:
     """Write a run's report: one HTML file with everything inside, readable offline.
 
     Args:
         run: The run folder; what it does not hold yet is left out of the report.
+        judged: The folder in it of an evaluation on other pictures, to report on those; None for the run's own.
 
     Returns:
-        The path of ``report.html`` in the run folder.
+        The path of ``report.html`` in the run folder, or in `judged`.
 
     Raises:
         RunError: The folder is no run, a file is damaged, or a newer version wrote it.
         ResourceError: The report can't be written.
     """
-    records = read_run(Path(run))
+    records = read_run(run) if judged is None else read_other_evaluation(run, judged)
     several = records.task == "multi-label"
     template, context = ("label_report.html", label_context) if several else ("report.html", _context)
     return write_page(template, records.folder / REPORT_FILE, context(records))
@@ -44,8 +45,9 @@ def _context(records: RunRecords) -> dict[str, Any]:
     evaluation = records.evaluation
     best = best_epoch(records.history, str(records.recipe.get("monitor", "validation_accuracy")))
     balance = balance_classes(((row.side, row.labels) for row in records.split), records.classes)
-    training = [(row.file, row.labels) for row in records.split if row.side == "train"]
-    samples = choose_samples(training, [entry.name for entry in balance])
+    side = "train" if any(row.side == "train" for row in records.split) else "test"
+    shown = [(row.file, row.labels) for row in records.split if row.side == side]
+    samples = choose_samples(shown, [entry.name for entry in balance])
     mistakes = worst_mistakes(records.predictions)
     confusion = view_confusion(evaluation) if evaluation else None
     cells = _cells(records.predictions, confusion)
@@ -60,6 +62,7 @@ def _context(records: RunRecords) -> dict[str, Any]:
         "baselines": other_baselines(evaluation, records.model, "accuracy"),
         "balance": balance,
         "samples": samples,
+        "sampled_from": "training" if side == "train" else "test",
         "curves": [chart for score in CURVE_SCORES if (chart := draw_curves(records.history, score, best=best))],
         "best": best,
         "confusion": confusion,
