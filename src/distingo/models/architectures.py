@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from distingo.errors import ModelError
+from distingo.models.compiler_on_demand import compiler_on_demand
+from distingo.models.timm_import import import_timm
 
 _REFUSALS = (RuntimeError, AssertionError, ValueError, TypeError, IndexError, ZeroDivisionError, KeyError)
 _TRIES = 4
@@ -39,10 +43,8 @@ def create_architecture(architecture: str, arguments: dict[str, Any], *, classes
     Returns:
         A module from normalised float (n, 3, height, width) to (n, features) or (n, classes).
     """
-    from timm import create_model
-
     values = {name: tuple(value) if name == "img_size" else value for name, value in arguments.items()}
-    module: nn.Module = create_model(architecture, num_classes=classes, in_chans=3, **values, **loading)
+    module: nn.Module = import_timm().create_model(architecture, num_classes=classes, in_chans=3, **values, **loading)
     return module
 
 
@@ -71,7 +73,7 @@ def measure_architecture(architecture: str, arguments: dict[str, Any], height: i
 
 def count_parameters(architecture: str, arguments: dict[str, Any]) -> int:
     """How many parameters an architecture has without a classifier; built without memory for them."""
-    with torch.device("meta"):
+    with _without_values():
         module = create_architecture(architecture, arguments)
     return sum(parameter.numel() for parameter in module.parameters())
 
@@ -79,29 +81,36 @@ def count_parameters(architecture: str, arguments: dict[str, Any]) -> int:
 def _refusal(architecture: str, arguments: dict[str, Any], height: int, width: int) -> Measures | str:
     """What the architecture is at this size, or why it refuses it."""
     try:
-        return _pass(architecture, arguments, height, width, "meta")
+        with _without_values():
+            return _pass(architecture, arguments, height, width)
     except NotImplementedError:  # an operation that torch can't do without values
         try:
-            return _pass(architecture, arguments, height, width, "cpu")
+            return _pass(architecture, arguments, height, width)
         except _REFUSALS as error:
             return _first_line(error)
     except _REFUSALS as error:
         return _first_line(error)
 
 
-def _pass(architecture: str, arguments: dict[str, Any], height: int, width: int, device: str) -> Measures:
-    with torch.device(device):
-        module = create_architecture(architecture, arguments).eval()
-        step, least = _grid(module)
-        if height % step or width % step:
-            raise ValueError(f"its patches are {step} pixels wide")
-        if min(height, width) < least:
-            raise ValueError(f"it divides a side by {least}")
-        with torch.inference_mode():
-            output = module(torch.zeros(1, 3, height, width))
+def _pass(architecture: str, arguments: dict[str, Any], height: int, width: int) -> Measures:
+    module = create_architecture(architecture, arguments).eval()
+    step, least = _grid(module)
+    if height % step or width % step:
+        raise ValueError(f"its patches are {step} pixels wide")
+    if min(height, width) < least:
+        raise ValueError(f"it divides a side by {least}")
+    with torch.inference_mode():
+        output = module(torch.zeros(1, 3, height, width))
     if not isinstance(output, Tensor) or output.ndim != 2:
         raise ValueError("it gives no pooled vector")
     return Measures(int(output.shape[1]), sum(parameter.numel() for parameter in module.parameters()))
+
+
+@contextmanager
+def _without_values() -> Iterator[None]:
+    """Tensors have shapes, and neither memory nor values."""
+    with torch.device("meta"), compiler_on_demand():
+        yield
 
 
 def _grid(module: nn.Module) -> tuple[int, int]:
@@ -118,7 +127,7 @@ def _grid(module: nn.Module) -> tuple[int, int]:
 
 def _sizes_that_work(architecture: str, arguments: dict[str, Any], height: int, width: int) -> str:
     """A few square sizes around the wished one that the backbone takes, in words; empty where none is found."""
-    with torch.device("meta"):
+    with _without_values():
         step, least = _grid(create_architecture(architecture, {**arguments, **_without_size(arguments)}))
     spacing = max(step, least)
     middle = round(max(height, width, least) / spacing)

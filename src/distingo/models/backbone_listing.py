@@ -13,6 +13,7 @@ from distingo.datasets.store import Cache
 from distingo.errors import DistingoError, ModelError, name_the_nearest
 from distingo.files import write_json
 from distingo.models.presets import PRESETS
+from distingo.models.timm_import import import_timm
 from distingo.progress import progress_bar
 
 _SAVED_AFTER = 50
@@ -55,9 +56,8 @@ def list_backbones(pattern: str = "*", *, cache: Cache | None = None) -> tuple[L
     Raises:
         ModelError: Nothing fits the pattern; says the nearest names.
     """
-    from timm.models import get_pretrained_cfg, list_pretrained
-
-    names: list[str] = sorted(list_pretrained())
+    models = import_timm().models
+    names: list[str] = sorted(models.list_pretrained())
     wanted = PRESETS[pattern].backbone if pattern in PRESETS else pattern
     glob = wanted if wanted in names or set(wanted) & set("*?[") else f"*{wanted}*"
     chosen = [name for name in names if fnmatchcase(name, glob)]
@@ -67,7 +67,7 @@ def list_backbones(pattern: str = "*", *, cache: Cache | None = None) -> tuple[L
         )
         advice = near if near.startswith("did you mean") else "a pattern without * is looked for inside names"
         raise ModelError(f"no pretrained backbone is called {pattern!r}; {advice}")
-    configurations = {name: get_pretrained_cfg(name) for name in chosen}
+    configurations = {name: models.get_pretrained_cfg(name) for name in chosen}
     counts = _count({key_of(name, configurations[name]): configurations[name] for name in chosen}, cache or Cache())
     presets = {preset.backbone: preset.name for preset in PRESETS.values()}
     return tuple(
@@ -128,17 +128,13 @@ def read_shipped_counts() -> dict[str, int | None]:
 
 
 def _read_kept(cache: Cache) -> dict[str, int | None]:
-    import timm
-
     try:
         content = json.loads((cache.folder / "backbone-parameters.json").read_text(encoding="utf-8"))
-        return dict(content["parameters"]) if content["timm"] == timm.__version__ else {}
+        return dict(content["parameters"]) if content["timm"] == import_timm().__version__ else {}
     except (OSError, ValueError, KeyError, TypeError):  # a cache that is no help: count again
         return {}
 
 
 def _keep(cache: Cache, counts: dict[str, int | None]) -> None:
-    import timm
-
     with contextlib.suppress(DistingoError, OSError):  # a cache that can't be written costs time, nothing else
-        write_json(cache.folder / "backbone-parameters.json", {"timm": timm.__version__, "parameters": counts})
+        write_json(cache.folder / "backbone-parameters.json", {"timm": import_timm().__version__, "parameters": counts})

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from distingo.errors import ModelError, name_the_nearest
 from distingo.models.catalogue import CATALOGUE
 from distingo.models.presets import PRESETS
+from distingo.models.timm_import import import_timm
 from distingo.records import Rendition
 
 _ASKS_FOR_CODE = ("auto_map", "trust_remote_code", "custom_pipelines", "custom_load")
@@ -102,22 +103,20 @@ def find_settings(name: str) -> BackboneSettings:
     Raises:
         ModelError: timm doesn't know it; says the nearest names.
     """
-    from timm.models import get_pretrained_cfg, is_model, list_pretrained
-
+    models = import_timm().models
     architecture, _, tag = name.partition(".")
-    if not is_model(architecture):
-        known = [*CATALOGUE, *PRESETS, *dict.fromkeys(known.partition(".")[0] for known in list_pretrained())]
+    if not models.is_model(architecture):
+        names = models.list_pretrained()
+        known = [*CATALOGUE, *PRESETS, *dict.fromkeys(known.partition(".")[0] for known in names)]
         raise ModelError(f"no model is called {name!r}; {_nearest(architecture, known)}")
     if tag and name not in _trained(architecture):
         raise ModelError(f"{architecture} has no weights tagged {tag!r}; {_nearest(name, _trained(architecture))}")
-    found = get_pretrained_cfg(name)
+    found = models.get_pretrained_cfg(name)
     return _checked(BackboneSettings(architecture, asdict(found) if found else {}, {}), f"backbone {name}")
 
 
 def _trained(architecture: str) -> list[str]:
-    from timm.models import list_pretrained
-
-    return [str(name) for name in list_pretrained(f"{architecture}.*")]
+    return [str(name) for name in import_timm().models.list_pretrained(f"{architecture}.*")]
 
 
 def _nearest(name: str, known: list[str]) -> str:
@@ -143,13 +142,12 @@ def read_settings(path: Path) -> BackboneSettings:
     architecture = content.get("architecture")
     if not isinstance(architecture, str):
         raise ModelError(f"{path}: names no timm architecture; give a folder that timm saved for the hub")
-    from timm.models import PretrainedCfg, is_model, list_models
-
-    if not is_model(architecture):
+    models = import_timm().models
+    if not models.is_model(architecture):
         raise ModelError(
-            f"{path}: timm knows no architecture {architecture!r}; {_nearest(architecture, list_models())}"
+            f"{path}: timm knows no architecture {architecture!r}; {_nearest(architecture, models.list_models())}"
         )
-    known = {field.name for field in fields(PretrainedCfg)}
+    known = {field.name for field in fields(models.PretrainedCfg)}
     configuration = {name: value for name, value in given.items() if name in known}
     if "num_classes" in content:
         configuration["num_classes"] = content["num_classes"]

@@ -19,6 +19,7 @@ from distingo.models.architectures import create_architecture, measure_architect
 from distingo.models.backbone_settings import BackboneSettings, find_settings, read_settings
 from distingo.models.hub import fetch_file, get_file
 from distingo.models.presets import PRESETS
+from distingo.models.timm_import import import_timm
 from distingo.models.weights import find_weights_file, hash_weights, load_weights
 from distingo.records import Rendition
 
@@ -136,11 +137,9 @@ def build_backbone(description: BackboneDescription) -> nn.Module:
     try:
         return create_architecture(description.architecture, description.arguments)
     except (RuntimeError, TypeError) as error:
-        import timm
-
-        reason = str(error).splitlines()[0]
+        reason, version = str(error).splitlines()[0], import_timm().__version__
         raise ModelError(
-            f"{description.architecture}: timm {timm.__version__} can't build it ({reason}); install another timm"
+            f"{description.architecture}: timm {version} can't build it ({reason}); install another timm"
         ) from error
 
 

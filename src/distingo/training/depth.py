@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from distingo.models.pretrained import PretrainedClassifier
+from distingo.models.timm_import import import_timm
 
 
 def depth_of_parameters(network: nn.Module) -> dict[str, int]:
@@ -18,11 +19,11 @@ def depth_of_parameters(network: nn.Module) -> dict[str, int]:
     depths: dict[str, int] = {}
     for prefix, module in network.named_modules():
         if isinstance(module, PretrainedClassifier):
-            from timm.models import group_parameters
-
             backbone: nn.Module = module.backbone
             matcher = getattr(backbone, "group_matcher", None)
-            layers = group_parameters(backbone, matcher(coarse=False), reverse=True) if matcher else {}
+            layers = (
+                import_timm().models.group_parameters(backbone, matcher(coarse=False), reverse=True) if matcher else {}
+            )
             deepest = max(layers.values(), default=0)
             for name, layer in layers.items():
                 depths[f"{prefix}.backbone.{name}"] = deepest - layer + 1

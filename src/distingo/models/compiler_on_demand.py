@@ -1,0 +1,71 @@
+"""torch's compiler, imported only where somebody compiles.
+
+Importing it takes longer than all else that a command loads. torchvision imports it to have one function at hand that
+only code on Apple's processors calls, timm to mark a method that is not to be compiled, and torch itself to mark
+functions when they first compute without values. While these are at work, a stand-in gives them what they want;
+whatever else is asked of it imports the compiler at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any
+
+_COMPILER = "torch._dynamo"
+_TOOLS = f"{_COMPILER}.utils"
+
+
+@contextmanager
+def compiler_on_demand() -> Iterator[None]:
+    """Within, what only wants the compiler at hand does not import it; nothing changes where it is already there."""
+    if _COMPILER in sys.modules:
+        yield
+        return
+    sys.modules[_COMPILER] = _StandIn(_COMPILER, disable=_disable)
+    sys.modules[_TOOLS] = _StandIn(_TOOLS, is_compile_supported=_is_compile_supported)
+    try:
+        yield
+    finally:
+        _forget_stand_ins()
+
+
+class _StandIn(ModuleType):
+    """Becomes the real module as soon as anything is asked of it but what it is given."""
+
+    def __init__(self, name: str, **given: Callable[..., Any]) -> None:
+        super().__init__(name)
+        vars(self).update(given)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        _forget_stand_ins()
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+def _is_compile_supported(device_type: str) -> bool:
+    return bool(importlib.import_module(_TOOLS).is_compile_supported(device_type))
+
+
+def _disable(function: Callable[..., Any], *options: Any, **named_options: Any) -> Callable[..., Any]:
+    """As `torch._dynamo.disable`; where the compiler was never imported, nothing is being compiled."""
+
+    @functools.wraps(function)
+    def uncompiled(*args: Any, **named: Any) -> Any:
+        compiler = sys.modules.get(_COMPILER)
+        if compiler is None or isinstance(compiler, _StandIn):
+            return function(*args, **named)
+        return compiler.disable(function, *options, **named_options)(*args, **named)
+
+    return uncompiled
+
+
+def _forget_stand_ins() -> None:
+    for name in (_COMPILER, _TOOLS):
+        if isinstance(sys.modules.get(name), _StandIn):
+            del sys.modules[name]
