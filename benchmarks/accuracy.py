@@ -134,6 +134,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", nargs="*", help="data sets (default: all)")
     parser.add_argument("--only", help="one model")
+    parser.add_argument("--seed", type=int, nargs="*", help="only these (default: as many as TRIALS says)")
     parser.add_argument("--collect", metavar="RUN", type=Path, nargs="*", help="add finished runs, train none")
     options = parser.parse_args()
     if options.collect:
@@ -144,7 +145,7 @@ def main() -> None:
         for trial in TRIALS:
             if (options.data and trial.data not in options.data) or options.only not in {None, trial.name}:
                 continue
-            for seed in range(trial.seeds):
+            for seed in options.seed or range(trial.seeds):
                 result = run(trial, seed, Path(folder))
                 keep([result])
                 print(f"{trial.data} {trial.name} seed {seed}: {result['accuracy']}", flush=True)
