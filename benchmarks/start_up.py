@@ -23,7 +23,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "start_up.json"
 
 UNTIL_FIRST_BATCH = """
 import os, sys
-from distingo.cli import main
+from distingo.__main__ import run
 from distingo.threads import set_thread_environment
 set_thread_environment()
 import distingo.training.loop as loop
@@ -32,7 +32,7 @@ def first(*words):
     batch = prepare(*words)
     os._exit(42)
 loop._prepare = first
-main(sys.argv[1:])
+run()
 """
 
 
