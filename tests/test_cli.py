@@ -3,12 +3,14 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import distingo
 from distingo.cli import main
 from tiny_datasets import draw_classes
 
@@ -156,6 +158,62 @@ def test_evaluate_on_other_data_leaves_the_runs_own_scores_and_page(
     assert len(list(csv.DictReader((place / "split.csv").open(encoding="utf-8")))) == 15
 
 
+def test_a_verdict_is_printed_below_the_scores(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = draw_classes(tmp_path / "other", names=("blue", "green"), per_class=20)
+    assert main(["evaluate", str(run), str(other)]) == 0
+    printed = capsys.readouterr().out.replace("\N{NO-BREAK SPACE}", " ")
+    assert "Right on 100.0 % of 40 test pictures (95 % interval" in printed, printed
+    assert "- judged on all pictures of other" in printed
+
+
+def test_pictures_that_the_model_was_trained_on_are_counted(run: Path, pictures: Path, tmp_path: Path) -> None:
+    seen = len([row for row in csv.DictReader((run / "split.csv").open(encoding="utf-8")) if row["side"] != "test"])
+    copied = shutil.copytree(pictures, tmp_path / "again")
+    notes = distingo.evaluate(run, copied).notes
+    assert any(
+        note.startswith(f"{seen} of these 60 pictures are among those that the model was trained") for note in notes
+    )
+
+
+def test_classes_that_are_predicted_in_vain_are_named(run: Path, tmp_path: Path) -> None:
+    mixed = draw_classes(tmp_path / "mixed", names=("red", "green"), per_class=4)  # the first in blue
+    notes = distingo.evaluate(run, mixed).notes
+    assert any(note.startswith("no picture shows blue, which the model predicted") for note in notes)
+
+
+def test_files_that_are_not_used_are_counted_while_training(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = shutil.copytree(pictures, tmp_path / "data")
+    (data / "red" / "broken.jpg").write_text("no picture")
+    (data / "blue" / "empty.png").touch()
+    assert main(["train", str(data), "-o", str(tmp_path / "run"), "--model", "majority", "--epochs", "3"]) == 0
+    said = capsys.readouterr().err
+    assert "of 62 files found 60 are used; 2 unusable: manifest.csv says why" in said
+    assert "not used: --epochs, because majority is not trained by steps" in said
+
+
+def test_a_run_that_has_not_ended_is_said_to_be_so(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped = shutil.copytree(run, tmp_path / "stopped")
+    (stopped / "model" / "model.json").unlink()
+    for words in (["predict", str(stopped), str(tmp_path)], ["evaluate", str(stopped)]):
+        assert f"its training has not ended; `distingo train -o {stopped} --resume`" in refused(capsys, *words)
+
+
+def test_inspect_replaces_its_own_pages_only(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page, other = tmp_path / "page.html", tmp_path / "mine.html"
+    for _ in range(2):
+        assert main(["inspect", str(pictures), "-o", str(page)]) == 0
+    other.write_text("<html>mine</html>")
+    assert "is no page of distingo's" in refused(capsys, "inspect", str(pictures), "-o", str(other))
+    assert other.read_text() == "<html>mine</html>"
+    assert "ends in .html" in refused(capsys, "inspect", str(pictures), "-o", str(tmp_path / "page"))
+
+
 def test_compare_prints_a_table_and_leaves_a_page(
     tiny_runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -208,6 +266,17 @@ def test_wrong_calls_end_in_one_line(
     assert "no such run folder" in refused(capsys, "report", str(tmp_path / "gone"))
     assert "did you mean" in refused(capsys, "train", str(pictures), "-o", out, "--augment", "standrd")
     assert "train needs DATA" in refused(capsys, "train", "-o", out)
+    line = refused(capsys, "train", str(pictures), "--modle", "small-cnn")
+    assert line == "distingo: unknown: --modle small-cnn, did you mean --mode or --model? (`distingo train --help` " + (
+        "lists what is allowed)"
+    )
+    assert "`distingo evaluate --help`" in refused(capsys, "evaluate", str(run), "-o", out)
+    assert "did you mean --epochs" in refused(capsys, "train", str(pictures), "--epoch", "3")
+    assert "choose auto or cpu" in refused(capsys, "train", str(pictures), "-o", out, "--device", "abacus")
+    assert f"{empty}: no file in it" in refused(capsys, "predict", str(run), str(empty))
+    assert "none of our own networks is called 'smal-cnn'; did you mean small-cnn" in refused(
+        capsys, "models", "smal-cnn"
+    )
     assert not Path(out).exists()
 
 

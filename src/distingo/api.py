@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,6 +138,7 @@ def train_several(
     for plan in plans:
         folder = place / plan.folder
         going_on = resume and RunFolder(folder).config.is_file()
+        logging.getLogger("distingo").info("%s:", plan.folder)
         train(data, folder, resume=going_on, **plan.options)
     return compare([place / plan.folder for plan in plans], place)
 
@@ -345,7 +347,7 @@ def inspect(
 
     Args:
         data: Folder of pictures, or a table of labels beside them.
-        output: An HTML page to write; None writes none.
+        output: An HTML page to write, which may replace an older page of distingo's; None writes none.
         workers: Decoding threads; None takes one per core.
         max_pixels: Larger pictures are listed as unusable.
         cache: As in `train`.
@@ -360,9 +362,10 @@ def inspect(
         UsageError: `table` does not fit the data.
     """
     from distingo.datasets.gathering import read_dataset
+    from distingo.report.templating import require_page
 
-    if output is not None and Path(output).exists():
-        raise ResourceError(f"{output}: exists already; choose another -o")
+    if output is not None:
+        require_page(Path(output))
     dataset = read_dataset(
         Path(data),
         cache=_cache(cache),

@@ -6,9 +6,10 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from distingo.errors import DistingoError, UsageError
+from distingo import terminal
+from distingo.errors import DistingoError, UsageError, name_the_nearest
 from distingo.options import (
     AUGMENTATIONS,
     add_label_options,
@@ -21,12 +22,6 @@ from distingo.options import (
     table_settings,
 )
 from distingo.version import __version__
-
-if TYPE_CHECKING:
-    from distingo.evaluation.comparison import Comparison
-    from distingo.models.backbone_listing import ListedBackbone
-    from distingo.records import Evaluation, Prediction
-    from distingo.training.checkpoint import EpochRecord
 
 EXIT_UNREADABLE = 3
 """Some pictures could not be read; the others were predicted."""
@@ -43,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        options = _parser().parse_args(words)
+        options = _parse(words)
         command: Callable[[argparse.Namespace], int] = options.command
         return command(options)
     except DistingoError as error:
@@ -57,7 +52,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
 
 
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    options, unknown = _parser().parse_known_args(words)
+    if unknown:
+        known = [word for action in options.parser._actions for word in action.option_strings]
+        near = name_the_nearest(unknown[0], known, limit=2)
+        advice = f", {near}" if near.startswith("did you mean") else ""
+        options.parser.error(f"unknown: {' '.join(unknown)}{advice}")
+    return options
+
+
 class _Parser(argparse.ArgumentParser):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings, allow_abbrev=False)
+
     def error(self, message: str) -> Any:
         raise UsageError(f"{message} (`{self.prog} --help` lists what is allowed)")
 
@@ -75,6 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_fetch_weights(commands)
     _add_inspect(commands)
     _add_demo(commands)
+    for command in commands.choices.values():
+        command.set_defaults(parser=command)
     return parser
 
 
@@ -127,28 +137,19 @@ def _train(options: argparse.Namespace) -> int:
     names = [*(field.name for field in fields(Recipe)), "image_size"]
     recipe = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
     models = recipe.pop("model", [])
-    common = {"config": options.config, "resume": options.resume, "on_epoch": _print_epoch, **machine_settings(options)}
-    common |= table_settings(options)
+    common = {"config": options.config, "resume": options.resume, "on_epoch": terminal.print_epoch}
+    common |= machine_settings(options) | table_settings(options)
     if len(models) > 1:
-        _print_comparison(distingo.train_several(options.data, options.output, models=models, **common, **recipe))
+        comparison = distingo.train_several(options.data, options.output, models=models, **common, **recipe)
+        terminal.print_comparison(comparison)
         print(f"\nPage: {options.output}/comparison.html")
         return 0
     if models:
         recipe["model"] = models[0]
     run = distingo.train(options.data, options.output, **common, **recipe)
-    _print_evaluation(run.evaluation)
+    terminal.print_evaluation(run.evaluation, run.path)
     print(f"\nReport: {run.report}")
     return 0
-
-
-def _print_epoch(record: EpochRecord) -> None:
-    accuracy, precision = record.validation_accuracy, record.validation_mean_average_precision
-    score = f"accuracy {accuracy:.1%}" if accuracy is not None else f"mean average precision {precision or 0:.3f}"
-    print(
-        f"epoch {record.epoch:>3}  loss {record.train_loss:.3f}  validation loss {record.validation_loss:.3f}  "
-        f"validation {score}  {record.images_per_second:,.0f} images/s",
-        file=sys.stderr,
-    )
 
 
 def _add_evaluate(commands: Any) -> None:
@@ -169,29 +170,11 @@ def _evaluate(options: argparse.Namespace) -> int:
     from distingo.run_folder import RunFolder
 
     common = {"device": options.device, **table_settings(options), **machine_settings(options)}
-    _print_evaluation(distingo.evaluate(options.run, options.data, **common))
+    terminal.print_evaluation(distingo.evaluate(options.run, options.data, **common), Path(options.run))
     folder = RunFolder(Path(options.run))
     page = folder.report if options.data is None else folder.judged_on(Path(options.data)) / folder.report.name
     print(f"\nReport: {page}")
     return 0
-
-
-def _print_evaluation(evaluation: Evaluation) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from distingo.metrics.judged_labels import MIN_POSITIVES
-
-    table = Table(title=f"{evaluation.side} side, n = {evaluation.n:,}")
-    for heading in ("score", "this model", "95 % interval", *evaluation.baselines):
-        table.add_column(heading, justify="left" if heading == "score" else "right", overflow="fold")
-    for name, score in evaluation.scores.items():
-        others = [f"{scores[name].value:.4f}" for scores in evaluation.baselines.values()]
-        table.add_row(name, f"{score.value:.4f}", f"{score.low:.4f} - {score.high:.4f}", *others)
-    Console().print(table)
-    if evaluation.left_out:
-        few = f"fewer than {MIN_POSITIVES} {evaluation.side} pictures have them"
-        print(f"In no macro score, as {few}: {', '.join(evaluation.left_out)}")
 
 
 def _add_compare(commands: Any) -> None:
@@ -207,28 +190,9 @@ def _compare(options: argparse.Namespace) -> int:
     import distingo
     from distingo.evaluation.comparison import COMPARISON_PAGE
 
-    _print_comparison(distingo.compare(options.runs, options.output))
+    terminal.print_comparison(distingo.compare(options.runs, options.output))
     print(f"\nPage: {Path(options.output) / COMPARISON_PAGE}")
     return 0
-
-
-def _print_comparison(comparison: Comparison) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=f"{comparison.score} on {comparison.n:,} test pictures")
-    for heading in ("run", "model", "score", "95 %", "vs best", "p"):
-        left = heading in {"run", "model"}
-        table.add_column(heading, justify="left" if left else "right", overflow="fold", no_wrap=not left)
-    for run in comparison.runs:
-        score, versus = run.evaluation.scores[comparison.score], run.versus_best
-        beside = ("", "") if versus is None else (f"{versus.paired.difference:+.3f}", f"{versus.adjusted_p_value:.3f}")
-        model = Text(f"{run.model}, {run.mode}")
-        table.add_row(Text(run.name), model, f"{score.value:.3f}", f"{score.low:.3f} - {score.high:.3f}", *beside)
-    Console().print(table)
-    for note in comparison.notes:
-        print(note)
 
 
 def _add_predict(commands: Any) -> None:
@@ -260,21 +224,13 @@ def _predict(options: argparse.Namespace) -> int:
     unreadable = [prediction for prediction in predictions if prediction.error]
     if options.output is None:
         for prediction in predictions:
-            print(_line(prediction))
+            print(terminal.describe_prediction(prediction))
     else:
         print(f"{len(predictions):,} rows written to {options.output}")
     if unreadable:
         print(f"distingo: {len(unreadable)} of {len(predictions)} pictures could not be read", file=sys.stderr)
         return EXIT_UNREADABLE
     return 0
-
-
-def _line(prediction: Prediction) -> str:
-    if prediction.error:
-        return f"{prediction.file}\tERROR: {prediction.error}"
-    pairs = zip(prediction.labels, prediction.probabilities, strict=True)
-    words = [f"{label} {probability:.1%}" for label, probability in pairs]
-    return "\t".join([prediction.file, *(words or ["(no label)"])])
 
 
 def _add_report(commands: Any) -> None:
@@ -307,7 +263,7 @@ def _models(options: argparse.Namespace) -> int:
 
     if options.pretrained is not None:
         for backbone in distingo.list_backbones(options.pretrained):
-            print(_backbone_line(backbone))
+            print(terminal.describe_backbone(backbone))
         return 0
     if options.name is None:
         for entry in distingo.list_models():
@@ -323,12 +279,6 @@ def _models(options: argparse.Namespace) -> int:
     )
     print(summarise(network, height, width, options.channels))
     return 0
-
-
-def _backbone_line(backbone: ListedBackbone) -> str:
-    size = "?" if backbone.parameters is None else f"{backbone.parameters / 1e6:,.1f} M"
-    line = f"{backbone.name:<62} {size:>10}  {backbone.height:>4}x{backbone.width:<4}  {backbone.licence or 'unknown'}"
-    return f"{line}  (preset {backbone.preset})" if backbone.preset else line
 
 
 def _add_fetch_weights(commands: Any) -> None:
@@ -393,7 +343,7 @@ def _demo(options: argparse.Namespace) -> int:
     _prepare()
     import distingo
 
-    run = distingo.demo(options.output, on_epoch=_print_epoch)
-    _print_evaluation(run.evaluation)
+    run = distingo.demo(options.output, on_epoch=terminal.print_epoch)
+    terminal.print_evaluation(run.evaluation, run.path)
     print(f"\nReport: {run.report}")
     return 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class DistingoError(Exception):
     """A mistake or a hindrance that a person can mend; its text is one line for that person.
@@ -43,6 +45,12 @@ class InterruptionError(DistingoError):
     """The person pressed Ctrl-C; what was done so far is kept."""
 
     exit_code = 130
+
+
+def name_some(names: Sequence[str], most: int) -> str:
+    """Name the first few of many, and say how many there are besides."""
+    left = len(names) - most
+    return ", ".join(names[:most]) + (f" and {left:,} more" if left > 0 else "")
 
 
 def name_the_nearest(name: str, known: list[str], limit: int = 3) -> str:

@@ -143,7 +143,7 @@ def test_bad_folders_are_refused_in_one_line(tmp_path: Path, class_folders: Call
         tmp_path / "gone": "no such folder; check the spelling",
         tmp_path / "empty": "is empty; put the pictures of each class in a folder of its own",
         tmp_path / "file": "is a file; give the folder with the pictures",
-        tmp_path / "flat": r"no class folders with files in them \(1 files lie elsewhere\)",
+        tmp_path / "flat": r"no class folders with files in them \(its 1 files lie in no class folder\)",
         tmp_path / "hollow": "class folder 'a' is empty",
         class_folders({"only": 3}, "one"): r"one class only \(only, 3 files\); a classifier needs at least two",
         class_folders(

@@ -101,7 +101,7 @@ def test_json_lines_and_parquet_keep_lists(tmp_path: Path) -> None:
         ("a.csv", "a,b\n1,2\n".encode("utf-16-le"), "line 1 holds a NUL byte; it is no text, or UTF-16 without"),
         ("a.csv", b"\xff\xfea", "begins as UTF-16, but byte"),
         ("a.csv", b"", "is empty"),
-        ("a.csv", b"a,b\n", "holds no row"),
+        ("a.csv", b"a,b\n", "has no row below its line of names"),
         ("a.csv", b"a,a\n1,2\n", "two columns are called 'a'"),
         ("a.jsonl", b'{"a": 1}\n{"a": \n', "line 2 is no JSON"),
         ("a.jsonl", b"[1]\n", "line 1 is no JSON object"),

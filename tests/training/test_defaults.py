@@ -48,9 +48,30 @@ def test_rare_labels_are_not_smoothed_into_common_ones() -> None:
         (SEVERAL, {"loss": "focal", "model": "descriptors"}, "not trained by steps"),
         (SEVERAL, {"threshold_aim": "precision"}, r"precision and recall want one"),
         (SEVERAL, {"threshold_wanted": 0.5}, "f1 wants no number"),
+        (ONE, {"head": "knn"}, "--head knn: small-cnn is not pretrained; name a backbone, or leave --head out"),
+        (ONE, {"mode": "frozen"}, "--mode frozen: small-cnn is not pretrained"),
+        (ONE, {"layer_decay": 0.5, "model": "descriptors"}, "--layer-decay 0.5: descriptors is not pretrained"),
+        (ONE, {"batch_size": 0}, "--batch-size is 0; it must lie between 1 and 1,000,000"),
         (SEVERAL, {"threshold_aim": "recall", "threshold_wanted": 1.5}, "between 0.001 and 1"),
     ],
 )
 def test_what_makes_no_sense_is_refused(facts: DataFacts, wishes: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         choose_recipe(facts, {"model": "small-cnn", **wishes})
+
+
+def test_what_a_model_has_no_use_for_is_said() -> None:
+    wishes = {"model": "descriptors", "epochs": 30, "lr": 0.1, "seed": 3, "schedule": "constant"}
+    _, choices = choose_recipe(ONE, wishes)
+    assert "not used: --epochs, --lr, because descriptors is not trained by steps" in choices
+    _, choices = choose_recipe(ONE, {"model": "descriptors", "seed": 3})
+    assert not any("not used" in choice for choice in choices)
+
+
+def test_values_that_a_repeated_recipe_carries_along_are_no_wishes() -> None:
+    recipe, _ = choose_recipe(ONE, {"model": "small-cnn"})
+    repeated, choices = choose_recipe(ONE, recipe.as_dict())
+    assert repeated == recipe
+    assert not any("not used" in choice for choice in choices)
+    recipe, _ = choose_recipe(ONE, {"model": "descriptors"})
+    assert choose_recipe(ONE, recipe.as_dict())[1] == ()

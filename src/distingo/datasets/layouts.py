@@ -165,7 +165,8 @@ def _check_classes(root: Path, layout: Layout) -> None:
     count = len(layout.candidates)
     if not layout.classes:
         lying = len(layout.ignored)
-        raise DataError(f"{root}: no class folders with files in them ({lying} files lie elsewhere); {_HOW}")
+        found = f"its {lying:,} files lie in no class folder" if lying else "it holds no file"
+        raise DataError(f"{root}: no class folders with files in them ({found}); {_HOW}")
     if len(layout.classes) == 1:
         hint = "a classifier needs at least two"
         only = root / layout.classes[0]

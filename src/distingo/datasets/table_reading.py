@@ -53,7 +53,9 @@ def read_labels_table(path: Path) -> Table:
         text, encoding = _decode(path, data)
         table = (_read_json_lines if ending in {".jsonl", ".ndjson"} else _read_csv)(path, text, encoding)
     if not table.lines:
-        raise DataError(f"{path}: holds no row; give a table with one row per picture")
+        raise DataError(
+            f"{path}: has no row below its line of names, if it is a table; give one with a row for each picture"
+        )
     return table
 
 

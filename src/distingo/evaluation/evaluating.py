@@ -16,9 +16,9 @@ from distingo.datasets.splitting import read_split, write_split
 from distingo.datasets.store import Cache
 from distingo.datasets.table_config import table_from_config
 from distingo.datasets.tables import TableOptions
-from distingo.errors import DataError, UsageError
+from distingo.errors import DataError, UsageError, name_some
 from distingo.evaluation.judging import MODEL, judge
-from distingo.evaluation.reading import DATA_FILE
+from distingo.evaluation.reading import DATA_FILE, read_run
 from distingo.evaluation.tables import write_evaluation, write_predictions
 from distingo.files import write_json
 from distingo.models.machine import choose_precision, prepare_process
@@ -83,6 +83,7 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
         dataset = _read(request, models)
         _require_known_classes(dataset, models[MODEL])
         pictures, notes = _judged(dataset)
+        notes += _seen_before(folder, pictures)
         place = folder.judged_on(request.data)
         write_manifest(dataset.manifest, place / "manifest.csv")
         write_split(Split(train=(), validation=(), test=pictures), place / "split.csv")
@@ -131,19 +132,19 @@ def _read(request: EvaluateRequest, models: dict[str, SavedModel]) -> Dataset:
 
 
 def _require_known_classes(dataset: Dataset, model: SavedModel) -> None:
-    known = model.description.classes
-    unknown = sorted(set(dataset.classes) - set(known))
-    if unknown:
-        kind = "labels" if model.description.task == "multi-label" else "classes"
-        raise DataError(
-            f"{dataset.root}: has {kind} the model does not know ({', '.join(unknown[:5])}); "
-            f"it knows {', '.join(known[:10])}"
-        )
     if dataset.task == "multi-label" and model.description.task == "single-label":
         picture = next(picture for picture in dataset.pictures if len(picture.labels) != 1)
         raise DataError(
             f"{dataset.root}: {picture.source.file} has {len(picture.labels)} labels, and the model gives exactly one "
             "to each picture; judge it on pictures with one label each"
+        )
+    known = model.description.classes
+    unknown = sorted(set(dataset.classes) - set(known))
+    if unknown:
+        kind = "labels" if model.description.task == "multi-label" else "classes"
+        raise DataError(
+            f"{dataset.root}: has {kind} the model does not know ({name_some(unknown, 5)}); "
+            f"it knows {name_some(known, 10)}"
         )
 
 
@@ -152,6 +153,20 @@ def _judged(dataset: Dataset) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
     if test:
         return test, (f"judged on the test side of {dataset.root.name}",)
     return dataset.pictures, (f"judged on all pictures of {dataset.root.name}",)
+
+
+def _seen_before(folder: RunFolder, pictures: Sequence[Picture]) -> tuple[str, ...]:
+    """A sentence on pictures that are no news to the model; none where all are."""
+    run = read_run(folder.path)
+    contents = {row.file: row.content for row in run.manifest}
+    seen = {contents.get(row.file) for row in run.split if row.side != "test"}
+    count = sum(picture.content in seen for picture in pictures)
+    if not count:
+        return ()
+    return (
+        f"{count:,} of these {len(pictures):,} pictures are among those that the model was trained or chosen on, which "
+        "flatters it",
+    )
 
 
 def _probabilities(model: SavedModel, pictures: Sequence[Picture], request: EvaluateRequest) -> np.ndarray:

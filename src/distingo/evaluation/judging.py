@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from distingo.datasets.targets import encode_labels
+from distingo.errors import name_some
 from distingo.metrics.multi_label import MultiLabelScores, multi_label_scores
 from distingo.metrics.single_label import classification_scores, confusion_matrix, per_class_scores
 from distingo.models.saved import ModelDescription
@@ -55,7 +56,21 @@ def _judge_classes(
         per_class=per_class_scores(confusion, classes),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         baselines=scores,
-        notes=notes,
+        notes=(*notes, *_predicted_in_vain(confusion, classes)),
+    )
+
+
+def _predicted_in_vain(confusion: np.ndarray, classes: tuple[str, ...]) -> tuple[str, ...]:
+    names = [
+        name
+        for name, true, said in zip(classes, confusion.sum(axis=1), confusion.sum(axis=0), strict=True)
+        if said and not true
+    ]
+    if not names:
+        return ()
+    return (
+        f"no picture shows {name_some(names, 5)}, which the model predicted: precision, recall and F1 (macro) count "
+        "each as 0, balanced accuracy leaves it out",
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal
 
-from distingo.errors import ModelError
+from distingo.errors import ModelError, name_the_nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -98,6 +98,9 @@ def build_network(
         ModelError: The name is not a network's, or the pictures are too small for it.
     """
     entry = find_model(name)
+    if entry.kind == "pretrained":
+        near = name_the_nearest(name, [known.name for known in _ENTRIES if known.place])
+        raise ModelError(f"none of our own networks is called {name!r}; {near} (--pretrained lists timm's)")
     if entry.place is None:
         raise ModelError(f"{name} is not a network; it has no layers to build")
     module, class_name = entry.place

@@ -23,7 +23,7 @@ from distingo.models.normalisation import ChannelNormalisation, build_normalisat
 from distingo.models.pretrained import PretrainedClassifier
 from distingo.models.prevalence import PrevalenceClassifier
 from distingo.records import Rendition, Task, Thresholds
-from distingo.run_folder import FORMAT, check_format
+from distingo.run_folder import FORMAT, RunFolder, check_format
 
 ClassicClassifier = DescriptorClassifier | MajorityClassifier | PrevalenceClassifier
 
@@ -196,6 +196,9 @@ def load_model(folder: Path) -> SavedModel:
 
 
 def _read_model_json(folder: Path) -> dict[str, Any]:
+    run = RunFolder(folder.parent)
+    if run.model == folder and run.config.is_file() and not (folder / "model.json").is_file():
+        raise RunError(f"{run.path}: its training has not ended; `distingo train -o {run.path} --resume` goes on")
     content = read_json(folder / "model.json")
     check_format(content, folder / "model.json")
     return dict(content)

@@ -24,5 +24,10 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"--device {name}: not available here; choose auto, cpu, cuda or mps") from error
+        raise UsageError(f"--device {name}: not available here; choose {' or '.join(_available())}") from error
     return device
+
+
+def _available() -> list[str]:
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return ["auto", "cpu", *(name for name, there in found.items() if there)]

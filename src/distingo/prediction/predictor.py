@@ -195,7 +195,7 @@ def find_pictures(paths: Sequence[str | Path]) -> list[Path]:
     """Files as given, and every visible file below the folders given, sorted within each.
 
     Raises:
-        UsageError: A path does not exist.
+        UsageError: A path does not exist, or there is no file.
     """
     found: list[Path] = []
     for given in map(Path, paths):
@@ -205,4 +205,6 @@ def find_pictures(paths: Sequence[str | Path]) -> list[Path]:
             found.append(given)
         else:
             raise UsageError(f"{given}: no such file or folder")
+    if not found:
+        raise UsageError(f"{', '.join(map(str, paths))}: no file in it; give pictures, or folders of them")
     return found

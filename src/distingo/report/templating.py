@@ -7,9 +7,12 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from distingo.errors import ResourceError, UsageError
 from distingo.files import write_text
 from distingo.report import wording
 from distingo.version import __version__
+
+_GENERATOR = b'<meta name="generator" content="distingo '
 
 
 def write_page(template: str, path: Path, context: dict[str, Any]) -> Path:
@@ -38,6 +41,19 @@ def write_page(template: str, path: Path, context: dict[str, Any]) -> Path:
     )
     write_text(path, page)
     return path
+
+
+def require_page(path: Path) -> None:
+    """Refuse a place for a page where something lies that distingo did not write.
+
+    Raises:
+        UsageError: The name does not end in ``.html``.
+        ResourceError: Something else is there.
+    """
+    if path.suffix.lower() != ".html":
+        raise UsageError(f"{path}: is no name for a page; choose one that ends in .html")
+    if path.exists() and not (path.is_file() and _GENERATOR in path.read_bytes()[:2000]):
+        raise ResourceError(f"{path}: exists already, and is no page of distingo's; choose another -o")
 
 
 def _asset(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from distingo.errors import UsageError
@@ -10,7 +10,7 @@ from distingo.models.backbones import BackboneDescription
 from distingo.models.catalogue import find_model
 from distingo.records import Task
 from distingo.training.losses import build_loss
-from distingo.training.recipe import Recipe, recipe_from_dict
+from distingo.training.recipe import OF_BACKBONES, OF_STEPS, Recipe, option, recipe_from_dict
 
 _LARGEST_OWN_SIZE = 64
 """Pictures up to this size are trained on as they are; larger ones at `_PHOTO_SIZE`."""
@@ -79,11 +79,8 @@ def _fill_up(
     entry = find_model(wishes["model"])
     if backbone is not None:
         return _pretrained_recipe(facts, wishes, backbone)
-    if wishes.get("mode", "scratch") != "scratch":
-        raise UsageError(
-            f"--mode {wishes['mode']}: {entry.name} is not pretrained; name a backbone, or leave --mode out"
-        )
-    choices: list[str] = []
+    _refuse_wishes_for_backbones(entry.name, wishes)
+    choices = _not_used(entry.name, wishes, _defaults(entry.name, facts)) if entry.kind == "classic" else []
     size = wishes.pop("image_size", None)
     if size is not None:
         wishes["height"], wishes["width"] = as_size(size)
@@ -97,6 +94,25 @@ def _fill_up(
             "channels: " + ("1, because all pictures are grey" if facts.grey else "3, because there is colour")
         )
     return recipe_from_dict({**_defaults(entry.name, facts), **wishes}), tuple(choices)
+
+
+def _refuse_wishes_for_backbones(model: str, wishes: dict[str, Any]) -> None:
+    for name in OF_BACKBONES:
+        if wishes.get(name, _plain_value(name)) != _plain_value(name):
+            said = option(name)
+            raise UsageError(f"{said} {wishes[name]}: {model} is not pretrained; name a backbone, or leave {said} out")
+
+
+def _not_used(model: str, wishes: dict[str, Any], defaults: dict[str, Any]) -> list[str]:
+    """A sentence on wishes that a model has no use for which is not trained by steps."""
+    differing = [name for name in OF_STEPS if name in wishes and wishes[name] != defaults.get(name, _plain_value(name))]
+    if not differing:
+        return []
+    return [f"not used: {', '.join(map(option, differing))}, because {model} is not trained by steps"]
+
+
+def _plain_value(name: str) -> Any:
+    return next(field.default for field in fields(Recipe) if field.name == name)
 
 
 def require_task(recipe: Recipe, task: Task) -> None:
@@ -148,7 +164,8 @@ def _pretrained_recipe(
         f" {rendition.height}x{rendition.width} (height x width)",
     )
     defaults = {"monitor": _monitor(facts.task), **_pretrained_defaults(mode, facts)}
-    return recipe_from_dict({**defaults, **wishes}), choices
+    unused = _not_used("a frozen backbone", wishes, defaults) if mode == "frozen" else []
+    return recipe_from_dict({**defaults, **wishes}), (*choices, *unused)
 
 
 def _pretrained_defaults(mode: str, facts: DataFacts) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -118,12 +119,22 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     description = _description(dataset, split, recipe, backbone)
     _require_buildable(description)
     choices = (*choices, *further, *dataset.notes, *split.notes)
-    for choice in choices:
-        log.info(choice)
+    for sentence in (*choices, *_account(dataset)):
+        log.info(sentence)
     write_manifest(dataset.manifest, folder.manifest)
     write_split(split, folder.split)
     folder.write_config(_config(request, dataset, recipe, choices))
     return PreparedRun(folder, recipe, dataset, split, description, backbone), request
+
+
+def _account(dataset: Dataset) -> tuple[str, ...]:
+    """A sentence on files that are not used; none where all are."""
+    left = Counter(row.status for row in dataset.manifest if row.status not in {"used", "ignored"})
+    if not left:
+        return ()
+    found = sum(row.status != "missing" for row in dataset.manifest)
+    kinds = ", ".join(f"{count:,} {status}" for status, count in left.most_common())
+    return (f"of {found:,} files found {len(dataset.pictures):,} are used; {kinds}: manifest.csv says why",)
 
 
 def _with_model(wishes: dict[str, Any], facts: DataFacts) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -144,6 +144,21 @@ _RANGES: dict[str, tuple[float, float]] = {
 }
 
 
+OF_BACKBONES = ("mode", "weights", "head", "views", "engine", "layer_decay", "batch_norm", "unfreeze_epochs")
+"""Fields that say nothing about models that are not pretrained."""
+
+OF_STEPS = (
+    *("epochs", "batch_size", "lr", "optimizer", "momentum", "weight_decay", "schedule", "warmup_epochs"),
+    *("label_smoothing", "dropout", "augment", "ema_decay", "patience", "layer_decay", "batch_norm", "unfreeze_epochs"),
+)
+"""Fields that say nothing about models that are fitted or solved at once."""
+
+
+def option(field: str) -> str:
+    """A field as a person types it."""
+    return f"--{field.replace('_', '-')}"
+
+
 def recipe_from_dict(values: dict[str, Any]) -> Recipe:
     """Read a recipe back from ``config.json``.
 
@@ -170,9 +185,9 @@ def _check_types(recipe: Recipe) -> None:
         if get_origin(hint) is Literal:
             if value not in get_args(hint):
                 allowed = ", ".join(str(choice) for choice in get_args(hint))
-                raise UsageError(f"recipe: {field.name} is {value!r}; choose one of {allowed}")
+                raise UsageError(f"{option(field.name)} is {value!r}; choose one of {allowed}")
         elif not _is_a(value, hint):
-            raise UsageError(f"recipe: {field.name} is {value!r}; it must be {_in_words(hint)}")
+            raise UsageError(f"{option(field.name)} is {value!r}; it must be {_in_words(hint)}")
 
 
 def _is_a(value: object, hint: Any) -> bool:
@@ -189,18 +204,22 @@ def _in_words(hint: Any) -> str:
     return " or ".join(names[kind] for kind in get_args(hint) or (hint,))
 
 
+def _plain(limit: float) -> str:
+    return f"{limit:,.0f}" if limit >= 1000 else f"{limit:g}"
+
+
 def _check_ranges(recipe: Recipe) -> None:
     for name, (low, high) in _RANGES.items():
         value = getattr(recipe, name)
         if value is not None and not low <= value <= high:
-            raise UsageError(f"recipe: {name} is {value}; it must lie between {low:g} and {high:g}")
+            raise UsageError(f"{option(name)} is {value}; it must lie between {_plain(low)} and {_plain(high)}")
     if recipe.validation + recipe.test >= 1:
         raise UsageError(
-            f"recipe: validation {recipe.validation} and test {recipe.test} leave nothing to train on; "
+            f"--validation {recipe.validation} and --test {recipe.test} leave nothing to train on; "
             "together they must stay below 1"
         )
     if (recipe.threshold_aim == "f1") != (recipe.threshold_wanted is None):
         raise UsageError(
-            f"recipe: threshold_aim is {recipe.threshold_aim} and threshold_wanted {recipe.threshold_wanted}; f1 wants "
-            "no number, precision and recall want one, such as 0.8"
+            f"--threshold-aim is {recipe.threshold_aim} and --threshold-wanted {recipe.threshold_wanted}; f1 wants no "
+            "number, precision and recall want one, such as 0.8"
         )

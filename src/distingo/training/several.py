@@ -11,9 +11,7 @@ from typing import Any, get_args
 
 from distingo.errors import UsageError
 from distingo.models.catalogue import find_model
-from distingo.training.recipe import Mode
-
-_OF_BACKBONES = ("mode", "weights", "head", "views", "engine", "layer_decay", "batch_norm", "unfreeze_epochs")
+from distingo.training.recipe import OF_BACKBONES, Mode
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ def _plan(model: str, options: dict[str, Any]) -> PlannedRun:
     name, mode = split_mode(model)
     folder = re.sub(r"[^\w.-]+", "-", Path(name.removeprefix("local-dir:")).name).strip("-.") or "model"
     if find_model(name).kind != "pretrained":
-        return PlannedRun(folder, {k: v for k, v in options.items() if k not in _OF_BACKBONES} | {"model": name})
+        return PlannedRun(folder, {k: v for k, v in options.items() if k not in OF_BACKBONES} | {"model": name})
     wishes = {**options, "model": name} | ({"mode": mode} if mode else {})
     return PlannedRun(f"{folder}-{mode}" if mode else folder, wishes)
 

@@ -1,0 +1,92 @@
+"""What commands print for a person to read."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from distingo.evaluation.comparison import Comparison
+    from distingo.models.backbone_listing import ListedBackbone
+    from distingo.records import Evaluation, Prediction
+    from distingo.training.checkpoint import EpochRecord
+
+
+def print_epoch(record: EpochRecord) -> None:
+    """One line on an epoch, to stderr."""
+    accuracy, precision = record.validation_accuracy, record.validation_mean_average_precision
+    score = f"accuracy {accuracy:.1%}" if accuracy is not None else f"mean average precision {precision or 0:.3f}"
+    print(
+        f"epoch {record.epoch:>3}  loss {record.train_loss:.3f}  validation loss {record.validation_loss:.3f}  "
+        f"validation {score}  {record.images_per_second:,.0f} images/s",
+        file=sys.stderr,
+    )
+
+
+def print_evaluation(evaluation: Evaluation, run: Path) -> None:
+    """All scores in a table, then what they mean in sentences.
+
+    Args:
+        evaluation: The scores.
+        run: The run folder.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from distingo.report.label_verdict import judge_labels
+    from distingo.report.verdict import judge
+    from distingo.run_folder import RunFolder
+
+    table = Table(title=f"{evaluation.side} side, n = {evaluation.n:,}")
+    for heading in ("score", "this model", "95 % interval", *evaluation.baselines):
+        table.add_column(heading, justify="left" if heading == "score" else "right", overflow="fold")
+    for name, score in evaluation.scores.items():
+        others = [f"{scores[name].value:.4f}" for scores in evaluation.baselines.values()]
+        table.add_row(name, f"{score.value:.4f}", f"{score.low:.4f} - {score.high:.4f}", *others)
+    Console().print(table)
+    model = RunFolder(run).read_config()["recipe"]["model"]
+    verdict = (judge_labels if evaluation.task == "multi-label" else judge)(evaluation, model)
+    print(verdict.text)
+    for remark in verdict.remarks:
+        print(f"- {remark}")
+
+
+def print_comparison(comparison: Comparison) -> None:
+    """The runs in a table, the best one first, and what to know about them."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from distingo.report.wording import p_value
+
+    table = Table(title=f"{comparison.score} on {comparison.n:,} test pictures")
+    for heading in ("run", "model", "score", "95 %", "vs best", "p"):
+        left = heading in {"run", "model"}
+        table.add_column(heading, justify="left" if left else "right", overflow="fold", no_wrap=not left)
+    for run in comparison.runs:
+        score, versus = run.evaluation.scores[comparison.score], run.versus_best
+        beside = ("", "")
+        if versus is not None:
+            beside = (f"{versus.paired.difference:+.3f}", p_value(versus.adjusted_p_value))
+        model = Text(f"{run.model}, {run.mode}")
+        table.add_row(Text(run.name), model, f"{score.value:.3f}", f"{score.low:.3f} - {score.high:.3f}", *beside)
+    Console().print(table)
+    for note in comparison.notes:
+        print(note)
+
+
+def describe_prediction(prediction: Prediction) -> str:
+    """A picture's labels with probabilities, or its error, in one line with tabs."""
+    if prediction.error:
+        return f"{prediction.file}\tERROR: {prediction.error}"
+    pairs = zip(prediction.labels, prediction.probabilities, strict=True)
+    words = [f"{label} {probability:.1%}" for label, probability in pairs]
+    return "\t".join([prediction.file, *(words or ["(no label)"])])
+
+
+def describe_backbone(backbone: ListedBackbone) -> str:
+    """A pretrained backbone in one line."""
+    size = "?" if backbone.parameters is None else f"{backbone.parameters / 1e6:,.1f} M"
+    line = f"{backbone.name:<62} {size:>10}  {backbone.height:>4}x{backbone.width:<4}  {backbone.licence or 'unknown'}"
+    return f"{line}  (preset {backbone.preset})" if backbone.preset else line
