@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -55,3 +57,21 @@ def test_openvino_does_not_compute_elsewhere_than_on_the_processor(monkeypatch: 
     with pytest.raises(UsageError, match="processor only"):
         choose_engine("openvino", torch.device("cuda"))
     assert choose_engine("auto", torch.device("cuda"), "float32")[0] == "torch"
+
+
+@pytest.mark.skipif("openvino" not in ENGINES, reason="OpenVINO is not installed")
+def test_openvino_s_makers_are_not_told() -> None:
+    program = """
+import sys
+asked = []
+listen = ("os.fork", "os.posix_spawn", "socket.", "subprocess.", "urllib.")
+import torch
+import openvino
+sys.addaudithook(lambda event, details: asked.append(event) if event.startswith(listen) else None)
+from distingo.prediction.engines import build_engine
+network = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.Flatten())
+build_engine(network, (8, 8, 3), name="openvino", precision="float32", device=torch.device("cpu"))
+assert not asked, asked
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

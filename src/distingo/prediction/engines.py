@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import io
-import logging
 import threading
 import warnings
 from collections.abc import Callable
@@ -121,9 +118,7 @@ class _FromPixels(nn.Module):
 def _openvino(network: nn.Module, shape: tuple[int, int, int], precision: str) -> Callable[[np.ndarray], np.ndarray]:
     import openvino
 
-    example = torch.zeros((2, *shape), dtype=torch.uint8)
-    with _silence():
-        model = openvino.convert_model(_FromPixels(network).cpu(), example_input=example)
+    model = _to_openvino(_FromPixels(network).cpu(), torch.zeros((2, *shape), dtype=torch.uint8))
     model.reshape([-1, *shape])
     hints = {
         "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
@@ -151,15 +146,14 @@ def _openvino(network: nn.Module, shape: tuple[int, int, int], precision: str) -
     return run
 
 
-@contextlib.contextmanager
-def _silence() -> Any:
-    """Keep the tracer's advice to model writers away from a person who only uses a model."""
-    logger = logging.getLogger("nncf")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+def _to_openvino(network: nn.Module, example: Tensor) -> Any:
+    """As `openvino.convert_model` does it, which traces twice to compare and reports each use to its makers."""
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # the tracer's advice to those who write models
+        traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    decoder = TorchScriptPythonDecoder(traced)  # has to live until all is converted
+    return frontend.convert(frontend.load(decoder))

@@ -126,8 +126,9 @@ def _weak_class(evaluation: Evaluation) -> tuple[str, ...]:
         if name != weakest.name and number
     }
     taken_for, times = max(mistakes.items(), key=lambda item: item[1])
+    found = percent(weakest.recall, int(weakest.recall > 0.99))
     return (
-        f"Weakest class: {isolated(weakest.name)}, found in {percent(weakest.recall, 0)} of its "
+        f"Weakest class: {isolated(weakest.name)}, found in {found} of its "
         f"{counted(weakest.support, 'picture')}; most often taken for {isolated(taken_for)} "
         f"({counted(times, 'time')}).",
     )
