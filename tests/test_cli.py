@@ -108,11 +108,16 @@ def test_predict_names_pictures_and_exits_3_for_a_broken_one(
 ) -> None:
     broken = tmp_path / "broken.jpg"
     broken.write_text("<html>gone</html>")
-    code = main(["predict", str(run), str(pictures / "red" / "000.png"), str(broken), "--topk", "2"])
-    lines = capsys.readouterr().out.splitlines()
+    gone, good = tmp_path / "gone.jpg", pictures / "red" / "000.png"
+    code = main(["predict", str(run), str(gone), str(broken), str(good), "--topk", "2"])
+    printed = capsys.readouterr()
+    missing, damaged, named = printed.out.splitlines()
     assert code == 3
-    assert "\tred " in lines[0]
-    assert "ERROR" in lines[1]
+    assert missing.startswith(f"{gone}\tERROR: ")
+    assert "No such file" in missing
+    assert damaged.startswith(f"{broken}\tERROR: ")
+    assert "\tred " in named
+    assert "2 of 3 pictures could not be read" in printed.err
 
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl", ".parquet"])

@@ -240,7 +240,7 @@ def predict(
 
     Raises:
         RunError: The run folder is damaged, unfinished or newer.
-        UsageError: A path does not exist, or the output's ending is unknown.
+        UsageError: No path exists, there is no file, or the output's ending is unknown.
     """
     from distingo.prediction.predictor import find_pictures
     from distingo.prediction.tables import check_table, write_table

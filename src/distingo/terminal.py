@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from distingo.records import Evaluation, Prediction
     from distingo.training.checkpoint import EpochRecord
 
+_FOR_PAGES_ONLY = {0x00A0: " ", **dict.fromkeys((0x2060, 0x2066, 0x2067, 0x2068, 0x2069))}
+"""What keeps words together and scripts apart in a browser, and shows as boxes on a terminal."""
+
 
 def print_epoch(record: EpochRecord) -> None:
     """One line on an epoch, to stderr."""
@@ -47,9 +50,8 @@ def print_evaluation(evaluation: Evaluation, run: Path) -> None:
     Console().print(table)
     model = RunFolder(run).read_config()["recipe"]["model"]
     verdict = (judge_labels if evaluation.task == "multi-label" else judge)(evaluation, model)
-    print(verdict.text)
-    for remark in verdict.remarks:
-        print(f"- {remark}")
+    for line in (verdict.text, *(f"- {remark}" for remark in verdict.remarks)):
+        print(line.translate(_FOR_PAGES_ONLY))
 
 
 def print_comparison(comparison: Comparison) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from distingo.datasets.decoding import UndecodableError, open_source
 from distingo.datasets.rendering import render, shorter_side_for
 from distingo.datasets.walking import walk
-from distingo.errors import DistingoError, UsageError
+from distingo.errors import DistingoError, UsageError, name_some
 from distingo.features.descriptors import describe
 from distingo.metrics.thresholds import apply_thresholds
 from distingo.models.machine import choose_precision, prepare_process
@@ -194,17 +194,17 @@ def _model_folder(run: str | Path) -> Path:
 def find_pictures(paths: Sequence[str | Path]) -> list[Path]:
     """Files as given, and every visible file below the folders given, sorted within each.
 
+    A path that does not exist stays in the list, to be named among what can't be read.
+
     Raises:
-        UsageError: A path does not exist, or there is no file.
+        UsageError: None of the paths exists, or there is no file.
     """
+    given = [Path(path) for path in paths]
+    if given and not any(path.exists() for path in given):
+        raise UsageError(f"{name_some([str(path) for path in given], 3)}: no such file or folder")
     found: list[Path] = []
-    for given in map(Path, paths):
-        if given.is_dir():
-            found.extend(sorted(file.path for file in walk(given) if not file.ignored))
-        elif given.exists():
-            found.append(given)
-        else:
-            raise UsageError(f"{given}: no such file or folder")
+    for path in given:
+        found.extend(sorted(file.path for file in walk(path) if not file.ignored) if path.is_dir() else [path])
     if not found:
         raise UsageError(f"{', '.join(map(str, paths))}: no file in it; give pictures, or folders of them")
     return found

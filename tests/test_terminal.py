@@ -1,0 +1,36 @@
+"""What commands print, as text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import distingo
+from distingo import terminal
+from distingo.models.backbone_listing import ListedBackbone
+from distingo.records import Prediction
+
+
+def test_a_prediction_is_one_line() -> None:
+    named = Prediction("a b.jpg", ("猫", "dog"), (0.75, 0.25))
+    assert terminal.describe_prediction(named) == "a b.jpg\t猫 75.0%\tdog 25.0%"
+    assert terminal.describe_prediction(Prediction("c.jpg", (), ())) == "c.jpg\t(no label)"
+    assert terminal.describe_prediction(Prediction("d.jpg", (), (), error="truncated")) == "d.jpg\tERROR: truncated"
+
+
+def test_a_backbone_is_one_line() -> None:
+    known = ListedBackbone(name="tiny.a", preset="fast", parameters=3_504_872, height=224, width=192, licence="mit")
+    assert terminal.describe_backbone(known).split() == ["tiny.a", "3.5", "M", "224x192", "mit", "(preset", "fast)"]
+    unknown = ListedBackbone(name="tiny.b", preset="", parameters=None, height=64, width=64, licence="")
+    assert terminal.describe_backbone(unknown).split() == ["tiny.b", "?", "64x64", "unknown"]
+
+
+def test_the_verdict_has_no_characters_that_only_browsers_understand(
+    tiny_runs: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tiny_runs["majority"]
+    terminal.print_evaluation(distingo.evaluate(run), run)
+    printed = capsys.readouterr().out
+    assert "Right on 33.3 % of 12 test pictures (95 % interval " in printed
+    assert not set("\N{NO-BREAK SPACE}\N{WORD JOINER}\N{FIRST STRONG ISOLATE}") & set(printed)
