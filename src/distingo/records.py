@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -280,6 +280,8 @@ class Evaluation:
         per_label: With several labels, one entry for each.
         left_out: With several labels, those with too few positives to judge: they are in no macro score.
         thresholds: With several labels, from which probability on each was given.
+        accuracy_gains: With one label, by how much the accuracy is above each baseline's (below, where negative); its
+            interval is of the difference, picture by picture.
     """
 
     side: Side
@@ -294,6 +296,7 @@ class Evaluation:
     per_label: tuple[LabelScores, ...] = ()
     left_out: tuple[str, ...] = ()
     thresholds: Thresholds | None = None
+    accuracy_gains: dict[str, Score] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

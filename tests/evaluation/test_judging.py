@@ -71,3 +71,23 @@ def test_one_label_per_picture_is_judged_as_ever() -> None:
     assert (evaluation.task, evaluation.thresholds, evaluation.per_label) == ("single-label", None, ())
     assert evaluation.baselines.keys() == {"majority"}
     assert evaluation.notes == ("n",)
+
+
+def test_a_gain_over_a_baseline_is_measured_picture_by_picture() -> None:
+    truth = GENERATOR.integers(0, 3, 200)
+    shown = [
+        Picture(Source(f"{at}", Path(f"{at}")), (LABELS[row],), f"{at}", f"{at}", 8, 8) for at, row in enumerate(truth)
+    ]
+    guess = truth.copy()
+    guess[:60] = (truth[:60] + 1) % 3
+    better = guess.copy()
+    better[:20] = truth[:20]  # right wherever the other is, and on 20 pictures more
+    models = {
+        name: ModelDescription("small-cnn", "network", "single-label", LABELS) for name in ("model", "descriptors")
+    }
+    evaluation = judge(shown, models, {"model": np.eye(3)[better], "descriptors": np.eye(3)[guess]})
+    gain = evaluation.accuracy_gains["descriptors"]
+    assert (gain.value, gain.n) == (pytest.approx(0.1), 200)
+    assert 0.05 < gain.low < 0.1 < gain.high < 0.15
+    apart = evaluation.scores["accuracy"].low - evaluation.baselines["descriptors"]["accuracy"].high
+    assert apart < 0  # what two intervals beside each other would not have shown

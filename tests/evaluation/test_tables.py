@@ -26,6 +26,7 @@ SINGLE = Evaluation(
     confusion=((2, 0), (1, 1)),
     baselines={"majority": {"accuracy": Score(0.5, 0.2, 0.8, 4)}},
     notes=("a note",),
+    accuracy_gains={"majority": Score(0.25, -0.1, 0.6, 4)},
 )
 
 

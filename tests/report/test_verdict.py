@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from distingo.records import ClassScores, Evaluation, Score
@@ -43,6 +45,20 @@ def test_overlapping_intervals_are_not_called_better() -> None:
     assert text.endswith(
         "— 61 points above always answering the commonest class, but not shown to be better than "
         "colour-and-texture descriptors (84.0 %), as the intervals overlap."
+    )
+
+
+def test_a_difference_picture_by_picture_decides_where_it_was_taken() -> None:
+    baselines = {"majority": Score(0.254, 0.21, 0.3, 420), "descriptors": Score(0.84, 0.80, 0.87, 420)}
+    gains = {"majority": Score(0.61, 0.56, 0.66, 420), "descriptors": Score(0.024, 0.003, 0.045, 420)}
+    judged = replace(_evaluation(GOOD, baselines), accuracy_gains=gains)
+    assert _plain(judge(judged, "small-cnn").text).endswith(
+        "— 61 points above always answering the commonest class and 2.4 points above colour-and-texture descriptors."
+    )
+    gains = {**gains, "descriptors": Score(0.024, -0.003, 0.051, 420)}
+    text = _plain(judge(replace(judged, accuracy_gains=gains), "small-cnn").text)
+    assert text.endswith(
+        "not shown to be better than colour-and-texture descriptors (84.0 %), as chance may explain the difference."
     )
 
 

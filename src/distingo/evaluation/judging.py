@@ -9,9 +9,10 @@ import numpy as np
 from distingo.datasets.targets import encode_labels
 from distingo.errors import name_some
 from distingo.metrics.multi_label import MultiLabelScores, multi_label_scores
+from distingo.metrics.paired import paired_difference
 from distingo.metrics.single_label import classification_scores, confusion_matrix, per_class_scores
 from distingo.models.saved import ModelDescription
-from distingo.records import Evaluation, Picture
+from distingo.records import Evaluation, Picture, Score
 
 MODEL = "model"
 """The name of the judged model among its baselines."""
@@ -47,6 +48,7 @@ def _judge_classes(
 ) -> Evaluation:
     truth = encode_labels(pictures, classes, "single-label")
     scores = {name: classification_scores(truth, found, classes) for name, found in probabilities.items()}
+    right = {name: found.argmax(axis=1) == truth for name, found in probabilities.items()}
     confusion = confusion_matrix(truth, probabilities[MODEL].argmax(axis=1), len(classes))
     return Evaluation(
         side="test",
@@ -57,7 +59,13 @@ def _judge_classes(
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         baselines=scores,
         notes=(*notes, *_predicted_in_vain(confusion, classes)),
+        accuracy_gains={name: _gain(right[MODEL], other) for name, other in right.items() if name != MODEL},
     )
+
+
+def _gain(right: np.ndarray, baseline_right: np.ndarray) -> Score:
+    found = paired_difference(right, baseline_right)
+    return Score(found.difference, found.low, found.high, found.n)
 
 
 def _predicted_in_vain(confusion: np.ndarray, classes: tuple[str, ...]) -> tuple[str, ...]:

@@ -46,6 +46,7 @@ def read_evaluation(path: Path) -> Evaluation:
         per_label=tuple(_read_label(scores) for scores in content.get("per_label", ())),
         left_out=tuple(content.get("left_out", ())),
         thresholds=Thresholds.from_json(content.get("thresholds")),
+        accuracy_gains={name: Score(**score) for name, score in content.get("accuracy_gains", {}).items()},
     )
 
 

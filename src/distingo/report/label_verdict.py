@@ -13,7 +13,7 @@ MAIN_SCORE = "mean_average_precision_macro"
 def judge_labels(evaluation: Evaluation, model: str) -> Verdict:
     """Put an evaluation's mean average precision (macro) into one sentence, beside its baselines.
 
-    As with one label, two scores are called different only where their 95 % intervals do not overlap.
+    Two scores are called different only where their 95 % intervals do not overlap.
 
     Args:
         evaluation: The scores.

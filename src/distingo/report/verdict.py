@@ -37,8 +37,8 @@ class Verdict:
 def judge(evaluation: Evaluation, model: str) -> Verdict:
     """Put an evaluation's accuracy into one sentence, beside its baselines.
 
-    Two accuracies are called different only where their 95 % intervals do not overlap. That is stricter
-    than a paired test on the same pictures would be, so "not shown" never means "shown to be equal".
+    Two accuracies are called different where the 95 % interval of their difference, picture by picture, leaves out
+    zero. "Not shown" never means "shown to be equal".
 
     Args:
         evaluation: The scores.
@@ -58,10 +58,11 @@ def judge(evaluation: Evaluation, model: str) -> Verdict:
     }
     interval = score_range("accuracy", accuracy.low, accuracy.high)
     pictures = f"{count(accuracy.n)}{NO_BREAK}{evaluation.side} picture{'' if accuracy.n == 1 else 's'}"
+    beside = beside_baselines(accuracy, baselines, evaluation.accuracy_gains)
     return Verdict(
         figure=percent(accuracy.value),
         before="Right on ",
-        after=f" of {pictures} (95{NO_BREAK}% interval {interval}){beside_baselines(accuracy, baselines)}.",
+        after=f" of {pictures} (95{NO_BREAK}% interval {interval}){beside}.",
         remarks=(
             *_weak_class(evaluation),
             *_small_classes(evaluation),
@@ -71,18 +72,23 @@ def judge(evaluation: Evaluation, model: str) -> Verdict:
     )
 
 
-def beside_baselines(own: Score, baselines: Mapping[str, Score]) -> str:
+def beside_baselines(own: Score, baselines: Mapping[str, Score], gains: Mapping[str, Score] | None = None) -> str:
     """Say what a score is above, below and not told apart from, as the end of a sentence.
 
     Args:
         own: A share; higher is better.
         baselines: The same score of others.
+        gains: By how much it is above each of them, where that was judged picture by picture. Elsewhere two scores are
+            called different only where their intervals do not overlap, which is stricter.
 
     Returns:
         The words with a dash before them; nothing without baselines.
     """
-    above = {name: score for name, score in baselines.items() if own.low > score.high}
-    below = {name: score for name, score in baselines.items() if own.high < score.low}
+    paired = gains or {}
+    least = {name: paired[name].low if name in paired else own.low - score.high for name, score in baselines.items()}
+    most = {name: paired[name].high if name in paired else own.high - score.low for name, score in baselines.items()}
+    above = {name: score for name, score in baselines.items() if least[name] > 0}
+    below = {name: score for name, score in baselines.items() if most[name] < 0}
     unclear = {name: score for name, score in baselines.items() if name not in above and name not in below}
     parts = []
     if above:
@@ -91,7 +97,8 @@ def beside_baselines(own: Score, baselines: Mapping[str, Score]) -> str:
         parts.append(_join([f"{_apart(own, score)} below {baseline_name(name)}" for name, score in below.items()]))
     if unclear:
         named = " or ".join(f"{baseline_name(name)} ({percent(score.value)})" for name, score in unclear.items())
-        parts.append(f"not shown to be better than {named}, as the intervals overlap")
+        why = "chance may explain the difference" if paired.keys() >= unclear.keys() else "the intervals overlap"
+        parts.append(f"not shown to be better than {named}, as {why}")
     return f" — {', but '.join(parts)}" if parts else ""
 
 
