@@ -163,6 +163,13 @@ def test_evaluate_on_other_data_leaves_the_runs_own_scores_and_page(
     assert len(list(csv.DictReader((place / "split.csv").open(encoding="utf-8")))) == 15
 
 
+def test_a_command_that_is_over_says_nothing_more(pictures: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "distingo", "train", str(pictures), "-o", str(tmp_path / "run"), *QUICK]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1].startswith("epoch   2 ")
+    assert done.stdout.splitlines()[-1] == f"Report: {tmp_path / 'run' / 'report.html'}"
+
+
 def test_a_verdict_is_printed_below_the_scores(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = draw_classes(tmp_path / "other", names=("blue", "green"), per_class=20)
     assert main(["evaluate", str(run), str(other)]) == 0

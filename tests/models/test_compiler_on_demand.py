@@ -2,6 +2,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
+
+from tiny_datasets import draw_classes
 
 
 def run_alone(program: str) -> str:
@@ -22,6 +27,19 @@ create_architecture("mobilenetv2_035", {})
 assert not [name for name in sys.modules if name.startswith("torch._dynamo")]
 """
     assert run_alone(program) == "1280"
+
+
+@pytest.mark.parametrize("options", [{"model": "fashion-cnn"}, {"model": "small-cnn", "optimizer": "sgd"}])
+def test_a_network_is_trained_without_the_compiler(options: dict[str, str], tmp_path: Path) -> None:
+    data = draw_classes(tmp_path / "data")
+    program = f"""
+import sys
+import distingo
+run = distingo.train({str(data)!r}, {str(tmp_path / "run")!r}, image_size=16, epochs=1, **{options!r})
+assert not [name for name in sys.modules if name.startswith("torch._dynamo")]
+print(run.evaluation.n)
+"""
+    assert run_alone(program) == "12"
 
 
 def test_afterwards_the_compiler_is_there_for_those_who_want_it() -> None:

@@ -1,8 +1,8 @@
 """torch's compiler, imported only where somebody compiles.
 
 Importing it takes longer than all else that a command loads. torchvision imports it to have one function at hand that
-only code on Apple's processors calls, timm to mark a method that is not to be compiled, and torch itself to mark
-functions when they first compute without values. While these are at work, a stand-in gives them what they want;
+only code on Apple's processors calls, timm to mark a method that is not to be compiled, and torch itself to mark its
+optimisers and what computes without values. While these are at work, a stand-in gives them what they want;
 whatever else is asked of it imports the compiler at once.
 """
 
@@ -26,7 +26,7 @@ def compiler_on_demand() -> Iterator[None]:
     if _COMPILER in sys.modules:
         yield
         return
-    sys.modules[_COMPILER] = _StandIn(_COMPILER, disable=_disable)
+    sys.modules[_COMPILER] = _StandIn(_COMPILER, disable=_disable, graph_break=_nothing)
     sys.modules[_TOOLS] = _StandIn(_TOOLS, is_compile_supported=_is_compile_supported)
     try:
         yield
@@ -63,6 +63,10 @@ def _disable(function: Callable[..., Any], *options: Any, **named_options: Any) 
         return compiler.disable(function, *options, **named_options)(*args, **named)
 
     return uncompiled
+
+
+def _nothing(*_: Any, **__: Any) -> None:
+    """What a break in a compiled graph is where nothing is being compiled."""
 
 
 def _forget_stand_ins() -> None:

@@ -23,6 +23,7 @@ from distingo.datasets.tables import TableOptions
 from distingo.errors import RunError, UsageError
 from distingo.files import content_hash
 from distingo.models.catalogue import find_model
+from distingo.models.compiler_on_demand import compiler_on_demand
 from distingo.models.machine import choose_precision
 from distingo.models.saved import ModelDescription, assemble_network
 from distingo.prediction.device import choose_device
@@ -147,7 +148,7 @@ def _with_model(wishes: dict[str, Any], facts: DataFacts) -> tuple[dict[str, Any
 def _require_buildable(description: ModelDescription) -> None:
     """Find out before anything is written whether the network can take pictures of this size."""
     if description.kind == "network":
-        with torch.device("meta"):
+        with torch.device("meta"), compiler_on_demand():
             assemble_network(description)
 
 

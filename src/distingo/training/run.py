@@ -15,6 +15,7 @@ from distingo.datasets.store import Cache
 from distingo.datasets.targets import encode_labels
 from distingo.errors import ResourceError
 from distingo.files import write_text
+from distingo.models.compiler_on_demand import compiler_on_demand
 from distingo.models.machine import bind_this_thread, prepare_process
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network, save_model
 from distingo.models.summary import summarise
@@ -112,7 +113,7 @@ def _train_network(prepared: PreparedRun, request: TrainRequest, device: torch.d
         on_epoch=request.on_epoch or _ignore,
         start_counts=recipe.mode == "finetune",
     )
-    with bind_this_thread():
+    with bind_this_thread(), compiler_on_demand():
         progress = fit(session, resume=request.resume)
     return SavedModel(_trained(description, progress), network=_with_best_weights(network, prepared.folder))
 
