@@ -227,16 +227,16 @@ def compare_speed() -> dict[str, float]:
     return report(speeds)
 
 
-def compare_on_fashion(seconds: float) -> dict[str, dict[str, float]]:
+def compare_on_fashion(seconds: float, names: Sequence[str]) -> dict[str, dict[str, float]]:
     data = load("fashion-mnist", Rendition(28, 28, 1), validation=0.1)
     recipe = Recipe(
         model="small-cnn", height=28, width=28, channels=1, epochs=1, batch_size=128, lr=0.2, optimizer="sgd",
         weight_decay=5e-4, schedule="one-cycle", label_smoothing=0.1, ema_decay=0.99,
     )  # fmt: skip
     scores = {}
-    for name, build in NETWORKS.items():
+    for name in names:
         torch.manual_seed(0)
-        model = build()
+        model = NETWORKS[name]()
         pictures = seconds * pictures_per_second(model, 128, 1, 28)
         score = learn(model, data, recipe, PRESETS["light"], int(pictures) // recipe.batch_size)
         scores.update(report({name: {"pictures": int(pictures), **score}}))
@@ -268,6 +268,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", default=["speed", "fashion", "aerial"])
     parser.add_argument("--seconds", type=float, default=220, help="processor time per network on fashion")
+    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS), help="on fashion")
     parser.add_argument("--epochs", type=int, default=24, help="per augmentation on aerial")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -277,7 +278,8 @@ def main() -> None:
         if part == "speed":
             results[part] = compare_speed()
         elif part == "fashion":
-            results[part] = compare_on_fashion(options.seconds)
+            key = f"{part}, {options.seconds:g} s"
+            results[key] = results.get(key, {}) | compare_on_fashion(options.seconds, options.networks)
         else:
             results[part] = compare_on_aerial(options.epochs)
     RESULTS.parent.mkdir(exist_ok=True)
