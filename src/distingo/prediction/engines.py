@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from distingo.prediction.networks import autocast
 from distingo.prediction.tensors import to_tensor
 
 EngineName = Literal["auto", "torch", "openvino"]
+
+_REPORTS = "openvino_telemetry"
 
 _PICTURES_A_STREAM = 16
 """Small enough that a batch keeps all cores busy to its end, large enough to be computed well."""
@@ -116,8 +119,7 @@ class _FromPixels(nn.Module):
 
 
 def _openvino(network: nn.Module, shape: tuple[int, int, int], precision: str) -> Callable[[np.ndarray], np.ndarray]:
-    import openvino
-
+    openvino = _import_openvino()
     model = _to_openvino(_FromPixels(network).cpu(), torch.zeros((2, *shape), dtype=torch.uint8))
     model.reshape([-1, *shape])
     hints = {
@@ -146,8 +148,24 @@ def _openvino(network: nn.Module, shape: tuple[int, int, int], precision: str) -
     return run
 
 
+def _import_openvino() -> Any:
+    """OpenVINO without the reports of its use, which it forks processes for; it has a stub for where they are missing.
+
+    Nobody who classifies pictures with distingo was asked whether they may be sent.
+    """
+    silent = "openvino" not in sys.modules and _REPORTS not in sys.modules
+    if silent:
+        sys.modules[_REPORTS] = None  # type: ignore[assignment]  # as Python notes what can't be imported
+    try:
+        import openvino
+    finally:
+        if silent:
+            del sys.modules[_REPORTS]
+    return openvino
+
+
 def _to_openvino(network: nn.Module, example: Tensor) -> Any:
-    """As `openvino.convert_model` does it, which traces twice to compare and reports each use to its makers."""
+    """As `openvino.convert_model` does it, which traces twice to compare and reports each use."""
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
