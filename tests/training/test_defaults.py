@@ -49,6 +49,7 @@ def test_rare_labels_are_not_smoothed_into_common_ones() -> None:
         (SEVERAL, {"threshold_aim": "precision"}, r"precision and recall want one"),
         (SEVERAL, {"threshold_wanted": 0.5}, "f1 wants no number"),
         (ONE, {"head": "knn"}, "--head knn: small-cnn is not pretrained; name a backbone, or leave --head out"),
+        (ONE, {"height": 0, "width": 8}, "--image-size is 0; it must lie between 1 and 8,192"),
         (ONE, {"mode": "frozen"}, "--mode frozen: small-cnn is not pretrained"),
         (ONE, {"layer_decay": 0.5, "model": "descriptors"}, "--layer-decay 0.5: descriptors is not pretrained"),
         (ONE, {"batch_size": 0}, "--batch-size is 0; it must lie between 1 and 1,000,000"),

@@ -241,7 +241,7 @@ class Cache:
         limit_bytes: Above this size the least recently used segments are removed, except those in use.
     """
 
-    def __init__(self, folder: Path | None = None, limit_bytes: int | None = None) -> None:
+    def __init__(self, folder: str | Path | None = None, limit_bytes: int | None = None) -> None:
         """Name a cache; nothing is written yet.
 
         Args:

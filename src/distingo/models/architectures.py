@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from distingo.errors import ModelError
-from distingo.models.compiler_on_demand import compiler_on_demand
+from distingo.models.compiler_on_demand import without_values
 from distingo.models.timm_import import import_timm
 
 _REFUSALS = (RuntimeError, AssertionError, ValueError, TypeError, IndexError, ZeroDivisionError, KeyError)
@@ -73,7 +71,7 @@ def measure_architecture(architecture: str, arguments: dict[str, Any], height: i
 
 def count_parameters(architecture: str, arguments: dict[str, Any]) -> int:
     """How many parameters an architecture has without a classifier; built without memory for them."""
-    with _without_values():
+    with without_values():
         module = create_architecture(architecture, arguments)
     return sum(parameter.numel() for parameter in module.parameters())
 
@@ -81,7 +79,7 @@ def count_parameters(architecture: str, arguments: dict[str, Any]) -> int:
 def _refusal(architecture: str, arguments: dict[str, Any], height: int, width: int) -> Measures | str:
     """What the architecture is at this size, or why it refuses it."""
     try:
-        with _without_values():
+        with without_values():
             return _pass(architecture, arguments, height, width)
     except NotImplementedError:  # an operation that torch can't do without values
         try:
@@ -106,13 +104,6 @@ def _pass(architecture: str, arguments: dict[str, Any], height: int, width: int)
     return Measures(int(output.shape[1]), sum(parameter.numel() for parameter in module.parameters()))
 
 
-@contextmanager
-def _without_values() -> Iterator[None]:
-    """Tensors have shapes, and neither memory nor values."""
-    with torch.device("meta"), compiler_on_demand():
-        yield
-
-
 def _grid(module: nn.Module) -> tuple[int, int]:
     """The patch that sizes must be a multiple of, and the stride that they must not be below."""
     patch = getattr(getattr(module, "patch_embed", None), "patch_size", None) or 1
@@ -127,7 +118,7 @@ def _grid(module: nn.Module) -> tuple[int, int]:
 
 def _sizes_that_work(architecture: str, arguments: dict[str, Any], height: int, width: int) -> str:
     """A few square sizes around the wished one that the backbone takes, in words; empty where none is found."""
-    with _without_values():
+    with without_values():
         step, least = _grid(create_architecture(architecture, {**arguments, **_without_size(arguments)}))
     spacing = max(step, least)
     middle = round(max(height, width, least) / spacing)

@@ -34,6 +34,15 @@ def compiler_on_demand() -> Iterator[None]:
         _forget_stand_ins()
 
 
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Within, new tensors have shapes, and neither memory nor values."""
+    import torch
+
+    with torch.device("meta"), compiler_on_demand():
+        yield
+
+
 class _StandIn(ModuleType):
     """Becomes the real module as soon as anything is asked of it but what it is given."""
 

@@ -23,7 +23,7 @@ from distingo.datasets.tables import TableOptions
 from distingo.errors import RunError, UsageError
 from distingo.files import content_hash
 from distingo.models.catalogue import find_model
-from distingo.models.compiler_on_demand import compiler_on_demand
+from distingo.models.compiler_on_demand import without_values
 from distingo.models.machine import choose_precision
 from distingo.models.saved import ModelDescription, assemble_network
 from distingo.prediction.device import choose_device
@@ -130,7 +130,7 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
 
 def _account(dataset: Dataset) -> tuple[str, ...]:
     """A sentence on files that are not used; none where all are."""
-    left = Counter(row.status for row in dataset.manifest if row.status not in {"used", "ignored"})
+    left = Counter(row.status for row in dataset.manifest if row.status != "used")
     if not left:
         return ()
     found = sum(row.status != "missing" for row in dataset.manifest)
@@ -148,7 +148,7 @@ def _with_model(wishes: dict[str, Any], facts: DataFacts) -> tuple[dict[str, Any
 def _require_buildable(description: ModelDescription) -> None:
     """Find out before anything is written whether the network can take pictures of this size."""
     if description.kind == "network":
-        with torch.device("meta"), compiler_on_demand():
+        with without_values():
             assemble_network(description)
 
 

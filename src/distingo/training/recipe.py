@@ -156,7 +156,7 @@ OF_STEPS = (
 
 def option(field: str) -> str:
     """A field as a person types it."""
-    return f"--{field.replace('_', '-')}"
+    return "--image-size" if field in {"height", "width"} else f"--{field.replace('_', '-')}"
 
 
 def recipe_from_dict(values: dict[str, Any]) -> Recipe:

@@ -1,0 +1,24 @@
+"""One Python call for each command; importing it loads no torch, calling it does."""
+
+from distingo.api.judging import compare, evaluate, write_report
+from distingo.api.models import fetch_weights, list_backbones, list_models
+from distingo.api.pictures import inspect, show_augmentation
+from distingo.api.predicting import load, predict
+from distingo.api.training import Run, demo, train, train_several
+
+__all__ = [
+    "Run",
+    "compare",
+    "demo",
+    "evaluate",
+    "fetch_weights",
+    "inspect",
+    "list_backbones",
+    "list_models",
+    "load",
+    "predict",
+    "show_augmentation",
+    "train",
+    "train_several",
+    "write_report",
+]

@@ -1,0 +1,108 @@
+"""Calls that judge finished runs and write their pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
+from distingo.datasets.store import Cache
+from distingo.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from distingo.datasets.tables import TableOptions
+    from distingo.evaluation.comparison import Comparison
+    from distingo.records import Evaluation
+
+
+def evaluate(
+    run: str | Path,
+    data: str | Path | None = None,
+    *,
+    device: str = "auto",
+    workers: int | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    cache: str | Path | None = None,
+    table: TableOptions | None = None,
+    allow_missing: bool = False,
+) -> Evaluation:
+    """Judge a run's model and its baselines.
+
+    Args:
+        run: A run folder.
+        data: Other pictures to judge on; None takes the run's own test side.
+        device: Where networks compute.
+        workers: Decoding threads; None takes one per core.
+        max_pixels: Larger pictures are listed as unusable.
+        cache: As in `train`.
+        table: What to know about a table of labels in `data`; the run's own is read as it was for training.
+        allow_missing: As in `train`.
+
+    Returns:
+        The scores; they also lie in ``evaluation.json`` and on the page ``report.html``, in the run folder or, for
+        other data, in ``evaluations/<name of the data>`` in it.
+
+    Raises:
+        RunError: The run folder is damaged, unfinished or newer.
+        DataError: The data can't be judged on.
+    """
+    from distingo.evaluation.evaluating import EvaluateRequest, evaluate_run
+    from distingo.report.page import write_report as write_page
+
+    request = EvaluateRequest(
+        run=Path(run),
+        data=None if data is None else Path(data),
+        cache=Cache(cache),
+        workers=workers,
+        max_pixels=max_pixels,
+        device=device,
+        table=table,
+        allow_missing=allow_missing,
+    )
+    evaluation, place = evaluate_run(request)
+    write_page(Path(run), None if data is None else place)
+    return evaluation
+
+
+def compare(runs: Sequence[str | Path], output: str | Path = "comparison") -> Comparison:
+    """Put finished runs side by side that were judged on the same pictures.
+
+    Args:
+        runs: At least two run folders.
+        output: A folder; gets ``comparison.json`` and ``comparison.html``, older ones are replaced.
+
+    Returns:
+        The comparison, the best run first.
+
+    Raises:
+        RunError: A run is missing, damaged or not evaluated, or two were not judged on the same pictures.
+        UsageError: Fewer than two runs were given, or one twice.
+        ResourceError: The output can't be written.
+    """
+    from distingo.evaluation.comparing import compare_runs
+    from distingo.evaluation.comparison import write_comparison
+    from distingo.report.comparison import write_comparison_page
+
+    comparison = compare_runs([Path(run) for run in runs])
+    write_comparison_page(comparison, Path(output))
+    write_comparison(comparison, Path(output))
+    return comparison
+
+
+def write_report(run: str | Path) -> Path:
+    """Write the run's ``report.html``, one self-contained page.
+
+    Args:
+        run: A run folder.
+
+    Returns:
+        The page.
+
+    Raises:
+        RunError: The run folder is damaged or newer.
+    """
+    from distingo.report.page import write_report as write_page
+
+    RunFolder(Path(run)).read_config()
+    return write_page(Path(run))

@@ -1,0 +1,163 @@
+"""Calls that train."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distingo.api.judging import compare, evaluate
+from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
+from distingo.datasets.store import Cache
+from distingo.errors import InterruptionError, RunError, UsageError
+from distingo.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from distingo.datasets.tables import TableOptions
+    from distingo.evaluation.comparison import Comparison
+    from distingo.records import Evaluation
+    from distingo.training.checkpoint import EpochRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        path: The run folder.
+        evaluation: Its scores on the test side.
+        report: The page to open.
+    """
+
+    path: Path
+    evaluation: Evaluation
+    report: Path
+
+
+def train(  # noqa: PLR0913 - each is a word that a person may say
+    data: str | Path | None = None,
+    output: str | Path = "run",
+    *,
+    config: str | Path | None = None,
+    resume: bool = False,
+    workers: int | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    cache: str | Path | None = None,
+    table: TableOptions | None = None,
+    allow_missing: bool = False,
+    on_epoch: Callable[[EpochRecord], None] | None = None,
+    **recipe: Any,
+) -> Run:
+    """Train a classifier on a folder of pictures, judge it once on its test side, and write a report.
+
+    Args:
+        data: Folder of pictures, or a table of labels beside them; may be left out with `config` or `resume`, which
+            name it.
+        output: The run folder to make.
+        config: A ``config.json`` of another run to repeat.
+        resume: Go on with the run in `output`.
+        workers: Decoding threads; None takes one per core.
+        max_pixels: Larger pictures are listed as unusable.
+        cache: Folder for decoded pictures; None takes ``DISTINGO_CACHE`` or the user's cache folder.
+        table: What to know about the table of labels; what is left out is recognised.
+        allow_missing: Go on even if half of the pictures that the table names are missing.
+        on_epoch: Called with an `EpochRecord` after every epoch.
+        **recipe: Any field of `distingo.training.recipe.Recipe`, and ``image_size`` (a number or (height, width)).
+
+    Returns:
+        The run with its scores.
+
+    Raises:
+        DistingoError: Of the kind that fits the mistake or hindrance; its text says what to do.
+    """
+    from distingo.training.preparing import TrainRequest
+    from distingo.training.repeating import Wanted, repeat
+    from distingo.training.run import train_run
+
+    folder = RunFolder(Path(output))
+    wanted = Wanted(data=None if data is None else Path(data), wishes=recipe, table=table, allow_missing=allow_missing)
+    if config is not None:
+        wanted = repeat(Path(config), wanted)
+    place = wanted.data or (Path(folder.read_config()["data"]) if resume else None)
+    if place is None:
+        raise UsageError("train needs DATA, a folder of pictures (or --config of another run, or --resume)")
+    request = TrainRequest(
+        data=place,
+        output=folder.path,
+        wishes=wanted.wishes,
+        cache=Cache(cache),
+        workers=workers,
+        max_pixels=max_pixels,
+        table=wanted.table,
+        allow_missing=wanted.allow_missing,
+        resume=resume,
+        on_epoch=on_epoch,
+    )
+    try:
+        train_run(request)
+    except KeyboardInterrupt:
+        raise InterruptionError(folder.how_to_resume()) from None
+    evaluation = evaluate(folder.path, cache=cache, workers=workers, max_pixels=max_pixels)
+    return Run(folder.path, evaluation, folder.report)
+
+
+def train_several(
+    data: str | Path | None = None,
+    output: str | Path = "run",
+    *,
+    models: Sequence[str],
+    resume: bool = False,
+    **options: Any,
+) -> Comparison:
+    """Train several models on the same pictures and the same split, and write a page that compares them.
+
+    Args:
+        data: Folder of pictures.
+        output: A new folder; gets a run folder for each model, ``comparison.html`` and ``comparison.json``.
+        models: Names as for `train`; ``NAME:frozen``, ``NAME:finetune`` and ``NAME:scratch`` name a pretrained
+            backbone's mode, so that one backbone can be compared with itself.
+        resume: Take up runs that were interrupted; finished ones are kept.
+        **options: As for `train`; those about pretrained backbones go to the backbones only.
+
+    Returns:
+        The runs beside each other, the best one first.
+
+    Raises:
+        DistingoError: Of the kind that fits the mistake or hindrance.
+    """
+    from distingo.training.several import plan_runs
+
+    place = Path(output)
+    if not resume and place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise RunError(f"{place}: exists and is not an empty folder; choose another -o, or --resume to go on there")
+    plans = plan_runs(models, options)
+    for plan in plans:
+        folder = place / plan.folder
+        going_on = resume and RunFolder(folder).config.is_file()
+        logging.getLogger("distingo").info("%s:", plan.folder)
+        train(data, folder, resume=going_on, **plan.options)
+    return compare([place / plan.folder for plan in plans], place)
+
+
+def demo(output: str | Path = "demo", **options: Any) -> Run:
+    """Train on handwritten digits that come with scikit-learn, written out as PNG files in class folders.
+
+    Args:
+        output: A new folder; gets ``digits`` (the pictures) and ``run``.
+        **options: As for `train`.
+
+    Returns:
+        The run.
+
+    Raises:
+        RunError: The folder exists already.
+    """
+    from distingo.datasets.digits import write_digits
+
+    place = Path(output)
+    if place.exists() and any(place.iterdir()):
+        raise RunError(f"{place}: exists and is not an empty folder; choose another -o")
+    write_digits(place / "digits")
+    return train(place / "digits", place / "run", **{"epochs": 8, **options})
