@@ -81,7 +81,7 @@ def _refusal(architecture: str, arguments: dict[str, Any], height: int, width: i
     try:
         with without_values():
             return _pass(architecture, arguments, height, width)
-    except NotImplementedError:  # an operation that torch can't do without values
+    except NotImplementedError:  # so torch says that an operation needs values; then the pass is made with them
         try:
             return _pass(architecture, arguments, height, width)
         except _REFUSALS as error:
