@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from distingo.errors import ResourceError, RunError
-from distingo.files import atomic_writer, content_hash, read_json, write_json, write_text
+from distingo.files import atomic_writer, content_hash, read_json, remove_half_written, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -66,3 +66,19 @@ def test_damaged_json_is_named(tmp_path: Path) -> None:
 def test_the_hash_goes_over_all_parts() -> None:
     assert content_hash(b"ab", b"c") == content_hash(b"abc") != content_hash(b"abd")
     assert len(content_hash(b"")) == 32
+
+
+def test_what_a_killed_process_had_begun_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    kept = [".history.csv", ".notes.csv.backup", "history.csv.abcdefgh", ".photo.jpg.abcdefgh", ".history.csv.ABCDEFGH"]
+    program = (
+        "import os, sys; from pathlib import Path; from distingo.files import atomic_writer\n"
+        "with atomic_writer(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+    )
+    for name in ("history.csv", "model/model.safetensors"):
+        subprocess.run([sys.executable, "-c", program, str(tmp_path / name)], check=False)
+    assert len(list(tmp_path.rglob(".*"))) == 2
+    for name in kept:
+        (tmp_path / name).touch()
+    remove_half_written(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*kept, "model"])
+    assert not list((tmp_path / "model").iterdir())

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import IO, Any
 
 from distingo.errors import ResourceError, RunError
 
+_HALF_WRITTEN = re.compile(r"\..+\.(csv|html|json|parquet|safetensors|txt)\.[a-z0-9_]{8}")
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -52,6 +54,17 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
             reason = error.strerror or type(error).__name__
             raise ResourceError(f"{path}: can't be written ({reason}); choose another place") from error
         raise
+
+
+def remove_half_written(folder: Path) -> None:
+    """Remove what `atomic_writer` had begun below a folder of ours when its process was killed.
+
+    Args:
+        folder: One that only distingo writes to, and nobody does now.
+    """
+    for path in folder.rglob(".*"):
+        if _HALF_WRITTEN.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+            path.unlink(missing_ok=True)
 
 
 def _umask() -> int:

@@ -21,7 +21,7 @@ from distingo.datasets.surveying import survey
 from distingo.datasets.table_config import settle_image_folder, table_from_config, table_to_config
 from distingo.datasets.tables import TableOptions
 from distingo.errors import RunError, UsageError
-from distingo.files import content_hash
+from distingo.files import content_hash, remove_half_written
 from distingo.models.catalogue import find_model
 from distingo.models.compiler_on_demand import without_values
 from distingo.models.machine import choose_precision
@@ -163,6 +163,7 @@ def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     """
     folder = RunFolder(request.output)
     config = folder.read_config()
+    remove_half_written(folder.path)
     recipe = recipe_from_dict(config["recipe"])
     _require_same(recipe, request)
     data, (table, allow_missing) = Path(config["data"]), table_from_config(config, folder.config)
