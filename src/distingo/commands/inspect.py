@@ -1,0 +1,56 @@
+"""Account for every file; look at samples and at augmentation."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from distingo.commands.preparing import prepare
+from distingo.options import (
+    AUGMENTATIONS,
+    add_machine_options,
+    add_table_options,
+    machine_settings,
+    table_settings,
+)
+
+
+def add(commands: Any) -> None:
+    """Offer the command."""
+    parser = commands.add_parser("inspect", help="account for every file; look at samples and at augmentation")
+    parser.set_defaults(command=run)
+    parser.add_argument("data", metavar="DATA")
+    parser.add_argument("-o", "--output", metavar="FILE", help="page to write (default: inspection.html)")
+    parser.add_argument("--augment", metavar="PRESET", help=f"draw augmented samples instead: {AUGMENTATIONS}")
+    parser.add_argument("--image-size", type=int, metavar="N", help="for augmented samples")
+    add_table_options(parser)
+    add_machine_options(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what was asked; returns the exit code."""
+    prepare()
+    import distingo
+
+    if options.augment:
+        output = options.output or f"augment-{options.augment}.png"
+        print(distingo.show_augmentation(options.data, options.augment, output, image_size=options.image_size))
+        return 0
+    from collections import Counter
+
+    output = options.output or "inspection.html"
+    dataset = distingo.inspect(options.data, output, **table_settings(options), **machine_settings(options))
+    print(f"{dataset.root}: {dataset.layout}")
+    for note in dataset.notes:
+        print(f"  {note}")
+    found = sum(row.status != "missing" for row in dataset.manifest)
+    print(f"{len(dataset.pictures):,} usable pictures of {found:,} files found")
+    for name, count in sorted(Counter(label for picture in dataset.pictures for label in picture.labels).items()):
+        print(f"  {name:<24} {count:>7,}")
+    for row in [row for row in dataset.manifest if row.status != "used"][:20]:
+        print(f"  {row.status:<10} {row.file}: {row.reason}")
+    left = sum(row.status != "used" for row in dataset.manifest) - 20
+    if left > 0:
+        print(f"  ... and {left:,} more in {output}")
+    print(f"Page: {output}")
+    return 0

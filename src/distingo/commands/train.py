@@ -1,0 +1,70 @@
+"""Train on a folder of pictures, judge once, write a report."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from distingo import terminal
+from distingo.commands.preparing import prepare
+from distingo.options import (
+    add_label_options,
+    add_machine_options,
+    add_pretrained_options,
+    add_recipe_options,
+    add_table_options,
+    machine_settings,
+    table_settings,
+)
+
+
+def add(commands: Any) -> None:
+    """Offer the command."""
+    parser = commands.add_parser("train", help="train on a folder of pictures, judge once, write a report")
+    parser.set_defaults(command=run)
+    parser.add_argument(
+        "data",
+        nargs="?",
+        metavar="DATA",
+        help="one folder per class; train/ val/ test/; IDX files; or a table of labels",
+    )
+    parser.add_argument("-o", "--output", default="run", metavar="RUN", help="run folder to make (default: run)")
+    parser.add_argument(
+        "--model",
+        action="append",
+        help="a name from `distingo models`, a timm backbone or a timm hub folder (default: chosen, and said why);"
+        " given several times: a run each, and one page that compares them",
+    )
+    parser.add_argument("--config", metavar="FILE", help="repeat the run of this config.json")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in RUN after an interruption")
+    add_recipe_options(parser)
+    add_pretrained_options(parser)
+    add_label_options(parser)
+    add_table_options(parser)
+    add_machine_options(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what was asked; returns the exit code."""
+    prepare()
+    from dataclasses import fields
+
+    import distingo
+    from distingo.training.recipe import Recipe
+
+    names = [*(field.name for field in fields(Recipe)), "image_size"]
+    recipe = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
+    models = recipe.pop("model", [])
+    common = {"config": options.config, "resume": options.resume, "on_epoch": terminal.print_epoch}
+    common |= machine_settings(options) | table_settings(options)
+    if len(models) > 1:
+        comparison = distingo.train_several(options.data, options.output, models=models, **common, **recipe)
+        terminal.print_comparison(comparison)
+        print(f"\nPage: {options.output}/comparison.html")
+        return 0
+    if models:
+        recipe["model"] = models[0]
+    finished = distingo.train(options.data, options.output, **common, **recipe)
+    terminal.print_evaluation(finished.evaluation, finished.path)
+    print(f"\nReport: {finished.report}")
+    return 0
