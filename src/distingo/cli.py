@@ -17,12 +17,13 @@ from distingo.commands import (
     models,
     predict,
     report,
+    split,
     train,
 )
 from distingo.errors import DistingoError, UsageError, name_the_nearest
 from distingo.version import __version__
 
-COMMANDS = (train, evaluate, compare, predict, report, models, fetch_weights, inspect, demo)
+COMMANDS = (split, train, evaluate, compare, predict, report, models, fetch_weights, inspect, demo)
 """In the order in which ``distingo --help`` lists them."""
 
 

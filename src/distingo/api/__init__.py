@@ -4,6 +4,7 @@ from distingo.api.judging import compare, evaluate, write_report
 from distingo.api.models import fetch_weights, list_backbones, list_models
 from distingo.api.pictures import inspect, show_augmentation
 from distingo.api.predicting import load, predict
+from distingo.api.splitting import split
 from distingo.api.training import Run, demo, train, train_several
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "load",
     "predict",
     "show_augmentation",
+    "split",
     "train",
     "train_several",
     "write_report",

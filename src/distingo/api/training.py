@@ -47,6 +47,8 @@ def train(  # noqa: PLR0913 - each is a word that a person may say
     cache: str | Path | None = None,
     table: TableOptions | None = None,
     allow_missing: bool = False,
+    split: str | Path | None = None,
+    fold: int | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     **recipe: Any,
 ) -> Run:
@@ -63,6 +65,9 @@ def train(  # noqa: PLR0913 - each is a word that a person may say
         cache: Folder for decoded pictures; None takes ``DISTINGO_CACHE`` or the user's cache folder.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        split: A file of `split`'s, or any table with the columns file and side, that says which side each picture is
+            on; None cuts the sides by class and seed.
+        fold: Of a split file with folds, the one that is the test side.
         on_epoch: Called with an `EpochRecord` after every epoch.
         **recipe: Any field of `distingo.training.recipe.Recipe`, and ``image_size`` (a number or (height, width)).
 
@@ -72,14 +77,18 @@ def train(  # noqa: PLR0913 - each is a word that a person may say
     Raises:
         DistingoError: Of the kind that fits the mistake or hindrance; its text says what to do.
     """
+    from distingo.datasets.split_config import name_split
+    from distingo.training.dividing import check_wishes
     from distingo.training.preparing import TrainRequest
     from distingo.training.repeating import Wanted, repeat
     from distingo.training.run import train_run
 
     folder = RunFolder(Path(output))
-    wanted = Wanted(data=None if data is None else Path(data), wishes=recipe, table=table, allow_missing=allow_missing)
+    place = None if data is None else Path(data)
+    wanted = Wanted(data=place, wishes=recipe, table=table, allow_missing=allow_missing, split=name_split(split, fold))
     if config is not None:
         wanted = repeat(Path(config), wanted)
+    check_wishes(wanted.split, recipe)
     place = wanted.data or (Path(folder.read_config()["data"]) if resume else None)
     if place is None:
         raise UsageError("train needs DATA, a folder of pictures (or --config of another run, or --resume)")
@@ -92,6 +101,7 @@ def train(  # noqa: PLR0913 - each is a word that a person may say
         max_pixels=max_pixels,
         table=wanted.table,
         allow_missing=wanted.allow_missing,
+        split=wanted.split,
         resume=resume,
         on_epoch=on_epoch,
     )

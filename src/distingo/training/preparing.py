@@ -15,7 +15,8 @@ import torch
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.gathering import pixels_product, read_dataset
 from distingo.datasets.manifest import write_manifest
-from distingo.datasets.splitting import read_split, split_dataset, write_split
+from distingo.datasets.split_config import WantedSplit, require_same_split, split_from_config, split_to_config
+from distingo.datasets.splitting import read_split, write_split
 from distingo.datasets.store import Cache
 from distingo.datasets.surveying import survey
 from distingo.datasets.table_config import settle_image_folder, table_from_config, table_to_config
@@ -33,6 +34,7 @@ from distingo.run_folder import RunFolder
 from distingo.training.augmentation import require_preset
 from distingo.training.checkpoint import EpochRecord
 from distingo.training.defaults import DataFacts, choose_recipe
+from distingo.training.dividing import divide
 from distingo.training.environment import describe_environment
 from distingo.training.pretrained import (
     LoadedBackbone,
@@ -59,6 +61,7 @@ class TrainRequest:
         max_pixels: Larger pictures are listed as unusable.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        split: The file that says which side each picture is on; None cuts the sides by class and seed.
         resume: Go on with the run in `output`.
         on_epoch: Told every finished epoch.
     """
@@ -71,6 +74,7 @@ class TrainRequest:
     max_pixels: int = DEFAULT_MAX_PIXELS
     table: TableOptions | None = None
     allow_missing: bool = False
+    split: WantedSplit | None = None
     resume: bool = False
     on_epoch: Callable[[EpochRecord], None] | None = None
 
@@ -115,8 +119,7 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     require_preset(recipe.augment)
     choose_device(recipe.device)
     dataset = _read(request, recipe, backbone)
-    few = recipe.mode == "frozen"
-    split = split_dataset(dataset, seed=recipe.seed, validation=recipe.validation, test=recipe.test, few=few)
+    split = divide(dataset, recipe, request.split)
     description = _description(dataset, split, recipe, backbone)
     _require_buildable(description)
     choices = (*choices, *further, *dataset.notes, *split.notes)
@@ -172,6 +175,8 @@ def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
         raise UsageError(
             f"--resume: {request.output} was started with other table options than {options}; leave them out"
         )
+    if request.split is not None:
+        require_same_split(request.split, split_from_config(config, folder.config), request.output)
     request = replace(request, data=data, table=table, allow_missing=allow_missing or request.allow_missing)
     backbone = load_wished_backbone(recipe.as_dict())
     dataset = _read(request, recipe, backbone)
@@ -257,7 +262,7 @@ def _data_config(request: TrainRequest, dataset: Dataset) -> dict[str, Any]:
         section["root"] = str(dataset.root.resolve())
     if table := table_to_config(request.table, allow_missing=request.allow_missing):
         section["table"] = table
-    return section
+    return {**section, **split_to_config(request.split)}
 
 
 def resolve_precision(recipe: Recipe, device: torch.device) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from distingo.datasets.split_config import WantedSplit, split_from_config
 from distingo.datasets.table_config import table_from_config
 from distingo.datasets.tables import TableOptions
 from distingo.files import read_json
@@ -21,12 +22,14 @@ class Wanted:
         wishes: Recipe fields (and ``image_size``).
         table: What to know about the table of labels.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        split: The file that says which side each picture is on.
     """
 
     data: Path | None = None
     wishes: dict[str, Any] = field(default_factory=dict)
     table: TableOptions | None = None
     allow_missing: bool = False
+    split: WantedSplit | None = None
 
 
 def repeat(config: Path, wanted: Wanted) -> Wanted:
@@ -50,4 +53,5 @@ def repeat(config: Path, wanted: Wanted) -> Wanted:
         wishes={**kept, **wanted.wishes},
         table=wanted.table or table,
         allow_missing=wanted.allow_missing or allow_missing,
+        split=wanted.split or split_from_config(content, config),
     )
