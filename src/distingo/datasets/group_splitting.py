@@ -94,18 +94,19 @@ def divide_sides(
     _check_shares(validation, test, seed)
     fixed = _fixed_sides(dataset, grouping, resplit=resplit)
     given = set() if resplit else {picture.given_side for picture in dataset.pictures}
-    wanted = {"train": 1.0 - validation - test, "validation": validation, "test": test}
-    open_sides = [side for side in SIDES if side not in given - {"train"} and wanted[side] > 0]
+    wanted = {"validation": validation, "test": test}
+    open_sides = [side for side in SIDES if side == "train" or (side not in given and wanted[side] > 0)]
     loose = np.flatnonzero(fixed < 0)
-    parts = np.array([wanted[side] for side in open_sides])
+    parts = np.array([wanted.get(side, 0.0) for side in open_sides])
+    parts[0] = 1.0 - parts.sum()
     numbers = fixed.copy()
     _require_groups(dataset, grouping, loose, len(open_sides))
     if len(loose):
         table = _label_table(dataset)[loose]
-        divided = divide_groups(table, grouping.numbers[loose], parts / parts.sum(), seed=seed, needed=0)
+        divided = divide_groups(table, grouping.numbers[loose], parts.tolist(), seed=seed, needed=0)
         numbers[loose] = np.array([_SIDE_NUMBERS[side] for side in open_sides])[divided]
     asked = np.zeros(len(SIDES))
-    asked[[_SIDE_NUMBERS[side] for side in open_sides]] = parts / parts.sum()
+    asked[[_SIDE_NUMBERS[side] for side in open_sides]] = parts
     return _judge(dataset, grouping, SIDES, numbers, asked, fixed >= 0, folds=False)
 
 

@@ -72,7 +72,7 @@ def group_pictures(n: int, links: Iterable[Links]) -> Grouping:
 
     links = tuple(links)
     pairs = np.array([pair for each in links for pair in each.pairs], np.int64).reshape(-1, 2)
-    if pairs.size and not (0 <= pairs.min() and pairs.max() < n):
+    if pairs.size and (pairs.min() < 0 or pairs.max() >= n):
         raise ValueError(f"pairs name pictures from {pairs.min()} to {pairs.max()}, and there are {n}")
     graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
     count, found = connected_components(graph, directed=False)

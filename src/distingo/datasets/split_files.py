@@ -196,10 +196,10 @@ def _account(
 ) -> list[str]:
     name = split_file.path.name
     said = (
-        (unnamed, f"of the data are not in {name} and on no side"),
-        (gone, f"of {name} are not among the usable ones of the data any more"),
-        (renamed, f"of {name} were found by their content under another name"),
-        (relabelled, f"have other labels than in {name}: those of the data count"),
+        (unnamed, f"not in {name}, so on no side"),
+        (gone, f"in {name}, but not among the usable ones of the data any more"),
+        (renamed, f"found by content, as {name} has another name for it"),
+        (relabelled, f"labelled otherwise than in {name}; the labels of the data count"),
     )
     return [
         f"{len(files):,} picture{'s' * (len(files) != 1)} {what} ({name_some(files, 3)})"

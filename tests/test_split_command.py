@@ -1,0 +1,91 @@
+"""``distingo split`` from the words a person types to the file."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+from PIL import ExifTags, Image
+from tiny_datasets import draw_classes
+
+import distingo
+from distingo.cli import main
+from distingo.errors import ResourceError, UsageError
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def take_bursts(root: Path, length: int = 3) -> Path:
+    """Bursts of one camera over both classes' files, each picture of its own pixels."""
+    draw_classes(root, per_class=12, names=("katzen", "hunde"))
+    for name in ("katzen", "hunde"):
+        for at in range(12):
+            exif = Image.Exif()
+            exif[ExifTags.Base.Model.value] = "Kamera"
+            moment = f"2024:05:01 10:{at // length:02}:{at % length:02}"
+            exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal.value] = moment
+            file = root / name / f"{at:03}.png"
+            Image.open(file).save(file, exif=exif)
+    return root
+
+
+def test_bursts_stay_together_and_the_shares_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = take_bursts(tmp_path / "data")
+    before = sorted(data.rglob("*"))
+    assert main(["split", str(data), "-o", str(tmp_path / "s.csv"), "--val", "0.25", "--test", "0.25"]) == 0
+    said = capsys.readouterr().out
+    assert "24 pictures; 24 belong with others (burst: 4 groups)" in said
+    assert "katzen" in said
+    assert "25.0%" in said
+    rows = rows_of(tmp_path / "s.csv")
+    sides = {(row["group"], row["side"]) for row in rows}
+    assert len(sides) == 4
+    assert {row["why"] for row in rows} == {"burst"}
+    assert sorted(data.rglob("*")) == before
+
+
+def test_bursts_can_be_left_aside(tmp_path: Path) -> None:
+    data = take_bursts(tmp_path / "data")
+    assert main(["split", str(data), "-o", str(tmp_path / "s.csv"), "--burst", "none"]) == 0
+    assert len({row["group"] for row in rows_of(tmp_path / "s.csv")}) == 24
+
+
+def test_a_group_column_holds_pictures_together(tmp_path: Path) -> None:
+    data = draw_classes(tmp_path / "data", per_class=8, names=("a", "b"))
+    lines = [f"{name}/{at:03}.png,{name},patient {at % 4}" for name in "ab" for at in range(8)]
+    (data / "labels.csv").write_text("\n".join(["file,label,patient", *lines]), encoding="utf-8")
+    words = ["split", str(data / "labels.csv"), "-o", str(tmp_path / "s.csv"), "--group-column", "patient"]
+    assert main([*words, "--folds", "4", "--seed", "2"]) == 0
+    patients: dict[str, set[str]] = {}
+    for row in rows_of(tmp_path / "s.csv"):
+        patients.setdefault(str(int(row["file"][2:5]) % 4), set()).add(row["fold"])
+    assert sorted(patients) == ["0", "1", "2", "3"]
+    assert all(len(folds) == 1 for folds in patients.values())
+
+
+def test_the_same_seed_writes_the_same_file(tmp_path: Path) -> None:
+    data = draw_classes(tmp_path / "data", per_class=10)
+    for name, seed in (("one", 4), ("two", 4), ("three", 5)):
+        distingo.split(data, tmp_path / f"{name}.csv", seed=seed)
+    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
+    assert (tmp_path / "one.csv").read_bytes() != (tmp_path / "three.csv").read_bytes()
+
+
+def test_nothing_is_overwritten_and_mistakes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = draw_classes(tmp_path / "data", per_class=4)
+    (tmp_path / "mine.csv").write_text("mine", encoding="utf-8")
+    with pytest.raises(ResourceError, match="exists already"):
+        distingo.split(data, tmp_path / "mine.csv")
+    with pytest.raises(UsageError, match=r"ends in \.csv"):
+        distingo.split(data, tmp_path / "split.txt")
+    with pytest.raises(UsageError, match="--burst -1"):
+        distingo.split(data, tmp_path / "s.csv", burst=-1)
+    assert main(["split", str(data), "--folds", "3", "--test", "0.2"]) == 2
+    assert main(["split", str(data), "--burst", "soon"]) == 2
+    assert "'soon' is no number of seconds" in capsys.readouterr().err
+    assert (tmp_path / "mine.csv").read_text(encoding="utf-8") == "mine"
+    assert not (tmp_path / "s.csv").exists()
