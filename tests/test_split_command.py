@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from PIL import ExifTags, Image
-from tiny_datasets import draw_classes
 
 import distingo
 from distingo.cli import main
 from distingo.errors import ResourceError, UsageError
+from tiny_datasets import draw_classes
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

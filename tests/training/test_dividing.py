@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 
 import pytest
-from tiny_datasets import draw_classes
 
 import distingo
 from distingo.errors import DataError, UsageError
+from tiny_datasets import draw_classes
 
 
 @pytest.fixture
