@@ -30,9 +30,9 @@ FindingKind = Literal[
 ]
 """Gives no picture; is named as another format; has the same bytes or pixels; is another copy of the same scene; has a
 copy on another side of the split; has a copy under another class; is probably wrongly labelled; is unlike all others;
-has one colour only; is too dark; too bright; out of focus; unusually large or small; unusually wide or tall. The last two
-are about the whole data set and name no file: a class far smaller than the largest; something beside the subject that
-tells the classes apart."""
+has one colour only; is too dark; too bright; out of focus; unusually large or small; unusually wide or tall. The last
+two are about the whole data set and name no file: a class far smaller than the largest; something beside the subject
+that tells the classes apart."""
 
 FINDING_KINDS: tuple[FindingKind, ...] = get_args(FindingKind)
 
