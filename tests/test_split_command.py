@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
@@ -86,6 +87,34 @@ def test_nothing_is_overwritten_and_mistakes_are_told(tmp_path: Path, capsys: py
         distingo.split(data, tmp_path / "s.csv", burst=-1)
     assert main(["split", str(data), "--folds", "3", "--test", "0.2"]) == 2
     assert main(["split", str(data), "--burst", "soon"]) == 2
-    assert "'soon' is no number of seconds" in capsys.readouterr().err
+    assert "'soon' is no number" in capsys.readouterr().err
     assert (tmp_path / "mine.csv").read_text(encoding="utf-8") == "mine"
     assert not (tmp_path / "s.csv").exists()
+
+
+def test_copies_of_a_scene_stay_together(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for at in range(12):
+        coarse = generator.integers(0, 256, (12, 16, 3), np.uint8)
+        scene = Image.fromarray(coarse).resize((160, 120), Image.Resampling.BICUBIC)
+        folder = tmp_path / "data" / "ab"[at % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        scene.save(folder / f"{at:02}.png")
+        if at < 4:
+            scene.resize((80, 60)).save(folder / f"{at:02} small.jpg", quality=40)
+    distingo.split(tmp_path / "data", tmp_path / "s.csv", seed=1)
+    rows = rows_of(tmp_path / "s.csv")
+    for at in range(4):
+        both = [row for row in rows if Path(row["file"]).name.startswith(f"{at:02}")]
+        assert len(both) == 2
+        assert len({(row["group"], row["side"], row["why"]) for row in both}) == 1
+        assert both[0]["why"] == "near-duplicate"
+    assert len({row["group"] for row in rows}) == 12
+    distingo.split(tmp_path / "data", tmp_path / "apart.csv", near_duplicates=None)
+    assert len({row["group"] for row in rows_of(tmp_path / "apart.csv")}) == 16
+
+
+@pytest.mark.parametrize("limits", [{"near_duplicates": 0.3}, {"near_duplicates": 1.2}, {"burst": float("nan")}])
+def test_limits_out_of_range(tmp_path: Path, limits: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="or none"):
+        distingo.split(tmp_path, tmp_path / "s.csv", **limits)

@@ -88,7 +88,7 @@ def print_division(division: Division) -> None:
 
     kinds = Counter(kind for group in division.grouping.kinds for kind in group)
     sizes = division.grouping.sizes()
-    several = "; ".join(f"{kind}: {count:,} groups" for kind, count in kinds.items())
+    several = "; ".join(f"{kind}: {count:,} group{'s' * (count != 1)}" for kind, count in kinds.items())
     held = f"{int(sizes[sizes > 1].sum()):,} belong with others ({several})" if several else "none belongs with another"
     print(f"{len(division.numbers):,} pictures; {held}")
     table = Table()

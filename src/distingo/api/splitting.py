@@ -11,9 +11,7 @@ from distingo.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
     from distingo.datasets.group_splitting import Division
-    from distingo.datasets.grouping import Grouping
     from distingo.datasets.tables import TableOptions
-    from distingo.records import Dataset
 
 
 def split(  # noqa: PLR0913 - each is a word that a person may say
@@ -23,6 +21,7 @@ def split(  # noqa: PLR0913 - each is a word that a person may say
     validation: float = 0.15,
     test: float = 0.2,
     folds: int | None = None,
+    near_duplicates: float | None = 0.8,
     burst: float | None = 2.0,
     resplit: bool = False,
     seed: int = 0,
@@ -43,6 +42,8 @@ def split(  # noqa: PLR0913 - each is a word that a person may say
         validation: Share for validation; 0 for none.
         test: Share for the test; 0 for none.
         folds: How many folds of the same size, instead of sides; `validation` and `test` say nothing then.
+        near_duplicates: Pictures at least so alike (from 0 to 1, see `distingo.features.registration.compare`) belong
+            together; None: not.
         burst: Pictures of one camera that follow each other within so many seconds (EXIF) belong together; None: not.
         resplit: Divide all anew where the data has sides of its own.
         seed: Of the division.
@@ -60,20 +61,25 @@ def split(  # noqa: PLR0913 - each is a word that a person may say
         UsageError: A share, the number of folds or `table` does not fit.
         ResourceError: The output exists or can't be written.
     """
+    from distingo.checking.belonging import Belonging
     from distingo.datasets.gathering import count_processors, read_dataset
     from distingo.datasets.group_splitting import divide_folds, divide_sides
+    from distingo.datasets.grouping import group_pictures
     from distingo.datasets.split_files import write_split_file
 
+    belonging = Belonging(near_duplicates, burst)
     _require_output(Path(output))
+    place, workers = Cache(cache), workers or count_processors()
     dataset = read_dataset(
         Path(data),
-        cache=Cache(cache),
+        cache=place,
+        products=belonging.products(place),
         workers=workers,
         max_pixels=max_pixels,
         table=table,
         allow_missing=allow_missing,
     )
-    grouping = _group(dataset, burst, workers or count_processors())
+    grouping = group_pictures(len(dataset.pictures), belonging.link(dataset, place, workers))
     if folds is None:
         division = divide_sides(dataset, grouping, validation=validation, test=test, seed=seed, resplit=resplit)
     else:
@@ -87,15 +93,3 @@ def _require_output(output: Path) -> None:
         raise UsageError(f"{output}: is no name for a split file; choose one that ends in .csv")
     if output.exists():
         raise ResourceError(f"{output}: exists already; choose another -o")
-
-
-def _group(dataset: Dataset, burst: float | None, workers: int) -> Grouping:
-    from distingo.datasets.bursts import find_bursts
-    from distingo.datasets.grouping import group_pictures, link_column
-
-    links = [link_column(dataset)]
-    if burst is not None:
-        if burst < 0:
-            raise UsageError(f"--burst {burst:g}: choose 0 seconds or more")
-        links.append(find_bursts(dataset.pictures, within=burst, workers=workers))
-    return group_pictures(len(dataset.pictures), links)

@@ -22,7 +22,13 @@ def add(commands: Any) -> None:
     parser.add_argument("--seed", type=int, help="(default: 0)")
     parser.add_argument("--group-column", metavar="NAME", help="of the table: same value, same side")
     parser.add_argument(
-        "--burst", type=_seconds, metavar="SECONDS", help="from one picture of a camera to the next; none (default: 2)"
+        "--near-duplicates",
+        type=_limit,
+        metavar="SIMILARITY",
+        help="from which on copies stay together; none (default: 0.8)",
+    )
+    parser.add_argument(
+        "--burst", type=_limit, metavar="SECONDS", help="from one picture of a camera to the next; none (default: 2)"
     )
     parser.add_argument("--resplit", action="store_true", help="divide anew where the data has sides of its own")
     add_table_options(parser)
@@ -37,10 +43,9 @@ def run(options: argparse.Namespace) -> int:
 
     if options.folds is not None and (options.validation, options.test) != (None, None):
         raise UsageError("--folds gives every picture its turn as test; leave --validation and --test out")
-    names = ("validation", "test", "folds", "seed", "burst")
+    names = ("validation", "test", "folds", "seed", "near_duplicates", "burst")
     wishes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    if wishes.get("burst") == "none":
-        wishes["burst"] = None
+    wishes = {name: None if value == "none" else value for name, value in wishes.items()}
     settings = {**table_settings(options), **machine_settings(options)}
     division = distingo.split(options.data, options.output, resplit=options.resplit, **wishes, **settings)
     terminal.print_division(division)
@@ -48,10 +53,10 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _seconds(text: str) -> float | str:
+def _limit(text: str) -> float | str:
     if text == "none":
         return text
     try:
         return float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds; give one such as 2, or none") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is no number; give one, or none") from None
