@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from distingo.version import __version__
 _GENERATOR = b'<meta name="generator" content="distingo '
 
 
-def write_page(template: str, path: Path, context: dict[str, Any]) -> Path:
+def write_page(template: str, path: Path, context: dict[str, Any], *, scripts: Sequence[str] = ("page.js",)) -> Path:
     """Fill a template and write the page, or nothing.
 
     Everything that comes from a person's files is escaped by the template engine; besides, the page's own
@@ -25,6 +26,7 @@ def write_page(template: str, path: Path, context: dict[str, Any]) -> Path:
         template: A file of ``report/templates``.
         path: Where the page shall be.
         context: The values that the template names.
+        scripts: Files of ``report/templates`` that make up the one script.
 
     Returns:
         The path.
@@ -34,7 +36,7 @@ def write_page(template: str, path: Path, context: dict[str, Any]) -> Path:
     """
     environment = _environment()
     style = _asset("style.css")
-    script = _asset("page.js")
+    script = "".join(_asset(name) for name in scripts)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     page = environment.get_template(template).render(
         **context, style=style, script=script, script_digest=digest, version=__version__
