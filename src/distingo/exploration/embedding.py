@@ -79,7 +79,7 @@ def choose_embedding(
         words = "their pixels, each picture stretched to 48 × 48"
         return Embedding(small_pictures(cache), PIXELS, words, reason)
     if model == DESCRIPTORS:
-        from distingo.prediction.inputs import descriptors_product
+        from distingo.prediction.describing import descriptors_product
 
         words = "histograms of their colours and the texture of their grey values (52 numbers)"
         return Embedding(descriptors_product(cache), DESCRIPTORS, words, reason)
@@ -112,6 +112,7 @@ def _scale(rows: np.ndarray, name: str) -> np.ndarray:
     if name == PIXELS:
         scaled = rows.astype(np.float32) / 255
     elif name == DESCRIPTORS:
+        rows = rows.astype(np.float64)
         spread = rows.std(axis=0)
         scaled = (rows - rows.mean(axis=0)) / np.where(spread > 1e-12, spread, 1.0)
     else:
@@ -123,9 +124,10 @@ def _choose_model(pictures: Sequence[Picture]) -> tuple[str, str]:
     side = median(min(picture.width, picture.height) for picture in pictures)
     if side < _SMALLEST_PHOTO:
         return PIXELS, f"the pictures are small: the median of their shorter sides is {side:g} pixels"
-    from distingo.models.backbones import find_backbone, has_weights_here
+    from distingo.models.hub import find_cached
+    from distingo.models.presets import PRESETS
 
-    if has_weights_here(find_backbone("fast")):
+    if find_cached(f"timm/{PRESETS['fast'].backbone}", "model.safetensors"):
         return "fast", "its weights are on this machine"
     return DESCRIPTORS, (
         "the weights of the preset ‘fast’ are not on this machine; `distingo fetch-weights fast` gets them, and "
@@ -145,5 +147,6 @@ def _embed_by_backbone(model: str, weights: str | Path | None, cache: Cache, rea
     description = backbone.description
     recipe = Recipe(model=model, height=description.rendition.height, width=description.rendition.width)
     (product,) = feature_products(backbone, recipe, cache, choose_device("auto"))
-    words = f"the {description.features:,} features of {description.name}, a network trained on other photos"
+    name = description.name if description.source == "hub" else description.architecture
+    words = f"the {description.features:,} features of {name}, a network trained on other pictures"
     return Embedding(product, model, words, reason)

@@ -26,6 +26,8 @@ def reduce(features: np.ndarray, *, seed: int) -> np.ndarray:
     from sklearn.decomposition import PCA
 
     components = min(COMPONENTS, *features.shape)
+    if not np.ptp(features, axis=0).any():
+        return np.zeros((len(features), components))
     reduced: np.ndarray = PCA(components, random_state=seed).fit_transform(features.astype(np.float64))
     return reduced
 
@@ -46,18 +48,19 @@ def project(reduced: np.ndarray, *, seed: int) -> np.ndarray:
         seed: Of the descent.
 
     Returns:
-        float64 (n, 2): right and down, from 0 to 1, with the same scale in both directions.
+        float64 (n, 2): right and down from 0, in the longer direction to 1, with the same scale in both.
     """
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits
 
     if not np.ptp(reduced, axis=0).any():
-        return np.full((len(reduced), 2), 0.5)
+        return np.zeros((len(reduced), 2))
     with threadpool_limits(limits=1):
         layout = TSNE(2, perplexity=choose_perplexity(len(reduced)), init="pca", random_state=seed)
         places: np.ndarray = layout.fit_transform(reduced).astype(np.float64)
     low, high = places.min(axis=0), places.max(axis=0)
-    return 0.5 + (places - (low + high) / 2) / max(float((high - low).max()), 1e-12)
+    laid_out: np.ndarray = (places - low) / max(float((high - low).max()), 1e-12)
+    return laid_out
 
 
 def find_neighbourhoods(
@@ -72,7 +75,7 @@ def find_neighbourhoods(
         nearest: How many neighbours count, at most.
 
     Returns:
-        One entry per class that has a picture, those that are least among themselves first.
+        One entry per class that has a picture, those first that are least more among themselves than by chance.
     """
     from sklearn.neighbors import NearestNeighbors
 
@@ -97,4 +100,4 @@ def find_neighbourhoods(
                 float(others[other]) if there else 0.0,
             )
         )
-    return tuple(sorted(found, key=lambda each: (each.own, each.name)))
+    return tuple(sorted(found, key=lambda each: (each.own - each.expected, each.name)))

@@ -66,7 +66,7 @@ class PictureMap:
 
     Attributes:
         pictures: On the map.
-        places: float64 (n, 2), right and down from 0 to 1.
+        places: float64 (n, 2), right and down from 0, in the longer direction to 1.
         embedded_by: What likeness is judged by, in words.
         reason: Why that.
         perplexity: Of the projection.

@@ -17,7 +17,7 @@ from torch import nn
 from distingo.errors import ModelError
 from distingo.models.architectures import create_architecture, measure_architecture
 from distingo.models.backbone_settings import BackboneSettings, find_settings, read_settings
-from distingo.models.hub import fetch_file, find_cached, get_file
+from distingo.models.hub import fetch_file, get_file
 from distingo.models.presets import PRESETS
 from distingo.models.timm_import import import_timm
 from distingo.models.weights import find_weights_file, hash_weights, load_weights
@@ -164,17 +164,6 @@ def load_backbone(description: BackboneDescription) -> tuple[nn.Module, Backbone
     unsized = {name: value for name, value in description.arguments.items() if name != "img_size"}
     named = hash_weights(backbone, description.architecture, unsized)
     return backbone, replace(description, weights_hash=named)
-
-
-def has_weights_here(description: BackboneDescription) -> bool:
-    """Whether a backbone's weights can be had without asking the network.
-
-    Args:
-        description: From `find_backbone`.
-    """
-    if description.source != "hub":
-        return True
-    return find_cached(description.place, _settings_of(description).weights_file) is not None
 
 
 def fetch_weights(name: str) -> Path:

@@ -6,14 +6,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from distingo.exploration.records import Neighbourhood, PictureMap
 from distingo.records import Picture
 from distingo.report.sheets import ACROSS, TILE, make_sheets
 
-SIDE = 1000
-"""The map's width and height in its own units, with a margin around the points."""
+WIDTH = 1000
+"""The map's width in its own units, with a margin around the points."""
 
-COLOURS = 8
+COLOURS = 10
 """How many the page has for classes; pictures of further ones are grey."""
 
 MOST_KEYS = 60
@@ -53,6 +55,7 @@ class MapView:
 
     Attributes:
         points: One per picture.
+        height: Of the map; its width is `WIDTH`.
         radius: Of a point.
         keys: The commonest classes, as many as a page can hold.
         labels: How many classes are on the map.
@@ -61,6 +64,7 @@ class MapView:
     """
 
     points: tuple[Point, ...]
+    height: int
     radius: float
     keys: tuple[Key, ...]
     labels: int
@@ -85,21 +89,27 @@ def show_map(picture_map: PictureMap) -> MapView:
     commonest = Counter(name for name in colouring if name is not None)
     coloured = sorted(commonest, key=lambda name: (-commonest[name], position[name]))[:COLOURS]
     colours = {name: f"s{at}" for at, name in enumerate(coloured)}
-    span = SIDE - 2 * _MARGIN
-    points = tuple(
-        Point(round(_MARGIN + x * span), round(_MARGIN + y * span), colours.get(name or "", "rest"))
-        for (x, y), name in zip(picture_map.places.tolist(), colouring, strict=True)
-    )
+    places, height = _scale(picture_map.places)
+    points = tuple(Point(x, y, colours.get(name or "", "rest")) for (x, y), name in zip(places, colouring, strict=True))
     shown = [*coloured, *(name for name in ranked if name not in colours)][:MOST_KEYS]
     keys = tuple(Key(position[name], name, numbers[name], colours.get(name, "rest")) for name in shown)
     return MapView(
         points=points,
+        height=height,
         radius=round(max(5.0, 11.0 - len(points) / 400), 1),
         keys=keys,
         labels=len(ranked),
         neighbourhoods=picture_map.neighbourhoods[:MOST_NEIGHBOURHOODS],
         data=_data(pictures, ranked, position),
     )
+
+
+def _scale(places: np.ndarray) -> tuple[list[list[int]], int]:
+    """The places in the map's units, the longer direction across, and the map's height."""
+    right, down = np.ptp(places, axis=0)
+    turned = places if right >= down else places[:, ::-1]
+    units = np.rint(_MARGIN + turned * (WIDTH - 2 * _MARGIN)).astype(int)
+    return units.tolist(), int(max(units[:, 1].max() + _MARGIN, WIDTH // 4))
 
 
 def _rarest(picture: Picture, position: dict[str, int]) -> str | None:

@@ -10,7 +10,7 @@
   const live = document.getElementById("map-live");
   const circles = [...svg.querySelectorAll(".points circle")];
   const places = circles.map((circle) => [circle.cx.baseVal.value, circle.cy.baseVal.value]);
-  const across = Number(svg.getAttribute("viewBox").split(" ")[2]);
+  const [, , across, down] = svg.getAttribute("viewBox").split(" ").map(Number);
   let current = -1;
   let chosen = null;
 
@@ -49,9 +49,9 @@
     ring.setAttribute("cx", x);
     ring.setAttribute("cy", y);
     card.style.setProperty("--x", x / across);
-    card.style.setProperty("--y", y / across);
+    card.style.setProperty("--y", y / down);
     card.classList.toggle("leftwards", x > across / 2);
-    card.classList.toggle("upwards", y > across / 2);
+    card.classList.toggle("upwards", y > down / 2);
     const labels = labelsOf(at);
     const names = labels.flatMap((name, index) => (index ? [", ", isolated(name)] : [isolated(name)]));
     said.replaceChildren(...(names.length ? names : ["without label"]));
@@ -86,7 +86,7 @@
 
   // The map is one stop of the Tab key; arrow keys go to the nearest picture in that direction.
   const steps = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] };
-  const middle = () => best(([x, y]) => Math.hypot(x - across / 2, y - across / 2))[0];
+  const middle = () => best(([x, y]) => Math.hypot(x - across / 2, y - down / 2))[0];
   plot.addEventListener("keydown", (event) => {
     if (event.key === "Escape") { select(-1); live.textContent = ""; return; }
     const step = steps[event.key];
