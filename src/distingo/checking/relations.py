@@ -130,7 +130,7 @@ def _relate(
         kind = "leak"
     elif file.labels != beside.labels:
         kind = "contradiction"
-        reason += f", which is in {', '.join(beside.labels) or 'no class'}"
+        reason += f", which is in {', '.join(beside.labels) or 'no class'}" if near else ""
     elif file.side != beside.side:
         kind = "leak"
     else:
