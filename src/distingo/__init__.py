@@ -10,6 +10,7 @@ from distingo.version import __version__
 if TYPE_CHECKING:
     from distingo.api import (
         Run,
+        check,
         compare,
         demo,
         evaluate,
@@ -31,6 +32,7 @@ __all__ = [
     "DistingoError",
     "Run",
     "__version__",
+    "check",
     "compare",
     "demo",
     "evaluate",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from distingo.records import Dataset
 
 
-def inspect(  # noqa: PLR0913 - each is a word that a person may say
+def inspect(
     data: str | Path,
     output: str | Path | None = None,
     *,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from distingo.datasets.tables import TableOptions
 
 
-def split(  # noqa: PLR0913 - each is a word that a person may say
+def split(
     data: str | Path,
     output: str | Path = "split.csv",
     *,

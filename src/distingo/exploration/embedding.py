@@ -136,17 +136,16 @@ def _choose_model(pictures: Sequence[Picture]) -> tuple[str, str]:
 
 
 def _embed_by_backbone(model: str, weights: str | Path | None, cache: Cache, reason: str) -> Embedding:
-    from distingo.prediction.device import choose_device
-    from distingo.training.pretrained import feature_products, load_wished_backbone
-    from distingo.training.recipe import Recipe
+    from distingo.checking.embedding import embed_by_backbone
+    from distingo.models.catalogue import find_model
+    from distingo.models.presets import PRESETS
 
-    wishes = {"model": model, "weights": "auto" if weights is None else str(weights)}
-    backbone = load_wished_backbone(wishes)
-    if backbone is None:
+    if find_model(model).kind != "pretrained":
         raise UsageError(f"--model {model}: is no pretrained backbone; choose one, {DESCRIPTORS} or {PIXELS}")
-    description = backbone.description
-    recipe = Recipe(model=model, height=description.rendition.height, width=description.rendition.width)
-    (product,) = feature_products(backbone, recipe, cache, choose_device("auto"))
-    name = description.name if description.source == "hub" else description.architecture
-    words = f"the {description.features:,} features of {name}, a network trained on other pictures"
-    return Embedding(product, model, words, reason)
+    product = embed_by_backbone(model, weights, reason, cache).product
+    assert product is not None
+    features = product.store.shape[0]
+    name = PRESETS[model].backbone if model in PRESETS else Path(model.removeprefix("local-dir:")).name
+    return Embedding(
+        product, model, f"the {features:,} features of {name}, a network trained on other pictures", reason
+    )

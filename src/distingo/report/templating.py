@@ -36,10 +36,10 @@ def write_page(template: str, path: Path, context: dict[str, Any], *, scripts: S
     """
     environment = _environment()
     style = _asset("style.css")
-    script = "".join(_asset(name) for name in scripts)
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    content = "".join(_asset(name) for name in scripts)
+    digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode("ascii")
     page = environment.get_template(template).render(
-        **context, style=style, script=script, script_digest=digest, version=__version__
+        **context, style=style, script=content, script_digest=digest, version=__version__
     )
     write_text(path, page)
     return path
