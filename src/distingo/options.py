@@ -120,6 +120,5 @@ def table_settings(options: argparse.Namespace) -> dict[str, Any]:
         tuple(options.label_columns or ()),
         options.delimiter,
         options.image_folder,
-        getattr(options, "group_column", None),
     )
     return {"table": table if table.given else None, "allow_missing": options.allow_missing}

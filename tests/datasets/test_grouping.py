@@ -78,3 +78,33 @@ def test_a_group_column_without_a_table(tmp_path: Path) -> None:
         (tmp_path / name / "0.png").write_bytes(encode(noise(ord(name))))
     with pytest.raises(UsageError, match="holds no table for --group-column"):
         read_dataset(tmp_path, cache=Cache(tmp_path / "cache"), table=TableOptions(group_column="patient"))
+
+
+def draw_folders(root: Path, rows: list[str], name: str = "people.csv") -> Path:
+    for at in range(6):
+        (root / "ab"[at % 2]).mkdir(parents=True, exist_ok=True)
+        (root / "ab"[at % 2] / f"{at}.png").write_bytes(encode(noise(at)))
+    (root / name).write_text("\n".join(["picture,who", *rows]), encoding="utf-8")
+    return root
+
+
+def test_class_folders_keep_their_labels_beside_a_table_of_groups(tmp_path: Path) -> None:
+    root = draw_folders(tmp_path / "data", ["a/0.png,Zoë", "1.png,Zoë", "b/3.png,", "4,Ali", "b/5.png,Ali", "9.png,Bo"])
+    dataset = read_dataset(root, cache=Cache(tmp_path / "cache"), table=TableOptions(group_column="who"))
+    assert dataset.layout == "class folders"
+    assert dataset.classes == ("a", "b")
+    assert dataset.groups == {"a/0.png": ("Zoë",), "b/1.png": ("Zoë",), "a/4.png": ("Ali",), "b/5.png": ("Ali",)}
+    (note,) = dataset.notes
+    assert "column 'who' of people.csv" in note
+    assert "2 pictures have no group there" in note
+    assert "1 rows name no picture, or several" in note
+    assert group_pictures(6, [link_column(dataset)]).count == 4
+
+
+def test_tables_of_groups_that_can_not_be_told(tmp_path: Path) -> None:
+    root = draw_folders(tmp_path / "data", ["a/0.png,Zoë"])
+    with pytest.raises(UsageError, match=r"no column 'whom' in people\.csv; did you mean who"):
+        read_dataset(root, cache=Cache(tmp_path / "cache"), table=TableOptions(group_column="whom"))
+    draw_folders(root, ["a/0.png,Zoë"], "more.csv")
+    with pytest.raises(UsageError, match="several tables have a column 'who'"):
+        read_dataset(root, cache=Cache(tmp_path / "cache"), table=TableOptions(group_column="who"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,7 @@ def split(
     validation: float = 0.15,
     test: float = 0.2,
     folds: int | None = None,
+    group_column: str | None = None,
     near_duplicates: float | None = 0.8,
     burst: float | None = 2.0,
     resplit: bool = False,
@@ -33,8 +36,8 @@ def split(
 ) -> Division:
     """Divide pictures into sides, or into folds, and write the division down; no picture is moved.
 
-    Near-duplicates, bursts of one scene and pictures with the same value in the table's group column
-    (`TableOptions.group_column`) stay on one side. Every class or label is shared out as asked as far as that allows.
+    Near-duplicates, bursts of one scene and pictures with the same value in a group column stay on one side. Every
+    class or label is shared out as asked as far as that allows.
 
     Args:
         data: Folder of pictures, or a table of labels beside them.
@@ -42,6 +45,7 @@ def split(
         validation: Share for validation; 0 for none.
         test: Share for the test; 0 for none.
         folds: How many folds of the same size, instead of sides; `validation` and `test` say nothing then.
+        group_column: The column of the data's table whose value is the same for pictures that belong together.
         near_duplicates: Pictures at least so alike (from 0 to 1, see `distingo.features.registration.compare`) belong
             together; None: not.
         burst: Pictures of one camera that follow each other within so many seconds (EXIF) belong together; None: not.
@@ -65,10 +69,14 @@ def split(
     from distingo.datasets.gathering import count_processors, read_dataset
     from distingo.datasets.group_splitting import divide_folds, divide_sides
     from distingo.datasets.grouping import group_pictures
+    from distingo.datasets.manifest import sum_up_left_out
     from distingo.datasets.split_files import write_split_file
+    from distingo.datasets.tables import TableOptions
 
     belonging = Belonging(near_duplicates, burst)
     _require_output(Path(output))
+    if group_column is not None:
+        table = replace(table or TableOptions(), group_column=group_column)
     place, workers = Cache(cache), workers or count_processors()
     dataset = read_dataset(
         Path(data),
@@ -79,6 +87,8 @@ def split(
         table=table,
         allow_missing=allow_missing,
     )
+    for sentence in (*dataset.notes, *sum_up_left_out(dataset, "`distingo inspect`")):
+        logging.getLogger("distingo").info(sentence)
     grouping = group_pictures(len(dataset.pictures), belonging.link(dataset, place, workers))
     if folds is None:
         division = divide_sides(dataset, grouping, validation=validation, test=test, seed=seed, resplit=resplit)

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
 
     if options.folds is not None and (options.validation, options.test) != (None, None):
         raise UsageError("--folds gives every picture its turn as test; leave --validation and --test out")
-    names = ("validation", "test", "folds", "seed", "near_duplicates", "burst")
+    names = ("validation", "test", "folds", "seed", "group_column", "near_duplicates", "burst")
     wishes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     wishes = {name: None if value == "none" else value for name, value in wishes.items()}
     settings = {**table_settings(options), **machine_settings(options)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from distingo.exploration.projection import (
 from distingo.exploration.records import Exploration, PictureMap
 from distingo.progress import progress_bar
 from distingo.records import Dataset, Picture
+
+log = logging.getLogger("distingo")
 
 MOST_ON_MAP = 3000
 """More points than this say no more to the eye, and take minutes."""
@@ -80,6 +83,7 @@ def draw_map(dataset: Dataset, machine: Machine, wish: MapWish) -> PictureMap | 
         UsageError: As `explore`.
     """
     embedding = choose_embedding(dataset.pictures, machine.cache, model=wish.model, weights=wish.weights)
+    log.info(f"map: by {embedding.words}, because {embedding.reason}")
     pictures, features = embed(embedding, _sample(dataset.pictures, wish), machine)
     if len(pictures) < _FEWEST_ON_MAP:
         return None

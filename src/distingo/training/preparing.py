@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.gathering import pixels_product, read_dataset
-from distingo.datasets.manifest import write_manifest
+from distingo.datasets.manifest import sum_up_left_out, write_manifest
 from distingo.datasets.split_config import WantedSplit, require_same_split, split_from_config, split_to_config
 from distingo.datasets.splitting import read_split, write_split
 from distingo.datasets.store import Cache
@@ -123,22 +122,12 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     description = _description(dataset, split, recipe, backbone)
     _require_buildable(description)
     choices = (*choices, *further, *dataset.notes, *split.notes)
-    for sentence in (*choices, *_account(dataset)):
+    for sentence in (*choices, *sum_up_left_out(dataset, "manifest.csv")):
         log.info(sentence)
     write_manifest(dataset.manifest, folder.manifest)
     write_split(split, folder.split)
     folder.write_config(_config(request, dataset, recipe, choices))
     return PreparedRun(folder, recipe, dataset, split, description, backbone), request
-
-
-def _account(dataset: Dataset) -> tuple[str, ...]:
-    """A sentence on files that are not used; none where all are."""
-    left = Counter(row.status for row in dataset.manifest if row.status != "used")
-    if not left:
-        return ()
-    found = sum(row.status != "missing" for row in dataset.manifest)
-    kinds = ", ".join(f"{count:,} {status}" for status, count in left.most_common())
-    return (f"of {found:,} files found {len(dataset.pictures):,} are used; {kinds}: manifest.csv says why",)
 
 
 def _with_model(wishes: dict[str, Any], facts: DataFacts) -> tuple[dict[str, Any], tuple[str, ...]]:
