@@ -18,6 +18,9 @@ _FOR_PAGES_ONLY = {0x00A0: " ", **dict.fromkeys((0x2060, 0x2066, 0x2067, 0x2068,
 """What keeps words together and scripts apart in a browser, and shows as boxes on a terminal."""
 
 
+_MOST_CLASSES = 40
+
+
 def print_epoch(record: EpochRecord) -> None:
     """One line on an epoch, to stderr."""
     accuracy, precision = record.validation_accuracy, record.validation_mean_average_precision
@@ -95,13 +98,18 @@ def print_division(division: Division) -> None:
     for heading in ("", *division.parts, "off"):
         table.add_column(heading, justify="left" if not heading else "right", overflow="fold")
     table.add_row("asked for", *(f"{share:.1%}" if share else "-" for share in division.shares[0].asked), "")
-    for share in division.shares:
+    everything, *classes = division.shares
+    if len(classes) > _MOST_CLASSES:
+        classes = sorted(classes, key=lambda share: -share.farthest)[:_MOST_CLASSES]
+    for share in (everything, *classes):
         numbers = [divided + given for divided, given in zip(share.counts, share.given, strict=True)]
         total = max(1, sum(numbers))
         cells = [f"{number:,}" if division.folds else f"{number:,} ({number / total:.1%})" for number in numbers]
         table.add_row(Text(share.name or "all"), *cells, f"{share.farthest * 100:.1f}")
     Console().print(table)
-    given = sum(division.shares[0].given)
+    if hidden := len(division.shares) - 1 - len(classes):
+        print(f"and {hidden:,} more that came out closer to what was asked for")
+    given = sum(everything.given)
     besides = f", not counting the {given:,} that had a side" if given else ""
     print(f"off: the largest difference from what was asked for, in points{besides}")
     for note in division.notes:

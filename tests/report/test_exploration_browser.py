@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from contrasts import CONTRASTS
 
 import distingo
 from tiny_datasets import COLOURS, draw_classes
@@ -155,3 +156,15 @@ def test_the_map_is_named_for_a_screen_reader(opened: Any) -> None:
     assert "arrow keys" in described
     assert opened.locator("table.neighbours tbody tr").count() == 3
     assert opened.locator("img:not([alt])").count() == 0
+
+
+@pytest.mark.parametrize("opened", [(1280, "light"), (1280, "dark"), (375, "dark"), (320, "light")], indirect=True)
+def test_text_stands_out_and_nothing_reaches_beyond_the_screen(opened: Any) -> None:
+    """WCAG 2.2 asks for a contrast of 4.5 (success criterion 1.4.3)."""
+    for details in opened.locator("details").all():
+        details.evaluate("element => { element.open = true; }")
+    assert opened.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    opened.locator("#map-plot").focus()
+    opened.keyboard.press("Home")
+    for ratio, what in opened.evaluate(CONTRASTS):
+        assert ratio >= 4.5, (what, ratio)
