@@ -8,7 +8,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from distingo.progress import progress_bar
+
 _PASSES = 20
+_STEP = 500  # groups between two movements of the progress bar
 _MISSING = 1e6
 """Weighs more than any imbalance: a class that could be on every side is missing on one."""
 
@@ -96,9 +99,12 @@ class _Division:
 
     def fill(self, order: np.ndarray) -> None:
         """Give every group a side, in this order."""
-        for at in order.tolist():
-            columns, numbers = self.counts[at].columns, self.counts[at].numbers
-            self._put(at, int(self._costs(self._have[:, columns], columns, numbers).argmin()))
+        with progress_bar("Dividing", len(order)) as advance:
+            for done, at in enumerate(order.tolist(), 1):
+                columns, numbers = self.counts[at].columns, self.counts[at].numbers
+                self._put(at, int(self._costs(self._have[:, columns], columns, numbers).argmin()))
+                if done % _STEP == 0:
+                    advance(_STEP)
 
     def improve(self) -> None:
         """Move single groups, then swap pairs, until nothing gets better or enough has been tried."""
