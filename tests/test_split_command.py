@@ -118,3 +118,14 @@ def test_copies_of_a_scene_stay_together(tmp_path: Path) -> None:
 def test_limits_out_of_range(tmp_path: Path, limits: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="or none"):
         distingo.split(tmp_path, tmp_path / "s.csv", **limits)
+
+
+@pytest.mark.data
+def test_real_copies_of_a_scene_stay_together(real_data: Path, tmp_path: Path) -> None:
+    """Pairs seen by eye in this set of sports photos."""
+    division = distingo.split(real_data / "ball-sports", tmp_path / "s.csv")
+    rows = {row["file"]: row for row in rows_of(tmp_path / "s.csv")}
+    for one, other in (("ultimate/0016", "ultimate/0034"), ("rugby/0052", "rugby/0053")):
+        first, second = rows[f"{one}.jpg"], rows[f"{other}.jpg"]
+        assert (first["group"], first["side"], first["why"]) == (second["group"], second["side"], "near-duplicate")
+    assert max(share.farthest for share in division.shares) < 0.01
