@@ -60,12 +60,8 @@ WORDS: dict[FindingKind, KindWords] = {
     "bright": KindWords("Too bright", "The score is the brightness that 95 % of the pixels exceed."),
     "blurred": KindWords("Blurred", "Without fine structure anywhere. At one half the focus is in doubt."),
     "odd-size": KindWords("Odd sizes", "Far larger or smaller than most: at 0.8 five times."),
-    "odd-aspect": KindWords(
-        "Odd shapes", "Unusually wide or tall: 1 minus the shorter by the longer side."
-    ),
-    "imbalance": KindWords(
-        "Class imbalance", "Classes far smaller than the largest: 1 minus their share of it."
-    ),
+    "odd-aspect": KindWords("Odd shapes", "Unusually wide or tall: 1 minus the shorter by the longer side."),
+    "imbalance": KindWords("Class imbalance", "Classes far smaller than the largest: 1 minus their share of it."),
     "shortcut": KindWords(
         "Shortcuts",
         "How far one thing beside the subject tells the classes apart. A model takes what is easiest; if that is not"
