@@ -60,7 +60,8 @@ def test_a_manifest_of_another_kind_is_said(tmp_path: Path) -> None:
 
 def test_only_one_process_fills_a_folder(tmp_path: Path) -> None:
     program = (
-        "import sys, pathlib\nfrom distingo.download.folder import open_folder\nfrom distingo.errors import UsageError\n"
+        "import sys, pathlib\nfrom distingo.download.folder import open_folder\n"
+        "from distingo.errors import UsageError\n"
         "try:\n    with open_folder(pathlib.Path(sys.argv[1]), {'command': 'distingo download mnist'}): print('in')\n"
         "except UsageError as error: print(error)"
     )
