@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from distingo.download.transferring import Received, transfer
 from distingo.progress import TransferProgress, transfer_bar
 
 _CHUNK = 1 << 20
-_PATIENCE_AT_THE_END = 5.0
+_PATIENCE_AT_THE_END = 3.0
 
 
 def fetch(
@@ -54,14 +55,14 @@ def fetch(
     names = {file.name.casefold() for file in wanted}
     if len(names) != len(wanted):
         raise ValueError("two wanted files have the same name")
-    with transfer_bar(description, len(wanted)) as progress:
-        run = _Run(folder, limits or Limits(), progress, allow_private=allow_private)
-        run.fetch([file for file in wanted if not _settled(file, folder, progress, try_refused=try_refused)])
+    left = [file for file in wanted if not _settled(file, folder, try_refused=try_refused)]
+    with transfer_bar(description, len(wanted), len(wanted) - len(left)) as progress:
+        _Run(folder, limits or Limits(), progress, allow_private=allow_private).fetch(left)
     folder.write_manifest()
     return tuple(outcome for file in wanted if (outcome := folder.outcome_of(file.name)) is not None)
 
 
-def _settled(wanted: WantedFile, folder: DownloadFolder, progress: TransferProgress, *, try_refused: bool) -> bool:
+def _settled(wanted: WantedFile, folder: DownloadFolder, *, try_refused: bool) -> bool:
     """Whether a file needs no fetching; a file that was whole when an earlier run was killed gets its name."""
     outcome = folder.outcome_of(wanted.name)
     if outcome is None or outcome.url != wanted.url or outcome.status == "failed":
@@ -70,12 +71,8 @@ def _settled(wanted: WantedFile, folder: DownloadFolder, progress: TransferProgr
         target, part = folder.root / outcome.file, PartialFile(folder.parts, wanted)
         if not target.exists() and part.size() == outcome.size and _sha256(part.path) == outcome.sha256:
             part.finish(target)
-        if not target.is_file() or target.stat().st_size != outcome.size:
-            return False
-    elif try_refused:
-        return False
-    progress.finish(wanted.name)
-    return True
+        return target.is_file() and target.stat().st_size == outcome.size
+    return not try_refused
 
 
 def _sha256(path: Path) -> str:
@@ -116,8 +113,9 @@ class _Run:
         finally:
             self._queue.stop()
             connections.close()
+            until = time.monotonic() + _PATIENCE_AT_THE_END
             for thread in threads:
-                thread.join(_PATIENCE_AT_THE_END)
+                thread.join(max(0.0, until - time.monotonic()))
         if self._error is not None:
             raise self._error
 
@@ -149,7 +147,7 @@ class _Run:
                 part,
                 connections,
                 self._limits,
-                lambda count, total: self._progress.advance(wanted.name, count, total),
+                lambda count, done, total: self._progress.advance(wanted.name, count, done, total),
                 lambda: self._queue.stopped,
                 allow_private=self._allow_private,
             )

@@ -20,8 +20,8 @@ from distingo.download.records import Limits, WantedFile
 _LOOKED_AT = 2048
 _CHUNK = 1 << 20
 
-Report = Callable[[int, int | None], None]
-"""Told how many more bytes have come, and how many the whole has (None: unknown)."""
+Report = Callable[[int, int, int | None], None]
+"""Told how many more bytes have come, how many are there now, and how many the whole has (None: unknown)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def transfer(
             with part.path.open("r+b", buffering=0) as file:
                 while file.tell() < done:
                     inspection.add(file.read(min(_CHUNK, done - file.tell())))
-                report(0, total)
+                report(0, done, total)
                 with translated_errors():
                     _receive(answer, file, inspection, limits, report, total, stopped)
                 _check_length(answer, inspection.size - done)
@@ -182,7 +182,7 @@ def _receive(  # the network's loop: short, and everything in it counts
             raise StoppedError
         inspection.add(data)
         file.write(data)
-        report(len(data), total)
+        report(len(data), inspection.size, total)
         counted += len(data)
         seconds = time.monotonic() - since
         if seconds >= limits.stall_timeout:
