@@ -11,12 +11,12 @@ from distingo.progress import TransferProgress, transfer_bar
 def test_files_count_in_part_while_they_come_and_bytes_once() -> None:
     seen: list[tuple[float, int, int]] = []
     progress = TransferProgress(lambda *state: seen.append(state), done=2)
-    progress.advance("a", 50, 50, 100)
-    progress.advance("b", 10, 40, 40)  # 30 of an earlier run
-    progress.advance("c", 7, 7, None)
+    progress.advance("a", 50, 100)
+    progress.advance("b", 10, 40, done=40)  # 30 of an earlier run
+    progress.advance("c", 7, None)
     assert seen == [(2.5, 2, 50), (3.5, 2, 60), (3.5, 2, 67)]
     progress.restart("a")
-    progress.advance("a", 25, 25, 100)
+    progress.advance("a", 25, 100)
     assert seen[-1] == (3.25, 2, 92)
     for name in "abc":
         progress.finish(name)
@@ -34,7 +34,7 @@ def test_a_terminal_sees_count_bytes_and_rate(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setenv("TERM", "xterm")
     with transfer_bar("fetching", 3, 1) as progress:
-        progress.advance("a", 2_000_000, 2_000_000, 2_000_000)
+        progress.advance("a", 2_000_000, 2_000_000)
         for name in "ab":
             progress.finish(name)
     assert "fetching" in terminal.getvalue()
@@ -43,6 +43,6 @@ def test_a_terminal_sees_count_bytes_and_rate(monkeypatch: pytest.MonkeyPatch) -
 
 def test_nothing_is_shown_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
     with transfer_bar("fetching", 3) as progress:
-        progress.advance("a", 1, 1, 2)
+        progress.advance("a", 1, 2)
         progress.finish("a")
     assert capsys.readouterr() == ("", "")

@@ -72,20 +72,21 @@ class TransferProgress:
         self._files = done
         self._bytes = 0
 
-    def advance(self, name: str, count: int, done: int, total: int | None) -> None:
+    def advance(self, name: str, count: int, total: int | None, *, done: int | None = None) -> None:
         """More of a file has come.
 
         Args:
             name: Of the file.
             count: How many more bytes.
-            done: How many are there now, those of earlier runs included.
             total: How many it has, or None.
+            done: How many are there now, those of earlier runs included; None counts those told of.
         """
         if self._show is None:
             return
         with self._lock:
+            known = self._under_way.get(name, (0, None))[0]
             self._forget(name)
-            self._under_way[name] = (done, total)
+            self._under_way[name] = (known + count if done is None else done, total)
             self._parts += self._part(name)
             self._bytes += count
             self._show(self._files + self._parts, self._files, self._bytes)

@@ -147,7 +147,7 @@ class _Run:
                 part,
                 connections,
                 self._limits,
-                lambda count, done, total: self._progress.advance(wanted.name, count, done, total),
+                lambda count, done, total: self._progress.advance(wanted.name, count, total, done=done),
                 lambda: self._queue.stopped,
                 allow_private=self._allow_private,
             )

@@ -122,25 +122,34 @@ def transfer(
         StoppedError: As asked.
         OSError: The partial file can't be written.
     """
+    inspection = _Inspection(wanted, wanted.largest if limits.largest is None else limits.largest)
     try:
+        if url := part.whole_from():
+            with part.path.open("rb") as file:
+                _inspect(file, inspection, part.size())
+            return _finish(part, inspection, url)
         with ask(connections, wanted.url, part.request_headers(), allow_private=allow_private) as answer:
             done = _agree_on_start(wanted, part, answer)
-            inspection = _Inspection(wanted, wanted.largest if limits.largest is None else limits.largest)
             total = None if answer.length is None else done + answer.length
             inspection.check_announced(total)
             with part.path.open("r+b", buffering=0) as file:
-                while file.tell() < done:
-                    inspection.add(file.read(min(_CHUNK, done - file.tell())))
+                _inspect(file, inspection, done)
                 report(0, done, total)
                 with translated_errors():
                     _receive(answer, file, inspection, limits, report, total, stopped)
-                _check_length(answer, inspection.size - done)
+                _check_length(part, answer, inspection.size - done)
                 received = _finish(part, inspection, answer.url)
                 os.fsync(file.fileno())
             return received
     except LastingError:
         part.discard()
         raise
+
+
+def _inspect(file: IO[bytes], inspection: _Inspection, size: int) -> None:
+    """Check what is there already."""
+    while file.tell() < size:
+        inspection.add(file.read(min(_CHUNK, size - file.tell())))
 
 
 def _agree_on_start(wanted: WantedFile, part: PartialFile, answer: Answer) -> int:
@@ -162,7 +171,8 @@ def _agree_on_start(wanted: WantedFile, part: PartialFile, answer: Answer) -> in
         return done
     etag = answer.headers.get("etag", "")
     strong = "" if etag.startswith("W/") else etag
-    part.begin(Beginning(wanted.url, strong, answer.headers.get("last-modified", ""), answer.length))
+    modified = answer.headers.get("last-modified", "")
+    part.begin(Beginning(wanted.url, strong, modified, answer.length, answer.url))
     return 0
 
 
@@ -191,10 +201,11 @@ def _receive(  # the network's loop: short, and everything in it counts
             since, counted = time.monotonic(), 0
 
 
-def _check_length(answer: Answer, came: int) -> None:
+def _check_length(part: PartialFile, answer: Answer, came: int) -> None:
     """Refuse a body that is longer than announced: what was cut off would look like a whole file."""
     if answer.length is not None and (more := answer.stream.surplus(answer.length)):
         answer.stream.close()  # what is left in it would be taken for the next answer
+        part.discard()
         raise PassingError(f"the server announced {answer.length:,} bytes and sent at least {came + more:,}")
 
 
