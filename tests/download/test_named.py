@@ -108,7 +108,7 @@ def test_imagenettes_numbers_become_names(gather, tmp_path: Path, name: str) -> 
 
 
 def test_pictures_that_no_list_names_are_counted(gather) -> None:
-    assert "1 photos of the archive are in neither list of its authors, and left out" in gather("oxford-pets").notes
+    assert "1 files among the photos are in neither list of the authors, and left out" in gather("oxford-pets").notes
 
 
 def test_what_was_laid_out_can_be_trained_on(gather, tmp_path: Path) -> None:

@@ -146,5 +146,5 @@ def describe(named: NamedSet) -> str:
     files = "\n".join(f"  {file.name}  {file.checksum}" for file in named.files)
     return (
         f"{named.name}: {named.title}\n{named.home}\n\nLicence: {named.licence}\n\nPlease cite:\n  {named.citation}\n\n"
-        f"Fetched from {named.address}\n{files}\n(checksums published by {named.checksums_from})\n"
+        f"Fetched from {named.address} ({named.served_by})\n{files}\n(checksums published by {named.checksums_from})\n"
     )
