@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -63,6 +64,52 @@ def test_connections_are_used_again(site: LoopbackSite, get: Get) -> None:
     site.pages = {f"/{number}": b"x" for number in range(20)}
     get(*site.pages, limits=replace(QUICK, per_host=2))
     assert len(site.callers) == 2
+
+
+NASTY = (
+    b"",
+    b"\r\n\r\n",
+    b"SSH-2.0-OpenSSH_9.2\r\n",
+    b"HTTP/1.1 200 OK\r\n",
+    b"HTTP/1.1 999 ?\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\nx",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\nx",
+    b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 300_000 + b"\r\n\r\n",
+    b"HTTP/1.1 206 Partial\r\nContent-Range: bytes 7-9/10\r\nContent-Length: 3\r\n\r\nxxx",
+    b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 302 Found\r\nLocation: //\xff\xfe:99999999/\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 302 Found\r\nLocation: http://" + b"a" * 300 + b".example/\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 503 No\r\nRetry-After: " + b"9" * 500 + b"\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 416 No\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\n\r\n",
+)
+
+
+def test_whatever_a_server_sends_ends_in_an_outcome(get: Get) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer(connection: socket.socket) -> None:
+            with connection, contextlib.suppress(OSError):
+                number = int(connection.recv(65536).split(b"/", 2)[1].split()[0])
+                connection.sendall(NASTY[number])
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    threading.Thread(target=answer, args=(server.accept()[0],), daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
+        port = server.getsockname()[1]
+        wanted = [WantedFile(f"http://127.0.0.1:{port}/{at}", str(at)) for at in range(len(NASTY))]
+        outcomes = get(*wanted, limits=replace(QUICK, attempts=2))
+        server.shutdown(socket.SHUT_RDWR)
+    assert len(outcomes) == len(NASTY)
+    good = {at for at, outcome in enumerate(outcomes) if outcome.status == "fetched"}
+    assert not good, [outcomes[at] for at in good]
+    assert all(outcome.reason and "\n" not in outcome.reason for outcome in outcomes)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from distingo.download.folder import DownloadFolder
 from distingo.download.partial_files import PartialFile
 from distingo.download.queueing import HostQueue, Turn
 from distingo.download.records import PICTURE_ENDINGS, Limits, Outcome, WantedFile
-from distingo.download.transferring import Received, transfer
+from distingo.download.transferring import Received, Transport, transfer
 from distingo.progress import TransferProgress, transfer_bar
 
 _CHUNK = 1 << 20
@@ -102,8 +102,9 @@ class _Run:
         turns = [turn for file in wanted if (turn := self._turn(file)) is not None]
         self._queue = HostQueue(turns, self._limits.per_host)
         connections = Connections(self._limits)
+        transport = Transport(connections, self._limits, self._report, lambda: self._queue.stopped, self._allow_private)
         count = min(self._limits.connections, len(turns))
-        threads = [threading.Thread(target=self._work, args=(connections,), daemon=True) for _ in range(count)]
+        threads = [threading.Thread(target=self._work, args=(transport,), daemon=True) for _ in range(count)]
         for thread in threads:
             thread.start()
         try:
@@ -119,6 +120,9 @@ class _Run:
         if self._error is not None:
             raise self._error
 
+    def _report(self, name: str, count: int, done: int, total: int | None) -> None:
+        self._progress.advance(name, count, total, done=done)
+
     def _turn(self, wanted: WantedFile) -> Turn | None:
         try:
             return Turn(wanted, parse_address(wanted.url).host)
@@ -126,10 +130,10 @@ class _Run:
             self._end(wanted, error.status, str(error), attempts=0)
             return None
 
-    def _work(self, connections: Connections) -> None:
+    def _work(self, transport: Transport) -> None:
         try:
             while (turn := self._queue.take()) is not None:
-                self._try(turn, connections)
+                self._try(turn, transport)
         except StoppedError:
             return
         except BaseException as error:
@@ -138,20 +142,11 @@ class _Run:
                 self._error = error
             self._queue.stop()
 
-    def _try(self, turn: Turn, connections: Connections) -> None:
+    def _try(self, turn: Turn, transport: Transport) -> None:
         wanted = turn.wanted
         part = PartialFile(self._folder.parts, wanted)
         try:
-            received = transfer(
-                wanted,
-                part,
-                connections,
-                self._limits,
-                lambda count, done, total: self._progress.advance(wanted.name, count, total, done=done),
-                lambda: self._queue.stopped,
-                allow_private=self._allow_private,
-            )
-            self._keep(turn, part, received)
+            self._keep(turn, part, transfer(wanted, part, transport))
         except LastingError as error:
             self._end(wanted, error.status, str(error), attempts=turn.attempts)
         except PassingError as error:
