@@ -10,6 +10,7 @@ from distingo.version import __version__
 if TYPE_CHECKING:
     from distingo.api import (
         Run,
+        check,
         compare,
         demo,
         download_set,
@@ -33,6 +34,7 @@ __all__ = [
     "DistingoError",
     "Run",
     "__version__",
+    "check",
     "compare",
     "demo",
     "download_set",

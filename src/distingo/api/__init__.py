@@ -1,5 +1,6 @@
 """One Python call for each command; importing it loads no torch, calling it does."""
 
+from distingo.api.checking import check
 from distingo.api.downloading import download_set, download_urls, list_sets
 from distingo.api.judging import compare, evaluate, write_report
 from distingo.api.models import fetch_weights, list_backbones, list_models
@@ -9,6 +10,7 @@ from distingo.api.training import Run, demo, train, train_several
 
 __all__ = [
     "Run",
+    "check",
     "compare",
     "demo",
     "download_set",
