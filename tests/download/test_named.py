@@ -218,7 +218,7 @@ def test_the_command_fetches_and_says_licence_and_citation(
     words = ["download", "eurosat", "-o", str(tmp_path / "out"), "--mirror", site.url, "--attempts", "1"]
     assert main(words) == 1
     assert "--allow-private-addresses" in capsys.readouterr().err
-    assert main([*words, "--allow-private-addresses", "--try-refused"]) == 0
+    assert main([*words, "--allow-private-addresses"]) == 0
     said = capsys.readouterr().out
     assert "licence: MIT" in said and "please cite: Patrick Helber" in said and "9 pictures" in said
 
