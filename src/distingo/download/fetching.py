@@ -35,7 +35,8 @@ def fetch(
     """Fetch files into a folder.
 
     What an earlier run fetched is not asked for again; nor, unless `try_refused`, what it was refused and what a person
-    removed since. What it had only begun is gone on from. Every outcome is noted at once, and ``manifest.csv`` written at the end.
+    removed since. What it had only begun is gone on from. Every outcome is noted at once, and ``manifest.csv`` written
+    at the end.
 
     Args:
         wanted: The files; their names are all different.
