@@ -69,9 +69,11 @@ def _settled(wanted: WantedFile, folder: DownloadFolder, *, try_refused: bool) -
     What a person removed or changed since stays so.
     """
     outcome = folder.outcome_of(wanted.name)
-    if outcome is None or outcome.url != wanted.url or outcome.status == "failed":
+    if outcome is None or outcome.status == "failed":
         return False
     target, part = folder.root / outcome.file, PartialFile(folder.parts, wanted)
+    if outcome.url != wanted.url and not (outcome.status == "fetched" and _agrees(target, wanted.checksum)):
+        return False
     if outcome.status == "fetched" and not target.exists():
         if part.size() != outcome.size or _sha256(part.path) != outcome.sha256:
             return not try_refused
@@ -79,8 +81,18 @@ def _settled(wanted: WantedFile, folder: DownloadFolder, *, try_refused: bool) -
     return outcome.status == "fetched" or not try_refused
 
 
+def _agrees(path: Path, checksum: str) -> bool:
+    """Whether a file is the one of a known checksum, wherever it came from."""
+    kind, _, expected = checksum.partition(":")
+    return bool(expected) and path.is_file() and _digest(path, kind) == expected.lower()
+
+
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
+    return _digest(path, "sha256")
+
+
+def _digest(path: Path, kind: str) -> str:
+    digest = hashlib.new(kind, usedforsecurity=False)
     with path.open("rb") as file:
         while data := file.read(_CHUNK):
             digest.update(data)
