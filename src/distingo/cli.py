@@ -12,6 +12,7 @@ from distingo.commands import (
     check,
     compare,
     demo,
+    download,
     evaluate,
     fetch_weights,
     inspect,
@@ -24,7 +25,7 @@ from distingo.commands import (
 from distingo.errors import DistingoError, UsageError, name_the_nearest
 from distingo.version import __version__
 
-COMMANDS = (check, split, train, evaluate, compare, predict, report, models, fetch_weights, inspect, demo)
+COMMANDS = (download, check, split, train, evaluate, compare, predict, report, models, fetch_weights, inspect, demo)
 """In the order in which ``distingo --help`` lists them."""
 
 

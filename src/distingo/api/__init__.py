@@ -1,6 +1,7 @@
 """One Python call for each command; importing it loads no torch, calling it does."""
 
 from distingo.api.checking import check
+from distingo.api.downloading import download_set, download_urls, list_sets
 from distingo.api.judging import compare, evaluate, write_report
 from distingo.api.models import fetch_weights, list_backbones, list_models
 from distingo.api.pictures import inspect, show_augmentation
@@ -13,11 +14,14 @@ __all__ = [
     "check",
     "compare",
     "demo",
+    "download_set",
+    "download_urls",
     "evaluate",
     "fetch_weights",
     "inspect",
     "list_backbones",
     "list_models",
+    "list_sets",
     "load",
     "predict",
     "show_augmentation",
