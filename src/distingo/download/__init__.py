@@ -1,0 +1,1 @@
+"""Pictures from elsewhere, brought into a folder."""
