@@ -1,1 +1,1 @@
-"""Pictures from elsewhere, brought into a folder."""
+"""Pictures and data sets out of the network: politely, whole or not at all, every file accounted for."""
