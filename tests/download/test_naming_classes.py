@@ -41,4 +41,4 @@ def test_of_several_classes_of_one_name_the_person_chooses() -> None:
 
 def test_folders_have_different_and_harmless_names() -> None:
     classes = [KnownClass("/m/1", ("Car/Truck",)), KnownClass("/m/2", ("ball",)), KnownClass("/m/3", ("Ball",))]
-    assert folder_names([*classes, KnownClass("/m/4", ("..",))]) == ("Car-Truck", "ball (m-2)", "Ball (m-3)", "class")
+    assert folder_names([*classes, KnownClass("/m/4", ("..",))]) == ("Car-Truck", "ball (m-2)", "Ball (m-3)", "unnamed")

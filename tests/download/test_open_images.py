@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,8 @@ from open_images_site import FOOTBALL, IMAGES, PERSON, RUGBY, TABLES, addresses,
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.store import Cache
 from distingo.download.folder import read_outcomes
-from distingo.download.open_images import OpenImagesDownload, download_open_images
+from distingo.download.gathered import Gathered
+from distingo.download.open_images import gather_open_images
 from distingo.download.open_images_planning import OpenImagesRequest
 from distingo.errors import DataError, UsageError
 
@@ -24,9 +27,13 @@ BOXES = "/openimages/" + TABLES["train"][1]
 STORE = "/open-images-dataset/train/"
 
 
-def get(site: LoopbackSite, output: Path, *classes: str, **settings: object) -> OpenImagesDownload:
+def get(site: LoopbackSite, output: Path, *classes: str, **settings: object) -> Gathered:
     request = OpenImagesRequest(classes or ("football", "RUGBY BALL"), **settings)
-    return download_open_images(request, output, addresses=addresses(site), limits=QUICK, allow_private=True)
+    return gather_open_images(request, output, QUICK, addresses=addresses(site), allow_private=True)
+
+
+def kept(output: Path) -> dict[str, int]:
+    return dict(Counter(label for row in metadata(output).values() for label in json.loads(row["labels"])))
 
 
 def metadata(output: Path) -> dict[str, dict[str, str]]:
@@ -48,11 +55,15 @@ def balls(site: LoopbackSite) -> LoopbackSite:
 
 def test_class_folders_with_the_origin_of_every_picture(balls: LoopbackSite, tmp_path: Path) -> None:
     result = get(balls, tmp_path / "out")
-    assert result.kept == result.found == {"Football": 6, "Rugby ball": 4}
-    assert result.outcomes == {"fetched": 10}
-    assert not result.several
+    assert kept(tmp_path / "out") == {"Football": 6, "Rugby ball": 4}
+    assert result.counts == {"fetched": 10}
+    assert result.notes[:2] == (
+        "Football: 6 of the 6 pictures that the tables name",
+        "Rugby ball: 4 of the 4 pictures that the tables name",
+    )
+    assert result.notes[2] == "not upright: 10; metadata.csv says by how many degrees each is to be turned"
     assert sorted(path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")) == [
-        *("Football", "LICENSE.txt", "Rugby ball", "manifest.csv", "metadata.csv"),
+        *("Football", "LICENCE-AND-CITATION.txt", "Rugby ball", "manifest.csv", "metadata.csv"),
     ]
     for number in range(1, 7):
         assert (tmp_path / "out" / "Football" / f"{name(number)}.jpg").read_bytes() == picture(number)
@@ -71,7 +82,7 @@ def test_class_folders_with_the_origin_of_every_picture(balls: LoopbackSite, tmp
         "rotation": "90.0",
         "fetched_from": f"{balls.url}{STORE}{name(11)}.jpg",
     }
-    assert "CC BY 4.0" in (tmp_path / "out" / "LICENSE.txt").read_text(encoding="utf-8")
+    assert "CC BY 4.0" in (tmp_path / "out" / "LICENCE-AND-CITATION.txt").read_text(encoding="utf-8")
 
 
 def test_distingo_reads_what_came(balls: LoopbackSite, tmp_path: Path) -> None:
@@ -85,8 +96,8 @@ def test_distingo_reads_what_came(balls: LoopbackSite, tmp_path: Path) -> None:
 def test_pictures_of_several_classes_keep_all_of_them(balls: LoopbackSite, tmp_path: Path) -> None:
     serve_tables(balls, "train", [(1, FOOTBALL, 1), (2, RUGBY, 1), (3, RUGBY, 1), (3, FOOTBALL, 1)])
     result = get(balls, tmp_path / "out")
-    assert result.several
-    assert result.kept == {"Football": 2, "Rugby ball": 2}
+    assert any("all are in images/" in note for note in result.notes)
+    assert kept(tmp_path / "out") == {"Football": 2, "Rugby ball": 2}
     assert metadata(tmp_path / "out")[f"images/{name(3)}.jpg"]["labels"] == '["Football", "Rugby ball"]'
     dataset = read_dataset(tmp_path / "out", cache=Cache(tmp_path / "cache"))
     assert dataset.task == "multi-label"
@@ -96,7 +107,9 @@ def test_pictures_of_several_classes_keep_all_of_them(balls: LoopbackSite, tmp_p
         ("Rugby ball",),
     ]
     single = get(balls, tmp_path / "single", single=True)
-    assert (single.several, single.dropped, single.kept) == (False, 1, {"Football": 1, "Rugby ball": 1})
+    assert "left out for having several of the classes (--single): 1" in single.notes
+    assert kept(tmp_path / "single") == {"Football": 1, "Rugby ball": 1}
+    assert not (tmp_path / "single" / "images").exists()
 
 
 def test_sides_come_along(site: LoopbackSite, tmp_path: Path) -> None:
@@ -111,8 +124,8 @@ def test_sides_come_along(site: LoopbackSite, tmp_path: Path) -> None:
 
 def test_a_limit_for_each_class(balls: LoopbackSite, tmp_path: Path) -> None:
     first = get(balls, tmp_path / "a", limit=2)
-    assert first.kept == {"Football": 2, "Rugby ball": 2}
-    assert first.found == {"Football": 6, "Rugby ball": 4}
+    assert kept(tmp_path / "a") == {"Football": 2, "Rugby ball": 2}
+    assert first.notes[0] == "Football: 2 of the 6 pictures that the tables name"
     get(balls, tmp_path / "b", limit=2)
     assert metadata(tmp_path / "a").keys() == metadata(tmp_path / "b").keys()
     get(balls, tmp_path / "c", limit=2, seed=1)
@@ -159,8 +172,8 @@ def test_small_boxes_and_small_pictures_are_left_out_and_accounted_for(balls: Lo
     )
     balls.pages[f"{STORE}{name(1)}.jpg"] = picture(1, (100, 80))
     result = get(balls, tmp_path / "boxes", "Football", boxes=True, smallest=30)
-    assert result.kept == {"Football": 1}
-    assert result.outcomes == {"fetched": 1, "refused": 1}
+    assert kept(tmp_path / "boxes") == {"Football": 1}
+    assert result.counts == {"fetched": 1, "refused": 1}
     assert len((tmp_path / "boxes" / "boxes.csv").read_text(encoding="utf-8").splitlines()) == 2
     get(balls, tmp_path / "labels", "Football", smallest=50)
     for folder, reason in (("boxes", "its boxes are smaller than 30"), ("labels", "64 x 48 pixels, smaller than 50")):
@@ -180,8 +193,8 @@ def test_what_the_store_has_not_comes_from_the_original(balls: LoopbackSite, tmp
     balls.redirects[f"/flickr/{name(2)}_o.jpg"] = "/images/photo_unavailable.png"
     balls.pages["/images/photo_unavailable.png"] = picture(999)
     result = get(balls, tmp_path / "out")
-    assert result.kept == {"Football": 4, "Rugby ball": 4}
-    assert result.outcomes == {"fetched": 8, "absent": 2}
+    assert kept(tmp_path / "out") == {"Football": 4, "Rugby ball": 4}
+    assert result.counts == {"fetched": 8, "absent": 2}
     assert (tmp_path / "out" / "Football" / f"{name(1)}.jpg").read_bytes() == picture(101)
     assert metadata(tmp_path / "out")[f"Football/{name(1)}.jpg"]["fetched_from"].endswith(f"/flickr/{name(1)}_o.jpg")
     outcomes = {each.name: each for each in read_outcomes(tmp_path / "out" / "manifest.csv")}
@@ -214,8 +227,10 @@ def test_a_killed_run_goes_on_without_the_tables(balls: LoopbackSite, tmp_path: 
     program = (
         "import sys; from pathlib import Path; from distingo.download.open_images import *\n"
         "from distingo.download.open_images_planning import OpenImagesRequest\n"
+        "from distingo.download.records import Limits\n"
         "at = OpenImagesAddresses(sys.argv[1] + '/openimages', sys.argv[1] + '/open-images-dataset')\n"
-        "download_open_images(OpenImagesRequest(('Football',)), Path(sys.argv[2]), addresses=at, allow_private=True)"
+        "request = OpenImagesRequest(('Football',))\n"
+        "gather_open_images(request, Path(sys.argv[2]), Limits(), addresses=at, allow_private=True)"
     )
     process = subprocess.Popen([sys.executable, "-c", program, balls.url, str(tmp_path / "out")])
     deadline = time.monotonic() + 30
@@ -226,7 +241,7 @@ def test_a_killed_run_goes_on_without_the_tables(balls: LoopbackSite, tmp_path: 
     done = len(list((tmp_path / "out").glob("Football/*.jpg")))
     assert 20 <= done < 200
     balls.asked.clear()
-    assert get(balls, tmp_path / "out", "Football").kept == {"Football": 200}
+    assert get(balls, tmp_path / "out", "Football").counts == {"fetched": 200}
     assert balls.count(LABELS) == 0
     assert sum(path.startswith(STORE) for path, _ in balls.asked) <= 200 - done
     assert len(metadata(tmp_path / "out")) == 200
@@ -240,7 +255,7 @@ def test_a_class_that_is_not_there(balls: LoopbackSite, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
     with pytest.raises(DataError, match="no such pictures of Übung, frei in train"):
         get(balls, tmp_path / "out", "übung, FREI")
-    assert get(balls, tmp_path / "mid", FOOTBALL).kept == {"Football": 6}
+    assert get(balls, tmp_path / "mid", FOOTBALL).counts == {"fetched": 6}
 
 
 def test_a_table_that_turned_into_a_page_is_said_so(balls: LoopbackSite, tmp_path: Path) -> None:

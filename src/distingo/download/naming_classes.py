@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from distingo.download.file_names import safe_name
 from distingo.errors import UsageError, name_the_nearest
 
 
@@ -80,15 +81,9 @@ def _key(name: str) -> str:
 
 def folder_names(classes: Sequence[KnownClass]) -> tuple[str, ...]:
     """A folder's name for each class: its own, made safe; with the identifier where two would be the same."""
-    safe = [_safe(each.name) for each in classes]
+    safe = [safe_name(each.name) for each in classes]
     keys = [name.casefold() for name in safe]
     return tuple(
-        name if keys.count(name.casefold()) == 1 else f"{name} ({_safe(each.identifier)})"
+        name if keys.count(name.casefold()) == 1 else f"{name} ({safe_name(each.identifier)})"
         for name, each in zip(safe, classes, strict=True)
     )
-
-
-def _safe(name: str) -> str:
-    """Without what some file system forbids in names."""
-    text = "".join("-" if sign in '<>:"/\\|?*' or ord(sign) < 32 else sign for sign in name).strip(" .-")
-    return text or "class"

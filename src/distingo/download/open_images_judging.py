@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,15 +33,12 @@ class KeptPicture:
     boxes: tuple[Box, ...] = ()
 
 
-def judge_pictures(
-    plan: Plan, outcomes: Mapping[str, Outcome], folder: DownloadFolder, smallest: int
-) -> tuple[KeptPicture, ...]:
+def judge_pictures(plan: Plan, folder: DownloadFolder, smallest: int) -> tuple[KeptPicture, ...]:
     """Look at what was fetched; what is not to be kept is taken out of the folder again and noted in its manifest.
 
     Args:
         plan: What was to be fetched.
-        outcomes: By `Plan.place`.
-        folder: Where it is.
+        folder: Where it is, with what became of each.
         smallest: Pixels, as in `OpenImagesRequest`.
 
     Returns:
@@ -52,7 +49,7 @@ def judge_pictures(
     """
     kept = []
     for picture in plan.selection.pictures:
-        outcome = outcomes.get(plan.place(picture))
+        outcome = folder.outcome_of(plan.place(picture))
         if outcome is None or outcome.status != "fetched":
             continue
         path = folder.root / outcome.file

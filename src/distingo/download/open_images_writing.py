@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from distingo.download.csv_writing import write_csv
+from distingo.datasets.manifest import write_table
 from distingo.download.open_images_judging import KeptPicture
 from distingo.download.open_images_planning import Plan
 from distingo.download.open_images_tables import BOX_FLAGS, ImageFacts
@@ -36,7 +36,7 @@ def write_metadata(path: Path, kept: Sequence[KeptPicture], plan: Plan) -> None:
         origin = (facts.source, facts.landing_page, facts.licence, facts.author, facts.author_profile, facts.title)
         return (*named, *origin, facts.rotation, each.outcome.final_url)
 
-    write_csv(path, _METADATA, (row(each) for each in kept))
+    write_table(path, _METADATA, (row(each) for each in kept))
 
 
 def write_boxes(path: Path, kept: Sequence[KeptPicture], plan: Plan) -> None:
@@ -45,7 +45,7 @@ def write_boxes(path: Path, kept: Sequence[KeptPicture], plan: Plan) -> None:
     Raises:
         ResourceError: It can't be written.
     """
-    write_csv(
+    write_table(
         path,
         _BOXES,
         (

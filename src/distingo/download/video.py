@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from distingo.download.file_names import safe_name
 from distingo.download.video_choosing import FrameChoice, SimilarityGate, choose_frames
 from distingo.download.video_reading import VideoReader, refuse_pictures
 from distingo.errors import DataError, ResourceError, UsageError
@@ -168,10 +169,10 @@ def check_label(label: str) -> str:
     """A label that can be a folder's name.
 
     Raises:
-        UsageError: It would lead elsewhere, or is empty or hidden.
+        UsageError: It would lead elsewhere, or no system or not every system takes it.
     """
-    if not label.strip() or label.startswith(".") or any(sign in label for sign in '/\\\0<>:"|?*'):
-        raise UsageError(f"--label {label!r}: give a name that a folder can have, without / \\ : and the like")
+    if label != safe_name(label):
+        raise UsageError(f"--label {label!r}: can't be a folder's name; give for example {safe_name(label)!r}")
     return label
 
 
