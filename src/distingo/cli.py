@@ -11,6 +11,7 @@ from typing import Any
 from distingo.commands import (
     compare,
     demo,
+    download,
     evaluate,
     fetch_weights,
     inspect,
@@ -22,7 +23,7 @@ from distingo.commands import (
 from distingo.errors import DistingoError, UsageError, name_the_nearest
 from distingo.version import __version__
 
-COMMANDS = (train, evaluate, compare, predict, report, models, fetch_weights, inspect, demo)
+COMMANDS = (download, train, evaluate, compare, predict, report, models, fetch_weights, inspect, demo)
 """In the order in which ``distingo --help`` lists them."""
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from distingo.download.sets.record import NamedSet
     from distingo.evaluation.comparison import Comparison
     from distingo.models.backbone_listing import ListedBackbone
     from distingo.records import Evaluation, Prediction
@@ -92,3 +93,13 @@ def describe_backbone(backbone: ListedBackbone) -> str:
     size = "?" if backbone.parameters is None else f"{backbone.parameters / 1e6:,.1f} M"
     line = f"{backbone.name:<62} {size:>10}  {backbone.height:>4}x{backbone.width:<4}  {backbone.licence or 'unknown'}"
     return f"{line}  (preset {backbone.preset})" if backbone.preset else line
+
+
+def describe_set(named: NamedSet) -> str:
+    """A well-known set in two lines."""
+    return f"{named.name:<15} {named.title}; {named.bytes / 1e6:,.0f} MB\n{'':<15} {named.licence}; {named.home}"
+
+
+def describe_licence(named: NamedSet) -> str:
+    """A well-known set's licence and what to cite."""
+    return f"{named.name}: {named.title}\nlicence: {named.licence}\nplease cite: {named.citation}"

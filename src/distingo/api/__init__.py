@@ -1,5 +1,6 @@
 """One Python call for each command; importing it loads no torch, calling it does."""
 
+from distingo.api.downloading import download_set, download_urls, list_sets
 from distingo.api.judging import compare, evaluate, write_report
 from distingo.api.models import fetch_weights, list_backbones, list_models
 from distingo.api.pictures import inspect, show_augmentation
@@ -10,11 +11,14 @@ __all__ = [
     "Run",
     "compare",
     "demo",
+    "download_set",
+    "download_urls",
     "evaluate",
     "fetch_weights",
     "inspect",
     "list_backbones",
     "list_models",
+    "list_sets",
     "load",
     "predict",
     "show_augmentation",

@@ -38,7 +38,7 @@ class WantedFile:
         ending: Whether the ending of what it turns out to be is put after `name`.
         checksum: ``md5:...`` or ``sha256:...`` in hexadecimal; empty where none is known.
         size: In bytes, exactly; None where unknown.
-        largest: In bytes; None takes `Limits.largest`.
+        largest: In bytes, unless `Limits.largest` says otherwise.
     """
 
     url: str
@@ -47,7 +47,7 @@ class WantedFile:
     ending: bool = False
     checksum: str = ""
     size: int | None = None
-    largest: int | None = None
+    largest: int = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Limits:
         connect_timeout: Seconds until a connection must stand.
         stall_timeout: Seconds that a server may send nothing of what was asked for.
         minimum_rate: Bytes per second, on average over `stall_timeout`, below which a transfer is given up.
-        largest: Bytes that a file may have.
+        largest: Bytes that any file may have; None leaves that to `WantedFile.largest`.
         attempts: How often a file is tried before it counts as failed.
         backoff: Seconds before the second attempt; doubles with each, give or take a half.
         longest_wait: Seconds; a server that asks for more patience is left alone.
@@ -71,7 +71,7 @@ class Limits:
     connect_timeout: float = 10.0
     stall_timeout: float = 30.0
     minimum_rate: float = 1024.0
-    largest: int = 256 << 20
+    largest: int | None = None
     attempts: int = 5
     backoff: float = 1.0
     longest_wait: float = 300.0

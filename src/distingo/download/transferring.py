@@ -46,7 +46,7 @@ class _Inspection:
 
     def __init__(self, wanted: WantedFile, largest: int) -> None:
         self._wanted = wanted
-        self._largest = largest if wanted.size is None else wanted.size
+        self._largest = largest if wanted.size is None else min(largest, wanted.size)
         self._kind, _, self._expected = wanted.checksum.partition(":")
         self._sha256 = hashlib.sha256()
         self._md5 = hashlib.md5(usedforsecurity=False) if self._kind == "md5" else None
@@ -125,7 +125,7 @@ def transfer(
     try:
         with ask(connections, wanted.url, part.request_headers(), allow_private=allow_private) as answer:
             done = _agree_on_start(wanted, part, answer)
-            inspection = _Inspection(wanted, limits.largest if wanted.largest is None else wanted.largest)
+            inspection = _Inspection(wanted, wanted.largest if limits.largest is None else limits.largest)
             total = None if answer.length is None else done + answer.length
             inspection.check_announced(total)
             with part.path.open("r+b", buffering=0) as file:
