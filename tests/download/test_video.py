@@ -59,6 +59,15 @@ def test_start_end_and_limit(tmp_path: Path) -> None:
     assert [name[5:-4] for name in names(tmp_path / "b")] == ["00h00m02.000s", "00h00m03.000s"]
 
 
+def test_times_that_leave_nothing_are_refused(tmp_path: Path) -> None:
+    video = draw_video(tmp_path / "clip.mp4")
+    with pytest.raises(UsageError, match=r"lasts 6.0 s, and --start is 6 s"):
+        extract(video, tmp_path / "out", start=6.0)
+    with pytest.raises(UsageError, match=r"--end 2 s is not after --start 3 s"):
+        extract(video, tmp_path / "out", start=3.0, end=2.0)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_late_start_is_jumped_to(tmp_path: Path) -> None:
     video = draw_video(tmp_path / "long.mp4", frames=600)
     extract(video, tmp_path / "out", "1s", start=57.0)

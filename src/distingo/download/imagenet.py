@@ -44,7 +44,7 @@ _COLUMNS = ("file_name", "labels", "synset", "archive")
 def gather_imagenet(
     names: Sequence[str],
     output: Path,
-    limits: Limits,
+    limits: Limits | None = None,
     *,
     address: str | None = None,
     try_refused: bool = False,
@@ -56,7 +56,7 @@ def gather_imagenet(
         names: Any lemma of a synset, without regard to case (``rugby ball``), or its WordNet id (``n04118538``). The
             pictures are of the synset itself, not of those below it.
         output: New, empty, or begun by the same request.
-        limits: How politely and how patiently; an archive may have up to 16 GiB unless they say less.
+        limits: How politely, how patiently and how much; None takes the defaults. An archive may have 16 GiB.
         address: Where the archives are; None takes the official place.
         try_refused: As in `fetch`.
         allow_private: Whether `address` may be on a private network.
@@ -73,7 +73,7 @@ def gather_imagenet(
     folders = dict(zip(folder_names(classes), classes, strict=True))
     command = " ".join(["distingo download imagenet", *(f"--class {each.identifier}" for each in classes)])
     with open_folder(output, {"command": command, "imagenet": sorted(each.identifier for each in classes)}) as folder:
-        wanted = [_archive(each, address or ARCHIVES, limits) for each in classes]
+        wanted = [_archive(each, address or ARCHIVES) for each in classes]
         missing = [file for name, file in zip(folders, wanted, strict=True) if not (output / name).exists()]
         fetch(missing, folder, limits, description="archives", try_refused=try_refused, allow_private=allow_private)
         for name, file in zip(folders, wanted, strict=True):
@@ -91,12 +91,12 @@ def gather_imagenet(
     return Gathered(output, (*archives, *others), notes)
 
 
-def _archive(synset: KnownClass, address: str, limits: Limits) -> WantedFile:
+def _archive(synset: KnownClass, address: str) -> WantedFile:
     return WantedFile(
         f"{address.rstrip('/')}/{synset.identifier}.tar",
         f"{_ARCHIVES}/{synset.identifier}.tar",
         formats=frozenset({"unknown"}),  # what a tar file looks like, and an HTML page does not
-        largest=_LARGEST if limits.largest == Limits().largest else limits.largest,
+        largest=_LARGEST,
     )
 
 

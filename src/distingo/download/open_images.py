@@ -34,7 +34,7 @@ from distingo.files import write_text
 def gather_open_images(
     request: OpenImagesRequest,
     output: Path,
-    limits: Limits,
+    limits: Limits | None = None,
     *,
     addresses: OpenImagesAddresses | None = None,
     try_refused: bool = False,
@@ -50,7 +50,7 @@ def gather_open_images(
     Args:
         request: Which pictures.
         output: New, empty, or begun by the same request.
-        limits: How politely and how patiently.
+        limits: How politely, how patiently and how much; None takes the defaults.
         addresses: Of the tables and pictures; None takes the official ones.
         try_refused: As in `fetch`.
         allow_private: Whether the addresses, and those that the tables name, may be on a private network.
@@ -63,7 +63,7 @@ def gather_open_images(
         ResourceError: The folder can't be written.
         UsageError: A class is unknown, or the folder holds something else.
     """
-    addresses = addresses or OpenImagesAddresses()
+    limits, addresses = limits or Limits(), addresses or OpenImagesAddresses()
     with closing(Connections(limits)) as connections:
         source = TableSource(connections, limits, allow_private=allow_private)
         classes = find_open_images_classes(request, source, addresses)

@@ -95,11 +95,12 @@ def extract_frames(
     Raises:
         DataError: The file is no video, or none of its frames can be decoded.
         ResourceError: OpenCV is not installed, the disk is full, or the folder holds files in the way.
-        UsageError: The label is no name for a folder.
+        UsageError: The label can't be a folder's name, or the times leave nothing of the video.
     """
     folder = output / check_label(label) if label is not None else output
     refuse_pictures(video)
     with contextlib.closing(VideoReader(video)) as reader:
+        _check_times(video, choice, reader.duration)
         record = output / _record_name(video, label)
         if begun := _claim(record, video):
             _remove_half_written(folder, video.stem)
@@ -113,6 +114,13 @@ def extract_frames(
             record, _identity(video) | {"choice": asdict(choice), "fault": fault, "frames": [*map(asdict, rows)]}
         )
     return result
+
+
+def _check_times(video: Path, choice: FrameChoice, duration: float) -> None:
+    if choice.end is not None and choice.end <= choice.start:
+        raise UsageError(f"--end {choice.end:g} s is not after --start {choice.start:g} s; give a later end")
+    if 0 < duration <= choice.start:
+        raise UsageError(f"{video}: lasts {duration:.1f} s, and --start is {choice.start:g} s; give an earlier start")
 
 
 def _write_all(reader: VideoReader, choice: FrameChoice, writer: _FrameWriter, limit: int | None) -> Iterator[FrameRow]:

@@ -17,10 +17,10 @@ def add_fetch_options(parser: argparse.ArgumentParser) -> None:
     """Offer where to, how politely, and what else concerns fetching."""
     parser.add_argument("-o", "--output", metavar="FOLDER", required=True, help="new, or begun by the same command")
     group = parser.add_argument_group("fetching")
-    group.add_argument("--connections", type=_positive, metavar="N", help="at once, in all (default 32)")
-    group.add_argument("--per-host", type=_positive, metavar="N", help="at once, to one host (default 4)")
-    group.add_argument("--attempts", type=_positive, metavar="N", help="at each file (default 5)")
-    group.add_argument("--max-bytes", type=_positive, metavar="N", help="larger files are refused")
+    group.add_argument("--connections", type=positive, metavar="N", help="at once, in all (default 32)")
+    group.add_argument("--per-host", type=positive, metavar="N", help="at once, to one host (default 4)")
+    group.add_argument("--attempts", type=positive, metavar="N", help="at each file (default 5)")
+    group.add_argument("--max-bytes", type=positive, metavar="N", help="larger files are refused")
     group.add_argument("--try-refused", action="store_true", help="ask again for what was absent or refused before")
     group.add_argument(
         "--allow-private-addresses", action="store_true", help="fetch from this machine or its network; redirects never"
@@ -61,7 +61,8 @@ def print_gathered(gathered: Gathered) -> int:
     return 0
 
 
-def _positive(text: str) -> int:
+def positive(text: str) -> int:
+    """Read a number of 1 or more from the command line."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of 1 or more")
     return int(text)
