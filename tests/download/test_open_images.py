@@ -93,6 +93,14 @@ def test_distingo_reads_what_came(balls: LoopbackSite, tmp_path: Path) -> None:
     assert len(dataset.pictures) == 10
 
 
+def test_a_name_with_a_comma_stays_one_name(balls: LoopbackSite, tmp_path: Path) -> None:
+    serve_tables(balls, "train", [(number, "/m/0dx", 1) for number in (1, 2)] + [(3, FOOTBALL, 1), (4, FOOTBALL, 1)])
+    get(balls, tmp_path / "out", "ÜBUNG, frei", "Football")
+    dataset = read_dataset(tmp_path / "out", cache=Cache(tmp_path / "cache"))
+    assert dataset.classes == ("Football", "Übung, frei")
+    assert dataset.task == "single-label"
+
+
 def test_pictures_of_several_classes_keep_all_of_them(balls: LoopbackSite, tmp_path: Path) -> None:
     serve_tables(balls, "train", [(1, FOOTBALL, 1), (2, RUGBY, 1), (3, RUGBY, 1), (3, FOOTBALL, 1)])
     result = get(balls, tmp_path / "out")

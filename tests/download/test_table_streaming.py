@@ -60,6 +60,12 @@ def test_a_stalling_server_is_asked_again(keep: Keep, site: LoopbackSite) -> Non
     assert keep() == EXPECTED
 
 
+def test_a_server_that_drips_is_asked_again(keep: Keep, site: LoopbackSite) -> None:
+    site.troubles[PATH] = [Trouble(drip=0.005)]
+    assert keep() == EXPECTED
+    assert site.asked[1][1].startswith("bytes=")
+
+
 def test_a_server_without_ranges_sends_it_again_and_no_line_comes_twice(keep: Keep, site: LoopbackSite) -> None:
     site.ranges = False
     site.troubles[PATH] = [Trouble(break_after=100_001)]

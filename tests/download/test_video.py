@@ -117,6 +117,10 @@ def test_a_truncated_video_is_no_fault_where_the_end_was_not_asked_for(tmp_path:
 def test_a_video_without_its_index_is_told_from_other_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="without its index"):
         extract(cut(draw_video(tmp_path / "clip.mp4"), 0.6), tmp_path / "out")
+    sound = draw_video(tmp_path / "sound.mp4")
+    sound.write_bytes(sound.read_bytes().replace(b"vide", b"soun").replace(b"mp4v\x00", b"xxxx\x00"))
+    with pytest.raises(DataError, match="holds no pictures that can be decoded"):
+        extract(sound, tmp_path / "out")
     text = tmp_path / "notes.mp4"
     text.write_text("not a video\n")
     with pytest.raises(DataError, match=r"is no video that can be read .its content: text"):

@@ -122,12 +122,18 @@ class _Reading:
             if not self._etag:
                 raise _TornError
             headers = {"Range": f"bytes={self._done}-", "If-Range": self._etag}
-        private = self._source.allow_private
+        limits, private = self._source.limits, self._source.allow_private
         with ask(self._source.connections, self._url, headers, allow_private=private) as answer:
             skip = self._agree_on_start(answer)
             total = None if answer.length is None else answer.length + self._done - skip
+            since, counted = time.monotonic(), 0
             for data in answer.response.iter_stream():
                 answer.stream.satisfy()
+                counted += len(data)
+                if (seconds := time.monotonic() - since) >= limits.stall_timeout:
+                    if counted < limits.minimum_rate * seconds:
+                        raise PassingError(f"the server sends {counted / seconds:,.0f} bytes a second")
+                    since, counted = time.monotonic(), 0
                 if skip:
                     skip, data = max(0, skip - len(data)), data[skip:]  # noqa: PLW2901
                 self._done += len(data)

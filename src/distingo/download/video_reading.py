@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,9 +150,28 @@ def _why_not(path: Path) -> str:
         return "no such file; check the spelling"
     except OSError as error:
         return f"can't be read ({error.strerror}); give a video file"
-    if "video" in kind:
+    if kind == "MP4 video" and not _has_index(path):
         return "is a video without its index, as when recording or copying broke off; copy it again"
+    if "video" in kind:
+        return "holds no pictures that can be decoded, perhaps sound only; convert it, for example to H.264 in MP4"
     return f"is no video that can be read (its content: {kind}); give a video file"
+
+
+def _has_index(path: Path) -> bool:
+    """Whether an MP4 file has its ``moov`` box (ISO/IEC 14496-12), which recorders write last."""
+    end = path.stat().st_size
+    with path.open("rb") as file:
+        while file.tell() + 8 <= end:
+            start = file.tell()
+            size, kind = struct.unpack(">I4s", file.read(8))
+            if kind == b"moov":
+                return bool(start + size <= end)
+            if size == 1:  # a 64-bit size follows
+                size = int.from_bytes(file.read(8), "big")
+            if size < 8:
+                return False
+            file.seek(start + size)
+    return False
 
 
 def refuse_pictures(path: Path) -> None:
