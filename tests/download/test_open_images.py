@@ -193,6 +193,16 @@ def test_small_boxes_and_small_pictures_are_left_out_and_accounted_for(balls: Lo
     assert [path for path, _ in balls.asked[asked:]] == ["/openimages/v7/oidv7-class-descriptions.csv"]
 
 
+def test_a_class_whose_boxes_are_all_too_small_is_no_label(balls: LoopbackSite, tmp_path: Path) -> None:
+    large, small = (0.0, 1.0, 0.0, 1.0), (0.0, 0.1, 0.0, 0.1)
+    serve_tables(balls, "train", boxes=[(1, FOOTBALL, large), (1, RUGBY, small), (2, RUGBY, large)])
+    get(balls, tmp_path / "out", boxes=True, smallest=30)
+    assert {file: row["labels"] for file, row in metadata(tmp_path / "out").items()} == {
+        f"images/{name(1)}.jpg": '["Football"]',
+        f"images/{name(2)}.jpg": '["Rugby ball"]',
+    }
+
+
 def test_what_the_store_has_not_comes_from_the_original(balls: LoopbackSite, tmp_path: Path) -> None:
     del balls.pages[f"{STORE}{name(1)}.jpg"]
     balls.always[f"{STORE}{name(2)}.jpg"] = Trouble(status=403)
@@ -218,7 +228,7 @@ def test_troubles_on_the_way_change_nothing(balls: LoopbackSite, tmp_path: Path)
     get(balls, tmp_path / "smooth")
     balls.troubles = {
         "/openimages/v7/oidv7-class-descriptions.csv": [Trouble(break_after=20), Trouble(status=503)],
-        LABELS: [Trouble(status=503), Trouble(break_after=300), Trouble(break_after=50)],
+        LABELS: [Trouble(status=503), Trouble(break_after=300)],
         "/openimages/" + IMAGES["train"]: [Trouble(break_after=1000), Trouble(status=429)],
         f"{STORE}{name(4)}.jpg": [Trouble(break_after=500), Trouble(status=503)],
     }

@@ -47,12 +47,19 @@ def test_only_the_wanted_lines_are_kept(keep: Keep, site: LoopbackSite) -> None:
 
 
 def test_a_broken_table_is_gone_on_from_where_it_broke(keep: Keep, site: LoopbackSite) -> None:
-    site.troubles[PATH] = [Trouble(break_after=100_001), Trouble(status=503), Trouble(break_after=7)]
+    site.troubles[PATH] = [Trouble(break_after=100_001), Trouble(break_after=7)]
     assert keep() == EXPECTED
     ranges = [wanted for _, wanted in site.asked]
     assert ranges[0] == ""
     assert all(wanted.startswith("bytes=") for wanted in ranges[1:])
     assert site.sent[PATH] <= len(TABLE)  # no byte twice
+
+
+def test_a_server_that_always_breaks_off_at_once_is_given_up(keep: Keep, site: LoopbackSite) -> None:
+    site.always[PATH] = Trouble(break_after=10)
+    with pytest.raises(DataError, match="the connection broke"):
+        keep()
+    assert len(site.asked) == 3
 
 
 def test_a_stalling_server_is_asked_again(keep: Keep, site: LoopbackSite) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -72,6 +73,32 @@ def test_a_late_start_is_jumped_to(tmp_path: Path) -> None:
     video = draw_video(tmp_path / "long.mp4", frames=600)
     extract(video, tmp_path / "out", "1s", start=57.0)
     assert [name[5:-4] for name in names(tmp_path / "out")] == ["00h00m57.000s", "00h00m58.000s", "00h00m59.000s"]
+
+
+def test_a_jump_that_lands_too_late_is_taken_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = cv2.VideoCapture
+
+    class Overshooting:
+        def __init__(self, *words: object) -> None:
+            self._real = opened(*words)
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self._real, name)
+
+        def set(self, setting: int, value: float) -> bool:
+            return self._real.set(setting, value + 11_000)
+
+    video = draw_video(tmp_path / "long.mp4", frames=600)
+    monkeypatch.setattr(cv2, "VideoCapture", Overshooting)
+    extract(video, tmp_path / "out", "1s", start=57.0)
+    assert [name[5:-4] for name in names(tmp_path / "out")] == ["00h00m57.000s", "00h00m58.000s", "00h00m59.000s"]
+
+
+def test_a_stream_without_a_clock_is_timed_by_its_rate(tmp_path: Path) -> None:
+    video = draw_video(tmp_path / "raw.m4v")
+    result = extract(video, tmp_path / "out", "10frames")
+    assert len(result.frames) == 6
+    assert [row.seconds for row in result.frames] == pytest.approx(list(range(6)))
 
 
 def test_key_frames_only(tmp_path: Path) -> None:

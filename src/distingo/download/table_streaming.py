@@ -22,6 +22,7 @@ from distingo.files import atomic_writer
 from distingo.progress import TransferProgress, transfer_bar
 
 _Result = TypeVar("_Result")
+_WORTHWHILE = 1 << 16  # bytes; a connection that brought less counts as a failed attempt
 _AGAIN = "run the same command again later"
 
 
@@ -109,7 +110,7 @@ class _Reading:
                 yield from self._rest()
                 break
             except PassingError as error:
-                fruitless = 1 if self._done > before else fruitless + 1
+                fruitless = 1 if self._done > before + _WORTHWHILE else fruitless + 1
                 if fruitless >= limits.attempts or (error.wait or 0.0) > limits.longest_wait:
                     raise
                 time.sleep(waiting_time(fruitless, limits, error.wait))
