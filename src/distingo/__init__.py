@@ -10,6 +10,7 @@ from distingo.version import __version__
 if TYPE_CHECKING:
     from distingo.api import (
         Run,
+        check,
         compare,
         demo,
         download_imagenet,
@@ -36,6 +37,7 @@ __all__ = [
     "DistingoError",
     "Run",
     "__version__",
+    "check",
     "compare",
     "demo",
     "download_imagenet",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from distingo.commands import (
+    check,
     compare,
     demo,
     download,
@@ -23,7 +24,7 @@ from distingo.commands import (
 from distingo.errors import DistingoError, UsageError, name_the_nearest
 from distingo.version import __version__
 
-COMMANDS = (download, train, evaluate, compare, predict, report, models, fetch_weights, inspect, demo)
+COMMANDS = (download, check, train, evaluate, compare, predict, report, models, fetch_weights, inspect, demo)
 """In the order in which ``distingo --help`` lists them."""
 
 

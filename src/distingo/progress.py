@@ -58,33 +58,35 @@ def progress_bar(description: str, total: int) -> Iterator[Advance]:
 class TransferProgress:
     """Counts files and bytes of many transfers at once, from several threads."""
 
-    def __init__(self, show: Callable[[float, int, int], None] | None) -> None:
-        """Start at nothing.
+    def __init__(self, show: Callable[[float, int, int], None] | None, done: int = 0) -> None:
+        """Start.
 
         Args:
             show: Called with the files done (parts of files included), whole files and bytes; None shows nothing.
+            done: How many files are there already.
         """
         self._show = show
         self._lock = Lock()
         self._under_way: dict[str, tuple[int, int | None]] = {}
         self._parts = 0.0
-        self._files = 0
+        self._files = done
         self._bytes = 0
 
-    def advance(self, name: str, count: int, total: int | None) -> None:
+    def advance(self, name: str, count: int, total: int | None, *, done: int | None = None) -> None:
         """More of a file has come.
 
         Args:
             name: Of the file.
             count: How many more bytes.
             total: How many it has, or None.
+            done: How many are there now, those of earlier runs included; None counts those told of.
         """
         if self._show is None:
             return
         with self._lock:
-            done = self._under_way.get(name, (0, None))[0] + count
+            known = self._under_way.get(name, (0, None))[0]
             self._forget(name)
-            self._under_way[name] = (done, total)
+            self._under_way[name] = (known + count if done is None else done, total)
             self._parts += self._part(name)
             self._bytes += count
             self._show(self._files + self._parts, self._files, self._bytes)
@@ -105,7 +107,7 @@ class TransferProgress:
                 self._show(self._files + self._parts, self._files, self._bytes)
 
     def _forget(self, name: str) -> None:
-        self._parts = self._parts - self._part(name) if self._under_way else 0.0
+        self._parts = max(0.0, self._parts - self._part(name)) if self._under_way else 0.0
 
     def _part(self, name: str) -> float:
         done, total = self._under_way.get(name, (0, None))
@@ -113,17 +115,18 @@ class TransferProgress:
 
 
 @contextmanager
-def transfer_bar(description: str, total: int) -> Iterator[TransferProgress]:
+def transfer_bar(description: str, total: int, done: int = 0) -> Iterator[TransferProgress]:
     """Show a bar of transfers with a count of files, bytes, bytes a second and the time left; silent elsewhere.
 
     Args:
         description: What is being done.
         total: How many files there are.
+        done: How many of them are there already.
 
     Yields:
         What to tell about files and bytes.
     """
-    if not sys.stderr.isatty() or total == 0:
+    if not sys.stderr.isatty() or total == done:
         yield TransferProgress(None)
         return
     from rich.console import Console
@@ -138,14 +141,14 @@ def transfer_bar(description: str, total: int) -> Iterator[TransferProgress]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(description, total=total, files=0, amount=decimal(0), rate=decimal(0))
+        task = bar.add_task(description, total=total, completed=done, files=done, amount=decimal(0), rate=decimal(0))
         rate = _Rate()
 
-        def show(done: float, files: int, count: int) -> None:
+        def show(whole: float, files: int, count: int) -> None:
             if (speed := rate.update(count)) is not None or files == total:
-                bar.update(task, completed=done, files=files, amount=decimal(count), rate=decimal(int(speed or 0)))
+                bar.update(task, completed=whole, files=files, amount=decimal(count), rate=decimal(int(speed or 0)))
 
-        yield TransferProgress(show)
+        yield TransferProgress(show, done)
 
 
 class _Rate:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -60,6 +61,9 @@ class LoopbackSite:
         sent: Bytes of bodies sent, by path.
         most_at_once: How many requests were answered at the same time at most.
         slowness: Seconds that every answer takes.
+        callers: The ports that connections came from.
+        on_sent: Called with a path and its bytes sent so far, before they are.
+        server: Behind all this.
     """
 
     pages: dict[str, bytes] = field(default_factory=dict)
@@ -75,13 +79,21 @@ class LoopbackSite:
     times: list[float] = field(default_factory=list)
     most_at_once: int = 0
     slowness: float = 0.0
+    callers: set[int] = field(default_factory=set)
     on_sent: Callable[[str, int], None] | None = None
+    server: ThreadingHTTPServer | None = None
     url: str = ""
     under_way: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, path: str) -> int:
         return sum(asked == path for asked, _ in self.asked)
+
+    def encrypt(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from now on, as ``localhost``."""
+        assert self.server is not None
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = self.url.replace("http://127.0.0.1", "https://localhost")
 
 
 def etag_of(content: bytes) -> str:
@@ -90,6 +102,7 @@ def etag_of(content: bytes) -> str:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     site: LoopbackSite
 
     def log_message(self, *_: object) -> None:
@@ -101,6 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
             site.asked.append((self.path, self.headers.get("Range", "")))
             site.agents.add(self.headers.get("User-Agent", ""))
             site.times.append(time.monotonic())
+            site.callers.add(self.client_address[1])
             site.under_way += 1
             site.most_at_once = max(site.most_at_once, site.under_way)
             line = site.troubles.get(self.path)
@@ -188,6 +202,8 @@ def serve_site() -> Iterator[LoopbackSite]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     server.block_on_close = False
+    server.handle_error = lambda *_: None  # a client that breaks off is what many tests are about
+    site.server = server
     site.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()

@@ -336,6 +336,24 @@ def test_a_file_killed_between_its_record_and_its_name_gets_the_name(
     assert len(site.asked) == 1
 
 
+def test_a_file_killed_after_its_last_byte_is_not_asked_for_again(
+    site: LoopbackSite, get: Get, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.pages = {"/a": CONTENT}
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("distingo.download.transferring._finish", die)
+        with pytest.raises(KeyboardInterrupt):
+            get("/a")
+    (outcome,) = get("/a")
+    assert (outcome.status, outcome.final_url) == ("fetched", f"{site.url}/a")
+    assert out(tmp_path, "a").read_bytes() == CONTENT
+    assert len(site.asked) == 1
+
+
 def test_a_full_disk_stops_the_run_and_is_said(site: LoopbackSite, get: Get, monkeypatch: pytest.MonkeyPatch) -> None:
     site.pages = {"/a": CONTENT}
 

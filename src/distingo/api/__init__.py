@@ -1,5 +1,6 @@
 """One Python call for each command; importing it loads no torch, calling it does."""
 
+from distingo.api.checking import check
 from distingo.api.downloading import (
     download_imagenet,
     download_open_images,
@@ -16,6 +17,7 @@ from distingo.api.training import Run, demo, train, train_several
 
 __all__ = [
     "Run",
+    "check",
     "compare",
     "demo",
     "download_imagenet",

@@ -32,6 +32,7 @@ def read_dataset(
     workers: int | None = None,
     table: TableOptions | None = None,
     allow_missing: bool = False,
+    allow_lost_classes: bool = False,
 ) -> Dataset:
     """Read a folder of pictures: find, examine and account for every file, and fill the products.
 
@@ -46,6 +47,7 @@ def read_dataset(
         workers: Threads; default: one per processor that this process may use.
         table: As for `find_layout`.
         allow_missing: As for `find_layout`.
+        allow_lost_classes: Go on though no picture of a class is usable, with a note.
 
     Returns:
         The usable pictures and the manifest of every file found. With several labels per picture, a label whose
@@ -61,10 +63,11 @@ def read_dataset(
     examiner = Examiner(cache, products, max_pixels=max_pixels, workers=workers or count_processors())
     examined = examiner.examine(layout.candidates)
     verdicts = judge(examined)
-    if layout.task == "single-label":
+    dataset = _assemble(layout, examined, verdicts)
+    if layout.task == "single-label" and not allow_lost_classes:
         _check_every_class(root, layout, examined, verdicts)
-        return _assemble(layout, examined, verdicts)
-    return _without_lost_labels(root, _assemble(layout, examined, verdicts))
+        return dataset
+    return _without_lost_labels(root, dataset)
 
 
 def count_processors() -> int:
@@ -97,10 +100,13 @@ def _without_lost_labels(root: Path, dataset: Dataset) -> Dataset:
     left = {label for picture in dataset.pictures for label in picture.labels}
     if not left:
         raise DataError(f"{root}: no picture with a label is usable; `distingo inspect` lists why")
+    what = "class" if dataset.task == "single-label" else "label"
     lost = tuple(
-        f"label {label} is dropped: no usable picture has it" for label in dataset.classes if label not in left
+        f"{what} {label} is dropped: no usable picture has it" for label in dataset.classes if label not in left
     )
     classes = tuple(label for label in dataset.classes if label in left)
+    if not lost:
+        return dataset
     return replace(dataset, classes=classes, notes=dataset.notes + lost)
 
 

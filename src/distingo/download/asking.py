@@ -51,7 +51,8 @@ class Answer:
     def length(self) -> int | None:
         """How many bytes its body is announced to have, or None."""
         text = self.headers.get("content-length", "")
-        return int(text) if text.isdecimal() and "transfer-encoding" not in self.headers else None
+        plain = text.isdecimal() and len(text) < 19 and "transfer-encoding" not in self.headers
+        return int(text) if plain else None
 
 
 @contextmanager
@@ -89,10 +90,17 @@ def ask(connections: Connections, address: str, headers: dict[str, str], *, allo
 
 def _get(stack: ExitStack, connections: Connections, url: URL, headers: dict[str, str], *, private: bool) -> Answer:
     response = stack.enter_context(connections.get(url, headers, private=private))
-    pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers]
+    pairs = [(_text(name), _text(value)) for name, value in response.headers]
     if opt_out := find_opt_out(pairs):
         raise LastingError("refused", f"the server opts out ({opt_out})")
     return Answer(str(url), response.status, {name.lower(): value.strip() for name, value in pairs}, response)
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def _check_status(answer: Answer) -> None:

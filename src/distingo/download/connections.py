@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import httpcore2
 from httpcore2 import (
     ConnectError,
     ConnectionPool,
@@ -135,7 +136,9 @@ class Connections:
         pairs = list(ours.items())
         limits = self._limits
         timeouts = {"connect": limits.connect_timeout, "read": limits.stall_timeout, "write": limits.stall_timeout}
-        with pool.stream("GET", str(url), headers=pairs, extensions={"timeout": timeouts}) as response:
+        # In parts: were the text read a second time, another reader might find another host in it.
+        target = httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
+        with pool.stream("GET", target, headers=pairs, extensions={"timeout": timeouts}) as response:
             yield response
 
     @staticmethod

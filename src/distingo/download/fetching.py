@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,11 +16,11 @@ from distingo.download.folder import DownloadFolder
 from distingo.download.partial_files import PartialFile
 from distingo.download.queueing import HostQueue, Turn
 from distingo.download.records import PICTURE_ENDINGS, Limits, Outcome, WantedFile
-from distingo.download.transferring import Received, transfer
+from distingo.download.transferring import Received, Transport, transfer
 from distingo.progress import TransferProgress, transfer_bar
 
 _CHUNK = 1 << 20
-_PATIENCE_AT_THE_END = 5.0
+_PATIENCE_AT_THE_END = 3.0
 
 
 def fetch(
@@ -54,14 +55,14 @@ def fetch(
     names = {file.name.casefold() for file in wanted}
     if len(names) != len(wanted):
         raise ValueError("two wanted files have the same name")
-    with transfer_bar(description, len(wanted)) as progress:
-        run = _Run(folder, limits or Limits(), progress, allow_private=allow_private)
-        run.fetch([file for file in wanted if not _settled(file, folder, progress, try_refused=try_refused)])
+    left = [file for file in wanted if not _settled(file, folder, try_refused=try_refused)]
+    with transfer_bar(description, len(wanted), len(wanted) - len(left)) as progress:
+        _Run(folder, limits or Limits(), progress, allow_private=allow_private).fetch(left)
     folder.write_manifest()
     return tuple(outcome for file in wanted if (outcome := folder.outcome_of(file.name)) is not None)
 
 
-def _settled(wanted: WantedFile, folder: DownloadFolder, progress: TransferProgress, *, try_refused: bool) -> bool:
+def _settled(wanted: WantedFile, folder: DownloadFolder, *, try_refused: bool) -> bool:
     """Whether a file needs no fetching; a file that was whole when an earlier run was killed gets its name."""
     outcome = folder.outcome_of(wanted.name)
     if outcome is None or outcome.url != wanted.url or outcome.status == "failed":
@@ -70,12 +71,8 @@ def _settled(wanted: WantedFile, folder: DownloadFolder, progress: TransferProgr
         target, part = folder.root / outcome.file, PartialFile(folder.parts, wanted)
         if not target.exists() and part.size() == outcome.size and _sha256(part.path) == outcome.sha256:
             part.finish(target)
-        if not target.is_file() or target.stat().st_size != outcome.size:
-            return False
-    elif try_refused:
-        return False
-    progress.finish(wanted.name)
-    return True
+        return target.is_file() and target.stat().st_size == outcome.size
+    return not try_refused
 
 
 def _sha256(path: Path) -> str:
@@ -105,8 +102,9 @@ class _Run:
         turns = [turn for file in wanted if (turn := self._turn(file)) is not None]
         self._queue = HostQueue(turns, self._limits.per_host)
         connections = Connections(self._limits)
+        transport = Transport(connections, self._limits, self._report, lambda: self._queue.stopped, self._allow_private)
         count = min(self._limits.connections, len(turns))
-        threads = [threading.Thread(target=self._work, args=(connections,), daemon=True) for _ in range(count)]
+        threads = [threading.Thread(target=self._work, args=(transport,), daemon=True) for _ in range(count)]
         for thread in threads:
             thread.start()
         try:
@@ -116,10 +114,14 @@ class _Run:
         finally:
             self._queue.stop()
             connections.close()
+            until = time.monotonic() + _PATIENCE_AT_THE_END
             for thread in threads:
-                thread.join(_PATIENCE_AT_THE_END)
+                thread.join(max(0.0, until - time.monotonic()))
         if self._error is not None:
             raise self._error
+
+    def _report(self, name: str, count: int, done: int, total: int | None) -> None:
+        self._progress.advance(name, count, total, done=done)
 
     def _turn(self, wanted: WantedFile) -> Turn | None:
         try:
@@ -128,10 +130,10 @@ class _Run:
             self._end(wanted, error.status, str(error), attempts=0)
             return None
 
-    def _work(self, connections: Connections) -> None:
+    def _work(self, transport: Transport) -> None:
         try:
             while (turn := self._queue.take()) is not None:
-                self._try(turn, connections)
+                self._try(turn, transport)
         except StoppedError:
             return
         except BaseException as error:
@@ -140,20 +142,11 @@ class _Run:
                 self._error = error
             self._queue.stop()
 
-    def _try(self, turn: Turn, connections: Connections) -> None:
+    def _try(self, turn: Turn, transport: Transport) -> None:
         wanted = turn.wanted
         part = PartialFile(self._folder.parts, wanted)
         try:
-            received = transfer(
-                wanted,
-                part,
-                connections,
-                self._limits,
-                lambda count, total: self._progress.advance(wanted.name, count, total),
-                lambda: self._queue.stopped,
-                allow_private=self._allow_private,
-            )
-            self._keep(turn, part, received)
+            self._keep(turn, part, transfer(wanted, part, transport))
         except LastingError as error:
             self._end(wanted, error.status, str(error), attempts=turn.attempts)
         except PassingError as error:

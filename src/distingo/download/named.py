@@ -102,7 +102,11 @@ def _lay_out(named: NamedSet, folder: DownloadFolder) -> tuple[str, ...]:
     if not made.exists():
         for path in (making, *(path for path in files.iterdir() if path.is_dir())):
             shutil.rmtree(path, ignore_errors=True)  # an earlier run's, killed on the way
-        notes = _make_class_folders(named, files, making)
+        try:
+            notes = _make_class_folders(named, files, making)
+        except DataError:
+            shutil.rmtree(making, ignore_errors=True)
+            raise
         making.rename(made)
     for path in sorted(made.iterdir()):
         path.rename(folder.root / path.name)
@@ -142,5 +146,5 @@ def describe(named: NamedSet) -> str:
     files = "\n".join(f"  {file.name}  {file.checksum}" for file in named.files)
     return (
         f"{named.name}: {named.title}\n{named.home}\n\nLicence: {named.licence}\n\nPlease cite:\n  {named.citation}\n\n"
-        f"Fetched from {named.address}\n{files}\n(checksums published by {named.checksums_from})\n"
+        f"Fetched from {named.address} ({named.served_by})\n{files}\n(checksums published by {named.checksums_from})\n"
     )

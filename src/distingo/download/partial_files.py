@@ -19,12 +19,14 @@ class Beginning:
         etag: Its strong validator, or empty.
         modified: Its date of change, or empty.
         total: How many bytes it announced for the whole, or None.
+        final_url: The address that answered, after redirects.
     """
 
     url: str
     etag: str
     modified: str
     total: int | None
+    final_url: str
 
 
 class PartialFile:
@@ -56,9 +58,7 @@ class PartialFile:
     def request_headers(self) -> dict[str, str]:
         """What to ask for: the rest, if what is there is sure to be the beginning of the same file; else all of it."""
         done, beginning = self.size(), self.read_beginning()
-        if not done or beginning is None or beginning.url != self._wanted.url:
-            return {}
-        if beginning.total is not None and done > beginning.total:
+        if not done or beginning is None or (beginning.total is not None and done > beginning.total):
             return {}
         validator = beginning.etag or beginning.modified
         if not validator and not self._wanted.checksum:
@@ -66,11 +66,17 @@ class PartialFile:
         return {"Range": f"bytes={done}-", **({"If-Range": validator} if validator else {})}
 
     def read_beginning(self) -> Beginning | None:
-        """What was said when the file was begun; None where that is unknown."""
+        """What was said when the file was begun; None where that is unknown, or was said of another address."""
         try:
-            return Beginning(**json.loads(self._note.read_text(encoding="utf-8")))
+            beginning = Beginning(**json.loads(self._note.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
+        return beginning if beginning.url == self._wanted.url else None
+
+    def whole_from(self) -> str | None:
+        """Where it came from, if all that was announced is there: only its name was missing when a run was killed."""
+        beginning = self.read_beginning()
+        return beginning.final_url if beginning is not None and beginning.total == self.size() > 0 else None
 
     def begin(self, beginning: Beginning) -> None:
         """Forget what is there and start anew."""

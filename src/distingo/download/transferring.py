@@ -20,8 +20,25 @@ from distingo.download.records import Limits, WantedFile
 _LOOKED_AT = 2048
 _CHUNK = 1 << 20
 
-Report = Callable[[int, int | None], None]
-"""Told how many more bytes have come, and how many the whole has (None: unknown)."""
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """By what means files are fetched.
+
+    Attributes:
+        connections: To ask through.
+        limits: How patient, and how large.
+        report: Told, as bytes come, the file's name, how many more, how many are there now, and how many the whole
+            has (None: unknown).
+        stopped: Asked whether to break off.
+        allow_private: As in `ask`.
+    """
+
+    connections: Connections
+    limits: Limits
+    report: Callable[[str, int, int, int | None], None]
+    stopped: Callable[[], bool]
+    allow_private: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,26 +109,13 @@ class _Inspection:
         return Received(url, self.size, found, digest)
 
 
-def transfer(
-    wanted: WantedFile,
-    part: PartialFile,
-    connections: Connections,
-    limits: Limits,
-    report: Report,
-    stopped: Callable[[], bool],
-    *,
-    allow_private: bool,
-) -> Received:
+def transfer(wanted: WantedFile, part: PartialFile, transport: Transport) -> Received:
     """Fetch a file, or what is missing of it, into its partial file.
 
     Args:
         wanted: The file.
         part: Where it goes; what is there already is gone on from where the server can tell that it is the same.
-        connections: To ask through.
-        limits: How patient, and how large.
-        report: Told about bytes as they come.
-        stopped: Asked whether to break off.
-        allow_private: As in `ask`.
+        transport: By what means.
 
     Returns:
         The file, whole and as it should be.
@@ -122,25 +126,70 @@ def transfer(
         StoppedError: As asked.
         OSError: The partial file can't be written.
     """
+    largest = transport.limits.largest
+    inspection = _Inspection(wanted, wanted.largest if largest is None else largest)
     try:
-        with ask(connections, wanted.url, part.request_headers(), allow_private=allow_private) as answer:
-            done = _agree_on_start(wanted, part, answer)
-            inspection = _Inspection(wanted, wanted.largest if limits.largest is None else limits.largest)
-            total = None if answer.length is None else done + answer.length
-            inspection.check_announced(total)
-            with part.path.open("r+b", buffering=0) as file:
-                while file.tell() < done:
-                    inspection.add(file.read(min(_CHUNK, done - file.tell())))
-                report(0, total)
-                with translated_errors():
-                    _receive(answer, file, inspection, limits, report, total, stopped)
-                _check_length(answer, inspection.size - done)
-                received = _finish(part, inspection, answer.url)
-                os.fsync(file.fileno())
-            return received
+        if url := part.whole_from():
+            with part.path.open("rb") as file:
+                _inspect(file, inspection, part.size())
+            return _finish(part, inspection, url)
+        with ask(
+            transport.connections, wanted.url, part.request_headers(), allow_private=transport.allow_private
+        ) as answer:
+            return _take(wanted, part, answer, inspection, transport)
     except LastingError:
         part.discard()
         raise
+
+
+def _take(
+    wanted: WantedFile, part: PartialFile, answer: Answer, inspection: _Inspection, transport: Transport
+) -> Received:
+    """What a server sends, into the partial file."""
+    done = _agree_on_start(wanted, part, answer)
+    total = None if answer.length is None else done + answer.length
+    inspection.check_announced(total)
+    with part.path.open("r+b", buffering=0) as file:
+        _inspect(file, inspection, done)
+        transport.report(wanted.name, 0, done, total)
+        rate = _Rate(transport.limits)
+        with translated_errors():
+            for data in answer.response.iter_stream():
+                answer.stream.satisfy()
+                if transport.stopped():
+                    raise StoppedError
+                inspection.add(data)
+                file.write(data)
+                transport.report(wanted.name, len(data), inspection.size, total)
+                rate.check(len(data))
+        _check_length(part, answer, inspection.size - done)
+        received = _finish(part, inspection, answer.url)
+        os.fsync(file.fileno())
+    return received
+
+
+class _Rate:
+    """Gives up a transfer that is alive, but would take for ever."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._since = time.monotonic()
+        self._count = 0
+
+    def check(self, count: int) -> None:
+        self._count += count
+        seconds = time.monotonic() - self._since
+        if seconds < self._limits.stall_timeout:
+            return
+        if self._count < self._limits.minimum_rate * seconds:
+            raise PassingError(f"the server sends {self._count / seconds:,.0f} bytes a second, which is too slow")
+        self._since, self._count = time.monotonic(), 0
+
+
+def _inspect(file: IO[bytes], inspection: _Inspection, size: int) -> None:
+    """Check what is there already."""
+    while file.tell() < size:
+        inspection.add(file.read(min(_CHUNK, size - file.tell())))
 
 
 def _agree_on_start(wanted: WantedFile, part: PartialFile, answer: Answer) -> int:
@@ -151,7 +200,7 @@ def _agree_on_start(wanted: WantedFile, part: PartialFile, answer: Answer) -> in
         raise PassingError("the server has no such part of it; begun anew", 0.0)
     if answer.status == 206:
         done = part.size()
-        match = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+|\*)", answer.headers.get("content-range", ""))
+        match = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", answer.headers.get("content-range", ""))
         fits = match is not None and int(match[1]) == done and beginning is not None
         if fits and match is not None and beginning is not None:
             fits = match[3] == "*" or beginning.total in {None, int(match[3])}
@@ -162,39 +211,16 @@ def _agree_on_start(wanted: WantedFile, part: PartialFile, answer: Answer) -> in
         return done
     etag = answer.headers.get("etag", "")
     strong = "" if etag.startswith("W/") else etag
-    part.begin(Beginning(wanted.url, strong, answer.headers.get("last-modified", ""), answer.length))
+    modified = answer.headers.get("last-modified", "")
+    part.begin(Beginning(wanted.url, strong, modified, answer.length, answer.url))
     return 0
 
 
-def _receive(  # the network's loop: short, and everything in it counts
-    answer: Answer,
-    file: IO[bytes],
-    inspection: _Inspection,
-    limits: Limits,
-    report: Report,
-    total: int | None,
-    stopped: Callable[[], bool],
-) -> None:
-    since, counted = time.monotonic(), 0
-    for data in answer.response.iter_stream():
-        answer.stream.satisfy()
-        if stopped():
-            raise StoppedError
-        inspection.add(data)
-        file.write(data)
-        report(len(data), total)
-        counted += len(data)
-        seconds = time.monotonic() - since
-        if seconds >= limits.stall_timeout:
-            if counted < limits.minimum_rate * seconds:
-                raise PassingError(f"the server sends {counted / seconds:,.0f} bytes a second, which is too slow")
-            since, counted = time.monotonic(), 0
-
-
-def _check_length(answer: Answer, came: int) -> None:
+def _check_length(part: PartialFile, answer: Answer, came: int) -> None:
     """Refuse a body that is longer than announced: what was cut off would look like a whole file."""
     if answer.length is not None and (more := answer.stream.surplus(answer.length)):
         answer.stream.close()  # what is left in it would be taken for the next answer
+        part.discard()
         raise PassingError(f"the server announced {answer.length:,} bytes and sent at least {came + more:,}")
 
 

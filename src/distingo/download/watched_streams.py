@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
 import ssl
 import time
 from typing import Any
@@ -67,7 +69,9 @@ class WatchedStream(NetworkStream):
             return b""  # a connection that is gone has no more to say
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; a thread that waits for bytes from it wakes up."""
+        with contextlib.suppress(OSError):
+            self._stream.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
         self._stream.close()
 
     def start_tls(

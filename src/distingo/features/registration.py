@@ -21,7 +21,8 @@ Floats = npt.NDArray[np.float32]
 _STARTS = ((1.0, 0.0, 1.0, 0.0), (0.9, 0.0, 0.9, 0.0), (1.1, 0.0, 1.1, 0.0))
 """Scale and shift across, scale and shift down: as it is, a cut-out of it, and it a cut-out of the other."""
 
-_COARSE_STEPS, _FINE_STEPS = 8, 4
+_FIRST_STEPS, _COARSE_STEPS, _FINE_STEPS = 3, 5, 4
+_WORTH_MORE = 0.5
 _PROMISING = 0.75
 """Pairs less alike than this at a coarse size are given up."""
 
@@ -90,13 +91,17 @@ def compare(first: Signatures, second: Signatures) -> Floats:
 
 
 def _fit_coarse(first: Floats, second: Floats) -> tuple[Floats, Floats]:
+    """Fit (n, 4) and likeness (n,): a few steps from every start, then the best one to its end where it promises."""
     best = np.full(len(first), -1, np.float32)
     fit = np.tile(np.array(_STARTS[0], np.float32), (len(first), 1))
     for start in _STARTS:
-        found = _refine(first, second, np.tile(np.array(start, np.float32), (len(first), 1)), _COARSE_STEPS)
+        found = _refine(first, second, np.tile(np.array(start, np.float32), (len(first), 1)), _FIRST_STEPS)
         likeness = _correlate(first, second, found)
         better = likeness > best
         best[better], fit[better] = likeness[better], found[better]
+    left = np.flatnonzero(best >= _WORTH_MORE)
+    fit[left] = _refine(first[left], second[left], fit[left], _COARSE_STEPS)
+    best[left] = _correlate(first[left], second[left], fit[left])
     return fit, best
 
 

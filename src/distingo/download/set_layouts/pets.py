@@ -16,7 +16,7 @@ def lay_out(named: NamedSet, files: Path, folders: ClassFolders) -> tuple[str, .
     """Move every photo that the lists name into its breed's folder.
 
     Returns:
-        How many photos the lists leave out, in words.
+        How many files the lists leave out, in words.
 
     Raises:
         DataError: A file is damaged, or they don't agree.
@@ -27,8 +27,8 @@ def lay_out(named: NamedSet, files: Path, folders: ClassFolders) -> tuple[str, .
     for side, names in _read_lists(named, files).items():
         for name in names:
             folders.move(unpacked / "images" / f"{name}.jpg", side, _breed(name))
-    left = len(list((unpacked / "images").glob("*.jpg")))
-    return (f"{left:,} photos of the archive are in neither list of its authors, and left out",) if left else ()
+    left = len([path for path in (unpacked / "images").iterdir() if path.is_file()])
+    return (f"{left:,} files among the photos are in neither list of the authors, and left out",) if left else ()
 
 
 def class_names(named: NamedSet, files: Path) -> tuple[str, ...]:

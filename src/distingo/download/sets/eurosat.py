@@ -6,8 +6,8 @@ EUROSAT = NamedSet(
     name="eurosat",
     title="27,000 satellite pictures of land use in Europe, RGB, 64x64, 10 classes",
     home="https://github.com/phelber/EuroSAT",
-    # The authors' own server is no longer reliable; this is the copy that torchvision uses.
     address="https://huggingface.co/datasets/torchgeo/eurosat/resolve/c877bcd43f099cd0196738f714544e355477f3fd/",
+    served_by="Hugging Face; the copy that torchvision fetches",
     files=(SetFile("EuroSAT.zip", "md5:c8fa014336c82ac7804f0398fcb19387"),),
     layout="folders",
     pictures={"": 27_000},

@@ -7,6 +7,7 @@ FASHION_MNIST = NamedSet(
     title="70,000 grey pictures of clothing, 28x28, 10 classes",
     home="https://github.com/zalandoresearch/fashion-mnist",
     address="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    served_by="the authors",
     files=(
         SetFile("train-images-idx3-ubyte.gz", "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d", 26_421_880),
         SetFile("train-labels-idx1-ubyte.gz", "md5:25c81989df183df01b3e8a0aad5dffbe", 29_515),

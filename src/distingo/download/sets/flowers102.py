@@ -7,6 +7,7 @@ FLOWERS102 = NamedSet(
     title="8,189 photos of flowers common in Britain, 102 classes",
     home="https://www.robots.ox.ac.uk/~vgg/data/flowers/102/",
     address="https://www.robots.ox.ac.uk/~vgg/data/flowers/102/",
+    served_by="the authors",
     files=(
         SetFile("102flowers.tgz", "md5:52808999861908f626f3c1f4e79d11fa"),
         SetFile("imagelabels.mat", "md5:e0620be6f572b9609742df49c70aed4d"),

@@ -6,8 +6,8 @@ MNIST = NamedSet(
     name="mnist",
     title="70,000 grey pictures of handwritten digits, 28x28, 10 classes",
     home="http://yann.lecun.com/exdb/mnist/",
-    # The authors' own server asks for a login; this is the copy that torchvision uses.
     address="https://ossci-datasets.s3.amazonaws.com/mnist/",
+    served_by="Amazon S3; the copy that torchvision fetches first",
     files=(
         SetFile("train-images-idx3-ubyte.gz", "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873"),
         SetFile("train-labels-idx1-ubyte.gz", "md5:d53e105ee54ea40749a09fcbcd1e9432"),

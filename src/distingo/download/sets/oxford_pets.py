@@ -7,6 +7,7 @@ OXFORD_PETS = NamedSet(
     title="7,349 photos of cats and dogs, 37 breeds",
     home="https://www.robots.ox.ac.uk/~vgg/data/pets/",
     address="https://www.robots.ox.ac.uk/~vgg/data/pets/data/",
+    served_by="the authors",
     files=(
         SetFile("images.tar.gz", "md5:5c4f3ee8e5d25df40f4fd59a7f44e54c"),
         SetFile("annotations.tar.gz", "md5:95a8c909bbe2e81eed6a22bccdf3f68f"),

@@ -33,6 +33,7 @@ class NamedSet:
         title: In one line.
         home: The page that describes it.
         address: What its files' names are put after; ends in ``/``.
+        served_by: Who serves them there.
         files: All that are fetched.
         layout: How to make class folders of them.
         pictures: How many, by side (``train``, ``val``, ``test``), or by ``""`` where the set has no sides.
@@ -49,6 +50,7 @@ class NamedSet:
     title: str
     home: str
     address: str
+    served_by: str
     files: tuple[SetFile, ...]
     layout: SetLayout
     pictures: dict[str, int]
