@@ -110,7 +110,7 @@ def download_urls(
     )
 
 
-def download_open_images(  # noqa: PLR0913 - each is a word that a person may say
+def download_open_images(
     classes: Sequence[str],
     output: str | Path,
     *,

@@ -49,7 +49,7 @@ class OpenImagesAddresses:
     """
 
     tables: str = "https://storage.googleapis.com/openimages"
-    pictures: str = "https://s3.amazonaws.com/open-images-dataset"
+    pictures: str = "https://open-images-dataset.s3.amazonaws.com"
 
     def classes(self, *, boxable: bool) -> str:
         """The list of classes: LabelName,DisplayName."""
