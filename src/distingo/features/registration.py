@@ -18,7 +18,7 @@ from distingo.features.signatures import shrink
 
 Floats = npt.NDArray[np.float32]
 
-_STARTS = ((1.0, 0.0, 1.0, 0.0), (0.9, 0.0, 0.9, 0.0), (1.1, 0.0, 1.1, 0.0))
+_STARTS = tuple((scale, 0.0, scale, 0.0) for scale in (1.0, 0.8, 1.25))
 """Scale and shift across, scale and shift down: as it is, a cut-out of it, and it a cut-out of the other."""
 
 _FIRST_STEPS, _COARSE_STEPS, _FINE_STEPS = 3, 5, 4
@@ -76,7 +76,7 @@ def compare(first: Signatures, second: Signatures) -> Floats:
 
     Returns:
         Float32 (n,): the correlation of their fine structure where they overlap, from 0 to 1; 0 for pairs that are not
-        alike in the coarse, overlap by less than half, or have no structure. Copies are at 0.8 and above.
+        alike in the coarse, overlap by less than half of either, or have no structure. Copies are at 0.8 and above.
     """
     similarity = np.zeros(len(first.fine), np.float32)
     fit, likeness = _fit_coarse(first.coarse, second.coarse)
@@ -164,7 +164,8 @@ def _correlate(first: Floats, second: Floats, fit: Floats, parts: int = 1) -> Fl
     rows, columns, mask = _windows(fit, side)
     seen: Floats = np.matmul(np.matmul(rows, second), columns)
     whole, structured = _correlation(_cut(first, 1), _cut(seen, 1), _cut(mask, 1))
-    overlap = mask.mean(axis=(1, 2)) >= _OVERLAP
+    # a small cut-out lies wholly inside the other picture, which it covers little of
+    overlap = mask.mean(axis=(1, 2)) * np.maximum(fit[:, 0] * fit[:, 2], 1) >= _OVERLAP
     result = np.where(structured & overlap[:, None], whole, 0)[:, 0]
     if parts > 1:
         each, structured = _correlation(_cut(first, parts), _cut(seen, parts), _cut(mask, parts))
