@@ -54,12 +54,29 @@ def test_what_is_there_is_not_asked_for_again(site: LoopbackSite, get: Get) -> N
     assert site.count("/gone") == 2
 
 
-def test_a_file_that_a_person_removed_is_fetched_again(site: LoopbackSite, get: Get, tmp_path: Path) -> None:
-    site.pages = {"/a": CONTENT}
-    get("/a")
+def test_what_a_person_removed_or_changed_stays_so(site: LoopbackSite, get: Get, tmp_path: Path) -> None:
+    site.pages = {"/a": CONTENT, "/b": CONTENT}
+    get("/a", "/b")
     out(tmp_path, "a").unlink()
-    get("/a")
+    out(tmp_path, "b").write_bytes(b"mine")
+    get("/a", "/b")
+    assert not out(tmp_path, "a").exists() and len(site.asked) == 2
+    get("/a", "/b", try_refused=True)
     assert out(tmp_path, "a").read_bytes() == CONTENT
+    site.pages["/c"] = CONTENT
+    (outcome,) = get(WantedFile(f"{site.url}/c", "b"))
+    assert outcome.status == "refused"
+    assert out(tmp_path, "b").read_bytes() == b"mine"
+
+
+def test_another_address_for_the_same_name_replaces_only_what_we_fetched(
+    site: LoopbackSite, get: Get, tmp_path: Path
+) -> None:
+    site.pages = {"/a": CONTENT, "/c": CONTENT[::-1]}
+    get("/a")
+    (outcome,) = get(WantedFile(f"{site.url}/c", "a"))
+    assert outcome.status == "fetched"
+    assert out(tmp_path, "a").read_bytes() == CONTENT[::-1]
 
 
 def test_a_file_of_a_persons_is_left_alone(site: LoopbackSite, get: Get, tmp_path: Path) -> None:

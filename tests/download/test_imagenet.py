@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -72,6 +73,15 @@ def test_class_folders_with_every_picture_accounted_for(imagenet: LoopbackSite, 
 def test_nothing_is_fetched_twice(imagenet: LoopbackSite, tmp_path: Path) -> None:
     first = get(imagenet, tmp_path / "out")
     assert get(imagenet, tmp_path / "out") == first
+    assert len(imagenet.asked) == 2
+
+
+def test_what_a_person_took_out_stays_out(imagenet: LoopbackSite, tmp_path: Path) -> None:
+    get(imagenet, tmp_path / "out")
+    (tmp_path / "out" / "rugby ball" / f"{RUGBY}_0.JPEG").unlink()
+    shutil.rmtree(tmp_path / "out" / "golf ball")
+    assert get(imagenet, tmp_path / "out").notes == ("rugby ball: 4 pictures", "golf ball: 0 pictures")
+    assert not (tmp_path / "out" / "golf ball").exists()
     assert len(imagenet.asked) == 2
 
 

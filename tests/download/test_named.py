@@ -32,7 +32,7 @@ from distingo.errors import DataError, UsageError
 def gather(site: LoopbackSite, tmp_path: Path):
     def run(name: str, **options: object) -> Gathered:
         named, files = tiny_set(name)
-        site.pages = {f"/{file}": content for file, content in files.items()}
+        site.pages = {f"{below}/{file}": content for file, content in files.items() for below in ("", "/elsewhere")}
         named = replace(named, **{key: options.pop(key) for key in ("pictures", "files") if key in options})
         options = {"mirror": site.url, "limits": QUICK, "allow_private": True, **options}
         return gather_set(named, tmp_path / "out", **options)
@@ -180,6 +180,15 @@ def test_a_broken_connection_is_gone_on_from(gather, site: LoopbackSite) -> None
     assert [wanted for _, wanted in site.asked] == ["", "bytes=1000-", "bytes=1000-"]
 
 
+def test_what_came_from_one_place_is_not_fetched_again_from_another(gather, site: LoopbackSite, tmp_path: Path) -> None:
+    site.always["/t10k-labels-idx1-ubyte.gz"] = Trouble(status=404)
+    with pytest.raises(DataError, match="the server answers 404"):
+        gather("mnist")
+    site.always.clear()
+    gather("mnist", mirror=f"{site.url}/elsewhere/")
+    assert [path for path, _ in site.asked[4:]] == ["/elsewhere/t10k-labels-idx1-ubyte.gz"]
+
+
 GATHER = """
 import sys
 sys.path[:0] = sys.argv[3:]
@@ -205,7 +214,7 @@ def test_a_killed_process_is_gone_on_with(gather, site: LoopbackSite, tmp_path: 
     process.wait()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".distingo-download"]
     gather("oxford-pets")
-    assert site.sent == {path: len(content) for path, content in site.pages.items()}
+    assert site.sent == {f"/{name}": len(content) for name, content in files.items()}
     assert counts(tmp_path / "out") == EXPECTED["oxford-pets"]
 
 
@@ -218,7 +227,7 @@ def test_the_command_fetches_and_says_licence_and_citation(
     words = ["download", "eurosat", "-o", str(tmp_path / "out"), "--mirror", site.url, "--attempts", "1"]
     assert main(words) == 1
     assert "--allow-private-addresses" in capsys.readouterr().err
-    assert main([*words, "--allow-private-addresses", "--try-refused"]) == 0
+    assert main([*words, "--allow-private-addresses"]) == 0
     said = capsys.readouterr().out
     assert "licence: MIT" in said and "please cite: Patrick Helber" in said and "9 pictures" in said
 

@@ -27,9 +27,10 @@ BOXES = "/openimages/" + TABLES["train"][1]
 STORE = "/open-images-dataset/train/"
 
 
-def get(site: LoopbackSite, output: Path, *classes: str, **settings: object) -> Gathered:
+def get(site: LoopbackSite, output: Path, *classes: str, try_refused: bool = False, **settings: object) -> Gathered:
     request = OpenImagesRequest(classes or ("football", "RUGBY BALL"), **settings)
-    return gather_open_images(request, output, QUICK, addresses=addresses(site), allow_private=True)
+    options = {"addresses": addresses(site), "try_refused": try_refused, "allow_private": True}
+    return gather_open_images(request, output, QUICK, **options)
 
 
 def kept(output: Path) -> dict[str, int]:
@@ -222,6 +223,20 @@ def test_what_the_store_has_not_comes_from_the_original(balls: LoopbackSite, tmp
     asked = len(balls.asked)
     assert get(balls, tmp_path / "out") == result
     assert len(balls.asked) == asked + 1  # the list of classes
+
+
+def test_what_a_person_took_out_or_changed_stays_so(balls: LoopbackSite, tmp_path: Path) -> None:
+    get(balls, tmp_path / "out", smallest=10)
+    removed, changed = (tmp_path / "out" / "Football" / f"{name(number)}.jpg" for number in (1, 2))
+    removed.unlink()
+    changed.write_bytes(picture(2, (5, 5)))
+    result = get(balls, tmp_path / "out", smallest=10)
+    assert not removed.exists()
+    assert changed.read_bytes() == picture(2, (5, 5))
+    assert any("removed" in note for note in result.notes)
+    assert kept(tmp_path / "out") == {"Football": 5, "Rugby ball": 4}
+    get(balls, tmp_path / "out", smallest=10, try_refused=True)
+    assert removed.read_bytes() == picture(1)
 
 
 def test_troubles_on_the_way_change_nothing(balls: LoopbackSite, tmp_path: Path) -> None:

@@ -103,6 +103,16 @@ def test_every_address_is_accounted_for(gather: Gather, site: LoopbackSite, tmp_
     assert len(site.asked) == asked + 1
 
 
+def test_pictures_that_a_person_took_out_stay_out(gather: Gather, tmp_path: Path) -> None:
+    gather(ONE_LABEL)
+    (tmp_path / "out" / "cat" / "1.jpg").unlink()
+    gathered = gather(ONE_LABEL)
+    assert "1 were removed since they were fetched; --try-refused fetches them again" in gathered.notes
+    assert len(listed(tmp_path)) == 8
+    gather(ONE_LABEL, try_refused=True)
+    assert len(listed(tmp_path)) == 9
+
+
 def test_names_come_from_the_table_or_the_address_and_never_collide(
     gather: Gather, site: LoopbackSite, tmp_path: Path
 ) -> None:

@@ -30,7 +30,6 @@ def download_set(
     raw: bool = False,
     mirror: str | None = None,
     limits: Limits | None = None,
-    try_refused: bool = False,
     allow_private_addresses: bool = False,
 ) -> Gathered:
     """Fetch a well-known set from its official place, and lay it out as class folders.
@@ -43,7 +42,6 @@ def download_set(
         raw: Leave the files as they are published.
         mirror: Fetch the files from below this address instead; their checksums must be the same.
         limits: How politely, how patiently and how much; None takes the defaults, and files of up to 4 GiB.
-        try_refused: Ask again for what was absent or refused before.
         allow_private_addresses: Whether the mirror may be on this machine or its network.
 
     Returns:
@@ -63,7 +61,6 @@ def download_set(
         limits,
         raw=raw,
         mirror=mirror,
-        try_refused=try_refused,
         allow_private=allow_private_addresses,
     )
 
@@ -87,7 +84,7 @@ def download_urls(
         output: A folder: new, empty, or begun by the same call.
         columns: What to know about the table; what is left out is recognised.
         limits: How politely, how patiently and how much; None takes the defaults, with files of up to 256 MiB.
-        try_refused: Ask again for what was absent or refused before.
+        try_refused: Ask again for what was absent, refused, or removed since.
         allow_private_addresses: Whether addresses may be on this machine or its network; redirects never.
 
     Returns:

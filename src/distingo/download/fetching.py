@@ -34,8 +34,9 @@ def fetch(
 ) -> tuple[Outcome, ...]:
     """Fetch files into a folder.
 
-    What an earlier run fetched is not asked for again; nor, unless `try_refused`, what it was refused. What it had
-    only begun is gone on from. Every outcome is noted at once, and ``manifest.csv`` written at the end.
+    What an earlier run fetched is not asked for again; nor, unless `try_refused`, what it was refused and what a person
+    removed since. What it had only begun is gone on from. Every outcome is noted at once, and ``manifest.csv`` written
+    at the end.
 
     Args:
         wanted: The files; their names are all different.
@@ -43,7 +44,7 @@ def fetch(
         limits: How politely, how patiently and how much.
         description: For the progress bar.
         allow_private: Whether the files' own addresses may be on a private network; redirects never.
-        try_refused: Whether to ask again for what was absent or refused before.
+        try_refused: Whether to ask again for what was absent, refused, or removed since.
 
     Returns:
         One outcome per wanted file, in their order.
@@ -63,20 +64,35 @@ def fetch(
 
 
 def _settled(wanted: WantedFile, folder: DownloadFolder, *, try_refused: bool) -> bool:
-    """Whether a file needs no fetching; a file that was whole when an earlier run was killed gets its name."""
+    """Whether a file needs no fetching; a file that was whole when an earlier run was killed gets its name.
+
+    What a person removed or changed since stays so.
+    """
     outcome = folder.outcome_of(wanted.name)
-    if outcome is None or outcome.url != wanted.url or outcome.status == "failed":
+    if outcome is None or outcome.status == "failed":
         return False
-    if outcome.status == "fetched":
-        target, part = folder.root / outcome.file, PartialFile(folder.parts, wanted)
-        if not target.exists() and part.size() == outcome.size and _sha256(part.path) == outcome.sha256:
-            part.finish(target)
-        return target.is_file() and target.stat().st_size == outcome.size
-    return not try_refused
+    target, part = folder.root / outcome.file, PartialFile(folder.parts, wanted)
+    if outcome.url != wanted.url and not (outcome.status == "fetched" and _agrees(target, wanted.checksum)):
+        return False
+    if outcome.status == "fetched" and not target.exists():
+        if part.size() != outcome.size or _sha256(part.path) != outcome.sha256:
+            return not try_refused
+        part.finish(target)
+    return outcome.status == "fetched" or not try_refused
+
+
+def _agrees(path: Path, checksum: str) -> bool:
+    """Whether a file is the one of a known checksum, wherever it came from."""
+    kind, _, expected = checksum.partition(":")
+    return bool(expected) and path.is_file() and _digest(path, kind) == expected.lower()
 
 
 def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
+    return _digest(path, "sha256")
+
+
+def _digest(path: Path, kind: str) -> str:
+    digest = hashlib.new(kind, usedforsecurity=False)
     with path.open("rb") as file:
         while data := file.read(_CHUNK):
             digest.update(data)
@@ -176,8 +192,7 @@ class _Run:
         file = wanted.name + (PICTURE_ENDINGS.get(received.format, "") if wanted.ending else "")
         target = self._folder.root / file
         known = self._folder.outcome_of(wanted.name)
-        ours = known is not None and known.file == file
-        if target.exists() and not ours:
+        if target.exists() and not (known and known.file == file and _sha256(target) == known.sha256):
             part.discard()
             raise LastingError("refused", f"{file} is there already, and not ours; move it away")
         outcome = Outcome(

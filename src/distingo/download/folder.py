@@ -106,8 +106,9 @@ class DownloadFolder:
         return path
 
     def finish(self) -> None:
-        """Remove what only an unfinished download needs."""
-        shutil.rmtree(self.parts, ignore_errors=True)
+        """Remove what only an unfinished download needs; the beginnings of files that failed are kept."""
+        if not any(outcome.status == "failed" for outcome in self._outcomes.values()):
+            shutil.rmtree(self.parts, ignore_errors=True)
         (self.own / "finished").touch()
 
     def _load(self) -> None:

@@ -108,6 +108,8 @@ def _unpack(folder: DownloadFolder, wanted: WantedFile, name: str) -> None:
     if outcome.status != "fetched":
         folder.record(replace(outcome, reason=_why_missing(outcome)))
         return
+    if not outcome.file:
+        return  # unpacked before; what a person took out since stays out
     if not (folder.root / name).exists():
         beside = folder.own / "unpacked"
         shutil.rmtree(beside, ignore_errors=True)  # what a killed run had begun
@@ -128,6 +130,8 @@ def _why_missing(outcome: Outcome) -> str:
 
 def _first_reason(folder: DownloadFolder, wanted: Sequence[WantedFile]) -> str:
     outcome = folder.outcome_of(wanted[0].name)
+    if outcome is not None and outcome.status == "fetched":
+        return f"{folder.root}: its pictures were removed since they were fetched; name a new folder by -o"
     return f"{wanted[0].url}: {outcome.reason if outcome else 'is not there'}"
 
 

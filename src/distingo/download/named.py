@@ -29,7 +29,6 @@ def gather_set(
     *,
     raw: bool = False,
     mirror: str | None = None,
-    try_refused: bool = False,
     allow_private: bool = False,
 ) -> Gathered:
     """Fetch a set.
@@ -40,7 +39,6 @@ def gather_set(
         limits: How politely, how patiently and how much; None takes the defaults. A file may have 4 GiB.
         raw: Leave the files as they are published.
         mirror: Fetch the files from below this address instead.
-        try_refused: As in `fetch`.
         allow_private: As in `fetch`.
 
     Returns:
@@ -56,14 +54,8 @@ def gather_set(
         if not raw and folder.is_finished:
             return Gathered(output, _conclude(named, folder), (f"is here already: {_counted(named.pictures)}",))
         wanted = _wanted(named, mirror or named.address, raw=raw)
-        outcomes = fetch(
-            wanted,
-            folder,
-            limits,
-            description=named.name,
-            allow_private=allow_private,
-            try_refused=try_refused,
-        )
+        # A set is whole or nothing: what was refused an earlier time is asked for again.
+        outcomes = fetch(wanted, folder, limits, description=named.name, allow_private=allow_private, try_refused=True)
         _check_complete(named, outcomes)
         write_text(output / LICENCE_NAME, describe(named))
         notes = () if raw else _lay_out(named, folder)

@@ -28,6 +28,7 @@ from distingo.download.open_images_selecting import SelectedPicture
 from distingo.download.open_images_writing import write_boxes, write_metadata
 from distingo.download.records import PICTURES, Limits, WantedFile
 from distingo.download.table_streaming import TableSource
+from distingo.download.url_lists import removed_since
 from distingo.files import write_text
 
 
@@ -78,7 +79,8 @@ def gather_open_images(
             folder.write_manifest()
             folder.finish()
             outcomes = [folder.outcome_of(plan.place(picture)) for picture in plan.selection.pictures]
-    return Gathered(output, tuple(filter(None, outcomes)), tuple(_notes(plan, kept)))
+    known = tuple(filter(None, outcomes))
+    return Gathered(output, known, (*_notes(plan, kept), *removed_since(output, known)))
 
 
 def _notes(plan: Plan, kept: Sequence[KeptPicture]) -> Iterator[str]:

@@ -53,13 +53,17 @@ def judge_pictures(plan: Plan, folder: DownloadFolder, smallest: int) -> tuple[K
         if outcome is None or outcome.status != "fetched":
             continue
         path = folder.root / outcome.file
+        if not path.is_file():
+            continue  # a person took it out
         if _TAKEN_DOWN in outcome.final_url:
-            _take_out(outcome, path, folder, replace(outcome, status="absent", reason="its author took it down"))
+            _take_out(path, folder, replace(outcome, status="absent", reason="its author took it down"))
             continue
         boxes = tuple(plan.boxes.get(picture.identifier, ()))
         stays, reason = _judge(picture, outcome, path, boxes, smallest)
+        if path.stat().st_size != outcome.size:
+            reason = ""  # a person changed it, and it is theirs now
         if reason:
-            _take_out(outcome, path, folder, replace(outcome, status="refused", reason=reason))
+            _take_out(path, folder, replace(outcome, status="refused", reason=reason))
         else:
             kept.append(stays)
     return tuple(kept)
@@ -97,8 +101,7 @@ def _size(path: Path) -> tuple[int, int] | None:
         return None
 
 
-def _take_out(before: Outcome, path: Path, folder: DownloadFolder, after: Outcome) -> None:
-    """Remove a file that this very download brought, and that nobody has changed since."""
-    if path.stat().st_size == before.size:
-        path.unlink()
-    folder.record(replace(after, file="", size=0, sha256=""))
+def _take_out(path: Path, folder: DownloadFolder, outcome: Outcome) -> None:
+    """Remove a file that this very download brought, and say why it is not there."""
+    path.unlink()
+    folder.record(replace(outcome, file="", size=0, sha256=""))

@@ -72,7 +72,7 @@ def gather_urls(
         outcomes = _with_unplaced(plan, fetched, folder)
         _write_metadata_of(plan, outcomes, output / METADATA_NAME)
         folder.finish()
-    return Gathered(output, tuple(outcomes), notes)
+    return Gathered(output, tuple(outcomes), (*notes, *removed_since(output, outcomes)))
 
 
 def _plan(pictures: Sequence[ListedPicture]) -> _Plan:
@@ -120,6 +120,12 @@ def _write_metadata_of(plan: _Plan, outcomes: Sequence[Outcome], path: Path) -> 
     write_metadata(path, outcomes, labels, several=plan.several)
 
 
+def removed_since(folder: Path, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    """A note where pictures that were fetched are no longer in the folder."""
+    count = sum(outcome.status == "fetched" and not (folder / outcome.file).exists() for outcome in outcomes)
+    return (f"{count:,} were removed since they were fetched; --try-refused fetches them again",) if count else ()
+
+
 def write_metadata(
     path: Path,
     outcomes: Sequence[Outcome],
@@ -132,7 +138,8 @@ def write_metadata(
 
     Args:
         path: Where to.
-        outcomes: Of every picture that was wanted; those that are not there are left to ``manifest.csv``.
+        outcomes: Of every picture that was wanted; those that are not in `path`'s folder are left to
+            ``manifest.csv``.
         labels: Of every picture.
         several: Whether a picture may have several labels; they are then written as a JSON list.
         more: Further columns by name: their cells for every picture.
@@ -150,6 +157,6 @@ def write_metadata(
             *(cells[at] for cells in more.values()),
         ]
         for at, (outcome, names) in enumerate(zip(outcomes, labels, strict=True))
-        if outcome.status == "fetched"
+        if outcome.status == "fetched" and (path.parent / outcome.file).exists()
     ]
     write_table(path, heading, rows)

@@ -13,15 +13,23 @@ EXIT_UNFINISHED = 3
 """Some files could not be fetched, and may be when the command is run again; the others are there."""
 
 
-def add_fetch_options(parser: argparse.ArgumentParser) -> None:
-    """Offer where to, how politely, and what else concerns fetching."""
+def add_fetch_options(parser: argparse.ArgumentParser, *, whole: bool = False) -> None:
+    """Offer where to, how politely, and what else concerns fetching.
+
+    Args:
+        parser: Of a source.
+        whole: Whether the source is whole or nothing, so that there is no choice to leave what was refused.
+    """
     parser.add_argument("-o", "--output", metavar="FOLDER", required=True, help="new, or begun by the same command")
     group = parser.add_argument_group("fetching")
     group.add_argument("--connections", type=positive, metavar="N", help="at once, in all (default 32)")
     group.add_argument("--per-host", type=positive, metavar="N", help="at once, to one host (default 4)")
     group.add_argument("--attempts", type=positive, metavar="N", help="at each file (default 5)")
     group.add_argument("--max-bytes", type=positive, metavar="N", help="larger files are refused")
-    group.add_argument("--try-refused", action="store_true", help="ask again for what was absent or refused before")
+    if not whole:
+        group.add_argument(
+            "--try-refused", action="store_true", help="ask again for what was absent, refused, or removed since"
+        )
     group.add_argument(
         "--allow-private-addresses", action="store_true", help="fetch from this machine or its network; redirects never"
     )
@@ -38,11 +46,11 @@ def fetch_settings(options: argparse.Namespace) -> dict[str, Any]:
         "largest": options.max_bytes,
     }
     said = {name: value for name, value in given.items() if value is not None}
-    return {
+    settings = {
         "limits": Limits(**said) if said else None,
-        "try_refused": options.try_refused,
         "allow_private_addresses": options.allow_private_addresses,
     }
+    return settings | ({"try_refused": options.try_refused} if "try_refused" in options else {})
 
 
 def print_gathered(gathered: Gathered) -> int:

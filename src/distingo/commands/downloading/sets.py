@@ -17,7 +17,7 @@ def add(sources: Any) -> None:
         parser.set_defaults(command=run, set=each.name)
         parser.add_argument("--raw", action="store_true", help="leave the files as they are published")
         parser.add_argument("--mirror", metavar="URL", help=f"fetch from here instead of {each.address}")
-        add_fetch_options(parser)
+        add_fetch_options(parser, whole=True)
 
 
 def run(options: argparse.Namespace) -> int:

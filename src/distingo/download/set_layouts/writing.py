@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,32 +14,33 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-@dataclass
 class ClassFolders:
     """Class folders under way.
 
     Attributes:
-        root: Where they are; a side's are in a folder of its name.
-        classes: All class names; their folders are named so that every system takes them.
-        advance: Told of every picture.
         counts: How many pictures each side has so far.
     """
 
-    root: Path
-    classes: tuple[str, ...]
-    advance: Callable[[], None] = lambda: None
-    counts: Counter[str] = field(default_factory=Counter)
+    def __init__(self, root: Path, classes: tuple[str, ...], advance: Callable[[], None]) -> None:
+        """Name the folders; they are made as pictures come.
 
-    def __post_init__(self) -> None:
-        names = distinct_names([safe_name(name) for name in self.classes], self.classes)
-        self._folders = dict(zip(self.classes, names, strict=True))
+        Args:
+            root: Where they are; a side's are in a folder of its name.
+            classes: All class names; their folders are named so that every system takes them.
+            advance: Told of every picture.
+        """
+        self.counts: Counter[str] = Counter()
+        self._root = root
+        self._advance = advance
+        names = distinct_names([safe_name(name) for name in classes], classes)
+        self._folders = dict(zip(classes, names, strict=True))
 
     def place(self, side: str, label: str, name: str) -> Path:
         """Where a picture goes; its folder is made."""
-        folder = self.root / side / self._folders[label]
+        folder = self._root / side / self._folders[label]
         folder.mkdir(parents=True, exist_ok=True)
         self.counts[side] += 1
-        self.advance()
+        self._advance()
         return folder / name
 
     def move(self, file: Path, side: str, label: str, name: str = "") -> None:
