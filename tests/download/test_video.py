@@ -15,6 +15,8 @@ import pytest
 from PIL import Image
 from video_files import cut, draw_video, turn
 
+from distingo.datasets.gathering import read_dataset
+from distingo.datasets.store import Cache
 from distingo.download.video import VideoFrames, extract_frames
 from distingo.download.video_choosing import FrameChoice, parse_interval
 from distingo.errors import DataError, ResourceError, UsageError
@@ -165,6 +167,14 @@ def test_names_of_any_script(tmp_path: Path) -> None:
     result = extract(draw_video(tmp_path / "ö 視頻.avi", "MJPG"), tmp_path / "ö", label="Fußball 球")
     assert names(tmp_path / "ö" / "Fußball 球")[0] == "ö 視頻_00h00m00.000s.jpg"
     assert result.record.parent == tmp_path / "ö"
+
+
+def test_distingo_reads_what_came(tmp_path: Path) -> None:
+    for label in ("rugby", "football"):
+        extract(draw_video(tmp_path / label / "clip.avi", "MJPG"), tmp_path / "out", label=label)
+    dataset = read_dataset(tmp_path / "out", cache=Cache(tmp_path / "cache"))
+    assert dataset.classes == ("football", "rugby")
+    assert {row.file: row.status for row in dataset.manifest}["frames.rugby.clip.json"] == "ignored"
 
 
 def test_finished_frames_are_not_written_again(tmp_path: Path) -> None:

@@ -135,13 +135,13 @@ class _Reading:
                     if counted < limits.minimum_rate * seconds:
                         raise PassingError(f"the server sends {counted / seconds:,.0f} bytes a second")
                     since, counted = time.monotonic(), 0
-                if skip:
-                    skip, data = max(0, skip - len(data)), data[skip:]  # noqa: PLW2901
-                self._done += len(data)
-                self._md5.update(data)
-                self._progress.advance(self._url, len(data), total)
-                if data:
-                    yield data
+                fresh = data[skip:]
+                skip = max(0, skip - len(data))
+                self._done += len(fresh)
+                self._md5.update(fresh)
+                self._progress.advance(self._url, len(fresh), total)
+                if fresh:
+                    yield fresh
             if answer.length is not None and answer.stream.surplus(answer.length):
                 answer.stream.close()
                 raise _TornError  # what came looks whole and is not

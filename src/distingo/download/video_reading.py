@@ -68,7 +68,7 @@ class VideoReader:
         self._read = 0
         self._ended = self._jumped = False
         self.last = -1.0
-        self._capture = self._library.VideoCapture(os.path.abspath(self._path), self._library.CAP_FFMPEG)  # noqa: PTH100
+        self._capture = self._library.VideoCapture(str(self._path.absolute()), self._library.CAP_FFMPEG)
         if not self._capture.isOpened():
             raise DataError(f"{self._path}: {_why_not(self._path)}")
         self._rate = float(self._capture.get(self._library.CAP_PROP_FPS))
