@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from distingo.download.records import Limits
 
-QUICK = Limits(backoff=0.01, connect_timeout=2.0, stall_timeout=0.3, attempts=3)
+QUICK = Limits(backoff=0.01, connect_timeout=5.0, stall_timeout=5.0, attempts=3)
 """Impatient: no test waits for long."""
 
 

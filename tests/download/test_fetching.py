@@ -165,7 +165,7 @@ def test_servers_that_stall_are_given_up(site: LoopbackSite, get: Get, tmp_path:
     site.pages = {"/a": CONTENT}
     site.always["/a"] = trouble
     started = time.monotonic()
-    (outcome,) = get("/a", limits=replace(QUICK, attempts=1))
+    (outcome,) = get("/a", limits=replace(QUICK, attempts=1, stall_timeout=0.3))
     assert outcome.status == "failed"
     assert "nothing for too long" in outcome.reason or "too slow" in outcome.reason
     assert time.monotonic() - started < 2.0
