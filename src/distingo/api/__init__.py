@@ -1,7 +1,14 @@
 """One Python call for each command; importing it loads no torch, calling it does."""
 
 from distingo.api.checking import check
-from distingo.api.downloading import download_set, download_urls, list_sets
+from distingo.api.downloading import (
+    download_imagenet,
+    download_open_images,
+    download_set,
+    download_urls,
+    download_video,
+    list_sets,
+)
 from distingo.api.judging import compare, evaluate, write_report
 from distingo.api.models import fetch_weights, list_backbones, list_models
 from distingo.api.pictures import inspect, show_augmentation
@@ -14,8 +21,11 @@ __all__ = [
     "check",
     "compare",
     "demo",
+    "download_imagenet",
+    "download_open_images",
     "download_set",
     "download_urls",
+    "download_video",
     "evaluate",
     "fetch_weights",
     "inspect",

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from distingo.commands.downloading import sets, urls
+from distingo.commands.downloading import imagenet, open_images, sets, urls, video
 
-SOURCES = (sets, urls)
+SOURCES = (sets, open_images, imagenet, urls, video)
 """In the order in which ``distingo download --help`` lists them. Each offers one or more words after ``download``."""
 
 
 def add(commands: Any) -> None:
     """Offer the command."""
-    parser = commands.add_parser("download", help="gather pictures: well-known sets, lists of addresses")
+    parser = commands.add_parser(
+        "download", help="gather pictures: well-known sets, classes of large ones, addresses, videos"
+    )
     parser.set_defaults(command=run)
     parser.add_argument("--list", action="store_true", help="list the well-known sets: size, licence, address")
     sources = parser.add_subparsers(title="sources", metavar="SOURCE", parser_class=type(parser))
