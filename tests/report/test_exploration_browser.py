@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,6 @@ from tiny_datasets import COLOURS, draw_classes
 
 pytestmark = pytest.mark.browser
 
-_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 _COLOUR = """() => {
   const copy = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   copy.drawImage(document.querySelector("#map-card canvas"), 0, 0, 1, 1);
@@ -26,18 +23,6 @@ _POINT = """(at) => {
   const box = document.querySelectorAll("#map-plot .points circle")[at].getBoundingClientRect();
   return [box.x + box.width / 2, box.y + box.height / 2];
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    found = os.environ.get("DISTINGO_TEST_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
-    if found is None:
-        pytest.skip("no chromium; install it or set DISTINGO_TEST_BROWSER")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=found, args=_ARGUMENTS)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
