@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from distingo.checking.copies import LOOSEST, find_copies, signature_product
+from distingo.checking.thresholds import DEFAULT_THRESHOLDS
 from distingo.datasets.bursts import BURST_SECONDS, find_bursts
 from distingo.datasets.grouping import Links, link_column
 from distingo.datasets.products import Product
@@ -12,7 +13,7 @@ from distingo.datasets.store import Cache
 from distingo.errors import UsageError
 from distingo.records import Dataset
 
-NEAR_DUPLICATES = 0.8
+NEAR_DUPLICATES = DEFAULT_THRESHOLDS["near-duplicate"]
 """Copies of a picture are at least so similar, strangers hardly ever (`distingo.features.registration.compare`)."""
 
 
