@@ -24,7 +24,7 @@ _NEIGHBOURS = 6
 _ALIKE_IN_THE_COARSE = 0.45
 """Cosine of low frequencies; 0.48 was the least of 80 copies cropped by a tenth, most strangers are below."""
 
-_ALIKE_WHEN_SMALL = 0.99
+_ALIKE_WHEN_SMALL = 0.997
 """The same where one picture is smaller than a signature: so little is in it that strangers are alike too."""
 
 _BLOCK = 2048
@@ -173,7 +173,12 @@ def _neighbours(
     if count < 2:
         return np.empty(0, np.intp), np.empty(0, np.intp)
     search = NearestNeighbors(n_neighbors=min(_NEIGHBOURS + 1, count), algorithm="brute").fit(known)
-    distance, place = search.kneighbors(asked)
+    found = []
+    with progress_bar("Searching", count) as advance:
+        for at in range(0, count, 4 * _BLOCK):
+            found.append(search.kneighbors(asked[at : at + 4 * _BLOCK]))
+            advance(len(found[-1][0]))
+    distance, place = (np.concatenate(parts) for parts in zip(*found, strict=True))
     asking = np.broadcast_to(np.arange(count)[:, None], place.shape)
     small = np.minimum(sides[asking], sides[place]) < SIDE
     alike = 1 - distance**2 / 2 >= np.where(small, _ALIKE_WHEN_SMALL, _ALIKE_IN_THE_COARSE)
