@@ -56,6 +56,8 @@ class Finding:
         other_root: Folder that `other` is relative to, where that is another data set; else empty.
         suggested: For ``label``, the class names that are more likely.
         reason: In words for a person.
+        other_side: The side that the other one's author put it on.
+        other_content: Hash of the other one's bytes.
     """
 
     kind: FindingKind
@@ -70,6 +72,8 @@ class Finding:
     other_root: str = ""
     suggested: tuple[str, ...] = ()
     reason: str = ""
+    other_side: str = ""
+    other_content: str = ""
 
     @property
     def counts(self) -> bool:

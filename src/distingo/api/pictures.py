@@ -23,6 +23,7 @@ def inspect(
     cache: str | Path | None = None,
     table: TableOptions | None = None,
     allow_missing: bool = False,
+    corrections: str | Path | None = None,
 ) -> Dataset:
     """Account for every file of a data set.
 
@@ -34,6 +35,7 @@ def inspect(
         cache: As in `train`.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        corrections: As in `train`.
 
     Returns:
         The pictures and the manifest.
@@ -54,6 +56,7 @@ def inspect(
         max_pixels=max_pixels,
         table=table,
         allow_missing=allow_missing,
+        corrections=corrections,
     )
     if output is not None:
         from distingo.report.inspection import write_inspection

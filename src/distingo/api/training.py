@@ -47,6 +47,7 @@ def train(  # noqa: PLR0913 - each is a word that a person may say
     cache: str | Path | None = None,
     table: TableOptions | None = None,
     allow_missing: bool = False,
+    corrections: str | Path | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     **recipe: Any,
 ) -> Run:
@@ -63,6 +64,8 @@ def train(  # noqa: PLR0913 - each is a word that a person may say
         cache: Folder for decoded pictures; None takes ``DISTINGO_CACHE`` or the user's cache folder.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        corrections: What a person decided about single pictures: None takes ``corrections.csv`` in the data set's root
+            where there is one, ``none`` reads none, else a table to read instead.
         on_epoch: Called with an `EpochRecord` after every epoch.
         **recipe: Any field of `distingo.training.recipe.Recipe`, and ``image_size`` (a number or (height, width)).
 
@@ -72,12 +75,19 @@ def train(  # noqa: PLR0913 - each is a word that a person may say
     Raises:
         DistingoError: Of the kind that fits the mistake or hindrance; its text says what to do.
     """
+    from distingo.training.kept_corrections import settle_corrections
     from distingo.training.preparing import TrainRequest
     from distingo.training.repeating import Wanted, repeat
     from distingo.training.run import train_run
 
     folder = RunFolder(Path(output))
-    wanted = Wanted(data=None if data is None else Path(data), wishes=recipe, table=table, allow_missing=allow_missing)
+    wanted = Wanted(
+        data=None if data is None else Path(data),
+        wishes=recipe,
+        table=table,
+        allow_missing=allow_missing,
+        corrections=corrections,
+    )
     if config is not None:
         wanted = repeat(Path(config), wanted)
     place = wanted.data or (Path(folder.read_config()["data"]) if resume else None)
@@ -92,6 +102,8 @@ def train(  # noqa: PLR0913 - each is a word that a person may say
         max_pixels=max_pixels,
         table=wanted.table,
         allow_missing=wanted.allow_missing,
+        corrections=settle_corrections(wanted.corrections),
+        repeats=wanted.repeats,
         resume=resume,
         on_epoch=on_epoch,
     )

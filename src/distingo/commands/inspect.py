@@ -8,6 +8,7 @@ from typing import Any
 from distingo.commands.preparing import prepare
 from distingo.options import (
     AUGMENTATIONS,
+    add_corrections_option,
     add_machine_options,
     add_table_options,
     machine_settings,
@@ -24,6 +25,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--augment", metavar="PRESET", help=f"draw augmented samples instead: {AUGMENTATIONS}")
     parser.add_argument("--image-size", type=int, metavar="N", help="for augmented samples")
     add_table_options(parser)
+    add_corrections_option(parser)
     add_machine_options(parser)
 
 
@@ -39,7 +41,8 @@ def run(options: argparse.Namespace) -> int:
     from collections import Counter
 
     output = options.output or "inspection.html"
-    dataset = distingo.inspect(options.data, output, **table_settings(options), **machine_settings(options))
+    said = {**table_settings(options), **machine_settings(options), "corrections": options.corrections}
+    dataset = distingo.inspect(options.data, output, **said)
     print(f"{dataset.root}: {dataset.layout}")
     for note in dataset.notes:
         print(f"  {note}")

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from distingo.datasets.candidates import Layout
+from distingo.datasets.correcting import correct, with_relabelled
+from distingo.datasets.corrections import find_corrections
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.duplicates import Examined, Verdict, judge
 from distingo.datasets.examining import Examiner
@@ -32,6 +34,7 @@ def read_dataset(
     workers: int | None = None,
     table: TableOptions | None = None,
     allow_missing: bool = False,
+    corrections: str | Path | None = None,
 ) -> Dataset:
     """Read a folder of pictures: find, examine and account for every file, and fill the products.
 
@@ -46,20 +49,24 @@ def read_dataset(
         workers: Threads; default: one per processor that this process may use.
         table: As for `find_layout`.
         allow_missing: As for `find_layout`.
+        corrections: As for `find_corrections`; put into effect before copies are judged.
 
     Returns:
         The usable pictures and the manifest of every file found. With several labels per picture, a label whose
         last picture turns out unusable is no class any more, which a note says.
 
     Raises:
-        DataError: As `find_layout`; or, with one label per picture, no picture of a class is usable.
+        DataError: As `find_layout`; or the corrections are damaged or do not fit; or, with one label per picture, no
+            picture of a class is usable.
         UsageError: As `find_layout`.
         ResourceError: The cache can't be read or written, or the disk is full.
     """
     root = Path(root)
     layout = find_layout(root, table, allow_missing=allow_missing)
+    decided = find_corrections(layout.root, corrections)
+    layout = with_relabelled(layout, decided)
     examiner = Examiner(cache, products, max_pixels=max_pixels, workers=workers or count_processors())
-    examined = examiner.examine(layout.candidates)
+    layout, examined = correct(layout, examiner.examine(layout.candidates), decided)
     verdicts = judge(examined)
     if layout.task == "single-label":
         _check_every_class(root, layout, examined, verdicts)

@@ -28,6 +28,7 @@ from distingo.prediction.device import choose_device
 from distingo.prediction.inputs import input_product
 from distingo.records import Dataset, Evaluation, Picture, Split
 from distingo.run_folder import RunFolder
+from distingo.training.kept_corrections import kept_corrections
 from distingo.training.run import BASELINES
 
 
@@ -44,6 +45,7 @@ class EvaluateRequest:
         device: Where networks compute.
         table: What to know about the table of labels in `data`; the run's own is read as it was for training.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        corrections: Those of `data`, as for `find_corrections`; the run's own are the ones it was trained under.
     """
 
     run: Path
@@ -54,6 +56,7 @@ class EvaluateRequest:
     device: str = "auto"
     table: TableOptions | None = None
     allow_missing: bool = False
+    corrections: str | Path | None = None
 
 
 def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
@@ -110,9 +113,15 @@ def _as_for_training(request: EvaluateRequest, config: dict[str, Any], folder: R
     if request.table is not None:
         options = ", ".join(request.table.given)
         raise UsageError(f"{options}: the run's own table is read as for training; name DATA, or leave the options out")
+    if request.corrections is not None:
+        raise UsageError("--corrections: the run's own data are corrected as for training; name DATA, or leave it out")
     table, allow_missing = table_from_config(config, folder.config)
     return replace(
-        request, data=Path(config["data"]), table=table, allow_missing=allow_missing or request.allow_missing
+        request,
+        data=Path(config["data"]),
+        table=table,
+        allow_missing=allow_missing or request.allow_missing,
+        corrections=kept_corrections(folder),
     )
 
 
@@ -128,6 +137,7 @@ def _read(request: EvaluateRequest, models: dict[str, SavedModel]) -> Dataset:
         max_pixels=request.max_pixels,
         table=request.table,
         allow_missing=request.allow_missing,
+        corrections=request.corrections,
     )
 
 
