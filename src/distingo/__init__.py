@@ -9,7 +9,9 @@ from distingo.version import __version__
 
 if TYPE_CHECKING:
     from distingo.api import (
+        Cleaning,
         Run,
+        clean,
         compare,
         demo,
         evaluate,
@@ -22,14 +24,17 @@ if TYPE_CHECKING:
         show_augmentation,
         train,
         train_several,
+        undo_cleaning,
         write_report,
     )
     from distingo.errors import DistingoError
 
 __all__ = [
+    "Cleaning",
     "DistingoError",
     "Run",
     "__version__",
+    "clean",
     "compare",
     "demo",
     "evaluate",
@@ -42,6 +47,7 @@ __all__ = [
     "show_augmentation",
     "train",
     "train_several",
+    "undo_cleaning",
     "write_report",
 ]
 

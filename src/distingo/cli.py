@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from distingo.commands import (
+    clean,
     compare,
     demo,
     evaluate,
@@ -22,7 +23,7 @@ from distingo.commands import (
 from distingo.errors import DistingoError, UsageError, name_the_nearest
 from distingo.version import __version__
 
-COMMANDS = (train, evaluate, compare, predict, report, models, fetch_weights, inspect, demo)
+COMMANDS = (train, evaluate, compare, predict, report, models, fetch_weights, inspect, clean, demo)
 """In the order in which ``distingo --help`` lists them."""
 
 

@@ -38,6 +38,9 @@ FINDING_KINDS: tuple[FindingKind, ...] = get_args(FindingKind)
 FINDINGS_NAME = "findings.csv"
 """The name of the table in the folder that `distingo check` writes."""
 
+FINDINGS_FOLDER = "check"
+"""The folder that is meant where none is named."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -106,9 +109,13 @@ def write_findings(findings: Iterable[Finding], path: Path) -> None:
 def read_findings(path: Path) -> tuple[Finding, ...]:
     """Read what `write_findings` wrote; the column ``counts`` is for people and spreadsheets.
 
+    Args:
+        path: The table, or the folder that it is in.
+
     Raises:
         DataError: The file is missing or is no table of findings.
     """
+    path = path / FINDINGS_NAME if path.is_dir() else path
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))

@@ -1,5 +1,6 @@
 """One Python call for each command; importing it loads no torch, calling it does."""
 
+from distingo.api.cleaning import Cleaning, clean, undo_cleaning
 from distingo.api.judging import compare, evaluate, write_report
 from distingo.api.models import fetch_weights, list_backbones, list_models
 from distingo.api.pictures import inspect, show_augmentation
@@ -7,7 +8,9 @@ from distingo.api.predicting import load, predict
 from distingo.api.training import Run, demo, train, train_several
 
 __all__ = [
+    "Cleaning",
     "Run",
+    "clean",
     "compare",
     "demo",
     "evaluate",
@@ -20,5 +23,6 @@ __all__ = [
     "show_augmentation",
     "train",
     "train_several",
+    "undo_cleaning",
     "write_report",
 ]
