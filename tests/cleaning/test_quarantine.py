@@ -158,7 +158,7 @@ def test_what_was_put_in_a_files_place_is_not_overwritten(root: Path) -> None:
     assert {entry.file: entry.reason for entry in restored.left} == {
         NAMES[0]: "something else is in its place now; it stays in the quarantine",
         NAMES[1]: "is neither in its place nor in the quarantine",
-        NAMES[2]: "can't be put back (Not a directory); it stays in the quarantine",
+        NAMES[2]: "can't be put back (File exists); it stays in the quarantine",
     }
     assert restored.returned == (NAMES[3],)
     assert (root / NAMES[0]).read_bytes() == b"new"
@@ -185,7 +185,7 @@ def test_a_quarantine_lies_outside_and_is_new(root: Path) -> None:
 
 
 def test_a_folder_without_a_journal_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"journal\.jsonl: can't be read .* distingo clean --apply"):
+    with pytest.raises(DataError, match=r"journal\.jsonl: can't be read .*`distingo clean --apply` made"):
         undo(tmp_path)
     (tmp_path / JOURNAL_NAME).write_text('{"format": 1, "ro')
     with pytest.raises(DataError, match="breaks off in its first line; nothing was moved"):
