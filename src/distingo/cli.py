@@ -18,12 +18,13 @@ from distingo.commands import (
     models,
     predict,
     report,
+    review,
     train,
 )
 from distingo.errors import DistingoError, UsageError, name_the_nearest
 from distingo.version import __version__
 
-COMMANDS = (train, evaluate, compare, predict, report, models, fetch_weights, inspect, clean, demo)
+COMMANDS = (train, evaluate, compare, predict, report, models, fetch_weights, inspect, review, clean, demo)
 """In the order in which ``distingo --help`` lists them."""
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +9,7 @@ from typing import Any
 import pytest
 from run_folders import HOSTILE, SCRIPTS, build_run, draw_picture
 
+from browsing import CONTRASTS, TEXTS
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.store import Cache
 from distingo.evaluation.comparing import compare_runs
@@ -19,27 +18,6 @@ from distingo.report.inspection import write_inspection
 from distingo.report.page import write_report
 
 pytestmark = pytest.mark.browser
-
-_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    found = os.environ.get("DISTINGO_TEST_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
-    if found is None:
-        pytest.skip("no chromium; install it or set DISTINGO_TEST_BROWSER")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=found, args=_ARGUMENTS)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
@@ -143,34 +121,9 @@ def test_text_stands_out_in_light_and_dark(browser: Any, report: Path) -> None:
     for scheme in ("light", "dark"):
         page = browser.new_page(color_scheme=scheme)
         page.goto(report.as_uri())
-        for ratio, what in page.evaluate(_CONTRASTS):
+        for ratio, what in page.evaluate(CONTRASTS, TEXTS):
             assert ratio >= 4.5, (scheme, what, ratio)
         page.close()
-
-
-_CONTRASTS = """() => {
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const rgb = (colour) => {
-    canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
-    return [...canvas.getImageData(0, 0, 1, 1).data];
-  };
-  const luminance = ([r, g, b]) => [r, g, b]
-    .map((value) => value / 255)
-    .map((value) => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, value, index) => sum + value * [0.2126, 0.7152, 0.0722][index], 0);
-  const behind = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const colour = rgb(getComputedStyle(at).backgroundColor);
-      if (colour[3] === 255) return colour;
-    }
-  };
-  const what = "h1, h1 strong, h2, .lead, .quiet, .remarks li, td, th, a, .said, .truth, .file, button.cell, dt, "
-    + ".badge, .runs small, .legend, summary, footer p";
-  return [...document.querySelectorAll(what)].map((element) => {
-    const [a, b] = [luminance(rgb(getComputedStyle(element).color)), luminance(behind(element))].sort((x, y) => y - x);
-    return [(a + 0.05) / (b + 0.05), element.className + " " + element.textContent.trim().slice(0, 30)];
-  });
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +150,7 @@ def test_a_comparison_in_a_browser(browser: Any, comparison: Path, width: int, s
         assert rail["x"] - 1 <= dot["x"] + dot["width"] / 2 <= rail["x"] + rail["width"] + 1
         assert rail["y"] <= dot["y"] <= dot["y"] + dot["height"] <= rail["y"] + rail["height"]
     assert dots[0]["x"] > dots[-1]["x"]  # the best lies to the right of the floor
-    for ratio, what in page.evaluate(_CONTRASTS):
+    for ratio, what in page.evaluate(CONTRASTS, TEXTS):
         assert ratio >= 4.5, (scheme, what, ratio)
     assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
     assert complaints == []

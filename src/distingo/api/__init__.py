@@ -5,6 +5,7 @@ from distingo.api.judging import compare, evaluate, write_report
 from distingo.api.models import fetch_weights, list_backbones, list_models
 from distingo.api.pictures import inspect, show_augmentation
 from distingo.api.predicting import load, predict
+from distingo.api.reviewing import review
 from distingo.api.training import Run, demo, train, train_several
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "list_models",
     "load",
     "predict",
+    "review",
     "show_augmentation",
     "train",
     "train_several",
