@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from distingo.datasets.decoding import open_source
+from distingo.datasets.decoding import open_source, read_bytes, read_header
+from distingo.errors import DataError
 from distingo.records import Source
+from distingo.report.wording import file_size
 
 LONGEST_SIDE = 1600
 """Pixels of the longer side of what is sent."""
@@ -62,6 +64,18 @@ class PictureServer:
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return encoded
+
+
+def describe_picture(source: Source) -> tuple[str, str]:
+    """A picture's size and format in words, and why it can't be shown; one of the two is empty."""
+    if source.index is not None:
+        return "IDX", ""
+    try:
+        data = read_bytes(source)
+        header = read_header(data)
+    except DataError as error:
+        return "", str(error)
+    return f"{header.width} × {header.height} · {header.format} · {file_size(len(data))}", ""
 
 
 def encode_picture(image: Image.Image) -> EncodedPicture:

@@ -19,7 +19,7 @@ from distingo.errors import DataError, UsageError
 from distingo.findings import Finding
 from distingo.records import Source
 from distingo.reviewing.decisions import Changes, Decisions
-from distingo.reviewing.pictures import EncodedPicture, PictureServer
+from distingo.reviewing.pictures import EncodedPicture, PictureServer, describe_picture
 from distingo.reviewing.questions import Question, Shown, gather_questions
 
 
@@ -122,16 +122,23 @@ class ReviewSession:
             ],
             "suggested": question.suggested,
             "pictures": [
-                {
-                    "file": shown.file,
-                    "labels": shown.labels,
-                    "side": shown.side,
-                    "elsewhere": shown.root,
-                    "version": shown.content[:8],
-                    "decision": _describe_decision(None if shown.root else decided.get(shown.file)),
-                }
+                self._describe_picture(shown, None if shown.root else decided.get(shown.file), question)
                 for shown in question.pictures
             ],
+        }
+
+    def _describe_picture(self, shown: Shown, decided: Correction | None, question: Question) -> dict[str, Any]:
+        facts, trouble = describe_picture(self._source(shown))
+        unreadable = next((finding.reason for finding in question.findings if finding.kind == "unreadable"), "")
+        return {
+            "file": shown.file,
+            "labels": shown.labels,
+            "side": shown.side,
+            "elsewhere": shown.root,
+            "version": shown.content[:8],
+            "facts": facts,
+            "trouble": trouble or unreadable,
+            "decision": _describe_decision(decided),
         }
 
     def picture(self, number: int, place: int) -> EncodedPicture:

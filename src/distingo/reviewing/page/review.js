@@ -18,6 +18,7 @@
   };
   const DONE = { keep: "Kept", relabel: "Relabelled", quarantine: "In quarantine" };
   const MOST_NAMES = 60;
+  const TINY = 72; // pictures up to so many pixels are enlarged pixel by pixel
 
   const find = (id) => document.getElementById(id);
   const make = (tag, settings = {}, ...content) => {
@@ -32,6 +33,7 @@
   };
   const isolated = (text) => make("bdi", {}, text);
   const named = (labels) => labels.flatMap((label, at) => [...(at ? [", "] : []), make("strong", {}, isolated(label))]);
+  const singular = (kind) => kind[0].toUpperCase() + kind.slice(1).replaceAll("-", " ");
   const counted = (count, one) => `${count.toLocaleString("en")} ${one}${count === 1 ? "" : "s"}`;
 
   let session; // what the server said at the start
@@ -159,7 +161,7 @@
     prefetched.add(number);
     try {
       const next = await ask(`question?number=${number}`);
-      next.pictures.forEach((picture, place) => { new Image().src = pictureAddress(number, place, picture.version); });
+      next.pictures.forEach((picture, place) => { if (!picture.trouble) new Image().src = pictureAddress(number, place, picture.version); });
     } catch { /* it is asked for again when it is shown */ }
   };
   const drawQuestion = () => {
@@ -167,33 +169,34 @@
     find("title").replaceChildren(...[KINDS[first.kind][1](question.pictures[chosen].labels)].flat());
     document.title = `${find("count").textContent} · ${session.data}`;
     find("reasons").replaceChildren(...question.findings.map((finding) => make("li", { class: finding.counts ? "" : "quiet" },
-      make("b", {}, KINDS[finding.kind][0]), " ", finding.reason ? isolated(finding.reason) : "", " ",
+      make("b", {}, singular(finding.kind)), " ", finding.reason ? isolated(finding.reason) : "", " ",
       make("span", { class: "quiet figure", title: "Score, and from which score on it counts" },
-        `${finding.score.toFixed(2)}${finding.counts ? "" : ` (counts from ${finding.threshold.toFixed(2)})`}`))));
+        `score ${finding.score.toFixed(2)}${finding.counts ? "" : ` (counts from ${finding.threshold.toFixed(2)})`}`))));
     find("pictures").classList.toggle("pair", question.pictures.length > 1);
     find("pictures").replaceChildren(...question.pictures.map(drawPicture));
     find("keep-text").textContent = question.pictures.length > 1 ? "Keep both" : "Keep";
-    find("quarantine-text").textContent = question.pictures.length > 1 ? `Quarantine ${chosen ? "right" : "left"}` : "Quarantine";
+    find("quarantine-which").textContent = question.pictures.length > 1 ? (chosen ? " right" : " left") : "";
     find("previous").disabled = at === 0;
     find("next").disabled = at >= order.length - 1;
   };
   const drawPicture = (picture, place) => {
     const several = question.pictures.length > 1;
     const labels = picture.decision?.action === "relabel" ? picture.decision.labels : picture.labels;
-    const image = make("img", { alt: `${picture.file}, ${labels.join(", ") || "no label"}`, decoding: "async" });
-    image.addEventListener("load", () => image.classList.toggle("tiny", Math.max(image.naturalWidth, image.naturalHeight) <= 256));
+    const image = picture.trouble ? make("p", { class: "missing" }, picture.trouble) : make("img", { alt: `${picture.file}, ${labels.join(", ") || "no label"}`, decoding: "async" });
+    image.addEventListener("load", () => image.classList.toggle("tiny", Math.max(image.naturalWidth, image.naturalHeight) <= TINY));
     image.addEventListener("error", async () => {
       const why = await ask(pictureAddress(question.number, place, picture.version)).catch((error) => error);
       image.replaceWith(make("p", { class: "missing" }, why.message || "can’t be shown"));
     });
-    image.src = pictureAddress(question.number, place, picture.version);
+    if (!picture.trouble) image.src = pictureAddress(question.number, place, picture.version);
     const tags = labels.length ? labels.map((label) => make("span", { class: "tag" }, isolated(label))) : [make("span", { class: "tag none" }, "no label")];
     if (picture.side) tags.push(make("span", { class: "tag side" }, picture.side));
     if (picture.elsewhere) tags.push(make("span", { class: "tag side" }, "other data set"));
     if (picture.decision) tags.push(make("span", { class: `tag ${picture.decision.action}` }, DONE[picture.decision.action]));
     const name = isolated("");
     picture.file.split("/").forEach((part, index) => name.append(...(index ? ["/", document.createElement("wbr"), part] : [part])));
-    const caption = make("figcaption", {}, make("span", { class: "tags" }, ...tags), make("span", { class: "file" }, name));
+    const caption = make("figcaption", {}, make("span", { class: "tags" }, ...tags), make("span", { class: "file" }, name),
+      make("span", { class: "facts quiet" }, picture.facts));
     const figure = make("figure", { class: several && place === chosen ? "chosen" : "" }, image, caption);
     if (several && !picture.elsewhere) {
       caption.prepend(make("button", {
@@ -276,7 +279,8 @@
     const { file } = question.pictures[chosen];
     account(await ask("decide", { number, action, labels, picture: chosen }));
     decidedHere.push(number);
-    if (document.activeElement === find("class")) find("class").blur();
+    find("class").value = "";
+    find("class").blur();
     await advance();
     const what = action === "relabel" ? `Relabelled ${labels.join(", ") || "no label"}` : DONE[action];
     say(`${what}: ${file}. ${find("count").textContent}. ${find("question").hidden ? "All is decided." : find("title").textContent}`);
