@@ -76,3 +76,9 @@ TEXTS = (
     ".badge, .runs small, .legend, summary, footer p"
 )
 """What a report writes in words."""
+
+
+if __name__ == "__main__":
+    found = find_browser()
+    print(f"browser: {found}" if found else f"no Chrome or Chromium: the tests in a browser are skipped; {HOW}")
+    raise SystemExit(0 if found else 1)

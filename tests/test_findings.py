@@ -1,14 +1,12 @@
 from dataclasses import replace
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
-from distingo.errors import DataError
-from distingo.findings import Finding, join_labels, read_findings, split_labels, write_findings
+from distingo.errors import DataError, RunError
+from distingo.findings import Finding, read_findings, write_findings
 
 FINDING = Finding(
-    "label", "Äpfel/a, b.jpg", 0.75, 0.5, ("Äpfel",), "train", "00ff", suggested=("Birnen", "a|b"), reason='says "b"'
+    "label", "Äpfel/a, b.jpg", 0.75, 0.5, ("Äpfel",), "train", "00ff", suggested=("Birnen", "a|b\\"), reason='says "b"'
 )
 
 
@@ -24,16 +22,17 @@ def test_a_spreadsheet_reads_which_findings_count(tmp_path):
     assert [line.split(",")[0] for line in lines] == ["counts", "yes", "no"]
 
 
-@given(st.lists(st.text(min_size=1), max_size=4).map(tuple))
-@example(("a", "|b"))
-@example(("a\\", "b"))
-def test_labels_share_a_cell(labels):
-    assert split_labels(join_labels(labels)) == labels
-
-
 def test_another_table_is_refused(tmp_path):
-    (tmp_path / "f.csv").write_text("file,kind\na.png,strange\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"f\.csv: is no table of findings .*strange.*distingo check"):
+    write_findings([FINDING], tmp_path / "f.csv")
+    text = (tmp_path / "f.csv").read_text(encoding="utf-8")
+    (tmp_path / "f.csv").write_text(text.replace(",label,", ",strange,"), encoding="utf-8")
+    with pytest.raises(RunError, match=r"f\.csv: line 2: 'strange' is no kind of finding; they are unreadable"):
+        read_findings(tmp_path / "f.csv")
+    (tmp_path / "f.csv").write_text(text.replace(",0.75,", ",much,"), encoding="utf-8")
+    with pytest.raises(RunError, match="line 2: score or threshold is no number"):
+        read_findings(tmp_path / "f.csv")
+    (tmp_path / "f.csv").write_text("file,kind\n", encoding="utf-8")
+    with pytest.raises(RunError, match="has no column 'score'"):
         read_findings(tmp_path / "f.csv")
     with pytest.raises(DataError, match="distingo check DATA"):
         read_findings(tmp_path / "none.csv")

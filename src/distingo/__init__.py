@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from distingo.api import (
         Cleaning,
         Run,
+        check,
         clean,
         compare,
         demo,
@@ -35,6 +36,7 @@ __all__ = [
     "DistingoError",
     "Run",
     "__version__",
+    "check",
     "clean",
     "compare",
     "demo",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from distingo.commands import (
+    check,
     clean,
     compare,
     demo,
@@ -24,7 +25,20 @@ from distingo.commands import (
 from distingo.errors import DistingoError, UsageError, name_the_nearest
 from distingo.version import __version__
 
-COMMANDS = (train, evaluate, compare, predict, report, models, fetch_weights, inspect, review, clean, demo)
+COMMANDS = (
+    check,
+    review,
+    clean,
+    train,
+    evaluate,
+    compare,
+    predict,
+    report,
+    models,
+    fetch_weights,
+    inspect,
+    demo,
+)
 """In the order in which ``distingo --help`` lists them."""
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
-from distingo.errors import DataError
-from distingo.files import write_text
+from distingo.datasets.manifest import join_labels, read_table, split_labels, write_table
+from distingo.errors import DataError, RunError
 
 FindingKind = Literal[
     "unreadable",
@@ -28,12 +25,19 @@ FindingKind = Literal[
     "blurred",
     "odd-size",
     "odd-aspect",
+    "imbalance",
+    "shortcut",
 ]
 """Gives no picture; is named as another format; has the same bytes or pixels; is another copy of the same scene; has a
 copy on another side of the split; has a copy under another class; is probably wrongly labelled; is unlike all others;
-has one colour only; is too dark; too bright; out of focus; unusually large or small; unusually wide or tall."""
+has one colour only; is too dark; too bright; out of focus; unusually large or small; unusually wide or tall. The last
+two are about the whole data set and name no file: a class far smaller than the largest; something beside the subject
+that tells the classes apart."""
 
 FINDING_KINDS: tuple[FindingKind, ...] = get_args(FindingKind)
+
+PICTURE_KINDS: tuple[FindingKind, ...] = tuple(kind for kind in FINDING_KINDS if kind not in {"imbalance", "shortcut"})
+"""Those about single pictures and pairs."""
 
 FINDINGS_NAME = "findings.csv"
 """The name of the table in the folder that `distingo check` writes."""
@@ -48,7 +52,7 @@ class Finding:
 
     Attributes:
         kind: What it is.
-        file: As in `Source.file`: relative to the data set's root, with forward slashes.
+        file: As in `Source.file`: relative to the data set's root, with forward slashes; empty for the whole data set.
         score: From 0 (nothing wrong) to 1 (surely wrong); comparable within its kind only.
         threshold: From which score on it counts; those below are kept so that the threshold can be moved.
         labels: The class names that the file was found under.
@@ -85,62 +89,49 @@ class Finding:
 
 
 _SEVERAL = ("labels", "other_labels", "suggested")
-_COLUMNS = ("counts", *(field.name for field in fields(Finding)))
+_NUMBERS = ("score", "threshold")
+_COLUMNS = [field.name for field in fields(Finding)]
 
 
 def write_findings(findings: Iterable[Finding], path: Path) -> None:
-    """Write findings as CSV (UTF-8; several labels share a cell as in `join_labels`).
+    """Write findings as CSV, with a first column that says which count, for people and spreadsheets.
 
     Raises:
         ResourceError: The file can't be written.
     """
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(_COLUMNS)
-    for finding in findings:
-        cells = []
-        for name in _COLUMNS[1:]:
-            value = getattr(finding, name)
-            cells.append(join_labels(value) if name in _SEVERAL else value)
-        table.writerow(["yes" if finding.counts else "no", *cells])
-    write_text(path, text.getvalue())
+    write_table(path, ["counts", *_COLUMNS], (_to_row(finding) for finding in findings))
 
 
 def read_findings(path: Path) -> tuple[Finding, ...]:
-    """Read what `write_findings` wrote; the column ``counts`` is for people and spreadsheets.
+    """Read what `write_findings` wrote.
 
     Args:
         path: The table, or the folder that it is in.
 
     Raises:
-        DataError: The file is missing or is no table of findings.
+        DataError: The file is missing.
+        RunError: The file is damaged, or is no table of findings.
     """
     path = path / FINDINGS_NAME if path.is_dir() else path
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-            return tuple(_from_row(row) for row in rows)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; `distingo check DATA -o FOLDER` writes one") from error
-    except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{path}: is no table of findings ({error}); `distingo check` writes one") from error
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; `distingo check DATA -o FOLDER` writes one")
+    return tuple(_from_row(path, line, row) for line, row in read_table(path, _COLUMNS))
 
 
-def _from_row(row: dict[str, str]) -> Finding:
+def _to_row(finding: Finding) -> list[object]:
+    cells = [getattr(finding, name) for name in _COLUMNS]
+    written = [join_labels(cell) if name in _SEVERAL else cell for name, cell in zip(_COLUMNS, cells, strict=True)]
+    return ["yes" if finding.counts else "no", *written]
+
+
+def _from_row(path: Path, line: int, row: dict[str, str]) -> Finding:
     if row["kind"] not in FINDING_KINDS:
-        raise ValueError(f"unknown kind {row['kind']!r}")
-    values = {name: row[name] for name in _COLUMNS[1:]}
-    numbers = {name: float(values[name]) for name in ("score", "threshold")}
-    several = {name: split_labels(values[name]) for name in _SEVERAL}
-    return Finding(**{**values, **numbers, **several})  # type: ignore[arg-type]
-
-
-def join_labels(labels: tuple[str, ...]) -> str:
-    """Several class names in one cell, separated by ``|``; inside a name that sign has a backslash before it."""
-    return "|".join(label.replace("\\", "\\\\").replace("|", "\\|") for label in labels)
-
-
-def split_labels(cell: str) -> tuple[str, ...]:
-    """Back from `join_labels`."""
-    parts = re.findall(r"((?:[^|\\]|\\.)+)(?:\||$)", cell, re.DOTALL)
-    return tuple(re.sub(r"\\(.)", r"\1", part, flags=re.DOTALL) for part in parts)
+        raise RunError(
+            f"{path}: line {line}: {row['kind']!r} is no kind of finding; they are {', '.join(FINDING_KINDS)}"
+        )
+    values: dict[str, Any] = {name: row[name] for name in _COLUMNS}
+    try:
+        values |= {name: float(row[name]) for name in _NUMBERS}
+    except ValueError as error:
+        raise RunError(f"{path}: line {line}: score or threshold is no number ({error})") from error
+    return Finding(**{**values, **{name: split_labels(row[name]) for name in _SEVERAL}})

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from trees import draw, found, snapshot
 
 import distingo
 from distingo.cli import main
 from distingo.datasets.corrections import Correction, Corrections, write_corrections
 from distingo.errors import UsageError
 from distingo.findings import write_findings
+from trees import draw, found, snapshot
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from drawing import encode, idx_bytes, noise
-from trees import draw, found
 
 from distingo.cleaning.planning import CleaningPlan, plan_cleaning
 from distingo.datasets.corrections import Correction, Corrections
+from trees import draw, found
 
 
 def moves(plan: CleaningPlan) -> dict[str, str]:

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trees import draw, found, snapshot
 
 from distingo.cleaning import moving
 from distingo.cleaning.journal import JOURNAL_NAME, read_journal
@@ -23,6 +22,7 @@ from distingo.cleaning.planning import plan_cleaning
 from distingo.cleaning.quarantine import apply_plan, choose_quarantine, undo
 from distingo.errors import DataError, ResourceError, UsageError
 from distingo.findings import write_findings
+from trees import draw, found, snapshot
 
 NAMES = ("a/1.png", "a/2.png", "Übung/3 ü.png", "b/deep/4.png")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import unicodedata
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from distingo.datasets.corrections import (
     Correction,
     Corrections,
     find_corrections,
-    is_answered,
     read_corrections,
     write_corrections,
 )
@@ -26,7 +24,6 @@ from distingo.datasets.store import Cache
 from distingo.datasets.surveying import survey
 from distingo.errors import DataError
 from distingo.files import content_hash
-from distingo.findings import Finding
 from distingo.records import Dataset, ManifestRow
 
 
@@ -94,7 +91,7 @@ def test_a_person_may_write_them_by_hand(tmp_path: Path) -> None:
         ("file,action\na.png\n", "line 2 has 1 fields instead of 2"),
         ("file,action,labels\na.png,keep,x\n", "line 2: labels belong to the action 'relabel', not to 'keep'"),
         ("file,action,content\na.png,keep,1.2E+5\n", r"line 2: content '1.2E\+5' is no hash"),
-        ("file,action,kinds\na.png,keep,dark|blured\n", "line 2: 'blured' is no kind of finding; did you"),
+        ("file,action,kinds\na.png,keep,dark; Blurred\n", "line 2: 'dark; Blurred' is no kind of finding"),
         ("file,action,at\na.png,keep,yesterday\n", "line 2: at 'yesterday' is no time"),
         ("file,action\na.png,keep\nb.png,keep\na.png,keep\n", "lines 2 and 4 are both about a.png"),
         ('file,action\n"a.png,keep\n', "line 2 is damaged"),
@@ -264,24 +261,3 @@ def test_corrections_are_no_data_set(class_folders: Callable[..., Path]) -> None
     with pytest.raises(DataError, match="holds corrections, no labels; give the folder"):
         survey(path)
     assert survey(root).count == 4
-
-
-def test_what_answers_a_finding() -> None:
-    dark = Finding("dark", "a.png", 1.0, 0.5, content="1" * 32)
-    keep = Correction("a.png", "keep", content="1" * 32, kinds=("dark",))
-
-    def answered(finding: Finding, *entries: Correction) -> bool:
-        return is_answered(finding, Corrections(Path("c.csv"), entries))
-
-    assert not is_answered(dark, None)
-    assert answered(dark, keep)
-    assert not answered(replace(dark, kind="bright"), keep)
-    assert not answered(replace(dark, content="2" * 32), keep)
-    assert answered(replace(dark, kind="bright"), replace(keep, action="quarantine"))
-    pair = Finding("leak", "a.png", 1.0, 0.5, other="b.png")
-    looked = Correction("a.png", "keep", kinds=("leak",))
-    assert not answered(pair, looked)
-    assert answered(pair, looked, replace(looked, file="b.png"))
-    assert answered(pair, replace(looked, file="b.png", action="quarantine"))
-    assert answered(pair, replace(looked, action="relabel", labels=("x",)))
-    assert answered(replace(pair, other_root="/elsewhere"), looked)

@@ -1,5 +1,6 @@
 """One Python call for each command; importing it loads no torch, calling it does."""
 
+from distingo.api.checking import check
 from distingo.api.cleaning import Cleaning, clean, undo_cleaning
 from distingo.api.judging import compare, evaluate, write_report
 from distingo.api.models import fetch_weights, list_backbones, list_models
@@ -11,6 +12,7 @@ from distingo.api.training import Run, demo, train, train_several
 __all__ = [
     "Cleaning",
     "Run",
+    "check",
     "clean",
     "compare",
     "demo",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distingo.errors import UsageError, name_the_nearest
-from distingo.findings import FINDING_KINDS, FINDINGS_FOLDER, Finding, FindingKind, read_findings
+from distingo.findings import FINDINGS_FOLDER, PICTURE_KINDS, Finding, FindingKind, read_findings
 
 if TYPE_CHECKING:
     from distingo.cleaning.planning import CleaningPlan
@@ -98,8 +98,8 @@ def undo_cleaning(quarantine: str | Path, data: str | Path | None = None) -> Res
 
 def _chosen(findings: Sequence[Finding], kinds: Sequence[FindingKind], threshold: float | None) -> list[Finding]:
     for kind in kinds:
-        if kind not in FINDING_KINDS:
-            raise UsageError(f"{kind}: no such kind of finding; {name_the_nearest(kind, list(FINDING_KINDS))}")
+        if kind not in PICTURE_KINDS:
+            raise UsageError(f"{kind}: no such kind of finding; {name_the_nearest(kind, list(PICTURE_KINDS))}")
     if not kinds:
         raise UsageError("no kind of finding is chosen; name at least one, for example duplicate")
     if threshold is not None and len(set(kinds)) > 1:

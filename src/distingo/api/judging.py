@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from distingo.records import Evaluation
 
 
-def evaluate(  # noqa: PLR0913 - each is a word that a person may say
+def evaluate(
     run: str | Path,
     data: str | Path | None = None,
     *,

@@ -36,7 +36,7 @@ class Run:
     report: Path
 
 
-def train(  # noqa: PLR0913 - each is a word that a person may say
+def train(
     data: str | Path | None = None,
     output: str | Path = "run",
     *,

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from distingo.answers import is_answered
 from distingo.cleaning.copies import choose_copies
 from distingo.datasets.candidates import SIDE_NAMES
-from distingo.datasets.corrections import Corrections, is_answered
+from distingo.datasets.corrections import Corrections
 from distingo.datasets.decoding import UndecodableError, read_bytes, read_header
 from distingo.datasets.examining import hash_content
 from distingo.datasets.layouts import source_of

@@ -8,7 +8,7 @@ from typing import Any
 from distingo import terminal
 from distingo.commands.preparing import prepare
 from distingo.errors import UsageError
-from distingo.findings import FINDING_KINDS, FINDINGS_FOLDER, FindingKind
+from distingo.findings import FINDINGS_FOLDER, PICTURE_KINDS, FindingKind
 from distingo.options import add_corrections_option, add_table_options, table_settings
 
 _PLURAL: dict[FindingKind, str] = {
@@ -41,7 +41,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--threshold", type=float, metavar="SCORE", help="from which score on, instead of check's own")
     parser.add_argument("--list", action="store_true", help="name every file instead of the first few")
     group = parser.add_argument_group("kinds of findings to act on (of copies one always stays)")
-    for kind in FINDING_KINDS:
+    for kind in PICTURE_KINDS:
         group.add_argument(f"--{_PLURAL.get(kind, kind)}", dest="kinds", action="append_const", const=kind)
     add_corrections_option(parser)
     add_table_options(parser)
@@ -80,6 +80,8 @@ def _what_there_is(folder: str) -> str:
 
     from distingo.findings import read_findings
 
-    counts = Counter(finding.kind for finding in read_findings(Path(folder)) if finding.counts)
+    counts = Counter(
+        finding.kind for finding in read_findings(Path(folder)) if finding.counts and finding.kind in PICTURE_KINDS
+    )
     found = ", ".join(f"--{_PLURAL.get(kind, kind)} ({count:,})" for kind, count in counts.most_common())
     return f"clean needs to know which findings to act on; {folder} holds {found or 'none above their thresholds'}"

@@ -12,11 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
-from distingo.datasets.manifest import write_table
+from distingo.datasets.manifest import join_labels, split_labels, write_table
 from distingo.datasets.walking import FoundFile
 from distingo.errors import DataError, name_the_nearest
 from distingo.files import content_hash
-from distingo.findings import FINDING_KINDS, Finding, FindingKind, join_labels, split_labels
 
 Action = Literal["keep", "relabel", "quarantine"]
 """It is right as it is; other classes are right; it is not to be used."""
@@ -33,6 +32,7 @@ _COLUMNS = ("file", "action", "labels", "content", "kinds", "at")
 _REQUIRED = ("file", "action")
 _HEAD_BYTES = 4096
 _HASH = re.compile(r"[0-9a-f]{32}")
+_KIND = re.compile(r"[a-z]+(-[a-z]+)*")
 _Known = TypeVar("_Known", bound=str)
 
 
@@ -45,7 +45,7 @@ class Correction:
         action: What is to become of it.
         labels: For ``relabel``, the class names that are right; with several labels per picture perhaps none.
         content: Hash of the file's bytes when it was decided; empty applies to whatever the file holds.
-        kinds: The findings that it answers; first those that the action was chosen for.
+        kinds: The kinds of findings that it answers; first those that the action was chosen for.
         at: When it was decided, in UTC as ISO 8601; may be empty.
         line: Where it stands in the table; 0 before it is written.
     """
@@ -54,7 +54,7 @@ class Correction:
     action: Action
     labels: tuple[str, ...] = ()
     content: str = ""
-    kinds: tuple[FindingKind, ...] = ()
+    kinds: tuple[str, ...] = ()
     at: str = ""
     line: int = field(default=0, compare=False)
 
@@ -175,30 +175,6 @@ def write_corrections(corrections: Corrections) -> None:
     write_table(corrections.path, _COLUMNS, rows)
 
 
-def is_answered(finding: Finding, corrections: Corrections | None) -> bool:
-    """Whether a person has decided what a finding asks.
-
-    A picture set aside answers everything about it. A pair is answered when one of the two is set aside or relabelled
-    for it, or when both are kept for it. What was decided about a file that has changed since answers nothing.
-    """
-    if corrections is None:
-        return False
-    known = corrections.by_file
-    one = _answer(known.get(finding.file), finding.kind, finding.content)
-    if not finding.other or finding.other_root:
-        return one is not None
-    other = _answer(known.get(finding.other), finding.kind, finding.other_content)
-    if "quarantine" in (one, other) or "relabel" in (one, other):
-        return True
-    return one is not None and other is not None
-
-
-def _answer(correction: Correction | None, kind: FindingKind, content: str) -> Action | None:
-    if correction is None or (correction.content and content and correction.content != content):
-        return None
-    return correction.action if correction.action == "quarantine" or kind in correction.kinds else None
-
-
 def _read_header(path: Path, row: list[str]) -> list[str]:
     header = [name.strip().lower() for name in row]
     if missing := [name for name in _REQUIRED if name not in header]:
@@ -221,7 +197,7 @@ def _read_entry(path: Path, line: int, header: list[str], row: list[str]) -> Cor
             _one_of(cells["action"], ACTIONS, "action"),
             tuple(sorted({unicodedata.normalize("NFC", label) for label in split_labels(cells["labels"])})),
             cells["content"],
-            tuple(_one_of(kind, FINDING_KINDS, "kind of finding") for kind in cells["kinds"].split("|") if kind),
+            tuple(kind for kind in cells["kinds"].split("|") if kind),
             cells["at"],
             line,
         )
@@ -238,6 +214,9 @@ def _check_entry(entry: Correction) -> None:
         raise ValueError(f"labels belong to the action 'relabel', not to {entry.action!r}")
     if entry.content and not _HASH.fullmatch(entry.content):
         raise ValueError(f"content {entry.content!r} is no hash of 32 hexadecimal digits; leave it empty if unknown")
+    for kind in entry.kinds:
+        if not _KIND.fullmatch(kind):
+            raise ValueError(f"{kind!r} is no kind of finding such as dark|near-duplicate")
     if entry.at:
         try:
             datetime.fromisoformat(entry.at)

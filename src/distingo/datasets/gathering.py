@@ -25,7 +25,7 @@ from distingo.records import Dataset, ManifestRow, Picture
 __all__ = ["Product", "Survey", "count_processors", "pixels_product", "read_dataset", "survey"]
 
 
-def read_dataset(
+def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
     root: Path | str,
     *,
     cache: Cache,
@@ -35,6 +35,7 @@ def read_dataset(
     table: TableOptions | None = None,
     allow_missing: bool = False,
     corrections: str | Path | None = None,
+    allow_lost_classes: bool = False,
 ) -> Dataset:
     """Read a folder of pictures: find, examine and account for every file, and fill the products.
 
@@ -50,6 +51,7 @@ def read_dataset(
         table: As for `find_layout`.
         allow_missing: As for `find_layout`.
         corrections: As for `find_corrections`; put into effect before copies are judged.
+        allow_lost_classes: Go on though no picture of a class is usable, with a note.
 
     Returns:
         The usable pictures and the manifest of every file found. With several labels per picture, a label whose
@@ -68,10 +70,11 @@ def read_dataset(
     examiner = Examiner(cache, products, max_pixels=max_pixels, workers=workers or count_processors())
     layout, examined = correct(layout, examiner.examine(layout.candidates), decided)
     verdicts = judge(examined)
-    if layout.task == "single-label":
+    dataset = _assemble(layout, examined, verdicts)
+    if layout.task == "single-label" and not allow_lost_classes:
         _check_every_class(root, layout, examined, verdicts)
-        return _assemble(layout, examined, verdicts)
-    return _without_lost_labels(root, _assemble(layout, examined, verdicts))
+        return dataset
+    return _without_lost_labels(root, dataset)
 
 
 def count_processors() -> int:
@@ -104,10 +107,13 @@ def _without_lost_labels(root: Path, dataset: Dataset) -> Dataset:
     left = {label for picture in dataset.pictures for label in picture.labels}
     if not left:
         raise DataError(f"{root}: no picture with a label is usable; `distingo inspect` lists why")
+    what = "class" if dataset.task == "single-label" else "label"
     lost = tuple(
-        f"label {label} is dropped: no usable picture has it" for label in dataset.classes if label not in left
+        f"{what} {label} is dropped: no usable picture has it" for label in dataset.classes if label not in left
     )
     classes = tuple(label for label in dataset.classes if label in left)
+    if not lost:
+        return dataset
     return replace(dataset, classes=classes, notes=dataset.notes + lost)
 
 

@@ -8,12 +8,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
+from distingo.datasets.endings import PICTURE_ENDINGS
 from distingo.datasets.walking import FoundFile
 
-_ENDINGS = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".webp", ".tif", ".tiff", ".bmp", ".avif", ".heic"}
-    | {".heif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm", ".tga", ".ico", ".qoi", ".img"}
-)
+_ENDINGS = PICTURE_ENDINGS | {".tga", ".ico", ".qoi", ".img"}
 _Keys = dict[str, list[FoundFile]]
 
 

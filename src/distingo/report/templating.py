@@ -15,7 +15,7 @@ from distingo.version import __version__
 _GENERATOR = b'<meta name="generator" content="distingo '
 
 
-def write_page(template: str, path: Path, context: dict[str, Any]) -> Path:
+def write_page(template: str, path: Path, context: dict[str, Any], *, script: str = "page.js") -> Path:
     """Fill a template and write the page, or nothing.
 
     Everything that comes from a person's files is escaped by the template engine; besides, the page's own
@@ -25,6 +25,7 @@ def write_page(template: str, path: Path, context: dict[str, Any]) -> Path:
         template: A file of ``report/templates``.
         path: Where the page shall be.
         context: The values that the template names.
+        script: The file of ``report/templates`` that the page runs.
 
     Returns:
         The path.
@@ -34,10 +35,10 @@ def write_page(template: str, path: Path, context: dict[str, Any]) -> Path:
     """
     environment = _environment()
     style = house_style()
-    script = _asset("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    content = _asset(script)
+    digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode("ascii")
     page = environment.get_template(template).render(
-        **context, style=style, script=script, script_digest=digest, version=__version__
+        **context, style=style, script=content, script_digest=digest, version=__version__
     )
     write_text(path, page)
     return path

@@ -6,9 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from distingo.answers import is_answered
 from distingo.datasets.candidates import SIDE_NAMES
-from distingo.datasets.corrections import Corrections, is_answered
-from distingo.findings import FINDING_KINDS, Finding, FindingKind
+from distingo.datasets.corrections import Corrections
+from distingo.findings import FINDING_KINDS, PICTURE_KINDS, Finding, FindingKind
 
 _STAYS_FIRST = {"test": 0, "validation": 1, "train": 2, "": 3}
 
@@ -76,13 +77,15 @@ def gather_questions(findings: Sequence[Finding]) -> tuple[Question, ...]:
     """Put together what is about the same picture or pair.
 
     Args:
-        findings: In any order; the same pair may come both ways round.
+        findings: In any order; the same pair may come both ways round. Those about the whole data set are left out.
 
     Returns:
         By kind in the order of `FINDING_KINDS`, the worst of each first.
     """
     groups: dict[tuple[frozenset[str], str], dict[FindingKind, Finding]] = defaultdict(dict)
     for finding in findings:
+        if finding.kind not in PICTURE_KINDS:
+            continue
         key = frozenset((finding.file, finding.other) if finding.other else (finding.file,)), finding.other_root
         known = groups[key].get(finding.kind)
         if known is None or finding.score > known.score:

@@ -1,0 +1,102 @@
+"""The call that looks for what may be wrong with pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
+from distingo.datasets.store import Cache
+from distingo.errors import ResourceError, UsageError
+
+if TYPE_CHECKING:
+    from distingo.checking.check_folder import Check
+    from distingo.datasets.tables import TableOptions
+
+
+def check(
+    data: str | Path | None = None,
+    output: str | Path | None = None,
+    *,
+    against: str | Path | None = None,
+    model: str | None = None,
+    weights: str | Path | None = None,
+    thresholds: Mapping[str, float] | None = None,
+    workers: int | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    cache: str | Path | None = None,
+    table: TableOptions | None = None,
+    allow_missing: bool = False,
+    seed: int = 0,
+) -> Check:
+    """Look for files, pictures, labels and pairs that may be wrong; nothing of the data is touched.
+
+    Args:
+        data: Folder of pictures, or a table of labels beside them. None judges the check in `output` again, by other
+            thresholds and without measuring anything.
+        output: A folder for ``check.html``, ``findings.csv`` and ``check.json``, empty or of an earlier check, which it
+            replaces; None writes nothing.
+        against: Another data set in which no copy should be.
+        model: What pictures are compared by besides their pixels: a backbone as for `train`, ``descriptors``, or
+        ``none``,
+            which looks neither for outliers nor for wrong labels. None takes the backbone ``fast`` where its weights
+            can be had and pictures are large enough, else descriptors.
+        weights: Of the backbone; None takes the published ones.
+        thresholds: By kind of finding, from which score on it counts.
+        workers: Threads; None takes one per core.
+        max_pixels: Larger pictures are listed as unreadable.
+        cache: As in `train`.
+        table: What to know about the table of labels; what is left out is recognised.
+        allow_missing: Go on even if half of the pictures that the table names are missing.
+        seed: Of samples and folds.
+
+    Returns:
+        All findings, and what they rest on.
+
+    Raises:
+        DataError: The data can't be read as a data set.
+        UsageError: A threshold or option is wrong.
+        ModelError: The backbone or its weights can't be had.
+        ResourceError: The output is something else.
+        RunError: `data` is None and `output` holds no check.
+    """
+    from distingo.checking.check_folder import PAGE_NAME, read_check, write_check
+    from distingo.checking.run import CheckRequest, run_check
+
+    folder = None if output is None else Path(output)
+    if data is None:
+        if folder is None:
+            raise UsageError("nothing to check: name the data, or the folder of a check to judge it again")
+        found = read_check(folder).judged_by(dict(thresholds or {}))
+    else:
+        _require_place(folder)
+        request = CheckRequest(
+            data=Path(data),
+            against=None if against is None else Path(against),
+            model=model,
+            weights=weights,
+            thresholds=thresholds or {},
+            cache=Cache(cache),
+            workers=workers,
+            max_pixels=max_pixels,
+            table=table,
+            allow_missing=allow_missing,
+            seed=seed,
+        )
+        found = run_check(request)
+    if folder is not None:
+        from distingo.report.check_page import write_check_page
+
+        write_check(found, folder)
+        write_check_page(found, folder / PAGE_NAME)
+    return found
+
+
+def _require_place(folder: Path | None) -> None:
+    from distingo.checking.check_folder import SUMMARY_NAME
+
+    if folder is None or not folder.exists() or (folder / SUMMARY_NAME).is_file():
+        return
+    if not folder.is_dir() or any(folder.iterdir()):
+        raise ResourceError(f"{folder}: exists and holds something else than a check; choose another -o")

@@ -1,0 +1,1 @@
+"""Find what may be wrong with pictures: measured once, judged as often as wished."""

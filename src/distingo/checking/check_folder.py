@@ -1,0 +1,132 @@
+"""The folder that `distingo check` writes: what it found, as a table, as a summary and as a page."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from distingo.checking.shortcuts import Shortcut
+from distingo.checking.thresholds import settle_thresholds
+from distingo.errors import RunError
+from distingo.files import read_json, write_json
+from distingo.findings import FINDING_KINDS, FINDINGS_NAME, Finding, FindingKind, read_findings, write_findings
+from distingo.version import __version__
+
+SUMMARY_NAME = "check.json"
+PAGE_NAME = "check.html"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """What a check found.
+
+    Attributes:
+        data: The data set, as it was named.
+        root: The folder that file names are relative to.
+        against: The other data set that copies were looked for in; None without.
+        layout: As in `Dataset.layout`.
+        task: One label per picture, or several.
+        classes: Class names.
+        files: How many files were found.
+        pictures: How many of them are usable and distinct.
+        findings: All that are kept, those of each kind together, the worst first.
+        shortcuts: How far things beside the subject tell the classes apart.
+        embedded_by: What pictures were compared by: a backbone, ``descriptors`` or ``none``.
+        label_score: What the models were worth that doubted labels (accuracy; area under the ROC curve with several
+            labels); None where labels were not judged.
+        notes: What a person should know.
+        seconds: How long it took.
+    """
+
+    data: Path
+    root: Path
+    against: Path | None
+    layout: str
+    task: str
+    classes: tuple[str, ...]
+    files: int
+    pictures: int
+    findings: tuple[Finding, ...]
+    shortcuts: tuple[Shortcut, ...]
+    embedded_by: str
+    label_score: float | None
+    notes: tuple[str, ...]
+    seconds: float
+
+    def counting(self, kind: FindingKind) -> tuple[Finding, ...]:
+        """The findings of a kind at or above its threshold."""
+        return tuple(finding for finding in self.findings if finding.kind == kind and finding.counts)
+
+    @property
+    def counts(self) -> dict[FindingKind, int]:
+        """How many findings of each kind count; only kinds that have any."""
+        numbers = {kind: len(self.counting(kind)) for kind in FINDING_KINDS}
+        return {kind: number for kind, number in numbers.items() if number}
+
+    def judged_by(self, wishes: dict[str, float]) -> Check:
+        """The same measurements under other thresholds.
+
+        Args:
+            wishes: By kind; kinds that are not named keep their threshold.
+
+        Raises:
+            UsageError: There is no such kind, or a value is out of its range.
+        """
+        settled = settle_thresholds(wishes)
+        moved = {kind: value for kind, value in settled.items() if kind in wishes}
+        findings = tuple(
+            replace(finding, threshold=moved.get(finding.kind, finding.threshold)) for finding in self.findings
+        )
+        return replace(self, findings=findings)
+
+
+def write_check(check: Check, folder: Path) -> None:
+    """Write ``findings.csv`` and ``check.json``.
+
+    Raises:
+        ResourceError: The folder can't be written.
+    """
+    write_findings(check.findings, folder / FINDINGS_NAME)
+    content: dict[str, Any] = {
+        "distingo": __version__,
+        "data": str(check.data.resolve()),
+        "root": str(check.root.resolve()),
+        "against": None if check.against is None else str(check.against.resolve()),
+        "counts": check.counts,
+        "shortcuts": [asdict(shortcut) for shortcut in check.shortcuts],
+    }
+    same = ("layout", "task", "classes", "files", "pictures", "embedded_by", "label_score", "notes", "seconds")
+    write_json(folder / SUMMARY_NAME, content | {name: getattr(check, name) for name in same})
+
+
+def read_check(folder: Path) -> Check:
+    """Read what `write_check` wrote.
+
+    Raises:
+        RunError: There is no check, or it is damaged.
+        DataError: The table of findings is missing.
+    """
+    path = folder / SUMMARY_NAME
+    if not path.is_file():
+        raise RunError(f"{folder}: holds no check; `distingo check DATA -o {folder}` makes one")
+    content = read_json(path)
+    try:
+        return Check(
+            data=Path(content["data"]),
+            root=Path(content["root"]),
+            against=None if content["against"] is None else Path(content["against"]),
+            layout=content["layout"],
+            task=content["task"],
+            classes=tuple(content["classes"]),
+            files=content["files"],
+            pictures=content["pictures"],
+            findings=read_findings(folder / FINDINGS_NAME),
+            shortcuts=tuple(Shortcut(**entry) for entry in content["shortcuts"]),
+            embedded_by=content["embedded_by"],
+            label_score=content["label_score"],
+            notes=tuple(content["notes"]),
+            seconds=content["seconds"],
+        )
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{path}: damaged or from another version of distingo ({error})") from error

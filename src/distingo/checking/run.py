@@ -1,0 +1,198 @@
+"""The whole check: pictures are read once, measured, compared and judged."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from distingo.checking.check_folder import Check
+from distingo.checking.copies import CopyPair, find_copies, signature_product
+from distingo.checking.embedding import Embedding, choose_embedding
+from distingo.checking.labels import OutOfFold, judge_labels, predict_out_of_fold
+from distingo.checking.outliers import NEIGHBOURS, comparable, judge_outliers, near_pairs, nearest
+from distingo.checking.quality import judge_files, judge_quality
+from distingo.checking.relations import judge_against, judge_copies, judge_exact
+from distingo.checking.shortcuts import Shortcut, judge_imbalance, judge_shortcuts, look_for_shortcuts
+from distingo.checking.thresholds import settle_thresholds
+from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
+from distingo.datasets.gathering import Product, count_processors, read_dataset, survey
+from distingo.datasets.store import Cache
+from distingo.datasets.tables import TableOptions
+from distingo.features.measurements import MEASUREMENTS, measure
+from distingo.findings import FINDING_KINDS, Finding, FindingKind
+from distingo.records import Dataset, Picture
+
+log = logging.getLogger("distingo")
+
+_SURELY_COPIES = 0.8
+"""Pairs this alike must not confirm each other's label."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckRequest:
+    """What a person asked for.
+
+    Attributes:
+        data: Folder of pictures, or a table of labels beside them.
+        against: Another data set in which no copy should be, for example the pictures that a model is judged on.
+        model: What pictures are compared by; see `choose_embedding`.
+        weights: Of that model.
+        thresholds: By kind of finding; others keep their defaults.
+        cache: Where measurements and embeddings are kept.
+        workers: Threads; None takes one per core.
+        max_pixels: Larger pictures are listed as unreadable.
+        table: What to know about the table of labels.
+        allow_missing: Go on even if half of the pictures that the table names are missing.
+        seed: Of samples and folds.
+    """
+
+    data: Path
+    against: Path | None = None
+    model: str | None = None
+    weights: str | Path | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    cache: Cache = field(default_factory=Cache)
+    workers: int | None = None
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    table: TableOptions | None = None
+    allow_missing: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """All that is measured; judging it costs next to nothing."""
+
+    dataset: Dataset
+    others: tuple[Picture, ...]
+    measurements: npt.NDArray[np.float32]
+    pairs: tuple[CopyPair, ...]
+    distances: npt.NDArray[np.float64] | None
+    told: OutOfFold | None
+    shortcuts: tuple[Shortcut, ...]
+
+
+def run_check(request: CheckRequest) -> Check:
+    """Look for everything that may be wrong with a data set; nothing is written but the cache.
+
+    Raises:
+        DistingoError: Of the kind that fits: the data can't be read, an option is wrong, weights can't be had.
+    """
+    begun = time.perf_counter()
+    thresholds = settle_thresholds(request.thresholds)
+    seen = survey(request.data, table=request.table, allow_missing=request.allow_missing)
+    embedding = choose_embedding(request.model, request.weights, seen, request.cache)
+    log.info("pictures are compared by %s, because %s", embedding.name, embedding.reason)
+    measured = _measure(request, embedding)
+    findings = tuple(_in_order(_judge(measured, thresholds, request)))
+    dataset = measured.dataset
+    return Check(
+        data=request.data,
+        root=dataset.root,
+        against=request.against,
+        layout=dataset.layout,
+        task=dataset.task,
+        classes=dataset.classes,
+        files=sum(row.status != "missing" for row in dataset.manifest),
+        pictures=len(dataset.pictures),
+        findings=findings,
+        shortcuts=measured.shortcuts,
+        embedded_by=embedding.name,
+        label_score=None if measured.told is None else measured.told.score,
+        notes=(*dataset.notes, f"pictures are compared by {embedding.name}, because {embedding.reason}"),
+        seconds=time.perf_counter() - begun,
+    )
+
+
+def measurements_product(cache: Cache) -> Product:
+    """The measurements of every picture, float32 (12,), to be computed while it is decoded."""
+    return Product(cache.store("measurements-1", (len(MEASUREMENTS),), "float32"), measure)
+
+
+def _measure(request: CheckRequest, embedding: Embedding) -> _Measured:
+    own = [measurements_product(request.cache), signature_product(request.cache)]
+    products = [*own, *([embedding.product] if embedding.product else [])]
+    dataset = _read(request, request.data, products)
+    other = None if request.against is None else _read(request, request.against, own[1:])
+    others = () if other is None else other.pictures
+    keys = [picture.content for picture in dataset.pictures]
+    measurements = own[0].store.rows(keys).take(np.arange(len(keys)))
+    embeddings = None
+    if embedding.product is not None and len(keys) > 1:
+        embeddings = embedding.product.store.rows(keys).take(np.arange(len(keys)))
+    distances = places = None
+    if embeddings is not None:
+        distances, places = nearest(comparable(embeddings, deep=embedding.deep), NEIGHBOURS)
+    pairs = find_copies(
+        own[1].store.rows([*keys, *(picture.content for picture in others)]),
+        [min(picture.width, picture.height) for picture in (*dataset.pictures, *others)],
+        further=() if places is None else near_pairs(places),
+        workers=request.workers,
+    )
+    told = None if embeddings is None else _doubt_labels(dataset, embeddings, pairs, embedding, request)
+    shortcuts = look_for_shortcuts(dataset, measurements, seed=request.seed)
+    return _Measured(dataset, others, measurements, pairs, distances, told, shortcuts)
+
+
+def _read(request: CheckRequest, data: Path, products: Sequence[Product]) -> Dataset:
+    return read_dataset(
+        data,
+        cache=request.cache,
+        products=products,
+        max_pixels=request.max_pixels,
+        workers=request.workers,
+        table=request.table if data == request.data else None,
+        allow_missing=request.allow_missing,
+        allow_lost_classes=True,
+    )
+
+
+def _doubt_labels(
+    dataset: Dataset,
+    embeddings: npt.NDArray[np.float32],
+    pairs: Sequence[CopyPair],
+    embedding: Embedding,
+    request: CheckRequest,
+) -> OutOfFold | None:
+    count = len(dataset.pictures)
+    together = [
+        (pair.first, pair.second) for pair in pairs if pair.similarity >= _SURELY_COPIES and pair.second < count
+    ]
+    return predict_out_of_fold(
+        embeddings,
+        [picture.labels for picture in dataset.pictures],
+        dataset.task,
+        deep=embedding.deep,
+        together=together,
+        workers=request.workers or count_processors(),
+        seed=request.seed,
+    )
+
+
+def _judge(measured: _Measured, thresholds: Mapping[FindingKind, float], request: CheckRequest) -> Iterator[Finding]:
+    dataset, pictures = measured.dataset, measured.dataset.pictures
+    yield from judge_files(dataset.manifest, thresholds)
+    yield from judge_exact(dataset.manifest, thresholds)
+    root = "" if request.against is None else str(request.against)
+    if request.against is not None:
+        yield from judge_against(pictures, measured.others, root, thresholds)
+    yield from judge_copies(pictures, measured.others, root, measured.pairs, thresholds)
+    yield from judge_quality(pictures, measured.measurements, thresholds)
+    if measured.distances is not None:
+        yield from judge_outliers(pictures, measured.distances, thresholds["outlier"])
+    if measured.told is not None:
+        yield from judge_labels(pictures, measured.told, dataset.task, thresholds["label"])
+    yield from judge_imbalance(dataset, thresholds["imbalance"])
+    yield from judge_shortcuts(measured.shortcuts, dataset.task, thresholds["shortcut"])
+
+
+def _in_order(findings: Iterator[Finding]) -> list[Finding]:
+    """Kind by kind, the worst first."""
+    order = {kind: place for place, kind in enumerate(FINDING_KINDS)}
+    return sorted(findings, key=lambda finding: (order[finding.kind], -finding.score, finding.file, finding.other))

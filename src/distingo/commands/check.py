@@ -1,0 +1,80 @@
+"""Look for what may be wrong with pictures."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from distingo.commands.preparing import prepare
+from distingo.options import add_machine_options, add_table_options, machine_settings, table_settings
+
+if TYPE_CHECKING:
+    from distingo.checking.check_folder import Check
+
+EXIT_FOUND = 1
+"""With --strict: something reaches its threshold."""
+
+
+def add(commands: Any) -> None:
+    """Offer the command."""
+    parser = commands.add_parser(
+        "check", help="find corrupt, duplicate, leaked and mislabelled pictures; moves nothing"
+    )
+    parser.set_defaults(command=run)
+    parser.add_argument(
+        "data", nargs="?", metavar="DATA", help="pictures as for train; left out: judge the check in FOLDER again"
+    )
+    parser.add_argument(
+        "-o", "--output", default="check", metavar="FOLDER", help="where findings and page go (default: check)"
+    )
+    parser.add_argument("--against", metavar="OTHER", help="another data set in which no copy should be")
+    parser.add_argument(
+        "--model",
+        metavar="NAME",
+        help="what pictures are compared by: a backbone, descriptors or none (default: chosen, and said why)",
+    )
+    parser.add_argument("--weights", metavar="FOLDER|FILE", help="of the backbone, instead of the published ones")
+    parser.add_argument(
+        "--threshold", action="append", default=[], metavar="KIND=VALUE", help="from which score on a finding counts"
+    )
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if anything reaches its threshold")
+    parser.add_argument("--seed", type=int, default=0, help="of samples and folds (default 0)")
+    add_table_options(parser)
+    add_machine_options(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what was asked; returns the exit code."""
+    prepare()
+    import distingo
+    from distingo.checking.thresholds import read_wishes
+
+    found = distingo.check(
+        options.data,
+        options.output,
+        against=options.against,
+        model=options.model,
+        weights=options.weights,
+        thresholds=read_wishes(options.threshold),
+        seed=options.seed,
+        **table_settings(options),
+        **machine_settings(options),
+    )
+    _print(found)
+    print(f"Page: {options.output}/check.html")
+    return EXIT_FOUND if options.strict and found.counts else 0
+
+
+def _print(check: Check) -> None:
+    """How many findings of each kind, and the worst of each."""
+    from distingo.report.check_page import WORDS
+
+    print(f"{check.root}: {check.layout}; {check.seconds:.1f} s")
+    print(f"{check.files:,} files, {check.pictures:,} usable pictures")
+    for note in check.notes:
+        print(f"  {note}")
+    for kind, number in check.counts.items():
+        worst = check.counting(kind)[0]
+        print(f"{number:>7,}  {WORDS[kind].name:<20} {worst.file + ': ' if worst.file else ''}{worst.reason}")
+    if not check.counts:
+        print("nothing reaches its threshold")

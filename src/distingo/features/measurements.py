@@ -1,0 +1,96 @@
+"""What can be measured on a picture without knowing what it shows: brightness, contrast, sharpness, colour."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+MEASUREMENTS: Final = (
+    "brightness_1",
+    "brightness_5",
+    "brightness_95",
+    "brightness_99",
+    "brightness",
+    "contrast",
+    "uniformity",
+    "sharpness",
+    "red",
+    "green",
+    "blue",
+    "saturation",
+)
+"""Percentiles of brightness, its mean and standard deviation, all from 0 to 1 (white); the largest share of pixels that
+16 neighbouring levels of brightness hold; see `_sharpness`; mean colour and mean saturation from 0 to 1."""
+
+SHARPNESS_SIDE = 128
+_TILES = 4
+_LEVELS_ALIKE = 16
+_NOISE = 25.0
+"""Variance, in squared levels, that a tile without any structure is taken to have: no division by nothing."""
+
+
+def measure(image: Image.Image) -> npt.NDArray[np.float32]:
+    """Measure one picture.
+
+    Args:
+        image: Mode ``RGB`` or ``L``.
+
+    Returns:
+        Shape (12,), named by `MEASUREMENTS`.
+    """
+    grey = image if image.mode == "L" else image.convert("L")
+    histogram = np.array(grey.histogram(), np.float64)
+    share = histogram / histogram.sum()
+    levels = np.arange(256) / 255
+    mean = float(share @ levels)
+    below = np.cumsum(share)
+    percentiles = [float(levels[np.searchsorted(below, q - 1e-9)]) for q in (0.01, 0.05, 0.95, 0.99)]
+    contrast = float(np.sqrt(share @ (levels - mean) ** 2))
+    uniformity = float(np.convolve(share, np.ones(_LEVELS_ALIKE), "valid").max())
+    row = (*percentiles, mean, contrast, min(uniformity, 1.0), _sharpness(grey), *_colour(image))
+    return np.array(row, np.float32)
+
+
+def _sharpness(grey: Image.Image) -> float:
+    """How fine the finest structure is, wherever it lies.
+
+    The variance of the Laplacian (Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, 2000), divided
+    by the variance of brightness so that contrast does not count, in each of 16 tiles; the second largest, so that a
+    sharp subject before a soft background counts as sharp and a watermark does not. The picture is shrunk to 128
+    pixels first, so that photos of all sizes compare; those in focus have 0.8 and more, blurred by a hundredth of
+    their side 0.3 and less.
+    """
+    scale = SHARPNESS_SIDE / min(grey.size)
+    if scale < 1:
+        size = (max(1, round(grey.width * scale)), max(1, round(grey.height * scale)))
+        grey = grey.resize(size, Image.Resampling.BOX, reducing_gap=2.0)
+    levels = np.asarray(grey, np.float32)
+    if min(levels.shape) < 2 + _TILES:
+        return 0.0
+    middle = levels[1:-1, 1:-1]
+    laplacian = 4 * middle - levels[:-2, 1:-1] - levels[2:, 1:-1] - levels[1:-1, :-2] - levels[1:-1, 2:]
+    ratios = _tiles(laplacian).var(axis=1) / (_tiles(middle).var(axis=1) + _NOISE)
+    return float(np.partition(ratios, -2)[-2])
+
+
+def _tiles(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Cut (height, width) into 16 tiles (16, pixels); what is left over at the edges is dropped."""
+    height, width = (side // _TILES for side in values.shape)
+    cut = values[: height * _TILES, : width * _TILES].reshape(_TILES, height, _TILES, width)
+    tiles: npt.NDArray[np.float32] = cut.transpose(0, 2, 1, 3).reshape(_TILES**2, height * width)
+    return tiles
+
+
+def _colour(image: Image.Image) -> tuple[float, float, float, float]:
+    small = image.resize((32, 32), Image.Resampling.BOX, reducing_gap=2.0)
+    if small.mode == "L":
+        grey = float(np.asarray(small).mean()) / 255
+        return grey, grey, grey, 0.0
+    pixels = np.asarray(small, np.float32).reshape(-1, 3) / 255
+    red, green, blue = pixels.mean(axis=0)
+    highest, lowest = pixels.max(axis=1), pixels.min(axis=1)
+    saturation = (highest - lowest) / np.maximum(highest, 1 / 255)
+    return float(red), float(green), float(blue), float(saturation.mean())

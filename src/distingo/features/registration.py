@@ -1,0 +1,191 @@
+"""Whether two signatures show the same scene: one is laid over the other as well as can be, then both are compared.
+
+The fit is Lucas and Kanade's (An iterative image registration technique, 1981) from coarse to fine, for a shift and a
+change of scale in each direction, with gain and offset of brightness fitted along; so copies that were resized,
+cropped, recompressed or brightened fit, and so do two cut-outs of one picture. What is compared in the end is fine
+structure only: any two skies are alike in the coarse.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import gaussian_filter
+
+from distingo.features.signatures import shrink
+
+Floats = npt.NDArray[np.float32]
+
+_STARTS = ((1.0, 0.0, 1.0, 0.0), (0.9, 0.0, 0.9, 0.0), (1.1, 0.0, 1.1, 0.0))
+"""Scale and shift across, scale and shift down: as it is, a cut-out of it, and it a cut-out of the other."""
+
+_FIRST_STEPS, _COARSE_STEPS, _FINE_STEPS = 3, 5, 4
+_WORTH_MORE = 0.5
+_PROMISING = 0.75
+"""Pairs less alike than this at a coarse size are given up."""
+
+_FINE_STRUCTURE = 4.0
+"""Standard deviation in pixels of the Gaussian whose result is taken away before comparing."""
+
+_NO_STRUCTURE = 1.5
+"""Levels of brightness; a picture whose fine structure varies less than this has none to be known by."""
+
+_PARTS = 2
+_LONGEST_STEP = 0.15
+_SCALES = (0.6, 1.6)
+_SHIFTS = (-0.45, 0.45)
+_OVERLAP = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Signatures:
+    """Signatures in the sizes that the fit goes through.
+
+    Attributes:
+        coarse: Float32 (n, 16, 16).
+        middle: Float32 (n, 32, 32).
+        fine: Float32 (n, 64, 64).
+        structure: Float32 (n, 64, 64), `fine` without what is coarse.
+    """
+
+    coarse: Floats
+    middle: Floats
+    fine: Floats
+    structure: Floats
+
+    @classmethod
+    def of(cls, signatures: npt.NDArray[np.uint8]) -> Signatures:
+        """Prepare signatures, uint8 (n, 64, 64)."""
+        fine = signatures.astype(np.float32)
+        structure = fine - gaussian_filter(fine, (0, _FINE_STRUCTURE, _FINE_STRUCTURE))
+        return cls(shrink(fine, 4), shrink(fine, 2), fine, structure)
+
+    def take(self, places: npt.NDArray[np.intp]) -> Signatures:
+        """The signatures at these places, in this order."""
+        return Signatures(self.coarse[places], self.middle[places], self.fine[places], self.structure[places])
+
+
+def compare(first: Signatures, second: Signatures) -> Floats:
+    """How surely pairs show the same scene.
+
+    Args:
+        first: n signatures.
+        second: The n to compare them with, one by one.
+
+    Returns:
+        Float32 (n,): the correlation of their fine structure where they overlap, from 0 to 1; 0 for pairs that are not
+        alike in the coarse, overlap by less than half, or have no structure. Copies are at 0.8 and above.
+    """
+    similarity = np.zeros(len(first.fine), np.float32)
+    fit, likeness = _fit_coarse(first.coarse, second.coarse)
+    left = np.flatnonzero(likeness >= _PROMISING)
+    fit = _refine(first.middle[left], second.middle[left], fit[left], _FINE_STEPS)
+    likeness = _correlate(first.middle[left], second.middle[left], fit)
+    kept = likeness >= _PROMISING
+    left, fit = left[kept], fit[kept]
+    fit = _refine(first.fine[left], second.fine[left], fit, _FINE_STEPS)
+    similarity[left] = _correlate(first.structure[left], second.structure[left], fit, _PARTS)
+    return np.clip(similarity, 0, 1)
+
+
+def _fit_coarse(first: Floats, second: Floats) -> tuple[Floats, Floats]:
+    """Fit (n, 4) and likeness (n,): a few steps from every start, then the best one to its end where it promises."""
+    best = np.full(len(first), -1, np.float32)
+    fit = np.tile(np.array(_STARTS[0], np.float32), (len(first), 1))
+    for start in _STARTS:
+        found = _refine(first, second, np.tile(np.array(start, np.float32), (len(first), 1)), _FIRST_STEPS)
+        likeness = _correlate(first, second, found)
+        better = likeness > best
+        best[better], fit[better] = likeness[better], found[better]
+    left = np.flatnonzero(best >= _WORTH_MORE)
+    fit[left] = _refine(first[left], second[left], fit[left], _COARSE_STEPS)
+    best[left] = _correlate(first[left], second[left], fit[left])
+    return fit, best
+
+
+def _refine(first: Floats, second: Floats, fit: Floats, steps: int) -> Floats:
+    """Improve the fit (n, 4) by Gauss-Newton steps."""
+    if not len(first):
+        return fit
+    side = first.shape[1]
+    across = np.linspace(-1 + 1 / side, 1 - 1 / side, side, dtype=np.float32)
+    slope_down, slope_across = (slope * (side / 2) for slope in np.gradient(second, axis=(1, 2)))
+    for _ in range(steps):
+        rows, columns, mask = _windows(fit, side)
+        seen, move_across, move_down = (rows @ values @ columns for values in (second, slope_across, slope_down))
+        parts = (move_across * across, move_across, move_down * across[:, None], move_down, seen, np.ones_like(seen))
+        design = (np.stack(parts, axis=-1) * mask[..., None]).reshape(len(fit), -1, 6)
+        wanted = (first * mask).reshape(len(fit), -1, 1)
+        solution = _solve(design, wanted)
+        gain = solution[:, 4:5]
+        # A gain near zero says that nothing fits; the step must stay finite all the same.
+        gain = np.where(np.abs(gain) < 0.2, np.copysign(0.2, gain), gain)
+        fit = fit + np.clip(solution[:, :4] / gain, -_LONGEST_STEP, _LONGEST_STEP)
+        fit[:, 0::2] = np.clip(fit[:, 0::2], *_SCALES)
+        fit[:, 1::2] = np.clip(fit[:, 1::2], *_SHIFTS)
+    return fit
+
+
+def _solve(design: Floats, wanted: Floats) -> Floats:
+    """Least squares of each pair, damped a little so that pictures without structure don't stop it."""
+    transposed = design.transpose(0, 2, 1)
+    normal = transposed @ design
+    damping = 1e-3 * np.maximum(np.trace(normal, axis1=1, axis2=2), 1e-3)
+    normal = normal + damping[:, None, None] * np.eye(6, dtype=np.float32)
+    solution: Floats = np.linalg.solve(normal, transposed @ wanted)[..., 0]
+    return solution
+
+
+def _windows(fit: Floats, side: int) -> tuple[Floats, Floats, Floats]:
+    """Interpolation matrices (n, side, side) for rows and columns, and where (n, side, side) they stay inside."""
+    columns, inside_across = _interpolation(fit[:, 0], fit[:, 1], side)
+    rows, inside_down = _interpolation(fit[:, 2], fit[:, 3], side)
+    mask = (inside_down[:, :, None] & inside_across[:, None, :]).astype(np.float32)
+    return rows, columns.transpose(0, 2, 1), mask
+
+
+def _interpolation(scale: Floats, shift: Floats, side: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    across = np.linspace(-1 + 1 / side, 1 - 1 / side, side, dtype=np.float32)
+    place = (scale[:, None] * across + shift[:, None] + 1) * (side / 2) - 0.5
+    inside = (place > -0.5) & (place < side - 0.5)
+    distance = np.clip(place, 0, side - 1)[:, :, None] - np.arange(side, dtype=np.float32)
+    return np.maximum(0, 1 - np.abs(distance)), inside
+
+
+def _correlate(first: Floats, second: Floats, fit: Floats, parts: int = 1) -> Floats:
+    """The correlation of each pair where they overlap, float32 (n,).
+
+    With several parts in each direction it is the mean of their correlations, if that is less: one edge in both
+    pictures makes no copy.
+    """
+    side = first.shape[1]
+    rows, columns, mask = _windows(fit, side)
+    seen: Floats = np.matmul(np.matmul(rows, second), columns)
+    whole, structured = _correlation(_cut(first, 1), _cut(seen, 1), _cut(mask, 1))
+    overlap = mask.mean(axis=(1, 2)) >= _OVERLAP
+    result = np.where(structured & overlap[:, None], whole, 0)[:, 0]
+    if parts > 1:
+        each, structured = _correlation(_cut(first, parts), _cut(seen, parts), _cut(mask, parts))
+        mean = (each * structured).sum(axis=1) / np.maximum(structured.sum(axis=1), 1)
+        result = np.minimum(result, mean)
+    return result.astype(np.float32)
+
+
+def _cut(values: Floats, parts: int) -> Floats:
+    """(n, side, side) to (n, parts squared, pixels)."""
+    count, side = values.shape[:2]
+    tiles = values.reshape(count, parts, side // parts, parts, side // parts).transpose(0, 1, 3, 2, 4)
+    return tiles.reshape(count, parts**2, (side // parts) ** 2)
+
+
+def _correlation(one: Floats, two: Floats, mask: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Of n pairs in parts (n, parts, pixels): the correlation (n, parts), and which parts have structure in either."""
+    held = np.maximum(mask.sum(axis=2), 1)
+    one = (one - ((one * mask).sum(axis=2) / held)[..., None]) * mask
+    two = (two - ((two * mask).sum(axis=2) / held)[..., None]) * mask
+    power_one, power_two = (one**2).sum(axis=2), (two**2).sum(axis=2)
+    correlation = (one * two).sum(axis=2) / np.sqrt(np.maximum(power_one * power_two, 1e-6))
+    structured = np.maximum(power_one, power_two) >= _NO_STRUCTURE**2 * held
+    return correlation, structured
