@@ -35,7 +35,7 @@ def written(root: Path) -> dict[str, tuple[object, ...]]:
 def test_decisions_are_written_with_what_they_answer(root: Path) -> None:
     dark, label = found(root, "dark", "a/0.png"), found(root, "label", "b/0.png", suggested=("a",))
     review = session(root, dark, label)
-    assert review.describe()["questions"] == [{"kinds": ["label"], "counts": True}, {"kinds": ["dark"], "counts": True}]
+    assert review.describe()["questions"] == [{"counting": ["label"], "below": []}, {"counting": ["dark"], "below": []}]
     outcome = review.decide(Asked(0, "relabel", 0, ("a",)))
     assert outcome == {"touched": [0], "answered": [0], "classes": ("a", "b", "c")}
     review.decide(Asked(1, "keep"))

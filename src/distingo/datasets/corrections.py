@@ -6,7 +6,7 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -66,15 +66,15 @@ class Corrections:
     Attributes:
         path: The table.
         entries: One per file, in the table's order.
+        by_file: The same by the file that each is about.
     """
 
     path: Path
     entries: tuple[Correction, ...]
+    by_file: Mapping[str, Correction] = field(init=False, repr=False, compare=False)
 
-    @property
-    def by_file(self) -> dict[str, Correction]:
-        """The corrections by the file that each is about."""
-        return {entry.file: entry for entry in self.entries}
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_file", {entry.file: entry for entry in self.entries})
 
     @property
     def effective(self) -> tuple[Correction, ...]:

@@ -96,7 +96,7 @@ class Decisions:
     def _refresh(self) -> None:
         stamp = self._look()
         if stamp != self._stamp:
-            self._entries = read_corrections(self.path).by_file if stamp else {}
+            self._entries = dict(read_corrections(self.path).by_file) if stamp else {}
             self._stamp = stamp
 
     def _look(self) -> _Stamp:

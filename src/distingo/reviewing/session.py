@@ -89,7 +89,10 @@ class ReviewSession:
             "table": self.decisions.path.name,
             "gone": self.gone,
             "questions": [
-                {"kinds": [finding.kind for finding in question.findings], "counts": question.counts}
+                {
+                    "counting": [finding.kind for finding in question.findings if finding.counts],
+                    "below": [finding.kind for finding in question.findings if not finding.counts],
+                }
                 for question in self.questions
             ],
             "answered": self.answered(range(len(self.questions))),

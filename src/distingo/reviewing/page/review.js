@@ -84,7 +84,8 @@
 
   // Which questions, and how far
 
-  const isAsked = (entry) => (filter.below || entry.counts) && (!filter.kind || entry.kinds.includes(filter.kind));
+  const kindsOf = (entry) => (filter.below ? [...entry.counting, ...entry.below] : entry.counting);
+  const isAsked = (entry) => kindsOf(entry).length > 0 && (!filter.kind || kindsOf(entry).includes(filter.kind));
   const remembered = () => {
     const said = new URLSearchParams(location.hash.slice(1));
     const kind = said.get("kind") || "";
@@ -106,13 +107,13 @@
         onclick: guarded(() => choose({ ...filter, kind })),
       }, text, " ", make("span", { class: "open" }, open.toLocaleString("en"), make("span", { class: "visually-hidden" }, " open")));
     };
-    const visible = session.questions.flatMap((entry, number) => (filter.below || entry.counts ? [number] : []));
+    const visible = session.questions.flatMap((entry, number) => (kindsOf(entry).length ? [number] : []));
     const chips = [chip("", "All", visible)];
     for (const [kind, [text]] of Object.entries(KINDS)) {
-      const entries = visible.filter((number) => session.questions[number].kinds.includes(kind));
+      const entries = visible.filter((number) => kindsOf(session.questions[number]).includes(kind));
       if (entries.length) chips.push(chip(kind, text, entries));
     }
-    const below = session.questions.filter((entry) => !entry.counts).length;
+    const below = session.questions.filter((entry) => entry.below.length).length;
     if (below) {
       chips.push(make("button", {
         type: "button", class: "below", "aria-pressed": String(filter.below),
@@ -306,7 +307,7 @@
     account(outcome);
     const number = decidedHere.pop() ?? outcome.touched[0];
     const asked = isAsked(session.questions[number]);
-    await choose(asked ? filter : { kind: "", below: filter.below || !session.questions[number].counts }, number);
+    await choose(asked ? filter : { kind: "", below: filter.below || !session.questions[number].counting.length }, number);
     say(`Undone. ${find("title").textContent}`);
   });
   const clear = guarded(async () => {
@@ -321,7 +322,7 @@
     find("question").hidden = true;
     find("actions").hidden = !order.length;
     find("finished").hidden = false;
-    const left = session.questions.filter((entry, number) => (filter.below || entry.counts) && !answered.has(number)).length;
+    const left = session.questions.filter((entry, number) => kindsOf(entry).length && !answered.has(number)).length;
     find("finished").querySelector("h1").textContent = order.length ? "All of it is decided." : "There is nothing to decide.";
     find("finished-text").textContent = `${counted(done, "question")} answered`
       + (left ? `; ${counted(left, "question")} of other kinds ${left === 1 ? "is" : "are"} open.` : `. ${session.table} holds it; distingo train honours it.`);
