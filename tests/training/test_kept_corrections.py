@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import distingo
+from distingo.cli import main
 from distingo.datasets.corrections import Correction, Corrections, read_corrections, write_corrections
 from distingo.errors import UsageError
 from tiny_datasets import draw_classes
@@ -98,3 +99,26 @@ def test_what_was_said_is_said_again(data: Path, tmp_path: Path) -> None:
     assert json.loads((first / "config.json").read_text(encoding="utf-8"))["corrections"] == {"said": "none"}
     again = distingo.train(config=first / "config.json", output=tmp_path / "again").path
     assert files(again) == files(first)
+
+
+def test_other_pictures_are_judged_as_they_were_corrected(data: Path, tmp_path: Path) -> None:
+    run = distingo.train(data, tmp_path / "run", **{**FAST, "model": "majority"}).path
+    other = draw_classes(tmp_path / "other", per_class=4)
+    correct(other, RELABEL, ASIDE)
+    evaluation = distingo.evaluate(run, other)
+    assert evaluation.n == 11
+    assert "corrections.csv is honoured: 2 pictures are relabelled or set aside there" in evaluation.notes
+    assert distingo.evaluate(run, other, corrections="none").n == 12
+
+
+def test_the_command_line_takes_another_table_or_none(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    correct(data, RELABEL, ASIDE)
+    page = str(tmp_path / "page.html")
+    assert main(["inspect", str(data), "-o", page]) == 0
+    assert "  corrections.csv: 1 picture relabelled, 1 set aside\n" in capsys.readouterr().out
+    assert main(["inspect", str(data), "-o", page, "--corrections", "none"]) == 0
+    assert "corrections.csv: 1 picture" not in capsys.readouterr().out
+    assert main(["inspect", str(data), "-o", page, "--corrections", str(tmp_path / "no.csv")]) == 1
+    assert "no.csv: no such file; `distingo review` writes corrections" in capsys.readouterr().err

@@ -49,6 +49,8 @@ def run(options: argparse.Namespace) -> int:
             print(f"{session.gone:,} more are about pictures that are not there any more")
         print(f"Page: {url}")
         print(f"Decisions go to {session.decisions.path} at once; Ctrl-C ends the review", flush=True)
+        if options.host not in {"127.0.0.1", "::1", "localhost"}:
+            print(f"Listening on {options.host}: whoever knows the page's address can see the pictures and decide")
         if not options.no_browser:
             _open(url)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from distingo.datasets.corrections import find_corrections
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.manifest import write_manifest
@@ -86,7 +87,7 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
         dataset = _read(request, models)
         _require_known_classes(dataset, models[MODEL])
         pictures, notes = _judged(dataset)
-        notes += _seen_before(folder, pictures)
+        notes += _seen_before(folder, pictures) + _corrected(dataset, request)
         place = folder.judged_on(request.data)
         write_manifest(dataset.manifest, place / "manifest.csv")
         write_split(Split(train=(), validation=(), test=pictures), place / "split.csv")
@@ -177,6 +178,14 @@ def _seen_before(folder: RunFolder, pictures: Sequence[Picture]) -> tuple[str, .
         f"{count:,} of these {len(pictures):,} pictures are among those that the model was trained or chosen on, which "
         "flatters it",
     )
+
+
+def _corrected(dataset: Dataset, request: EvaluateRequest) -> tuple[str, ...]:
+    """A sentence on what a person put right or set aside in other data; none where nothing was."""
+    decided = find_corrections(dataset.root, request.corrections)
+    if decided is None or not decided.effective:
+        return ()
+    return (f"{decided.path.name} is honoured: {len(decided.effective):,} pictures are relabelled or set aside there",)
 
 
 def _probabilities(model: SavedModel, pictures: Sequence[Picture], request: EvaluateRequest) -> np.ndarray:
