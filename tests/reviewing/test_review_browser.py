@@ -265,19 +265,19 @@ _NAMELESS = """buttons => buttons.filter((button) =>
 _SCREENS = [(1280, "light"), (1280, "dark"), (375, "light"), (375, "dark"), (320, "light")]
 
 
-@pytest.mark.parametrize(("width", "scheme"), _SCREENS)
-def test_it_can_be_read_everywhere(
-    start: Callable[..., Review], opening: Callable[..., Any], width: int, scheme: str
-) -> None:
-    page = opening(start().url, width, scheme)
-    for _ in range(3):
-        page.wait_for_function(_LOADED)
-        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-        assert [entry for entry in page.evaluate(CONTRASTS, _TEXTS) if entry[0] < 4.5] == []
-        boxes = [button.bounding_box() for button in page.locator(".actions button:visible").all()]
-        assert all(box["x"] >= 0 and box["x"] + box["width"] <= width and box["height"] >= 43 for box in boxes)
-        assert page.locator("button:visible").evaluate_all(_NAMELESS) == []
-        press(page, "ArrowRight", until=" of 4. ")
+def test_it_can_be_read_everywhere(start: Callable[..., Review], opening: Callable[..., Any]) -> None:
+    url = start().url
+    for width, scheme in _SCREENS:
+        page = opening(url, width, scheme)
+        for _ in range(3):
+            page.wait_for_function(_LOADED)
+            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), width
+            assert [entry for entry in page.evaluate(CONTRASTS, _TEXTS) if entry[0] < 4.5] == [], scheme
+            boxes = [button.bounding_box() for button in page.locator(".actions button:visible").all()]
+            assert all(box["x"] >= 0 and box["x"] + box["width"] <= width and box["height"] >= 43 for box in boxes)
+            assert page.locator("button:visible").evaluate_all(_NAMELESS) == []
+            press(page, "ArrowRight", until=" of 4. ")
+        page.close()
 
 
 def test_every_control_is_reached_by_tab(start: Callable[..., Review], opening: Callable[..., Any]) -> None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import numpy as np
 import pytest
-from drawing import encode, noise
+from drawing import encode, idx_bytes, noise
 from PIL import Image
 
 from distingo.datasets.corrections import read_corrections
+from distingo.datasets.gathering import read_dataset
 from distingo.datasets.layouts import find_layout
+from distingo.datasets.store import Cache
 from distingo.errors import DataError, DistingoError, UsageError
 from distingo.findings import Finding
 from distingo.reviewing.decisions import Decisions
@@ -176,3 +179,21 @@ def test_a_picture_of_another_data_set_is_only_shown(root: Path, tmp_path: Path)
     review.decide(Asked(0, "keep"))
     assert set(written(root)) == {"a/0.png"}
     assert review.describe()["answered"] == [0]
+
+
+def test_entries_of_idx_files_are_reviewed(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for side, count in (("train", 9), ("t10k", 3)):
+        images, labels = rng.integers(0, 256, (count, 8, 6)), np.arange(count) % 3
+        (tmp_path / f"{side}-images-idx3-ubyte").write_bytes(idx_bytes(images))
+        (tmp_path / f"{side}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
+    first = "train-images-idx3-ubyte#0"
+    content = read_dataset(tmp_path, cache=Cache(tmp_path / "cache")).pictures[3].content
+    review = session(
+        tmp_path, Finding("label", "t10k-images-idx3-ubyte#0", 0.9, 0.5, ("0",)), Finding("label", first, 0.8, 0.5)
+    )
+    assert Image.open(io.BytesIO(review.picture(1, 0).content)).size == (6, 8)
+    review.decide(Asked(1, "relabel", 0, ("2",)))
+    assert read_corrections(tmp_path / "corrections.csv").entries[0].content == content
+    dataset = read_dataset(tmp_path, cache=Cache(tmp_path / "cache"))
+    assert {picture.source.file: picture.labels for picture in dataset.pictures}[first] == ("2",)

@@ -23,9 +23,10 @@ MOST_BYTES = 64 * 1024
 
 _SECONDS = 30
 _PAGE = Path(__file__).parent / "page"
+_SCRIPTS = ("review.js", "names.js", "picture.js", "server.js", "words.js")
 _FILES = {
     "": ("review.html", "text/html; charset=utf-8"),
-    "review.js": ("review.js", "text/javascript; charset=utf-8"),
+    **{name: (name, "text/javascript; charset=utf-8") for name in _SCRIPTS},
     "icon.svg": ("icon.svg", "image/svg+xml"),
 }
 _Answer = tuple[bytes, str]

@@ -1,0 +1,35 @@
+// The classes to choose from.
+
+import { isolated, make } from "./words.js";
+
+const MOST_NAMES = 60;
+
+// Those whose names fit what is typed; of many, those that are suggested come first.
+export const fitting = (classes, question, text) => {
+  const typed = text.toLowerCase();
+  const first = classes.length > 9 ? question.suggested.filter((label) => classes.includes(label)) : [];
+  const all = [...first, ...classes.filter((label) => !first.includes(label))];
+  const begins = all.filter((label) => label.toLowerCase().startsWith(typed));
+  return [...begins, ...all.filter((label) => !begins.includes(label) && label.toLowerCase().includes(typed))];
+};
+
+export const nameButtons = ({ classes, question, text, current, draft, several, give, save }) => {
+  const names = fitting(classes, question, text);
+  const buttons = names.slice(0, MOST_NAMES).map((label, index) => {
+    const suggested = question.suggested.includes(label) && !(current.length === 1 && current[0] === label);
+    return make("button", {
+      type: "button", class: suggested ? "name suggested" : "name", "aria-pressed": String(draft.has(label)),
+      onclick: () => give(label),
+    }, ...(index < 9 ? [make("kbd", { "aria-hidden": "true" }, String(index + 1)), " "] : []), isolated(label),
+    ...(suggested ? [make("span", { class: "hint" }, " suggested")] : []));
+  });
+  if (text && !classes.includes(text)) {
+    buttons.push(make("button", { type: "button", class: "name new", onclick: () => give(text) }, "New class ", isolated(text)));
+  }
+  if (names.length > MOST_NAMES) buttons.push(make("span", { class: "quiet" }, `and ${names.length - MOST_NAMES} more: type to find them`));
+  if (several) {
+    const same = [...draft].sort().join("\n") === [...current].sort().join("\n");
+    buttons.push(make("button", { type: "button", class: "save", disabled: same, onclick: save }, make("kbd", { "aria-hidden": "true" }, "Enter"), " Save labels"));
+  }
+  return buttons;
+};
