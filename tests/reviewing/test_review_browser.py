@@ -225,7 +225,10 @@ def test_clicking_does_the_same(root: Path, start: Callable[..., Review], openin
     page.get_by_role("button", name="Undo").click()
     page.wait_for_selector("#question:not([hidden])")
     assert set(written(root)) == {"Äpfel/1.png"}
-    page.get_by_role("button", name="Below threshold").click()
+    page.locator("#kinds button").first.focus()
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("document.activeElement.textContent").startswith("Below threshold")
+    page.keyboard.press("Enter")
     page.wait_for_function("() => document.querySelector('#kinds').textContent.includes('Blurred')")
     page.locator("#help-button").click()
     assert page.locator("dialog").is_visible()
@@ -243,6 +246,7 @@ def test_several_labels_are_switched(tmp_path: Path, opening: Callable[..., Any]
         page = opening(review.url)
         assert title(page) == "Is this day, sea?"
         assert page.get_by_role("button", name="Save labels").is_disabled()
+        press(page, "Enter", until="Nothing is changed; K keeps the labels.")
         press(page, "1", until="day off")
         press(page, "3", until="town on")
         page.keyboard.press("r")
@@ -251,6 +255,11 @@ def test_several_labels_are_switched(tmp_path: Path, opening: Callable[..., Any]
         press(page, "Enter", until="Relabelled")
         assert written(root) == {"1.png": ("relabel", ("night", "sea", "town"))}
         assert title(page) == "Does no label fit?"
+        press(page, "ArrowLeft", until="1 of 2")
+        press(page, "x", until="Taken back.")
+        assert written(root) == {}
+        press(page, "u", until="Undone.")
+        assert written(root) == {"1.png": ("relabel", ("night", "sea", "town"))}
     finally:
         review.kill()
 

@@ -13,6 +13,8 @@ export const fitting = (classes, question, text) => {
   return [...begins, ...all.filter((label) => !begins.includes(label) && label.toLowerCase().includes(typed))];
 };
 
+export const isSame = (draft, labels) => [...draft].sort().join("\n") === [...labels].sort().join("\n");
+
 export const nameButtons = ({ classes, question, text, current, draft, several, give, save }) => {
   const names = fitting(classes, question, text);
   const buttons = names.slice(0, MOST_NAMES).map((label, index) => {
@@ -28,8 +30,7 @@ export const nameButtons = ({ classes, question, text, current, draft, several, 
   }
   if (names.length > MOST_NAMES) buttons.push(make("span", { class: "quiet" }, `and ${names.length - MOST_NAMES} more: type to find them`));
   if (several) {
-    const same = [...draft].sort().join("\n") === [...current].sort().join("\n");
-    buttons.push(make("button", { type: "button", class: "save", disabled: same, onclick: save }, make("kbd", { "aria-hidden": "true" }, "Enter"), " Save labels"));
+    buttons.push(make("button", { type: "button", class: "save", disabled: isSame(draft, current), onclick: save }, make("kbd", { "aria-hidden": "true" }, "Enter"), " Save labels"));
   }
   return buttons;
 };

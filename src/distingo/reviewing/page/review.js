@@ -1,7 +1,7 @@
-import { fitting, nameButtons } from "./names.js";
+import { fitting, isSame, nameButtons } from "./names.js";
 import { drawPicture } from "./picture.js";
 import { ask, pictureAddress } from "./server.js";
-import { DONE, KINDS, complain, counted, find, isolated, make, say, singular } from "./words.js";
+import { DONE, KINDS, complain, counted, find, isolated, make, say, singular, stepThrough } from "./words.js";
 
 let session; // what the server said at the start
 let answered; // numbers of the questions that are answered
@@ -154,8 +154,8 @@ const drawNames = () => {
 const give = (label) => {
   if (!label) return;
   if (!several()) return decide("relabel", [label]);
-  const on = !draft.has(label);
-  if (on) draft.add(label); else draft.delete(label);
+  const on = !draft.delete(label);
+  if (on) draft.add(label);
   find("class").value = "";
   if (on && !session.classes.includes(label)) session.classes = [...session.classes, label].sort();
   const place = listed().indexOf(label);
@@ -164,15 +164,16 @@ const give = (label) => {
   if (!typing) find("names").querySelectorAll(".name")[place]?.focus({ preventScroll: true });
   say(`${label} ${on ? "on" : "off"}`);
 };
-const saveDraft = () => decide("relabel", [...draft]);
+const saveDraft = () => {
+  if (isSame(draft, question.pictures[chosen].labels)) return say("Nothing is changed; K keeps the labels.");
+  return decide("relabel", [...draft]);
+};
 
 // Decisions
 
 const account = (outcome) => {
-  const now = new Set(outcome.answered);
-  for (const number of outcome.touched) {
-    if (now.has(number)) answered.add(number); else answered.delete(number);
-  }
+  for (const number of outcome.touched) answered.delete(number);
+  for (const number of outcome.answered) answered.add(number);
   session.classes = outcome.classes;
 };
 const decide = guarded(async (action, labels = []) => {
@@ -212,6 +213,7 @@ const undo = guarded(async () => {
 const clear = guarded(async () => {
   if (find("question").hidden) return;
   account(await ask("clear", { number: question.number }));
+  decidedHere.push(question.number);
   await show();
   say("Taken back.");
 });
@@ -250,7 +252,7 @@ document.addEventListener("keydown", (event) => {
   const key = event.key.toLowerCase();
   const asking = !find("question").hidden;
   const always = ["u", "n", "p", "f", "?", "arrowright", "arrowleft", "o"];
-  if (event.target.closest("#kinds") && key.startsWith("arrow")) return stepThroughKinds(event);
+  if (event.target.closest("#kinds") && key.startsWith("arrow")) return stepThrough([...find("kinds").children], event);
   if (/^[1-9]$/.test(key) && asking) {
     event.preventDefault();
     give(listed()[Number(key) - 1]);
@@ -276,13 +278,6 @@ const typed = (event) => {
     find("names").querySelector("button")?.focus();
   }
 };
-const stepThroughKinds = (event) => {
-  const chips = [...find("kinds").children];
-  const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key] || 0;
-  event.preventDefault();
-  chips[(chips.indexOf(event.target) + step + chips.length) % chips.length]?.focus();
-};
-
 // The beginning
 
 const start = guarded(async () => {

@@ -38,3 +38,8 @@ export const complain = (error) => {
   find("trouble").textContent = error.message;
   find("trouble").hidden = false;
 };
+export const stepThrough = (elements, event) => {
+  const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key] || 0;
+  event.preventDefault();
+  elements[(elements.indexOf(event.target) + step + elements.length) % elements.length]?.focus();
+};
