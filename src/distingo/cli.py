@@ -13,6 +13,7 @@ from distingo.commands import (
     clean,
     compare,
     demo,
+    download,
     evaluate,
     fetch_weights,
     inspect,
@@ -26,6 +27,7 @@ from distingo.errors import DistingoError, UsageError, name_the_nearest
 from distingo.version import __version__
 
 COMMANDS = (
+    download,
     check,
     review,
     clean,

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from distingo.api.cleaning import Cleaning
-    from distingo.cleaning.planning import LeftAlone, Move
-    from distingo.cleaning.quarantine import Restoration
+    from distingo.download.sets.record import NamedSet
     from distingo.evaluation.comparison import Comparison
     from distingo.models.backbone_listing import ListedBackbone
     from distingo.records import Evaluation, Prediction
@@ -97,57 +95,11 @@ def describe_backbone(backbone: ListedBackbone) -> str:
     return f"{line}  (preset {backbone.preset})" if backbone.preset else line
 
 
-_SHOWN = 20
-"""Files of one kind that are named before the rest is only counted."""
+def describe_set(named: NamedSet) -> str:
+    """A well-known set in two lines."""
+    return f"{named.name:<15} {named.title}; {named.bytes / 1e6:,.0f} MB\n{'':<15} {named.licence}; {named.home}"
 
 
-def print_cleaning(cleaning: Cleaning, *, every: bool) -> None:
-    """What was moved or would be, kind by kind, and what is left alone."""
-    from distingo.findings import FINDING_KINDS
-
-    plan, verb = cleaning.plan, "moved" if cleaning.applied else "to move"
-    most = len(plan.moves) + len(plan.left_alone) if every else _SHOWN
-    for kind in FINDING_KINDS:
-        moves = [move for move in plan.moves if move.kinds[0] == kind]
-        _print_files(f"{kind}: {len(moves):,} {verb}", [_describe_move(move) for move in moves], most)
-    left = [_describe_left(entry) for entry in plan.left_alone]
-    _print_files(f"left alone: {len(left):,}", left, most)
-    for note in plan.notes:
-        print(note)
-    if cleaning.applied and plan.moves:
-        print(f"{len(plan.moves):,} files moved to {cleaning.quarantine}")
-        print(f"`distingo clean --undo {cleaning.quarantine}` puts them back")
-    elif plan.moves:
-        print(f"{len(plan.moves):,} files would be moved to {cleaning.quarantine}; nothing is touched without --apply")
-    else:
-        print("Nothing was moved." if cleaning.applied else "Nothing is to be moved.")
-
-
-def print_restoration(restored: Restoration) -> None:
-    """What was put back, and what could not be."""
-    print(f"{len(restored.returned):,} files put back into {restored.root}")
-    if restored.in_place:
-        print(f"{len(restored.in_place):,} were in their place already")
-    if restored.copies:
-        print(f"{len(restored.copies):,} of them left a copy in the quarantine, where it stays")
-    left = [_describe_left(entry) for entry in restored.left]
-    _print_files(f"can't be put back: {len(left):,}", left, len(left))
-
-
-def _print_files(heading: str, lines: list[str], most: int) -> None:
-    if not lines:
-        return
-    print(heading)
-    for line in lines[:most]:
-        print(f"  {line}")
-    if len(lines) > most:
-        print(f"  ... and {len(lines) - most:,} more (--list names them)")
-
-
-def _describe_move(move: Move) -> str:
-    also = f" [also {', '.join(move.kinds[1:])}]" if move.kinds[1:] else ""
-    return f"{move.file}: {move.reason}{f'; {move.stays} stays' if move.stays else ''}{also}"
-
-
-def _describe_left(entry: LeftAlone) -> str:
-    return f"{entry.file}: {entry.reason}"
+def describe_licence(named: NamedSet) -> str:
+    """A well-known set's licence and what to cite."""
+    return f"{named.name}: {named.title}\nlicence: {named.licence}\nplease cite: {named.citation}"

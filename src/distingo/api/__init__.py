@@ -2,6 +2,14 @@
 
 from distingo.api.checking import check
 from distingo.api.cleaning import Cleaning, clean, undo_cleaning
+from distingo.api.downloading import (
+    download_imagenet,
+    download_open_images,
+    download_set,
+    download_urls,
+    download_video,
+    list_sets,
+)
 from distingo.api.judging import compare, evaluate, write_report
 from distingo.api.models import fetch_weights, list_backbones, list_models
 from distingo.api.pictures import inspect, show_augmentation
@@ -16,11 +24,17 @@ __all__ = [
     "clean",
     "compare",
     "demo",
+    "download_imagenet",
+    "download_open_images",
+    "download_set",
+    "download_urls",
+    "download_video",
     "evaluate",
     "fetch_weights",
     "inspect",
     "list_backbones",
     "list_models",
+    "list_sets",
     "load",
     "predict",
     "review",

@@ -6,15 +6,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from distingo.datasets.gathering import Product, count_processors
 from distingo.datasets.store import Cache
-from distingo.features.registration import Signatures, compare
-from distingo.features.signatures import SIDE, low_frequencies, sign
+from distingo.features.registration import COARSE, align, compare
+from distingo.features.signatures import SIDE, low_frequencies, shrink, sign
 from distingo.progress import progress_bar
 
 LOOSEST = 0.6
@@ -58,6 +58,21 @@ class CopyPair:
     mirrored: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Coarse:
+    """What is held of all pictures at once.
+
+    Attributes:
+        small: Float32 (n, 8, 8).
+        plain: Low frequencies, float32 (n, 63).
+        mirrored: The same of the mirror images.
+    """
+
+    small: npt.NDArray[np.float32]
+    plain: npt.NDArray[np.float32]
+    mirrored: npt.NDArray[np.float32]
+
+
 def signature_product(cache: Cache) -> Product:
     """The signature of every picture, uint8 (64, 64), to be computed while it is decoded."""
     return Product(cache.store("signature-1", (SIDE, SIDE), "uint8"), sign, enough=SIDE)
@@ -89,9 +104,10 @@ def find_copies(
         Every pair once, the most alike first.
     """
     shorter = np.minimum(np.asarray(sides, np.int64), SIDE)
-    candidates = _candidates(signatures, shorter, further)
+    coarse = _coarse(signatures)
+    candidates = _candidates(coarse, shorter, further)
     best: dict[tuple[int, int], CopyPair] = {}
-    for found in _compare_all(signatures, candidates, workers or count_processors()):
+    for found in _compare_all(signatures, coarse, candidates, workers or count_processors()):
         strictness = (SIDE / min(shorter[found.first], shorter[found.second])) ** 3
         pair = replace(found, similarity=max(0.0, 1 - (1 - found.similarity) * float(strictness)))
         known = best.get((pair.first, pair.second))
@@ -123,26 +139,28 @@ def group_copies(pairs: Iterable[tuple[int, int]], count: int) -> npt.NDArray[np
 
 
 def _candidates(
-    signatures: Rows, sides: npt.NDArray[np.int64], further: Iterable[tuple[int, int]]
+    coarse: _Coarse, sides: npt.NDArray[np.int64], further: Iterable[tuple[int, int]]
 ) -> npt.NDArray[np.intp]:
     """Pairs worth a close look: rows of first, second, mirrored (0 or 1); each once, in order."""
     found = [np.array([(*sorted(pair), mirrored) for pair in further for mirrored in (0, 1)], np.intp).reshape(-1, 3)]
-    plain, mirrored = _coarse(signatures)
-    for turned, described in enumerate((plain, mirrored)):
-        first, second = _neighbours(plain, described, sides)
+    for turned, described in enumerate((coarse.plain, coarse.mirrored)):
+        first, second = _neighbours(coarse.plain, described, sides)
         pairs = np.stack([np.minimum(first, second), np.maximum(first, second), np.full_like(first, turned)], axis=1)
         found.append(pairs)
     return np.unique(np.concatenate(found), axis=0)
 
 
-def _coarse(signatures: Rows) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Low frequencies of all pictures, as they are and mirrored."""
-    plain, mirrored = [np.empty((0, 63), np.float32)], [np.empty((0, 63), np.float32)]
-    for at in range(0, len(signatures), _BLOCK):
-        block = signatures.take(np.arange(at, min(at + _BLOCK, len(signatures))))
-        plain.append(low_frequencies(block))
-        mirrored.append(low_frequencies(block[:, :, ::-1]))
-    return np.concatenate(plain), np.concatenate(mirrored)
+def _coarse(signatures: Rows) -> _Coarse:
+    count = len(signatures)
+    small = np.empty((count, SIDE // COARSE, SIDE // COARSE), np.float32)
+    plain, mirrored = np.empty((count, 63), np.float32), np.empty((count, 63), np.float32)
+    for at in range(0, count, _BLOCK):
+        block = signatures.take(np.arange(at, min(at + _BLOCK, count)))
+        place = slice(at, at + len(block))
+        small[place] = shrink(block, COARSE)
+        plain[place] = low_frequencies(block)
+        mirrored[place] = low_frequencies(block[:, :, ::-1])
+    return _Coarse(small, plain, mirrored)
 
 
 def _neighbours(
@@ -163,12 +181,14 @@ def _neighbours(
     return asking[kept], place[kept]
 
 
-def _compare_all(signatures: Rows, candidates: npt.NDArray[np.intp], workers: int) -> Iterator[CopyPair]:
+def _compare_all(
+    signatures: Rows, coarse: _Coarse, candidates: npt.NDArray[np.intp], workers: int
+) -> Iterator[CopyPair]:
     blocks = [candidates[at : at + _PAIRS] for at in range(0, len(candidates), _PAIRS)]
     waiting: deque[Future[list[CopyPair]]] = deque()
     with progress_bar("Comparing", len(candidates)) as advance, ThreadPoolExecutor(workers) as pool:
         for block in blocks:
-            waiting.append(pool.submit(_compare_block, signatures, block))
+            waiting.append(pool.submit(_compare_block, signatures, coarse, block))
             if len(waiting) > 2 * workers:
                 yield from waiting.popleft().result()
                 advance(_PAIRS)
@@ -176,20 +196,22 @@ def _compare_all(signatures: Rows, candidates: npt.NDArray[np.intp], workers: in
             yield from future.result()
 
 
-def _compare_block(signatures: Rows, block: npt.NDArray[np.intp]) -> list[CopyPair]:
-    places, where = np.unique(block[:, :2], return_inverse=True)
-    where = where.reshape(-1, 2)
-    pictures = signatures.take(places)
-    mirrored = block[:, 2].astype(bool)
-    first = pictures[where[:, 0]]
-    first[mirrored] = first[mirrored][:, :, ::-1]
-    similarity = compare(Signatures.of(first), Signatures.of(pictures[where[:, 1]]))
-    return _pairs(block, similarity)
-
-
-def _pairs(block: npt.NDArray[np.intp], similarity: npt.NDArray[np.float32]) -> list[CopyPair]:
+def _compare_block(signatures: Rows, coarse: _Coarse, block: npt.NDArray[np.intp]) -> list[CopyPair]:
+    fit, promising = align(_turned(coarse.small[block[:, 0]], block), coarse.small[block[:, 1]])
+    block, fit = block[promising], fit[promising]
+    if not len(block):
+        return []
+    first, second = signatures.take(block[:, 0]), signatures.take(block[:, 1])
+    similarity = compare(_turned(first, block), second, fit)
     return [
-        CopyPair(int(first), int(second), float(alike), bool(turned))
-        for (first, second, turned), alike in zip(block, similarity, strict=True)
+        CopyPair(int(one), int(other), float(alike), bool(turned))
+        for (one, other, turned), alike in zip(block, similarity, strict=True)
         if alike > 0
     ]
+
+
+def _turned(pictures: npt.NDArray[Any], block: npt.NDArray[np.intp]) -> npt.NDArray[Any]:
+    """Mirror those pictures whose pair is looked at mirrored."""
+    mirrored = block[:, 2].astype(bool)
+    pictures[mirrored] = pictures[mirrored][:, :, ::-1]
+    return pictures

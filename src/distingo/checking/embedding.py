@@ -30,6 +30,13 @@ class Embedding:
     reason: str
     deep: bool = False
 
+    @property
+    def in_words(self) -> str:
+        """A sentence for the person."""
+        if self.product is None:
+            return "pictures are compared by their pixels only, so outliers and wrong labels are not looked for"
+        return f"pictures are compared by {self.name}, because {self.reason}"
+
 
 def choose_embedding(wish: str | None, weights: str | Path | None, seen: Survey, cache: Cache) -> Embedding:
     """Settle what pictures are embedded by.
@@ -45,7 +52,7 @@ def choose_embedding(wish: str | None, weights: str | Path | None, seen: Survey,
         UsageError: The model is none that embeds.
     """
     if wish == _WITHOUT:
-        return Embedding(None, _WITHOUT, "embeddings were switched off")
+        return Embedding(None, _WITHOUT, "it was asked for")
     if wish == _CLASSIC:
         return _descriptors(cache, "they were asked for")
     from distingo.training.defaults import DataFacts

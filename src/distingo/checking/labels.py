@@ -23,6 +23,9 @@ _TREES = 200
 _LARGE = 20_000
 """With more pictures trees are given way to by a logistic regression, which takes seconds where they take minutes."""
 
+_SURELY_WRONG = 0.75
+"""By so much more probable than the given class another one is where the label counts whatever cleanlab's estimate."""
+
 _MOST_WRONG = 0.1
 """No more than this share of the pictures is held for wrongly labelled: a weak model doubts everything."""
 
@@ -97,7 +100,7 @@ def judge_labels(pictures: Sequence[Picture], told: OutOfFold, task: Task, thres
 
     By confident learning (Northcutt, Jiang and Chuang, Confident learning: estimating uncertainty in dataset labels,
     2021), as the library cleanlab has it. The score is 1 minus the label's quality. cleanlab also says which labels
-    are wrong by its own estimate; scores are stretched so that those stand at and above one half, in the same order.
+    are wrong by its own estimate; scores are stretched so that so many stand at one half and above, in the same order.
 
     Args:
         pictures: The usable ones.
@@ -133,7 +136,7 @@ def _assign_folds(
     from distingo.training.held_out import assign_folds
 
     targets = having.argmax(axis=1) if task == "single-label" else having.astype(np.float32)
-    folds = assign_folds(targets, seed=seed)
+    folds = np.maximum(assign_folds(targets, seed=seed), 0)  # the only picture without a label is held out too
     groups = group_copies(together, len(having))
     return folds[groups]
 
@@ -208,21 +211,22 @@ def _doubt(probabilities: npt.NDArray[np.float64], given: Sequence[int]) -> npt.
     labels = np.array(given)
     doubt = 1 - get_label_quality_scores(labels, probabilities, method="self_confidence")
     issues = find_label_issues(labels, probabilities, filter_by="low_self_confidence", n_jobs=1)
-    return _stretch(doubt, issues)
+    sure = probabilities.max(axis=1) - (1 - doubt) >= _SURELY_WRONG
+    return _stretch(doubt, max(int(issues.sum()), int(sure.sum())))
 
 
 def _doubt_several(probabilities: npt.NDArray[np.float64], given: Sequence[list[int]]) -> npt.NDArray[np.float64]:
-    from cleanlab.filter import find_label_issues
     from cleanlab.multilabel_classification import get_label_quality_scores
+    from cleanlab.multilabel_classification.filter import find_label_issues
 
     doubt = 1 - get_label_quality_scores(list(given), probabilities)
-    issues = find_label_issues(list(given), probabilities, multi_label=True, filter_by="low_self_confidence", n_jobs=1)
-    return _stretch(doubt, issues)
+    issues = find_label_issues(list(given), probabilities, filter_by="low_self_confidence", n_jobs=1)
+    return _stretch(doubt, int(issues.sum()))
 
 
-def _stretch(doubt: npt.NDArray[np.float64], issues: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Map doubt piecewise linearly so that as many stand at one half and above as cleanlab holds for wrong."""
-    wrong = min(int(issues.sum()), int(_MOST_WRONG * len(doubt)))
+def _stretch(doubt: npt.NDArray[np.float64], wrong: int) -> npt.NDArray[np.float64]:
+    """Map doubt piecewise linearly so that as many as are held for wrong stand at one half and above."""
+    wrong = min(wrong, int(_MOST_WRONG * len(doubt)))
     if not wrong:
         return doubt / 2
     limit = float(np.sort(doubt)[-wrong])

@@ -88,7 +88,7 @@ def run_check(request: CheckRequest) -> Check:
     thresholds = settle_thresholds(request.thresholds)
     seen = survey(request.data, table=request.table, allow_missing=request.allow_missing)
     embedding = choose_embedding(request.model, request.weights, seen, request.cache)
-    log.info("pictures are compared by %s, because %s", embedding.name, embedding.reason)
+    log.info(embedding.in_words)
     measured = _measure(request, embedding)
     findings = tuple(_in_order(_judge(measured, thresholds, request)))
     dataset = measured.dataset
@@ -105,7 +105,7 @@ def run_check(request: CheckRequest) -> Check:
         shortcuts=measured.shortcuts,
         embedded_by=embedding.name,
         label_score=None if measured.told is None else measured.told.score,
-        notes=(*dataset.notes, f"pictures are compared by {embedding.name}, because {embedding.reason}"),
+        notes=(*dataset.notes, embedding.in_words),
         seconds=time.perf_counter() - begun,
     )
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from distingo import terminal
 from distingo.commands.preparing import prepare
 from distingo.errors import UsageError
 from distingo.findings import FINDINGS_FOLDER, PICTURE_KINDS, FindingKind
 from distingo.options import add_corrections_option, add_table_options, table_settings
+
+if TYPE_CHECKING:
+    from distingo.api.cleaning import Cleaning
+    from distingo.cleaning.planning import LeftAlone, Move
+    from distingo.cleaning.quarantine import Restoration
+
+_SHOWN = 20
+"""Files of one kind that are named before the rest is only counted."""
 
 _PLURAL: dict[FindingKind, str] = {
     "wrong-ending": "wrong-endings",
@@ -54,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
 
     if options.undo:
         restored = distingo.undo_cleaning(options.undo, options.data)
-        terminal.print_restoration(restored)
+        _print_restoration(restored)
         return 1 if restored.left else 0
     if options.data is None:
         raise UsageError("clean needs DATA, the pictures that were checked (or --undo QUARANTINE)")
@@ -70,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
         corrections=options.corrections,
         table=table_settings(options)["table"],
     )
-    terminal.print_cleaning(cleaning, every=options.list)
+    _print_cleaning(cleaning, every=options.list)
     return 0
 
 
@@ -85,3 +92,53 @@ def _what_there_is(folder: str) -> str:
     )
     found = ", ".join(f"--{_PLURAL.get(kind, kind)} ({count:,})" for kind, count in counts.most_common())
     return f"clean needs to know which findings to act on; {folder} holds {found or 'none above their thresholds'}"
+
+
+def _print_cleaning(cleaning: Cleaning, *, every: bool) -> None:
+    """What was moved or would be, kind by kind, and what is left alone."""
+    plan, verb = cleaning.plan, "moved" if cleaning.applied else "to move"
+    most = len(plan.moves) + len(plan.left_alone) if every else _SHOWN
+    for kind in PICTURE_KINDS:
+        moves = [move for move in plan.moves if move.kinds[0] == kind]
+        _print_files(f"{kind}: {len(moves):,} {verb}", [_describe_move(move) for move in moves], most)
+    left = [_describe_left(entry) for entry in plan.left_alone]
+    _print_files(f"left alone: {len(left):,}", left, most)
+    for note in plan.notes:
+        print(note)
+    if cleaning.applied and plan.moves:
+        print(f"{len(plan.moves):,} files moved to {cleaning.quarantine}")
+        print(f"`distingo clean --undo {cleaning.quarantine}` puts them back")
+    elif plan.moves:
+        print(f"{len(plan.moves):,} files would be moved to {cleaning.quarantine}; nothing is touched without --apply")
+    else:
+        print("Nothing was moved." if cleaning.applied else "Nothing is to be moved.")
+
+
+def _print_restoration(restored: Restoration) -> None:
+    """What was put back, and what could not be."""
+    print(f"{len(restored.returned):,} files put back into {restored.root}")
+    if restored.in_place:
+        print(f"{len(restored.in_place):,} were in their place already")
+    if restored.copies:
+        print(f"{len(restored.copies):,} of them left a copy in the quarantine, where it stays")
+    left = [_describe_left(entry) for entry in restored.left]
+    _print_files(f"can't be put back: {len(left):,}", left, len(left))
+
+
+def _print_files(heading: str, lines: list[str], most: int) -> None:
+    if not lines:
+        return
+    print(heading)
+    for line in lines[:most]:
+        print(f"  {line}")
+    if len(lines) > most:
+        print(f"  ... and {len(lines) - most:,} more (--list names them)")
+
+
+def _describe_move(move: Move) -> str:
+    also = f" [also {', '.join(move.kinds[1:])}]" if move.kinds[1:] else ""
+    return f"{move.file}: {move.reason}{f'; {move.stays} stays' if move.stays else ''}{also}"
+
+
+def _describe_left(entry: LeftAlone) -> str:
+    return f"{entry.file}: {entry.reason}"

@@ -105,7 +105,7 @@ def recognise_shape(table: Table, options: TableOptions, pictures: PictureFinder
     switches = tuple(name for name in rest if _key(name) not in _LABEL_NAMES and is_switch(table.column(name)))
     if len(switches) >= 2:
         twin = _twin(table, rest, switches)
-        if twin or not (known := _known_label_column(rest)):
+        if twin or not (known := known_label_column(rest)):
             return Shape("0/1 columns", image, switches, twin, side_column=side)
         return _text_shape(table, image, known, side, options, unused=switches)
     return _text_shape(table, image, _recognise_label_column(table, image, rest), side, options)
@@ -169,13 +169,14 @@ def _rank(name: str, known: Sequence[str]) -> int:
     return known.index(_key(name)) if _key(name) in known else len(known)
 
 
-def _known_label_column(names: Sequence[str]) -> str | None:
+def known_label_column(names: Sequence[str]) -> str | None:
+    """The column that is most likely the label's, by its name alone; None where no name says so."""
     ranked = sorted((name for name in names if _key(name) in _LABEL_NAMES), key=lambda name: _rank(name, _LABEL_NAMES))
     return ranked[0] if ranked else None
 
 
 def _recognise_label_column(table: Table, image: str, rest: Sequence[str]) -> str:
-    if known := _known_label_column(rest):
+    if known := known_label_column(rest):
         return known
     listed = [name for name in rest if any(looks_listed(cell) for cell in table.column(name))]
     for names in (rest, listed, _groupings(table, rest)):

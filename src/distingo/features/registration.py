@@ -8,8 +8,6 @@ structure only: any two skies are alike in the coarse.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
@@ -18,13 +16,18 @@ from distingo.features.signatures import shrink
 
 Floats = npt.NDArray[np.float32]
 
-_STARTS = ((1.0, 0.0, 1.0, 0.0), (0.9, 0.0, 0.9, 0.0), (1.1, 0.0, 1.1, 0.0))
+_STARTS = tuple((scale, 0.0, scale, 0.0) for scale in (1.0, 0.8, 1.25))
 """Scale and shift across, scale and shift down: as it is, a cut-out of it, and it a cut-out of the other."""
 
-_FIRST_STEPS, _COARSE_STEPS, _FINE_STEPS = 3, 5, 4
-_WORTH_MORE = 0.5
+COARSE = 8
+"""By which factor signatures are shrunk for `align`."""
+
+_FINER = (4, 2, 1)
+"""By which factors they are shrunk then, one after another."""
+
+_STEPS = 4
 _PROMISING = 0.75
-"""Pairs less alike than this at a coarse size are given up."""
+"""Pairs less alike than this at any size are given up."""
 
 _FINE_STRUCTURE = 4.0
 """Standard deviation in pixels of the Gaussian whose result is taken away before comparing."""
@@ -39,70 +42,57 @@ _SHIFTS = (-0.45, 0.45)
 _OVERLAP = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Signatures:
-    """Signatures in the sizes that the fit goes through.
-
-    Attributes:
-        coarse: Float32 (n, 16, 16).
-        middle: Float32 (n, 32, 32).
-        fine: Float32 (n, 64, 64).
-        structure: Float32 (n, 64, 64), `fine` without what is coarse.
-    """
-
-    coarse: Floats
-    middle: Floats
-    fine: Floats
-    structure: Floats
-
-    @classmethod
-    def of(cls, signatures: npt.NDArray[np.uint8]) -> Signatures:
-        """Prepare signatures, uint8 (n, 64, 64)."""
-        fine = signatures.astype(np.float32)
-        structure = fine - gaussian_filter(fine, (0, _FINE_STRUCTURE, _FINE_STRUCTURE))
-        return cls(shrink(fine, 4), shrink(fine, 2), fine, structure)
-
-    def take(self, places: npt.NDArray[np.intp]) -> Signatures:
-        """The signatures at these places, in this order."""
-        return Signatures(self.coarse[places], self.middle[places], self.fine[places], self.structure[places])
-
-
-def compare(first: Signatures, second: Signatures) -> Floats:
-    """How surely pairs show the same scene.
+def align(first: Floats, second: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    """Lay pairs over each other in the coarse.
 
     Args:
-        first: n signatures.
-        second: The n to compare them with, one by one.
+        first: Signatures shrunk to float32 (n, 8, 8).
+        second: The n to lay over them, one by one.
 
     Returns:
-        Float32 (n,): the correlation of their fine structure where they overlap, from 0 to 1; 0 for pairs that are not
-        alike in the coarse, overlap by less than half, or have no structure. Copies are at 0.8 and above.
+        Scale and shift across, scale and shift down, float32 (n, 4); and which pairs are alike enough for a close look.
     """
-    similarity = np.zeros(len(first.fine), np.float32)
-    fit, likeness = _fit_coarse(first.coarse, second.coarse)
-    left = np.flatnonzero(likeness >= _PROMISING)
-    fit = _refine(first.middle[left], second.middle[left], fit[left], _FINE_STEPS)
-    likeness = _correlate(first.middle[left], second.middle[left], fit)
-    kept = likeness >= _PROMISING
-    left, fit = left[kept], fit[kept]
-    fit = _refine(first.fine[left], second.fine[left], fit, _FINE_STEPS)
-    similarity[left] = _correlate(first.structure[left], second.structure[left], fit, _PARTS)
-    return np.clip(similarity, 0, 1)
-
-
-def _fit_coarse(first: Floats, second: Floats) -> tuple[Floats, Floats]:
-    """Fit (n, 4) and likeness (n,): a few steps from every start, then the best one to its end where it promises."""
     best = np.full(len(first), -1, np.float32)
-    fit = np.tile(np.array(_STARTS[0], np.float32), (len(first), 1))
+    fit = np.zeros((len(first), 4), np.float32)
     for start in _STARTS:
-        found = _refine(first, second, np.tile(np.array(start, np.float32), (len(first), 1)), _FIRST_STEPS)
+        found = _refine(first, second, np.tile(np.array(start, np.float32), (len(first), 1)), _STEPS)
         likeness = _correlate(first, second, found)
         better = likeness > best
         best[better], fit[better] = likeness[better], found[better]
-    left = np.flatnonzero(best >= _WORTH_MORE)
-    fit[left] = _refine(first[left], second[left], fit[left], _COARSE_STEPS)
-    best[left] = _correlate(first[left], second[left], fit[left])
-    return fit, best
+    return fit, best >= _PROMISING
+
+
+def compare(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8], fit: Floats | None = None) -> Floats:
+    """How surely pairs show the same scene.
+
+    Args:
+        first: Signatures (n, 64, 64).
+        second: The n to compare them with, one by one.
+        fit: Of all pairs, as `align` found it; without, pairs are aligned here, and those not alike enough are 0.
+
+    Returns:
+        Float32 (n,): the correlation of their fine structure where they overlap, from 0 to 1; 0 for pairs that are not
+        alike in the coarse, overlap by less than half of either, or have no structure. Copies are at 0.8 and above.
+    """
+    similarity = np.zeros(len(first), np.float32)
+    left = np.arange(len(first))
+    if fit is None:
+        fit, promising = align(shrink(first, COARSE), shrink(second, COARSE))
+        left, fit = left[promising], fit[promising]
+    for factor in _FINER:
+        one, two = shrink(first[left], factor), shrink(second[left], factor)
+        fit = _refine(one, two, fit, _STEPS)
+        kept = _correlate(one, two, fit) >= _PROMISING
+        left, fit = left[kept], fit[kept]
+    similarity[left] = _correlate(_structure(first[left]), _structure(second[left]), fit, _PARTS)
+    return np.clip(similarity, 0, 1)
+
+
+def _structure(signatures: npt.NDArray[np.uint8]) -> Floats:
+    """Signatures without what is coarse, float32 (n, 64, 64)."""
+    fine = signatures.astype(np.float32)
+    structure: Floats = fine - gaussian_filter(fine, (0, _FINE_STRUCTURE, _FINE_STRUCTURE))
+    return structure
 
 
 def _refine(first: Floats, second: Floats, fit: Floats, steps: int) -> Floats:
@@ -164,7 +154,8 @@ def _correlate(first: Floats, second: Floats, fit: Floats, parts: int = 1) -> Fl
     rows, columns, mask = _windows(fit, side)
     seen: Floats = np.matmul(np.matmul(rows, second), columns)
     whole, structured = _correlation(_cut(first, 1), _cut(seen, 1), _cut(mask, 1))
-    overlap = mask.mean(axis=(1, 2)) >= _OVERLAP
+    # a small cut-out lies wholly inside the other picture, which it covers little of
+    overlap = mask.mean(axis=(1, 2)) * np.maximum(fit[:, 0] * fit[:, 2], 1) >= _OVERLAP
     result = np.where(structured & overlap[:, None], whole, 0)[:, 0]
     if parts > 1:
         each, structured = _correlation(_cut(first, parts), _cut(seen, parts), _cut(mask, parts))

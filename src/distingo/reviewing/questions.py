@@ -60,13 +60,14 @@ class Question:
         """What a decision answers."""
         return tuple(dict.fromkeys(finding.kind for finding in self.asked))
 
-    @property
-    def suggested(self) -> tuple[str, ...]:
-        """The class names that are likelier, those of the other picture last."""
-        said = [label for finding in self.findings for label in finding.suggested]
-        if len(self.pictures) == 2 and "contradiction" in self.kinds:
-            said += [label for picture in self.pictures for label in picture.labels]
-        return tuple(dict.fromkeys(said))
+    def suggested(self, place: int) -> tuple[str, ...]:
+        """The class names that are likelier for one of the pictures: all that it should have, or none known.
+
+        Of two that contradict each other, each one's are suggested for the other.
+        """
+        if len(self.pictures) == 2:
+            return self.pictures[1 - place].labels if "contradiction" in self.kinds else ()
+        return next((finding.suggested for finding in self.findings if finding.suggested), ())
 
     def is_answered(self, corrections: Corrections) -> bool:
         """Whether everything that it asks was decided."""

@@ -123,19 +123,20 @@ class ReviewSession:
                 }
                 for finding in question.findings
             ],
-            "suggested": question.suggested,
             "pictures": [
-                self._describe_picture(shown, None if shown.root else decided.get(shown.file), question)
-                for shown in question.pictures
+                self._describe_picture(question, place, None if shown.root else decided.get(shown.file))
+                for place, shown in enumerate(question.pictures)
             ],
         }
 
-    def _describe_picture(self, shown: Shown, decided: Correction | None, question: Question) -> dict[str, Any]:
+    def _describe_picture(self, question: Question, place: int, decided: Correction | None) -> dict[str, Any]:
+        shown = question.pictures[place]
         facts, trouble = describe_picture(self._source(shown))
         unreadable = next((finding.reason for finding in question.findings if finding.kind == "unreadable"), "")
         return {
             "file": shown.file,
             "labels": shown.labels,
+            "suggested": question.suggested(place),
             "side": shown.side,
             "elsewhere": shown.root,
             "version": shown.content[:8],

@@ -144,11 +144,10 @@ const select = (place) => {
 
 const several = () => session.task === "multi-label";
 const wanted = () => find("class").value.trim().normalize("NFC");
-const listed = () => fitting(session.classes, question, wanted());
+const listed = () => fitting(session.classes, question.pictures[chosen], wanted());
 const drawNames = () => {
   find("names").replaceChildren(...nameButtons({
-    classes: session.classes, question, text: wanted(), current: question.pictures[chosen].labels, draft, several: several(),
-    give, save: saveDraft,
+    classes: session.classes, picture: question.pictures[chosen], text: wanted(), draft, several: several(), give, save: saveDraft,
   }));
 };
 const give = (label) => {
@@ -159,9 +158,9 @@ const give = (label) => {
   find("class").value = "";
   if (on && !session.classes.includes(label)) session.classes = [...session.classes, label].sort();
   const place = listed().indexOf(label);
-  const typing = document.activeElement === find("class");
+  const clicked = find("names").contains(document.activeElement);
   drawNames();
-  if (!typing) find("names").querySelectorAll(".name")[place]?.focus({ preventScroll: true });
+  if (clicked) find("names").querySelectorAll(".name")[place]?.focus({ preventScroll: true });
   say(`${label} ${on ? "on" : "off"}`);
 };
 const saveDraft = () => {
@@ -240,10 +239,9 @@ const keys = {
   "?": () => openHelp(),
 };
 const accept = () => {
-  const current = question.pictures[chosen].labels;
-  const labels = question.suggested.filter((label) => !(current.length === 1 && current[0] === label));
-  if (!labels.length) return say("Nothing is suggested.");
-  return decide("relabel", several() ? question.suggested : labels.slice(0, 1));
+  const { suggested } = question.pictures[chosen];
+  if (!suggested.length) return say("Nothing is suggested.");
+  return decide("relabel", several() ? suggested : suggested.slice(0, 1));
 };
 const openHelp = () => { find("help").showModal(); find("help-title").focus(); };
 document.addEventListener("keydown", (event) => {

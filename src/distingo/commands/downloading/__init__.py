@@ -1,0 +1,1 @@
+"""The sources of ``distingo download``, one thin file each, named like them."""

@@ -1,0 +1,218 @@
+"""Many files at once into a folder: each tried until it has an outcome, and none fetched twice."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from distingo.download.addresses import parse_address
+from distingo.download.asking import waiting_time
+from distingo.download.connections import Connections
+from distingo.download.failures import LastingError, PassingError, StoppedError
+from distingo.download.folder import DownloadFolder
+from distingo.download.partial_files import PartialFile
+from distingo.download.queueing import HostQueue, Turn
+from distingo.download.records import PICTURE_ENDINGS, Limits, Outcome, WantedFile
+from distingo.download.transferring import Received, Transport, transfer
+from distingo.progress import TransferProgress, transfer_bar
+
+_CHUNK = 1 << 20
+_PATIENCE_AT_THE_END = 3.0
+
+
+def fetch(
+    wanted: Sequence[WantedFile],
+    folder: DownloadFolder,
+    limits: Limits | None = None,
+    *,
+    description: str = "fetching",
+    allow_private: bool = False,
+    try_refused: bool = False,
+) -> tuple[Outcome, ...]:
+    """Fetch files into a folder.
+
+    What an earlier run fetched is not asked for again; nor, unless `try_refused`, what it was refused and what a person
+    removed since. What it had only begun is gone on from. Every outcome is noted at once, and ``manifest.csv`` written
+    at the end.
+
+    Args:
+        wanted: The files; their names are all different.
+        folder: From `open_folder`.
+        limits: How politely, how patiently and how much.
+        description: For the progress bar.
+        allow_private: Whether the files' own addresses may be on a private network; redirects never.
+        try_refused: Whether to ask again for what was absent, refused, or removed since.
+
+    Returns:
+        One outcome per wanted file, in their order.
+
+    Raises:
+        OSError: The disk is full; `open_folder` says so in a person's words.
+        KeyboardInterrupt: Ctrl-C; what has come is kept.
+    """
+    names = {file.name.casefold() for file in wanted}
+    if len(names) != len(wanted):
+        raise ValueError("two wanted files have the same name")
+    left = [file for file in wanted if not _settled(file, folder, try_refused=try_refused)]
+    with transfer_bar(description, len(wanted), len(wanted) - len(left)) as progress:
+        _Run(folder, limits or Limits(), progress, allow_private=allow_private).fetch(left)
+    folder.write_manifest()
+    return tuple(outcome for file in wanted if (outcome := folder.outcome_of(file.name)) is not None)
+
+
+def _settled(wanted: WantedFile, folder: DownloadFolder, *, try_refused: bool) -> bool:
+    """Whether a file needs no fetching; a file that was whole when an earlier run was killed gets its name.
+
+    What a person removed or changed since stays so.
+    """
+    outcome = folder.outcome_of(wanted.name)
+    if outcome is None or outcome.status == "failed":
+        return False
+    target, part = folder.root / outcome.file, PartialFile(folder.parts, wanted)
+    if outcome.url != wanted.url and not (outcome.status == "fetched" and _agrees(target, wanted.checksum)):
+        return False
+    if outcome.status == "fetched" and not target.exists():
+        if part.size() != outcome.size or _sha256(part.path) != outcome.sha256:
+            return not try_refused
+        part.finish(target)
+    return outcome.status == "fetched" or not try_refused
+
+
+def _agrees(path: Path, checksum: str) -> bool:
+    """Whether a file is the one of a known checksum, wherever it came from."""
+    kind, _, expected = checksum.partition(":")
+    return bool(expected) and path.is_file() and _digest(path, kind) == expected.lower()
+
+
+def _sha256(path: Path) -> str:
+    return _digest(path, "sha256")
+
+
+def _digest(path: Path, kind: str) -> str:
+    digest = hashlib.new(kind, usedforsecurity=False)
+    with path.open("rb") as file:
+        while data := file.read(_CHUNK):
+            digest.update(data)
+    return digest.hexdigest()
+
+
+class _Run:
+    """The threads of one run and what they share."""
+
+    def __init__(
+        self, folder: DownloadFolder, limits: Limits, progress: TransferProgress, *, allow_private: bool
+    ) -> None:
+        self._folder = folder
+        self._limits = limits
+        self._progress = progress
+        self._allow_private = allow_private
+        self._queue = HostQueue((), limits.per_host)
+        self._error: BaseException | None = None
+
+    def fetch(self, wanted: Sequence[WantedFile]) -> None:
+        if not wanted:
+            return
+        turns = [turn for file in wanted if (turn := self._turn(file)) is not None]
+        self._queue = HostQueue(turns, self._limits.per_host)
+        connections = Connections(self._limits)
+        transport = Transport(connections, self._limits, self._report, lambda: self._queue.stopped, self._allow_private)
+        count = min(self._limits.connections, len(turns))
+        threads = [threading.Thread(target=self._work, args=(transport,), daemon=True) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(0.2)  # in slices, so that Ctrl-C is heard everywhere
+        finally:
+            self._queue.stop()
+            connections.close()
+            until = time.monotonic() + _PATIENCE_AT_THE_END
+            for thread in threads:
+                thread.join(max(0.0, until - time.monotonic()))
+        if self._error is not None:
+            raise self._error
+
+    def _report(self, name: str, count: int, done: int, total: int | None) -> None:
+        self._progress.advance(name, count, total, done=done)
+
+    def _turn(self, wanted: WantedFile) -> Turn | None:
+        try:
+            return Turn(wanted, parse_address(wanted.url).host)
+        except LastingError as error:
+            self._end(wanted, error.status, str(error), attempts=0)
+            return None
+
+    def _work(self, transport: Transport) -> None:
+        try:
+            while (turn := self._queue.take()) is not None:
+                self._try(turn, transport)
+        except StoppedError:
+            return
+        except BaseException as error:
+            # A full disk, or a fault of ours: the others stop too, and the caller hears of it.
+            if not self._queue.stopped:
+                self._error = error
+            self._queue.stop()
+
+    def _try(self, turn: Turn, transport: Transport) -> None:
+        wanted = turn.wanted
+        part = PartialFile(self._folder.parts, wanted)
+        try:
+            self._keep(turn, part, transfer(wanted, part, transport))
+        except LastingError as error:
+            self._end(wanted, error.status, str(error), attempts=turn.attempts)
+        except PassingError as error:
+            self._put_off(turn, error)
+            return
+        self._queue.done(turn)
+
+    def _put_off(self, turn: Turn, error: PassingError) -> None:
+        """Try again later, or give up: after many attempts, or where more patience is asked for than we have."""
+        limits, asked = self._limits, error.wait
+        if self._queue.stopped:
+            return
+        self._progress.restart(turn.wanted.name)
+        if turn.attempts < limits.attempts and (asked or 0.0) <= limits.longest_wait:
+            wait = waiting_time(turn.attempts, limits, asked)
+            self._queue.again(turn, 0.0 if asked == 0.0 else wait, whole_host=bool(asked))
+            return
+        reason = f"{error}, {turn.attempts} times" if turn.attempts > 1 else str(error)
+        if (asked or 0.0) > limits.longest_wait:
+            reason = f"{error} and asks to wait {asked:,.0f} seconds"
+        self._end(turn.wanted, "failed", reason, attempts=turn.attempts)
+        self._queue.done(turn)
+
+    def _keep(self, turn: Turn, part: PartialFile, received: Received) -> None:
+        """Note the outcome first and give the file its name then: `_settled` completes what a kill parts."""
+        wanted = turn.wanted
+        file = wanted.name + (PICTURE_ENDINGS.get(received.format, "") if wanted.ending else "")
+        target = self._folder.root / file
+        known = self._folder.outcome_of(wanted.name)
+        if target.exists() and not (known and known.file == file and _sha256(target) == known.sha256):
+            part.discard()
+            raise LastingError("refused", f"{file} is there already, and not ours; move it away")
+        outcome = Outcome(
+            name=wanted.name,
+            status="fetched",
+            reason="",
+            file=file,
+            url=wanted.url,
+            final_url=received.url,
+            size=received.size,
+            format=received.format,
+            sha256=received.sha256,
+            attempts=turn.attempts,
+        )
+        self._folder.record(outcome)
+        part.finish(target)
+        self._progress.finish(wanted.name)
+
+    def _end(self, wanted: WantedFile, status: str, reason: str, *, attempts: int) -> None:
+        self._folder.record(
+            Outcome(wanted.name, status, reason, "", wanted.url, attempts=attempts)  # type: ignore[arg-type]
+        )
+        self._progress.finish(wanted.name)

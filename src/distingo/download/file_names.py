@@ -1,0 +1,66 @@
+"""Names for files and folders that every system takes, out of addresses and labels."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from urllib.parse import unquote, urlsplit
+
+from distingo.files import content_hash
+
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]+')
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_ENDING = re.compile(r"\.(jpe?g|jpe|jfif|png|gif|webp|tiff?|bmp|avif|hei[cf]|jp2|ppm|php|aspx?|html?)$", re.IGNORECASE)
+_MOST_BYTES = 120
+
+
+def safe_name(text: str) -> str:
+    """A name that is safe on every file system and stays readable.
+
+    Args:
+        text: For example a label: ``T-shirt/top``.
+
+    Returns:
+        For example ``T-shirt-top``; not hidden, at most 120 bytes of UTF-8, ``unnamed`` where nothing is left.
+    """
+    name = _FORBIDDEN.sub("-", unicodedata.normalize("NFC", text)).strip(" .")
+    name = "".join(letter for letter in name if unicodedata.category(letter) not in {"Cc", "Cf", "Cs"})
+    name = name.encode("utf-8")[:_MOST_BYTES].decode("utf-8", "ignore").strip(" .-") or "unnamed"
+    return f"_{name}" if _RESERVED.fullmatch(name) else name
+
+
+def stem_of_address(url: str) -> str:
+    """What a picture is called after its address, without ending: its last part, or else its host."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "unnamed"
+    last = unquote(parts.path, errors="replace").rstrip("/").rpartition("/")[2]
+    return safe_name(_ENDING.sub("", last) or parts.hostname or "")
+
+
+def distinct_names(stems: Sequence[str], keys: Sequence[str]) -> list[str]:
+    """Make names different, also without regard to case.
+
+    The first keeps its name; the others get a mark that follows from their key, so that the same list always gives
+    the same names, and a longer one keeps those of its beginning.
+
+    Args:
+        stems: What each is called.
+        keys: What each is, all different; for example the addresses.
+
+    Returns:
+        One name per stem.
+    """
+    taken: set[str] = set()
+    names = []
+    for stem, key in zip(stems, keys, strict=True):
+        name, mark = stem, content_hash(key.encode("utf-8", "surrogatepass"))
+        for length in range(6, len(mark) + 1):
+            if name.casefold() not in taken:
+                break
+            name = f"{stem}-{mark[:length]}"
+        taken.add(name.casefold())
+        names.append(name)
+    return names

@@ -1,0 +1,212 @@
+"""The folder that a download fills: whose it is, what is in it already, and what has become of every file."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import IO, Any, get_args
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows has no flock
+    fcntl = None  # type: ignore[assignment]
+
+from distingo.download.records import FetchStatus, Outcome
+from distingo.errors import DataError, ResourceError, UsageError
+from distingo.files import remove_half_written, write_json, write_text
+
+MANIFEST_NAME = "manifest.csv"
+OWN_FOLDER = ".distingo-download"
+"""Inside the folder that is filled: what only downloading needs. Hidden, so that no data set has it for a class."""
+
+_COLUMNS = ("file", *(field.name for field in fields(Outcome) if field.name != "file"))
+_SYNC_EVERY = 1.0
+
+
+class DownloadFolder:
+    """A folder that one run fills, made or gone on with.
+
+    Attributes:
+        root: The folder.
+        own: Where partial files and notes are.
+    """
+
+    def __init__(self, root: Path, source: dict[str, Any]) -> None:
+        """Remember the place; `open_folder` makes it.
+
+        Args:
+            root: The folder.
+            source: What fills it, as JSON values.
+        """
+        self.root = root
+        self.own = root / OWN_FOLDER
+        self._source = source
+        self._journal_path = self.own / "journal.jsonl"
+        self._journal: IO[str] | None = None
+        self._synced = time.monotonic()
+        self._lock = threading.Lock()
+        self._outcomes: dict[str, Outcome] = {}
+
+    @property
+    def parts(self) -> Path:
+        """Where files are while they come."""
+        return self.own / "parts"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether an earlier run has come to its end here."""
+        return (self.own / "finished").is_file()
+
+    def outcome_of(self, name: str) -> Outcome | None:
+        """What became of a file so far, by its `WantedFile.name`."""
+        return self._outcomes.get(name)
+
+    def record(self, outcome: Outcome) -> None:
+        """Note what became of a file; a kill loses nothing of it.
+
+        Raises:
+            OSError: It can't be written.
+        """
+        line = json.dumps(asdict(outcome), ensure_ascii=False) + "\n"
+        with self._lock:
+            self._outcomes[outcome.name] = outcome
+            assert self._journal is not None
+            self._journal.write(line)
+            self._journal.flush()
+            if time.monotonic() - self._synced > _SYNC_EVERY:
+                os.fsync(self._journal.fileno())
+                self._synced = time.monotonic()
+
+    def write_manifest(self) -> Path:
+        """Bring all outcomes into ``manifest.csv``, and begin a new journal.
+
+        Raises:
+            ResourceError: It can't be written.
+        """
+        path = self.root / MANIFEST_NAME
+        with self._lock:
+            text = io.StringIO()
+            table = csv.writer(text, lineterminator="\n")
+            table.writerow(_COLUMNS)
+            for outcome in self._outcomes.values():
+                table.writerow([getattr(outcome, name) for name in _COLUMNS])
+            write_text(path, text.getvalue())
+            if self._journal is not None:
+                self._journal.seek(0)
+                self._journal.truncate()
+        return path
+
+    def finish(self) -> None:
+        """Remove what only an unfinished download needs; the beginnings of files that failed are kept."""
+        if not any(outcome.status == "failed" for outcome in self._outcomes.values()):
+            shutil.rmtree(self.parts, ignore_errors=True)
+        (self.own / "finished").touch()
+
+    def _load(self) -> None:
+        manifest = self.root / MANIFEST_NAME
+        if manifest.exists():
+            self._outcomes = {outcome.name: outcome for outcome in read_outcomes(manifest)}
+        with contextlib.suppress(FileNotFoundError):
+            for line in self._journal_path.read_text(encoding="utf-8", errors="replace").splitlines():
+                # The last line of a killed run may be cut off: that file has its place, or will be fetched anew.
+                with contextlib.suppress(ValueError, TypeError):
+                    outcome = Outcome(**json.loads(line))
+                    self._outcomes[outcome.name] = outcome
+
+    def _open(self) -> None:
+        note = self.own / "source.json"
+        if note.exists():
+            _check_source(self.root, note, self._source)
+        elif self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
+            raise UsageError(f"{self.root}: already holds other files; name a new folder by -o")
+        self.own.mkdir(parents=True, exist_ok=True)
+        if not note.exists():
+            write_json(note, self._source)
+        remove_half_written(self.own)
+        self._load()
+        self._journal = self._journal_path.open("a", encoding="utf-8")
+        if self._journal.tell():
+            self._journal.write("\n")  # after a line that was cut off
+
+
+def _check_source(root: Path, note: Path, source: dict[str, Any]) -> None:
+    try:
+        known = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{note}: damaged ({error}); name a new folder by -o") from error
+    if known != source:
+        was = known.get("command", "another download") if isinstance(known, dict) else "another download"
+        raise UsageError(f"{root}: holds what `{was}` fetched; name a new folder by -o")
+
+
+@contextlib.contextmanager
+def open_folder(root: Path, source: dict[str, Any]) -> Iterator[DownloadFolder]:
+    """Make a folder for a download, or go on with one that the same download began.
+
+    Args:
+        root: New, empty, or begun by the same source.
+        source: What fills it, as JSON values; ``command`` is how a person would say it.
+
+    Yields:
+        The folder; no other process fills it at the same time.
+
+    Raises:
+        UsageError: It holds something else, or another process is filling it.
+        ResourceError: It can't be written.
+    """
+    folder = DownloadFolder(root, source)
+    try:
+        with contextlib.ExitStack() as stack:
+            if folder.own.is_dir():
+                stack.enter_context(_locked(folder))
+                folder._open()
+            else:
+                folder._open()
+                stack.enter_context(_locked(folder))
+            assert folder._journal is not None
+            stack.enter_context(folder._journal)
+            yield folder
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ResourceError(f"{error.filename or root}: can't be written ({reason}); make room or choose -o") from error
+
+
+@contextlib.contextmanager
+def _locked(folder: DownloadFolder) -> Iterator[None]:
+    with (folder.own / "lock").open("w") as file:
+        if fcntl is not None:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UsageError(f"{folder.root}: another process is filling it; wait until it is done") from error
+        yield
+
+
+def read_outcomes(path: Path) -> Iterable[Outcome]:
+    """Read a manifest that a download wrote.
+
+    Raises:
+        DataError: It is damaged, or some other table.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [_outcome(row) for row in csv.DictReader(file, strict=True)]
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path}: is no manifest of a download ({error}); name a new folder by -o") from error
+
+
+def _outcome(row: dict[str, str]) -> Outcome:
+    status = next((known for known in get_args(FetchStatus) if known == row["status"]), None)
+    if status is None:
+        raise ValueError(f"unknown status {row['status']!r}")
+    texts = {name: row[name] for name in ("name", "reason", "file", "url", "final_url", "format", "sha256")}
+    return Outcome(**texts, status=status, size=int(row["size"]), attempts=int(row["attempts"]))

@@ -1,0 +1,55 @@
+"""What a download came to, as a person is told."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from distingo.download.folder import MANIFEST_NAME
+from distingo.download.records import FetchStatus, Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What a download came to.
+
+    Attributes:
+        folder: Where everything is.
+        outcomes: One per file that was wanted.
+        notes: What a person should know.
+    """
+
+    folder: Path
+    outcomes: tuple[Outcome, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def manifest(self) -> Path:
+        """Where every file stands with its outcome."""
+        return self.folder / MANIFEST_NAME
+
+    @property
+    def counts(self) -> Counter[FetchStatus]:
+        """How many files ended how."""
+        return Counter(outcome.status for outcome in self.outcomes)
+
+    @property
+    def size(self) -> int:
+        """Of all fetched files, in bytes."""
+        return sum(outcome.size for outcome in self.outcomes)
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether some file is not there."""
+        return any(outcome.status != "fetched" for outcome in self.outcomes)
+
+    def reasons(self, most: int) -> list[tuple[str, int]]:
+        """Why files are not there, and how many for each reason, the most frequent first.
+
+        Args:
+            most: How many reasons to give; the rest are counted together.
+        """
+        counts = Counter(outcome.reason for outcome in self.outcomes if outcome.status != "fetched").most_common()
+        rest = sum(count for _, count in counts[most:])
+        return counts[:most] + ([("other reasons", rest)] if rest else [])

@@ -1,0 +1,159 @@
+"""Pictures of ImageNet by synset, out of the archive of each."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from distingo.datasets.formats import describe_non_picture, detect_format
+from distingo.datasets.manifest import write_table
+from distingo.datasets.walking import walk
+from distingo.download.archives import extract_archive
+from distingo.download.fetching import fetch
+from distingo.download.folder import OWN_FOLDER, DownloadFolder, open_folder
+from distingo.download.gathered import Gathered
+from distingo.download.named import LICENCE_NAME
+from distingo.download.naming_classes import KnownClass, find_classes, folder_names
+from distingo.download.records import PICTURES, Limits, Outcome, WantedFile
+from distingo.download.synsets import read_synsets
+from distingo.errors import DataError
+from distingo.files import write_text
+
+ARCHIVES = "https://image-net.org/data/winter21_whole"
+"""Where the archive of each synset is: ``<WordNet id>.tar`` (the release of winter 2021)."""
+
+TERMS = """ImageNet, https://www.image-net.org
+
+ImageNet does not own the copyright of the pictures. They may be used for non-commercial research and education only;
+the terms of access are at https://www.image-net.org/download.php, and whoever fetches pictures agrees to them.
+
+J. Deng, W. Dong, R. Socher, L.-J. Li, K. Li, L. Fei-Fei: ImageNet: A large-scale hierarchical image database. IEEE
+Conference on Computer Vision and Pattern Recognition, 2009.
+"""
+
+_ARCHIVES = f"{OWN_FOLDER}/archives"
+_LARGEST = 16 << 30
+_HEAD = 2048
+_COLUMNS = ("file_name", "labels", "synset", "archive")
+
+
+def gather_imagenet(
+    names: Sequence[str],
+    output: Path,
+    limits: Limits | None = None,
+    *,
+    address: str | None = None,
+    try_refused: bool = False,
+    allow_private: bool = False,
+) -> Gathered:
+    """Fetch the pictures of some synsets into class folders, with ``metadata.csv`` beside them.
+
+    Args:
+        names: Any lemma of a synset, without regard to case (``rugby ball``), or its WordNet id (``n04118538``). The
+            pictures are of the synset itself, not of those below it.
+        output: New, empty, or begun by the same request.
+        limits: How politely, how patiently and how much; None takes the defaults. An archive may have 16 GiB.
+        address: Where the archives are; None takes the official place.
+        try_refused: As in `fetch`.
+        allow_private: Whether `address` may be on a private network.
+
+    Returns:
+        One outcome per archive, and one per file in them that is no picture.
+
+    Raises:
+        DataError: Not one archive can be had, or one is damaged.
+        ResourceError: The folder can't be written, or timm's list of names is missing.
+        UsageError: A synset is unknown, or the folder holds something else.
+    """
+    classes = find_classes(names, read_synsets(), "ImageNet")
+    folders = dict(zip(folder_names(classes), classes, strict=True))
+    command = " ".join(["distingo download imagenet", *(f"--class {each.identifier}" for each in classes)])
+    with open_folder(output, {"command": command, "imagenet": sorted(each.identifier for each in classes)}) as folder:
+        wanted = [_archive(each, address or ARCHIVES) for each in classes]
+        missing = [file for name, file in zip(folders, wanted, strict=True) if not (output / name).exists()]
+        fetch(missing, folder, limits, description="archives", try_refused=try_refused, allow_private=allow_private)
+        for name, file in zip(folders, wanted, strict=True):
+            _unpack(folder, file, name)
+        if not any((output / name).is_dir() for name in folders):
+            raise DataError(_first_reason(folder, wanted))
+        write_text(output / LICENCE_NAME, TERMS)
+        pictures, others = _account(folder, folders, wanted)
+        write_table(output / "metadata.csv", _COLUMNS, pictures)
+        folder.write_manifest()
+        folder.finish()
+        archives = [outcome for file in wanted if (outcome := folder.outcome_of(file.name)) is not None]
+    counts = Counter(row[1] for row in pictures)
+    notes = tuple(f"{name}: {counts[_labels(name)]:,} pictures" for name in folders)
+    return Gathered(output, (*archives, *others), notes)
+
+
+def _archive(synset: KnownClass, address: str) -> WantedFile:
+    return WantedFile(
+        f"{address.rstrip('/')}/{synset.identifier}.tar",
+        f"{_ARCHIVES}/{synset.identifier}.tar",
+        formats=frozenset({"unknown"}),  # what a tar file looks like, and an HTML page does not
+        largest=_LARGEST,
+    )
+
+
+def _unpack(folder: DownloadFolder, wanted: WantedFile, name: str) -> None:
+    """Unpack an archive into its class folder, which appears whole, and remove it; say why there is none."""
+    outcome = folder.outcome_of(wanted.name)
+    if outcome is None:
+        return
+    if outcome.status != "fetched":
+        folder.record(replace(outcome, reason=_why_missing(outcome)))
+        return
+    if not outcome.file:
+        return  # unpacked before; what a person took out since stays out
+    if not (folder.root / name).exists():
+        beside = folder.own / "unpacked"
+        shutil.rmtree(beside, ignore_errors=True)  # what a killed run had begun
+        extract_archive(folder.root / outcome.file, beside / name)
+        (beside / name).rename(folder.root / name)
+    (folder.root / wanted.name).unlink(missing_ok=True)
+    folder.record(replace(outcome, file="", reason=f"laid out as {name}"))
+
+
+def _why_missing(outcome: Outcome) -> str:
+    reason = outcome.reason.partition(";")[0]
+    if "HTML" in reason:
+        return f"{reason}; perhaps one to log in: ask for access at https://www.image-net.org/download.php"
+    if outcome.status == "absent":
+        return f"{reason}; this release leaves some synsets out"
+    return reason
+
+
+def _first_reason(folder: DownloadFolder, wanted: Sequence[WantedFile]) -> str:
+    outcome = folder.outcome_of(wanted[0].name)
+    if outcome is not None and outcome.status == "fetched":
+        return f"{folder.root}: its pictures were removed since they were fetched; name a new folder by -o"
+    return f"{wanted[0].url}: {outcome.reason if outcome else 'is not there'}"
+
+
+def _account(
+    folder: DownloadFolder, folders: dict[str, KnownClass], wanted: Sequence[WantedFile]
+) -> tuple[list[tuple[str, ...]], list[Outcome]]:
+    """A row of the table for every picture, and an outcome for every other file that was unpacked."""
+    rows: list[tuple[str, ...]] = []
+    others: list[Outcome] = []
+    for (name, synset), archive in zip(folders.items(), wanted, strict=True):
+        for found in walk(folder.root / name) if (folder.root / name).is_dir() else ():
+            file = "/".join((name, *found.parts))
+            with found.path.open("rb") as content:
+                kind = detect_format(content.read(_HEAD))
+            if kind in PICTURES:
+                rows.append((file, _labels(name), synset.identifier, archive.url))
+                continue
+            reason = describe_non_picture(kind) or f"not a picture ({kind})"
+            others.append(Outcome(file, "refused", reason, file, archive.url, size=found.path.stat().st_size))
+            folder.record(others[-1])
+    return rows, others
+
+
+def _labels(name: str) -> str:
+    return json.dumps([name], ensure_ascii=False)

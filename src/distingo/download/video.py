@@ -1,0 +1,222 @@
+"""Frames of a video into a folder, each named by its time."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from distingo.download.file_names import safe_name
+from distingo.download.video_choosing import FrameChoice, SimilarityGate, choose_frames
+from distingo.download.video_reading import VideoReader, refuse_pictures
+from distingo.errors import DataError, ResourceError, UsageError
+from distingo.files import atomic_writer, content_hash, read_json, write_json
+from distingo.progress import progress_bar
+
+if TYPE_CHECKING:
+    from distingo.download.video_reading import Pixels
+
+FrameFormat = Literal["jpeg", "png"]
+FRAME_FORMATS: tuple[FrameFormat, ...] = get_args(FrameFormat)
+
+FrameOutcome = Literal["written", "there already", "near-identical"]
+
+_ENDINGS: dict[FrameFormat, str] = {"jpeg": "jpg", "png": "png"}
+_QUALITY = 95
+_SAMPLE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRow:
+    """What became of one frame that was due.
+
+    Attributes:
+        file: Its name in the folder; for a near-identical frame the one it would have had.
+        seconds: Since the video's beginning.
+        outcome: Written now, there already from an earlier run, or left out for being like the last kept one.
+    """
+
+    file: str
+    seconds: float
+    outcome: FrameOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFrames:
+    """What came of a video.
+
+    Attributes:
+        folder: Where its frames are.
+        record: The file beside them that says where they come from.
+        frames: Every frame that was due, in the order of time.
+        fault: What is wrong with the video, in words; empty where nothing is.
+    """
+
+    folder: Path
+    record: Path
+    frames: tuple[FrameRow, ...]
+    fault: str = ""
+
+    def count(self, outcome: FrameOutcome) -> int:
+        """How many frames had this outcome."""
+        return sum(row.outcome == outcome for row in self.frames)
+
+
+def extract_frames(
+    video: Path,
+    output: Path,
+    choice: FrameChoice,
+    *,
+    label: str | None = None,
+    limit: int | None = None,
+    image_format: FrameFormat = "jpeg",
+) -> VideoFrames:
+    """Write the chosen frames of a video into a folder.
+
+    A frame's name is the video's with the time, so that names sort by time. What an earlier run wrote whole is not
+    written again. A record beside the frames says which video they come from; frames of another video with the same
+    name are refused.
+
+    Args:
+        video: A file that FFmpeg can read.
+        output: Folder; made if missing.
+        choice: Which frames.
+        label: Class folder inside `output`; None writes into `output` itself.
+        limit: At most so many frames.
+        image_format: ``jpeg`` (quality 95) or ``png``.
+
+    Returns:
+        Every frame that was due, and what became of it.
+
+    Raises:
+        DataError: The file is no video, or none of its frames can be decoded.
+        ResourceError: OpenCV is not installed, the disk is full, or the folder holds files in the way.
+        UsageError: The label can't be a folder's name, or the times leave nothing of the video.
+    """
+    folder = output / check_label(label) if label is not None else output
+    refuse_pictures(video)
+    with contextlib.closing(VideoReader(video)) as reader:
+        _check_times(video, choice, reader.duration)
+        record = output / _record_name(video, label)
+        if begun := _claim(record, video):
+            _remove_half_written(folder, video.stem)
+        writer = _FrameWriter(folder, video.stem, image_format, SimilarityGate(choice.similar), begun=begun)
+        rows = tuple(_write_all(reader, choice, writer, limit))
+        fault = reader.fault()
+        if not rows and reader.last < 0:
+            raise DataError(f"{video}: no frame of it can be decoded; give another copy")
+        result = VideoFrames(folder, record, rows, fault)
+        write_json(
+            record, _identity(video) | {"choice": asdict(choice), "fault": fault, "frames": [*map(asdict, rows)]}
+        )
+    return result
+
+
+def _check_times(video: Path, choice: FrameChoice, duration: float) -> None:
+    if choice.end is not None and choice.end <= choice.start:
+        raise UsageError(f"--end {choice.end:g} s is not after --start {choice.start:g} s; give a later end")
+    if 0 < duration <= choice.start:
+        raise UsageError(f"{video}: lasts {duration:.1f} s, and --start is {choice.start:g} s; give an earlier start")
+
+
+def _write_all(reader: VideoReader, choice: FrameChoice, writer: _FrameWriter, limit: int | None) -> Iterator[FrameRow]:
+    end = reader.duration if choice.end is None else min(choice.end, reader.duration)
+    kept = 0
+    with progress_bar(f"Reading {writer.stem}", math.ceil(max(0.0, end - choice.start))) as advance:
+        shown = 0
+        for frame in choose_frames(reader.frames(choice.start), choice):
+            row = writer.write(frame.seconds, frame.pixels())
+            yield row
+            kept += row.outcome != "near-identical"
+            reached = max(shown, int(frame.seconds - choice.start))
+            advance(reached - shown, f"{kept:,} frames")
+            shown = reached
+            if limit is not None and kept >= limit:
+                return
+
+
+@dataclass(slots=True)
+class _FrameWriter:
+    """Writes one frame after another, unless it is there or shows nothing new."""
+
+    folder: Path
+    stem: str
+    image_format: FrameFormat
+    gate: SimilarityGate
+    begun: bool
+
+    def write(self, seconds: float, pixels: Pixels) -> FrameRow:
+        name = frame_name(self.stem, seconds, self.image_format)
+        if self.gate.is_similar(pixels):
+            return FrameRow(name, seconds, "near-identical")
+        path = self.folder / name
+        if path.exists():
+            if not self.begun:
+                raise ResourceError(f"{path}: exists already, and no record says where from; choose another -o")
+            return FrameRow(name, seconds, "there already")
+        from PIL import Image
+
+        with atomic_writer(path) as file:
+            Image.fromarray(pixels).save(file, self.image_format.upper(), quality=_QUALITY)
+        return FrameRow(name, seconds, "written")
+
+
+def frame_name(stem: str, seconds: float, image_format: FrameFormat) -> str:
+    """``clip_01h02m03.400s.jpg``: sorts by time, and says it."""
+    milliseconds = round(seconds * 1000)
+    minutes, rest = divmod(milliseconds, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    return f"{stem}_{hours:02d}h{minutes:02d}m{rest // 1000:02d}.{rest % 1000:03d}s.{_ENDINGS[image_format]}"
+
+
+def check_label(label: str) -> str:
+    """A label that can be a folder's name.
+
+    Raises:
+        UsageError: It would lead elsewhere, or no system or not every system takes it.
+    """
+    if label != safe_name(label):
+        raise UsageError(f"--label {label!r}: can't be a folder's name; give for example {safe_name(label)!r}")
+    return label
+
+
+def _remove_half_written(folder: Path, stem: str) -> None:
+    """Remove what a killed run had begun to write; only names that its own writing makes."""
+    ours = re.compile(rf"\.{re.escape(stem)}_\d\dh\d\dm\d\d\.\d{{3}}s\.(jpg|png)\.[a-z0-9_]{{8}}")
+    for path in folder.glob(".*"):
+        if ours.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+            path.unlink(missing_ok=True)
+
+
+def _record_name(video: Path, label: str | None) -> str:
+    return ".".join(["frames", *([label] if label else []), video.stem, "json"])
+
+
+def _identity(video: Path) -> dict[str, object]:
+    """What tells a video from another: its size, and a hash of its first and last mebibyte."""
+    size = video.stat().st_size
+    with video.open("rb") as file:
+        head = file.read(_SAMPLE)
+        file.seek(max(0, size - _SAMPLE))
+        return {"video": video.name, "bytes": size, "content": content_hash(head, file.read(_SAMPLE))}
+
+
+def _claim(record: Path, video: Path) -> bool:
+    """Say in the record that frames of this video are being written; returns whether it said so before.
+
+    Raises:
+        ResourceError: It speaks of another video.
+    """
+    identity = _identity(video)
+    if not record.exists():
+        write_json(record, identity | {"frames": []})
+        return False
+    before = read_json(record)
+    known = {key: before.get(key) for key in identity} if isinstance(before, dict) else {}
+    if known != identity:
+        raise ResourceError(f"{record}: speaks of another video of that name; choose another -o or --label")
+    return True

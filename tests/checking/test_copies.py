@@ -1,0 +1,60 @@
+import numpy as np
+from scenes import COPIES, crop, draw_scene, mirror
+
+from distingo.checking.copies import find_copies, group_copies
+from distingo.features.signatures import sign
+
+
+class Held:
+    """Signatures in memory."""
+
+    def __init__(self, images):
+        self._rows = np.stack([sign(image) for image in images]) if images else np.empty((0, 64, 64), np.uint8)
+
+    def __len__(self):
+        return len(self._rows)
+
+    def take(self, indices):
+        return self._rows[indices]
+
+
+def test_every_copy_is_found_among_strangers():
+    scenes = [draw_scene(seed) for seed in range(40)]
+    copies = [change(scenes[at]) for at, change in enumerate(COPIES)]
+    pairs = find_copies(Held([*scenes, *copies]), [64] * 45)
+    assert {(pair.first, pair.second) for pair in pairs} == {(at, 40 + at) for at in range(5)}
+    assert [pair.mirrored for pair in pairs if pair.first == COPIES.index(mirror)] == [True]
+    assert all(pair.similarity > 0.85 for pair in pairs)
+    assert [pair.similarity for pair in pairs] == sorted((pair.similarity for pair in pairs), reverse=True)
+
+
+def test_the_number_of_threads_changes_nothing():
+    scenes = [draw_scene(seed) for seed in range(12)]
+    held = Held([*scenes, *(crop(scene) for scene in scenes)])
+    assert find_copies(held, [64] * 24, workers=1) == find_copies(held, [64] * 24, workers=3)
+
+
+def test_small_pictures_must_be_nearly_equal():
+    scenes = [draw_scene(seed, 28) for seed in range(10)]
+    images = [*scenes, crop(scenes[0]).resize((28, 28)), scenes[1].copy()]
+    pairs = find_copies(Held(images), [28] * 12)
+    assert [(pair.first, pair.second) for pair in pairs] == [(1, 11)]
+
+
+def test_further_pairs_are_looked_at_closely():
+    scene = draw_scene(5, 256)
+    part = scene.crop((40, 40, 216, 216))
+    crowd = [draw_scene(seed) for seed in range(100, 120)]
+    held = Held([scene, part, *crowd])
+    found = find_copies(held, [64] * 22, further=[(0, 1)])
+    assert (found[0].first, found[0].second) == (0, 1)
+
+
+def test_none_or_one_picture_has_no_copy():
+    assert find_copies(Held([]), []) == ()
+    assert find_copies(Held([draw_scene(0)]), [64]) == ()
+
+
+def test_groups_are_named_by_their_first_member():
+    assert group_copies([(1, 3), (3, 4), (0, 5)], 7).tolist() == [0, 1, 2, 1, 1, 0, 6]
+    assert group_copies([], 3).tolist() == [0, 1, 2]

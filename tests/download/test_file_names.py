@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from distingo.download.file_names import distinct_names, safe_name, stem_of_address
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("T-shirt/top", "T-shirt-top"),
+        ("../../etc/passwd", "-..-etc-passwd".strip("-.")),
+        ("con", "_con"),
+        ("  ", "unnamed"),
+        ("pink-yellow dahlia?", "pink-yellow dahlia"),
+        ("Bär", "Bär"),
+        (".hidden", "hidden"),
+        ("名前", "名前"),
+    ],
+)
+def test_labels_become_names_that_every_system_takes(text: str, name: str) -> None:
+    assert safe_name(text) == name
+
+
+@given(st.text())
+def test_names_are_always_safe(text: str) -> None:
+    name = safe_name(text)
+    assert name and len(name.encode()) <= 121
+    assert not set(name) & set('<>:"/\\|?*\x00\n')
+    assert not name.startswith(".") and name == name.strip()
+
+
+@pytest.mark.parametrize(
+    ("url", "stem"),
+    [
+        ("https://h/a/cat.JPG?size=2", "cat"),
+        ("https://h/a/caf%C3%A9.png", "café"),
+        ("https://h/", "h"),
+        ("https://h/..%2F..%2Fevil.jpg", "evil"),
+        ("https://h/show.php?id=3", "show"),
+        ("http://[bad", "unnamed"),
+    ],
+)
+def test_addresses_name_their_pictures(url: str, stem: str) -> None:
+    assert stem_of_address(url) == stem
+
+
+def test_the_same_name_is_told_apart_by_what_it_stands_for() -> None:
+    first = distinct_names(["a", "A", "a"], ["1", "2", "3"])
+    assert first[0] == "a" and len({name.casefold() for name in first}) == 3
+    assert distinct_names(["a", "A", "a", "b"], ["1", "2", "3", "4"]) == [*first, "b"]
+    assert distinct_names(["a", "A"], ["3", "2"])[1] == first[1]

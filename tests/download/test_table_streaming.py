@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from loopback_site import QUICK, LoopbackSite, Trouble
+
+from distingo.download.connections import Connections
+from distingo.download.table_lines import WantedLines
+from distingo.download.table_streaming import TableSource
+from distingo.errors import DataError
+
+LINES = [f"{number:016x},verification,/m/{number % 10},1\n".encode() for number in range(20_000)]
+TABLE = b"ImageID,Source,LabelName,Confidence\n" + b"".join(LINES)
+EXPECTED = b"ImageID,Source,LabelName,Confidence\n" + b"".join(LINES[3::10])
+PATH = "/table.csv"
+
+Keep = Callable[[], bytes]
+
+
+@pytest.fixture
+def keep(site: LoopbackSite, tmp_path: Path) -> Iterator[Keep]:
+    site.pages[PATH] = TABLE
+    with closing(Connections(QUICK)) as connections:
+        source = TableSource(connections, QUICK, allow_private=True)
+
+        def keep_lines() -> bytes:
+            kept = tmp_path / "kept.csv"
+            source.keep_lines(WantedLines(site.url + PATH, "LabelName", {b"/m/3"}), kept)
+            return kept.read_bytes()
+
+        yield keep_lines
+
+
+def test_only_the_wanted_lines_are_kept(keep: Keep, site: LoopbackSite) -> None:
+    assert keep() == EXPECTED
+    assert site.asked == [(PATH, "")]
+
+
+def test_a_broken_table_is_gone_on_from_where_it_broke(keep: Keep, site: LoopbackSite) -> None:
+    site.troubles[PATH] = [Trouble(break_after=100_001), Trouble(break_after=7)]
+    assert keep() == EXPECTED
+    ranges = [wanted for _, wanted in site.asked]
+    assert ranges[0] == ""
+    assert all(wanted.startswith("bytes=") for wanted in ranges[1:])
+    assert site.sent[PATH] <= len(TABLE)  # no byte twice
+
+
+def test_a_server_that_always_breaks_off_at_once_is_given_up(keep: Keep, site: LoopbackSite) -> None:
+    site.always[PATH] = Trouble(break_after=10)
+    with pytest.raises(DataError, match="the connection broke"):
+        keep()
+    assert len(site.asked) == 3
+
+
+def test_a_stalling_server_is_asked_again(keep: Keep, site: LoopbackSite) -> None:
+    site.troubles[PATH] = [Trouble(stall_after=50_000)]
+    assert keep() == EXPECTED
+
+
+def test_a_server_that_drips_is_asked_again(keep: Keep, site: LoopbackSite) -> None:
+    site.troubles[PATH] = [Trouble(drip=0.005)]
+    assert keep() == EXPECTED
+    assert site.asked[1][1].startswith("bytes=")
+
+
+def test_a_server_without_ranges_sends_it_again_and_no_line_comes_twice(keep: Keep, site: LoopbackSite) -> None:
+    site.ranges = False
+    site.troubles[PATH] = [Trouble(break_after=100_001)]
+    assert keep() == EXPECTED
+
+
+def test_a_table_that_changes_or_may_have_changed_is_begun_anew(keep: Keep, site: LoopbackSite) -> None:
+    site.pages[PATH] = TABLE.replace(b"/m/3", b"/m/x")
+    site.troubles[PATH] = [Trouble(break_after=100_001)]
+    site.on_sent = lambda *_: site.pages.update({PATH: TABLE})
+    assert keep() == EXPECTED
+    site.validators = False
+    site.troubles[PATH] = [Trouble(break_after=100_001)]
+    assert keep() == EXPECTED
+    assert site.asked[-1] == (PATH, "")
+
+
+def test_what_has_not_the_announced_md5_is_begun_anew(keep: Keep, site: LoopbackSite, tmp_path: Path) -> None:
+    digest = base64.b64encode(hashlib.md5(TABLE).digest()).decode()
+    site.headers[PATH] = {"x-goog-hash": f"crc32c=AAAAAA==,md5={digest}"}
+    assert keep() == EXPECTED
+    (tmp_path / "kept.csv").unlink()
+    site.pages[PATH] = TABLE.replace(b"/m/3", b"/m/4", 1)
+    with pytest.raises(DataError, match="comes damaged, 3 times"):
+        keep()
+    assert not (tmp_path / "kept.csv").exists()
+
+
+def test_a_server_that_says_less_than_it_sends_is_not_believed(keep: Keep, site: LoopbackSite) -> None:
+    site.troubles[PATH] = [Trouble(announce=-100_000)]
+    assert keep() == EXPECTED
+
+
+@pytest.mark.parametrize(("trouble", "reason"), [(404, "answers 404"), (503, "answers 503")])
+def test_a_table_that_cannot_be_had(keep: Keep, site: LoopbackSite, tmp_path: Path, trouble: int, reason: str) -> None:
+    site.always[PATH] = Trouble(status=trouble)
+    with pytest.raises(DataError, match=rf"table\.csv: .*{reason}; run the same command again"):
+        keep()
+    assert list(tmp_path.iterdir()) == []
+
+
+MEASURED = """
+import json, resource, sys
+from contextlib import closing
+from pathlib import Path
+from distingo.download.connections import Connections
+from distingo.download.records import Limits
+from distingo.download.table_lines import WantedLines
+from distingo.download.table_streaming import TableSource
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+with closing(Connections(Limits())) as connections:
+    source = TableSource(connections, Limits(), allow_private=True)
+    source.read(sys.argv[1] + "/small")
+    before = peak()
+    source.keep_lines(WantedLines(sys.argv[1] + "/large", "LabelName", {b"/m/wanted"}), Path(sys.argv[2]))
+print(json.dumps(peak() - before))
+"""
+
+
+def test_a_table_of_a_hundred_megabytes_goes_by_in_eight(tmp_path: Path) -> None:
+    block = b"".join(LINES) + b"%016x,verification,/m/wanted,1\n" % 7
+    count = (100 << 20) // len(block)
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            blocks = 0 if self.path == "/small" else count
+            self.send_response(200)
+            self.send_header("Content-Length", str(36 + blocks * len(block)))
+            self.end_headers()
+            self.wfile.write(b"ImageID,Source,LabelName,Confidence\n")
+            for _ in range(blocks):
+                self.wfile.write(block)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        words = [sys.executable, "-c", MEASURED, f"http://127.0.0.1:{server.server_port}", str(tmp_path / "kept.csv")]
+        done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=120)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert (tmp_path / "kept.csv").read_bytes().count(b"/m/wanted") == count
+    assert json.loads(done.stdout) * 1024 < 8 << 20

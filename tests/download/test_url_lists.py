@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from drawing import encode, noise
+from loopback_site import QUICK, LoopbackSite, Trouble
+
+from distingo.cli import main
+from distingo.datasets.gathering import read_dataset
+from distingo.datasets.store import Cache
+from distingo.download.folder import read_outcomes
+from distingo.download.gathered import Gathered
+from distingo.download.url_lists import gather_urls
+from distingo.download.url_tables import UrlColumns, read_url_table
+from distingo.errors import DataError, UsageError
+
+Gather = Callable[..., Gathered]
+
+
+@pytest.fixture
+def gather(site: LoopbackSite, tmp_path: Path) -> Gather:
+    for number in range(12):
+        site.pages[f"/p/{number}.jpg"] = encode(noise(number), "JPEG" if number % 2 else "PNG")
+
+    def run(text: str, name: str = "list.csv", **options: object) -> Gathered:
+        table = tmp_path / name
+        table.write_text(text.replace("SITE", site.url), encoding="utf-8")
+        options = {"limits": QUICK, "allow_private": True, **options}
+        return gather_urls(table, tmp_path / "out", **options)
+
+    return run
+
+
+def listed(tmp_path: Path) -> list[dict[str, str]]:
+    with (tmp_path / "out" / "metadata.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def files_in(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.glob("*/*") if not path.parent.name.startswith(".")}
+
+
+ONE_LABEL = "url,label\n" + "".join(f"SITE/p/{n}.jpg,{'cat' if n % 3 else 'Kätzchen/klein'}\n" for n in range(9))
+
+
+def test_one_label_each_gives_class_folders(gather: Gather, tmp_path: Path) -> None:
+    gathered = gather(ONE_LABEL)
+    assert gathered.counts == {"fetched": 9}
+    assert files_in(tmp_path / "out") == {
+        *(f"Kätzchen-klein/{n}.{'jpg' if n % 2 else 'png'}" for n in (0, 3, 6)),
+        *(f"cat/{n}.{'jpg' if n % 2 else 'png'}" for n in (1, 2, 4, 5, 7, 8)),
+    }
+    assert {row["label"] for row in listed(tmp_path)} == {"cat", "Kätzchen/klein"}
+    dataset = read_dataset(tmp_path / "out", cache=Cache(tmp_path / "cache"))
+    assert Counter(picture.label for picture in dataset.pictures) == {"cat": 6, "Kätzchen/klein": 3}
+
+
+def test_several_labels_give_one_folder_and_a_table_that_distingo_reads(gather: Gather, tmp_path: Path) -> None:
+    rows = [("0", "ball|grass"), ("1", "ball"), ("2", ""), ("3", "grass, wet|ball"), ("4", "grass, wet")]
+    gather("image url\tlabels\n" + "".join(f"SITE/p/{n}.jpg\t{labels}\n" for n, labels in rows), "list.tsv")
+    assert files_in(tmp_path / "out") == {
+        "images/0.png",
+        "images/1.jpg",
+        "images/2.png",
+        "images/3.jpg",
+        "images/4.png",
+    }
+    assert [json.loads(row["labels"]) for row in listed(tmp_path)][3] == ["ball", "grass, wet"]
+    dataset = read_dataset(tmp_path / "out", cache=Cache(tmp_path / "cache"))
+    assert dataset.task == "multi-label"
+    found = {picture.source.file: picture.labels for picture in dataset.pictures}
+    assert found["images/3.jpg"] == ("ball", "grass, wet") and found["images/2.png"] == ()
+
+
+def test_the_same_address_with_several_labels_is_fetched_once(gather: Gather, site: LoopbackSite) -> None:
+    gathered = gather("url,label\nSITE/p/0.jpg,a\nSITE/p/0.jpg,b\nSITE/p/1.jpg,a\n")
+    assert len(gathered.outcomes) == 2 == len(site.asked)
+    assert "1 rows repeat an address; their labels are taken together" in gathered.notes
+
+
+def test_every_address_is_accounted_for(gather: Gather, site: LoopbackSite, tmp_path: Path) -> None:
+    site.pages["/page.jpg"] = b"<!doctype html><html>gone</html>"
+    site.headers["/p/2.jpg"] = {"X-Robots-Tag": "noai"}
+    site.always["/p/3.jpg"] = Trouble(status=503)
+    rows = ["SITE/p/0.jpg,a", "SITE/gone.jpg,a", "SITE/page.jpg,b", "SITE/p/2.jpg,b", "SITE/p/3.jpg,b", "SITE/p/4.jpg,"]
+    gathered = gather("url,label\n" + "\n".join([*rows, "ftp://h/x,b", ",b"]))
+    assert gathered.counts == {"fetched": 1, "absent": 1, "refused": 4, "failed": 1}
+    assert len(listed(tmp_path)) == 1
+    reasons = {outcome.url.rpartition("/")[2]: outcome.reason for outcome in read_outcomes(gathered.manifest)}
+    assert reasons["4.jpg"] == "line 7 of the table gives no label"
+    assert reasons["page.jpg"] == "an HTML page, not a picture"
+    assert len(reasons) == 7
+    assert "1 rows without an address" in gathered.notes
+    asked = len(site.asked)
+    site.always.clear()
+    again = gather("url,label\n" + "\n".join([*rows, "ftp://h/x,b", ",b"]))
+    assert again.counts == {"fetched": 2, "absent": 1, "refused": 4}
+    assert len(site.asked) == asked + 1
+
+
+def test_pictures_that_a_person_took_out_stay_out(gather: Gather, tmp_path: Path) -> None:
+    gather(ONE_LABEL)
+    (tmp_path / "out" / "cat" / "1.jpg").unlink()
+    gathered = gather(ONE_LABEL)
+    assert "1 were removed since they were fetched; --try-refused fetches them again" in gathered.notes
+    assert len(listed(tmp_path)) == 8
+    gather(ONE_LABEL, try_refused=True)
+    assert len(listed(tmp_path)) == 9
+
+
+def test_names_come_from_the_table_or_the_address_and_never_collide(
+    gather: Gather, site: LoopbackSite, tmp_path: Path
+) -> None:
+    site.pages |= {f"/{folder}/photo.php?x=1": encode(noise(40)) for folder in "abc"}
+    site.pages |= {f"/{folder}/photo.php": encode(noise(40)) for folder in "abc"}
+    table = "url,label\n" + "".join(f"SITE/{folder}/photo.php?x=1,k\n" for folder in "abc")
+    gather(table)
+    names = files_in(tmp_path / "out")
+    assert len(names) == 3 and "k/photo.png" in names
+    asked = len(site.asked)
+    gather(table)
+    assert files_in(tmp_path / "out") == names and len(site.asked) == asked
+
+
+def test_file_names_of_the_table_stay_in_the_folder(gather: Gather, tmp_path: Path) -> None:
+    gather("file_name,url,class\n../../evil.jpg,SITE/p/0.jpg,..\nmine.jpg,SITE/p/1.jpg,b\n")
+    assert files_in(tmp_path / "out") == {"unnamed/evil.png", "b/mine.jpg"}
+    assert not list(tmp_path.glob("evil*"))
+
+
+def test_columns_can_be_named(gather: Gather, tmp_path: Path) -> None:
+    text = "where,thumbnail,what,who\nSITE/p/0.jpg,SITE/p/9.jpg,a;b,x\nSITE/p/1.jpg,SITE/p/9.jpg,c,y\n"
+    with pytest.raises(DataError, match=r"columns where, thumbnail all do\); give --url-column"):
+        gather(text)
+    with pytest.raises(DataError, match="give --label-column"):
+        gather(text, columns=UrlColumns(url="where"))
+    with pytest.raises(UsageError, match="no column 'wat'"):
+        gather(text, columns=UrlColumns(url="where", label="wat"))
+    gather(text, columns=UrlColumns(url="where", label="what", delimiter=""))
+    assert files_in(tmp_path / "out") == {"a;b/0.png", "c/1.jpg"}
+    dataset = read_dataset(tmp_path / "out", cache=Cache(tmp_path / "cache"))
+    assert dataset.classes == ("a;b", "c")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name,label\na,b\n", "can't tell which column holds addresses"),
+        ("url\nhttp://h/a\n", "beside 'url' it has nothing; give --label-column"),
+        ("url,label\n", "has no row"),
+    ],
+)
+def test_tables_that_can_not_be_understood_are_said(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "list.csv").write_text(text)
+    with pytest.raises(DataError, match=said):
+        read_url_table(tmp_path / "list.csv", UrlColumns())
+
+
+def test_the_command_says_what_came_and_what_did_not(
+    gather: Gather, site: LoopbackSite, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.always["/p/0.jpg"] = Trouble(status=503)
+    table = tmp_path / "list.csv"
+    table.write_text(ONE_LABEL.replace("SITE", site.url) + f"{site.url}/gone.jpg,cat\n", encoding="utf-8")
+    words = ["download", "urls", str(table), "-o", str(tmp_path / "out"), "--allow-private-addresses"]
+    assert main([*words, "--attempts", "1"]) == 3
+    said = capsys.readouterr()
+    assert "8 files" in said.out and "1 not fetched: the server answers 404" in said.out
+    assert "1 files failed; run the same command again for them" in said.err
+    site.always.clear()
+    assert main(words) == 0
+    assert main([*words, "--per-host", "0"]) == 2
