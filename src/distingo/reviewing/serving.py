@@ -76,6 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "distingo"
     sys_version = ""
     timeout = _SECONDS
+    disable_nagle_algorithm = True  # headers and body go out one after the other, and nobody waits for a packet to fill
 
     def do_GET(self) -> None:
         self._respond({"state": self._state, "question": self._question, "picture": self._picture})
