@@ -73,7 +73,7 @@ CONTRASTS = """(what) => {
 
 TEXTS = (
     "h1, h1 strong, h2, .lead, .quiet, .remarks li, td, th, a, .said, .truth, .file, button.cell, dt, "
-    ".badge, .runs small, .legend, summary, footer p"
+    ".badge, .runs small, .legend, summary, footer p, .keys bdi, .keys .number, .fine p, .looks small"
 )
 """What a report writes in words."""
 

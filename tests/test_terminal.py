@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import distingo
 from distingo import terminal
+from distingo.datasets.group_splitting import ClassShare, Division
+from distingo.datasets.grouping import Grouping
 from distingo.models.backbone_listing import ListedBackbone
 from distingo.records import Prediction
 
@@ -34,3 +37,17 @@ def test_the_verdict_has_no_characters_that_only_browsers_understand(
     printed = capsys.readouterr().out
     assert "Right on 33.3 % of 12 test pictures (95 % interval " in printed
     assert not set("\N{NO-BREAK SPACE}\N{WORD JOINER}\N{FIRST STRONG ISOLATE}") & set(printed)
+
+
+def test_of_many_classes_those_that_came_out_worst_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    shares = [ClassShare("", (0.5, 0.5), (100, 100), (0, 0))]
+    shares += [ClassShare(f"class {at:02}", (0.5, 0.5), (50 + at, 50 - at), (0, 0)) for at in range(50)]
+    grouping = Grouping(np.array([0, 0, 1]), (("burst",), ()))
+    terminal.print_division(Division(("1", "2"), True, np.zeros(3, int), grouping, tuple(shares), notes=("a note",)))
+    said = capsys.readouterr().out
+    assert "3 pictures; 2 belong with others (burst: 1 group)" in said
+    assert "class 49" in said
+    assert "class 10" in said
+    assert "class 09" not in said
+    assert "and 10 more" in said
+    assert "a note" in said

@@ -21,6 +21,7 @@ from distingo.commands import (
     predict,
     report,
     review,
+    split,
     train,
 )
 from distingo.errors import DistingoError, UsageError, name_the_nearest
@@ -31,6 +32,7 @@ COMMANDS = (
     check,
     review,
     clean,
+    split,
     train,
     evaluate,
     compare,

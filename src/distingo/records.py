@@ -107,6 +107,7 @@ class Dataset:
         pictures: The usable pictures.
         manifest: One row per file found, and per picture that a table names; each exactly once.
         notes: What was recognised and what a person should know about it.
+        groups: By file, what the group column of its table says in all its rows; nothing for empty cells.
     """
 
     root: Path
@@ -116,6 +117,7 @@ class Dataset:
     pictures: tuple[Picture, ...]
     manifest: tuple[ManifestRow, ...]
     notes: tuple[str, ...] = ()
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from distingo.datasets.group_splitting import Division
     from distingo.download.sets.record import NamedSet
     from distingo.evaluation.comparison import Comparison
     from distingo.models.backbone_listing import ListedBackbone
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
 
 _FOR_PAGES_ONLY = {0x00A0: " ", **dict.fromkeys((0x2060, 0x2066, 0x2067, 0x2068, 0x2069))}
 """What keeps words together and scripts apart in a browser, and shows as boxes on a terminal."""
+
+
+_MOST_CLASSES = 40
 
 
 def print_epoch(record: EpochRecord) -> None:
@@ -76,6 +81,39 @@ def print_comparison(comparison: Comparison) -> None:
         table.add_row(Text(run.name), model, f"{score.value:.3f}", f"{score.low:.3f} - {score.high:.3f}", *beside)
     Console().print(table)
     for note in comparison.notes:
+        print(note)
+
+
+def print_division(division: Division) -> None:
+    """What holds pictures together, how every class's share came out, and what to know about it."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    kinds = Counter(kind for group in division.grouping.kinds for kind in group)
+    sizes = division.grouping.sizes()
+    several = "; ".join(f"{kind}: {count:,} group{'s' * (count != 1)}" for kind, count in kinds.items())
+    held = f"{int(sizes[sizes > 1].sum()):,} belong with others ({several})" if several else "none belongs with another"
+    print(f"{len(division.numbers):,} pictures; {held}")
+    table = Table()
+    for heading in ("", *division.parts, "off"):
+        table.add_column(heading, justify="left" if not heading else "right", overflow="fold")
+    table.add_row("asked for", *(f"{share:.1%}" if share else "-" for share in division.shares[0].asked), "")
+    everything, *classes = division.shares
+    if len(classes) > _MOST_CLASSES:
+        classes = sorted(classes, key=lambda share: -share.farthest)[:_MOST_CLASSES]
+    for share in (everything, *classes):
+        numbers = [divided + given for divided, given in zip(share.counts, share.given, strict=True)]
+        total = max(1, sum(numbers))
+        cells = [f"{number:,}" if division.folds else f"{number:,} ({number / total:.1%})" for number in numbers]
+        table.add_row(Text(share.name or "all"), *cells, f"{share.farthest * 100:.1f}")
+    Console().print(table)
+    if hidden := len(division.shares) - 1 - len(classes):
+        print(f"and {hidden:,} more that came out closer to what was asked for")
+    given = sum(everything.given)
+    besides = f", not counting the {given:,} that had a side" if given else ""
+    print(f"off: the largest difference from what was asked for, in points{besides}")
+    for note in division.notes:
         print(note)
 
 

@@ -15,6 +15,7 @@ from distingo.api.models import fetch_weights, list_backbones, list_models
 from distingo.api.pictures import inspect, show_augmentation
 from distingo.api.predicting import load, predict
 from distingo.api.reviewing import review
+from distingo.api.splitting import split
 from distingo.api.training import Run, demo, train, train_several
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "predict",
     "review",
     "show_augmentation",
+    "split",
     "train",
     "train_several",
     "undo_cleaning",

@@ -24,8 +24,12 @@ def inspect(
     table: TableOptions | None = None,
     allow_missing: bool = False,
     corrections: str | Path | None = None,
+    draw_map: bool = True,
+    model: str | None = None,
+    weights: str | Path | None = None,
+    seed: int = 0,
 ) -> Dataset:
-    """Account for every file of a data set.
+    """Account for every file of a data set, and write a page to explore it.
 
     Args:
         data: Folder of pictures, or a table of labels beside them.
@@ -36,32 +40,44 @@ def inspect(
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
         corrections: As in `train`.
+        draw_map: Whether the page has a map of the pictures (of at most 3,000, drawn by chance).
+        model: What the map is laid out by: a backbone as for `train`, ``descriptors`` or ``pixels``. None takes the
+            pixels of tiny pictures, else the preset ``fast`` where its weights are on this machine, else descriptors.
+        weights: Of the backbone, as for `train`.
+        seed: Of the map.
 
     Returns:
         The pictures and the manifest.
 
     Raises:
         DataError: There is nothing to train on; says why.
-        UsageError: `table` does not fit the data.
+        ModelError: The model can't be had.
+        UsageError: `table` does not fit the data, or the model is none that a map can be laid out by.
     """
-    from distingo.datasets.gathering import read_dataset
+    from distingo.datasets.gathering import count_processors, read_dataset
+    from distingo.exploration.appearance import small_pictures
+    from distingo.exploration.embedding import Machine
     from distingo.report.templating import require_page
 
     if output is not None:
         require_page(Path(output))
+    machine = Machine(Cache(cache), workers or count_processors(), max_pixels)
     dataset = read_dataset(
         Path(data),
-        cache=Cache(cache),
-        workers=workers,
+        cache=machine.cache,
+        products=[] if output is None else [small_pictures(machine.cache)],
+        workers=machine.workers,
         max_pixels=max_pixels,
         table=table,
         allow_missing=allow_missing,
         corrections=corrections,
     )
     if output is not None:
+        from distingo.exploration.exploring import MapWish, explore
         from distingo.report.inspection import write_inspection
 
-        write_inspection(dataset, Path(output))
+        wish = MapWish(model=model, weights=weights, seed=seed) if draw_map else None
+        write_inspection(dataset, Path(output), explore(dataset, machine, wish))
     return dataset
 
 

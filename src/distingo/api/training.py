@@ -48,6 +48,8 @@ def train(
     table: TableOptions | None = None,
     allow_missing: bool = False,
     corrections: str | Path | None = None,
+    split: str | Path | None = None,
+    fold: int | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     **recipe: Any,
 ) -> Run:
@@ -66,6 +68,9 @@ def train(
         allow_missing: Go on even if half of the pictures that the table names are missing.
         corrections: What a person decided about single pictures: None takes ``corrections.csv`` in the data set's root
             where there is one, ``none`` reads none, else a table to read instead.
+        split: A file of `split`'s, or any table with the columns file and side, that says which side each picture is
+            on; None cuts the sides by class and seed.
+        fold: Of a split file with folds, the one that is the test side.
         on_epoch: Called with an `EpochRecord` after every epoch.
         **recipe: Any field of `distingo.training.recipe.Recipe`, and ``image_size`` (a number or (height, width)).
 
@@ -75,6 +80,8 @@ def train(
     Raises:
         DistingoError: Of the kind that fits the mistake or hindrance; its text says what to do.
     """
+    from distingo.datasets.split_config import name_split
+    from distingo.training.dividing import check_wishes
     from distingo.training.kept_corrections import settle_corrections
     from distingo.training.preparing import TrainRequest
     from distingo.training.repeating import Wanted, repeat
@@ -87,9 +94,11 @@ def train(
         table=table,
         allow_missing=allow_missing,
         corrections=corrections,
+        split=name_split(split, fold),
     )
     if config is not None:
         wanted = repeat(Path(config), wanted)
+    check_wishes(wanted.split, recipe)
     place = wanted.data or (Path(folder.read_config()["data"]) if resume else None)
     if place is None:
         raise UsageError("train needs DATA, a folder of pictures (or --config of another run, or --resume)")
@@ -104,6 +113,7 @@ def train(
         allow_missing=wanted.allow_missing,
         corrections=settle_corrections(wanted.corrections),
         repeats=wanted.repeats,
+        split=wanted.split,
         resume=resume,
         on_epoch=on_epoch,
     )

@@ -62,16 +62,28 @@ def choose_embedding(wish: str | None, weights: str | Path | None, seen: Survey,
     name, reason = (wish, "it was asked for") if wish is not None else choose_model(facts)
     if wish is None and weights is None and name == "small-cnn":
         return _descriptors(cache, reason)
-    return _backbone(wish or "fast", weights, reason, cache)
+    return embed_by_backbone(wish or "fast", weights, reason, cache)
 
 
 def _descriptors(cache: Cache, reason: str) -> Embedding:
-    from distingo.prediction.inputs import descriptors_product
+    from distingo.prediction.describing import descriptors_product
 
     return Embedding(descriptors_product(cache), _CLASSIC, reason)
 
 
-def _backbone(name: str, weights: str | Path | None, reason: str, cache: Cache) -> Embedding:
+def embed_by_backbone(name: str, weights: str | Path | None, reason: str, cache: Cache) -> Embedding:
+    """Embed pictures by a backbone's features.
+
+    Args:
+        name: As `train` takes it.
+        weights: As for `train`; None takes the published ones.
+        reason: Why this one.
+        cache: Where embeddings are kept.
+
+    Raises:
+        ModelError: There is no such backbone, or its weights can't be had.
+        UsageError: The model is none that embeds.
+    """
     from distingo.prediction.device import choose_device
     from distingo.training.pretrained import feature_products, load_wished_backbone
     from distingo.training.recipe import Recipe

@@ -24,6 +24,13 @@ def add(commands: Any) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", help="page to write (default: inspection.html)")
     parser.add_argument("--augment", metavar="PRESET", help=f"draw augmented samples instead: {AUGMENTATIONS}")
     parser.add_argument("--image-size", type=int, metavar="N", help="for augmented samples")
+    group = parser.add_argument_group("map of the pictures")
+    group.add_argument("--no-map", action="store_true", help="leave it out, which is faster")
+    group.add_argument(
+        "--model", help="lay it out by this backbone, descriptors or pixels (default: chosen, and said why)"
+    )
+    group.add_argument("--weights", metavar="FOLDER|FILE", help="of the backbone, instead of the published ones")
+    group.add_argument("--seed", type=int, default=0, help="of the map (default: 0)")
     add_table_options(parser)
     add_corrections_option(parser)
     add_machine_options(parser)
@@ -41,8 +48,9 @@ def run(options: argparse.Namespace) -> int:
     from collections import Counter
 
     output = options.output or "inspection.html"
-    said = {**table_settings(options), **machine_settings(options), "corrections": options.corrections}
-    dataset = distingo.inspect(options.data, output, **said)
+    wishes = {"draw_map": not options.no_map, "model": options.model, "weights": options.weights, "seed": options.seed}
+    wishes["corrections"] = options.corrections
+    dataset = distingo.inspect(options.data, output, **wishes, **table_settings(options), **machine_settings(options))
     print(f"{dataset.root}: {dataset.layout}")
     for note in dataset.notes:
         print(f"  {note}")

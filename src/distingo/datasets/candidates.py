@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from distingo.datasets.walking import FoundFile, display_name
@@ -47,6 +47,7 @@ class Layout:
         root: The folder that the names of files are relative to.
         task: Whether a picture carries exactly one label or any number.
         notes: What was recognised and what a person should know about it.
+        groups: As in `Dataset.groups`.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Layout:
     root: Path
     task: Task = "single-label"
     notes: tuple[str, ...] = ()
+    groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def ignored_row(file: FoundFile, why: str, side: Side | None = None) -> ManifestRow:

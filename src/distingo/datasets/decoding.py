@@ -11,9 +11,10 @@ import threading
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from distingo.datasets import idx
 from distingo.datasets.formats import describe_non_picture, detect_format
@@ -143,6 +144,17 @@ def read_header(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Header:
         if _orientation(image) in {5, 6, 7, 8} and name != "TIFF":
             width, height = height, width
         return Header(width, height, image.mode in {"1", "L", "LA", "I", "F"} or image.mode.startswith("I;"), name)
+
+
+def read_exif(data: bytes) -> dict[int, Any]:
+    """Read a picture's EXIF tags, those of the whole file and of the exposure, without decoding its pixels.
+
+    Raises:
+        UndecodableError: As `read_header`.
+    """
+    with _translated(data):
+        exif = _open(data, DEFAULT_MAX_PIXELS)[0].getexif()
+        return {**exif, **exif.get_ifd(ExifTags.IFD.Exif)}
 
 
 def open_source(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS, enough: int | None = None) -> Image.Image:

@@ -148,6 +148,5 @@ def _assemble(layout: Layout, examined: Sequence[Examined], verdicts: Sequence[V
                     candidate.side,
                 )
             )
-    return Dataset(
-        layout.root, layout.name, layout.task, layout.classes, tuple(pictures), tuple(manifest), layout.notes
-    )
+    account = (tuple(pictures), tuple(manifest))
+    return Dataset(layout.root, layout.name, layout.task, layout.classes, *account, layout.notes, layout.groups)

@@ -11,6 +11,7 @@ from pathlib import Path
 from distingo.datasets import idx
 from distingo.datasets.candidates import SIDE_NAMES, Candidate, Layout, ignored_row
 from distingo.datasets.corrections import mark_corrections
+from distingo.datasets.group_column import with_groups
 from distingo.datasets.table_finding import find_table, is_table_file, layout_in_folder, layout_of_file, tables_in
 from distingo.datasets.tables import TableOptions
 from distingo.datasets.walking import FoundFile, display_name, is_hidden_folder, walk
@@ -55,9 +56,13 @@ def find_layout(root: Path, table: TableOptions | None = None, *, allow_missing:
         _has_split_folders(files)
         or len({file.parts[0] for file in files if len(file.parts) > 1 and not file.ignored}) > 1
     )
-    if found := find_table(root, files, options, other=other):
+    # a column of groups alone says nothing about labels: folders go on saying them
+    about_labels = TableOptions() if other and options.given == ("--group-column",) else options
+    if found := find_table(root, files, about_labels, other=other):
         return layout_in_folder(root, found, files, options, allow_missing=allow_missing)
     layout = _folders(root, files)
+    if options.group_column is not None:
+        return with_groups(layout, files, options.group_column)
     tables = ", ".join(file.path.name for file in tables_in(files))
     note = f"the labels are the folders' names; {tables} is not read (give it as DATA for the labels in it)"
     return replace(layout, notes=(note,)) if tables else layout

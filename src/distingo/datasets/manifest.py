@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
 from distingo.errors import RunError
 from distingo.files import write_text
-from distingo.records import SIDES, ManifestRow, ManifestStatus, Side
+from distingo.records import SIDES, Dataset, ManifestRow, ManifestStatus, Side
 
 _COLUMNS = ["file", "status", "reason", "labels", "side", "format", "width", "height", "content", "same_as"]
 _LINES = "lines"  # manifests of version 0.1 do not have it
@@ -59,6 +60,21 @@ def read_manifest(path: Path) -> tuple[ManifestRow, ...]:
         RunError: It is missing or damaged.
     """
     return tuple(_manifest_row(path, line, fields) for line, fields in read_table(path, _COLUMNS))
+
+
+def sum_up_left_out(dataset: Dataset, where: str) -> tuple[str, ...]:
+    """A sentence on files that are not used; none where all are.
+
+    Args:
+        dataset: As read.
+        where: What says why, in words.
+    """
+    left = Counter(row.status for row in dataset.manifest if row.status != "used")
+    if not left:
+        return ()
+    found = sum(row.status != "missing" for row in dataset.manifest)
+    kinds = ", ".join(f"{count:,} {status}" for status, count in left.most_common())
+    return (f"of {found:,} files found {len(dataset.pictures):,} are used; {kinds}: {where} says why",)
 
 
 def _manifest_row(path: Path, line: int, fields: dict[str, str]) -> ManifestRow:

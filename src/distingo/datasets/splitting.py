@@ -78,7 +78,7 @@ def _split_classes(dataset: Dataset, seed: int, shares: dict[Side, float], *, fe
             sides[side] += [loose[place] for place in order[at : at + count]]
             at += count
         sides["train"] += [loose[place] for place in order[at:]]
-    return _ordered(sides, tuple(notes))
+    return order_split(sides, tuple(notes))
 
 
 def _split_labels(dataset: Dataset, seed: int, shares: dict[Side, float]) -> Split:
@@ -98,7 +98,7 @@ def _split_labels(dataset: Dataset, seed: int, shares: dict[Side, float]) -> Spl
         row[[columns[label] for label in picture.labels]] = True
     for side, picture in zip(stratify(has, sizes, seed=seed), loose, strict=True):
         sides[SIDES[side]].append(picture)
-    return _ordered(sides, _lacking_labels(dataset, sides))
+    return order_split(sides, _lacking_labels(dataset, sides))
 
 
 def _lacking_labels(dataset: Dataset, sides: dict[Side, list[Picture]]) -> tuple[str, ...]:
@@ -174,7 +174,7 @@ def read_split(path: Path, dataset: Dataset) -> Split:
         seen.add(file)
         sides[read_side(fields["side"], path, line)].append(picture)
     left = len(known) - len(seen)
-    return _ordered(sides, (f"{left} pictures of the dataset are on no side of {path.name}",) if left else ())
+    return order_split(sides, (f"{left} pictures of the dataset are on no side of {path.name}",) if left else ())
 
 
 def _named(labels: Sequence[str]) -> str:
@@ -230,6 +230,7 @@ def _too_few(dataset: Dataset, label: str, count: int, wanted: Sequence[Side]) -
     )
 
 
-def _ordered(sides: dict[Side, list[Picture]], notes: tuple[str, ...]) -> Split:
+def order_split(sides: dict[Side, list[Picture]], notes: tuple[str, ...]) -> Split:
+    """A split with each side in order of file names."""
     train, validation, test = (tuple(sorted(sides[side], key=_place)) for side in SIDES)
     return Split(train, validation, test, notes)

@@ -12,7 +12,7 @@ from distingo.datasets.table_notes import LayoutFacts, describe_layout
 from distingo.datasets.table_pictures import PictureFinder
 from distingo.datasets.table_rows import LabelledRow, find_disagreements, read_rows
 from distingo.datasets.table_shapes import Shape, recognise_shape
-from distingo.datasets.tables import Table, TableOptions
+from distingo.datasets.tables import Table, TableOptions, text_of
 from distingo.datasets.walking import FoundFile, display_name
 from distingo.errors import DataError
 from distingo.records import ManifestRow, ManifestStatus, Side, Source, Task
@@ -92,7 +92,17 @@ def table_layout(
         find_disagreements(table, shape, rows),
     )
     name, notes = describe_layout(facts)
-    return Layout(name, tuple(classes), tuple(candidates), tuple(ignored), root, task, notes)
+    groups = _groups(table, options, candidates)
+    return Layout(name, tuple(classes), tuple(candidates), tuple(ignored), root, task, notes, groups)
+
+
+def _groups(table: Table, options: TableOptions, candidates: Sequence[Candidate]) -> dict[str, tuple[str, ...]]:
+    """By file, the different values of the group column in the rows that name it."""
+    if options.group_column is None:
+        return {}
+    cells = dict(zip(table.lines, map(text_of, table.column(options.group_column)), strict=True))
+    found = {each.source.file: sorted({cells[line] for line in each.lines} - {""}) for each in candidates}
+    return {file: tuple(values) for file, values in found.items() if values}
 
 
 def _is_same(one: Path, other: Path) -> bool:

@@ -88,13 +88,14 @@ def recognise_shape(table: Table, options: TableOptions, pictures: PictureFinder
         DataError: No column is recognised, or the label column looks like an identifier.
         UsageError: An option names a column that the table does not have.
     """
-    for name in (options.image_column, options.label_column, *options.label_columns):
+    for name in (options.image_column, options.label_column, *options.label_columns, options.group_column):
         if name is not None:
             table.column(name)
-    image = options.image_column or _recognise_image_column(table, options, pictures)
+    image = options.image_column or recognise_image_column(table, options, pictures)
     named = {options.label_column, *options.label_columns}
-    side = next((name for name in table.columns if name != image and name not in named and _is_side(table, name)), None)
-    rest = [name for name in table.columns if name not in {image, side}]
+    other = {image, options.group_column, *named}
+    side = next((name for name in table.columns if name not in other and _is_side(table, name)), None)
+    rest = [name for name in table.columns if name not in {image, side, options.group_column}]
     if image in named:
         raise UsageError(f"{table.path}: column {image!r} can't name both the pictures and their labels")
     if options.label_columns:
@@ -151,9 +152,19 @@ def _count_found(table: Table, name: str, pictures: PictureFinder) -> tuple[int,
     return len(set(found)), len(found)
 
 
-def _recognise_image_column(table: Table, options: TableOptions, pictures: PictureFinder) -> str:
+def recognise_image_column(table: Table, options: TableOptions, pictures: PictureFinder) -> str:
+    """Find the column that names the pictures.
+
+    Args:
+        table: As read.
+        options: Says which columns are taken.
+        pictures: What the names in it may mean.
+
+    Raises:
+        DataError: No column names pictures.
+    """
     known = {name: _rank(name, _IMAGE_NAMES) for name in table.columns}
-    taken = {options.label_column, *options.label_columns}
+    taken = {options.label_column, *options.label_columns, options.group_column}
     free = [name for name in table.columns if name not in taken and not is_switch(table.column(name))]
     counts = {name: _count_found(table, name, pictures)[0] for name in free}
     ranked = sorted(free, key=lambda name: (-counts[name], known[name]))

@@ -27,6 +27,7 @@ class TableOptions:
         label_columns: The columns of 0 and 1, one per label.
         delimiter: What stands between the labels of one cell; empty: nothing, every cell is one label.
         image_folder: Where the pictures are; relative to the table's folder, or else to the working folder.
+        group_column: The column whose value is the same for pictures that must stay on one side of a split.
     """
 
     image_column: str | None = None
@@ -34,11 +35,12 @@ class TableOptions:
     label_columns: tuple[str, ...] = ()
     delimiter: str | None = None
     image_folder: str | None = None
+    group_column: str | None = None
 
     @property
     def given(self) -> tuple[str, ...]:
         """The names of the options that were given, as on the command line."""
-        names = ("image_column", "label_column", "label_columns", "delimiter", "image_folder")
+        names = ("image_column", "label_column", "label_columns", "delimiter", "image_folder", "group_column")
         return tuple(f"--{name.replace('_', '-')}" for name in names if getattr(self, name) not in (None, (), []))
 
 

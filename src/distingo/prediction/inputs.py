@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from PIL import Image
 
 from distingo.datasets.gathering import Product, pixels_product
 from distingo.datasets.store import Cache
-from distingo.features.descriptors import describe, descriptor_names
 from distingo.models.saved import SavedModel, feature_extractor
+from distingo.prediction.describing import descriptors_product
 from distingo.prediction.embedding import Embedder
 
-_DESCRIPTORS_KIND = "descriptors-1"
-"""Raised when the descriptors' definition changes, so that old cached ones are not used."""
-
-
-def descriptors_product(cache: Cache) -> Product:
-    """The descriptors of every picture, float32 (52,)."""
-    store = cache.store(_DESCRIPTORS_KIND, (len(descriptor_names()),), "float32")
-    return Product(store, _describe)
-
-
-def _describe(image: Image.Image) -> np.ndarray:
-    return describe(image).astype(np.float32)
+__all__ = ["descriptors_product", "input_product"]
 
 
 def input_product(model: SavedModel, cache: Cache, device: torch.device) -> Product:

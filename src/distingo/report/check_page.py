@@ -132,7 +132,7 @@ def write_check_page(check: Check, path: Path) -> Path:
         "clean": [WORDS[kind].name for kind in FINDING_KINDS if all(section.kind != kind for section in sections)],
         "album": album,
     }
-    return write_page("check.html", path, context, script="check.js")
+    return write_page("check.html", path, context, scripts=("check.js",))
 
 
 def _section(findings: Sequence[Finding], kind: FindingKind) -> Section | None:

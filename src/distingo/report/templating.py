@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from distingo.version import __version__
 _GENERATOR = b'<meta name="generator" content="distingo '
 
 
-def write_page(template: str, path: Path, context: dict[str, Any], *, script: str = "page.js") -> Path:
+def write_page(template: str, path: Path, context: dict[str, Any], *, scripts: Sequence[str] = ("page.js",)) -> Path:
     """Fill a template and write the page, or nothing.
 
     Everything that comes from a person's files is escaped by the template engine; besides, the page's own
@@ -25,7 +26,7 @@ def write_page(template: str, path: Path, context: dict[str, Any], *, script: st
         template: A file of ``report/templates``.
         path: Where the page shall be.
         context: The values that the template names.
-        script: The file of ``report/templates`` that the page runs.
+        scripts: Files of ``report/templates`` that make up the one script.
 
     Returns:
         The path.
@@ -35,7 +36,7 @@ def write_page(template: str, path: Path, context: dict[str, Any], *, script: st
     """
     environment = _environment()
     style = house_style()
-    content = _asset(script)
+    content = "".join(_asset(name) for name in scripts)
     digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode("ascii")
     page = environment.get_template(template).render(
         **context, style=style, script=content, script_digest=digest, version=__version__

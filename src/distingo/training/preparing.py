@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,8 +14,9 @@ import torch
 from distingo.datasets.corrections import find_corrections
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.gathering import pixels_product, read_dataset
-from distingo.datasets.manifest import write_manifest
-from distingo.datasets.splitting import read_split, split_dataset, write_split
+from distingo.datasets.manifest import sum_up_left_out, write_manifest
+from distingo.datasets.split_config import WantedSplit, require_same_split, split_from_config
+from distingo.datasets.splitting import read_split, write_split
 from distingo.datasets.store import Cache
 from distingo.datasets.surveying import survey
 from distingo.datasets.table_config import settle_image_folder, table_from_config
@@ -33,6 +33,7 @@ from distingo.run_folder import RunFolder
 from distingo.training.augmentation import require_preset
 from distingo.training.checkpoint import EpochRecord
 from distingo.training.defaults import DataFacts, choose_recipe
+from distingo.training.dividing import divide
 from distingo.training.kept_corrections import (
     describe_change,
     keep_corrections,
@@ -67,6 +68,7 @@ class TrainRequest:
         allow_missing: Go on even if half of the pictures that the table names are missing.
         corrections: As for `distingo.datasets.corrections.find_corrections`.
         repeats: The ``config.json`` of the run that is repeated; empty for a run of its own.
+        split: The file that says which side each picture is on; None cuts the sides by class and seed.
         resume: Go on with the run in `output`.
         on_epoch: Told every finished epoch.
     """
@@ -81,6 +83,7 @@ class TrainRequest:
     allow_missing: bool = False
     corrections: str | Path | None = None
     repeats: dict[str, Any] = field(default_factory=dict)
+    split: WantedSplit | None = None
     resume: bool = False
     on_epoch: Callable[[EpochRecord], None] | None = None
 
@@ -125,30 +128,19 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     require_preset(recipe.augment)
     choose_device(recipe.device)
     dataset = _read(request, recipe, backbone)
-    few = recipe.mode == "frozen"
-    split = split_dataset(dataset, seed=recipe.seed, validation=recipe.validation, test=recipe.test, few=few)
+    split = divide(dataset, recipe, request.split)
     description = _description(dataset, split, recipe, backbone)
     _require_buildable(description)
     corrections = find_corrections(dataset.root, request.corrections)
     changed = describe_change(request.repeats, dataset.root, request.corrections) if request.repeats else ()
     choices = (*choices, *further, *dataset.notes, *split.notes, *changed)
-    for sentence in (*choices, *_account(dataset)):
+    for sentence in (*choices, *sum_up_left_out(dataset, "manifest.csv")):
         log.info(sentence)
     write_manifest(dataset.manifest, folder.manifest)
     write_split(split, folder.split)
     keep_corrections(folder, corrections)
     folder.write_config(describe_run(request, dataset, recipe, choices, corrections))
     return PreparedRun(folder, recipe, dataset, split, description, backbone), request
-
-
-def _account(dataset: Dataset) -> tuple[str, ...]:
-    """A sentence on files that are not used; none where all are."""
-    left = Counter(row.status for row in dataset.manifest if row.status != "used")
-    if not left:
-        return ()
-    found = sum(row.status != "missing" for row in dataset.manifest)
-    kinds = ", ".join(f"{count:,} {status}" for status, count in left.most_common())
-    return (f"of {found:,} files found {len(dataset.pictures):,} are used; {kinds}: manifest.csv says why",)
 
 
 def _with_model(wishes: dict[str, Any], facts: DataFacts) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -187,6 +179,8 @@ def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
         )
     if request.corrections is not None:
         raise UsageError(f"--resume: {request.output} keeps its own corrections; leave --corrections out")
+    if request.split is not None:
+        require_same_split(request.split, split_from_config(config, folder.config), request.output)
     request = replace(request, data=data, table=table, allow_missing=allow_missing or request.allow_missing)
     request = replace(request, corrections=kept_corrections(folder))
     backbone = load_wished_backbone(recipe.as_dict())

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from distingo.datasets.split_config import WantedSplit, split_from_config
 from distingo.datasets.table_config import table_from_config
 from distingo.datasets.tables import TableOptions
 from distingo.files import read_json
@@ -24,6 +25,7 @@ class Wanted:
         allow_missing: Go on even if half of the pictures that the table names are missing.
         corrections: As for `distingo.datasets.corrections.find_corrections`.
         repeats: The older run's ``config.json``.
+        split: The file that says which side each picture is on.
     """
 
     data: Path | None = None
@@ -32,6 +34,7 @@ class Wanted:
     allow_missing: bool = False
     corrections: str | Path | None = None
     repeats: dict[str, Any] = field(default_factory=dict)
+    split: WantedSplit | None = None
 
 
 def repeat(config: Path, wanted: Wanted) -> Wanted:
@@ -57,4 +60,5 @@ def repeat(config: Path, wanted: Wanted) -> Wanted:
         allow_missing=wanted.allow_missing or allow_missing,
         corrections=wanted.corrections if wanted.corrections is not None else said_in_config(content),
         repeats=content,
+        split=wanted.split or split_from_config(content, config),
     )

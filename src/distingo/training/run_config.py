@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from distingo.datasets.corrections import Corrections
+from distingo.datasets.split_config import split_to_config
 from distingo.datasets.table_config import table_to_config
 from distingo.models.machine import choose_precision
 from distingo.prediction.device import choose_device
@@ -54,7 +55,7 @@ def _data_config(request: TrainRequest, dataset: Dataset, corrections: Correctio
         section["corrections"] = said
     if table := table_to_config(request.table, allow_missing=request.allow_missing):
         section["table"] = table
-    return section
+    return {**section, **split_to_config(request.split)}
 
 
 def resolve_precision(recipe: Recipe, device: torch.device) -> tuple[str, str]:

@@ -1,0 +1,62 @@
+"""Which pictures of a data set belong together, so that a split must not tear them apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from distingo.checking.copies import LOOSEST, find_copies, signature_product
+from distingo.checking.thresholds import DEFAULT_THRESHOLDS
+from distingo.datasets.bursts import BURST_SECONDS, find_bursts
+from distingo.datasets.grouping import Links, link_column
+from distingo.datasets.products import Product
+from distingo.datasets.store import Cache
+from distingo.errors import UsageError
+from distingo.records import Dataset
+
+NEAR_DUPLICATES = DEFAULT_THRESHOLDS["near-duplicate"]
+"""Copies of a picture are at least so similar, strangers hardly ever (`distingo.features.registration.compare`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """What holds pictures together, besides the group column of their table.
+
+    Attributes:
+        near_duplicates: From which similarity on two pictures show the same scene (`find_copies`); None: not looked at.
+        burst: Seconds from one picture of a camera to the next of the same burst; None: not looked at.
+
+    Raises:
+        UsageError: A number is out of range.
+    """
+
+    near_duplicates: float | None = NEAR_DUPLICATES
+    burst: float | None = BURST_SECONDS
+
+    def __post_init__(self) -> None:
+        if self.near_duplicates is not None and not LOOSEST <= self.near_duplicates <= 1:
+            raise UsageError(f"--near-duplicates {self.near_duplicates:g}: choose {LOOSEST:g} to 1, or none")
+        if self.burst is not None and not self.burst >= 0:
+            raise UsageError(f"--burst {self.burst:g}: choose 0 seconds or more, or none")
+
+    def products(self, cache: Cache) -> list[Product]:
+        """What is to be computed from every picture for it."""
+        return [] if self.near_duplicates is None else [signature_product(cache)]
+
+    def link(self, dataset: Dataset, cache: Cache, workers: int) -> list[Links]:
+        """Find all links between a data set's pictures.
+
+        Args:
+            dataset: Read with these products.
+            cache: The one that the products are in.
+            workers: Threads.
+        """
+        links = [link_column(dataset)]
+        pictures = dataset.pictures
+        if self.near_duplicates is not None:
+            signatures = signature_product(cache).store.rows([picture.content for picture in pictures])
+            sides = [min(picture.width, picture.height) for picture in pictures]
+            pairs = find_copies(signatures, sides, loosest=self.near_duplicates, workers=workers)
+            links.append(Links("near-duplicate", [(pair.first, pair.second) for pair in pairs]))
+        if self.burst is not None:
+            links.append(find_bursts(pictures, within=self.burst, workers=workers))
+        return links

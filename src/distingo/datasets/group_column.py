@@ -1,0 +1,66 @@
+"""A column of groups in a table beside class folders: the folders say the labels, the table what belongs together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from distingo.datasets.candidates import Layout
+from distingo.datasets.table_finding import tables_in
+from distingo.datasets.table_pictures import PictureFinder
+from distingo.datasets.table_reading import read_labels_table
+from distingo.datasets.table_shapes import recognise_image_column
+from distingo.datasets.tables import Table, TableOptions, text_of
+from distingo.datasets.walking import FoundFile, display_name
+from distingo.errors import UsageError, name_the_nearest
+
+
+def with_groups(layout: Layout, files: Sequence[FoundFile], column: str) -> Layout:
+    """Add to class folders what a table in the same folder says about groups.
+
+    Args:
+        layout: Of the folders.
+        files: Every file found.
+        column: The name of the column.
+
+    Returns:
+        The layout with its groups, and a note on which table they are from and what it leaves open.
+
+    Raises:
+        DataError: The table can't be read, or no column of it names pictures.
+        UsageError: No table has such a column, or several have.
+    """
+    found = tables_in(files)
+    table = _choose(layout, [read_labels_table(file.path) for file in found], column)
+    pictures = PictureFinder(layout.root, [file for file in files if file not in found])
+    image = recognise_image_column(table, TableOptions(group_column=column), pictures)
+    groups: dict[str, set[str]] = defaultdict(set)
+    unclear = 0
+    for name, value in zip(table.column(image), table.column(column), strict=True):
+        meant = pictures.find(text_of(name))
+        unclear += len(meant) != 1
+        if len(meant) == 1 and text_of(value):
+            groups[display_name(meant[0].parts)].add(text_of(value))
+    alone = sum(candidate.source.file not in groups for candidate in layout.candidates)
+    said = (
+        f"the labels are the folders' names; column {column!r} of {table.path.name} says which pictures belong together"
+    )
+    left = [f"{alone:,} pictures have no group there"] * bool(alone)
+    left += [f"{unclear:,} rows name no picture, or several"] * bool(unclear)
+    note = "; ".join([said, *left])
+    return replace(layout, groups={file: tuple(sorted(values)) for file, values in groups.items()}, notes=(note,))
+
+
+def _choose(layout: Layout, tables: Sequence[Table], column: str) -> Table:
+    if not tables:
+        raise UsageError(f"{layout.root}: holds no table for --group-column; give the table as DATA")
+    having = [table for table in tables if column in table.columns]
+    if len(having) > 1:
+        names = ", ".join(table.path.name for table in having)
+        raise UsageError(f"{layout.root}: several tables have a column {column!r} ({names}); move all but one away")
+    if not having:
+        known = [name for table in tables for name in table.columns]
+        names = ", ".join(table.path.name for table in tables)
+        raise UsageError(f"{layout.root}: no column {column!r} in {names}; {name_the_nearest(column, known)}")
+    return having[0]

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from grouped_pictures import a_dataset, alone, together
+
+from distingo.datasets.group_splitting import divide_folds, divide_sides
+from distingo.datasets.split_files import apply_split_file, read_split_file, write_split_file
+from distingo.errors import DataError, UsageError
+from distingo.records import Dataset, Source
+
+
+@pytest.fixture
+def dataset() -> Dataset:
+    return a_dataset([("a|b",), ("c",)] * 30)
+
+
+@pytest.fixture
+def sides(dataset: Dataset, tmp_path: Path) -> Path:
+    grouping = together(dataset, [4, 8, 9])
+    write_split_file(dataset, divide_sides(dataset, grouping, validation=0.2, test=0.2, seed=0), tmp_path / "split.csv")
+    return tmp_path / "split.csv"
+
+
+@pytest.fixture
+def folds(dataset: Dataset, tmp_path: Path) -> Path:
+    grouping = together(dataset, [4, 8, 9], [20, 31])
+    write_split_file(dataset, divide_folds(dataset, grouping, folds=4, seed=0), tmp_path / "folds.csv")
+    return tmp_path / "folds.csv"
+
+
+def rename(dataset: Dataset, at: int, name: str) -> Dataset:
+    pictures = list(dataset.pictures)
+    pictures[at] = replace(pictures[at], source=Source(name, Path(name)))
+    return replace(dataset, pictures=tuple(pictures))
+
+
+def test_what_is_written_is_read(dataset: Dataset, sides: Path) -> None:
+    lines = sides.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "file,side,group,why,labels,content"
+    assert lines[5] in {f"0004.png,{side},5,near-duplicate,a\\|b,c4" for side in ("train", "validation", "test")}
+    read = read_split_file(sides)
+    assert read.folds == 0
+    assert read.lines[0].labels == ("a|b",)
+    split = apply_split_file(read, dataset)
+    assert [len(split.train), len(split.validation), len(split.test)] == [36, 12, 12]
+    assert split.notes == ()
+    names = [[picture.source.file for picture in split.side(side)] for side in ("train", "validation", "test")]
+    assert all(each == sorted(each) for each in names)
+
+
+def test_a_fold_is_the_test_side_and_groups_stay_whole(dataset: Dataset, folds: Path) -> None:
+    read = read_split_file(folds)
+    assert read.folds == 4
+    tested = []
+    for fold in (1, 2, 3, 4):
+        split = apply_split_file(read, dataset, fold=fold, validation=0.2, seed=0)
+        tested += [picture.source.file for picture in split.test]
+        assert len(split.train) + len(split.validation) + len(split.test) == 60
+        assert 8 <= len(split.validation) <= 10
+        for group in ({"0004.png", "0008.png", "0009.png"}, {"0020.png", "0031.png"}):
+            on = [side for side in (split.train, split.validation, split.test) if group & {p.source.file for p in side}]
+            assert len(on) == 1
+        assert f"fold {fold} of 4 of folds.csv is the test side" in split.notes
+    assert sorted(tested) == [picture.source.file for picture in dataset.pictures]
+
+
+def test_every_picture_is_accounted_for(dataset: Dataset, sides: Path) -> None:
+    changed = rename(dataset, 0, "moved/new name.png")
+    extra = replace(dataset.pictures[1], source=Source("extra.png", Path("extra.png")), content="another")
+    pictures = (*(picture for at, picture in enumerate(changed.pictures) if at != 3), extra)
+    split = apply_split_file(read_split_file(sides), replace(changed, pictures=pictures))
+    assert split.notes == (
+        "1 picture not in split.csv, so on no side (extra.png)",
+        "1 picture in split.csv, but not among the usable ones of the data any more (0003.png)",
+        "1 picture found by content, as split.csv has another name for it (moved/new name.png)",
+    )
+    everyone = [picture.source.file for picture in (*split.train, *split.validation, *split.test)]
+    assert len(everyone) == 59
+    assert "moved/new name.png" in everyone
+
+
+def test_other_labels_count_and_are_said(dataset: Dataset, sides: Path) -> None:
+    pictures = (replace(dataset.pictures[0], labels=("c",)), *dataset.pictures[1:])
+    (note,) = apply_split_file(read_split_file(sides), replace(dataset, pictures=pictures)).notes
+    assert note == "1 picture labelled otherwise than in split.csv; the labels of the data count (0000.png)"
+
+
+def test_other_bytes_are_refused(dataset: Dataset, sides: Path) -> None:
+    pictures = (replace(dataset.pictures[0], content="edited"), *dataset.pictures[1:])
+    with pytest.raises(DataError, match=r"0000\.png: other bytes than when the split was made"):
+        apply_split_file(read_split_file(sides), replace(dataset, pictures=pictures))
+
+
+def test_a_table_of_ones_own_with_files_and_sides_will_do(dataset: Dataset, tmp_path: Path) -> None:
+    path = tmp_path / "own.csv"
+    names = ["train", "test", "validation", "train", "test", "validation", "train"]
+    lines = [f"{picture.source.file},{side}" for picture, side in zip(dataset.pictures, names, strict=False)]
+    path.write_text("\n".join(["file,side", *lines]), encoding="utf-8")
+    split = apply_split_file(read_split_file(path), dataset)
+    assert len(split.train) == 3
+    assert "53 pictures not in own.csv" in split.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ("file,side\n", "names no picture"),
+        ("file,group\na.png,1\n", "neither a column 'side' nor 'fold'"),
+        ("name,side\na.png,train\n", "has no column 'file'"),
+        ("file,side\na.png,traning\n", "'traning' is no side"),
+        ("file,fold\na.png,0\n", "'0' is no fold"),
+        ("file,side\na.png,train\na.png,test\n", r"names a\.png twice"),
+        ("file,side\na.png\n", "has 1 fields instead of 2"),
+    ],
+)
+def test_what_is_no_split_file(tmp_path: Path, content: str, what: str) -> None:
+    (tmp_path / "bad.csv").write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=what):
+        read_split_file(tmp_path / "bad.csv")
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="distingo split DATA -o FILE"):
+        read_split_file(tmp_path / "none.csv")
+
+
+def test_folds_and_sides_are_not_mixed_up(dataset: Dataset, sides: Path, folds: Path) -> None:
+    with pytest.raises(UsageError, match="has sides, not folds"):
+        apply_split_file(read_split_file(sides), dataset, fold=1)
+    with pytest.raises(UsageError, match="--fold 1 to 4"):
+        apply_split_file(read_split_file(folds), dataset)
+    with pytest.raises(UsageError, match="choose 1 to 4"):
+        apply_split_file(read_split_file(folds), dataset, fold=5)
+
+
+def test_an_empty_side_is_an_error(dataset: Dataset, tmp_path: Path) -> None:
+    division = divide_sides(dataset, alone(dataset), validation=0.0, test=0.2, seed=0)
+    write_split_file(dataset, division, tmp_path / "two.csv")
+    with pytest.raises(DataError, match="on the validation side"):
+        apply_split_file(read_split_file(tmp_path / "two.csv"), dataset)
+
+
+def test_a_class_without_training_picture_is_an_error(dataset: Dataset, sides: Path) -> None:
+    text = sides.read_text(encoding="utf-8").splitlines()
+    moved = [line.replace(",train,", ",test,") if ",c,c" in line else line for line in text]
+    sides.write_text("\n".join(moved), encoding="utf-8")
+    with pytest.raises(DataError, match="class c has no picture on the train side"):
+        apply_split_file(read_split_file(sides), dataset)
