@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from distingo.datasets.candidates import Layout
+from distingo.datasets.correcting import correct, with_relabelled
+from distingo.datasets.corrections import find_corrections
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.duplicates import Examined, Verdict, judge
 from distingo.datasets.examining import Examiner
@@ -23,7 +25,7 @@ from distingo.records import Dataset, ManifestRow, Picture
 __all__ = ["Product", "Survey", "count_processors", "pixels_product", "read_dataset", "survey"]
 
 
-def read_dataset(
+def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
     root: Path | str,
     *,
     cache: Cache,
@@ -32,6 +34,7 @@ def read_dataset(
     workers: int | None = None,
     table: TableOptions | None = None,
     allow_missing: bool = False,
+    corrections: str | Path | None = None,
     allow_lost_classes: bool = False,
 ) -> Dataset:
     """Read a folder of pictures: find, examine and account for every file, and fill the products.
@@ -47,6 +50,7 @@ def read_dataset(
         workers: Threads; default: one per processor that this process may use.
         table: As for `find_layout`.
         allow_missing: As for `find_layout`.
+        corrections: As for `find_corrections`; put into effect before copies are judged.
         allow_lost_classes: Go on though no picture of a class is usable, with a note.
 
     Returns:
@@ -54,14 +58,17 @@ def read_dataset(
         last picture turns out unusable is no class any more, which a note says.
 
     Raises:
-        DataError: As `find_layout`; or, with one label per picture, no picture of a class is usable.
+        DataError: As `find_layout`; or the corrections are damaged or do not fit; or, with one label per picture, no
+            picture of a class is usable.
         UsageError: As `find_layout`.
         ResourceError: The cache can't be read or written, or the disk is full.
     """
     root = Path(root)
     layout = find_layout(root, table, allow_missing=allow_missing)
+    decided = find_corrections(layout.root, corrections)
+    layout = with_relabelled(layout, decided)
     examiner = Examiner(cache, products, max_pixels=max_pixels, workers=workers or count_processors())
-    examined = examiner.examine(layout.candidates)
+    layout, examined = correct(layout, examiner.examine(layout.candidates), decided)
     verdicts = judge(examined)
     dataset = _assemble(layout, examined, verdicts)
     if layout.task == "single-label" and not allow_lost_classes:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from distingo.datasets import idx
 from distingo.datasets.candidates import SIDE_NAMES, Candidate, Layout, ignored_row
+from distingo.datasets.corrections import mark_corrections
 from distingo.datasets.group_column import with_groups
 from distingo.datasets.table_finding import find_table, is_table_file, layout_in_folder, layout_of_file, tables_in
 from distingo.datasets.tables import TableOptions
@@ -105,7 +106,7 @@ def _find_files(root: Path) -> list[FoundFile]:
             raise DataError(f"{root}: no such folder; check the spelling")
         if not root.is_dir():
             raise DataError(f"{root}: is a file; give the folder with the pictures, one folder per class, or a table")
-        files = list(walk(root))
+        files = mark_corrections(walk(root))
         if not files and not any(root.iterdir()):
             raise DataError(f"{root}: is empty; {_HOW}")
     except OSError as error:
