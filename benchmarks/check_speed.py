@@ -120,7 +120,7 @@ def compare_copies(result: dict[str, Any], planted: dict[frozenset[str], str]) -
 
 
 def draw_small(place: Path, count: int) -> Path:
-    """Tiles of 64 pixels that don't overlap, from photos and posters, upright and turned a quarter, as JPEG in classes."""
+    """Tiles of 64 pixels that don't overlap, from photos and posters, upright and turned, as JPEG in classes."""
     data = place / "small"
     sources = [path for name in ("aerial", "ball-sports", "posters") for path in pictures_of(DATA / name)]
     sources = [path for path in sources if path.suffix != ".csv"]
