@@ -67,7 +67,7 @@ def findings(root: Path) -> None:
     label = ("Äpfel",)
     asks(
         root,
-        found(root, "near-duplicate", "Äpfel/1.png", "Birnen/1.png", labels=label, other_labels=("Birnen",)),
+        found(root, "leak", "Äpfel/1.png", "Birnen/1.png", labels=label, other_labels=("Birnen",)),
         found(root, "label", "Äpfel/0.png", labels=label, suggested=("Birnen",), reason="Birnen, 95 % sure"),
         found(root, "dark", "Birnen/2.png", labels=("Birnen",)),
         found(root, "outlier", f"{HOSTILE}/20 .png", labels=(HOSTILE,), reason=HOSTILE),
@@ -134,7 +134,7 @@ def test_everything_is_decided_by_keyboard(
     before = snapshot(root)
     review = start()
     page = opening(review.url)
-    assert title(page) == "Nearly the same picture twice."
+    assert title(page) == "The same picture on two sides of the split."
     assert page.locator("#count").inner_text() == "0 of 4 decided"
     assert page.locator(".below").inner_text() == "Below threshold (1 more)"
     press(page, "s", until="Chosen: Birnen/1.png")
@@ -212,7 +212,7 @@ def test_a_page_whose_server_is_gone_says_so(root: Path, start: Callable[..., Re
     page.keyboard.press("k")
     page.wait_for_selector("#trouble:not([hidden])")
     assert "The review has ended. Start it again in the terminal" in page.locator("#trouble").inner_text()
-    assert title(page) == "Nearly the same picture twice."
+    assert title(page) == "The same picture on two sides of the split."
     page.close()
 
 
@@ -237,7 +237,7 @@ def test_clicking_does_the_same(root: Path, start: Callable[..., Review], openin
     page.keyboard.press("Enter")
     page.wait_for_function("() => document.querySelector('#kinds').textContent.includes('Blurred')")
     page.locator("#help-button").click()
-    assert page.locator("dialog").is_visible()
+    assert page.locator("#help").is_visible()
     page.keyboard.press("q")
     page.keyboard.press("Escape")
     assert set(written(root)) == {"Äpfel/1.png"}

@@ -99,7 +99,8 @@ def _print_cleaning(cleaning: Cleaning, kinds: Sequence[FindingKind], *, every: 
     """What was moved or would be, kind by kind, and what is left alone."""
     plan, verb = cleaning.plan, "moved" if cleaning.applied else "to move"
     most = len(plan.moves) + len(plan.left_alone) if every else _SHOWN
-    met = {kind for entry in (*plan.moves, *plan.left_alone) for kind in entry.kinds}
+    found = [*(move.kinds for move in plan.moves), *(entry.kinds for entry in plan.left_alone)]
+    met = {kind for each in found for kind in each}
     for kind in PICTURE_KINDS:
         if kind in kinds and kind not in met:
             print(f"{kind}: 0")

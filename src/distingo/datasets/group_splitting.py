@@ -173,9 +173,10 @@ def _label_table(dataset: Dataset) -> np.ndarray:
 def _require_groups(dataset: Dataset, grouping: Grouping, loose: np.ndarray, parts: int) -> None:
     groups = len(np.unique(grouping.numbers[loose]))
     if len(loose) and groups < parts:
+        pictures = f"{len(loose):,} picture{'s' * (len(loose) != 1)} to divide"
         raise DataError(
-            f"{dataset.root}: its {len(loose):,} picture{'s' * (len(loose) != 1)} to divide {_form(len(loose))} "
-            f"{groups:,} group{'s' * (groups != 1)}, and {parts} are needed to have one on each side; ask for fewer parts or link fewer pictures"
+            f"{dataset.root}: its {pictures} {_form(len(loose))} {groups:,} group{'s' * (groups != 1)}, and "
+            f"{parts} are needed to have one on each side; ask for fewer parts or link fewer pictures"
         )
 
 
