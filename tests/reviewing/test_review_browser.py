@@ -176,10 +176,12 @@ def test_a_class_is_typed(root: Path, start: Callable[..., Review], opening: Cal
     page.keyboard.type("Quitten qk")
     assert page.locator("#names .new").inner_text() == "New class Quitten qk"
     page.keyboard.press("Enter")
+    page.wait_for_selector("#confirm[open]")
     assert "this picture would be its only one" in page.locator("#confirm-text").inner_text()
     page.keyboard.press("Escape")
     assert written(root)["Äpfel/0.png"] == ("relabel", ("Birnen",))
     page.locator("#names .new").click()
+    page.wait_for_selector("#confirm[open]")
     page.keyboard.press("Enter")
     page.wait_for_function("() => document.querySelector('#live').textContent.includes('Quitten qk')")
     assert written(root)["Äpfel/0.png"] == ("relabel", ("Quitten qk",))
@@ -258,6 +260,7 @@ def test_several_labels_are_switched(tmp_path: Path, opening: Callable[..., Any]
         page.keyboard.press("r")
         page.keyboard.type("night")
         page.keyboard.press("Enter")
+        page.wait_for_selector("#confirm[open]")
         press(page, "Enter", until="night on")
         press(page, "Enter", until="Relabelled")
         assert written(root) == {"1.png": ("relabel", ("night", "sea", "town"))}
@@ -345,10 +348,12 @@ def test_all_of_a_kind_are_kept_after_a_confirmation(
     page.get_by_role("button", name="Too dark").click()
     page.wait_for_function("() => document.querySelector('#title').textContent === 'Very dark.'")
     page.keyboard.press("e")
+    page.wait_for_selector("#confirm[open]")
     assert page.locator("#confirm-text").inner_text().startswith("Keep all 3 of this kind, Too dark?")
     page.keyboard.press("Escape")
     assert not (root / "corrections.csv").exists()
     page.keyboard.press("e")
+    page.wait_for_selector("#confirm[open]")
     press(page, "Enter", until="Kept: 3 questions.")
     assert {action for action, _ in written(root).values()} == {"keep"}
     assert len(written(root)) == 3

@@ -2,7 +2,9 @@
 
 import { find } from "./words.js";
 
-export const confirmed = (text, yes) => new Promise((resolve) => {
+let before = Promise.resolve(); // a dialog says that it closed a moment later, and the next one must not hear it
+
+const open = (text, yes) => new Promise((resolve) => {
   const dialog = find("confirm");
   find("confirm-text").textContent = text;
   find("confirm-yes").textContent = yes;
@@ -10,3 +12,7 @@ export const confirmed = (text, yes) => new Promise((resolve) => {
   dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
   dialog.showModal();
 });
+export const confirmed = (text, yes) => {
+  before = before.then(() => open(text, yes));
+  return before;
+};
