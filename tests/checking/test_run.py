@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,16 @@ def test_what_a_person_has_answered_is_not_asked_again(tmp_path):
     assert second.counting("empty") == ()
     assert any(note.startswith("left out, because corrections.csv answers them: 1 of ") for note in second.notes)
     assert distingo.check(root, model="none", corrections="none").counting("empty") == (empty,)
+
+
+def test_corrections_are_not_counted_among_the_files(faulty, tmp_path, capsys):
+    shutil.copytree(faulty, tmp_path / "data")
+    (tmp_path / "data" / "corrections.csv").write_text("file,action\ntrain/red/00.png,keep\n", encoding="utf-8")
+    assert main(["inspect", str(tmp_path / "data"), "-o", str(tmp_path / "page.html"), "--no-map"]) == 0
+    told = capsys.readouterr().out
+    assert "of 55 files found" in told
+    assert "corrections.csv" not in told
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "55 files found" in page
+    assert "holds corrections" in page
+    assert distingo.check(tmp_path / "data", model="none").files == 55

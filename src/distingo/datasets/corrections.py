@@ -6,14 +6,13 @@ import csv
 import io
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
 from distingo.datasets.manifest import join_labels, split_labels, write_table
-from distingo.datasets.walking import FoundFile
 from distingo.errors import DataError, name_the_nearest
 from distingo.files import content_hash
 
@@ -117,16 +116,6 @@ def is_corrections(path: Path) -> bool:
         return False
     first = next(csv.reader(io.StringIO(head)), []) if head.strip() else []
     return set(_REQUIRED) <= {name.strip().lower() for name in first}
-
-
-def mark_corrections(files: Iterable[FoundFile]) -> list[FoundFile]:
-    """Say of the table of corrections in a data set's root what it is, so that nothing takes it for data."""
-    return [
-        replace(file, ignored="holds corrections")
-        if file.parts == (CORRECTIONS_NAME,) and not file.ignored and is_corrections(file.path)
-        else file
-        for file in files
-    ]
 
 
 def read_corrections(path: Path) -> Corrections:
