@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from distingo.datasets.own_files import MANIFEST_NAME
@@ -24,7 +24,7 @@ class Gathered:
     folder: Path
     outcomes: tuple[Outcome, ...]
     notes: tuple[str, ...] = ()
-    arrived: frozenset[str] = frozenset()
+    arrived: frozenset[str] = field(default=frozenset(), compare=False)
 
     @property
     def manifest(self) -> Path:
