@@ -137,3 +137,20 @@ def test_real_copies_of_a_scene_stay_together(real_data: Path, tmp_path: Path) -
         first, second = rows[f"{one}.jpg"], rows[f"{other}.jpg"]
         assert (first["group"], first["side"], first["why"]) == (second["group"], second["side"], "near-duplicate")
     assert max(share.farthest for share in division.shares) < 0.01
+
+
+@pytest.mark.parametrize(("option", "side"), [("--test", "test"), ("--validation", "valid")])
+def test_a_share_for_a_side_that_the_data_has_is_refused(
+    option: str, side: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("train", side):
+        draw_classes(tmp_path / "data" / name, per_class=6, names=("a", "b"))
+    words = ["split", str(tmp_path / "data"), "--near-duplicates", "none", "-o"]
+    assert main([*words, str(tmp_path / "s.csv"), option, "0"]) == 2
+    said = capsys.readouterr().err
+    assert f"{option} 0: {tmp_path / 'data'} has a {option[2:]} side of its own; leave {option} out" in said
+    assert not (tmp_path / "s.csv").exists()
+    assert main([*words, str(tmp_path / "kept.csv")]) == 0
+    assert main([*words, str(tmp_path / "anew.csv"), option, "0", "--resplit"]) == 0
+    assert option[2:] in {row["side"] for row in rows_of(tmp_path / "kept.csv")}
+    assert option[2:] not in {row["side"] for row in rows_of(tmp_path / "anew.csv")}

@@ -85,6 +85,11 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings, allow_abbrev=False)
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            near = name_the_nearest(str(value), [str(choice) for choice in action.choices])
+            raise argparse.ArgumentError(action, f"{value!r} is not known; {near}")
+
     def error(self, message: str) -> Any:
         raise UsageError(f"{message} (`{self.prog} --help` lists what is allowed)")
 

@@ -18,6 +18,14 @@ ManifestStatus = Literal["used", "unusable", "duplicate", "conflict", "ignored",
 table, but not there."""
 
 
+HOLDS_CORRECTIONS = "holds corrections"
+KEPT_BY_DOWNLOAD = "kept by `distingo download`"
+LABELS_OF_DOWNLOAD = "holds the labels that `distingo download` wrote"
+
+OWN_REASONS = frozenset({HOLDS_CORRECTIONS, KEPT_BY_DOWNLOAD, LABELS_OF_DOWNLOAD})
+"""Why distingo's own files are ignored; no other file is ignored for one of these reasons."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where one picture's pixels come from.
@@ -93,6 +101,11 @@ class ManifestRow:
     same_as: str = ""
     lines: tuple[int, ...] = ()
 
+    @property
+    def is_own(self) -> bool:
+        """Whether distingo made the file for itself; it is then no part of a person's data."""
+        return self.status == "ignored" and self.reason in OWN_REASONS
+
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
@@ -118,6 +131,16 @@ class Dataset:
     manifest: tuple[ManifestRow, ...]
     notes: tuple[str, ...] = ()
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def file_count(self) -> int:
+        """How many files were found, not counting those that distingo keeps for itself."""
+        return sum(row.status != "missing" and not row.is_own for row in self.manifest)
+
+    @property
+    def left_out(self) -> tuple[ManifestRow, ...]:
+        """The files that are not used, missing ones too, without those that distingo keeps for itself."""
+        return tuple(row for row in self.manifest if row.status != "used" and not row.is_own)
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,3 +199,16 @@ def test_data_in_which_all_contradicts_itself_is_told(tmp_path):
     found = distingo.check(tmp_path / "data", tmp_path / "check")
     assert len(found.counting("contradiction")) == 3
     assert found.pictures == 0
+
+
+def test_corrections_are_not_counted_among_the_files(faulty, tmp_path, capsys):
+    shutil.copytree(faulty, tmp_path / "data")
+    (tmp_path / "data" / "corrections.csv").write_text("file,action\ntrain/red/00.png,keep\n", encoding="utf-8")
+    assert main(["inspect", str(tmp_path / "data"), "-o", str(tmp_path / "page.html"), "--no-map"]) == 0
+    told = capsys.readouterr().out
+    assert "of 55 files found" in told
+    assert "holds corrections" not in told
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert ">55\N{NO-BREAK SPACE}files found." in page
+    assert "holds corrections" in page
+    assert distingo.check(tmp_path / "data", model="none").files == 55

@@ -178,3 +178,27 @@ def test_every_source_can_be_found_again_by_its_name(
         for entry in find_layout(folder).candidates:
             assert source_of(folder, entry.source.file) == entry.source
             open_source(entry.source)
+
+
+def test_a_download_that_has_not_finished_is_refused(class_folders: Callable[..., Path]) -> None:
+    root = class_folders({"a": 1, "b": 1})
+    (root / ".distingo-download").mkdir()
+    (root / ".distingo-download" / "source.json").write_text("{}")
+    (root / "manifest.csv").write_text("file,name\na,b\n")
+    with pytest.raises(DataError, match="a download that has not finished; run the same `distingo download` again"):
+        find_layout(root)
+    (root / ".distingo-download" / "finished").touch()
+    layout = find_layout(root)
+    assert layout.classes == ("a", "b")
+    assert layout.notes == ()
+    assert {row.file for row in layout.ignored if row.is_own} == {
+        ".distingo-download/finished",
+        ".distingo-download/source.json",
+        "manifest.csv",
+    }
+
+
+def test_a_manifest_of_a_persons_own_is_no_file_of_ours(class_folders: Callable[..., Path]) -> None:
+    root = class_folders({"a": 1, "b": 1})
+    (root / "manifest.csv").write_text("x,y\n1,2\n")
+    assert [row.is_own for row in find_layout(root).ignored] == [False]

@@ -149,3 +149,9 @@ def test_a_class_without_training_picture_is_an_error(dataset: Dataset, sides: P
     sides.write_text("\n".join(moved), encoding="utf-8")
     with pytest.raises(DataError, match="class c has no picture on the train side"):
         apply_split_file(read_split_file(sides), dataset)
+
+
+def test_a_split_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nope\.csv: no such file; check the spelling, or write one by") as caught:
+        read_split_file(tmp_path / "nope.csv")
+    assert "run folder" not in str(caught.value)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from distingo.download.folder import OWN_FOLDER, open_folder, read_outcomes
+from distingo.datasets.own_files import DOWNLOAD_FOLDER
+from distingo.download.folder import open_folder, read_outcomes
 from distingo.download.records import Outcome
 from distingo.errors import DataError, UsageError
 
@@ -34,7 +35,7 @@ def test_another_download_is_not_mixed_in(tmp_path: Path) -> None:
 def test_what_was_noted_outlives_a_kill_and_a_line_that_was_cut_off(tmp_path: Path) -> None:
     with open_folder(tmp_path / "out", SOURCE) as folder:
         folder.record(OUTCOME)
-    journal = tmp_path / "out" / OWN_FOLDER / "journal.jsonl"
+    journal = tmp_path / "out" / DOWNLOAD_FOLDER / "journal.jsonl"
     with journal.open("a") as file:
         file.write('{"name": "c", "stat')
     with open_folder(tmp_path / "out", SOURCE) as folder:

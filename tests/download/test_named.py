@@ -20,9 +20,10 @@ from tiny_sets import cifar_rows, tiny_set
 from distingo.cli import main
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.idx import load_images
+from distingo.datasets.own_files import LICENCE_NAME
 from distingo.datasets.store import Cache
 from distingo.download.gathered import Gathered
-from distingo.download.named import LICENCE_NAME, gather_set
+from distingo.download.named import gather_set
 from distingo.download.sets import SETS, find_set
 from distingo.download.sets.record import NamedSet
 from distingo.errors import DataError, UsageError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,36 @@ def test_video(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "breaks off at" in capsys.readouterr().err
     assert download("video", video, "--every", "1", "-o", tmp_path / "other") == 2
     assert "give 1s, 250ms, 2min, 30frames or keyframes" in capsys.readouterr().err
+
+
+def test_a_mistaken_class_is_told_before_the_terms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert download("imagenet", "--class", "rugbyball", "-o", tmp_path / "out") == 2
+    said = capsys.readouterr()
+    assert "did you mean rugby ball" in said.err
+    assert said.out == ""
+
+
+def test_imagenet_without_a_network_says_what_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["imagenet", "--class", "rugby ball", "--attempts", 1, "-o", tmp_path / "out"]
+    assert download(*words, "--mirror", "http://nobody.invalid/data") == 1
+    said = capsys.readouterr().err
+    assert "nobody.invalid: no such host, or no network; run the same" in said
+    assert "run the same command again, or name another place by --mirror" in said
+    assert "Errno" not in said
+
+
+def test_a_refused_connection_is_said_without_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    words = ["imagenet", "--class", "rugby ball", "--attempts", 1, "-o", tmp_path / "out"]
+    assert download(*words, "--mirror", f"http://127.0.0.1:{port}", "--allow-private-addresses") == 1
+    said = capsys.readouterr().err
+    assert "no connection (" in said
+    assert "Errno" not in said
+
+
+def test_a_mistyped_source_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert download("cifar", "-o", "out") == 2
+    said = capsys.readouterr().err
+    assert "'cifar' is not known; did you mean cifar10 or cifar100?" in said
+    assert "open-images" not in said

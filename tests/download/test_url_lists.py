@@ -12,6 +12,7 @@ from loopback_site import QUICK, LoopbackSite, Trouble
 
 from distingo.cli import main
 from distingo.datasets.gathering import read_dataset
+from distingo.datasets.manifest import sum_up_left_out
 from distingo.datasets.store import Cache
 from distingo.download.folder import read_outcomes
 from distingo.download.gathered import Gathered
@@ -175,3 +176,61 @@ def test_the_command_says_what_came_and_what_did_not(
     site.always.clear()
     assert main(words) == 0
     assert main([*words, "--per-host", "0"]) == 2
+
+
+def test_what_was_there_already_is_told_from_what_came(
+    site: LoopbackSite, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.pages = {f"/{at}.png": encode(noise(at)) for at in range(3)}
+    table = tmp_path / "list.csv"
+    table.write_text("url,label\n" + "".join(f"{site.url}/{at}.png,{'ab'[at % 2]}\n" for at in range(3)))
+    words = ["download", "urls", str(table), "-o", str(tmp_path / "out"), "--allow-private-addresses"]
+    assert main(words) == 0
+    assert "there already" not in capsys.readouterr().out
+    assert main(words) == 0
+    assert "3 files" in (said := capsys.readouterr().out)
+    assert "  0 fetched now, 3 were there already\n" in said
+    next((tmp_path / "out" / "a").iterdir()).unlink()
+    assert main(words) == 0
+    assert "  0 fetched now, 2 were there already\n" in capsys.readouterr().out
+    assert main([*words, "--try-refused"]) == 0
+    assert "  1 fetched now, 2 were there already\n" in capsys.readouterr().out
+
+
+def test_the_command_fails_where_nothing_came(
+    site: LoopbackSite, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "list.csv"
+    table.write_text(f"url,label\n{site.url}/a.png,a\n{site.url}/b.png,b\n")
+    words = ["download", "urls", str(table), "-o", str(tmp_path / "out")]
+    assert main(words) == 1
+    said = capsys.readouterr().err
+    assert "nothing came of 2 files; where private addresses are meant" in said
+    assert "--allow-private-addresses --try-refused" in said
+    assert main([*words, "--allow-private-addresses", "--try-refused"]) == 1
+    assert "manifest.csv says why for each" in capsys.readouterr().err
+    site.pages = {"/a.png": encode(noise(1)), "/b.png": encode(noise(2))}
+    assert main([*words, "--allow-private-addresses", "--try-refused"]) == 0
+
+
+def test_a_list_that_is_not_there_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["download", "urls", str(tmp_path / "nope.csv"), "-o", str(tmp_path / "out")]) == 1
+    assert "nope.csv: no such file; check the spelling\n" in capsys.readouterr().err
+
+
+def test_the_files_of_a_download_are_not_counted(gather: Gather, tmp_path: Path) -> None:
+    gather(ONE_LABEL)
+    dataset = read_dataset(tmp_path / "out", cache=Cache(tmp_path / "cache"))
+    assert dataset.file_count == len(dataset.pictures) == 9
+    assert sum_up_left_out(dataset, "manifest.csv") == ()
+    own = {row.file: row.reason for row in dataset.manifest if row.is_own}
+    assert own.keys() == {"manifest.csv", "metadata.csv", *own_files(tmp_path / "out")}
+    assert own["manifest.csv"] == own[".distingo-download/finished"] == "kept by `distingo download`"
+    assert own["metadata.csv"] == "holds the labels that `distingo download` wrote"
+    assert not any(row.is_own for row in dataset.left_out)
+
+
+def own_files(folder: Path) -> set[str]:
+    return {
+        path.relative_to(folder).as_posix() for path in (folder / ".distingo-download").rglob("*") if path.is_file()
+    }

@@ -121,11 +121,11 @@ def _root_of(data: Path, table: TableOptions | None) -> Path:
 
 
 def _note_on_tables(root: Path, data: Path, plan: CleaningPlan) -> tuple[str, ...]:
-    from distingo.datasets.corrections import mark_corrections
+    from distingo.datasets.own_files import mark_own_files
     from distingo.datasets.table_finding import is_table_file, tables_in
     from distingo.datasets.walking import FoundFile
 
-    top = mark_corrections(FoundFile((path.name,), path) for path in sorted(root.iterdir()) if path.is_file())
+    top = mark_own_files(FoundFile((path.name,), path) for path in sorted(root.iterdir()) if path.is_file())
     tables = [data.name] if is_table_file(data) else [file.path.name for file in tables_in(top)]
     if not tables or not plan.moves:
         return ()

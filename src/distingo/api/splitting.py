@@ -20,8 +20,8 @@ def split(
     data: str | Path,
     output: str | Path = "split.csv",
     *,
-    validation: float = 0.15,
-    test: float = 0.2,
+    validation: float | None = None,
+    test: float | None = None,
     folds: int | None = None,
     group_column: str | None = None,
     near_duplicates: float | None = 0.8,
@@ -43,9 +43,9 @@ def split(
     Args:
         data: Folder of pictures, or a table of labels beside them.
         output: A CSV to write; an existing one is not overwritten.
-        validation: Share for validation; 0 for none.
-        test: Share for the test; 0 for none.
-        folds: How many folds of the same size, instead of sides; `validation` and `test` say nothing then.
+        validation: Share for validation; 0 for none, None for 0.15 where the data has no such side of its own.
+        test: Share for the test; 0 for none, None for 0.2 where the data has no such side of its own.
+        folds: How many folds of the same size, instead of sides; leave `validation` and `test` out then.
         group_column: The column of the data's table whose value is the same for pictures that belong together.
         near_duplicates: Pictures at least so alike (from 0 to 1, see `distingo.features.registration.compare`) belong
             together; None: not.
@@ -64,12 +64,12 @@ def split(
 
     Raises:
         DataError: There is nothing to divide, or too few groups.
-        UsageError: A share, the number of folds or `table` does not fit.
+        UsageError: A share, the number of folds or `table` does not fit; or a share is for a side that the data has.
         ResourceError: The output exists or can't be written.
     """
     from distingo.checking.belonging import Belonging
     from distingo.datasets.gathering import count_processors, read_dataset
-    from distingo.datasets.group_splitting import divide_folds, divide_sides
+    from distingo.datasets.group_splitting import divide_folds, divide_sides, settle_shares
     from distingo.datasets.grouping import group_pictures
     from distingo.datasets.manifest import sum_up_left_out
     from distingo.datasets.split_files import write_split_file
@@ -92,9 +92,10 @@ def split(
     )
     for sentence in (*dataset.notes, *sum_up_left_out(dataset, "`distingo inspect`")):
         logging.getLogger("distingo").info(sentence)
+    shares = settle_shares(dataset, validation=validation, test=test, resplit=resplit or folds is not None)
     grouping = group_pictures(len(dataset.pictures), belonging.link(dataset, place, workers))
     if folds is None:
-        division = divide_sides(dataset, grouping, validation=validation, test=test, seed=seed, resplit=resplit)
+        division = divide_sides(dataset, grouping, **shares, seed=seed, resplit=resplit)
     else:
         division = divide_folds(dataset, grouping, folds=folds, seed=seed, resplit=resplit)
     write_split_file(dataset, division, Path(output))

@@ -106,7 +106,7 @@ def run_check(request: CheckRequest) -> Check:
         layout=dataset.layout,
         task=dataset.task,
         classes=dataset.classes,
-        files=sum(row.status != "missing" for row in dataset.manifest),
+        files=dataset.file_count,
         pictures=len(dataset.pictures),
         findings=findings,
         shortcuts=measured.shortcuts,

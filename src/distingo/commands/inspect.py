@@ -54,13 +54,12 @@ def run(options: argparse.Namespace) -> int:
     print(f"{dataset.root}: {dataset.layout}")
     for note in dataset.notes:
         print(f"  {note}")
-    found = sum(row.status != "missing" for row in dataset.manifest)
-    print(f"{len(dataset.pictures):,} usable pictures of {found:,} files found")
+    print(f"{len(dataset.pictures):,} usable pictures of {dataset.file_count:,} files found")
     for name, count in sorted(Counter(label for picture in dataset.pictures for label in picture.labels).items()):
         print(f"  {name:<24} {count:>7,}")
-    for row in [row for row in dataset.manifest if row.status != "used"][:20]:
+    for row in dataset.left_out[:20]:
         print(f"  {row.status:<10} {row.file}: {row.reason}")
-    left = sum(row.status != "used" for row in dataset.manifest) - 20
+    left = len(dataset.left_out) - 20
     if left > 0:
         print(f"  ... and {left:,} more in {output}")
     print(f"Page: {output}")

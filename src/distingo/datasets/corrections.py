@@ -7,7 +7,7 @@ import io
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -16,7 +16,6 @@ from typing import Any, Literal, TypeVar, get_args
 from distingo.datasets.manifest import join_labels, split_labels, write_table
 from distingo.datasets.table_reading import decode_text
 from distingo.datasets.table_shapes import names_labels
-from distingo.datasets.walking import FoundFile
 from distingo.errors import DataError, name_the_nearest
 from distingo.files import content_hash
 
@@ -108,7 +107,7 @@ def find_corrections(root: Path, said: str | Path | None = None) -> Corrections 
     if said is not None:
         return None if str(said) == NO_CORRECTIONS else read_corrections(Path(said), root)
     path = root / CORRECTIONS_NAME
-    return read_corrections(path, root) if path.is_file() and not _is_own_table(path) else None
+    return read_corrections(path, root) if path.is_file() and not is_label_table(path) else None
 
 
 def is_corrections(path: Path) -> bool:
@@ -116,7 +115,7 @@ def is_corrections(path: Path) -> bool:
     return set(_REQUIRED) <= set(_look_at_header(path))
 
 
-def _is_own_table(path: Path) -> bool:
+def is_label_table(path: Path) -> bool:
     """Whether a file of that name is by its columns a table of labels: one for pictures, one for labels, no action."""
     header = _look_at_header(path)
     return "action" not in header and names_labels(header)
@@ -141,16 +140,6 @@ def _rows(text: str) -> Any:
     headers = {each: set(_tidy_names(next(csv.reader([first], delimiter=each), []))) for each in _DELIMITERS}
     chosen = max(_DELIMITERS, key=lambda each: (len(headers[each].intersection(_REQUIRED)), len(headers[each])))
     return csv.reader(io.StringIO(text, newline=""), delimiter=chosen, strict=True)
-
-
-def mark_corrections(files: Iterable[FoundFile]) -> list[FoundFile]:
-    """Say of the table of corrections in a data set's root what it is, so that nothing takes it for data."""
-    return [
-        replace(file, ignored="holds corrections")
-        if file.parts == (CORRECTIONS_NAME,) and not file.ignored and not _is_own_table(file.path)
-        else file
-        for file in files
-    ]
 
 
 def read_corrections(path: Path, root: Path | None = None) -> Corrections:

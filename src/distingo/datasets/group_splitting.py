@@ -12,7 +12,10 @@ from distingo.datasets.dividing import divide_groups
 from distingo.datasets.grouping import Grouping
 from distingo.datasets.targets import encode_labels
 from distingo.errors import DataError, UsageError
-from distingo.records import SIDES, Dataset
+from distingo.records import SIDES, Dataset, Side
+
+DEFAULT_SHARES: dict[Side, float] = {"validation": 0.15, "test": 0.2}
+"""Of the pictures to divide, where a person asks for no other."""
 
 _SIDE_NUMBERS = {side: number for number, side in enumerate(SIDES)}
 
@@ -68,6 +71,34 @@ class Division:
     shares: tuple[ClassShare, ...]
     leaks: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def settle_shares(
+    dataset: Dataset, *, validation: float | None, test: float | None, resplit: bool = False
+) -> dict[Side, float]:
+    """Settle which shares are divided off where a person did not say so.
+
+    Args:
+        dataset: What is to be divided.
+        validation: Share that was asked for, or None: 0.15.
+        test: The same for the test side, or None: 0.2.
+        resplit: Whether the sides that the author gave are ignored.
+
+    Returns:
+        The shares of ``validation`` and ``test``.
+
+    Raises:
+        UsageError: A share was asked for a side that the author gave.
+    """
+    given = {picture.given_side for picture in dataset.pictures}
+    wanted: dict[Side, float | None] = {"validation": validation, "test": test}
+    for side, share in wanted.items():
+        if share is not None and side in given and not resplit:
+            raise UsageError(
+                f"--{side} {share:g}: {dataset.root} has a {side} side of its own; leave --{side} out to keep it, or "
+                "add --resplit to divide all anew"
+            )
+    return {side: DEFAULT_SHARES[side] if share is None else share for side, share in wanted.items()}
 
 
 def divide_sides(

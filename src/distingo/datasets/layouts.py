@@ -10,8 +10,8 @@ from pathlib import Path
 
 from distingo.datasets import idx
 from distingo.datasets.candidates import SIDE_NAMES, Candidate, Layout, ignored_row
-from distingo.datasets.corrections import mark_corrections
 from distingo.datasets.group_column import with_groups
+from distingo.datasets.own_files import mark_own_files, require_finished
 from distingo.datasets.table_finding import find_table, is_table_file, layout_in_folder, layout_of_file, tables_in
 from distingo.datasets.tables import TableOptions
 from distingo.datasets.walking import FoundFile, display_name, is_hidden_folder, walk
@@ -40,8 +40,8 @@ def find_layout(
         Every file found, either as a candidate or as ignored, and with a table every row of it.
 
     Raises:
-        DataError: There is no such folder, it is empty, has no or one class only, its IDX files do not fit, or
-            its table can't be understood.
+        DataError: There is no such folder, it is empty, a download has not finished filling it, it has no or one
+            class only, its IDX files do not fit, or its table can't be understood.
         UsageError: An option does not fit the table, or there is none.
     """
     options = table or TableOptions()
@@ -126,7 +126,8 @@ def _find_files(root: Path) -> list[FoundFile]:
             raise DataError(f"{root}: no such folder; check the spelling")
         if not root.is_dir():
             raise DataError(f"{root}: is a file; give the folder with the pictures, one folder per class, or a table")
-        files = mark_corrections(walk(root))
+        require_finished(root)
+        files = mark_own_files(walk(root))
         if not files and not any(root.iterdir()):
             raise DataError(f"{root}: is empty; {_HOW}")
     except OSError as error:
@@ -190,7 +191,7 @@ def _class_name(folder: str) -> str:
 def _check_classes(root: Path, layout: Layout) -> None:
     count = len(layout.candidates)
     if not layout.classes:
-        lying = len(layout.ignored)
+        lying = sum(not row.is_own for row in layout.ignored)
         found = f"its {lying:,} files lie in no class folder" if lying else "it holds no file"
         raise DataError(f"{root}: no class folders with files in them ({found}); {_HOW}")
     if len(layout.classes) == 1:

@@ -69,12 +69,11 @@ def sum_up_left_out(dataset: Dataset, where: str) -> tuple[str, ...]:
         dataset: As read.
         where: What says why, in words.
     """
-    left = Counter(row.status for row in dataset.manifest if row.status != "used")
+    left = Counter(row.status for row in dataset.left_out)
     if not left:
         return ()
-    found = sum(row.status != "missing" for row in dataset.manifest)
     kinds = ", ".join(f"{count:,} {status}" for status, count in left.most_common())
-    return (f"of {found:,} files found {len(dataset.pictures):,} are used; {kinds}: {where} says why",)
+    return (f"of {dataset.file_count:,} files found {len(dataset.pictures):,} are used; {kinds}: {where} says why",)
 
 
 def _manifest_row(path: Path, line: int, fields: dict[str, str]) -> ManifestRow:

@@ -84,6 +84,8 @@ def read_split_file(path: Path) -> SplitFile:
     Raises:
         DataError: It is missing or damaged, or names a file twice.
     """
+    if not path.exists():
+        raise DataError(f"{path}: no such file; check the spelling, or write one by `distingo split DATA -o FILE`")
     try:
         rows = list(read_table(path, ["file"]))
         columns = rows[0][1].keys() if rows else set()

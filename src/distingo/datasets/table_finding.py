@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distingo.datasets.candidates import Layout
-from distingo.datasets.corrections import is_corrections, mark_corrections
+from distingo.datasets.corrections import is_corrections
+from distingo.datasets.own_files import mark_own_files
 from distingo.datasets.table_layout import table_layout
 from distingo.datasets.table_pictures import PictureFinder
 from distingo.datasets.table_reading import read_labels_table
@@ -88,7 +89,7 @@ def layout_of_file(path: Path, options: TableOptions, *, allow_missing: bool) ->
         raise DataError(f"{folder}: can't be opened ({error.strerror}); check the permissions") from error
     if below:
         files.append(FoundFile((path.name,), path))
-    return table_layout(root, table, mark_corrections(files), options, below=below, allow_missing=allow_missing)
+    return table_layout(root, table, mark_own_files(files), options, below=below, allow_missing=allow_missing)
 
 
 def layout_in_folder(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distingo.datasets.candidates import SIDE_NAMES, Candidate, Layout, ignored_row
+from distingo.datasets.own_files import describe_labels_table
 from distingo.datasets.table_notes import LayoutFacts, describe_layout
 from distingo.datasets.table_pictures import PictureFinder
 from distingo.datasets.table_rows import LabelledRow, find_disagreements, read_rows
@@ -248,7 +249,7 @@ def _unnamed_rows(
             continue
         why = file.ignored
         if not why and _is_same(file.path, table.path):
-            why = "holds the labels"
+            why = describe_labels_table(table.path)
         if not why and file.parts in unclear:
             why = f"{table.path.name} may mean this file by {unclear[file.parts]!r}, or another"
         if not why and file.parts[: len(below)] != below:

@@ -45,6 +45,8 @@ def read_labels_table(path: Path) -> Table:
         raise DataError(f"{path}: is no table; give a file that ends in {', '.join(sorted(FILE_ENDINGS))}")
     try:
         data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; check the spelling") from error
     except OSError as error:
         raise DataError(f"{path}: can't be opened ({error.strerror})") from error
     if ending == ".parquet":

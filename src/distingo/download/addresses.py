@@ -98,7 +98,7 @@ def resolve(host: str, *, public_only: bool) -> list[str]:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise PassingError(f"{host}: no such host, or no network ({error})") from error
+        raise PassingError(f"{host}: no such host, or no network") from error
     addresses = [str(place[0]) for *_, place in found]
     allowed = [address for address in addresses if not public_only or is_public(address)]
     if not allowed:

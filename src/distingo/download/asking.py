@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import random
+import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -126,9 +127,14 @@ def translated_errors() -> Iterator[None]:
     except httpcore2.TimeoutException as error:
         raise PassingError("the server sent nothing for too long") from error
     except httpcore2.ConnectError as error:
-        raise PassingError(f"no connection ({error})") from error
+        raise PassingError(f"no connection ({_in_words(error)})") from error
     except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.ProxyError) as error:
-        raise PassingError(f"the connection broke ({str(error) or type(error).__name__})") from error
+        raise PassingError(f"the connection broke ({_in_words(error)})") from error
+
+
+def _in_words(error: Exception) -> str:
+    """An error of the system without its number."""
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
 
 
 def retry_after(text: str) -> float | None:

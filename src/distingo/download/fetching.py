@@ -207,7 +207,7 @@ class _Run:
             sha256=received.sha256,
             attempts=turn.attempts,
         )
-        self._folder.record(outcome)
+        self._folder.record(outcome, arrived=True)
         part.finish(target)
         self._progress.finish(wanted.name)
 

@@ -20,13 +20,10 @@ try:
 except ImportError:  # pragma: no cover - Windows has no flock
     fcntl = None  # type: ignore[assignment]
 
+from distingo.datasets.own_files import DOWNLOAD_FOLDER, FINISHED_NAME, MANIFEST_NAME
 from distingo.download.records import FetchStatus, Outcome
 from distingo.errors import DataError, ResourceError, UsageError
 from distingo.files import remove_half_written, write_json, write_text
-
-MANIFEST_NAME = "manifest.csv"
-OWN_FOLDER = ".distingo-download"
-"""Inside the folder that is filled: what only downloading needs. Hidden, so that no data set has it for a class."""
 
 _COLUMNS = ("file", *(field.name for field in fields(Outcome) if field.name != "file"))
 _SYNC_EVERY = 1.0
@@ -48,13 +45,19 @@ class DownloadFolder:
             source: What fills it, as JSON values.
         """
         self.root = root
-        self.own = root / OWN_FOLDER
+        self.own = root / DOWNLOAD_FOLDER
         self._source = source
         self._journal_path = self.own / "journal.jsonl"
         self._journal: IO[str] | None = None
         self._synced = time.monotonic()
         self._lock = threading.Lock()
         self._outcomes: dict[str, Outcome] = {}
+        self._arrived: set[str] = set()
+
+    @property
+    def arrived(self) -> frozenset[str]:
+        """Names of the files that came in this run; what an earlier one fetched is not among them."""
+        return frozenset(self._arrived)
 
     @property
     def parts(self) -> Path:
@@ -64,14 +67,18 @@ class DownloadFolder:
     @property
     def is_finished(self) -> bool:
         """Whether an earlier run has come to its end here."""
-        return (self.own / "finished").is_file()
+        return (self.own / FINISHED_NAME).is_file()
 
     def outcome_of(self, name: str) -> Outcome | None:
         """What became of a file so far, by its `WantedFile.name`."""
         return self._outcomes.get(name)
 
-    def record(self, outcome: Outcome) -> None:
+    def record(self, outcome: Outcome, *, arrived: bool = False) -> None:
         """Note what became of a file; a kill loses nothing of it.
+
+        Args:
+            outcome: Of the file.
+            arrived: Whether it has just been fetched.
 
         Raises:
             OSError: It can't be written.
@@ -79,6 +86,8 @@ class DownloadFolder:
         line = json.dumps(asdict(outcome), ensure_ascii=False) + "\n"
         with self._lock:
             self._outcomes[outcome.name] = outcome
+            if arrived:
+                self._arrived.add(outcome.name)
             assert self._journal is not None
             self._journal.write(line)
             self._journal.flush()
@@ -109,7 +118,7 @@ class DownloadFolder:
         """Remove what only an unfinished download needs; the beginnings of files that failed are kept."""
         if not any(outcome.status == "failed" for outcome in self._outcomes.values()):
             shutil.rmtree(self.parts, ignore_errors=True)
-        (self.own / "finished").touch()
+        (self.own / FINISHED_NAME).touch()
 
     def _load(self) -> None:
         manifest = self.root / MANIFEST_NAME

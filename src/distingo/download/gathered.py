@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from distingo.download.folder import MANIFEST_NAME
+from distingo.datasets.own_files import MANIFEST_NAME
 from distingo.download.records import FetchStatus, Outcome
 
 
@@ -18,11 +18,13 @@ class Gathered:
         folder: Where everything is.
         outcomes: One per file that was wanted.
         notes: What a person should know.
+        arrived: Names (`Outcome.name`) of the files that this call fetched; an earlier one fetched the others.
     """
 
     folder: Path
     outcomes: tuple[Outcome, ...]
     notes: tuple[str, ...] = ()
+    arrived: frozenset[str] = field(default=frozenset(), compare=False)
 
     @property
     def manifest(self) -> Path:
@@ -33,6 +35,21 @@ class Gathered:
     def counts(self) -> Counter[FetchStatus]:
         """How many files ended how."""
         return Counter(outcome.status for outcome in self.outcomes)
+
+    @property
+    def fetched_now(self) -> int:
+        """How many files this call fetched."""
+        return sum(outcome.status == "fetched" and outcome.name in self.arrived for outcome in self.outcomes)
+
+    @property
+    def there_already(self) -> int:
+        """How many files an earlier call had fetched that are still there."""
+        return sum(
+            outcome.status == "fetched"
+            and outcome.name not in self.arrived
+            and (not outcome.file or (self.folder / outcome.file).exists())
+            for outcome in self.outcomes
+        )
 
     @property
     def size(self) -> int:

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from distingo.datasets.formats import describe_non_picture, detect_format
 from distingo.datasets.manifest import write_table
+from distingo.datasets.own_files import DOWNLOAD_FOLDER, LICENCE_NAME, METADATA_NAME
 from distingo.datasets.walking import walk
 from distingo.download.archives import extract_archive
 from distingo.download.fetching import fetch
-from distingo.download.folder import OWN_FOLDER, DownloadFolder, open_folder
+from distingo.download.folder import DownloadFolder, open_folder
 from distingo.download.gathered import Gathered
-from distingo.download.named import LICENCE_NAME
 from distingo.download.naming_classes import KnownClass, find_classes, folder_names
 from distingo.download.records import PICTURES, Limits, Outcome, WantedFile
 from distingo.download.synsets import read_synsets
@@ -35,7 +35,7 @@ J. Deng, W. Dong, R. Socher, L.-J. Li, K. Li, L. Fei-Fei: ImageNet: A large-scal
 Conference on Computer Vision and Pattern Recognition, 2009.
 """
 
-_ARCHIVES = f"{OWN_FOLDER}/archives"
+_ARCHIVES = f"{DOWNLOAD_FOLDER}/archives"
 _LARGEST = 16 << 30
 _HEAD = 2048
 _COLUMNS = ("file_name", "labels", "synset", "archive")
@@ -69,7 +69,7 @@ def gather_imagenet(
         ResourceError: The folder can't be written, or timm's list of names is missing.
         UsageError: A synset is unknown, or the folder holds something else.
     """
-    classes = find_classes(names, read_synsets(), "ImageNet")
+    classes = find_synsets(names)
     folders = dict(zip(folder_names(classes), classes, strict=True))
     command = " ".join(["distingo download imagenet", *(f"--class {each.identifier}" for each in classes)])
     with open_folder(output, {"command": command, "imagenet": sorted(each.identifier for each in classes)}) as folder:
@@ -82,13 +82,23 @@ def gather_imagenet(
             raise DataError(_first_reason(folder, wanted))
         write_text(output / LICENCE_NAME, TERMS)
         pictures, others = _account(folder, folders, wanted)
-        write_table(output / "metadata.csv", _COLUMNS, pictures)
+        write_table(output / METADATA_NAME, _COLUMNS, pictures)
         folder.write_manifest()
         folder.finish()
         archives = [outcome for file in wanted if (outcome := folder.outcome_of(file.name)) is not None]
     counts = Counter(row[1] for row in pictures)
     notes = tuple(f"{name}: {counts[_labels(name)]:,} pictures" for name in folders)
-    return Gathered(output, (*archives, *others), notes)
+    return Gathered(output, (*archives, *others), notes, folder.arrived)
+
+
+def find_synsets(names: Sequence[str]) -> tuple[KnownClass, ...]:
+    """Find the synsets that a person names, as in `gather_imagenet`.
+
+    Raises:
+        ResourceError: timm's list of names is missing.
+        UsageError: A synset is unknown.
+    """
+    return find_classes(names, read_synsets(), "ImageNet")
 
 
 def _archive(synset: KnownClass, address: str) -> WantedFile:
@@ -132,7 +142,10 @@ def _first_reason(folder: DownloadFolder, wanted: Sequence[WantedFile]) -> str:
     outcome = folder.outcome_of(wanted[0].name)
     if outcome is not None and outcome.status == "fetched":
         return f"{folder.root}: its pictures were removed since they were fetched; name a new folder by -o"
-    return f"{wanted[0].url}: {outcome.reason if outcome else 'is not there'}"
+    if outcome is None:
+        return f"{wanted[0].url}: is not there"
+    again = "; run the same command again, or name another place by --mirror" if outcome.status == "failed" else ""
+    return f"{wanted[0].url}: {outcome.reason}{again}"
 
 
 def _account(

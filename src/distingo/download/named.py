@@ -7,8 +7,9 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+from distingo.datasets.own_files import DOWNLOAD_FOLDER, LICENCE_NAME
 from distingo.download.fetching import fetch
-from distingo.download.folder import OWN_FOLDER, DownloadFolder, open_folder
+from distingo.download.folder import DownloadFolder, open_folder
 from distingo.download.gathered import Gathered
 from distingo.download.records import Limits, Outcome, WantedFile
 from distingo.download.set_layouts.writing import ClassFolders
@@ -17,8 +18,7 @@ from distingo.errors import DataError
 from distingo.files import write_text
 from distingo.progress import progress_bar
 
-LICENCE_NAME = "LICENCE-AND-CITATION.txt"
-_ARCHIVES = f"{OWN_FOLDER}/archives"
+_ARCHIVES = f"{DOWNLOAD_FOLDER}/archives"
 _LARGEST = 4 << 30
 
 
@@ -52,7 +52,8 @@ def gather_set(
     command = f"distingo download {named.name}{' --raw' * raw}"
     with open_folder(output, {"command": command}) as folder:
         if not raw and folder.is_finished:
-            return Gathered(output, _conclude(named, folder), (f"is here already: {_counted(named.pictures)}",))
+            note = f"is here already: {_counted(named.pictures)}"
+            return Gathered(output, _conclude(named, folder), (note,), frozenset())
         wanted = _wanted(named, mirror or named.address, raw=raw)
         # A set is whole or nothing: what was refused an earlier time is asked for again.
         outcomes = fetch(wanted, folder, limits, description=named.name, allow_private=allow_private, try_refused=True)
@@ -62,7 +63,7 @@ def gather_set(
         folder.finish()
         if not raw:
             outcomes = _conclude(named, folder)
-    return Gathered(output, outcomes, notes)
+    return Gathered(output, outcomes, notes, folder.arrived)
 
 
 def _names(named: NamedSet, *, raw: bool) -> list[str]:

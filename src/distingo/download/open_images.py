@@ -9,11 +9,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from distingo.datasets.own_files import BOXES_NAME, LICENCE_NAME, METADATA_NAME
 from distingo.download.connections import Connections
 from distingo.download.fetching import fetch
 from distingo.download.folder import DownloadFolder, open_folder
 from distingo.download.gathered import Gathered
-from distingo.download.named import LICENCE_NAME
 from distingo.download.naming_classes import KnownClass
 from distingo.download.open_images_addresses import LICENCE, OpenImagesAddresses
 from distingo.download.open_images_judging import KeptPicture, judge_pictures
@@ -72,15 +72,15 @@ def gather_open_images(
             plan = make_plan(request, classes, OpenImagesTables(folder.own / "tables", source, addresses))
             _fetch(plan, folder, addresses, limits, try_refused=try_refused, allow_private=allow_private)
             kept = judge_pictures(plan, folder, request.smallest)
-            write_metadata(output / "metadata.csv", kept, plan)
+            write_metadata(output / METADATA_NAME, kept, plan)
             if request.boxes:
-                write_boxes(output / "boxes.csv", kept, plan)
+                write_boxes(output / BOXES_NAME, kept, plan)
             write_text(output / LICENCE_NAME, LICENCE)
             folder.write_manifest()
             folder.finish()
             outcomes = [folder.outcome_of(plan.place(picture)) for picture in plan.selection.pictures]
     known = tuple(filter(None, outcomes))
-    return Gathered(output, known, (*_notes(plan, kept), *removed_since(output, known)))
+    return Gathered(output, known, (*_notes(plan, kept), *removed_since(output, known)), folder.arrived)
 
 
 def _notes(plan: Plan, kept: Sequence[KeptPicture]) -> Iterator[str]:

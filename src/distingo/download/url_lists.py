@@ -9,6 +9,7 @@ from pathlib import Path
 
 from distingo.datasets.label_cells import recognise_delimiter
 from distingo.datasets.manifest import write_table
+from distingo.datasets.own_files import METADATA_NAME
 from distingo.download.fetching import fetch
 from distingo.download.file_names import distinct_names, safe_name, stem_of_address
 from distingo.download.folder import DownloadFolder, open_folder
@@ -17,7 +18,6 @@ from distingo.download.records import PICTURES, Limits, Outcome, WantedFile
 from distingo.download.url_tables import ListedPicture, UrlColumns, read_url_table
 
 IMAGES_FOLDER = "images"
-METADATA_NAME = "metadata.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def gather_urls(
         outcomes = _with_unplaced(plan, fetched, folder)
         _write_metadata_of(plan, outcomes, output / METADATA_NAME)
         folder.finish()
-    return Gathered(output, tuple(outcomes), (*notes, *removed_since(output, outcomes)))
+    return Gathered(output, tuple(outcomes), (*notes, *removed_since(output, outcomes)), folder.arrived)
 
 
 def _plan(pictures: Sequence[ListedPicture]) -> _Plan:

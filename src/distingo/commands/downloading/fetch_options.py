@@ -6,6 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
+from distingo.errors import DataError
+
 if TYPE_CHECKING:
     from distingo.download.gathered import Gathered
 
@@ -53,10 +55,16 @@ def fetch_settings(options: argparse.Namespace) -> dict[str, Any]:
     return settings | ({"try_refused": options.try_refused} if "try_refused" in options else {})
 
 
-def print_gathered(gathered: Gathered) -> int:
-    """Say what came, what did not and where that is written; returns the exit code."""
+def print_gathered(gathered: Gathered, options: argparse.Namespace) -> int:
+    """Say what came, what did not and where that is written; returns the exit code.
+
+    Raises:
+        DataError: Nothing came, and the same command would not change that.
+    """
     counts = gathered.counts
     print(f"{gathered.folder}: {counts['fetched']:,} files, {gathered.size / 1e6:,.1f} MB")
+    if there := gathered.there_already:
+        print(f"  {gathered.fetched_now:,} fetched now, {there:,} were there already")
     for note in gathered.notes:
         print(f"  {note}")
     for reason, count in gathered.reasons(most=8):
@@ -66,7 +74,18 @@ def print_gathered(gathered: Gathered) -> int:
     if counts["failed"]:
         print(f"distingo: {counts['failed']:,} files failed; run the same command again for them", file=sys.stderr)
         return EXIT_UNFINISHED
+    if not counts["fetched"]:
+        raise DataError(_describe_nothing(gathered, options))
     return 0
+
+
+def _describe_nothing(gathered: Gathered, options: argparse.Namespace) -> str:
+    count = len(gathered.outcomes)
+    private = any("private address" in reason for reason, _ in gathered.reasons(most=count))
+    helps = f"{gathered.manifest} says why for each"
+    if private and not options.allow_private_addresses:
+        helps = "where private addresses are meant, run it again with --allow-private-addresses --try-refused"
+    return f"{gathered.folder}: nothing came of {count:,} {'file' if count == 1 else 'files'}; {helps}"
 
 
 def positive(text: str) -> int:

@@ -27,10 +27,11 @@ def add(sources: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do what was asked; returns the exit code."""
     import distingo
-    from distingo.download.imagenet import TERMS
+    from distingo.download.imagenet import TERMS, find_synsets
 
+    find_synsets(options.classes)  # a mistyped name is told before the terms
     print(TERMS)
     gathered = distingo.download_imagenet(
         options.classes, options.output, mirror=options.mirror, **fetch_settings(options)
     )
-    return print_gathered(gathered)
+    return print_gathered(gathered, options)

@@ -54,4 +54,4 @@ def run(options: argparse.Namespace) -> int:
         addresses=addresses,
         **fetch_settings(options),
     )
-    return print_gathered(gathered)
+    return print_gathered(gathered, options)

@@ -31,4 +31,4 @@ def run(options: argparse.Namespace) -> int:
     gathered = distingo.download_set(
         options.set, options.output, raw=options.raw, mirror=options.mirror, **fetch_settings(options)
     )
-    return print_gathered(gathered)
+    return print_gathered(gathered, options)

@@ -26,6 +26,5 @@ def run(options: argparse.Namespace) -> int:
     from distingo.download.url_tables import UrlColumns
 
     columns = UrlColumns(options.url_column, options.label_column, options.name_column, options.delimiter)
-    return print_gathered(
-        distingo.download_urls(options.table, options.output, columns=columns, **fetch_settings(options))
-    )
+    gathered = distingo.download_urls(options.table, options.output, columns=columns, **fetch_settings(options))
+    return print_gathered(gathered, options)

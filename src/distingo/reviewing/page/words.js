@@ -13,7 +13,7 @@ export const KINDS = {
   "bright": ["Too bright", () => "Very bright."],
   "blurred": ["Blurred", () => "Out of focus."],
   "odd-size": ["Odd sizes", () => "Unusually large or small."],
-  "odd-aspect": ["Odd shapes", () => "Unusually wide or tall."],
+  "odd-aspect": ["Odd aspects", () => "Unusually wide or tall."],
   "wrong-ending": ["Wrong endings", () => "The file’s ending is wrong."],
   "unreadable": ["Unreadable files", () => "This file gives no picture."],
 };

@@ -1,0 +1,60 @@
+"""The files that distingo keeps for itself beside a person's pictures: what it decided, and what downloading needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from distingo.datasets.corrections import CORRECTIONS_NAME, is_label_table
+from distingo.datasets.walking import FoundFile
+from distingo.errors import DataError
+from distingo.records import HOLDS_CORRECTIONS, KEPT_BY_DOWNLOAD, LABELS_OF_DOWNLOAD
+
+DOWNLOAD_FOLDER = ".distingo-download"
+"""Inside the folder that a download fills: what only downloading needs. Hidden, so that nothing has it for a class."""
+
+FINISHED_NAME = "finished"
+"""A file in `DOWNLOAD_FOLDER` once a download has come to its end."""
+
+MANIFEST_NAME = "manifest.csv"
+LICENCE_NAME = "LICENCE-AND-CITATION.txt"
+METADATA_NAME = "metadata.csv"
+BOXES_NAME = "boxes.csv"
+
+_BESIDE = frozenset({MANIFEST_NAME, LICENCE_NAME, BOXES_NAME})
+
+
+def mark_own_files(files: Iterable[FoundFile]) -> list[FoundFile]:
+    """Say of distingo's own files what they are, so that nothing takes them for data and none is counted."""
+    return [replace(file, ignored=why) if (why := _why_own(file)) else file for file in files]
+
+
+def _why_own(file: FoundFile) -> str:
+    if DOWNLOAD_FOLDER in file.parts[:-1]:
+        return KEPT_BY_DOWNLOAD
+    if file.ignored:
+        return ""
+    if file.parts[-1] in _BESIDE and is_download(file.path.parent):
+        return KEPT_BY_DOWNLOAD
+    return HOLDS_CORRECTIONS if file.parts == (CORRECTIONS_NAME,) and not is_label_table(file.path) else ""
+
+
+def is_download(folder: Path) -> bool:
+    """Whether a download fills a folder, or has filled it."""
+    return (folder / DOWNLOAD_FOLDER).is_dir()
+
+
+def describe_labels_table(table: Path) -> str:
+    """What a table of labels is, in words for the manifest; the one that a download wrote is distingo's own."""
+    return LABELS_OF_DOWNLOAD if table.name == METADATA_NAME and is_download(table.parent) else "holds the labels"
+
+
+def require_finished(folder: Path) -> None:
+    """Refuse a folder that a download has begun to fill.
+
+    Raises:
+        DataError: Its download has not come to its end.
+    """
+    if is_download(folder) and not (folder / DOWNLOAD_FOLDER / FINISHED_NAME).is_file():
+        raise DataError(f"{folder}: a download that has not finished; run the same `distingo download` again")
