@@ -25,7 +25,7 @@ class ClassDifference:
     Attributes:
         name: Of the class.
         support: How many pictures show it.
-        paired: Recall with McNemar's exact p-value over its pictures; with several labels per picture average precision.
+        paired: Recall with McNemar's exact p-value over its pictures; with several labels average precision.
         adjusted_p_value: After Holm's correction for the number of classes; None where the class was not tested.
         f1: F1, not tested; None with several labels.
     """
@@ -73,8 +73,9 @@ def compare_classes(
     ]
     resampled = tuple(np.concatenate([part[side] for part in drawn]) for side in (0, 1))
     macro = [_macro(each) for each in (*points, *resampled)]
+    both = (macro[0].item(), macro[1].item())
     p_value = _swap(triple, len(classes), np.random.default_rng([seed, 1]))
-    f1_macro = paired_score(float(macro[0][0]), float(macro[1][0]), macro[2] - macro[3], p_value, n)
+    f1_macro = paired_score(both, macro[2] - macro[3], p_value, n)
     return PairedClasses(f1_macro, _each(triple, classes, points, resampled))
 
 
@@ -89,11 +90,18 @@ def _each(
             continue
         recalls = (first[shown] == at, second[shown] == at)
         recall = paired_difference(*recalls)
-        means = (float(side.mean()) for side in recalls)
-        paired = PairedScore(*means, recall.difference, recall.low, recall.high, recall.p_value, recall.n)
-        f1 = [float(np.nan_to_num(side[0, at])) for side in points]
+        paired = PairedScore(
+            recalls[0].mean().item(),
+            recalls[1].mean().item(),
+            recall.difference,
+            recall.low,
+            recall.high,
+            recall.p_value,
+            recall.n,
+        )
+        f1 = (np.nan_to_num(points[0][0, at]).item(), np.nan_to_num(points[1][0, at]).item())
         apart = resampled[0][:, at] - resampled[1][:, at]
-        found.append((name, int(shown.sum()), paired, paired_score(f1[0], f1[1], apart, None, len(truth))))
+        found.append((name, int(shown.sum()), paired, paired_score(f1, apart, None, len(truth))))
     adjusted = holm([paired.p_value or 0.0 for _, _, paired, _ in found])
     return tuple(ClassDifference(*entry[:3], p_value, entry[3]) for entry, p_value in zip(found, adjusted, strict=True))
 
@@ -111,8 +119,8 @@ class _Tables:
         truth, *answers = cells
         return cls(
             true=_one_hot(truth, np.ones(truth.size), classes),
-            right=tuple(_one_hot(truth, answer == truth, classes) for answer in answers),  # type: ignore[arg-type]
-            said=tuple(_one_hot(answer, np.ones(truth.size), classes) for answer in answers),  # type: ignore[arg-type]
+            right=tuple(_one_hot(truth, answer == truth, classes) for answer in answers),
+            said=tuple(_one_hot(answer, np.ones(truth.size), classes) for answer in answers),
         )
 
     def f1(self, counts: Floats) -> tuple[Floats, Floats]:

@@ -12,12 +12,11 @@ from distingo.metrics.judged_labels import JudgedLabels
 from distingo.metrics.multiple_comparisons import holm
 from distingo.metrics.paired_classes import ClassDifference
 from distingo.metrics.paired_scores import RESAMPLES, SWAPS, PairedScore, paired_score, randomisation_p_value
-from distingo.progress import progress_bar
 
 Booleans = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 
-_MOST_SWAPPED = 400_000_000
+_MOST_SWAPPED = 100_000_000
 """Cells of pictures and labels that all swaps together may rank; beyond, there are fewer swaps."""
 
 _FEWEST_SWAPS = 999
@@ -49,8 +48,8 @@ def compare_labels(
     Average precision is of an order, so what is swapped in its test is a picture's rank in either order, which keeps
     classifiers with differently spread probabilities comparable (Bandos, Rockette and Gur, A permutation test sensitive
     to differences in areas for comparing ROC curves from a paired design, Statistics in Medicine 24, 2005). Macro
-    scores leave out labels with fewer pictures than `distingo.metrics.judged_labels.MIN_POSITIVES`; these are not tested
-    either.
+    scores leave out labels with fewer pictures than `distingo.metrics.judged_labels.MIN_POSITIVES`; these are
+    not tested either.
 
     Args:
         truth: Bool (n, labels).
@@ -72,16 +71,18 @@ def compare_labels(
     p_values, p_each = _swap(truth, first, second, np.random.default_rng([seed, 1]))
     n = len(truth)
     scores = {
-        name: paired_score(*(float(side[0][name][0]) for side in points), resampled[0][name], p_values[name], n)
+        name: paired_score(
+            (points[0][0][name].item(), points[1][0][name].item()), resampled[0][name], p_values[name], n
+        )
         for name in SCORES
         if kept.any()
     }
     adjusted = dict(zip(np.flatnonzero(kept).tolist(), holm(p_each[kept].tolist()), strict=True))
     differences = []
     for at in np.flatnonzero(truth.any(axis=0)).tolist():
-        both = (float(side[1][0, at]) for side in points)
+        both = (points[0][1][0, at].item(), points[1][1][0, at].item())
         p_value = float(p_each[at]) if kept[at] else None
-        paired = paired_score(*both, resampled[1][:, at], p_value, n)
+        paired = paired_score(both, resampled[1][:, at], p_value, n)
         differences.append(ClassDifference(labels[at], int(truth[:, at].sum()), paired, adjusted.get(at)))
     return PairedLabels(scores, tuple(differences))
 
@@ -107,15 +108,14 @@ def _swap(
     orders = [shuffled[np.argsort(-side.probabilities[shuffled], axis=0, kind="stable")].T for side in (first, second)]
     kept = np.flatnonzero(JudgedLabels.of(truth, first.probabilities, first.given).kept)
     swaps = int(np.clip(_MOST_SWAPPED // truth.size, _FEWEST_SWAPS, SWAPS))
-    precisions, f1 = [], []
-    with progress_bar("swapping answers", swaps) as advance:
-        for size in chunks(swaps, truth.size):
-            swap = generator.random((size, len(truth))) < 0.5
-            if not precisions:
-                swap[0] = False  # the answers as they are
-            precisions.append(_precision_differences(truth, orders, swap))
-            f1.append(_f1_differences(truth, (first.given, second.given), swap, kept))
-            advance(size)
+    precisions: list[Floats] = []
+    f1: list[Floats] = []
+    for size in chunks(swaps, truth.size):
+        swap = generator.random((size, len(truth))) < 0.5
+        if not precisions:
+            swap[0] = False  # the answers as they are
+        precisions.append(_precision_differences(truth, orders, swap))
+        f1.append(_f1_differences(truth, (first.given, second.given), swap, kept))
     each = np.concatenate(precisions)
     swapped = {SCORES[0]: each[:, kept].mean(axis=1) if kept.size else each[:, 0], SCORES[1]: np.concatenate(f1)}
     p_values = {name: randomisation_p_value(float(found[0]), found[1:]) for name, found in swapped.items()}

@@ -3,8 +3,8 @@
 The interval is a paired bootstrap: each resample draws pictures, and both classifiers are scored on the same ones
 (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 8 and 13). The p-value is of a randomisation
 test: were the two exchangeable, their answers to any picture could be swapped, so the difference found is set beside
-those of thousands of random swaps (Noreen, Computer-Intensive Methods for Testing Hypotheses, 1989). The p-value counts the
-answers as they are among the swaps, so it is never 0.
+those of thousands of random swaps (Noreen, Computer-Intensive Methods for Testing Hypotheses, 1989). The p-value counts
+the answers as they are among the swaps, so it is never 0.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ class PairedScore:
     n: int
 
 
-def paired_score(first: float, second: float, resampled: Floats, p_value: float | None, n: int) -> PairedScore:
+def paired_score(both: tuple[float, float], resampled: Floats, p_value: float | None, n: int) -> PairedScore:
     """Put a difference together with its percentile interval.
 
     Args:
-        first: A score.
-        second: The other classifier's.
+        both: The first one's score and the second one's.
         resampled: Differences in each resample, float64 (resamples,); NaN where undefined.
         p_value: Of a test of the two; None where there was none.
         n: How many pictures there are.
     """
+    first, second = both
     difference = with_interval(first - second, resampled, n)
     return PairedScore(first, second, difference.value, difference.low, difference.high, p_value, n)
 
