@@ -1,0 +1,152 @@
+"""How often `distingo compare` calls two trainings of one recipe different, and how often it sees true differences.
+
+False: a small network is trained with five seeds on each of five splits of two real data sets; all ten pairs of each
+split, 100 in all, are compared. What a pair shows beyond the test pictures' own chance is luck in training.
+True: descriptors against a frozen backbone, and against the small network, on every split.
+
+    python benchmarks/false_differences.py [--splits 5] [--seeds 5] [--keep FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import itertools
+import json
+import os
+import platform
+import statistics
+import struct
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import distingo
+from distingo.evaluation.comparing import compare_runs
+from turns import processor
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = Path(os.environ.get("DISTINGO_TEST_DATA", ROOT / ".." / "shared" / "data")).resolve()
+RESULTS = ROOT / "benchmarks" / "results" / "false_differences.json"
+GOAL = 0.05
+SMALL = {"model": "fashion-cnn", "image_size": 16, "epochs": 10, "batch_size": 64}
+FROZEN = {"model": f"local-dir:{DATA / 'weights' / 'mobilenetv2_100.tf_in1k'}"}
+FASHION_SIZES = {"train": 2_500, "t10k": 1_000}
+
+
+def draw_fashion(folder: Path, number: int) -> Path:
+    """Some pictures of Fashion-MNIST, others for each number, as IDX files."""
+    folder.mkdir()
+    for side, count in FASHION_SIZES.items():
+        chosen = None
+        for kind in ("images-idx3", "labels-idx1"):
+            name = f"{side}-{kind}-ubyte.gz"
+            content = gzip.decompress((DATA / "fashion-mnist" / name).read_bytes())
+            shape = struct.unpack(f">{content[3]}I", content[4 : 4 + 4 * content[3]])
+            rows = np.frombuffer(content, np.uint8, offset=4 + 4 * content[3]).reshape(shape)
+            if chosen is None:
+                chosen = np.random.default_rng(number).permutation(len(rows))[:count]
+            head = content[:4] + struct.pack(f">{content[3]}I", count, *shape[1:])
+            (folder / name).write_bytes(gzip.compress(head + rows[chosen].tobytes(), 1))
+    return folder
+
+
+def train(data: Path, place: Path, name: str, *, seed: int, split: Path | None, **recipe: Any) -> Path:
+    """One run; kept if it is there already."""
+    run = place / name
+    if not (run / "report.html").is_file():
+        given = {"split": split} if split else {}
+        distingo.train(data, run, seed=seed, cache=place.parent / "cache", **given, **recipe)
+    return run
+
+
+def compare(first: Path, second: Path) -> dict[str, Any]:
+    comparison = compare_runs([first, second])
+    versus = comparison.runs[1].versus_best
+    assert versus is not None
+    return {
+        "runs": [first.name, second.name],
+        "n": comparison.n,
+        "difference": versus.score.difference,
+        "low": versus.score.low,
+        "high": versus.score.high,
+        "p_value": versus.score.p_value,
+        "called_different": versus.is_clear,
+        "f1_called_different": versus.f1_macro is not None and (versus.f1_macro.p_value or 0) < 0.05,
+        "classes_called_different": sum((entry.adjusted_p_value or 1) < 0.05 for entry in versus.classes),
+        "pictures_needed": versus.pictures_needed,
+    }
+
+
+def measure(name: str, number: int, seeds: int, place: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Comparisons between seeds, and between recipes, on one split of one data set."""
+    folder = place / f"{name}-{number}"
+    folder.mkdir(parents=True, exist_ok=True)
+    data = DATA / name
+    if name == "fashion-mnist":
+        data = folder / "data" if (folder / "data").is_dir() else draw_fashion(folder / "data", number)
+    first = train(data, folder, "descriptors", seed=number, split=None, model="descriptors")
+    split = first / "split.csv"
+    runs = [train(data, folder, f"seed-{seed}", seed=1000 + seed, split=split, **SMALL) for seed in range(seeds)]
+    others = [runs[0]]
+    if name != "fashion-mnist":
+        others.append(train(data, folder, "frozen", seed=number, split=split, **FROZEN))
+    return (
+        [{"data": name, "split": number, **compare(*pair)} for pair in itertools.combinations(runs, 2)],
+        [{"data": name, "split": number, **compare(first, other)} for other in others],
+    )
+
+
+def summarise(found: list[dict[str, Any]]) -> dict[str, Any]:
+    called = sum(entry["called_different"] for entry in found)
+    return {
+        "comparisons": len(found),
+        "called_different": called,
+        "rate": called / len(found),
+        "f1_called_different": sum(entry["f1_called_different"] for entry in found),
+        "any_class_called_different": sum(entry["classes_called_different"] > 0 for entry in found),
+        "median_size_of_difference": statistics.median(abs(entry["difference"]) for entry in found),
+        "largest_difference": max(abs(entry["difference"]) for entry in found),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--splits", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--keep", type=Path, help="a folder for the runs; those that are there are not trained again")
+    options = parser.parse_args()
+    started, processor_started = time.perf_counter(), time.process_time()
+    false: list[dict[str, Any]] = []
+    true: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as temporary:
+        place = options.keep or Path(temporary)
+        for number, name in itertools.product(range(options.splits), ("aerial", "fashion-mnist")):
+            between_seeds, between_recipes = measure(name, number, options.seeds, place)
+            false += between_seeds
+            true += between_recipes
+            print(f"{name} {number}: {summarise(between_seeds)}", flush=True)
+    result = {
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform(terse=True)},
+        "seconds": round(time.perf_counter() - started, 1),
+        "processor_seconds": round(time.process_time() - processor_started, 1),
+        "recipe": SMALL,
+        "goal": GOAL,
+        "between_seeds": summarise(false),
+        "between_recipes": summarise(true),
+        "seed_comparisons": false,
+        "recipe_comparisons": true,
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(f"between seeds: {result['between_seeds']} (goal: at most {GOAL:.0%} called different)")
+    print(f"between recipes: {result['between_recipes']}")
+
+
+if __name__ == "__main__":
+    main()
