@@ -32,6 +32,14 @@ def tiny_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return train_tiny_runs(tmp_path_factory.mktemp("tiny"))
 
 
+@pytest.fixture(scope="session")
+def tiny_label_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same with several labels per picture."""
+    from tiny_runs import train_tiny_label_runs
+
+    return train_tiny_label_runs(tmp_path_factory.mktemp("tiny labels"))
+
+
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test has a cache of its own, so that none profits from another's work."""

@@ -14,7 +14,7 @@ from distingo.evaluation.pairing import VersusBest, pair_classes, pair_labels
 from distingo.evaluation.predicted import predicted_on
 from distingo.evaluation.reading import RunRecords, read_run
 from distingo.evaluation.same_test import require_own_judgement, require_same_test
-from distingo.evaluation.seeds import group_by_recipe, training_files
+from distingo.evaluation.seeds import compare_recipes, group_by_recipe, training_files
 from distingo.models.catalogue import CATALOGUE
 from distingo.progress import progress_bar
 from distingo.records import Evaluation, Score
@@ -45,15 +45,17 @@ def compare_runs(folders: Sequence[Path], *, common: bool = False) -> Comparison
     task = runs[0].records.task
     score = _main_score(task, runs)
     runs.sort(key=lambda run: -run.evaluation.scores[score].value)
-    groups = group_by_recipe([run.records for run in runs])
+    groups = group_by_recipe([(run.name, run.records) for run in runs])
+    seeds = tuple(tuple(name for name, _ in group) for group in groups if len(group) > 1)
     return Comparison(
         task=task,
         score=score,
         n=runs[0].evaluation.n,
-        runs=_beside_best(runs),
+        runs=_beside_best(runs, seeds),
         baselines=_baselines(runs),
         notes=(*notes, *_training_notes(runs)),
-        seeds=tuple(tuple(runs[place].name for place in group) for group in groups),
+        seeds=seeds,
+        recipes=compare_recipes(groups) if task == "single-label" else (),
     )
 
 
@@ -116,12 +118,14 @@ def _main_score(task: str, runs: Sequence[ComparedRun]) -> str:
     return score
 
 
-def _beside_best(runs: Sequence[ComparedRun]) -> tuple[ComparedRun, ...]:
+def _beside_best(runs: Sequence[ComparedRun], seeds: Sequence[Sequence[str]]) -> tuple[ComparedRun, ...]:
     """Every run but the first, the best, gets its paired difference from it."""
     beside = [runs[0]]
     with progress_bar("comparing runs", len(runs) - 1) as advance:
         for run in runs[1:]:
-            beside.append(replace(run, versus_best=_pair(run, runs[0], len(runs))))
+            same_recipe = any(run.name in names and runs[0].name in names for names in seeds)
+            versus = replace(_pair(run, runs[0], len(runs)), same_recipe=same_recipe)
+            beside.append(replace(run, versus_best=versus))
             advance()
     return tuple(beside)
 

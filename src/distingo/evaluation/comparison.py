@@ -10,6 +10,7 @@ from typing import Any
 from distingo.evaluation.cost_beside import Cost
 from distingo.evaluation.pairing import VersusBest
 from distingo.evaluation.reading import RunRecords
+from distingo.evaluation.seeds import ComparedRecipes
 from distingo.files import write_json
 from distingo.records import Evaluation, Score
 from distingo.run_folder import FORMAT
@@ -53,6 +54,7 @@ class Comparison:
         baselines: By model name, then by score name; none that is among the runs.
         notes: What a reader should know before trusting the comparison.
         seeds: Names of runs that are one recipe with other seeds, a group for each such recipe.
+        recipes: With one label per picture, recipes beside the best one by all their runs, where there are several.
     """
 
     task: str
@@ -62,6 +64,7 @@ class Comparison:
     baselines: dict[str, dict[str, Score]]
     notes: tuple[str, ...]
     seeds: tuple[tuple[str, ...], ...] = ()
+    recipes: tuple[ComparedRecipes, ...] = ()
 
     @property
     def best(self) -> ComparedRun:
@@ -95,6 +98,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
             for model, scores in comparison.baselines.items()
         },
         "seeds": [list(names) for names in comparison.seeds],
+        "recipes": [asdict(compared) for compared in comparison.recipes],
         "notes": list(comparison.notes),
     }
     write_json(path, content)

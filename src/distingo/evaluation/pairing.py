@@ -31,6 +31,8 @@ class VersusBest:
         classes: Class by class, or label by label.
         pictures_needed: How many test pictures would show a difference of this size four times in five; None where
             there is none.
+        same_recipe: Whether this run and the best are one recipe trained with other seeds: then even a difference that
+            the test pictures prove is one between two models, found by luck, and not one between recipes.
     """
 
     score: PairedScore
@@ -39,11 +41,12 @@ class VersusBest:
     f1_macro: PairedScore | None = None
     classes: tuple[ClassDifference, ...] = ()
     pictures_needed: int | None = None
+    same_recipe: bool = False
 
     @property
     def is_clear(self) -> bool:
-        """Whether the difference is more than chance explains."""
-        return self.adjusted_p_value < LEVEL
+        """Whether the difference is more than chance explains, and not between two trainings of one recipe."""
+        return self.adjusted_p_value < LEVEL and not self.same_recipe
 
 
 def pair_classes(run: RunRecords, best: RunRecords, *, pairs: int) -> VersusBest:

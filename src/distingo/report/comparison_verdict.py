@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from distingo.evaluation.comparison import ComparedRun, Comparison
 from distingo.evaluation.pairing import VersusBest
+from distingo.report.luck import join, tell_luck
 from distingo.report.verdict import Verdict
 from distingo.report.wording import (
     NO_BREAK,
@@ -19,7 +18,6 @@ from distingo.report.wording import (
     score_value,
 )
 
-_MOST_NAMED = 3
 _MOST_PICTURES = 1_000_000
 """Beyond, the number of pictures that would be needed is not worth telling."""
 
@@ -38,7 +36,7 @@ def judge_comparison(comparison: Comparison) -> Verdict:
     """
     verdict = _of_two if len(comparison.runs) == 2 else _of_many
     before, figure, after = verdict(comparison)
-    return Verdict(figure, before, after, (*_seeds(comparison), *_flattered(comparison), *comparison.notes))
+    return Verdict(figure, before, after, (*tell_luck(comparison), *_flattered(comparison), *comparison.notes))
 
 
 def is_clear(run: ComparedRun) -> bool:
@@ -61,6 +59,16 @@ def _of_two(comparison: Comparison) -> tuple[str, str, str]:
             f"{_on_pictures(comparison)} ({p_value(versus.adjusted_p_value)}).",
         )
     start = f"No difference can be seen between {names[0]} and {names[1]}: "
+    if versus.same_recipe:
+        after = (
+            f" that set them apart on {_pictures(comparison)} are luck in training, in the test pictures or in both "
+            f"(95{NO_BREAK}% sure that these two models differ by between {_between(versus)}; {p_value(versus.adjusted_p_value)})."
+        )
+        return (
+            f"{names[0]} and {names[1]} are one recipe trained with other seeds: the ",
+            points(versus.score.difference),
+            after,
+        )
     if versus.score.difference == 0:
         reach = points(max(abs(versus.score.low), abs(versus.score.high)))
         after = f" {_on_pictures(comparison)}, and a difference of up to {reach} could stay unseen."
@@ -81,9 +89,9 @@ def _of_many(comparison: Comparison) -> tuple[str, str, str]:
     before = f"{isolated(best.name)} {'comes first' if unclear else 'is best'}: {_what(comparison)} "
     parts = []
     if unclear:
-        parts.append(f"no difference can be seen from {_join([_unclear(run) for run in unclear])}")
+        parts.append(f"no difference can be seen from {join([_unclear(run) for run in unclear])}")
     if clear:
-        parts.append(f"better by {_join([_clear(run) for run in clear])}")
+        parts.append(f"better by {join([_clear(run) for run in clear])}")
     after = f" {_on_pictures(comparison)} {interval} — {'; '.join(parts)}."
     return before, score_value(comparison.score, score.value), after
 
@@ -100,6 +108,8 @@ def _unclear(run: ComparedRun) -> str:
     assert versus is not None
     if versus.score.difference == 0:
         return f"{isolated(run.name)} (just as good)"
+    if versus.same_recipe:
+        return f"{isolated(run.name)} (the same recipe, {points(versus.score.difference)} behind by luck)"
     return f"{isolated(run.name)} ({points(versus.score.difference)} behind; {_between(versus, 'to')})"
 
 
@@ -140,27 +150,9 @@ def _pictures(comparison: Comparison) -> str:
     return f"{count(comparison.n)}{NO_BREAK}test picture{'' if comparison.n == 1 else 's'}"
 
 
-def _seeds(comparison: Comparison) -> tuple[str, ...]:
-    told = []
-    for names in comparison.seeds:
-        values = [run.evaluation.scores[comparison.score].value for run in comparison.runs if run.name in names]
-        span = score_range(comparison.score, min(values), max(values))
-        told.append(
-            f"{_join([isolated(name) for name in names])} are one recipe trained with other seeds, {span}: what sets "
-            "them apart is luck in training. It can tell which of these models to take, but not which recipe is better."
-        )
-    return tuple(told)
-
-
 def _flattered(comparison: Comparison) -> tuple[str, ...]:
     told = "The best run was found by these same test pictures, which flatters it a little"
     pairs = len(comparison.runs) * (len(comparison.runs) - 1) // 2
     if pairs == 1:
         return (f"{told}.",)
     return (f"{told}; to make up for it, p-values here are multiplied by the {counted(pairs, 'pair')} of runs.",)
-
-
-def _join(parts: Sequence[str]) -> str:
-    if len(parts) > _MOST_NAMED:
-        parts = [*parts[: _MOST_NAMED - 1], f"{len(parts) - _MOST_NAMED + 1} more"]
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
