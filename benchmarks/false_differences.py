@@ -145,8 +145,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         place = options.keep or Path(temporary)
         for number, name in itertools.product(range(options.splits), ("aerial", "fashion-mnist")):
-            for entries, more in zip(found, measure(name, number, options.seeds, place), strict=True):
-                entries += more
+            for kind, more in enumerate(measure(name, number, options.seeds, place)):
+                found[kind] += more
             print(f"{name} {number} done", flush=True)
     names = ("trainings_of_one_recipe", "groups_of_trainings_of_one_recipe", "recipes")
     summaries = {name: summarise(entries) for name, entries in zip(names, found, strict=True)}

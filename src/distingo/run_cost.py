@@ -15,6 +15,9 @@ from distingo.run_folder import FORMAT, check_format
 class TrainingCost:
     """What it took to get a model, its baselines and its evaluation left out.
 
+    A process keeps the memory that it freed, so of runs that were trained one after another in one process the later
+    ones may tell of the earlier ones' peak.
+
     Attributes:
         reading_seconds: Finding, decoding and splitting the pictures, with a frozen backbone's features of them; what
             earlier runs left in the cache costs almost nothing.

@@ -39,7 +39,8 @@ def test_each_run_is_paired_with_the_best_on_the_same_pictures(tiny_runs: dict[s
     assert versus.paired.difference == pytest.approx(-wrong / 12)
     assert versus.paired.p_value == mcnemar_p_value(0, wrong) == 2 / 2**wrong
     assert versus.adjusted_p_value == 3 * versus.paired.p_value
-    assert versus.score.difference == versus.paired.difference == versus.score.first - versus.score.second
+    assert versus.score.difference == versus.paired.difference
+    assert versus.score.difference == pytest.approx(versus.score.first - versus.score.second)
     assert versus.is_clear
 
 
@@ -179,15 +180,6 @@ def test_classes_are_told_apart_with_correction(tiny_runs: dict[str, Path]) -> N
     for entry in lost:
         assert entry.paired.p_value == mcnemar_p_value(0, entry.support)
         assert entry.adjusted_p_value == pytest.approx(min(1.0, 3 * entry.paired.p_value))
-
-
-def test_one_recipe_with_other_seeds_is_noticed(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
-    other = copy_run(tiny_runs["small-cnn"], tmp_path / "other seed")
-    change_json(other / "config.json", lambda content: content["recipe"].update(seed=7))
-    comparison = compare_runs([tiny_runs["small-cnn"], tiny_runs["descriptors"], other])
-    assert comparison.seeds == (("small-cnn", "other seed"),)
-    change_json(other / "config.json", lambda content: content["recipe"].update(epochs=9))
-    assert compare_runs([tiny_runs["small-cnn"], other]).seeds == ()
 
 
 def test_a_run_without_the_score_is_refused(tiny_runs: dict[str, Path], tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ _LARGEST_BATCH = 64
 def measure_throughput(model: SavedModel, pictures: Sequence[Picture], device: str = "auto") -> PredictionCost | None:
     """Time prediction as `distingo.prediction.predictor.Predictor` does it, from files to labels, without the cache.
 
-    A picture goes first twice: once for what is done only once, and once to tell how large a batch may be for `LONGEST`
-    seconds to be kept.
+    A picture goes first twice, once for what is done only once and once to tell how large a batch may be, and then a
+    batch that is not timed: a network takes longer over the first one of a new size.
 
     Args:
         model: A trained model.
@@ -43,6 +43,7 @@ def measure_throughput(model: SavedModel, pictures: Sequence[Picture], device: s
     try:
         _seconds(predictor, pictures[:1])
         batch = max(1, min(_LARGEST_BATCH, int(LONGEST / 4 / max(_seconds(predictor, pictures[:1]), 1e-6))))
+        _seconds(predictor, pictures[:batch])
         count, seconds = 0, 0.0
         while count < len(pictures) and seconds < LONGEST:
             batched = pictures[count : count + batch]
@@ -53,7 +54,7 @@ def measure_throughput(model: SavedModel, pictures: Sequence[Picture], device: s
     return PredictionCost(
         images_per_second=round(count / seconds, 2),
         pictures=count,
-        seconds=round(seconds, 4),
+        seconds=round(seconds, 6),
         device=predictor.device.type,
         precision=predictor.precision,
         peak_memory_bytes=peak,

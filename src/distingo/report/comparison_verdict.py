@@ -50,6 +50,8 @@ def _of_two(comparison: Comparison) -> tuple[str, str, str]:
     assert versus is not None
     names = isolated(best.name), isolated(other.name)
     value = score_value(comparison.score, versus.score.second)
+    if versus.same_recipe:
+        return _of_one_recipe(comparison, names, versus)
     if versus.is_clear:
         values = f"{value} against {score_value(comparison.score, versus.score.first)}"
         return (
@@ -59,16 +61,6 @@ def _of_two(comparison: Comparison) -> tuple[str, str, str]:
             f"{_on_pictures(comparison)} ({p_value(versus.adjusted_p_value)}).",
         )
     start = f"No difference can be seen between {names[0]} and {names[1]}: "
-    if versus.same_recipe:
-        after = (
-            f" that set them apart on {_pictures(comparison)} are luck in training, in the test pictures or in both "
-            f"(95{NO_BREAK}% sure that these two models differ by between {_between(versus)}; {p_value(versus.adjusted_p_value)})."
-        )
-        return (
-            f"{names[0]} and {names[1]} are one recipe trained with other seeds: the ",
-            points(versus.score.difference),
-            after,
-        )
     if versus.score.difference == 0:
         reach = points(max(abs(versus.score.low), abs(versus.score.high)))
         after = f" {_on_pictures(comparison)}, and a difference of up to {reach} could stay unseen."
@@ -78,6 +70,16 @@ def _of_two(comparison: Comparison) -> tuple[str, str, str]:
         f"is between {_between(versus)}){_needed(comparison, versus)}."
     )
     return f"{start}{names[0]}’s ", points(versus.score.difference), after
+
+
+def _of_one_recipe(comparison: Comparison, names: tuple[str, str], versus: VersusBest) -> tuple[str, str, str]:
+    between = f"95{NO_BREAK}% sure that these two models differ by between {_between(versus)}"
+    return (
+        f"{names[0]} and {names[1]} are one recipe trained with other seeds: the ",
+        points(versus.score.difference),
+        f" that set them apart on {_pictures(comparison)} are luck in training, in the test pictures or in both "
+        f"({between}; {p_value(versus.adjusted_p_value)}).",
+    )
 
 
 def _of_many(comparison: Comparison) -> tuple[str, str, str]:
@@ -117,7 +119,7 @@ def _between(versus: VersusBest, joint: str = "and") -> str:
     """Both ends of the interval of the best run's lead, in points."""
     low, high = (f"{-end * 100:+.1f}".replace("-", "−") for end in (versus.score.high, versus.score.low))
     low, high = ("0.0" if end in {"+0.0", "−0.0"} else end for end in (low, high))
-    if versus.is_clear:
+    if not low.startswith("−"):
         low, high = low.lstrip("+"), high.lstrip("+")
     return f"{low} {joint} {high}"
 
