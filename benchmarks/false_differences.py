@@ -19,7 +19,6 @@ import platform
 import statistics
 import struct
 import tempfile
-import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -140,7 +139,6 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--keep", type=Path, help="a folder for the runs; those that are there are not trained again")
     options = parser.parse_args()
-    started, processor_started = time.perf_counter(), time.process_time()
     found: list[list[dict[str, Any]]] = [[], [], []]
     with tempfile.TemporaryDirectory() as temporary:
         place = options.keep or Path(temporary)
@@ -153,8 +151,6 @@ def main() -> None:
     result = {
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform(terse=True)},
-        "seconds": round(time.perf_counter() - started, 1),
-        "processor_seconds": round(time.process_time() - processor_started, 1),
         "recipe": SMALL,
         "goal": GOAL,
         "summaries": summaries,
