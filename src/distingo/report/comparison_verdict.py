@@ -112,7 +112,7 @@ def _unclear(run: ComparedRun) -> str:
         return f"{isolated(run.name)} (just as good)"
     if versus.same_recipe:
         return f"{isolated(run.name)} (the same recipe, {points(versus.score.difference)} behind by luck)"
-    return f"{isolated(run.name)} ({points(versus.score.difference)} behind; {_between(versus, 'to')})"
+    return f"{isolated(run.name)} ({points(versus.score.difference)} behind, {p_value(versus.adjusted_p_value)})"
 
 
 def _between(versus: VersusBest, joint: str = "and") -> str:
