@@ -73,7 +73,7 @@ def per_second(images: float) -> str:
 def _reading(cost: Cost) -> str:
     if cost.reading_seconds is None or cost.training_seconds is None:
         return "epochs alone" if cost.training_seconds is not None else ""
-    return f"of it {duration(cost.reading_seconds)} reading pictures"
+    return f"of it {duration(cost.reading_seconds)} reading"
 
 
 def _accelerator(cost: Cost) -> str:
