@@ -123,11 +123,12 @@ def measure(name: str, number: int, seeds: int, place: Path) -> list[list[dict[s
 
 def summarise(found: list[dict[str, Any]]) -> dict[str, Any]:
     called = sum(entry["called_different"] for entry in found)
+    models = [entry["models_differ"] for entry in found if "models_differ" in entry]
     return {
+        **({"models_differ": sum(models)} if models else {}),
         "comparisons": len(found),
         "called_different": called,
         "rate": called / len(found),
-        "models_differ": sum(entry.get("models_differ", False) for entry in found),
         "median_size_of_difference": statistics.median(abs(entry["difference"]) for entry in found),
         "largest_difference": max(abs(entry["difference"]) for entry in found),
     }
