@@ -16,6 +16,7 @@ COMMANDS = (
     ["transfer.py"],
     ["accuracy.py"],
     ["posters.py"],
+    ["false_differences.py"],
 )
 
 

@@ -34,6 +34,14 @@ def tiny_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return train_tiny_runs(tmp_path_factory.mktemp("tiny"))
 
 
+@pytest.fixture(scope="session")
+def tiny_label_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same with several labels per picture."""
+    from tiny_runs import train_tiny_label_runs
+
+    return train_tiny_label_runs(tmp_path_factory.mktemp("tiny labels"))
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A real browser, or a skip that says what is missing; its driver keeps asyncio from other tests while it runs."""

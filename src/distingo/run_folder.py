@@ -78,6 +78,11 @@ class RunFolder:
         return self.path / "predictions.parquet"
 
     @property
+    def cost(self) -> Path:
+        """What training took, and how fast the model predicts."""
+        return self.path / "cost.json"
+
+    @property
     def report(self) -> Path:
         """The page a person opens."""
         return self.path / "report.html"

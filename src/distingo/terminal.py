@@ -61,11 +61,12 @@ def print_evaluation(evaluation: Evaluation, run: Path) -> None:
 
 
 def print_comparison(comparison: Comparison) -> None:
-    """The runs in a table, the best one first, and what to know about them."""
+    """The runs in a table, the best one first, then what that means in sentences."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from distingo.report.comparison_verdict import judge_comparison
     from distingo.report.wording import p_value
 
     table = Table(title=f"{comparison.score} on {comparison.n:,} test pictures")
@@ -76,12 +77,13 @@ def print_comparison(comparison: Comparison) -> None:
         score, versus = run.evaluation.scores[comparison.score], run.versus_best
         beside = ("", "")
         if versus is not None:
-            beside = (f"{versus.paired.difference:+.3f}", p_value(versus.adjusted_p_value))
+            beside = (f"{versus.score.difference:+.3f}", p_value(versus.adjusted_p_value))
         model = Text(f"{run.model}, {run.mode}")
         table.add_row(Text(run.name), model, f"{score.value:.3f}", f"{score.low:.3f} - {score.high:.3f}", *beside)
     Console().print(table)
-    for note in comparison.notes:
-        print(note)
+    verdict = judge_comparison(comparison)
+    for line in (verdict.text, *(f"- {remark}" for remark in verdict.remarks)):
+        print(line.translate(_FOR_PAGES_ONLY))
 
 
 def print_division(division: Division) -> None:

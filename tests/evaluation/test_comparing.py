@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from distingo.errors import RunError, UsageError
-from distingo.evaluation.comparing import compare_runs, count_parameters, name_apart
+from distingo.evaluation.comparing import compare_runs, name_apart
+from distingo.evaluation.cost_beside import count_parameters
 from distingo.metrics.paired import mcnemar_p_value
 from distingo.models.saved import load_model
-from tiny_runs import answer, change_json, change_rows, copy_run, to_several_labels
+from tiny_runs import answer, change_json, change_rows, copy_run
 
 
 def test_the_best_comes_first_and_the_floor_last(tiny_runs: dict[str, Path]) -> None:
@@ -30,12 +32,16 @@ def test_each_run_is_paired_with_the_best_on_the_same_pictures(tiny_runs: dict[s
     comparison = compare_runs(list(tiny_runs.values()))
     versus = {run.name: run.versus_best for run in comparison.runs}["majority"]
     assert versus is not None
+    assert versus.paired is not None
     rows = pq.read_table(tiny_runs["majority"] / "predictions.parquet").to_pylist()
     wrong = sum(row["truth"] != row["predicted"] for row in rows)
     assert (versus.paired.only_first, versus.paired.only_second) == (0, wrong)
     assert versus.paired.difference == pytest.approx(-wrong / 12)
     assert versus.paired.p_value == mcnemar_p_value(0, wrong) == 2 / 2**wrong
     assert versus.adjusted_p_value == 3 * versus.paired.p_value
+    assert versus.score.difference == versus.paired.difference
+    assert versus.score.difference == pytest.approx(versus.score.first - versus.score.second)
+    assert versus.is_clear
 
 
 def test_pictures_are_paired_by_name_not_by_order(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
@@ -61,20 +67,30 @@ def test_costs_are_what_the_folders_hold(tiny_runs: dict[str, Path]) -> None:
     assert costs["small-cnn"].parameters == sum(parameter.numel() for parameter in network.parameters())
     weights = tiny_runs["small-cnn"] / "model" / "model.safetensors"
     assert costs["small-cnn"].model_bytes == weights.stat().st_size
-    assert costs["small-cnn"].training_seconds > 0
-    assert costs["small-cnn"].images_per_second > 0
     assert costs["small-cnn"].precision in {"float32", "bfloat16"}
-    classic = costs["majority"]
-    assert (classic.parameters, classic.training_seconds, classic.images_per_second, classic.precision) == (None,) * 4
-    assert classic.model_bytes > 0
+    assert (costs["majority"].parameters, costs["majority"].precision) == (None, None)
+    for cost in costs.values():
+        assert cost.model_bytes > 0
+        assert cost.training_seconds > cost.reading_seconds > 0
+        assert cost.images_per_second > 0
+        assert cost.training_memory_bytes > 1e7
+        assert cost.prediction_memory_bytes > 1e7
 
 
-def test_a_run_without_its_model_has_no_size(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+def test_a_run_without_its_files_tells_what_is_left(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
     run = copy_run(tiny_runs["small-cnn"], tmp_path / "run")
     (run / "model" / "model.safetensors").unlink()
+    (run / "cost.json").unlink()
+
+    def cost() -> Any:
+        return next(found.cost for found in compare_runs([run, tiny_runs["majority"]]).runs if found.name == "run")
+
+    older = cost()
+    assert (older.parameters, older.model_bytes, older.images_per_second, older.reading_seconds) == (None,) * 4
+    epochs = (tiny_runs["small-cnn"] / "history.csv").read_text().splitlines()[1:]
+    assert older.training_seconds == pytest.approx(sum(float(line.split(",")[-1]) for line in epochs))
     (run / "history.csv").unlink()
-    cost = next(found.cost for found in compare_runs([run, tiny_runs["majority"]]).runs if found.name == "run")
-    assert (cost.parameters, cost.model_bytes, cost.training_seconds) == (None, None, None)
+    assert cost().training_seconds is None
 
 
 def test_damaged_weights_are_named(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
@@ -118,14 +134,52 @@ def test_other_training_pictures_are_noted(tiny_runs: dict[str, Path], tmp_path:
     assert f"less was trained on other pictures than descriptors ({learned - 1} against {learned})" in notes[0]
 
 
-def test_several_labels_are_ranked_by_mean_average_precision(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
-    low, high = (copy_run(tiny_runs[model], tmp_path / model) for model in ("small-cnn", "descriptors"))
-    to_several_labels(low, 0.2)
-    to_several_labels(high, 0.3)
-    comparison = compare_runs([low, high])
-    assert comparison.score == "mean_average_precision_macro"
-    assert [run.name for run in comparison.runs] == ["descriptors", "small-cnn"]
-    assert all(run.versus_best is None for run in comparison.runs)
+def test_several_labels_are_ranked_and_tested_by_mean_average_precision(tiny_label_runs: dict[str, Path]) -> None:
+    comparison = compare_runs(list(tiny_label_runs.values()))
+    assert (comparison.task, comparison.score) == ("multi-label", "mean_average_precision_macro")
+    assert [run.name for run in comparison.runs] == ["descriptors", "prevalence"]
+    versus = comparison.runs[1].versus_best
+    assert versus is not None
+    scores = [run.evaluation.scores["mean_average_precision_macro"].value for run in comparison.runs]
+    assert versus.score.first == pytest.approx(scores[1])
+    assert versus.score.second == pytest.approx(scores[0])
+    assert versus.score.low <= versus.score.difference <= versus.score.high < 0
+    assert versus.is_clear
+    assert versus.paired is None
+    assert versus.f1_macro is not None
+    f1 = [run.evaluation.scores["f1_macro"].value for run in comparison.runs]
+    assert versus.f1_macro.difference == pytest.approx(f1[1] - f1[0])
+    per_label = {entry.name: entry.average_precision.value for entry in comparison.best.evaluation.per_label}
+    assert {entry.name: entry.paired.second for entry in versus.classes} == pytest.approx(per_label)
+
+
+def test_stale_predictions_of_several_labels_are_refused(tiny_label_runs: dict[str, Path], tmp_path: Path) -> None:
+    run = copy_run(tiny_label_runs["descriptors"], tmp_path / "run")
+    path = run / "predictions.parquet"
+    table = pq.read_table(path)
+    both = [tiny_label_runs["prevalence"], run]
+    pq.write_table(table.slice(1), path)
+    with pytest.raises(RunError, match="name different test pictures"):
+        compare_runs(both)
+    turned = table.set_column(1, "truth", table["truth"].take(list(range(len(table)))[::-1]))
+    pq.write_table(turned, path)
+    with pytest.raises(RunError, match="disagree on the labels"):
+        compare_runs(both)
+    path.unlink()
+    with pytest.raises(RunError, match=r"holds no predictions\.parquet; `distingo evaluate"):
+        compare_runs(both)
+
+
+def test_classes_are_told_apart_with_correction(tiny_runs: dict[str, Path]) -> None:
+    comparison = compare_runs([tiny_runs["majority"], tiny_runs["descriptors"]])
+    versus = comparison.runs[1].versus_best
+    assert versus is not None
+    recalls = {entry.name: (entry.paired.first, entry.paired.second) for entry in versus.classes}
+    assert sorted(recalls.values()) == [(0.0, 1.0), (0.0, 1.0), (1.0, 1.0)]
+    lost = [entry for entry in versus.classes if entry.paired.difference]
+    for entry in lost:
+        assert entry.paired.p_value == mcnemar_p_value(0, entry.support)
+        assert entry.adjusted_p_value == pytest.approx(min(1.0, 3 * entry.paired.p_value))
 
 
 def test_a_run_without_the_score_is_refused(tiny_runs: dict[str, Path], tmp_path: Path) -> None:

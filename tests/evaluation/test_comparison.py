@@ -11,7 +11,6 @@ import pytest
 from distingo.errors import ResourceError
 from distingo.evaluation.comparing import compare_runs
 from distingo.evaluation.comparison import path_from, write_comparison
-from tiny_runs import copy_run, to_several_labels
 
 
 def test_it_says_all_that_the_records_say(tiny_runs: dict[str, Path]) -> None:
@@ -23,14 +22,12 @@ def test_it_says_all_that_the_records_say(tiny_runs: dict[str, Path]) -> None:
     for written, run in zip(content["runs"], comparison.runs, strict=True):
         assert written["folder"] == f"../{run.name}"
         assert written["scores"] == {name: asdict(score) for name, score in run.evaluation.scores.items()}
-        assert written["model_bytes"] == run.cost.model_bytes
+        assert written["cost"] == asdict(run.cost)
         assert (written["versus_best"] is None) == (run is comparison.best)
     versus = comparison.runs[-1].versus_best
     assert versus is not None
-    assert content["runs"][-1]["versus_best"] == {
-        **asdict(versus.paired),
-        "adjusted_p_value": versus.adjusted_p_value,
-    }
+    assert content["runs"][-1]["versus_best"] == json.loads(json.dumps(asdict(versus)))
+    assert len(content["runs"][-1]["versus_best"]["classes"]) == 3
 
 
 def test_the_same_runs_give_the_same_bytes(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
@@ -40,13 +37,13 @@ def test_the_same_runs_give_the_same_bytes(tiny_runs: dict[str, Path], tmp_path:
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["comparison.json"]
 
 
-def test_several_labels_have_no_pairs(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
-    runs = [copy_run(tiny_runs[model], tmp_path / model) for model in ("majority", "descriptors")]
-    for run, score in zip(runs, (0.1, 0.3), strict=True):
-        to_several_labels(run, score)
-    content = json.loads(write_comparison(compare_runs(runs), tmp_path).read_text(encoding="utf-8"))
+def test_several_labels_are_compared_label_by_label(tiny_label_runs: dict[str, Path], tmp_path: Path) -> None:
+    content = json.loads(write_comparison(compare_runs(list(tiny_label_runs.values())), tmp_path).read_text())
     assert content["score"] == "mean_average_precision_macro"
-    assert [run["versus_best"] for run in content["runs"]] == [None, None]
+    best, other = (run["versus_best"] for run in content["runs"])
+    assert best is None
+    assert [entry["name"] for entry in other["classes"]] == ["large", "red", "round"]
+    assert 0 < other["score"]["p_value"] < 0.05
 
 
 def test_paths_lead_from_one_folder_to_another(tmp_path: Path) -> None:

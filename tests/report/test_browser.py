@@ -157,6 +157,23 @@ def test_a_comparison_in_a_browser(browser: Any, comparison: Path, width: int, s
     page.close()
 
 
+def test_a_comparisons_text_stands_out_and_its_classes_sort(browser: Any, comparison: Path) -> None:
+    for scheme in ("light", "dark"):
+        page = browser.new_page(color_scheme=scheme)
+        page.goto(comparison.as_uri())
+        for details in page.locator("details").all():
+            details.evaluate("element => { element.open = true; }")
+        for ratio, what in page.evaluate(CONTRASTS):
+            assert ratio >= 4.5, (scheme, what, ratio)
+        table = page.locator("#classes table").first
+        heading = table.locator("th", has_text="Difference").last
+        heading.locator("button").click()
+        found = [float(cell.get_attribute("data-value")) for cell in table.locator("tbody td:nth-child(6)").all()]
+        assert len(found) == 3
+        assert found == sorted(found)
+        page.close()
+
+
 def test_pointing_at_a_comparisons_curve_reads_every_run(browser: Any, comparison: Path) -> None:
     page = browser.new_page()
     page.goto(comparison.as_uri())

@@ -14,9 +14,10 @@ import pytest
 from run_folders import HOSTILE, SCRIPTS, build_run
 
 from distingo.evaluation.comparing import compare_runs
+from distingo.report.class_differences import view_classes
 from distingo.report.comparison import draw_rail, write_comparison_page
 from distingo.report.disagreements import MOST_SHOWN
-from tiny_runs import answer, copy_run, to_several_labels
+from tiny_runs import answer, copy_run
 
 
 def compare(runs: list[Path], folder: Path) -> str:
@@ -69,21 +70,21 @@ def test_its_only_links_lead_to_the_reports(page: str, tiny_runs: dict[str, Path
 def test_it_shows_every_run_with_its_figures(page: str, tiny_runs: dict[str, Path]) -> None:
     rows = page[page.index('<table class="runs">') : page.index('id="scores"')]
     assert re.findall(r'<a href="[^"]+"><bdi>([^<]+)</bdi>', rows)[0] == "descriptors"
-    for text in ("from scratch", "classic", "parameters", "images/s", "100.0\u00a0%", "best", "−66.7"):
+    for text in ("from scratch", "classic", "Parameters", "images/s", "100.0\u00a0%", "best", "−66.7"):
         assert text in rows
     assert rows.count("<circle") >= 3
     assert "always answering" not in rows
 
 
 def test_curves_are_drawn_for_runs_with_epochs_alone(page: str) -> None:
-    charts = page[page.index('id="curves"') : page.index('id="right"')]
+    charts = page[page.index('id="curves"') : page.index('id="scores"')]
     assert charts.count('class="line s') == 2 + 1  # a chart of accuracy, one of loss, the key
     assert "small-cnn" in charts
     assert "majority" not in charts
 
 
 def test_it_shows_pictures_on_which_runs_differ(page: str) -> None:
-    right = page[page.index('id="right"') : page.index('id="scores"')]
+    right = page[page.index('id="right"') : page.index('id="cost"')]
     assert right.count("<figure>") == 8
     assert right.count('src="data:image/png') == 8
     assert 'id="wrong"' not in page  # the best is right everywhere
@@ -145,15 +146,50 @@ def test_pictures_that_are_gone_are_named(tiny_runs: dict[str, Path], tmp_path: 
     assert page.count("can’t be opened any more") == 8
 
 
-def test_several_labels_have_no_pairs_and_no_pictures(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+def test_several_labels_are_shown_with_what_each_run_gives(tiny_label_runs: dict[str, Path], tmp_path: Path) -> None:
+    page = compare(list(tiny_label_runs.values()), tmp_path)
+    assert "descriptors\u2069 is better than" in page
+    assert "Label by label" in page
+    right = page[page.index('id="right"') : page.index('id="cost"')]
+    assert "is nearer to the truth" in right
+    assert right.count("<figure>") >= MOST_SHOWN
+    assert right.count("has <bdi>") > 0
+    for label in ("large", "red", "round"):
+        assert f"<bdi>{label}</bdi>" in page[page.index('id="classes"') : page.index('id="right"')]
+
+
+def test_it_shows_what_runs_cost(page: str) -> None:
+    cost = page[page.index('id="cost"') : page.index('id="curves"')]
+    for text in ("Training", "Memory for training", "images/s", "Model on disk", "Parameters", "of it"):
+        assert text in cost
+    assert cost.count("<tr>") == 1 + 1 + 6
+
+
+def test_a_cost_that_no_run_tells_is_left_out(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
     runs = [copy_run(tiny_runs[model], tmp_path / model) for model in ("majority", "descriptors")]
-    for run, score in zip(runs, (0.1, 0.3), strict=True):
-        to_several_labels(run, score)
+    for run in runs:
+        (run / "cost.json").unlink()
     page = compare(runs, tmp_path)
-    assert "Beside the best" not in page
-    assert 'id="right"' not in page
-    assert "30.0\u00a0%" in page
-    assert "not tested" in page
+    cost = page[page.index('id="cost"') : page.index('id="scores"')]
+    assert "Model on disk" in cost
+    assert "Memory" not in cost
+    assert "Parameters" not in cost
+
+
+def test_every_class_stands_beside_its_difference(page: str) -> None:
+    classes = page[page.index('id="classes"') : page.index('id="right"')]
+    assert classes.count("<details") == 2
+    assert classes.count('<th scope="row">') == 6
+    assert classes.count("<circle") == 6
+    assert "+100.0" in classes
+
+
+def test_many_clear_differences_among_classes_come_first(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+    table = view_classes(compare_runs([tiny_runs["majority"], tiny_runs["descriptors"]]).runs[1])
+    assert table is not None
+    assert [row.difference for row in table.rows] == [1.0, 1.0, 0.0]
+    assert (table.scale, table.clear) == (1.0, 0)  # four pictures a class prove nothing once it is corrected
+    assert [row.places[1] for row in table.rows] == [100.0, 100.0, 50.0]
 
 
 def test_the_rail_holds_every_interval_and_baseline(tiny_runs: dict[str, Path]) -> None:

@@ -68,12 +68,13 @@ def evaluate(
     return evaluation
 
 
-def compare(runs: Sequence[str | Path], output: str | Path = "comparison") -> Comparison:
+def compare(runs: Sequence[str | Path], output: str | Path = "comparison", *, common: bool = False) -> Comparison:
     """Put finished runs side by side that were judged on the same pictures.
 
     Args:
         runs: At least two run folders.
         output: A folder; gets ``comparison.json`` and ``comparison.html``, older ones are replaced.
+        common: Judge runs with other test sides on the pictures that are on all of them, instead of refusing them.
 
     Returns:
         The comparison, the best run first.
@@ -87,7 +88,7 @@ def compare(runs: Sequence[str | Path], output: str | Path = "comparison") -> Co
     from distingo.evaluation.comparison import write_comparison
     from distingo.report.comparison import write_comparison_page
 
-    comparison = compare_runs([Path(run) for run in runs])
+    comparison = compare_runs([Path(run) for run in runs], common=common)
     write_comparison_page(comparison, Path(output))
     write_comparison(comparison, Path(output))
     return comparison

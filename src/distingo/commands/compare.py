@@ -13,6 +13,11 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("compare", help="put finished runs side by side on one page")
     parser.set_defaults(command=run)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders judged on the same pictures")
+    parser.add_argument(
+        "--common",
+        action="store_true",
+        help="judge runs with other test pictures on those that all of them have in common",
+    )
     parser.add_argument("-o", "--output", default="comparison", metavar="FOLDER", help="(default: comparison)")
 
 
@@ -23,6 +28,6 @@ def run(options: argparse.Namespace) -> int:
     import distingo
     from distingo.evaluation.comparison import COMPARISON_PAGE
 
-    terminal.print_comparison(distingo.compare(options.runs, options.output))
+    terminal.print_comparison(distingo.compare(options.runs, options.output, common=options.common))
     print(f"\nPage: {Path(options.output) / COMPARISON_PAGE}")
     return 0

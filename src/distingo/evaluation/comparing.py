@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
-from math import prod
 from pathlib import Path
-from statistics import median
-
-import numpy as np
-import numpy.typing as npt
 
 from distingo.errors import RunError, UsageError
-from distingo.evaluation.comparison import ComparedRun, Comparison, Cost, VersusBest
+from distingo.evaluation.common_test import on_common_pictures
+from distingo.evaluation.comparison import ComparedRun, Comparison
+from distingo.evaluation.cost_beside import cost_of
+from distingo.evaluation.pairing import VersusBest, pair_classes, pair_labels
+from distingo.evaluation.predicted import predicted_on
 from distingo.evaluation.reading import RunRecords, read_run
 from distingo.evaluation.same_test import require_own_judgement, require_same_test
-from distingo.metrics.paired import paired_difference
+from distingo.evaluation.seeds import compare_recipes, group_by_recipe, training_files
 from distingo.models.catalogue import CATALOGUE
-from distingo.records import Score
+from distingo.progress import progress_bar
+from distingo.records import Evaluation, Score
 
 MAIN_SCORES = {"single-label": "accuracy", "multi-label": "mean_average_precision_macro"}
 """By task, the score that decides which run is best; higher is better."""
 
-_STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
-"""What batch normalisation counts rather than learns."""
 
-
-def compare_runs(folders: Sequence[Path]) -> Comparison:
-    """Put finished runs side by side.
-
-    Where pictures carry one label each, every run is compared with the best one picture by picture
-    (`distingo.metrics.paired.paired_difference`).
+def compare_runs(folders: Sequence[Path], *, common: bool = False) -> Comparison:
+    """Put finished runs side by side, every one compared with the best picture by picture.
 
     Args:
         folders: At least two run folders, each once.
+        common: Judge runs with other test sides on the pictures that are on all of them.
 
     Returns:
         The comparison, the best run first; of equally good runs the one given first.
@@ -46,19 +40,22 @@ def compare_runs(folders: Sequence[Path]) -> Comparison:
     """
     _require_several(folders)
     names = name_apart([folder.resolve() for folder in folders])
-    runs = [_compared(name, read_run(folder)) for name, folder in zip(names, folders, strict=True)]
-    for run in runs[1:]:
-        require_same_test(runs[0].records, run.records)
+    records, notes = _judged_alike([read_run(folder) for folder in folders], common=common)
+    runs = [_compared(name, run, evaluation) for name, (run, evaluation) in zip(names, records, strict=True)]
     task = runs[0].records.task
     score = _main_score(task, runs)
     runs.sort(key=lambda run: -run.evaluation.scores[score].value)
+    groups = group_by_recipe([(run.name, run.records) for run in runs])
+    seeds = tuple(tuple(name for name, _ in group) for group in groups if len(group) > 1)
     return Comparison(
         task=task,
         score=score,
         n=runs[0].evaluation.n,
-        runs=_beside_best(runs) if score == "accuracy" else tuple(runs),
+        runs=_beside_best(runs, seeds),
         baselines=_baselines(runs),
-        notes=_training_notes(runs),
+        notes=(*notes, *_training_notes(runs)),
+        seeds=seeds,
+        recipes=compare_recipes(groups) if task == "single-label" else (),
     )
 
 
@@ -90,12 +87,24 @@ def _require_several(folders: Sequence[Path]) -> None:
         seen.add(folder.resolve())
 
 
-def _compared(name: str, records: RunRecords) -> ComparedRun:
-    evaluation = require_own_judgement(records)
+def _judged_alike(
+    runs: Sequence[RunRecords], *, common: bool
+) -> tuple[list[tuple[RunRecords, Evaluation]], tuple[str, ...]]:
+    """Every run with its evaluation on the same pictures, and a note where these are not its own test side."""
+    evaluations = [require_own_judgement(run) for run in runs]
+    if common:
+        chosen, notes = on_common_pictures(runs)
+        return [(run, run.evaluation or own) for run, own in zip(chosen, evaluations, strict=True)], notes
+    for run in runs[1:]:
+        require_same_test(runs[0], run)
+    return list(zip(runs, evaluations, strict=True)), ()
+
+
+def _compared(name: str, records: RunRecords, evaluation: Evaluation) -> ComparedRun:
     entry = CATALOGUE.get(records.model)
     classic = entry is not None and entry.kind == "classic"
     mode = "classic" if classic else str(records.recipe.get("mode", "scratch"))
-    return ComparedRun(name, records.model, mode, records, evaluation, _cost(records, classic=classic))
+    return ComparedRun(name, records.model, mode, records, evaluation, cost_of(records, classic=classic))
 
 
 def _main_score(task: str, runs: Sequence[ComparedRun]) -> str:
@@ -109,21 +118,28 @@ def _main_score(task: str, runs: Sequence[ComparedRun]) -> str:
     return score
 
 
-def _beside_best(runs: Sequence[ComparedRun]) -> tuple[ComparedRun, ...]:
+def _beside_best(runs: Sequence[ComparedRun], seeds: Sequence[Sequence[str]]) -> tuple[ComparedRun, ...]:
     """Every run but the first, the best, gets its paired difference from it."""
-    files = [row.file for row in runs[0].records.predictions]
-    best = _right(runs[0].records, files)
-    pairs = len(runs) * (len(runs) - 1) // 2
     beside = [runs[0]]
-    for run in runs[1:]:
-        paired = paired_difference(_right(run.records, files), best)
-        beside.append(replace(run, versus_best=VersusBest(paired, min(1.0, pairs * paired.p_value))))
+    with progress_bar("comparing runs", len(runs) - 1) as advance:
+        for run in runs[1:]:
+            same_recipe = any(run.name in names and runs[0].name in names for names in seeds)
+            versus = replace(_pair(run, runs[0], len(runs)), same_recipe=same_recipe)
+            beside.append(replace(run, versus_best=versus))
+            advance()
     return tuple(beside)
 
 
-def _right(records: RunRecords, files: Sequence[str]) -> npt.NDArray[np.bool_]:
-    right = {row.file: row.truth == row.predicted for row in records.predictions}
-    return np.array([right[file] for file in files], dtype=np.bool_)
+def _pair(run: ComparedRun, best: ComparedRun, runs: int) -> VersusBest:
+    pairs = runs * (runs - 1) // 2
+    if run.records.task == "single-label":
+        return pair_classes(run.records, best.records, pairs=pairs)
+    own, other = (predicted_on(side.records, _test_files(best)) for side in (run, best))
+    return pair_labels(own, other, best.records.classes, pairs=pairs)
+
+
+def _test_files(run: ComparedRun) -> list[str]:
+    return [row.file for row in run.records.split if row.side == "test"]
 
 
 def _baselines(runs: Sequence[ComparedRun]) -> dict[str, dict[str, Score]]:
@@ -139,59 +155,10 @@ def _baselines(runs: Sequence[ComparedRun]) -> dict[str, dict[str, Score]]:
 
 def _training_notes(runs: Sequence[ComparedRun]) -> tuple[str, ...]:
     best = runs[0]
-    learned = _training_files(best.records)
+    learned = training_files(best.records)
     return tuple(
-        f"{run.name} was trained on other pictures than {best.name} ({len(_training_files(run.records)):,} against "
+        f"{run.name} was trained on other pictures than {best.name} ({len(training_files(run.records)):,} against "
         f"{len(learned):,}): what sets them apart is not the model alone."
         for run in runs[1:]
-        if _training_files(run.records) != learned
+        if training_files(run.records) != learned
     )
-
-
-def _training_files(records: RunRecords) -> frozenset[str]:
-    return frozenset(row.file for row in records.split if row.side == "train")
-
-
-def _cost(records: RunRecords, *, classic: bool) -> Cost:
-    weights = records.folder / "model" / "model.safetensors"
-    seconds = [epoch.seconds for epoch in records.history if epoch.seconds is not None]
-    speeds = [epoch.images_per_second for epoch in records.history if epoch.images_per_second is not None]
-    return Cost(
-        parameters=None if classic or not weights.is_file() else count_parameters(weights),
-        model_bytes=weights.stat().st_size if weights.is_file() else None,
-        training_seconds=sum(seconds) if seconds else None,
-        images_per_second=median(speeds) if speeds else None,
-        precision=None if classic else _precision(records),
-    )
-
-
-def count_parameters(weights: Path) -> int:
-    """How many numbers of a network's weights file were learned: not its input normalisation, not its statistics.
-
-    Args:
-        weights: A ``model.safetensors``; only its header is read.
-
-    Raises:
-        RunError: The file is damaged.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(weights, framework="numpy") as file:
-            learned = [name for name in file.keys() if _is_learned(name)]  # noqa: SIM118  # it is no dictionary
-            return sum(prod(file.get_slice(name).get_shape()) for name in learned)
-    except (SafetensorError, OSError) as error:
-        raise RunError(f"{weights}: damaged or unreadable ({error})") from error
-
-
-def _is_learned(name: str) -> bool:
-    return not name.startswith("normalisation.") and not name.endswith(_STATISTICS)
-
-
-def _precision(records: RunRecords) -> str | None:
-    """The one that was chosen where the recipe left it open."""
-    for choice in records.choices:
-        if chosen := re.match(r"precision: (\w+) on ", choice):
-            return chosen[1]
-    asked = records.recipe.get("precision")
-    return None if asked in (None, "auto") else str(asked)

@@ -7,47 +7,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from distingo.evaluation.cost_beside import Cost
+from distingo.evaluation.pairing import VersusBest
 from distingo.evaluation.reading import RunRecords
+from distingo.evaluation.seeds import ComparedRecipes
 from distingo.files import write_json
-from distingo.metrics.paired import PairedDifference
 from distingo.records import Evaluation, Score
 from distingo.run_folder import FORMAT
 
 COMPARISON_JSON = "comparison.json"
 COMPARISON_PAGE = "comparison.html"
-
-
-@dataclass(frozen=True, slots=True)
-class VersusBest:
-    """A run beside the best one on the same test pictures.
-
-    Attributes:
-        paired: This run (first) against the best (second).
-        adjusted_p_value: The p-value times the number of pairs of runs, at most 1 (Bonferroni): the best run was
-            found on these same pictures, so its lead must hold among all pairs that could have been looked at.
-    """
-
-    paired: PairedDifference
-    adjusted_p_value: float
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a run's model costs; what a run does not tell is None.
-
-    Attributes:
-        parameters: How many numbers a network learned; None for a classic model.
-        model_bytes: Size of ``model.safetensors``.
-        training_seconds: All epochs together, validation included; None for a model without epochs.
-        images_per_second: Median over epochs of training pictures per second.
-        precision: What networks were computed in, for example ``float32``.
-    """
-
-    parameters: int | None
-    model_bytes: int | None
-    training_seconds: float | None
-    images_per_second: float | None
-    precision: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +29,8 @@ class ComparedRun:
         mode: ``scratch``, ``frozen`` or ``finetune``; ``classic`` for a model that is no network.
         records: Everything its folder holds.
         evaluation: Its scores on the test side.
-        cost: Time and size.
-        versus_best: Beside the best run; None for the best itself and where pictures carry several labels.
+        cost: Time, memory and size.
+        versus_best: Beside the best run; None for the best itself.
     """
 
     name: str
@@ -84,6 +53,8 @@ class Comparison:
         runs: The best first.
         baselines: By model name, then by score name; none that is among the runs.
         notes: What a reader should know before trusting the comparison.
+        seeds: Names of runs that are one recipe with other seeds, a group for each such recipe.
+        recipes: With one label per picture, recipes beside the best one by all their runs, where there are several.
     """
 
     task: str
@@ -92,6 +63,8 @@ class Comparison:
     runs: tuple[ComparedRun, ...]
     baselines: dict[str, dict[str, Score]]
     notes: tuple[str, ...]
+    seeds: tuple[tuple[str, ...], ...] = ()
+    recipes: tuple[ComparedRecipes, ...] = ()
 
     @property
     def best(self) -> ComparedRun:
@@ -124,6 +97,8 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
             model: {name: asdict(score) for name, score in scores.items()}
             for model, scores in comparison.baselines.items()
         },
+        "seeds": [list(names) for names in comparison.seeds],
+        "recipes": [asdict(compared) for compared in comparison.recipes],
         "notes": list(comparison.notes),
     }
     write_json(path, content)
@@ -131,17 +106,14 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
 
 
 def _run_as_json(run: ComparedRun, folder: Path) -> dict[str, Any]:
-    versus = run.versus_best
     return {
         "name": run.name,
         "folder": path_from(folder, run.records.folder),
         "model": run.model,
         "mode": run.mode,
         "scores": {name: asdict(score) for name, score in run.evaluation.scores.items()},
-        **asdict(run.cost),
-        "versus_best": None
-        if versus is None
-        else {**asdict(versus.paired), "adjusted_p_value": versus.adjusted_p_value},
+        "cost": asdict(run.cost),
+        "versus_best": None if run.versus_best is None else asdict(run.versus_best),
     }
 
 

@@ -21,13 +21,16 @@ from distingo.errors import DataError, UsageError, name_some
 from distingo.evaluation.judging import MODEL, judge
 from distingo.evaluation.reading import DATA_FILE, read_run
 from distingo.evaluation.tables import write_evaluation, write_predictions
+from distingo.evaluation.throughput import measure_throughput
 from distingo.files import write_json
 from distingo.models.machine import choose_precision, prepare_process
 from distingo.models.saved import SavedModel, load_model
+from distingo.peak_memory import forget_peak_memory
 from distingo.prediction.classifier import predict_probabilities
 from distingo.prediction.device import choose_device
 from distingo.prediction.inputs import input_product
 from distingo.records import Dataset, Evaluation, Picture, Split
+from distingo.run_cost import write_cost
 from distingo.run_folder import RunFolder
 from distingo.training.kept_corrections import kept_corrections
 from distingo.training.run import BASELINES
@@ -76,6 +79,7 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
         UsageError: There are options for a table, but no `data` that it is in.
     """
     prepare_process()
+    forget_peak_memory()
     folder = RunFolder(request.run)
     config = folder.read_config()
     models = _load_models(folder)
@@ -98,6 +102,8 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
     said = probabilities[MODEL]
     write_predictions(place / "predictions.parquet", pictures, said, evaluation.classes, evaluation.thresholds)
     write_evaluation(place / "evaluation.json", evaluation)
+    if request.data is None and (cost := measure_throughput(models[MODEL], pictures, request.device)):
+        write_cost(folder.cost, prediction=cost)
     return evaluation, place
 
 

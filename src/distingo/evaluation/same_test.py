@@ -8,15 +8,42 @@ from distingo.errors import RunError
 from distingo.evaluation.reading import RunRecords
 from distingo.records import Evaluation
 
-_AS_THE_OTHER = "train both on the same DATA with the same --seed, --validation and --test"
+_AS_THE_OTHER = "train both on the same DATA with the same --seed, --validation and --test, or with the same --split"
 
 
 @dataclass(frozen=True, slots=True)
-class _TestPicture:
+class TestPicture:
     """Classes, and the content's hash where the manifest knows it."""
+
+    __test__ = False
 
     labels: tuple[str, ...]
     content: str
+
+    def is_same(self, other: TestPicture | None) -> bool:
+        """Whether the labels are equal, and the contents where both are known."""
+        if other is None or self.labels != other.labels:
+            return False
+        return not (self.content and other.content) or self.content == other.content
+
+
+def require_same_classes(first: RunRecords, second: RunRecords) -> None:
+    """Refuse two runs with other tasks or other classes.
+
+    Args:
+        first: A run.
+        second: Another.
+
+    Raises:
+        RunError: One line that names both runs and what differs.
+    """
+    for name, one, other in (
+        ("tasks", first.task, second.task),
+        ("classes", ", ".join(first.classes), ", ".join(second.classes)),
+    ):
+        if one != other:
+            what = f"the {name} differ ({_short(one)} against {_short(other)})"
+            raise RunError(f"{_both(first, second)}: {what}; {_AS_THE_OTHER}")
 
 
 def require_same_test(first: RunRecords, second: RunRecords) -> None:
@@ -27,29 +54,36 @@ def require_same_test(first: RunRecords, second: RunRecords) -> None:
         second: Another.
 
     Raises:
-        RunError: One line that names both runs and what differs.
+        RunError: One line that names both runs, what differs and how many pictures they have in common.
     """
-    both = f"{first.folder} and {second.folder} can't be compared"
-    for name, one, other in (
-        ("tasks", first.task, second.task),
-        ("classes", ", ".join(first.classes), ", ".join(second.classes)),
-    ):
-        if one != other:
-            raise RunError(f"{both}: the {name} differ ({_short(one)} against {_short(other)}); {_AS_THE_OTHER}")
-    ours, theirs = _test_side(first), _test_side(second)
+    require_same_classes(first, second)
+    ours, theirs = test_side(first), test_side(second)
+    if difference := _difference(first, second, ours, theirs):
+        common = sum(picture.is_same(theirs.get(file)) for file, picture in ours.items())
+        way_out = f"{common:,} test pictures are the same in both, and --common judges on those; or " if common else ""
+        raise RunError(f"{_both(first, second)}: {difference}; {way_out}{_AS_THE_OTHER}")
+
+
+def _difference(
+    first: RunRecords, second: RunRecords, ours: dict[str, TestPicture], theirs: dict[str, TestPicture]
+) -> str:
+    """The first difference between two test sides in words; empty where there is none."""
     for run, only in ((first, ours.keys() - theirs.keys()), (second, theirs.keys() - ours.keys())):
         if only:
-            raise RunError(
-                f"{both}: {min(only)}, a test picture of {run.folder}, is not on the other's test side "
-                f"({len(only)} in all); {_AS_THE_OTHER}"
+            return (
+                f"{min(only)}, a test picture of {run.folder}, is not on the other's test side ({len(only):,} in all)"
             )
     for file in sorted(ours):
         if ours[file].labels != theirs[file].labels:
             one, other = (", ".join(side[file].labels) for side in (ours, theirs))
-            raise RunError(f"{both}: the test picture {file} is {one} in one and {other} in the other; {_AS_THE_OTHER}")
-        contents = {ours[file].content, theirs[file].content} - {""}
-        if len(contents) > 1:
-            raise RunError(f"{both}: the test picture {file} has another content in each; {_AS_THE_OTHER}")
+            return f"the test picture {file} is {one} in one and {other} in the other"
+        if not ours[file].is_same(theirs[file]):
+            return f"the test picture {file} has another content in each"
+    return ""
+
+
+def _both(first: RunRecords, second: RunRecords) -> str:
+    return f"{first.folder} and {second.folder} can't be compared"
 
 
 def require_own_judgement(run: RunRecords) -> Evaluation:
@@ -67,7 +101,7 @@ def require_own_judgement(run: RunRecords) -> Evaluation:
     again = f"`distingo evaluate {run.folder}` judges it {'again' if run.evaluation else 'first'}"
     if run.evaluation is None:
         raise RunError(f"{run.folder}: not evaluated on test pictures yet; {again}")
-    side = _test_side(run)
+    side = test_side(run)
     if run.evaluation.n != len(side):
         raise RunError(
             f"{run.folder}: evaluation.json tells of {run.evaluation.n} test pictures and split.csv of {len(side)}; "
@@ -78,9 +112,7 @@ def require_own_judgement(run: RunRecords) -> Evaluation:
     return run.evaluation
 
 
-def _require_own_predictions(
-    run: RunRecords, evaluation: Evaluation, side: dict[str, _TestPicture], again: str
-) -> None:
+def _require_own_predictions(run: RunRecords, evaluation: Evaluation, side: dict[str, TestPicture], again: str) -> None:
     if not run.predictions:
         raise RunError(f"{run.folder}: holds no predictions.parquet; {again}")
     predicted = {row.file: row.truth for row in run.predictions}
@@ -95,9 +127,10 @@ def _require_own_predictions(
         raise RunError(f"{run.folder}: predictions.parquet and evaluation.json give different accuracies; {again}")
 
 
-def _test_side(run: RunRecords) -> dict[str, _TestPicture]:
+def test_side(run: RunRecords) -> dict[str, TestPicture]:
+    """The pictures on a run's test side by file."""
     contents = {row.file: row.content for row in run.manifest}
-    return {row.file: _TestPicture(row.labels, contents.get(row.file, "")) for row in run.split if row.side == "test"}
+    return {row.file: TestPicture(row.labels, contents.get(row.file, "")) for row in run.split if row.side == "test"}
 
 
 def _short(text: str, longest: int = 80) -> str:

@@ -11,13 +11,16 @@ from urllib.parse import quote
 from distingo.evaluation.comparison import COMPARISON_PAGE, ComparedRun, Comparison, path_from
 from distingo.records import Score
 from distingo.report.charts import CURVE_SCORES, Tick, nice_ticks
+from distingo.report.class_differences import view_classes
 from distingo.report.comparison_verdict import is_clear, judge_comparison
-from distingo.report.disagreements import find_disagreements
+from distingo.report.cost_table import per_second, view_costs
+from distingo.report.disagreements import Disagreements, find_disagreements
+from distingo.report.label_disagreements import LabelDisagreements, find_label_disagreements
 from distingo.report.page import REPORT_FILE
 from distingo.report.run_curves import COLOURS, draw_run_curves
 from distingo.report.templating import write_page
 from distingo.report.thumbnails import fill_album
-from distingo.report.wording import NO_BREAK
+from distingo.report.wording import NO_BREAK, isolated
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,7 @@ def write_comparison_page(comparison: Comparison, folder: Path) -> Path:
     Raises:
         ResourceError: It can't be written.
     """
-    right = find_disagreements(comparison, best_is_right=True)
-    wrong = find_disagreements(comparison, best_is_right=False)
+    right, wrong = _disagreements(comparison)
     data = _data_folder(comparison.runs)
     context = {
         "comparison": comparison,
@@ -70,10 +72,33 @@ def write_comparison_page(comparison: Comparison, folder: Path) -> Path:
         "curves": [chart for score in CURVE_SCORES if (chart := draw_run_curves(comparison.runs, score))],
         "right": right,
         "wrong": wrong,
-        "album": fill_album(data, [row.best.file for row in (*right.shown, *wrong.shown)]),
+        "album": fill_album(data, [entry.file for entry in (*right.shown, *wrong.shown)]),
+        "headings": _headings(comparison),
+        "class_tables": [table for run in comparison.runs[1:] if (table := view_classes(run))],
+        "costs": view_costs(comparison.runs),
+        "speeds": {run.name: per_second(run.cost.images_per_second or 0.0) for run in comparison.runs},
         "score_keys": list(dict.fromkeys(key for run in comparison.runs for key in run.evaluation.scores)),
     }
     return write_page("comparison.html", folder / COMPARISON_PAGE, context)
+
+
+def _headings(comparison: Comparison) -> dict[str, str]:
+    """Of the pictures on which the best run does better, and of those on which it does worse."""
+    names = [isolated(run.name) for run in comparison.runs]
+    if comparison.task == "multi-label":
+        other = f"{names[1]} is" if len(names) == 2 else "Others are"
+        return {"right": f"{names[0]} is nearer to the truth", "wrong": f"{other} nearer to the truth"}
+    if len(names) == 2:
+        return {"right": f"Only {names[0]} is right", "wrong": f"Only {names[1]} is right"}
+    return {"right": "The best is right, others are wrong", "wrong": "The best is wrong, others are right"}
+
+
+def _disagreements(
+    comparison: Comparison,
+) -> tuple[Disagreements, Disagreements] | tuple[LabelDisagreements, LabelDisagreements]:
+    if comparison.task == "multi-label":
+        return find_label_disagreements(comparison)
+    return find_disagreements(comparison, best_is_right=True), find_disagreements(comparison, best_is_right=False)
 
 
 def draw_rail(comparison: Comparison) -> Rail:

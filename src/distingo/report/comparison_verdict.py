@@ -1,10 +1,10 @@
-"""What a comparison of runs shows, in a sentence that claims no more than the test pictures do."""
+"""What a comparison of runs shows, in a sentence that a person can act on and that claims no more than was seen."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from distingo.evaluation.comparison import ComparedRun, Comparison
+from distingo.evaluation.pairing import VersusBest
+from distingo.report.luck import join, tell_luck
 from distingo.report.verdict import Verdict
 from distingo.report.wording import (
     NO_BREAK,
@@ -12,22 +12,21 @@ from distingo.report.wording import (
     counted,
     isolated,
     p_value,
-    percent,
     points,
     score_name,
     score_range,
     score_value,
 )
 
-_LEVEL = 0.05
-_MOST_NAMED = 3
+_MOST_PICTURES = 1_000_000
+"""Beyond, the number of pictures that would be needed is not worth telling."""
 
 
 def judge_comparison(comparison: Comparison) -> Verdict:
-    """Say which run is best, by how much, and whether that is more than chance.
+    """Say which run is best, by how much, how sure that is, and what it would take to know where it is not.
 
-    A lead counts as more than chance where McNemar's p-value, multiplied by the number of pairs of runs, is
-    below 0.05.
+    A lead counts as more than chance where the p-value of the paired test, multiplied by the number of pairs of runs,
+    is below 0.05.
 
     Args:
         comparison: Of two or more runs.
@@ -35,79 +34,127 @@ def judge_comparison(comparison: Comparison) -> Verdict:
     Returns:
         The verdict; its remarks say what to know before trusting it.
     """
-    best = comparison.best
-    score = best.evaluation.scores[comparison.score]
-    pictures = f"{count(comparison.n)}{NO_BREAK}test picture{'' if comparison.n == 1 else 's'}"
-    interval = f"(95{NO_BREAK}% interval {score_range(comparison.score, score.low, score.high)})"
-    if comparison.score != "accuracy":
-        name = score_name(comparison.score)[0].lower().replace(",", "")
-        return Verdict(
-            figure=score_value(comparison.score, score.value),
-            before=f"{isolated(best.name)} comes first: {name} of ",
-            after=f" on {pictures} {interval} — {_lead(comparison)}; whether by more than chance was not tested.",
-            remarks=comparison.notes,
-        )
-    clear = [run for run in comparison.runs[1:] if is_clear(run)]
-    first = "is best" if len(clear) == len(comparison.runs) - 1 else "comes first"
-    return Verdict(
-        figure=percent(score.value),
-        before=f"{isolated(best.name)} {first}: right on ",
-        after=f" of {pictures} {interval} — {_leads(comparison, clear)}.",
-        remarks=(_flattered(comparison), *comparison.notes),
-    )
+    verdict = _of_two if len(comparison.runs) == 2 else _of_many
+    before, figure, after = verdict(comparison)
+    return Verdict(figure, before, after, (*tell_luck(comparison), *_flattered(comparison), *comparison.notes))
 
 
 def is_clear(run: ComparedRun) -> bool:
     """Whether a run is behind the best one by more than chance explains."""
-    return run.versus_best is not None and run.versus_best.adjusted_p_value < _LEVEL
+    return run.versus_best is not None and run.versus_best.is_clear
 
 
-def _leads(comparison: Comparison, clear: Sequence[ComparedRun]) -> str:
+def _of_two(comparison: Comparison) -> tuple[str, str, str]:
+    best, other = comparison.runs
+    versus = other.versus_best
+    assert versus is not None
+    names = isolated(best.name), isolated(other.name)
+    value = score_value(comparison.score, versus.score.second)
+    if versus.same_recipe:
+        return _of_one_recipe(comparison, names, versus)
+    if versus.is_clear:
+        values = f"{value} against {score_value(comparison.score, versus.score.first)}"
+        return (
+            f"{names[0]} is better than {names[1]} by ",
+            points(versus.score.difference),
+            f", 95{NO_BREAK}% sure it is between {_between(versus)}: {_what(comparison)} {values} "
+            f"{_on_pictures(comparison)} ({p_value(versus.adjusted_p_value)}).",
+        )
+    start = f"No difference can be seen between {names[0]} and {names[1]}: "
+    if versus.score.difference == 0:
+        reach = points(max(abs(versus.score.low), abs(versus.score.high)))
+        after = f" {_on_pictures(comparison)}, and a difference of up to {reach} could stay unseen."
+        return f"{start}both are {_what(comparison)} ", value, after
+    after = (
+        f" ahead on {_pictures(comparison)} can be chance ({p_value(versus.adjusted_p_value)}; 95{NO_BREAK}% sure it "
+        f"is between {_between(versus)}){_needed(comparison, versus)}."
+    )
+    return f"{start}{names[0]}’s ", points(versus.score.difference), after
+
+
+def _of_one_recipe(comparison: Comparison, names: tuple[str, str], versus: VersusBest) -> tuple[str, str, str]:
+    between = f"95{NO_BREAK}% sure that these two models differ by between {_between(versus)}"
+    return (
+        f"{names[0]} and {names[1]} are one recipe trained with other seeds: the ",
+        points(versus.score.difference),
+        f" that set them apart on {_pictures(comparison)} are luck in training, in the test pictures or in both "
+        f"({between}; {p_value(versus.adjusted_p_value)}).",
+    )
+
+
+def _of_many(comparison: Comparison) -> tuple[str, str, str]:
+    best = comparison.best
+    score = best.evaluation.scores[comparison.score]
+    clear = [run for run in comparison.runs[1:] if is_clear(run)]
     unclear = [run for run in comparison.runs[1:] if not is_clear(run)]
-    if not unclear:
-        return f"{_join([f'{_behind(run)} above {_told(run)}' for run in clear])}, more than chance explains"
-    if any(_is_level(run) for run in unclear):
-        level = [isolated(run.name) for run in unclear if _is_level(run)]
-        text = f"but {_join(level)} {'is' if len(level) == 1 else 'are'} right just as often"
-        unclear = [run for run in unclear if not _is_level(run)]
-        text += f", and the lead of {_over(unclear)} could be chance" if unclear else ""
-    else:
-        text = f"but the lead of {_over(unclear)} could be chance"
-    if not clear:
-        return text
-    return f"{text}; the {_join([f'{_behind(run)} above {_told(run)}' for run in clear])} are more than that"
+    interval = f"(95{NO_BREAK}% interval {score_range(comparison.score, score.low, score.high)})"
+    before = f"{isolated(best.name)} {'comes first' if unclear else 'is best'}: {_what(comparison)} "
+    parts = []
+    if unclear:
+        parts.append(f"no difference can be seen from {join([_unclear(run) for run in unclear])}")
+    if clear:
+        parts.append(f"better by {join([_clear(run) for run in clear])}")
+    after = f" {_on_pictures(comparison)} {interval} — {'; '.join(parts)}."
+    return before, score_value(comparison.score, score.value), after
 
 
-def _over(runs: Sequence[ComparedRun]) -> str:
-    return _join([f"{_behind(run)} over {_told(run)}" for run in runs])
+def _clear(run: ComparedRun) -> str:
+    versus = run.versus_best
+    assert versus is not None
+    between = f"95{NO_BREAK}% sure: {_between(versus, 'to')}"
+    return f"{points(versus.score.difference)} than {isolated(run.name)} ({between})"
 
 
-def _behind(run: ComparedRun) -> str:
-    return points(run.versus_best.paired.difference) if run.versus_best else ""
+def _unclear(run: ComparedRun) -> str:
+    versus = run.versus_best
+    assert versus is not None
+    if versus.score.difference == 0:
+        return f"{isolated(run.name)} (just as good)"
+    if versus.same_recipe:
+        return f"{isolated(run.name)} (the same recipe, {points(versus.score.difference)} behind by luck)"
+    return f"{isolated(run.name)} ({points(versus.score.difference)} behind, {p_value(versus.adjusted_p_value)})"
 
 
-def _told(run: ComparedRun) -> str:
-    return f"{isolated(run.name)} ({p_value(run.versus_best.adjusted_p_value)})" if run.versus_best else run.name
+def _between(versus: VersusBest, joint: str = "and") -> str:
+    """Both ends of the interval of the best run's lead, in points."""
+    low, high = (f"{-end * 100:+.1f}".replace("-", "−") for end in (versus.score.high, versus.score.low))
+    low, high = ("0.0" if end in {"+0.0", "−0.0"} else end for end in (low, high))
+    if not low.startswith("−"):
+        low, high = low.lstrip("+"), high.lstrip("+")
+    return f"{low} {joint} {high}"
 
 
-def _is_level(run: ComparedRun) -> bool:
-    return run.versus_best is not None and run.versus_best.paired.difference == 0
+def _needed(comparison: Comparison, versus: VersusBest) -> str:
+    pictures = versus.pictures_needed
+    if pictures is None or pictures > _MOST_PICTURES:
+        return ""
+    instead = f"about {count(_rounded(pictures))} test pictures instead of {count(comparison.n)}"
+    return f"; {instead} would be needed to see a difference of that size"
 
 
-def _lead(comparison: Comparison) -> str:
-    best, second = (run.evaluation.scores[comparison.score].value for run in comparison.runs[:2])
-    return f"{points(best - second)} above {isolated(comparison.runs[1].name)}"
+def _rounded(number: int) -> int:
+    """To two digits: more would claim to know more."""
+    step: int = 10 ** max(0, len(str(number)) - 2)
+    return -(-number // step) * step
 
 
-def _flattered(comparison: Comparison) -> str:
+def _what(comparison: Comparison) -> str:
+    if comparison.score == "accuracy":
+        return "right on"
+    return f"{score_name(comparison.score)[0].lower().replace(',', '')} of"
+
+
+def _on_pictures(comparison: Comparison) -> str:
+    return f"{'of' if comparison.score == 'accuracy' else 'on'} {_pictures(comparison)}"
+
+
+def _pictures(comparison: Comparison) -> str:
+    return f"{count(comparison.n)}{NO_BREAK}test picture{'' if comparison.n == 1 else 's'}"
+
+
+def _flattered(comparison: Comparison) -> tuple[str, ...]:
     told = "The best run was found by these same test pictures, which flatters it a little"
     pairs = len(comparison.runs) * (len(comparison.runs) - 1) // 2
     if pairs == 1:
-        return f"{told}."
-    return f"{told}; to make up for it, p-values here are multiplied by the {counted(pairs, 'pair')} of runs."
-
-
-def _join(parts: Sequence[str]) -> str:
-    if len(parts) > _MOST_NAMED:
-        parts = [*parts[: _MOST_NAMED - 1], f"{len(parts) - _MOST_NAMED + 1} more"]
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+        return (f"{told}.",)
+    return (f"{told}; to make up for it, p-values here are multiplied by the {counted(pairs, 'pair')} of runs.",)

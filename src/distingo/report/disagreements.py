@@ -23,6 +23,11 @@ class Disagreement:
     best: PredictionRow
     others: tuple[tuple[str, tuple[str, ...]], ...]
 
+    @property
+    def file(self) -> str:
+        """The picture."""
+        return self.best.file
+
 
 @dataclass(frozen=True, slots=True)
 class Disagreements:

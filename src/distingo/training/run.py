@@ -22,9 +22,11 @@ from distingo.models.summary import summarise
 from distingo.prediction.device import choose_device
 from distingo.prediction.inputs import descriptors_product
 from distingo.records import Picture, Task
+from distingo.run_cost import write_cost
 from distingo.run_folder import RunFolder
 from distingo.training.checkpoint import EpochRecord, Progress, load_tensors
 from distingo.training.classic import fit_classic
+from distingo.training.costing import TrainingClock
 from distingo.training.loop import LabelledRows, Session, fit
 from distingo.training.memory import is_out_of_memory, require_memory
 from distingo.training.normalising import fit_normalisation
@@ -62,12 +64,15 @@ def train_run(request: TrainRequest) -> RunFolder:
         DistingoError: Of the kind that fits the mistake or hindrance.
     """
     prepare_process()
+    clock = TrainingClock(RunFolder(request.output).history, resumed=request.resume)
     prepared, request = resume(request) if request.resume else start(request)
+    clock.reading_is_done()
     if not (prepared.folder.model / "model.json").is_file():
         model = _with_thresholds(_train_model(prepared, request), prepared, request)
         for note in model.description.thresholds.notes if model.description.thresholds else ():
             log.info(note)
         save_model(prepared.folder.model, model)
+        write_cost(prepared.folder.cost, training=clock.cost(choose_device(prepared.recipe.device)))
     _save_baselines(prepared, request)
     return prepared.folder
 

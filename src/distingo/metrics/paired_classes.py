@@ -1,0 +1,194 @@
+"""Two classifiers of exclusive classes on the same pictures: macro F1, and class by class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from distingo.metrics.bootstrap import chunks
+from distingo.metrics.multiple_comparisons import holm
+from distingo.metrics.paired import paired_difference
+from distingo.metrics.paired_scores import RESAMPLES, SWAPS, PairedScore, paired_score, randomisation_p_value
+
+Integers = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassDifference:
+    """How two classifiers differ on one class or label.
+
+    Attributes:
+        name: Of the class.
+        support: How many pictures show it.
+        paired: Recall with McNemar's exact p-value over its pictures; with several labels average precision.
+        adjusted_p_value: After Holm's correction for the number of classes; None where the class was not tested.
+        f1: F1, not tested; None with several labels.
+    """
+
+    name: str
+    support: int
+    paired: PairedScore
+    adjusted_p_value: float | None
+    f1: PairedScore | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PairedClasses:
+    """Two classifiers beside each other: macro F1, and each class that a picture shows."""
+
+    f1_macro: PairedScore
+    classes: tuple[ClassDifference, ...]
+
+
+def compare_classes(
+    truth: npt.ArrayLike, first: npt.ArrayLike, second: npt.ArrayLike, classes: tuple[str, ...], *, seed: int = 0
+) -> PairedClasses:
+    """Compare two classifiers of exclusive classes.
+
+    Args:
+        truth: Class numbers, integers (n,).
+        first: What the first says, likewise.
+        second: What the second says, likewise.
+        classes: The class names.
+        seed: Of resampling and swapping.
+
+    Returns:
+        Macro F1 (scikit-learn's with ``zero_division=0``) and the classes that are shown, in the order of `classes`.
+
+    Raises:
+        ValueError: The arrays differ in shape, are empty or hold numbers that are no class.
+    """
+    triple = np.stack([_class_numbers(numbers, len(classes)) for numbers in (truth, first, second)])
+    n = triple.shape[1]
+    cells, times = np.unique(triple, axis=1, return_counts=True)
+    tables = _Tables.of(cells, len(classes))
+    points = tables.f1(times[None].astype(np.float64))
+    drawn = [
+        tables.f1(counts) for counts in _resampled(times, np.random.default_rng(seed), RESAMPLES, width=len(classes))
+    ]
+    resampled = tuple(np.concatenate([part[side] for part in drawn]) for side in (0, 1))
+    macro = [_macro(each) for each in (*points, *resampled)]
+    both = (macro[0].item(), macro[1].item())
+    p_value = _swap(triple, len(classes), np.random.default_rng([seed, 1]))
+    f1_macro = paired_score(both, macro[2] - macro[3], p_value, n)
+    return PairedClasses(f1_macro, _each(triple, classes, points, resampled))
+
+
+def _each(
+    triple: Integers, classes: tuple[str, ...], points: tuple[Floats, ...], resampled: tuple[Floats, ...]
+) -> tuple[ClassDifference, ...]:
+    truth, first, second = triple
+    found = []
+    for at, name in enumerate(classes):
+        shown = truth == at
+        if not shown.any():
+            continue
+        recalls = (first[shown] == at, second[shown] == at)
+        recall = paired_difference(*recalls)
+        paired = PairedScore(
+            recalls[0].mean().item(),
+            recalls[1].mean().item(),
+            recall.difference,
+            recall.low,
+            recall.high,
+            recall.p_value,
+            recall.n,
+        )
+        f1 = (np.nan_to_num(points[0][0, at]).item(), np.nan_to_num(points[1][0, at]).item())
+        apart = resampled[0][:, at] - resampled[1][:, at]
+        found.append((name, int(shown.sum()), paired, paired_score(f1, apart, None, len(truth))))
+    adjusted = holm([paired.p_value or 0.0 for _, _, paired, _ in found])
+    return tuple(ClassDifference(*entry[:3], p_value, entry[3]) for entry, p_value in zip(found, adjusted, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """Sparse 0/1 tables (cells, classes): which class each cell of truth and answers counts for."""
+
+    true: Any
+    right: tuple[Any, Any]
+    said: tuple[Any, Any]
+
+    @classmethod
+    def of(cls, cells: Integers, classes: int) -> _Tables:
+        truth, *answers = cells
+        return cls(
+            true=_one_hot(truth, np.ones(truth.size), classes),
+            right=tuple(_one_hot(truth, answer == truth, classes) for answer in answers),
+            said=tuple(_one_hot(answer, np.ones(truth.size), classes) for answer in answers),
+        )
+
+    def f1(self, counts: Floats) -> tuple[Floats, Floats]:
+        """Both classifiers' F1 of each class, (resamples, classes); NaN of a class neither shown nor said."""
+        true = counts @ self.true
+        first, second = (
+            _f1(counts @ right, true, counts @ said) for right, said in zip(self.right, self.said, strict=True)
+        )
+        return first, second
+
+
+def _f1(right: Floats, true: Floats, said: Floats) -> Floats:
+    f1: Floats = np.full(np.shape(right), np.nan)
+    np.divide(2 * right, true + said, out=f1, where=(true + said) > 0)
+    return f1
+
+
+def _macro(f1: Floats) -> Floats:
+    defined = ~np.isnan(f1)
+    means: Floats = np.where(defined, f1, 0).sum(axis=1) / defined.sum(axis=1)
+    return means
+
+
+def _one_hot(columns: Integers, values: npt.NDArray[Any], classes: int) -> Any:
+    from scipy.sparse import csr_array
+
+    rows = np.arange(columns.size)
+    return csr_array((values.astype(np.float64), (rows, columns)), shape=(columns.size, classes))
+
+
+def _resampled(times: Integers, generator: np.random.Generator, resamples: int, *, width: int) -> Iterator[Floats]:
+    n = int(times.sum())
+    for size in chunks(resamples, max(times.size, width)):
+        yield generator.multinomial(n, times / n, size=size).astype(np.float64)
+
+
+def _swap(triple: Integers, classes: int, generator: np.random.Generator) -> float:
+    """The randomisation test of macro F1; only pictures with different answers are worth swapping."""
+    truth, first, second = triple
+    tables = _Tables.of(triple, classes)
+    everything = np.ones((1, truth.size))
+    true, right, said = (
+        everything @ tables.true,
+        [everything @ part for part in tables.right],
+        [everything @ part for part in tables.said],
+    )
+    found = _macro(_f1(right[0], true, said[0])) - _macro(_f1(right[1], true, said[1]))
+    differing = np.flatnonzero(first != second)
+    if not differing.size:
+        return 1.0
+    more_right = (tables.right[1] - tables.right[0])[differing]
+    more_said = (tables.said[1] - tables.said[0])[differing]
+    swapped = []
+    for size in chunks(SWAPS, max(differing.size, classes)):
+        swap = generator.integers(0, 2, size=(size, differing.size)).astype(np.float64)
+        moved_right, moved_said = swap @ more_right, swap @ more_said
+        one = _macro(_f1(right[0] + moved_right, true, said[0] + moved_said))
+        other = _macro(_f1(right[1] - moved_right, true, said[1] - moved_said))
+        swapped.append(one - other)
+    return randomisation_p_value(float(found[0]), np.concatenate(swapped))
+
+
+def _class_numbers(numbers: npt.ArrayLike, classes: int) -> Integers:
+    array = np.asarray(numbers)
+    if array.ndim != 1 or not array.size or not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"class numbers of shape {array.shape} and type {array.dtype}; give integers of shape (n,)")
+    if array.min() < 0 or array.max() >= classes:
+        raise ValueError(
+            f"class numbers {array.min()} .. {array.max()}; with {classes} classes give 0 .. {classes - 1}"
+        )
+    return array.astype(np.int64)

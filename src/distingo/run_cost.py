@@ -1,0 +1,99 @@
+"""``cost.json``: what a run took, to be read beside what it is worth."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from distingo.errors import RunError
+from distingo.files import read_json, write_json
+from distingo.run_folder import FORMAT, check_format
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingCost:
+    """What it took to get a model, its baselines and its evaluation left out.
+
+    A process keeps the memory that it freed, so of runs that were trained one after another in one process the later
+    ones may tell of the earlier ones' peak.
+
+    Attributes:
+        reading_seconds: Finding, decoding and splitting the pictures, with a frozen backbone's features of them; what
+            earlier runs left in the cache costs almost nothing.
+        fitting_seconds: From the first weights to the saved model, thresholds included. Of an interrupted run all
+            finished epochs count, what was lost does not.
+        peak_memory_bytes: The most memory that the process held; None where the system does not tell.
+        device_memory_bytes: The most that tensors held on an accelerator; None without one.
+        resumed: Whether the run was interrupted and taken up again.
+    """
+
+    reading_seconds: float
+    fitting_seconds: float
+    peak_memory_bytes: int | None
+    device_memory_bytes: int | None
+    resumed: bool
+
+    @property
+    def seconds(self) -> float:
+        """Reading and fitting together."""
+        return self.reading_seconds + self.fitting_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionCost:
+    """How fast the model names pictures, from the files to the labels, in one process.
+
+    Attributes:
+        images_per_second: Decoding, resizing and the model together.
+        pictures: How many the measurement rests on.
+        seconds: How long it took.
+        device: Where a network computed.
+        precision: In which numbers.
+        peak_memory_bytes: The most memory that the process held while it judged the test side.
+    """
+
+    images_per_second: float
+    pictures: int
+    seconds: float
+    device: str
+    precision: str
+    peak_memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunCost:
+    """What is known of a run's cost so far."""
+
+    training: TrainingCost | None = None
+    prediction: PredictionCost | None = None
+
+
+def read_cost(path: Path) -> RunCost:
+    """Read ``cost.json``; a run of an older distingo has none.
+
+    Raises:
+        RunError: The file is damaged or from a newer version.
+    """
+    if not path.exists():
+        return RunCost()
+    content = read_json(path)
+    check_format(content, path)
+    try:
+        return RunCost(
+            training=_section(TrainingCost, content.get("training")),
+            prediction=_section(PredictionCost, content.get("prediction")),
+        )
+    except TypeError as error:
+        raise RunError(f"{path}: damaged ({error}); move it away, and `distingo evaluate` measures again") from error
+
+
+def write_cost(path: Path, **found: TrainingCost | PredictionCost) -> None:
+    """Write ``training`` or ``prediction``, and leave the other as it was."""
+    cost = replace(read_cost(path), **found)  # type: ignore[arg-type]
+    sections = {name: section for name, section in asdict(cost).items() if section is not None}
+    write_json(path, {"format": FORMAT, **sections})
+
+
+def _section(kind: Any, content: Any) -> Any:
+    return None if content is None else kind(**content)
