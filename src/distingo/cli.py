@@ -10,6 +10,7 @@ from typing import Any
 
 from distingo.commands import (
     check,
+    clean,
     compare,
     demo,
     download,
@@ -19,13 +20,29 @@ from distingo.commands import (
     models,
     predict,
     report,
+    review,
     split,
     train,
 )
 from distingo.errors import DistingoError, UsageError, name_the_nearest
 from distingo.version import __version__
 
-COMMANDS = (download, check, split, train, evaluate, compare, predict, report, models, fetch_weights, inspect, demo)
+COMMANDS = (
+    download,
+    check,
+    review,
+    clean,
+    split,
+    train,
+    evaluate,
+    compare,
+    predict,
+    report,
+    models,
+    fetch_weights,
+    inspect,
+    demo,
+)
 """In the order in which ``distingo --help`` lists them."""
 
 

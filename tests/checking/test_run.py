@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from scenes import draw_scene, halve
 import distingo
 from distingo.checking.check_folder import read_check
 from distingo.cli import main
+from distingo.datasets.corrections import CORRECTIONS_NAME, Correction, Corrections, write_corrections
 from distingo.datasets.store import Cache
 from distingo.errors import DataError, ResourceError, RunError, UsageError
 from distingo.findings import read_findings
@@ -147,3 +149,53 @@ def test_a_damaged_summary_is_told(faulty, tmp_path):
 def test_the_cache_is_the_one_that_was_named(faulty, tmp_path):
     distingo.check(faulty, model="none", cache=tmp_path / "mine")
     assert Cache(tmp_path / "mine").list_segments()
+
+
+def test_pictures_without_classes_are_checked_too(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for seed in range(4):
+        draw_scene(seed).save(tmp_path / "photos" / f"{seed}.png")
+    halve(draw_scene(2)).save(tmp_path / "photos" / "small.jpg")
+    found = distingo.check(tmp_path / "photos", tmp_path / "check", model="descriptors")
+    assert found.layout == "pictures without classes"
+    assert [(finding.file, finding.other) for finding in found.counting("near-duplicate")] == [("small.jpg", "2.png")]
+    assert found.label_score is None
+
+
+def test_what_a_person_has_answered_is_not_asked_again(tmp_path):
+    root = draw_faulty(tmp_path / "data")
+    first = distingo.check(root, model="none")
+    (empty,) = first.counting("empty")
+    kept = Correction(empty.file, "keep", (), empty.content, ("empty",))
+    write_corrections(Corrections(root / CORRECTIONS_NAME, (kept,)))
+    second = distingo.check(root, model="none")
+    assert second.counting("empty") == ()
+    assert any(note.startswith("left out, because corrections.csv answers them: 1 of ") for note in second.notes)
+    assert distingo.check(root, model="none", corrections="none").counting("empty") == (empty,)
+
+
+def test_a_check_inside_the_data_is_no_part_of_it(faulty, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(faulty / "train", root)
+    first = distingo.check(root, root / "check", model="none")
+    second = distingo.check(root, root / "check", model="none")
+    assert second.findings == first.findings
+    assert second.classes == ("blue", "red")
+
+
+def test_a_check_without_data_measures_nothing(faulty, tmp_path):
+    distingo.check(faulty, tmp_path / "check", model="none")
+    with pytest.raises(UsageError, match=r"--against: judging .* again measures nothing; name the data too"):
+        distingo.check(None, tmp_path / "check", against=faulty)
+    with pytest.raises(UsageError, match="--model: judging"):
+        distingo.check(None, tmp_path / "check", model="fast")
+
+
+def test_data_in_which_all_contradicts_itself_is_told(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for seed in range(3):
+            draw_scene(seed).save(tmp_path / "data" / name / f"{seed}.png")
+    found = distingo.check(tmp_path / "data", tmp_path / "check")
+    assert len(found.counting("contradiction")) == 3
+    assert found.pictures == 0

@@ -28,6 +28,7 @@ def check(
     cache: str | Path | None = None,
     table: TableOptions | None = None,
     allow_missing: bool = False,
+    corrections: str | Path | None = None,
     seed: int = 0,
 ) -> Check:
     """Look for files, pictures, labels and pairs that may be wrong; nothing of the data is touched.
@@ -49,6 +50,7 @@ def check(
         cache: As in `train`.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        corrections: As in `train`; findings that they answer are left out.
         seed: Of samples and folds.
 
     Returns:
@@ -68,6 +70,9 @@ def check(
     if data is None:
         if folder is None:
             raise UsageError("nothing to check: name the data, or the folder of a check to judge it again")
+        measuring = {"against": against, "model": model, "weights": weights, "corrections": corrections, "table": table}
+        if said := [name for name, value in measuring.items() if value is not None]:
+            raise UsageError(f"--{said[0]}: judging {folder} again measures nothing; name the data too")
         found = read_check(folder).judged_by(dict(thresholds or {}))
     else:
         _require_place(folder)
@@ -82,6 +87,7 @@ def check(
             max_pixels=max_pixels,
             table=table,
             allow_missing=allow_missing,
+            corrections=corrections,
             seed=seed,
         )
         found = run_check(request)
