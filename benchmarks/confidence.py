@@ -38,7 +38,8 @@ from distingo.datasets.gathering import Product, read_dataset
 from distingo.datasets.splitting import split_dataset
 from distingo.datasets.store import Cache
 from distingo.datasets.targets import encode_labels
-from distingo.evaluation.confidence import Confidence, judge_confidence
+from distingo.evaluation.confidence import Confidence
+from distingo.evaluation.judging_confidence import judge_confidence
 from distingo.metrics.conformal import prediction_sets, set_threshold
 from distingo.metrics.thresholds import apply_thresholds, choose_thresholds
 from distingo.models.calibration import Calibration

@@ -16,8 +16,9 @@ from distingo.datasets.store import Cache
 from distingo.datasets.table_config import table_from_config
 from distingo.datasets.tables import TableOptions
 from distingo.errors import DataError, UsageError, name_some
-from distingo.evaluation.confidence import judge_confidence, write_confidence
+from distingo.evaluation.confidence import write_confidence
 from distingo.evaluation.judging import MODEL, judge
+from distingo.evaluation.judging_confidence import judge_confidence
 from distingo.evaluation.reading import DATA_FILE, read_run
 from distingo.evaluation.tables import write_evaluation, write_predictions
 from distingo.files import write_json
