@@ -13,6 +13,7 @@ from safetensors.numpy import load_file
 import distingo
 from distingo.datasets.store import ArrayStore
 from distingo.errors import ModelError, UsageError
+from distingo.models.saved import load_model
 from distingo.prediction import embedding
 from distingo.training.defaults import DataFacts
 from distingo.training.pretrained import choose_model
@@ -237,6 +238,9 @@ def test_preprocessing_is_the_backbones_own(tmp_path: Path, data: Path, backbone
         features = reference(transform(Image.open(path).convert("RGB"))[None])
     weights = load_file(run.path / "model" / "model.safetensors")
     logits = features.numpy() @ weights["network.head.linear.weight"].T + weights["network.head.linear.bias"]
+    calibration = load_model(run.path / "model").description.calibration
+    assert calibration is not None
+    logits = calibration.apply(logits)
     expected = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
     (prediction,) = distingo.load(run.path).predict([path])
     by_name = dict(zip(prediction.labels, prediction.probabilities, strict=True))

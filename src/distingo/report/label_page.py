@@ -10,6 +10,7 @@ from distingo.evaluation.reading import Epoch, RunRecords
 from distingo.metrics.judged_labels import MIN_POSITIVES
 from distingo.report.balance import balance_classes
 from distingo.report.charts import CURVE_SCORES, best_epoch, draw_curves, nice_ticks
+from distingo.report.confidence import show_confidence, strange_files
 from distingo.report.label_cards import MOST_CARDS, LabelCard, mean_plain_f1, view_labels
 from distingo.report.label_counts import count_labels, view_pairs
 from distingo.report.label_mistakes import LabelMistake, surest_mistakes
@@ -64,9 +65,11 @@ def _judged_pictures(records: RunRecords) -> dict[str, Any]:
     invented = surest_mistakes(predictions, missed=False) if predictions else ()
     missed = surest_mistakes(predictions, missed=True) if predictions else ()
     cards = view_labels(evaluation, predictions) if evaluation else ()
-    files = _rank_files(samples, (*invented, *missed), cards, predictions)
-    album = fill_album(records.root, files, most_pictures=MOST_PICTURES)
+    certainty = show_confidence(records.folder) if evaluation else None
+    files = [*strange_files(certainty), *_rank_files(samples, (*invented, *missed), cards, predictions)]
+    album = fill_album(records.root, list(dict.fromkeys(files)), most_pictures=MOST_PICTURES)
     return {
+        "certainty": certainty,
         "label_samples": samples,
         "invented": invented,
         "missed": missed,

@@ -9,6 +9,7 @@ from typing import Any
 from distingo.evaluation.reading import Epoch, PredictionRow, RunRecords, read_other_evaluation, read_run
 from distingo.report.balance import balance_classes
 from distingo.report.charts import CURVE_SCORES, best_epoch, draw_curves
+from distingo.report.confidence import show_confidence, strange_files
 from distingo.report.confusion import CellKey, ConfusionView, group_by_cell, often_taken_for, view_confusion
 from distingo.report.label_page import label_context
 from distingo.report.selection import choose_samples, open_cells, rank_pictures, worst_mistakes
@@ -51,7 +52,9 @@ def _context(records: RunRecords) -> dict[str, Any]:
     mistakes = worst_mistakes(records.predictions)
     confusion = view_confusion(evaluation) if evaluation else None
     cells = _cells(records.predictions, confusion)
-    album = fill_album(records.root, rank_pictures(mistakes, samples, cells))
+    certainty = show_confidence(records.folder) if evaluation else None
+    ranked = [*strange_files(certainty), *rank_pictures(mistakes, samples, cells)]
+    album = fill_album(records.root, list(dict.fromkeys(ranked)))
     return {
         "records": records,
         "data_name": records.data_name,
@@ -65,6 +68,7 @@ def _context(records: RunRecords) -> dict[str, Any]:
         "sampled_from": "training" if side == "train" else "test",
         "curves": [chart for score in CURVE_SCORES if (chart := draw_curves(records.history, score, best=best))],
         "best": best,
+        "certainty": certainty,
         "confusion": confusion,
         "taken_for": often_taken_for(evaluation) if evaluation else {},
         "cells": _cell_data(cells, confusion, album),

@@ -1,0 +1,135 @@
+"""What a model's certainty is worth on judged pictures: ``confidence.json``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from distingo.errors import RunError
+from distingo.files import read_json, write_json
+from distingo.metrics.calibration_error import Calibration, CalibrationBin
+from distingo.records import Score
+from distingo.run_folder import FORMAT, check_format
+
+CONFIDENCE_FILE = "confidence.json"
+
+
+@dataclass(frozen=True, slots=True)
+class AnswersAt:
+    """What a wanted share of wrong answers came to.
+
+    Attributes:
+        wanted: The share.
+        threshold: The probability from which on the model answers; None where validation can't vouch for the share.
+        answered: The share of judged pictures that were answered.
+        error: The share of answers that were wrong (with several labels the mean share of an answer's labels); None
+            where there were none.
+    """
+
+    wanted: float
+    threshold: float | None = None
+    answered: float = 0.0
+    error: Score | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetsAt:
+    """What prediction sets of a wanted coverage came to.
+
+    Attributes:
+        wanted: The coverage.
+        threshold: The probability from which a label belongs to the set; None where validation can't vouch for it.
+        covered: The share of true labels that were in their picture's set (mean over pictures with labels).
+        size: Labels in a set on average.
+        empty: Share of sets without a label.
+    """
+
+    wanted: float
+    threshold: float | None = None
+    covered: Score | None = None
+    size: float = 0.0
+    empty: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Strangers:
+    """Judged pictures that are unlike anything in training.
+
+    Attributes:
+        flagged: How many.
+        alarms: The share of pictures like those of training for which this may happen.
+        files: Some of them, the farthest first.
+    """
+
+    flagged: int
+    alarms: float
+    files: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Confidence:
+    """The content of ``confidence.json``.
+
+    Attributes:
+        n: How many pictures were judged.
+        validation: How many pictures all was chosen on; 0 for a model that keeps nothing to go by.
+        before: Calibration of the model's own probabilities; None where none was fitted.
+        after: Calibration of the probabilities that it gives.
+        curve: Coverage and error, from the surest answers to all.
+        area: The mean error over the curve (AURC).
+        answers: At several wanted shares of wrong answers.
+        sets: At several wanted coverages.
+        strangers: None where the model can't tell.
+    """
+
+    n: int
+    validation: int
+    before: Calibration | None
+    after: Calibration
+    curve: tuple[tuple[float, float], ...]
+    area: Score | None
+    answers: tuple[AnswersAt, ...]
+    sets: tuple[SetsAt, ...]
+    strangers: Strangers | None
+
+
+def write_confidence(folder: Path, confidence: Confidence) -> None:
+    """Write ``confidence.json`` to a run folder, or the folder in it of an evaluation on other pictures."""
+    write_json(folder / CONFIDENCE_FILE, {"format": FORMAT, **asdict(confidence)})
+
+
+def read_confidence(folder: Path) -> Confidence | None:
+    """Read back what `write_confidence` wrote; None where an older distingo evaluated.
+
+    Raises:
+        RunError: The file is damaged or from a newer version.
+    """
+    path = folder / CONFIDENCE_FILE
+    if not path.is_file():
+        return None
+    content = read_json(path)
+    check_format(content, path)
+    try:
+        strangers = content["strangers"]
+        return Confidence(
+            n=content["n"],
+            validation=content["validation"],
+            before=None if content["before"] is None else _read_calibration(content["before"]),
+            after=_read_calibration(content["after"]),
+            curve=tuple((float(coverage), float(error)) for coverage, error in content["curve"]),
+            area=_read_score(content["area"]),
+            answers=tuple(AnswersAt(**{**each, "error": _read_score(each["error"])}) for each in content["answers"]),
+            sets=tuple(SetsAt(**{**each, "covered": _read_score(each["covered"])}) for each in content["sets"]),
+            strangers=None if strangers is None else Strangers(**{**strangers, "files": tuple(strangers["files"])}),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path}: damaged ({error}); evaluate the run again") from error
+
+
+def _read_calibration(content: dict[str, Any]) -> Calibration:
+    return Calibration(Score(**content["error"]), tuple(CalibrationBin(**each) for each in content["bins"]))
+
+
+def _read_score(content: dict[str, Any] | None) -> Score | None:
+    return None if content is None else Score(**content)

@@ -1,0 +1,120 @@
+"""What a model says of judged pictures to a `Confidence`; nothing is fitted here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from distingo.datasets.targets import encode_labels
+from distingo.evaluation.confidence import AnswersAt, Confidence, SetsAt, Strangers
+from distingo.metrics.bootstrap import proportion, resampled_means, with_interval
+from distingo.metrics.calibration_error import Calibration, judge_calibration
+from distingo.metrics.conformal import prediction_sets, set_threshold
+from distingo.metrics.rejection import GivenLabels, answer_threshold
+from distingo.metrics.risk_coverage import risk_coverage
+from distingo.metrics.thresholds import apply_thresholds
+from distingo.models.evidence import Evidence
+from distingo.models.saved import SavedModel
+from distingo.prediction.certainty import given_labels, unlike_threshold
+from distingo.prediction.classifier import Outputs, to_probabilities
+from distingo.records import Picture, Score
+
+ERRORS = (0.01, 0.02, 0.05, 0.1, 0.2)
+"""Wanted shares of wrong answers that are tried on the judged pictures."""
+
+COVERAGES = (0.8, 0.9, 0.95, 0.99)
+"""Wanted coverages of prediction sets that are tried on the judged pictures."""
+
+_MOST_POINTS = 200
+_MOST_STRANGE = 8
+_RESAMPLES = 1000
+
+
+def judge_confidence(model: SavedModel, pictures: Sequence[Picture], outputs: Outputs) -> Confidence:
+    """Judge a model's certainty.
+
+    Args:
+        model: With calibration and evidence where it has them; nothing is fitted here.
+        pictures: n pictures with their truth.
+        outputs: What the model says of them.
+    """
+    description = model.description
+    targets = encode_labels(pictures, description.classes, description.task)
+    truth = targets if targets.ndim == 2 else np.arange(len(description.classes)) == targets[:, None]
+    probabilities = to_probabilities(model, outputs.logits)
+    labels = _labels_given(model, probabilities, truth)
+    before = None
+    if description.calibration is not None:
+        before = _calibration(to_probabilities(model, outputs.logits, calibrated=False), truth, targets)
+    found = risk_coverage(labels, len(pictures)) if len(labels.owners) else None
+    evidence = model.evidence
+    return Confidence(
+        n=len(pictures),
+        validation=evidence.n if evidence else 0,
+        before=before,
+        after=_calibration(probabilities, truth, targets),
+        curve=() if found is None else _thin(found.coverage, found.error),
+        area=None if found is None else found.area,
+        answers=tuple(_answers_at(evidence, labels, wanted, len(pictures)) for wanted in ERRORS) if evidence else (),
+        sets=tuple(_sets_at(evidence, probabilities, truth, wanted) for wanted in COVERAGES) if evidence else (),
+        strangers=_strangers(model, pictures, outputs),
+    )
+
+
+def _calibration(probabilities: np.ndarray, truth: np.ndarray, targets: np.ndarray) -> Calibration:
+    if targets.ndim == 2:
+        return judge_calibration(probabilities, truth)
+    return judge_calibration(probabilities.max(axis=1), probabilities.argmax(axis=1) == targets)
+
+
+def _labels_given(model: SavedModel, probabilities: np.ndarray, truth: np.ndarray) -> GivenLabels:
+    if model.description.task == "multi-label":
+        given = apply_thresholds(probabilities, model.description.require_thresholds())
+    else:
+        given = np.arange(probabilities.shape[1]) == probabilities.argmax(axis=1)[:, None]
+    owners, labels = np.nonzero(given)
+    return GivenLabels(owners.astype(np.int64), probabilities[owners, labels].astype(np.float64), truth[owners, labels])
+
+
+def _thin(coverage: np.ndarray, error: np.ndarray) -> tuple[tuple[float, float], ...]:
+    places = np.unique(np.linspace(0, len(coverage) - 1, min(_MOST_POINTS, len(coverage))).round().astype(int))
+    return tuple((float(coverage[place]), float(error[place])) for place in places)
+
+
+def _answers_at(evidence: Evidence, labels: GivenLabels, wanted: float, n: int) -> AnswersAt:
+    threshold = answer_threshold(given_labels(evidence), wanted)
+    if threshold is None:
+        return AnswersAt(wanted)
+    errors = labels.errors(threshold)
+    return AnswersAt(wanted, threshold, len(errors) / n, _mean(errors) if len(errors) else None)
+
+
+def _sets_at(evidence: Evidence, probabilities: np.ndarray, truth: np.ndarray, wanted: float) -> SetsAt:
+    threshold = set_threshold(evidence.truths, evidence.weights, evidence.n, wanted)
+    labelled = truth.any(axis=1)
+    if threshold is None or not labelled.any():
+        return SetsAt(wanted)
+    inside = prediction_sets(probabilities, threshold)
+    covered = (inside & truth).sum(axis=1)[labelled] / truth.sum(axis=1)[labelled]
+    sizes = inside.sum(axis=1)
+    return SetsAt(wanted, threshold, _mean(covered), float(sizes.mean()), float((sizes == 0).mean()))
+
+
+def _mean(values: np.ndarray) -> Score:
+    """The mean of shares with its interval."""
+    generator = np.random.default_rng(0)
+    if np.isin(values, (0, 1)).all():
+        return proportion(round(values.sum()), len(values), generator, _RESAMPLES)
+    return with_interval(float(values.mean()), resampled_means(values, generator, _RESAMPLES), len(values))
+
+
+def _strangers(model: SavedModel, pictures: Sequence[Picture], outputs: Outputs) -> Strangers | None:
+    if model.bank is None or model.evidence is None or not len(model.evidence.distances):
+        return None
+    threshold, alarms = unlike_threshold(model)
+    distances = model.bank.distances(outputs.features)
+    order = np.argsort(-distances, kind="stable")
+    flagged = order[distances[order] > threshold]
+    files = tuple(pictures[place].source.file for place in flagged[:_MOST_STRANGE])
+    return Strangers(len(flagged), alarms, files)

@@ -1,0 +1,150 @@
+"""How sure a model may be, from training to predictions and the page, with every kind of model."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+import distingo
+from distingo.cli import main
+from distingo.errors import UsageError
+from distingo.evaluation.confidence import read_confidence
+from distingo.models.feature_bank import load_bank
+from distingo.models.saved import load_model
+from tiny_backbones import write_backbone
+from tiny_datasets import draw_classes, draw_labels
+from tiny_runs import change_json
+
+QUICK = {"image_size": 16, "epochs": 2, "batch_size": 16}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_classes(tmp_path_factory.mktemp("data") / "colours", per_class=70)
+
+
+@pytest.fixture(scope="module")
+def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    distingo.train(data, folder, model="descriptors")
+    return folder
+
+
+@pytest.mark.parametrize("name", ["descriptors", "small-cnn", "frozen", "finetune"])
+def test_every_kind_of_model_is_calibrated_and_knows_its_training(tmp_path: Path, data: Path, name: str) -> None:
+    recipes: dict[str, dict[str, Any]] = {
+        "descriptors": {"model": "descriptors"},
+        "small-cnn": {"model": "small-cnn", **QUICK},
+        "frozen": {"engine": "torch"},
+        "finetune": {"engine": "torch", "mode": "finetune", "epochs": 1, "batch_size": 16},
+    }
+    recipe = recipes[name]
+    if "model" not in recipe:
+        recipe = {**recipe, "model": str(write_backbone(tmp_path / "tiny"))}
+    distingo.train(data, tmp_path / "run", **recipe)
+    model = load_model(tmp_path / "run" / "model")
+    assert model.description.calibration is not None
+    assert set(model.description.calibration.offsets) == {0.0}
+    assert model.evidence is not None
+    assert model.bank is not None
+    split = list(csv.DictReader((tmp_path / "run" / "split.csv").open(encoding="utf-8")))
+    manifest = list(csv.DictReader((tmp_path / "run" / "manifest.csv").open(encoding="utf-8")))
+    contents = {row["file"]: row["content"] for row in manifest}
+    sides = {row["file"]: row["side"] for row in split}
+    assert sorted(model.bank.contents) == sorted(contents[file] for file, side in sides.items() if side == "train")
+    assert model.evidence.n == len(model.evidence.distances) == list(sides.values()).count("validation")
+    judged = read_confidence(tmp_path / "run")
+    assert judged is not None
+    assert judged.strangers is not None
+    seen = [data / file for file, side in sides.items() if side == "train"][:8]
+    assert not any(prediction.unlike for prediction in distingo.load(tmp_path / "run").predict(seen))
+
+
+def test_predict_answers_makes_sets_and_says_what_is_unlike(
+    run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strange = tmp_path / "strange.png"
+    Image.fromarray((np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)).save(strange)
+    picture = data / "red" / "000.png"
+    options = ["--abstain", "0.15", "--coverage", "0.9"]
+    assert main(["predict", str(run), str(picture), str(strange), *options]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert "{red}" in first
+    assert "unlike" not in first
+    assert second.endswith("(unlike anything in training)")
+    for ending in ("csv", "jsonl", "parquet"):
+        out = str(tmp_path / f"out.{ending}")
+        assert main(["predict", str(run), str(picture), str(strange), *options, "-o", out]) == 0
+    (red, odd) = csv.DictReader((tmp_path / "out.csv").open(encoding="utf-8"))
+    assert (red["abstained"], red["prediction_set"], red["unlike"], odd["unlike"]) == ("no", "red", "no", "yes")
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
+    for found in (lines, pq.read_table(tmp_path / "out.parquet").to_pylist()):
+        assert (found[0]["abstained"], found[0]["prediction_set"]) == (False, ["red"])
+        assert [row["unlike"] for row in found] == [False, True]
+
+
+def test_levels_beyond_the_validation_pictures_are_refused(run: Path, data: Path) -> None:
+    predictor, picture = distingo.load(run), data / "red" / "000.png"
+    with pytest.raises(UsageError, match=r"--abstain 0\.001: the 3\d validation pictures can't vouch .* at the lowest"):
+        predictor.predict(picture, abstain=0.001)
+    with pytest.raises(UsageError, match=r"--coverage 0\.999: the 3\d validation pictures can vouch for 0\.96\d at"):
+        predictor.predict(picture, coverage=0.999)
+    with pytest.raises(UsageError, match="--abstain 2: give a share"):
+        predictor.predict(picture, abstain=2.0)
+
+
+def test_the_page_says_how_sure_it_may_be(run: Path) -> None:
+    page = (run / "report.html").read_text(encoding="utf-8")
+    for words in ("How sure it may be", "Before calibration", "After calibration", "I don’t know", "can’t vouch"):
+        assert words in page
+
+
+def test_a_model_of_an_older_version_still_predicts(run: Path, data: Path, tmp_path: Path) -> None:
+    old = Path(shutil.copytree(run, tmp_path / "old"))
+    change_json(old / "model" / "model.json", lambda content: content.pop("calibration"))
+    for name in ("bank.safetensors", "confidence.json"):
+        (old / "model" / name).unlink()
+    (old / "confidence.json").unlink()
+    (prediction,) = distingo.load(old).predict(data / "red" / "000.png")
+    assert (prediction.label, prediction.unlike, prediction.abstained) == ("red", None, None)
+    assert load_bank(old / "model") is None
+    with pytest.raises(UsageError, match=r"--abstain 0\.1: the model keeps nothing to go by"):
+        distingo.load(old).predict(data / "red" / "000.png", abstain=0.1)
+    assert "How sure it may be" not in distingo.write_report(old).read_text(encoding="utf-8")
+    distingo.evaluate(old)
+    judged = read_confidence(old)
+    assert judged is not None
+    assert (judged.validation, judged.before, judged.answers, judged.sets, judged.strangers) == (0, None, (), (), None)
+
+
+def test_several_labels_have_sets_and_answers_too(tmp_path: Path) -> None:
+    data = draw_labels(tmp_path / "shapes", count=200)
+    run = distingo.train(data / "labels.csv", tmp_path / "run", model="descriptors")
+    judged = read_confidence(run.path)
+    assert judged is not None
+    assert judged.before is not None
+    assert judged.sets[1].covered is not None
+    assert judged.sets[1].covered.value > 0.6
+    predictor = distingo.load(run.path)
+    pictures = sorted((data / "pictures").iterdir())[:40]
+    plain = predictor.predict(pictures)
+    sure = predictor.predict(pictures, abstain=0.35, coverage=0.9)
+    for before, after in zip(plain, sure, strict=True):
+        assert set(after.given or ()) <= set(before.given or ())
+        assert after.abstained == bool(before.given and not after.given)
+        assert after.prediction_set is not None
+
+
+def test_a_model_that_looks_at_no_picture_claims_nothing(data: Path, tmp_path: Path) -> None:
+    run = distingo.train(data, tmp_path / "run", model="majority")
+    model = load_model(run.path / "model")
+    assert (model.description.calibration, model.bank, model.evidence) == (None, None, None)
+    assert distingo.load(run.path).predict(data / "red" / "000.png")[0].unlike is None
