@@ -15,8 +15,11 @@ from torch import Tensor, from_numpy, nn
 from distingo.errors import RunError
 from distingo.files import content_hash, read_json, write_bytes, write_json
 from distingo.models.backbones import BackboneDescription, build_backbone
+from distingo.models.calibration import Calibration
 from distingo.models.catalogue import build_network
 from distingo.models.descriptors import DescriptorClassifier
+from distingo.models.evidence import Evidence, load_evidence, save_evidence
+from distingo.models.feature_bank import FeatureBank, load_bank, save_bank
 from distingo.models.heads import build_head
 from distingo.models.majority import MajorityClassifier
 from distingo.models.normalisation import ChannelNormalisation, build_normalisation
@@ -54,6 +57,7 @@ class ModelDescription:
         settings: A classic model's or a head's own.
         provenance: Data, seed, versions and date it was trained with.
         thresholds: With several labels, from which probability on each is given; None with one.
+        calibration: What logits go through before they become probabilities; None leaves them as they are.
     """
 
     name: str
@@ -71,6 +75,7 @@ class ModelDescription:
     settings: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     thresholds: Thresholds | None = None
+    calibration: Calibration | None = None
 
     def require_thresholds(self) -> Thresholds:
         """The thresholds of a model for several labels; 0.5 for each where none were chosen."""
@@ -85,11 +90,15 @@ class SavedModel:
         description: What the model is.
         network: From float (n, channels, height, width) in [0, 1] to logits; None for a classic model.
         classic: The classic model, or None.
+        bank: Features of training pictures; None where a model looks at no features, or an older one kept none.
+        evidence: What it said about the validation pictures; None where none was kept.
     """
 
     description: ModelDescription
     network: nn.Module | None = None
     classic: ClassicClassifier | None = None
+    bank: FeatureBank | None = None
+    evidence: Evidence | None = None
 
 
 def assemble_network(description: ModelDescription) -> nn.Sequential:
@@ -142,7 +151,9 @@ def feature_extractor(network: nn.Module) -> nn.Sequential:
 
 
 def save_model(folder: Path, model: SavedModel) -> None:
-    """Write ``model.safetensors``, then ``model.json`` with its hash: the JSON's presence means both are whole.
+    """Write ``model.safetensors``, then ``model.json`` with its hash: the JSON's presence means all is whole.
+
+    Before them ``bank.safetensors`` and ``confidence.json``, where the model has them.
 
     Args:
         folder: Made if missing.
@@ -155,6 +166,10 @@ def save_model(folder: Path, model: SavedModel) -> None:
         tensors = {name: np.ascontiguousarray(array) for name, array in model.classic.to_tensors().items()}
     else:
         raise ValueError("a saved model holds a network or a classic classifier")
+    if model.bank is not None:
+        save_bank(folder, model.bank)
+    if model.evidence is not None:
+        save_evidence(folder, model.evidence)
     weights = save(tensors)
     write_bytes(folder / "model.safetensors", weights)
     content = {"format": FORMAT, **asdict(model.description), "weights_hash": content_hash(weights)}
@@ -182,17 +197,18 @@ def load_model(folder: Path) -> SavedModel:
     content = _read_model_json(folder)
     description = _description_from(content, folder / "model.json")
     tensors = _read_weights(folder / "model.safetensors", content.get("weights_hash", ""))
+    bank, evidence = load_bank(folder), load_evidence(folder)
     try:
         if description.kind == "classic":
             kind: type[ClassicClassifier] = _CLASSIC[description.name]
             classic = kind.from_tensors(tensors, description.settings)
-            return SavedModel(description, classic=classic)
+            return SavedModel(description, classic=classic, bank=bank, evidence=evidence)
         network = assemble_network(description)
         network.load_state_dict({name: from_numpy(array) for name, array in tensors.items()})
     except (KeyError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise RunError(f"{folder}: weights do not fit the model {description.name} ({reason})") from error
-    return SavedModel(description, network=network.eval())
+    return SavedModel(description, network=network.eval(), bank=bank, evidence=evidence)
 
 
 def _read_model_json(folder: Path) -> dict[str, Any]:
@@ -213,9 +229,12 @@ def _description_from(content: dict[str, Any], path: Path) -> ModelDescription:
         if values.get("backbone") is not None:
             values["backbone"] = BackboneDescription.from_json(values["backbone"])
         values["thresholds"] = Thresholds.from_json(values.get("thresholds"))
+        values["calibration"] = Calibration.from_json(values.get("calibration"))
         description = ModelDescription(**values)
         if description.thresholds and len(description.thresholds.values) != len(description.classes):
             raise ValueError(f"{len(description.thresholds.values)} thresholds for {len(description.classes)} labels")
+        if description.calibration and len(description.calibration.offsets) != len(description.classes):
+            raise ValueError(f"{len(description.calibration.offsets)} offsets for {len(description.classes)} classes")
         return description
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path}: damaged ({error})") from error

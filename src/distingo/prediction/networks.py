@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
 from torch import nn
 
+from distingo.models.penultimate import record_features
 from distingo.prediction.tensors import Rows, to_tensor
 
 _PIXELS_PER_BATCH = 1_600_000
@@ -43,19 +45,38 @@ def predict_logits(network: nn.Module, rows: Rows, *, device: torch.device, prec
     Returns:
         float32 (n, classes).
     """
+    return np.concatenate(list(_batches_of_logits(network, rows, device, precision)))
+
+
+@torch.inference_mode()
+def predict_logits_and_features(
+    network: nn.Module, rows: Rows, *, device: torch.device, precision: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `predict_logits`, with the features that the last layer decided by.
+
+    Returns:
+        float32 (n, classes) and float32 (n, features).
+    """
+    logits, features = [], []
+    with record_features(network) as seen:
+        for part in _batches_of_logits(network, rows, device, precision):
+            logits.append(part)
+            features.append(seen.pop().float().cpu().numpy())
+    return np.concatenate(logits), np.concatenate(features)
+
+
+def _batches_of_logits(network: nn.Module, rows: Rows, device: torch.device, precision: str) -> Iterator[np.ndarray]:
     was_training = network.training
     network.eval()
     batch_size = prediction_batch_size(rows.shape[1], rows.shape[2])
     try:
-        parts = []
         for start in range(0, len(rows), batch_size):
             indices = np.arange(start, min(start + batch_size, len(rows)))
             with autocast(device, precision):
                 logits = network(to_tensor(rows.take(indices), device))
-            parts.append(logits.float().cpu().numpy())
+            yield logits.float().cpu().numpy()
     finally:
         network.train(was_training)
-    return np.concatenate(parts)
 
 
 @torch.inference_mode()

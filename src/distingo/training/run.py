@@ -23,8 +23,10 @@ from distingo.prediction.device import choose_device
 from distingo.prediction.inputs import descriptors_product
 from distingo.records import Picture, Task
 from distingo.run_folder import RunFolder
+from distingo.training.calibrating import with_calibration
 from distingo.training.checkpoint import EpochRecord, Progress, load_tensors
 from distingo.training.classic import fit_classic
+from distingo.training.evidence import with_evidence
 from distingo.training.loop import LabelledRows, Session, fit
 from distingo.training.memory import is_out_of_memory, require_memory
 from distingo.training.normalising import fit_normalisation
@@ -63,7 +65,7 @@ def train_run(request: TrainRequest) -> RunFolder:
     prepare_process()
     prepared, request = resume(request) if request.resume else start(request)
     if not (prepared.folder.model / "model.json").is_file():
-        model = _with_thresholds(_train_model(prepared, request), prepared, request)
+        model = _with_evidence(_calibrated(_train_model(prepared, request), prepared, request), prepared, request)
         for note in model.description.thresholds.notes if model.description.thresholds else ():
             log.info(note)
         save_model(prepared.folder.model, model)
@@ -175,9 +177,17 @@ def _read_again(prepared: PreparedRun, request: TrainRequest, product: Product) 
     )
 
 
-def _with_thresholds(model: SavedModel, prepared: PreparedRun, request: TrainRequest) -> SavedModel:
-    device = choose_device(prepared.recipe.device)
-    return with_thresholds(model, prepared.split.validation, prepared.recipe, cache=request.cache, device=device)
+def _calibrated(model: SavedModel, prepared: PreparedRun, request: TrainRequest) -> SavedModel:
+    """Probabilities first, then the thresholds on them."""
+    cache, device = request.cache, choose_device(prepared.recipe.device)
+    model = with_calibration(model, prepared.split.validation, cache=cache, device=device)
+    return with_thresholds(model, prepared.split.validation, prepared.recipe, cache=cache, device=device)
+
+
+def _with_evidence(model: SavedModel, prepared: PreparedRun, request: TrainRequest) -> SavedModel:
+    train, validation = prepared.split.train, prepared.split.validation
+    cache, device = request.cache, choose_device(prepared.recipe.device)
+    return with_evidence(model, train, validation, seed=prepared.recipe.seed, cache=cache, device=device)
 
 
 def _save_baselines(prepared: PreparedRun, request: TrainRequest) -> None:
@@ -188,4 +198,4 @@ def _save_baselines(prepared: PreparedRun, request: TrainRequest) -> None:
         description = replace(prepared.description, name=name, kind="classic", rendition=None, normalise="none")
         description = replace(description, backbone=None, head="", mode="scratch")
         model = _fit_classic(prepared, request, replace(description, dropout=None))
-        save_model(place, _with_thresholds(model, prepared, request))
+        save_model(place, _calibrated(model, prepared, request))

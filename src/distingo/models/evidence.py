@@ -1,0 +1,122 @@
+"""What a finished model said about the validation pictures: all that any wanted level of certainty is derived from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from distingo.errors import RunError
+from distingo.files import read_json, write_json
+from distingo.run_folder import FORMAT, check_format
+
+EVIDENCE_FILE = "confidence.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Calibrated probabilities of given and of true labels, and distances to the bank.
+
+    Attributes:
+        n: How many validation pictures there are.
+        owners: int64 (given,): the picture, from 0, that each given label was given to.
+        confidences: float64 (given,): its probability.
+        right: bool (given,): whether the picture has it.
+        truths: float64 (true,): the probability of each true label of each picture.
+        weights: float64 (true,): one over how many labels its picture has.
+        distances: float64 (n,), ascending: how far pictures are from the bank; empty where the model has none.
+    """
+
+    n: int
+    owners: npt.NDArray[np.int64]
+    confidences: npt.NDArray[np.float64]
+    right: npt.NDArray[np.bool_]
+    truths: npt.NDArray[np.float64]
+    weights: npt.NDArray[np.float64]
+    distances: npt.NDArray[np.float64]
+
+
+def gather_evidence(
+    probabilities: npt.NDArray[Any],
+    targets: npt.NDArray[Any],
+    given: npt.NDArray[np.bool_],
+    distances: npt.NDArray[np.float64],
+) -> Evidence:
+    """Evidence from what a model says about validation pictures.
+
+    Args:
+        probabilities: Calibrated, float (n, classes).
+        targets: int64 (n,), or bool (n, classes) with several labels.
+        given: Bool (n, classes): the labels that the model gives; of one label per picture the most probable.
+        distances: float64 (n,), or empty.
+    """
+    truth = targets if targets.ndim == 2 else np.arange(probabilities.shape[1]) == targets[:, None]
+    owners, labels = np.nonzero(given)
+    pictures, true_labels = np.nonzero(truth)
+    wide = probabilities.astype(np.float64)
+    return Evidence(
+        n=len(targets),
+        owners=owners.astype(np.int64),
+        confidences=wide[owners, labels],
+        right=truth[owners, labels],
+        truths=wide[pictures, true_labels],
+        weights=1 / truth.sum(axis=1)[pictures],
+        distances=np.sort(distances),
+    )
+
+
+def save_evidence(folder: Path, evidence: Evidence) -> None:
+    """Write ``confidence.json``, numbers to seven digits."""
+    content = {
+        "format": FORMAT,
+        "validation_pictures": evidence.n,
+        "given_labels": {
+            "picture": evidence.owners.tolist(),
+            "probability": _rounded(evidence.confidences),
+            "right": evidence.right.astype(int).tolist(),
+        },
+        "true_labels": {"probability": _rounded(evidence.truths), "weight": _rounded(evidence.weights)},
+        "distances": _rounded(evidence.distances),
+    }
+    write_json(folder / EVIDENCE_FILE, content)
+
+
+def load_evidence(folder: Path) -> Evidence | None:
+    """Read back what `save_evidence` wrote; None where a model has none.
+
+    Args:
+        folder: The ``model`` folder of a run.
+
+    Raises:
+        RunError: The file is damaged or from a newer version.
+    """
+    path = folder / EVIDENCE_FILE
+    if not path.is_file():
+        return None
+    content = read_json(path)
+    check_format(content, path)
+    try:
+        given, true = content["given_labels"], content["true_labels"]
+        evidence = Evidence(
+            n=int(content["validation_pictures"]),
+            owners=np.array(given["picture"], np.int64),
+            confidences=np.array(given["probability"], np.float64),
+            right=np.array(given["right"], np.bool_),
+            truths=np.array(true["probability"], np.float64),
+            weights=np.array(true["weight"], np.float64),
+            distances=np.array(content["distances"], np.float64),
+        )
+        if not len(evidence.owners) == len(evidence.confidences) == len(evidence.right):
+            raise ValueError("given labels of unequal number")
+        if len(evidence.truths) != len(evidence.weights):
+            raise ValueError("true labels of unequal number")
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path}: damaged ({error}); train again or restore it") from error
+    return evidence
+
+
+def _rounded(values: npt.NDArray[np.float64]) -> list[float]:
+    return [float(f"{value:.7g}") for value in values.tolist()]
