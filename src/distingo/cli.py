@@ -14,6 +14,7 @@ from distingo.commands import (
     demo,
     download,
     evaluate,
+    explain,
     fetch_weights,
     inspect,
     models,
@@ -25,7 +26,21 @@ from distingo.commands import (
 from distingo.errors import DistingoError, UsageError, name_the_nearest
 from distingo.version import __version__
 
-COMMANDS = (download, check, split, train, evaluate, compare, predict, report, models, fetch_weights, inspect, demo)
+COMMANDS = (
+    download,
+    check,
+    split,
+    train,
+    evaluate,
+    compare,
+    predict,
+    explain,
+    report,
+    models,
+    fetch_weights,
+    inspect,
+    demo,
+)
 """In the order in which ``distingo --help`` lists them."""
 
 

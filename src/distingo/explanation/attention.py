@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from distingo.models.pretrained import PretrainedClassifier
 
 
 def attention_layers(backbone: nn.Module) -> list[nn.Module]:
-    """timm's attention layers: those that can be told to keep their attention, not to fuse it away."""
+    """Those layers of a backbone of timm's that can be told to keep their attention, not to fuse it away."""
     return [
         layer
         for layer in backbone.modules()
@@ -40,7 +41,7 @@ def attention_relevance(
         Float32 (n, rows, columns), not negative; NaN for pictures without gradient. None where the layers do not all
         attend among one and the same list of patches (windows, pyramids, cross attention).
     """
-    backbone = classifier.backbone
+    backbone = cast(Any, classifier.backbone)
     with _keeping_attention(attention_layers(backbone)) as kept:
         tokens = backbone.forward_features(images.detach().requires_grad_())
         logits = classifier.head(backbone.forward_head(tokens).float())
@@ -64,7 +65,7 @@ def _follow(
     heat = torch.einsum("nt,nts->ns", read, relevance)[:, prefix:]
     untold = of_tokens.flatten(1).abs().amax(1) == 0
     heat = torch.where(untold[:, None], torch.nan, heat)
-    return heat.unflatten(1, token_grid(backbone, heat.shape[1]))
+    return heat.view(len(heat), *token_grid(backbone, heat.shape[1]))
 
 
 def _are_one_list(attentions: Sequence[Tensor], tokens: Tensor) -> bool:
@@ -86,10 +87,14 @@ def _keeping_attention(layers: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
     hooks = [layer.get_submodule("attn_drop").register_forward_hook(keep) for layer in layers]
     try:
         for layer in layers:
-            layer.fused_attn = False
+            _set_fused(layer, fused=False)
         yield kept
     finally:
         for layer, fused in zip(layers, were_fused, strict=True):
-            layer.fused_attn = fused
+            _set_fused(layer, fused=bool(fused))
         for hook in hooks:
             hook.remove()
+
+
+def _set_fused(layer: nn.Module, *, fused: bool) -> None:
+    vars(layer)["fused_attn"] = fused  # a plain attribute of timm's, which may be typed as final

@@ -52,7 +52,7 @@ def map_by_covering(
     masks = [_enlarge(each, pixels.shape[:2]) for each in cells]
     _, falls, _ = _cover(answer, pixels, masks, column, several=several)
     heat = np.einsum("n,nyx->yx", falls, cells) / cells.sum(0)
-    return np.maximum(heat, 0).astype(np.float32)
+    return np.asarray(np.maximum(heat, 0), np.float32)
 
 
 def check_by_covering(

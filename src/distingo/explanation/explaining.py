@@ -85,15 +85,13 @@ def explain_picture(
     probabilities = answers(look.pixels[None])[0]
     order = np.argsort(-probabilities, kind="stable")
     given = answers.given(probabilities)
-    explained, notes = columns, ()
-    if not columns:
-        explained, notes = _choose(order, given)
+    explained, notes = (columns, ()) if columns else _choose(order, given)
     nearest, why_none = find_neighbours(RunFolder(run), predictor, look.pixels, neighbours)
     small = look.image.convert("RGB")
     small.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
     return Explanation(
         file=str(picture),
-        model=predictor.model.description.name,
+        model=_model_name(predictor.model),
         task=predictor.task,
         picture=np.array(small),
         seen=look.seen,
@@ -128,7 +126,12 @@ def show_layers(run: Path, picture: Path, *, device: str = "auto") -> NetworkLay
     name, filters = first_filters(network)
     with bind_this_thread():
         layers = feature_maps(network, to_tensor(look.pixels[None], predictor.device))
-    return NetworkLayers(str(picture), model.description.name, name, filters, layers)
+    return NetworkLayers(str(picture), _model_name(model), name, filters, layers)
+
+
+def _model_name(model: SavedModel) -> str:
+    """The model's name; of one from a folder or a hub's repository the last part."""
+    return model.description.name.rstrip("/").rpartition("/")[2]
 
 
 def _require_looks(model: SavedModel) -> None:

@@ -28,7 +28,7 @@ def as_grid(maps: Tensor, backbone: nn.Module, channels: int | None = None) -> T
     if maps.ndim == 3:
         prefix = prefix_tokens(backbone)
         rows, columns = token_grid(backbone, maps.shape[1] - prefix)
-        return maps[:, prefix:].unflatten(1, (rows, columns))
+        return maps[:, prefix:].reshape(len(maps), rows, columns, -1)
     raise ModelError(f"{type(backbone).__name__}: its layers give no maps over the picture")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import torch
 from torch import Tensor, nn
 
@@ -36,7 +38,9 @@ def find_heat(network: nn.Module, images: Tensor, classes: Tensor, *, several: b
         if not isinstance(classifier, PretrainedClassifier):
             return _from_own_maps(classifier, normalised, classes, several=several), "maps"
         if attention_layers(classifier.backbone):
-            found = attention_relevance(classifier, normalised, lambda logits: margins(logits, classes, several=several))
+            found = attention_relevance(
+                classifier, normalised, lambda logits: margins(logits, classes, several=several)
+            )
             if found is not None:
                 return found, "attention"
         return _from_backbone_maps(classifier, normalised, classes, several=several), "maps"
@@ -52,7 +56,7 @@ def margins(logits: Tensor, classes: Tensor, *, several: bool) -> Tensor:
 
 
 def _from_backbone_maps(classifier: PretrainedClassifier, images: Tensor, classes: Tensor, *, several: bool) -> Tensor:
-    backbone = classifier.backbone
+    backbone = cast(Any, classifier.backbone)
     with torch.no_grad():
         maps = backbone.forward_features(images)
     maps = maps.detach().requires_grad_()

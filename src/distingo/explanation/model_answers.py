@@ -52,9 +52,7 @@ class ModelAnswers:
     def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Probabilities float32 (n, classes) of uint8 pictures (n, height, width, channels)."""
         predictor = self._predictor
-        return predict_probabilities(
-            predictor.model, self.rows(pixels), device=predictor.device, precision="float32"
-        )
+        return predict_probabilities(predictor.model, self.rows(pixels), device=predictor.device, precision="float32")
 
     def rows(self, pixels: npt.NDArray[np.uint8]) -> Rows:
         """What the model takes: pixels, or their descriptors."""
@@ -67,4 +65,4 @@ class ModelAnswers:
         if self._predictor.task == "multi-label":
             reached = apply_thresholds(probabilities, self._predictor.model.description.require_thresholds())
             return np.asarray(reached, np.bool_)
-        return np.arange(len(probabilities)) == int(probabilities.argmax())
+        return np.asarray(np.arange(len(probabilities)) == int(probabilities.argmax()), np.bool_)

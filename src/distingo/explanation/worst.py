@@ -80,9 +80,7 @@ def _explain(
     ]
 
 
-def _open(
-    root: Path, file: str, rendition: Rendition
-) -> tuple[np.ndarray, tuple[float, float, float, float]] | None:
+def _open(root: Path, file: str, rendition: Rendition) -> tuple[np.ndarray, tuple[float, float, float, float]] | None:
     try:
         image = open_source(source_of(root, file), enough=shorter_side_for(rendition))
     except (DistingoError, OSError, ValueError, IndexError):

@@ -109,11 +109,13 @@ def _draw_bar(sheet: Image.Image, label: str, probability: float, top: int, *, g
 def _draw_class(sheet: Image.Image, explanation: Explanation, explained: ClassExplanation, top: int) -> int:
     """One heat map with what it is worth beside it; returns the bottom."""
     left = _MARGIN + _PICTURE + _GAP
-    heat = _fit(draw_heat(np.asarray(_fit(Image.fromarray(explanation.picture))), explanation.seen, explained.heat.values))
+    heat = _fit(
+        draw_heat(np.asarray(_fit(Image.fromarray(explanation.picture))), explanation.seen, explained.heat.values)
+    )
     sheet.paste(heat, (left, top))
     at = _TEXT_LEFT
     for line in _HEADING.wrap(f"What speaks for {explained.heat.label}", _TEXT_WIDTH):
-        _HEADING.draw(sheet, (at, top if line else top), line, _INK)
+        _HEADING.draw(sheet, (at, top), line, _INK)
         top += 24
     bottom = top - 24 + heat.height
     for line in _SMALL.wrap(METHODS[explained.heat.method], _TEXT_WIDTH):

@@ -114,7 +114,8 @@ class Lettering:
 
     def _runs(self, text: str) -> Iterator[tuple[str, _Font | None]]:
         """The text in pieces of one font each; None is the colour font."""
-        run, current = "", self._fonts[0]
+        run = ""
+        current: _Font | None = self._fonts[0]
         for letter in text.encode("utf-8", "replace").decode("utf-8"):
             font = current if run and _sticks(letter) else self._font_for(letter, current)
             if font is not current and run:
