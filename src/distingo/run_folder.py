@@ -73,6 +73,11 @@ class RunFolder:
         return self.path / "predictions.parquet"
 
     @property
+    def heat_maps(self) -> Path:
+        """What spoke for the worst mistakes."""
+        return self.path / "heat_maps.parquet"
+
+    @property
     def report(self) -> Path:
         """The page a person opens."""
         return self.path / "report.html"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distingo.errors import ResourceError, UsageError
+from distingo.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from distingo.explanation.records import Explanation
@@ -60,6 +61,31 @@ def explain(
     if output is not None:
         write_explanation(explanation, Path(output))
     return explanation
+
+
+def explain_mistakes(run: Path, judged: Path | None, *, device: str) -> None:
+    """Keep heat maps of an evaluation's worst mistakes in ``heat_maps.parquet`` beside it, for its report.
+
+    Args:
+        run: A run folder.
+        judged: The folder in it of an evaluation on other pictures; None for the run's own.
+        device: Where a network computes.
+    """
+    from distingo.evaluation.reading import read_other_evaluation, read_run
+    from distingo.explanation.worst import keep_heat_maps
+    from distingo.models.saved import load_model
+    from distingo.prediction.device import choose_device
+    from distingo.report.explained_mistakes import list_mistakes
+
+    records = read_run(run) if judged is None else read_other_evaluation(run, judged)
+    folder = RunFolder(records.folder)
+    keep_heat_maps(
+        load_model(RunFolder(run).model),
+        records.root,
+        list_mistakes(records),
+        folder.heat_maps,
+        choose_device(device),
+    )
 
 
 _MOST_NEIGHBOURS = 8

@@ -68,8 +68,8 @@ def _follow(
     return heat.view(len(heat), *token_grid(backbone, heat.shape[1]))
 
 
-def _are_one_list(attentions: Sequence[Tensor], tokens: Tensor) -> bool:
-    if tokens.ndim != 3 or not attentions:
+def _are_one_list(attentions: Sequence[Tensor], tokens: object) -> bool:
+    if not isinstance(tokens, Tensor) or tokens.ndim != 3 or not attentions:
         return False
     n, number, _ = tokens.shape
     return all(each.ndim == 4 and each.shape[0] == n and each.shape[2:] == (number, number) for each in attentions)

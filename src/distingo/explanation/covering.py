@@ -25,6 +25,10 @@ HOTTEST = 0.2
 """Share of the pixels that the check covers."""
 
 RANDOM_COVERS = 40
+_MOST_OVERLAP = 0.35
+"""Share of the hottest part that a random one may have in common with it: more, and it would show the same thing."""
+
+_MOST_ATTEMPTS = 400
 _SEED = 20
 _BATCH = 16
 
@@ -66,7 +70,9 @@ def check_by_covering(
     """See whether the hottest part of a map matters more to a class than random parts do.
 
     The random parts have the hottest one's size and shape: it is moved around (what leaves on one side enters on the
-    other) and mirrored. A permutation test: Phipson and Smyth, Permutation p-values should never be zero, 2010.
+    other) and mirrored. The rank among them is that of a permutation test (Phipson and Smyth, Permutation p-values
+    should never be zero, 2010), a little generous since they keep away from the hottest part: of smooth maps that had
+    nothing to do with smooth evidence 7 % ranked first.
 
     Args:
         answer: The model.
@@ -110,13 +116,20 @@ def log_odds(probabilities: npt.NDArray[np.float32], column: int, *, several: bo
 
 
 def _moved(mask: Mask) -> list[Mask]:
+    """The mask at random other places; where it leaves no room for enough of them, those that overlap it least."""
     generator = np.random.default_rng(_SEED)
-    moved = []
-    for _ in range(RANDOM_COVERS):
+    moved: list[tuple[float, int, Mask]] = []
+    apart = 0
+    for attempt in range(_MOST_ATTEMPTS):
         down, right = (int(generator.integers(side)) for side in mask.shape)
         turned = mask[:: int(generator.choice((1, -1))), :: int(generator.choice((1, -1)))]
-        moved.append(np.roll(turned, (down, right), (0, 1)))
-    return moved
+        other = np.roll(turned, (down, right), (0, 1))
+        overlap = max(_MOST_OVERLAP, float((other & mask).sum() / mask.sum()))
+        moved.append((overlap, attempt, other))
+        apart += overlap == _MOST_OVERLAP
+        if apart == RANDOM_COVERS:
+            break
+    return [other for _, _, other in sorted(moved, key=lambda entry: entry[:2])[:RANDOM_COVERS]]
 
 
 def _square(rows: int, columns: int, top: int, left: int) -> Mask:

@@ -7,6 +7,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from distingo.errors import ModelError
 from distingo.explanation.attention import attention_layers, attention_relevance
 from distingo.explanation.grids import as_grid
 from distingo.explanation.records import Method
@@ -31,6 +32,9 @@ def find_heat(network: nn.Module, images: Tensor, classes: Tensor, *, several: b
     Returns:
         Float32 (n, rows, columns), not negative; and the method. A picture's zeros everywhere mean that nothing speaks
         for the class, NaN that the method can't tell: the gradient is zero.
+
+    Raises:
+        ModelError: A backbone's last layer gives no map over the picture.
     """
     with torch.enable_grad():
         classifier = network.get_submodule("network")
@@ -59,9 +63,11 @@ def _from_backbone_maps(classifier: PretrainedClassifier, images: Tensor, classe
     backbone = cast(Any, classifier.backbone)
     with torch.no_grad():
         maps = backbone.forward_features(images)
+    if not isinstance(maps, Tensor):
+        raise ModelError(f"{type(backbone).__name__}: its last layer gives several maps")
     maps = maps.detach().requires_grad_()
     logits = classifier.head(backbone.forward_head(maps).float())
-    (gradient,) = torch.autograd.grad(margins(logits, classes, several=several).sum(), maps)
+    (gradient,) = torch.autograd.grad(margins(logits, classes, several=several).sum(), maps, materialize_grads=True)
     return _weigh(as_grid(gradient, backbone), as_grid(maps, backbone))
 
 

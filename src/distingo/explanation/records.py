@@ -15,8 +15,11 @@ Method = Literal["maps", "attention", "covering"]
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom in shares of a picture's sides."""
 
-MEANS_SOMETHING = 0.05
-"""A fall that this share of random covers reaches too is what chance does."""
+MEANS_SOMETHING = 0.025
+"""Up to this p-value a map is believed: no one of 40 random covers matters as much."""
+
+MAY_MEAN_SOMETHING = 0.15
+"""Beyond this p-value a map is no better than chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,11 @@ class CoverCheck:
     def means_something(self) -> bool:
         """Whether the hottest part matters more than chance would have it."""
         return self.fall > 0 and self.p_value <= MEANS_SOMETHING
+
+    @property
+    def may_mean_something(self) -> bool:
+        """Whether it may, though too many random parts matter as much to be sure."""
+        return self.fall > 0 and self.p_value <= MAY_MEAN_SOMETHING
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from distingo.datasets.decoding import open_source
 from distingo.datasets.layouts import source_of
 from distingo.datasets.rendering import render, seen_part, shorter_side_for
-from distingo.errors import DistingoError
+from distingo.errors import DistingoError, ModelError
+from distingo.explanation.attention import attention_layers
 from distingo.explanation.heat import find_heat
 from distingo.explanation.kept import KeptHeatMap, write_heat_maps
 from distingo.models.machine import bind_this_thread
@@ -55,8 +55,11 @@ def keep_heat_maps(
         opened = list(pool.map(lambda pair: _open(root, pair[0], rendition), wanted))
     pairs = [(*pair, *found) for pair, found in zip(wanted, opened, strict=True) if found is not None]
     kept: list[KeptHeatMap] = []
-    for start in range(0, len(pairs), _BATCH):
-        kept += _explain(model, network, pairs[start : start + _BATCH], device)
+    try:
+        for start in range(0, len(pairs), _BATCH):
+            kept += _explain(model, network, pairs[start : start + _BATCH], device)
+    except ModelError:  # a backbone whose last layer gives no map
+        return 0
     write_heat_maps(kept, path)
     return len(kept)
 
@@ -89,7 +92,26 @@ def _open(root: Path, file: str, rendition: Rendition) -> tuple[np.ndarray, tupl
 
 
 def _affordable(network: nn.Module, rendition: Rendition, device: torch.device) -> int:
+    """How many maps may be made; a map along the attention takes a pass there and one back, of twice the cost."""
     images = torch.zeros(1, rendition.channels, rendition.height, rendition.width, device=device)
-    with FlopCounterMode(display=False) as counter:
-        find_heat(network, images, torch.zeros(1, dtype=torch.int64, device=device), several=False)
-    return max(LEAST, int(OPERATIONS / max(1, counter.get_total_flops())))
+    passes = 3 if attention_layers(network) else 1
+    return max(LEAST, int(OPERATIONS / max(1, passes * _count_operations(network, images))))
+
+
+def _count_operations(network: nn.Module, images: torch.Tensor) -> int:
+    """Of all convolutions and dense layers in one pass; torch's own counter would load its compiler, for seconds."""
+    counts: list[int] = []
+
+    def count(layer: nn.Module, _inputs: object, output: torch.Tensor) -> None:
+        weight = layer.get_parameter("weight")
+        counts.append(2 * output.numel() * weight[0].numel())
+
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    try:
+        with torch.inference_mode(), bind_this_thread():
+            network(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sum(counts)

@@ -124,7 +124,7 @@ def _draw_class(sheet: Image.Image, explanation: Explanation, explained: ClassEx
     top += 12
     if explained.check is not None:
         top = _draw_check(sheet, explained.check, top)
-    trusted = explained.check is not None and explained.check.means_something
+    trusted = explained.check is not None and explained.check.may_mean_something
     for number, sentence in enumerate(describe_class(explained)):
         for line in _TEXT.wrap(sentence, _TEXT_WIDTH):
             _TEXT.draw(sheet, (at, top), line, _INK if number == 0 or trusted else _WRONG)

@@ -64,8 +64,9 @@ def _whether_it_means_something(check: CoverCheck) -> str:
     number = len(check.random_falls)
     reached = sum(fall >= check.fall for fall in check.random_falls)
     if check.means_something:
-        fewer = "none" if reached == 0 else f"only {reached}"
-        return f"The map means something: {fewer} of {number} random covers mattered as much."
+        return f"The map means something: none of {number} random covers mattered as much."
+    if check.may_mean_something:
+        return f"The map may mean something, or not: {reached} of {number} random covers mattered as much."
     if check.fall <= 0:
         return "Do not trust this map: without its hottest part the model is no less sure."
     return f"Do not trust this map: {reached} of {number} random covers mattered as much, which is no more than chance."
