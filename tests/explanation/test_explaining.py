@@ -83,6 +83,7 @@ def test_a_crop_puts_the_map_where_its_pixels_are(corner_runs: dict[str, Path], 
 def test_the_same_twice(corner_runs: dict[str, Path], picture: Path) -> None:
     first, second = (distingo.explain(corner_runs["frozen"], picture) for _ in range(2))
     assert first.probabilities == second.probabilities
+    assert first.notes == second.notes == ()
     assert (first.classes[0].heat.values == second.classes[0].heat.values).all()
     assert first.classes[0].check == second.classes[0].check
 
@@ -101,7 +102,9 @@ def test_a_training_picture_is_its_own_nearest(corner_runs: dict[str, Path]) -> 
     run = corner_runs["frozen"]
     split = (run / "split.csv").read_text(encoding="utf-8").splitlines()
     file = next(line.split(",")[0] for line in split if ",train," in line)
-    nearest = distingo.explain(run, run.parent / "pictures" / file, neighbours=1).neighbours[0]
+    explanation = distingo.explain(run, run.parent / "pictures" / file, neighbours=1)
+    assert explanation.notes == ("the picture is one of those on the train side of this run",)
+    nearest = explanation.neighbours[0]
     assert nearest.file == file
     assert nearest.distance == pytest.approx(0, abs=0.01)
 
@@ -134,7 +137,7 @@ def test_several_labels_are_explained_each(tmp_path: Path) -> None:
         assert tuple(explained.heat.label for explained in explanation.classes) == explanation.given
     else:
         assert [explained.heat.label for explained in explanation.classes] == [explanation.labels[0]]
-        assert "no label reaches its threshold" in explanation.notes[0]
+        assert "no label reaches its threshold" in explanation.notes[-1]
     assert distingo.explain(run, data / "pictures" / "007.png", classes=["round"]).classes[0].heat.label == "round"
 
 

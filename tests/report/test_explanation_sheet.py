@@ -37,6 +37,7 @@ def explanation(*classes: ClassExplanation, size: tuple[int, int] = (120, 200)) 
         file="photos/ein Bild 🐈.png",
         model="small-cnn",
         task="single-label",
+        size=(4000, 3000),
         picture=picture,
         seen=(0.2, 0.0, 0.8, 1.0),
         labels=("猫", "قطط", "dog " * 40),

@@ -17,7 +17,7 @@ from distingo.explanation.covering import check_by_covering, map_by_covering
 from distingo.explanation.heat import find_heat
 from distingo.explanation.layers import feature_maps, first_filters
 from distingo.explanation.model_answers import ModelAnswers
-from distingo.explanation.neighbours import find_neighbours
+from distingo.explanation.neighbours import find_neighbours, tell_if_known
 from distingo.explanation.records import (
     LONGEST_SIDE,
     Box,
@@ -93,6 +93,7 @@ def explain_picture(
         file=str(picture),
         model=_model_name(predictor.model),
         task=predictor.task,
+        size=look.image.size,
         picture=np.array(small),
         seen=look.seen,
         labels=tuple(predictor.classes[at] for at in order),
@@ -100,7 +101,7 @@ def explain_picture(
         given=tuple(predictor.classes[at] for at in order if given[at]),
         classes=tuple(_explain_class(predictor, answers, look, at, float(probabilities[at])) for at in explained),
         neighbours=nearest,
-        notes=(*notes, *why_none),
+        notes=(*tell_if_known(RunFolder(run), picture), *notes, *why_none),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -12,6 +14,7 @@ from distingo.errors import DistingoError
 from distingo.evaluation.reading import RunRecords, read_run
 from distingo.explanation.model_answers import ModelAnswers
 from distingo.explanation.records import Neighbour
+from distingo.files import content_hash
 from distingo.prediction.classifier import predict_outputs
 from distingo.prediction.predictor import Predictor
 from distingo.run_folder import RunFolder
@@ -49,6 +52,20 @@ def find_neighbours(
         file = files.get(bank.contents[position], "")
         found.append(Neighbour(file, labels.get(file, ()), float(distance), _open(records, file)))
     return tuple(found), ()
+
+
+def tell_if_known(folder: RunFolder, picture: Path) -> tuple[str, ...]:
+    """A note where a file is one of those that the model was trained or chosen on, so that its answer is no news.
+
+    Args:
+        folder: The run.
+        picture: The file.
+    """
+    records = read_run(folder.path)
+    content = content_hash(picture.read_bytes())
+    files = {row.file for row in records.manifest if row.content == content}
+    side = next((row.side for row in records.split if row.file in files and row.side != "test"), None)
+    return () if side is None else (f"the picture is one of those on the {side} side of this run",)
 
 
 def _open(records: RunRecords, file: str) -> npt.NDArray[np.uint8] | None:

@@ -119,6 +119,7 @@ class Explanation:
         file: The picture, as the caller named it.
         model: The model's name.
         task: One label per picture, or several.
+        size: Width and height of the picture in its file, upright.
         picture: Upright, uint8 (height, width, 3), its longer side at most `LONGEST_SIDE` pixels.
         seen: The part of the picture that the model sees.
         labels: All classes, most probable first.
@@ -132,6 +133,7 @@ class Explanation:
     file: str
     model: str
     task: Task
+    size: tuple[int, int]
     picture: np.ndarray
     seen: Box
     labels: tuple[str, ...]

@@ -58,7 +58,7 @@ def _tallest(explanation: Explanation) -> int:
 
 def _draw(sheet: Image.Image, explanation: Explanation) -> int:
     _TITLE.draw(sheet, (_MARGIN, 30), _TITLE.fit(describe_answer(explanation), WIDTH - 2 * _MARGIN), _INK)
-    name = f"{PurePath(explanation.file).name} · {explanation.picture.shape[1]} × {explanation.picture.shape[0]} pixels"
+    name = f"{PurePath(explanation.file).name} · {explanation.size[0]} × {explanation.size[1]} pixels"
     _SMALL.draw(sheet, (_MARGIN, 66), _SMALL.fit(name, WIDTH - 2 * _MARGIN), _QUIET)
     left = _draw_picture(sheet, explanation, 104)
     right = 104
@@ -177,7 +177,7 @@ def _draw_neighbour(sheet: Image.Image, neighbour: Neighbour, left: int, top: in
         _SMALL.draw(sheet, (left + 8, top + 8), "not there any more", _QUIET)
     else:
         tile = _fit(Image.fromarray(neighbour.picture), _TILE)
-        sheet.paste(tile, (left + (_TILE - tile.width) // 2, top + (_TILE - tile.height) // 2))
+        sheet.paste(tile, (left + (_TILE - tile.width) // 2, top + _TILE - tile.height))
     names = ", ".join(neighbour.labels) or "no label"
     _TEXT.draw(sheet, (left, top + _TILE + 8), _TEXT.fit(names, _TILE), _ACCENT if agrees else _WRONG)
     _SMALL.draw(sheet, (left, top + _TILE + 30), f"{neighbour.distance:.2f}", _QUIET)

@@ -50,14 +50,16 @@ def _what_covering_does(check: CoverCheck) -> str:
     part = _SHARES.get(round(check.share, 2), f"{check.share:.0%}")
     low, high = spread(check.random)
     return (
-        f"Covering the hottest {part} {_changes(check.before, check.hottest)} the probability from "
-        f"{chance(check.before)} to {chance(check.hottest)}; covering a random {part}, to "
+        f"Covering the hottest {part} {_change(check.before, check.hottest)}; covering a random {part}, to "
         f"{chance(statistics.median(check.random))} ({chance(low)} to {chance(high)} in nine of ten)."
     )
 
 
-def _changes(before: float, after: float) -> str:
-    return "lowers" if after < before else "raises" if after > before else "leaves"
+def _change(before: float, after: float) -> str:
+    if chance(before) == chance(after):
+        return f"leaves the probability at {chance(before)}"
+    verb = "lowers" if after < before else "raises"
+    return f"{verb} the probability from {chance(before)} to {chance(after)}"
 
 
 def _whether_it_means_something(check: CoverCheck) -> str:
