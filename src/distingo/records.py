@@ -312,7 +312,13 @@ class Prediction:
         probabilities: One per label in `labels`; all of a single-label model's sum to 1.
         error: Why the picture could not be read; empty when it could. Then labels and probabilities are empty.
         given: With several labels those that reach their thresholds, most probable first, however many were asked
-            for; None with one label per picture.
+            for; None with one label per picture. Where a share of wrong answers was asked for, without labels of
+            which the model is not that sure.
+        abstained: Whether the model does not know: it is not sure enough for the share of wrong answers that was asked
+            for; with several labels, of none of those that reach their thresholds. None where none was asked for.
+        prediction_set: The labels that hold as large a share of the true ones as was asked for, most probable first,
+            perhaps none; None where no coverage was asked for.
+        unlike: Whether the picture is unlike anything in training; None where the model can't tell.
     """
 
     file: str
@@ -320,6 +326,9 @@ class Prediction:
     probabilities: tuple[float, ...]
     error: str = ""
     given: tuple[str, ...] | None = None
+    abstained: bool | None = None
+    prediction_set: tuple[str, ...] | None = None
+    unlike: bool | None = None
 
     @property
     def label(self) -> str:

@@ -123,7 +123,14 @@ def describe_prediction(prediction: Prediction) -> str:
         return f"{prediction.file}\tERROR: {prediction.error}"
     pairs = zip(prediction.labels, prediction.probabilities, strict=True)
     words = [f"{label} {probability:.1%}" for label, probability in pairs]
-    return "\t".join([prediction.file, *(words or ["(no label)"])])
+    words = words or ["(no label)"]
+    if prediction.abstained:
+        words.insert(0, "(don't know)")
+    if prediction.prediction_set is not None:
+        words.append(f"{{{', '.join(prediction.prediction_set)}}}")
+    if prediction.unlike:
+        words.append("(unlike anything in training)")
+    return "\t".join([prediction.file, *words])
 
 
 def describe_backbone(backbone: ListedBackbone) -> str:

@@ -16,6 +16,8 @@ def predict(
     paths: Sequence[str | Path],
     *,
     topk: int | None = None,
+    abstain: float | None = None,
+    coverage: float | None = None,
     output: str | Path | None = None,
     device: str = "auto",
 ) -> list[Prediction]:
@@ -26,6 +28,9 @@ def predict(
         paths: Files, or folders that are searched.
         topk: Keep the so many most probable labels per picture. None keeps all of a single-label model, and with
             several labels those that reach their thresholds.
+        abstain: Answer only where at most this share of answers is wrong, as the validation pictures vouch for; the
+            other pictures are marked as not known.
+        coverage: Give each picture the set of labels that holds this share of the true ones.
         output: A ``.csv``, ``.jsonl`` or ``.parquet`` file to write; an existing one is not overwritten.
         device: Where networks compute.
 
@@ -34,7 +39,8 @@ def predict(
 
     Raises:
         RunError: The run folder is damaged, unfinished or newer.
-        UsageError: No path exists, there is no file, or the output's ending is unknown.
+        UsageError: No path exists, there is no file, the output's ending is unknown, or the validation pictures can't
+            vouch for a wanted level.
     """
     from distingo.prediction.predictor import find_pictures
     from distingo.prediction.tables import check_table, write_table
@@ -42,7 +48,7 @@ def predict(
     if output is not None:
         check_table(Path(output))
     pictures: list[PictureLike] = list(find_pictures(paths))
-    predictions = load(run, device=device).predict(pictures, topk=topk)
+    predictions = load(run, device=device).predict(pictures, topk=topk, abstain=abstain, coverage=coverage)
     if output is not None:
         write_table(predictions, Path(output))
     return predictions

@@ -26,6 +26,18 @@ def add(commands: Any) -> None:
         " reach their thresholds)",
     )
     parser.add_argument(
+        "--abstain",
+        type=float,
+        metavar="SHARE",
+        help="answer only where at most this share of answers is wrong, for example 0.02; elsewhere: don't know",
+    )
+    parser.add_argument(
+        "--coverage",
+        type=float,
+        metavar="SHARE",
+        help="for each picture the set of labels that holds this share of the true ones, for example 0.95",
+    )
+    parser.add_argument(
         "-o", "--output", metavar="FILE", help="write a .csv, .jsonl or .parquet file instead of printing"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
@@ -40,7 +52,15 @@ def run(options: argparse.Namespace) -> int:
     topk = options.topk
     if topk is None and read_task(options.run) == "single-label":
         topk = 1
-    predictions = distingo.predict(options.run, options.paths, topk=topk, output=options.output, device=options.device)
+    predictions = distingo.predict(
+        options.run,
+        options.paths,
+        topk=topk,
+        abstain=options.abstain,
+        coverage=options.coverage,
+        output=options.output,
+        device=options.device,
+    )
     unreadable = [prediction for prediction in predictions if prediction.error]
     if options.output is None:
         for prediction in predictions:

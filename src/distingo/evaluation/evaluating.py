@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.manifest import write_manifest
@@ -17,13 +15,14 @@ from distingo.datasets.store import Cache
 from distingo.datasets.table_config import table_from_config
 from distingo.datasets.tables import TableOptions
 from distingo.errors import DataError, UsageError, name_some
+from distingo.evaluation.confidence import judge_confidence, write_confidence
 from distingo.evaluation.judging import MODEL, judge
 from distingo.evaluation.reading import DATA_FILE, read_run
 from distingo.evaluation.tables import write_evaluation, write_predictions
 from distingo.files import write_json
 from distingo.models.machine import choose_precision, prepare_process
 from distingo.models.saved import SavedModel, load_model
-from distingo.prediction.classifier import predict_probabilities
+from distingo.prediction.classifier import Outputs, predict_outputs, to_probabilities
 from distingo.prediction.device import choose_device
 from distingo.prediction.inputs import input_product
 from distingo.records import Dataset, Evaluation, Picture, Split
@@ -88,11 +87,13 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
         write_manifest(dataset.manifest, place / "manifest.csv")
         write_split(Split(train=(), validation=(), test=pictures), place / "split.csv")
         write_json(place / DATA_FILE, {"data": str(request.data.resolve()), "root": str(dataset.root.resolve())})
-    probabilities = {name: _probabilities(model, pictures, request) for name, model in models.items()}
+    outputs = {name: _outputs(model, pictures, request) for name, model in models.items()}
+    probabilities = {name: to_probabilities(model, outputs[name].logits) for name, model in models.items()}
     descriptions = {name: model.description for name, model in models.items()}
     evaluation = judge(pictures, descriptions, probabilities, notes)
     said = probabilities[MODEL]
     write_predictions(place / "predictions.parquet", pictures, said, evaluation.classes, evaluation.thresholds)
+    write_confidence(place, judge_confidence(models[MODEL], pictures, outputs[MODEL]))
     write_evaluation(place / "evaluation.json", evaluation)
     return evaluation, place
 
@@ -169,8 +170,8 @@ def _seen_before(folder: RunFolder, pictures: Sequence[Picture]) -> tuple[str, .
     )
 
 
-def _probabilities(model: SavedModel, pictures: Sequence[Picture], request: EvaluateRequest) -> np.ndarray:
+def _outputs(model: SavedModel, pictures: Sequence[Picture], request: EvaluateRequest) -> Outputs:
     device = choose_device(request.device)
     product = input_product(model, request.cache, device)
     rows = product.store.rows([picture.content for picture in pictures])
-    return predict_probabilities(model, rows, device=device, precision=choose_precision(device)[0])
+    return predict_outputs(model, rows, device=device, precision=choose_precision(device)[0])

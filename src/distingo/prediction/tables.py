@@ -16,6 +16,8 @@ from distingo.records import Prediction
 
 ENDINGS = (".csv", ".jsonl", ".parquet")
 
+_CERTAINTY = ("abstained", "prediction_set", "unlike")
+
 
 def check_table(path: Path) -> None:
     """Refuse an output that can't be written, before any work is done.
@@ -34,7 +36,9 @@ def write_table(predictions: Sequence[Prediction], path: Path) -> None:
     """Write one row per picture: file, label, probability, then the next labels, then the error.
 
     Of a model for several labels per picture the column ``labels`` comes after the file: those that reach their
-    thresholds, a list, in CSV joined by ``|`` as in ``split.csv``.
+    thresholds, a list, in CSV joined by ``|`` as in ``split.csv``. Where they were asked for or the model can tell,
+    ``abstained``, ``prediction_set`` (a list likewise) and ``unlike`` stand before the error; truth values are
+    ``yes`` and ``no`` in CSV.
 
     Args:
         predictions: With any number of labels each.
@@ -43,7 +47,9 @@ def write_table(predictions: Sequence[Prediction], path: Path) -> None:
     rows = [_as_row(prediction) for prediction in predictions]
     most = max((len(prediction.labels) for prediction in predictions), default=0)
     given = ["labels"] if any(prediction.given is not None for prediction in predictions) else []
-    names = ["file", *given, *(name for rank in range(1, most + 1) for name in _names(rank)), "error"]
+    names = ["file", *given, *(name for rank in range(1, most + 1) for name in _names(rank))]
+    names += [name for name in _CERTAINTY if any(getattr(prediction, name) is not None for prediction in predictions)]
+    names.append("error")
     write_bytes(path, _WRITERS[path.suffix.lower()](rows, names))
 
 
@@ -58,6 +64,10 @@ def _as_row(prediction: Prediction) -> dict[str, Any]:
     for rank, (label, probability) in enumerate(zip(prediction.labels, prediction.probabilities, strict=True), 1):
         name, chance = _names(rank)
         row[name], row[chance] = label, probability
+    for name in _CERTAINTY:
+        value = getattr(prediction, name)
+        if value is not None:
+            row[name] = list(value) if isinstance(value, tuple) else value
     row["error"] = prediction.error
     return row
 
@@ -72,6 +82,8 @@ def _as_csv(rows: list[dict[str, Any]], names: list[str]) -> bytes:
 
 
 def _as_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, list):
         return join_labels(value)
     return f"{value:.6f}" if isinstance(value, float) else str(value)
@@ -95,8 +107,11 @@ def _as_parquet(rows: list[dict[str, Any]], names: list[str]) -> bytes:
 def _column(values: list[Any], name: str) -> Any:
     import pyarrow as pa
 
-    kind = pa.float32() if name.startswith("probability") else pa.string()
-    return pa.array(values, pa.list_(pa.string()) if name == "labels" else kind)
+    if name in {"labels", "prediction_set"}:
+        return pa.array(values, pa.list_(pa.string()))
+    if name in _CERTAINTY:
+        return pa.array(values, pa.bool_())
+    return pa.array(values, pa.float32() if name.startswith("probability") else pa.string())
 
 
 _WRITERS = {".csv": _as_csv, ".jsonl": _as_json_lines, ".parquet": _as_parquet}

@@ -1,0 +1,124 @@
+"""Whether probabilities are what they say: of what is 80 % sure, 80 % should be right.
+
+The expected calibration error (Naeini et al. 2015; Guo et al., On calibration of modern neural networks, 2017) is the
+mean distance between what a bin's predictions say and how often they are right. Bins hold equally many predictions
+(Nguyen and O'Connor 2015), at most fifteen and twenty each at the least: bins of equal width leave nearly all
+predictions of a good model in one. A bin's share of right ones is off its true value by chance, and distances only
+add up, so the plain error is far from 0 for perfect probabilities (Kumar, Liang and Ma, Verified uncertainty
+calibration, 2019). What is given instead is the error for which the plain one would be typical: every bin is taken to
+be off by that much, and by chance as much as its predictions' variance says. The interval is made alike, of errors
+for which the plain one would be among the highest or the lowest 2.5 %.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from distingo.metrics.bootstrap import wilson
+from distingo.records import Score
+
+Floats = npt.NDArray[np.float64]
+
+MOST_BINS = 15
+LEAST_IN_BIN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationBin:
+    """Predictions of about the same probability.
+
+    Attributes:
+        count: How many.
+        probability: What they say on average.
+        frequency: The share of them that is right.
+        low: Lower end of its 95 % interval (Wilson's).
+        high: Upper end.
+    """
+
+    count: int
+    probability: float
+    frequency: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A reliability diagram and its error.
+
+    Attributes:
+        error: The expected calibration error, chance taken off, with its 95 % interval.
+        bins: From the least probable on.
+    """
+
+    error: Score
+    bins: tuple[CalibrationBin, ...]
+
+
+def judge_calibration(
+    probabilities: npt.ArrayLike, right: npt.ArrayLike, *, seed: int = 0, draws: int = 2000
+) -> Calibration:
+    """Judge probabilities against what came true.
+
+    Args:
+        probabilities: Floats in 0 .. 1 of shape (n,): of the most probable class; or (n, labels) with several labels.
+        right: Truth values of that shape: whether the class is the true one; whether the picture has the label.
+        seed: Of the draws of chance.
+        draws: How many of them the error and its interval rest on.
+
+    Raises:
+        ValueError: The arrays differ in shape or hold nothing.
+    """
+    chances, answers = np.asarray(probabilities, np.float64), np.asarray(right, np.bool_)
+    if chances.shape != answers.shape or not chances.size:
+        raise ValueError(f"probabilities of shape {chances.shape}, truth of shape {answers.shape}")
+    sums = _sums_by_picture(chances.reshape(len(chances), -1), answers.reshape(len(chances), -1))
+    counts, said, came, _ = sums.sum(axis=0)
+    shares, gaps = counts / counts.sum(), (said - came) / counts
+    normal = np.random.default_rng(seed).standard_normal((draws, len(counts)))
+    found = _typical(float(shares @ np.abs(gaps)), shares, _spread(sums, gaps), normal)
+    score = Score(found[1], min(found[0], found[1]), max(found[1], found[2]), len(sums))
+    return Calibration(score, tuple(_bin(*row) for row in zip(counts, said, came, strict=True)))
+
+
+def _typical(plain: float, shares: Floats, spread: Floats, normal: Floats) -> list[float]:
+    """The errors for which `plain` is at the 97.5 %, the 50 % and the 2.5 % quantile; 0 where it is below even so."""
+    noise = normal * spread
+    found = []
+    for quantile in (0.975, 0.5, 0.025):
+        low, high = 0.0, 1.0
+        for _ in range(20):
+            middle = (low + high) / 2
+            too_much = np.quantile(np.abs(middle + noise) @ shares, quantile) > plain
+            low, high = (low, middle) if too_much else (middle, high)
+        found.append(0.0 if low == 0 else (low + high) / 2)
+    return found
+
+
+def _spread(sums: Floats, gaps: Floats) -> Floats:
+    """By how much chance moves each bin's distance (bins,), a picture's labels not being independent."""
+    counts, said, came, variances = np.moveaxis(sums, 1, 0)
+    residuals = said - came - counts * gaps
+    spread: Floats = np.sqrt(np.maximum((residuals**2).sum(axis=0), variances.sum(axis=0))) / counts.sum(axis=0)
+    return spread
+
+
+def _sums_by_picture(chances: Floats, answers: npt.NDArray[np.bool_]) -> Floats:
+    """Count, sum of probabilities, of right ones and of variances, of each picture in each bin: (n, 4, bins)."""
+    n, values = len(chances), np.sort(chances, axis=None)
+    bins = int(np.clip(values.size // LEAST_IN_BIN, 1, MOST_BINS))
+    # equal probabilities share a bin
+    places = np.searchsorted(values, chances, side="left") * bins // values.size
+    sums = np.zeros((n, 4, bins))
+    rows = np.broadcast_to(np.arange(n)[:, None], chances.shape)
+    for kind, amounts in enumerate((np.ones_like(chances), chances, answers, chances * (1 - chances))):
+        np.add.at(sums[:, kind], (rows, places), amounts)
+    return sums[:, :, sums[:, 0].sum(axis=0) > 0]
+
+
+def _bin(count: float, said: float, came: float) -> CalibrationBin:
+    low, high = wilson(round(came), round(count))
+    return CalibrationBin(round(count), said / count, came / count, low, high)
