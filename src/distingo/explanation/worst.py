@@ -50,7 +50,8 @@ def keep_heat_maps(
     if rendition is None or network is None or not wanted:
         return 0
     network = network.to(device).eval()
-    wanted = wanted[: _affordable(network, rendition, device)]
+    if len(wanted) > LEAST:
+        wanted = wanted[: _affordable(network, rendition, device)]
     with ThreadPoolExecutor(max_workers=4) as pool:
         opened = list(pool.map(lambda pair: _open(root, pair[0], rendition), wanted))
     pairs = [(*pair, *found) for pair, found in zip(wanted, opened, strict=True) if found is not None]
