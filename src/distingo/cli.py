@@ -10,6 +10,7 @@ from typing import Any
 
 from distingo.commands import (
     check,
+    clean,
     compare,
     demo,
     download,
@@ -20,6 +21,7 @@ from distingo.commands import (
     models,
     predict,
     report,
+    review,
     split,
     train,
 )
@@ -29,6 +31,8 @@ from distingo.version import __version__
 COMMANDS = (
     download,
     check,
+    review,
+    clean,
     split,
     train,
     evaluate,

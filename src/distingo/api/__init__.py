@@ -1,6 +1,7 @@
 """One Python call for each command; importing it loads no torch, calling it does."""
 
 from distingo.api.checking import check
+from distingo.api.cleaning import Cleaning, clean, undo_cleaning
 from distingo.api.downloading import (
     download_imagenet,
     download_open_images,
@@ -14,12 +15,15 @@ from distingo.api.judging import compare, evaluate, write_report
 from distingo.api.models import fetch_weights, list_backbones, list_models
 from distingo.api.pictures import inspect, show_augmentation
 from distingo.api.predicting import load, predict
+from distingo.api.reviewing import review
 from distingo.api.splitting import split
 from distingo.api.training import Run, demo, train, train_several
 
 __all__ = [
+    "Cleaning",
     "Run",
     "check",
+    "clean",
     "compare",
     "demo",
     "download_imagenet",
@@ -36,9 +40,11 @@ __all__ = [
     "list_sets",
     "load",
     "predict",
+    "review",
     "show_augmentation",
     "split",
     "train",
     "train_several",
+    "undo_cleaning",
     "write_report",
 ]

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import datetime
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from distingo.datasets.corrections import find_corrections
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.gathering import pixels_product, read_dataset
 from distingo.datasets.manifest import sum_up_left_out, write_manifest
-from distingo.datasets.split_config import WantedSplit, require_same_split, split_from_config, split_to_config
+from distingo.datasets.split_config import WantedSplit, require_same_split, split_from_config
 from distingo.datasets.splitting import read_split, write_split
 from distingo.datasets.store import Cache
 from distingo.datasets.surveying import survey
-from distingo.datasets.table_config import settle_image_folder, table_from_config, table_to_config
+from distingo.datasets.table_config import settle_image_folder, table_from_config
 from distingo.datasets.tables import TableOptions
 from distingo.errors import RunError, UsageError
 from distingo.files import content_hash, remove_half_written
 from distingo.models.catalogue import find_model
 from distingo.models.compiler_on_demand import without_values
-from distingo.models.machine import choose_precision
 from distingo.models.saved import ModelDescription, assemble_network
 from distingo.prediction.device import choose_device
 from distingo.prediction.inputs import descriptors_product
@@ -34,7 +34,12 @@ from distingo.training.augmentation import require_preset
 from distingo.training.checkpoint import EpochRecord
 from distingo.training.defaults import DataFacts, choose_recipe
 from distingo.training.dividing import divide
-from distingo.training.environment import describe_environment
+from distingo.training.kept_corrections import (
+    describe_change,
+    keep_corrections,
+    kept_corrections,
+    said_in_config,
+)
 from distingo.training.pretrained import (
     LoadedBackbone,
     choose_model,
@@ -42,6 +47,7 @@ from distingo.training.pretrained import (
     load_wished_backbone,
 )
 from distingo.training.recipe import Recipe, recipe_from_dict
+from distingo.training.run_config import describe_run
 from distingo.version import __version__
 
 log = logging.getLogger("distingo")
@@ -60,6 +66,8 @@ class TrainRequest:
         max_pixels: Larger pictures are listed as unusable.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        corrections: As for `distingo.datasets.corrections.find_corrections`.
+        repeats: The ``config.json`` of the run that is repeated; empty for a run of its own.
         split: The file that says which side each picture is on; None cuts the sides by class and seed.
         resume: Go on with the run in `output`.
         on_epoch: Told every finished epoch.
@@ -73,6 +81,8 @@ class TrainRequest:
     max_pixels: int = DEFAULT_MAX_PIXELS
     table: TableOptions | None = None
     allow_missing: bool = False
+    corrections: str | Path | None = None
+    repeats: dict[str, Any] = field(default_factory=dict)
     split: WantedSplit | None = None
     resume: bool = False
     on_epoch: Callable[[EpochRecord], None] | None = None
@@ -121,12 +131,15 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     split = divide(dataset, recipe, request.split)
     description = _description(dataset, split, recipe, backbone)
     _require_buildable(description)
-    choices = (*choices, *further, *dataset.notes, *split.notes)
+    corrections = find_corrections(dataset.root, request.corrections)
+    changed = describe_change(request.repeats, dataset.root, request.corrections) if request.repeats else ()
+    choices = (*choices, *further, *dataset.notes, *split.notes, *changed)
     for sentence in (*choices, *sum_up_left_out(dataset, "manifest.csv")):
         log.info(sentence)
     write_manifest(dataset.manifest, folder.manifest)
     write_split(split, folder.split)
-    folder.write_config(_config(request, dataset, recipe, choices))
+    keep_corrections(folder, corrections)
+    folder.write_config(describe_run(request, dataset, recipe, choices, corrections))
     return PreparedRun(folder, recipe, dataset, split, description, backbone), request
 
 
@@ -164,11 +177,16 @@ def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
         raise UsageError(
             f"--resume: {request.output} was started with other table options than {options}; leave them out"
         )
+    if request.corrections is not None:
+        raise UsageError(f"--resume: {request.output} keeps its own corrections; leave --corrections out")
     if request.split is not None:
         require_same_split(request.split, split_from_config(config, folder.config), request.output)
     request = replace(request, data=data, table=table, allow_missing=allow_missing or request.allow_missing)
+    request = replace(request, corrections=kept_corrections(folder))
     backbone = load_wished_backbone(recipe.as_dict())
     dataset = _read(request, recipe, backbone)
+    for sentence in describe_change(config, dataset.root, said_in_config(config)):
+        log.info("%s; this run goes on with its own", sentence)
     split = read_split(folder.split, dataset)
     description = _description(dataset, split, recipe, backbone)
     return PreparedRun(folder, recipe, dataset, split, description, backbone), request
@@ -211,6 +229,7 @@ def _read(request: TrainRequest, recipe: Recipe, backbone: LoadedBackbone | None
         workers=request.workers,
         table=request.table,
         allow_missing=request.allow_missing,
+        corrections=request.corrections,
     )
 
 
@@ -226,40 +245,6 @@ def _rendition(recipe: Recipe, backbone: LoadedBackbone | None) -> Rendition | N
     if find_model(recipe.model).kind == "classic":
         return None
     return Rendition(height=recipe.height, width=recipe.width, channels=recipe.channels)
-
-
-def _config(request: TrainRequest, dataset: Dataset, recipe: Recipe, choices: Sequence[str]) -> dict[str, Any]:
-    device = choose_device(recipe.device)
-    precision, reason = resolve_precision(recipe, device)
-    return {
-        "distingo": __version__,
-        **_data_config(request, dataset),
-        "layout": dataset.layout,
-        "task": dataset.task,
-        "classes": list(dataset.classes),
-        "recipe": recipe.as_dict(),
-        "choices": [*choices, f"precision: {precision} on {device.type}, because {reason}"],
-        "environment": describe_environment(device),
-        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _data_config(request: TrainRequest, dataset: Dataset) -> dict[str, Any]:
-    """Where the pictures are, and of a table what was said about it and the folder that file names are relative to."""
-    section: dict[str, Any] = {"data": str(request.data.resolve())}
-    if dataset.root.resolve() != request.data.resolve():
-        section["root"] = str(dataset.root.resolve())
-    if table := table_to_config(request.table, allow_missing=request.allow_missing):
-        section["table"] = table
-    return {**section, **split_to_config(request.split)}
-
-
-def resolve_precision(recipe: Recipe, device: torch.device) -> tuple[str, str]:
-    """The precision that a network is trained in, and why."""
-    if recipe.precision != "auto":
-        return recipe.precision, "it was asked for"
-    precision, reason = choose_precision(device)
-    return precision, reason
 
 
 def _description(dataset: Dataset, split: Split, recipe: Recipe, backbone: LoadedBackbone | None) -> ModelDescription:

@@ -30,11 +30,12 @@ from distingo.training.evidence import with_evidence
 from distingo.training.loop import LabelledRows, Session, fit
 from distingo.training.memory import is_out_of_memory, require_memory
 from distingo.training.normalising import fit_normalisation
-from distingo.training.preparing import PreparedRun, TrainRequest, decoding_is_dear, resolve_precision, resume, start
+from distingo.training.preparing import PreparedRun, TrainRequest, decoding_is_dear, resume, start
 from distingo.training.pretrained import (
     feature_products,
     solve_head,
 )
+from distingo.training.run_config import resolve_precision
 from distingo.training.thresholds import with_thresholds
 
 log = logging.getLogger("distingo")
@@ -174,6 +175,7 @@ def _read_again(prepared: PreparedRun, request: TrainRequest, product: Product) 
         products=[product],
         max_pixels=request.max_pixels,
         workers=request.workers,
+        corrections=request.corrections,
     )
 
 

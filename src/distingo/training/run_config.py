@@ -1,0 +1,66 @@
+"""What a run writes down about itself: ``config.json``."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from distingo.datasets.corrections import Corrections
+from distingo.datasets.split_config import split_to_config
+from distingo.datasets.table_config import table_to_config
+from distingo.models.machine import choose_precision
+from distingo.prediction.device import choose_device
+from distingo.records import Dataset
+from distingo.training.environment import describe_environment
+from distingo.training.kept_corrections import corrections_to_config
+from distingo.training.recipe import Recipe
+from distingo.version import __version__
+
+if TYPE_CHECKING:
+    from distingo.training.preparing import TrainRequest
+
+
+def describe_run(
+    request: TrainRequest,
+    dataset: Dataset,
+    recipe: Recipe,
+    choices: Sequence[str],
+    corrections: Corrections | None,
+) -> dict[str, Any]:
+    """Everything of ``config.json`` but the format's number."""
+    device = choose_device(recipe.device)
+    precision, reason = resolve_precision(recipe, device)
+    return {
+        "distingo": __version__,
+        **_data_config(request, dataset, corrections),
+        "layout": dataset.layout,
+        "task": dataset.task,
+        "classes": list(dataset.classes),
+        "recipe": recipe.as_dict(),
+        "choices": [*choices, f"precision: {precision} on {device.type}, because {reason}"],
+        "environment": describe_environment(device),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _data_config(request: TrainRequest, dataset: Dataset, corrections: Corrections | None) -> dict[str, Any]:
+    """Where the pictures are, and of a table what was said about it and the folder that file names are relative to."""
+    section: dict[str, Any] = {"data": str(request.data.resolve())}
+    if dataset.root.resolve() != request.data.resolve():
+        section["root"] = str(dataset.root.resolve())
+    if said := corrections_to_config(request.corrections, corrections):
+        section["corrections"] = said
+    if table := table_to_config(request.table, allow_missing=request.allow_missing):
+        section["table"] = table
+    return {**section, **split_to_config(request.split)}
+
+
+def resolve_precision(recipe: Recipe, device: torch.device) -> tuple[str, str]:
+    """The precision that a network is trained in, and why."""
+    if recipe.precision != "auto":
+        return recipe.precision, "it was asked for"
+    precision, reason = choose_precision(device)
+    return precision, reason
