@@ -71,7 +71,7 @@ def test_heat_lies_on_its_picture_and_can_be_switched_off(browser: Any, tmp_path
     with_maps(run)
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.goto(write_report(run).as_uri())
-    frame = page.locator("#mistakes .explained").first
+    frame = page.locator("#mistakes figure:has(.heat)").first
     heat, picture = frame.locator(".heat"), frame.locator(".picture")
     heat.scroll_into_view_if_needed()
     assert heat.bounding_box() == picture.bounding_box()

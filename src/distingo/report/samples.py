@@ -5,18 +5,35 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from distingo.files import write_bytes
-from distingo.report.lettering import Lettering
 
-_CAPTION = Lettering(13)
+_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+_FONT_FILES = (
+    "DejaVuSans.ttf",
+    "NotoSans-Regular.ttf",
+    "NotoSansCJK-Regular.ttc",
+    "NotoSansArabic-Regular.ttf",
+    "NotoSansHebrew-Regular.ttf",
+    "NotoSansDevanagari-Regular.ttf",
+    "NotoSansThai-Regular.ttf",
+    "NotoSansSymbols2-Regular.ttf",
+    "Arial Unicode.ttf",
+    "Arial.ttf",
+    "msyh.ttc",
+    "segoeui.ttf",
+)
+_FONT_SIZE = 13
 _LINE = 20
 _GAP = 10
 _LEAST_TILE = 96
+_NO_CHARACTER = "\U0010ffff"
 
 
 def write_contact_sheet(
@@ -51,11 +68,12 @@ def write_contact_sheet(
     rows = math.ceil(len(tiles) / columns)
     across = min(columns, len(tiles))
     sheet = Image.new("RGB", (across * (width + _GAP) + _GAP, rows * row_height + _GAP), "white")
+    draw = ImageDraw.Draw(sheet)
     for index, (tile, caption) in enumerate(zip(tiles, captions, strict=True)):
         left = _GAP + index % columns * (width + _GAP)
         top = _GAP + index // columns * row_height
         sheet.paste(tile, (left + (width - tile.width) // 2, top + (height - tile.height) // 2))
-        _write_caption(sheet, caption, left, top + height + 3, width)
+        _write_caption(draw, caption, left, top + height + 3, width)
     encoded = io.BytesIO()
     sheet.save(encoded, "PNG", optimize=True)
     write_bytes(path, encoded.getvalue())
@@ -76,6 +94,44 @@ def _enlarge(picture: Image.Image) -> Image.Image:
     return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
 
 
-def _write_caption(sheet: Image.Image, caption: str, left: int, top: int, width: int) -> None:
-    shown = _CAPTION.fit(caption, width)
-    _CAPTION.draw(sheet, (left + (width - _CAPTION.width(shown)) / 2, top), shown)
+def _write_caption(draw: ImageDraw.ImageDraw, caption: str, left: int, top: int, width: int) -> None:
+    text = " ".join(caption.split())
+    if not text:
+        return
+    font = _font_for(text)
+    if not isinstance(font, ImageFont.FreeTypeFont):
+        # Pillow built without FreeType knows Latin-1 only
+        text = text.encode("latin-1", "replace").decode("latin-1")
+    shown = text
+    while shown and draw.textlength(shown, font=font) > width:
+        text = text[:-1]
+        shown = f"{text.rstrip()}…" if isinstance(font, ImageFont.FreeTypeFont) else text
+        if not text:
+            return
+    draw.text((left + (width - draw.textlength(shown, font=font)) / 2, top), shown, fill="#222222", font=font)
+
+
+@lru_cache(maxsize=1024)
+def _font_for(text: str) -> _Font:
+    """The first font on this machine that has the most of a text's characters."""
+    fonts = _fonts()
+    if not fonts:
+        return ImageFont.load_default(_FONT_SIZE)
+    letters = {letter for letter in text if letter.isprintable() and not letter.isspace()}
+    return max(fonts, key=lambda font: sum(_has(font, letter) for letter in letters))
+
+
+@lru_cache(maxsize=1)
+def _fonts() -> tuple[ImageFont.FreeTypeFont, ...]:
+    fonts = []
+    for name in _FONT_FILES:
+        try:
+            fonts.append(ImageFont.truetype(name, _FONT_SIZE))
+        except (OSError, ImportError):
+            continue
+    return tuple(fonts)
+
+
+def _has(font: ImageFont.FreeTypeFont, letter: str) -> bool:
+    # a font draws every character it lacks as the same box
+    return bytes(font.getmask(letter)) != bytes(font.getmask(_NO_CHARACTER))
