@@ -12,6 +12,9 @@ from distingo.run_folder import RunFolder
 if TYPE_CHECKING:
     from distingo.explanation.records import Explanation
 
+_MOST_NEIGHBOURS = 8
+"""As many as a sheet has room for."""
+
 
 def explain(
     run: str | Path,
@@ -86,9 +89,6 @@ def explain_mistakes(run: Path, judged: Path | None, *, device: str) -> None:
         folder.heat_maps,
         choose_device(device),
     )
-
-
-_MOST_NEIGHBOURS = 8
 
 
 def _check_place(path: Path) -> None:
