@@ -83,6 +83,11 @@ class RunFolder:
         return self.path / "cost.json"
 
     @property
+    def heat_maps(self) -> Path:
+        """What spoke for the worst mistakes."""
+        return self.path / "heat_maps.parquet"
+
+    @property
     def report(self) -> Path:
         """The page a person opens."""
         return self.path / "report.html"

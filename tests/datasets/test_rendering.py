@@ -7,7 +7,7 @@ import pytest
 from drawing import noise
 from PIL import Image
 
-from distingo.datasets.rendering import render
+from distingo.datasets.rendering import render, seen_part
 from distingo.records import Rendition
 
 
@@ -62,3 +62,29 @@ def test_an_oblong_crop_keeps_the_middle() -> None:
     image = Image.new("L", (100, 100), 0)
     image.paste(255, (0, 25, 100, 75))
     assert (render(image, Rendition(20, 40, 1, fit="crop"))[1:-1] == 255).all()
+
+
+@pytest.mark.parametrize("size", [(320, 200), (200, 320), (97, 64), (1000, 20), (20, 1000), (50, 50)])
+@pytest.mark.parametrize(
+    "rendition",
+    [
+        Rendition(64, 64, 3),
+        Rendition(64, 64, 3, fit="crop", crop_fraction=0.875),
+        Rendition(48, 80, 3, fit="crop", crop_fraction=0.9),
+    ],
+)
+def test_the_seen_part_is_where_the_pixels_come_from(size: tuple[int, int], rendition: Rendition) -> None:
+    width, height = size
+    across = np.broadcast_to(np.linspace(0, 255, width), (height, width))
+    down = np.broadcast_to(np.linspace(0, 255, height)[:, None], (height, width))
+    image = Image.fromarray(np.stack([across, down, down], axis=-1).round().astype(np.uint8))
+    pixels = render(image, rendition).astype(float) / 255
+    left, top, right, bottom = seen_part(width, height, rendition)
+    middle_x = left + (np.arange(rendition.width) + 0.5) / rendition.width * (right - left)
+    middle_y = top + (np.arange(rendition.height) + 0.5) / rendition.height * (bottom - top)
+    # a pixel's middle lies half a pixel in from its edge, where the gradient begins
+    expected_x = (middle_x * width - 0.5) / (width - 1)
+    expected_y = (middle_y * height - 0.5) / (height - 1)
+    inner = slice(6, -6)
+    assert np.abs(pixels[:, inner, 0].mean(axis=0) - expected_x[inner]).max() < 0.015
+    assert np.abs(pixels[inner, :, 1].mean(axis=1) - expected_y[inner]).max() < 0.015

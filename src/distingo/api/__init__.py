@@ -10,6 +10,7 @@ from distingo.api.downloading import (
     download_video,
     list_sets,
 )
+from distingo.api.explaining import explain
 from distingo.api.judging import compare, evaluate, write_report
 from distingo.api.models import fetch_weights, list_backbones, list_models
 from distingo.api.pictures import inspect, show_augmentation
@@ -31,6 +32,7 @@ __all__ = [
     "download_urls",
     "download_video",
     "evaluate",
+    "explain",
     "fetch_weights",
     "inspect",
     "list_backbones",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distingo.api.explaining import explain_mistakes
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
 from distingo.run_folder import RunFolder
@@ -64,7 +65,9 @@ def evaluate(
         corrections=corrections,
     )
     evaluation, place = evaluate_run(request)
-    write_page(Path(run), None if data is None else place)
+    judged = None if data is None else place
+    explain_mistakes(Path(run), judged, device=device)
+    write_page(Path(run), judged)
     return evaluation
 
 

@@ -43,6 +43,30 @@ def shorter_side_for(rendition: Rendition) -> int:
     return math.ceil(max(rendition.height, rendition.width) / rendition.crop_fraction)
 
 
+def seen_part(width: int, height: int, rendition: Rendition) -> tuple[float, float, float, float]:
+    """Where in a picture lies what `render` makes of it.
+
+    Args:
+        width: Of the picture, upright, in pixels.
+        height: Of the picture, upright, in pixels.
+        rendition: As for `render`.
+
+    Returns:
+        Left, top, right and bottom in shares of the picture's sides; (0, 0, 1, 1) where nothing is cut off.
+    """
+    if rendition.fit == "stretch":
+        return 0.0, 0.0, 1.0, 1.0
+    left, top, right, bottom = _middle_of_strip((width, height))
+    (wide, high), x, y = _resized_and_cut((right - left, bottom - top), rendition)
+    across, down = (right - left) / wide / width, (bottom - top) / high / height
+    return (
+        left / width + x * across,
+        top / height + y * down,
+        left / width + (x + rendition.width) * across,
+        top / height + (y + rendition.height) * down,
+    )
+
+
 def _stretch(image: Image.Image, rendition: Rendition) -> Image.Image:
     size = (rendition.width, rendition.height)
     return image if image.size == size else image.resize(size, _FILTERS[rendition.interpolation])
@@ -50,7 +74,15 @@ def _stretch(image: Image.Image, rendition: Rendition) -> Image.Image:
 
 def _crop(image: Image.Image, rendition: Rendition) -> Image.Image:
     image = _shorten(image)
-    width, height = image.size
+    size, left, top = _resized_and_cut(image.size, rendition)
+    if image.size != size:
+        image = image.resize(size, _FILTERS[rendition.interpolation])
+    return image.crop((left, top, left + rendition.width, top + rendition.height))
+
+
+def _resized_and_cut(original: tuple[int, int], rendition: Rendition) -> tuple[tuple[int, int], int, int]:
+    """To what width and height a picture is resized, and where the cut's left and top are then."""
+    width, height = original
     if rendition.height == rendition.width:
         shorter = math.floor(rendition.height / rendition.crop_fraction)
         longer = int(shorter * max(width, height) / min(width, height))
@@ -58,18 +90,18 @@ def _crop(image: Image.Image, rendition: Rendition) -> Image.Image:
     else:
         scale = max(rendition.width / width, rendition.height / height) / rendition.crop_fraction
         size = (max(rendition.width, round(width * scale)), max(rendition.height, round(height * scale)))
-    if image.size != size:
-        image = image.resize(size, _FILTERS[rendition.interpolation])
-    left = round((size[0] - rendition.width) / 2)
-    top = round((size[1] - rendition.height) / 2)
-    return image.crop((left, top, left + rendition.width, top + rendition.height))
+    return size, round((size[0] - rendition.width) / 2), round((size[1] - rendition.height) / 2)
 
 
 def _shorten(image: Image.Image) -> Image.Image:
     """Cut the middle out of a very long strip, whose ends would be enlarged enormously and then dropped."""
-    width, height = image.size
+    box = _middle_of_strip(image.size)
+    return image if box == (0, 0, *image.size) else image.crop(box)
+
+
+def _middle_of_strip(size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of what is looked at, in pixels: all but of a very long strip."""
+    width, height = size
     limit = _LONGEST_ASPECT * min(width, height)
-    if max(width, height) <= limit:
-        return image
     left, top = max(0, (width - limit) // 2), max(0, (height - limit) // 2)
-    return image.crop((left, top, left + min(width, limit), top + min(height, limit)))
+    return left, top, left + min(width, limit), top + min(height, limit)

@@ -11,6 +11,7 @@ from distingo.metrics.judged_labels import MIN_POSITIVES
 from distingo.report.balance import balance_classes
 from distingo.report.charts import CURVE_SCORES, best_epoch, draw_curves, nice_ticks
 from distingo.report.confidence import show_confidence, strange_files
+from distingo.report.explained_mistakes import heat_layers
 from distingo.report.label_cards import MOST_CARDS, LabelCard, mean_plain_f1, view_labels
 from distingo.report.label_counts import count_labels, view_pairs
 from distingo.report.label_mistakes import LabelMistake, surest_mistakes
@@ -73,6 +74,7 @@ def _judged_pictures(records: RunRecords) -> dict[str, Any]:
         "label_samples": samples,
         "invented": invented,
         "missed": missed,
+        "heat": heat_layers(records, [(each.file, each.label) for each in (*invented, *missed)], album),
         "cards": cards,
         "most_cards": MOST_CARDS,
         "plain_f1": mean_plain_f1(cards),

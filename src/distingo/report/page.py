@@ -11,6 +11,7 @@ from distingo.report.balance import balance_classes
 from distingo.report.charts import CURVE_SCORES, best_epoch, draw_curves
 from distingo.report.confidence import show_confidence, strange_files
 from distingo.report.confusion import CellKey, ConfusionView, group_by_cell, often_taken_for, view_confusion
+from distingo.report.explained_mistakes import heat_layers
 from distingo.report.label_page import label_context
 from distingo.report.selection import choose_samples, open_cells, rank_pictures, worst_mistakes
 from distingo.report.skipped import group_skipped
@@ -73,6 +74,7 @@ def _context(records: RunRecords) -> dict[str, Any]:
         "taken_for": often_taken_for(evaluation) if evaluation else {},
         "cells": _cell_data(cells, confusion, album),
         "mistakes": mistakes,
+        "heat": heat_layers(records, [(row.file, row.predicted) for row in mistakes], album),
         "skipped": group_skipped(records.manifest),
         "album": album,
     }

@@ -78,6 +78,6 @@ def spread_evenly(entries: Sequence[Entry], number: int) -> list[Entry]:
     return [entries[(2 * index + 1) * len(entries) // (2 * number)] for index in range(number)]
 
 
-def take_turns(lists: Sequence[Sequence[str]]) -> list[str]:
-    """The first file of every list, then the second of every list, and so on; some come repeatedly."""
-    return [file for turn in zip_longest(*lists) for file in turn if file is not None]
+def take_turns(lists: Sequence[Sequence[Entry]]) -> list[Entry]:
+    """The first entry of every list, then the second of every list, and so on; some come repeatedly."""
+    return [entry for turn in zip_longest(*lists) for entry in turn if entry is not None]

@@ -1,0 +1,160 @@
+"""Cover parts of a picture and see what the model then says: a heat map for any model, and a check of any heat map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from distingo.explanation.records import CoverCheck
+from distingo.progress import progress_bar
+
+Answer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
+"""From uint8 pictures (n, height, width, channels) to probabilities (n, classes)."""
+
+Mask = npt.NDArray[np.bool_]
+
+CELLS = 8
+"""Of a map by covering, along each side; a square covers `_SQUARE` by `_SQUARE` of them."""
+
+_SQUARE = 2
+
+HOTTEST = 0.2
+"""Share of the pixels that the check covers."""
+
+RANDOM_COVERS = 40
+_MOST_OVERLAP = 0.35
+"""Share of the hottest part that a random one may have in common with it: more, and it would show the same thing."""
+
+_MOST_ATTEMPTS = 400
+_SEED = 20
+_BATCH = 16
+
+
+def map_by_covering(
+    answer: Answer, pixels: npt.NDArray[np.uint8], column: int, *, several: bool
+) -> npt.NDArray[np.float32]:
+    """How much a class's log odds fall where a square is covered with the picture's mean colour.
+
+    Source: Zeiler and Fergus, Visualizing and understanding convolutional networks, ECCV 2014.
+
+    Args:
+        answer: The model.
+        pixels: uint8 (height, width, channels).
+        column: Of the class.
+        several: Whether each probability stands for itself.
+
+    Returns:
+        Float32 (rows, columns), not negative, at most `CELLS` along each side: the mean fall over all squares that
+        cover a cell.
+    """
+    rows, columns = (min(CELLS, side) for side in pixels.shape[:2])
+    corners = [(y, x) for y in range(1 - _SQUARE, rows) for x in range(1 - _SQUARE, columns)]
+    cells = np.stack([_square(rows, columns, y, x) for y, x in corners])
+    masks = [_enlarge(each, pixels.shape[:2]) for each in cells]
+    _, falls, _ = _cover(answer, pixels, masks, column, several=several)
+    heat = np.einsum("n,nyx->yx", falls, cells) / cells.sum(0)
+    return np.asarray(np.maximum(heat, 0), np.float32)
+
+
+def check_by_covering(
+    answer: Answer,
+    pixels: npt.NDArray[np.uint8],
+    heat: npt.NDArray[np.float32],
+    column: int,
+    *,
+    several: bool,
+) -> CoverCheck:
+    """See whether the hottest part of a map matters more to a class than random parts do.
+
+    The random parts have the hottest one's size and shape: it is moved around (what leaves on one side enters on the
+    other) and mirrored. The rank among them is that of a permutation test (Phipson and Smyth, Permutation p-values
+    should never be zero, 2010), a little generous since they keep away from the hottest part: of smooth maps that had
+    nothing to do with smooth evidence 7 % ranked first.
+
+    Args:
+        answer: The model.
+        pixels: uint8 (height, width, channels), as the model sees them.
+        heat: Float32 (rows, columns) over the same part, not all zero.
+        column: Of the class.
+        several: Whether each probability stands for itself.
+    """
+    hottest = hottest_part(heat, (pixels.shape[0], pixels.shape[1]))
+    masks = [hottest, *_moved(hottest)]
+    before, falls, after = _cover(answer, pixels, masks, column, several=several)
+    return CoverCheck(
+        share=float(hottest.mean()),
+        before=before,
+        hottest=float(after[0]),
+        random=tuple(map(float, after[1:])),
+        fall=float(falls[0]),
+        random_falls=tuple(map(float, falls[1:])),
+    )
+
+
+def hottest_part(heat: npt.NDArray[np.float32], size: tuple[int, int]) -> Mask:
+    """The hottest fifth of a map at a size in pixels (height, width), smoothly enlarged."""
+    large = np.asarray(
+        Image.fromarray(heat.astype(np.float32)).resize((size[1], size[0]), Image.Resampling.BILINEAR), np.float32
+    )
+    number = max(1, round(HOTTEST * large.size))
+    mask = np.zeros(large.size, np.bool_)
+    mask[np.argsort(-large.ravel(), kind="stable")[:number]] = True
+    return mask.reshape(size)
+
+
+def log_odds(probabilities: npt.NDArray[np.float32], column: int, *, several: bool) -> npt.NDArray[np.float64]:
+    """Of one class, from probabilities (n, classes); with one label per picture against all the others' sum."""
+    wide = probabilities.astype(np.float64)
+    own = wide[:, column]
+    # near 1 the sum of the others is exact where 1 - own is not
+    others = 1 - own if several else np.delete(wide, column, axis=1).sum(axis=1)
+    least = 1e-12
+    return np.asarray(np.log(np.maximum(own, least)) - np.log(np.maximum(others, least)))
+
+
+def _moved(mask: Mask) -> list[Mask]:
+    """The mask at random other places; where it leaves no room for enough of them, those that overlap it least."""
+    generator = np.random.default_rng(_SEED)
+    moved: list[tuple[float, int, Mask]] = []
+    apart = 0
+    for attempt in range(_MOST_ATTEMPTS):
+        down, right = (int(generator.integers(side)) for side in mask.shape)
+        turned = mask[:: int(generator.choice((1, -1))), :: int(generator.choice((1, -1)))]
+        other = np.roll(turned, (down, right), (0, 1))
+        overlap = max(_MOST_OVERLAP, float((other & mask).sum() / mask.sum()))
+        moved.append((overlap, attempt, other))
+        apart += overlap == _MOST_OVERLAP
+        if apart == RANDOM_COVERS:
+            break
+    return [other for _, _, other in sorted(moved, key=lambda entry: entry[:2])[:RANDOM_COVERS]]
+
+
+def _square(rows: int, columns: int, top: int, left: int) -> Mask:
+    cells = np.zeros((rows, columns), np.bool_)
+    cells[max(top, 0) : top + _SQUARE, max(left, 0) : left + _SQUARE] = True
+    return cells
+
+
+def _enlarge(cells: Mask, size: tuple[int, ...]) -> Mask:
+    rows, columns = ((np.arange(side) * cells.shape[axis]) // side for axis, side in enumerate(size))
+    return np.asarray(cells[rows][:, columns])
+
+
+def _cover(
+    answer: Answer, pixels: npt.NDArray[np.uint8], masks: list[Mask], column: int, *, several: bool
+) -> tuple[float, npt.NDArray[np.float64], npt.NDArray[np.float32]]:
+    """The class's probability, by how much each mask lowers its log odds, and to which probability."""
+    mean = pixels.reshape(-1, pixels.shape[-1]).mean(axis=0).round().astype(np.uint8)
+    whole = answer(pixels[None])
+    parts = []
+    with progress_bar("covering parts", len(masks)) as advance:
+        for start in range(0, len(masks), _BATCH):
+            batch = masks[start : start + _BATCH]
+            parts.append(answer(np.stack([np.where(mask[..., None], mean, pixels) for mask in batch])))
+            advance(len(batch))
+    covered = np.concatenate(parts)
+    falls = log_odds(whole, column, several=several) - log_odds(covered, column, several=several)
+    return float(whole[0, column]), falls, covered[:, column]

@@ -1,0 +1,197 @@
+"""Why a run's model says what it says of one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from distingo.datasets.decoding import open_source
+from distingo.datasets.rendering import render, seen_part
+from distingo.errors import ModelError, UsageError, name_the_nearest
+from distingo.explanation.covering import check_by_covering, map_by_covering
+from distingo.explanation.heat import find_heat
+from distingo.explanation.layers import feature_maps, first_filters
+from distingo.explanation.model_answers import ModelAnswers
+from distingo.explanation.neighbours import find_neighbours, tell_if_known
+from distingo.explanation.records import (
+    LONGEST_SIDE,
+    Box,
+    ClassExplanation,
+    Explanation,
+    HeatMap,
+    Method,
+    NetworkLayers,
+)
+from distingo.models.machine import bind_this_thread
+from distingo.models.saved import SavedModel
+from distingo.prediction.predictor import Predictor, load
+from distingo.prediction.tensors import to_tensor
+from distingo.records import Source
+from distingo.run_folder import RunFolder
+
+MOST_CLASSES = 4
+"""Given labels that are explained where nobody asks for certain ones."""
+
+_DESCRIBED_SIDE = 240
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One picture as a model sees it.
+
+    Attributes:
+        image: Upright.
+        pixels: uint8 (height, width, channels), what the model is shown.
+        seen: Where they lie in the picture.
+    """
+
+    image: Image.Image
+    pixels: np.ndarray
+    seen: Box
+
+
+def explain_picture(
+    run: Path, picture: Path, labels: Sequence[str] = (), *, neighbours: int = 8, device: str = "auto"
+) -> Explanation:
+    """Explain what a run's model says of one picture.
+
+    Args:
+        run: A run folder.
+        picture: A file.
+        labels: The classes to explain; without any the predicted one, of several labels those that are given (the
+            most probable one where none is), at most `MOST_CLASSES`.
+        neighbours: How many of the nearest training pictures to show.
+        device: Where a network computes.
+
+    Returns:
+        The explanation; the same for the same run, picture and device.
+
+    Raises:
+        RunError: The run folder is missing, damaged, unfinished or newer.
+        ModelError: The model looks at no picture, so that there is nothing to explain.
+        UsageError: The model knows no such class.
+        DataError: The picture can't be read.
+    """
+    predictor = load(run, device=device)
+    _require_looks(predictor.model)
+    columns = [_column(label, predictor.classes) for label in dict.fromkeys(labels)]
+    look = _look_at(picture, predictor.model)
+    answers = ModelAnswers(predictor)
+    probabilities = answers(look.pixels[None])[0]
+    order = np.argsort(-probabilities, kind="stable")
+    given = answers.given(probabilities)
+    explained, notes = (columns, ()) if columns else _choose(order, given)
+    nearest, why_none = find_neighbours(RunFolder(run), predictor, look.pixels, neighbours)
+    small = look.image.convert("RGB")
+    small.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
+    return Explanation(
+        file=str(picture),
+        model=_model_name(predictor.model),
+        task=predictor.task,
+        size=look.image.size,
+        picture=np.array(small),
+        seen=look.seen,
+        labels=tuple(predictor.classes[at] for at in order),
+        probabilities=tuple(float(probabilities[at]) for at in order),
+        given=tuple(predictor.classes[at] for at in order if given[at]),
+        classes=tuple(_explain_class(predictor, answers, look, at, float(probabilities[at])) for at in explained),
+        neighbours=nearest,
+        notes=(*tell_if_known(RunFolder(run), picture), *notes, *why_none),
+    )
+
+
+def show_layers(run: Path, picture: Path, *, device: str = "auto") -> NetworkLayers:
+    """A run's first filters, and what its network's layers find in a picture.
+
+    Args:
+        run: A run folder.
+        picture: A file.
+        device: Where the network computes.
+
+    Raises:
+        RunError: As `explain_picture`.
+        ModelError: The model is no network.
+        DataError: The picture can't be read.
+    """
+    predictor = load(run, device=device)
+    model = predictor.model
+    if model.network is None:
+        raise ModelError(f"--layers: {model.description.name} is no network and has no layers; leave --layers out")
+    network = model.network.to(predictor.device).eval()
+    look = _look_at(picture, model)
+    name, filters = first_filters(network)
+    with bind_this_thread():
+        layers = feature_maps(network, to_tensor(look.pixels[None], predictor.device))
+    return NetworkLayers(str(picture), _model_name(model), name, filters, layers)
+
+
+def _model_name(model: SavedModel) -> str:
+    """The model's name; of one from a folder or a hub's repository the last part."""
+    return model.description.name.rstrip("/").rpartition("/")[2]
+
+
+def _require_looks(model: SavedModel) -> None:
+    name = model.description.name
+    if name in {"majority", "prevalence"}:
+        raise ModelError(f"{name}: says the same of every picture, so no part of one speaks for a class")
+
+
+def _column(label: str, classes: tuple[str, ...]) -> int:
+    if label not in classes:
+        raise UsageError(f"--class {label}: the model knows no such class; {name_the_nearest(label, list(classes))}")
+    return classes.index(label)
+
+
+def _choose(order: np.ndarray, given: np.ndarray) -> tuple[list[int], tuple[str, ...]]:
+    shown = [int(at) for at in order if given[at]]
+    if not shown:
+        return [int(order[0])], ("no label reaches its threshold; the most probable one is explained",)
+    if len(shown) > MOST_CLASSES:
+        left = len(shown) - MOST_CLASSES
+        return shown[:MOST_CLASSES], (f"{left} more given labels are not shown; --class asks for one",)
+    return shown, ()
+
+
+def _look_at(picture: Path, model: SavedModel) -> _Look:
+    image = open_source(Source(str(picture), picture))
+    rendition = model.description.rendition
+    if rendition is not None:
+        return _Look(image, render(image, rendition), seen_part(image.width, image.height, rendition))
+    small = image.convert("RGB")
+    small.thumbnail((_DESCRIBED_SIDE, _DESCRIBED_SIDE), Image.Resampling.BILINEAR)
+    return _Look(image, np.array(small), (0.0, 0.0, 1.0, 1.0))
+
+
+def _explain_class(
+    predictor: Predictor, answers: ModelAnswers, look: _Look, column: int, probability: float
+) -> ClassExplanation:
+    several = predictor.task == "multi-label"
+    values, method = _heat(predictor, answers, look.pixels, column, several=several)
+    heat = HeatMap(predictor.classes[column], values / max(float(values.max()), 1e-30), method)
+    explained = ClassExplanation(heat, probability, None)
+    if heat.is_empty:
+        return explained
+    return replace(explained, check=check_by_covering(answers, look.pixels, heat.values, column, several=several))
+
+
+def _heat(
+    predictor: Predictor, answers: ModelAnswers, pixels: np.ndarray, column: int, *, several: bool
+) -> tuple[np.ndarray, Method]:
+    """A map from the network's inside, or where that can't be had from covering parts of the picture."""
+    network = predictor.model.network
+    if network is not None:
+        classes = torch.tensor([column], device=predictor.device)
+        with bind_this_thread():
+            images = to_tensor(pixels[None], predictor.device)
+            try:
+                heat, method = find_heat(network.to(predictor.device).eval(), images, classes, several=several)
+            except ModelError:  # a backbone whose last layer gives no map
+                heat, method = torch.full((1, 1, 1), torch.nan), "covering"
+        if torch.isfinite(heat).all():
+            return heat[0].cpu().numpy(), method
+    return map_by_covering(answers, pixels, column, several=several), "covering"

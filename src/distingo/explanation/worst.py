@@ -1,0 +1,118 @@
+"""Heat maps of a run's worst mistakes, kept in the run for its report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from distingo.datasets.decoding import open_source
+from distingo.datasets.layouts import source_of
+from distingo.datasets.rendering import render, seen_part, shorter_side_for
+from distingo.errors import DistingoError, ModelError
+from distingo.explanation.attention import attention_layers
+from distingo.explanation.heat import find_heat
+from distingo.explanation.kept import KeptHeatMap, write_heat_maps
+from distingo.models.machine import bind_this_thread
+from distingo.models.saved import SavedModel
+from distingo.prediction.tensors import to_tensor
+from distingo.records import Rendition
+
+LEAST = 4
+OPERATIONS = 200e9
+"""Floating-point operations that all maps may take together, about a second of two cores; `LEAST` are made anyhow."""
+
+_BATCH = 4
+
+
+def keep_heat_maps(
+    model: SavedModel, root: Path, wanted: Sequence[tuple[str, str]], path: Path, device: torch.device
+) -> int:
+    """Compute and write what spoke for what a model wrongly said.
+
+    How many are made depends on what the network costs, not on a clock, so that a run can be repeated.
+
+    Args:
+        model: With a network; of a classic model nothing is written.
+        root: The folder that files are relative to.
+        wanted: Files with the class that was said of each, the most important first.
+        path: The file to write.
+        device: Where to compute.
+
+    Returns:
+        How many maps were written. Pictures that can't be opened any more, and those whose gradient is zero, have none.
+    """
+    rendition, network = model.description.rendition, model.network
+    if rendition is None or network is None or not wanted:
+        return 0
+    network = network.to(device).eval()
+    if len(wanted) > LEAST:
+        wanted = wanted[: _affordable(network, rendition, device)]
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        opened = list(pool.map(lambda pair: _open(root, pair[0], rendition), wanted))
+    pairs = [(*pair, *found) for pair, found in zip(wanted, opened, strict=True) if found is not None]
+    kept: list[KeptHeatMap] = []
+    try:
+        for start in range(0, len(pairs), _BATCH):
+            kept += _explain(model, network, pairs[start : start + _BATCH], device)
+    except ModelError:  # a backbone whose last layer gives no map
+        return 0
+    write_heat_maps(kept, path)
+    return len(kept)
+
+
+_Opened = tuple[str, str, np.ndarray, tuple[float, float, float, float]]
+
+
+def _explain(
+    model: SavedModel, network: nn.Module, pairs: Sequence[_Opened], device: torch.device
+) -> list[KeptHeatMap]:
+    classes = model.description.classes
+    columns = torch.tensor([classes.index(label) for _, label, _, _ in pairs], device=device)
+    images = to_tensor(np.stack([pixels for _, _, pixels, _ in pairs]), device)
+    with bind_this_thread():
+        heat, _ = find_heat(network, images, columns, several=model.description.task == "multi-label")
+    values = heat.cpu().numpy()
+    return [
+        KeptHeatMap(file, label, seen, values[at] / max(float(values[at].max()), 1e-30))
+        for at, (file, label, _, seen) in enumerate(pairs)
+        if np.isfinite(values[at]).all()
+    ]
+
+
+def _open(root: Path, file: str, rendition: Rendition) -> tuple[np.ndarray, tuple[float, float, float, float]] | None:
+    try:
+        image = open_source(source_of(root, file), enough=shorter_side_for(rendition))
+    except (DistingoError, OSError, ValueError, IndexError):
+        return None
+    return render(image, rendition), seen_part(image.width, image.height, rendition)
+
+
+def _affordable(network: nn.Module, rendition: Rendition, device: torch.device) -> int:
+    """How many maps may be made; a map along the attention takes a pass there and one back, of twice the cost."""
+    images = torch.zeros(1, rendition.channels, rendition.height, rendition.width, device=device)
+    passes = 3 if attention_layers(network) else 1
+    return max(LEAST, int(OPERATIONS / max(1, passes * _count_operations(network, images))))
+
+
+def _count_operations(network: nn.Module, images: torch.Tensor) -> int:
+    """Of all convolutions and dense layers in one pass; torch's own counter would load its compiler, for seconds."""
+    counts: list[int] = []
+
+    def count(layer: nn.Module, _inputs: object, output: torch.Tensor) -> None:
+        weight = layer.get_parameter("weight")
+        counts.append(2 * output.numel() * weight[0].numel())
+
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    try:
+        with torch.inference_mode(), bind_this_thread():
+            network(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sum(counts)

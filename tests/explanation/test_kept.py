@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from distingo.errors import RunError
+from distingo.explanation.kept import KeptHeatMap, read_heat_maps, write_heat_maps
+
+
+def test_maps_come_back(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).random((3, 5)).astype(np.float32)
+    kept = KeptHeatMap("猫/a|b.png", "chat, noir", (0.1, 0.0, 0.9, 1.0), values)
+    write_heat_maps(
+        [kept, KeptHeatMap("x", "y", (0, 0, 1, 1), np.zeros((1, 1), np.float32))], tmp_path / "maps.parquet"
+    )
+    found = read_heat_maps(tmp_path / "maps.parquet")
+    assert list(found) == [("猫/a|b.png", "chat, noir"), ("x", "y")]
+    again = found["猫/a|b.png", "chat, noir"]
+    assert again.seen == kept.seen
+    assert np.abs(again.values - values).max() <= 0.0006
+
+
+def test_no_file_is_no_maps_and_a_damaged_one_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "heat_maps.parquet"
+    assert read_heat_maps(path) == {}
+    write_heat_maps([], path)
+    assert read_heat_maps(path) == {}
+    path.write_bytes(b"PAR1 and no more")
+    with pytest.raises(RunError, match="evaluate the run again"):
+        read_heat_maps(path)

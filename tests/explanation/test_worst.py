@@ -1,0 +1,81 @@
+"""Heat maps of the worst mistakes, from the evaluation to the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import torch
+
+import distingo
+from corner_pictures import MARKED, PLAIN, draw, hottest_point
+from distingo.explanation.kept import read_heat_maps
+from distingo.explanation.worst import LEAST, keep_heat_maps
+from distingo.models.saved import load_model
+from distingo.run_folder import RunFolder
+
+CPU = torch.device("cpu")
+
+
+def mislabelled(root: Path) -> Path:
+    """Marked pictures that are said to be plain, and the reverse."""
+    for name, marked in ((PLAIN, True), (MARKED, False)):
+        (root / name).mkdir(parents=True)
+        for index in range(3):
+            draw(50 + index + 100 * marked, marked=marked).save(root / name / f"{index}.png")
+    return root
+
+
+def test_an_evaluation_keeps_maps_of_its_mistakes_and_the_page_shows_them(
+    corner_runs: dict[str, Path], tmp_path: Path
+) -> None:
+    data = mislabelled(tmp_path / "other")
+    distingo.evaluate(corner_runs["cnn"], data, cache=tmp_path / "cache")
+    place = RunFolder(corner_runs["cnn"]).judged_on(data)
+    maps = read_heat_maps(place / "heat_maps.parquet")
+    rows = pq.read_table(place / "predictions.parquet").to_pylist()
+    wrong = {(row["file"], row["predicted"]) for row in rows if row["truth"] != row["predicted"]}
+    assert set(maps) == wrong
+    assert len(wrong) == 6
+    page = (place / "report.html").read_text(encoding="utf-8")
+    assert page.count('<img class="heat"') == 6
+    assert "Show in colour what spoke" in page
+
+
+def test_kept_maps_are_those_of_explain(corner_runs: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "marked.png"
+    draw(7, marked=True).save(path)
+    for run in (corner_runs["cnn"], corner_runs["frozen"]):
+        model = load_model(run / "model")
+        assert keep_heat_maps(model, tmp_path, [("marked.png", MARKED)], tmp_path / "maps.parquet", CPU) == 1
+        kept = read_heat_maps(tmp_path / "maps.parquet")["marked.png", MARKED]
+        explanation = distingo.explain(run, path, neighbours=0)
+        assert abs(kept.values - explanation.classes[0].heat.values).max() < 0.01
+        assert kept.seen == explanation.seen
+        assert hottest_point(explanation)
+
+
+def test_pictures_that_are_gone_have_no_map(corner_runs: dict[str, Path], tmp_path: Path) -> None:
+    draw(7, marked=True).save(tmp_path / "there.png")
+    model = load_model(corner_runs["cnn"] / "model")
+    wanted = [("gone.png", PLAIN), ("there.png", PLAIN)]
+    assert keep_heat_maps(model, tmp_path, wanted, tmp_path / "maps.parquet", CPU) == 1
+    assert list(read_heat_maps(tmp_path / "maps.parquet")) == [("there.png", PLAIN)]
+
+
+def test_classic_models_and_faultless_ones_write_nothing(corner_runs: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "maps.parquet"
+    assert keep_heat_maps(load_model(corner_runs["descriptors"] / "model"), tmp_path, [("a", PLAIN)], path, CPU) == 0
+    assert keep_heat_maps(load_model(corner_runs["cnn"] / "model"), tmp_path, [], path, CPU) == 0
+    assert not path.exists()
+
+
+def test_a_dear_network_makes_fewer_maps(corner_runs: dict[str, Path], tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("distingo.explanation.worst.OPERATIONS", 1.0)
+    wanted = []
+    for index in range(LEAST + 3):
+        draw(index, marked=True).save(tmp_path / f"{index}.png")
+        wanted.append((f"{index}.png", PLAIN))
+    model = load_model(corner_runs["cnn"] / "model")
+    assert keep_heat_maps(model, tmp_path, wanted, tmp_path / "maps.parquet", CPU) == LEAST
+    assert [file for file, _ in read_heat_maps(tmp_path / "maps.parquet")] == [f"{index}.png" for index in range(LEAST)]
