@@ -11,6 +11,7 @@ from typing import Any
 from distingo.commands import (
     check,
     compare,
+    crossval,
     demo,
     download,
     evaluate,
@@ -25,7 +26,21 @@ from distingo.commands import (
 from distingo.errors import DistingoError, UsageError, name_the_nearest
 from distingo.version import __version__
 
-COMMANDS = (download, check, split, train, evaluate, compare, predict, report, models, fetch_weights, inspect, demo)
+COMMANDS = (
+    download,
+    check,
+    split,
+    train,
+    crossval,
+    evaluate,
+    compare,
+    predict,
+    report,
+    models,
+    fetch_weights,
+    inspect,
+    demo,
+)
 """In the order in which ``distingo --help`` lists them."""
 
 

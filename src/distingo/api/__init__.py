@@ -1,6 +1,7 @@
 """One Python call for each command; importing it loads no torch, calling it does."""
 
 from distingo.api.checking import check
+from distingo.api.crossvalidating import crossval
 from distingo.api.downloading import (
     download_imagenet,
     download_open_images,
@@ -20,6 +21,7 @@ __all__ = [
     "Run",
     "check",
     "compare",
+    "crossval",
     "demo",
     "download_imagenet",
     "download_open_images",

@@ -50,7 +50,7 @@ def _context(records: RunRecords) -> dict[str, Any]:
     samples = choose_samples(shown, [entry.name for entry in balance])
     mistakes = worst_mistakes(records.predictions)
     confusion = view_confusion(evaluation) if evaluation else None
-    cells = _cells(records.predictions, confusion)
+    cells = open_confusion(records.predictions, confusion)
     album = fill_album(records.root, rank_pictures(mistakes, samples, cells))
     return {
         "records": records,
@@ -67,7 +67,7 @@ def _context(records: RunRecords) -> dict[str, Any]:
         "best": best,
         "confusion": confusion,
         "taken_for": often_taken_for(evaluation) if evaluation else {},
-        "cells": _cell_data(cells, confusion, album),
+        "cells": describe_cells(cells, confusion, album),
         "mistakes": mistakes,
         "skipped": group_skipped(records.manifest),
         "album": album,
@@ -84,13 +84,16 @@ def _unjudged(best: Epoch | None) -> Verdict:
     )
 
 
-def _cells(predictions: Sequence[PredictionRow], confusion: ConfusionView | None) -> dict[CellKey, list[PredictionRow]]:
+def open_confusion(
+    predictions: Sequence[PredictionRow], confusion: ConfusionView | None
+) -> dict[CellKey, list[PredictionRow]]:
+    """The pictures behind each cell of a confusion matrix that is shown."""
     if confusion is None:
         return {}
     return open_cells(group_by_cell(predictions), ((cell.truth, cell.predicted) for cell in confusion.cells))
 
 
-def _cell_data(
+def describe_cells(
     cells: dict[CellKey, list[PredictionRow]], confusion: ConfusionView | None, album: Album
 ) -> list[dict[str, Any]]:
     """What the page's script needs to open a cell, as plain values, in the order of `ConfusionView.cells`."""

@@ -1,0 +1,81 @@
+"""What ``config.json`` says of a run that is about to be trained."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from distingo.datasets.split_config import split_to_config
+from distingo.datasets.table_config import table_to_config
+from distingo.files import content_hash
+from distingo.models.machine import choose_precision
+from distingo.prediction.device import choose_device
+from distingo.records import Dataset, Split
+from distingo.training.environment import describe_environment
+from distingo.training.recipe import Recipe
+from distingo.version import __version__
+
+if TYPE_CHECKING:
+    from distingo.training.preparing import TrainRequest
+
+
+def describe_run(request: TrainRequest, dataset: Dataset, recipe: Recipe, choices: Sequence[str]) -> dict[str, Any]:
+    """The content of ``config.json``.
+
+    Args:
+        request: What a person asked for.
+        dataset: All pictures.
+        recipe: All choices.
+        choices: A sentence for each choice that was made for the person.
+    """
+    device = choose_device(recipe.device)
+    precision, reason = resolve_precision(recipe, device)
+    return {
+        "distingo": __version__,
+        **_data_config(request, dataset),
+        "layout": dataset.layout,
+        "task": dataset.task,
+        "classes": list(dataset.classes),
+        "recipe": recipe.as_dict(),
+        "choices": [*choices, f"precision: {precision} on {device.type}, because {reason}"],
+        "environment": describe_environment(device),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _data_config(request: TrainRequest, dataset: Dataset) -> dict[str, Any]:
+    """Where the pictures are, and of a table what was said about it and the folder that file names are relative to."""
+    section: dict[str, Any] = {"data": str(request.data.resolve())}
+    if dataset.root.resolve() != request.data.resolve():
+        section["root"] = str(dataset.root.resolve())
+    if table := table_to_config(request.table, allow_missing=request.allow_missing):
+        section["table"] = table
+    return {**section, **split_to_config(request.split)}
+
+
+def resolve_precision(recipe: Recipe, device: torch.device) -> tuple[str, str]:
+    """The precision that a network is trained in, and why."""
+    if recipe.precision != "auto":
+        return recipe.precision, "it was asked for"
+    precision, reason = choose_precision(device)
+    return precision, reason
+
+
+def describe_provenance(dataset: Dataset, split: Split, recipe: Recipe) -> dict[str, Any]:
+    """Data, seed, versions and date that a model is trained with."""
+    contents = "".join(sorted(picture.content for picture in split.train))
+    return {
+        "distingo": __version__,
+        "torch": torch.__version__,
+        "data": dataset.root.name,
+        "layout": dataset.layout,
+        "seed": recipe.seed,
+        "train_pictures": len(split.train),
+        "validation_pictures": len(split.validation),
+        "test_pictures": len(split.test),
+        "train_content_hash": content_hash(contents.encode()),
+        "trained": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
