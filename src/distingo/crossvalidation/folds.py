@@ -38,6 +38,11 @@ class Folds:
         """How many folds there are."""
         return int(self.numbers.max())
 
+    @property
+    def each(self) -> range:
+        """The numbers of all folds."""
+        return range(1, self.count + 1)
+
     def split(self, fold: int, *, validation: float, seed: int) -> Split:
         """One fold as the test side; validation is cut from the others by whole groups, every class alike.
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -144,21 +146,37 @@ def _resume(request: CrossValidateRequest) -> _Prepared:
 
 def _run_folds(prepared: _Prepared) -> list[list[FinishedFold]]:
     """Every fold of every division, those that are there already from their files."""
-    recipe, dataset = prepared.chosen.recipe, prepared.chosen.dataset
-    repeats = []
-    with progress_bar("folds", sum(folds.count for folds in prepared.divisions)) as advance:
-        for repeat, folds in enumerate(prepared.divisions, 1):
-            finished = []
-            for number in range(1, folds.count + 1):
-                split = folds.split(number, validation=recipe.validation, seed=recipe.seed)
-                place = prepared.folder.fold(repeat, number)
-                result = read_fold(place, (len(split.test), len(dataset.classes)))
-                if result is None:
-                    result = run_fold(prepared.chosen, prepared.training, split, place)
-                finished.append(FinishedFold(repeat, number, split, result))
-                advance(1)
-            repeats.append(finished)
-    return repeats
+    places = [(repeat, number) for repeat, folds in enumerate(prepared.divisions, 1) for number in folds.each]
+    finished: dict[tuple[int, int], FinishedFold] = {}
+    with progress_bar("folds", len(places)) as advance, _side_by_side(prepared) as pool:
+        for fold in pool.map(lambda place: _finish_fold(prepared, *place), places):
+            finished[fold.repeat, fold.number] = fold
+            advance(1)
+    return [[finished[repeat, number] for number in folds.each] for repeat, folds in enumerate(prepared.divisions, 1)]
+
+
+@contextmanager
+def _side_by_side(prepared: _Prepared) -> Iterator[ThreadPoolExecutor]:
+    """Threads for folds: several where a head is solved, which uses one processor; networks take all of them."""
+    from threadpoolctl import threadpool_limits
+
+    solved = prepared.chosen.recipe.mode == "frozen" or find_model(prepared.chosen.recipe.model).kind == "classic"
+    if not solved:
+        with ThreadPoolExecutor(1) as pool:
+            yield pool
+        return
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(count_processors()) as pool:
+        yield pool
+
+
+def _finish_fold(prepared: _Prepared, repeat: int, number: int) -> FinishedFold:
+    recipe, folds = prepared.chosen.recipe, prepared.divisions[repeat - 1]
+    split = folds.split(number, validation=recipe.validation, seed=recipe.seed)
+    place = prepared.folder.fold(repeat, number)
+    result = read_fold(place, (len(split.test), len(folds.dataset.classes)))
+    if result is None:
+        result = run_fold(prepared.chosen, prepared.training, split, place)
+    return FinishedFold(repeat, number, split, result)
 
 
 def _sum_up(prepared: _Prepared, repeats: Sequence[Sequence[FinishedFold]], begun: float) -> CrossValidation:
