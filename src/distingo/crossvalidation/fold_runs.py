@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +21,9 @@ from distingo.records import Split
 from distingo.run_folder import RunFolder
 from distingo.training.preparing import ChosenRun, TrainRequest
 from distingo.training.run import BASELINES, fit_baseline, train_model
+
+_ONE_FOREST = threading.Lock()
+"""A forest takes all processors, and scikit-learn's threads lose the filters of warnings where two forests grow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,8 @@ def run_fold(chosen: ChosenRun, request: TrainRequest, split: Split, folder: Run
     models = {MODEL: train_model(prepared, request)}
     for name in BASELINES[chosen.dataset.task]:
         if name != chosen.recipe.model:
-            models[name] = fit_baseline(name, prepared, request)
+            with _ONE_FOREST:
+                models[name] = fit_baseline(name, prepared, request)
     probabilities = _predict(models, split, request.cache, chosen.recipe.device)
     several = chosen.dataset.task == "multi-label"
     thresholds = {name: model.description.require_thresholds() for name, model in models.items()} if several else {}

@@ -157,11 +157,10 @@ def _run_folds(prepared: _Prepared) -> list[list[FinishedFold]]:
 
 @contextmanager
 def _side_by_side(prepared: _Prepared) -> Iterator[ThreadPoolExecutor]:
-    """Threads for folds: several where a head is solved, which uses one processor; networks take all of them."""
+    """Threads for folds: several where a head is solved, which uses one processor; other models take all of them."""
     from threadpoolctl import threadpool_limits
 
-    solved = prepared.chosen.recipe.mode == "frozen" or find_model(prepared.chosen.recipe.model).kind == "classic"
-    if not solved:
+    if prepared.chosen.recipe.mode != "frozen":
         with ThreadPoolExecutor(1) as pool:
             yield pool
         return

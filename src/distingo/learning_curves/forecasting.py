@@ -7,13 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from distingo.learning_curves.records import Forecast, ScoreCurve, SizeScore
 from distingo.learning_curves.resampling import ResampledCurve
 from distingo.learning_curves.shapes import SHAPES, fit_shape
+from distingo.metrics.bootstrap import with_interval
+from distingo.records import Score
 
 Floats = npt.NDArray[np.float64]
 
 _FEWEST = 4
 """Sizes that a shape is fitted to, the largest ones, at the least."""
+
+_BAND = 25
+"""Sizes at which a forecast is drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +60,36 @@ def extrapolate(curve: ResampledCurve, sizes: Floats, wanted: Floats) -> Extrapo
             gains.append(told[:, -1:] - told[:, :-1])
             scores.append(1 - told[:, :-1])
     return Extrapolation(wanted, np.concatenate(scores), np.concatenate(gains))
+
+
+def forecast(name: str, support: int, curve: ResampledCurve, sizes: Floats, factors: Floats) -> ScoreCurve:
+    """A curve as a person reads it: measured, and carried on to so many times as many pictures.
+
+    Args:
+        name: Of the class; empty for all pictures.
+        support: How many judged pictures it rests on.
+        curve: Its scores.
+        sizes: Training sizes.
+        factors: Multiples of the largest size, ascending.
+    """
+    between = np.geomspace(1.0, factors[-1], _BAND)
+    found = extrapolate(curve, sizes, np.concatenate([factors, between]))
+    scores = [_score(column, support) for column in found.scores.T]
+    gains = [_score(column, support) for column in found.gains.T]
+    whole = np.rint(found.sizes * sizes[-1]).astype(int).tolist()
+    told = zip(factors.tolist(), whole, scores, gains, strict=False)
+    measured = zip(sizes.astype(int).tolist(), curve.points, curve.resampled.T, strict=True)
+    return ScoreCurve(
+        name=name,
+        support=support,
+        measured=tuple(
+            SizeScore(size, with_interval(float(point), column, support)) for size, point, column in measured
+        ),
+        forecasts=tuple(Forecast(*each) for each in told),
+        band=tuple(map(SizeScore, whole[len(factors) :], scores[len(factors) :])),
+    )
+
+
+def _score(column: Floats, support: int) -> Score:
+    low, middle, high = np.quantile(column, (0.025, 0.5, 0.975)).tolist()
+    return Score(middle, low, high, support)
