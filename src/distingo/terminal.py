@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from distingo.datasets.group_splitting import Division
     from distingo.download.sets.record import NamedSet
     from distingo.evaluation.comparison import Comparison
+    from distingo.learning_curves.records import LearningCurve
     from distingo.models.backbone_listing import ListedBackbone
     from distingo.records import Evaluation, Prediction, Score
     from distingo.training.checkpoint import EpochRecord
@@ -118,6 +119,26 @@ def _interval(score: Score) -> str:
 def _pooled(evaluation: Evaluation, key: str) -> list[str]:
     everyone = [evaluation.scores, *evaluation.baselines.values()]
     return [f"{scores[key].value:.4f}" if key in scores else "-" for scores in everyone]
+
+
+def print_learning_curve(found: LearningCurve) -> None:
+    """Scores by number of pictures, forecasts, and what they mean in sentences."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from distingo.report.learning_curve_verdict import judge_learning_curve
+
+    table = Table(title=f"{found.score} by number of training pictures")
+    for heading in ("pictures", "score", "95 %", ""):
+        table.add_column(heading, justify="right" if heading else "left")
+    told = [(entry.size, entry.score, "") for entry in found.overall.measured]
+    told += [(entry.size, entry.score, f"expected: {entry.factor:g} times") for entry in found.overall.forecasts]
+    for size, score, note in told:
+        table.add_row(f"{size:,}", f"{score.value:.4f}", _interval(score), note)
+    Console().print(table)
+    verdict = judge_learning_curve(found)
+    for line in (verdict.text, *(f"- {remark}" for remark in verdict.remarks)):
+        print(line.translate(_FOR_PAGES_ONLY))
 
 
 def print_division(division: Division) -> None:

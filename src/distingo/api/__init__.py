@@ -11,6 +11,7 @@ from distingo.api.downloading import (
     list_sets,
 )
 from distingo.api.judging import compare, evaluate, write_report
+from distingo.api.learning import learning_curve
 from distingo.api.models import fetch_weights, list_backbones, list_models
 from distingo.api.pictures import inspect, show_augmentation
 from distingo.api.predicting import load, predict
@@ -31,6 +32,7 @@ __all__ = [
     "evaluate",
     "fetch_weights",
     "inspect",
+    "learning_curve",
     "list_backbones",
     "list_models",
     "list_sets",
