@@ -55,7 +55,7 @@ def _advice(twice: Forecast) -> str:
 
 def _gain(twice: Forecast) -> str:
     return (
-        f"The gain from {_name(twice)} the pictures is told better than the score, as both are judged on the same ones: "
+        f"The gain from {_name(twice)} the pictures is surer than the score, as both are judged on the same ones: "
         f"{points(twice.gain.value)} (95{NO_BREAK}% interval "
         f"{points_range(twice.gain.low, twice.gain.high)})."
         + (" For more than that, try another model, or fine-tuning." if twice.gain.high < _WORTHWHILE else "")
