@@ -8,8 +8,8 @@ demo: .venv/installed
 	@if [ -e demo/run/report.html ]; then echo "demo/run/report.html is there from an earlier demo; move demo away to run it again"; \
 	else $(BIN)/distingo demo -o demo; fi
 
-test: .venv/developing
-	$(BIN)/python -m pytest
+test: .venv/developing browser
+	$(BIN)/python -m pytest -rs
 
 check: .venv/developing
 	$(BIN)/ruff check
@@ -22,6 +22,13 @@ bench: .venv/developing
 	$(BIN)/python benchmarks/run_all.py
 
 setup: .venv/developing
+
+# Chrome or Chromium for the tests in a browser: Debian's is installed where this may be done; else they are skipped.
+browser: .venv/developing
+	@$(BIN)/python tests/browsing.py || if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		apt-get install -qq --yes chromium || { apt-get update -qq && apt-get install -qq --yes chromium; } || true; \
+		$(BIN)/python tests/browsing.py || true; \
+	fi
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -30,6 +32,15 @@ def tiny_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     from tiny_runs import train_tiny_runs
 
     return train_tiny_runs(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A real browser, or a skip that says what is missing; its driver keeps asyncio from other tests while it runs."""
+    from browsing import running_browser
+
+    with running_browser() as started:
+        yield started
 
 
 @pytest.fixture(autouse=True)

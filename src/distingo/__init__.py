@@ -9,8 +9,10 @@ from distingo.version import __version__
 
 if TYPE_CHECKING:
     from distingo.api import (
+        Cleaning,
         Run,
         check,
+        clean,
         compare,
         crossval,
         demo,
@@ -28,19 +30,23 @@ if TYPE_CHECKING:
         list_sets,
         load,
         predict,
+        review,
         show_augmentation,
         split,
         train,
         train_several,
+        undo_cleaning,
         write_report,
     )
     from distingo.errors import DistingoError
 
 __all__ = [
+    "Cleaning",
     "DistingoError",
     "Run",
     "__version__",
     "check",
+    "clean",
     "compare",
     "crossval",
     "demo",
@@ -58,10 +64,12 @@ __all__ = [
     "list_sets",
     "load",
     "predict",
+    "review",
     "show_augmentation",
     "split",
     "train",
     "train_several",
+    "undo_cleaning",
     "write_report",
 ]
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from distingo.commands import (
     check,
+    clean,
     compare,
     crossval,
     demo,
@@ -21,6 +22,7 @@ from distingo.commands import (
     models,
     predict,
     report,
+    review,
     split,
     train,
 )
@@ -30,6 +32,8 @@ from distingo.version import __version__
 COMMANDS = (
     download,
     check,
+    review,
+    clean,
     split,
     train,
     crossval,

@@ -36,8 +36,14 @@ that tells the classes apart."""
 
 FINDING_KINDS: tuple[FindingKind, ...] = get_args(FindingKind)
 
+PICTURE_KINDS: tuple[FindingKind, ...] = tuple(kind for kind in FINDING_KINDS if kind not in {"imbalance", "shortcut"})
+"""Those about single pictures and pairs."""
+
 FINDINGS_NAME = "findings.csv"
 """The name of the table in the folder that `distingo check` writes."""
+
+FINDINGS_FOLDER = "check"
+"""The folder that is meant where none is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,8 @@ class Finding:
         other_root: Folder that `other` is relative to, where that is another data set; else empty.
         suggested: For ``label``, the class names that are more likely.
         reason: In words for a person.
+        other_side: The side that the other one's author put it on.
+        other_content: Hash of the other one's bytes.
     """
 
     kind: FindingKind
@@ -71,6 +79,8 @@ class Finding:
     other_root: str = ""
     suggested: tuple[str, ...] = ()
     reason: str = ""
+    other_side: str = ""
+    other_content: str = ""
 
     @property
     def counts(self) -> bool:
@@ -95,10 +105,14 @@ def write_findings(findings: Iterable[Finding], path: Path) -> None:
 def read_findings(path: Path) -> tuple[Finding, ...]:
     """Read what `write_findings` wrote.
 
+    Args:
+        path: The table, or the folder that it is in.
+
     Raises:
         DataError: The file is missing.
         RunError: The file is damaged, or is no table of findings.
     """
+    path = path / FINDINGS_NAME if path.is_dir() else path
     if not path.is_file():
         raise DataError(f"{path}: no such file; `distingo check DATA -o FOLDER` writes one")
     return tuple(_from_row(path, line, row) for line, row in read_table(path, _COLUMNS))

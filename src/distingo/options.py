@@ -110,6 +110,13 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--allow-missing", action="store_true", help="go on though half of the pictures are missing")
 
 
+def add_corrections_option(parser: argparse.ArgumentParser) -> None:
+    """Offer another table of corrections than the data set's own, or none."""
+    parser.add_argument(
+        "--corrections", metavar="FILE|none", help="instead of corrections.csv in the data set's folder"
+    )
+
+
 def table_settings(options: argparse.Namespace) -> dict[str, Any]:
     """What was said about a table, by the calls' names."""
     from distingo.datasets.tables import TableOptions

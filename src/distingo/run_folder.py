@@ -39,6 +39,11 @@ class RunFolder:
         return self.path / "split.csv"
 
     @property
+    def corrections(self) -> Path:
+        """The corrections that changed what was trained on; only there if some did."""
+        return self.path / "corrections.csv"
+
+    @property
     def history(self) -> Path:
         """One line per epoch."""
         return self.path / "history.csv"

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contrasts import CONTRASTS
 from run_folders import HOSTILE, SCRIPTS, build_run, draw_picture
 
+from browsing import CONTRASTS, TEXTS
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.store import Cache
 from distingo.evaluation.comparing import compare_runs
@@ -121,7 +121,7 @@ def test_text_stands_out_in_light_and_dark(browser: Any, report: Path) -> None:
     for scheme in ("light", "dark"):
         page = browser.new_page(color_scheme=scheme)
         page.goto(report.as_uri())
-        for ratio, what in page.evaluate(CONTRASTS):
+        for ratio, what in page.evaluate(CONTRASTS, TEXTS):
             assert ratio >= 4.5, (scheme, what, ratio)
         page.close()
 
@@ -150,7 +150,7 @@ def test_a_comparison_in_a_browser(browser: Any, comparison: Path, width: int, s
         assert rail["x"] - 1 <= dot["x"] + dot["width"] / 2 <= rail["x"] + rail["width"] + 1
         assert rail["y"] <= dot["y"] <= dot["y"] + dot["height"] <= rail["y"] + rail["height"]
     assert dots[0]["x"] > dots[-1]["x"]  # the best lies to the right of the floor
-    for ratio, what in page.evaluate(CONTRASTS):
+    for ratio, what in page.evaluate(CONTRASTS, TEXTS):
         assert ratio >= 4.5, (scheme, what, ratio)
     assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
     assert complaints == []

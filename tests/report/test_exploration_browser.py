@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contrasts import CONTRASTS
 
 import distingo
+from browsing import CONTRASTS, TEXTS
 from tiny_datasets import COLOURS, draw_classes
 
 pytestmark = pytest.mark.browser
@@ -151,5 +151,5 @@ def test_text_stands_out_and_nothing_reaches_beyond_the_screen(opened: Any) -> N
     assert opened.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     opened.locator("#map-plot").focus()
     opened.keyboard.press("Home")
-    for ratio, what in opened.evaluate(CONTRASTS):
+    for ratio, what in opened.evaluate(CONTRASTS, TEXTS):
         assert ratio >= 4.5, (what, ratio)

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contrasts import CONTRASTS
 from label_runs import LABELS, LabelRun, build_label_run
 from run_folders import HOSTILE
 
+from browsing import CONTRASTS, TEXTS
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.store import Cache
 from distingo.report.inspection import write_inspection
@@ -127,11 +127,11 @@ def test_the_table_of_labels_sorts(opened: Any) -> None:
 
 def test_text_stands_out_in_light_and_dark(browser: Any, run: LabelRun) -> None:
     """WCAG 2.2 asks for a contrast of 4.5 (success criterion 1.4.3)."""
-    script = CONTRASTS.replace('"h1, ', '"h1, .cell, .outcome, .tag, .against, .name, figcaption li .number, ')
+    texts = f"{TEXTS}, .cell, .outcome, .tag, .against, .name, figcaption li .number"
     for scheme in ("light", "dark"):
         page = browser.new_page(color_scheme=scheme)
         page.goto((run.folder / "report.html").as_uri())
-        found = page.evaluate(script)
+        found = page.evaluate(CONTRASTS, texts)
         assert len(found) > 1000
         assert [entry for entry in found if entry[0] < 4.5] == []
         page.close()

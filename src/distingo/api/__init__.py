@@ -1,6 +1,7 @@
 """One Python call for each command; importing it loads no torch, calling it does."""
 
 from distingo.api.checking import check
+from distingo.api.cleaning import Cleaning, clean, undo_cleaning
 from distingo.api.crossvalidating import crossval
 from distingo.api.downloading import (
     download_imagenet,
@@ -15,12 +16,15 @@ from distingo.api.learning import learning_curve
 from distingo.api.models import fetch_weights, list_backbones, list_models
 from distingo.api.pictures import inspect, show_augmentation
 from distingo.api.predicting import load, predict
+from distingo.api.reviewing import review
 from distingo.api.splitting import split
 from distingo.api.training import Run, demo, train, train_several
 
 __all__ = [
+    "Cleaning",
     "Run",
     "check",
+    "clean",
     "compare",
     "crossval",
     "demo",
@@ -38,9 +42,11 @@ __all__ = [
     "list_sets",
     "load",
     "predict",
+    "review",
     "show_augmentation",
     "split",
     "train",
     "train_several",
+    "undo_cleaning",
     "write_report",
 ]

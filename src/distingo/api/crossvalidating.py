@@ -34,6 +34,7 @@ def crossval(
     cache: str | Path | None = None,
     table: TableOptions | None = None,
     allow_missing: bool = False,
+    corrections: str | Path | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     **recipe: Any,
 ) -> CrossValidation:
@@ -60,6 +61,7 @@ def crossval(
         cache: As in `train`.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        corrections: As in `train`.
         on_epoch: Called with an `EpochRecord` after every epoch of a fold.
         **recipe: As for `train`, without ``test``.
 
@@ -76,6 +78,7 @@ def crossval(
     from distingo.datasets.split_config import name_split
     from distingo.datasets.tables import TableOptions
     from distingo.report.crossval_page import write_crossval_page
+    from distingo.training.kept_corrections import settle_corrections
     from distingo.training.preparing import TrainRequest
 
     folder = CrossValidationFolder(Path(output))
@@ -94,6 +97,7 @@ def crossval(
         max_pixels=max_pixels,
         table=table,
         allow_missing=allow_missing,
+        corrections=settle_corrections(corrections),
         split=name_split(split, None),
         resume=resume,
         on_epoch=on_epoch,

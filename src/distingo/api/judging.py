@@ -26,6 +26,7 @@ def evaluate(
     cache: str | Path | None = None,
     table: TableOptions | None = None,
     allow_missing: bool = False,
+    corrections: str | Path | None = None,
 ) -> Evaluation:
     """Judge a run's model and its baselines.
 
@@ -38,6 +39,7 @@ def evaluate(
         cache: As in `train`.
         table: What to know about a table of labels in `data`; the run's own is read as it was for training.
         allow_missing: As in `train`.
+        corrections: As in `train`, for `data`; the run's own data are corrected as they were for training.
 
     Returns:
         The scores; they also lie in ``evaluation.json`` and on the page ``report.html``, in the run folder or, for
@@ -59,6 +61,7 @@ def evaluate(
         device=device,
         table=table,
         allow_missing=allow_missing,
+        corrections=corrections,
     )
     evaluation, place = evaluate_run(request)
     write_page(Path(run), None if data is None else place)

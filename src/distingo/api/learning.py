@@ -29,6 +29,7 @@ def learning_curve(
     cache: str | Path | None = None,
     table: TableOptions | None = None,
     allow_missing: bool = False,
+    corrections: str | Path | None = None,
     **recipe: Any,
 ) -> LearningCurve:
     """Measure how scores grow with training pictures, and forecast them for twice and five times as many.
@@ -51,6 +52,7 @@ def learning_curve(
         cache: As in `train`.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        corrections: As in `train`.
         **recipe: As for `train`; the model is a frozen backbone or ``descriptors``.
 
     Returns:
@@ -65,6 +67,7 @@ def learning_curve(
     from distingo.learning_curves.run import LearningCurveRequest, run_learning_curve
     from distingo.report.learning_curve_page import write_learning_curve_page
     from distingo.run_folder import RunFolder
+    from distingo.training.kept_corrections import settle_corrections
     from distingo.training.preparing import TrainRequest
     from distingo.training.repeating import Wanted, repeat
 
@@ -73,7 +76,7 @@ def learning_curve(
         raise RunError(f"{place}: exists and is not an empty folder; choose another -o")
     if group_column is not None:
         table = replace(table or TableOptions(), group_column=group_column)
-    wanted = Wanted(data=Path(data), wishes=recipe, table=table, allow_missing=allow_missing)
+    wanted = Wanted(data=Path(data), wishes=recipe, table=table, allow_missing=allow_missing, corrections=corrections)
     run = RunFolder(Path(data))
     if run.config.is_file():
         wanted = repeat(run.config, replace(wanted, data=None))
@@ -86,6 +89,7 @@ def learning_curve(
         max_pixels=max_pixels,
         table=wanted.table,
         allow_missing=wanted.allow_missing,
+        corrections=settle_corrections(wanted.corrections),
     )
     belonging = Belonging(near_duplicates, burst)
     found = run_learning_curve(LearningCurveRequest(training=training, sizes=sizes, draws=draws, belonging=belonging))

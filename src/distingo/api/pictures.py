@@ -23,6 +23,7 @@ def inspect(
     cache: str | Path | None = None,
     table: TableOptions | None = None,
     allow_missing: bool = False,
+    corrections: str | Path | None = None,
     draw_map: bool = True,
     model: str | None = None,
     weights: str | Path | None = None,
@@ -38,6 +39,7 @@ def inspect(
         cache: As in `train`.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        corrections: As in `train`.
         draw_map: Whether the page has a map of the pictures (of at most 3,000, drawn by chance).
         model: What the map is laid out by: a backbone as for `train`, ``descriptors`` or ``pixels``. None takes the
             pixels of tiny pictures, else the preset ``fast`` where its weights are on this machine, else descriptors.
@@ -68,6 +70,7 @@ def inspect(
         max_pixels=max_pixels,
         table=table,
         allow_missing=allow_missing,
+        corrections=corrections,
     )
     if output is not None:
         from distingo.exploration.exploring import MapWish, explore

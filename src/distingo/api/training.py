@@ -47,6 +47,7 @@ def train(
     cache: str | Path | None = None,
     table: TableOptions | None = None,
     allow_missing: bool = False,
+    corrections: str | Path | None = None,
     split: str | Path | None = None,
     fold: int | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
@@ -65,6 +66,8 @@ def train(
         cache: Folder for decoded pictures; None takes ``DISTINGO_CACHE`` or the user's cache folder.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        corrections: What a person decided about single pictures: None takes ``corrections.csv`` in the data set's root
+            where there is one, ``none`` reads none, else a table to read instead.
         split: A file of `split`'s, or any table with the columns file and side, that says which side each picture is
             on; None cuts the sides by class and seed.
         fold: Of a split file with folds, the one that is the test side.
@@ -79,13 +82,20 @@ def train(
     """
     from distingo.datasets.split_config import name_split
     from distingo.training.dividing import check_wishes
+    from distingo.training.kept_corrections import settle_corrections
     from distingo.training.preparing import TrainRequest
     from distingo.training.repeating import Wanted, repeat
     from distingo.training.run import train_run
 
     folder = RunFolder(Path(output))
-    place = None if data is None else Path(data)
-    wanted = Wanted(data=place, wishes=recipe, table=table, allow_missing=allow_missing, split=name_split(split, fold))
+    wanted = Wanted(
+        data=None if data is None else Path(data),
+        wishes=recipe,
+        table=table,
+        allow_missing=allow_missing,
+        corrections=corrections,
+        split=name_split(split, fold),
+    )
     if config is not None:
         wanted = repeat(Path(config), wanted)
     check_wishes(wanted.split, recipe)
@@ -101,6 +111,8 @@ def train(
         max_pixels=max_pixels,
         table=wanted.table,
         allow_missing=wanted.allow_missing,
+        corrections=settle_corrections(wanted.corrections),
+        repeats=wanted.repeats,
         split=wanted.split,
         resume=resume,
         on_epoch=on_epoch,

@@ -149,4 +149,6 @@ def _relate(
         beside.labels,
         beside.root,
         reason=reason,
+        other_side=beside.side,
+        other_content=beside.content,
     )

@@ -9,6 +9,7 @@ from distingo import terminal
 from distingo.commands.preparing import prepare
 from distingo.options import (
     add_belonging_options,
+    add_corrections_option,
     add_label_options,
     add_machine_options,
     add_pretrained_options,
@@ -33,6 +34,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--resplit", action="store_true", help="divide anew where the data has sides of its own")
     parser.add_argument("--resume", action="store_true", help="go on in FOLDER; finished folds are kept")
     add_belonging_options(parser)
+    add_corrections_option(parser)
     add_recipe_options(parser)
     add_pretrained_options(parser)
     add_label_options(parser)
@@ -59,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
         resplit=options.resplit,
         resume=options.resume,
         on_epoch=terminal.print_epoch,
+        corrections=options.corrections,
         **belonging_settings(options),
         **table_settings(options),
         **machine_settings(options),

@@ -7,7 +7,13 @@ from typing import Any
 
 from distingo import terminal
 from distingo.commands.preparing import prepare
-from distingo.options import add_machine_options, add_table_options, machine_settings, table_settings
+from distingo.options import (
+    add_corrections_option,
+    add_machine_options,
+    add_table_options,
+    machine_settings,
+    table_settings,
+)
 
 
 def add(commands: Any) -> None:
@@ -18,6 +24,7 @@ def add(commands: Any) -> None:
     parser.add_argument("data", nargs="?", metavar="DATA", help="other pictures, laid out as for train")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     add_table_options(parser)
+    add_corrections_option(parser)
     add_machine_options(parser)
 
 
@@ -30,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
     from distingo.run_folder import RunFolder
 
     common = {"device": options.device, **table_settings(options), **machine_settings(options)}
+    common["corrections"] = options.corrections
     terminal.print_evaluation(distingo.evaluate(options.run, options.data, **common), Path(options.run))
     folder = RunFolder(Path(options.run))
     page = folder.report if options.data is None else folder.judged_on(Path(options.data)) / folder.report.name

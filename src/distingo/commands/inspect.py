@@ -8,6 +8,7 @@ from typing import Any
 from distingo.commands.preparing import prepare
 from distingo.options import (
     AUGMENTATIONS,
+    add_corrections_option,
     add_machine_options,
     add_table_options,
     machine_settings,
@@ -31,6 +32,7 @@ def add(commands: Any) -> None:
     group.add_argument("--weights", metavar="FOLDER|FILE", help="of the backbone, instead of the published ones")
     group.add_argument("--seed", type=int, default=0, help="of the map (default: 0)")
     add_table_options(parser)
+    add_corrections_option(parser)
     add_machine_options(parser)
 
 
@@ -47,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
 
     output = options.output or "inspection.html"
     wishes = {"draw_map": not options.no_map, "model": options.model, "weights": options.weights, "seed": options.seed}
+    wishes["corrections"] = options.corrections
     dataset = distingo.inspect(options.data, output, **wishes, **table_settings(options), **machine_settings(options))
     print(f"{dataset.root}: {dataset.layout}")
     for note in dataset.notes:

@@ -9,6 +9,7 @@ from distingo import terminal
 from distingo.commands.preparing import prepare
 from distingo.options import (
     add_belonging_options,
+    add_corrections_option,
     add_label_options,
     add_machine_options,
     add_pretrained_options,
@@ -32,6 +33,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--sizes", type=int, default=8, metavar="N", help="training sizes at most (default: 8)")
     parser.add_argument("--draws", type=int, default=5, metavar="N", help="draws of pictures per size (default: 5)")
     add_belonging_options(parser)
+    add_corrections_option(parser)
     add_recipe_options(parser)
     add_pretrained_options(parser)
     add_label_options(parser)
@@ -54,6 +56,7 @@ def run(options: argparse.Namespace) -> int:
         options.output,
         sizes=options.sizes,
         draws=options.draws,
+        corrections=options.corrections,
         **belonging_settings(options),
         **table_settings(options),
         **machine_settings(options),

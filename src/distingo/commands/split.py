@@ -9,6 +9,7 @@ from distingo import terminal
 from distingo.commands.preparing import prepare
 from distingo.options import (
     add_belonging_options,
+    add_corrections_option,
     add_machine_options,
     add_table_options,
     belonging_settings,
@@ -29,6 +30,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--seed", type=int, help="(default: 0)")
     parser.add_argument("--resplit", action="store_true", help="divide anew where the data has sides of its own")
     add_belonging_options(parser)
+    add_corrections_option(parser)
     add_table_options(parser)
     add_machine_options(parser)
 
@@ -43,7 +45,8 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("--folds gives every picture its turn as test; leave --validation and --test out")
     names = ("validation", "test", "folds", "seed")
     wishes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    settings = {**belonging_settings(options), **table_settings(options), **machine_settings(options)}
+    settings = {"corrections": options.corrections, **belonging_settings(options)}
+    settings |= {**table_settings(options), **machine_settings(options)}
     division = distingo.split(options.data, options.output, resplit=options.resplit, **wishes, **settings)
     terminal.print_division(division)
     print(f"\nSplit: {options.output}")

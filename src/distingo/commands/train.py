@@ -8,6 +8,7 @@ from typing import Any
 from distingo import terminal
 from distingo.commands.preparing import prepare
 from distingo.options import (
+    add_corrections_option,
     add_label_options,
     add_machine_options,
     add_pretrained_options,
@@ -43,6 +44,7 @@ def add(commands: Any) -> None:
     add_pretrained_options(parser)
     add_label_options(parser)
     add_table_options(parser)
+    add_corrections_option(parser)
     add_machine_options(parser)
 
 
@@ -60,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
     common = {"config": options.config, "resume": options.resume, "on_epoch": terminal.print_epoch}
     common |= {"split": options.split, "fold": options.fold}
     common |= machine_settings(options) | table_settings(options)
+    common["corrections"] = options.corrections
     if len(models) > 1:
         comparison = distingo.train_several(options.data, options.output, models=models, **common, **recipe)
         terminal.print_comparison(comparison)

@@ -16,6 +16,7 @@ from distingo.crossvalidation.folder import CrossValidationFolder, read_fold
 from distingo.crossvalidation.folds import Folds, divide, from_split_file
 from distingo.crossvalidation.pooling import mean_gains, mean_scores, pool, score_fold
 from distingo.crossvalidation.records import CrossValidation, write_cross_validation
+from distingo.datasets.corrections import find_corrections
 from distingo.datasets.gathering import count_processors
 from distingo.datasets.grouping import group_pictures
 from distingo.datasets.manifest import sum_up_left_out, write_manifest
@@ -29,6 +30,8 @@ from distingo.models.machine import prepare_process
 from distingo.prediction.inputs import descriptors_product
 from distingo.progress import progress_bar
 from distingo.records import Dataset
+from distingo.run_folder import RunFolder
+from distingo.training.kept_corrections import keep_corrections
 from distingo.training.preparing import ChosenRun, TrainRequest, choose, choose_again
 from distingo.training.run_config import describe_run
 
@@ -110,7 +113,9 @@ def _start(request: CrossValidateRequest) -> _Prepared:
     write_manifest(chosen.dataset.manifest, folder.manifest)
     for repeat, folds in enumerate(divided, 1):
         write_split_file(folds.dataset, folds.division(), folder.division(repeat))
-    plan = describe_run(training, chosen.dataset, chosen.recipe, choices)
+    corrections = find_corrections(chosen.dataset.root, training.corrections)
+    keep_corrections(RunFolder(folder.path), corrections)
+    plan = describe_run(training, chosen.dataset, chosen.recipe, choices, corrections)
     folder.write_plan({**plan, "folds": divided[0].count, "repeats": len(divided)})
     return _Prepared(folder, chosen, training, divided, tuple(plan["choices"]))
 

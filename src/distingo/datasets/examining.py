@@ -269,6 +269,19 @@ def _hash_chunk(sources: Sequence[Source]) -> list[tuple[str, Facts | None]]:
     return hashed
 
 
+def hash_content(source: Source) -> str:
+    """Hash what a source holds, as in `Picture.content`.
+
+    Raises:
+        DataError: An IDX file is damaged.
+        UndecodableError: A file of its own can't be opened.
+    """
+    if source.index is None:
+        return content_hash(read_bytes(source))
+    ((content, _),) = _hash_chunk([source])
+    return content
+
+
 def _hash_file(source: Source) -> tuple[str, Facts | None]:
     try:
         return content_hash(read_bytes(source)), None

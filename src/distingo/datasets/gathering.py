@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from distingo.datasets.candidates import Layout
+from distingo.datasets.correcting import correct, with_relabelled
+from distingo.datasets.corrections import find_corrections
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.duplicates import Examined, Verdict, judge
 from distingo.datasets.examining import Examiner
@@ -23,7 +25,7 @@ from distingo.records import Dataset, ManifestRow, Picture
 __all__ = ["Product", "Survey", "count_processors", "pixels_product", "read_dataset", "survey"]
 
 
-def read_dataset(
+def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
     root: Path | str,
     *,
     cache: Cache,
@@ -32,7 +34,8 @@ def read_dataset(
     workers: int | None = None,
     table: TableOptions | None = None,
     allow_missing: bool = False,
-    allow_lost_classes: bool = False,
+    corrections: str | Path | None = None,
+    as_it_comes: bool = False,
 ) -> Dataset:
     """Read a folder of pictures: find, examine and account for every file, and fill the products.
 
@@ -47,27 +50,31 @@ def read_dataset(
         workers: Threads; default: one per processor that this process may use.
         table: As for `find_layout`.
         allow_missing: As for `find_layout`.
-        allow_lost_classes: Go on though no picture of a class is usable, with a note.
+        corrections: As for `find_corrections`; put into effect before copies are judged.
+        as_it_comes: As for `find_layout`; also go on, with a note, though no picture of a class is usable.
 
     Returns:
         The usable pictures and the manifest of every file found. With several labels per picture, a label whose
         last picture turns out unusable is no class any more, which a note says.
 
     Raises:
-        DataError: As `find_layout`; or, with one label per picture, no picture of a class is usable.
+        DataError: As `find_layout`; or the corrections are damaged or do not fit; or, with one label per picture, no
+            picture of a class is usable.
         UsageError: As `find_layout`.
         ResourceError: The cache can't be read or written, or the disk is full.
     """
     root = Path(root)
-    layout = find_layout(root, table, allow_missing=allow_missing)
+    layout = find_layout(root, table, allow_missing=allow_missing, as_it_comes=as_it_comes)
+    decided = find_corrections(layout.root, corrections)
+    layout = with_relabelled(layout, decided)
     examiner = Examiner(cache, products, max_pixels=max_pixels, workers=workers or count_processors())
-    examined = examiner.examine(layout.candidates)
+    layout, examined = correct(layout, examiner.examine(layout.candidates), decided)
     verdicts = judge(examined)
     dataset = _assemble(layout, examined, verdicts)
-    if layout.task == "single-label" and not allow_lost_classes:
+    if layout.task == "single-label" and not as_it_comes:
         _check_every_class(root, layout, examined, verdicts)
         return dataset
-    return _without_lost_labels(root, dataset)
+    return _without_lost_labels(root, dataset) if dataset.classes else dataset
 
 
 def count_processors() -> int:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distingo.datasets.candidates import Layout
+from distingo.datasets.corrections import is_corrections, mark_corrections
 from distingo.datasets.table_layout import table_layout
 from distingo.datasets.table_pictures import PictureFinder
 from distingo.datasets.table_reading import read_labels_table
@@ -73,6 +74,8 @@ def layout_of_file(path: Path, options: TableOptions, *, allow_missing: bool) ->
         DataError: As `table_layout`, or the folder can't be opened.
         UsageError: As `table_layout`, or there is no such image folder.
     """
+    if is_corrections(path):
+        raise DataError(f"{path}: holds corrections, no labels; give the folder it lies in, or --corrections {path}")
     table = read_labels_table(path)
     root, folder = path.parent, path.parent
     if options.image_folder is not None:
@@ -85,7 +88,7 @@ def layout_of_file(path: Path, options: TableOptions, *, allow_missing: bool) ->
         raise DataError(f"{folder}: can't be opened ({error.strerror}); check the permissions") from error
     if below:
         files.append(FoundFile((path.name,), path))
-    return table_layout(root, table, files, options, below=below, allow_missing=allow_missing)
+    return table_layout(root, table, mark_corrections(files), options, below=below, allow_missing=allow_missing)
 
 
 def layout_in_folder(

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from distingo.datasets.corrections import find_corrections
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.manifest import write_manifest
@@ -28,6 +29,7 @@ from distingo.prediction.device import choose_device
 from distingo.prediction.inputs import input_product
 from distingo.records import Dataset, Evaluation, Picture, Split
 from distingo.run_folder import RunFolder
+from distingo.training.kept_corrections import kept_corrections
 from distingo.training.run import BASELINES
 
 
@@ -44,6 +46,7 @@ class EvaluateRequest:
         device: Where networks compute.
         table: What to know about the table of labels in `data`; the run's own is read as it was for training.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        corrections: Those of `data`, as for `find_corrections`; the run's own are the ones it was trained under.
     """
 
     run: Path
@@ -54,6 +57,7 @@ class EvaluateRequest:
     device: str = "auto"
     table: TableOptions | None = None
     allow_missing: bool = False
+    corrections: str | Path | None = None
 
 
 def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
@@ -83,7 +87,7 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
         dataset = _read(request, models)
         _require_known_classes(dataset, models[MODEL])
         pictures, notes = _judged(dataset)
-        notes += _seen_before(folder, pictures)
+        notes += _seen_before(folder, pictures) + _corrected(dataset, request)
         place = folder.judged_on(request.data)
         write_manifest(dataset.manifest, place / "manifest.csv")
         write_split(Split(train=(), validation=(), test=pictures), place / "split.csv")
@@ -110,9 +114,15 @@ def _as_for_training(request: EvaluateRequest, config: dict[str, Any], folder: R
     if request.table is not None:
         options = ", ".join(request.table.given)
         raise UsageError(f"{options}: the run's own table is read as for training; name DATA, or leave the options out")
+    if request.corrections is not None:
+        raise UsageError("--corrections: the run's own data are corrected as for training; name DATA, or leave it out")
     table, allow_missing = table_from_config(config, folder.config)
     return replace(
-        request, data=Path(config["data"]), table=table, allow_missing=allow_missing or request.allow_missing
+        request,
+        data=Path(config["data"]),
+        table=table,
+        allow_missing=allow_missing or request.allow_missing,
+        corrections=kept_corrections(folder),
     )
 
 
@@ -128,6 +138,7 @@ def _read(request: EvaluateRequest, models: dict[str, SavedModel]) -> Dataset:
         max_pixels=request.max_pixels,
         table=request.table,
         allow_missing=request.allow_missing,
+        corrections=request.corrections,
     )
 
 
@@ -167,6 +178,14 @@ def _seen_before(folder: RunFolder, pictures: Sequence[Picture]) -> tuple[str, .
         f"{count:,} of these {len(pictures):,} pictures are among those that the model was trained or chosen on, which "
         "flatters it",
     )
+
+
+def _corrected(dataset: Dataset, request: EvaluateRequest) -> tuple[str, ...]:
+    """A sentence on what a person put right or set aside in other data; none where nothing was."""
+    decided = find_corrections(dataset.root, request.corrections)
+    if decided is None or not decided.effective:
+        return ()
+    return (f"{decided.path.name} is honoured: {len(decided.effective):,} pictures are relabelled or set aside there",)
 
 
 def _probabilities(model: SavedModel, pictures: Sequence[Picture], request: EvaluateRequest) -> np.ndarray:

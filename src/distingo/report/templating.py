@@ -35,7 +35,7 @@ def write_page(template: str, path: Path, context: dict[str, Any], *, scripts: S
         ResourceError: The page can't be written.
     """
     environment = _environment()
-    style = _asset("style.css")
+    style = house_style()
     content = "".join(_asset(name) for name in scripts)
     digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode("ascii")
     page = environment.get_template(template).render(
@@ -56,6 +56,11 @@ def require_page(path: Path) -> None:
         raise UsageError(f"{path}: is no name for a page; choose one that ends in .html")
     if path.exists() and not (path.is_file() and _GENERATOR in path.read_bytes()[:2000]):
         raise ResourceError(f"{path}: exists already, and is no page of distingo's; choose another -o")
+
+
+def house_style() -> str:
+    """The style sheet of every page: colours by day and by night, type, tables."""
+    return _asset("style.css")
 
 
 def _asset(name: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from distingo.datasets.corrections import find_corrections
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.gathering import Product, pixels_product, read_dataset
 from distingo.datasets.manifest import sum_up_left_out, write_manifest
@@ -19,17 +20,23 @@ from distingo.datasets.table_config import settle_image_folder, table_from_confi
 from distingo.datasets.tables import TableOptions
 from distingo.errors import RunError, UsageError
 from distingo.files import remove_half_written
-from distingo.models.catalogue import find_model
 from distingo.models.compiler_on_demand import without_values
 from distingo.models.saved import ModelDescription, assemble_network
 from distingo.prediction.device import choose_device
 from distingo.prediction.inputs import descriptors_product
-from distingo.records import Dataset, Rendition, Split
+from distingo.records import Dataset, Split
 from distingo.run_folder import RunFolder
 from distingo.training.augmentation import require_preset
 from distingo.training.checkpoint import EpochRecord
 from distingo.training.defaults import DataFacts, choose_recipe
+from distingo.training.describing import describe_model, rendition_of
 from distingo.training.dividing import divide
+from distingo.training.kept_corrections import (
+    describe_change,
+    keep_corrections,
+    kept_corrections,
+    said_in_config,
+)
 from distingo.training.pretrained import (
     LoadedBackbone,
     choose_model,
@@ -37,7 +44,7 @@ from distingo.training.pretrained import (
     load_wished_backbone,
 )
 from distingo.training.recipe import Recipe, recipe_from_dict
-from distingo.training.run_config import describe_provenance, describe_run
+from distingo.training.run_config import describe_run
 
 log = logging.getLogger("distingo")
 
@@ -55,6 +62,8 @@ class TrainRequest:
         max_pixels: Larger pictures are listed as unusable.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        corrections: As for `distingo.datasets.corrections.find_corrections`.
+        repeats: The ``config.json`` of the run that is repeated; empty for a run of its own.
         split: The file that says which side each picture is on; None cuts the sides by class and seed.
         resume: Go on with the run in `output`.
         on_epoch: Told every finished epoch.
@@ -68,6 +77,8 @@ class TrainRequest:
     max_pixels: int = DEFAULT_MAX_PIXELS
     table: TableOptions | None = None
     allow_missing: bool = False
+    corrections: str | Path | None = None
+    repeats: dict[str, Any] = field(default_factory=dict)
     split: WantedSplit | None = None
     resume: bool = False
     on_epoch: Callable[[EpochRecord], None] | None = None
@@ -109,12 +120,15 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     recipe, dataset = chosen.recipe, chosen.dataset
     split = divide(dataset, recipe, request.split)
     prepared = chosen.prepare(folder, split)
-    choices = (*chosen.choices, *split.notes)
+    corrections = find_corrections(dataset.root, request.corrections)
+    changed = describe_change(request.repeats, dataset.root, request.corrections) if request.repeats else ()
+    choices = (*chosen.choices, *split.notes, *changed)
     for sentence in (*choices, *sum_up_left_out(dataset, "manifest.csv")):
         log.info(sentence)
     write_manifest(dataset.manifest, folder.manifest)
     write_split(split, folder.split)
-    folder.write_config(describe_run(request, dataset, recipe, choices))
+    keep_corrections(folder, corrections)
+    folder.write_config(describe_run(request, dataset, recipe, choices, corrections))
     return prepared, request
 
 
@@ -140,7 +154,7 @@ class ChosenRun:
         Raises:
             DistingoError: The network can't take pictures of this size.
         """
-        description = _description(self.dataset, split, self.recipe, self.backbone)
+        description = describe_model(self.dataset, split, self.recipe, self.backbone)
         if description.kind == "network":  # found out before anything is written
             with without_values():
                 assemble_network(description)
@@ -216,11 +230,16 @@ def choose_again(
         raise UsageError(
             f"--resume: {request.output} was started with other table options than {options}; leave them out"
         )
+    if request.corrections is not None:
+        raise UsageError(f"--resume: {request.output} keeps its own corrections; leave --corrections out")
     if request.split is not None:
         require_same_split(request.split, split_from_config(config, path), request.output)
     request = replace(request, data=data, table=table, allow_missing=allow_missing or request.allow_missing)
+    request = replace(request, corrections=kept_corrections(RunFolder(request.output)))
     backbone = load_wished_backbone(recipe.as_dict())
     dataset = _read(request, recipe, backbone, products)
+    for sentence in describe_change(config, dataset.root, said_in_config(config)):
+        log.info("%s; this run goes on with its own", sentence)
     return ChosenRun(recipe, dataset, backbone, tuple(map(str, config.get("choices", ())))), request
 
 
@@ -252,7 +271,7 @@ def _read(
     products = [*further, *([descriptors_product(request.cache)] if decoding_is_dear(request.data) else [])]
     if backbone is not None and recipe.mode != "scratch":
         products += feature_products(backbone, recipe, request.cache, choose_device(recipe.device))
-    rendition = _rendition(recipe, backbone)
+    rendition = rendition_of(recipe, backbone)
     if rendition is not None and recipe.mode != "frozen":
         products.append(pixels_product(request.cache, rendition))
     return read_dataset(
@@ -263,36 +282,10 @@ def _read(
         workers=request.workers,
         table=request.table,
         allow_missing=request.allow_missing,
+        corrections=request.corrections,
     )
 
 
 def decoding_is_dear(data: Path) -> bool:
     """Descriptors are made in the decoding pass of picture files; IDX arrays give them later for nothing."""
     return not any(data.glob("*-idx3-ubyte*"))
-
-
-def _rendition(recipe: Recipe, backbone: LoadedBackbone | None) -> Rendition | None:
-    """The pictures that a network is to see; None for a classic model."""
-    if backbone is not None:
-        return backbone.description.rendition
-    if find_model(recipe.model).kind == "classic":
-        return None
-    return Rendition(height=recipe.height, width=recipe.width, channels=recipe.channels)
-
-
-def _description(dataset: Dataset, split: Split, recipe: Recipe, backbone: LoadedBackbone | None) -> ModelDescription:
-    return ModelDescription(
-        name=recipe.model,
-        kind=find_model(recipe.model).kind,
-        task=dataset.task,
-        classes=dataset.classes,
-        rendition=_rendition(recipe, backbone),
-        backbone=backbone.description if backbone else None,
-        head=recipe.head if backbone else "",
-        mode=recipe.mode,
-        engine=recipe.engine,
-        precision=recipe.precision,
-        normalise=recipe.normalise,
-        dropout=recipe.dropout,
-        provenance=describe_provenance(dataset, split, recipe),
-    )

@@ -11,6 +11,7 @@ from distingo.datasets.table_config import table_from_config
 from distingo.datasets.tables import TableOptions
 from distingo.files import read_json
 from distingo.run_folder import check_format
+from distingo.training.kept_corrections import said_in_config
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +23,8 @@ class Wanted:
         wishes: Recipe fields (and ``image_size``).
         table: What to know about the table of labels.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        corrections: As for `distingo.datasets.corrections.find_corrections`.
+        repeats: The older run's ``config.json``.
         split: The file that says which side each picture is on.
     """
 
@@ -29,6 +32,8 @@ class Wanted:
     wishes: dict[str, Any] = field(default_factory=dict)
     table: TableOptions | None = None
     allow_missing: bool = False
+    corrections: str | Path | None = None
+    repeats: dict[str, Any] = field(default_factory=dict)
     split: WantedSplit | None = None
 
 
@@ -53,5 +58,7 @@ def repeat(config: Path, wanted: Wanted) -> Wanted:
         wishes={**kept, **wanted.wishes},
         table=wanted.table or table,
         allow_missing=wanted.allow_missing or allow_missing,
+        corrections=wanted.corrections if wanted.corrections is not None else said_in_config(content),
+        repeats=content,
         split=wanted.split or split_from_config(content, config),
     )

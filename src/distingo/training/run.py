@@ -187,6 +187,7 @@ def _read_again(prepared: PreparedRun, request: TrainRequest, product: Product) 
         products=[product],
         max_pixels=request.max_pixels,
         workers=request.workers,
+        corrections=request.corrections,
     )
 
 

@@ -1,4 +1,4 @@
-"""What ``config.json`` says of a run that is about to be trained."""
+"""What a run writes down about itself: ``config.json``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from distingo.datasets.corrections import Corrections
 from distingo.datasets.split_config import split_to_config
 from distingo.datasets.table_config import table_to_config
 from distingo.files import content_hash
@@ -15,6 +16,7 @@ from distingo.models.machine import choose_precision
 from distingo.prediction.device import choose_device
 from distingo.records import Dataset, Split
 from distingo.training.environment import describe_environment
+from distingo.training.kept_corrections import corrections_to_config
 from distingo.training.recipe import Recipe
 from distingo.version import __version__
 
@@ -22,20 +24,19 @@ if TYPE_CHECKING:
     from distingo.training.preparing import TrainRequest
 
 
-def describe_run(request: TrainRequest, dataset: Dataset, recipe: Recipe, choices: Sequence[str]) -> dict[str, Any]:
-    """The content of ``config.json``.
-
-    Args:
-        request: What a person asked for.
-        dataset: All pictures.
-        recipe: All choices.
-        choices: A sentence for each choice that was made for the person.
-    """
+def describe_run(
+    request: TrainRequest,
+    dataset: Dataset,
+    recipe: Recipe,
+    choices: Sequence[str],
+    corrections: Corrections | None,
+) -> dict[str, Any]:
+    """Everything of ``config.json`` but the format's number."""
     device = choose_device(recipe.device)
     precision, reason = resolve_precision(recipe, device)
     return {
         "distingo": __version__,
-        **_data_config(request, dataset),
+        **_data_config(request, dataset, corrections),
         "layout": dataset.layout,
         "task": dataset.task,
         "classes": list(dataset.classes),
@@ -46,11 +47,13 @@ def describe_run(request: TrainRequest, dataset: Dataset, recipe: Recipe, choice
     }
 
 
-def _data_config(request: TrainRequest, dataset: Dataset) -> dict[str, Any]:
+def _data_config(request: TrainRequest, dataset: Dataset, corrections: Corrections | None) -> dict[str, Any]:
     """Where the pictures are, and of a table what was said about it and the folder that file names are relative to."""
     section: dict[str, Any] = {"data": str(request.data.resolve())}
     if dataset.root.resolve() != request.data.resolve():
         section["root"] = str(dataset.root.resolve())
+    if said := corrections_to_config(request.corrections, corrections):
+        section["corrections"] = said
     if table := table_to_config(request.table, allow_missing=request.allow_missing):
         section["table"] = table
     return {**section, **split_to_config(request.split)}

@@ -1,0 +1,1 @@
+"""Findings to a tidy folder: files moved to a quarantine with a journal, and put back from it."""

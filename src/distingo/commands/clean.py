@@ -1,0 +1,144 @@
+"""Move files that were found wanting to a quarantine, and put them back."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from distingo.commands.preparing import prepare
+from distingo.errors import UsageError
+from distingo.findings import FINDINGS_FOLDER, PICTURE_KINDS, FindingKind
+from distingo.options import add_corrections_option, add_table_options, table_settings
+
+if TYPE_CHECKING:
+    from distingo.api.cleaning import Cleaning
+    from distingo.cleaning.planning import LeftAlone, Move
+    from distingo.cleaning.quarantine import Restoration
+
+_SHOWN = 20
+"""Files of one kind that are named before the rest is only counted."""
+
+_PLURAL: dict[FindingKind, str] = {
+    "wrong-ending": "wrong-endings",
+    "duplicate": "duplicates",
+    "near-duplicate": "near-duplicates",
+    "leak": "leaks",
+    "contradiction": "contradictions",
+    "label": "labels",
+    "outlier": "outliers",
+    "odd-size": "odd-sizes",
+    "odd-aspect": "odd-aspects",
+}
+
+
+def add(commands: Any) -> None:
+    """Offer the command."""
+    parser = commands.add_parser("clean", help="move what was found wanting to a quarantine; --undo puts it back")
+    parser.set_defaults(command=run)
+    parser.add_argument("data", nargs="?", metavar="DATA", help="with --undo only where it is not where it was")
+    parser.add_argument(
+        "--findings",
+        default=FINDINGS_FOLDER,
+        metavar="FOLDER|FILE",
+        help=f"what `distingo check` wrote (default: {FINDINGS_FOLDER})",
+    )
+    parser.add_argument("--apply", action="store_true", help="move the files; without it they are only named")
+    parser.add_argument("--quarantine", metavar="FOLDER", help="new folder (default: DATA-quarantine/<time>)")
+    parser.add_argument("--undo", metavar="QUARANTINE", help="put everything back from there")
+    parser.add_argument("--threshold", type=float, metavar="SCORE", help="from which score on, instead of check's own")
+    parser.add_argument("--list", action="store_true", help="name every file instead of the first few")
+    group = parser.add_argument_group("kinds of findings to act on (of copies one always stays)")
+    for kind in PICTURE_KINDS:
+        group.add_argument(f"--{_PLURAL.get(kind, kind)}", dest="kinds", action="append_const", const=kind)
+    add_corrections_option(parser)
+    add_table_options(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what was asked; returns the exit code."""
+    prepare()
+    import distingo
+
+    if options.undo:
+        restored = distingo.undo_cleaning(options.undo, options.data)
+        _print_restoration(restored)
+        return 1 if restored.left else 0
+    if options.data is None:
+        raise UsageError("clean needs DATA, the pictures that were checked (or --undo QUARANTINE)")
+    if not options.kinds:
+        raise UsageError(_what_there_is(options.findings))
+    cleaning = distingo.clean(
+        options.data,
+        options.findings,
+        kinds=options.kinds,
+        threshold=options.threshold,
+        apply=options.apply,
+        quarantine=options.quarantine,
+        corrections=options.corrections,
+        table=table_settings(options)["table"],
+    )
+    _print_cleaning(cleaning, every=options.list)
+    return 0
+
+
+def _what_there_is(folder: str) -> str:
+    from collections import Counter
+    from pathlib import Path
+
+    from distingo.findings import read_findings
+
+    counts = Counter(
+        finding.kind for finding in read_findings(Path(folder)) if finding.counts and finding.kind in PICTURE_KINDS
+    )
+    found = ", ".join(f"--{_PLURAL.get(kind, kind)} ({count:,})" for kind, count in counts.most_common())
+    return f"clean needs to know which findings to act on; {folder} holds {found or 'none above their thresholds'}"
+
+
+def _print_cleaning(cleaning: Cleaning, *, every: bool) -> None:
+    """What was moved or would be, kind by kind, and what is left alone."""
+    plan, verb = cleaning.plan, "moved" if cleaning.applied else "to move"
+    most = len(plan.moves) + len(plan.left_alone) if every else _SHOWN
+    for kind in PICTURE_KINDS:
+        moves = [move for move in plan.moves if move.kinds[0] == kind]
+        _print_files(f"{kind}: {len(moves):,} {verb}", [_describe_move(move) for move in moves], most)
+    left = [_describe_left(entry) for entry in plan.left_alone]
+    _print_files(f"left alone: {len(left):,}", left, most)
+    for note in plan.notes:
+        print(note)
+    if cleaning.applied and plan.moves:
+        print(f"{len(plan.moves):,} files moved to {cleaning.quarantine}")
+        print(f"`distingo clean --undo {cleaning.quarantine}` puts them back")
+    elif plan.moves:
+        print(f"{len(plan.moves):,} files would be moved to {cleaning.quarantine}; nothing is touched without --apply")
+    else:
+        print("Nothing was moved." if cleaning.applied else "Nothing is to be moved.")
+
+
+def _print_restoration(restored: Restoration) -> None:
+    """What was put back, and what could not be."""
+    print(f"{len(restored.returned):,} files put back into {restored.root}")
+    if restored.in_place:
+        print(f"{len(restored.in_place):,} were in their place already")
+    if restored.copies:
+        print(f"{len(restored.copies):,} of them left a copy in the quarantine, where it stays")
+    left = [_describe_left(entry) for entry in restored.left]
+    _print_files(f"can't be put back: {len(left):,}", left, len(left))
+
+
+def _print_files(heading: str, lines: list[str], most: int) -> None:
+    if not lines:
+        return
+    print(heading)
+    for line in lines[:most]:
+        print(f"  {line}")
+    if len(lines) > most:
+        print(f"  ... and {len(lines) - most:,} more (--list names them)")
+
+
+def _describe_move(move: Move) -> str:
+    also = f" [also {', '.join(move.kinds[1:])}]" if move.kinds[1:] else ""
+    return f"{move.file}: {move.reason}{f'; {move.stays} stays' if move.stays else ''}{also}"
+
+
+def _describe_left(entry: LeftAlone) -> str:
+    return f"{entry.file}: {entry.reason}"

@@ -1,0 +1,166 @@
+"""A person's corrections put into effect, before copies and contradictions are judged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from distingo.datasets.candidates import Candidate, Layout
+from distingo.datasets.corrections import Correction, Corrections
+from distingo.datasets.duplicates import Examined
+from distingo.datasets.layouts import source_of
+from distingo.errors import DataError, name_the_nearest
+from distingo.records import ManifestRow
+
+
+@dataclass(slots=True)
+class _Account:
+    """What became of the corrections."""
+
+    relabelled: list[Correction] = field(default_factory=list)
+    set_aside: list[Correction] = field(default_factory=list)
+    changed: list[Correction] = field(default_factory=list)
+
+
+def with_relabelled(layout: Layout, corrections: Corrections | None) -> Layout:
+    """Take in the files that were no candidates for want of a clear label, and that corrections give one.
+
+    Such are pictures that two rows of a table contradict each other about, and files outside the class folders.
+    """
+    if corrections is None:
+        return layout
+    wanted = {entry.file: entry for entry in corrections.entries if entry.action == "relabel"}
+    promoted = [
+        Candidate(source, wanted[row.file].labels, row.side, row.lines)
+        for row in layout.ignored
+        if row.file in wanted and (source := source_of(layout.root, row.file)).path.is_file()
+    ]
+    if not promoted:
+        return layout
+    candidates = sorted([*layout.candidates, *promoted], key=lambda candidate: candidate.source.file)
+    return replace(layout, candidates=tuple(candidates))
+
+
+def correct(
+    layout: Layout, examined: Sequence[Examined], corrections: Corrections | None
+) -> tuple[Layout, list[Examined]]:
+    """Put corrections into effect.
+
+    Args:
+        layout: As from `with_relabelled`; its ignored files still hold those that were taken in.
+        examined: Its candidates, in their order.
+        corrections: What a person decided; None changes nothing.
+
+    Returns:
+        The layout with what was set aside among the ignored files, its classes and notes brought up to date; and the
+        candidates that are left, with their labels.
+
+    Raises:
+        DataError: A picture of a single-label task is given no label or several, or fewer than two classes are left.
+    """
+    if corrections is None:
+        return layout, list(examined)
+    account, known = _Account(), corrections.by_file
+    before = {row.file: row for row in layout.ignored}
+    left: list[Examined] = []
+    aside: list[ManifestRow] = []
+    for entry in examined:
+        correction = known.get(entry.candidate.source.file)
+        if correction is None or correction.action == "keep":
+            left.append(entry)
+        elif correction.content and correction.content != entry.content:
+            account.changed.append(correction)
+            left += [] if entry.candidate.source.file in before else [entry]
+        elif correction.action == "quarantine":
+            account.set_aside.append(correction)
+            aside.append(_row_set_aside(entry, correction, corrections))
+        else:
+            _check_labels(layout, correction, corrections)
+            left.append(_relabelled(entry, correction, account, was_candidate=correction.file not in before))
+    taken = {entry.candidate.source.file for entry in left}
+    ignored = [row for row in layout.ignored if row.file not in taken]
+    classes = tuple(sorted({label for entry in left for label in entry.candidate.labels}))
+    _check_classes(layout, classes, corrections)
+    notes = (*layout.notes, *_notes(layout, left, classes, corrections, account))
+    return replace(layout, classes=classes, ignored=(*ignored, *aside), notes=notes), left
+
+
+def _relabelled(entry: Examined, correction: Correction, account: _Account, *, was_candidate: bool) -> Examined:
+    if was_candidate and entry.candidate.labels == correction.labels:
+        return entry
+    account.relabelled.append(correction)
+    return replace(entry, candidate=replace(entry.candidate, labels=correction.labels))
+
+
+def _row_set_aside(entry: Examined, correction: Correction, corrections: Corrections) -> ManifestRow:
+    candidate, facts = entry.candidate, entry.facts
+    why = f" ({', '.join(correction.kinds)})" if correction.kinds else ""
+    return ManifestRow(
+        candidate.source.file,
+        "ignored",
+        f"set aside by line {correction.line} of {corrections.path.name}{why}",
+        candidate.labels,
+        candidate.side,
+        facts.format,
+        facts.width,
+        facts.height,
+        entry.content,
+        lines=candidate.lines,
+    )
+
+
+def _check_labels(layout: Layout, correction: Correction, corrections: Corrections) -> None:
+    count = len(correction.labels)
+    if layout.task == "single-label" and count != 1:
+        given = ", ".join(correction.labels) or "none"
+        raise DataError(
+            f"{corrections.path}: line {correction.line}: {correction.file} is given {count} labels ({given}), and "
+            f"each picture of {layout.root} has exactly one; name one"
+        )
+
+
+def _check_classes(layout: Layout, classes: Sequence[str], corrections: Corrections) -> None:
+    fewest = 2 if layout.task == "single-label" else 1
+    if len(classes) < fewest:
+        found = f"one class only ({classes[0]})" if classes else "no class"
+        raise DataError(f"{corrections.path}: leaves {found} of {layout.root}; a classifier needs at least {fewest}")
+
+
+def _notes(
+    layout: Layout, left: Sequence[Examined], classes: Sequence[str], corrections: Corrections, account: _Account
+) -> list[str]:
+    name = corrections.path.name
+    kept = sum(entry.action == "keep" for entry in corrections.entries)
+    done = [f"{_pictures(len(account.relabelled))} relabelled", f"{len(account.set_aside):,} set aside"]
+    notes = [f"{name}: {', '.join([*done, *([f'{kept:,} kept'] if kept else [])])}"]
+    if account.changed:
+        notes.append(
+            f"{name}: {_corrections(len(account.changed))} not applied, as the file has changed since "
+            f"(first: line {account.changed[0].line}, {account.changed[0].file})"
+        )
+    present = {row.file for row in layout.ignored if row.status != "missing"}
+    present |= {candidate.source.file for candidate in layout.candidates}
+    if absent := [entry for entry in corrections.entries if entry.file not in present]:
+        notes.append(
+            f"{name}: {_corrections(len(absent))} about files that are not there "
+            f"(first: line {absent[0].line}, {absent[0].file})"
+        )
+    counts = Counter(label for entry in left for label in entry.candidate.labels)
+    for label in classes:
+        if label not in layout.classes:
+            near = name_the_nearest(label, list(layout.classes), limit=1)
+            advice = f"; {near}" if near.startswith("did you mean") else ""
+            notes.append(
+                f"{name}: {label!r} becomes a class, which no other picture has ({_pictures(counts[label])}){advice}"
+            )
+    notes += [f"{name}: leaves {label!r} without a picture" for label in layout.classes if label not in classes]
+    return notes
+
+
+def _pictures(count: int) -> str:
+    return "1 picture" if count == 1 else f"{count:,} pictures"
+
+
+def _corrections(count: int) -> str:
+    return "1 correction is" if count == 1 else f"{count:,} corrections are"

@@ -1,0 +1,231 @@
+"""``corrections.csv``: what a person decided about single pictures, without touching a file of theirs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, TypeVar, get_args
+
+from distingo.datasets.manifest import join_labels, split_labels, write_table
+from distingo.datasets.walking import FoundFile
+from distingo.errors import DataError, name_the_nearest
+from distingo.files import content_hash
+
+Action = Literal["keep", "relabel", "quarantine"]
+"""It is right as it is; other classes are right; it is not to be used."""
+
+ACTIONS: tuple[Action, ...] = get_args(Action)
+
+CORRECTIONS_NAME = "corrections.csv"
+"""The name in a data set's root under which corrections are found by themselves."""
+
+NO_CORRECTIONS = "none"
+"""What is said instead of a file to read the data as it lies there."""
+
+_COLUMNS = ("file", "action", "labels", "content", "kinds", "at")
+_REQUIRED = ("file", "action")
+_HEAD_BYTES = 4096
+_HASH = re.compile(r"[0-9a-f]{32}")
+_KIND = re.compile(r"[a-z]+(-[a-z]+)*")
+_Known = TypeVar("_Known", bound=str)
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What a person decided about one picture.
+
+    Attributes:
+        file: As in `Source.file`.
+        action: What is to become of it.
+        labels: For ``relabel``, the class names that are right; with several labels per picture perhaps none.
+        content: Hash of the file's bytes when it was decided; empty applies to whatever the file holds.
+        kinds: The kinds of findings that it answers; first those that the action was chosen for.
+        at: When it was decided, in UTC as ISO 8601; may be empty.
+        line: Where it stands in the table; 0 before it is written.
+    """
+
+    file: str
+    action: Action
+    labels: tuple[str, ...] = ()
+    content: str = ""
+    kinds: tuple[str, ...] = ()
+    at: str = ""
+    line: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Corrections:
+    """A table of corrections.
+
+    Attributes:
+        path: The table.
+        entries: One per file, in the table's order.
+        by_file: The same by the file that each is about.
+    """
+
+    path: Path
+    entries: tuple[Correction, ...]
+    by_file: Mapping[str, Correction] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by_file", {entry.file: entry for entry in self.entries})
+
+    @property
+    def effective(self) -> tuple[Correction, ...]:
+        """Those that change what is trained on; one that keeps a picture says only that it was looked at."""
+        return tuple(entry for entry in self.entries if entry.action != "keep")
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the effective ones; two tables with the same one give the same data set."""
+        rows = sorted((entry.file, entry.action, join_labels(entry.labels), entry.content) for entry in self.effective)
+        return content_hash(repr(rows).encode("utf-8", "backslashreplace"))
+
+
+def find_corrections(root: Path, said: str | Path | None = None) -> Corrections | None:
+    """Read the corrections that belong to a data set.
+
+    Args:
+        root: The data set's root.
+        said: A table to read instead of the one in `root`; ``none`` reads none; None takes ``corrections.csv`` where
+            the root holds one.
+
+    Returns:
+        The corrections, or None where there are none to honour.
+
+    Raises:
+        DataError: The table is missing (where one was named) or damaged; the line is named.
+    """
+    if said is not None:
+        return None if str(said) == NO_CORRECTIONS else read_corrections(Path(said))
+    path = root / CORRECTIONS_NAME
+    return read_corrections(path) if is_corrections(path) else None
+
+
+def is_corrections(path: Path) -> bool:
+    """Whether a file begins like a table of corrections; a person's own table may bear the same name."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES).decode("utf-8-sig", "replace")
+    except OSError:
+        return False
+    first = next(csv.reader(io.StringIO(head)), []) if head.strip() else []
+    return set(_REQUIRED) <= {name.strip().lower() for name in first}
+
+
+def mark_corrections(files: Iterable[FoundFile]) -> list[FoundFile]:
+    """Say of the table of corrections in a data set's root what it is, so that nothing takes it for data."""
+    return [
+        replace(file, ignored="holds corrections")
+        if file.parts == (CORRECTIONS_NAME,) and not file.ignored and is_corrections(file.path)
+        else file
+        for file in files
+    ]
+
+
+def read_corrections(path: Path) -> Corrections:
+    """Read a table of corrections.
+
+    Args:
+        path: UTF-8 CSV with the columns ``file`` and ``action``, and perhaps ``labels`` (several separated by ``|``),
+            ``content``, ``kinds`` and ``at``.
+
+    Raises:
+        DataError: It is missing or damaged, or a row says what is not allowed; the line is named.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; `distingo review` writes corrections") from error
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: can't be read as UTF-8 text ({error})") from error
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    entries: dict[str, Correction] = {}
+    try:
+        header = _read_header(path, next(reader, []))
+        for row in reader:
+            if not any(row):
+                continue
+            entry = _read_entry(path, reader.line_num, header, row)
+            if entry.file in entries:
+                first = entries[entry.file].line
+                raise DataError(f"{path}: lines {first} and {entry.line} are both about {entry.file}; keep one of them")
+            entries[entry.file] = entry
+    except csv.Error as error:
+        raise DataError(f"{path}: line {reader.line_num} is damaged ({error})") from error
+    return Corrections(path, tuple(entries.values()))
+
+
+def write_corrections(corrections: Corrections) -> None:
+    """Write a table of corrections, whole or not at all.
+
+    Raises:
+        ResourceError: It can't be written.
+    """
+    rows = [
+        (entry.file, entry.action, join_labels(entry.labels), entry.content, "|".join(entry.kinds), entry.at)
+        for entry in corrections.entries
+    ]
+    write_table(corrections.path, _COLUMNS, rows)
+
+
+def _read_header(path: Path, row: list[str]) -> list[str]:
+    header = [name.strip().lower() for name in row]
+    if missing := [name for name in _REQUIRED if name not in header]:
+        raise DataError(f"{path}: line 1 has no column {missing[0]!r}; corrections have {', '.join(_COLUMNS)}")
+    for name in header:
+        if name not in _COLUMNS:
+            raise DataError(f"{path}: line 1: no column {name!r} is known; {name_the_nearest(name, list(_COLUMNS))}")
+    if len(set(header)) < len(header):
+        raise DataError(f"{path}: line 1 names a column twice; corrections have {', '.join(_COLUMNS)}")
+    return header
+
+
+def _read_entry(path: Path, line: int, header: list[str], row: list[str]) -> Correction:
+    if len(row) != len(header):
+        raise DataError(f"{path}: line {line} has {len(row)} fields instead of {len(header)}")
+    cells = {**dict.fromkeys(_COLUMNS, ""), **dict(zip(header, row, strict=True))}
+    try:
+        entry = Correction(
+            cells["file"],
+            _one_of(cells["action"], ACTIONS, "action"),
+            tuple(sorted({unicodedata.normalize("NFC", label) for label in split_labels(cells["labels"])})),
+            cells["content"],
+            tuple(kind for kind in cells["kinds"].split("|") if kind),
+            cells["at"],
+            line,
+        )
+        _check_entry(entry)
+    except ValueError as error:
+        raise DataError(f"{path}: line {line}: {error}") from error
+    return entry
+
+
+def _check_entry(entry: Correction) -> None:
+    if not entry.file:
+        raise ValueError("names no file")
+    if entry.labels and entry.action != "relabel":
+        raise ValueError(f"labels belong to the action 'relabel', not to {entry.action!r}")
+    if entry.content and not _HASH.fullmatch(entry.content):
+        raise ValueError(f"content {entry.content!r} is no hash of 32 hexadecimal digits; leave it empty if unknown")
+    for kind in entry.kinds:
+        if not _KIND.fullmatch(kind):
+            raise ValueError(f"{kind!r} is no kind of finding such as dark|near-duplicate")
+    if entry.at:
+        try:
+            datetime.fromisoformat(entry.at)
+        except ValueError as error:
+            raise ValueError(f"at {entry.at!r} is no time such as 2025-01-31T12:00:00Z; leave it empty") from error
+
+
+def _one_of(text: str, known: tuple[_Known, ...], what: str) -> _Known:
+    for each in known:
+        if each == text:
+            return each
+    raise ValueError(f"{text!r} is no {what}; {name_the_nearest(text, list(known))}")

@@ -1,0 +1,1 @@
+"""A local page on which a person goes through findings and decides."""

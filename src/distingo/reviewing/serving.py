@@ -1,0 +1,187 @@
+"""The page's server: the standard library's, on this machine, for one person."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from socketserver import TCPServer
+from typing import Any, cast, get_args
+from urllib.parse import parse_qs, urlsplit
+
+from distingo.datasets.corrections import Action
+from distingo.errors import DistingoError, ResourceError, UsageError
+from distingo.report.templating import house_style
+from distingo.reviewing.guarding import SECURITY_HEADERS, Guard
+from distingo.reviewing.session import Asked, ReviewSession
+
+LOOPBACK = "127.0.0.1"
+MOST_BYTES = 64 * 1024
+"""Of what the page may send at once."""
+
+_SECONDS = 30
+_PAGE = Path(__file__).parent / "page"
+_SCRIPTS = ("review.js", "names.js", "picture.js", "server.js", "words.js")
+_FILES = {
+    "": ("review.html", "text/html; charset=utf-8"),
+    **{name: (name, "text/javascript; charset=utf-8") for name in _SCRIPTS},
+    "icon.svg": ("icon.svg", "image/svg+xml"),
+}
+_Answer = tuple[bytes, str]
+
+
+class ReviewServer(ThreadingHTTPServer):
+    """Serves one review.
+
+    Attributes:
+        session: The review.
+        guard: Who may ask.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, session: ReviewSession, host: str = LOOPBACK, port: int = 0) -> None:
+        """Listen.
+
+        Args:
+            session: The review.
+            host: The address to listen on; the default is reachable from this machine only.
+            port: 0 takes one that is free.
+
+        Raises:
+            ResourceError: The port is taken, or the address is none of this machine's.
+        """
+        self.session = session
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        try:
+            super().__init__((host, port), _Handler)
+        except (OSError, OverflowError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise ResourceError(f"{host}, port {port}: can't listen there ({reason}); choose another --port") from error
+        self.guard = Guard(host, self.server_address[1])
+
+    def server_bind(self) -> None:
+        """Bind without asking a name server for this machine's full name, which can take long."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that goes away in the middle of an answer is no error."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "distingo"
+    sys_version = ""
+    timeout = _SECONDS
+    disable_nagle_algorithm = True  # headers and body go out one after the other, and nobody waits for a packet to fill
+
+    def do_GET(self) -> None:
+        self._respond({"state": self._state, "question": self._question, "picture": self._picture})
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_POST(self) -> None:
+        self._respond({"decide": self._decide, "clear": self._clear, "undo": self._undo})
+
+    @property
+    def _session(self) -> ReviewSession:
+        return cast(ReviewServer, self.server).session
+
+    def _respond(self, routes: dict[str, Callable[[], _Answer]]) -> None:
+        path = urlsplit(self.path).path.removeprefix("/")
+        refused = cast(ReviewServer, self.server).guard.refuse(self.command, path, dict(self.headers.items()))
+        if refused is not None:
+            self.close_connection = True  # what else it sent is not read
+            self._send(refused[0], *_json({"error": refused[1]}))
+            return
+        _, slash, name = path.partition("/")
+        try:
+            if name in routes:
+                self._send(200, *routes[name]())
+            elif self.command != "POST" and slash and (name in _FILES or name == "style.css"):
+                self._send(200, *_file(name))
+            else:
+                self._send(404, *_json({"error": "no such page"}))
+        except DistingoError as error:
+            self._send(409, *_json({"error": str(error)}))
+
+    def _state(self) -> _Answer:
+        return _json(self._session.describe())
+
+    def _question(self) -> _Answer:
+        return _json(self._session.question(self._number("number")))
+
+    def _picture(self) -> _Answer:
+        encoded = self._session.picture(self._number("number"), self._number("place"))
+        return encoded.content, encoded.media_type
+
+    def _decide(self) -> _Answer:
+        said = self._body()
+        action = said.get("action")
+        labels = said.get("labels", [])
+        if action not in get_args(Action) or not isinstance(labels, list):
+            raise UsageError("what was sent is no decision")
+        place = _whole(said.get("picture", 0))
+        asked = Asked(_whole(said.get("number")), cast(Action, action), place, tuple(map(str, labels)))
+        return _json(self._session.decide(asked))
+
+    def _clear(self) -> _Answer:
+        return _json(self._session.clear(_whole(self._body().get("number"))))
+
+    def _undo(self) -> _Answer:
+        self._body()
+        return _json(self._session.undo())
+
+    def _body(self) -> dict[str, Any]:
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal() or int(length) > MOST_BYTES:
+            self.close_connection = True
+            raise UsageError(f"at most {MOST_BYTES:,} bytes are read, and their number must be said")
+        try:
+            said = json.loads(self.rfile.read(int(length)))
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"what was sent is no JSON ({error})") from error
+        if not isinstance(said, dict):
+            raise UsageError("what was sent is no JSON object")
+        return said
+
+    def _number(self, name: str) -> int:
+        values = parse_qs(urlsplit(self.path).query).get(name, [""])
+        return _whole(int(values[0]) if values[0].isdecimal() and len(values[0]) < 10 else None)
+
+    def _send(self, status: int, content: bytes, media_type: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", media_type)
+        self.send_header("Content-Length", str(len(content)))
+        for name, value in SECURITY_HEADERS.items():
+            self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the base class calls it so
+        """The terminal is for the person, who does not read requests."""
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise UsageError("a number is missing")
+    return value
+
+
+def _json(content: Any) -> _Answer:
+    return json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace"), "application/json"
+
+
+def _file(name: str) -> _Answer:
+    if name == "style.css":
+        own = (_PAGE / "review.css").read_text(encoding="utf-8")
+        return (house_style() + own).encode("utf-8"), "text/css; charset=utf-8"
+    file, media_type = _FILES[name]
+    return (_PAGE / file).read_bytes(), media_type

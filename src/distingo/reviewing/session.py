@@ -1,0 +1,289 @@
+"""A review: the questions, what is decided about them, and the pictures they are about."""
+
+from __future__ import annotations
+
+import datetime
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from distingo.datasets.candidates import Layout
+from distingo.datasets.corrections import Action, Correction
+from distingo.datasets.decoding import UndecodableError
+from distingo.datasets.examining import hash_content
+from distingo.datasets.layouts import source_of
+from distingo.errors import DataError, UsageError
+from distingo.findings import Finding
+from distingo.records import Source
+from distingo.reviewing.decisions import Changes, Decisions
+from distingo.reviewing.pictures import EncodedPicture, PictureServer, describe_picture
+from distingo.reviewing.questions import Question, Shown, gather_questions
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a person chose on the page.
+
+    Attributes:
+        question: Its number.
+        action: What is to become of the picture.
+        picture: Which picture of the question; ``keep`` is about all of them.
+        labels: For ``relabel``, the class names.
+    """
+
+    question: int
+    action: Action
+    picture: int = 0
+    labels: tuple[str, ...] = ()
+
+
+class ReviewSession:
+    """Everything that the page asks for; used by several threads.
+
+    Attributes:
+        layout: Of the data set.
+        questions: In the order in which they are asked; the page knows each by its position.
+        decisions: The table of corrections.
+        gone: How many pictures or pairs of the findings are not there any more.
+    """
+
+    def __init__(self, layout: Layout, findings: Sequence[Finding], decisions: Decisions) -> None:
+        """Sort the findings out.
+
+        Raises:
+            DataError: None of the findings is about this data set.
+        """
+        self.layout = layout
+        self.decisions = decisions
+        self._sources = {candidate.source.file: candidate.source for candidate in layout.candidates}
+        self._pictures = PictureServer()
+        every = gather_questions(findings)
+        self.questions = tuple(question for question in every if all(map(self._is_there, question.pictures)))
+        self.gone = len(every) - len(self.questions)
+        if every and not self.questions:
+            raise DataError(
+                f"{layout.root}: holds none of the pictures that the findings are about (first: "
+                f"{every[0].pictures[0].file}); name the data set that was checked, or check it again"
+            )
+        self._about: dict[str, list[int]] = defaultdict(list)
+        for number, question in enumerate(self.questions):
+            for picture in question.pictures:
+                if not picture.root:
+                    self._about[picture.file].append(number)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The data set's classes, and those that corrections have added."""
+        added = {label for entry in self.decisions.corrections.entries for label in entry.labels}
+        return tuple(sorted({*self.layout.classes, *added}))
+
+    def describe(self) -> dict[str, Any]:
+        """What the page needs before the first question."""
+        return {
+            "data": self.layout.root.name or str(self.layout.root),
+            "task": self.layout.task,
+            "classes": self.classes,
+            "table": self.decisions.path.name,
+            "gone": self.gone,
+            "questions": [
+                {
+                    "counting": [finding.kind for finding in question.findings if finding.counts],
+                    "below": [finding.kind for finding in question.findings if not finding.counts],
+                }
+                for question in self.questions
+            ],
+            "answered": self.answered(range(len(self.questions))),
+        }
+
+    def answered(self, numbers: Iterable[int]) -> list[int]:
+        """Those of some questions that are answered."""
+        corrections = self.decisions.corrections
+        return [number for number in numbers if self.questions[number].is_answered(corrections)]
+
+    def question(self, number: int) -> dict[str, Any]:
+        """One question as the page shows it.
+
+        Raises:
+            UsageError: There is none of that number.
+        """
+        question = self._question(number)
+        decided = self.decisions.corrections.by_file
+        return {
+            "number": number,
+            "findings": [
+                {
+                    "kind": finding.kind,
+                    "reason": finding.reason,
+                    "score": finding.score,
+                    "threshold": finding.threshold,
+                    "counts": finding.counts,
+                }
+                for finding in question.findings
+            ],
+            "pictures": [
+                self._describe_picture(question, place, None if shown.root else decided.get(shown.file))
+                for place, shown in enumerate(question.pictures)
+            ],
+        }
+
+    def _describe_picture(self, question: Question, place: int, decided: Correction | None) -> dict[str, Any]:
+        shown = question.pictures[place]
+        facts, trouble = describe_picture(self._source(shown))
+        unreadable = next((finding.reason for finding in question.findings if finding.kind == "unreadable"), "")
+        return {
+            "file": shown.file,
+            "labels": shown.labels,
+            "suggested": question.suggested(place),
+            "side": shown.side,
+            "elsewhere": shown.root,
+            "version": shown.content[:8],
+            "facts": facts,
+            "trouble": trouble or unreadable,
+            "decision": _describe_decision(decided),
+        }
+
+    def picture(self, number: int, place: int) -> EncodedPicture:
+        """A picture of a question.
+
+        Raises:
+            UsageError: There is none at that place.
+            DataError: It can't be shown; says why.
+        """
+        shown = self._shown(number, place)
+        source = self._source(shown)
+        try:
+            return self._pictures.get(source, str(source.path.stat().st_mtime_ns))
+        except OSError as error:
+            raise DataError(f"can't be opened ({error.strerror})") from error
+
+    def decide(self, asked: Asked) -> dict[str, Any]:
+        """Write a decision down.
+
+        Returns:
+            The questions that are answered now and those that are open, of those that it touches.
+
+        Raises:
+            DataError: The picture has changed since the check, or the table was damaged meanwhile.
+            UsageError: There is no such question, or the labels do not fit the task.
+            ResourceError: The table can't be written.
+        """
+        question = self._question(asked.question)
+        chosen = question.pictures if asked.action == "keep" else (self._shown(asked.question, asked.picture),)
+        own = [shown for shown in chosen if not shown.root]
+        if not own:
+            raise UsageError("a picture of another data set is only shown; decide about the other one")
+        labels = self._checked_labels(asked)
+        contents = {shown.file: self._current_content(shown) for shown in own}
+
+        def choose(known: Mapping[str, Correction]) -> Changes:
+            changes = {}
+            for shown in own:
+                before = known.get(shown.file)
+                if before is not None and before.content and before.content != contents[shown.file]:
+                    before = None
+                entry = Correction(shown.file, asked.action, labels, contents[shown.file], question.kinds, _now())
+                changes[shown.file] = _joined(entry, before)
+            return changes
+
+        return self._outcome(self.decisions.change(choose))
+
+    def clear(self, number: int) -> dict[str, Any]:
+        """Take back what was decided about a question's pictures.
+
+        Raises:
+            DataError: As `decide`.
+            ResourceError: As `decide`.
+        """
+        files = [shown.file for shown in self._question(number).pictures if not shown.root]
+        return self._outcome(self.decisions.change(lambda known: {file: None for file in files if file in known}))
+
+    def undo(self) -> dict[str, Any]:
+        """Take back the latest decision of this start.
+
+        Raises:
+            DataError: As `decide`.
+            ResourceError: As `decide`.
+        """
+        return self._outcome(dict.fromkeys(self.decisions.undo()))
+
+    def _outcome(self, changes: Changes) -> dict[str, Any]:
+        touched = sorted({number for file in changes for number in self._about[file]})
+        return {"touched": touched, "answered": self.answered(touched), "classes": self.classes}
+
+    def _question(self, number: int) -> Question:
+        if not 0 <= number < len(self.questions):
+            raise UsageError(f"there is no question {number}")
+        return self.questions[number]
+
+    def _shown(self, number: int, place: int) -> Shown:
+        pictures = self._question(number).pictures
+        if not 0 <= place < len(pictures):
+            raise UsageError(f"question {number} has no picture {place}")
+        return pictures[place]
+
+    def _checked_labels(self, asked: Asked) -> tuple[str, ...]:
+        labels = tuple(sorted({unicodedata.normalize("NFC", label.strip()) for label in asked.labels}))
+        if asked.action != "relabel":
+            return ()
+        if not all(labels) or any(ord(character) < 32 for label in labels for character in label):
+            raise UsageError("a class needs a name")
+        if self.layout.task == "single-label" and len(labels) != 1:
+            raise UsageError(f"each picture of {self.layout.root.name} has exactly one class; choose one")
+        return labels
+
+    def _current_content(self, shown: Shown) -> str:
+        try:
+            content = hash_content(self._source(shown))
+        except UndecodableError:
+            content = ""
+        if shown.content and content != shown.content:
+            raise DataError(f"{shown.file} has changed since the check; check again before you decide about it")
+        return content
+
+    def _is_there(self, shown: Shown) -> bool:
+        try:
+            return self._source(shown).path.is_file()
+        except (DataError, OSError, ValueError):
+            return False
+
+    def _source(self, shown: Shown) -> Source:
+        """Where a picture is: one of the data set, or a file below its root; a table of findings may say anything."""
+        if not shown.root and shown.file in self._sources:
+            return self._sources[shown.file]
+        parts = PurePosixPath(shown.file)
+        if parts.is_absolute() or ".." in parts.parts:
+            raise DataError(f"{shown.file}: lies outside the data set")
+        root = Path(shown.root) if shown.root else self.layout.root
+        source = source_of(root, shown.file)
+        if not source.path.resolve().is_relative_to(root.resolve()):
+            raise DataError(f"{shown.file}: lies outside the data set")
+        return source
+
+
+def _joined(entry: Correction, before: Correction | None) -> Correction:
+    """A decision together with an earlier one about the same picture.
+
+    The kinds that the action was chosen for come first. To keep a picture for another reason than it was relabelled
+    for leaves the labels as they were put right.
+    """
+    if before is None:
+        return entry
+    kinds = tuple(dict.fromkeys((*entry.kinds, *before.kinds)))
+    relabelled_for = before.kinds[:1] if before.action == "relabel" else ()
+    if entry.action == "keep" and relabelled_for and relabelled_for[0] not in entry.kinds:
+        kinds = tuple(dict.fromkeys((*before.kinds, *entry.kinds)))
+        return Correction(entry.file, "relabel", before.labels, entry.content, kinds, entry.at)
+    return Correction(entry.file, entry.action, entry.labels, entry.content, kinds, entry.at)
+
+
+def _describe_decision(correction: Correction | None) -> dict[str, Any] | None:
+    if correction is None:
+        return None
+    return {"action": correction.action, "labels": correction.labels, "kinds": correction.kinds}
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,62 @@
+"""Findings to questions: one per picture, one per pair, the gravest first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from distingo.datasets.corrections import Correction, Corrections
+from distingo.findings import Finding
+from distingo.reviewing.questions import gather_questions
+
+DARK = Finding("dark", "a/1.png", 0.9, 0.5, ("a",), content="1" * 32)
+
+
+def test_all_about_one_picture_is_one_question() -> None:
+    label = Finding("label", "a/1.png", 0.6, 0.5, ("a",), suggested=("b",))
+    below = Finding("blurred", "a/1.png", 0.4, 0.5, ("a",))
+    (question,) = gather_questions([below, DARK, label])
+    assert [finding.kind for finding in question.findings] == ["label", "dark", "blurred"]
+    assert (question.kinds, question.counts, question.suggested(0)) == (("label", "dark"), True, ("b",))
+
+
+def test_a_pair_is_one_question_whichever_way_round() -> None:
+    pair = Finding("leak", "train/a/1.png", 0.9, 0.5, ("a",), other="test/a/1.png", other_labels=("a",))
+    turned = Finding("duplicate", "test/a/1.png", 1.0, 0.5, ("a",), other="train/a/1.png")
+    (question,) = gather_questions([pair, turned])
+    assert question.kinds == ("duplicate", "leak")
+    assert [picture.file for picture in question.pictures] == ["test/a/1.png", "train/a/1.png"]
+
+
+def test_sides_that_the_check_knows_go_before_folders() -> None:
+    pair = Finding("near-duplicate", "x/1.png", 0.9, 0.5, side="test", other="w/2.png", other_side="train")
+    (question,) = gather_questions([pair])
+    assert [picture.file for picture in question.pictures] == ["x/1.png", "w/2.png"]
+    (question,) = gather_questions([replace(pair, other_root="/other", other_side="train")])
+    assert [picture.root for picture in question.pictures] == ["/other", ""]
+
+
+def test_the_worst_come_first_and_those_below_the_threshold_last() -> None:
+    files = gather_questions(
+        [
+            replace(DARK, file="3", score=0.6),
+            replace(DARK, file="4", score=0.2),
+            replace(DARK, file="2", score=0.7),
+            replace(DARK, file="1", kind="unreadable", score=0.5),
+        ]
+    )
+    assert [question.pictures[0].file for question in files] == ["1", "2", "3", "4"]
+    assert [question.counts for question in files] == [True, True, True, False]
+
+
+def test_of_a_contradiction_each_suggests_its_class_for_the_other() -> None:
+    pair = Finding("contradiction", "a/1.png", 1.0, 0.5, ("a",), other="b/1.png", other_labels=("b",))
+    (question,) = gather_questions([pair])
+    assert [question.suggested(place) for place in (0, 1)] == [("b",), ("a",)]
+
+
+def test_a_question_is_answered_when_all_that_counts_is() -> None:
+    (question,) = gather_questions([DARK, replace(DARK, kind="blurred"), replace(DARK, kind="bright", score=0.1)])
+    half = Correction("a/1.png", "keep", kinds=("dark",))
+    assert not question.is_answered(Corrections(Path("c"), (half,)))
+    assert question.is_answered(Corrections(Path("c"), (replace(half, kinds=("dark", "blurred")),)))

@@ -1,0 +1,199 @@
+"""What the page is told, and what becomes of a decision."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawing import encode, idx_bytes, noise
+from PIL import Image
+
+from distingo.datasets.corrections import read_corrections
+from distingo.datasets.gathering import read_dataset
+from distingo.datasets.layouts import find_layout
+from distingo.datasets.store import Cache
+from distingo.errors import DataError, DistingoError, UsageError
+from distingo.findings import Finding
+from distingo.reviewing.decisions import Decisions
+from distingo.reviewing.session import Asked, ReviewSession
+from trees import draw, found
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return draw(tmp_path / "data", *[f"{name}/{number}.png" for name in "abc" for number in range(3)])
+
+
+def session(root: Path, *findings: Finding) -> ReviewSession:
+    return ReviewSession(find_layout(root), findings, Decisions(root / "corrections.csv"))
+
+
+def written(root: Path) -> dict[str, tuple[object, ...]]:
+    entries = read_corrections(root / "corrections.csv").entries
+    return {entry.file: (entry.action, entry.labels, entry.kinds) for entry in entries}
+
+
+def test_decisions_are_written_with_what_they_answer(root: Path) -> None:
+    dark, label = found(root, "dark", "a/0.png"), found(root, "label", "b/0.png", suggested=("a",))
+    review = session(root, dark, label)
+    assert review.describe()["questions"] == [{"counting": ["label"], "below": []}, {"counting": ["dark"], "below": []}]
+    outcome = review.decide(Asked(0, "relabel", 0, ("a",)))
+    assert outcome == {"touched": [0], "answered": [0], "classes": ("a", "b", "c")}
+    review.decide(Asked(1, "keep"))
+    assert written(root) == {"b/0.png": ("relabel", ("a",), ("label",)), "a/0.png": ("keep", (), ("dark",))}
+    first = read_corrections(root / "corrections.csv").entries[0]
+    assert first.content == label.content
+    assert first.at.endswith("Z")
+    assert session(root, dark, label).describe()["answered"] == [0, 1]
+
+
+def test_both_of_a_pair_are_kept_and_one_is_set_aside(root: Path) -> None:
+    pairs = [found(root, "leak", "a/0.png", "b/0.png"), found(root, "near-duplicate", "a/0.png", "c/0.png")]
+    review = session(root, *pairs)
+    near, leak = 0, 1
+    review.decide(Asked(leak, "keep"))
+    assert review.describe()["answered"] == [leak]
+    assert review.decide(Asked(near, "quarantine", 0))["answered"] == [near, leak]
+    assert written(root) == {
+        "a/0.png": ("quarantine", (), ("near-duplicate", "leak")),
+        "b/0.png": ("keep", (), ("leak",)),
+    }
+    assert review.undo()["answered"] == [leak]
+    assert written(root)["a/0.png"] == ("keep", (), ("leak",))
+
+
+def test_keeping_for_another_reason_leaves_a_label_put_right(root: Path) -> None:
+    label, pair = found(root, "label", "a/0.png"), found(root, "near-duplicate", "a/0.png", "a/1.png")
+    review = session(root, label, pair)
+    review.decide(Asked(1, "relabel", 0, ("b",)))
+    review.decide(Asked(0, "keep"))
+    assert written(root)["a/0.png"] == ("relabel", ("b",), ("label", "near-duplicate"))
+    review.decide(Asked(1, "keep"))
+    assert written(root)["a/0.png"] == ("keep", (), ("label", "near-duplicate"))
+    review.clear(1)
+    assert set(written(root)) == {"a/1.png"}
+
+
+def test_a_new_class_is_offered_from_then_on(root: Path) -> None:
+    review = session(root, found(root, "label", "a/0.png"))
+    assert review.decide(Asked(0, "relabel", 0, (" kiwi ",)))["classes"] == ("a", "b", "c", "kiwi")
+    assert written(root)["a/0.png"][1] == ("kiwi",)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (Asked(0, "relabel", 0, ()), "exactly one class"),
+        (Asked(0, "relabel", 0, ("a", "b")), "exactly one class"),
+        (Asked(0, "relabel", 0, ("  ",)), "a class needs a name"),
+        (Asked(0, "relabel", 0, ("a\nb",)), "a class needs a name"),
+        (Asked(7, "keep"), "there is no question 7"),
+        (Asked(-1, "keep"), "there is no question -1"),
+        (Asked(0, "quarantine", 1), "question 0 has no picture 1"),
+    ],
+)
+def test_what_does_not_fit_is_refused(root: Path, asked: Asked, message: str) -> None:
+    review = session(root, found(root, "label", "a/0.png"))
+    with pytest.raises(UsageError, match=message):
+        review.decide(asked)
+    assert not (root / "corrections.csv").exists()
+
+
+def test_several_labels_may_be_none(tmp_path: Path) -> None:
+    root = draw(tmp_path / "data", "1.png", "2.png", "3.png")
+    (root / "labels.csv").write_text("image,tags\n1.png,x|y\n2.png,x\n3.png,\n")
+    review = session(root, found(root, "label", "1.png"))
+    assert (review.describe()["task"], review.classes) == ("multi-label", ("x", "y"))
+    review.decide(Asked(0, "relabel", 0, ("y", "x", "z")))
+    assert written(root)["1.png"][1] == ("x", "y", "z")
+    review.decide(Asked(0, "relabel", 0, ()))
+    assert written(root)["1.png"][:2] == ("relabel", ())
+
+
+def test_a_file_that_changed_is_not_decided_about(root: Path) -> None:
+    review = session(root, found(root, "dark", "a/0.png"), found(root, "dark", "a/1.png"))
+    (root / "a/0.png").write_bytes(encode(noise(77)))
+    (root / "a/1.png").unlink()
+    for number in (0, 1):
+        with pytest.raises(DataError, match="has changed since the check; check again"):
+            review.decide(Asked(number, "keep"))
+
+
+def test_what_went_is_counted_and_other_data_refused(root: Path) -> None:
+    gone = found(root, "dark", "a/9.png")
+    review = session(root, found(root, "dark", "a/0.png"), gone)
+    assert (len(review.questions), review.gone) == (1, 1)
+    with pytest.raises(DataError, match=r"holds none of the pictures .*a/9\.png.* name the data set that was checked"):
+        session(root, gone)
+    assert session(root).questions == ()
+
+
+def test_only_pictures_of_the_data_set_are_shown(root: Path) -> None:
+    secret = root.parent / "secret.png"
+    secret.write_bytes(encode(noise(1)))
+    (root / "a" / "link.png").symlink_to(secret)
+    (root / "outside").symlink_to(root.parent, target_is_directory=True)
+    names = ["../secret.png", str(secret), "a/../../secret.png"]
+    review = session(root, found(root, "dark", "a/0.png"), *[found(root, "dark", name) for name in names])
+    assert len(review.questions) == 1
+    linked = session(root, found(root, "dark", "a/link.png"))  # a link that training would follow too
+    assert linked.picture(0, 0).media_type == "image/png"
+    with pytest.raises(UsageError):
+        review.picture(0, 1)
+
+
+def test_pictures_are_upright_small_and_bare(root: Path) -> None:
+    large = Image.new("RGB", (3000, 1000), "red")
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "private"
+    (root / "a/0.png").write_bytes(encode(large, "JPEG", exif=exif))
+    review = session(root, found(root, "odd-size", "a/0.png"))
+    shown = review.picture(0, 0)
+    image = Image.open(io.BytesIO(shown.content))
+    assert (shown.media_type, image.size) == ("image/jpeg", (533, 1600))
+    assert not image.getexif()
+    (described,) = review.question(0)["pictures"]
+    assert described["facts"].startswith("1000 × 3000 · JPEG · ")
+
+
+def test_what_cant_be_shown_says_why(root: Path) -> None:
+    (root / "a/0.png").write_bytes(encode(noise(3, (300, 300)))[:400])
+    finding = found(root, "unreadable", "a/0.png", reason="a truncated PNG file")
+    review = session(root, finding)
+    assert review.question(0)["pictures"][0]["trouble"] == "a truncated PNG file"
+    with pytest.raises(DistingoError, match="truncated"):
+        review.picture(0, 0)
+    review.decide(Asked(0, "quarantine"))
+    assert written(root)["a/0.png"][0] == "quarantine"
+
+
+def test_a_picture_of_another_data_set_is_only_shown(root: Path, tmp_path: Path) -> None:
+    other = draw(tmp_path / "other", "x/5.png")
+    review = session(root, found(root, "leak", "a/0.png", "x/5.png", other_root=str(other), other_content=""))
+    assert [picture["elsewhere"] for picture in review.question(0)["pictures"]] == [str(other), ""]
+    assert review.picture(0, 0).content
+    with pytest.raises(UsageError, match="only shown"):
+        review.decide(Asked(0, "quarantine", 0))
+    review.decide(Asked(0, "keep"))
+    assert set(written(root)) == {"a/0.png"}
+    assert review.describe()["answered"] == [0]
+
+
+def test_entries_of_idx_files_are_reviewed(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for side, count in (("train", 9), ("t10k", 3)):
+        images, labels = rng.integers(0, 256, (count, 8, 6)), np.arange(count) % 3
+        (tmp_path / f"{side}-images-idx3-ubyte").write_bytes(idx_bytes(images))
+        (tmp_path / f"{side}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
+    first = "train-images-idx3-ubyte#0"
+    content = read_dataset(tmp_path, cache=Cache(tmp_path / "cache")).pictures[3].content
+    review = session(
+        tmp_path, Finding("label", "t10k-images-idx3-ubyte#0", 0.9, 0.5, ("0",)), Finding("label", first, 0.8, 0.5)
+    )
+    assert Image.open(io.BytesIO(review.picture(1, 0).content)).size == (6, 8)
+    review.decide(Asked(1, "relabel", 0, ("2",)))
+    assert read_corrections(tmp_path / "corrections.csv").entries[0].content == content
+    dataset = read_dataset(tmp_path, cache=Cache(tmp_path / "cache"))
+    assert {picture.source.file: picture.labels for picture in dataset.pictures}[first] == ("2",)
