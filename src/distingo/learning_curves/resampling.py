@@ -1,8 +1,9 @@
 """The scores of a learning curve, and what they might have been with other pictures and other draws.
 
-Each resample draws the judged pictures anew, with repetition, and the draws too (a bootstrap of two levels; Davison and
-Hinkley, Bootstrap Methods and their Application, 1997, section 3.8). The same resample holds at every size, so that the
-sizes stay as alike as they are: all are judged on the same pictures.
+Each resample draws the judged pictures anew, with repetition. Where every draw judges pictures of its own (folds), that
+varies the draws with them; where draws share their judged pictures, the draws are drawn anew too (a bootstrap of two
+factors; Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8). The same resample holds at
+every size, so that the sizes stay as alike as they are: all are judged on the same pictures.
 """
 
 from __future__ import annotations
