@@ -1,4 +1,4 @@
-"""Seconds of ``distingo crossval`` as a process: ``python benchmarks/crossval.py --data DATA``.
+"""Seconds of ``distingo crossval`` as a process: ``python benchmarks/crossval.py``.
 
 Five folds over the 2,100 pictures of `aerial`, heads on frozen MobileNetV2, baselines and the page included; the cache
 is warm (a first run fills it). Wanted: under 20 s. Results: benchmarks/results/crossval.json.
@@ -33,7 +33,7 @@ def run(data: Path, output: Path) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("DISTINGO_TEST_DATA", "../shared/data")))
     parser.add_argument("--times", type=int, default=3)
     given = parser.parse_args()
     seconds = []

@@ -1,4 +1,4 @@
-"""Forecasts made from half of a data set against the truth: ``python benchmarks/learning_curve.py --data DATA``.
+"""Forecasts made from half of a data set against the truth: ``python benchmarks/learning_curve.py``.
 
 For `aerial` and `ball-sports` (heads on frozen MobileNetV2) and 6,000 pictures of Fashion-MNIST (descriptors): half of
 the pictures are drawn by the seed, whole groups and every class alike; `distingo learning-curve`'s method sees these
@@ -181,7 +181,7 @@ def judge(curves: object, sizes: np.ndarray, truth: float, recalls: list[float])
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("DISTINGO_TEST_DATA", "../shared/data")))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--keep", type=Path)
     given = parser.parse_args()

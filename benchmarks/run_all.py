@@ -16,6 +16,8 @@ COMMANDS = (
     ["transfer.py"],
     ["accuracy.py"],
     ["posters.py"],
+    ["crossval.py"],
+    ["learning_curve.py"],
 )
 
 
