@@ -114,7 +114,7 @@ def read_findings(path: Path) -> tuple[Finding, ...]:
     """
     path = path / FINDINGS_NAME if path.is_dir() else path
     if not path.is_file():
-        raise DataError(f"{path}: no such file; `distingo check DATA -o FOLDER` writes one")
+        raise DataError(f"{path}: no such file; `distingo check DATA -o FOLDER` writes one, --findings FOLDER names it")
     return tuple(_from_row(path, line, row) for line, row in read_table(path, _COLUMNS))
 
 

@@ -150,8 +150,10 @@ def print_division(division: Division) -> None:
     kinds = Counter(kind for group in division.grouping.kinds for kind in group)
     sizes = division.grouping.sizes()
     several = "; ".join(f"{kind}: {count:,} group{'s' * (count != 1)}" for kind, count in kinds.items())
-    held = f"{int(sizes[sizes > 1].sum()):,} belong with others ({several})" if several else "none belongs with another"
-    print(f"{len(division.numbers):,} pictures; {held}")
+    bound = int(sizes[sizes > 1].sum())
+    belong = f"{bound:,} belong{'s' * (bound == 1)} with others"
+    held = f"{belong} ({several})" if several else "none belongs with another"
+    print(f"{len(division.numbers):,} picture{'s' * (len(division.numbers) != 1)}; {held}")
     table = Table()
     for heading in ("", *division.parts, "off"):
         table.add_column(heading, justify="left" if not heading else "right", overflow="fold")

@@ -38,9 +38,17 @@ def test_it_touches_nothing_unless_told(data: Path, capsys: pytest.CaptureFixtur
     assert "duplicate: 1 to move\n  a/2.png: the same bytes as a/1.png; a/1.png stays\n" in out
     assert "dark: 2 to move\n  b/1.png: mean brightness 0.02\n" in out
     assert "b would be left empty" in out
+    assert "odd-size" not in out
     assert "3 files would be moved to " in out
     assert "nothing is touched without --apply" in out
     assert snapshot(data.parent) == before
+
+
+def test_a_kind_that_has_nothing_is_named(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("clean", data, "--findings", data.parent / "check", "--odd-sizes", "--duplicates") == 0
+    out = capsys.readouterr().out
+    assert "odd-size: 0\n" in out
+    assert "1 file would be moved to " in out
 
 
 def test_it_moves_and_undoes(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,7 +59,7 @@ def test_it_moves_and_undoes(data: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert f"`distingo clean --undo {place}` puts them back" in capsys.readouterr().out
     assert set(before) - set(snapshot(data)) == {"a/2.png"}
     assert run("clean", "--undo", place) == 0
-    assert f"1 files put back into {data}" in capsys.readouterr().out
+    assert f"1 file put back into {data}" in capsys.readouterr().out
     assert snapshot(data) == before
     (place / "a").mkdir()
     (data / "a/2.png").rename(place / "a/2.png")
@@ -64,14 +72,18 @@ def test_it_says_what_could_be_cleaned(data: Path, capsys: pytest.CaptureFixture
     assert run("clean", data, "--findings", data.parent / "check") == 2
     assert "holds --dark (2), --duplicates (1), --outliers (1)" in capsys.readouterr().err
     assert run("clean", data, "--findings", data.parent / "none", "--dark") == 1
-    assert "no such file; `distingo check DATA -o FOLDER` writes one" in capsys.readouterr().err
+    assert (
+        "no such file; `distingo check DATA -o FOLDER` writes one, --findings FOLDER names it"
+        in capsys.readouterr().err
+    )
     assert run("clean", "--dark") == 2
     assert "clean needs DATA" in capsys.readouterr().err
 
 
 def test_a_threshold_is_of_one_kind(data: Path) -> None:
     check = data.parent / "check"
-    assert not distingo.clean(data, check, kinds=["dark"], threshold=1.5).plan.moves
+    with pytest.raises(UsageError, match=r"--threshold dark=5: is out of range; choose from 0\.5 to 1"):
+        distingo.clean(data, check, kinds=["dark"], threshold=5)
     with pytest.raises(UsageError, match="one kind at a time"):
         distingo.clean(data, check, kinds=["dark", "duplicate"], threshold=0.5)
     with pytest.raises(UsageError, match="darkness: no such kind of finding; did you mean dark"):

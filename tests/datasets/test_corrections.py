@@ -164,8 +164,8 @@ def test_what_no_longer_fits_is_said(class_folders: Callable[..., Path], read: C
     assert dataset.classes == ("apple", "pear", "pears")
     assert dataset.notes == (
         "corrections.csv: 1 picture relabelled, 0 set aside",
-        "corrections.csv: 1 correction is not applied, as the file has changed since (first: line 2, apple/000.png)",
-        "corrections.csv: 1 correction is about files that are not there (first: line 3, apple/gone.png)",
+        "corrections.csv: 1 correction is not applied, as the file has changed since (line 2, apple/000.png)",
+        f"corrections.csv: 1 correction is about files that are not in {root} (line 3, apple/gone.png)",
         "corrections.csv: 'pears' becomes a class, which no other picture has (1 picture); did you mean pear?",
     )
 
@@ -261,3 +261,71 @@ def test_corrections_are_no_data_set(class_folders: Callable[..., Path]) -> None
     with pytest.raises(DataError, match="holds corrections, no labels; give the folder"):
         survey(path)
     assert survey(root).count == 4
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", ","])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_what_a_spreadsheet_saves_is_read(
+    class_folders: Callable[..., Path], read: Callable[..., Dataset], delimiter: str, encoding: str
+) -> None:
+    root = class_folders({"Äpfel": 2, "b": 2})
+    text = "file,action,labels\r\nb/000.png,relabel,Äpfel\r\nb/001.png,keep,\r\n".replace(",", delimiter)
+    (root / "corrections.csv").write_bytes(text.encode(encoding))
+    assert labels(read(root))["b/000.png"] == ("Äpfel",)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is empty; corrections have file, action"),
+        ("picture,action\na/000.png,keep\n", "line 1 has no column 'file'"),
+        ("a/000.png\n", "line 1 has no column 'file'"),
+    ],
+)
+def test_a_table_by_that_name_is_never_passed_over(
+    class_folders: Callable[..., Path], read: Callable[..., Dataset], text: str, message: str
+) -> None:
+    root = class_folders({"a": 2, "b": 2})
+    (root / "corrections.csv").write_text(text, encoding="utf-8")
+    for said in (None, root / "corrections.csv"):
+        with pytest.raises(DataError, match=rf"corrections\.csv: {message}"):
+            read(root, corrections=said)
+    assert row(read(root, corrections="none"), "corrections.csv").reason == "holds corrections"
+
+
+def test_a_table_of_labels_beside_class_folders_stays_one(
+    class_folders: Callable[..., Path], read: Callable[..., Dataset]
+) -> None:
+    root = class_folders({"a": 2, "b": 2})
+    (root / "corrections.csv").write_text("image,label\na/000.png,b\n", encoding="utf-8")
+    assert any("corrections.csv is not read (give it as DATA" in note for note in read(root).notes)
+
+
+def test_paths_may_be_written_with_a_dot_or_backslashes(
+    class_folders: Callable[..., Path], read: Callable[..., Dataset]
+) -> None:
+    root = class_folders({"a": 3, "b": 3})
+    (root / "a" / "x\\y.png").write_bytes(encode(noise(77)))
+    rows = ["./a/000.png", "b\\000.png", "a/x\\y.png", *[f"b/gone{number}.png" for number in range(7)]]
+    table = "file,action\n" + "".join(f"{file},quarantine\n" for file in rows)
+    (root / "corrections.csv").write_text(table, encoding="utf-8")
+    dataset = read(root)
+    assert set(labels(dataset)) == {"a/001.png", "a/002.png", "b/001.png", "b/002.png"}
+    named = "; ".join(f"line {number + 5}, b/gone{number}.png" for number in range(5))
+    assert (
+        f"corrections.csv: 7 corrections are about files that are not in {root} ({named}; and 2 more)" in dataset.notes
+    )
+    (root / "corrections.csv").write_text("file,action\na/000.png,keep\n.\\a\\000.png,keep\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"lines 2 and 3 are both about a/000\.png"):
+        read(root)
+
+
+def test_a_class_that_only_corrections_make_is_traced_to_them(
+    class_folders: Callable[..., Path], read: Callable[..., Dataset]
+) -> None:
+    root = class_folders({"a": 3, "b": 3})
+    (root / "a" / "page.png").write_bytes(b"<!DOCTYPE html><html></html>")
+    path = correct(root, Correction("a/001.png", "keep"), Correction("a/page.png", "relabel", ("new",)))
+    message = rf"class 'new' has no usable picture \(1 file tried; .*only {path} gives it \(line 3, a/page\.png\)"
+    with pytest.raises(DataError, match=message):
+        read(root)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
+from distingo import reviewing
 from distingo.datasets.corrections import Correction, Corrections
-from distingo.findings import Finding
-from distingo.reviewing.questions import gather_questions
+from distingo.findings import PICTURE_KINDS, Finding
+from distingo.report.check_page import WORDS
+from distingo.reviewing.questions import REVIEW_ORDER, gather_questions
 
 DARK = Finding("dark", "a/1.png", 0.9, 0.5, ("a",), content="1" * 32)
 
@@ -24,7 +27,7 @@ def test_a_pair_is_one_question_whichever_way_round() -> None:
     pair = Finding("leak", "train/a/1.png", 0.9, 0.5, ("a",), other="test/a/1.png", other_labels=("a",))
     turned = Finding("duplicate", "test/a/1.png", 1.0, 0.5, ("a",), other="train/a/1.png")
     (question,) = gather_questions([pair, turned])
-    assert question.kinds == ("duplicate", "leak")
+    assert question.kinds == ("leak", "duplicate")
     assert [picture.file for picture in question.pictures] == ["test/a/1.png", "train/a/1.png"]
 
 
@@ -42,11 +45,12 @@ def test_the_worst_come_first_and_those_below_the_threshold_last() -> None:
             replace(DARK, file="3", score=0.6),
             replace(DARK, file="4", score=0.2),
             replace(DARK, file="2", score=0.7),
-            replace(DARK, file="1", kind="unreadable", score=0.5),
+            replace(DARK, file="1", kind="contradiction", score=0.5),
+            replace(DARK, file="5", kind="unreadable", score=1.0),
         ]
     )
-    assert [question.pictures[0].file for question in files] == ["1", "2", "3", "4"]
-    assert [question.counts for question in files] == [True, True, True, False]
+    assert [question.pictures[0].file for question in files] == ["1", "2", "3", "5", "4"]
+    assert [question.counts for question in files] == [True, True, True, True, False]
 
 
 def test_of_a_contradiction_each_suggests_its_class_for_the_other() -> None:
@@ -60,3 +64,15 @@ def test_a_question_is_answered_when_all_that_counts_is() -> None:
     half = Correction("a/1.png", "keep", kinds=("dark",))
     assert not question.is_answered(Corrections(Path("c"), (half,)))
     assert question.is_answered(Corrections(Path("c"), (replace(half, kinds=("dark", "blurred")),)))
+
+
+def test_every_kind_has_its_place_in_the_order() -> None:
+    assert sorted(REVIEW_ORDER) == sorted(PICTURE_KINDS)
+    order = [question.kinds[0] for question in gather_questions([replace(DARK, kind=k, file=k) for k in PICTURE_KINDS])]
+    assert order == list(REVIEW_ORDER)
+
+
+def test_the_page_names_kinds_as_the_page_of_the_check_does_and_in_that_order() -> None:
+    words = Path(reviewing.__file__).parent / "page" / "words.js"
+    named = re.findall(r'^  "([a-z-]+)": \["([^"]+)"', words.read_text(encoding="utf-8"), re.MULTILINE)
+    assert named == [(kind, WORDS[kind].name) for kind in REVIEW_ORDER]

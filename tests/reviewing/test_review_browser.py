@@ -67,7 +67,7 @@ def findings(root: Path) -> None:
     label = ("Äpfel",)
     asks(
         root,
-        found(root, "near-duplicate", "Äpfel/1.png", "Birnen/1.png", labels=label, other_labels=("Birnen",)),
+        found(root, "leak", "Äpfel/1.png", "Birnen/1.png", labels=label, other_labels=("Birnen",)),
         found(root, "label", "Äpfel/0.png", labels=label, suggested=("Birnen",), reason="Birnen, 95 % sure"),
         found(root, "dark", "Birnen/2.png", labels=("Birnen",)),
         found(root, "outlier", f"{HOSTILE}/20 .png", labels=(HOSTILE,), reason=HOSTILE),
@@ -134,8 +134,9 @@ def test_everything_is_decided_by_keyboard(
     before = snapshot(root)
     review = start()
     page = opening(review.url)
-    assert title(page) == "Nearly the same picture twice."
+    assert title(page) == "The same picture on two sides of the split."
     assert page.locator("#count").inner_text() == "0 of 4 decided"
+    assert page.locator(".below").inner_text() == "Below threshold (1 more)"
     press(page, "s", until="Chosen: Birnen/1.png")
     press(page, "s", until="Chosen: Äpfel/1.png")
     press(page, "q", until="In quarantine: Äpfel/1.png. 1 of 4 decided. Is this Äpfel?")
@@ -153,7 +154,7 @@ def test_everything_is_decided_by_keyboard(
     }
     press(page, "u", until="Undone. Very dark.")
     assert "Birnen/2.png" not in written(root)
-    assert "3 of 5 questions are answered; the same command goes on" in review.stop()
+    assert "3 of 4 questions answered; the same command goes on" in review.stop()
     assert {**snapshot(root)} == {**before, "corrections.csv": snapshot(root)["corrections.csv"]}
     dataset = read_dataset(root, cache=Cache(tmp_path / "cache"))
     assert "corrections.csv: 1 picture relabelled, 1 set aside, 1 kept" in dataset.notes
@@ -174,6 +175,13 @@ def test_a_class_is_typed(root: Path, start: Callable[..., Review], opening: Cal
     page.keyboard.press("r")
     page.keyboard.type("Quitten qk")
     assert page.locator("#names .new").inner_text() == "New class Quitten qk"
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#confirm[open]")
+    assert "this picture would be its only one" in page.locator("#confirm-text").inner_text()
+    page.keyboard.press("Escape")
+    assert written(root)["Äpfel/0.png"] == ("relabel", ("Birnen",))
+    page.locator("#names .new").click()
+    page.wait_for_selector("#confirm[open]")
     page.keyboard.press("Enter")
     page.wait_for_function("() => document.querySelector('#live').textContent.includes('Quitten qk')")
     assert written(root)["Äpfel/0.png"] == ("relabel", ("Quitten qk",))
@@ -206,7 +214,7 @@ def test_a_page_whose_server_is_gone_says_so(root: Path, start: Callable[..., Re
     page.keyboard.press("k")
     page.wait_for_selector("#trouble:not([hidden])")
     assert "The review has ended. Start it again in the terminal" in page.locator("#trouble").inner_text()
-    assert title(page) == "Nearly the same picture twice."
+    assert title(page) == "The same picture on two sides of the split."
     page.close()
 
 
@@ -231,7 +239,7 @@ def test_clicking_does_the_same(root: Path, start: Callable[..., Review], openin
     page.keyboard.press("Enter")
     page.wait_for_function("() => document.querySelector('#kinds').textContent.includes('Blurred')")
     page.locator("#help-button").click()
-    assert page.locator("dialog").is_visible()
+    assert page.locator("#help").is_visible()
     page.keyboard.press("q")
     page.keyboard.press("Escape")
     assert set(written(root)) == {"Äpfel/1.png"}
@@ -251,6 +259,8 @@ def test_several_labels_are_switched(tmp_path: Path, opening: Callable[..., Any]
         press(page, "3", until="town on")
         page.keyboard.press("r")
         page.keyboard.type("night")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#confirm[open]")
         press(page, "Enter", until="night on")
         press(page, "Enter", until="Relabelled")
         assert written(root) == {"1.png": ("relabel", ("night", "sea", "town"))}
@@ -306,3 +316,60 @@ def test_without_findings_it_says_what_to_run(root: Path) -> None:
     assert done.returncode == 1
     assert "no such file; `distingo check DATA -o FOLDER` writes one" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_kind_that_is_chosen_heads_its_questions_and_its_classes_are_in_view(
+    root: Path, start: Callable[..., Review], opening: Callable[..., Any]
+) -> None:
+    many = [
+        found(root, kind, "Äpfel/2.png", labels=("Äpfel",)) for kind in ("label", "dark", "outlier", "wrong-ending")
+    ]
+    more = [
+        found(root, kind, f"Birnen/{n}.png") for n, kind in enumerate(("empty", "bright", "odd-size", "odd-aspect"))
+    ]
+    asks(root, *many, *more)
+    page = opening(start().url)
+    assert "1 open question of several kinds" in page.locator("#overlap").inner_text().replace("\u00a0", " ")
+    page.get_by_role("button", name="Wrong endings").click()
+    page.wait_for_function("() => document.querySelector('#title').textContent.includes('ending is wrong')")
+    page.wait_for_function(_LOADED)
+    names, bar = page.locator("#names").bounding_box(), page.locator("#actions").bounding_box()
+    assert names["y"] + names["height"] <= bar["y"]
+
+
+def test_all_of_a_kind_are_kept_after_a_confirmation(
+    root: Path, start: Callable[..., Review], opening: Callable[..., Any]
+) -> None:
+    asks(
+        root, *[found(root, "dark", f"Birnen/{number}.png") for number in range(3)], found(root, "label", "Äpfel/0.png")
+    )
+    page = opening(start().url)
+    press(page, "e", until="Choose a kind")
+    page.get_by_role("button", name="Too dark").click()
+    page.wait_for_function("() => document.querySelector('#title').textContent === 'Very dark.'")
+    page.keyboard.press("e")
+    page.wait_for_selector("#confirm[open]")
+    assert page.locator("#confirm-text").inner_text().startswith("Keep all 3 of this kind, Too dark?")
+    page.keyboard.press("Escape")
+    assert not (root / "corrections.csv").exists()
+    page.keyboard.press("e")
+    page.wait_for_selector("#confirm[open]")
+    press(page, "Enter", until="Kept: 3 questions.")
+    assert {action for action, _ in written(root).values()} == {"keep"}
+    assert len(written(root)) == 3
+    press(page, "u", until="Undone.")
+    assert written(root) == {}
+
+
+def test_no_class_is_offered_to_what_gives_no_picture(
+    root: Path, start: Callable[..., Review], opening: Callable[..., Any]
+) -> None:
+    (root / "Birnen" / "3.png").write_bytes(b"<html>")
+    asks(root, found(root, "unreadable", "Birnen/3.png", labels=("Birnen",), reason="an HTML page, not a picture"))
+    page = opening(start().url)
+    assert title(page) == "This file gives no picture."
+    assert not page.locator("#classes").is_visible()
+    assert not page.locator("#relabel").is_visible()
+    page.keyboard.press("1")
+    press(page, "q", until="In quarantine")
+    assert written(root) == {"Birnen/3.png": ("quarantine", ())}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,10 +53,10 @@ def test_decisions_are_written_with_what_they_answer(root: Path) -> None:
 def test_both_of_a_pair_are_kept_and_one_is_set_aside(root: Path) -> None:
     pairs = [found(root, "leak", "a/0.png", "b/0.png"), found(root, "near-duplicate", "a/0.png", "c/0.png")]
     review = session(root, *pairs)
-    near, leak = 0, 1
+    leak, near = 0, 1
     review.decide(Asked(leak, "keep"))
     assert review.describe()["answered"] == [leak]
-    assert review.decide(Asked(near, "quarantine", 0))["answered"] == [near, leak]
+    assert review.decide(Asked(near, "quarantine", 0))["answered"] == [leak, near]
     assert written(root) == {
         "a/0.png": ("quarantine", (), ("near-duplicate", "leak")),
         "b/0.png": ("keep", (), ("leak",)),
@@ -67,12 +68,12 @@ def test_both_of_a_pair_are_kept_and_one_is_set_aside(root: Path) -> None:
 def test_keeping_for_another_reason_leaves_a_label_put_right(root: Path) -> None:
     label, pair = found(root, "label", "a/0.png"), found(root, "near-duplicate", "a/0.png", "a/1.png")
     review = session(root, label, pair)
-    review.decide(Asked(1, "relabel", 0, ("b",)))
-    review.decide(Asked(0, "keep"))
-    assert written(root)["a/0.png"] == ("relabel", ("b",), ("label", "near-duplicate"))
+    review.decide(Asked(0, "relabel", 0, ("b",)))
     review.decide(Asked(1, "keep"))
+    assert written(root)["a/0.png"] == ("relabel", ("b",), ("label", "near-duplicate"))
+    review.decide(Asked(0, "keep"))
     assert written(root)["a/0.png"] == ("keep", (), ("label", "near-duplicate"))
-    review.clear(1)
+    review.clear(0)
     assert set(written(root)) == {"a/1.png"}
 
 
@@ -197,3 +198,34 @@ def test_entries_of_idx_files_are_reviewed(tmp_path: Path) -> None:
     assert read_corrections(tmp_path / "corrections.csv").entries[0].content == content
     dataset = read_dataset(tmp_path, cache=Cache(tmp_path / "cache"))
     assert {picture.source.file: picture.labels for picture in dataset.pictures}[first] == ("2",)
+
+
+def test_what_gives_no_picture_takes_no_class(root: Path) -> None:
+    (root / "a" / "0.png").write_bytes(b"<html>")
+    review = session(root, found(root, "unreadable", "a/0.png", reason="an HTML page, not a picture"))
+    with pytest.raises(UsageError, match=r"a/0\.png gives no picture, whatever its class"):
+        review.decide(Asked(0, "relabel", 0, ("b",)))
+    assert review.decide(Asked(0, "quarantine"))["answered"] == [0]
+
+
+def test_all_of_a_kind_are_kept_for_that_kind_and_taken_back_at_once(root: Path) -> None:
+    label = found(root, "label", "a/0.png")
+    dark = [found(root, "dark", f"{name}/0.png") for name in "abc"]
+    low = replace(found(root, "dark", "a/1.png"), score=0.1)
+    gone = replace(found(root, "dark", "b/1.png"), content="0" * 32)
+    review = session(root, label, *dark, low, gone)
+    assert len(review.counting) == 4
+    kept = review.keep_all("dark")
+    assert (kept["kept"], kept["closed"], kept["changed"]) == (4, 2, 1)
+    assert written(root) == {f"{name}/0.png": ("keep", (), ("dark",)) for name in "abc"}
+    assert review.keep_all("dark", below=True)["kept"] == 3
+    assert "a/1.png" in written(root)
+    review.undo()
+    review.undo()
+    assert written(root) == {}
+
+
+def test_decisions_of_a_table_with_other_slashes_are_known(root: Path) -> None:
+    (root / "corrections.csv").write_text("file;action;kinds\r\na\\0.png;keep;dark\r\n", encoding="utf-16")
+    review = session(root, found(root, "dark", "a/0.png"))
+    assert review.describe()["answered"] == [0]

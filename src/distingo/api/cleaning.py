@@ -97,6 +97,8 @@ def undo_cleaning(quarantine: str | Path, data: str | Path | None = None) -> Res
 
 
 def _chosen(findings: Sequence[Finding], kinds: Sequence[FindingKind], threshold: float | None) -> list[Finding]:
+    from distingo.checking.thresholds import settle_thresholds
+
     for kind in kinds:
         if kind not in PICTURE_KINDS:
             raise UsageError(f"{kind}: no such kind of finding; {name_the_nearest(kind, list(PICTURE_KINDS))}")
@@ -105,6 +107,7 @@ def _chosen(findings: Sequence[Finding], kinds: Sequence[FindingKind], threshold
     if threshold is not None and len(set(kinds)) > 1:
         raise UsageError("--threshold: scores compare within one kind only; clean one kind at a time with it")
     if threshold is not None:
+        settle_thresholds({kinds[0]: threshold})
         findings = [replace(finding, threshold=threshold) for finding in findings]
     return [finding for finding in findings if finding.kind in kinds and finding.counts]
 

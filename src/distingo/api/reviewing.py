@@ -54,7 +54,7 @@ def review(
     found = read_findings(Path(findings))
     layout = find_layout(Path(data), table, allow_missing=True, as_it_comes=True)
     path = Path(corrections) if corrections is not None else layout.root / CORRECTIONS_NAME
-    session = ReviewSession(layout, found, Decisions(path.resolve()))
+    session = ReviewSession(layout, found, Decisions(path.resolve(), layout.root))
     with ReviewServer(session, host, port) as server:
         if on_start is not None:
             on_start(server.guard.url, session)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from distingo.commands.preparing import prepare
@@ -77,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
         corrections=options.corrections,
         table=table_settings(options)["table"],
     )
-    _print_cleaning(cleaning, every=options.list)
+    _print_cleaning(cleaning, options.kinds, every=options.list)
     return 0
 
 
@@ -94,11 +95,15 @@ def _what_there_is(folder: str) -> str:
     return f"clean needs to know which findings to act on; {folder} holds {found or 'none above their thresholds'}"
 
 
-def _print_cleaning(cleaning: Cleaning, *, every: bool) -> None:
+def _print_cleaning(cleaning: Cleaning, kinds: Sequence[FindingKind], *, every: bool) -> None:
     """What was moved or would be, kind by kind, and what is left alone."""
     plan, verb = cleaning.plan, "moved" if cleaning.applied else "to move"
     most = len(plan.moves) + len(plan.left_alone) if every else _SHOWN
+    found = [*(move.kinds for move in plan.moves), *(entry.kinds for entry in plan.left_alone)]
+    met = {kind for each in found for kind in each}
     for kind in PICTURE_KINDS:
+        if kind in kinds and kind not in met:
+            print(f"{kind}: 0")
         moves = [move for move in plan.moves if move.kinds[0] == kind]
         _print_files(f"{kind}: {len(moves):,} {verb}", [_describe_move(move) for move in moves], most)
     left = [_describe_left(entry) for entry in plan.left_alone]
@@ -106,19 +111,19 @@ def _print_cleaning(cleaning: Cleaning, *, every: bool) -> None:
     for note in plan.notes:
         print(note)
     if cleaning.applied and plan.moves:
-        print(f"{len(plan.moves):,} files moved to {cleaning.quarantine}")
+        print(f"{_files(len(plan.moves))} moved to {cleaning.quarantine}")
         print(f"`distingo clean --undo {cleaning.quarantine}` puts them back")
     elif plan.moves:
-        print(f"{len(plan.moves):,} files would be moved to {cleaning.quarantine}; nothing is touched without --apply")
+        print(f"{_files(len(plan.moves))} would be moved to {cleaning.quarantine}; nothing is touched without --apply")
     else:
         print("Nothing was moved." if cleaning.applied else "Nothing is to be moved.")
 
 
 def _print_restoration(restored: Restoration) -> None:
     """What was put back, and what could not be."""
-    print(f"{len(restored.returned):,} files put back into {restored.root}")
+    print(f"{_files(len(restored.returned))} put back into {restored.root}")
     if restored.in_place:
-        print(f"{len(restored.in_place):,} were in their place already")
+        print(f"{_files(len(restored.in_place))} in place already")
     if restored.copies:
         print(f"{len(restored.copies):,} of them left a copy in the quarantine, where it stays")
     left = [_describe_left(entry) for entry in restored.left]
@@ -133,6 +138,10 @@ def _print_files(heading: str, lines: list[str], most: int) -> None:
         print(f"  {line}")
     if len(lines) > most:
         print(f"  ... and {len(lines) - most:,} more (--list names them)")
+
+
+def _files(count: int) -> str:
+    return "1 file" if count == 1 else f"{count:,} files"
 
 
 def _describe_move(move: Move) -> str:

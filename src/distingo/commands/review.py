@@ -44,9 +44,9 @@ def run(options: argparse.Namespace) -> int:
 
     def announce(url: str, session: ReviewSession) -> None:
         reviews.append(session)
-        print(f"{len(session.questions):,} questions about {session.layout.root}")
+        print(f"{_questions(session)} about {session.layout.root}")
         if session.gone:
-            print(f"{session.gone:,} more are about pictures that are not there any more")
+            print(f"{session.gone:,} more {'is' if session.gone == 1 else 'are'} about pictures that are gone")
         print(f"Page: {url}")
         print(f"Decisions go to {session.decisions.path} at once; Ctrl-C ends the review", flush=True)
         if options.host not in {"127.0.0.1", "::1", "localhost"}:
@@ -68,9 +68,16 @@ def run(options: argparse.Namespace) -> int:
         if not reviews:
             raise
         session = reviews[0]
-        done = len(session.answered(range(len(session.questions))))
-        print(f"\n{done:,} of {len(session.questions):,} questions are answered; the same command goes on")
+        done, asked = len(session.answered(session.counting)), len(session.counting)
+        print(f"\n{done:,} of {asked:,} question{'s' * (asked != 1)} answered; the same command goes on")
     return 0
+
+
+def _questions(session: ReviewSession) -> str:
+    asked = len(session.counting)
+    below = len(session.questions) - asked
+    more = f" ({below:,} more below the thresholds)" if below else ""
+    return f"{asked:,} question{'s' * (asked != 1)}{more}"
 
 
 def _open(url: str) -> None:

@@ -13,6 +13,9 @@ from distingo.datasets.layouts import source_of
 from distingo.errors import DataError, name_the_nearest
 from distingo.records import ManifestRow
 
+_NAMED = 5
+"""Corrections that a note names before it counts the rest."""
+
 
 @dataclass(slots=True)
 class _Account:
@@ -86,6 +89,22 @@ def correct(
     return replace(layout, classes=classes, ignored=(*ignored, *aside), notes=notes), left
 
 
+def describe_makers(label: str, files: Sequence[str], corrections: Corrections | None) -> str:
+    """Say which corrections alone give a class its pictures; empty where others have it too.
+
+    Args:
+        label: The class.
+        files: Every file that has it.
+        corrections: What a person decided.
+    """
+    if corrections is None:
+        return ""
+    entries = [entry for file in files if (entry := corrections.by_file.get(file)) and label in entry.labels]
+    if len(entries) < len(files):
+        return ""
+    return f"only {corrections.path} gives it ({_some(entries)}); take that back there"
+
+
 def _relabelled(entry: Examined, correction: Correction, account: _Account, *, was_candidate: bool) -> Examined:
     if was_candidate and entry.candidate.labels == correction.labels:
         return entry
@@ -137,15 +156,12 @@ def _notes(
     if account.changed:
         notes.append(
             f"{name}: {_corrections(len(account.changed))} not applied, as the file has changed since "
-            f"(first: line {account.changed[0].line}, {account.changed[0].file})"
+            f"({_some(account.changed)})"
         )
     present = {row.file for row in layout.ignored if row.status != "missing"}
     present |= {candidate.source.file for candidate in layout.candidates}
     if absent := [entry for entry in corrections.entries if entry.file not in present]:
-        notes.append(
-            f"{name}: {_corrections(len(absent))} about files that are not there "
-            f"(first: line {absent[0].line}, {absent[0].file})"
-        )
+        notes.append(f"{name}: {_corrections(len(absent))} about files that are not in {layout.root} ({_some(absent)})")
     counts = Counter(label for entry in left for label in entry.candidate.labels)
     for label in classes:
         if label not in layout.classes:
@@ -156,6 +172,13 @@ def _notes(
             )
     notes += [f"{name}: leaves {label!r} without a picture" for label in layout.classes if label not in classes]
     return notes
+
+
+def _some(entries: Sequence[Correction]) -> str:
+    """The first few with their lines, and how many more there are."""
+    named = [f"line {entry.line}, {entry.file}" for entry in entries[:_NAMED]]
+    more = [f"and {len(entries) - _NAMED:,} more"] if len(entries) > _NAMED else []
+    return "; ".join([*named, *more])
 
 
 def _pictures(count: int) -> str:

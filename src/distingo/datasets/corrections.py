@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, TypeVar, get_args
 
 from distingo.datasets.manifest import join_labels, split_labels, write_table
+from distingo.datasets.table_reading import decode_text
+from distingo.datasets.table_shapes import names_labels
 from distingo.datasets.walking import FoundFile
 from distingo.errors import DataError, name_the_nearest
 from distingo.files import content_hash
@@ -30,7 +33,7 @@ NO_CORRECTIONS = "none"
 
 _COLUMNS = ("file", "action", "labels", "content", "kinds", "at")
 _REQUIRED = ("file", "action")
-_HEAD_BYTES = 4096
+_DELIMITERS = (",", ";", "\t")
 _HASH = re.compile(r"[0-9a-f]{32}")
 _KIND = re.compile(r"[a-z]+(-[a-z]+)*")
 _Known = TypeVar("_Known", bound=str)
@@ -94,58 +97,83 @@ def find_corrections(root: Path, said: str | Path | None = None) -> Corrections 
     Args:
         root: The data set's root.
         said: A table to read instead of the one in `root`; ``none`` reads none; None takes ``corrections.csv`` where
-            the root holds one.
+            the root holds one, unless it is evidently a person's own table of labels.
 
     Returns:
         The corrections, or None where there are none to honour.
 
     Raises:
-        DataError: The table is missing (where one was named) or damaged; the line is named.
+        DataError: The table is missing (where one was named), empty or damaged; the line is named.
     """
     if said is not None:
-        return None if str(said) == NO_CORRECTIONS else read_corrections(Path(said))
+        return None if str(said) == NO_CORRECTIONS else read_corrections(Path(said), root)
     path = root / CORRECTIONS_NAME
-    return read_corrections(path) if is_corrections(path) else None
+    return read_corrections(path, root) if path.is_file() and not _is_own_table(path) else None
 
 
 def is_corrections(path: Path) -> bool:
     """Whether a file begins like a table of corrections; a person's own table may bear the same name."""
+    return set(_REQUIRED) <= set(_look_at_header(path))
+
+
+def _is_own_table(path: Path) -> bool:
+    """Whether a file of that name is by its columns a table of labels: one for pictures, one for labels, no action."""
+    header = _look_at_header(path)
+    return "action" not in header and names_labels(header)
+
+
+def _look_at_header(path: Path) -> list[str]:
+    """The names at the top of a table; none where it can't be read."""
     try:
-        with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES).decode("utf-8-sig", "replace")
-    except OSError:
-        return False
-    first = next(csv.reader(io.StringIO(head)), []) if head.strip() else []
-    return set(_REQUIRED) <= {name.strip().lower() for name in first}
+        text, _ = decode_text(path, path.read_bytes())
+        return _tidy_names(next(_rows(text), []))
+    except (OSError, DataError, csv.Error):
+        return []
+
+
+def _tidy_names(row: Sequence[str]) -> list[str]:
+    return [name.strip().lower() for name in row]
+
+
+def _rows(text: str) -> Any:
+    """A reader of the text's rows; spreadsheets separate columns by commas, semicolons or tabs."""
+    first = text.partition("\n")[0]
+    headers = {each: set(_tidy_names(next(csv.reader([first], delimiter=each), []))) for each in _DELIMITERS}
+    chosen = max(_DELIMITERS, key=lambda each: (len(headers[each].intersection(_REQUIRED)), len(headers[each])))
+    return csv.reader(io.StringIO(text, newline=""), delimiter=chosen, strict=True)
 
 
 def mark_corrections(files: Iterable[FoundFile]) -> list[FoundFile]:
     """Say of the table of corrections in a data set's root what it is, so that nothing takes it for data."""
     return [
         replace(file, ignored="holds corrections")
-        if file.parts == (CORRECTIONS_NAME,) and not file.ignored and is_corrections(file.path)
+        if file.parts == (CORRECTIONS_NAME,) and not file.ignored and not _is_own_table(file.path)
         else file
         for file in files
     ]
 
 
-def read_corrections(path: Path) -> Corrections:
+def read_corrections(path: Path, root: Path | None = None) -> Corrections:
     """Read a table of corrections.
 
     Args:
-        path: UTF-8 CSV with the columns ``file`` and ``action``, and perhaps ``labels`` (several separated by ``|``),
-            ``content``, ``kinds`` and ``at``.
+        path: CSV with the columns ``file`` and ``action``, and perhaps ``labels`` (several separated by ``|``),
+            ``content``, ``kinds`` and ``at``; separated by commas, semicolons or tabs, in UTF-8 or as a spreadsheet
+            saves it.
+        root: The data set's root; with it, files may also be written with ``./`` or backslashes.
 
     Raises:
         DataError: It is missing or damaged, or a row says what is not allowed; the line is named.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text, _ = decode_text(path, path.read_bytes())
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; `distingo review` writes corrections") from error
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: can't be read as UTF-8 text ({error})") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    except OSError as error:
+        raise DataError(f"{path}: can't be read ({error.strerror})") from error
+    if not text.strip():
+        raise DataError(f"{path}: is empty; corrections have {', '.join(_COLUMNS)} in line 1")
+    reader = _rows(text)
     entries: dict[str, Correction] = {}
     try:
         header = _read_header(path, next(reader, []))
@@ -153,6 +181,7 @@ def read_corrections(path: Path) -> Corrections:
             if not any(row):
                 continue
             entry = _read_entry(path, reader.line_num, header, row)
+            entry = entry if root is None else replace(entry, file=_tidy_file(root, entry.file))
             if entry.file in entries:
                 first = entries[entry.file].line
                 raise DataError(f"{path}: lines {first} and {entry.line} are both about {entry.file}; keep one of them")
@@ -176,9 +205,12 @@ def write_corrections(corrections: Corrections) -> None:
 
 
 def _read_header(path: Path, row: list[str]) -> list[str]:
-    header = [name.strip().lower() for name in row]
+    header = _tidy_names(row)
     if missing := [name for name in _REQUIRED if name not in header]:
-        raise DataError(f"{path}: line 1 has no column {missing[0]!r}; corrections have {', '.join(_COLUMNS)}")
+        raise DataError(
+            f"{path}: line 1 has no column {missing[0]!r}; corrections have {', '.join(_COLUMNS)}; "
+            "rename the file if it holds something else"
+        )
     for name in header:
         if name not in _COLUMNS:
             raise DataError(f"{path}: line 1: no column {name!r} is known; {name_the_nearest(name, list(_COLUMNS))}")
@@ -205,6 +237,14 @@ def _read_entry(path: Path, line: int, header: list[str], row: list[str]) -> Cor
     except ValueError as error:
         raise DataError(f"{path}: line {line}: {error}") from error
     return entry
+
+
+def _tidy_file(root: Path, file: str) -> str:
+    """A file as `Source.file` has it; a backslash is a part of a name only where there is such a file."""
+    tidy = PurePosixPath(file).as_posix()
+    return (
+        tidy if "\\" not in tidy or os.path.lexists(root / tidy) else PurePosixPath(tidy.replace("\\", "/")).as_posix()
+    )
 
 
 def _check_entry(entry: Correction) -> None:

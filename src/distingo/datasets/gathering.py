@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from distingo.datasets.candidates import Layout
-from distingo.datasets.correcting import correct, with_relabelled
-from distingo.datasets.corrections import find_corrections
+from distingo.datasets.correcting import correct, describe_makers, with_relabelled
+from distingo.datasets.corrections import Corrections, find_corrections
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.duplicates import Examined, Verdict, judge
 from distingo.datasets.examining import Examiner
@@ -72,7 +72,7 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
     verdicts = judge(examined)
     dataset = _assemble(layout, examined, verdicts)
     if layout.task == "single-label" and not as_it_comes:
-        _check_every_class(root, layout, examined, verdicts)
+        _check_every_class(root, layout, examined, verdicts, decided)
         return dataset
     if as_it_comes and not any(picture.labels for picture in dataset.pictures):
         return replace(dataset, classes=())
@@ -87,7 +87,13 @@ def count_processors() -> int:
         return os.cpu_count() or 1
 
 
-def _check_every_class(root: Path, layout: Layout, examined: Sequence[Examined], verdicts: Sequence[Verdict]) -> None:
+def _check_every_class(
+    root: Path,
+    layout: Layout,
+    examined: Sequence[Examined],
+    verdicts: Sequence[Verdict],
+    decided: Corrections | None,
+) -> None:
     used = {
         label
         for entry, verdict in zip(examined, verdicts, strict=True)
@@ -99,9 +105,11 @@ def _check_every_class(root: Path, layout: Layout, examined: Sequence[Examined],
             continue
         tried = [at for at, entry in enumerate(examined) if name in entry.candidate.labels]
         why = Counter(verdicts[at].reason for at in tried).most_common(1)[0][0]
+        files = "1 file" if len(tried) == 1 else f"{len(tried):,} files"
+        made = describe_makers(name, [examined[at].candidate.source.file for at in tried], decided)
         raise DataError(
-            f"{root}: class {name!r} has no usable picture ({len(tried)} files tried; most often: {why}); "
-            f"mend it or move its folder away"
+            f"{root}: class {name!r} has no usable picture ({files} tried; most often: {why}); "
+            f"{made or 'mend it or move its folder away'}"
         )
 
 

@@ -173,8 +173,9 @@ def _label_table(dataset: Dataset) -> np.ndarray:
 def _require_groups(dataset: Dataset, grouping: Grouping, loose: np.ndarray, parts: int) -> None:
     groups = len(np.unique(grouping.numbers[loose]))
     if len(loose) and groups < parts:
+        pictures = f"{len(loose):,} picture{'s' * (len(loose) != 1)} to divide"
         raise DataError(
-            f"{dataset.root}: its {len(loose):,} pictures to divide form {groups:,} group{'s' * (groups != 1)}, and "
+            f"{dataset.root}: its {pictures} {_form(len(loose))} {groups:,} group{'s' * (groups != 1)}, and "
             f"{parts} are needed to have one on each side; ask for fewer parts or link fewer pictures"
         )
 
@@ -217,7 +218,7 @@ def _missing(
             number = int(table[:, column].sum())
             notes.append(
                 f"{noun} {share.name} has none on {' and '.join(without)}: its {number:,} "
-                f"picture{'s' * (number != 1)} form {groups:,} group{'s' * (groups != 1)}"
+                f"picture{'s' * (number != 1)} {_form(number)} {groups:,} group{'s' * (groups != 1)}"
             )
     return notes
 
@@ -238,3 +239,7 @@ def _leaks(
         f"leak: {groups} with {count:,} pictures lie on several sides, as the data was given, for example {example}; "
         "--resplit puts each on one side"
     ]
+
+
+def _form(number: int) -> str:
+    return "forms" if number == 1 else "form"

@@ -50,7 +50,7 @@ def read_labels_table(path: Path) -> Table:
     if ending == ".parquet":
         table = _read_parquet(path, data)
     else:
-        text, encoding = _decode(path, data)
+        text, encoding = decode_text(path, data)
         table = (_read_json_lines if ending in {".jsonl", ".ndjson"} else _read_csv)(path, text, encoding)
     if not table.lines:
         raise DataError(
@@ -59,8 +59,12 @@ def read_labels_table(path: Path) -> Table:
     return table
 
 
-def _decode(path: Path, data: bytes) -> tuple[str, str]:
-    """The text and the name of its encoding."""
+def decode_text(path: Path, data: bytes) -> tuple[str, str]:
+    """The text of a table and the name of its encoding: UTF-8, what a byte order mark says, or Western European.
+
+    Raises:
+        DataError: It does not fit its byte order mark, or holds a NUL byte.
+    """
     for mark, codec, name in _MARKS:
         if data.startswith(mark):
             try:

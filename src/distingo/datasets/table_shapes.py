@@ -73,6 +73,12 @@ class Shape:
     unused: tuple[str, ...] = ()
 
 
+def names_labels(columns: Sequence[str]) -> bool:
+    """Whether a table's columns are by their names one for pictures and one for labels."""
+    keys = {_key(name) for name in columns}
+    return not keys.isdisjoint(_IMAGE_NAMES) and not keys.isdisjoint(_LABEL_NAMES)
+
+
 def recognise_shape(table: Table, options: TableOptions, pictures: PictureFinder) -> Shape:
     """Find out which column says what.
 

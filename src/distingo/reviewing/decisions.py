@@ -24,13 +24,18 @@ class Decisions:
         path: The table.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, root: Path | None = None) -> None:
         """Read the table, if there is one.
+
+        Args:
+            path: The table.
+            root: The data set's root; None takes the folder that the table is in.
 
         Raises:
             DataError: Something else is there, or the table is damaged.
         """
         self.path = path
+        self._root = root or path.parent
         self._lock = threading.RLock()
         self._entries: dict[str, Correction] = {}
         self._stamp: _Stamp = None
@@ -96,7 +101,7 @@ class Decisions:
     def _refresh(self) -> None:
         stamp = self._look()
         if stamp != self._stamp:
-            self._entries = dict(read_corrections(self.path).by_file) if stamp else {}
+            self._entries = dict(read_corrections(self.path, self._root).by_file) if stamp else {}
             self._stamp = stamp
 
     def _look(self) -> _Stamp:

@@ -9,7 +9,26 @@ from dataclasses import dataclass
 from distingo.answers import is_answered
 from distingo.datasets.candidates import SIDE_NAMES
 from distingo.datasets.corrections import Corrections
-from distingo.findings import FINDING_KINDS, PICTURE_KINDS, Finding, FindingKind
+from distingo.findings import PICTURE_KINDS, Finding, FindingKind
+
+REVIEW_ORDER: tuple[FindingKind, ...] = (
+    "contradiction",
+    "leak",
+    "label",
+    "near-duplicate",
+    "duplicate",
+    "outlier",
+    "empty",
+    "dark",
+    "bright",
+    "blurred",
+    "odd-size",
+    "odd-aspect",
+    "wrong-ending",
+    "unreadable",
+)
+"""What matters most for a model first: what teaches it something wrong or flatters its scores, then what only wastes
+pictures, last what reading them takes care of by itself."""
 
 _STAYS_FIRST = {"test": 0, "validation": 1, "train": 2, "": 3}
 
@@ -69,6 +88,10 @@ class Question:
             return self.pictures[1 - place].labels if "contradiction" in self.kinds else ()
         return next((finding.suggested for finding in self.findings if finding.suggested), ())
 
+    def is_about(self, kind: FindingKind, *, below: bool) -> bool:
+        """Whether it holds a finding of a kind that reaches its threshold, or any with `below`."""
+        return any(finding.kind == kind and (finding.counts or below) for finding in self.findings)
+
     def is_answered(self, corrections: Corrections) -> bool:
         """Whether everything that it asks was decided."""
         return all(is_answered(finding, corrections) for finding in self.asked)
@@ -81,7 +104,7 @@ def gather_questions(findings: Sequence[Finding]) -> tuple[Question, ...]:
         findings: In any order; the same pair may come both ways round. Those about the whole data set are left out.
 
     Returns:
-        By kind in the order of `FINDING_KINDS`, the worst of each first.
+        By kind in the order of `REVIEW_ORDER`, the worst of each first.
     """
     groups: dict[tuple[frozenset[str], str], dict[FindingKind, Finding]] = defaultdict(dict)
     for finding in findings:
@@ -96,7 +119,7 @@ def gather_questions(findings: Sequence[Finding]) -> tuple[Question, ...]:
 
 
 def _gravity(finding: Finding) -> tuple[bool, int, float, str]:
-    return not finding.counts, FINDING_KINDS.index(finding.kind), -finding.score, finding.file
+    return not finding.counts, REVIEW_ORDER.index(finding.kind), -finding.score, finding.file
 
 
 def _question(findings: tuple[Finding, ...]) -> Question:

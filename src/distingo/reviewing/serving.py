@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from distingo.datasets.corrections import Action
 from distingo.errors import DistingoError, ResourceError, UsageError
+from distingo.findings import PICTURE_KINDS, FindingKind
 from distingo.report.templating import house_style
 from distingo.reviewing.guarding import SECURITY_HEADERS, Guard
 from distingo.reviewing.session import Asked, ReviewSession
@@ -23,7 +24,7 @@ MOST_BYTES = 64 * 1024
 
 _SECONDS = 30
 _PAGE = Path(__file__).parent / "page"
-_SCRIPTS = ("review.js", "names.js", "picture.js", "server.js", "words.js")
+_SCRIPTS = ("review.js", "confirming.js", "kinds.js", "names.js", "picture.js", "server.js", "words.js")
 _FILES = {
     "": ("review.html", "text/html; charset=utf-8"),
     **{name: (name, "text/javascript; charset=utf-8") for name in _SCRIPTS},
@@ -85,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def do_POST(self) -> None:
-        self._respond({"decide": self._decide, "clear": self._clear, "undo": self._undo})
+        self._respond({"decide": self._decide, "keep-all": self._keep_all, "clear": self._clear, "undo": self._undo})
 
     @property
     def _session(self) -> ReviewSession:
@@ -128,6 +129,12 @@ class _Handler(BaseHTTPRequestHandler):
         place = _whole(said.get("picture", 0))
         asked = Asked(_whole(said.get("number")), cast(Action, action), place, tuple(map(str, labels)))
         return _json(self._session.decide(asked))
+
+    def _keep_all(self) -> _Answer:
+        said = self._body()
+        if said.get("kind") not in PICTURE_KINDS:
+            raise UsageError("what was sent is no decision")
+        return _json(self._session.keep_all(cast(FindingKind, said["kind"]), below=said.get("below") is True))
 
     def _clear(self) -> _Answer:
         return _json(self._session.clear(_whole(self._body().get("number"))))

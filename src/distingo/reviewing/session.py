@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,8 +15,9 @@ from distingo.datasets.decoding import UndecodableError
 from distingo.datasets.examining import hash_content
 from distingo.datasets.layouts import source_of
 from distingo.errors import DataError, UsageError
-from distingo.findings import Finding
+from distingo.findings import Finding, FindingKind
 from distingo.records import Source
+from distingo.reviewing.deciding import describe_decision, join_decisions, say_now
 from distingo.reviewing.decisions import Changes, Decisions
 from distingo.reviewing.pictures import EncodedPicture, PictureServer, describe_picture
 from distingo.reviewing.questions import Question, Shown, gather_questions
@@ -73,6 +73,11 @@ class ReviewSession:
             for picture in question.pictures:
                 if not picture.root:
                     self._about[picture.file].append(number)
+
+    @property
+    def counting(self) -> tuple[int, ...]:
+        """The questions that are asked unless a person wants those below the thresholds too."""
+        return tuple(number for number, question in enumerate(self.questions) if question.counts)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -142,7 +147,7 @@ class ReviewSession:
             "version": shown.content[:8],
             "facts": facts,
             "trouble": trouble or unreadable,
-            "decision": _describe_decision(decided),
+            "decision": describe_decision(decided),
         }
 
     def picture(self, number: int, place: int) -> EncodedPicture:
@@ -175,20 +180,52 @@ class ReviewSession:
         own = [shown for shown in chosen if not shown.root]
         if not own:
             raise UsageError("a picture of another data set is only shown; decide about the other one")
+        if asked.action == "relabel" and "unreadable" in question.kinds:
+            raise UsageError(f"{own[0].file} gives no picture, whatever its class; keep it or set it aside")
         labels = self._checked_labels(asked)
         contents = {shown.file: self._current_content(shown) for shown in own}
 
         def choose(known: Mapping[str, Correction]) -> Changes:
-            changes = {}
-            for shown in own:
-                before = known.get(shown.file)
-                if before is not None and before.content and before.content != contents[shown.file]:
-                    before = None
-                entry = Correction(shown.file, asked.action, labels, contents[shown.file], question.kinds, _now())
-                changes[shown.file] = _joined(entry, before)
-            return changes
+            entries = [
+                Correction(file, asked.action, labels, content, question.kinds, say_now())
+                for file, content in contents.items()
+            ]
+            return {entry.file: join_decisions(entry, known.get(entry.file)) for entry in entries}
 
         return self._outcome(self.decisions.change(choose))
+
+    def keep_all(self, kind: FindingKind, *, below: bool = False) -> dict[str, Any]:
+        """Keep the pictures of all open questions of a kind, for that kind only; one change, which is undone at once.
+
+        Args:
+            kind: Of findings.
+            below: Those below the threshold too.
+
+        Returns:
+            As `decide`; and how many questions were kept, how many of them need no other answer, and how many pictures
+            have changed since the check and are left open.
+
+        Raises:
+            DataError: The table was damaged meanwhile.
+            ResourceError: The table can't be written.
+        """
+        every = range(len(self.questions))
+        closed = set(self.answered(every))
+        numbers = [at for at in every if at not in closed and self.questions[at].is_about(kind, below=below)]
+        contents, changed = {}, set()
+        for shown in (shown for number in numbers for shown in self._question(number).pictures if not shown.root):
+            try:
+                contents[shown.file] = self._current_content(shown)
+            except DataError:
+                changed.add(shown.file)
+
+        def choose(known: Mapping[str, Correction]) -> Changes:
+            entries = [Correction(file, "keep", (), content, (kind,), say_now()) for file, content in contents.items()]
+            return {entry.file: join_decisions(entry, known.get(entry.file)) for entry in entries}
+
+        outcome = self._outcome(self.decisions.change(choose))
+        closed = set(self.answered(numbers))
+        return {**outcome, "kept": len(numbers), "closed": len(closed), "changed": len(changed)}
 
     def clear(self, number: int) -> dict[str, Any]:
         """Take back what was decided about a question's pictures.
@@ -261,29 +298,3 @@ class ReviewSession:
         if not source.path.resolve().is_relative_to(root.resolve()):
             raise DataError(f"{shown.file}: lies outside the data set")
         return source
-
-
-def _joined(entry: Correction, before: Correction | None) -> Correction:
-    """A decision together with an earlier one about the same picture.
-
-    The kinds that the action was chosen for come first. To keep a picture for another reason than it was relabelled
-    for leaves the labels as they were put right.
-    """
-    if before is None:
-        return entry
-    kinds = tuple(dict.fromkeys((*entry.kinds, *before.kinds)))
-    relabelled_for = before.kinds[:1] if before.action == "relabel" else ()
-    if entry.action == "keep" and relabelled_for and relabelled_for[0] not in entry.kinds:
-        kinds = tuple(dict.fromkeys((*before.kinds, *entry.kinds)))
-        return Correction(entry.file, "relabel", before.labels, entry.content, kinds, entry.at)
-    return Correction(entry.file, entry.action, entry.labels, entry.content, kinds, entry.at)
-
-
-def _describe_decision(correction: Correction | None) -> dict[str, Any] | None:
-    if correction is None:
-        return None
-    return {"action": correction.action, "labels": correction.labels, "kinds": correction.kinds}
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,9 +1,18 @@
 // One picture of a question, with what is known and decided about it.
 
 import { ask, pictureAddress } from "./server.js";
-import { DONE, isolated, make } from "./words.js";
+import { DONE, find, isolated, make } from "./words.js";
 
 const TINY = 72; // pictures up to so many pixels are enlarged pixel by pixel
+
+// The classes stay above the bar at the bottom: pictures get the height that is left.
+export const fitPictures = () => {
+  const picture = find("pictures").querySelector("img, .missing");
+  if (!picture) return;
+  const question = find("question");
+  const around = question.offsetTop + question.offsetHeight - picture.offsetHeight + find("actions").offsetHeight + 12;
+  find("pictures").style.setProperty("--around", `${around}px`);
+};
 
 export const drawPicture = (question, place, chosen, select) => {
   const picture = question.pictures[place];

@@ -1,5 +1,7 @@
+import { confirmed } from "./confirming.js";
+import { drawKinds as draw } from "./kinds.js";
 import { fitting, isSame, nameButtons } from "./names.js";
-import { drawPicture } from "./picture.js";
+import { drawPicture, fitPictures } from "./picture.js";
 import { ask, pictureAddress } from "./server.js";
 import { DONE, KINDS, complain, counted, find, isolated, make, say, singular, stepThrough } from "./words.js";
 
@@ -49,31 +51,7 @@ const choose = (next, number = null) => {
   at = number !== null && order.includes(number) ? order.indexOf(number) : Math.max(open, 0);
   return open < 0 && number === null ? finish() : show();
 };
-const drawKinds = () => {
-  const chip = (kind, text, entries) => {
-    const open = entries.filter((number) => !answered.has(number)).length;
-    return make("button", {
-      type: "button", "aria-pressed": String(filter.kind === kind), class: open ? "" : "over",
-      onclick: guarded(() => choose({ ...filter, kind })),
-    }, text, " ", make("span", { class: "open" }, open.toLocaleString("en"), make("span", { class: "visually-hidden" }, " open")));
-  };
-  const visible = session.questions.flatMap((entry, number) => (kindsOf(entry).length ? [number] : []));
-  const chips = [chip("", "All", visible)];
-  for (const [kind, [text]] of Object.entries(KINDS)) {
-    const entries = visible.filter((number) => kindsOf(session.questions[number]).includes(kind));
-    if (entries.length) chips.push(chip(kind, text, entries));
-  }
-  const below = session.questions.filter((entry) => entry.below.length).length;
-  if (below) {
-    chips.push(make("button", {
-      type: "button", class: "below", "aria-pressed": String(filter.below),
-      onclick: guarded(() => choose({ ...filter, below: !filter.below })),
-    }, `Below threshold (${below.toLocaleString("en")})`));
-  }
-  const focused = [...find("kinds").children].indexOf(document.activeElement);
-  find("kinds").replaceChildren(...chips);
-  if (focused >= 0) find("kinds").children[Math.min(focused, chips.length - 1)].focus();
-};
+const drawKinds = () => draw({ questions: session.questions, answered, filter, kindsOf, choose: guarded((next) => choose(next)) });
 const drawProgress = () => {
   const done = order.filter((number) => answered.has(number)).length;
   find("progress").max = Math.max(order.length, 1);
@@ -116,15 +94,17 @@ const prefetch = async (number) => {
   } catch { /* it is asked for again when it is shown */ }
 };
 const drawQuestion = () => {
-  const first = question.findings[0];
+  const first = question.findings.find((finding) => finding.kind === filter.kind) ?? question.findings[0];
+  const findings = [first, ...question.findings.filter((finding) => finding !== first)];
   find("title").replaceChildren(...[KINDS[first.kind][1](question.pictures[chosen].labels)].flat());
   document.title = `${find("count").textContent} · ${session.data}`;
-  find("reasons").replaceChildren(...question.findings.map((finding) => make("li", { class: finding.counts ? "" : "quiet" },
+  find("reasons").replaceChildren(...findings.map((finding) => make("li", { class: finding.counts ? "" : "quiet" },
     make("b", {}, singular(finding.kind)), " ", finding.reason ? isolated(finding.reason) : "", " ",
     make("span", { class: "quiet figure", title: "Score, and from which score on it counts" },
       `score ${finding.score.toFixed(2)}${finding.counts ? "" : ` (counts from ${finding.threshold.toFixed(2)})`}`))));
   find("pictures").classList.toggle("pair", question.pictures.length > 1);
   find("pictures").replaceChildren(...question.pictures.map((_, place) => drawPicture(question, place, chosen, select)));
+  find("classes").hidden = find("relabel").hidden = isLost();
   find("keep-text").textContent = question.pictures.length > 1 ? "Keep both" : "Keep";
   find("quarantine-which").textContent = question.pictures.length > 1 ? (chosen ? " right" : " left") : "";
   find("previous").disabled = at === 0;
@@ -145,13 +125,17 @@ const select = (place) => {
 const several = () => session.task === "multi-label";
 const wanted = () => find("class").value.trim().normalize("NFC");
 const listed = () => fitting(session.classes, question.pictures[chosen], wanted());
+const isLost = () => Boolean(question.pictures[chosen].trouble); // no class makes it a picture
 const drawNames = () => {
   find("names").replaceChildren(...nameButtons({
     classes: session.classes, picture: question.pictures[chosen], text: wanted(), draft, several: several(), give, save: saveDraft,
   }));
+  fitPictures();
 };
-const give = (label) => {
-  if (!label) return;
+const give = async (label) => {
+  if (!label || isLost()) return;
+  const asks = `“${label}” is no class yet, and this picture would be its only one; a class needs several to be trained and tested.`;
+  if (!session.classes.includes(label) && !await confirmed(asks, "Make the class")) return;
   if (!several()) return decide("relabel", [label]);
   const on = !draft.delete(label);
   if (on) draft.add(label);
@@ -164,6 +148,7 @@ const give = (label) => {
   say(`${label} ${on ? "on" : "off"}`);
 };
 const saveDraft = () => {
+  if (isLost()) return;
   if (isSame(draft, question.pictures[chosen].labels)) return say("Nothing is changed; K keeps the labels.");
   return decide("relabel", [...draft]);
 };
@@ -185,6 +170,21 @@ const decide = guarded(async (action, labels = []) => {
   await advance();
   const what = action === "relabel" ? `Relabelled ${labels.join(", ") || "no label"}` : DONE[action];
   say(`${what}: ${file}. ${find("count").textContent}. ${find("question").hidden ? "All is decided." : find("title").textContent}`);
+}, false);
+const keepAll = async () => {
+  if (find("keep-all").hidden) return say("Choose a kind with several open questions first.");
+  const { kind, below } = filter;
+  const what = `${find("keep-all-text").textContent}, ${KINDS[kind][0]}? Each is decided as right as it is; U takes all of it back.`;
+  if (await confirmed(what, "Keep all")) await keepKind(kind, below);
+};
+const keepKind = guarded(async (kind, below) => {
+  const outcome = await ask("keep-all", { kind, below });
+  account(outcome);
+  if (outcome.touched.length) decidedHere.push(outcome.touched[0]);
+  const open = outcome.kept - outcome.closed;
+  await advance();
+  say(`Kept: ${counted(outcome.kept, "question")}.${open ? ` ${counted(open, "question")} of other kinds too ${open === 1 ? "is" : "are"} left open.` : ""}`);
+  if (outcome.changed) complain(new Error(`${counted(outcome.changed, "picture")} changed since the check: check again before you decide.`));
 }, false);
 const advance = async () => {
   const next = [...order.slice(at + 1), ...order.slice(0, at + 1)].find((number) => !answered.has(number));
@@ -234,22 +234,22 @@ const finish = () => {
 const keys = {
   k: () => decide("keep"), q: () => decide("quarantine"), r: () => find("class").focus(),
   u: () => undo(), x: () => clear(), s: () => question.pictures.length > 1 && select(1 - chosen),
-  a: () => accept(), o: guarded(() => advance()), f: () => find("kinds").firstElementChild?.focus(),
+  e: () => keepAll(), a: () => accept(), o: guarded(() => advance()), f: () => find("kinds").firstElementChild?.focus(),
   n: () => walk(1), p: () => walk(-1), arrowright: () => walk(1), arrowleft: () => walk(-1),
   "?": () => openHelp(),
 };
 const accept = () => {
   const { suggested } = question.pictures[chosen];
-  if (!suggested.length) return say("Nothing is suggested.");
+  if (!suggested.length || isLost()) return say("Nothing is suggested.");
   return decide("relabel", several() ? suggested : suggested.slice(0, 1));
 };
 const openHelp = () => { find("help").showModal(); find("help-title").focus(); };
 document.addEventListener("keydown", (event) => {
-  if (!session || event.ctrlKey || event.metaKey || event.altKey || find("help").open || event.repeat && event.key.length === 1) return;
+  if (!session || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]") || event.repeat && event.key.length === 1) return;
   if (event.target === find("class")) return typed(event);
   const key = event.key.toLowerCase();
   const asking = !find("question").hidden;
-  const always = ["u", "n", "p", "f", "?", "arrowright", "arrowleft", "o"];
+  const always = ["u", "n", "p", "f", "?", "arrowright", "arrowleft", "o", "e"];
   if (event.target.closest("#kinds") && key.startsWith("arrow")) return stepThrough([...find("kinds").children], event);
   if (/^[1-9]$/.test(key) && asking) {
     event.preventDefault();
@@ -291,4 +291,6 @@ find("class").addEventListener("input", drawNames);
 const buttons = { keep: "k", quarantine: "q", relabel: "r", undo: "u", previous: "p", next: "n" };
 for (const [id, key] of Object.entries(buttons)) find(id).addEventListener("click", () => keys[key]());
 find("help-button").addEventListener("click", openHelp);
+find("keep-all").addEventListener("click", keepAll);
+window.addEventListener("resize", fitPictures);
 start();

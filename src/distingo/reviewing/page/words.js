@@ -1,20 +1,21 @@
 // What the page says, and how it makes its parts.
 
+// In the order in which they are asked; the names are those of the check's page.
 export const KINDS = {
-  "unreadable": ["Unreadable", () => "This file gives no picture."],
-  "wrong-ending": ["Wrong ending", () => "The file’s ending is wrong."],
-  "duplicate": ["Duplicates", () => "The same picture twice."],
-  "near-duplicate": ["Near duplicates", () => "Nearly the same picture twice."],
-  "leak": ["Leaks", () => "The same picture on two sides of the split."],
   "contradiction": ["Contradictions", () => "The same picture under two classes."],
-  "label": ["Labels", (labels) => (labels.length ? ["Is this ", ...named(labels), "?"] : "Does no label fit?")],
+  "leak": ["Leaks", () => "The same picture on two sides of the split."],
+  "label": ["Likely wrong labels", (labels) => (labels.length ? ["Is this ", ...named(labels), "?"] : "Does no label fit?")],
+  "near-duplicate": ["Near duplicates", () => "Nearly the same picture twice."],
+  "duplicate": ["Exact duplicates", () => "The same picture twice."],
   "outlier": ["Outliers", () => "Unlike all the other pictures."],
   "empty": ["Empty", () => "One colour only."],
-  "dark": ["Dark", () => "Very dark."],
-  "bright": ["Bright", () => "Very bright."],
+  "dark": ["Too dark", () => "Very dark."],
+  "bright": ["Too bright", () => "Very bright."],
   "blurred": ["Blurred", () => "Out of focus."],
-  "odd-size": ["Odd size", () => "Unusually large or small."],
-  "odd-aspect": ["Odd aspect", () => "Unusually wide or tall."],
+  "odd-size": ["Odd sizes", () => "Unusually large or small."],
+  "odd-aspect": ["Odd shapes", () => "Unusually wide or tall."],
+  "wrong-ending": ["Wrong endings", () => "The file’s ending is wrong."],
+  "unreadable": ["Unreadable files", () => "This file gives no picture."],
 };
 export const DONE = { keep: "Kept", relabel: "Relabelled", quarantine: "In quarantine" };
 
