@@ -17,6 +17,8 @@ COMMANDS = (
     ["accuracy.py"],
     ["posters.py"],
     ["false_differences.py"],
+    ["crossval.py"],
+    ["learning_curve.py"],
 )
 
 

@@ -129,3 +129,34 @@ def table_settings(options: argparse.Namespace) -> dict[str, Any]:
         options.image_folder,
     )
     return {"table": table if table.given else None, "allow_missing": options.allow_missing}
+
+
+def add_belonging_options(parser: argparse.ArgumentParser) -> None:
+    """Offer what holds pictures together that must not be torn apart."""
+    group = parser.add_argument_group("what belongs together")
+    group.add_argument("--group-column", metavar="NAME", help="of the table: same value, same side")
+    group.add_argument(
+        "--near-duplicates",
+        type=_limit,
+        metavar="SIMILARITY",
+        help="from which on copies stay together; none (default: 0.8)",
+    )
+    group.add_argument(
+        "--burst", type=_limit, metavar="SECONDS", help="from one picture of a camera to the next; none (default: 2)"
+    )
+
+
+def belonging_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """What was said about belonging together, by the calls' names."""
+    names = ("group_column", "near_duplicates", "burst")
+    wishes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    return {name: None if value == "none" else value for name, value in wishes.items()}
+
+
+def _limit(text: str) -> float | str:
+    if text == "none":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number; give one, or none") from None

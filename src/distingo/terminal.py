@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from distingo.crossvalidation.records import CrossValidation
     from distingo.datasets.group_splitting import Division
     from distingo.download.sets.record import NamedSet
     from distingo.evaluation.comparison import Comparison
+    from distingo.learning_curves.records import LearningCurve
     from distingo.models.backbone_listing import ListedBackbone
-    from distingo.records import Evaluation, Prediction
+    from distingo.records import Evaluation, Prediction, Score
     from distingo.training.checkpoint import EpochRecord
 
 _FOR_PAGES_ONLY = {0x00A0: " ", **dict.fromkeys((0x2060, 0x2066, 0x2067, 0x2068, 0x2069))}
@@ -82,6 +84,61 @@ def print_comparison(comparison: Comparison) -> None:
         table.add_row(Text(run.name), model, f"{score.value:.3f}", f"{score.low:.3f} - {score.high:.3f}", *beside)
     Console().print(table)
     verdict = judge_comparison(comparison)
+    for line in (verdict.text, *(f"- {remark}" for remark in verdict.remarks)):
+        print(line.translate(_FOR_PAGES_ONLY))
+
+
+def print_cross_validation(found: CrossValidation) -> None:
+    """Fold by fold, the means, and what they mean in sentences."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from distingo.report.crossval_verdict import judge_cross_validation
+
+    key = found.main_score
+    table = Table(title=f"{key}, {found.folds_each} folds of {found.n:,} pictures")
+    for heading in ("fold", "pictures", "this model", *found.baseline_means):
+        table.add_column(heading, justify="right", overflow="fold")
+    for fold in found.folds:
+        name = f"{fold.repeat}-{fold.fold}" if found.repeats > 1 else str(fold.fold)
+        scores = [fold.scores, *fold.baselines.values()]
+        cells = [f"{each[key]:.4f}" if key in each else "-" for each in scores]
+        table.add_row(name, f"{fold.test:,}", *cells)
+    means = [found.means, *found.baseline_means.values()]
+    for heading, show in (("mean", lambda score: f"{score.value:.4f}"), ("95 %", _interval)):
+        table.add_row(heading, "", *(show(each[key]) if key in each else "-" for each in means))
+    table.add_row("pooled", f"{found.n:,}", *_pooled(found.pooled, key))
+    Console().print(table)
+    verdict = judge_cross_validation(found)
+    for line in (verdict.text, *(f"- {remark}" for remark in verdict.remarks)):
+        print(line.translate(_FOR_PAGES_ONLY))
+
+
+def _interval(score: Score) -> str:
+    return f"{score.low:.4f} - {score.high:.4f}"
+
+
+def _pooled(evaluation: Evaluation, key: str) -> list[str]:
+    everyone = [evaluation.scores, *evaluation.baselines.values()]
+    return [f"{scores[key].value:.4f}" if key in scores else "-" for scores in everyone]
+
+
+def print_learning_curve(found: LearningCurve) -> None:
+    """Scores by number of pictures, forecasts, and what they mean in sentences."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from distingo.report.learning_curve_verdict import judge_learning_curve
+
+    table = Table(title=f"{found.score} by number of training pictures")
+    for heading in ("pictures", "score", "95 %", ""):
+        table.add_column(heading, justify="right" if heading else "left")
+    told = [(entry.size, entry.score, "") for entry in found.overall.measured]
+    told += [(entry.size, entry.score, f"expected: {entry.factor:g} times") for entry in found.overall.forecasts]
+    for size, score, note in told:
+        table.add_row(f"{size:,}", f"{score.value:.4f}", _interval(score), note)
+    Console().print(table)
+    verdict = judge_learning_curve(found)
     for line in (verdict.text, *(f"- {remark}" for remark in verdict.remarks)):
         print(line.translate(_FOR_PAGES_ONLY))
 

@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 
 from distingo.training.linear_models import solve_path
-from distingo.training.preconditioning import Coordinates, precondition, products_where_worthwhile
+from distingo.training.preconditioning import Coordinates, axes_where_worthwhile, precondition
 
 
 def made_for(features: int = 12) -> tuple[np.ndarray, Coordinates]:
     generator = np.random.default_rng(0)
     rows = (generator.normal(size=(100, features)) * np.geomspace(10, 0.1, features)).astype(np.float32)
-    products = products_where_worthwhile(rows, 3)
-    assert products is not None
-    return 0.2 * products + 0.5 * np.eye(features), precondition(products, curvature=0.2, ridge=0.5, n=100)
+    axes = axes_where_worthwhile(rows, 3)
+    assert axes is not None
+    rotated = axes.rotate(rows)
+    hessian = 0.2 * rotated.T @ rotated + 0.5 * np.eye(features)
+    return hessian, precondition(axes, curvature=0.2, ridge=0.5, n=100)
 
 
 def test_there_and_back_is_where_it_began() -> None:
@@ -40,15 +42,25 @@ def test_the_quadratic_becomes_round() -> None:
 
 
 def test_a_small_problem_is_left_as_it_is() -> None:
-    assert products_where_worthwhile(np.zeros((20, 50), np.float32), 2) is None
-    assert precondition(None, curvature=1.0, ridge=1.0, n=20).factor is None
+    assert axes_where_worthwhile(np.zeros((20, 50), np.float32), 2) is None
+    assert precondition(None, curvature=1.0, ridge=1.0, n=20).scales is None
 
 
-def test_products_of_fewer_pictures_than_features_can_be_factorised() -> None:
-    rows = np.random.default_rng(0).normal(size=(5, 40)).astype(np.float32)
-    coordinates = precondition(rows.T @ rows, curvature=1e3, ridge=1e-3, n=5)
-    assert coordinates.factor is not None
-    assert np.isfinite(coordinates.factor).all()
+def test_rows_that_never_vary_have_no_axes() -> None:
+    assert axes_where_worthwhile(np.zeros((20, 4), np.float32), 5) is None
+
+
+@pytest.mark.parametrize(("n", "features", "rank"), [(12, 40, 11), (40, 12, 12)])
+def test_the_axes_span_all_that_the_rows_tell(n: int, features: int, rank: int) -> None:
+    rows = np.random.default_rng(0).normal(size=(n, features)).astype(np.float32)
+    rows -= rows.mean(axis=0)
+    axes = axes_where_worthwhile(rows, 6)
+    assert axes is not None
+    assert axes.directions.shape == (features, rank)
+    np.testing.assert_allclose(axes.directions.T @ axes.directions, np.eye(rank), atol=1e-5)
+    rotated = axes.rotate(rows)
+    np.testing.assert_allclose(axes.weights(rotated.astype(np.float64)), rows, atol=1e-4)
+    np.testing.assert_allclose((rotated**2).sum(axis=0), axes.products, rtol=1e-4)
 
 
 def test_it_saves_steps(monkeypatch: pytest.MonkeyPatch) -> None:

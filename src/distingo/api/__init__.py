@@ -2,6 +2,7 @@
 
 from distingo.api.checking import check
 from distingo.api.cleaning import Cleaning, clean, undo_cleaning
+from distingo.api.crossvalidating import crossval
 from distingo.api.downloading import (
     download_imagenet,
     download_open_images,
@@ -12,6 +13,7 @@ from distingo.api.downloading import (
 )
 from distingo.api.explaining import explain
 from distingo.api.judging import compare, evaluate, write_report
+from distingo.api.learning import learning_curve
 from distingo.api.models import fetch_weights, list_backbones, list_models
 from distingo.api.pictures import inspect, show_augmentation
 from distingo.api.predicting import load, predict
@@ -25,6 +27,7 @@ __all__ = [
     "check",
     "clean",
     "compare",
+    "crossval",
     "demo",
     "download_imagenet",
     "download_open_images",
@@ -35,6 +38,7 @@ __all__ = [
     "explain",
     "fetch_weights",
     "inspect",
+    "learning_curve",
     "list_backbones",
     "list_models",
     "list_sets",

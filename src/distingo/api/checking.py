@@ -22,6 +22,7 @@ def check(
     against: str | Path | None = None,
     model: str | None = None,
     weights: str | Path | None = None,
+    predictions: str | Path | None = None,
     thresholds: Mapping[str, float] | None = None,
     workers: int | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
@@ -44,6 +45,8 @@ def check(
             which looks neither for outliers nor for wrong labels. None takes the backbone ``fast`` where its weights
             can be had and pictures are large enough, else descriptors.
         weights: Of the backbone; None takes the published ones.
+        predictions: The folder of a `crossval` of the same pictures, whose predictions labels are doubted by; None
+            makes some by quick models.
         thresholds: By kind of finding, from which score on it counts.
         workers: Threads; None takes one per core.
         max_pixels: Larger pictures are listed as unreadable.
@@ -81,6 +84,7 @@ def check(
             against=None if against is None else Path(against),
             model=model,
             weights=weights,
+            predictions=None if predictions is None else Path(predictions),
             thresholds=thresholds or {},
             cache=Cache(cache),
             workers=workers,

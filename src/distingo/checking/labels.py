@@ -103,7 +103,7 @@ def predict_out_of_fold(
         # trees have threads of their own
         for _ in (pool.map if linear else map)(judge_fold, range(FOLDS)):
             advance(1)
-    return OutOfFold(probabilities, classes, _score(probabilities, having, task))
+    return OutOfFold(probabilities, classes, score_out_of_fold(probabilities, having, task))
 
 
 def judge_labels(pictures: Sequence[Picture], told: OutOfFold, task: Task, threshold: float) -> Iterator[Finding]:
@@ -202,13 +202,23 @@ def _share_of_yes(share: npt.NDArray[np.float64], kinds: npt.NDArray[np.bool_]) 
     return share[:, list(kinds).index(True)] if True in kinds else np.zeros(len(share))
 
 
-def _score(probabilities: npt.NDArray[np.float64], having: npt.NDArray[np.bool_], task: Task) -> float:
+def score_out_of_fold(probabilities: npt.NDArray[np.float64], having: npt.NDArray[np.bool_], task: Task) -> float:
+    """Accuracy; with several labels the mean over them of the area under the ROC curve, 0 where there is none.
+
+    Args:
+        probabilities: Float64 (n, classes).
+        having: Bool (n, classes): the labels.
+        task: One label per picture, or several.
+    """
     if task == "single-label":
         labelled = having.any(axis=1)
-        return float((probabilities.argmax(axis=1) == having.argmax(axis=1))[labelled].mean())
+        right = probabilities.argmax(axis=1) == having.argmax(axis=1)
+        return float(right[labelled].mean()) if labelled.any() else 0.0
     from sklearn.metrics import roc_auc_score
 
     mixed = having.any(axis=0) & ~having.all(axis=0)
+    if not mixed.any():
+        return 0.0
     return float(roc_auc_score(having[:, mixed], probabilities[:, mixed], average="macro"))
 
 

@@ -14,6 +14,7 @@ from distingo.answers import is_answered
 from distingo.checking.check_folder import Check
 from distingo.checking.copies import CopyPair, find_copies, signature_product
 from distingo.checking.embedding import Embedding, choose_embedding
+from distingo.checking.given_predictions import read_given_predictions
 from distingo.checking.labels import OutOfFold, judge_labels, predict_out_of_fold
 from distingo.checking.outliers import NEIGHBOURS, comparable, judge_outliers, near_pairs, nearest
 from distingo.checking.quality import judge_files, judge_quality
@@ -50,6 +51,7 @@ class CheckRequest:
         allow_missing: Go on even if half of the pictures that the table names are missing.
         corrections: As for `find_corrections`.
         seed: Of samples and folds.
+        predictions: A folder with out-of-fold predictions to doubt labels by, instead of making some.
     """
 
     data: Path
@@ -64,6 +66,7 @@ class CheckRequest:
     allow_missing: bool = False
     corrections: str | Path | None = None
     seed: int = 0
+    predictions: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,9 @@ class _Measured:
     pairs: tuple[CopyPair, ...]
     distances: npt.NDArray[np.float64] | None
     told: OutOfFold | None
+    doubted: tuple[Picture, ...]
     shortcuts: tuple[Shortcut, ...]
+    notes: tuple[str, ...]
 
 
 def run_check(request: CheckRequest) -> Check:
@@ -112,7 +117,7 @@ def run_check(request: CheckRequest) -> Check:
         shortcuts=measured.shortcuts,
         embedded_by=embedding.name,
         label_score=None if measured.told is None else measured.told.score,
-        notes=tuple(notes),
+        notes=(*notes, *measured.notes),
         seconds=time.perf_counter() - begun,
     )
 
@@ -142,10 +147,16 @@ def _measure(request: CheckRequest, embedding: Embedding) -> _Measured:
         further=() if places is None else near_pairs(places),
         workers=request.workers,
     )
-    told = None if embeddings is None else _doubt_labels(dataset, embeddings, pairs, embedding, request)
+    doubted, notes = dataset.pictures, tuple[str, ...]()
+    if request.predictions is not None:
+        given = read_given_predictions(request.predictions, dataset)
+        doubted, notes = given.pictures, (given.note,)
+        told: OutOfFold | None = given.told
+    else:
+        told = None if embeddings is None else _doubt_labels(dataset, embeddings, pairs, embedding, request)
     shortcuts = look_for_shortcuts(dataset, measurements, seed=request.seed)
     other_root = None if other is None else other.root
-    return _Measured(dataset, others, other_root, measurements, pairs, distances, told, shortcuts)
+    return _Measured(dataset, others, other_root, measurements, pairs, distances, told, doubted, shortcuts, notes)
 
 
 def _read(request: CheckRequest, data: Path, products: Sequence[Product]) -> Dataset:
@@ -196,7 +207,7 @@ def _judge(measured: _Measured, thresholds: Mapping[FindingKind, float], request
     if measured.distances is not None:
         yield from judge_outliers(pictures, measured.distances, thresholds["outlier"])
     if measured.told is not None:
-        yield from judge_labels(pictures, measured.told, dataset.task, thresholds["label"])
+        yield from judge_labels(measured.doubted, measured.told, dataset.task, thresholds["label"])
     yield from judge_imbalance(dataset, thresholds["imbalance"])
     yield from judge_shortcuts(measured.shortcuts, dataset.task, thresholds["shortcut"])
 

@@ -41,6 +41,9 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--weights", metavar="FOLDER|FILE", help="of the backbone, instead of the published ones")
     parser.add_argument(
+        "--predictions", metavar="FOLDER", help="of crossval: labels are doubted by these (default: made here)"
+    )
+    parser.add_argument(
         "--threshold", action="append", default=[], metavar="KIND=VALUE", help="from which score on a finding counts"
     )
     parser.add_argument("--strict", action="store_true", help="exit with 1 if anything reaches its threshold")
@@ -62,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
         against=options.against,
         model=options.model,
         weights=options.weights,
+        predictions=options.predictions,
         thresholds=read_wishes(options.threshold),
         seed=options.seed,
         corrections=options.corrections,

@@ -8,9 +8,11 @@ from typing import Any
 from distingo import terminal
 from distingo.commands.preparing import prepare
 from distingo.options import (
+    add_belonging_options,
     add_corrections_option,
     add_machine_options,
     add_table_options,
+    belonging_settings,
     machine_settings,
     table_settings,
 )
@@ -26,17 +28,8 @@ def add(commands: Any) -> None:
     parser.add_argument("--test", type=float, metavar="SHARE", help="(default: 0.2)")
     parser.add_argument("--folds", type=int, metavar="K", help="folds of the same size instead of sides")
     parser.add_argument("--seed", type=int, help="(default: 0)")
-    parser.add_argument("--group-column", metavar="NAME", help="of the table: same value, same side")
-    parser.add_argument(
-        "--near-duplicates",
-        type=_limit,
-        metavar="SIMILARITY",
-        help="from which on copies stay together; none (default: 0.8)",
-    )
-    parser.add_argument(
-        "--burst", type=_limit, metavar="SECONDS", help="from one picture of a camera to the next; none (default: 2)"
-    )
     parser.add_argument("--resplit", action="store_true", help="divide anew where the data has sides of its own")
+    add_belonging_options(parser)
     add_corrections_option(parser)
     add_table_options(parser)
     add_machine_options(parser)
@@ -50,20 +43,11 @@ def run(options: argparse.Namespace) -> int:
 
     if options.folds is not None and (options.validation, options.test) != (None, None):
         raise UsageError("--folds gives every picture its turn as test; leave --validation and --test out")
-    names = ("validation", "test", "folds", "seed", "group_column", "near_duplicates", "burst")
+    names = ("validation", "test", "folds", "seed")
     wishes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    wishes = {name: None if value == "none" else value for name, value in wishes.items()}
-    settings = {"corrections": options.corrections, **table_settings(options), **machine_settings(options)}
+    settings = {"corrections": options.corrections, **belonging_settings(options)}
+    settings |= {**table_settings(options), **machine_settings(options)}
     division = distingo.split(options.data, options.output, resplit=options.resplit, **wishes, **settings)
     terminal.print_division(division)
     print(f"\nSplit: {options.output}")
     return 0
-
-
-def _limit(text: str) -> float | str:
-    if text == "none":
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number; give one, or none") from None

@@ -153,6 +153,27 @@ def apply_split_file(
     return order_split(sides, tuple(notes))
 
 
+def match_folds(
+    split_file: SplitFile, dataset: Dataset
+) -> tuple[tuple[Picture, ...], np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Find a data set's pictures in a split file with folds, as `apply_split_file` does.
+
+    Returns:
+        The pictures that it names, in the data set's order; the fold of each, from 1, and its group, int64 (n,) each;
+        and notes on what did not fit.
+
+    Raises:
+        DataError: A picture's content is another than the file says.
+        UsageError: The file has no folds.
+    """
+    if not split_file.folds:
+        raise UsageError(f"{split_file.path}: has sides, not folds; `distingo split DATA --folds 5` makes some")
+    found, notes = _find_pictures(split_file, dataset)
+    folds = np.array([int(line.part) for line, _ in found], np.int64)
+    groups = _group_numbers([line for line, _ in found])
+    return tuple(picture for _, picture in found), folds, groups, tuple(notes)
+
+
 def _check_fold(split_file: SplitFile, fold: int | None) -> None:
     path, folds = split_file.path, split_file.folds
     if not folds and fold is not None:
@@ -217,11 +238,15 @@ def _as_side(part: str) -> Side:
 def _cut_validation(
     dataset: Dataset, rest: Sequence[tuple[SplitLine, Picture]], validation: float, seed: int
 ) -> list[Side]:
-    groups: dict[str, int] = defaultdict(lambda: len(groups))
-    numbers = np.array([groups[line.group] for line, _ in rest], np.int64)
+    numbers = _group_numbers([line for line, _ in rest])
     table = encode_labels([picture for _, picture in rest], dataset.classes, "multi-label")
     divided = divide_groups(table, numbers, [1 - validation, validation], seed=seed, needed=0)
     return ["validation" if part else "train" for part in divided.tolist()]
+
+
+def _group_numbers(lines: Sequence[SplitLine]) -> np.ndarray:
+    groups: dict[str, int] = defaultdict(lambda: len(groups))
+    return np.array([groups[line.group] for line in lines], np.int64)
 
 
 def _check_sides(split_file: SplitFile, dataset: Dataset, sides: dict[Side, list[Picture]]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import threading
 import time
 import uuid
 import weakref
@@ -58,6 +59,7 @@ class ArrayStore:
         self._row_bytes = int(np.prod(shape, dtype=np.int64)) * self.dtype.itemsize
         self._segments: list[Segment] = []
         self._where: dict[str, tuple[int, int]] = {}
+        self._opening = threading.Lock()
 
     def missing(self, keys: Iterable[str]) -> list[str]:
         """Say which keys have no row yet.
@@ -73,7 +75,8 @@ class ArrayStore:
         """
         wanted = dict.fromkeys(key for key in keys if key not in self._where)
         if wanted:
-            self._open_segments(set(wanted))
+            with self._opening:
+                self._open_segments({key for key in wanted if key not in self._where})
         return [key for key in wanted if key not in self._where]
 
     def writer(self) -> RowWriter:

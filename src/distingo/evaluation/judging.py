@@ -23,6 +23,8 @@ def judge(
     models: Mapping[str, ModelDescription],
     probabilities: Mapping[str, np.ndarray],
     notes: tuple[str, ...] = (),
+    *,
+    cuts: Mapping[str, np.ndarray] | None = None,
 ) -> Evaluation:
     """Score a model and its baselines.
 
@@ -31,13 +33,16 @@ def judge(
         models: The model as `MODEL`, its baselines by name.
         probabilities: Of the same names, float32 (n, classes).
         notes: What a reader should know.
+        cuts: With several labels, thresholds float64 (n, classes) of each picture by the same names, where pictures
+            were judged by models with thresholds of their own.
 
     Returns:
         The scores of the test side; with several labels at the thresholds that are stored with each model.
     """
     if models[MODEL].task == "single-label":
         return _judge_classes(pictures, models[MODEL].classes, probabilities, notes)
-    return _judge_labels(pictures, models, probabilities, notes)
+    values = {name: np.asarray(model.require_thresholds().values) for name, model in models.items()}
+    return _judge_labels(pictures, models, probabilities, notes, cuts or values)
 
 
 def _judge_classes(
@@ -87,12 +92,12 @@ def _judge_labels(
     models: Mapping[str, ModelDescription],
     probabilities: Mapping[str, np.ndarray],
     notes: tuple[str, ...],
+    cuts: Mapping[str, np.ndarray],
 ) -> Evaluation:
     description = models[MODEL]
     truth = encode_labels(pictures, description.classes, "multi-label")
     judged: dict[str, MultiLabelScores] = {
-        name: multi_label_scores(truth, found, models[name].require_thresholds().values, description.classes)
-        for name, found in probabilities.items()
+        name: multi_label_scores(truth, found, cuts[name], description.classes) for name, found in probabilities.items()
     }
     own = judged.pop(MODEL)
     return Evaluation(

@@ -187,7 +187,7 @@ def _read_judged(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
         "manifest": read_manifest(manifest) if manifest.exists() else (),
         "split": _read_split(folder / "split.csv"),
         "evaluation": _read_evaluation(folder / "evaluation.json"),
-        "predictions": () if several else _read_predictions(folder / "predictions.parquet"),
+        "predictions": () if several else read_predictions(folder / "predictions.parquet"),
     }
 
 
@@ -240,7 +240,12 @@ def _read_evaluation(path: Path) -> Evaluation | None:
     return evaluation
 
 
-def _read_predictions(path: Path) -> tuple[PredictionRow, ...]:
+def read_predictions(path: Path) -> tuple[PredictionRow, ...]:
+    """Read ``predictions.parquet`` of pictures with one label each; nothing where there is none.
+
+    Raises:
+        RunError: It is damaged.
+    """
     if not path.exists():
         return ()
     import pyarrow as arrow

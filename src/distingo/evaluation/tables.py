@@ -67,6 +67,7 @@ def write_predictions(
     probabilities: np.ndarray,
     classes: tuple[str, ...],
     thresholds: Thresholds | None = None,
+    given: np.ndarray | None = None,
 ) -> None:
     """Write one row per judged picture.
 
@@ -77,14 +78,17 @@ def write_predictions(
         classes: Names of the columns; the field names of the struct column ``probabilities``.
         thresholds: With several labels per picture, from which probability on each is given. Then ``truth`` and
             ``predicted`` are lists of labels, and there is no ``confidence``.
+        given: Likewise, where no thresholds stand for all pictures: which labels are given, bool (n, classes).
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if thresholds is None:
+    if thresholds is not None:
+        given = apply_thresholds(probabilities, thresholds)
+    if given is None:
         said = _one_label_each(pictures, probabilities, classes)
     else:
-        said = _labels_of_each(pictures, apply_thresholds(probabilities, thresholds), classes)
+        said = _labels_of_each(pictures, given, classes)
     columns = [pa.array(probabilities[:, index], pa.float32()) for index in range(len(classes))]
     table = pa.table(
         {

@@ -61,7 +61,8 @@ def multi_label_scores(
     Args:
         truth: Bool (n, labels), or whole numbers 0 and 1.
         probabilities: Floats in 0 .. 1 of shape (n, labels); rows need not sum to anything.
-        thresholds: Floats of shape (labels,); a probability at or above it gives the label.
+        thresholds: Floats of shape (labels,), or (n, labels) where pictures were judged by models with thresholds of
+            their own; a probability at or above it gives the label.
         labels: The names of the columns.
         seed: Of the resampling; the same seed gives the same intervals.
         resamples: How many resampled sets of pictures the intervals rest on.
@@ -72,7 +73,7 @@ def multi_label_scores(
     answers = _checked_truth(truth, len(labels))
     chances = _checked_probabilities(probabilities, answers.shape)
     cuts = np.asarray(thresholds, dtype=np.float64)
-    if cuts.shape != (len(labels),) or np.isnan(cuts).any():
+    if cuts.shape not in {(len(labels),), answers.shape} or np.isnan(cuts).any():
         raise ValueError(f"thresholds of shape {cuts.shape}; give one number for each of {len(labels)} labels")
     judged = JudgedLabels.of(answers, chances, chances >= cuts)
     points, point_each = judged.scores(np.ones((1, len(answers)), np.int32))
@@ -85,7 +86,7 @@ def multi_label_scores(
             scores[name] = _score(float(value), resampled[name], n, units=0 if name in _UNBOUNDED else n)
     return MultiLabelScores(
         scores=scores,
-        per_label=_per_label(judged, labels, cuts, point_each[0], resampled_each),
+        per_label=_per_label(judged, labels, np.atleast_2d(cuts).mean(axis=0), point_each[0], resampled_each),
         left_out=tuple(name for name, kept in zip(labels, judged.kept, strict=True) if not kept),
     )
 

@@ -52,7 +52,7 @@ def _context(records: RunRecords) -> dict[str, Any]:
     samples = choose_samples(shown, [entry.name for entry in balance])
     mistakes = worst_mistakes(records.predictions)
     confusion = view_confusion(evaluation) if evaluation else None
-    cells = _cells(records.predictions, confusion)
+    cells = open_confusion(records.predictions, confusion)
     certainty = show_confidence(records.folder) if evaluation else None
     ranked = [*strange_files(certainty), *rank_pictures(mistakes, samples, cells)]
     album = fill_album(records.root, list(dict.fromkeys(ranked)))
@@ -72,7 +72,7 @@ def _context(records: RunRecords) -> dict[str, Any]:
         "certainty": certainty,
         "confusion": confusion,
         "taken_for": often_taken_for(evaluation) if evaluation else {},
-        "cells": _cell_data(cells, confusion, album),
+        "cells": describe_cells(cells, confusion, album),
         "mistakes": mistakes,
         "heat": heat_layers(records, [(row.file, row.predicted) for row in mistakes], album),
         "skipped": group_skipped(records.manifest),
@@ -90,13 +90,16 @@ def _unjudged(best: Epoch | None) -> Verdict:
     )
 
 
-def _cells(predictions: Sequence[PredictionRow], confusion: ConfusionView | None) -> dict[CellKey, list[PredictionRow]]:
+def open_confusion(
+    predictions: Sequence[PredictionRow], confusion: ConfusionView | None
+) -> dict[CellKey, list[PredictionRow]]:
+    """The pictures behind each cell of a confusion matrix that is shown."""
     if confusion is None:
         return {}
     return open_cells(group_by_cell(predictions), ((cell.truth, cell.predicted) for cell in confusion.cells))
 
 
-def _cell_data(
+def describe_cells(
     cells: dict[CellKey, list[PredictionRow]], confusion: ConfusionView | None, album: Album
 ) -> list[dict[str, Any]]:
     """What the page's script needs to open a cell, as plain values, in the order of `ConfusionView.cells`."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from distingo.training.preconditioning import Coordinates, precondition, products_where_worthwhile
+from distingo.training.preconditioning import Coordinates, axes_where_worthwhile, precondition
 
 Floats32 = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -97,9 +97,9 @@ def solve_path(
     """Solve for one regularisation after another, each from the solution before.
 
     Minimises scikit-learn's ``C * sum(weight * loss) + ||coefficients||^2 / 2`` over the standardised features, the
-    intercept free (`Standardisation`), with L-BFGS (Byrd, Lu, Nocedal and Zhu 1995) in coordinates that make the
-    objective nearly round (`distingo.training.preconditioning`). Features are float32; the objective and the steps
-    are summed in float64.
+    intercept free (`Standardisation`), with L-BFGS (Byrd, Lu, Nocedal and Zhu 1995) along the rows' principal axes,
+    scaled so that the objective is nearly round (`distingo.training.preconditioning`). Features are float32; the
+    objective and the steps are summed in float64.
 
     Args:
         features: Float32 (n, features).
@@ -120,13 +120,15 @@ def solve_path(
     rows = standardisation.apply(features)
     outputs = int(targets.max()) + 1 if targets.ndim == 1 else targets.shape[1]
     measure = _bind_loss(loss, targets, weights)
-    products = products_where_worthwhile(rows, outputs)
+    with threadpool_limits(1, user_api="blas"):
+        axes = axes_where_worthwhile(rows, outputs)
+        rows = rows if axes is None else axes.rotate(rows)
     matrix = np.zeros((outputs, rows.shape[1] + 1))
     for regularisation in regularisations:
         # numpy and SciPy bring a pool of threads each, and those of one wait at full speed where the other's compute
         with threadpool_limits(1, user_api="blas"):
             curvature = _mean_curvature(loss, _logits(rows, matrix), targets, weights)
-            coordinates = precondition(products, curvature=curvature, ridge=1 / regularisation, n=len(rows))
+            coordinates = precondition(axes, curvature=curvature, ridge=1 / regularisation, n=len(rows))
             objective = _Objective(rows, measure, 1 / regularisation, coordinates, outputs)
             start = coordinates.to_point(matrix).ravel()
             objective = replace(objective, unit=max(objective(start)[0], 1e-300))
@@ -134,9 +136,10 @@ def solve_path(
             options = {**limits, "gtol": _GRADIENT, "ftol": _DECREASE, "maxcor": 10}
             found = minimize(objective, start, jac=True, method="L-BFGS-B", options=options)
             matrix = coordinates.to_weights(found.x.reshape(outputs, -1))
-        weight, intercept = standardisation.fold(matrix[:, :-1], matrix[:, -1])
+        weight = matrix[:, :-1] if axes is None else axes.weights(matrix[:, :-1])
+        raw, intercept = standardisation.fold(weight, matrix[:, -1])
         converged = bool(found.status != _LIMIT_REACHED and np.isfinite(found.fun))
-        yield Solution(regularisation, weight, intercept, converged, int(found.nit))
+        yield Solution(regularisation, raw, intercept, converged, int(found.nit))
 
 
 Measured = tuple[float, Floats32]

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from distingo.datasets.corrections import find_corrections
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
-from distingo.datasets.gathering import pixels_product, read_dataset
+from distingo.datasets.gathering import Product, pixels_product, read_dataset
 from distingo.datasets.manifest import sum_up_left_out, write_manifest
 from distingo.datasets.split_config import WantedSplit, require_same_split, split_from_config
 from distingo.datasets.splitting import read_split, write_split
@@ -22,17 +19,17 @@ from distingo.datasets.surveying import survey
 from distingo.datasets.table_config import settle_image_folder, table_from_config
 from distingo.datasets.tables import TableOptions
 from distingo.errors import RunError, UsageError
-from distingo.files import content_hash, remove_half_written
-from distingo.models.catalogue import find_model
+from distingo.files import remove_half_written
 from distingo.models.compiler_on_demand import without_values
 from distingo.models.saved import ModelDescription, assemble_network
 from distingo.prediction.device import choose_device
 from distingo.prediction.inputs import descriptors_product
-from distingo.records import Dataset, Rendition, Split
+from distingo.records import Dataset, Split
 from distingo.run_folder import RunFolder
 from distingo.training.augmentation import require_preset
 from distingo.training.checkpoint import EpochRecord
 from distingo.training.defaults import DataFacts, choose_recipe
+from distingo.training.describing import describe_model, rendition_of
 from distingo.training.dividing import divide
 from distingo.training.kept_corrections import (
     describe_change,
@@ -48,7 +45,6 @@ from distingo.training.pretrained import (
 )
 from distingo.training.recipe import Recipe, recipe_from_dict
 from distingo.training.run_config import describe_run
-from distingo.version import __version__
 
 log = logging.getLogger("distingo")
 
@@ -120,6 +116,64 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     """
     folder = RunFolder(request.output)
     _require_free(folder)
+    chosen, request = choose(request)
+    recipe, dataset = chosen.recipe, chosen.dataset
+    split = divide(dataset, recipe, request.split)
+    prepared = chosen.prepare(folder, split)
+    corrections = find_corrections(dataset.root, request.corrections)
+    changed = describe_change(request.repeats, dataset.root, request.corrections) if request.repeats else ()
+    choices = (*chosen.choices, *split.notes, *changed)
+    for sentence in (*choices, *sum_up_left_out(dataset, "manifest.csv")):
+        log.info(sentence)
+    write_manifest(dataset.manifest, folder.manifest)
+    write_split(split, folder.split)
+    keep_corrections(folder, corrections)
+    folder.write_config(describe_run(request, dataset, recipe, choices, corrections))
+    return prepared, request
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenRun:
+    """A run whose recipe is chosen and whose pictures are read, but not yet divided.
+
+    Attributes:
+        recipe: All choices.
+        dataset: All pictures; what the recipe needs of them is in the cache.
+        backbone: With its weights, where the model is a pretrained one.
+        choices: A sentence for each choice that was made for the person.
+    """
+
+    recipe: Recipe
+    dataset: Dataset
+    backbone: LoadedBackbone | None
+    choices: tuple[str, ...]
+
+    def prepare(self, folder: RunFolder, split: Split) -> PreparedRun:
+        """The run on these sides; nothing is written.
+
+        Raises:
+            DistingoError: The network can't take pictures of this size.
+        """
+        description = describe_model(self.dataset, split, self.recipe, self.backbone)
+        if description.kind == "network":  # found out before anything is written
+            with without_values():
+                assemble_network(description)
+        return PreparedRun(folder, self.recipe, self.dataset, split, description, self.backbone)
+
+
+def choose(request: TrainRequest, products: Sequence[Product] = ()) -> tuple[ChosenRun, TrainRequest]:
+    """Choose a recipe and read the pictures; nothing is written but the cache.
+
+    Args:
+        request: What a person asked for.
+        products: What to compute from every picture besides what the recipe needs.
+
+    Returns:
+        What was chosen, and the request with what was settled about its table.
+
+    Raises:
+        DistingoError: Of the kind that fits the mistake.
+    """
     request = replace(request, table=settle_image_folder(request.table, request.data))
     facts = _facts(request)
     wishes, choices = _with_model(request.wishes, facts)
@@ -127,20 +181,8 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     recipe, further = choose_recipe(facts, wishes, backbone.description if backbone else None)
     require_preset(recipe.augment)
     choose_device(recipe.device)
-    dataset = _read(request, recipe, backbone)
-    split = divide(dataset, recipe, request.split)
-    description = _description(dataset, split, recipe, backbone)
-    _require_buildable(description)
-    corrections = find_corrections(dataset.root, request.corrections)
-    changed = describe_change(request.repeats, dataset.root, request.corrections) if request.repeats else ()
-    choices = (*choices, *further, *dataset.notes, *split.notes, *changed)
-    for sentence in (*choices, *sum_up_left_out(dataset, "manifest.csv")):
-        log.info(sentence)
-    write_manifest(dataset.manifest, folder.manifest)
-    write_split(split, folder.split)
-    keep_corrections(folder, corrections)
-    folder.write_config(describe_run(request, dataset, recipe, choices, corrections))
-    return PreparedRun(folder, recipe, dataset, split, description, backbone), request
+    dataset = _read(request, recipe, backbone, products)
+    return ChosenRun(recipe, dataset, backbone, (*choices, *further, *dataset.notes)), request
 
 
 def _with_model(wishes: dict[str, Any], facts: DataFacts) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -148,13 +190,6 @@ def _with_model(wishes: dict[str, Any], facts: DataFacts) -> tuple[dict[str, Any
         return wishes, ()
     model, reason = choose_model(facts)
     return {**wishes, "model": model}, (f"model: {model}, because no --model was given and {reason}",)
-
-
-def _require_buildable(description: ModelDescription) -> None:
-    """Find out before anything is written whether the network can take pictures of this size."""
-    if description.kind == "network":
-        with without_values():
-            assemble_network(description)
 
 
 def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
@@ -169,9 +204,27 @@ def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     folder = RunFolder(request.output)
     config = folder.read_config()
     remove_half_written(folder.path)
+    chosen, request = choose_again(request, config, folder.config)
+    return chosen.prepare(folder, read_split(folder.split, chosen.dataset)), request
+
+
+def choose_again(
+    request: TrainRequest, config: dict[str, Any], path: Path, products: Sequence[Product] = ()
+) -> tuple[ChosenRun, TrainRequest]:
+    """What `choose` gave when a ``config.json`` was written, with its pictures read again.
+
+    Args:
+        request: What a person asks for now; it must agree with what was asked then.
+        config: The content of the file.
+        path: Of the file, for errors.
+        products: As for `choose`.
+
+    Raises:
+        DistingoError: The file is damaged, or other options are asked for.
+    """
     recipe = recipe_from_dict(config["recipe"])
     _require_same(recipe, request)
-    data, (table, allow_missing) = Path(config["data"]), table_from_config(config, folder.config)
+    data, (table, allow_missing) = Path(config["data"]), table_from_config(config, path)
     if request.table is not None and settle_image_folder(request.table, data) != table:
         options = ", ".join(request.table.given)
         raise UsageError(
@@ -180,16 +233,14 @@ def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     if request.corrections is not None:
         raise UsageError(f"--resume: {request.output} keeps its own corrections; leave --corrections out")
     if request.split is not None:
-        require_same_split(request.split, split_from_config(config, folder.config), request.output)
+        require_same_split(request.split, split_from_config(config, path), request.output)
     request = replace(request, data=data, table=table, allow_missing=allow_missing or request.allow_missing)
-    request = replace(request, corrections=kept_corrections(folder))
+    request = replace(request, corrections=kept_corrections(RunFolder(request.output)))
     backbone = load_wished_backbone(recipe.as_dict())
-    dataset = _read(request, recipe, backbone)
+    dataset = _read(request, recipe, backbone, products)
     for sentence in describe_change(config, dataset.root, said_in_config(config)):
         log.info("%s; this run goes on with its own", sentence)
-    split = read_split(folder.split, dataset)
-    description = _description(dataset, split, recipe, backbone)
-    return PreparedRun(folder, recipe, dataset, split, description, backbone), request
+    return ChosenRun(recipe, dataset, backbone, tuple(map(str, config.get("choices", ())))), request
 
 
 def _require_free(folder: RunFolder) -> None:
@@ -214,11 +265,13 @@ def _facts(request: TrainRequest) -> DataFacts:
     return DataFacts(pictures=seen.count, height=seen.height, width=seen.width, grey=seen.grey, task=seen.task)
 
 
-def _read(request: TrainRequest, recipe: Recipe, backbone: LoadedBackbone | None) -> Dataset:
-    products = [descriptors_product(request.cache)] if decoding_is_dear(request.data) else []
+def _read(
+    request: TrainRequest, recipe: Recipe, backbone: LoadedBackbone | None, further: Sequence[Product] = ()
+) -> Dataset:
+    products = [*further, *([descriptors_product(request.cache)] if decoding_is_dear(request.data) else [])]
     if backbone is not None and recipe.mode != "scratch":
         products += feature_products(backbone, recipe, request.cache, choose_device(recipe.device))
-    rendition = _rendition(recipe, backbone)
+    rendition = rendition_of(recipe, backbone)
     if rendition is not None and recipe.mode != "frozen":
         products.append(pixels_product(request.cache, rendition))
     return read_dataset(
@@ -236,46 +289,3 @@ def _read(request: TrainRequest, recipe: Recipe, backbone: LoadedBackbone | None
 def decoding_is_dear(data: Path) -> bool:
     """Descriptors are made in the decoding pass of picture files; IDX arrays give them later for nothing."""
     return not any(data.glob("*-idx3-ubyte*"))
-
-
-def _rendition(recipe: Recipe, backbone: LoadedBackbone | None) -> Rendition | None:
-    """The pictures that a network is to see; None for a classic model."""
-    if backbone is not None:
-        return backbone.description.rendition
-    if find_model(recipe.model).kind == "classic":
-        return None
-    return Rendition(height=recipe.height, width=recipe.width, channels=recipe.channels)
-
-
-def _description(dataset: Dataset, split: Split, recipe: Recipe, backbone: LoadedBackbone | None) -> ModelDescription:
-    return ModelDescription(
-        name=recipe.model,
-        kind=find_model(recipe.model).kind,
-        task=dataset.task,
-        classes=dataset.classes,
-        rendition=_rendition(recipe, backbone),
-        backbone=backbone.description if backbone else None,
-        head=recipe.head if backbone else "",
-        mode=recipe.mode,
-        engine=recipe.engine,
-        precision=recipe.precision,
-        normalise=recipe.normalise,
-        dropout=recipe.dropout,
-        provenance=_provenance(dataset, split, recipe),
-    )
-
-
-def _provenance(dataset: Dataset, split: Split, recipe: Recipe) -> dict[str, Any]:
-    contents = "".join(sorted(picture.content for picture in split.train))
-    return {
-        "distingo": __version__,
-        "torch": torch.__version__,
-        "data": dataset.root.name,
-        "layout": dataset.layout,
-        "seed": recipe.seed,
-        "train_pictures": len(split.train),
-        "validation_pictures": len(split.validation),
-        "test_pictures": len(split.test),
-        "train_content_hash": content_hash(contents.encode()),
-        "trained": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }

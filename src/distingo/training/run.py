@@ -70,7 +70,7 @@ def train_run(request: TrainRequest) -> RunFolder:
     prepared, request = resume(request) if request.resume else start(request)
     clock.reading_is_done()
     if not (prepared.folder.model / "model.json").is_file():
-        model = _with_evidence(_calibrated(_train_model(prepared, request), prepared, request), prepared, request)
+        model = _with_evidence(train_model(prepared, request), prepared, request)
         for note in model.description.thresholds.notes if model.description.thresholds else ():
             log.info(note)
         save_model(prepared.folder.model, model)
@@ -79,7 +79,20 @@ def train_run(request: TrainRequest) -> RunFolder:
     return prepared.folder
 
 
-def _train_model(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
+def train_model(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
+    """Train a prepared run's model, calibrated and with its thresholds; the test side is not looked at.
+
+    Args:
+        prepared: A network's checkpoints are written to its folder.
+        request: Says where the cache is, and whether to go on from a checkpoint.
+
+    Raises:
+        DistingoError: Of the kind that fits the hindrance.
+    """
+    return _calibrated(_train_any(prepared, request), prepared, request)
+
+
+def _train_any(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
     if prepared.description.kind == "classic":
         return _fit_classic(prepared, request, prepared.description)
     device = choose_device(prepared.recipe.device)
@@ -162,7 +175,8 @@ def labelled_rows(pictures: Sequence[Picture], prepared: PreparedRun, cache: Cac
 
 def _fit_classic(prepared: PreparedRun, request: TrainRequest, description: ModelDescription) -> SavedModel:
     product = descriptors_product(request.cache)
-    if not decoding_is_dear(prepared.dataset.root):
+    used = (*prepared.split.train, *prepared.split.validation)
+    if not decoding_is_dear(prepared.dataset.root) and product.store.missing(picture.content for picture in used):
         _read_again(prepared, request, product)
     sides = []
     for pictures in (prepared.split.train, prepared.split.validation):
@@ -202,7 +216,11 @@ def _save_baselines(prepared: PreparedRun, request: TrainRequest) -> None:
         place = prepared.folder.baseline(name)
         if name == prepared.description.name or (place / "model.json").is_file():
             continue
-        description = replace(prepared.description, name=name, kind="classic", rendition=None, normalise="none")
-        description = replace(description, backbone=None, head="", mode="scratch")
-        model = _fit_classic(prepared, request, replace(description, dropout=None))
-        save_model(place, _calibrated(model, prepared, request))
+        save_model(place, fit_baseline(name, prepared, request))
+
+
+def fit_baseline(name: str, prepared: PreparedRun, request: TrainRequest) -> SavedModel:
+    """Fit one of `BASELINES` on a prepared run's training side, calibrated and with its thresholds."""
+    description = replace(prepared.description, name=name, kind="classic", rendition=None, normalise="none")
+    description = replace(description, backbone=None, head="", mode="scratch", dropout=None)
+    return _calibrated(_fit_classic(prepared, request, description), prepared, request)

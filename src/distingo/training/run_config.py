@@ -11,9 +11,10 @@ import torch
 from distingo.datasets.corrections import Corrections
 from distingo.datasets.split_config import split_to_config
 from distingo.datasets.table_config import table_to_config
+from distingo.files import content_hash
 from distingo.models.machine import choose_precision
 from distingo.prediction.device import choose_device
-from distingo.records import Dataset
+from distingo.records import Dataset, Split
 from distingo.training.environment import describe_environment
 from distingo.training.kept_corrections import corrections_to_config
 from distingo.training.recipe import Recipe
@@ -64,3 +65,20 @@ def resolve_precision(recipe: Recipe, device: torch.device) -> tuple[str, str]:
         return recipe.precision, "it was asked for"
     precision, reason = choose_precision(device)
     return precision, reason
+
+
+def describe_provenance(dataset: Dataset, split: Split, recipe: Recipe) -> dict[str, Any]:
+    """Data, seed, versions and date that a model is trained with."""
+    contents = "".join(sorted(picture.content for picture in split.train))
+    return {
+        "distingo": __version__,
+        "torch": torch.__version__,
+        "data": dataset.root.name,
+        "layout": dataset.layout,
+        "seed": recipe.seed,
+        "train_pictures": len(split.train),
+        "validation_pictures": len(split.validation),
+        "test_pictures": len(split.test),
+        "train_content_hash": content_hash(contents.encode()),
+        "trained": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }

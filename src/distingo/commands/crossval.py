@@ -1,0 +1,72 @@
+"""Cross-validate a recipe: every picture judged once by a model that never saw it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from distingo import terminal
+from distingo.commands.preparing import prepare
+from distingo.options import (
+    add_belonging_options,
+    add_corrections_option,
+    add_label_options,
+    add_machine_options,
+    add_pretrained_options,
+    add_recipe_options,
+    add_table_options,
+    belonging_settings,
+    machine_settings,
+    table_settings,
+)
+
+
+def add(commands: Any) -> None:
+    """Offer the command."""
+    parser = commands.add_parser("crossval", help="judge a recipe on every picture, fold by fold; write a page")
+    parser.set_defaults(command=run)
+    parser.add_argument("data", nargs="?", metavar="DATA", help="laid out as for train")
+    parser.add_argument("-o", "--output", default="crossval", metavar="FOLDER", help="to make (default: crossval)")
+    parser.add_argument("--model", help="as for train (default: chosen, and said why)")
+    parser.add_argument("--folds", type=int, metavar="K", help="(default: 5)")
+    parser.add_argument("--repeats", type=int, default=1, metavar="R", help="divisions into folds (default: 1)")
+    parser.add_argument("--split", metavar="FILE", help="the folds, as `distingo split --folds` wrote them")
+    parser.add_argument("--resplit", action="store_true", help="divide anew where the data has sides of its own")
+    parser.add_argument("--resume", action="store_true", help="go on in FOLDER; finished folds are kept")
+    add_belonging_options(parser)
+    add_corrections_option(parser)
+    add_recipe_options(parser)
+    add_pretrained_options(parser)
+    add_label_options(parser)
+    add_table_options(parser)
+    add_machine_options(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what was asked; returns the exit code."""
+    prepare()
+    from dataclasses import fields
+
+    import distingo
+    from distingo.training.recipe import Recipe
+
+    names = [*(field.name for field in fields(Recipe)), "image_size"]
+    recipe = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
+    found = distingo.crossval(
+        options.data,
+        options.output,
+        folds=options.folds,
+        repeats=options.repeats,
+        split=options.split,
+        resplit=options.resplit,
+        resume=options.resume,
+        on_epoch=terminal.print_epoch,
+        corrections=options.corrections,
+        **belonging_settings(options),
+        **table_settings(options),
+        **machine_settings(options),
+        **recipe,
+    )
+    terminal.print_cross_validation(found)
+    print(f"\nPage: {options.output}/crossval.html")
+    return 0

@@ -1,0 +1,67 @@
+"""Would more pictures help? Measure the learning curve and carry it on."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from distingo import terminal
+from distingo.commands.preparing import prepare
+from distingo.options import (
+    add_belonging_options,
+    add_corrections_option,
+    add_label_options,
+    add_machine_options,
+    add_pretrained_options,
+    add_recipe_options,
+    add_table_options,
+    belonging_settings,
+    machine_settings,
+    table_settings,
+)
+
+
+def add(commands: Any) -> None:
+    """Offer the command."""
+    parser = commands.add_parser("learning-curve", help="would more pictures help? scores by number of pictures")
+    parser.set_defaults(command=run)
+    parser.add_argument("data", metavar="DATA|RUN", help="laid out as for train, or a run: its data and recipe")
+    parser.add_argument(
+        "-o", "--output", default="learning-curve", metavar="FOLDER", help="to make (default: learning-curve)"
+    )
+    parser.add_argument("--model", help="a frozen backbone or descriptors (default: chosen, and said why)")
+    parser.add_argument("--sizes", type=int, default=8, metavar="N", help="training sizes at most (default: 8)")
+    parser.add_argument("--draws", type=int, default=5, metavar="N", help="draws of pictures per size (default: 5)")
+    add_belonging_options(parser)
+    add_corrections_option(parser)
+    add_recipe_options(parser)
+    add_pretrained_options(parser)
+    add_label_options(parser)
+    add_table_options(parser)
+    add_machine_options(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what was asked; returns the exit code."""
+    prepare()
+    from dataclasses import fields
+
+    import distingo
+    from distingo.training.recipe import Recipe
+
+    names = [*(field.name for field in fields(Recipe)), "image_size"]
+    recipe = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
+    found = distingo.learning_curve(
+        options.data,
+        options.output,
+        sizes=options.sizes,
+        draws=options.draws,
+        corrections=options.corrections,
+        **belonging_settings(options),
+        **table_settings(options),
+        **machine_settings(options),
+        **recipe,
+    )
+    terminal.print_learning_curve(found)
+    print(f"\nPage: {options.output}/learning-curve.html")
+    return 0

@@ -1,0 +1,154 @@
+"""The folder of a cross-validation: what was planned first, then each finished fold, the summary last."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distingo.errors import RunError
+from distingo.files import read_json, write_bytes, write_json
+from distingo.records import Thresholds
+from distingo.run_folder import FORMAT, RunFolder, check_format
+
+
+@dataclass(frozen=True, slots=True)
+class FoldResult:
+    """What a finished fold leaves behind.
+
+    Attributes:
+        train: How many pictures were learned from.
+        validation: How many were chosen by.
+        seconds: For training, baselines and prediction.
+        probabilities: Of the fold's pictures, by model name; float32 (n, classes) each.
+        thresholds: With several labels, from which probability on each is given, by model name; else empty.
+    """
+
+    train: int
+    validation: int
+    seconds: float
+    probabilities: dict[str, np.ndarray]
+    thresholds: dict[str, Thresholds]
+
+
+@dataclass(frozen=True, slots=True)
+class CrossValidationFolder:
+    """Paths inside the folder of a cross-validation.
+
+    Attributes:
+        path: The folder itself.
+    """
+
+    path: Path
+
+    @property
+    def plan(self) -> Path:
+        """What was asked and chosen; written first, so its presence marks the folder."""
+        return self.path / "plan.json"
+
+    @property
+    def summary(self) -> Path:
+        """All scores; written when every fold is finished."""
+        return self.path / "crossval.json"
+
+    @property
+    def manifest(self) -> Path:
+        """What became of every file found."""
+        return self.path / "manifest.csv"
+
+    @property
+    def predictions(self) -> Path:
+        """Every picture's out-of-fold probabilities."""
+        return self.path / "predictions.parquet"
+
+    @property
+    def page(self) -> Path:
+        """The page a person opens."""
+        return self.path / "crossval.html"
+
+    def division(self, repeat: int) -> Path:
+        """Which fold each picture is on; a file that `train` takes too."""
+        return self.path / ("folds.csv" if repeat == 1 else f"folds-{repeat}.csv")
+
+    def fold(self, repeat: int, number: int) -> RunFolder:
+        """Where one fold is worked on."""
+        return RunFolder(self.path / "folds" / f"{repeat}-{number}")
+
+    def require_free(self) -> None:
+        """Refuse a folder with something in it.
+
+        Raises:
+            RunError: Says what to do.
+        """
+        if self.plan.is_file():
+            raise RunError(f"{self.path}: holds another cross-validation; choose another -o, or --resume to go on")
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            raise RunError(f"{self.path}: exists and is not an empty folder; choose another -o")
+
+    def read_plan(self) -> dict[str, Any]:
+        """What was asked and chosen.
+
+        Raises:
+            RunError: There is none, it is damaged, or a newer distingo wrote it.
+        """
+        if not self.plan.is_file():
+            raise RunError(f"{self.path}: holds no cross-validation; leave --resume out to start one")
+        content = read_json(self.plan)
+        check_format(content, self.plan)
+        return dict(content)
+
+    def how_to_resume(self) -> str:
+        """What a person reads who stopped the cross-validation."""
+        if self.plan.is_file():
+            return f"stopped; `distingo crossval -o {self.path} --resume` goes on, finished folds are kept"
+        return "stopped before the first fold; nothing was trained"
+
+    def write_plan(self, content: dict[str, Any]) -> None:
+        """Write ``plan.json`` with the format's number in front."""
+        write_json(self.plan, {"format": FORMAT, **content})
+
+
+def write_fold(folder: RunFolder, result: FoldResult) -> None:
+    """Write a fold's probabilities, then ``fold.json``, whose presence says that it is finished.
+
+    Checkpoints are removed then: nothing goes on from them any more.
+    """
+    from safetensors.numpy import save
+
+    write_bytes(folder.path / "probabilities.safetensors", save(result.probabilities))
+    thresholds = {name: list(chosen.values) for name, chosen in result.thresholds.items()}
+    sizes = {"train": result.train, "validation": result.validation, "seconds": result.seconds}
+    write_json(folder.path / "fold.json", {"format": FORMAT, **sizes, "thresholds": thresholds})
+    shutil.rmtree(folder.last_checkpoint.parent, ignore_errors=True)
+
+
+def read_fold(folder: RunFolder, shape: tuple[int, int]) -> FoldResult | None:
+    """Read a finished fold; None where it is not finished.
+
+    Args:
+        folder: As for `write_fold`.
+        shape: Of the probabilities: the fold's pictures and all classes.
+
+    Raises:
+        RunError: A file is damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    path = folder.path / "fold.json"
+    if not path.is_file():
+        return None
+    content = read_json(path)
+    check_format(content, path)
+    try:
+        probabilities = load_file(folder.path / "probabilities.safetensors")
+        thresholds = {name: Thresholds(tuple(values), "f1") for name, values in content["thresholds"].items()}
+        if any(found.shape != shape for found in probabilities.values()):
+            raise ValueError(f"probabilities are not of shape {shape}")
+        sizes = (int(content["train"]), int(content["validation"]), float(content["seconds"]))
+        return FoldResult(*sizes, probabilities, thresholds)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{folder.path}: damaged ({error}); remove it to have this fold computed again") from error

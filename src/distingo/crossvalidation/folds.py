@@ -1,0 +1,129 @@
+"""Which fold each picture is on, and which of the other folds' pictures are chosen by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from distingo.datasets.dividing import divide_groups
+from distingo.datasets.group_splitting import Division, divide_folds
+from distingo.datasets.grouping import Grouping
+from distingo.datasets.split_files import SplitFile, match_folds
+from distingo.datasets.splitting import order_split
+from distingo.datasets.targets import encode_labels
+from distingo.errors import DataError, name_some
+from distingo.records import Dataset, Picture, Side, Split
+
+
+@dataclass(frozen=True, slots=True)
+class Folds:
+    """A division into folds.
+
+    Attributes:
+        dataset: With exactly the pictures that are on a fold.
+        numbers: Of each picture's fold, from 1: int64 (n,).
+        grouping: Which pictures belong together.
+        notes: What a person should know.
+    """
+
+    dataset: Dataset
+    numbers: np.ndarray
+    grouping: Grouping
+    notes: tuple[str, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many folds there are."""
+        return int(self.numbers.max())
+
+    @property
+    def each(self) -> range:
+        """The numbers of all folds."""
+        return range(1, self.count + 1)
+
+    def split(self, fold: int, *, validation: float, seed: int) -> Split:
+        """One fold as the test side; validation is cut from the others by whole groups, every class alike.
+
+        Args:
+            fold: Which one.
+            validation: Share of the other folds' pictures.
+            seed: Of the cut.
+        """
+        pictures = self.dataset.pictures
+        rest = np.flatnonzero(self.numbers != fold)
+        sides: dict[Side, list[Picture]] = {"train": [], "validation": [], "test": []}
+        sides["test"] = [pictures[at] for at in np.flatnonzero(self.numbers == fold)]
+        for at, part in zip(rest, cut_groups(self, rest, [1 - validation, validation], seed), strict=True):
+            sides["validation" if part else "train"].append(pictures[at])
+        return order_split(sides, ())
+
+    def division(self) -> Division:
+        """As `distingo.datasets.split_files.write_split_file` takes it."""
+        parts = tuple(str(number) for number in range(1, self.count + 1))
+        return Division(parts, folds=True, numbers=self.numbers - 1, grouping=self.grouping, shares=())
+
+
+def cut_groups(folds: Folds, chosen: np.ndarray, shares: Sequence[float], seed: int) -> np.ndarray:
+    """Divide some of the pictures by whole groups, every class alike; no class is missing on the first part.
+
+    Args:
+        folds: Knows the pictures' groups.
+        chosen: Positions of the pictures to divide.
+        shares: Of the parts; they add up to 1.
+        seed: Of the division.
+
+    Returns:
+        The part of each, int64 of the shape of `chosen`.
+    """
+    dataset = folds.dataset
+    table = encode_labels([dataset.pictures[at] for at in chosen], dataset.classes, "multi-label")
+    return divide_groups(table, folds.grouping.numbers[chosen], shares, seed=seed, needed=0)
+
+
+def divide(dataset: Dataset, grouping: Grouping, *, folds: int, seed: int, resplit: bool) -> Folds:
+    """Divide all pictures of a data set into folds.
+
+    Raises:
+        DataError: There are too few groups, or a class lies on one fold only.
+        UsageError: The number or the seed is out of range, or the author gave sides.
+    """
+    division = divide_folds(dataset, grouping, folds=folds, seed=seed, resplit=resplit)
+    found = Folds(dataset, division.numbers + 1, grouping, division.notes)
+    require_learnable(found)
+    return found
+
+
+def from_split_file(split_file: SplitFile, dataset: Dataset) -> Folds:
+    """The folds that a split file names.
+
+    Raises:
+        DataError: A picture's content is another than the file says, a fold is empty, or a class lies on one fold only.
+        UsageError: The file has no folds.
+    """
+    pictures, numbers, groups, notes = match_folds(split_file, dataset)
+    grouping = Grouping(groups, ((),) * (int(groups.max()) + 1 if len(groups) else 0))
+    folds = Folds(replace(dataset, pictures=pictures), numbers, grouping, notes)
+    if empty := [number for number in range(1, split_file.folds + 1) if not (numbers == number).any()]:
+        raise DataError(f"{split_file.path}: no picture of {dataset.root} is on fold {empty[0]}; make a new split")
+    require_learnable(folds)
+    return folds
+
+
+def require_learnable(folds: Folds) -> None:
+    """Refuse folds of which one has all pictures of a class: the others could not teach it.
+
+    With several labels per picture that is allowed: such a label is one among many, and the notes say it.
+    """
+    dataset = folds.dataset
+    if dataset.task == "multi-label":
+        return
+    targets = encode_labels(dataset.pictures, dataset.classes, dataset.task)
+    on = np.zeros((len(dataset.classes), folds.count), bool)
+    on[targets, folds.numbers - 1] = True
+    if alone := [name for name, where in zip(dataset.classes, on, strict=True) if where.sum() == 1]:
+        raise DataError(
+            f"{dataset.root}: all pictures of class {name_some(alone, 3)} lie on one fold, as they are too few or "
+            "belong together, so no other fold can teach it; add pictures or move the class away"
+        )

@@ -1,0 +1,179 @@
+"""Scores of each fold and of all folds together.
+
+Pooled means that every picture is judged once, by the model of its own fold. What counts pictures (accuracy, recall,
+F1) is unbiased so; what ranks pictures (average precision) suffers a little where the models' probabilities do not
+mean the same (Forman and Scholz, Apples-to-apples in cross-validation studies, 2010), so its mean over folds stands
+beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+import numpy as np
+
+from distingo.crossvalidation.fold_runs import FinishedFold
+from distingo.crossvalidation.records import MAIN_SCORES, FoldScores, bounds_of
+from distingo.evaluation.judging import MODEL, judge
+from distingo.metrics.resampled_t import corrected_mean
+from distingo.metrics.single_label import per_class_scores
+from distingo.models.saved import ModelDescription
+from distingo.records import Dataset, Evaluation, LabelScores, Score, Thresholds, TwoByTwo
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfFoldTable:
+    """What models say of pictures that they never saw.
+
+    Attributes:
+        probabilities: Float32 (n, classes).
+        given: With several labels, which are given, bool (n, classes); None with one.
+    """
+
+    probabilities: np.ndarray
+    given: np.ndarray | None
+
+
+def score_fold(fold: FinishedFold, dataset: Dataset) -> FoldScores:
+    """Judge one fold for itself."""
+    result = fold.result
+    judged = judge(fold.split.test, _descriptions(dataset, fold), result.probabilities)
+    return FoldScores(
+        repeat=fold.repeat,
+        fold=fold.number,
+        train=result.train,
+        validation=result.validation,
+        test=len(fold.split.test),
+        seconds=result.seconds,
+        scores={name: score.value for name, score in judged.scores.items()},
+        baselines={
+            model: {name: score.value for name, score in scores.items()} for model, scores in judged.baselines.items()
+        },
+    )
+
+
+def mean_scores(folds: Sequence[FoldScores], n: int) -> tuple[dict[str, Score], dict[str, dict[str, Score]]]:
+    """Means over folds with corrected intervals: the model's, and its baselines' by name."""
+    own = _means([fold.scores for fold in folds], folds, n)
+    names = folds[0].baselines
+    return own, {name: _means([fold.baselines[name] for fold in folds], folds, n) for name in names}
+
+
+def mean_gains(folds: Sequence[FoldScores], dataset: Dataset) -> dict[str, Score]:
+    """By how much the main score is above each baseline's, fold by fold."""
+    key = MAIN_SCORES[dataset.task]
+    both = [fold for fold in folds if key in fold.scores]
+    return {
+        name: _mean([fold.scores[key] - fold.baselines[name][key] for fold in both], both, len(dataset.pictures), -1.0)
+        for name in folds[0].baselines
+        if both and all(key in fold.baselines[name] for fold in both)
+    }
+
+
+def _means(found: Sequence[dict[str, float]], folds: Sequence[FoldScores], n: int) -> dict[str, Score]:
+    means = {}
+    for name in dict.fromkeys(name for scores in found for name in scores):
+        having = [(scores[name], fold) for scores, fold in zip(found, folds, strict=True) if name in scores]
+        low, high = bounds_of(name)
+        means[name] = _mean([value for value, _ in having], [fold for _, fold in having], n, low, high)
+    return means
+
+
+def _mean(values: Sequence[float], folds: Sequence[FoldScores], n: int, low: float, high: float = 1.0) -> Score:
+    tested, known = [fold.test for fold in folds], [fold.train + fold.validation for fold in folds]
+    return corrected_mean(values, tested, known, n=n, bounds=(low, high))
+
+
+def pool(
+    repeats: Sequence[Sequence[FinishedFold]], dataset: Dataset, notes: tuple[str, ...]
+) -> tuple[Evaluation, OutOfFoldTable]:
+    """Judge all folds' predictions together.
+
+    With several divisions into folds a score is the mean of theirs, and so are the ends of its interval, which is a
+    little too wide then; counts are those of one division, on average. The table holds mean probabilities.
+
+    Args:
+        repeats: The folds of each division.
+        dataset: Its pictures are those of all folds.
+        notes: What a reader should know.
+    """
+    judged, tables, given = [], [], []
+    for folds in repeats:
+        probabilities, cuts = _gather(folds, dataset)
+        descriptions = _descriptions(dataset, folds[0], cuts)
+        judged.append(judge(dataset.pictures, descriptions, probabilities, notes, cuts=cuts or None))
+        tables.append(probabilities[MODEL])
+        given.append(probabilities[MODEL] - cuts[MODEL] if cuts else probabilities[MODEL])
+    several = dataset.task == "multi-label"
+    table = OutOfFoldTable(
+        np.asarray(np.mean(tables, axis=0, dtype=np.float64), np.float32),
+        np.asarray(np.mean(given, axis=0) >= 0) if several else None,
+    )
+    return (judged[0] if len(judged) == 1 else _mean_evaluation(judged)), table
+
+
+def _gather(folds: Sequence[FinishedFold], dataset: Dataset) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Probabilities and, with several labels, thresholds of every picture, in the data set's order, by model name."""
+    places = {picture.source.file: at for at, picture in enumerate(dataset.pictures)}
+    shape = (len(places), len(dataset.classes))
+    probabilities = {name: np.zeros(shape, np.float32) for name in folds[0].result.probabilities}
+    cuts = {name: np.zeros(shape) for name in folds[0].result.thresholds}
+    for fold in folds:
+        at = [places[picture.source.file] for picture in fold.split.test]
+        for name, found in fold.result.probabilities.items():
+            probabilities[name][at] = found
+        for name, chosen in fold.result.thresholds.items():
+            cuts[name][at] = chosen.values
+    return probabilities, cuts
+
+
+def _descriptions(
+    dataset: Dataset, fold: FinishedFold, cuts: dict[str, np.ndarray] | None = None
+) -> dict[str, ModelDescription]:
+    """What judging must know of each model; thresholds are the fold's, or the mean of all pictures'."""
+    plain = ModelDescription(name=MODEL, kind="classic", task=dataset.task, classes=dataset.classes)
+    thresholds = dict(fold.result.thresholds)
+    for name, table in (cuts or {}).items():
+        thresholds[name] = Thresholds(tuple(table.mean(axis=0).tolist()), "f1", notes=("means over folds",))
+    return {name: replace(plain, name=name, thresholds=thresholds.get(name)) for name in fold.result.probabilities}
+
+
+def _mean_evaluation(judged: Sequence[Evaluation]) -> Evaluation:
+    first, times = judged[0], len(judged)
+    counts = np.sum([entry.confusion for entry in judged], axis=0)
+    classes = per_class_scores(counts, first.classes) if first.confusion else ()
+    return replace(
+        first,
+        scores=_mean_of([entry.scores for entry in judged]),
+        per_class=tuple(replace(entry, support=entry.support // times) for entry in classes),
+        confusion=tuple(tuple(round(count / times) for count in row) for row in counts) if first.confusion else (),
+        baselines={name: _mean_of([entry.baselines[name] for entry in judged]) for name in first.baselines},
+        per_label=tuple(map(_mean_label, zip(*(entry.per_label for entry in judged), strict=True))),
+        accuracy_gains=_mean_of([entry.accuracy_gains for entry in judged]),
+    )
+
+
+def _mean_of(found: Sequence[dict[str, Score]]) -> dict[str, Score]:
+    return {name: _mean_score([scores[name] for scores in found if name in scores]) for name in found[0]}
+
+
+def _mean_score(scores: Sequence[Score]) -> Score:
+    ends = (fmean(score.value for score in scores), fmean(score.low for score in scores))
+    return Score(*ends, fmean(score.high for score in scores), scores[0].n)
+
+
+def _mean_label(entries: Sequence[LabelScores]) -> LabelScores:
+    scores = [entry.average_precision for entry in entries if entry.average_precision is not None]
+    cells = [entry.two_by_two for entry in entries]
+    return LabelScores(
+        name=entries[0].name,
+        average_precision=_mean_score(scores) if scores else None,
+        precision=fmean(entry.precision for entry in entries),
+        recall=fmean(entry.recall for entry in entries),
+        f1=fmean(entry.f1 for entry in entries),
+        support=entries[0].support,
+        threshold=fmean(entry.threshold for entry in entries),
+        two_by_two=TwoByTwo(*(round(fmean(getattr(cell, name) for cell in cells)) for name in TwoByTwo.__slots__)),
+    )

@@ -1,0 +1,212 @@
+"""The whole cross-validation: pictures are read once, folds are computed one by one and kept."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from distingo.checking.belonging import Belonging
+from distingo.crossvalidation.fold_runs import FinishedFold, run_fold
+from distingo.crossvalidation.folder import CrossValidationFolder, read_fold
+from distingo.crossvalidation.folds import Folds, divide, from_split_file
+from distingo.crossvalidation.pooling import mean_gains, mean_scores, pool, score_fold
+from distingo.crossvalidation.records import CrossValidation, write_cross_validation
+from distingo.datasets.corrections import find_corrections
+from distingo.datasets.gathering import count_processors
+from distingo.datasets.grouping import group_pictures
+from distingo.datasets.manifest import sum_up_left_out, write_manifest
+from distingo.datasets.split_config import require_unchanged
+from distingo.datasets.split_files import read_split_file, write_split_file
+from distingo.errors import UsageError
+from distingo.evaluation.tables import write_predictions
+from distingo.files import remove_half_written
+from distingo.models.catalogue import find_model
+from distingo.models.machine import prepare_process
+from distingo.prediction.inputs import descriptors_product
+from distingo.progress import progress_bar
+from distingo.records import Dataset
+from distingo.run_folder import RunFolder
+from distingo.training.kept_corrections import keep_corrections
+from distingo.training.preparing import ChosenRun, TrainRequest, choose, choose_again
+from distingo.training.run_config import describe_run
+
+log = logging.getLogger("distingo")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CrossValidateRequest:
+    """What a person asked for.
+
+    Attributes:
+        training: Data, folder, recipe, machine; its split file, if any, has the folds.
+        folds: How many; None for 5, or what the split file has.
+        repeats: How many divisions into folds.
+        belonging: What holds pictures together.
+        resplit: Divide all anew where the data has sides of its own.
+    """
+
+    training: TrainRequest
+    folds: int | None = None
+    repeats: int = 1
+    belonging: Belonging = field(default_factory=Belonging)
+    resplit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    folder: CrossValidationFolder
+    chosen: ChosenRun
+    training: TrainRequest
+    divisions: tuple[Folds, ...]
+    choices: tuple[str, ...]
+
+
+def cross_validate(request: CrossValidateRequest) -> CrossValidation:
+    """Train on all folds but one and judge on that one, for every fold; write scores and predictions.
+
+    Args:
+        request: What a person asked for.
+
+    Returns:
+        The scores, as they lie in ``crossval.json``.
+
+    Raises:
+        DistingoError: Of the kind that fits the mistake or hindrance; finished folds are kept.
+    """
+    begun = time.perf_counter()
+    _check(request)
+    prepare_process()
+    prepared = _resume(request) if request.training.resume else _start(request)
+    repeats = _run_folds(prepared)
+    found = _sum_up(prepared, repeats, begun)
+    write_cross_validation(found, prepared.folder.summary)
+    return found
+
+
+def _check(request: CrossValidateRequest) -> None:
+    if request.repeats < 1:
+        raise UsageError(f"--repeats {request.repeats}: choose 1 or more")
+    split = request.training.split
+    if split is not None and request.repeats > 1:
+        raise UsageError(f"--repeats {request.repeats}: {split.path} is one division; leave one of the two out")
+    if split is not None and request.folds is not None:
+        raise UsageError(f"--folds {request.folds}: {split.path} says the folds; leave one of the two out")
+
+
+def _start(request: CrossValidateRequest) -> _Prepared:
+    training = request.training
+    folder = CrossValidationFolder(training.output)
+    folder.require_free()
+    products = [*request.belonging.products(training.cache), descriptors_product(training.cache)]
+    chosen, training = choose(training, products)
+    divided = _divide(request, chosen.dataset, chosen.recipe.seed)
+    chosen = replace(chosen, dataset=divided[0].dataset)
+    chosen.prepare(folder.fold(1, 1), divided[0].split(1, validation=chosen.recipe.validation, seed=0))
+    choices = (*chosen.choices, *divided[0].notes)
+    for sentence in (*choices, *sum_up_left_out(chosen.dataset, "manifest.csv")):
+        log.info(sentence)
+    write_manifest(chosen.dataset.manifest, folder.manifest)
+    for repeat, folds in enumerate(divided, 1):
+        write_split_file(folds.dataset, folds.division(), folder.division(repeat))
+    corrections = find_corrections(chosen.dataset.root, training.corrections)
+    keep_corrections(RunFolder(folder.path), corrections)
+    plan = describe_run(training, chosen.dataset, chosen.recipe, choices, corrections)
+    folder.write_plan({**plan, "folds": divided[0].count, "repeats": len(divided)})
+    return _Prepared(folder, chosen, training, divided, tuple(plan["choices"]))
+
+
+def _divide(request: CrossValidateRequest, dataset: Dataset, seed: int) -> tuple[Folds, ...]:
+    split = request.training.split
+    if split is not None:
+        require_unchanged(split)
+        return (from_split_file(read_split_file(split.path), dataset),)
+    training = request.training
+    links = request.belonging.link(dataset, training.cache, training.workers or count_processors())
+    grouping = group_pictures(len(dataset.pictures), links)
+    count = 5 if request.folds is None else request.folds
+    seeds = range(seed, seed + request.repeats)
+    return tuple(divide(dataset, grouping, folds=count, seed=each, resplit=request.resplit) for each in seeds)
+
+
+def _resume(request: CrossValidateRequest) -> _Prepared:
+    training = request.training
+    folder = CrossValidationFolder(training.output)
+    plan = folder.read_plan()
+    for name, asked in (("folds", request.folds), ("repeats", None if request.repeats == 1 else request.repeats)):
+        if asked not in {None, plan[name]}:
+            raise UsageError(f"--resume: {folder.path} was started with --{name} {plan[name]}, not {asked}")
+    remove_half_written(folder.path)
+    products = [descriptors_product(training.cache)]
+    chosen, training = choose_again(training, plan, folder.plan, products)
+    files = (read_split_file(folder.division(repeat)) for repeat in range(1, plan["repeats"] + 1))
+    divided = tuple(from_split_file(file, chosen.dataset) for file in files)
+    chosen = replace(chosen, dataset=divided[0].dataset)
+    return _Prepared(folder, chosen, training, divided, chosen.choices)
+
+
+def _run_folds(prepared: _Prepared) -> list[list[FinishedFold]]:
+    """Every fold of every division, those that are there already from their files."""
+    places = [(repeat, number) for repeat, folds in enumerate(prepared.divisions, 1) for number in folds.each]
+    finished: dict[tuple[int, int], FinishedFold] = {}
+    with progress_bar("folds", len(places)) as advance, _side_by_side(prepared) as pool:
+        for fold in pool.map(lambda place: _finish_fold(prepared, *place), places):
+            finished[fold.repeat, fold.number] = fold
+            advance(1)
+    return [[finished[repeat, number] for number in folds.each] for repeat, folds in enumerate(prepared.divisions, 1)]
+
+
+@contextmanager
+def _side_by_side(prepared: _Prepared) -> Iterator[ThreadPoolExecutor]:
+    """Threads for folds: several where a head is solved, which uses one processor; other models take all of them."""
+    from threadpoolctl import threadpool_limits
+
+    if prepared.chosen.recipe.mode != "frozen":
+        with ThreadPoolExecutor(1) as pool:
+            yield pool
+        return
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(count_processors()) as pool:
+        yield pool
+
+
+def _finish_fold(prepared: _Prepared, repeat: int, number: int) -> FinishedFold:
+    recipe, folds = prepared.chosen.recipe, prepared.divisions[repeat - 1]
+    split = folds.split(number, validation=recipe.validation, seed=recipe.seed)
+    place = prepared.folder.fold(repeat, number)
+    result = read_fold(place, (len(split.test), len(folds.dataset.classes)))
+    if result is None:
+        result = run_fold(prepared.chosen, prepared.training, split, place)
+    return FinishedFold(repeat, number, split, result)
+
+
+def _sum_up(prepared: _Prepared, repeats: Sequence[Sequence[FinishedFold]], begun: float) -> CrossValidation:
+    chosen, dataset = prepared.chosen, prepared.chosen.dataset
+    recipe, first = chosen.recipe, prepared.divisions[0]
+    folds = tuple(score_fold(fold, dataset) for finished in repeats for fold in finished)
+    pooled, table = pool(repeats, dataset, ())
+    path = prepared.folder.predictions
+    write_predictions(path, dataset.pictures, table.probabilities, dataset.classes, given=table.given)
+    means, baseline_means = mean_scores(folds, len(dataset.pictures))
+    return CrossValidation(
+        data=prepared.training.data.resolve(),
+        root=dataset.root.resolve(),
+        task=dataset.task,
+        classes=dataset.classes,
+        model=Path(recipe.model.removeprefix("local-dir:")).name,
+        mode="classic" if find_model(recipe.model).kind == "classic" else recipe.mode,
+        n=len(dataset.pictures),
+        groups=len(set(first.grouping.numbers.tolist())),
+        folds=folds,
+        means=means,
+        baseline_means=baseline_means,
+        gains=mean_gains(folds, dataset),
+        pooled=pooled,
+        notes=first.notes,
+        choices=prepared.choices,
+        recipe=recipe.as_dict(),
+        seconds=time.perf_counter() - begun,
+    )

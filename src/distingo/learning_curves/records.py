@@ -1,0 +1,105 @@
+"""The records of a learning curve, and ``learning-curve.json``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from distingo.files import write_json
+from distingo.records import Score, Task
+from distingo.run_folder import FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class SizeScore:
+    """A score with so many training pictures."""
+
+    size: int
+    score: Score
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What would be expected with more training pictures.
+
+    Attributes:
+        factor: How many times as many as there are.
+        size: How many that is.
+        score: The expected score with its 95 % interval.
+        gain: By how much it would be above what is expected with the pictures there are; its interval is narrower than
+            the score's, as both are judged on the same pictures.
+    """
+
+    factor: float
+    size: int
+    score: Score
+    gain: Score
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreCurve:
+    """One score over training sizes, measured and carried on.
+
+    Attributes:
+        name: Of the class or label; empty for all pictures.
+        support: How many judged pictures it rests on: all, or those of the class.
+        measured: With bootstrap intervals over pictures and draws.
+        forecasts: For the factors that were asked for.
+        band: The expected score at sizes between the largest measured and the largest asked for.
+    """
+
+    name: str
+    support: int
+    measured: tuple[SizeScore, ...]
+    forecasts: tuple[Forecast, ...]
+    band: tuple[SizeScore, ...]
+
+    @property
+    def now(self) -> Score:
+        """The score with all training pictures."""
+        return self.measured[-1].score
+
+
+@dataclass(frozen=True, slots=True)
+class LearningCurve:
+    """How scores grow with training pictures.
+
+    Attributes:
+        data: What the pictures were read from.
+        task: One label per picture, or several.
+        score: Name of the score of all pictures: accuracy, or mean average precision.
+        class_score: Name of the score of a class: recall, or average precision.
+        model: The model's name, without folders.
+        n: How many training pictures there are, those chosen by among them.
+        judged: How many pictures were judged.
+        draws: How many times pictures were drawn for each size.
+        overall: Of all pictures.
+        classes: Of each class that was judged, the weakest first.
+        notes: What a person should know.
+        recipe: All settings.
+        seconds: For all of it.
+    """
+
+    data: Path
+    task: Task
+    score: str
+    class_score: str
+    model: str
+    n: int
+    judged: int
+    draws: int
+    overall: ScoreCurve
+    classes: tuple[ScoreCurve, ...]
+    notes: tuple[str, ...]
+    recipe: dict[str, Any]
+    seconds: float
+
+
+def write_learning_curve(found: LearningCurve, path: Path) -> None:
+    """Write ``learning-curve.json``.
+
+    Raises:
+        ResourceError: It can't be written.
+    """
+    write_json(path, {"format": FORMAT, **asdict(found), "data": str(found.data)})

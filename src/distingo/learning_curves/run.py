@@ -1,0 +1,173 @@
+"""The whole learning curve: pictures are read once, models trained on more and more of them, scores carried on."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from distingo.checking.belonging import Belonging
+from distingo.crossvalidation.folds import divide
+from distingo.datasets.gathering import count_processors
+from distingo.datasets.grouping import Grouping, group_pictures
+from distingo.datasets.targets import encode_labels
+from distingo.errors import UsageError
+from distingo.learning_curves.draws import Draw, choose_sizes, draw_subsets
+from distingo.learning_curves.forecasting import forecast
+from distingo.learning_curves.measuring import Learner, descriptor_learner, head_learner, measure
+from distingo.learning_curves.records import LearningCurve, ScoreCurve
+from distingo.learning_curves.resampling import resample_curves
+from distingo.models.machine import prepare_process
+from distingo.prediction.device import choose_device
+from distingo.prediction.embedding import gather
+from distingo.prediction.inputs import descriptors_product
+from distingo.records import Dataset
+from distingo.training.preparing import ChosenRun, TrainRequest, choose
+from distingo.training.pretrained import feature_products
+
+log = logging.getLogger("distingo")
+
+FACTORS = (2.0, 5.0)
+"""Forecasts are for so many times as many training pictures."""
+
+SIZES = 8
+DRAWS = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LearningCurveRequest:
+    """What a person asked for.
+
+    Attributes:
+        training: Data, recipe, machine; nothing is written to its output.
+        sizes: How many training sizes at most.
+        draws: How many times pictures are drawn for each; where the data has no test side, as many folds.
+        belonging: What holds pictures together.
+    """
+
+    training: TrainRequest
+    sizes: int = SIZES
+    draws: int = DRAWS
+    belonging: Belonging = field(default_factory=Belonging)
+
+
+def run_learning_curve(request: LearningCurveRequest) -> LearningCurve:
+    """Train on more and more pictures and forecast the scores with twice and five times as many.
+
+    Pictures that their author put on the test side are judged in every draw. Where there are none, all pictures are
+    divided into as many folds as there are draws; each draw learns from the other folds and judges its own, so that
+    every picture is judged.
+
+    Raises:
+        DistingoError: Of the kind that fits the mistake or hindrance.
+    """
+    begun = time.perf_counter()
+    _check(request)
+    prepare_process()
+    training = request.training
+    products = [*request.belonging.products(training.cache), descriptors_product(training.cache)]
+    chosen, training = choose(training, products)
+    learner = _choose_learner(chosen)
+    for sentence in chosen.choices:
+        log.info(sentence)
+    dataset, workers = chosen.dataset, training.workers or count_processors()
+    links = request.belonging.link(dataset, training.cache, workers)
+    grouping = group_pictures(len(dataset.pictures), links)
+    sizes, draws = _draw(request, chosen, grouping)
+    targets = encode_labels(dataset.pictures, dataset.classes, dataset.task)
+    measured = measure(
+        _features(chosen, training),
+        targets,
+        draws,
+        sizes,
+        learner,
+        classes=len(dataset.classes),
+        workers=workers if chosen.recipe.mode == "frozen" else 1,
+    )
+    curves = resample_curves(measured, dataset.task, seed=chosen.recipe.seed)
+    numbers, factors = np.array(sizes, np.float64), np.array(FACTORS)
+    judged = np.unique(measured.pictures)
+    table = encode_labels([dataset.pictures[at] for at in judged], dataset.classes, "multi-label")
+    classes = [
+        forecast(name, support, curve, numbers, factors)
+        for name, support, curve in zip(dataset.classes, table.sum(axis=0).tolist(), curves.classes, strict=True)
+        if curve is not None
+    ]
+    several = dataset.task == "multi-label"
+    return LearningCurve(
+        data=training.data.resolve(),
+        task=dataset.task,
+        score="mean_average_precision_macro" if several else "accuracy",
+        class_score="average_precision" if several else "recall",
+        model=Path(chosen.recipe.model.removeprefix("local-dir:")).name,
+        n=sizes[-1],
+        judged=len(judged),
+        draws=len(draws),
+        overall=forecast("", len(judged), curves.overall, numbers, factors),
+        classes=tuple(sorted(classes, key=_weakness)),
+        notes=chosen.choices,
+        recipe=chosen.recipe.as_dict(),
+        seconds=time.perf_counter() - begun,
+    )
+
+
+def _weakness(curve: ScoreCurve) -> tuple[float, str]:
+    return curve.now.value, curve.name
+
+
+def _check(request: LearningCurveRequest) -> None:
+    if request.draws < 2:
+        raise UsageError(f"--draws {request.draws}: choose 2 or more")
+    if request.sizes < 4:
+        raise UsageError(f"--sizes {request.sizes}: choose 4 or more")
+
+
+def _choose_learner(chosen: ChosenRun) -> Learner:
+    recipe, dataset = chosen.recipe, chosen.dataset
+    classes = len(dataset.classes)
+    if recipe.model == "descriptors":
+        return descriptor_learner(classes=classes, seed=recipe.seed)
+    if recipe.mode != "frozen" or chosen.backbone is None:
+        raise UsageError(
+            f"--model {recipe.model}: a learning curve trains many models, so it solves heads on a frozen backbone, or "
+            "takes descriptors; choose a backbone without --mode finetune, or --model descriptors"
+        )
+    balanced = "balanced" in {recipe.class_weights, recipe.positive_weights}
+    return head_learner(recipe.head, classes=classes, task=dataset.task, balanced=balanced, seed=recipe.seed)
+
+
+def _features(chosen: ChosenRun, training: TrainRequest) -> np.ndarray:
+    product = descriptors_product(training.cache)
+    if chosen.backbone is not None:
+        recipe = chosen.recipe
+        product = feature_products(chosen.backbone, recipe, training.cache, choose_device(recipe.device))[0]
+    return gather(product, [picture.content for picture in chosen.dataset.pictures])
+
+
+def _draw(
+    request: LearningCurveRequest, chosen: ChosenRun, grouping: Grouping
+) -> tuple[tuple[int, ...], Sequence[Draw]]:
+    dataset, seed = chosen.dataset, chosen.recipe.seed
+    sides = _sides(dataset, grouping, request.draws, seed)
+    smallest = min(len(train) for train, _ in sides)
+    sizes = choose_sizes(smallest, len(dataset.classes), request.sizes)
+    labels = encode_labels(dataset.pictures, dataset.classes, "multi-label")
+    settings = {"validation": chosen.recipe.validation}
+    draws = [
+        draw_subsets(labels, grouping.numbers, side, sizes, seed=seed + 1000 * (at + 1), **settings)
+        for at, side in enumerate(sides)
+    ]
+    return sizes, draws
+
+
+def _sides(dataset: Dataset, grouping: Grouping, draws: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Positions of the training pictures and of the judged ones, for every draw."""
+    given = np.array([picture.given_side == "test" for picture in dataset.pictures])
+    if given.any():
+        return [(np.flatnonzero(~given), np.flatnonzero(given))] * draws
+    folds = divide(dataset, grouping, folds=draws, seed=seed, resplit=True)
+    return [(np.flatnonzero(folds.numbers != fold), np.flatnonzero(folds.numbers == fold)) for fold in folds.each]

@@ -1,0 +1,50 @@
+"""How sure the mean of scores over folds is, though folds share most of their training pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+
+import numpy as np
+
+from distingo.records import Score
+
+_CONFIDENCE = 0.95
+
+
+def corrected_mean(
+    scores: Sequence[float], tested: Sequence[int], known: Sequence[int], *, n: int, bounds: tuple[float, float]
+) -> Score:
+    """The mean of scores over folds with its corrected resampled t interval.
+
+    The scores of folds are not independent, as their training sides overlap, so the standard error that pretends they
+    are is too small. Nadeau and Bengio (Inference for the generalization error, 2003) put (1/J + n2/n1) s² in place
+    of s²/J: J folds, n1 pictures known and n2 judged in each, s² the scores' variance; Bouckaert and Frank
+    (Evaluating the replicability of significance tests, 2004) carry it over to repeated cross-validation. It is a
+    correction by reasoning, not an unbiased estimate: there is none (Bengio and Grandvalet 2004).
+
+    Args:
+        scores: One per fold (of every repeat), at least two for an interval.
+        tested: Pictures judged in each.
+        known: All other pictures of each.
+        n: How many pictures there are in all.
+        bounds: The least and the greatest value that the score can have; the interval ends there.
+
+    Returns:
+        The mean; its 95 % interval is all of `bounds` where there is but one score.
+
+    Raises:
+        ValueError: The numbers don't fit each other.
+    """
+    values = np.asarray(scores, np.float64)
+    if not len(values) or not len(values) == len(tested) == len(known):
+        raise ValueError(f"{len(values)} scores, {len(tested)} and {len(known)} sizes; give one of each per fold")
+    mean = float(values.mean())
+    if len(values) == 1:
+        return Score(mean, *bounds, n)
+    from scipy.special import stdtrit
+
+    ratio = float(np.mean(np.asarray(tested) / np.asarray(known)))
+    error = sqrt((1 / len(values) + ratio) * float(values.var(ddof=1)))
+    reach = float(stdtrit(len(values) - 1, (1 + _CONFIDENCE) / 2)) * error
+    return Score(mean, min(mean, max(bounds[0], mean - reach)), max(mean, min(bounds[1], mean + reach)), n)

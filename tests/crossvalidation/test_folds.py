@@ -1,0 +1,67 @@
+"""Folds keep together what belongs together, in training, validation and test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from distingo.crossvalidation.folds import divide, from_split_file
+from distingo.datasets.gathering import read_dataset
+from distingo.datasets.grouping import Links, group_pictures
+from distingo.datasets.split_files import read_split_file, write_split_file
+from distingo.datasets.store import Cache
+from distingo.errors import DataError, UsageError
+from distingo.records import Dataset
+from tiny_datasets import draw_classes
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Dataset:
+    return read_dataset(draw_classes(tmp_path / "data", per_class=24, names=("a", "b")), cache=Cache(tmp_path / "c"))
+
+
+def fours(n: int) -> Links:
+    return Links("group", [(at, at + 1) for at in range(n - 1) if at % 4 != 3])
+
+
+def test_every_picture_is_judged_once_and_groups_are_whole(dataset: Dataset) -> None:
+    folds = divide(dataset, group_pictures(48, [fours(48)]), folds=3, seed=1, resplit=False)
+    group_of = {picture.source.file: int(folds.grouping.numbers[at]) for at, picture in enumerate(dataset.pictures)}
+    judged = []
+    for fold in folds.each:
+        split = folds.split(fold, validation=0.25, seed=5)
+        sides = [{group_of[picture.source.file] for picture in side} for side in (split.train, split.validation)]
+        sides.append({group_of[picture.source.file] for picture in split.test})
+        assert not sides[0] & sides[1]
+        assert not (sides[0] | sides[1]) & sides[2]
+        assert {picture.label for picture in split.train} == {"a", "b"}
+        assert len(split.validation) == 8
+        judged += [picture.source.file for picture in split.test]
+    assert sorted(judged) == sorted(group_of)
+
+
+def test_a_division_is_written_and_read_back(dataset: Dataset, tmp_path: Path) -> None:
+    folds = divide(dataset, group_pictures(48, [fours(48)]), folds=4, seed=0, resplit=False)
+    write_split_file(folds.dataset, folds.division(), tmp_path / "folds.csv")
+    again = from_split_file(read_split_file(tmp_path / "folds.csv"), dataset)
+    np.testing.assert_array_equal(again.numbers, folds.numbers)
+    first, second = folds.split(2, validation=0.2, seed=3), again.split(2, validation=0.2, seed=3)
+    assert first == second
+
+
+def test_a_class_on_one_fold_can_not_be_taught(dataset: Dataset) -> None:
+    of_a = [at for at, picture in enumerate(dataset.pictures) if picture.label == "a"]
+    links = Links("group", [(of_a[0], other) for other in of_a[1:]])
+    with pytest.raises(DataError, match="all pictures of class a lie on one fold"):
+        divide(dataset, group_pictures(48, [links]), folds=3, seed=0, resplit=False)
+
+
+def test_sides_are_no_folds(dataset: Dataset, tmp_path: Path) -> None:
+    (tmp_path / "sides.csv").write_text("file,side\na/000.png,train\n", encoding="utf-8")
+    with pytest.raises(UsageError, match="has sides, not folds"):
+        from_split_file(read_split_file(tmp_path / "sides.csv"), dataset)
+    (tmp_path / "gap.csv").write_text("file,fold\na/000.png,1\nb/000.png,3\n", encoding="utf-8")
+    with pytest.raises(DataError, match="is on fold 2"):
+        from_split_file(read_split_file(tmp_path / "gap.csv"), dataset)
