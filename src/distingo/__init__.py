@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         split,
         train,
         train_several,
+        tune,
         undo_cleaning,
         write_report,
     )
@@ -65,6 +66,7 @@ __all__ = [
     "split",
     "train",
     "train_several",
+    "tune",
     "undo_cleaning",
     "write_report",
 ]

@@ -23,6 +23,7 @@ from distingo.commands import (
     review,
     split,
     train,
+    tune,
 )
 from distingo.errors import DistingoError, UsageError, name_the_nearest
 from distingo.version import __version__
@@ -33,6 +34,7 @@ COMMANDS = (
     review,
     clean,
     split,
+    tune,
     train,
     evaluate,
     compare,

@@ -50,6 +50,7 @@ def train(
     corrections: str | Path | None = None,
     split: str | Path | None = None,
     fold: int | None = None,
+    recipe_file: str | Path | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     **recipe: Any,
 ) -> Run:
@@ -71,6 +72,7 @@ def train(
         split: A file of `split`'s, or any table with the columns file and side, that says which side each picture is
             on; None cuts the sides by class and seed.
         fold: Of a split file with folds, the one that is the test side.
+        recipe_file: A JSON file of recipe fields, such as `tune`'s ``best-recipe.json``; what is said here goes first.
         on_epoch: Called with an `EpochRecord` after every epoch.
         **recipe: Any field of `distingo.training.recipe.Recipe`, and ``image_size`` (a number or (height, width)).
 
@@ -84,13 +86,17 @@ def train(
     from distingo.training.dividing import check_wishes
     from distingo.training.kept_corrections import settle_corrections
     from distingo.training.preparing import TrainRequest
+    from distingo.training.recipe_file import read_recipe_file
     from distingo.training.repeating import Wanted, repeat
     from distingo.training.run import train_run
 
     folder = RunFolder(Path(output))
+    if config is not None and recipe_file is not None:
+        raise UsageError("--config and --recipe both name a recipe; leave one out")
+    chosen = None if recipe_file is None else read_recipe_file(Path(recipe_file))
     wanted = Wanted(
         data=None if data is None else Path(data),
-        wishes=recipe,
+        wishes=recipe if chosen is None else chosen.fill_up(recipe, divided=split is not None),
         table=table,
         allow_missing=allow_missing,
         corrections=corrections,
@@ -114,6 +120,7 @@ def train(
         corrections=settle_corrections(wanted.corrections),
         repeats=wanted.repeats,
         split=wanted.split,
+        recipe_file=chosen,
         resume=resume,
         on_epoch=on_epoch,
     )
