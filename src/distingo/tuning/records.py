@@ -130,6 +130,10 @@ class Search:
 
 
 def choose_best(trials: Sequence[Trial]) -> Trial | None:
-    """The complete trial with the highest score; of equal ones that with the lowest loss, then the earliest."""
+    """The complete trial with the highest score; of equal ones the default, then that with the lowest loss."""
     complete = [trial for trial in trials if trial.state == "complete" and trial.score is not None]
-    return min(complete, key=lambda trial: (-(trial.score or 0.0), trial.loss or 0.0, trial.number), default=None)
+
+    def rank(trial: Trial) -> tuple[float, bool, float, int]:
+        return -(trial.score or 0.0), not trial.is_default, trial.loss or 0.0, trial.number
+
+    return min(complete, key=rank, default=None)

@@ -20,7 +20,7 @@ from distingo.tuning.records import Search, Trial
 from distingo.tuning.stages import StagePlan, plan_stages
 from distingo.tuning.study import require_optuna
 from distingo.tuning.summing_up import sum_up
-from distingo.tuning.trying import GiveUpTrial, Outcome, StopTrial, place_of, tidy, try_head, try_training
+from distingo.tuning.trying import GiveUpTrial, StopTrial, place_of, tidy, try_head, try_training
 
 log = logging.getLogger("distingo")
 
@@ -146,49 +146,70 @@ class _Searcher:
         return plan.holds_default and not plan.finished
 
     def _run_trial(self, plan: StagePlan) -> bool:
-        study = plan.study
-        asked = study.ask()
+        """Try one recipe; returns whether the stage goes on."""
+        asked = plan.study.ask()
         if asked is None:
             return False
-        recipe = plan.recipe_of(dict(asked.params), is_default=bool(asked.user_attrs.get("default")))
-        place, before, began = place_of(self.folder.epochs, recipe), self._spent, time.perf_counter()
-
-        def spent() -> float:
-            return time.perf_counter() - began
-
-        def tell(epoch: int, score: float) -> None:
-            asked.report(score, epoch)
-            if asked.user_attrs.get("default"):
-                return
-            if asked.should_prune():
-                raise GiveUpTrial
-            if self.request.seconds is not None and before + spent() >= self.request.seconds:
-                raise StopTrial
-
+        is_first = bool(asked.user_attrs.get("default"))
+        recipe = plan.recipe_of(dict(asked.params), is_default=is_first)
+        seconds = self.request.seconds
+        attempt = _Attempt(asked, None if is_first or seconds is None else seconds - self._spent, is_first=is_first)
         try:
-            outcome = self._try(plan, recipe, tell)
-            study.finish(asked, outcome.score, seconds=spent(), loss=outcome.loss)
-        except GiveUpTrial:
-            study.finish(asked, None, seconds=spent())
+            self._attempt(plan, recipe, attempt)
         except (StopTrial, KeyboardInterrupt) as stop:
-            study.put_off(asked, seconds=spent())
+            plan.study.put_off(asked, seconds=attempt.seconds)
             if isinstance(stop, KeyboardInterrupt):
                 raise
             return False
-        except DistingoError as error:
-            study.finish(asked, None, seconds=spent(), reason=str(error))
-            if plan.holds_default and asked.user_attrs.get("default"):
-                raise
-        tidy(place)
+        tidy(place_of(self.folder.epochs, recipe))
         self._announce()
         return True
 
-    def _try(self, plan: StagePlan, recipe: Recipe, tell: Callable[[int, float], None]) -> Outcome:
-        if plan.space.stage == "head":
-            return try_head(self.material, recipe)
-        return try_training(self.material, recipe, place_of(self.folder.epochs, recipe), tell)
+    def _attempt(self, plan: StagePlan, recipe: Recipe, attempt: _Attempt) -> None:
+        """Try a recipe and keep what came of it, be it that it can't be trained."""
+        asked = attempt.asked
+        try:
+            if plan.space.stage == "head":
+                outcome = try_head(self.material, recipe)
+            else:
+                outcome = try_training(self.material, recipe, place_of(self.folder.epochs, recipe), attempt.tell)
+            plan.study.finish(asked, outcome.score, seconds=attempt.seconds, loss=outcome.loss)
+        except GiveUpTrial:
+            plan.study.finish(asked, None, seconds=attempt.seconds)
+        except DistingoError as error:
+            if attempt.is_first and plan.holds_default:
+                raise
+            plan.study.finish(asked, None, seconds=attempt.seconds, reason=str(error))
 
     def _announce(self) -> None:
         search = self.found(explain=False)
         if self.request.on_trial is not None:
             self.request.on_trial(search.trials[-1], search)
+
+
+class _Attempt:
+    """A trial under way.
+
+    Attributes:
+        asked: Optuna's trial.
+        is_first: Whether it is the one that others are compared with: it is never given up.
+    """
+
+    def __init__(self, asked: Any, seconds_left: float | None, *, is_first: bool) -> None:
+        self.asked = asked
+        self.is_first = is_first
+        self._seconds_left = seconds_left
+        self._began = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.perf_counter() - self._began
+
+    def tell(self, epoch: int, score: float) -> None:
+        """Keep an epoch's score; ends the trial where it is not worth going on with, or time is up."""
+        self.asked.report(score, epoch)
+        if not self.is_first and self.asked.should_prune():
+            raise GiveUpTrial
+        if self._seconds_left is not None and self.seconds >= self._seconds_left:
+            raise StopTrial

@@ -1,9 +1,9 @@
-"""Trials of one stage in Optuna's storage: asked for one by one, kept through a kill, in an order that follows the seed.
+"""Trials of one stage in Optuna's storage: asked for one by one, kept through a kill, in an order set by the seed.
 
 The sampler is the tree-structured Parzen estimator (Bergstra et al., Algorithms for Hyper-Parameter Optimization,
 2011), made anew for every trial with a seed of its own, so that a search that was killed asks for the same recipes as
-one that was not. Trials are given up by the median rule (Golovin et al., Google Vizier, 2017): worse after an epoch than
-half of the others were by then.
+one that was not. Trials are given up by the median rule (Golovin et al., Google Vizier, 2017): worse after an epoch
+than half of the others were by then.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Study:
     @property
     def seconds(self) -> float:
         """What all trials took, interrupted ones as far as they were counted."""
-        return sum(trial.user_attrs.get("seconds", 0.0) for trial in self._study.get_trials(deepcopy=False))
+        return float(sum(trial.user_attrs.get("seconds", 0.0) for trial in self._study.get_trials(deepcopy=False)))
 
     def remember(self, name: str, value: Any) -> Any:
         """Keep a value with the study; one that was kept before stays and is returned."""
