@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -50,6 +51,12 @@ class Destination(Protocol):
 
     def end(self, ending: Ending) -> None:
         """Say how the run ended, and let go of the place."""
+
+
+def in_one_line(error: Exception) -> str:
+    """What a library or server said, short, and without the password of an address."""
+    text = re.sub(r"//[^/@\s]+@", "//", " ".join(str(error).split()))
+    return text[:240] or type(error).__name__
 
 
 def parameters(records: RunRecords) -> dict[str, str | int | float | bool]:

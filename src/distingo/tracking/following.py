@@ -18,7 +18,7 @@ from distingo.errors import UsageError
 from distingo.evaluation.reading import Epoch, read_run
 from distingo.files import read_json, write_json
 from distingo.run_folder import FORMAT, RunFolder
-from distingo.tracking.destination import Destination, Ending, EpochPoint
+from distingo.tracking.destination import Destination, Ending, EpochPoint, in_one_line
 
 if TYPE_CHECKING:
     from distingo.training.checkpoint import EpochRecord
@@ -77,7 +77,7 @@ def follow(tracking: Tracking | None, folder: RunFolder, data: Path) -> Iterator
         ResourceError: The place can't be reached now, before anything was trained.
     """
     if tracking is None:
-        yield lambda record: None
+        yield _ignore
         return
     follower = Follower(_open(tracking, folder, data), folder)
     try:
@@ -89,6 +89,10 @@ def follow(tracking: Tracking | None, folder: RunFolder, data: Path) -> Iterator
         follower.end("failed")
         raise
     follower.finish()
+
+
+def _ignore(record: EpochRecord) -> None:
+    del record
 
 
 def _open(tracking: Tracking, folder: RunFolder, data: Path) -> Destination:
@@ -140,12 +144,11 @@ class Follower:
             action()
         except Exception as error:  # whatever the library or the server came up with: the run goes on
             self._is_away = True
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
             log.warning(
                 "not tracked in %s (%s); the run goes on, its folder holds everything, and"
                 " `distingo train -o %s --resume` with the same --track sends what is missing",
                 self._destination.where,
-                reason,
+                in_one_line(error),
                 self._folder.path,
             )
             return False

@@ -12,7 +12,7 @@ from typing import Any
 from distingo.errors import ResourceError, UsageError
 from distingo.evaluation.reading import RunRecords
 from distingo.run_folder import RunFolder
-from distingo.tracking.destination import Ending, EpochPoint, final_scores, parameters
+from distingo.tracking.destination import Ending, EpochPoint, final_scores, in_one_line, parameters
 from distingo.tracking.plots import draw_result
 from distingo.version import __version__
 
@@ -128,9 +128,8 @@ def open_mlflow(folder: RunFolder, to: str | None, data: Path) -> MlflowRun:
         found = client.get_experiment_by_name(wanted)
         experiment = client.create_experiment(wanted) if found is None else found.experiment_id
     except (MlflowException, OSError, ImportError, ValueError) as error:
-        reason = " ".join(str(error).split())[:300]
         raise ResourceError(
-            f"--track mlflow: {_without_secret(where)} can't be used ({reason}); start the server, mend --track-to,"
+            f"--track mlflow: {_without_secret(where)} can't be used ({in_one_line(error)}); start the server, mend --track-to,"
             " or leave --track out"
         ) from error
     return MlflowRun(client, experiment, where, folder.path.resolve().name)

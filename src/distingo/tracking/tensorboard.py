@@ -72,6 +72,7 @@ class TensorBoardRun:
 
     def end(self, ending: Ending) -> None:
         """Close the file; TensorBoard knows no state of a run."""
+        del ending
         self._writer.close()
 
 
