@@ -63,7 +63,7 @@ def parameters(records: RunRecords) -> dict[str, str | int | float | bool]:
     """What a run's table of parameters shows: the recipe, the data and how it was divided."""
     sides = [row.side for row in records.split]
     counts = {f"{side}_pictures": sides.count(side) for side in ("train", "validation", "test")}
-    data = {"data": records.data_name, "task": records.task, "classes": len(records.classes)}
+    data: dict[str, str | int] = {"data": records.data_name, "task": records.task, "classes": len(records.classes)}
     recipe = {name: "own" if value is None else value for name, value in records.recipe.items()}
     return {**recipe, **data, **counts}
 

@@ -129,8 +129,8 @@ def open_mlflow(folder: RunFolder, to: str | None, data: Path) -> MlflowRun:
         experiment = client.create_experiment(wanted) if found is None else found.experiment_id
     except (MlflowException, OSError, ImportError, ValueError) as error:
         raise ResourceError(
-            f"--track mlflow: {_without_secret(where)} can't be used ({in_one_line(error)}); start the server, mend --track-to,"
-            " or leave --track out"
+            f"--track mlflow: {_without_secret(where)} can't be used ({in_one_line(error)}); start the server,"
+            " mend --track-to, or leave --track out"
         ) from error
     return MlflowRun(client, experiment, where, folder.path.resolve().name)
 

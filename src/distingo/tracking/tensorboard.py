@@ -66,7 +66,8 @@ class TensorBoardRun:
             self._writer.add_image(name, np.asarray(picture), last, dataformats="HWC")
         for name, text in _texts(records).items():
             self._writer.add_text(name, text, last)
-        for summary in hparams(self._parameters, {name: value for name, value in scores.items() if _is_main(name)}):
+        main = {name: value for name, value in scores.items() if _is_main(name)}
+        for summary in hparams(self._parameters, main):  # type: ignore[no-untyped-call]
             self._writer.file_writer.add_summary(summary)
         self._writer.flush()
 
