@@ -53,7 +53,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory, data: Path, backbone: str)
     rows, run = ArrayStore.rows, embedding.Embedder._run
 
     def note(self: ArrayStore, keys: list[str]) -> Any:
-        contents.update(keys)
+        if self._folder.name.startswith(("features", "pixels")):  # others hold what copies are found by
+            contents.update(keys)
         return rows(self, keys)
 
     def count(self: embedding.Embedder, pixels: np.ndarray) -> np.ndarray:
@@ -63,7 +64,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory, data: Path, backbone: str)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ArrayStore, "rows", note)
         patch.setattr(embedding.Embedder, "_run", count)
-        search = distingo.tune(data, place / "tune", trials=6, cache=place / "cache", **tiny(backbone))
+        search = distingo.tune(data, place / "tune", trials=4, cache=place / "cache", **tiny(backbone))
     return Watched(search, place / "tune", contents, embedded)
 
 
@@ -74,7 +75,7 @@ def tiny(backbone: str) -> dict[str, Any]:
 def test_heads_come_first_and_fine_tuning_goes_on_from_the_best(watched: Watched) -> None:
     search = watched.search
     heads, training = search.stages
-    assert [len(stage.trials) for stage in search.stages] == [2, 4]
+    assert [len(stage.trials) for stage in search.stages] == [1, 3]
     assert heads.trials[0].values == {"views": "none", "head": "linear", "class_weights": "none"}
     assert search.default_trial == heads.trials[0]
     assert search.default["mode"] == "frozen"
@@ -97,6 +98,7 @@ def test_pictures_are_embedded_once(watched: Watched) -> None:
     assert sum(watched.embedded) == 72
 
 
+@pytest.mark.slow
 def test_fine_tuning_leaves_the_next_trial_the_weights_it_found(
     tmp_path: Path, data: Path, backbone: str, watched: Watched
 ) -> None:
@@ -109,6 +111,7 @@ def test_fine_tuning_leaves_the_next_trial_the_weights_it_found(
     assert f"{last.loss:.6g}" in losses
 
 
+@pytest.mark.slow
 def test_a_mode_that_is_asked_for_is_the_best_ones(tmp_path: Path, data: Path, backbone: str) -> None:
     search = distingo.tune(data, tmp_path / "tune", trials=3, mode="finetune", **tiny(backbone))
     assert [trial.stage for trial in search.trials] == ["head", "training", "training"]
@@ -187,7 +190,7 @@ def test_a_search_without_sense_is_refused(tmp_path: Path, data: Path, options: 
     assert not (tmp_path / "tune").exists()
 
 
-COMMAND = ["--model", "small-cnn", "--image-size", "8", "--epochs", "12", "--batch-size", "16", "--trials", "5"]
+COMMAND = ["--model", "small-cnn", "--image-size", "8", "--epochs", "5", "--batch-size", "16", "--trials", "4"]
 
 
 def start(data: Path, output: Path) -> subprocess.Popen[bytes]:
@@ -209,7 +212,7 @@ def trials_done(output: Path) -> int:
 def test_a_killed_search_goes_on_and_repeats_no_finished_trial(tmp_path: Path, data: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert start(data, whole).wait(300) == 0
-    for done in (1, 3):
+    for done in (1, 2):
         process = start(data, killed)
         wait_for(lambda done=done: trials_done(killed) >= done, process)
         wait_for(lambda: any(killed.glob("trials/*/checkpoint/last.safetensors")), process)
@@ -222,7 +225,7 @@ def test_a_killed_search_goes_on_and_repeats_no_finished_trial(tmp_path: Path, d
         for place in (whole, killed)
     )
     assert left == right
-    assert len(right) == 5
+    assert len(right) == 4
     recipes = [json.loads((place / "best-recipe.json").read_text()) for place in (whole, killed)]
     assert recipes[0] == recipes[1]
     assert not list(killed.glob("trials/*/checkpoint"))
