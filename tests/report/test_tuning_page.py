@@ -93,6 +93,4 @@ def test_the_page_in_a_browser(browser: Any, tmp_path: Path, width: int, scheme:
     for ratio, what in page.evaluate(CONTRASTS, TEXTS):
         assert ratio >= 4.5, (scheme, what, ratio)
     assert complaints == []
-    if width == 1280 and scheme == "light" and (shot := __import__("os").environ.get("SHOT")):
-        page.screenshot(path=shot, full_page=True)
     page.close()
