@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         split,
         train,
         train_several,
+        tune,
         undo_cleaning,
         write_report,
     )
@@ -71,6 +72,7 @@ __all__ = [
     "split",
     "train",
     "train_several",
+    "tune",
     "undo_cleaning",
     "write_report",
 ]

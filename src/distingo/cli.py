@@ -26,6 +26,7 @@ from distingo.commands import (
     review,
     split,
     train,
+    tune,
 )
 from distingo.errors import DistingoError, UsageError, name_the_nearest
 from distingo.version import __version__
@@ -36,6 +37,7 @@ COMMANDS = (
     review,
     clean,
     split,
+    tune,
     train,
     crossval,
     learning_curve,

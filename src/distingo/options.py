@@ -77,6 +77,17 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--device", help="auto, cpu, cuda, mps")
 
 
+def add_tracking_options(parser: argparse.ArgumentParser) -> None:
+    """Offer to write a run where people already look."""
+    group = parser.add_argument_group("tracking")
+    group.add_argument("--track", choices=("tensorboard", "mlflow"), help="write curves, scores and model there too")
+    group.add_argument(
+        "--track-to",
+        metavar="PLACE",
+        help="TensorBoard: a folder (default: tensorboard in RUN); MLflow: an address (default: MLFLOW_TRACKING_URI)",
+    )
+
+
 def add_machine_options(parser: argparse.ArgumentParser) -> None:
     """Offer what concerns this machine only."""
     group = parser.add_argument_group("machine")

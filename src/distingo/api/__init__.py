@@ -20,6 +20,7 @@ from distingo.api.predicting import load, predict
 from distingo.api.reviewing import review
 from distingo.api.splitting import split
 from distingo.api.training import Run, demo, train, train_several
+from distingo.api.tuning import tune
 
 __all__ = [
     "Cleaning",
@@ -49,6 +50,7 @@ __all__ = [
     "split",
     "train",
     "train_several",
+    "tune",
     "undo_cleaning",
     "write_report",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,9 @@ def train(
     corrections: str | Path | None = None,
     split: str | Path | None = None,
     fold: int | None = None,
+    recipe_file: str | Path | None = None,
+    track: str | None = None,
+    track_to: str | Path | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     **recipe: Any,
 ) -> Run:
@@ -71,6 +74,10 @@ def train(
         split: A file of `split`'s, or any table with the columns file and side, that says which side each picture is
             on; None cuts the sides by class and seed.
         fold: Of a split file with folds, the one that is the test side.
+        recipe_file: A JSON file of recipe fields, such as `tune`'s ``best-recipe.json``; what is said here goes first.
+        track: ``tensorboard`` or ``mlflow``: write parameters, curves, scores, plots and the model there too.
+        track_to: A folder for TensorBoard (None: ``tensorboard`` in the run folder), a server's address for MLflow
+            (None: what ``MLFLOW_TRACKING_URI`` says).
         on_epoch: Called with an `EpochRecord` after every epoch.
         **recipe: Any field of `distingo.training.recipe.Recipe`, and ``image_size`` (a number or (height, width)).
 
@@ -81,16 +88,21 @@ def train(
         DistingoError: Of the kind that fits the mistake or hindrance; its text says what to do.
     """
     from distingo.datasets.split_config import name_split
+    from distingo.tracking.following import choose_tracking, follow
     from distingo.training.dividing import check_wishes
     from distingo.training.kept_corrections import settle_corrections
     from distingo.training.preparing import TrainRequest
+    from distingo.training.recipe_file import read_recipe_file
     from distingo.training.repeating import Wanted, repeat
     from distingo.training.run import train_run
 
     folder = RunFolder(Path(output))
+    if config is not None and recipe_file is not None:
+        raise UsageError("--config and --recipe both name a recipe; leave one out")
+    chosen = None if recipe_file is None else read_recipe_file(Path(recipe_file))
     wanted = Wanted(
         data=None if data is None else Path(data),
-        wishes=recipe,
+        wishes=recipe if chosen is None else chosen.fill_up(recipe, divided=split is not None),
         table=table,
         allow_missing=allow_missing,
         corrections=corrections,
@@ -114,15 +126,27 @@ def train(
         corrections=settle_corrections(wanted.corrections),
         repeats=wanted.repeats,
         split=wanted.split,
+        recipe_file=chosen,
         resume=resume,
-        on_epoch=on_epoch,
     )
     try:
-        train_run(request)
+        with follow(choose_tracking(track, track_to), folder, place) as told:
+            train_run(replace(request, on_epoch=_both(on_epoch, told)))
+            evaluation = evaluate(folder.path, cache=cache, workers=workers, max_pixels=max_pixels)
     except KeyboardInterrupt:
         raise InterruptionError(folder.how_to_resume()) from None
-    evaluation = evaluate(folder.path, cache=cache, workers=workers, max_pixels=max_pixels)
     return Run(folder.path, evaluation, folder.report)
+
+
+def _both(
+    first: Callable[[EpochRecord], None] | None, second: Callable[[EpochRecord], None]
+) -> Callable[[EpochRecord], None]:
+    def tell(record: EpochRecord) -> None:
+        if first is not None:
+            first(record)
+        second(record)
+
+    return tell
 
 
 def train_several(

@@ -14,6 +14,7 @@ from distingo.options import (
     add_pretrained_options,
     add_recipe_options,
     add_table_options,
+    add_tracking_options,
     machine_settings,
     table_settings,
 )
@@ -37,6 +38,7 @@ def add(commands: Any) -> None:
         " given several times: a run each, and one page that compares them",
     )
     parser.add_argument("--config", metavar="FILE", help="repeat the run of this config.json")
+    parser.add_argument("--recipe", metavar="FILE", help="recipe fields from a file, such as `tune`'s best-recipe.json")
     parser.add_argument("--resume", action="store_true", help="go on with the run in RUN after an interruption")
     parser.add_argument("--split", metavar="FILE", help="the sides, as `distingo split` wrote them")
     parser.add_argument("--fold", type=int, metavar="K", help="of a split file with folds: the one to test on")
@@ -45,6 +47,7 @@ def add(commands: Any) -> None:
     add_label_options(parser)
     add_table_options(parser)
     add_corrections_option(parser)
+    add_tracking_options(parser)
     add_machine_options(parser)
 
 
@@ -60,7 +63,8 @@ def run(options: argparse.Namespace) -> int:
     recipe = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
     models = recipe.pop("model", [])
     common = {"config": options.config, "resume": options.resume, "on_epoch": terminal.print_epoch}
-    common |= {"split": options.split, "fold": options.fold}
+    common |= {"split": options.split, "fold": options.fold, "recipe_file": options.recipe}
+    common |= {"track": options.track, "track_to": options.track_to}
     common |= machine_settings(options) | table_settings(options)
     common["corrections"] = options.corrections
     if len(models) > 1:

@@ -113,6 +113,19 @@ def load_checkpoint(
         raise RunError(f"{path}: does not fit this run ({error}); delete it to train from the start") from error
 
 
+def load_progress(path: Path) -> Progress:
+    """How far the run of a checkpoint was, without its tensors.
+
+    Raises:
+        RunError: The file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _progress_from(json.loads((file.metadata() or {})["progress"]))
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise RunError(f"{path}: damaged or no checkpoint ({error}); delete it to train from the start") from error
+
+
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write named tensors as one safetensors file, or nothing."""
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}

@@ -44,6 +44,7 @@ from distingo.training.pretrained import (
     load_wished_backbone,
 )
 from distingo.training.recipe import Recipe, recipe_from_dict
+from distingo.training.recipe_file import RecipeFile
 from distingo.training.run_config import describe_run
 
 log = logging.getLogger("distingo")
@@ -65,6 +66,7 @@ class TrainRequest:
         corrections: As for `distingo.datasets.corrections.find_corrections`.
         repeats: The ``config.json`` of the run that is repeated; empty for a run of its own.
         split: The file that says which side each picture is on; None cuts the sides by class and seed.
+        recipe_file: Where wishes came from that the person did not set.
         resume: Go on with the run in `output`.
         on_epoch: Told every finished epoch.
     """
@@ -80,6 +82,7 @@ class TrainRequest:
     corrections: str | Path | None = None
     repeats: dict[str, Any] = field(default_factory=dict)
     split: WantedSplit | None = None
+    recipe_file: RecipeFile | None = None
     resume: bool = False
     on_epoch: Callable[[EpochRecord], None] | None = None
 

@@ -97,7 +97,7 @@ def _train_any(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
         return _fit_classic(prepared, request, prepared.description)
     device = choose_device(prepared.recipe.device)
     try:
-        return _train_network(prepared, request, device)
+        return train_network(prepared, request, device)
     except Exception as error:
         if is_out_of_memory(error):
             smaller = max(1, prepared.recipe.batch_size // 2)
@@ -107,7 +107,8 @@ def _train_any(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
         raise
 
 
-def _train_network(prepared: PreparedRun, request: TrainRequest, device: torch.device) -> SavedModel:
+def train_network(prepared: PreparedRun, request: TrainRequest, device: torch.device) -> SavedModel:
+    """Train a network by epochs, or solve a head; a folder with a checkpoint is gone on with if the request says so."""
     recipe = prepared.recipe
     torch.manual_seed(recipe.seed)
     beginning = _start_weights(prepared, request, device)

@@ -18,6 +18,7 @@ from distingo.records import Dataset, Split
 from distingo.training.environment import describe_environment
 from distingo.training.kept_corrections import corrections_to_config
 from distingo.training.recipe import Recipe
+from distingo.training.recipe_file import recipe_file_to_config
 from distingo.version import __version__
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _data_config(request: TrainRequest, dataset: Dataset, corrections: Correctio
         section["corrections"] = said
     if table := table_to_config(request.table, allow_missing=request.allow_missing):
         section["table"] = table
-    return {**section, **split_to_config(request.split)}
+    return {**section, **split_to_config(request.split), **recipe_file_to_config(request.recipe_file)}
 
 
 def resolve_precision(recipe: Recipe, device: torch.device) -> tuple[str, str]:

@@ -1,0 +1,108 @@
+"""Search for a better recipe."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from typing import TYPE_CHECKING, Any
+
+from distingo.commands.preparing import prepare
+from distingo.options import (
+    add_corrections_option,
+    add_label_options,
+    add_machine_options,
+    add_pretrained_options,
+    add_recipe_options,
+    add_table_options,
+    machine_settings,
+    table_settings,
+)
+
+if TYPE_CHECKING:
+    from distingo.tuning.records import Search, Trial
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def add(commands: Any) -> None:
+    """Offer the command."""
+    parser = commands.add_parser("tune", help="search for a better recipe, by validation; the test side is left alone")
+    parser.set_defaults(command=run)
+    parser.add_argument("data", metavar="DATA", help="pictures as for train")
+    parser.add_argument(
+        "-o", "--output", default="tune", metavar="FOLDER", help="new, or to go on with (default: tune)"
+    )
+    parser.add_argument("--model", help="as for train (default: chosen, and said why)")
+    parser.add_argument(
+        "--trials", type=int, metavar="N", help="how many recipes to try in all, the default among them"
+    )
+    parser.add_argument("--budget", type=stretch_of_time, metavar="TIME", help="how long to try: 90s, 30m, 2h, 1h30m")
+    parser.add_argument("--recipe", metavar="FILE", help="recipe fields from a file; they stay as they are")
+    parser.add_argument("--split", metavar="FILE", help="the sides, as `distingo split` wrote them")
+    parser.add_argument("--fold", type=int, metavar="K", help="of a split file with folds: the one to leave alone")
+    add_recipe_options(parser)
+    add_pretrained_options(parser)
+    add_label_options(parser)
+    add_table_options(parser)
+    add_corrections_option(parser)
+    add_machine_options(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what was asked; returns the exit code."""
+    prepare()
+    from dataclasses import fields
+
+    import distingo
+    from distingo.training.recipe import Recipe
+
+    names = [*(field.name for field in fields(Recipe)), "image_size"]
+    recipe = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
+    search = distingo.tune(
+        options.data,
+        options.output,
+        trials=options.trials,
+        budget=options.budget,
+        recipe_file=options.recipe,
+        split=options.split,
+        fold=options.fold,
+        corrections=options.corrections,
+        on_trial=_print_trial,
+        **machine_settings(options),
+        **table_settings(options),
+        **recipe,
+    )
+    _print(search, options.output)
+    return 0
+
+
+def stretch_of_time(text: str) -> float:
+    """Read a stretch of time as a person types it, ``30m`` or ``1h30m``, in seconds."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text.lower())
+    if not parts or "".join(number + unit for number, unit in parts) != text.lower():
+        raise argparse.ArgumentTypeError(f"{text!r} is no stretch of time; give one such as 90s, 30m, 2h or 1h30m")
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def _print_trial(trial: Trial, search: Search) -> None:
+    """One line on a trial, to stderr."""
+    from distingo.tuning.words import say_score, say_values
+
+    best = search.best_trial
+    told = trial.reason or (say_score(search.monitor, trial.score) if trial.score is not None else "-")
+    told += " (given up)" if trial.state == "pruned" else ""
+    so_far = f"  best {say_score(search.monitor, best.score)}" if best and best.score is not None else ""
+    print(f"trial {trial.number:>3}  {trial.stage:<8}  {told}{so_far}  {say_values(trial.values)}", file=sys.stderr)
+
+
+def _print(search: Search, output: str) -> None:
+    from distingo.tuning.cautions import cautions
+    from distingo.tuning.words import say_gain, say_values
+
+    print(say_gain(search))
+    if search.best_trial is not None:
+        print(f"Best recipe, trial {search.best_trial.number}: {say_values(search.best_trial.values)}")
+    for caution in cautions(search):
+        print(f"- {caution}")
+    print(f"\nPage: {output}/tune.html\nNext: distingo train DATA --recipe {output}/best-recipe.json")

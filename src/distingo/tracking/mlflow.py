@@ -1,0 +1,140 @@
+"""MLflow: parameters, metrics by epoch, scores, report and model in a run of a tracking server."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from distingo.errors import ResourceError, UsageError
+from distingo.evaluation.reading import RunRecords
+from distingo.run_folder import RunFolder
+from distingo.tracking.destination import Ending, EpochPoint, final_scores, in_one_line, parameters
+from distingo.tracking.plots import draw_result
+from distingo.version import __version__
+
+_FILES = ("report.html", "config.json", "evaluation.json", "history.csv", "predictions.parquet")
+
+_STATUS: dict[Ending, str] = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
+
+_AT_ONCE = 500
+"""Metrics in one request; the server takes 1,000."""
+
+_DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+"""Of MLflow's own settings, where the person has none: training does not wait minutes for a server that is away."""
+
+
+class MlflowRun:
+    """One run on a tracking server.
+
+    Args:
+        client: MLflow's.
+        experiment: Its identifier.
+        where: The server's address.
+        name: Of the run.
+    """
+
+    def __init__(self, client: Any, experiment: str, where: str, name: str) -> None:
+        self._client = client
+        self._experiment = experiment
+        self._where = where
+        self._name = name
+        self._run = ""
+
+    @property
+    def where(self) -> str:
+        """MLflow and its address, without a password."""
+        return f"MLflow at {_without_secret(self._where)}"
+
+    def begin(self, records: RunRecords, known: str) -> str:
+        """Open the run, or go on with a known one, and write its parameters."""
+        from mlflow.entities import Param
+
+        if known:
+            self._client.update_run(known, status="RUNNING")
+            self._run = known
+        else:
+            tags = {"distingo.version": __version__, "distingo.run": str(records.folder.resolve())}
+            created = self._client.create_run(self._experiment, run_name=self._name, tags=tags)
+            self._run = created.info.run_id
+        told = [Param(name, str(value)) for name, value in parameters(records).items()]
+        self._client.log_batch(self._run, params=told)
+        return self._run
+
+    def send_epochs(self, points: Sequence[EpochPoint]) -> None:
+        """Write epochs as metrics, the epoch being the step."""
+        self._send([(name, value, point.epoch) for point in points for name, value in point.values.items()])
+
+    def send_result(self, records: RunRecords) -> None:
+        """Write scores as metrics, and the report, plots and model as artefacts."""
+        last = records.history[-1].number if records.history else 0
+        self._send([(name.replace("/", "_"), value, last) for name, value in final_scores(records).items()])
+        for name in _FILES:
+            if (records.folder / name).is_file():
+                self._client.log_artifact(self._run, str(records.folder / name))
+        if (records.folder / "model").is_dir():
+            self._client.log_artifacts(self._run, str(records.folder / "model"), "model")
+        with tempfile.TemporaryDirectory() as place:
+            for name, picture in draw_result(records).items():
+                picture.save(Path(place) / f"{name}.png")
+            self._client.log_artifacts(self._run, place, "plots")
+
+    def end(self, ending: Ending) -> None:
+        """Set the run's status."""
+        self._client.set_terminated(self._run, status=_STATUS[ending])
+
+    def _send(self, values: Sequence[tuple[str, float, int]]) -> None:
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        metrics = [Metric(name, value, now, step) for name, value, step in values]
+        for start in range(0, len(metrics), _AT_ONCE):
+            self._client.log_batch(self._run, metrics=metrics[start : start + _AT_ONCE])
+
+
+def open_mlflow(folder: RunFolder, to: str | None, data: Path) -> MlflowRun:
+    """Reach a tracking server and find the experiment, which ``MLFLOW_EXPERIMENT_NAME`` names, else the data.
+
+    Args:
+        folder: Of the run; names it.
+        to: The server's address, or None for what ``MLFLOW_TRACKING_URI`` says.
+        data: The pictures.
+
+    Raises:
+        UsageError: The library is missing, or no address is named.
+        ResourceError: The server can't be reached.
+    """
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    try:
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+    except ImportError as error:
+        raise UsageError('--track mlflow needs MLflow\'s client: `pip install "distingo[mlflow]"`') from error
+    where = to or os.environ.get("MLFLOW_TRACKING_URI")
+    if not where:
+        raise UsageError("--track mlflow: where to? --track-to http://127.0.0.1:5000, or set MLFLOW_TRACKING_URI")
+    wanted = os.environ.get("MLFLOW_EXPERIMENT_NAME") or data.resolve().name or "distingo"
+    try:
+        client = MlflowClient(tracking_uri=where)
+        found = client.get_experiment_by_name(wanted)
+        experiment = client.create_experiment(wanted) if found is None else found.experiment_id
+    except (MlflowException, OSError, ImportError, ValueError) as error:
+        raise ResourceError(
+            f"--track mlflow: {_without_secret(where)} can't be used ({in_one_line(error)}); start the server,"
+            " mend --track-to, or leave --track out"
+        ) from error
+    return MlflowRun(client, experiment, where, folder.path.resolve().name)
+
+
+def _without_secret(address: str) -> str:
+    scheme, separator, rest = address.partition("://")
+    return scheme + separator + rest.rpartition("@")[2] if separator else address

@@ -1,0 +1,132 @@
+"""TensorBoard: curves by epoch, scores, hyperparameters, plots and the layer table as event files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distingo.errors import ResourceError, UsageError
+from distingo.evaluation.reading import RunRecords
+from distingo.run_folder import RunFolder
+from distingo.tracking.destination import Ending, EpochPoint, final_scores, parameters
+from distingo.tracking.plots import draw_result
+
+_SIDES = ("train_", "validation_")
+
+
+class TensorBoardRun:
+    """One run's event files.
+
+    Args:
+        writer: Makes torch's ``SummaryWriter``; nothing is written before the run begins.
+        place: The folder of the event files.
+    """
+
+    def __init__(self, writer: Any, place: Path) -> None:
+        self._make = writer
+        self._place = place
+        self._writer: Any = None
+        self._parameters: dict[str, Any] = {}
+
+    @property
+    def where(self) -> str:
+        """TensorBoard and the folder."""
+        return f"TensorBoard in {self._place}"
+
+    def begin(self, records: RunRecords, known: str) -> str:
+        """Begin an event file; one of an earlier process in the same folder stays, and is read with it."""
+        self._writer = self._make(log_dir=str(self._place))
+        self._parameters = parameters(records)
+        if not known:
+            rows = "\n".join(f"| {name} | {_cell(value)} |" for name, value in self._parameters.items())
+            self._writer.add_text("recipe", f"| field | value |\n| --- | --- |\n{rows}", 0)
+        self._writer.flush()
+        return str(self._place)
+
+    def send_epochs(self, points: Sequence[EpochPoint]) -> None:
+        """Write epochs as scalars, those of both sides under one heading: ``loss/train``, ``loss/validation``."""
+        for point in points:
+            for name, value in point.values.items():
+                self._writer.add_scalar(_tag(name), value, point.epoch)
+        self._writer.flush()
+
+    def send_result(self, records: RunRecords) -> None:
+        """Write scores, plots, the hyperparameter table and where report and model are."""
+        from torch.utils.tensorboard.summary import hparams
+
+        last = records.history[-1].number if records.history else 0
+        scores = {name: value for name, value in final_scores(records).items() if math.isfinite(value)}
+        for name, value in scores.items():
+            self._writer.add_scalar(name, value, last)
+        for name, picture in draw_result(records).items():
+            self._writer.add_image(name, np.asarray(picture), last, dataformats="HWC")
+        for name, text in _texts(records).items():
+            self._writer.add_text(name, text, last)
+        main = {name: value for name, value in scores.items() if _is_main(name)}
+        for summary in hparams(self._parameters, main):  # type: ignore[no-untyped-call]
+            self._writer.file_writer.add_summary(summary)
+        self._writer.flush()
+
+    def end(self, ending: Ending) -> None:
+        """Close the file; TensorBoard knows no state of a run."""
+        del ending
+        self._writer.close()
+
+
+def open_tensorboard(folder: RunFolder, to: str | None, *, is_known: bool) -> TensorBoardRun:
+    """Find the folder for a run's event files.
+
+    Args:
+        folder: The run's.
+        to: A folder for runs beside each other, the run's getting a folder in it; None takes ``RUN/tensorboard``.
+        is_known: Whether the run was tracked before, so that events may be there already.
+
+    Raises:
+        UsageError: The library is missing, or events of another run are there.
+        ResourceError: The folder can't be made.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UsageError('--track tensorboard needs TensorBoard: `pip install "distingo[tensorboard]"`') from error
+    if to is None:
+        return TensorBoardRun(SummaryWriter, folder.path / "tensorboard")
+    place = Path(to) / folder.path.resolve().name
+    if not is_known and any(place.glob("events.out.tfevents.*")):
+        raise UsageError(f"{place}: holds events of another run; choose another --track-to, or another name for -o")
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ResourceError(f"{place}: can't be made ({error.strerror}); choose another --track-to") from error
+    return TensorBoardRun(SummaryWriter, place)
+
+
+def _tag(name: str) -> str:
+    side = next((side for side in _SIDES if name.startswith(side)), None)
+    return name if side is None else f"{name.removeprefix(side)}/{side.rstrip('_')}"
+
+
+def _is_main(name: str) -> bool:
+    return not name.endswith(("_low", "_high")) and not name.startswith("baseline_")
+
+
+def _texts(records: RunRecords) -> dict[str, str]:
+    found = {"report": f"{records.folder.resolve() / 'report.html'}", "model": f"{records.folder.resolve() / 'model'}"}
+    if records.summary:
+        found["layers"] = "\n".join(f"    {line}" for line in records.summary.splitlines())
+    if records.evaluation is not None:
+        rows = [
+            f"| {name} | {score.value:.4f} | {score.low:.4f} - {score.high:.4f} | {score.n} |"
+            for name, score in records.evaluation.scores.items()
+        ]
+        found["scores"] = "\n".join(["| score | value | 95 % interval | n |", "| --- | --- | --- | --- |", *rows])
+    classes = [f"{number}. {_cell(name)}" for number, name in enumerate(records.classes, start=1)]
+    return {**found, "classes": "\n".join(classes)}
+
+
+def _cell(value: Any) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")

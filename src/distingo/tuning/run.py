@@ -1,0 +1,215 @@
+"""A search for a recipe: heads on frozen features first, then training, by a number of trials or a stretch of time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from distingo.errors import DistingoError, UsageError
+from distingo.models.catalogue import find_model
+from distingo.models.machine import prepare_process
+from distingo.training.preparing import TrainRequest, resume, start
+from distingo.training.recipe import Recipe
+from distingo.tuning.folder import SearchFolder, open_search, write_search
+from distingo.tuning.material import Material, gather_material
+from distingo.tuning.records import Search, Trial
+from distingo.tuning.stages import StagePlan, plan_stages
+from distingo.tuning.study import require_optuna
+from distingo.tuning.summing_up import sum_up
+from distingo.tuning.trying import GiveUpTrial, StopTrial, place_of, tidy, try_head, try_training
+
+log = logging.getLogger("distingo")
+
+_CHEAP_SHARE = 1 / 3
+"""Of the trials and of the time, what heads may take when training follows."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TuneRequest:
+    """What a person asked for.
+
+    Attributes:
+        train: Data, wishes, cache and machine, as for a training; its output is of no account.
+        output: The folder of the search.
+        trials: How many there are to be, earlier ones in the folder counted; None for no limit.
+        seconds: How long they may take together, likewise.
+        on_trial: Told every finished trial and the best so far.
+    """
+
+    train: TrainRequest
+    output: Path
+    trials: int | None = None
+    seconds: float | None = None
+    on_trial: Callable[[Trial, Search], None] | None = None
+
+
+def tune_run(request: TuneRequest) -> Search:
+    """Search until the trials or the time are used up; Ctrl-C ends with what was found.
+
+    Args:
+        request: What a person asked for.
+
+    Returns:
+        The search; `Search.is_finished` is False where Ctrl-C ended it.
+
+    Raises:
+        DistingoError: Of the kind that fits the mistake or hindrance.
+        KeyboardInterrupt: Before the first trial was asked for.
+    """
+    _check(request)
+    require_optuna()
+    prepare_process()
+    with open_search(request.output, _wanted(request.train)) as folder:
+        order = replace(request.train, output=folder.prepared.path)
+        if folder.prepared.config.is_file():
+            kept = replace(order, wishes={}, table=None, corrections=None, split=None, resume=True)
+            prepared, order = resume(kept)
+        else:
+            prepared, order = start(order)
+        material = gather_material(prepared, replace(order, resume=False))
+        plans = plan_stages(material, request.train.wishes, folder)
+        search = _Searcher(request, folder, material, plans)
+        search.run()
+        return search.found(explain=True)
+
+
+def _check(request: TuneRequest) -> None:
+    if request.trials is None and request.seconds is None:
+        raise UsageError("a search needs an end: give --trials 30, --budget 30m, or both")
+    if request.trials is not None and request.trials < 2:
+        raise UsageError(f"--trials {request.trials}: the first trial is the default recipe; give at least 2")
+    if request.seconds is not None and request.seconds <= 0:
+        raise UsageError(f"--budget {request.seconds:g}: give a stretch of time such as 30m")
+    model = request.train.wishes.get("model")
+    if model is not None and find_model(model).kind == "classic":
+        raise UsageError(f"--model {model}: its recipe has nothing to search; name a network or a backbone")
+
+
+def _wanted(train: TrainRequest) -> dict[str, Any]:
+    split = train.split
+    return {
+        "data": str(train.data.resolve()),
+        "wishes": train.wishes,
+        "split": None if split is None else {"file": str(split.path.resolve()), "fold": split.fold},
+        "table": None if train.table is None else list(map(str, train.table.given)),
+        "corrections": None if train.corrections is None else str(train.corrections),
+    }
+
+
+@dataclass(slots=True)
+class _Searcher:
+    request: TuneRequest
+    folder: SearchFolder
+    material: Material
+    plans: tuple[StagePlan, ...]
+    is_finished: bool = False
+
+    def run(self) -> None:
+        try:
+            for place, plan in enumerate(self.plans):
+                self._run_stage(plan, followed=place + 1 < len(self.plans))
+            self.is_finished = True
+        except KeyboardInterrupt:
+            log.info("stopped; the trial under way goes on from its last epoch when the same command is given again")
+
+    def found(self, *, explain: bool) -> Search:
+        search = sum_up(self.material, self.plans, is_finished=self.is_finished, explain=explain)
+        write_search(self.folder, search)
+        return search
+
+    def _run_stage(self, plan: StagePlan, *, followed: bool) -> None:
+        if followed and self.plans[-1].has_begun:
+            return  # what training goes on from is settled
+        while not self._is_used_up(followed=followed) or self._owes_default(plan):
+            if not self._run_trial(plan):
+                return
+
+    def _is_used_up(self, *, followed: bool) -> bool:
+        """Whether trials or time are over; of a stage that another follows, its share of them."""
+        share = _CHEAP_SHARE if followed else 1.0
+        trials, seconds = self.request.trials, self.request.seconds
+        done = sum(len(plan.finished) for plan in self.plans)
+        return (trials is not None and done >= max(1, int(trials * share))) or (
+            seconds is not None and self._spent >= seconds * share
+        )
+
+    @property
+    def _spent(self) -> float:
+        return sum(plan.seconds for plan in self.plans)
+
+    def _owes_default(self, plan: StagePlan) -> bool:
+        """The default recipe is tried whatever the time: everything is compared with it."""
+        return plan.holds_default and not plan.finished
+
+    def _run_trial(self, plan: StagePlan) -> bool:
+        """Try one recipe; returns whether the stage goes on."""
+        asked = plan.study.ask()
+        if asked is None:
+            return False
+        is_first = bool(asked.user_attrs.get("default"))
+        recipe = plan.recipe_of(dict(asked.params), is_default=is_first)
+        seconds = self.request.seconds
+        attempt = _Attempt(asked, None if is_first or seconds is None else seconds - self._spent, is_first=is_first)
+        try:
+            self._attempt(plan, recipe, attempt)
+        except (StopTrial, KeyboardInterrupt) as stop:
+            plan.study.put_off(asked, seconds=attempt.seconds)
+            if isinstance(stop, KeyboardInterrupt):
+                raise
+            return False
+        tidy(place_of(self.folder.epochs, recipe))
+        self._announce()
+        return True
+
+    def _attempt(self, plan: StagePlan, recipe: Recipe, attempt: _Attempt) -> None:
+        """Try a recipe and keep what came of it, be it that it can't be trained."""
+        asked = attempt.asked
+        try:
+            if plan.space.stage == "head":
+                outcome = try_head(self.material, recipe)
+            else:
+                outcome = try_training(self.material, recipe, place_of(self.folder.epochs, recipe), attempt.tell)
+            plan.study.finish(asked, outcome.score, seconds=attempt.seconds, loss=outcome.loss)
+        except GiveUpTrial:
+            plan.study.finish(asked, None, seconds=attempt.seconds)
+        except DistingoError as error:
+            if attempt.is_first and plan.holds_default:
+                raise
+            plan.study.finish(asked, None, seconds=attempt.seconds, reason=str(error))
+
+    def _announce(self) -> None:
+        search = self.found(explain=False)
+        if self.request.on_trial is not None:
+            self.request.on_trial(search.trials[-1], search)
+
+
+class _Attempt:
+    """A trial under way.
+
+    Attributes:
+        asked: Optuna's trial.
+        is_first: Whether it is the one that others are compared with: it is never given up.
+    """
+
+    def __init__(self, asked: Any, seconds_left: float | None, *, is_first: bool) -> None:
+        self.asked = asked
+        self.is_first = is_first
+        self._seconds_left = seconds_left
+        self._began = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return time.perf_counter() - self._began
+
+    def tell(self, epoch: int, score: float) -> None:
+        """Keep an epoch's score; ends the trial where it is not worth going on with, or time is up."""
+        self.asked.report(score, epoch)
+        if not self.is_first and self.asked.should_prune():
+            raise GiveUpTrial
+        if self._seconds_left is not None and self.seconds >= self._seconds_left:
+            raise StopTrial

@@ -1,0 +1,133 @@
+"""Which stages a search has: heads on frozen features, training, or one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from distingo.models.catalogue import find_model
+from distingo.training.recipe import Mode, Recipe
+from distingo.tuning.folder import SearchFolder
+from distingo.tuning.material import Material
+from distingo.tuning.records import Trial, Value, choose_best
+from distingo.tuning.spaces import SPACES, SearchSpace, default_values, narrow
+from distingo.tuning.study import Study
+
+_PASSED_ON = ("head", "views", "class_weights", "positive_weights")
+"""What fine-tuning takes over from the best head."""
+
+_TUNABLE_HEADS = ("linear", "linear-svm")
+
+
+@dataclass(slots=True)
+class StagePlan:
+    """One stage of a search.
+
+    Attributes:
+        space: What it searches.
+        study: Its trials.
+        default: The recipe that its first trial is.
+        holds_default: Whether that is the default of the whole search.
+        counts: Whether its recipes are of the mode that was asked for; else they only show where to begin.
+    """
+
+    space: SearchSpace
+    study: Study
+    default: Recipe
+    holds_default: bool
+    counts: bool
+    _material: Material
+    _wishes: dict[str, Any]
+    _before: Sequence[StagePlan] = field(default_factory=tuple)
+
+    @property
+    def finished(self) -> tuple[Trial, ...]:
+        """Its finished trials."""
+        trials = self.study.trials(before=sum(len(plan.finished) for plan in self._before))
+        return tuple(replace(trial, is_default=trial.is_default and self.holds_default) for trial in trials)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a trial of it was finished."""
+        return self.study.has_begun
+
+    @property
+    def seconds(self) -> float:
+        """What its trials took."""
+        return self.study.seconds
+
+    def recipe_of(self, values: dict[str, Value], *, is_default: bool) -> Recipe:
+        """The whole recipe of a trial.
+
+        Args:
+            values: Of the searched fields.
+            is_default: Whether it is the first trial, which is the default where the stage holds that.
+        """
+        if is_default and self.holds_default:
+            return self.default
+        passed_on = {name: value for name, value in self._passed_on().items() if name not in self._wishes}
+        return self._material.recipe({**self._wishes, **passed_on, **values})
+
+    def _passed_on(self) -> dict[str, Value]:
+        """The best head's fields, settled when the first trial asks for them."""
+        if not self._before:
+            return {}
+        known = self.study.recalled("passed_on")
+        if known is None:
+            tunable = [trial for trial in self._before[0].finished if _can_be_tuned(trial)]
+            best = choose_best(tunable)
+            values = {} if best is None else {name: best.values[name] for name in _PASSED_ON if name in best.values}
+            known = self.study.remember("passed_on", values)
+        return dict(known)
+
+
+def _can_be_tuned(trial: Trial) -> bool:
+    return trial.values.get("head", "linear") in _TUNABLE_HEADS
+
+
+def plan_stages(material: Material, wishes: dict[str, Any], folder: SearchFolder) -> tuple[StagePlan, ...]:
+    """The stages for a model, cheap ones first.
+
+    Args:
+        material: The pictures and the default recipe.
+        wishes: What the person set; that stays as it is.
+        folder: Where trials are kept.
+    """
+    model = material.prepared.recipe.model
+    wishes = {**wishes, "model": model}
+    pretrained = find_model(model).kind == "pretrained"
+    modes = _modes(material.prepared.recipe, wishes) if pretrained else ("scratch",)
+    plans: list[StagePlan] = []
+    for mode in modes:
+        own = {**wishes, "mode": mode} if pretrained else wishes
+        recipe = material.recipe(own)
+        space = _space(material, recipe, wishes, modes)
+        study = Study(
+            folder.storage,
+            space,
+            default_values(space, recipe),
+            seed=recipe.seed,
+            epochs=0 if mode == "frozen" else recipe.epochs,
+        )
+        holds_default = recipe.mode == material.prepared.recipe.mode
+        counts = wishes.get("mode", mode) == mode
+        plans.append(StagePlan(space, study, recipe, holds_default, counts, material, own, tuple(plans)))
+    return tuple(plans)
+
+
+def _modes(default: Recipe, wishes: dict[str, Any]) -> tuple[Mode, ...]:
+    """Frozen, then fine-tuned; only what the person asked for where a mode was named or a head that can't be tuned."""
+    if default.mode == "scratch" or wishes.get("mode") == "frozen":
+        return (default.mode,)
+    if wishes.get("head", "linear") not in _TUNABLE_HEADS:
+        return ("frozen",)
+    return ("frozen", "finetune")
+
+
+def _space(material: Material, recipe: Recipe, wishes: dict[str, Any], modes: Collection[Mode]) -> SearchSpace:
+    split, task = material.prepared.split, material.prepared.dataset.task
+    for_finetune = wishes.get("mode") == "finetune" and "finetune" in modes
+    return narrow(
+        SPACES[recipe.mode], recipe, wished=wishes, task=task, train=len(split.train), for_finetune=for_finetune
+    )

@@ -1,0 +1,203 @@
+"""Trials of one stage in Optuna's storage: asked for one by one, kept through a kill, in an order set by the seed.
+
+The sampler is the tree-structured Parzen estimator (Bergstra et al., Algorithms for Hyper-Parameter Optimization,
+2011), made anew for every trial with a seed of its own, so that a search that was killed asks for the same recipes as
+one that was not. Trials are given up by the median rule (Golovin et al., Google Vizier, 2017): worse after an epoch
+than half of the others were by then.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+from distingo.errors import ResourceError, UsageError
+from distingo.tuning.records import LogRange, Options, Trial, Value
+from distingo.tuning.spaces import SearchSpace
+
+_RANDOM_TRIALS = 8
+"""So many are drawn at random before the sampler concludes anything from them."""
+
+_TRIALS_TO_COMPARE = 4
+"""No trial is given up before so many were complete."""
+
+_ENOUGH_TO_EXPLAIN = 6
+"""With fewer complete trials no importance is told."""
+
+
+def require_optuna() -> Any:
+    """Optuna, with its own messages switched off.
+
+    Raises:
+        UsageError: It is not installed.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise UsageError('searching for a recipe needs Optuna: `pip install "distingo[tune]"`') from error
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna
+
+
+class Study:
+    """One stage's trials.
+
+    Args:
+        storage: The SQLite file.
+        space: What is searched.
+        default: The default recipe's values, tried first.
+        seed: Of the sampler.
+        epochs: Of a trial, or 0 where there are none.
+    """
+
+    def __init__(self, storage: Path, space: SearchSpace, default: dict[str, Value], *, seed: int, epochs: int) -> None:
+        self._optuna = require_optuna()
+        self.space = space
+        self._seed = seed
+        self._study = _open(self._optuna, storage, space.stage, epochs)
+        self._distributions = {dimension.name: _distribution(self._optuna, dimension) for dimension in space.dimensions}
+        self._put_off_what_was_running()
+        if not self._study.trials:
+            self._study.enqueue_trial(default, user_attrs={"default": True})
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a trial was finished."""
+        return bool(self._finished)
+
+    @property
+    def _finished(self) -> list[Any]:
+        states = self._optuna.trial.TrialState
+        return list(self._study.get_trials(deepcopy=False, states=(states.COMPLETE, states.PRUNED)))
+
+    @property
+    def seconds(self) -> float:
+        """What all trials took, interrupted ones as far as they were counted."""
+        return float(sum(trial.user_attrs.get("seconds", 0.0) for trial in self._study.get_trials(deepcopy=False)))
+
+    def remember(self, name: str, value: Any) -> Any:
+        """Keep a value with the study; one that was kept before stays and is returned."""
+        if name not in self._study.user_attrs:
+            self._study.set_user_attr(name, value)
+        return self._study.user_attrs[name]
+
+    def recalled(self, name: str) -> Any:
+        """What `remember` kept, or None."""
+        return self._study.user_attrs.get(name)
+
+    def ask(self) -> Any:
+        """The next trial (Optuna's), or None where every combination of a space without ranges was tried."""
+        done = len(self._finished)
+        self._study.sampler = self._optuna.samplers.TPESampler(
+            seed=(self._seed * 100_003 + done) % 2**32, n_startup_trials=_RANDOM_TRIALS
+        )
+        waiting = self._study.get_trials(deepcopy=False, states=(self._optuna.trial.TrialState.WAITING,))
+        if not waiting and not any(isinstance(dimension, LogRange) for dimension in self.space.dimensions):
+            following = self._next_combination()
+            if following is None:
+                return None
+            self._study.enqueue_trial(following)
+        return self._study.ask(self._distributions)
+
+    def finish(
+        self, trial: Any, score: float | None, *, seconds: float, loss: float | None = None, reason: str = ""
+    ) -> None:
+        """End a trial.
+
+        Args:
+            trial: As `ask` gave it.
+            score: What it was worth; None for one that was given up or failed.
+            seconds: It took.
+            loss: On validation.
+            reason: Why it failed.
+        """
+        for name, value in {"seconds": seconds, "loss": loss, "reason": reason}.items():
+            trial.set_user_attr(name, value)
+        states = self._optuna.trial.TrialState
+        self._study.tell(trial, score, state=states.PRUNED if score is None else states.COMPLETE)
+
+    def put_off(self, trial: Any, *, seconds: float) -> None:
+        """End a trial without a result; its values are tried again first thing."""
+        trial.set_user_attr("seconds", seconds)
+        self._put_off(trial.number)
+
+    def trials(self, *, before: int) -> tuple[Trial, ...]:
+        """All finished trials.
+
+        Args:
+            before: How many trials earlier stages had.
+        """
+        return tuple(self._read(trial, before + place) for place, trial in enumerate(self._finished, start=1))
+
+    def importances(self) -> dict[str, float]:
+        """Share of the variance of scores that each field explains (fANOVA, Hutter et al., 2014), largest first."""
+        states = self._optuna.trial.TrialState
+        complete = self._study.get_trials(deepcopy=False, states=(states.COMPLETE,))
+        if len(complete) < _ENOUGH_TO_EXPLAIN or len({trial.value for trial in complete}) < 2:
+            return {}
+        evaluator = self._optuna.importance.FanovaImportanceEvaluator(seed=self._seed)
+        found = self._optuna.importance.get_param_importances(self._study, evaluator=evaluator)
+        return {name: float(share) for name, share in found.items()}
+
+    def _put_off_what_was_running(self) -> None:
+        """Of a process that was killed; no other one is at work in the same folder."""
+        for trial in self._study.get_trials(deepcopy=False, states=(self._optuna.trial.TrialState.RUNNING,)):
+            self._put_off(trial.number)
+
+    def _put_off(self, number: int) -> None:
+        trial = self._study.get_trials(deepcopy=False)[number]
+        # queued first: a kill between the two repeats a trial, and never loses one
+        attributes = {"default": True} if trial.user_attrs.get("default") else {}
+        if len(trial.params) == len(self._distributions):
+            self._study.enqueue_trial(trial.params, user_attrs=attributes)
+        elif attributes:
+            self._study.enqueue_trial(trial.system_attrs.get("fixed_params", {}), user_attrs=attributes)
+        self._study.tell(number, state=self._optuna.trial.TrialState.FAIL)
+
+    def _next_combination(self) -> dict[str, Value] | None:
+        """The first one that was not tried, the first dimension's values changing last."""
+        names = [dimension.name for dimension in self.space.dimensions]
+        values = [dimension.values for dimension in self.space.dimensions if isinstance(dimension, Options)]
+        tried = [trial.params for trial in self._finished]
+        combinations = (dict(zip(names, chosen, strict=True)) for chosen in itertools.product(*values))
+        return next((combination for combination in combinations if combination not in tried), None)
+
+    def _read(self, trial: Any, number: int) -> Trial:
+        known, curve = trial.user_attrs, tuple(trial.intermediate_values.values())
+        complete = trial.state == self._optuna.trial.TrialState.COMPLETE
+        return Trial(
+            number=number,
+            stage=self.space.stage,
+            values=dict(trial.params),
+            state="complete" if complete else "failed" if known.get("reason") else "pruned",
+            score=trial.value if complete else max(curve, default=None),
+            loss=known.get("loss"),
+            curve=curve,
+            seconds=known.get("seconds", 0.0),
+            is_default=bool(known.get("default")),
+            reason=known.get("reason", ""),
+        )
+
+
+def _open(optuna: Any, storage: Path, name: str, epochs: int) -> Any:
+    pruner = optuna.pruners.MedianPruner(
+        n_startup_trials=_TRIALS_TO_COMPARE,
+        n_warmup_steps=max(1, epochs // 4),  # while the learning rate is high, early epochs say little
+    )
+    try:
+        return optuna.create_study(
+            storage=f"sqlite:///{storage}", study_name=name, direction="maximize", load_if_exists=True, pruner=pruner
+        )
+    except Exception as error:
+        if "sqlalchemy" in type(error).__module__ or isinstance(error, OSError | RuntimeError):
+            raise ResourceError(
+                f"{storage}: can't be opened ({error}); choose another -o".replace("\n", " ")
+            ) from error
+        raise
+
+
+def _distribution(optuna: Any, dimension: Options | LogRange) -> Any:
+    if isinstance(dimension, LogRange):
+        return optuna.distributions.FloatDistribution(dimension.low, dimension.high, log=True)
+    return optuna.distributions.CategoricalDistribution(dimension.values)

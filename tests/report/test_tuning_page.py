@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from searches import build_search, without_trials
+
+from browsing import CONTRASTS, TEXTS
+from distingo.report.tuning_charts import BOTTOM, LEFT, RIGHT, TOP, draw_history, draw_slices
+from distingo.report.tuning_page import write_tuning_page
+from distingo.tuning.cautions import cautions
+from distingo.tuning.words import say_gain, say_score
+
+
+def read(search: Any, place: Path) -> str:
+    return write_tuning_page(search, place / "tune.html").read_text(encoding="utf-8")
+
+
+def test_the_page_says_by_how_much_and_what_to_doubt(tmp_path: Path) -> None:
+    search = build_search()
+    page = re.sub(r"\s+", " ", read(search, tmp_path))
+    assert search.best_trial is not None
+    assert search.best_trial.number == 10
+    assert (
+        say_gain(search)
+        == "The best recipe: accuracy 91.0% on validation, 10.0 points better than the default's 81.0%."
+    )
+    assert "The best recipe reaches <strong>91.0%</strong> accuracy" in page
+    assert "<strong>10.0 points</strong> better" in page
+    assert "the best of 25 trials judged on the same 150 validation pictures" in page
+    assert "The 200 test pictures were not looked at" in page
+    assert "&lt;b&gt;data&lt;/b&gt;" in page
+    assert "memory &lt;ran&gt; out" in page
+
+
+def test_an_accuracy_is_as_uncertain_as_its_pictures_are_few() -> None:
+    few, many = (cautions(replace(build_search(), validation=count))[1] for count in (50, 5000))
+    assert "from 81.2% to 96.8%" in few
+    assert "from 90.2% to 91.8%" in many
+
+
+def test_a_search_without_gain_says_so(tmp_path: Path) -> None:
+    search = build_search()
+    same = replace(search, best_trial=search.default_trial, best=search.default)
+    page = read(same, tmp_path)
+    assert "No recipe is better than the default" in page
+    assert "It is the default recipe." in page
+
+
+def test_a_search_that_has_found_nothing_yet_has_a_page(tmp_path: Path) -> None:
+    assert "No trial is complete yet." in read(without_trials(), tmp_path)
+
+
+def test_every_scored_trial_lies_inside_its_charts() -> None:
+    search = build_search()
+    history = draw_history(search.trials, search.monitor, search.best_trial)
+    assert history is not None
+    slices = draw_slices(search.stages[1], search.monitor, search.best_trial)
+    assert [chart.name for chart in slices] == ["lr", "augment", "dropout"]
+    assert (len(history.dots), {len(chart.dots) for chart in slices}) == (24, {20})
+    for dot in [dot for chart in (history, *slices) for dot in chart.dots]:
+        assert LEFT <= dot.x <= RIGHT
+        assert TOP <= dot.y <= BOTTOM
+    best = next(dot for dot in history.dots if dot.look == "best-dot")
+    assert best.y == min(dot.y for dot in history.dots if dot.look != "pruned")
+
+
+def test_a_higher_learning_rate_lies_further_right() -> None:
+    search = build_search()
+    chart = draw_slices(search.stages[1], search.monitor, None)[0]
+    rates = [trial.values["lr"] for trial in search.stages[1].trials if trial.score is not None]
+    places = [dot.x for dot in chart.dots]
+    assert sorted(range(20), key=lambda at: rates[at]) == sorted(range(20), key=lambda at: places[at])
+
+
+def test_a_loss_is_told_as_one() -> None:
+    assert say_score("validation_loss", -0.25) == "0.2500"
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (375, "light")])
+def test_the_page_in_a_browser(browser: Any, tmp_path: Path, width: int, scheme: str) -> None:
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("request", lambda asked: complaints.append(asked.url) if asked.url.startswith("http") else None)
+    page.goto(write_tuning_page(build_search(), tmp_path / "tune.html").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    assert page.locator("#history figure circle").count() == 24
+    for ratio, what in page.evaluate(CONTRASTS, TEXTS):
+        assert ratio >= 4.5, (scheme, what, ratio)
+    assert complaints == []
+    page.close()
