@@ -10,7 +10,11 @@ from typing import Any
 
 from distingo.errors import ResourceError, UsageError
 from distingo.files import write_text
+from distingo.language import catalogue, language_tag
 from distingo.report import wording
+from distingo.report.page_words import page_words
+from distingo.report.recorded import recorded
+from distingo.report.setting_names import setting_name
 from distingo.version import __version__
 
 _GENERATOR = b'<meta name="generator" content="distingo '
@@ -77,7 +81,17 @@ def _environment() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.add_extension("jinja2.ext.i18n")
+    environment.policies["ext.i18n.trimmed"] = True
+    environment.install_gettext_callables(  # type: ignore[attr-defined]
+        lambda message: catalogue().gettext(message),
+        lambda one, many, number: catalogue().ngettext(one, many, number),
+        newstyle=True,
+        pgettext=lambda context, message: catalogue().pgettext(context, message),
+    )
     environment.filters.update(
+        recorded=lambda sentence: recorded(str(sentence)),
+        setting_name=lambda name: setting_name(str(name)),
         percent=wording.percent,
         count=wording.count,
         setting=wording.setting,
@@ -88,6 +102,11 @@ def _environment() -> Any:
     )
     environment.globals.update(
         counted=wording.counted,
+        isolate=_isolate,
+        language_tag=language_tag,
+        score_meaning=wording.score_meaning,
+        side_pictures=wording.side_pictures,
+        words=page_words,
         score_name=wording.score_name,
         score_value=wording.score_value,
         score_range=wording.score_range,
@@ -95,3 +114,11 @@ def _environment() -> Any:
         points_range=wording.points_range,
     )
     return environment
+
+
+def _isolate(*names: str) -> Any:
+    """Names in a row, each in an element of its own, so that no direction of writing stirs what is around it."""
+    from markupsafe import Markup
+
+    comma = catalogue().gettext(", ")
+    return Markup(comma).join(Markup("<bdi>{}</bdi>").format(name) for name in names)
