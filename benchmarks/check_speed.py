@@ -120,24 +120,30 @@ def compare_copies(result: dict[str, Any], planted: dict[frozenset[str], str]) -
 
 
 def draw_small(place: Path, count: int) -> Path:
-    """Cut-outs of 96 pixels from aerial photos, all different, as JPEG in seven classes."""
+    """Tiles of 64 pixels that don't overlap, from photos and posters, upright and turned, as JPEG in classes."""
     data = place / "small"
-    sources = pictures_of(DATA / "aerial")
-    each = -(-count // len(sources))
+    sources = [path for name in ("aerial", "ball-sports", "posters") for path in pictures_of(DATA / name)]
+    sources = [path for path in sources if path.suffix != ".csv"]
 
-    def cut(number: int) -> None:
-        path, source = sources[number], np.random.default_rng([0, number])
-        picture = Image.open(path).convert("RGB")
-        folder = data / path.parent.name
-        for at in range(min(each, count - number * each)):
-            left, top = (int(value) for value in source.integers(0, 104, 2))
-            piece = picture.crop((left, top, left + 96, top + 96)).rotate(int(source.integers(4)) * 90)
-            piece.save(folder / f"{path.stem}-{at:02}.jpg", quality=88)
+    def cut(path: Path) -> list[Path]:
+        folder, written = data / path.relative_to(DATA).parts[0], []
+        folder.mkdir(parents=True, exist_ok=True)
+        with Image.open(path) as opened:
+            picture = opened.convert("RGB")
+        for left in range(0, picture.width - 63, 64):
+            for top in range(0, picture.height - 63, 64):
+                tile = picture.crop((left, top, left + 64, top + 64))
+                for turned in (tile, tile.transpose(Image.Transpose.ROTATE_90)):
+                    written.append(folder / f"{path.parent.name}-{path.stem}-{left}-{top}-{turned is tile}.jpg")
+                    turned.save(written[-1], quality=90)
+        return written
 
-    for path in (DATA / "aerial").iterdir():
-        (data / path.name).mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(cut, range(-(-count // each))))
+        files = [path for written in pool.map(cut, sources) for path in written]
+    if len(files) < count:
+        raise SystemExit(f"only {len(files):,} tiles in {DATA}; ask for fewer with --small")
+    for path in files[count:]:
+        path.unlink()
     return data
 
 

@@ -8,6 +8,7 @@ from scenes import draw_scene, halve
 import distingo
 from distingo.checking.check_folder import read_check
 from distingo.cli import main
+from distingo.datasets.corrections import CORRECTIONS_NAME, Correction, Corrections, write_corrections
 from distingo.datasets.store import Cache
 from distingo.errors import DataError, ResourceError, RunError, UsageError
 from distingo.findings import read_findings
@@ -147,3 +148,26 @@ def test_a_damaged_summary_is_told(faulty, tmp_path):
 def test_the_cache_is_the_one_that_was_named(faulty, tmp_path):
     distingo.check(faulty, model="none", cache=tmp_path / "mine")
     assert Cache(tmp_path / "mine").list_segments()
+
+
+def test_pictures_without_classes_are_checked_too(tmp_path):
+    (tmp_path / "photos").mkdir()
+    for seed in range(4):
+        draw_scene(seed).save(tmp_path / "photos" / f"{seed}.png")
+    halve(draw_scene(2)).save(tmp_path / "photos" / "small.jpg")
+    found = distingo.check(tmp_path / "photos", tmp_path / "check", model="descriptors")
+    assert found.layout == "pictures without classes"
+    assert [(finding.file, finding.other) for finding in found.counting("near-duplicate")] == [("small.jpg", "2.png")]
+    assert found.label_score is None
+
+
+def test_what_a_person_has_answered_is_not_asked_again(tmp_path):
+    root = draw_faulty(tmp_path / "data")
+    first = distingo.check(root, model="none")
+    (empty,) = first.counting("empty")
+    kept = Correction(empty.file, "keep", (), empty.content, ("empty",))
+    write_corrections(Corrections(root / CORRECTIONS_NAME, (kept,)))
+    second = distingo.check(root, model="none")
+    assert second.counting("empty") == ()
+    assert any(note.startswith("left out, because corrections.csv answers them: 1 of ") for note in second.notes)
+    assert distingo.check(root, model="none", corrections="none").counting("empty") == (empty,)

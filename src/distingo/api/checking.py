@@ -28,6 +28,7 @@ def check(
     cache: str | Path | None = None,
     table: TableOptions | None = None,
     allow_missing: bool = False,
+    corrections: str | Path | None = None,
     seed: int = 0,
 ) -> Check:
     """Look for files, pictures, labels and pairs that may be wrong; nothing of the data is touched.
@@ -49,6 +50,7 @@ def check(
         cache: As in `train`.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        corrections: As in `train`; findings that they answer are left out.
         seed: Of samples and folds.
 
     Returns:
@@ -82,6 +84,7 @@ def check(
             max_pixels=max_pixels,
             table=table,
             allow_missing=allow_missing,
+            corrections=corrections,
             seed=seed,
         )
         found = run_check(request)

@@ -114,7 +114,7 @@ def _root_of(data: Path, table: TableOptions | None) -> Path:
 
     if data.is_dir() and (table is None or table.image_folder is None):
         return data.resolve()
-    return find_layout(data, table, allow_missing=True).root.resolve()
+    return find_layout(data, table, allow_missing=True, as_it_comes=True).root.resolve()
 
 
 def _note_on_tables(root: Path, data: Path, plan: CleaningPlan) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def review(
     if corrections is not None and str(corrections) == NO_CORRECTIONS:
         raise UsageError("--corrections none: a review writes corrections; name a file, or leave the option out")
     found = read_findings(Path(findings))
-    layout = find_layout(Path(data), table, allow_missing=True)
+    layout = find_layout(Path(data), table, allow_missing=True, as_it_comes=True)
     path = Path(corrections) if corrections is not None else layout.root / CORRECTIONS_NAME
     session = ReviewSession(layout, found, Decisions(path.resolve()))
     with ReviewServer(session, host, port) as server:

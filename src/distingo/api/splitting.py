@@ -33,6 +33,7 @@ def split(
     cache: str | Path | None = None,
     table: TableOptions | None = None,
     allow_missing: bool = False,
+    corrections: str | Path | None = None,
 ) -> Division:
     """Divide pictures into sides, or into folds, and write the division down; no picture is moved.
 
@@ -56,6 +57,7 @@ def split(
         cache: As in `train`.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        corrections: As in `train`.
 
     Returns:
         The division: which part each picture is on, the groups, how the classes' shares came out, and notes.
@@ -86,6 +88,7 @@ def split(
         max_pixels=max_pixels,
         table=table,
         allow_missing=allow_missing,
+        corrections=corrections,
     )
     for sentence in (*dataset.notes, *sum_up_left_out(dataset, "`distingo inspect`")):
         logging.getLogger("distingo").info(sentence)

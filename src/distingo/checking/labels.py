@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -220,7 +221,9 @@ def _doubt_several(probabilities: npt.NDArray[np.float64], given: Sequence[list[
     from cleanlab.multilabel_classification.filter import find_label_issues
 
     doubt = 1 - get_label_quality_scores(list(given), probabilities)
-    issues = find_label_issues(list(given), probabilities, filter_by="low_self_confidence", n_jobs=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the library warns of its own call
+        issues = find_label_issues(list(given), probabilities, filter_by="low_self_confidence", n_jobs=1)
     return _stretch(doubt, int(issues.sum()))
 
 

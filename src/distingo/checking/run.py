@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from distingo.answers import is_answered
 from distingo.checking.check_folder import Check
 from distingo.checking.copies import CopyPair, find_copies, signature_product
 from distingo.checking.embedding import Embedding, choose_embedding
@@ -20,6 +21,7 @@ from distingo.checking.quality import judge_files, judge_quality
 from distingo.checking.relations import judge_against, judge_copies, judge_exact
 from distingo.checking.shortcuts import Shortcut, judge_imbalance, judge_shortcuts, look_for_shortcuts
 from distingo.checking.thresholds import settle_thresholds
+from distingo.datasets.corrections import find_corrections
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.gathering import Product, count_processors, read_dataset, survey
 from distingo.datasets.store import Cache
@@ -49,6 +51,7 @@ class CheckRequest:
         max_pixels: Larger pictures are listed as unreadable.
         table: What to know about the table of labels.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        corrections: As for `find_corrections`.
         seed: Of samples and folds.
     """
 
@@ -62,6 +65,7 @@ class CheckRequest:
     max_pixels: int = DEFAULT_MAX_PIXELS
     table: TableOptions | None = None
     allow_missing: bool = False
+    corrections: str | Path | None = None
     seed: int = 0
 
 
@@ -71,6 +75,7 @@ class _Measured:
 
     dataset: Dataset
     others: tuple[Picture, ...]
+    other_root: Path | None
     measurements: npt.NDArray[np.float32]
     pairs: tuple[CopyPair, ...]
     distances: npt.NDArray[np.float64] | None
@@ -86,12 +91,18 @@ def run_check(request: CheckRequest) -> Check:
     """
     begun = time.perf_counter()
     thresholds = settle_thresholds(request.thresholds)
-    seen = survey(request.data, table=request.table, allow_missing=request.allow_missing)
+    seen = survey(request.data, table=request.table, allow_missing=request.allow_missing, as_it_comes=True)
     embedding = choose_embedding(request.model, request.weights, seen, request.cache)
     log.info(embedding.in_words)
     measured = _measure(request, embedding)
-    findings = tuple(_in_order(_judge(measured, thresholds, request)))
     dataset = measured.dataset
+    found = _in_order(_judge(measured, thresholds, request))
+    decided = find_corrections(dataset.root, request.corrections)
+    findings = tuple(finding for finding in found if not is_answered(finding, decided))
+    answered = len(found) - len(findings)
+    notes = [*dataset.notes, embedding.in_words]
+    if answered:
+        notes.append(f"left out, because corrections.csv answers them: {answered:,} of {len(found):,} findings")
     return Check(
         data=request.data,
         root=dataset.root,
@@ -105,7 +116,7 @@ def run_check(request: CheckRequest) -> Check:
         shortcuts=measured.shortcuts,
         embedded_by=embedding.name,
         label_score=None if measured.told is None else measured.told.score,
-        notes=(*dataset.notes, embedding.in_words),
+        notes=tuple(notes),
         seconds=time.perf_counter() - begun,
     )
 
@@ -137,7 +148,8 @@ def _measure(request: CheckRequest, embedding: Embedding) -> _Measured:
     )
     told = None if embeddings is None else _doubt_labels(dataset, embeddings, pairs, embedding, request)
     shortcuts = look_for_shortcuts(dataset, measurements, seed=request.seed)
-    return _Measured(dataset, others, measurements, pairs, distances, told, shortcuts)
+    other_root = None if other is None else other.root
+    return _Measured(dataset, others, other_root, measurements, pairs, distances, told, shortcuts)
 
 
 def _read(request: CheckRequest, data: Path, products: Sequence[Product]) -> Dataset:
@@ -149,7 +161,8 @@ def _read(request: CheckRequest, data: Path, products: Sequence[Product]) -> Dat
         workers=request.workers,
         table=request.table if data == request.data else None,
         allow_missing=request.allow_missing,
-        allow_lost_classes=True,
+        corrections=request.corrections if data == request.data else None,
+        as_it_comes=True,
     )
 
 
@@ -179,7 +192,7 @@ def _judge(measured: _Measured, thresholds: Mapping[FindingKind, float], request
     dataset, pictures = measured.dataset, measured.dataset.pictures
     yield from judge_files(dataset.manifest, thresholds)
     yield from judge_exact(dataset.manifest, thresholds)
-    root = "" if request.against is None else str(request.against)
+    root = "" if measured.other_root is None else str(measured.other_root.resolve())
     if request.against is not None:
         yield from judge_against(pictures, measured.others, root, thresholds)
     yield from judge_copies(pictures, measured.others, root, measured.pairs, thresholds)

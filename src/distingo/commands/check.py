@@ -6,7 +6,13 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from distingo.commands.preparing import prepare
-from distingo.options import add_machine_options, add_table_options, machine_settings, table_settings
+from distingo.options import (
+    add_corrections_option,
+    add_machine_options,
+    add_table_options,
+    machine_settings,
+    table_settings,
+)
 
 if TYPE_CHECKING:
     from distingo.checking.check_folder import Check
@@ -39,6 +45,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--strict", action="store_true", help="exit with 1 if anything reaches its threshold")
     parser.add_argument("--seed", type=int, default=0, help="of samples and folds (default 0)")
+    add_corrections_option(parser)
     add_table_options(parser)
     add_machine_options(parser)
 
@@ -57,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
         weights=options.weights,
         thresholds=read_wishes(options.threshold),
         seed=options.seed,
+        corrections=options.corrections,
         **table_settings(options),
         **machine_settings(options),
     )

@@ -7,7 +7,13 @@ from typing import Any
 
 from distingo import terminal
 from distingo.commands.preparing import prepare
-from distingo.options import add_machine_options, add_table_options, machine_settings, table_settings
+from distingo.options import (
+    add_corrections_option,
+    add_machine_options,
+    add_table_options,
+    machine_settings,
+    table_settings,
+)
 
 
 def add(commands: Any) -> None:
@@ -31,6 +37,7 @@ def add(commands: Any) -> None:
         "--burst", type=_limit, metavar="SECONDS", help="from one picture of a camera to the next; none (default: 2)"
     )
     parser.add_argument("--resplit", action="store_true", help="divide anew where the data has sides of its own")
+    add_corrections_option(parser)
     add_table_options(parser)
     add_machine_options(parser)
 
@@ -46,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
     names = ("validation", "test", "folds", "seed", "group_column", "near_duplicates", "burst")
     wishes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     wishes = {name: None if value == "none" else value for name, value in wishes.items()}
-    settings = {**table_settings(options), **machine_settings(options)}
+    settings = {"corrections": options.corrections, **table_settings(options), **machine_settings(options)}
     division = distingo.split(options.data, options.output, resplit=options.resplit, **wishes, **settings)
     terminal.print_division(division)
     print(f"\nSplit: {options.output}")

@@ -35,7 +35,7 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
     table: TableOptions | None = None,
     allow_missing: bool = False,
     corrections: str | Path | None = None,
-    allow_lost_classes: bool = False,
+    as_it_comes: bool = False,
 ) -> Dataset:
     """Read a folder of pictures: find, examine and account for every file, and fill the products.
 
@@ -51,7 +51,7 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
         table: As for `find_layout`.
         allow_missing: As for `find_layout`.
         corrections: As for `find_corrections`; put into effect before copies are judged.
-        allow_lost_classes: Go on though no picture of a class is usable, with a note.
+        as_it_comes: As for `find_layout`; also go on, with a note, though no picture of a class is usable.
 
     Returns:
         The usable pictures and the manifest of every file found. With several labels per picture, a label whose
@@ -64,17 +64,17 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
         ResourceError: The cache can't be read or written, or the disk is full.
     """
     root = Path(root)
-    layout = find_layout(root, table, allow_missing=allow_missing)
+    layout = find_layout(root, table, allow_missing=allow_missing, as_it_comes=as_it_comes)
     decided = find_corrections(layout.root, corrections)
     layout = with_relabelled(layout, decided)
     examiner = Examiner(cache, products, max_pixels=max_pixels, workers=workers or count_processors())
     layout, examined = correct(layout, examiner.examine(layout.candidates), decided)
     verdicts = judge(examined)
     dataset = _assemble(layout, examined, verdicts)
-    if layout.task == "single-label" and not allow_lost_classes:
+    if layout.task == "single-label" and not as_it_comes:
         _check_every_class(root, layout, examined, verdicts)
         return dataset
-    return _without_lost_labels(root, dataset)
+    return _without_lost_labels(root, dataset) if dataset.classes else dataset
 
 
 def count_processors() -> int:

@@ -23,7 +23,9 @@ _ENTRY = re.compile(r"(?P<file>.+)#(?P<index>\d+)", re.DOTALL)
 _HOW = "put the pictures of each class in a folder of its own"
 
 
-def find_layout(root: Path, table: TableOptions | None = None, *, allow_missing: bool = False) -> Layout:
+def find_layout(
+    root: Path, table: TableOptions | None = None, *, allow_missing: bool = False, as_it_comes: bool = False
+) -> Layout:
     """Recognise a folder's layout and list its candidates.
 
     Args:
@@ -32,6 +34,7 @@ def find_layout(root: Path, table: TableOptions | None = None, *, allow_missing:
             labels beside pictures. Or the table itself.
         table: What a person says about the table; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        as_it_comes: Take what nothing can be trained on too: one class, empty class folders, pictures without any.
 
     Returns:
         Every file found, either as a candidate or as ignored, and with a table every row of it.
@@ -60,7 +63,7 @@ def find_layout(root: Path, table: TableOptions | None = None, *, allow_missing:
     about_labels = TableOptions() if other and options.given == ("--group-column",) else options
     if found := find_table(root, files, about_labels, other=other):
         return layout_in_folder(root, found, files, options, allow_missing=allow_missing)
-    layout = _folders(root, files)
+    layout = _folders(root, files, as_it_comes=as_it_comes)
     if options.group_column is not None:
         return with_groups(layout, files, options.group_column)
     tables = ", ".join(file.path.name for file in tables_in(files))
@@ -68,14 +71,31 @@ def find_layout(root: Path, table: TableOptions | None = None, *, allow_missing:
     return replace(layout, notes=(note,)) if tables else layout
 
 
-def _folders(root: Path, files: list[FoundFile]) -> Layout:
+def _folders(root: Path, files: list[FoundFile], *, as_it_comes: bool) -> Layout:
     if _has_split_folders(files):
         layout = _folder_layout("split folders", root, files, depth=1)
     else:
         layout = _folder_layout("class folders", root, files, depth=0)
-    _check_no_class_is_empty(root, layout)
-    _check_classes(root, layout)
+    if not as_it_comes:
+        _check_no_class_is_empty(root, layout)
+        _check_classes(root, layout)
+    elif not layout.candidates:
+        return _unlabelled(root, files)
     return layout
+
+
+def _unlabelled(root: Path, files: list[FoundFile]) -> Layout:
+    tables = {file.parts for file in tables_in(files)}
+    left = [file for file in files if file.ignored or file.parts in tables]
+    reasons = {file.parts: file.ignored or "a table, not a picture" for file in left}
+    candidates = [
+        Candidate(Source(display_name(file.parts), file.path), (), None) for file in files if file.parts not in reasons
+    ]
+    if not candidates:
+        raise DataError(f"{root}: holds no file that may be a picture")
+    candidates.sort(key=lambda candidate: candidate.source.file)
+    ignored = tuple(ignored_row(file, reasons[file.parts]) for file in files if file.parts in reasons)
+    return Layout("pictures without classes", (), tuple(candidates), ignored, root)
 
 
 def source_of(root: Path, file: str) -> Source:

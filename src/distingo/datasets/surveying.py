@@ -48,6 +48,7 @@ def survey(
     limit: int = _LOOKED_AT,
     table: TableOptions | None = None,
     allow_missing: bool = False,
+    as_it_comes: bool = False,
 ) -> Survey:
     """Look at the headers of some pictures, spread evenly over the classes.
 
@@ -56,6 +57,7 @@ def survey(
         limit: How many files to look at.
         table: As for `find_layout`.
         allow_missing: As for `find_layout`.
+        as_it_comes: As for `find_layout`.
 
     Returns:
         What they have in common.
@@ -64,7 +66,7 @@ def survey(
         DataError: As `find_layout`, or none of the files looked at is a picture.
     """
     root = Path(root)
-    layout = find_layout(root, table, allow_missing=allow_missing)
+    layout = find_layout(root, table, allow_missing=allow_missing, as_it_comes=as_it_comes)
     headers = []
     for candidate in _spread(layout.candidates, limit):
         try:
