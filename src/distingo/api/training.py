@@ -12,6 +12,7 @@ from distingo.api.judging import compare, evaluate
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
 from distingo.errors import InterruptionError, RunError, UsageError
+from distingo.language import settle_language
 from distingo.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def train(
     split: str | Path | None = None,
     fold: int | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
+    language: str | None = None,
     **recipe: Any,
 ) -> Run:
     """Train a classifier on a folder of pictures, judge it once on its test side, and write a report.
@@ -72,6 +74,7 @@ def train(
             on; None cuts the sides by class and seed.
         fold: Of a split file with folds, the one that is the test side.
         on_epoch: Called with an `EpochRecord` after every epoch.
+        language: Of the report and the model card, as in `write_report`.
         **recipe: Any field of `distingo.training.recipe.Recipe`, and ``image_size`` (a number or (height, width)).
 
     Returns:
@@ -87,6 +90,7 @@ def train(
     from distingo.training.repeating import Wanted, repeat
     from distingo.training.run import train_run
 
+    settle_language(language)  # before hours of training
     folder = RunFolder(Path(output))
     wanted = Wanted(
         data=None if data is None else Path(data),
@@ -121,7 +125,9 @@ def train(
         train_run(request)
     except KeyboardInterrupt:
         raise InterruptionError(folder.how_to_resume()) from None
-    evaluation = evaluate(folder.path, cache=cache, workers=workers, max_pixels=max_pixels)
+    evaluation = evaluate(
+        folder.path, cache=cache, workers=workers, max_pixels=max_pixels, language=language
+    )
     return Run(folder.path, evaluation, folder.report)
 
 

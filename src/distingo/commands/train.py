@@ -10,6 +10,7 @@ from distingo.commands.preparing import prepare
 from distingo.options import (
     add_corrections_option,
     add_label_options,
+    add_language_option,
     add_machine_options,
     add_pretrained_options,
     add_recipe_options,
@@ -46,6 +47,7 @@ def add(commands: Any) -> None:
     add_table_options(parser)
     add_corrections_option(parser)
     add_machine_options(parser)
+    add_language_option(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -62,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     common = {"config": options.config, "resume": options.resume, "on_epoch": terminal.print_epoch}
     common |= {"split": options.split, "fold": options.fold}
     common |= machine_settings(options) | table_settings(options)
-    common["corrections"] = options.corrections
+    common |= {"corrections": options.corrections, "language": options.language}
     if len(models) > 1:
         comparison = distingo.train_several(options.data, options.output, models=models, **common, **recipe)
         terminal.print_comparison(comparison)

@@ -86,7 +86,7 @@ def _hits(evaluation: Evaluation, model: str) -> tuple[str, ...]:
     if own is None:
         return ()
     others = [
-        f"{baseline_name(name)}{gettext(': ')}{percent(scores['top_3_hit'].value, 0)}"
+        gettext("%(name)s: %(value)s", name=baseline_name(name), value=percent(scores["top_3_hit"].value, 0))
         for name, scores in evaluation.baselines.items()
         if name != model and "top_3_hit" in scores
     ]

@@ -110,6 +110,11 @@ RECORDED: Final[tuple[str, ...]] = (
     ),
     marked("%(names)s: no threshold reaches a precision of %(wanted)s on validation"),
     # files left out
+    marked("unusable"),
+    marked("conflict"),
+    marked("missing"),
+    marked("duplicate"),
+    marked("ignored"),
     marked("not a picture in a known format"),
     marked("a truncated %(format)s file: it breaks off before the picture is complete"),
     marked("a damaged %(format)s file"),

@@ -40,7 +40,8 @@ def points(difference: float) -> str:
     """The size of a difference between two shares in percentage points, for example ``8.2 points``."""
     size = abs(difference) * 100
     text = f"{size:.0f}" if size >= 9.95 else f"{size:.1f}"
-    return f"{text}{NO_BREAK}{ngettext('point', 'points', 1 if text == '1.0' else 2)}"
+    unit = ngettext("point", "points", 1 if text == "1.0" else 2)
+    return f"{text}{NO_BREAK}{unit}"
 
 
 def points_difference(difference: float) -> str:
