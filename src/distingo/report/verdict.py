@@ -180,10 +180,8 @@ def _small_classes(evaluation: Evaluation) -> tuple[str, ...]:
     pictures = side_pictures(FEW_PICTURES, evaluation.side)
     if small == total:
         return (
-            ngettext(
-                "The only class has fewer than %(pictures)s: scores by class are rough.",
+            gettext(
                 "All %(total)s classes have fewer than %(pictures)s: scores by class are rough.",
-                total,
                 total=count(total),
                 pictures=pictures,
             ),
