@@ -125,9 +125,7 @@ def train(
         train_run(request)
     except KeyboardInterrupt:
         raise InterruptionError(folder.how_to_resume()) from None
-    evaluation = evaluate(
-        folder.path, cache=cache, workers=workers, max_pixels=max_pixels, language=language
-    )
+    evaluation = evaluate(folder.path, cache=cache, workers=workers, max_pixels=max_pixels, language=language)
     return Run(folder.path, evaluation, folder.report)
 
 

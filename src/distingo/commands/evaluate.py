@@ -8,8 +8,8 @@ from typing import Any
 from distingo import terminal
 from distingo.commands.preparing import prepare
 from distingo.options import (
-    add_language_option,
     add_corrections_option,
+    add_language_option,
     add_machine_options,
     add_table_options,
     machine_settings,

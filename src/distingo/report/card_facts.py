@@ -30,7 +30,8 @@ def intended_against(records: RunRecords) -> tuple[str, ...]:
         ),
         gettext("Decisions about people’s health, safety or rights without a person who checks them."),
         gettext(
-            "Counting how often something occurs elsewhere: its probabilities lean on how often it occurred in training."
+            "Counting how often something occurs elsewhere: its probabilities lean on how often it occurred in "
+            "training."
         ),
     )
 
@@ -56,8 +57,8 @@ def _kind(model: dict[str, Any]) -> tuple[str, ...]:
     if model.get("mode") == "frozen":
         return (
             gettext(
-                "A head of its own (%(head)s) on the pretrained backbone %(name)s, which was left unchanged. Licence of "
-                "the backbone’s weights: %(licence)s.",
+                "A head of its own (%(head)s) on the pretrained backbone %(name)s, which was left unchanged. Licence "
+                "of the backbone’s weights: %(licence)s.",
                 head=model.get("head", ""),
                 name=name,
                 licence=licence,
@@ -65,8 +66,8 @@ def _kind(model: dict[str, Any]) -> tuple[str, ...]:
         )
     return (
         gettext(
-            "The pretrained backbone %(name)s with a head of its own (%(head)s), trained further as a whole. Licence of "
-            "the backbone’s weights: %(licence)s.",
+            "The pretrained backbone %(name)s with a head of its own (%(head)s), trained further as a whole. Licence "
+            "of the backbone’s weights: %(licence)s.",
             head=model.get("head", ""),
             name=name,
             licence=licence,

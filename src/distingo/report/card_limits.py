@@ -45,8 +45,8 @@ def _near_copies(records: RunRecords) -> tuple[str, ...]:
         return ()
     return (
         gettext(
-            "Pictures that are almost the same were not looked for on both sides; if there are some, the scores flatter "
-            "(distingo check finds them)."
+            "Pictures that are almost the same were not looked for on both sides; if there are some, the scores "
+            "flatter (distingo check finds them)."
         ),
     )
 

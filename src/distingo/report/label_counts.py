@@ -118,4 +118,6 @@ def indicate(pictures: Sequence[Sequence[str]], labels: Sequence[str]) -> npt.ND
 def _number_name(number: int) -> str:
     if number == 0:
         return "no label"
-    return gettext("%(number)s or more", number=number) if number == MOST_NUMBERS else counted(number, "label", "labels")
+    return (
+        gettext("%(number)s or more", number=number) if number == MOST_NUMBERS else counted(number, "label", "labels")
+    )

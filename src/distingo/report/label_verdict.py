@@ -45,7 +45,8 @@ def judge_labels(evaluation: Evaluation, model: str) -> Verdict:
     }
     kept = _kept(evaluation)
     sentence = gettext(
-        "Mean average precision %(figure)s over %(labels)s on %(pictures)s (95\u00a0%% interval %(interval)s)%(beside)s.",
+        "Mean average precision %(figure)s over %(labels)s on %(pictures)s (95\u00a0%% interval "
+        "%(interval)s)%(beside)s.",
         figure=FIGURE,
         labels=counted(len(kept), "label", "labels"),
         pictures=side_pictures(own.n, evaluation.side),

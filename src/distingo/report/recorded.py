@@ -44,14 +44,14 @@ def _translated(sentence: str) -> str | None:
 
 def _value(name: str, value: str) -> str:
     if name.startswith("said"):  # a sentence inside a sentence
-        return _translated(value) or value
+        return recorded(value)
     return count(int(value.replace(",", ""))) if _WHOLE_NUMBER.fullmatch(value) else value
 
 
 def _find(sentence: str) -> tuple[str, dict[str, str]] | None:
     for message, pattern in _patterns(RECORDED):
         match = pattern.fullmatch(sentence)
-        if match:
+        if match and all(is_known(value) for name, value in match.groupdict().items() if name.startswith("said")):
             return message, match.groupdict()
     return None
 

@@ -72,6 +72,10 @@ def _several_labels() -> dict[str, tuple[str, str]]:
             gettext("Mean average precision, micro"),
             gettext("the same for all pairs of picture and label ranked together"),
         ),
+        "f1_macro_at_half": (
+            gettext("F1, macro, at 0.5"),
+            gettext("with 0.5 as every label's threshold; every label counts the same"),
+        ),
         "f1_micro": (gettext("F1, micro"), gettext("all pairs of picture and label counted together")),
         "precision_micro": (gettext("Precision, micro"), gettext("of all labels given, the share that is there")),
         "recall_micro": (gettext("Recall, micro"), gettext("of all labels that are there, the share given")),

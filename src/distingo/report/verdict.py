@@ -129,7 +129,9 @@ def _below(own: Score, score: Score, name: str) -> str:
 def _unclear(unclear: Mapping[str, Score], *, paired: bool) -> str:
     named = gettext(" or ").join(f"{baseline_name(name)} ({percent(score.value)})" for name, score in unclear.items())
     if paired:
-        return gettext("not shown to be better than %(baselines)s, as chance may explain the difference", baselines=named)
+        return gettext(
+            "not shown to be better than %(baselines)s, as chance may explain the difference", baselines=named
+        )
     return gettext("not shown to be better than %(baselines)s, as the intervals overlap", baselines=named)
 
 
@@ -163,7 +165,8 @@ def _weak_class(evaluation: Evaluation) -> tuple[str, ...]:
     found = percent(weakest.recall, int(weakest.recall > 0.99))
     return (
         gettext(
-            "Weakest class: %(name)s, found in %(found)s of its %(pictures)s; most often taken for %(other)s (%(times)s).",
+            "Weakest class: %(name)s, found in %(found)s of its %(pictures)s; most often taken for %(other)s "
+            "(%(times)s).",
             name=isolated(weakest.name),
             found=found,
             pictures=counted(weakest.support, "picture", "pictures"),
@@ -204,8 +207,8 @@ def _lopsided(evaluation: Evaluation) -> tuple[str, ...]:
         return ()
     return (
         gettext(
-            "Rare classes do worse than common ones: averaged over classes, %(balanced)s are found (balanced accuracy), "
-            "against %(accuracy)s over pictures.",
+            "Rare classes do worse than common ones: averaged over classes, %(balanced)s are found (balanced "
+            "accuracy), against %(accuracy)s over pictures.",
             balanced=percent(balanced.value),
             accuracy=percent(accuracy.value),
         ),

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from distingo.language import current_language, gettext, ngettext
-from distingo.report.score_names import score_meaning as score_meaning
-from distingo.report.score_names import score_name as score_name
 
 NO_BREAK = "\u00a0"
 _DASH = "\u2060–\u2060"
@@ -105,7 +103,8 @@ def counted(number: int, one: str, many: str | None = None) -> str:
         one: The English noun for 1, found in the catalogues where both forms are given in the call.
         many: The noun for other numbers.
     """
-    return f"{count(number)}{NO_BREAK}{ngettext(one, many or one + 's', number)}"
+    noun = ngettext(one, many or f"{one}s", number)
+    return f"{count(number)}{NO_BREAK}{noun}"
 
 
 def side_pictures(number: int, side: str) -> str:
