@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,9 @@ _SURELY_WRONG = 0.75
 
 _MOST_WRONG = 0.1
 """No more than this share of the pictures is held for wrongly labelled: a weak model doubts everything."""
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import ExtraTreesClassifier
 
 Floats = npt.NDArray[np.float32]
 
@@ -73,6 +77,8 @@ def predict_out_of_fold(
         None where fewer than two classes have two pictures each, as nothing can be learned then. Classes of one picture
         are never suggested and never doubted.
     """
+    from sklearn.ensemble import ExtraTreesClassifier
+
     names = sorted({label for row in labels for label in row})
     having = np.array([[name in row for name in names] for row in labels], bool).reshape(len(labels), len(names))
     kept = np.flatnonzero(having.sum(axis=0) >= 2)
@@ -83,15 +89,19 @@ def predict_out_of_fold(
     folds = _assign_folds(having, task, together, seed)
     labelled = having.any(axis=1) | (task == "multi-label")
     probabilities = np.zeros(having.shape)
-    predict = _predict_linear if deep or len(labels) > _LARGE else _predict_trees
+    linear = deep or len(labels) > _LARGE
 
     def judge_fold(fold: int) -> None:
         held, known = folds == fold, (folds != fold) & labelled
-        if held.any():
-            probabilities[held] = predict(embeddings[known], having[known], embeddings[held], task, seed)
+        if linear and held.any():
+            probabilities[held] = _predict_linear(embeddings[known], having[known], embeddings[held], task, seed)
+        elif held.any():
+            trees = ExtraTreesClassifier(_TREES, min_samples_leaf=2, random_state=seed, n_jobs=workers)
+            probabilities[held] = _predict_trees(trees, embeddings[known], having[known], embeddings[held], task)
 
     with progress_bar("Looking for wrong labels", FOLDS) as advance, ThreadPoolExecutor(workers) as pool:
-        for _ in pool.map(judge_fold, range(FOLDS)):
+        # trees have threads of their own
+        for _ in (pool.map if linear else map)(judge_fold, range(FOLDS)):
             advance(1)
     return OutOfFold(probabilities, classes, _score(probabilities, having, task))
 
@@ -176,17 +186,14 @@ def _probabilities(logits: npt.NDArray[np.float64], task: Task) -> npt.NDArray[n
 
 
 def _predict_trees(
-    known: Floats, having: npt.NDArray[np.bool_], asked: Floats, task: Task, seed: int
+    trees: ExtraTreesClassifier, known: Floats, having: npt.NDArray[np.bool_], asked: Floats, task: Task
 ) -> npt.NDArray[np.float64]:
-    from sklearn.ensemble import ExtraTreesClassifier
-
-    trees = ExtraTreesClassifier(_TREES, min_samples_leaf=2, random_state=seed)
+    told = trees.fit(known, having.argmax(axis=1) if task == "single-label" else having)
+    trees.set_params(n_jobs=1)  # threads would add up the trees' shares in whatever order
     if task == "single-label":
-        told = trees.fit(known, having.argmax(axis=1))
         result = np.zeros((len(asked), having.shape[1]))
         result[:, told.classes_] = told.predict_proba(asked)
         return result
-    told = trees.fit(known, having)
     shares = told.predict_proba(asked)
     return np.stack([_share_of_yes(share, kinds) for share, kinds in zip(shares, told.classes_, strict=True)], axis=1)
 

@@ -22,15 +22,18 @@ _STARTS = tuple((scale, 0.0, scale, 0.0) for scale in (1.0, 0.8, 1.25))
 COARSE = 8
 """By which factor signatures are shrunk for `align`."""
 
-_FINER = (4, 2, 1)
-"""By which factors they are shrunk then, one after another."""
+_FINER = (4, 2)
+"""By which factors they are shrunk then, one after another, before they are compared as they are."""
 
 _STEPS = 4
-_PROMISING = 0.75
+_PROMISING = 0.8
 """Pairs less alike than this at any size are given up."""
 
-_FINE_STRUCTURE = 4.0
-"""Standard deviation in pixels of the Gaussian whose result is taken away before comparing."""
+_WORTH_MORE = 0.4
+"""So are pairs whose fine structure, as far as it shows at half the size, is less alike than this."""
+
+_FINE_STRUCTURE = 1 / 16
+"""Standard deviation, as a share of the side, of the Gaussian whose result is taken away before comparing."""
 
 _NO_STRUCTURE = 1.5
 """Levels of brightness; a picture whose fine structure varies less than this has none to be known by."""
@@ -83,15 +86,20 @@ def compare(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8], fit: Fl
         one, two = shrink(first[left], factor), shrink(second[left], factor)
         fit = _refine(one, two, fit, _STEPS)
         kept = _correlate(one, two, fit) >= _PROMISING
+        if factor == _FINER[-1]:
+            alike = _correlate(_structure(one[kept]), _structure(two[kept]), fit[kept])
+            kept[kept] = alike >= _WORTH_MORE
         left, fit = left[kept], fit[kept]
-    similarity[left] = _correlate(_structure(first[left]), _structure(second[left]), fit, _PARTS)
+    one, two = (pictures[left].astype(np.float32) for pictures in (first, second))
+    fit = _refine(one, two, fit, _STEPS)
+    similarity[left] = _correlate(_structure(one), _structure(two), fit, _PARTS)
     return np.clip(similarity, 0, 1)
 
 
-def _structure(signatures: npt.NDArray[np.uint8]) -> Floats:
-    """Signatures without what is coarse, float32 (n, 64, 64)."""
-    fine = signatures.astype(np.float32)
-    structure: Floats = fine - gaussian_filter(fine, (0, _FINE_STRUCTURE, _FINE_STRUCTURE))
+def _structure(pictures: Floats) -> Floats:
+    """Pictures (n, side, side) without what is coarse."""
+    width = _FINE_STRUCTURE * pictures.shape[1]
+    structure: Floats = pictures - gaussian_filter(pictures, (0, width, width))
     return structure
 
 
