@@ -18,7 +18,7 @@ import distingo
 from distingo.language import LANGUAGES, written_in
 from distingo.report.card import write_card
 from distingo.report.card_limits import told_by
-from distingo.report.score_names import score_name
+from distingo.report.wording import score_name
 from tiny_datasets import draw_classes, draw_labels
 
 CLASSES = ("plain|pipe", "猫", "_under_ `tick` <b>")

@@ -21,8 +21,7 @@ from distingo.report.label_samples import show_samples
 from distingo.report.label_verdict import judge_labels
 from distingo.report.precision_recall import BOTTOM, LEFT, RIGHT, TOP, draw_precision_recall
 from distingo.report.two_by_two import view_cells
-from distingo.report.score_names import score_name
-from distingo.report.wording import score_range, score_value
+from distingo.report.wording import score_name, score_range, score_value
 
 LABELS = ("a", "b", "c")
 TRUTH = np.array([[1, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0], [1, 0, 0], [1, 1, 0]], dtype=np.bool_)

@@ -7,7 +7,7 @@ from typing import Any
 
 from distingo.evaluation.reading import RunRecords
 from distingo.language import written_in
-from distingo.report.score_names import score_name
+from distingo.report.wording import score_name
 
 _PUBLISHED = (
     *("accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "recall_macro", "log_loss"),

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from distingo.evaluation.reading import Epoch
-from distingo.report.score_names import score_name
-from distingo.report.wording import percent
+from distingo.report.wording import percent, score_name
 
 WIDTH, HEIGHT = 460, 270
 LEFT, RIGHT, TOP, BOTTOM = 46, 452, 34, 232

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-import re
-
 from distingo.language import gettext
 
 
-def score_name(score: str) -> tuple[str, str]:
-    """A score's name and what it means, in a few words (empty where unknown)."""
-    known = {**_single_label(), **_several_labels()}
-    if score in known:
-        return known[score]
-    top = re.fullmatch(r"top_(\d+)_accuracy", score)
-    if top:
-        return (
-            gettext("Top-%(number)s accuracy", number=top[1]),
-            gettext("share of pictures whose true class is among the %(number)s likeliest", number=top[1]),
-        )
-    hit = re.fullmatch(r"top_(\d+)_hit", score)
-    if hit:
-        return gettext("Top-%(number)s hit", number=hit[1]), _hit_meaning(hit[1])
-    return score.replace("_", " ").capitalize(), ""
+def known_scores() -> dict[str, tuple[str, str]]:
+    """By a score's key its name and what it means, in the language that is being written in."""
+    return {**_single_label(), **_several_labels()}
 
 
-def _hit_meaning(number: str) -> str:
-    if number == "1":
-        return gettext("share of the pictures with labels for which the likeliest label is right")
-    return gettext(
-        "share of the pictures with labels for which at least one of the %(number)s likeliest labels is right",
-        number=number,
-    )
+def label_meanings() -> dict[str, str]:
+    """What scores mean of labels that say classes where a picture has one."""
+    return {
+        "precision_macro": gettext("of the pictures called a label, the share that is; every label counts the same"),
+        "recall_macro": gettext("of a label's pictures, the share found; every label counts the same"),
+        "f1_macro": gettext("harmonic mean of precision and recall; every label counts the same"),
+    }
 
 
 def _single_label() -> dict[str, tuple[str, str]]:
@@ -102,16 +88,3 @@ def _several_labels() -> dict[str, tuple[str, str]]:
             gettext("what giving no label to any picture is worth"),
         ),
     }
-
-
-def score_meaning(score: str, *, of_labels: bool) -> str:
-    """What a score means; with several labels per picture, of labels where it would say classes."""
-    if of_labels and score in {"precision_macro", "recall_macro", "f1_macro"}:
-        return {
-            "precision_macro": gettext(
-                "of the pictures called a label, the share that is; every label counts the same"
-            ),
-            "recall_macro": gettext("of a label's pictures, the share found; every label counts the same"),
-            "f1_macro": gettext("harmonic mean of precision and recall; every label counts the same"),
-        }[score]
-    return score_name(score)[1]

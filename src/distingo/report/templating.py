@@ -17,7 +17,6 @@ from distingo.report import wording
 from distingo.report.balance import Bar
 from distingo.report.page_words import page_words
 from distingo.report.recorded import recorded
-from distingo.report.score_names import score_meaning, score_name
 from distingo.report.setting_names import setting_name
 from distingo.version import __version__
 
@@ -142,10 +141,10 @@ def _environment(*, escaped: bool = True) -> Any:
         counted=wording.counted,
         isolate=_isolate,
         language_tag=language_tag,
-        score_meaning=score_meaning,
+        score_meaning=wording.score_meaning,
         side_pictures=wording.side_pictures,
         words=page_words,
-        score_name=score_name,
+        score_name=wording.score_name,
         score_value=wording.score_value,
         score_range=wording.score_range,
         points_difference=wording.points_difference,

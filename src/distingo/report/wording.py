@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from distingo.language import current_language, gettext, ngettext
+from distingo.report.score_names import known_scores, label_meanings
 
 NO_BREAK = "\u00a0"
 _DASH = "\u2060–\u2060"
@@ -159,6 +161,37 @@ def score_range(score: str, low: float, high: float) -> str:
     if is_share(score):
         return f"{low * 100:.1f}{_DASH}{percent(high)}"
     return f"{_quantity(score, low)}{_DASH}{_quantity(score, high)}"
+
+
+def score_name(score: str) -> tuple[str, str]:
+    """A score's name and what it means, in a few words (empty where unknown)."""
+    known = known_scores()
+    if score in known:
+        return known[score]
+    top = re.fullmatch(r"top_(\d+)_accuracy", score)
+    if top:
+        return (
+            gettext("Top-%(number)s accuracy", number=top[1]),
+            gettext("share of pictures whose true class is among the %(number)s likeliest", number=top[1]),
+        )
+    hit = re.fullmatch(r"top_(\d+)_hit", score)
+    if hit:
+        return gettext("Top-%(number)s hit", number=hit[1]), _hit_meaning(hit[1])
+    return score.replace("_", " ").capitalize(), ""
+
+
+def _hit_meaning(number: str) -> str:
+    if number == "1":
+        return gettext("share of the pictures with labels for which the likeliest label is right")
+    return gettext(
+        "share of the pictures with labels for which at least one of the %(number)s likeliest labels is right",
+        number=number,
+    )
+
+
+def score_meaning(score: str, *, of_labels: bool) -> str:
+    """What a score means; with several labels per picture, of labels where it would say classes."""
+    return (label_meanings().get(score) if of_labels else None) or score_name(score)[1]
 
 
 def baseline_name(model: str) -> str:
