@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFont
+from PIL import Image
 
-from distingo.report.fonts import fallback_font, writing_of
-from distingo.report.samples import _font_for, _has, write_contact_sheet
+from distingo.report.samples import write_contact_sheet
 
 
 def test_pictures_lie_in_rows_and_keep_their_pixels(tmp_path: Path) -> None:
@@ -55,40 +53,3 @@ def test_impossible_sheets_are_refused(tmp_path: Path, images: int, captions: in
     with pytest.raises(ValueError, match="at least one picture"):
         write_contact_sheet([Image.new("L", (9, 9))] * images, [""] * captions, tmp_path / "s.png", columns=columns)
     assert not list(tmp_path.glob("*.png"))
-
-
-CHINESE = "猫道路"
-
-
-def chinese_font() -> ImageFont.FreeTypeFont:
-    """A font of this machine with Chinese glyphs, or a skip that says what to install."""
-    font = _font_for(CHINESE)
-    if not (isinstance(font, ImageFont.FreeTypeFont) and all(_has(font, letter) for letter in CHINESE)):
-        pytest.skip("no font with Chinese glyphs here; install Debian's fonts-noto-cjk")
-    return font
-
-
-def test_chinese_names_are_drawn_with_their_glyphs(tmp_path: Path) -> None:
-    font = chinese_font()
-    glyphs = [bytes(font.getmask(letter)) for letter in (*CHINESE, "\U0010ffff")]
-    assert len(set(glyphs)) == 4, "two characters look alike: they are the box of a missing glyph"
-    drawn = []
-    for at, caption in enumerate((CHINESE, "猫猫猫", "\U0010ffff" * 3)):
-        path = write_contact_sheet([Image.new("L", (100, 60), 255)], [caption], tmp_path / f"{at}.png", columns=1)
-        drawn.append(np.asarray(Image.open(path).convert("L"))[70:])
-    assert not (drawn[0] == drawn[1]).all()
-    assert not (drawn[0] == drawn[2]).all()
-
-
-def test_fontconfig_names_a_font_that_has_the_character() -> None:
-    if shutil.which("fc-match") is None:
-        pytest.skip("no fontconfig here; install Debian's fontconfig")
-    chinese_font()
-    found = fallback_font("猫", "zh-cn")
-    assert found is not None
-    assert _has(ImageFont.truetype(found[0], 20, index=found[1]), "猫")
-    assert fallback_font("\U0010fffd") is None
-
-
-def test_characters_take_the_form_of_their_language() -> None:
-    assert [writing_of(text) for text in ("猫", "猫と犬", "고양이 猫")] == ["zh-cn", "ja", "ko"]
