@@ -11,13 +11,11 @@ from distingo.datasets.manifest import join_labels, read_table, split_labels, wr
 from distingo.errors import DataError, RunError
 
 FindingKind = Literal[
-    "unreadable",
-    "wrong-ending",
-    "duplicate",
-    "near-duplicate",
-    "leak",
     "contradiction",
+    "leak",
     "label",
+    "near-duplicate",
+    "duplicate",
     "outlier",
     "empty",
     "dark",
@@ -25,14 +23,16 @@ FindingKind = Literal[
     "blurred",
     "odd-size",
     "odd-aspect",
+    "wrong-ending",
+    "unreadable",
     "imbalance",
     "shortcut",
 ]
-"""Gives no picture; is named as another format; has the same bytes or pixels; is another copy of the same scene; has a
-copy on another side of the split; has a copy under another class; is probably wrongly labelled; is unlike all others;
-has one colour only; is too dark; too bright; out of focus; unusually large or small; unusually wide or tall. The last
-two are about the whole data set and name no file: a class far smaller than the largest; something beside the subject
-that tells the classes apart."""
+"""In the order of what they do to a model. Has a copy under another class; has a copy on another side of the split; is
+probably wrongly labelled; is another copy of the same scene; has the same bytes or pixels; is unlike all others; has
+one colour only; is too dark; too bright; out of focus; unusually large or small; unusually wide or tall; is named as
+another format; gives no picture. The last two are about the whole data set and name no file: a class far smaller than
+the largest; something beside the subject that tells the classes apart."""
 
 FINDING_KINDS: tuple[FindingKind, ...] = get_args(FindingKind)
 

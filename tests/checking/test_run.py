@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,30 @@ def test_what_a_person_has_answered_is_not_asked_again(tmp_path):
     assert second.counting("empty") == ()
     assert any(note.startswith("left out, because corrections.csv answers them: 1 of ") for note in second.notes)
     assert distingo.check(root, model="none", corrections="none").counting("empty") == (empty,)
+
+
+def test_a_check_inside_the_data_is_no_part_of_it(faulty, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(faulty / "train", root)
+    first = distingo.check(root, root / "check", model="none")
+    second = distingo.check(root, root / "check", model="none")
+    assert second.findings == first.findings
+    assert second.classes == ("blue", "red")
+
+
+def test_a_check_without_data_measures_nothing(faulty, tmp_path):
+    distingo.check(faulty, tmp_path / "check", model="none")
+    with pytest.raises(UsageError, match=r"--against: judging .* again measures nothing; name the data too"):
+        distingo.check(None, tmp_path / "check", against=faulty)
+    with pytest.raises(UsageError, match="--model: judging"):
+        distingo.check(None, tmp_path / "check", model="fast")
+
+
+def test_data_in_which_all_contradicts_itself_is_told(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for seed in range(3):
+            draw_scene(seed).save(tmp_path / "data" / name / f"{seed}.png")
+    found = distingo.check(tmp_path / "data", tmp_path / "check")
+    assert len(found.counting("contradiction")) == 3
+    assert found.pictures == 0

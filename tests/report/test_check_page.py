@@ -39,11 +39,13 @@ def test_a_threshold_is_moved_on_the_page(browser: Any, page: Path):
     section = opened.locator("#near-duplicate")
     assert section.locator(".finding:visible").count() == 1
     section.get_by_label("Threshold").focus()
+    before = opened.locator("[data-total]").inner_text()
     opened.keyboard.press("End")
     assert section.locator(".finding:visible").count() == 0
     assert section.get_by_text("None reaches the threshold.").is_visible()
     assert opened.locator('[data-count="near-duplicate"]').inner_text() == "0"
-    assert "distingo check -o FOLDER --threshold near-duplicate=1.00" in section.inner_text()
+    assert "distingo check -o check --threshold near-duplicate=1.00" in section.inner_text()
+    assert int(opened.locator("[data-total]").inner_text().split()[0]) == int(before.split()[0]) - 1
     opened.keyboard.press("Home")
     assert section.locator(".finding:visible").count() >= 1
     assert all(

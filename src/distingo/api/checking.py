@@ -70,6 +70,9 @@ def check(
     if data is None:
         if folder is None:
             raise UsageError("nothing to check: name the data, or the folder of a check to judge it again")
+        measuring = {"against": against, "model": model, "weights": weights, "corrections": corrections, "table": table}
+        if said := [name for name, value in measuring.items() if value is not None]:
+            raise UsageError(f"--{said[0]}: judging {folder} again measures nothing; name the data too")
         found = read_check(folder).judged_by(dict(thresholds or {}))
     else:
         _require_place(folder)

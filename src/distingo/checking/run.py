@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,8 +28,6 @@ from distingo.datasets.tables import TableOptions
 from distingo.features.measurements import MEASUREMENTS, measure
 from distingo.findings import FINDING_KINDS, Finding, FindingKind
 from distingo.records import Dataset, Picture
-
-log = logging.getLogger("distingo")
 
 _SURELY_COPIES = 0.8
 """Pairs this alike must not confirm each other's label."""
@@ -93,7 +90,6 @@ def run_check(request: CheckRequest) -> Check:
     thresholds = settle_thresholds(request.thresholds)
     seen = survey(request.data, table=request.table, allow_missing=request.allow_missing, as_it_comes=True)
     embedding = choose_embedding(request.model, request.weights, seen, request.cache)
-    log.info(embedding.in_words)
     measured = _measure(request, embedding)
     dataset = measured.dataset
     found = _in_order(_judge(measured, thresholds, request))

@@ -74,7 +74,9 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
     if layout.task == "single-label" and not as_it_comes:
         _check_every_class(root, layout, examined, verdicts)
         return dataset
-    return _without_lost_labels(root, dataset) if dataset.classes else dataset
+    if as_it_comes and not any(picture.labels for picture in dataset.pictures):
+        return replace(dataset, classes=())
+    return _without_lost_labels(root, dataset)
 
 
 def count_processors() -> int:
@@ -106,7 +108,7 @@ def _check_every_class(root: Path, layout: Layout, examined: Sequence[Examined],
 def _without_lost_labels(root: Path, dataset: Dataset) -> Dataset:
     left = {label for picture in dataset.pictures for label in picture.labels}
     if not left:
-        raise DataError(f"{root}: no picture with a label is usable; `distingo inspect` lists why")
+        raise DataError(f"{root}: no picture with a label is usable; `distingo check` lists why")
     what = "class" if dataset.task == "single-label" else "label"
     lost = tuple(
         f"{what} {label} is dropped: no usable picture has it" for label in dataset.classes if label not in left

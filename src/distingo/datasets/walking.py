@@ -18,6 +18,13 @@ _HIDDEN_FOLDERS = {
 }
 
 
+_OWN_FOLDERS = {
+    ("check.json", "findings.csv"): "in a folder that `distingo check` wrote",
+    ("config.json", "manifest.csv"): "in a run folder of distingo's",
+}
+"""Files that only a folder of distingo's own has together, and what its files are."""
+
+
 @dataclass(frozen=True, slots=True)
 class FoundFile:
     """One file as the walk met it.
@@ -74,12 +81,19 @@ def _walk(
         if not is_folder:
             yield FoundFile(below, path, ignored or _why_ignored(entry, is_file=is_file))
             continue
-        why = ignored or ("in a hidden folder" if is_hidden_folder(entry.name) else "")
+        why = ignored or ("in a hidden folder" if is_hidden_folder(entry.name) else _why_own(path))
         try:
             yield from _walk(path, below, why, (*above, identity))
         except OSError as error:
             reason = error.strerror or type(error).__name__
             yield FoundFile(below, path, f"a folder that can't be opened ({reason})")
+
+
+def _why_own(folder: Path) -> str:
+    for names, why in _OWN_FOLDERS.items():
+        if all((folder / name).is_file() for name in names):
+            return why
+    return ""
 
 
 def _why_ignored(entry: os.DirEntry[str], *, is_file: bool) -> str:

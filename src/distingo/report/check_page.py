@@ -60,7 +60,7 @@ WORDS: dict[FindingKind, KindWords] = {
     "bright": KindWords("Too bright", "The score is the brightness that 95 % of the pixels exceed."),
     "blurred": KindWords("Blurred", "Without fine structure anywhere. At one half the focus is in doubt."),
     "odd-size": KindWords("Odd sizes", "Far larger or smaller than most: at 0.8 five times."),
-    "odd-aspect": KindWords("Odd shapes", "Unusually wide or tall: 1 minus the shorter by the longer side."),
+    "odd-aspect": KindWords("Odd aspects", "Unusually wide or tall: 1 minus the shorter by the longer side."),
     "imbalance": KindWords("Class imbalance", "Classes far smaller than the largest: 1 minus their share of it."),
     "shortcut": KindWords(
         "Shortcuts",
@@ -131,6 +131,7 @@ def write_check_page(check: Check, path: Path) -> Path:
         "total": sum(section.counting for section in sections),
         "clean": [WORDS[kind].name for kind in FINDING_KINDS if all(section.kind != kind for section in sections)],
         "album": album,
+        "folder": path.parent.name,
     }
     return write_page("check.html", path, context, scripts=("check.js",))
 

@@ -5,6 +5,13 @@
     addresses[number] || document.querySelector(`img[data-picture="${number}"][src]`)?.getAttribute("src");
   for (const image of document.querySelectorAll("img[data-picture]:not([src])")) image.src = address(image.dataset.picture);
 
+  const total = document.querySelector("[data-total]");
+  const countAll = () => {
+    let sum = 0;
+    for (const number of document.querySelectorAll("nav [data-count]")) sum += Number(number.textContent.replaceAll(",", ""));
+    if (total) total.textContent = `${sum.toLocaleString("en")} finding${sum === 1 ? "" : "s"}`;
+  };
+
   // A threshold is moved here without computing anything again; the command says how to keep it.
   for (const section of document.querySelectorAll("section.kind")) {
     const kind = section.dataset.kind;
@@ -21,6 +28,7 @@
       const command = section.querySelector(".command");
       command.hidden = Math.abs(threshold - Number(section.dataset.default)) < 1e-9;
       command.querySelector("span").textContent = threshold.toFixed(2);
+      countAll();
     };
     dial.disabled = false;
     dial.addEventListener("input", judge);
