@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check bench setup browser clean
+.PHONY: demo test check messages bench setup browser clean
 
 demo: .venv/installed
 	@if [ -e demo/run/report.html ]; then echo "demo/run/report.html is there from an earlier demo; move demo away to run it again"; \
@@ -17,6 +17,16 @@ check: .venv/developing
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -m "not slow"
+
+# Sentences that changed come to the catalogues, and translations to the files that distingo reads.
+CATALOGUES := src/distingo/messages
+EXTRACT := --mapping pyproject.toml --keyword marked --keyword counted:2,3 --add-location file --sort-output --width 110
+
+messages: .venv/developing
+	$(BIN)/pybabel extract $(EXTRACT) --project distingo --copyright-holder distingo -o $(CATALOGUES)/distingo.pot src/distingo
+	$(BIN)/pybabel update -D distingo -d $(CATALOGUES) -i $(CATALOGUES)/distingo.pot --no-fuzzy-matching --ignore-obsolete --width 110 --ignore-pot-creation-date
+	$(BIN)/pybabel compile -D distingo -d $(CATALOGUES) --statistics
+	rm $(CATALOGUES)/distingo.pot
 
 bench: .venv/developing
 	$(BIN)/python benchmarks/run_all.py

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from distingo.language import LANGUAGES, VARIABLE
+
 AUGMENTATIONS = "none, light, reference, standard, overhead"
 """Names of the augmentation presets; here, since importing them loads torch."""
 
@@ -94,6 +96,15 @@ def add_machine_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--workers", type=int, help="decoding threads (default: one per core)")
     group.add_argument("--max-pixels", type=int, help="larger pictures are listed as unusable (default 100 million)")
     group.add_argument("--cache", metavar="FOLDER", help="where decoded pictures are kept (also DISTINGO_CACHE)")
+
+
+def add_language_option(parser: argparse.ArgumentParser) -> None:
+    """Offer the language of pages and model cards."""
+    parser.add_argument(
+        "--language",
+        choices=LANGUAGES,
+        help=f"of the report and the model card (default: what {VARIABLE} says, else en); names of classes stay",
+    )
 
 
 def image_size(text: str) -> int | tuple[int, int]:

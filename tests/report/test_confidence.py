@@ -4,31 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from made_up_confidence import made_up
 from run_folders import build_run
 
-from distingo.evaluation.confidence import AnswersAt, Confidence, SetsAt, Strangers, write_confidence
-from distingo.metrics.calibration_error import Calibration, CalibrationBin
-from distingo.records import Score
+from distingo.evaluation.confidence import write_confidence
 from distingo.report.charts import BOTTOM, TOP
 from distingo.report.confidence import strange_files, view_confidence
 from distingo.report.page import write_report
-
-BINS = (CalibrationBin(40, 0.0, 0.1, 0.0, 0.2), CalibrationBin(10, 1.0, 1.0, 0.8, 1.0))
-SAID = Calibration(Score(0.02, 0.0, 0.05, 50), BINS)
-
-
-def made_up(*, before: bool = True) -> Confidence:
-    return Confidence(
-        n=50,
-        validation=40,
-        before=SAID if before else None,
-        after=SAID,
-        curve=((0.5, 0.0), (1.0, 0.2)),
-        area=Score(0.05, 0.01, 0.1, 50),
-        answers=(AnswersAt(0.01), AnswersAt(0.2, 0.6, 0.9, Score(0.1, 0.0, 0.2, 45))),
-        sets=(SetsAt(0.9, 0.3, Score(0.91, 0.8, 1.0, 50), 1.2, 0.0), SetsAt(0.99)),
-        strangers=Strangers(1, 1 / 41, ("class 0/picture 3.png",)),
-    )
 
 
 def test_bins_lie_where_their_numbers_say() -> None:

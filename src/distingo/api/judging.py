@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from distingo.api.explaining import explain_mistakes
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
+from distingo.language import Language, settle_language, written_in
 from distingo.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def evaluate(
     table: TableOptions | None = None,
     allow_missing: bool = False,
     corrections: str | Path | None = None,
+    language: str | None = None,
 ) -> Evaluation:
     """Judge a run's model and its baselines.
 
@@ -41,6 +43,7 @@ def evaluate(
         table: What to know about a table of labels in `data`; the run's own is read as it was for training.
         allow_missing: As in `train`.
         corrections: As in `train`, for `data`; the run's own data are corrected as they were for training.
+        language: Of the pages, as in `write_report`.
 
     Returns:
         The scores; they also lie in ``evaluation.json`` and on the page ``report.html``, in the run folder or, for
@@ -51,8 +54,8 @@ def evaluate(
         DataError: The data can't be judged on.
     """
     from distingo.evaluation.evaluating import EvaluateRequest, evaluate_run
-    from distingo.report.page import write_report as write_page
 
+    settled = settle_language(language)
     request = EvaluateRequest(
         run=Path(run),
         data=None if data is None else Path(data),
@@ -67,7 +70,7 @@ def evaluate(
     evaluation, place = evaluate_run(request)
     judged = None if data is None else place
     explain_mistakes(Path(run), judged, device=device)
-    write_page(Path(run), judged)
+    _write_pages(Path(run), judged, settled)
     return evaluation
 
 
@@ -97,19 +100,32 @@ def compare(runs: Sequence[str | Path], output: str | Path = "comparison", *, co
     return comparison
 
 
-def write_report(run: str | Path) -> Path:
-    """Write the run's ``report.html``, one self-contained page.
+def write_report(run: str | Path, *, language: str | None = None) -> Path:
+    """Write the run's ``report.html``, one self-contained page, and its model card, ``model/README.md``.
 
     Args:
         run: A run folder.
+        language: ``en``, ``es`` or ``zh``; None takes what ``DISTINGO_LANGUAGE`` says, else English. Names of classes
+            and files stay as they are.
 
     Returns:
         The page.
 
     Raises:
         RunError: The run folder is damaged or newer.
+        UsageError: There is no such language.
     """
+    settled = settle_language(language)
+    RunFolder(Path(run)).read_config()
+    return _write_pages(Path(run), None, settled)
+
+
+def _write_pages(run: Path, judged: Path | None, language: Language) -> Path:
+    from distingo.report.card import write_card
     from distingo.report.page import write_report as write_page
 
-    RunFolder(Path(run)).read_config()
-    return write_page(Path(run))
+    with written_in(language):
+        page = write_page(run, judged)
+        if judged is None:
+            write_card(run)
+    return page

@@ -12,6 +12,7 @@ from distingo.api.judging import compare, evaluate
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
 from distingo.errors import InterruptionError, RunError, UsageError
+from distingo.language import settle_language
 from distingo.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def train(
     track: str | None = None,
     track_to: str | Path | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
+    language: str | None = None,
     **recipe: Any,
 ) -> Run:
     """Train a classifier on a folder of pictures, judge it once on its test side, and write a report.
@@ -79,6 +81,7 @@ def train(
         track_to: A folder for TensorBoard (None: ``tensorboard`` in the run folder), a server's address for MLflow
             (None: what ``MLFLOW_TRACKING_URI`` says).
         on_epoch: Called with an `EpochRecord` after every epoch.
+        language: Of the report and the model card, as in `write_report`.
         **recipe: Any field of `distingo.training.recipe.Recipe`, and ``image_size`` (a number or (height, width)).
 
     Returns:
@@ -96,6 +99,7 @@ def train(
     from distingo.training.repeating import Wanted, repeat
     from distingo.training.run import train_run
 
+    settle_language(language)  # before hours of training
     folder = RunFolder(Path(output))
     if config is not None and recipe_file is not None:
         raise UsageError("--config and --recipe both name a recipe; leave one out")
@@ -132,7 +136,7 @@ def train(
     try:
         with follow(choose_tracking(track, track_to), folder, place) as told:
             train_run(replace(request, on_epoch=_both(on_epoch, told)))
-            evaluation = evaluate(folder.path, cache=cache, workers=workers, max_pixels=max_pixels)
+            evaluation = evaluate(folder.path, cache=cache, workers=workers, max_pixels=max_pixels, language=language)
     except KeyboardInterrupt:
         raise InterruptionError(folder.how_to_resume()) from None
     return Run(folder.path, evaluation, folder.report)

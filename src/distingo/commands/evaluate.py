@@ -9,6 +9,7 @@ from distingo import terminal
 from distingo.commands.preparing import prepare
 from distingo.options import (
     add_corrections_option,
+    add_language_option,
     add_machine_options,
     add_table_options,
     machine_settings,
@@ -26,6 +27,7 @@ def add(commands: Any) -> None:
     add_table_options(parser)
     add_corrections_option(parser)
     add_machine_options(parser)
+    add_language_option(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -37,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     from distingo.run_folder import RunFolder
 
     common = {"device": options.device, **table_settings(options), **machine_settings(options)}
-    common["corrections"] = options.corrections
+    common |= {"corrections": options.corrections, "language": options.language}
     terminal.print_evaluation(distingo.evaluate(options.run, options.data, **common), Path(options.run))
     folder = RunFolder(Path(options.run))
     page = folder.report if options.data is None else folder.judged_on(Path(options.data)) / folder.report.name

@@ -10,6 +10,7 @@ from distingo.commands.preparing import prepare
 from distingo.options import (
     add_corrections_option,
     add_label_options,
+    add_language_option,
     add_machine_options,
     add_pretrained_options,
     add_recipe_options,
@@ -49,6 +50,7 @@ def add(commands: Any) -> None:
     add_corrections_option(parser)
     add_tracking_options(parser)
     add_machine_options(parser)
+    add_language_option(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -66,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     common |= {"split": options.split, "fold": options.fold, "recipe_file": options.recipe}
     common |= {"track": options.track, "track_to": options.track_to}
     common |= machine_settings(options) | table_settings(options)
-    common["corrections"] = options.corrections
+    common |= {"corrections": options.corrections, "language": options.language}
     if len(models) > 1:
         comparison = distingo.train_several(options.data, options.output, models=models, **common, **recipe)
         terminal.print_comparison(comparison)

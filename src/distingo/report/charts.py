@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from distingo.evaluation.reading import Epoch
-from distingo.report.wording import percent
+from distingo.report.wording import percent, score_name
 
 WIDTH, HEIGHT = 460, 270
 LEFT, RIGHT, TOP, BOTTOM = 46, 452, 34, 232
@@ -116,7 +116,7 @@ def draw_curves(history: Sequence[Epoch], score: str, *, best: Epoch | None) -> 
 
     readouts = tuple(_readouts(history, series, x, y, text))
     return CurveChart(
-        name=score.replace("_", " ").capitalize(),
+        name=score_name(score)[0],
         x_ticks=tuple(Tick(x(number), str(number)) for number in epoch_ticks(history[0].number, history[-1].number)),
         y_ticks=tuple(Tick(y(value), f"{value:g}" if score == "loss" else percent(value, 0)) for value in y_values),
         lines=tuple(

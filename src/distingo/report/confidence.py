@@ -8,9 +8,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from distingo.evaluation.confidence import Confidence, read_confidence
+from distingo.language import gettext
 from distingo.metrics.calibration_error import Calibration
 from distingo.report.charts import BOTTOM, LEFT, RIGHT, TOP, Tick, nice_ticks, path_through, scale_to
-from distingo.report.wording import percent
+from distingo.report.wording import count, percent, score_range
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +102,10 @@ def strange_files(view: ConfidenceView | None) -> list[str]:
 
 def view_confidence(confidence: Confidence) -> ConfidenceView:
     """Lay out what is drawn."""
-    charts = [("After calibration" if confidence.before else "Probabilities", confidence.after)]
+    after = gettext("After calibration") if confidence.before else gettext("Probabilities")
+    charts = [(after, confidence.after)]
     if confidence.before is not None:
-        charts.insert(0, ("Before calibration", confidence.before))
+        charts.insert(0, (gettext("Before calibration"), confidence.before))
     return ConfidenceView(
         confidence=confidence,
         reliability=tuple(_reliability(name, calibration) for name, calibration in charts),
@@ -117,7 +119,7 @@ def _reliability(name: str, calibration: Calibration) -> ReliabilityChart:
     error = calibration.error
     return ReliabilityChart(
         name=name,
-        error=f"{percent(error.value)} ({error.low * 100:.1f}–{percent(error.high)})",
+        error=f"{percent(error.value)} ({score_range('error', error.low, error.high)})",
         ticks=tuple((x(value), y(value), percent(value, 0)) for value in nice_ticks(0, 1, 5)),
         diagonal=path_through([(x(0.0), y(0.0)), (x(1.0), y(1.0))]),
         dots=tuple(
@@ -127,7 +129,12 @@ def _reliability(name: str, calibration: Calibration) -> ReliabilityChart:
                 y(entry.low),
                 y(entry.high),
                 round(2.5 + 2.5 * (entry.count / most) ** 0.5, 1),
-                f"{entry.count:,}: said {percent(entry.probability)}, right {percent(entry.frequency)}",
+                gettext(
+                    "%(number)s: said %(probability)s, right %(frequency)s",
+                    number=count(entry.count),
+                    probability=percent(entry.probability),
+                    frequency=percent(entry.frequency),
+                ),
             )
             for entry in calibration.bins
         ),
@@ -149,7 +156,7 @@ def _curve(points: Sequence[tuple[float, float]]) -> RiskChart:
                 y(error),
                 round(left, 1),
                 round(max(0.5, right - left), 1),
-                f"answers {percent(coverage)}, wrong {percent(error)}",
+                gettext("answers %(answered)s, wrong %(wrong)s", answered=percent(coverage), wrong=percent(error)),
             )
             for (coverage, error), left, right in zip(shown, edges, edges[1:], strict=False)
         ),

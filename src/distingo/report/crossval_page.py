@@ -80,6 +80,7 @@ def write_crossval_page(found: CrossValidation, folder: Path) -> Path:
         "mistakes": (),
         "confusion": None,
         "taken_for": {},
+        "heat": {},
         "cells": [],
         **fill(found, folder / "predictions.parquet"),
     }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from distingo.language import gettext
 from distingo.metrics.label_tables import co_occurrence
 from distingo.records import Side
 from distingo.report.balance import ClassBalance, balance_classes
@@ -117,4 +118,6 @@ def indicate(pictures: Sequence[Sequence[str]], labels: Sequence[str]) -> npt.ND
 def _number_name(number: int) -> str:
     if number == 0:
         return "no label"
-    return f"{number} or more" if number == MOST_NUMBERS else counted(number, "label")
+    return (
+        gettext("%(number)s or more", number=number) if number == MOST_NUMBERS else counted(number, "label", "labels")
+    )

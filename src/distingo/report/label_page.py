@@ -7,8 +7,10 @@ from typing import Any
 
 from distingo.errors import RunError
 from distingo.evaluation.reading import Epoch, RunRecords
+from distingo.language import gettext
 from distingo.metrics.judged_labels import MIN_POSITIVES
 from distingo.report.balance import balance_classes
+from distingo.report.cell_notes import cell_note
 from distingo.report.charts import CURVE_SCORES, best_epoch, draw_curves, nice_ticks
 from distingo.report.confidence import show_confidence, strange_files
 from distingo.report.explained_mistakes import heat_layers
@@ -21,7 +23,7 @@ from distingo.report.label_verdict import MAIN_SCORE, judge_labels
 from distingo.report.selection import take_turns
 from distingo.report.skipped import group_skipped
 from distingo.report.thumbnails import Album, fill_album
-from distingo.report.verdict import Verdict, other_baselines
+from distingo.report.verdict import FIGURE, Verdict, other_baselines, set_apart
 from distingo.report.wording import percent
 
 MOST_PICTURES = 600
@@ -99,12 +101,14 @@ def _predictions(records: RunRecords) -> LabelPredictions | None:
 
 def _unjudged(best: Epoch | None) -> Verdict:
     if best is None or best.validation_mean_average_precision is None:
-        return Verdict("", "Not evaluated on test pictures yet.", "")
-    return Verdict(
-        figure=percent(best.validation_mean_average_precision),
-        before="Not evaluated on test pictures yet; mean average precision ",
-        after=f" on the validation pictures at epoch {best.number}, which flatters: it chose that epoch.",
+        return Verdict("", gettext("Not evaluated on test pictures yet."), "")
+    sentence = gettext(
+        "Not evaluated on test pictures yet; mean average precision %(figure)s on the validation pictures at epoch "
+        "%(epoch)s, which flatters: it chose that epoch.",
+        figure=FIGURE,
+        epoch=best.number,
     )
+    return set_apart(percent(best.validation_mean_average_precision), sentence)
 
 
 def _rail_end(records: RunRecords) -> float:
@@ -147,6 +151,9 @@ def _cell_data(cards: Sequence[LabelCard], predictions: LabelPredictions, album:
                 "label": columns[cell.label],
                 "outcome": cell.outcome,
                 "number": cell.number,
+                "note": cell_note(
+                    cell.number, len(shown[cell.label, cell.outcome]), agrees=cell.outcome in {"found", "rest"}
+                ),
                 "rows": [
                     [places[row], round(float(predictions.probabilities[row, columns[cell.label]]), 4)]
                     for row in shown[cell.label, cell.outcome]

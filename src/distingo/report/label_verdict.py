@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from distingo.language import gettext
 from distingo.metrics.judged_labels import MIN_POSITIVES
 from distingo.records import Evaluation, LabelScores
-from distingo.report.verdict import FEW_PICTURES, Verdict, beside_baselines
-from distingo.report.wording import NO_BREAK, baseline_name, count, counted, isolated, percent, score_range
+from distingo.report.recorded import recorded
+from distingo.report.verdict import FEW_PICTURES, FIGURE, Verdict, beside_baselines, set_apart
+from distingo.report.wording import (
+    baseline_name,
+    counted,
+    isolated,
+    names_listed,
+    percent,
+    score_range,
+    side_pictures,
+)
 
 MAIN_SCORE = "mean_average_precision_macro"
 
@@ -23,30 +33,34 @@ def judge_labels(evaluation: Evaluation, model: str) -> Verdict:
         The verdict; its remarks say what the figure means and what to know before trusting it.
     """
     own = evaluation.scores.get(MAIN_SCORE)
+    notes = tuple(map(recorded, evaluation.notes))
     if own is None:
-        judged = counted(evaluation.n, f"{evaluation.side} picture")
-        return Verdict("", f"Judged on {judged}; too few have a label to score it.", "", evaluation.notes)
+        judged = side_pictures(evaluation.n, evaluation.side)
+        said = gettext("Judged on %(pictures)s; too few have a label to score it.", pictures=judged)
+        return Verdict("", said, "", notes)
     baselines = {
         name: scores[MAIN_SCORE]
         for name, scores in evaluation.baselines.items()
         if name != model and MAIN_SCORE in scores
     }
     kept = _kept(evaluation)
-    interval = score_range(MAIN_SCORE, own.low, own.high)
-    pictures = f"{count(own.n)}{NO_BREAK}{evaluation.side} picture{'' if own.n == 1 else 's'}"
-    return Verdict(
-        figure=percent(own.value),
-        before="Mean average precision ",
-        after=f" over {counted(len(kept), 'label')} on {pictures} (95{NO_BREAK}% interval {interval})"
-        f"{beside_baselines(own, baselines)}.",
-        remarks=(
-            *_meaning(own.value, kept, evaluation.n),
-            *_hits(evaluation, model),
-            *_best_and_worst(kept, evaluation.n),
-            *_left_out(evaluation),
-            *evaluation.notes,
-        ),
+    sentence = gettext(
+        "Mean average precision %(figure)s over %(labels)s on %(pictures)s (95\u00a0%% interval "
+        "%(interval)s)%(beside)s.",
+        figure=FIGURE,
+        labels=counted(len(kept), "label", "labels"),
+        pictures=side_pictures(own.n, evaluation.side),
+        interval=score_range(MAIN_SCORE, own.low, own.high),
+        beside=beside_baselines(own, baselines),
     )
+    remarks = (
+        *_meaning(own.value, kept, evaluation.n),
+        *_hits(evaluation, model),
+        *_best_and_worst(kept, evaluation.n),
+        *_left_out(evaluation),
+        *notes,
+    )
+    return set_apart(percent(own.value), sentence, remarks)
 
 
 def _kept(evaluation: Evaluation) -> list[LabelScores]:
@@ -58,9 +72,13 @@ def _meaning(value: float, kept: list[LabelScores], n: int) -> tuple[str, ...]:
         return ()
     chance = sum(scores.support for scores in kept) / (n * len(kept))
     return (
-        "What that means: sort the pictures by a label’s probability and stop at each one that really has the label; "
-        f"on average {percent(value, 0)} of the pictures up to there have it. In an order of chance it would be "
-        f"{percent(chance, 0)}.",
+        gettext(
+            "What that means: sort the pictures by a label’s probability and stop at each one that really has the "
+            "label; on average %(value)s of the pictures up to there have it. In an order of chance it would be "
+            "%(chance)s.",
+            value=percent(value, 0),
+            chance=percent(chance, 0),
+        ),
     )
 
 
@@ -69,14 +87,17 @@ def _hits(evaluation: Evaluation, model: str) -> tuple[str, ...]:
     if own is None:
         return ()
     others = [
-        f"{baseline_name(name)}: {percent(scores['top_3_hit'].value, 0)}"
+        gettext("%(name)s: %(value)s", name=baseline_name(name), value=percent(scores["top_3_hit"].value, 0))
         for name, scores in evaluation.baselines.items()
         if name != model and "top_3_hit" in scores
     ]
-    beside = f" ({'; '.join(others)})" if others else ""
     return (
-        f"For {percent(own.value, 0)} of the pictures with labels, at least one of the three most probable labels "
-        f"is right{beside}.",
+        gettext(
+            "For %(share)s of the pictures with labels, at least one of the three most probable labels is "
+            "right%(beside)s.",
+            share=percent(own.value, 0),
+            beside=gettext(" (%(others)s)", others=gettext("; ").join(others)) if others else "",
+        ),
     )
 
 
@@ -87,14 +108,26 @@ def _best_and_worst(kept: list[LabelScores], n: int) -> tuple[str, ...]:
         return ()
     best, worst = (choose(ranked, key=lambda entry: entry[0] - entry[1]) for choose in (max, min))
     return (
-        f"Furthest above chance: {isolated(best[2].name)}, {percent(best[0], 0)} where chance gives "
-        f"{percent(best[1], 0)}; least: {isolated(worst[2].name)}, {percent(worst[0], 0)} where chance gives "
-        f"{percent(worst[1], 0)}.",
+        gettext(
+            "Furthest above chance: %(best)s, %(best_value)s where chance gives %(best_chance)s; least: %(worst)s, "
+            "%(worst_value)s where chance gives %(worst_chance)s.",
+            best=isolated(best[2].name),
+            best_value=percent(best[0], 0),
+            best_chance=percent(best[1], 0),
+            worst=isolated(worst[2].name),
+            worst_value=percent(worst[0], 0),
+            worst_chance=percent(worst[1], 0),
+        ),
     )
 
 
 def _left_out(evaluation: Evaluation) -> tuple[str, ...]:
     if not evaluation.left_out:
         return ()
-    names = ", ".join(isolated(name) for name in evaluation.left_out)
-    return (f"Left out of the means, as fewer than {MIN_POSITIVES} {evaluation.side} pictures have them: {names}.",)
+    return (
+        gettext(
+            "Left out of the means, as fewer than %(pictures)s have them: %(names)s.",
+            pictures=side_pictures(MIN_POSITIVES, evaluation.side),
+            names=names_listed(evaluation.left_out),
+        ),
+    )

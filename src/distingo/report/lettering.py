@@ -8,6 +8,8 @@ from functools import cached_property, lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
+from distingo.report.fonts import fallback_font, writing_of
+
 _REGULAR = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial.ttf", "segoeui.ttf")
 _BOLD = ("DejaVuSans-Bold.ttf", "NotoSans-Bold.ttf", "Arial Bold.ttf", "arialbd.ttf", "segoeuib.ttf")
 _OTHER_SCRIPTS = (
@@ -116,8 +118,9 @@ class Lettering:
         """The text in pieces of one font each; None is the colour font."""
         run = ""
         current: _Font | None = self._fonts[0]
+        writing = writing_of(text)
         for letter in text.encode("utf-8", "replace").decode("utf-8"):
-            font = current if run and _sticks(letter) else self._font_for(letter, current)
+            font = current if run and _sticks(letter) else self._font_for(letter, current, writing)
             if font is not current and run:
                 yield run, current
                 run = ""
@@ -125,12 +128,13 @@ class Lettering:
         if run:
             yield run, current
 
-    def _font_for(self, letter: str, current: _Font | None) -> _Font | None:
+    def _font_for(self, letter: str, current: _Font | None, writing: str) -> _Font | None:
         if ord(letter) >= _FIRST_EMOJI and _emoji_font() is not None:
             return None
         if letter.isspace() and current is not None:
             return current
-        return next((font for font in self._fonts if _has(font, letter)), self._fonts[0])
+        known = next((font for font in self._fonts if _has(font, letter)), None)
+        return known or _asked_for(letter, writing, self.size) or self._fonts[0]
 
     @cached_property
     def _fonts(self) -> tuple[_Font, ...]:
@@ -154,9 +158,16 @@ def _emoji_font() -> ImageFont.FreeTypeFont | None:
     return next((font for name, size in _EMOJI if (font := _open(name, size)) is not None), None)
 
 
-def _open(name: str, size: int) -> ImageFont.FreeTypeFont | None:
+@lru_cache(maxsize=1024)
+def _asked_for(letter: str, writing: str, size: int) -> ImageFont.FreeTypeFont | None:
+    """The font that fontconfig names for a character that all the usual ones lack."""
+    found = fallback_font(letter, writing)
+    return None if found is None else _open(found[0], size, index=found[1])
+
+
+def _open(name: str, size: int, *, index: int = 0) -> ImageFont.FreeTypeFont | None:
     try:
-        return ImageFont.truetype(name, size)
+        return ImageFont.truetype(name, size, index=index)
     except (OSError, ImportError):  # not here, or a Pillow without FreeType
         return None
 

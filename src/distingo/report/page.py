@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from distingo.evaluation.reading import Epoch, PredictionRow, RunRecords, read_other_evaluation, read_run
+from distingo.language import gettext
 from distingo.report.balance import balance_classes
+from distingo.report.cell_notes import cell_note
 from distingo.report.charts import CURVE_SCORES, best_epoch, draw_curves
 from distingo.report.confidence import show_confidence, strange_files
 from distingo.report.confusion import CellKey, ConfusionView, group_by_cell, often_taken_for, view_confusion
@@ -17,7 +19,7 @@ from distingo.report.selection import choose_samples, open_cells, rank_pictures,
 from distingo.report.skipped import group_skipped
 from distingo.report.templating import write_page
 from distingo.report.thumbnails import Album, fill_album
-from distingo.report.verdict import Verdict, judge, other_baselines
+from distingo.report.verdict import FIGURE, Verdict, judge, other_baselines, set_apart
 from distingo.report.wording import percent
 
 REPORT_FILE = "report.html"
@@ -82,12 +84,14 @@ def _context(records: RunRecords) -> dict[str, Any]:
 
 def _unjudged(best: Epoch | None) -> Verdict:
     if best is None or best.validation_accuracy is None:
-        return Verdict("", "Not evaluated on test pictures yet.", "")
-    return Verdict(
-        figure=percent(best.validation_accuracy),
-        before="Not evaluated on test pictures yet; right on ",
-        after=f" of the validation pictures at epoch {best.number}, which flatters: it chose that epoch.",
+        return Verdict("", gettext("Not evaluated on test pictures yet."), "")
+    sentence = gettext(
+        "Not evaluated on test pictures yet; right on %(figure)s of the validation pictures at epoch %(epoch)s, which "
+        "flatters: it chose that epoch.",
+        figure=FIGURE,
+        epoch=best.number,
     )
+    return set_apart(percent(best.validation_accuracy), sentence)
 
 
 def open_confusion(
@@ -110,6 +114,7 @@ def describe_cells(
             "truth": cell.truth,
             "predicted": cell.predicted,
             "number": cell.number,
+            "note": cell_note(cell.number, len(cells.get((cell.truth, cell.predicted), ())), agrees=cell.right),
             "rows": [
                 [row.file, round(row.confidence, 4), album.number(row.file)]
                 for row in cells.get((cell.truth, cell.predicted), ())

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from distingo.files import write_bytes
+from distingo.report.fonts import fallback_font, writing_of
 
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -26,7 +27,14 @@ _FONT_FILES = (
     "NotoSansSymbols2-Regular.ttf",
     "Arial Unicode.ttf",
     "Arial.ttf",
+    "wqy-zenhei.ttc",
+    "wqy-microhei.ttc",
+    "DroidSansFallbackFull.ttf",
+    "SourceHanSansSC-Regular.otf",
+    "PingFang.ttc",
+    "Hiragino Sans GB.ttc",
     "msyh.ttc",
+    "simhei.ttf",
     "segoeui.ttf",
 )
 _FONT_SIZE = 13
@@ -114,11 +122,27 @@ def _write_caption(draw: ImageDraw.ImageDraw, caption: str, left: int, top: int,
 @lru_cache(maxsize=1024)
 def _font_for(text: str) -> _Font:
     """The first font on this machine that has the most of a text's characters."""
-    fonts = _fonts()
+    letters = {letter for letter in text if letter.isprintable() and not letter.isspace()}
+    lacking = next((letter for letter in sorted(letters) if not any(_has(font, letter) for font in _plain_fonts())), "")
+    fonts = (*_asked_for(lacking, text), *_fonts())
     if not fonts:
         return ImageFont.load_default(_FONT_SIZE)
-    letters = {letter for letter in text if letter.isprintable() and not letter.isspace()}
     return max(fonts, key=lambda font: sum(_has(font, letter) for letter in letters))
+
+
+def _asked_for(letter: str, text: str) -> tuple[ImageFont.FreeTypeFont, ...]:
+    """The font that fontconfig names for a character that the plain fonts lack, in the form its language writes."""
+    found = fallback_font(letter, writing_of(text)) if letter else None
+    if found is None:
+        return ()
+    try:
+        return (ImageFont.truetype(found[0], _FONT_SIZE, index=found[1]),)
+    except (OSError, ImportError):
+        return ()
+
+
+def _plain_fonts() -> tuple[ImageFont.FreeTypeFont, ...]:
+    return _fonts()[:1]
 
 
 @lru_cache(maxsize=1)

@@ -6,15 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from distingo.language import gettext
 from distingo.records import ManifestRow, ManifestStatus
 
-_STATUS_NAMES: dict[ManifestStatus, str] = {
-    "unusable": "Not decodable",
-    "conflict": "Found under two classes",
-    "missing": "Named by the table, but not there",
-    "duplicate": "Copies of another picture",
-    "ignored": "No picture, or no label",
-}
+_ORDER: tuple[ManifestStatus, ...] = ("unusable", "conflict", "missing", "duplicate", "ignored")
+"""The most alarming status first."""
 
 _ALIKE: frozenset[ManifestStatus] = frozenset({"unusable", "ignored", "missing"})
 """The statuses whose reasons are the same for many files."""
@@ -57,9 +53,25 @@ def group_skipped(manifest: Iterable[ManifestRow]) -> tuple[SkippedGroup, ...]:
     for row in manifest:
         if row.status != "used":
             groups[row.status, row.reason if row.status in _ALIKE else ""].append(row)
-    order = list(_STATUS_NAMES)
-    ranked = sorted(groups.items(), key=lambda item: (order.index(item[0][0]), -len(item[1]), item[0][1]))
+    ranked = sorted(groups.items(), key=lambda item: (_ORDER.index(item[0][0]), -len(item[1]), item[0][1]))
     return tuple(
-        SkippedGroup(status, _STATUS_NAMES[status], reason, len(rows), tuple(rows[:MOST_FILES]))
+        SkippedGroup(status, status_name(status), reason, len(rows), tuple(rows[:MOST_FILES]))
         for (status, reason), rows in ranked
     )
+
+
+def status_name(status: ManifestStatus) -> str:
+    """What became of a file, in words."""
+    match status:
+        case "unusable":
+            return gettext("not decodable")
+        case "conflict":
+            return gettext("found under two classes")
+        case "missing":
+            return gettext("named by the table, but not there")
+        case "duplicate":
+            return gettext("copies of another picture")
+        case "ignored":
+            return gettext("no picture, or no label")
+        case "used":
+            return gettext("used")

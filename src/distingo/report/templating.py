@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from distingo.errors import ResourceError, UsageError
 from distingo.files import write_text
+from distingo.language import catalogue, language_tag
+from distingo.records import SIDES, Side
 from distingo.report import wording
+from distingo.report.balance import Bar
+from distingo.report.page_words import page_words
+from distingo.report.recorded import recorded
+from distingo.report.setting_names import setting_name
 from distingo.version import __version__
+
+_MARKUP = re.compile(r"[\\`*{}\[\]<>|~]|(?<!\w)[_#]|_(?!\w)|^[+-](?=\s)|^\d+(?=[.)])")
+"""What Markdown could take for more than text; an underscore inside a word is none."""
 
 _GENERATOR = b'<meta name="generator" content="distingo '
 
@@ -45,6 +55,37 @@ def write_page(template: str, path: Path, context: dict[str, Any], *, scripts: S
     return path
 
 
+def fill_text(template: str, context: dict[str, Any]) -> str:
+    """Fill a Markdown template; what comes from a person's files has to pass through its filter ``plain``.
+
+    Args:
+        template: A file of ``report/templates`` that ends in ``.md``.
+        context: The values that the template names.
+    """
+    environment = _environment(escaped=False)
+    environment.filters.update(plain=plain_markdown, items_by_side=_by_side)
+    filled: str = environment.get_template(template).render(**context)
+    return filled
+
+
+def plain_markdown(text: object) -> str:
+    """A text that Markdown shows as it is, on one line, whatever it holds."""
+    return _MARKUP.sub(_escape, " ".join(str(text).splitlines()))
+
+
+def _escape(match: re.Match[str]) -> str:
+    found = match[0]
+    if found == "<":
+        return "&lt;"  # some readers take \< for the beginning of an element
+    return f"{found}&#8203;" if found.isdigit() else f"\\{found}"
+
+
+def _by_side(bars: Sequence[Bar]) -> dict[Side, int]:
+    numbers: dict[Side, int] = dict.fromkeys(SIDES, 0)
+    numbers.update((bar.side, bar.number) for bar in bars)
+    return numbers
+
+
 def require_page(path: Path) -> None:
     """Refuse a place for a page where something lies that distingo did not write.
 
@@ -67,17 +108,27 @@ def _asset(name: str) -> str:
     return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
 
 
-def _environment() -> Any:
+def _environment(*, escaped: bool = True) -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
+        autoescape=escaped,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.add_extension("jinja2.ext.i18n")
+    environment.policies["ext.i18n.trimmed"] = True
+    environment.install_gettext_callables(  # type: ignore[attr-defined]
+        lambda message: catalogue().gettext(message),
+        lambda one, many, number: catalogue().ngettext(one, many, number),
+        newstyle=True,
+        pgettext=lambda context, message: catalogue().pgettext(context, message),
+    )
     environment.filters.update(
+        recorded=lambda sentence: recorded(str(sentence)),
+        setting_name=lambda name: setting_name(str(name)),
         percent=wording.percent,
         count=wording.count,
         setting=wording.setting,
@@ -88,6 +139,11 @@ def _environment() -> Any:
     )
     environment.globals.update(
         counted=wording.counted,
+        isolate=_isolate,
+        language_tag=language_tag,
+        score_meaning=wording.score_meaning,
+        side_pictures=wording.side_pictures,
+        words=page_words,
         score_name=wording.score_name,
         score_value=wording.score_value,
         score_range=wording.score_range,
@@ -95,3 +151,11 @@ def _environment() -> Any:
         points_range=wording.points_range,
     )
     return environment
+
+
+def _isolate(*names: str) -> Any:
+    """Names in a row, each in an element of its own, so that no direction of writing stirs what is around it."""
+    from markupsafe import Markup
+
+    comma = catalogue().gettext(", ")
+    return Markup(comma).join(Markup("<bdi>{}</bdi>").format(name) for name in names)

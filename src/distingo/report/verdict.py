@@ -5,11 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from distingo.language import gettext, ngettext
 from distingo.records import Evaluation, Score
-from distingo.report.wording import NO_BREAK, baseline_name, count, counted, isolated, percent, points, score_range
+from distingo.report.recorded import recorded
+from distingo.report.wording import (
+    baseline_name,
+    count,
+    counted,
+    isolated,
+    listed,
+    percent,
+    points,
+    score_range,
+    side_pictures,
+)
 
 FEW_PICTURES = 20
 """Below this many test pictures a class's own scores say little (one picture moves recall by 5 points)."""
+
+
+FIGURE = "\ufffc"
+"""Stands for the figure in a sentence, so that it can be set apart wherever a language puts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +50,12 @@ class Verdict:
         return f"{self.before}{self.figure}{self.after}"
 
 
+def set_apart(figure: str, sentence: str, remarks: tuple[str, ...] = ()) -> Verdict:
+    """A verdict from a whole sentence in which `FIGURE` stands for the figure."""
+    before, _, after = sentence.partition(FIGURE)
+    return Verdict(figure, before, after, remarks)
+
+
 def judge(evaluation: Evaluation, model: str) -> Verdict:
     """Put an evaluation's accuracy into one sentence, beside its baselines.
 
@@ -48,28 +70,24 @@ def judge(evaluation: Evaluation, model: str) -> Verdict:
         The verdict with remarks on weak, small and lopsided classes.
     """
     accuracy = evaluation.scores.get("accuracy")
+    notes = tuple(map(recorded, evaluation.notes))
+    pictures = side_pictures(evaluation.n, evaluation.side)
     if accuracy is None:
-        judged = counted(evaluation.n, f"{evaluation.side} picture")
-        return Verdict("", f"Judged on {judged}.", "", evaluation.notes)
+        return Verdict("", gettext("Judged on %(pictures)s.", pictures=pictures), "", notes)
     baselines = {
         name: scores["accuracy"]
         for name, scores in evaluation.baselines.items()
         if name != model and "accuracy" in scores
     }
-    interval = score_range("accuracy", accuracy.low, accuracy.high)
-    pictures = f"{count(accuracy.n)}{NO_BREAK}{evaluation.side} picture{'' if accuracy.n == 1 else 's'}"
-    beside = beside_baselines(accuracy, baselines, evaluation.accuracy_gains)
-    return Verdict(
-        figure=percent(accuracy.value),
-        before="Right on ",
-        after=f" of {pictures} (95{NO_BREAK}% interval {interval}){beside}.",
-        remarks=(
-            *_weak_class(evaluation),
-            *_small_classes(evaluation),
-            *_lopsided(evaluation),
-            *evaluation.notes,
-        ),
+    sentence = gettext(
+        "Right on %(figure)s of %(pictures)s (95\u00a0%% interval %(interval)s)%(beside)s.",
+        figure=FIGURE,
+        pictures=side_pictures(accuracy.n, evaluation.side),
+        interval=score_range("accuracy", accuracy.low, accuracy.high),
+        beside=beside_baselines(accuracy, baselines, evaluation.accuracy_gains),
     )
+    remarks = (*_weak_class(evaluation), *_small_classes(evaluation), *_lopsided(evaluation), *notes)
+    return set_apart(percent(accuracy.value), sentence, remarks)
 
 
 def beside_baselines(own: Score, baselines: Mapping[str, Score], gains: Mapping[str, Score] | None = None) -> str:
@@ -92,14 +110,29 @@ def beside_baselines(own: Score, baselines: Mapping[str, Score], gains: Mapping[
     unclear = {name: score for name, score in baselines.items() if name not in above and name not in below}
     parts = []
     if above:
-        parts.append(_join([f"{_apart(own, score)} above {baseline_name(name)}" for name, score in above.items()]))
+        parts.append(listed([_above(own, score, name) for name, score in above.items()]))
     if below:
-        parts.append(_join([f"{_apart(own, score)} below {baseline_name(name)}" for name, score in below.items()]))
+        parts.append(listed([_below(own, score, name) for name, score in below.items()]))
     if unclear:
-        named = " or ".join(f"{baseline_name(name)} ({percent(score.value)})" for name, score in unclear.items())
-        why = "chance may explain the difference" if paired.keys() >= unclear.keys() else "the intervals overlap"
-        parts.append(f"not shown to be better than {named}, as {why}")
-    return f" — {', but '.join(parts)}" if parts else ""
+        parts.append(_unclear(unclear, paired=paired.keys() >= unclear.keys()))
+    return gettext(" — %(clauses)s", clauses=gettext(", but ").join(parts)) if parts else ""
+
+
+def _above(own: Score, score: Score, name: str) -> str:
+    return gettext("%(points)s above %(baseline)s", points=_apart(own, score), baseline=baseline_name(name))
+
+
+def _below(own: Score, score: Score, name: str) -> str:
+    return gettext("%(points)s below %(baseline)s", points=_apart(own, score), baseline=baseline_name(name))
+
+
+def _unclear(unclear: Mapping[str, Score], *, paired: bool) -> str:
+    named = gettext(" or ").join(f"{baseline_name(name)} ({percent(score.value)})" for name, score in unclear.items())
+    if paired:
+        return gettext(
+            "not shown to be better than %(baselines)s, as chance may explain the difference", baselines=named
+        )
+    return gettext("not shown to be better than %(baselines)s, as the intervals overlap", baselines=named)
 
 
 def other_baselines(evaluation: Evaluation | None, model: str, score: str) -> dict[str, dict[str, Score]]:
@@ -113,10 +146,6 @@ def other_baselines(evaluation: Evaluation | None, model: str, score: str) -> di
 
 def _apart(own: Score, other: Score) -> str:
     return points(own.value - other.value)
-
-
-def _join(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 def _weak_class(evaluation: Evaluation) -> tuple[str, ...]:
@@ -135,21 +164,40 @@ def _weak_class(evaluation: Evaluation) -> tuple[str, ...]:
     taken_for, times = max(mistakes.items(), key=lambda item: item[1])
     found = percent(weakest.recall, int(weakest.recall > 0.99))
     return (
-        f"Weakest class: {isolated(weakest.name)}, found in {found} of its "
-        f"{counted(weakest.support, 'picture')}; most often taken for {isolated(taken_for)} "
-        f"({counted(times, 'time')}).",
+        gettext(
+            "Weakest class: %(name)s, found in %(found)s of its %(pictures)s; most often taken for %(other)s "
+            "(%(times)s).",
+            name=isolated(weakest.name),
+            found=found,
+            pictures=counted(weakest.support, "picture", "pictures"),
+            other=isolated(taken_for),
+            times=counted(times, "time", "times"),
+        ),
     )
 
 
 def _small_classes(evaluation: Evaluation) -> tuple[str, ...]:
-    small = sum(scores.support < FEW_PICTURES for scores in evaluation.per_class)
+    small, total = sum(scores.support < FEW_PICTURES for scores in evaluation.per_class), len(evaluation.per_class)
     if not small:
         return ()
-    classes = counted(len(evaluation.per_class), "class", "classes")
-    which = f"All {classes}" if small == len(evaluation.per_class) else f"{count(small)} of {classes}"
+    pictures = side_pictures(FEW_PICTURES, evaluation.side)
+    if small == total:
+        return (
+            gettext(
+                "All %(total)s classes have fewer than %(pictures)s: scores by class are rough.",
+                total=count(total),
+                pictures=pictures,
+            ),
+        )
     return (
-        f"{which} {'has' if small == 1 else 'have'} fewer than {FEW_PICTURES} {evaluation.side} pictures: "
-        "scores by class are rough.",
+        ngettext(
+            "%(small)s of %(total)s classes has fewer than %(pictures)s: scores by class are rough.",
+            "%(small)s of %(total)s classes have fewer than %(pictures)s: scores by class are rough.",
+            small,
+            small=count(small),
+            total=count(total),
+            pictures=pictures,
+        ),
     )
 
 
@@ -158,6 +206,10 @@ def _lopsided(evaluation: Evaluation) -> tuple[str, ...]:
     if accuracy is None or balanced is None or accuracy.value - balanced.value < 0.05:
         return ()
     return (
-        f"Rare classes do worse than common ones: averaged over classes, {percent(balanced.value)} are found "
-        f"(balanced accuracy), against {percent(accuracy.value)} over pictures.",
+        gettext(
+            "Rare classes do worse than common ones: averaged over classes, %(balanced)s are found (balanced "
+            "accuracy), against %(accuracy)s over pictures.",
+            balanced=percent(balanced.value),
+            accuracy=percent(accuracy.value),
+        ),
     )

@@ -4,76 +4,44 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
+
+from distingo.language import current_language, gettext, ngettext
+from distingo.report.score_names import known_scores, label_meanings
 
 NO_BREAK = "\u00a0"
 _DASH = "\u2060–\u2060"
 """An en dash between word joiners, so that no line breaks inside a range."""
 
+_THIN = "\u202f"
+"""A narrow space that never breaks, between thousands."""
+
 _ISOLATE = "\u2068{}\u2069"
-
-_SCORE_NAMES = {
-    "accuracy": ("Accuracy", "share of pictures given their true class"),
-    "balanced_accuracy": (
-        "Balanced accuracy",
-        "recall averaged over classes, so that rare ones count as much",
-    ),
-    "precision_macro": (
-        "Precision, macro",
-        "of the pictures called a class, the share that is; every class counts the same",
-    ),
-    "recall_macro": ("Recall, macro", "of a class's pictures, the share found; every class counts the same"),
-    "f1_macro": ("F1, macro", "harmonic mean of precision and recall; every class counts the same"),
-    "precision_weighted": ("Precision, weighted", "classes count by their number of pictures"),
-    "recall_weighted": ("Recall, weighted", "classes count by their number of pictures"),
-    "f1_weighted": ("F1, weighted", "classes count by their number of pictures"),
-    "log_loss": ("Log loss", "lower is better; punishes confident mistakes most"),
-    "loss": ("Loss", "lower is better"),
-    "mean_average_precision_macro": (
-        "Mean average precision, macro",
-        "how well each label's probabilities rank pictures; every label counts the same",
-    ),
-    "mean_average_precision_micro": (
-        "Mean average precision, micro",
-        "the same for all pairs of picture and label ranked together",
-    ),
-    "f1_micro": ("F1, micro", "all pairs of picture and label counted together"),
-    "precision_micro": ("Precision, micro", "of all labels given, the share that is there"),
-    "recall_micro": ("Recall, micro", "of all labels that are there, the share given"),
-    "f1_samples": ("F1, samples", "of each picture's labels, averaged over pictures"),
-    "label_ranking_average_precision": (
-        "Label-ranking average precision",
-        "how high a picture's own labels rank among all labels",
-    ),
-    "coverage_error": (
-        "Coverage error",
-        "how many of the most probable labels it takes to have all that are there; lower is better",
-    ),
-    "hamming_loss": ("Hamming loss", "share of wrong cells in the table of pictures and labels; lower is better"),
-    "exact_match": ("Exact match", "share of pictures whose labels are all right"),
-    "label_accuracy": ("Right cells", "of the table of pictures and labels; means little where labels are rare"),
-    "label_accuracy_of_nothing": ("Right cells of no answer", "what giving no label to any picture is worth"),
-}
-
-_BASELINE_NAMES = {
-    "majority": "always answering the commonest class",
-    "prevalence": "answering every label's frequency",
-    "descriptors": "colour-and-texture descriptors",
-}
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A share of 1 as a percentage, for example ``86.4 %`` with a space that never breaks."""
+    """A share of 1 as a percentage, for example ``86.4 %`` with a space that never breaks; without it in Chinese.
+
+    The decimal mark is a point in every language: Chinese has no other, and for Spanish the Academies recommend it
+    (Ortografía de la lengua española, 2010), as do the files and programs that show the same figures.
+    """
     if not math.isfinite(share):
         return "–"
-    return f"{share * 100:.{digits}f}{NO_BREAK}%"
+    return f"{share * 100:.{digits}f}{percent_sign()}"
+
+
+def percent_sign() -> str:
+    """The percent sign with the space that the language sets before it, if any."""
+    return "%" if current_language() == "zh" else f"{NO_BREAK}%"
 
 
 def points(difference: float) -> str:
     """The size of a difference between two shares in percentage points, for example ``8.2 points``."""
     size = abs(difference) * 100
     text = f"{size:.0f}" if size >= 9.95 else f"{size:.1f}"
-    return f"{text}{NO_BREAK}{'point' if text == '1.0' else 'points'}"
+    unit = ngettext("point", "points", 1 if text == "1.0" else 2)
+    return f"{text}{NO_BREAK}{unit}"
 
 
 def points_difference(difference: float) -> str:
@@ -83,7 +51,7 @@ def points_difference(difference: float) -> str:
 
 def points_range(low: float, high: float) -> str:
     """An interval of a difference between two shares, for example ``−11.0 to +2.3``."""
-    return f"{_signed(low)} to {_signed(high)}"
+    return gettext("%(low)s to %(high)s", low=_signed(low), high=_signed(high))
 
 
 def _signed(share: float) -> str:
@@ -123,13 +91,46 @@ def file_size(size: int) -> str:
 
 
 def count(number: int) -> str:
-    """A whole number with its thousands set apart, for example ``60,000``."""
-    return f"{number:,}"
+    """A whole number with its thousands set apart, for example ``60,000``; in Spanish ``60 000`` and ``2100``."""
+    if current_language() != "es":
+        return f"{number:,}"
+    return f"{number:,}".replace(",", _THIN) if abs(number) >= 10_000 else str(number)
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun, for example ``1 picture`` or ``2,100 pictures``."""
-    return f"{count(number)}{NO_BREAK}{one if number == 1 else many or one + 's'}"
+    """A number with its noun, for example ``1 picture`` or ``2,100 pictures``.
+
+    Args:
+        number: The number.
+        one: The English noun for 1, found in the catalogues where both forms are given in the call.
+        many: The noun for other numbers.
+    """
+    noun = ngettext(one, many or f"{one}s", number)
+    return f"{count(number)}{NO_BREAK}{noun}"
+
+
+def side_pictures(number: int, side: str) -> str:
+    """A number of pictures of a side, for example ``420 test pictures``."""
+    match side:
+        case "train":
+            return counted(number, "training picture", "training pictures")
+        case "validation":
+            return counted(number, "validation picture", "validation pictures")
+        case "test":
+            return counted(number, "test picture", "test pictures")
+    return counted(number, "picture", "pictures")
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Parts of a sentence in a row, for example ``a, b and c``."""
+    if len(parts) < 2:
+        return "".join(parts)
+    return gettext("%(first)s and %(last)s", first=gettext(", ").join(parts[:-1]), last=parts[-1])
+
+
+def names_listed(names: Sequence[str]) -> str:
+    """Names of classes in a row with commas, each isolated."""
+    return gettext(", ").join(isolated(name) for name in names)
 
 
 def isolated(name: str) -> str:
@@ -164,21 +165,45 @@ def score_range(score: str, low: float, high: float) -> str:
 
 def score_name(score: str) -> tuple[str, str]:
     """A score's name and what it means, in a few words (empty where unknown)."""
-    if score in _SCORE_NAMES:
-        return _SCORE_NAMES[score]
+    known = known_scores()
+    if score in known:
+        return known[score]
     top = re.fullmatch(r"top_(\d+)_accuracy", score)
     if top:
-        return f"Top-{top[1]} accuracy", f"share of pictures whose true class is among the {top[1]} likeliest"
+        return (
+            gettext("Top-%(number)s accuracy", number=top[1]),
+            gettext("share of pictures whose true class is among the %(number)s likeliest", number=top[1]),
+        )
     hit = re.fullmatch(r"top_(\d+)_hit", score)
     if hit:
-        among = "the likeliest label" if hit[1] == "1" else f"at least one of the {hit[1]} likeliest labels"
-        return f"Top-{hit[1]} hit", f"share of the pictures with labels for which {among} is right"
+        return gettext("Top-%(number)s hit", number=hit[1]), _hit_meaning(hit[1])
     return score.replace("_", " ").capitalize(), ""
+
+
+def _hit_meaning(number: str) -> str:
+    if number == "1":
+        return gettext("share of the pictures with labels for which the likeliest label is right")
+    return gettext(
+        "share of the pictures with labels for which at least one of the %(number)s likeliest labels is right",
+        number=number,
+    )
+
+
+def score_meaning(score: str, *, of_labels: bool) -> str:
+    """What a score means; with several labels per picture, of labels where it would say classes."""
+    return (label_meanings().get(score) if of_labels else None) or score_name(score)[1]
 
 
 def baseline_name(model: str) -> str:
     """What a baseline does, as part of a sentence."""
-    return _BASELINE_NAMES.get(model, model)
+    match model:
+        case "majority":
+            return gettext("always answering the commonest class")
+        case "prevalence":
+            return gettext("answering every label's frequency")
+        case "descriptors":
+            return gettext("colour-and-texture descriptors")
+    return model
 
 
 def setting(value: Any) -> str:
@@ -187,7 +212,7 @@ def setting(value: Any) -> str:
         case None:
             text = ""
         case bool():
-            text = "yes" if value else "no"
+            text = gettext("yes") if value else gettext("no")
         case float():
             text = f"{value:g}"
         case dict():

@@ -4,6 +4,9 @@
     const block = document.getElementById(id);
     return block ? JSON.parse(block.textContent) : otherwise;
   };
+  // Sentences of the page's language; a place is {name}, and what stands there may be an element.
+  const words = read("words", {});
+  const fill = (sentence, parts) => sentence.split(/\{(\w+)\}/).map((piece, index) => (index % 2 ? parts[piece] : piece)).flat();
   const addresses = read("thumbnails", {});
   const tiny = new Set(read("tiny", []));
   const cells = new Map(read("cells", []).map((cell) => [JSON.stringify([cell.truth, cell.predicted]), cell]));
@@ -29,7 +32,7 @@
 
   const picture = (file, number, alt) => {
     if (number === null) {
-      return make("span", "picture missing", make("span", "", "not embedded"));
+      return make("span", "picture missing", make("span", "", words.notEmbedded));
     }
     const image = make("img", tiny.has(number) ? "picture tiny" : "picture");
     image.src = address(number);
@@ -41,23 +44,18 @@
   // One picture with what was said of it and what it is: a label's name and its probability, the true names.
   const tile = (file, number, { label, probability, agrees, truth, alt }) => {
     const said = make("span", agrees ? "said agrees" : "said", isolated(label), " ");
-    said.append(make("span", "confidence", `${(probability * 100).toFixed(probability < 0.095 ? 1 : 0)}\u00a0%`));
-    const names = truth.flatMap((name, index) => (index ? [", ", isolated(name)] : [isolated(name)]));
-    const is = make("span", "truth", "is ", ...(names.length ? names : ["without label"]));
+    said.append(make("span", "confidence", `${(probability * 100).toFixed(probability < 0.095 ? 1 : 0)}${words.percent}`));
+    const names = truth.flatMap((name, index) => (index ? [words.comma, isolated(name)] : [isolated(name)]));
+    const is = make("span", "truth", ...(names.length ? fill(words.is, { names }) : [words.withoutLabel]));
     const caption = make("figcaption", "", said, is, make("span", "file", fileName(file)));
     return make("figure", "", picture(file, number, alt), caption);
   };
 
   const dialog = document.getElementById("cell");
-  const show = (heading, cell, agrees, tiles) => {
+  const show = (heading, cell, tiles) => {
     const title = document.getElementById("cell-title");
     title.replaceChildren(...heading);
-    const total = `${cell.number.toLocaleString("en")} picture${cell.number === 1 ? "" : "s"}`;
-    const order = cell.number === 1 ? "" : agrees ? ", least sure first" : ", surest first";
-    const part = cell.rows.length < cell.number ? `; the first ${cell.rows.length} are here` : "";
-    document.getElementById("cell-note").textContent = cell.rows.length
-      ? `${total}${order}${part}.`
-      : `${total}. The run folder has no predictions.parquet to show them from.`;
+    document.getElementById("cell-note").textContent = cell.note;
     document.getElementById("cell-pictures").replaceChildren(...tiles);
     dialog.showModal();
     dialog.scrollTop = 0;
@@ -67,28 +65,26 @@
   const open = (button) => {
     const cell = cells.get(JSON.stringify([button.dataset.truth, button.dataset.predicted]));
     const agrees = cell.truth === cell.predicted;
-    const heading = agrees ? [isolated(cell.truth), " recognised"] : [isolated(cell.truth), " taken for ", isolated(cell.predicted)];
-    const alt = `true class ${cell.truth}, predicted ${cell.predicted}`;
-    show(heading, cell, agrees, cell.rows.map(([file, probability, number]) =>
+    const heading = fill(agrees ? words.recognised : words.takenFor, {
+      name: isolated(cell.truth), truth: isolated(cell.truth), predicted: isolated(cell.predicted),
+    });
+    const alt = fill(words.predicted, cell).join("");
+    show(heading, cell, cell.rows.map(([file, probability, number]) =>
       tile(file, number, { label: cell.predicted, probability, agrees, truth: [cell.truth], alt })));
   };
   for (const button of document.querySelectorAll("button[data-truth]")) button.addEventListener("click", () => open(button));
 
   // With several labels per picture, a cell of a label's two-by-two table.
-  const outcomes = {
-    found: " is there and was given", missed: " is there and was denied",
-    invented: " is absent and was given", rest: " is absent and was denied",
-  };
   const judged = read("label-cells", { labels: [], pictures: [], cells: [] });
   const labelCells = new Map(judged.cells.map((cell) => [JSON.stringify([judged.labels[cell.label], cell.outcome]), cell]));
   const openOutcome = (button) => {
     const cell = labelCells.get(JSON.stringify([button.dataset.label, button.dataset.outcome]));
     const label = judged.labels[cell.label];
     const agrees = cell.outcome === "found" || cell.outcome === "rest";
-    show([isolated(label), outcomes[cell.outcome]], cell, agrees, cell.rows.map(([place, probability]) => {
+    show(fill(words[cell.outcome], { label: isolated(label) }), cell, cell.rows.map(([place, probability]) => {
       const [file, number, labels] = judged.pictures[place];
       const truth = labels.map((index) => judged.labels[index]);
-      return tile(file, number, { label, probability, agrees, truth, alt: `${label}${outcomes[cell.outcome]}` });
+      return tile(file, number, { label, probability, agrees, truth, alt: fill(words[cell.outcome], { label }).join("") });
     }));
   };
   for (const button of document.querySelectorAll("button[data-outcome]")) button.addEventListener("click", () => openOutcome(button));

@@ -1,0 +1,195 @@
+"""The patterns of what other rooms write into a run folder for a person: notes, choices, reasons and layouts.
+
+A place is ``%(name)s``; one whose name begins with ``said`` holds another sentence of this list.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+
+def marked(message: str) -> str:
+    """Mark a sentence for the catalogues; it is translated where it is shown."""
+    return message
+
+
+RECORDED: Final[tuple[str, ...]] = (
+    # layouts
+    marked("class folders"),
+    marked("split folders"),
+    marked("IDX files"),
+    marked("%(table)s, one 0/1 column per label"),
+    marked("%(table)s, a list of labels per row"),
+    marked("%(table)s, labels joined by %(delimiter)s"),
+    marked("%(table)s, one row per picture and label"),
+    marked("%(table)s, one label per row"),
+    # choices of a recipe
+    marked("model: %(model)s, because no --model was given and %(said)s"),
+    marked("the median picture is %(size)s, too small for pretrained backbones"),
+    marked("the pretrained weights of %(model)s could not be had (%(error)s)"),
+    marked("pictures are large enough for a pretrained backbone, and its weights can be had"),
+    marked("image size: %(size)s (height x width), because %(said)s"),
+    marked("published with it"),
+    marked("the median picture is %(size)s"),
+    marked("channels: 1, because all pictures are grey"),
+    marked("channels: 3, because there is colour"),
+    marked("not used: %(options)s, because a frozen backbone is not trained by steps"),
+    marked("not used: %(options)s, because %(model)s is not trained by steps"),
+    marked("pretrained weights: %(source)s, licence %(licence)s; it sees %(size)s (height x width)"),
+    marked("precision: %(precision)s on %(device)s, because %(said)s"),
+    marked("it was asked for"),
+    marked("this GPU computes in it"),
+    marked("this GPU does not compute in bfloat16"),
+    marked("bfloat16 is not relied on for %(device)s"),
+    marked("this processor computes in it (%(flag)s)"),
+    marked("this processor has neither %(first)s nor %(second)s"),
+    marked("%(count)s of %(total)s labels are on all training pictures or on none and cannot be learned"),
+    # sides
+    marked("class %(name)s has no validation picture, as it has only 2 to divide"),
+    marked("class %(name)s has no train picture"),
+    marked("class %(name)s has no validation picture"),
+    marked("class %(name)s has no test picture"),
+    marked("label %(name)s has no train picture"),
+    marked("label %(name)s has no validation picture"),
+    marked("label %(name)s has no test picture"),
+    marked("label %(name)s (1 picture) has none on the %(said)s side"),
+    marked("label %(name)s (%(count)s pictures) has none on the %(said)s side"),
+    marked("train"),
+    marked("validation"),
+    marked("test"),
+    marked("%(said_first)s and %(said_last)s"),
+    marked("split: as %(file)s says"),
+    marked("fold %(fold)s of %(folds)s of %(file)s is the test side"),
+    # tables and classes
+    marked("class %(name)s is dropped: no usable picture has it"),
+    marked("label %(name)s is dropped: no usable picture has it"),
+    marked("label %(name)s is dropped: no picture has it"),
+    marked("the labels are the folders' names; %(tables)s is not read (give it as DATA for the labels in it)"),
+    marked(
+        "the labels are the folders' names; column %(column)s of %(table)s says which pictures belong together%(rest)s"
+    ),
+    marked("%(table)s was read as %(form)s; %(said)s: pictures from column %(column)s, labels from %(labels)s"),
+    marked("one 0/1 column per label"),
+    marked("a list of labels per row"),
+    marked("labels joined by %(delimiter)s"),
+    marked("one row per picture and label"),
+    marked("one label per row"),
+    marked("the task is single-label: each of %(count)s pictures has one label"),
+    marked("the task is multi-label: of %(count)s pictures %(several)s have several labels and %(none)s have none"),
+    marked("the 0/1 columns %(columns)s are not read as labels; --label-columns would do so"),
+    marked("1 line repeat an earlier one and agree with it"),
+    marked("%(count)s lines repeat an earlier one and agree with it"),
+    marked("%(count)s rows repeat an earlier one and agree with it"),
+    marked("%(count)s of %(total)s pictures that %(table)s names are missing"),
+    marked(
+        "%(count)s of %(total)s pictures that %(table)s names are left out: contradicting rows, or a name that fits "
+        "several files"
+    ),
+    marked("%(count)s of %(total)s pictures that %(table)s names are left out: no label that can be told"),
+    # evaluations
+    marked("judged on the test side of %(data)s"),
+    marked("judged on all pictures of %(data)s"),
+    marked(
+        "%(count)s of these %(total)s pictures are among those that the model was trained or chosen on, which "
+        "flatters it"
+    ),
+    marked("%(file)s is honoured: %(count)s pictures are relabelled or set aside there"),
+    marked(
+        "no picture shows %(names)s, which the model predicted: precision, recall and F1 (macro) count each as 0, "
+        "balanced accuracy leaves it out"
+    ),
+    marked("%(count)s of %(total)s pictures have no label"),
+    # thresholds
+    marked("no thresholds were chosen"),
+    marked("no validation picture has a label: every threshold is 0.5"),
+    marked("%(names)s: no validation picture has the label, so it gets the labels' median threshold"),
+    marked("%(names)s: fewer than %(few)s validation pictures have the label, so it mostly follows the other labels"),
+    marked("%(names)s: no threshold reaches a precision of %(wanted)s on validation"),
+    # files left out
+    marked("unusable"),
+    marked("conflict"),
+    marked("missing"),
+    marked("duplicate"),
+    marked("ignored"),
+    marked("not a picture in a known format"),
+    marked("a truncated %(format)s file: it breaks off before the picture is complete"),
+    marked("a damaged %(format)s file"),
+    marked("a damaged %(format)s file (%(error)s)"),
+    marked("a %(format)s file without any pixels"),
+    marked("can't be opened (%(error)s)"),
+    marked("needs more memory than there is"),
+    marked("more than the %(limit)s pixels that can be decoded"),
+    marked("%(width)s x %(height)s pixels are more than the limit of %(limit)s"),
+    marked("the same bytes as %(file)s"),
+    marked("the same pixels as %(file)s"),
+    marked("the same bytes under %(count)s classes: %(names)s"),
+    marked("the same pixels under %(count)s classes: %(names)s"),
+    marked("the same bytes under %(count)s sets of labels: %(names)s"),
+    marked("the same pixels under %(count)s sets of labels: %(names)s"),
+    marked("a link that leads back to a folder above it"),
+    marked("in a hidden folder"),
+    marked("a folder that can't be opened (%(error)s)"),
+    marked("a hidden file"),
+    marked("a link that leads nowhere"),
+    marked("not a regular file"),
+    marked("lies outside train, validation and test"),
+    marked("lies in no class folder"),
+    marked("not one of the IDX files in use"),
+    marked("the packed form of %(file)s"),
+    marked("holds the labels of %(file)s"),
+    marked("holds corrections"),
+    marked("set aside by line %(line)s of %(file)s"),
+    marked("set aside by line %(line)s of %(file)s (%(kinds)s)"),
+    marked("no row of %(table)s names it"),
+    marked("%(table)s names it, but there is no such file"),
+    marked("%(said_place)s of %(table)s names no picture"),
+    marked("%(said_place)s gives it no label"),
+    marked("may mean %(names)s; write more of the path, or the ending"),
+    marked("an empty file"),
+    marked("an HTML page, not a picture"),
+    marked("an SVG drawing; only pictures made of pixels can be used"),
+    marked("an XML file, not a picture"),
+    marked("a JSON file, not a picture"),
+    marked("a text file, not a picture"),
+    marked("a PDF document, not a picture"),
+    marked("a Photoshop document; save it as PNG or TIFF"),
+    marked("a ZIP archive (or an Office document), not a picture; unpack it"),
+    marked("a gzip archive, not a picture; unpack it"),
+    marked("an MP4 video, not a picture"),
+    marked("an AVI video, not a picture"),
+    marked("a WAV sound, not a picture"),
+    marked("a video, not a picture"),
+    marked("a PostScript document, not a picture"),
+    marked("a Git LFS pointer; run 'git lfs pull' to get the picture itself"),
+    marked("a table, not a picture"),
+    marked("pictures without classes"),
+    marked("holds the labels"),
+    marked("%(table)s may mean this file by %(name)s, or another"),
+    marked("lies outside the image folder %(folder)s"),
+    marked("line %(number)s"),
+    marked("row %(number)s"),
+    marked("%(said_place)s says %(value)s for %(column)s, neither 0 nor 1"),
+    marked("%(said_place)s says no label"),
+    marked("%(said_place)s says %(labels)s"),
+    marked("%(said_place)s puts it on the %(said_side)s side"),
+    marked("the corrections can't be compared with those of the earlier run (%(error)s)"),
+    marked("the corrections have changed since the earlier run: %(before)s then, %(now)s now"),
+    marked("%(file)s: 1 picture relabelled, %(aside)s set aside"),
+    marked("%(file)s: 1 picture relabelled, %(aside)s set aside, %(kept)s kept"),
+    marked("%(file)s: %(count)s pictures relabelled, %(aside)s set aside"),
+    marked("%(file)s: %(count)s pictures relabelled, %(aside)s set aside, %(kept)s kept"),
+    marked("%(file)s: 1 correction is not applied, as the file has changed since (first: %(said_place)s, %(first)s)"),
+    marked(
+        "%(file)s: %(count)s corrections are not applied, as the file has changed since (first: %(said_place)s, "
+        "%(first)s)"
+    ),
+    marked("%(file)s: 1 correction is about files that are not there (first: %(said_place)s, %(first)s)"),
+    marked("%(file)s: %(count)s corrections are about files that are not there (first: %(said_place)s, %(first)s)"),
+    marked("%(file)s: %(name)s becomes a class, which no other picture has (1 picture)"),
+    marked("%(file)s: %(name)s becomes a class, which no other picture has (%(count)s pictures)"),
+    marked("%(file)s: %(name)s becomes a class, which no other picture has (1 picture); did you mean %(near)s?"),
+    marked(
+        "%(file)s: %(name)s becomes a class, which no other picture has (%(count)s pictures); did you mean %(near)s?"
+    ),
+    marked("%(file)s: leaves %(name)s without a picture"),
+)
