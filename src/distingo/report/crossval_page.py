@@ -78,6 +78,7 @@ def write_crossval_page(found: CrossValidation, folder: Path) -> Path:
         "invented": (),
         "missed": (),
         "mistakes": (),
+        "heat": {},
         "confusion": None,
         "taken_for": {},
         "cells": [],
