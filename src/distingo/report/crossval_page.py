@@ -78,9 +78,9 @@ def write_crossval_page(found: CrossValidation, folder: Path) -> Path:
         "invented": (),
         "missed": (),
         "mistakes": (),
+        "heat": {},
         "confusion": None,
         "taken_for": {},
-        "heat": {},
         "cells": [],
         **fill(found, folder / "predictions.parquet"),
     }
