@@ -16,6 +16,8 @@ COMMANDS = (
     ["transfer.py"],
     ["accuracy.py"],
     ["posters.py"],
+    ["planted_faults.py"],
+    ["check_speed.py"],
     ["false_differences.py"],
     ["crossval.py"],
     ["learning_curve.py"],
