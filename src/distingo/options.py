@@ -90,6 +90,16 @@ def add_tracking_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def recipe_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """What was said about the recipe, and the size of pictures, by the calls' names."""
+    from dataclasses import fields
+
+    from distingo.training.recipe import Recipe
+
+    names = [*(field.name for field in fields(Recipe)), "image_size"]
+    return {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
+
+
 def add_machine_options(parser: argparse.ArgumentParser) -> None:
     """Offer what concerns this machine only."""
     group = parser.add_argument_group("machine")

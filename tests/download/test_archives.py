@@ -122,3 +122,16 @@ def test_damaged_archives_leave_nothing(tmp_path: Path, kind: str) -> None:
     with pytest.raises(DataError, match="fetch it again"):
         extract_archive(tmp_path / "x.txt", tmp_path / "out")
     assert left(tmp_path) == []
+
+
+def test_a_locked_zip_file_is_told(tmp_path: Path) -> None:
+    archive = tmp_path / "locked.zip"
+    with zipfile.ZipFile(archive, "w") as written:
+        written.writestr("a.txt", "secret")
+    content = bytearray(archive.read_bytes())
+    for signature, flag in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        content[content.index(signature) + flag] |= 1  # encrypted
+    archive.write_bytes(content)
+    with pytest.raises(DataError, match=r"locked\.zip: .*encrypted"):
+        extract_archive(archive, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

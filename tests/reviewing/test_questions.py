@@ -10,7 +10,7 @@ from distingo import reviewing
 from distingo.datasets.corrections import Correction, Corrections
 from distingo.findings import PICTURE_KINDS, Finding
 from distingo.report.check_page import WORDS
-from distingo.reviewing.questions import REVIEW_ORDER, gather_questions
+from distingo.reviewing.questions import gather_questions
 
 DARK = Finding("dark", "a/1.png", 0.9, 0.5, ("a",), content="1" * 32)
 
@@ -67,12 +67,11 @@ def test_a_question_is_answered_when_all_that_counts_is() -> None:
 
 
 def test_every_kind_has_its_place_in_the_order() -> None:
-    assert sorted(REVIEW_ORDER) == sorted(PICTURE_KINDS)
     order = [question.kinds[0] for question in gather_questions([replace(DARK, kind=k, file=k) for k in PICTURE_KINDS])]
-    assert order == list(REVIEW_ORDER)
+    assert order == list(PICTURE_KINDS)
 
 
 def test_the_page_names_kinds_as_the_page_of_the_check_does_and_in_that_order() -> None:
     words = Path(reviewing.__file__).parent / "page" / "words.js"
     named = re.findall(r'^  "([a-z-]+)": \["([^"]+)"', words.read_text(encoding="utf-8"), re.MULTILINE)
-    assert named == [(kind, WORDS[kind].name) for kind in REVIEW_ORDER]
+    assert named == [(kind, WORDS[kind].name) for kind in PICTURE_KINDS]

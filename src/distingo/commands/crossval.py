@@ -17,6 +17,7 @@ from distingo.options import (
     add_table_options,
     belonging_settings,
     machine_settings,
+    recipe_settings,
     table_settings,
 )
 
@@ -45,13 +46,8 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do what was asked; returns the exit code."""
     prepare()
-    from dataclasses import fields
-
     import distingo
-    from distingo.training.recipe import Recipe
 
-    names = [*(field.name for field in fields(Recipe)), "image_size"]
-    recipe = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
     found = distingo.crossval(
         options.data,
         options.output,
@@ -65,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
         **belonging_settings(options),
         **table_settings(options),
         **machine_settings(options),
-        **recipe,
+        **recipe_settings(options),
     )
     terminal.print_cross_validation(found)
     print(f"\nPage: {options.output}/crossval.html")

@@ -17,6 +17,7 @@ from distingo.options import (
     add_table_options,
     belonging_settings,
     machine_settings,
+    recipe_settings,
     table_settings,
 )
 
@@ -44,13 +45,8 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do what was asked; returns the exit code."""
     prepare()
-    from dataclasses import fields
-
     import distingo
-    from distingo.training.recipe import Recipe
 
-    names = [*(field.name for field in fields(Recipe)), "image_size"]
-    recipe = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
     found = distingo.learning_curve(
         options.data,
         options.output,
@@ -60,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
         **belonging_settings(options),
         **table_settings(options),
         **machine_settings(options),
-        **recipe,
+        **recipe_settings(options),
     )
     terminal.print_learning_curve(found)
     print(f"\nPage: {options.output}/learning-curve.html")

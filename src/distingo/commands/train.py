@@ -17,6 +17,7 @@ from distingo.options import (
     add_table_options,
     add_tracking_options,
     machine_settings,
+    recipe_settings,
     table_settings,
 )
 
@@ -56,13 +57,9 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do what was asked; returns the exit code."""
     prepare()
-    from dataclasses import fields
-
     import distingo
-    from distingo.training.recipe import Recipe
 
-    names = [*(field.name for field in fields(Recipe)), "image_size"]
-    recipe = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
+    recipe = recipe_settings(options)
     models = recipe.pop("model", [])
     common = {"config": options.config, "resume": options.resume, "on_epoch": terminal.print_epoch}
     common |= {"split": options.split, "fold": options.fold, "recipe_file": options.recipe}

@@ -16,6 +16,7 @@ from distingo.options import (
     add_recipe_options,
     add_table_options,
     machine_settings,
+    recipe_settings,
     table_settings,
 )
 
@@ -52,13 +53,8 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do what was asked; returns the exit code."""
     prepare()
-    from dataclasses import fields
-
     import distingo
-    from distingo.training.recipe import Recipe
 
-    names = [*(field.name for field in fields(Recipe)), "image_size"]
-    recipe = {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
     search = distingo.tune(
         options.data,
         options.output,
@@ -71,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
         on_trial=_print_trial,
         **machine_settings(options),
         **table_settings(options),
-        **recipe,
+        **recipe_settings(options),
     )
     _print(search, options.output)
     return 0

@@ -23,7 +23,9 @@ from distingo.errors import DataError
 
 _CHUNK = 1 << 20
 _SMALL = 16 << 20
-_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError)
+_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
+"""The last is zipfile's word for an archive that is encrypted or packed in a way it doesn't know."""
+
 _ZIP = {b"PK\x03\x04", b"PK\x05\x06"}
 _OPENERS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
 

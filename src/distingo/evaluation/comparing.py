@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from distingo.errors import RunError, UsageError
-from distingo.evaluation.common_test import on_common_pictures
+from distingo.evaluation.common_pictures import on_common_pictures
 from distingo.evaluation.comparison import ComparedRun, Comparison
 from distingo.evaluation.cost_beside import cost_of
 from distingo.evaluation.pairing import VersusBest, pair_classes, pair_labels

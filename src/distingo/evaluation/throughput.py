@@ -1,4 +1,4 @@
-"""How fast a model names pictures, measured on a second's worth of them once everything else is written."""
+"""How fast a model names pictures, measured on a few of them once everything else is written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from distingo.prediction.predictor import Predictor
 from distingo.records import Picture, Source
 from distingo.run_cost import PredictionCost
 
-LONGEST = 1.0
+LONGEST = 0.25
 """Seconds that a measurement may take, the first two pictures aside."""
 
 _LARGEST_BATCH = 64

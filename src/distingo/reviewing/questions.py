@@ -11,25 +11,6 @@ from distingo.datasets.candidates import SIDE_NAMES
 from distingo.datasets.corrections import Corrections
 from distingo.findings import PICTURE_KINDS, Finding, FindingKind
 
-REVIEW_ORDER: tuple[FindingKind, ...] = (
-    "contradiction",
-    "leak",
-    "label",
-    "near-duplicate",
-    "duplicate",
-    "outlier",
-    "empty",
-    "dark",
-    "bright",
-    "blurred",
-    "odd-size",
-    "odd-aspect",
-    "wrong-ending",
-    "unreadable",
-)
-"""What matters most for a model first: what teaches it something wrong or flatters its scores, then what only wastes
-pictures, last what reading them takes care of by itself."""
-
 _STAYS_FIRST = {"test": 0, "validation": 1, "train": 2, "": 3}
 
 
@@ -104,7 +85,7 @@ def gather_questions(findings: Sequence[Finding]) -> tuple[Question, ...]:
         findings: In any order; the same pair may come both ways round. Those about the whole data set are left out.
 
     Returns:
-        By kind in the order of `REVIEW_ORDER`, the worst of each first.
+        By kind in the order of `PICTURE_KINDS`, the worst of each first.
     """
     groups: dict[tuple[frozenset[str], str], dict[FindingKind, Finding]] = defaultdict(dict)
     for finding in findings:
@@ -119,7 +100,7 @@ def gather_questions(findings: Sequence[Finding]) -> tuple[Question, ...]:
 
 
 def _gravity(finding: Finding) -> tuple[bool, int, float, str]:
-    return not finding.counts, REVIEW_ORDER.index(finding.kind), -finding.score, finding.file
+    return not finding.counts, PICTURE_KINDS.index(finding.kind), -finding.score, finding.file
 
 
 def _question(findings: tuple[Finding, ...]) -> Question:

@@ -37,7 +37,13 @@ def _read(path: Path) -> dict[str, Any]:
 
     try:
         content: dict[str, Any] = loadmat(path)
-    except (ValueError, TypeError, NotImplementedError, OSError, EOFError) as error:
+    except (
+        ValueError,
+        TypeError,
+        RuntimeError,
+        OSError,
+        EOFError,
+    ) as error:  # RuntimeError: MATLAB 7.3, another format
         raise DataError(f"{path.name}: is no MATLAB file, or damaged ({error}); fetch the set again") from error
     wanted = {"labels"} if path.name == "imagelabels.mat" else set(_SIDES.values())
     if not wanted <= content.keys():
