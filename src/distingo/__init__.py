@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         list_sets,
         load,
         predict,
+        predict_stream,
         review,
         show_augmentation,
         split,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         train_several,
         tune,
         undo_cleaning,
+        undo_sorting,
         write_report,
     )
     from distingo.errors import DistingoError
@@ -67,6 +69,7 @@ __all__ = [
     "list_sets",
     "load",
     "predict",
+    "predict_stream",
     "review",
     "show_augmentation",
     "split",
@@ -74,6 +77,7 @@ __all__ = [
     "train_several",
     "tune",
     "undo_cleaning",
+    "undo_sorting",
     "write_report",
 ]
 

@@ -23,12 +23,12 @@ def _silent(steps: int = 1, text: str = "") -> None:
 
 
 @contextmanager
-def progress_bar(description: str, total: int) -> Iterator[Advance]:
+def progress_bar(description: str, total: int | None) -> Iterator[Advance]:
     """Show a bar with a count, the rate and the time left on a terminal; nothing elsewhere.
 
     Args:
         description: What is being done.
-        total: How many steps it takes.
+        total: How many steps it takes; None where nobody knows, and no time left is shown.
 
     Yields:
         A function to call as steps get done.

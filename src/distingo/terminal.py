@@ -7,6 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distingo.datasets.walking import display_name
+
 if TYPE_CHECKING:
     from distingo.crossvalidation.records import CrossValidation
     from distingo.datasets.group_splitting import Division
@@ -181,7 +183,7 @@ def print_division(division: Division) -> None:
 def describe_prediction(prediction: Prediction) -> str:
     """A picture's labels with probabilities, or its error, in one line with tabs."""
     if prediction.error:
-        return f"{prediction.file}\tERROR: {prediction.error}"
+        return display_name((f"{prediction.file}\tERROR: {prediction.error}",))
     pairs = zip(prediction.labels, prediction.probabilities, strict=True)
     words = [f"{label} {probability:.1%}" for label, probability in pairs]
     words = words or ["(no label)"]
@@ -191,7 +193,7 @@ def describe_prediction(prediction: Prediction) -> str:
         words.append(f"{{{', '.join(prediction.prediction_set)}}}")
     if prediction.unlike:
         words.append("(unlike anything in training)")
-    return "\t".join([prediction.file, *words])
+    return display_name(("\t".join([prediction.file, *words]),))
 
 
 def describe_backbone(backbone: ListedBackbone) -> str:

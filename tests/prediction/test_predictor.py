@@ -15,7 +15,7 @@ from distingo.datasets.decoding import UndecodableError
 from distingo.errors import RunError, UsageError
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network, save_model
 from distingo.prediction.certainty import Certainty
-from distingo.prediction.pictures import find_pictures
+from distingo.prediction.given_pictures import find_pictures
 from distingo.prediction.predictor import load, read_task
 from distingo.records import Rendition, Thresholds
 

@@ -16,7 +16,7 @@ from distingo.api.judging import compare, evaluate, write_report
 from distingo.api.learning import learning_curve
 from distingo.api.models import fetch_weights, list_backbones, list_models
 from distingo.api.pictures import inspect, show_augmentation
-from distingo.api.predicting import load, predict
+from distingo.api.predicting import load, predict, predict_stream, undo_sorting
 from distingo.api.reviewing import review
 from distingo.api.splitting import split
 from distingo.api.training import Run, demo, train, train_several
@@ -45,6 +45,7 @@ __all__ = [
     "list_sets",
     "load",
     "predict",
+    "predict_stream",
     "review",
     "show_augmentation",
     "split",
@@ -52,5 +53,6 @@ __all__ = [
     "train_several",
     "tune",
     "undo_cleaning",
+    "undo_sorting",
     "write_report",
 ]

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from distingo.errors import UsageError
 
 if TYPE_CHECKING:
-    from distingo.prediction.pictures import PictureLike
+    from distingo.prediction.bulk import BulkPrediction
     from distingo.prediction.predictor import Predictor
+    from distingo.prediction.unsorting import Unsorting
     from distingo.records import Prediction
+
+EngineName = Literal["auto", "torch", "openvino"]
 
 
 def predict(
@@ -20,54 +25,158 @@ def predict(
     abstain: float | None = None,
     coverage: float | None = None,
     output: str | Path | None = None,
+    sort_into: str | Path | None = None,
+    sort_by: Literal["copy", "link"] | None = None,
+    dry_run: bool = False,
+    image_column: str | None = None,
+    image_folder: str | Path | None = None,
     device: str = "auto",
+    engine: EngineName = "auto",
+    workers: int | None = None,
 ) -> list[Prediction]:
     """Name what pictures show.
 
     Args:
         run: A run folder.
-        paths: Files, or folders that are searched.
+        paths: Files; folders that are searched; tables (``.csv``, ``.tsv``, ``.jsonl``, ``.parquet``) with a column of
+            paths; patterns such as ``photos/**/*.jpg``; ``-`` for paths from standard input, one a line.
         topk: Keep the so many most probable labels per picture. None keeps all of a single-label model, and with
             several labels those that reach their thresholds.
         abstain: Answer only where at most this share of answers is wrong, as the validation pictures vouch for; the
             other pictures are marked as not known.
         coverage: Give each picture the set of labels that holds this share of the true ones.
-        output: A ``.csv``, ``.jsonl`` or ``.parquet`` file to write; an existing one is not overwritten.
+        output: A ``.csv``, ``.jsonl`` or ``.parquet`` file to write; an existing one is not overwritten. Until all is
+            there, the rows are in ``OUTPUT.partial``, which the same call goes on from.
+        sort_into: A folder to put the pictures into by class, outside the folders they are in; nothing in it is
+            overwritten. `undo_sorting` takes them out again.
+        sort_by: How: ``copy``, or ``link`` for symbolic links.
+        dry_run: Only plan the sorting.
+        image_column: Of tables; None recognises it.
+        image_folder: What relative paths in tables start from; None is the table's own folder.
         device: Where networks compute.
+        engine: What runs a network: ``auto`` takes the one that it was trained with, else the fastest here.
+        workers: Decoding threads; None takes one per core.
 
     Returns:
         One prediction per picture; one that can't be read carries its error.
 
     Raises:
         RunError: The run folder is damaged, unfinished or newer.
-        UsageError: No path exists, there is no file, the output's ending is unknown, or the validation pictures can't
-            vouch for a wanted level.
+        UsageError: No path exists, there is no file, an option is not allowed, or the validation pictures can't vouch
+            for a wanted level.
+        ResourceError: The output exists, or something can't be written.
     """
-    from distingo.prediction.pictures import find_pictures
-    from distingo.prediction.tables import check_table, write_table
+    from distingo.progress import progress_bar
 
-    if output is not None:
-        check_table(Path(output))
-    pictures: list[PictureLike] = list(find_pictures(paths))
-    predictions = load(run, device=device).predict(pictures, topk=topk, abstain=abstain, coverage=coverage)
-    if output is not None:
-        write_table(predictions, Path(output))
+    stream = predict_stream(
+        run,
+        paths,
+        topk=topk,
+        abstain=abstain,
+        coverage=coverage,
+        output=output,
+        sort_into=sort_into,
+        sort_by=sort_by,
+        dry_run=dry_run,
+        image_column=image_column,
+        image_folder=image_folder,
+        device=device,
+        engine=engine,
+        workers=workers,
+    )
+    predictions = []
+    with progress_bar("Predicting", stream.pictures.count()) as advance:
+        for prediction in stream:
+            predictions.append(prediction)
+            advance()
     return predictions
 
 
-def load(run: str | Path, *, device: str = "auto") -> Predictor:
+def predict_stream(
+    run: str | Path,
+    paths: Sequence[str | Path],
+    *,
+    topk: int | None = None,
+    abstain: float | None = None,
+    coverage: float | None = None,
+    output: str | Path | None = None,
+    sort_into: str | Path | None = None,
+    sort_by: Literal["copy", "link"] | None = None,
+    dry_run: bool = False,
+    image_column: str | None = None,
+    image_folder: str | Path | None = None,
+    device: str = "auto",
+    engine: EngineName = "auto",
+    workers: int | None = None,
+) -> BulkPrediction:
+    """As `predict`, but one prediction after another, in memory that does not grow with the number of pictures.
+
+    Pictures are looked at, written down and sorted as the predictions are taken.
+
+    Returns:
+        To be iterated over once; the table appears at its end.
+
+    Raises:
+        DistingoError: As `predict`, for the most part before the first picture is looked at.
+    """
+    from distingo.prediction.bulk import BulkPrediction, BulkRequest
+    from distingo.prediction.given_pictures import GivenPictures
+    from distingo.prediction.sorting import Sorting
+
+    if (sort_into is None) != (sort_by is None):
+        raise UsageError("--sort-into needs one of --copy and --link, and they need --sort-into FOLDER")
+    if dry_run and (sort_into is None or output is not None):
+        raise UsageError("--dry-run shows what --sort-into would do and writes nothing; leave -o out")
+    sorting = None
+    if sort_into is not None and sort_by is not None:
+        sorting = Sorting(Path(sort_into), sort_by, dry_run=dry_run)
+    return BulkPrediction(
+        BulkRequest(
+            run=Path(run),
+            pictures=GivenPictures(tuple(paths), image_column, image_folder),
+            topk=topk,
+            abstain=abstain,
+            coverage=coverage,
+            output=None if output is None else Path(output),
+            sorting=sorting,
+            device=device,
+            engine=engine,
+            workers=workers,
+        )
+    )
+
+
+def undo_sorting(folder: str | Path) -> Unsorting:
+    """Take out again what `predict` sorted into a folder; what was changed or added there stays.
+
+    Args:
+        folder: That the pictures were sorted into.
+
+    Returns:
+        What was taken out, and what stays.
+
+    Raises:
+        DataError: There is no journal of a sorting in it, or a damaged one.
+    """
+    from distingo.prediction.unsorting import undo_sorting as undo
+
+    return undo(Path(folder))
+
+
+def load(run: str | Path, *, device: str = "auto", engine: EngineName = "auto") -> Predictor:
     """Load a trained model; ``load(run).predict([...])`` names what pictures show.
 
     Args:
         run: A run folder.
         device: Where networks compute.
+        engine: As for `predict`.
 
     Returns:
-        A predictor.
+        A predictor; its `stream` takes any number of pictures.
 
     Raises:
         RunError: The folder is missing, damaged, unfinished or from a newer version.
     """
     from distingo.prediction.predictor import load as load_predictor
 
-    return load_predictor(run, device=device)
+    return load_predictor(run, device=device, engine=engine)

@@ -53,17 +53,25 @@ class JournalWriter:
         self._file.write(json.dumps(said).encode("ascii") + b"\n")
         self._file.flush()
         if durable:
-            os.fsync(self._file.fileno())
+            self.sync()
+
+    def sync(self) -> None:
+        """Bring all lines so far to the disk."""
+        os.fsync(self._file.fileno())
 
 
 @contextmanager
-def journal_writer(quarantine: Path) -> Iterator[JournalWriter]:
-    """Open the journal of a quarantine for further lines; the folder is made if missing.
+def journal_writer(quarantine: Path, name: str = JOURNAL_NAME) -> Iterator[JournalWriter]:
+    """Open the journal of a quarantine, or of another folder, for further lines; the folder is made if missing.
+
+    Args:
+        quarantine: The folder.
+        name: Of the journal in it.
 
     Raises:
         ResourceError: It can't be written.
     """
-    path = quarantine / JOURNAL_NAME
+    path = quarantine / name
     try:
         quarantine.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as file:
@@ -71,7 +79,7 @@ def journal_writer(quarantine: Path) -> Iterator[JournalWriter]:
             yield JournalWriter(file)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise ResourceError(f"{path}: can't be written ({reason}); choose another --quarantine") from error
+        raise ResourceError(f"{path}: can't be written ({reason}); choose another folder") from error
 
 
 def read_journal(quarantine: Path) -> Journal:

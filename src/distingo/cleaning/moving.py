@@ -12,6 +12,9 @@ from pathlib import Path
 
 from distingo.files import content_hash
 
+PARTIAL = ".partial"
+"""What a copy is called at its end until it is whole: ``.NAME.xxxxxxxx.partial``."""
+
 _NO_LINKS = {errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 
 
@@ -52,21 +55,27 @@ def move_file(source: Path, target: Path, *, before_removal: Callable[[], None] 
     _make_durable(source.parent)
 
 
-def copy_file(source: Path, target: Path) -> None:
+def copy_file(source: Path, target: Path, *, durable: bool = True) -> None:
     """Copy a file with its times and permissions, and compare the copy with it.
+
+    Args:
+        source: A regular file.
+        target: Where the copy shall be, in a folder that exists.
+        durable: Whether it is to be on the disk when this returns, as must be before the source is removed.
 
     Raises:
         FileExistsError: Something is at the target.
         OSError: It can't be copied, or the copy differs; nothing is at the target.
     """
     content = source.read_bytes()
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".partial")
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=PARTIAL)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         shutil.copystat(source, temporary)
         if content_hash(temporary.read_bytes()) != content_hash(content):
             raise OSError(errno.EIO, "the copy differs from the file")
@@ -74,7 +83,8 @@ def copy_file(source: Path, target: Path) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _make_durable(target.parent)
+    if durable:
+        _make_durable(target.parent)
 
 
 def _rename(source: Path, target: Path) -> None:

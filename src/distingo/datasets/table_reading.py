@@ -97,7 +97,7 @@ def _without_nul(path: Path, text: str) -> str:
 
 
 def _read_csv(path: Path, text: str, encoding: str) -> Table:
-    delimiter = _column_delimiter(path, text)
+    delimiter = find_column_delimiter(path, text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
     lines, rows, start = [], [], 1
     try:
@@ -123,8 +123,8 @@ def _read_csv(path: Path, text: str, encoding: str) -> Table:
     return Table(path, f"CSV with {_DELIMITERS[delimiter]}, {encoding}", "line", columns, cells, tuple(lines[1:]))
 
 
-def _column_delimiter(path: Path, text: str) -> str:
-    """The delimiter that gives every record the same number of fields, the more the better."""
+def find_column_delimiter(path: Path, text: str) -> str:
+    """The delimiter that gives every record of a text the same number of fields, the more the better."""
     if path.suffix.lower() in {".tsv", ".tab"}:
         return "\t"
     ranks = {}

@@ -130,6 +130,12 @@ def names_pictures(table: Table, pictures: PictureFinder) -> bool:
     return any(2 * _count_found(table, name, pictures)[1] >= len(_sample(table.column(name))) for name in table.columns)
 
 
+def named_like_pictures(columns: Sequence[str]) -> list[str]:
+    """The columns that by their names hold pictures, the likeliest first."""
+    known = [name for name in columns if _key(name) in _IMAGE_NAMES]
+    return sorted(known, key=lambda name: _rank(name, _IMAGE_NAMES))
+
+
 def _key(name: str) -> str:
     return re.sub(r"[\W_]", "", name).lower()
 

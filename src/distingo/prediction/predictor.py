@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -124,7 +124,7 @@ class Predictor:
         abstain: float | None = None,
         coverage: float | None = None,
         workers: int | None = None,
-    ) -> Iterator[Prediction]:
+    ) -> Generator[Prediction]:
         """Name what pictures show, one after another, in memory that does not grow with their number.
 
         Pictures are decoded in threads while the model looks at those before them.
@@ -142,9 +142,7 @@ class Predictor:
         Raises:
             UsageError: As `predict`, before the first picture is taken.
         """
-        if topk is not None and topk < 1:
-            raise UsageError(f"--topk {topk}: give 1 or more")
-        certainty = settle_certainty(self.model, abstain=abstain, coverage=coverage)
+        certainty = self.require(topk=topk, abstain=abstain, coverage=coverage)
         seen = map_in_order(
             self._see_all,
             enumerate(pictures),
@@ -153,6 +151,18 @@ class Predictor:
             workers=workers or count_processors(),
         )
         return self._name_all(seen, topk, certainty)
+
+    def require(
+        self, *, topk: int | None = None, abstain: float | None = None, coverage: float | None = None
+    ) -> Certainty:
+        """What the model may claim at the wanted levels.
+
+        Raises:
+            UsageError: `topk` is below 1, or the validation pictures can't vouch for a wanted level.
+        """
+        if topk is not None and topk < 1:
+            raise UsageError(f"--topk {topk}: give 1 or more")
+        return settle_certainty(self.model, abstain=abstain, coverage=coverage)
 
     def look_at(self, picture: PictureLike) -> np.ndarray:
         """A picture as the model looks at it.
@@ -206,7 +216,7 @@ class Predictor:
 
     def _name_all(
         self, seen: Iterable[tuple[str, np.ndarray | str]], topk: int | None, certainty: Certainty
-    ) -> Iterator[Prediction]:
+    ) -> Generator[Prediction]:
         for batch in chunked(seen, _BATCH):
             rows = [row for _, row in batch if not isinstance(row, str)]
             judged = self.judge(np.stack(rows)) if rows else self.judge(np.empty(0))
@@ -233,7 +243,7 @@ def load(run: str | Path, *, device: str = "auto", engine: EngineName = "auto") 
         RunError: The folder is missing, damaged, unfinished or from a newer version.
         UsageError: There is no such device or engine here.
     """
-    return Predictor(load_model(_model_folder(run)), device, engine, Cache())
+    return Predictor(load_model(model_folder(run)), device, engine, Cache())
 
 
 def read_task(run: str | Path) -> Task:
@@ -245,10 +255,15 @@ def read_task(run: str | Path) -> Task:
     Raises:
         RunError: As `load`.
     """
-    return read_description(_model_folder(run)).task
+    return read_description(model_folder(run)).task
 
 
-def _model_folder(run: str | Path) -> Path:
+def model_folder(run: str | Path) -> Path:
+    """The folder of a run's model, or the one that was named itself.
+
+    Raises:
+        RunError: There is no such run.
+    """
     folder = Path(run)
     place = folder if (folder / "model.json").is_file() else RunFolder(folder).model
     if place != folder and not (place / "model.json").is_file():

@@ -1,22 +1,56 @@
-"""Predictions as CSV, JSON Lines or Parquet."""
+"""Predictions as CSV, JSON Lines or Parquet, written row by row."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from distingo.datasets.manifest import join_labels
+from distingo.datasets.walking import display_name
 from distingo.errors import ResourceError, UsageError
-from distingo.files import write_bytes
+from distingo.files import atomic_writer
+from distingo.prediction.streaming import chunked
 from distingo.records import Prediction
 
 ENDINGS = (".csv", ".jsonl", ".parquet")
 
 _CERTAINTY = ("abstained", "prediction_set", "unlike")
+_ROW_GROUP = 10_000
+"""Rows of a Parquet file that are in memory at a time."""
+
+
+@dataclass(slots=True)
+class Columns:
+    """Which columns predictions fill, found out as they go by.
+
+    Attributes:
+        most_labels: Of any of them.
+        given: Whether they are of a model for several labels.
+        certainty: Which of ``abstained``, ``prediction_set`` and ``unlike`` any of them says.
+    """
+
+    most_labels: int = 0
+    given: bool = False
+    certainty: frozenset[str] = frozenset()
+
+    def take_in(self, prediction: Prediction) -> None:
+        """Count a prediction in."""
+        self.most_labels = max(self.most_labels, len(prediction.labels))
+        self.given = self.given or prediction.given is not None
+        self.certainty |= {name for name in _CERTAINTY if getattr(prediction, name) is not None}
+
+    @property
+    def names(self) -> list[str]:
+        """In the order in which they are written."""
+        ranked = [name for rank in range(1, self.most_labels + 1) for name in _names(rank)]
+        sure = [name for name in _CERTAINTY if name in self.certainty]
+        return ["file", *(["labels"] if self.given else []), *ranked, *sure, "error"]
 
 
 def check_table(path: Path) -> None:
@@ -28,11 +62,19 @@ def check_table(path: Path) -> None:
     """
     if path.suffix.lower() not in ENDINGS:
         raise UsageError(f"{path}: ends in {path.suffix or 'nothing'!r}; choose {', '.join(ENDINGS)}")
-    if path.exists():
+    if os.path.lexists(path):
         raise ResourceError(f"{path}: exists already; choose another -o")
 
 
 def write_table(predictions: Sequence[Prediction], path: Path) -> None:
+    """Write one row per picture; see `write_rows`."""
+    columns = Columns()
+    for prediction in predictions:
+        columns.take_in(prediction)
+    write_rows(predictions, columns, path)
+
+
+def write_rows(predictions: Iterable[Prediction], columns: Columns, path: Path) -> None:
     """Write one row per picture: file, label, probability, then the next labels, then the error.
 
     Of a model for several labels per picture the column ``labels`` comes after the file: those that reach their
@@ -41,16 +83,12 @@ def write_table(predictions: Sequence[Prediction], path: Path) -> None:
     ``yes`` and ``no`` in CSV.
 
     Args:
-        predictions: With any number of labels each.
-        path: Ends in ``.csv``, ``.jsonl`` or ``.parquet``.
+        predictions: With any number of labels each; taken one after another.
+        columns: That have taken all of them in.
+        path: Ends in ``.csv``, ``.jsonl`` or ``.parquet``; appears when all is written.
     """
-    rows = [_as_row(prediction) for prediction in predictions]
-    most = max((len(prediction.labels) for prediction in predictions), default=0)
-    given = ["labels"] if any(prediction.given is not None for prediction in predictions) else []
-    names = ["file", *given, *(name for rank in range(1, most + 1) for name in _names(rank))]
-    names += [name for name in _CERTAINTY if any(getattr(prediction, name) is not None for prediction in predictions)]
-    names.append("error")
-    write_bytes(path, _WRITERS[path.suffix.lower()](rows, names))
+    with atomic_writer(path) as file:
+        _WRITERS[path.suffix.lower()](map(_as_row, predictions), columns.names, file)
 
 
 def _names(rank: int) -> tuple[str, str]:
@@ -58,7 +96,7 @@ def _names(rank: int) -> tuple[str, str]:
 
 
 def _as_row(prediction: Prediction) -> dict[str, Any]:
-    row: dict[str, Any] = {"file": prediction.file}
+    row: dict[str, Any] = {"file": display_name((prediction.file,))}
     if prediction.given is not None:
         row["labels"] = list(prediction.given)
     for rank, (label, probability) in enumerate(zip(prediction.labels, prediction.probabilities, strict=True), 1):
@@ -68,17 +106,17 @@ def _as_row(prediction: Prediction) -> dict[str, Any]:
         value = getattr(prediction, name)
         if value is not None:
             row[name] = list(value) if isinstance(value, tuple) else value
-    row["error"] = prediction.error
+    row["error"] = display_name((prediction.error,))
     return row
 
 
-def _as_csv(rows: list[dict[str, Any]], names: list[str]) -> bytes:
-    text = io.StringIO()
+def _write_csv(rows: Iterator[dict[str, Any]], names: list[str], file: IO[bytes]) -> None:
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=False)
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     for row in rows:
         writer.writerow({name: _as_text(value) for name, value in row.items()})
-    return text.getvalue().encode("utf-8")
+    text.detach()
 
 
 def _as_text(value: Any) -> str:
@@ -89,29 +127,30 @@ def _as_text(value: Any) -> str:
     return f"{value:.6f}" if isinstance(value, float) else str(value)
 
 
-def _as_json_lines(rows: list[dict[str, Any]], names: list[str]) -> bytes:
+def _write_json_lines(rows: Iterator[dict[str, Any]], names: list[str], file: IO[bytes]) -> None:
     del names
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8")
+    for row in rows:
+        file.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8"))
 
 
-def _as_parquet(rows: list[dict[str, Any]], names: list[str]) -> bytes:
+def _write_parquet(rows: Iterator[dict[str, Any]], names: list[str], file: IO[bytes]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.table({name: _column([row.get(name) for row in rows], name) for name in names})
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
-    return buffer.getvalue()
+    schema = pa.schema([(name, _type_of(name)) for name in names])
+    with pq.ParquetWriter(file, schema) as writer:
+        for group in chunked(rows, _ROW_GROUP):
+            writer.write_table(pa.Table.from_pylist(group, schema))
 
 
-def _column(values: list[Any], name: str) -> Any:
+def _type_of(name: str) -> Any:
     import pyarrow as pa
 
     if name in {"labels", "prediction_set"}:
-        return pa.array(values, pa.list_(pa.string()))
+        return pa.list_(pa.string())
     if name in _CERTAINTY:
-        return pa.array(values, pa.bool_())
-    return pa.array(values, pa.float32() if name.startswith("probability") else pa.string())
+        return pa.bool_()
+    return pa.float32() if name.startswith("probability") else pa.string()
 
 
-_WRITERS = {".csv": _as_csv, ".jsonl": _as_json_lines, ".parquet": _as_parquet}
+_WRITERS = {".csv": _write_csv, ".jsonl": _write_json_lines, ".parquet": _write_parquet}

@@ -1,0 +1,143 @@
+"""Paths of pictures out of a column of a table that goes by row by row."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from distingo.datasets.table_reading import decode_text, find_column_delimiter
+from distingo.datasets.table_shapes import named_like_pictures
+from distingo.datasets.tables import FOLDER_ENDINGS
+from distingo.errors import DataError, UsageError, name_the_nearest
+
+_HEAD_BYTES = 1 << 20
+_LOOKED_AT = 200
+"""Rows by which the column is recognised."""
+
+_CODECS = {
+    "UTF-8": "utf-8",
+    "UTF-8 with byte order mark": "utf-8-sig",
+    "UTF-16": "utf-16",
+    "UTF-32": "utf-32",
+    "Windows-1252": "cp1252",
+    "Latin-1": "latin-1",
+}
+
+_Row = dict[str, str]
+
+
+def is_path_table(path: Path) -> bool:
+    """Whether a file is read as a table of pictures, by its ending."""
+    return path.suffix.lower() in FOLDER_ENDINGS and path.is_file()
+
+
+def paths_in_table(path: Path, *, column: str | None = None, folder: str | Path | None = None) -> Iterator[Path]:
+    """The pictures that a table names, in its order; an empty cell names none.
+
+    Args:
+        path: CSV and its kin, JSON Lines or Parquet.
+        column: Which column names them; None takes the one most of whose cells are files, else the likeliest name.
+        folder: What relative names start from; None is the table's own folder.
+
+    Returns:
+        Paths, read as they are taken.
+
+    Raises:
+        UsageError: There is no such column, or none is recognised.
+        DataError: The table is damaged; while it is read, too.
+    """
+    base = path.parent if folder is None else Path(folder)
+    chosen = _recognise(path, list(islice(_rows(path), _LOOKED_AT)), column, base)
+    return (base / row[chosen] for row in _rows(path) if row.get(chosen))
+
+
+def _recognise(path: Path, head: Sequence[_Row], column: str | None, base: Path) -> str:
+    columns = list(dict.fromkeys(name for row in head for name in row))
+    if column is not None:
+        if column not in columns:
+            raise UsageError(f"{path}: no column {column!r}; {name_the_nearest(column, columns)}")
+        return column
+    if not head:
+        raise DataError(f"{path}: has no row below its line of names; give a table with a row for each picture")
+    named = named_like_pictures(columns)
+    likely = [*named, *(name for name in columns if name not in named)]
+    found = {name: sum(_is_file(base, row.get(name, "")) for row in head) for name in likely}
+    best = max(likely, key=lambda name: found[name])
+    if found[best] or named or len(columns) == 1:
+        return best
+    raise UsageError(
+        f"{path}: no column names files below {base}; name it by --image-column, and their folder by --image-folder "
+        f"(it has {', '.join(columns)})"
+    )
+
+
+def _is_file(base: Path, name: str) -> bool:
+    try:
+        return bool(name) and (base / name).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _rows(path: Path) -> Iterator[_Row]:
+    try:
+        if path.suffix.lower() == ".parquet":
+            yield from _parquet_rows(path)
+            return
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+        text, encoding = decode_text(path, head[: head.rfind(b"\n") + 1] if len(head) == _HEAD_BYTES else head)
+        lines = path.suffix.lower() in {".jsonl", ".ndjson"}
+        with path.open(encoding=_CODECS[encoding], newline="" if not lines else None) as stream:
+            yield from _json_rows(path, stream) if lines else _csv_rows(path, stream, text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: can't be read ({error}); save it again as UTF-8") from error
+
+
+def _csv_rows(path: Path, stream: Any, head: str) -> Iterator[_Row]:
+    reader = csv.reader(stream, delimiter=find_column_delimiter(path, head), strict=True, skipinitialspace=True)
+    columns: list[str] = []
+    try:
+        for row in reader:
+            if not row:
+                continue
+            if not columns:
+                columns = [name.strip() or f"column {at}" for at, name in enumerate(row, 1)]
+                continue
+            if len(row) != len(columns):
+                raise DataError(f"{path}: line {reader.line_num} has {len(row)} fields instead of {len(columns)}")
+            yield {name: cell.strip() for name, cell in zip(columns, row, strict=True)}
+    except csv.Error as error:
+        raise DataError(f"{path}: line {reader.line_num}: broken quoting ({error}); close the quote") from error
+
+
+def _json_rows(path: Path, stream: Any) -> Iterator[_Row]:
+    for number, line in enumerate(stream, 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}: line {number} is no JSON ({error}); write one object per line") from error
+        if not isinstance(record, dict):
+            raise DataError(f'{path}: line {number} is no JSON object; write {{"file_name": ...}}')
+        yield {str(name): value if isinstance(value, str) else "" for name, value in record.items()}
+
+
+def _parquet_rows(path: Path) -> Iterator[_Row]:
+    import pyarrow
+    from pyarrow import parquet, types
+
+    try:
+        file = parquet.ParquetFile(path)
+        fields = file.schema_arrow
+        texts = [field.name for field in fields if types.is_string(field.type) or types.is_large_string(field.type)]
+        for batch in file.iter_batches(columns=texts):
+            for row in batch.to_pylist():
+                yield {name: value or "" for name, value in row.items()}
+    except pyarrow.ArrowException as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path}: is no readable Parquet file ({reason}); write it again") from error
