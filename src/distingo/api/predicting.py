@@ -52,7 +52,7 @@ def predict(
         sort_by: How: ``copy``, or ``link`` for symbolic links.
         dry_run: Only plan the sorting.
         image_column: Of tables; None recognises it.
-        image_folder: What relative paths in tables start from; None is the table's own folder.
+        image_folder: What relative paths in tables start from; None is the table's own folder, else the working one.
         device: Where networks compute.
         engine: What runs a network: ``auto`` takes the one that it was trained with, else the fastest here.
         workers: Decoding threads; None takes one per core.

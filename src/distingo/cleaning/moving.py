@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -12,8 +13,7 @@ from pathlib import Path
 
 from distingo.files import content_hash
 
-PARTIAL = ".partial"
-"""What a copy is called at its end until it is whole: ``.NAME.xxxxxxxx.partial``."""
+_PARTIAL = ".partial"
 
 _NO_LINKS = {errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL}
 
@@ -68,7 +68,7 @@ def copy_file(source: Path, target: Path, *, durable: bool = True) -> None:
         OSError: It can't be copied, or the copy differs; nothing is at the target.
     """
     content = source.read_bytes()
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=PARTIAL)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=_PARTIAL)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -85,6 +85,15 @@ def copy_file(source: Path, target: Path, *, durable: bool = True) -> None:
         raise
     if durable:
         _make_durable(target.parent)
+
+
+def remove_unfinished_copies(target: Path) -> None:
+    """Remove what `copy_file` had begun for a target when its process was killed."""
+    unfinished = re.compile(re.escape(f".{target.name[:100]}.") + "[a-z0-9_]{8}" + re.escape(_PARTIAL))
+    with contextlib.suppress(OSError), os.scandir(target.parent) as entries:
+        for entry in entries:
+            if unfinished.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                Path(entry.path).unlink(missing_ok=True)
 
 
 def _rename(source: Path, target: Path) -> None:

@@ -26,7 +26,7 @@ class GivenPictures:
             as ``photos/**/*.jpg``, sorted; ``-`` for paths from standard input, one a line. A path that does not exist
             stays, to be named among what can't be read.
         image_column: Of tables; None recognises it.
-        image_folder: What relative paths in tables start from; None is the table's own folder.
+        image_folder: What relative paths in tables start from; None is the table's own folder, else the working one.
         left_out: Files that are none of the pictures, such as the table that is being written.
     """
 
@@ -96,13 +96,13 @@ def _is_pattern(path: str | Path) -> bool:
 
 def _matching(pattern: Path) -> list[Path]:
     """The visible files that a pattern matches, sorted; hidden ones only where the pattern names them."""
-    base = Path(pattern.anchor)
-    found = base.glob(str(pattern.relative_to(pattern.anchor)))
-    return sorted(
-        path
-        for path in found
-        if path.is_file() and not any(part.startswith(".") and part not in pattern.parts for part in path.parts)
-    )
+    found = Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
+    every = any(map(_is_hidden, pattern.parts))
+    return sorted(path for path in found if (every or not any(map(_is_hidden, path.parts))) and path.is_file())
+
+
+def _is_hidden(part: str) -> bool:
+    return part.startswith(".") and part != ".."
 
 
 def _lines_of_standard_input() -> Iterator[Path]:

@@ -41,7 +41,8 @@ def paths_in_table(path: Path, *, column: str | None = None, folder: str | Path 
     Args:
         path: CSV and its kin, JSON Lines or Parquet.
         column: Which column names them; None takes the one most of whose cells are files, else the likeliest name.
-        folder: What relative names start from; None is the table's own folder.
+        folder: What relative names start from; None is the table's own folder, or the working folder where more of
+            them are found there.
 
     Returns:
         Paths, read as they are taken.
@@ -50,28 +51,27 @@ def paths_in_table(path: Path, *, column: str | None = None, folder: str | Path 
         UsageError: There is no such column, or none is recognised.
         DataError: The table is damaged; while it is read, too.
     """
-    base = path.parent if folder is None else Path(folder)
-    chosen = _recognise(path, list(islice(_rows(path), _LOOKED_AT)), column, base)
+    bases = [path.parent, Path()] if folder is None else [Path(folder)]
+    base, chosen = _recognise(path, list(islice(_rows(path), _LOOKED_AT)), column, bases)
     return (base / row[chosen] for row in _rows(path) if row.get(chosen))
 
 
-def _recognise(path: Path, head: Sequence[_Row], column: str | None, base: Path) -> str:
+def _recognise(path: Path, head: Sequence[_Row], column: str | None, bases: Sequence[Path]) -> tuple[Path, str]:
+    """Where relative names start, and the column with the names: those by which most files of a sample are found."""
     columns = list(dict.fromkeys(name for row in head for name in row))
-    if column is not None:
-        if column not in columns:
-            raise UsageError(f"{path}: no column {column!r}; {name_the_nearest(column, columns)}")
-        return column
     if not head:
         raise DataError(f"{path}: has no row below its line of names; give a table with a row for each picture")
+    if column is not None and column not in columns:
+        raise UsageError(f"{path}: no column {column!r}; {name_the_nearest(column, columns)}")
     named = named_like_pictures(columns)
-    likely = [*named, *(name for name in columns if name not in named)]
-    found = {name: sum(_is_file(base, row.get(name, "")) for row in head) for name in likely}
-    best = max(likely, key=lambda name: found[name])
-    if found[best] or named or len(columns) == 1:
+    likely = [column] if column is not None else [*named, *(name for name in columns if name not in named)]
+    found = {(base, name): sum(_is_file(base, row.get(name, "")) for row in head) for base in bases for name in likely}
+    best = max(found, key=lambda each: found[each])
+    if found[best] or named or len(likely) == 1:
         return best
     raise UsageError(
-        f"{path}: no column names files below {base}; name it by --image-column, and their folder by --image-folder "
-        f"(it has {', '.join(columns)})"
+        f"{path}: no column names files below {bases[0]}; name it by --image-column, and their folder by "
+        f"--image-folder (it has {', '.join(columns)})"
     )
 
 

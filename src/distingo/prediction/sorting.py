@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from distingo.cleaning.journal import JournalWriter, journal_writer
-from distingo.cleaning.moving import copy_file
+from distingo.cleaning.moving import copy_file, remove_unfinished_copies
 from distingo.download.file_names import distinct_names, safe_name
 from distingo.errors import ResourceError, UsageError
 from distingo.files import content_hash
@@ -112,7 +112,8 @@ class Sorter:
         self.counts[folder] += 1
         earlier = self._earlier.pop((source, key), None)
         if earlier is not None:
-            if not os.path.lexists(self._sorting.folder / earlier.path):
+            if not self._sorting.dry_run and not os.path.lexists(self._sorting.folder / earlier.path):
+                remove_unfinished_copies(self._sorting.folder / earlier.path)
                 self._make(earlier)
             return self._sorting.folder / earlier.path
         path = self._free_name(folder, Path(source).name)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from distingo.cleaning.moving import PARTIAL
+from distingo.cleaning.moving import remove_unfinished_copies
 from distingo.errors import DataError
 from distingo.files import content_hash
 from distingo.prediction.sort_journal import SORT_JOURNAL, Placement, SortJournal, read_sort_journal
@@ -67,7 +66,7 @@ def _take_back(folder: Path, placement: Placement) -> str:
     target = folder / placement.path
     try:
         if not os.path.lexists(target):
-            _remove_unfinished(target)
+            remove_unfinished_copies(target)
             return "gone"
         if why := _why_it_stays(placement, target):
             return why
@@ -86,15 +85,6 @@ def _why_it_stays(placement: Placement, target: Path) -> str:
     if not source.is_file() or content_hash(source.read_bytes()) != placement.content:
         return f"is the only copy: {placement.source} has changed or is gone"
     return ""
-
-
-def _remove_unfinished(target: Path) -> None:
-    """Remove what a kill left of a copy that was being made."""
-    unfinished = re.compile(re.escape(f".{target.name[:100]}.") + "[a-z0-9_]{8}" + re.escape(PARTIAL))
-    with contextlib.suppress(OSError), os.scandir(target.parent) as entries:
-        for entry in entries:
-            if unfinished.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                Path(entry.path).unlink(missing_ok=True)
 
 
 def _clear(folder: Path, journal: SortJournal, *, keep_journal: bool) -> None:

@@ -1,0 +1,157 @@
+"""Pictures by the thousand, from the command line: streamed, resumed, sorted, every one accounted for."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import distingo
+from distingo.cli import main
+from distingo.errors import ResourceError, UsageError
+
+COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220)}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    for at in range(150):
+        Image.new("RGB", (40, 30), list(COLOURS.values())[at % 2]).save(folder / f"{at:04}.png")
+    (folder / "0077.png").write_text("<html>gone</html>")
+    return folder
+
+
+@pytest.fixture
+def run(tiny_runs: dict[str, Path]) -> Path:
+    return tiny_runs["small-cnn"]
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_picture_is_a_row_in_order(run: Path, photos: Path, tmp_path: Path) -> None:
+    assert main(["predict", str(run), str(photos), "-o", str(tmp_path / "out.csv"), "--workers", "3"]) == 3
+    found = rows(tmp_path / "out.csv")
+    assert [row["file"] for row in found] == [str(path) for path in sorted(photos.iterdir())]
+    assert [row["file"][-8:] for row in found if row["error"]] == ["0077.png"]
+    assert all(row["label"] in {"red", "blue", "green"} for row in found if not row["error"])
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("out")] == ["out.csv"]
+
+
+def test_one_call_streams_and_the_other_lists(run: Path, photos: Path, tmp_path: Path) -> None:
+    listed = distingo.predict(run, [photos], topk=1)
+    stream = distingo.predict_stream(run, [str(photos / "*.png")], topk=1, output=tmp_path / "out.jsonl")
+    assert stream.pictures.count() == 150
+    assert list(stream) == listed
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text("utf-8").splitlines()]
+    assert [line["file"] for line in lines] == [prediction.file for prediction in listed]
+
+
+@pytest.mark.parametrize("taken", [1, 70, 149])
+def test_left_off_it_goes_on(run: Path, photos: Path, tmp_path: Path, taken: int) -> None:
+    output = tmp_path / "out.parquet"
+    stream = iter(distingo.predict_stream(run, [photos], output=output))
+    first = [next(stream) for _ in range(taken)]
+    stream.close()  # type: ignore[attr-defined]
+    assert not output.exists()
+    again = distingo.predict_stream(run, [photos], output=output)
+    found = list(again)
+    assert again.resumed >= taken
+    assert found[:taken] == first
+    distingo.predict(run, [photos], output=tmp_path / "whole.parquet")
+    assert output.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+    with pytest.raises(ResourceError, match="exists already"):
+        distingo.predict_stream(run, [photos], output=output)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_killed_it_goes_on_to_the_same_table(run: Path, photos: Path, tmp_path: Path, ending: str) -> None:
+    """A real process, killed between two batches, then the same command."""
+    many = tmp_path / "many"
+    many.mkdir()
+    for at in range(4000):
+        os.link(photos / f"{at % 150:04}.png", many / f"{at:05}.png")
+    output, partial = tmp_path / f"out.{ending}", tmp_path / f"out.{ending}.partial"
+    words = [sys.executable, "-m", "distingo", "predict", str(run), str(many), "-o", str(output), "--workers", "1"]
+    process = subprocess.Popen([*words, "--engine", "torch"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while process.poll() is None and (not partial.exists() or partial.stat().st_size < 20_000):
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not output.exists()
+    kept = partial.read_bytes().count(b"\n") - 1
+    assert kept > 0
+    done = subprocess.run([*words, "--engine", "torch"], capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    assert f"4,000 rows written to {output} ({kept:,} of them from an earlier time)" in done.stdout
+    assert not partial.exists()
+    if ending == "csv":
+        assert [row["file"] for row in rows(output)] == [str(path) for path in sorted(many.iterdir())]
+    else:
+        import pyarrow.parquet as pq
+
+        assert pq.read_table(output).num_rows == 4000
+
+
+def test_names_from_standard_input(run: Path, photos: Path, tmp_path: Path) -> None:
+    names = "\n".join(str(photos / f"{at:04}.png") for at in (3, 1, 2))
+    words = [sys.executable, "-m", "distingo", "predict", str(run), "-"]
+    done = subprocess.run(words, input=names, capture_output=True, text=True, check=True)
+    assert [line.partition("\t")[0] for line in done.stdout.splitlines()] == names.split("\n")
+
+
+def test_the_output_may_lie_among_the_pictures(run: Path, photos: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(photos, tmp_path / "photos")
+    main(["predict", str(run), str(folder), "-o", str(folder / "out.csv")])
+    assert len(rows(folder / "out.csv")) == 150
+    assert main(["predict", str(run), str(folder / "out.csv"), "-o", str(tmp_path / "again.csv")]) == 3
+    assert rows(tmp_path / "again.csv") == rows(folder / "out.csv")
+
+
+def test_sorting_and_its_way_back(run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "sorted"
+    words = ["predict", str(run), str(photos), "--sort-into", str(folder)]
+    assert main([*words, "--link", "--dry-run"]) == 3
+    planned = capsys.readouterr().out
+    assert not folder.exists()
+    assert "149 pictures would be linked" in planned
+    assert main([*words, "--link", "-o", str(tmp_path / "out.csv")]) == 3
+    printed = capsys.readouterr()
+    assert "149 pictures are linked" in printed.out
+    assert "0077.png\tERROR: " in printed.err
+    for row in rows(tmp_path / "out.csv"):
+        link = folder / (row["label"] or "unreadable") / Path(row["file"]).name
+        assert link.is_symlink() == (not row["error"])
+        assert (f"{row['file']}\t{link}" in planned) == link.is_symlink()
+    assert main(["predict", "--undo", str(folder)]) == 0
+    assert "149 taken out" in capsys.readouterr().out
+    assert not folder.exists()
+
+
+def test_what_can_t_be_done_is_said_before_anything_is_written(run: Path, photos: Path, tmp_path: Path) -> None:
+    for options, words in (
+        ({"sort_into": tmp_path / "s"}, "--copy and --link"),
+        ({"sort_by": "copy"}, "--sort-into FOLDER"),
+        ({"dry_run": True}, "--dry-run"),
+        ({"dry_run": True, "sort_into": tmp_path / "s", "sort_by": "copy", "output": tmp_path / "o.csv"}, "leave -o"),
+        ({"sort_into": photos / "sorted", "sort_by": "copy"}, "lies inside"),
+        ({"topk": 0, "output": tmp_path / "o.csv"}, "--topk 0"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            distingo.predict_stream(run, [photos], **options)  # type: ignore[arg-type]
+    assert not (tmp_path / "s").exists()
+    assert not list(tmp_path.glob("o.csv*"))
+    for words in (["predict"], ["predict", str(run)], ["predict", str(run), str(photos), "--undo", "x"]):
+        assert main(words) == 2
