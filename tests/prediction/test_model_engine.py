@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from distingo.datasets.store import Cache
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network, load_model
@@ -58,3 +60,30 @@ def test_the_engine_and_precision_of_training_are_kept_to(tmp_path: Path) -> Non
     if "openvino" in ENGINES:
         asked = ModelEngine(SavedModel(trained, network=network), device=CPU, engine="openvino")
         assert (asked.name, asked.precision) == ("openvino", "float32")
+
+
+class DecidesByTheBatch(nn.Module):
+    """What a conversion, which follows one pass, gets wrong."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = nn.Linear(768, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.dense(images.flatten(1))
+        return -logits if len(images) == 2 else logits
+
+
+@pytest.mark.skipif("openvino" not in ENGINES, reason="OpenVINO is not installed")
+def test_torch_runs_what_openvino_gets_wrong(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(OrderedDict(normalisation=nn.Identity(), network=DecidesByTheBatch()))
+    model, cache = SavedModel(NETWORK, network=network.eval()), Cache(tmp_path / "cache")
+    engine = ModelEngine(model, device=CPU, cache=cache)
+    pixels = rows((16, 16, 3), 5)
+    expected = predict_outputs(model, ArrayRows(pixels), device=CPU, precision="float32")
+    np.testing.assert_allclose(engine.outputs(pixels).logits, expected.logits, atol=1e-5)
+    assert engine.name == "torch"
+    assert cache.list_segments() == []
+    with pytest.raises(RuntimeError, match="differ from the network's"):
+        ModelEngine(model, device=CPU, engine="openvino").outputs(pixels)

@@ -80,6 +80,7 @@ def build_engine(
     device: torch.device,
     cache: Cache | None = None,
     identity: str = "",
+    verify: bool = False,
 ) -> Engine:
     """Make a network ready for many pictures.
 
@@ -91,10 +92,16 @@ def build_engine(
         device: Where `torch` computes.
         cache: Where a converted network is kept for the next start; None keeps none.
         identity: Names what the network computes, weights and all; used with a cache only.
+        verify: Whether a network that is converted is compared with what comes of it.
+
+    Raises:
+        RuntimeError: The network can't be converted, or says something else afterwards.
     """
     network = network.eval()
     if name == "openvino":
-        return Engine(name, precision, openvino_runner(network, shape, precision, cache=cache, identity=identity))
+        return Engine(
+            name, precision, openvino_runner(network, shape, precision, cache=cache, identity=identity, verify=verify)
+        )
     return Engine(name, precision, _torch(network, precision, device))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from functools import cached_property
 from threading import Lock
@@ -21,12 +22,15 @@ from distingo.prediction.networks import head_logits
 from distingo.prediction.tensors import ArrayRows
 from distingo.version import __version__
 
+log = logging.getLogger("distingo")
+
 
 class ModelEngine:
     """Runs a saved model over rows; built when the first row needs it, and safe to call from several threads.
 
     Of a pretrained model the backbone goes through the engine and the head is computed in float32, as when it was
-    solved and judged. The engine and precision that the model was trained with are kept to where it names them.
+    solved and judged. The engine and precision that the model was trained with are kept to where it names them. Where
+    nobody named one, torch runs what another engine can't.
 
     Args:
         model: A network or a classic model.
@@ -41,8 +45,8 @@ class ModelEngine:
         self._model = model
         self._device = device
         self._cache = cache
-        wanted = model.description.engine if engine == "auto" else engine
-        self.name, self.precision = choose_engine(wanted, device, model.description.precision)
+        self._wanted: EngineName = model.description.engine if engine == "auto" else engine
+        self.name, self.precision = choose_engine(self._wanted, device, model.description.precision)
         self._building = Lock()
 
     def outputs(self, rows: np.ndarray) -> Outputs:
@@ -64,6 +68,16 @@ class ModelEngine:
 
     @cached_property
     def _engine(self) -> Engine:
+        try:
+            return self._build()
+        except RuntimeError as error:
+            if self._wanted != "auto" or self.name == "torch":
+                raise
+            log.info("%s: torch runs it, because %s", self._model.description.name, str(error).strip().splitlines()[0])
+            self.name = "torch"
+            return self._build()
+
+    def _build(self) -> Engine:
         network, rendition = self._model.network, self._model.description.rendition
         if network is None or rendition is None:
             raise ValueError("only a network has an engine")
@@ -76,6 +90,7 @@ class ModelEngine:
             device=self._device,
             cache=self._cache,
             identity=_identity(self._model, network),
+            verify=self._model.description.mode != "frozen",  # a frozen one's features came from this very engine
         )
 
 
