@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 
 from distingo.errors import RunError
 from distingo.files import write_bytes
@@ -112,6 +110,8 @@ def build_bank(
 
 def save_bank(folder: Path, bank: FeatureBank) -> None:
     """Write ``bank.safetensors``: rows, center, scale, unit and contents (uint8, 16 bytes for each row)."""
+    from safetensors.numpy import save
+
     hashes = np.frombuffer(bytes.fromhex("".join(bank.contents)), np.uint8).reshape(len(bank.contents), -1)
     tensors = {"rows": bank.rows, "contents": hashes, "center": bank.center, "scale": bank.scale}
     tensors["unit"] = np.array([bank.unit])
@@ -127,6 +127,9 @@ def load_bank(folder: Path) -> FeatureBank | None:
     Raises:
         RunError: The file is damaged.
     """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
     path = folder / BANK_FILE
     if not path.is_file():
         return None
