@@ -40,7 +40,12 @@ def describe_export(
         thresholds=of.require_thresholds() if of.task == "multi-label" else None,
         calibration=None if of.calibration is None else asdict(of.calibration),
         model=_model_facts(model),
-        provenance={**of.provenance, "weights_hash": weights, "exported": now, "exported_by": f"distingo {__version__}"},
+        provenance={
+            **of.provenance,
+            "weights_hash": weights,
+            "exported": now,
+            "exported_by": f"distingo {__version__}",
+        },
     )
 
 
@@ -117,7 +122,6 @@ def describe_for_person(description: ExportDescription, agreement: Agreement, fo
         shape=shape,
         resized="of any size: the model resizes them" if description.in_graph else "resized by Pillow beforehand",
         words=agreement.words,
-        install="`pip install distingo-runtime`"
-        + (" openvino" if description.exported_as == "openvino" else ""),
+        install="`pip install distingo-runtime`" + (" openvino" if description.exported_as == "openvino" else ""),
         folder=folder,
     )

@@ -75,9 +75,7 @@ def _find(root: Path, file: str, labels: tuple[str, ...]) -> KnownPicture | None
     return KnownPicture(source, labels) if source.path.is_file() else None
 
 
-def opened(
-    pictures: Sequence[KnownPicture], rendition: Rendition
-) -> Iterator[list[tuple[KnownPicture, Image.Image]]]:
+def opened(pictures: Sequence[KnownPicture], rendition: Rendition) -> Iterator[list[tuple[KnownPicture, Image.Image]]]:
     """Decoded pictures in batches, as predicting decodes them; those that can't be read are left out."""
     enough = shorter_side_for(rendition)
 
