@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from distingo.datasets.rendering import render
 from distingo.errors import DataError
 from distingo.exporting.original import original_answers
 from distingo.exporting.pictures import KnownPicture, opened
@@ -15,7 +16,6 @@ from distingo.metrics.thresholds import apply_thresholds
 from distingo.models.saved import SavedModel
 from distingo.prediction.certainty import settle_certainty
 from distingo.progress import progress_bar
-from distingo.datasets.rendering import render
 from distingo.runtime.description import ExportDescription
 from distingo.runtime.engines import Run
 from distingo.runtime.runtime import prepare_input
@@ -120,7 +120,7 @@ def _compare(
     model: SavedModel, read: Sequence[KnownPicture], columns: Sequence[np.ndarray], unreadable: int, checked_on: str
 ) -> Agreement:
     before, features_before, after, features_after = columns
-    scores = (None, None, None)
+    scores: tuple[str, float, float] | tuple[None, None, None] = (None, None, None)
     if all(picture.labels is not None for picture in read):
         scores = _scores(model, read, before, after)
     return Agreement(

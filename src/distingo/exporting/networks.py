@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,12 +30,12 @@ class ExportableNetwork(nn.Module):
         assert model.network is not None
         self.network = copy.deepcopy(model.network).cpu().eval()
         for parameter in self.network.parameters():
-            parameter.requires_grad_(False)
+            parameter.requires_grad = False
         calibration, classes = model.description.calibration, len(model.description.classes)
         self.several = model.description.task == "multi-label"
         self.register_buffer("slope", torch.tensor(1.0 if calibration is None else calibration.slope))
         self.register_buffer("offsets", torch.zeros(classes) if calibration is None else _offsets(calibration.offsets))
-        self.type = torch.bfloat16 if half else torch.float32
+        self.computed_in = torch.bfloat16 if half else torch.float32
         if half:
             classifier = self.network.get_submodule("network")
             (classifier.backbone if isinstance(classifier, PretrainedClassifier) else classifier).to(torch.bfloat16)
@@ -44,7 +45,7 @@ class ExportableNetwork(nn.Module):
         images = pixels.permute(0, 3, 1, 2).to(torch.float32) / 255.0
         normalised = self.network.get_submodule("normalisation")(images)
         with record_features(self.network) as seen:
-            logits = self.network.get_submodule("network")(normalised.to(self.type)).float()
+            logits = self.network.get_submodule("network")(normalised.to(self.computed_in)).float()
         calibrated = self.slope * logits + self.offsets
         probabilities = torch.sigmoid(calibrated) if self.several else torch.softmax(calibrated, dim=1)
         return probabilities, seen.pop().float().flatten(1)
@@ -78,9 +79,10 @@ class WholePicture(nn.Module):
     def _sides(self) -> tuple[int, int]:
         return self.rendition.height, self.rendition.width
 
-    def _resize(self, maps: Tensor, height: int, width: int) -> Tensor:
+    def _resize(self, maps: Tensor, height: int | torch.SymInt, width: int | torch.SymInt) -> Tensor:
         mode = self.rendition.interpolation
-        return nn.functional.interpolate(maps, (height, width), mode=mode, antialias=True, align_corners=False)
+        size: Any = (height, width)
+        return nn.functional.interpolate(maps, size, mode=mode, antialias=True, align_corners=False)
 
     def _cut(self, maps: Tensor) -> Tensor:
         sides = maps.shape[2], maps.shape[3]
@@ -91,8 +93,8 @@ class WholePicture(nn.Module):
         shorter = shorter_side(self.rendition)
         target = [shorter * length // shortest for length in kept]
         maps = self._resize(maps, *target)
-        for axis, (side, wanted) in enumerate(zip(target, self._sides, strict=True), 2):
-            spare = side - wanted
+        for axis, (enlarged, wanted) in enumerate(zip(target, self._sides, strict=True), 2):
+            spare = enlarged - wanted
             maps = maps.narrow(axis, spare // 2 + (spare % 2) * (spare // 2 % 2), wanted)  # halves to even
         return maps
 

@@ -13,9 +13,9 @@ from PIL import Image
 from distingo.datasets.decoding import open_source
 from distingo.datasets.layouts import source_of
 from distingo.datasets.rendering import render, shorter_side_for
-from distingo.errors import DataError, DistingoError
+from distingo.datasets.walking import walk
+from distingo.errors import DataError, DistingoError, UsageError
 from distingo.evaluation.reading import RunRecords
-from distingo.prediction.predictor import find_pictures
 from distingo.records import Rendition, Side, Source
 
 MOST_CHECKED = 2000
@@ -62,7 +62,9 @@ def pictures_in(folder: Path, most: int) -> list[KnownPicture]:
     Raises:
         UsageError: There is no such folder, or no file in it.
     """
-    paths = find_pictures([folder])
+    paths = sorted(file.path for file in walk(folder) if not file.ignored) if folder.is_dir() else []
+    if not paths:
+        raise UsageError(f"--check-on {folder}: no such folder, or no file in it; give a folder of pictures")
     order = np.random.default_rng(0).permutation(len(paths))[:most]
     return [KnownPicture(Source(paths[at].name, paths[at]), None) for at in order]
 

@@ -177,7 +177,7 @@ def _pictures(request: ExportRequest, records: RunRecords) -> tuple[list[KnownPi
     found = pictures_of_run(records, ("test", "validation"), MOST_CHECKED)
     if not found:
         raise DataError(
-            f"{request.run}: its test and validation pictures are no longer in {records.root}, and an export is checked "
-            "on real ones; put them back, or give others with --check-on FOLDER"
+            f"{request.run}: its test and validation pictures are no longer in {records.root}, and an export is "
+            "checked on real ones; put them back, or give others with --check-on FOLDER"
         )
     return found, "the run's test and validation pictures"

@@ -57,6 +57,12 @@ class ExportDescription:
         """The model's file in the folder."""
         return MODEL_FILES[self.exported_as]
 
+    def require_thresholds(self) -> Thresholds:
+        """The thresholds of a model for several labels."""
+        if self.thresholds is None:
+            raise ValueError("a model for one label per picture has no thresholds")
+        return self.thresholds
+
     @property
     def preprocessing(self) -> dict[str, Any]:
         """The content of ``preprocessing.json``: what happens to a decoded picture, and where."""

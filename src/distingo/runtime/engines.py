@@ -35,7 +35,7 @@ def open_engine(folder: Path, description: ExportDescription, *, threads: int | 
     if description.exported_as == "onnx":
         return _open_onnx(path, threads)
     if description.exported_as == "openvino":
-        return _open_openvino(path, description, threads)
+        return _open_openvino(path, threads)
     raise UsageError(
         f"{path}: a program of torch.export; `torch.export.load({str(path)!r}).module()` runs it, or export as onnx"
     )
@@ -69,7 +69,7 @@ def _open_onnx(path: Path, threads: int | None) -> Run:
     return run
 
 
-def _open_openvino(path: Path, description: ExportDescription, threads: int | None) -> Run:
+def _open_openvino(path: Path, threads: int | None) -> Run:
     _require("openvino", "OpenVINO")
     openvino = import_openvino()
     # else a processor with bfloat16 would compute in it, which is not what was checked

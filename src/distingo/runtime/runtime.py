@@ -15,7 +15,8 @@ from distingo.errors import DistingoError, UsageError
 from distingo.models.evidence import Evidence, load_evidence
 from distingo.models.feature_bank import FeatureBank
 from distingo.prediction.certainty import Certainty, settle_certainty
-from distingo.prediction.naming import PictureLike, describe_picture, open_picture
+from distingo.prediction.naming import Judged, name_failure, name_prediction
+from distingo.prediction.pictures import PictureLike, name_picture, open_picture
 from distingo.records import Prediction, Task
 from distingo.runtime.bank import load_exported_bank
 from distingo.runtime.description import ExportDescription, read_export
@@ -42,6 +43,7 @@ class Runtime:
         self.description = read_export(self.folder)
         self.evidence: Evidence | None = load_evidence(self.folder)
         self.bank: FeatureBank | None = load_exported_bank(self.folder)
+        self._unlike_from = settle_certainty(self).unlike_from
         self._run = open_engine(self.folder, self.description, threads=threads)
 
     @property
@@ -90,7 +92,7 @@ class Runtime:
             raise UsageError(f"topk {topk}: give 1 or more")
         certainty = settle_certainty(self, abstain=abstain, coverage=coverage)
         named = enumerate(zip(pictures, self._look_at_all(pictures), strict=True))
-        return [self._name(_name_of(picture, at), row, topk, certainty) for at, (picture, row) in named]
+        return [self._name(name_picture(picture, at), row, topk, certainty) for at, (picture, row) in named]
 
     def look_at(self, picture: PictureLike) -> np.ndarray:
         """A picture as the model takes it.
@@ -104,34 +106,22 @@ class Runtime:
         image = open_picture(picture, shorter_side_for(self.description.rendition))
         return prepare_input(image, self.description)
 
-    def judge(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What the model says about a picture.
+    def judge(self, rows: np.ndarray) -> Judged:
+        """What the model says about pictures.
 
         Args:
-            pixels: uint8 (height, width, channels), as from `look_at`.
-
-        Returns:
-            Calibrated probabilities float32 (classes,), and features float32 (features,).
+            rows: uint8 (n, height, width, channels), as from `look_at`, n at least 1.
         """
-        probabilities, features = self._run(pixels[None])
-        return probabilities[0], features[0]
+        probabilities, features = self._run(rows)
+        unlike = None
+        if self._unlike_from is not None and self.bank is not None:
+            unlike = self.bank.distances(features) > self._unlike_from
+        return Judged(probabilities, unlike)
 
     def _name(self, name: str, row: np.ndarray | str, topk: int | None, certainty: Certainty) -> Prediction:
         if isinstance(row, str):
-            return Prediction(name, (), (), row, None if self.task == "single-label" else ())
-        probabilities, features = self.judge(row)
-        unlike = None
-        if certainty.unlike_from is not None and self.bank is not None:
-            unlike = bool(self.bank.distances(features[None])[0] > certainty.unlike_from)
-        return describe_picture(
-            name,
-            probabilities,
-            self.classes,
-            thresholds=self.description.thresholds,
-            certainty=certainty,
-            topk=topk,
-            unlike=unlike,
-        )
+            return name_failure(self.description, name, row)
+        return name_prediction(self.description, name, self.judge(row[None]), 0, topk=topk, certainty=certainty)
 
     def _look_at_all(self, pictures: Sequence[PictureLike]) -> Iterator[np.ndarray | str]:
         """Pixels, or why there are none; decoded ahead in one thread, while the model computes in the others."""
@@ -159,7 +149,3 @@ def prepare_input(image: Image.Image, description: ExportDescription) -> np.ndar
     if description.in_graph:
         return np.array(image if image.mode == "RGB" else image.convert("RGB"))
     return render(image, description.rendition)
-
-
-def _name_of(picture: PictureLike, position: int) -> str:
-    return str(picture) if isinstance(picture, str | Path) else f"picture {position}"
