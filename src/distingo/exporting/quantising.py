@@ -51,10 +51,12 @@ def quantise(model: Any, rows: np.ndarray, probabilities: np.ndarray, *, several
 
 
 class _Reader:
-    """Batches of pictures as the calibrator asks for them."""
+    """Batches of pictures as the calibrator asks for them, all of one size as histograms want them."""
 
     def __init__(self, name: str, rows: np.ndarray) -> None:
-        self._batches = iter([{name: rows[start : start + _BATCH]} for start in range(0, len(rows), _BATCH)])
+        size = min(_BATCH, len(rows))
+        starts = range(0, len(rows) - size + 1, size)
+        self._batches = iter([{name: rows[start : start + size]} for start in starts])
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         """The next batch, None after the last."""

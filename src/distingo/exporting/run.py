@@ -30,8 +30,9 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "openvino": ("onnx", "onnxscript", "openvino"),
     "torch-export": (),
 }
-_LEAST_UNLIKE_SAME = 0.99
-"""Below this share of the same calls, an export leaves it to the original to call pictures unlike training."""
+_MOST_UNLIKE_DIFFERENT = 0.01
+"""Above this share of other calls, an export leaves it to the original to call pictures unlike training; one picture may
+differ, since the threshold is the distance of one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,10 +139,14 @@ def _write_beside(
         if model.evidence is not None:
             save_evidence(folder, model.evidence)
         if model.bank is not None and agreement.unlike_same is not None:
-            if agreement.unlike_same >= _LEAST_UNLIKE_SAME:
+            different = round((1 - agreement.unlike_same) * agreement.pictures)
+            if different <= max(1, _MOST_UNLIKE_DIFFERENT * agreement.pictures):
                 save_exported_bank(folder, model.bank)
             else:
-                _log.warning("it can't tell what is unlike training: its features are too different")
+                _log.warning(
+                    "this export does not say what is unlike training: it would differ on "
+                    f"{different:,} of {agreement.pictures:,} pictures"
+                )
     write_description(folder, description)
     write_text(folder / "README.md", describe_for_person(description, agreement, place.name))
 
