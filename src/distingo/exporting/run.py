@@ -30,8 +30,9 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "openvino": ("onnx", "onnxscript", "openvino"),
     "torch-export": (),
 }
+_EXTRAS = {"openvino": "openvino", "nncf": "openvino-int8"}
 _MOST_UNLIKE_DIFFERENT = 0.01
-"""Above this share of other calls, an export leaves it to the original to call pictures unlike training; one picture may
+"""Above this share of other calls, an export does not call pictures unlike training; one picture may
 differ, since the threshold is the distance of one."""
 
 
@@ -154,12 +155,14 @@ def _write_beside(
 def _require_possible(request: ExportRequest) -> None:
     if request.exported_as == "torch-export" and request.precision == "int8":
         raise UsageError("--int8: torch-export has no 8-bit form here; take --format onnx or openvino, or --half")
-    needed = list(_NEEDS[request.exported_as]) + (["onnxruntime"] if request.precision == "int8" else [])
-    missing = sorted({package for package in needed if importlib.util.find_spec(package) is None})
+    needed = list(_NEEDS[request.exported_as])
+    if (request.exported_as, request.precision) == ("openvino", "int8"):
+        needed.append("nncf")
+    missing = [package for package in needed if importlib.util.find_spec(package) is None]
     if missing:
-        extra = "export,openvino" if "openvino" in missing else "export"
+        extra = ",".join(dict.fromkeys(_EXTRAS.get(package, "export") for package in missing))
         raise UsageError(
-            f"--format {request.exported_as}: {', '.join(missing)} missing; `pip install 'distingo[{extra}]'`"
+            f"--format {request.exported_as}: {' and '.join(missing)} missing; `pip install 'distingo[{extra}]'`"
         )
 
 

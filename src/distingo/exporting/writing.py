@@ -12,7 +12,8 @@ from distingo.evaluation.reading import RunRecords
 from distingo.exporting.networks import ExportableNetwork
 from distingo.exporting.onnx_graph import describe_in_metadata, join_preprocessing, network_graph, store_as_half
 from distingo.exporting.onnx_preprocessing import PIXELS
-from distingo.exporting.openvino_model import write_openvino
+from distingo.exporting.openvino_model import convert_to_openvino, write_openvino
+from distingo.exporting.openvino_quantising import quantise_openvino
 from distingo.exporting.original import original_answers
 from distingo.exporting.pictures import pictures_of_run, rendered
 from distingo.exporting.quantising import PICTURES, quantise
@@ -55,7 +56,7 @@ class Writer:
             write_program(self.model, folder, description)
             return open_program(folder, description)
         if self.exported_as == "openvino":
-            write_openvino(self._network, folder, description)
+            write_openvino(self._openvino(), folder, description)
         else:
             self._write_onnx(folder, description)
         return open_engine(folder, description)
@@ -73,21 +74,30 @@ class Writer:
         onnx.checker.check_model(model)
         onnx.save(model, folder / description.file)
 
+    def _openvino(self) -> Any:
+        model = convert_to_openvino(self._graph(INPUT))
+        if self.precision == "int8":
+            self.ranges_by = "NNCF"
+            model = quantise_openvino(model, self._calibration_rows())
+        return model
+
     @cached_property
     def _network(self) -> Any:
-        """From rendered pictures on; its input is called ``pixels``, for OpenVINO ``pictures``."""
-        rendition = self.model.description.rendition
-        assert rendition is not None
-        name = INPUT if self.exported_as == "openvino" else PIXELS
-        graph = network_graph(ExportableNetwork(self.model), rendition, name)
+        """`onnx.ModelProto` from rendered pictures on."""
+        graph = self._graph(PIXELS)
         if self.precision == "int8":
             rows = self._calibration_rows()
             said = original_answers(self.model, rows)[0]
             several = self.model.description.task == "multi-label"
             graph, self.ranges_by = quantise(graph, rows, said, several=several)
-        elif self.precision == "half" and self.exported_as == "onnx":
+        elif self.precision == "half":
             store_as_half(graph)
         return graph
+
+    def _graph(self, name: str) -> Any:
+        rendition = self.model.description.rendition
+        assert rendition is not None
+        return network_graph(ExportableNetwork(self.model), rendition, name)
 
     def _calibration_rows(self) -> np.ndarray:
         rendition = self.model.description.rendition

@@ -175,7 +175,9 @@ class NeighbourHead(nn.Module):
         if self.several:
             shares = torch.einsum("nk,nkc->nc", weights, self.targets[nearest].float())
         else:
-            shares = weights.new_zeros(weights.shape[0], len(self.prior)).scatter_add_(1, self.targets[nearest], weights)
+            shares = weights.new_zeros(weights.shape[0], len(self.prior)).scatter_add_(
+                1, self.targets[nearest], weights
+            )
         smoothing = 1 / self.neighbours
         shares = (shares + smoothing * self.prior) / (1 + smoothing)
         logits = torch.logit(shares) if self.several else torch.log(shares)
