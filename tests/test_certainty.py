@@ -17,7 +17,7 @@ import distingo
 from distingo.cli import main
 from distingo.errors import UsageError
 from distingo.evaluation.confidence import read_confidence
-from distingo.models.feature_bank import load_bank
+from distingo.models.feature_bank_file import load_bank
 from distingo.models.saved import load_model
 from tiny_backbones import write_backbone
 from tiny_datasets import draw_classes, draw_labels

@@ -37,6 +37,10 @@ class ResourceError(DistingoError):
     """The machine ran out of something: memory, disk, a device."""
 
 
+class ExportError(DistingoError):
+    """An exported model does not say what the original says."""
+
+
 class TrainingDivergedError(DistingoError):
     """The loss stopped being a number."""
 

@@ -92,6 +92,11 @@ class RunFolder:
         """The page a person opens."""
         return self.path / "report.html"
 
+    @property
+    def exports(self) -> Path:
+        """The model in other formats, a folder for each."""
+        return self.path / "exports"
+
     def judged_on(self, data: Path) -> Path:
         """The folder for what is found out on other pictures."""
         return self.path / "evaluations" / data.resolve().name

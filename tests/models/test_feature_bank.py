@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from distingo.errors import RunError
-from distingo.models.feature_bank import NEIGHBOURS, build_bank, load_bank, save_bank
+from distingo.models.feature_bank import NEIGHBOURS, build_bank
+from distingo.models.feature_bank_file import load_bank, save_bank
 
 
 def hashes(count: int) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from distingo.api.downloading import (
     list_sets,
 )
 from distingo.api.explaining import explain
+from distingo.api.exporting import export
 from distingo.api.judging import compare, evaluate, write_report
 from distingo.api.learning import learning_curve
 from distingo.api.models import fetch_weights, list_backbones, list_models
@@ -37,6 +38,7 @@ __all__ = [
     "download_video",
     "evaluate",
     "explain",
+    "export",
     "fetch_weights",
     "inspect",
     "learning_curve",

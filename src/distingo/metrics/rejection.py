@@ -98,13 +98,28 @@ def _ranks(n: int, error: float) -> list[int]:
 
 
 def _p_value(errors: npt.NDArray[np.float64], wanted: float) -> float:
-    from scipy.stats import binom
-
     n, total = len(errors), float(errors.sum())
     if np.isin(errors, (0, 1)).all():
-        return float(binom.cdf(round(total), n, wanted))
-    bentkus = np.e * float(binom.cdf(ceil(total - 1e-9), n, wanted))
+        return binomial_cdf(round(total), n, wanted)
+    bentkus = np.e * binomial_cdf(ceil(total - 1e-9), n, wanted)
     return min(1.0, bentkus, _hoeffding(min(total / n, wanted), wanted, n))
+
+
+def binomial_cdf(successes: int, n: int, probability: float) -> float:
+    """The chance of at most so many successes in n draws; numpy alone, since exported models come without SciPy.
+
+    Args:
+        successes: From 0 to n.
+        n: How many draws.
+        probability: Of a success, above 0 and below 1.
+    """
+    logs = np.log(np.arange(1, n + 1, dtype=np.float64))
+    factorials = np.concatenate([[0.0], logs.cumsum()])
+    counts = np.arange(min(successes, n) + 1)
+    choices = factorials[n] - factorials[counts] - factorials[n - counts]
+    terms = choices + counts * log(probability) + (n - counts) * log(1 - probability)
+    highest = terms.max()
+    return min(1.0, float(np.exp(highest) * np.exp(terms - highest).sum()))
 
 
 def _hoeffding(found: float, wanted: float, n: int) -> float:

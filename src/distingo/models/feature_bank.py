@@ -7,18 +7,10 @@ detection with deep nearest neighbors, 2022), and its rows are the training pict
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
-
-from distingo.errors import RunError
-from distingo.files import write_bytes
-
-BANK_FILE = "bank.safetensors"
 
 NEIGHBOURS = 3
 """The distance to the bank is that to the third nearest: one odd training picture vouches for nobody, and classes may
@@ -113,37 +105,6 @@ def build_bank(
         scale = np.where(spread > 0, spread, np.float32(1))
     rows = _place(features, center, scale, unit=unit)
     return FeatureBank(rows.astype(np.float16), contents, center, scale, unit)
-
-
-def save_bank(folder: Path, bank: FeatureBank) -> None:
-    """Write ``bank.safetensors``: rows, center, scale, unit and contents (uint8, 16 bytes for each row)."""
-    hashes = np.frombuffer(bytes.fromhex("".join(bank.contents)), np.uint8).reshape(len(bank.contents), -1)
-    tensors = {"rows": bank.rows, "contents": hashes, "center": bank.center, "scale": bank.scale}
-    tensors["unit"] = np.array([bank.unit])
-    write_bytes(folder / BANK_FILE, save({name: np.ascontiguousarray(array) for name, array in tensors.items()}))
-
-
-def load_bank(folder: Path) -> FeatureBank | None:
-    """Read back what `save_bank` wrote; None where a model has no bank.
-
-    Args:
-        folder: The ``model`` folder of a run.
-
-    Raises:
-        RunError: The file is damaged.
-    """
-    path = folder / BANK_FILE
-    if not path.is_file():
-        return None
-    try:
-        tensors = load(path.read_bytes())
-        contents = tuple(bytes(row).hex() for row in tensors["contents"])
-        rows, center, scale = tensors["rows"], tensors["center"], tensors["scale"]
-        if len(rows) != len(contents) or rows.shape[1:] != center.shape or center.shape != scale.shape:
-            raise ValueError("rows, hashes and scale do not fit each other")
-        return FeatureBank(rows, contents, center, scale, bool(tensors["unit"][0]))
-    except (OSError, KeyError, ValueError, IndexError, SafetensorError) as error:
-        raise RunError(f"{path}: damaged ({error}); train again or restore it") from error
 
 
 def _place(features: npt.NDArray[Any], center: Any, scale: Any, *, unit: bool) -> npt.NDArray[np.float32]:

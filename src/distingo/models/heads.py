@@ -175,7 +175,9 @@ class NeighbourHead(nn.Module):
         if self.several:
             shares = torch.einsum("nk,nkc->nc", weights, self.targets[nearest].float())
         else:
-            shares = weights.new_zeros(len(weights), len(self.prior)).scatter_add_(1, self.targets[nearest], weights)
+            shares = weights.new_zeros(weights.shape[0], len(self.prior)).scatter_add_(
+                1, self.targets[nearest], weights
+            )
         smoothing = 1 / self.neighbours
         shares = (shares + smoothing * self.prior) / (1 + smoothing)
         logits = torch.logit(shares) if self.several else torch.log(shares)
@@ -193,8 +195,10 @@ def find_neighbours(directions: Tensor, bank: Tensor, neighbours: int) -> tuple[
     Returns:
         Cosine similarities float32 (n, k) and rows int64 (n, k).
     """
-    block = max(1, _SIMILARITIES_AT_ONCE // len(bank))
-    found = [torch.topk(part @ bank.T, neighbours, dim=1) for part in torch.split(directions, block)]
+    # a tracer would take the number of blocks for a constant, and batches of exports are small
+    whole, block = torch.compiler.is_exporting(), max(1, _SIMILARITIES_AT_ONCE // len(bank))
+    parts = [directions] if whole else torch.split(directions, block)
+    found = [torch.topk(part @ bank.T, neighbours, dim=1) for part in parts]
     if not found:
         empty = directions.new_zeros(0, neighbours)
         return empty, empty.long()

@@ -19,7 +19,8 @@ from distingo.models.calibration import Calibration
 from distingo.models.catalogue import build_network
 from distingo.models.descriptors import DescriptorClassifier
 from distingo.models.evidence import Evidence, load_evidence, save_evidence
-from distingo.models.feature_bank import FeatureBank, load_bank, save_bank
+from distingo.models.feature_bank import FeatureBank
+from distingo.models.feature_bank_file import load_bank, save_bank
 from distingo.models.heads import build_head
 from distingo.models.majority import MajorityClassifier
 from distingo.models.normalisation import ChannelNormalisation, build_normalisation

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from distingo.errors import UsageError
 from distingo.metrics.conformal import highest_coverage, set_threshold, upper_threshold
 from distingo.metrics.rejection import GivenLabels, answer_threshold, lowest_error
 from distingo.models.evidence import Evidence
-from distingo.models.saved import SavedModel
+from distingo.models.feature_bank import FeatureBank
 
 FALSE_ALARMS = 0.01
 """The share of pictures like those of training that may be called unlike them."""
 
 _NO_EVIDENCE = "the model keeps nothing to go by (an older distingo trained it, or it looks at no picture); train again"
+
+
+class Vouched(Protocol):
+    """A model with what vouches for it: a saved one or an exported one."""
+
+    @property
+    def bank(self) -> FeatureBank | None:
+        """Features of training pictures."""
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """What the model said about the validation pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +44,7 @@ class Certainty:
     unlike_from: float | None = None
 
 
-def settle_certainty(model: SavedModel, *, abstain: float | None = None, coverage: float | None = None) -> Certainty:
+def settle_certainty(model: Vouched, *, abstain: float | None = None, coverage: float | None = None) -> Certainty:
     """Derive a call's thresholds.
 
     Args:
@@ -62,7 +75,7 @@ def given_labels(evidence: Evidence) -> GivenLabels:
     return GivenLabels(evidence.owners, evidence.confidences, evidence.right)
 
 
-def unlike_threshold(model: SavedModel) -> tuple[float, float]:
+def unlike_threshold(model: Vouched) -> tuple[float, float]:
     """The distance above which a picture is unlike training, and the rate of false alarms that it keeps to.
 
     Args:

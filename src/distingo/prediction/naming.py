@@ -3,15 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from distingo.metrics.conformal import prediction_sets
 from distingo.metrics.thresholds import apply_thresholds
-from distingo.models.saved import ModelDescription
 from distingo.prediction.certainty import Certainty
-from distingo.records import Prediction
+from distingo.records import Prediction, Task, Thresholds
+
+
+class Described(Protocol):
+    """What must be known of a model to put its probabilities in words; a saved or an exported model's description."""
+
+    @property
+    def task(self) -> Task:
+        """One label per picture, or several."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names, in the order of the probabilities."""
+
+    def require_thresholds(self) -> Thresholds:
+        """With several labels, from which probability on each is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +46,7 @@ class Judged:
 
 
 def name_prediction(
-    model: ModelDescription, name: str, judged: Judged, position: int, *, topk: int | None, certainty: Certainty
+    model: Described, name: str, judged: Judged, position: int, *, topk: int | None, certainty: Certainty
 ) -> Prediction:
     """Put a picture's probabilities in words.
 
@@ -67,13 +82,13 @@ def name_prediction(
     )
 
 
-def name_failure(model: ModelDescription, name: str, reason: str) -> Prediction:
+def name_failure(model: Described, name: str, reason: str) -> Prediction:
     """The prediction of a picture that can't be read."""
     return Prediction(name, (), (), reason, None if model.task == "single-label" else ())
 
 
 def _set_of(
-    model: ModelDescription, probabilities: np.ndarray, order: np.ndarray, certainty: Certainty
+    model: Described, probabilities: np.ndarray, order: np.ndarray, certainty: Certainty
 ) -> tuple[str, ...] | None:
     if certainty.set_from is None:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import threading
 import warnings
@@ -17,8 +16,8 @@ from torch import Tensor, nn
 from distingo.datasets.kept_bytes import keep_bytes, recall_bytes
 from distingo.datasets.store import Cache
 from distingo.files import content_hash
+from distingo.prediction.openvino_import import import_openvino
 
-_REPORTS = "openvino_telemetry"
 _KIND = "openvino-networks"
 _CONVERSION = "1"
 """Raised when the way of converting changes, so that what was kept is not used any more."""
@@ -136,22 +135,6 @@ class _Runner:
                 self._queue.start_async({0: np.ascontiguousarray(part)}, position)
             self._queue.wait_all()
         return np.concatenate(found)
-
-
-def import_openvino() -> Any:
-    """OpenVINO without the reports of its use, which it forks processes for; it has a stub for where they are missing.
-
-    Nobody who classifies pictures with distingo was asked whether they may be sent.
-    """
-    silent = "openvino" not in sys.modules and _REPORTS not in sys.modules
-    if silent:
-        sys.modules[_REPORTS] = None  # type: ignore[assignment]  # as Python notes what can't be imported
-    try:
-        import openvino
-    finally:
-        if silent:
-            del sys.modules[_REPORTS]
-    return openvino
 
 
 class _FromPixels(nn.Module):

@@ -1,0 +1,164 @@
+"""Whether an export says what the original says, on real pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from distingo.datasets.rendering import render
+from distingo.errors import DataError
+from distingo.exporting.original import original_answers
+from distingo.exporting.pictures import KnownPicture, opened
+from distingo.metrics.ranking import mean_average_precision
+from distingo.metrics.thresholds import apply_thresholds
+from distingo.models.saved import SavedModel
+from distingo.prediction.certainty import settle_certainty
+from distingo.progress import progress_bar
+from distingo.runtime.description import ExportDescription
+from distingo.runtime.engines import Run
+from distingo.runtime.runtime import prepare_input
+
+LEAST_SAME = 0.995
+"""Share of pictures that must get the same label, of several the same labels."""
+
+HIGHEST_COST = 0.01
+"""Of accuracy, with several labels of mean average precision, that 8-bit integers may cost."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Agreement:
+    """What a check found.
+
+    Attributes:
+        pictures: How many were compared.
+        unreadable: How many could not be read and were left out.
+        checked_on: Which they are.
+        same: On how many the most probable class, with several labels all given labels, are the same.
+        largest_difference: Of two probabilities of one class for one picture.
+        score: ``accuracy`` or ``mean average precision``; None where the pictures' labels are not known.
+        original_score: Of the original on these pictures, in 0 .. 1.
+        exported_score: Of the export.
+        unlike_same: Share of pictures that both, or neither, call unlike training; None where that can't be told.
+    """
+
+    pictures: int
+    unreadable: int
+    checked_on: str
+    same: int
+    largest_difference: float
+    score: str | None = None
+    original_score: float | None = None
+    exported_score: float | None = None
+    unlike_same: float | None = None
+
+    @property
+    def share(self) -> float:
+        """Share of pictures with the same answer."""
+        return self.same / self.pictures
+
+    @property
+    def cost(self) -> float:
+        """What exporting cost of the score; where no labels are known, at most the share of other answers."""
+        if self.original_score is None or self.exported_score is None:
+            return 1 - self.share
+        return self.original_score - self.exported_score
+
+    @property
+    def words(self) -> str:
+        """The figures in half a sentence."""
+        text = (
+            f"the same answer on {self.same:,} of {self.pictures:,} pictures ({self.share:.2%}; {self.checked_on}), "
+            f"probabilities differ by {self.largest_difference:.2g} at most"
+        )
+        if self.original_score is None or self.exported_score is None:
+            return text
+        return f"{text}, {self.score} {self.exported_score:.2%} against {self.original_score:.2%}"
+
+    def is_enough(self, description: ExportDescription) -> bool:
+        """Whether an export of this kind may be called done."""
+        if description.precision == "int8":
+            return self.cost <= HIGHEST_COST + 1e-9
+        return self.share >= LEAST_SAME
+
+
+def measure_agreement(
+    model: SavedModel, pictures: Sequence[KnownPicture], run: Run, description: ExportDescription, checked_on: str
+) -> Agreement:
+    """Let original and export look at the same pictures.
+
+    Args:
+        model: The original.
+        pictures: Real ones.
+        run: The export's.
+        description: Of the export.
+        checked_on: Which pictures these are, in words.
+
+    Raises:
+        DataError: None of the pictures can be read.
+    """
+    parts: list[tuple[np.ndarray, ...]] = []
+    read: list[KnownPicture] = []
+    with progress_bar("checking", len(pictures)) as advance:
+        for batch in opened(pictures, description.rendition):
+            if not batch:
+                continue
+            read.extend(picture for picture, _ in batch)
+            rows = np.stack([render(image, description.rendition) for _, image in batch])
+            said = [run(prepare_input(image, description)[None]) for _, image in batch]
+            exported = (np.concatenate([each[part] for each in said]) for part in (0, 1))
+            parts.append((*original_answers(model, rows), *exported))
+            advance(len(batch))
+    if not read:
+        raise DataError(f"{checked_on}: none can be read; give others with --check-on FOLDER")
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    return _compare(model, read, columns, len(pictures) - len(read), checked_on)
+
+
+def _compare(
+    model: SavedModel, read: Sequence[KnownPicture], columns: Sequence[np.ndarray], unreadable: int, checked_on: str
+) -> Agreement:
+    before, features_before, after, features_after = columns
+    scores: tuple[str, float, float] | tuple[None, None, None] = (None, None, None)
+    if all(picture.labels is not None for picture in read):
+        scores = _scores(model, read, before, after)
+    return Agreement(
+        pictures=len(read),
+        unreadable=unreadable,
+        checked_on=checked_on,
+        same=int(_same(model, before, after).sum()),
+        largest_difference=float(np.abs(before - after).max()),
+        score=scores[0],
+        original_score=scores[1],
+        exported_score=scores[2],
+        unlike_same=_unlike_same(model, features_before, features_after),
+    )
+
+
+def _same(model: SavedModel, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    if model.description.task == "single-label":
+        return np.asarray(before.argmax(axis=1) == after.argmax(axis=1))
+    thresholds = model.description.require_thresholds()
+    return np.asarray((apply_thresholds(before, thresholds) == apply_thresholds(after, thresholds)).all(axis=1))
+
+
+def _scores(
+    model: SavedModel, read: Sequence[KnownPicture], before: np.ndarray, after: np.ndarray
+) -> tuple[str, float, float]:
+    classes = model.description.classes
+    truth = np.array([[name in (picture.labels or ()) for name in classes] for picture in read])
+    if model.description.task == "single-label":
+        right = [float(truth[np.arange(len(read)), said.argmax(axis=1)].mean()) for said in (before, after)]
+        return "accuracy", right[0], right[1]
+    present = truth.any(axis=0)
+    means = [mean_average_precision(truth[:, present], said[:, present]) for said in (before, after)]
+    return "mean average precision", means[0], means[1]
+
+
+def _unlike_same(model: SavedModel, before: np.ndarray, after: np.ndarray) -> float | None:
+    threshold = settle_certainty(model).unlike_from
+    if threshold is None or model.bank is None:
+        return None
+    calls = [model.bank.distances(features) > threshold for features in (before, after)]
+    return float((calls[0] == calls[1]).mean())

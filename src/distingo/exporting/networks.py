@@ -1,0 +1,121 @@
+"""A saved model as one module from pixels to calibrated probabilities, as the tracers of other formats want it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from distingo.models.penultimate import record_features
+from distingo.models.pretrained import PretrainedClassifier
+from distingo.models.saved import SavedModel
+from distingo.records import Rendition
+
+
+class ExportableNetwork(nn.Module):
+    """Rendered pictures to calibrated probabilities and features.
+
+    Args:
+        model: With a network; its weights are copied.
+        half: Whether the network computes in bfloat16; a head that was solved in float32 stays in it.
+    """
+
+    slope: Tensor
+    offsets: Tensor
+
+    def __init__(self, model: SavedModel, *, half: bool = False) -> None:
+        super().__init__()
+        assert model.network is not None
+        self.network = copy.deepcopy(model.network).cpu().eval()
+        for parameter in self.network.parameters():
+            parameter.requires_grad = False
+        calibration, classes = model.description.calibration, len(model.description.classes)
+        self.several = model.description.task == "multi-label"
+        self.register_buffer("slope", torch.tensor(1.0 if calibration is None else calibration.slope))
+        self.register_buffer("offsets", torch.zeros(classes) if calibration is None else _offsets(calibration.offsets))
+        self.computed_in = torch.bfloat16 if half else torch.float32
+        if half:
+            classifier = self.network.get_submodule("network")
+            (classifier.backbone if isinstance(classifier, PretrainedClassifier) else classifier).to(torch.bfloat16)
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities float32 (n, classes) and features (n, features) of uint8 (n, height, width, channels)."""
+        images = pixels.permute(0, 3, 1, 2).to(torch.float32) / 255.0
+        normalised = self.network.get_submodule("normalisation")(images)
+        with record_features(self.network) as seen:
+            logits = self.network.get_submodule("network")(normalised.to(self.computed_in)).float()
+        calibrated = self.slope * logits + self.offsets
+        probabilities = torch.sigmoid(calibrated) if self.several else torch.softmax(calibrated, dim=1)
+        return probabilities, seen.pop().float().flatten(1)
+
+
+class WholePicture(nn.Module):
+    """Pictures of any size, resized and cut as `distingo.datasets.rendering.render` does it, through a network.
+
+    Args:
+        network: Takes rendered pictures.
+        rendition: One for which `resizes_in_graph` is true.
+    """
+
+    grey: Tensor
+
+    def __init__(self, network: nn.Module, rendition: Rendition) -> None:
+        super().__init__()
+        self.network, self.rendition = network, rendition
+        self.register_buffer("grey", torch.tensor(GREY))
+
+    def forward(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """As the network's, of uint8 RGB (n, height, width, 3)."""
+        if self.rendition.channels == 1:
+            pictures = ((pictures.float() @ self.grey[:, None] + 32768) / 65536).floor().to(torch.uint8)
+        maps = pictures.permute(0, 3, 1, 2)
+        pixels = self._cut(maps) if self.rendition.fit == "crop" else self._resize(maps, *self._sides)
+        found: tuple[Tensor, Tensor] = self.network(pixels.permute(0, 2, 3, 1))
+        return found
+
+    @property
+    def _sides(self) -> tuple[int, int]:
+        return self.rendition.height, self.rendition.width
+
+    def _resize(self, maps: Tensor, height: int | torch.SymInt, width: int | torch.SymInt) -> Tensor:
+        mode = self.rendition.interpolation
+        size: Any = (height, width)
+        return nn.functional.interpolate(maps, size, mode=mode, antialias=True, align_corners=False)
+
+    def _cut(self, maps: Tensor) -> Tensor:
+        sides = maps.shape[2], maps.shape[3]
+        shortest, longest = torch.sym_min(*sides), LONGEST_ASPECT * torch.sym_min(*sides)
+        kept = [torch.sym_min(side, longest) for side in sides]
+        for axis, (side, length) in enumerate(zip(sides, kept, strict=True), 2):
+            maps = maps.narrow(axis, (side - length) // 2, length)
+        shorter = shorter_side(self.rendition)
+        target = [shorter * length // shortest for length in kept]
+        maps = self._resize(maps, *target)
+        for axis, (enlarged, wanted) in enumerate(zip(target, self._sides, strict=True), 2):
+            spare = enlarged - wanted
+            maps = maps.narrow(axis, spare // 2 + (spare % 2) * (spare // 2 % 2), wanted)  # halves to even
+        return maps
+
+
+GREY = (19595.0, 38470.0, 7471.0)
+"""Pillow's luminance of red, green and blue in 65536ths; below 2^24, so that floats are exact."""
+
+LONGEST_ASPECT = 20
+"""Of longer strips only the middle is looked at, as `distingo.datasets.rendering` does it."""
+
+
+def resizes_in_graph(rendition: Rendition) -> bool:
+    """Whether resizing and cutting can be written with what ONNX and torch have, to Pillow's numbers."""
+    square = rendition.height == rendition.width
+    return rendition.interpolation in {"bilinear", "bicubic"} and (square or rendition.fit == "stretch")
+
+
+def shorter_side(rendition: Rendition) -> int:
+    """What a square picture's shorter side is resized to before it is cut."""
+    return int(rendition.height / rendition.crop_fraction)
+
+
+def _offsets(values: tuple[float, ...]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32)

@@ -1,0 +1,191 @@
+"""A run's model to a folder that is checked, or to none."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from distingo.errors import DataError, ExportError, ModelError, UsageError
+from distingo.evaluation.reading import RunRecords, read_run
+from distingo.exporting.agreement import HIGHEST_COST, LEAST_SAME, Agreement, measure_agreement
+from distingo.exporting.describing import describe_agreement, describe_export, describe_for_person
+from distingo.exporting.folders import appearing_folder, require_free
+from distingo.exporting.networks import resizes_in_graph
+from distingo.exporting.pictures import MOST_CHECKED, KnownPicture, pictures_in, pictures_of_run
+from distingo.exporting.writing import Writer
+from distingo.files import write_text
+from distingo.models.evidence import save_evidence
+from distingo.models.saved import SavedModel, load_model
+from distingo.run_folder import RunFolder
+from distingo.runtime.bank import save_exported_bank
+from distingo.runtime.description import ExportDescription, ExportFormat, Precision, write_description
+
+_log = logging.getLogger(__name__)
+
+_NEEDS: dict[str, tuple[str, ...]] = {
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "openvino": ("onnx", "onnxscript", "openvino"),
+    "torch-export": (),
+}
+_EXTRAS = {"openvino": "openvino", "nncf": "openvino-int8"}
+_MOST_UNLIKE_DIFFERENT = 0.01
+"""Above this share of other calls, an export does not call pictures unlike training; one picture may
+differ, since the threshold is the distance of one."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExportRequest:
+    """What a person asked for.
+
+    Attributes:
+        run: A run folder.
+        exported_as: The format.
+        precision: ``float32``, ``half`` or ``int8``.
+        output: The folder to make; None makes one in the run.
+        check_on: Pictures to check on instead of the run's own.
+    """
+
+    run: Path
+    exported_as: ExportFormat
+    precision: Precision = "float32"
+    output: Path | None = None
+    check_on: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An export that was checked.
+
+    Attributes:
+        folder: Where it lies.
+        description: What it is.
+        agreement: What the check found.
+        bytes: Of the model's files.
+    """
+
+    folder: Path
+    description: ExportDescription
+    agreement: Agreement
+    bytes: int
+
+
+def export_run(request: ExportRequest) -> Exported:
+    """Write a run's model in another format, and check it.
+
+    Args:
+        request: What a person asked for.
+
+    Raises:
+        RunError: The run folder is missing, damaged, unfinished or newer.
+        UsageError: The model is no network, the format does not have the precision, or a package is missing.
+        DataError: There is no picture to check or calibrate on.
+        ExportError: The export does not say what the original says; nothing is left of it.
+        ResourceError: The folder exists or can't be written.
+    """
+    _require_possible(request)
+    model = load_model(RunFolder(request.run).model)
+    _require_network(request, model)
+    place = request.output or _place_in_run(request)
+    require_free(place)
+    records = read_run(request.run)
+    pictures, checked_on = _pictures(request, records)
+    writer = Writer(model, records, request.exported_as, request.precision)
+    with appearing_folder(place) as folder:
+        description, agreement = _first_that_agrees(request, writer, pictures, checked_on, folder)
+        _write_beside(model, description, agreement, folder, place)
+        size = sum(path.stat().st_size for path in folder.glob("model.*"))
+    return Exported(place, description, agreement, size)
+
+
+def _first_that_agrees(
+    request: ExportRequest, writer: Writer, pictures: Sequence[KnownPicture], checked_on: str, folder: Path
+) -> tuple[ExportDescription, Agreement]:
+    failed: list[str] = []
+    for description in _candidates(request, writer.model):
+        run = writer.write(folder, description)
+        found = measure_agreement(writer.model, pictures, run, description, checked_on)
+        if found.is_enough(description):
+            return replace(description, agreement=describe_agreement(found, writer.ranges_by)), found
+        where = "resizing in the model" if description.in_graph else "pictures resized by Pillow"
+        failed.append(f"{where}: {found.words}")
+        for path in folder.iterdir():
+            path.unlink()
+    wanted = f"{LEAST_SAME:.1%} of the same answers"
+    if request.precision == "int8":
+        wanted = f"a loss of at most {HIGHEST_COST * 100:.0f} point"
+    raise ExportError(
+        f"{request.run}: as {request.exported_as} in {request.precision} it does not say what the original says, "
+        f"{wanted} is asked for; {'; '.join(failed)}; nothing was written"
+    )
+
+
+def _candidates(request: ExportRequest, model: SavedModel) -> Iterator[ExportDescription]:
+    """First with resizing in the graph, where the format has it to Pillow's numbers; then without."""
+    rendition = model.description.rendition
+    assert rendition is not None
+    inside = request.exported_as != "openvino" and resizes_in_graph(rendition)
+    for in_graph in (True, False) if inside else (False,):
+        yield describe_export(
+            model, RunFolder(request.run).model, request.exported_as, request.precision, in_graph=in_graph
+        )
+
+
+def _write_beside(
+    model: SavedModel, description: ExportDescription, agreement: Agreement, folder: Path, place: Path
+) -> None:
+    if description.exported_as != "torch-export":
+        if model.evidence is not None:
+            save_evidence(folder, model.evidence)
+        if model.bank is not None and agreement.unlike_same is not None:
+            different = round((1 - agreement.unlike_same) * agreement.pictures)
+            if different <= max(1, _MOST_UNLIKE_DIFFERENT * agreement.pictures):
+                save_exported_bank(folder, model.bank)
+            else:
+                _log.warning(
+                    "this export does not say what is unlike training: it would differ on "
+                    f"{different:,} of {agreement.pictures:,} pictures"
+                )
+    write_description(folder, description)
+    write_text(folder / "README.md", describe_for_person(description, agreement, place.name))
+
+
+def _require_possible(request: ExportRequest) -> None:
+    if request.exported_as == "torch-export" and request.precision == "int8":
+        raise UsageError("--int8: torch-export has no 8-bit form here; take --format onnx or openvino, or --half")
+    needed = list(_NEEDS[request.exported_as])
+    if (request.exported_as, request.precision) == ("openvino", "int8"):
+        needed.append("nncf")
+    missing = [package for package in needed if importlib.util.find_spec(package) is None]
+    if missing:
+        extra = ",".join(dict.fromkeys(_EXTRAS.get(package, "export") for package in missing))
+        raise UsageError(
+            f"--format {request.exported_as}: {' and '.join(missing)} missing; `pip install 'distingo[{extra}]'`"
+        )
+
+
+def _require_network(request: ExportRequest, model: SavedModel) -> None:
+    if model.network is None or model.description.rendition is None:
+        raise ModelError(
+            f"{request.run}: its model, {model.description.name}, is no network; `distingo export` writes networks "
+            "(small-cnn, pretrained backbones ...), and `distingo predict` uses this one"
+        )
+
+
+def _place_in_run(request: ExportRequest) -> Path:
+    ending = "" if request.precision == "float32" else f"-{request.precision}"
+    return RunFolder(request.run).exports / f"{request.exported_as}{ending}"
+
+
+def _pictures(request: ExportRequest, records: RunRecords) -> tuple[list[KnownPicture], str]:
+    if request.check_on is not None:
+        return pictures_in(request.check_on, MOST_CHECKED), f"pictures in {request.check_on.name}"
+    found = pictures_of_run(records, ("test", "validation"), MOST_CHECKED)
+    if not found:
+        raise DataError(
+            f"{request.run}: its test and validation pictures are no longer in {records.root}, and an export is "
+            "checked on real ones; put them back, or give others with --check-on FOLDER"
+        )
+    return found, "the run's test and validation pictures"

@@ -1,0 +1,46 @@
+"""``bank.safetensors``: a feature bank as it lies beside a saved model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from distingo.errors import RunError
+from distingo.files import write_bytes
+from distingo.models.feature_bank import FeatureBank
+
+BANK_FILE = "bank.safetensors"
+
+
+def save_bank(folder: Path, bank: FeatureBank) -> None:
+    """Write ``bank.safetensors``: rows, center, scale, unit and contents (uint8, 16 bytes for each row)."""
+    hashes = np.frombuffer(bytes.fromhex("".join(bank.contents)), np.uint8).reshape(len(bank.contents), -1)
+    tensors = {"rows": bank.rows, "contents": hashes, "center": bank.center, "scale": bank.scale}
+    tensors["unit"] = np.array([bank.unit])
+    write_bytes(folder / BANK_FILE, save({name: np.ascontiguousarray(array) for name, array in tensors.items()}))
+
+
+def load_bank(folder: Path) -> FeatureBank | None:
+    """Read back what `save_bank` wrote; None where a model has no bank.
+
+    Args:
+        folder: The ``model`` folder of a run.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    path = folder / BANK_FILE
+    if not path.is_file():
+        return None
+    try:
+        tensors = load(path.read_bytes())
+        contents = tuple(bytes(row).hex() for row in tensors["contents"])
+        rows, center, scale = tensors["rows"], tensors["center"], tensors["scale"]
+        if len(rows) != len(contents) or rows.shape[1:] != center.shape or center.shape != scale.shape:
+            raise ValueError("rows, hashes and scale do not fit each other")
+        return FeatureBank(rows, contents, center, scale, bool(tensors["unit"][0]))
+    except (OSError, KeyError, ValueError, IndexError, SafetensorError) as error:
+        raise RunError(f"{path}: damaged ({error}); train again or restore it") from error

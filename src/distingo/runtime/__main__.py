@@ -1,0 +1,51 @@
+"""``python -m distingo.runtime FOLDER PICTURE ...`` prints one JSON line per picture."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from distingo.errors import DistingoError
+from distingo.runtime.runtime import Runtime
+
+EXIT_UNREADABLE = 3
+"""Some pictures could not be read; the others were predicted."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Predict, and print what was found.
+
+    Args:
+        arguments: Words after the module's name; None takes the process's own.
+
+    Returns:
+        The exit code: 0; 1 for a hindrance, 2 for a wrong call, 3 for unreadable pictures.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        runtime = Runtime(options.folder)
+        wishes = {"topk": options.topk, "abstain": options.abstain, "coverage": options.coverage}
+        predictions = runtime.predict(options.pictures, **wishes)
+    except DistingoError as error:
+        print(f"distingo.runtime: {error}", file=sys.stderr)
+        return error.exit_code
+    for prediction in predictions:
+        print(json.dumps(asdict(prediction), ensure_ascii=False))
+    return EXIT_UNREADABLE if any(prediction.error for prediction in predictions) else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m distingo.runtime", description="Name what pictures show.")
+    parser.add_argument("folder", metavar="FOLDER", help="an exported model")
+    parser.add_argument("pictures", nargs="+", metavar="PICTURE")
+    parser.add_argument("--topk", type=int, help="so many labels per picture (default: all; with several: those given)")
+    parser.add_argument("--abstain", type=float, metavar="SHARE", help="of wrong answers, for example 0.02")
+    parser.add_argument("--coverage", type=float, metavar="SHARE", help="of true labels in the sets, for example 0.95")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,121 @@
+"""What an exported model says of itself: ``distingo.json`` and ``preprocessing.json`` beside it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from distingo.errors import RunError
+from distingo.files import read_json, write_json
+from distingo.records import Rendition, Task, Thresholds
+from distingo.run_folder import FORMAT, check_format
+
+ExportFormat = Literal["onnx", "openvino", "torch-export"]
+Precision = Literal["float32", "half", "int8"]
+
+MODEL_FILES: dict[str, str] = {"onnx": "model.onnx", "openvino": "model.xml", "torch-export": "model.pt2"}
+DESCRIPTION_FILE = "distingo.json"
+PREPROCESSING_FILE = "preprocessing.json"
+INPUT = "pictures"
+OUTPUTS = ("probabilities", "features")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportDescription:
+    """All that must be known to use an exported model.
+
+    Attributes:
+        exported_as: The format.
+        precision: ``float32``, ``half`` or ``int8``.
+        task: One label per picture, or several.
+        classes: Names, in the order of the probabilities.
+        rendition: The pictures that the network sees.
+        in_graph: Whether the model resizes and crops pictures itself; else it takes what
+            `distingo.datasets.rendering.render` makes of them.
+        thresholds: With several labels, from which probability on each is given; None with one.
+        calibration: Slope and offsets of the logits, for information: the model applies them itself.
+        model: What was exported: name, kind, licence.
+        provenance: Data, seed, versions and dates.
+        agreement: What the check against the original found; empty before it.
+    """
+
+    exported_as: ExportFormat
+    precision: Precision
+    task: Task
+    classes: tuple[str, ...]
+    rendition: Rendition
+    in_graph: bool
+    thresholds: Thresholds | None = None
+    calibration: dict[str, Any] | None = None
+    model: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    agreement: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def file(self) -> str:
+        """The model's file in the folder."""
+        return MODEL_FILES[self.exported_as]
+
+    def require_thresholds(self) -> Thresholds:
+        """The thresholds of a model for several labels."""
+        if self.thresholds is None:
+            raise ValueError("a model for one label per picture has no thresholds")
+        return self.thresholds
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """The content of ``preprocessing.json``: what happens to a decoded picture, and where."""
+        shape = ["n", "height", "width", 3]
+        if not self.in_graph:
+            shape = ["n", self.rendition.height, self.rendition.width, self.rendition.channels]
+        return {
+            "in_graph": self.in_graph,
+            "input": {"name": INPUT, "type": "uint8", "shape": shape},
+            "rendition": asdict(self.rendition),
+        }
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The content of ``distingo.json``."""
+        content = asdict(self)
+        del content["rendition"], content["in_graph"]
+        return {**content, "file": self.file, "outputs": list(OUTPUTS)}
+
+
+def write_description(folder: Path, description: ExportDescription) -> None:
+    """Write both files."""
+    write_json(folder / PREPROCESSING_FILE, {"format": FORMAT, **description.preprocessing})
+    write_json(folder / DESCRIPTION_FILE, {"format": FORMAT, **description.facts})
+
+
+def read_export(folder: str | Path) -> ExportDescription:
+    """Read back what `write_description` wrote.
+
+    Args:
+        folder: An exported model.
+
+    Raises:
+        RunError: It is no exported model, is damaged, or a newer distingo wrote it.
+    """
+    place = Path(folder)
+    if not (place / DESCRIPTION_FILE).is_file():
+        raise RunError(f"{place}: no exported model ({DESCRIPTION_FILE} is missing); `distingo export RUN` makes one")
+    facts, preprocessing = (_read(place / name) for name in (DESCRIPTION_FILE, PREPROCESSING_FILE))
+    try:
+        names = ("exported_as", "precision", "task", "calibration", "model", "provenance", "agreement")
+        return ExportDescription(
+            **{name: facts[name] for name in names},
+            classes=tuple(facts["classes"]),
+            rendition=Rendition(**preprocessing["rendition"]),
+            in_graph=bool(preprocessing["in_graph"]),
+            thresholds=Thresholds.from_json(facts["thresholds"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{place}: damaged ({error}); export the run again") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content = read_json(path)
+    check_format(content, path)
+    return dict(content)

@@ -1,0 +1,151 @@
+"""An exported model as a person uses it: pictures in, class names with probabilities out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from distingo.datasets.decoding import UndecodableError
+from distingo.datasets.rendering import render, shorter_side_for
+from distingo.errors import DistingoError, UsageError
+from distingo.models.evidence import Evidence, load_evidence
+from distingo.models.feature_bank import FeatureBank
+from distingo.prediction.certainty import Certainty, settle_certainty
+from distingo.prediction.naming import Judged, name_failure, name_prediction
+from distingo.prediction.pictures import PictureLike, name_picture, open_picture
+from distingo.records import Prediction, Task
+from distingo.runtime.bank import load_exported_bank
+from distingo.runtime.description import ExportDescription, read_export
+from distingo.runtime.engines import open_engine
+
+_AHEAD = 16
+"""Pictures that are decoded while others are looked at."""
+
+
+class Runtime:
+    """An exported model that names what pictures show.
+
+    Args:
+        folder: What `distingo export` made, as ONNX or OpenVINO.
+        threads: How many to compute in; None takes one per core.
+
+    Raises:
+        RunError: The folder is no exported model, is damaged, or a newer distingo wrote it.
+        UsageError: What runs its format is not installed.
+    """
+
+    def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
+        self.folder = Path(folder)
+        self.description = read_export(self.folder)
+        self.evidence: Evidence | None = load_evidence(self.folder)
+        self.bank: FeatureBank | None = load_exported_bank(self.folder)
+        self._unlike_from = settle_certainty(self).unlike_from
+        self._run = open_engine(self.folder, self.description, threads=threads)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the model's probabilities."""
+        return self.description.classes
+
+    @property
+    def task(self) -> Task:
+        """Whether a picture gets exactly one label or any number."""
+        return self.description.task
+
+    @property
+    def thresholds(self) -> dict[str, float] | None:
+        """With several labels, from which probability on each is given; None with one."""
+        thresholds = self.description.thresholds
+        return None if thresholds is None else dict(zip(self.classes, thresholds.values, strict=True))
+
+    def predict(
+        self,
+        pictures: Sequence[PictureLike] | PictureLike,
+        *,
+        topk: int | None = None,
+        abstain: float | None = None,
+        coverage: float | None = None,
+    ) -> list[Prediction]:
+        """Name what pictures show; the same as the run's own `predict`.
+
+        Args:
+            pictures: Files, Pillow images or uint8 arrays; one or many.
+            topk: Keep only the so many most probable labels per picture. None keeps all of a single-label model, and
+                with several labels those that reach their thresholds.
+            abstain: Answer only where at most this share of answers is wrong (`distingo.metrics.rejection`).
+            coverage: Give each picture the set of labels that holds this share of its true ones
+                (`distingo.metrics.conformal`).
+
+        Returns:
+            One prediction per picture, in order; a picture that can't be read carries its error instead.
+
+        Raises:
+            UsageError: `topk` is below 1, or the validation pictures can't vouch for a wanted level.
+        """
+        if isinstance(pictures, str | Path | Image.Image | np.ndarray):
+            pictures = [pictures]
+        if topk is not None and topk < 1:
+            raise UsageError(f"topk {topk}: give 1 or more")
+        certainty = settle_certainty(self, abstain=abstain, coverage=coverage)
+        named = enumerate(zip(pictures, self._look_at_all(pictures), strict=True))
+        return [self._name(name_picture(picture, at), row, topk, certainty) for at, (picture, row) in named]
+
+    def look_at(self, picture: PictureLike) -> np.ndarray:
+        """A picture as the model takes it.
+
+        Returns:
+            uint8 (height, width, channels): all of it in RGB, or rendered where the model does not resize itself.
+
+        Raises:
+            UndecodableError: The picture can't be read.
+        """
+        image = open_picture(picture, shorter_side_for(self.description.rendition))
+        return prepare_input(image, self.description)
+
+    def judge(self, rows: np.ndarray) -> Judged:
+        """What the model says about pictures.
+
+        Args:
+            rows: uint8 (n, height, width, channels), as from `look_at`, n at least 1.
+        """
+        probabilities, features = self._run(rows)
+        unlike = None
+        if self._unlike_from is not None and self.bank is not None:
+            unlike = self.bank.distances(features) > self._unlike_from
+        return Judged(probabilities, unlike)
+
+    def _name(self, name: str, row: np.ndarray | str, topk: int | None, certainty: Certainty) -> Prediction:
+        if isinstance(row, str):
+            return name_failure(self.description, name, row)
+        return name_prediction(self.description, name, self.judge(row[None]), 0, topk=topk, certainty=certainty)
+
+    def _look_at_all(self, pictures: Sequence[PictureLike]) -> Iterator[np.ndarray | str]:
+        """Pixels, or why there are none; decoded ahead in one thread, while the model computes in the others."""
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            for start in range(0, len(pictures), _AHEAD):
+                yield from pool.map(self._look_at_or_say, pictures[start : start + _AHEAD])
+
+    def _look_at_or_say(self, picture: PictureLike) -> np.ndarray | str:
+        try:
+            return self.look_at(picture)
+        except (DistingoError, OSError) as error:
+            return error.reason if isinstance(error, UndecodableError) else str(error)
+
+
+def prepare_input(image: Image.Image, description: ExportDescription) -> np.ndarray:
+    """What an exported model takes of a decoded picture.
+
+    Args:
+        image: Mode ``RGB`` or ``L``.
+        description: Of the model.
+
+    Returns:
+        uint8 (height, width, channels).
+    """
+    if description.in_graph:
+        return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+    return render(image, description.rendition)
