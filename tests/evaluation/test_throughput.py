@@ -24,13 +24,13 @@ def test_it_is_as_fast_as_what_it_measures(
     tiny_runs: dict[str, Path], dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model that is made slow on purpose: 10 milliseconds more for each picture."""
-    found = predictor.Predictor._look_at
+    found = predictor.Predictor.look_at
 
     def slowly(self: predictor.Predictor, image: object) -> object:
         time.sleep(0.01)
         return found(self, image)
 
-    monkeypatch.setattr(predictor.Predictor, "_look_at", slowly)
+    monkeypatch.setattr(predictor.Predictor, "look_at", slowly)
     started = time.perf_counter()
     cost = measure_throughput(load_model(tiny_runs["small-cnn"] / "model"), dataset.pictures)
     assert cost is not None

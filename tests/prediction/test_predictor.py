@@ -11,7 +11,8 @@ from PIL import Image
 import distingo
 from distingo.errors import RunError, UsageError
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network, save_model
-from distingo.prediction.predictor import find_pictures, read_task
+from distingo.prediction.pictures import find_pictures
+from distingo.prediction.predictor import read_task
 from distingo.records import Rendition, Thresholds
 
 DESCRIPTION = ModelDescription(

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from distingo.prediction.predictor import PictureLike, Predictor
+    from distingo.prediction.pictures import PictureLike
+    from distingo.prediction.predictor import Predictor
     from distingo.records import Prediction
 
 
@@ -42,7 +43,7 @@ def predict(
         UsageError: No path exists, there is no file, the output's ending is unknown, or the validation pictures can't
             vouch for a wanted level.
     """
-    from distingo.prediction.predictor import find_pictures
+    from distingo.prediction.pictures import find_pictures
     from distingo.prediction.tables import check_table, write_table
 
     if output is not None:

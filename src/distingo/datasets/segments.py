@@ -74,6 +74,15 @@ def open_segment(path: Path, row_bytes: int) -> Segment | None:
         return _map(file, path, row_bytes)
 
 
+def single_row_bytes(path: Path) -> int:
+    """The size of a segment's row if it has no more than one.
+
+    Raises:
+        OSError: There is no such file.
+    """
+    return max(0, path.stat().st_size - KEY_BYTES - 4 - _FOOTER.size)
+
+
 def write_footer(file: IO[bytes], keys: Sequence[str], checksums: Sequence[int], row_bytes: int) -> None:
     """Finish a segment whose rows have all been written."""
     index = bytes.fromhex("".join(keys)) + np.array(checksums, "<u4").tobytes()

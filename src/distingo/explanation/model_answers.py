@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
@@ -11,30 +9,7 @@ from distingo.features.descriptors import describe
 from distingo.metrics.thresholds import apply_thresholds
 from distingo.prediction.classifier import predict_probabilities
 from distingo.prediction.predictor import Predictor
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """An array as rows that a model takes.
-
-    Attributes:
-        array: (n, *row).
-    """
-
-    array: np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(n, *row)."""
-        return self.array.shape
-
-    def __len__(self) -> int:
-        return len(self.array)
-
-    def take(self, indices: np.ndarray) -> np.ndarray:
-        """Gather a batch (n, *row)."""
-        taken: np.ndarray = self.array[indices]
-        return taken
+from distingo.prediction.tensors import ArrayRows
 
 
 class ModelAnswers:
@@ -54,11 +29,11 @@ class ModelAnswers:
         predictor = self._predictor
         return predict_probabilities(predictor.model, self.rows(pixels), device=predictor.device, precision="float32")
 
-    def rows(self, pixels: npt.NDArray[np.uint8]) -> Rows:
+    def rows(self, pixels: npt.NDArray[np.uint8]) -> ArrayRows:
         """What the model takes: pixels, or their descriptors."""
         if self._predictor.model.network is not None:
-            return Rows(pixels)
-        return Rows(np.stack([describe(each) for each in pixels]).astype(np.float32))
+            return ArrayRows(pixels)
+        return ArrayRows(np.stack([describe(each) for each in pixels]).astype(np.float32))
 
     def given(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
         """Which labels the model gives, bool (classes,), for one picture's probabilities."""

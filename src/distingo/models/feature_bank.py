@@ -6,7 +6,7 @@ detection with deep nearest neighbors, 2022), and its rows are the training pict
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +35,23 @@ class FeatureBank:
     """Features of training pictures.
 
     Attributes:
-        rows: float16 (m, features): features less `center`, divided by `scale`; of networks then at unit length.
+        rows: float16 (m, features), float32 once `widened`: features less `center`, divided by `scale`; of networks
+            then at unit length.
         contents: The content hash of each row's picture, as in ``manifest.csv``.
         center: float32 (features,).
         scale: float32 (features,), above 0.
         unit: Whether rows have unit length, so that distances come from cosines.
     """
 
-    rows: npt.NDArray[np.float16]
+    rows: npt.NDArray[np.float16] | npt.NDArray[np.float32]
     contents: tuple[str, ...]
     center: npt.NDArray[np.float32]
     scale: npt.NDArray[np.float32]
     unit: bool
+
+    def widened(self) -> FeatureBank:
+        """The same bank for many questions: its rows in float32, which every question would else make anew."""
+        return replace(self, rows=self.rows.astype(np.float32))
 
     def place(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Bring features of pictures, float (n, features) as the model gives them, to where the rows are."""
@@ -67,7 +72,7 @@ class FeatureBank:
         """
         if features.ndim != 2 or features.shape[1] != self.rows.shape[1]:
             raise ValueError(f"features of shape {features.shape} for a bank of {self.rows.shape[1]} features")
-        placed, bank = self.place(features), self.rows.astype(np.float32)
+        placed, bank = self.place(features), np.asarray(self.rows, np.float32)
         squares = np.einsum("ij,ij->i", bank, bank)
         count = min(count, len(bank))
         at_once = max(1, _SIMILARITIES_AT_ONCE // len(bank))

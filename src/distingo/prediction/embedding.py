@@ -16,7 +16,9 @@ from distingo.datasets.rendering import render, shorter_side_for
 from distingo.datasets.store import Cache
 from distingo.datasets.views import look, share_of_side
 from distingo.models.backbones import BackboneDescription
+from distingo.models.weights import hash_weights
 from distingo.prediction.engines import Engine, EngineName, build_engine, choose_engine
+from distingo.version import __version__
 
 _BATCH = 64
 """Pictures that go through the backbone together: decoding the next ones goes on meanwhile."""
@@ -45,13 +47,22 @@ class Embedder:
         self._description = description
         self._network = network
         self._device = device
+        self._cache: Cache | None = None
         self.engine_name, self.precision = choose_engine(engine, device, precision)
 
     @cached_property
     def _engine(self) -> Engine:
         rendition = self._description.rendition
         shape = (rendition.height, rendition.width, rendition.channels)
-        return build_engine(self._network, shape, name=self.engine_name, precision=self.precision, device=self._device)
+        return build_engine(
+            self._network,
+            shape,
+            name=self.engine_name,
+            precision=self.precision,
+            device=self._device,
+            cache=self._cache,
+            identity=identify_backbone(self._description, self._network),
+        )
 
     def product(self, cache: Cache, view: str = "whole") -> Product:
         """The features of one view of every picture, float32 (features,).
@@ -60,6 +71,7 @@ class Embedder:
             cache: Where they are kept, by content of the picture, hash of the weights, preprocessing and engine.
             view: As in `distingo.datasets.views.look`.
         """
+        self._cache = cache
         rendition = self._description.rendition
         store = cache.store(self._kind(view), (self._description.features,), "float32")
 
@@ -84,6 +96,12 @@ class Embedder:
             view,
         )
         return "-".join(parts)
+
+
+def identify_backbone(description: BackboneDescription, network: nn.Module) -> str:
+    """Names what a frozen backbone behind its normalisation computes, for what is kept of its conversion."""
+    hashed = description.weights_hash or hash_weights(network, description.architecture, description.arguments)
+    return repr((__version__, hashed, description.arguments, description.mean, description.std))
 
 
 def gather(product: Product, contents: Sequence[str]) -> np.ndarray:

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 import threading
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from distingo.datasets.store import Cache
 from distingo.errors import UsageError
 from distingo.models.machine import bind_this_thread, choose_precision
-from distingo.prediction.networks import autocast
+from distingo.prediction.networks import autocast, prediction_batch_size
+from distingo.prediction.openvino_engine import openvino_runner
 from distingo.prediction.tensors import to_tensor
 
 EngineName = Literal["auto", "torch", "openvino"]
-
-_REPORTS = "openvino_telemetry"
-
-_PICTURES_A_STREAM = 16
-"""Small enough that a batch keeps all cores busy to its end, large enough to be computed well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +29,8 @@ class Engine:
     Attributes:
         name: ``torch`` or ``openvino``.
         precision: ``float32`` or ``bfloat16``.
-        run: From uint8 pictures (n, height, width, channels) to float32 (n, outputs).
+        run: From uint8 pictures (n, height, width, channels), at least one, to float32 (n, outputs); may be called from
+            several threads.
     """
 
     name: str
@@ -76,7 +72,14 @@ def choose_engine(name: EngineName, device: torch.device, precision: str = "auto
 
 
 def build_engine(
-    network: nn.Module, shape: tuple[int, int, int], *, name: str, precision: str, device: torch.device
+    network: nn.Module,
+    shape: tuple[int, int, int],
+    *,
+    name: str,
+    precision: str,
+    device: torch.device,
+    cache: Cache | None = None,
+    identity: str = "",
 ) -> Engine:
     """Make a network ready for many pictures.
 
@@ -86,92 +89,27 @@ def build_engine(
         name: ``torch`` or ``openvino``, as `choose_engine` says.
         precision: ``float32`` or ``bfloat16``.
         device: Where `torch` computes.
+        cache: Where a converted network is kept for the next start; None keeps none.
+        identity: Names what the network computes, weights and all; used with a cache only.
     """
     network = network.eval()
     if name == "openvino":
-        return Engine(name, precision, _openvino(network, shape, precision))
+        return Engine(name, precision, openvino_runner(network, shape, precision, cache=cache, identity=identity))
     return Engine(name, precision, _torch(network, precision, device))
 
 
 def _torch(network: nn.Module, precision: str, device: torch.device) -> Callable[[np.ndarray], np.ndarray]:
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    lock = threading.Lock()
 
     @torch.inference_mode()
     def run(pixels: np.ndarray) -> np.ndarray:
-        with bind_this_thread(), autocast(device, precision):
-            outputs: Tensor = network(to_tensor(pixels, device))
-        found: np.ndarray = outputs.float().cpu().numpy()
-        return found
-
-    return run
-
-
-class _FromPixels(nn.Module):
-    """A network that takes the pictures as they lie in memory, so that the engine's own code scales them."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        outputs: Tensor = self.network(pixels.permute(0, 3, 1, 2).to(torch.float32) / 255.0)
-        return outputs
-
-
-def _openvino(network: nn.Module, shape: tuple[int, int, int], precision: str) -> Callable[[np.ndarray], np.ndarray]:
-    openvino = _import_openvino()
-    model = _to_openvino(_FromPixels(network).cpu(), torch.zeros((2, *shape), dtype=torch.uint8))
-    model.reshape([-1, *shape])
-    hints = {
-        "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
-        # a stream of pictures for every core: twice as fast as all cores on the same pictures
-        "PERFORMANCE_HINT": "THROUGHPUT",
-    }
-    compiled: Any = openvino.Core().compile_model(model, "CPU", hints)
-    queue = openvino.AsyncInferQueue(compiled)
-    lock = threading.Lock()
-
-    def run(pixels: np.ndarray) -> np.ndarray:
-        parts = [pixels[start : start + _PICTURES_A_STREAM] for start in range(0, len(pixels), _PICTURES_A_STREAM)]
-        found: list[np.ndarray] = [np.empty(0)] * len(parts)
-
-        def keep(request: Any, position: int) -> None:
-            found[position] = np.array(request.get_output_tensor(0).data, dtype=np.float32)
-
-        with lock:
-            queue.set_callback(keep)
-            for position, part in enumerate(parts):
-                queue.start_async({0: np.ascontiguousarray(part)}, position)
-            queue.wait_all()
+        size = prediction_batch_size(pixels.shape[1], pixels.shape[2])
+        found: list[np.ndarray] = []
+        with lock, bind_this_thread(), autocast(device, precision):
+            for start in range(0, len(pixels), size):
+                outputs: Tensor = network(to_tensor(pixels[start : start + size], device))
+                found.append(outputs.float().cpu().numpy())
         return np.concatenate(found)
 
     return run
-
-
-def _import_openvino() -> Any:
-    """OpenVINO without the reports of its use, which it forks processes for; it has a stub for where they are missing.
-
-    Nobody who classifies pictures with distingo was asked whether they may be sent.
-    """
-    silent = "openvino" not in sys.modules and _REPORTS not in sys.modules
-    if silent:
-        sys.modules[_REPORTS] = None  # type: ignore[assignment]  # as Python notes what can't be imported
-    try:
-        import openvino
-    finally:
-        if silent:
-            del sys.modules[_REPORTS]
-    return openvino
-
-
-def _to_openvino(network: nn.Module, example: Tensor) -> Any:
-    """As `openvino.convert_model` does it, which traces twice to compare and reports each use."""
-    from openvino.frontend import FrontEndManager
-    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
-
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the tracer's advice to those who write models
-        traced = torch.jit.trace(network, example, check_trace=False)  # type: ignore[no-untyped-call]
-    frontend = FrontEndManager().load_by_framework("pytorch")
-    decoder = TorchScriptPythonDecoder(traced)  # has to live until all is converted
-    return frontend.convert(frontend.load(decoder))

@@ -2,70 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from distingo.datasets.decoding import UndecodableError, open_source
+from distingo.datasets.decoding import UndecodableError
+from distingo.datasets.gathering import count_processors
 from distingo.datasets.rendering import render, shorter_side_for
-from distingo.datasets.walking import walk
-from distingo.errors import DistingoError, UsageError, name_some
+from distingo.datasets.store import Cache
+from distingo.errors import DistingoError, UsageError
 from distingo.features.descriptors import describe
-from distingo.metrics.conformal import prediction_sets
-from distingo.metrics.thresholds import apply_thresholds
-from distingo.models.machine import choose_precision, prepare_process
+from distingo.models.machine import prepare_process
 from distingo.models.saved import SavedModel, load_model, read_description
 from distingo.prediction.certainty import Certainty, settle_certainty
-from distingo.prediction.classifier import predict_outputs, predict_probabilities, to_probabilities
+from distingo.prediction.classifier import to_probabilities
 from distingo.prediction.device import choose_device
+from distingo.prediction.engines import EngineName
+from distingo.prediction.model_engine import ModelEngine
+from distingo.prediction.naming import Judged, name_failure, name_prediction
+from distingo.prediction.pictures import PictureLike, name_picture, open_picture
+from distingo.prediction.streaming import chunked, map_in_order
 from distingo.progress import progress_bar
-from distingo.records import Prediction, Source, Task
+from distingo.records import Prediction, Task
 from distingo.run_folder import RunFolder
 
-PictureLike = str | Path | Image.Image | np.ndarray
-"""A file, a Pillow image, or uint8 pixels (height, width) or (height, width, 3)."""
-
 _BATCH = 64
-
-
-@dataclass(frozen=True, slots=True)
-class _ArrayRows:
-    array: np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.array.shape
-
-    def __len__(self) -> int:
-        return len(self.array)
-
-    def take(self, indices: np.ndarray) -> np.ndarray:
-        taken: np.ndarray = self.array[indices]
-        return taken
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    probabilities: np.ndarray
-    unlike: bool | None = None
+_CHUNK = 8
+"""Pictures that a thread decodes before it hands them over."""
 
 
 class Predictor:
-    """A trained model that names what pictures show.
+    """A trained model that names what pictures show; all of it may be called from several threads.
 
     Args:
         model: A saved model.
         device: ``auto``, ``cpu``, ``cuda`` ...
+        engine: ``auto`` takes the one that the model was trained with, else the fastest here; ``torch``, ``openvino``.
+        cache: Where a converted network is kept for the next start; None keeps none.
     """
 
-    def __init__(self, model: SavedModel, device: str = "auto") -> None:
+    def __init__(
+        self, model: SavedModel, device: str = "auto", engine: EngineName = "auto", cache: Cache | None = None
+    ) -> None:
         prepare_process()
         self.model = model
         self.device = choose_device(device)
-        self.precision = choose_precision(self.device)[0]
+        self._engine = ModelEngine(model, device=self.device, engine=engine, cache=cache)
+        self._unlike_from = settle_certainty(model).unlike_from
+        self._bank = None if model.bank is None else model.bank.widened()
+        rendition = model.description.rendition
+        self._enough = None if rendition is None else shorter_side_for(rendition)
+
+    @property
+    def engine(self) -> str:
+        """What runs a network: ``torch`` or ``openvino``."""
+        return self._engine.name
+
+    @property
+    def precision(self) -> str:
+        """What a network is computed in: ``float32`` or ``bfloat16``."""
+        return self._engine.precision
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -110,108 +108,132 @@ class Predictor:
         """
         if isinstance(pictures, str | Path | Image.Image | np.ndarray):
             pictures = [pictures]
+        predictions: list[Prediction] = []
+        stream = self.stream(pictures, topk=topk, abstain=abstain, coverage=coverage)
+        with progress_bar("predicting", len(pictures)) as advance:
+            for prediction in stream:
+                predictions.append(prediction)
+                advance()
+        return predictions
+
+    def stream(
+        self,
+        pictures: Iterable[PictureLike],
+        *,
+        topk: int | None = None,
+        abstain: float | None = None,
+        coverage: float | None = None,
+        workers: int | None = None,
+    ) -> Iterator[Prediction]:
+        """Name what pictures show, one after another, in memory that does not grow with their number.
+
+        Pictures are decoded in threads while the model looks at those before them.
+
+        Args:
+            pictures: As for `predict`, but any number, from a generator too, which is taken from a few batches ahead.
+            topk: As for `predict`.
+            abstain: As for `predict`.
+            coverage: As for `predict`.
+            workers: Decoding threads; None takes one per core.
+
+        Returns:
+            One prediction after another, in order; a picture that can't be read carries its error instead.
+
+        Raises:
+            UsageError: As `predict`, before the first picture is taken.
+        """
         if topk is not None and topk < 1:
             raise UsageError(f"--topk {topk}: give 1 or more")
         certainty = settle_certainty(self.model, abstain=abstain, coverage=coverage)
-        predictions: list[Prediction] = []
-        with progress_bar("predicting", len(pictures)) as advance:
-            for start in range(0, len(pictures), _BATCH):
-                batch = pictures[start : start + _BATCH]
-                predictions.extend(self._predict_batch(batch, topk, certainty))
-                advance(len(batch))
-        return predictions
+        seen = map_in_order(
+            self._see_all,
+            enumerate(pictures),
+            chunk=_CHUNK,
+            ahead=2 * _BATCH,
+            workers=workers or count_processors(),
+        )
+        return self._name_all(seen, topk, certainty)
 
-    def _predict_batch(
-        self, pictures: Sequence[PictureLike], topk: int | None, certainty: Certainty
-    ) -> Iterator[Prediction]:
-        rows: list[np.ndarray] = []
-        errors: dict[int, str] = {}
-        for position, picture in enumerate(pictures):
-            try:
-                rows.append(self._look_at(_open(picture, self._enough)))
-            except (DistingoError, OSError) as error:
-                errors[position] = error.reason if isinstance(error, UndecodableError) else str(error)
-        found = iter(self._look_up(rows, certainty))
-        for position, picture in enumerate(pictures):
-            name = str(picture) if isinstance(picture, str | Path) else f"picture {position}"
-            if position in errors:
-                yield Prediction(name, (), (), errors[position], None if self.task == "single-label" else ())
-            else:
-                yield self._named(name, next(found), topk, certainty)
+    def look_at(self, picture: PictureLike) -> np.ndarray:
+        """A picture as the model looks at it.
 
-    @property
-    def _enough(self) -> int | None:
-        rendition = self.model.description.rendition
-        return None if rendition is None else shorter_side_for(rendition)
+        Args:
+            picture: A file, a Pillow image or a uint8 array.
 
-    def _look_at(self, image: Image.Image) -> np.ndarray:
+        Returns:
+            uint8 pixels (height, width, channels), of a classic model float32 descriptors.
+
+        Raises:
+            UndecodableError: It is no picture, or can't be read.
+        """
+        image = open_picture(picture, self._enough)
         rendition = self.model.description.rendition
         return describe(image).astype(np.float32) if rendition is None else render(image, rendition)
 
-    def _look_up(self, rows: list[np.ndarray], certainty: Certainty) -> list[_Found]:
-        if not rows:
-            return []
-        stacked, precision = _ArrayRows(np.stack(rows)), self.precision
-        if certainty.unlike_from is None or self.model.bank is None:
-            found = predict_probabilities(self.model, stacked, device=self.device, precision=precision)
-            return [_Found(row) for row in found]
-        outputs = predict_outputs(self.model, stacked, device=self.device, precision=precision)
-        unlike = self.model.bank.distances(outputs.features) > certainty.unlike_from
-        return list(map(_Found, to_probabilities(self.model, outputs.logits), unlike.tolist()))
+    def judge(self, rows: np.ndarray) -> Judged:
+        """What the model says about pictures.
 
-    def _named(self, name: str, found: _Found, topk: int | None, certainty: Certainty) -> Prediction:
-        probabilities = found.probabilities
-        order = np.argsort(-probabilities, kind="stable")
-        given = abstained = None
-        shown = order[: topk or len(order)]
-        sure = probabilities.astype(np.float64) >= (certainty.answer_from or 0.0)
-        if self.task == "multi-label":
-            reached = apply_thresholds(probabilities, self.model.description.require_thresholds())
-            above = order[(reached & sure)[order]]
-            given = tuple(self.classes[index] for index in above)
-            shown = above if topk is None else shown
-            abstained = bool(reached.any() and not len(above))
-        else:
-            abstained = not sure[order[0]]
-        return Prediction(
-            name,
-            tuple(self.classes[index] for index in shown),
-            tuple(float(probabilities[index]) for index in shown),
-            given=given,
-            abstained=None if certainty.answer_from is None else bool(abstained),
-            prediction_set=self._set_of(probabilities, order, certainty),
-            unlike=found.unlike,
-        )
+        Args:
+            rows: (n, *row) as `look_at` gives them, n may be 0.
+        """
+        if not len(rows):
+            none = None if self._unlike_from is None else np.zeros(0, np.bool_)
+            return Judged(np.zeros((0, len(self.classes)), np.float32), none)
+        outputs = self._engine.outputs(rows)
+        unlike = None
+        if self._unlike_from is not None and self._bank is not None:
+            unlike = self._bank.distances(outputs.features) > self._unlike_from
+        return Judged(to_probabilities(self.model, outputs.logits), unlike)
 
-    def _set_of(self, probabilities: np.ndarray, order: np.ndarray, certainty: Certainty) -> tuple[str, ...] | None:
-        if certainty.set_from is None:
-            return None
-        inside = prediction_sets(probabilities, certainty.set_from)
-        return tuple(self.classes[index] for index in order[inside[order]])
+    def describe(
+        self, name: str, judged: Judged, position: int, *, topk: int | None, certainty: Certainty
+    ) -> Prediction:
+        """Put what the model says about one picture in words; see `distingo.prediction.naming.name_prediction`."""
+        return name_prediction(self.model.description, name, judged, position, topk=topk, certainty=certainty)
 
+    def _see_all(self, pictures: Sequence[tuple[int, PictureLike]]) -> list[tuple[str, np.ndarray | str]]:
+        """Each picture's name, and its row or why there is none."""
+        seen: list[tuple[str, np.ndarray | str]] = []
+        for position, picture in pictures:
+            name = name_picture(picture, position)
+            try:
+                seen.append((name, self.look_at(picture)))
+            except UndecodableError as error:
+                seen.append((name, error.reason))
+            except (DistingoError, OSError) as error:
+                seen.append((name, str(error)))
+        return seen
 
-def _open(picture: PictureLike, enough: int | None) -> Image.Image:
-    if isinstance(picture, str | Path):
-        path = Path(picture)
-        return open_source(Source(str(picture), path), enough=enough)
-    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-    return image if image.mode in {"RGB", "L"} else image.convert("RGB")
+    def _name_all(
+        self, seen: Iterable[tuple[str, np.ndarray | str]], topk: int | None, certainty: Certainty
+    ) -> Iterator[Prediction]:
+        for batch in chunked(seen, _BATCH):
+            rows = [row for _, row in batch if not isinstance(row, str)]
+            judged = self.judge(np.stack(rows)) if rows else self.judge(np.empty(0))
+            positions = iter(range(len(rows)))
+            for name, row in batch:
+                if isinstance(row, str):
+                    yield name_failure(self.model.description, name, row)
+                else:
+                    yield self.describe(name, judged, next(positions), topk=topk, certainty=certainty)
 
 
-def load(run: str | Path, *, device: str = "auto") -> Predictor:
+def load(run: str | Path, *, device: str = "auto", engine: EngineName = "auto") -> Predictor:
     """Load a run's trained model.
 
     Args:
         run: A run folder, or the ``model`` folder in one.
         device: ``auto``, ``cpu``, ``cuda`` ...
+        engine: ``auto`` takes the one that the model was trained with, else the fastest here; ``torch``, ``openvino``.
 
     Returns:
         A predictor; ``.predict([...])`` gives labels with probabilities.
 
     Raises:
         RunError: The folder is missing, damaged, unfinished or from a newer version.
+        UsageError: There is no such device or engine here.
     """
-    return Predictor(load_model(_model_folder(run)), device)
+    return Predictor(load_model(_model_folder(run)), device, engine, Cache())
 
 
 def read_task(run: str | Path) -> Task:
@@ -232,22 +254,3 @@ def _model_folder(run: str | Path) -> Path:
     if place != folder and not (place / "model.json").is_file():
         RunFolder(folder).read_config()
     return place
-
-
-def find_pictures(paths: Sequence[str | Path]) -> list[Path]:
-    """Files as given, and every visible file below the folders given, sorted within each.
-
-    A path that does not exist stays in the list, to be named among what can't be read.
-
-    Raises:
-        UsageError: None of the paths exists, or there is no file.
-    """
-    given = [Path(path) for path in paths]
-    if given and not any(path.exists() for path in given):
-        raise UsageError(f"{name_some([str(path) for path in given], 3)}: no such file or folder")
-    found: list[Path] = []
-    for path in given:
-        found.extend(sorted(file.path for file in walk(path) if not file.ignored) if path.is_dir() else [path])
-    if not found:
-        raise UsageError(f"{', '.join(map(str, paths))}: no file in it; give pictures, or folders of them")
-    return found

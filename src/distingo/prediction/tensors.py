@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -21,6 +22,30 @@ class Rows(Protocol):
 
     def take(self, indices: np.ndarray) -> np.ndarray:
         """Gather a batch (n, *shape)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayRows:
+    """An array as rows.
+
+    Attributes:
+        array: (n, *row).
+    """
+
+    array: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, *row)."""
+        return self.array.shape
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """Gather a batch (n, *row)."""
+        taken: np.ndarray = self.array[indices]
+        return taken
 
 
 def to_tensor(batch: np.ndarray, device: torch.device | str = "cpu") -> Tensor:

@@ -1,1 +1,1 @@
-"""Runs as a service: HTTP, the page on which a person drops pictures, and the corrections that come back."""
+"""Serving: trained models behind HTTP, several requests judged together."""
