@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from distingo.files import content_hash
 from distingo.language import LANGUAGES, Language, language_tag, written_in
 from distingo.report.templating import house_style
 from distingo.serving.page_words import page_words
+from distingo.serving.settings import ServeSettings
 from distingo.version import __version__
 
 _PAGE = Path(__file__).parent / "page"
@@ -20,29 +20,12 @@ _STYLE = "style.css"
 _MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
-@dataclass(frozen=True, slots=True)
-class PageSettings:
-    """What the page needs to know of the server.
-
-    Attributes:
-        max_upload: Bytes of one request at most; a larger picture is made smaller in the browser.
-        max_pixels: Of one picture at most; likewise.
-        corrections: Whether corrections are kept.
-        new_classes: Whether a correction may name a class that the model does not know.
-    """
-
-    max_upload: int
-    max_pixels: int
-    corrections: bool = False
-    new_classes: bool = False
-
-
-def add_page(app: FastAPI, settings: PageSettings) -> None:
+def add_page(app: FastAPI, settings: ServeSettings) -> None:
     """Offer the page; whoever adds it sees to the headers that keep the browser from asking elsewhere.
 
     Args:
         app: To add it to.
-        settings: What it is told.
+        settings: The limits tell the browser which pictures to make smaller.
     """
     words = _all_words()
     pages = {
@@ -102,7 +85,7 @@ def _all_words() -> dict[str, dict[str, str]]:
     return words
 
 
-def _write_page(language: Language, settings: PageSettings, words: dict[str, dict[str, str]], *, asked: bool) -> bytes:
+def _write_page(language: Language, settings: ServeSettings, words: dict[str, dict[str, str]], *, asked: bool) -> bytes:
     """The page in a language, with the words of all of them: another one can be chosen without asking the server."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -110,13 +93,13 @@ def _write_page(language: Language, settings: PageSettings, words: dict[str, dic
     with written_in(language):
         tag = language_tag()
     limits = {"bytes": settings.max_upload, "pixels": settings.max_pixels}
-    allowed = {"corrections": settings.corrections, "newClasses": settings.new_classes}
+    allowed = {"corrections": settings.corrections is not None, "newClasses": settings.new_classes}
     told = {**allowed, "limits": limits, "language": language, "asked": asked, "words": words}
     values: dict[str, Any] = {
         "tag": tag,
         "words": words[language],
         "settings": told,
-        "privacy": "privacyWithCorrections" if settings.corrections else "privacy",
+        "privacy": "privacyWithCorrections" if settings.corrections is not None else "privacy",
         "version": __version__,
     }
     return environment.get_template("page.html").render(values).encode("utf-8")
