@@ -67,7 +67,7 @@ def test_every_model_learns_is_judged_and_predicts(tmp_path: Path, data: Path, b
     predictions = distingo.load(run.path).predict(paths, topk=3)
     for row, prediction in zip(rows, predictions, strict=True):
         said = dict(zip(prediction.labels, prediction.probabilities, strict=True))
-        assert said == pytest.approx(row["probabilities"], abs=2e-3)
+        assert said == pytest.approx(row["probabilities"], abs=1e-2)  # bfloat16 on another engine
         reached = [
             label for label, cut in zip(LABELS, thresholds.values, strict=True) if row["probabilities"][label] >= cut
         ]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +11,12 @@ import torch
 from PIL import Image
 
 import distingo
+from distingo.datasets.decoding import UndecodableError
 from distingo.errors import RunError, UsageError
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network, save_model
+from distingo.prediction.certainty import Certainty
 from distingo.prediction.pictures import find_pictures
-from distingo.prediction.predictor import read_task
+from distingo.prediction.predictor import load, read_task
 from distingo.records import Rendition, Thresholds
 
 DESCRIPTION = ModelDescription(
@@ -153,3 +157,63 @@ def test_the_task_is_known_before_weights_are_loaded(model: Path, tmp_path: Path
     assert read_task(run) == read_task(run / "model") == "multi-label"
     with pytest.raises(RunError, match="no such run folder"):
         read_task(tmp_path / "nowhere")
+
+
+def test_rows_are_judged_as_pictures_are(model: Path, tmp_path: Path) -> None:
+    paths = [picture(tmp_path / f"{index}.png", index) for index in range(5)]
+    predictor = distingo.load(model)
+    rows = np.stack([predictor.look_at(path) for path in paths])
+    assert (rows.shape, rows.dtype) == ((5, 16, 16, 3), np.uint8)
+    judged = predictor.judge(rows)
+    assert (judged.probabilities.shape, judged.probabilities.dtype, judged.unlike) == ((5, 3), np.float32, None)
+    described = [
+        predictor.describe(str(path), judged, position, topk=None, certainty=Certainty())
+        for position, path in enumerate(paths)
+    ]
+    assert described == predictor.predict(paths)
+    assert len(predictor.judge(rows[:0])) == 0
+    with pytest.raises(UndecodableError):
+        predictor.look_at(tmp_path / "gone.png")
+
+
+def test_a_stream_is_taken_from_as_it_is_named(model: Path, tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+    taken = 0
+
+    def endless() -> Iterator[np.ndarray]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield pixels
+
+    stream = distingo.load(model).stream(endless(), topk=1)
+    assert taken == 0
+    names = [next(stream).file for _ in range(500)]
+    assert names == [f"picture {position}" for position in range(500)]
+    assert taken < 1000
+    with pytest.raises(UsageError, match="--topk 0"):
+        distingo.load(model).stream([], topk=0)
+
+
+def test_threads_share_a_predictor(tiny_runs: dict[str, Path]) -> None:
+    """With its bank, and each thread's answers those that it gets alone."""
+    predictor = distingo.load(tiny_runs["small-cnn"])
+    rows = np.random.default_rng(0).integers(
+        0, 256, (40, *predictor.look_at(np.zeros((8, 8, 3), np.uint8)).shape), np.uint8
+    )
+    alone = predictor.judge(rows)
+    assert alone.unlike is not None
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda at: predictor.judge(rows[at : at + 1]), range(40)))
+    for position, one in enumerate(found):
+        assert one.probabilities[0] == pytest.approx(alone.probabilities[position], abs=2e-3)
+        assert one.unlike is not None
+
+
+def test_another_engine_gives_the_same_answers(model: Path, tmp_path: Path) -> None:
+    paths = [picture(tmp_path / f"{index}.png", index) for index in range(3)]
+    own = load(model, engine="torch")
+    assert own.engine == "torch"
+    for mine, other in zip(own.predict(paths), distingo.load(model).predict(paths), strict=True):
+        same = dict(zip(other.labels, other.probabilities, strict=True))
+        assert dict(zip(mine.labels, mine.probabilities, strict=True)) == pytest.approx(same, abs=1e-2)

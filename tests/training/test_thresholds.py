@@ -38,7 +38,7 @@ def test_they_fit_the_probabilities_of_the_validation_pictures(tmp_path: Path) -
     ).pictures
     chosen = with_thresholds(model, pictures, recipe(), cache=cache, device=DEVICE).description.thresholds
 
-    predictions = Predictor(model, "cpu").predict([picture.source.path for picture in pictures], topk=3)
+    predictions = Predictor(model, "cpu", engine="torch").predict([picture.source.path for picture in pictures], topk=3)
     by_name = [dict(zip(each.labels, each.probabilities, strict=True)) for each in predictions]
     said = np.array([[each[name] for name in LABELS] for each in by_name], np.float32)
     truth = encode_labels(pictures, LABELS, "multi-label")

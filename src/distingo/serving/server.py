@@ -1,0 +1,122 @@
+"""One process that serves: a socket, an event loop, signals."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+import uvicorn
+
+from distingo.errors import ResourceError
+from distingo.serving.app import create_app
+from distingo.serving.metrics import Metrics
+from distingo.serving.protocol import limited_protocol
+from distingo.serving.served import ServedModels
+from distingo.serving.settings import NamedRun, ServeSettings
+
+_BACKLOG = 1024
+_KEEP_ALIVE_SECONDS = 20
+_log = logging.getLogger("distingo.serving")
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the socket that all workers share.
+
+    Raises:
+        ResourceError: The port is taken, or the address is none of this machine's.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        reason = error.strerror or str(error)
+        raise ResourceError(f"{host}, port {port}: can't listen there ({reason}); choose another --port") from error
+    listening.setblocking(False)
+    return listening
+
+
+def address_of(listening: socket.socket) -> str:
+    """The address that a client on this machine opens."""
+    host, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def serve_process(
+    runs: Sequence[NamedRun],
+    settings: ServeSettings,
+    listening: socket.socket,
+    *,
+    on_ready: Callable[[], None],
+    on_reload: Callable[[], None] | None = None,
+) -> None:
+    """Load the models and serve them until SIGTERM or SIGINT; SIGHUP reloads changed run folders.
+
+    Args:
+        runs: To serve.
+        settings: Of the server.
+        listening: The socket.
+        on_ready: Called once requests are answered.
+        on_reload: Called after a client's request changed a model.
+
+    Raises:
+        RunError: A run can't be loaded.
+    """
+    models = ServedModels(runs, settings, Metrics())
+    app = create_app(models, settings, on_reload=on_reload)
+    config = uvicorn.Config(
+        app,
+        loop="auto",
+        http=limited_protocol(settings.header_timeout),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=list(settings.proxies),
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=int(settings.grace),
+    )
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    _Server(config, models, on_ready).run([listening])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server with an ordinary end: a signal that was obeyed is not raised again."""
+
+    def __init__(self, config: uvicorn.Config, models: ServedModels, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._models = models
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        handlers = {signal.SIGINT: self.handle_exit, signal.SIGTERM: self.handle_exit}
+        if hasattr(signal, "SIGHUP"):
+            handlers[signal.SIGHUP] = lambda _number, _frame: self._reload()
+        before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _reload(self) -> None:
+        threading.Thread(target=self._models.reload_all, name="reloading", daemon=True).start()
