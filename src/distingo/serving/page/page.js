@@ -8,7 +8,7 @@ import { Failure, ask, inTurn, predict } from "./server.js";
 import { keep } from "./store.js";
 import { button, find, isolated, make, say, startLanguage, wholePercent, word } from "./words.js";
 
-const WRONG = [0.01, 0.02, 0.05, 0.1];
+const WRONG = [0.01, 0.02, 0.05, 0.1, 0.2];
 const COVERAGES = [0.9, 0.95, 0.99];
 const SHOWN = 5;
 
@@ -145,15 +145,19 @@ const openPast = (answer) => {
 
 // The choices
 
+const modelNow = () => models.find((model) => model.name === find("model").value);
+// Only levels that the model's validation pictures can vouch for are offered.
 const drawOptions = () => {
   const fill = (id, first, values, name) => {
     const before = find(id).value;
     find(id).replaceChildren(make("option", { value: "" }, first),
       ...values.map((value) => make("option", { value }, word(name, { share: wholePercent(value) }))));
-    find(id).value = before;
+    find(id).value = values.includes(Number(before)) ? before : "";
+    find(id).closest("label").hidden = !values.length;
   };
-  fill("abstain", word("always"), WRONG, "atMostWrong");
-  fill("coverage", word("noSet"), COVERAGES, "holding");
+  const { abstain_from: lowest, coverage_to: highest } = modelNow()?.levels ?? {};
+  fill("abstain", word("always"), WRONG.filter((value) => lowest && value >= lowest), "atMostWrong");
+  fill("coverage", word("noSet"), COVERAGES.filter((value) => highest && value <= highest), "holding");
 };
 const redrawAll = () => {
   drawOptions();
@@ -171,9 +175,11 @@ const askModels = async () => {
   find("served").textContent = models.map((model) => model.name).join(" · ");
   find("model").replaceChildren(...models.map((model) => make("option", { value: model.name }, model.name)));
   find("model-choice").hidden = models.length < 2;
+  drawOptions();
   entries.forEach(redraw);
 };
-const askAgain = () => entries.filter((entry) => entry.sent).forEach(again);
+const askAgain = () => { drawOptions(); askEach(); };
+const askEach = () => entries.filter((entry) => entry.sent).forEach(again);
 
 // The ways in
 

@@ -50,6 +50,7 @@ export const startLanguage = (redraw) => {
     language = each.value;
     remember(language);
     drawWords();
+    say(""); // what was said in the language before
     redraw();
   });
 };
