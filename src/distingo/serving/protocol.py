@@ -32,6 +32,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._in_head = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection, unless there are too many."""
         super().connection_made(transport)
         if len(self.connections) > _MOST_CONNECTIONS:
             self._refuse(503, "too many connections; try again soon")
@@ -39,10 +40,12 @@ class LimitedProtocol(HttpToolsProtocol):
             self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
         self._cancel_head_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Read on, as long as the head is no longer than it may be."""
         if self.transport.is_closing():
             return
         if self._in_head:
@@ -52,12 +55,14 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse(431, f"a head of more than {_MOST_HEAD_BYTES:,} bytes; send shorter headers")
 
     def on_message_begin(self) -> None:
+        """A head begins."""
         super().on_message_begin()
         self._in_head = True
         if self._head_timer is None:
             self._await_head()
 
     def on_headers_complete(self) -> None:
+        """The head is complete."""
         self._in_head = False
         self._head_bytes = 0
         self._cancel_head_timer()
@@ -67,14 +72,17 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
+        """A part of the body came."""
         if not self.transport.is_closing():
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        """The body is complete."""
         if not self.transport.is_closing():
             super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP."""
         del msg
         self._refuse(400, "this is no valid HTTP request")
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from distingo.serving.app import create_app
 from distingo.serving.metrics import Metrics
@@ -44,6 +45,13 @@ def serve_process(
     """
     models = ServedModels(runs, settings, Metrics())
     app = create_app(models, settings, on_reload=on_reload)
+    build_server(app, models, settings, on_ready=on_ready).run([listening])
+
+
+def build_server(
+    app: FastAPI, models: ServedModels, settings: ServeSettings, *, on_ready: Callable[[], None]
+) -> uvicorn.Server:
+    """The server of an application, with its limits on connections and its handling of signals."""
     config = uvicorn.Config(
         app,
         loop="auto",
@@ -59,7 +67,7 @@ def serve_process(
         timeout_graceful_shutdown=int(settings.grace),
     )
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
-    _Server(config, models, on_ready).run([listening])
+    return _Server(config, models, on_ready)
 
 
 class _Server(uvicorn.Server):
