@@ -128,7 +128,11 @@ def test_an_explanation_comes_as_data_addresses(server: Server) -> None:
         ("/predict?model=cnn", {"files": [("pictures", ("a", picture()))] * 9}, 413),
         ("/predict?model=cnn", {"files": [("file", ("a", picture()))]}, 422),
         ("/predict?model=cnn", {"content": b"--x", "headers": {"Content-Type": "multipart/form-data"}}, 400),
-        ("/predict?model=cnn", {"content": b"--x", "headers": {"Content-Type": "multipart/form-data; boundary=x"}}, 400),
+        (
+            "/predict?model=cnn",
+            {"content": b"--x", "headers": {"Content-Type": "multipart/form-data; boundary=x"}},
+            400,
+        ),
         ("/predict?model=cnn", {"content": picture(size=(1001, 1000), form="PNG")}, 413),
         ("/models/dog", {"content": picture()}, 404),
         ("/models/cnn", {"json": {"inputs": 3}}, 422),
