@@ -19,6 +19,7 @@ from distingo.api.models import fetch_weights, list_backbones, list_models
 from distingo.api.pictures import inspect, show_augmentation
 from distingo.api.predicting import load, predict
 from distingo.api.reviewing import review
+from distingo.api.serving import serve
 from distingo.api.splitting import split
 from distingo.api.training import Run, demo, train, train_several
 from distingo.api.tuning import tune
@@ -48,6 +49,7 @@ __all__ = [
     "load",
     "predict",
     "review",
+    "serve",
     "show_augmentation",
     "split",
     "train",

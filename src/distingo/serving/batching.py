@@ -91,6 +91,11 @@ class Batcher:
         item.answer.add_done_callback(lambda answer: self._forget(item) if answer.cancelled() else None)
         return item.answer
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread that judges still runs."""
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """Take nothing more in; what is in already is still judged, then the thread ends."""
         with self._changed:

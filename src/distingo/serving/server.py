@@ -8,46 +8,19 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
-from distingo.errors import ResourceError
 from distingo.serving.app import create_app
 from distingo.serving.metrics import Metrics
 from distingo.serving.protocol import limited_protocol
 from distingo.serving.served import ServedModels
 from distingo.serving.settings import NamedRun, ServeSettings
 
-_BACKLOG = 1024
 _KEEP_ALIVE_SECONDS = 20
 _log = logging.getLogger("distingo.serving")
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Open the socket that all workers share.
-
-    Raises:
-        ResourceError: The port is taken, or the address is none of this machine's.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        listening.listen(_BACKLOG)
-    except OSError as error:
-        listening.close()
-        reason = error.strerror or str(error)
-        raise ResourceError(f"{host}, port {port}: can't listen there ({reason}); choose another --port") from error
-    listening.setblocking(False)
-    return listening
-
-
-def address_of(listening: socket.socket) -> str:
-    """The address that a client on this machine opens."""
-    host, port = listening.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def serve_process(
@@ -72,6 +45,13 @@ def serve_process(
     """
     models = ServedModels(runs, settings, Metrics())
     app = create_app(models, settings, on_reload=on_reload)
+    build_server(app, models, settings, on_ready=on_ready).run([listening])
+
+
+def build_server(
+    app: FastAPI, models: ServedModels, settings: ServeSettings, *, on_ready: Callable[[], None]
+) -> uvicorn.Server:
+    """The server of an application, with its limits on connections and its handling of signals."""
     config = uvicorn.Config(
         app,
         loop="auto",
@@ -87,7 +67,7 @@ def serve_process(
         timeout_graceful_shutdown=int(settings.grace),
     )
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
-    _Server(config, models, on_ready).run([listening])
+    return _Server(config, models, on_ready)
 
 
 class _Server(uvicorn.Server):
@@ -108,7 +88,10 @@ class _Server(uvicorn.Server):
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        handlers = {signal.SIGINT: self.handle_exit, signal.SIGTERM: self.handle_exit}
+        handlers: dict[int, Callable[[int, FrameType | None], None]] = {
+            signal.SIGINT: self.handle_exit,
+            signal.SIGTERM: self.handle_exit,
+        }
         if hasattr(signal, "SIGHUP"):
             handlers[signal.SIGHUP] = lambda _number, _frame: self._reload()
         before = {number: signal.signal(number, handler) for number, handler in handlers.items()}

@@ -23,6 +23,7 @@ _PREPARED = "distingo.serving.worker"
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _QUICK_DEATH_SECONDS = 5.0
 _LONGEST_PAUSE = 30.0
+_READY = "ready"
 _log = logging.getLogger("distingo.serving")
 
 
@@ -74,8 +75,8 @@ class Supervisor:
         """
         folder = tempfile.mkdtemp(prefix="distingo-metrics-")
         os.environ[_METRICS_FOLDER] = folder
-        self._bell.setblocking(False)
-        self._signals.setblocking(False)
+        self._bell.settimeout(0)
+        self._signals.settimeout(0)
         before_wakeup = signal.set_wakeup_fd(self._bell.fileno())
         before = {number: signal.signal(number, handler) for number, handler in self._handlers().items()}
         try:
@@ -130,7 +131,10 @@ class Supervisor:
         except EOFError:
             worker.process.join(1)
             return
-        if said != "ready":
+        if said != _READY and self._announced:
+            _log.warning("a worker could not start: %s", said)
+            return
+        if said != _READY:
             raise RunError(said)
         worker.is_ready = True
         if not self._announced and all(each.is_ready for each in self._workers):
@@ -145,10 +149,10 @@ class Supervisor:
         if not self._announced:
             raise ResourceError(f"a worker ended before it served ({how}); its last words are above")
         lived = time.monotonic() - worker.began
-        self._pause = 0.0 if lived > _QUICK_DEATH_SECONDS else min(_LONGEST_PAUSE, max(0.5, 2 * self._pause))
+        quick = not worker.is_ready or lived <= _QUICK_DEATH_SECONDS
+        self._pause = min(_LONGEST_PAUSE, max(0.5, 2 * self._pause)) if quick else 0.0
         _log.warning("a worker ended (%s) and is started again", how)
-        if lived <= _QUICK_DEATH_SECONDS:
-            time.sleep(self._pause)
+        wait([self._signals], self._pause)
         return self._start(context)
 
     def _forget_metrics(self, worker: _Worker) -> None:
