@@ -109,7 +109,7 @@ const removeAll = () => {
   drawFrame();
   find("choose").focus();
 };
-const newEntry = (name, more) => ({ number: numbers += 1, name, opacity: 0.75, heatShown: false, ...more });
+const newEntry = (name, more) => ({ number: numbers += 1, name, opacity: 0.6, heatShown: false, ...more });
 
 const take = (files) => {
   const added = [...files].map((file) => newEntry(file.name || "picture", { file }));
