@@ -56,12 +56,14 @@ def scene(generator: Generator, *, sea: bool) -> tuple[Image.Image, Draw]:
 
 
 def colour(generator: Generator) -> tuple[int, int, int]:
+    """One of the colours that sails and balloons have."""
     return tuple(
         generator.choice([[196, 71, 43], [201, 138, 18], [15, 102, 116], [122, 94, 168], [176, 86, 139]]).tolist()
     )
 
 
 def draw_boat(generator: Generator) -> Image.Image:
+    """A boat with two sails at sea."""
     image, draw = scene(generator, sea=True)
     x, y, size = (
         middle(generator, image, 0.7),
@@ -88,6 +90,7 @@ def draw_boat(generator: Generator) -> Image.Image:
 
 
 def draw_balloon(generator: Generator) -> Image.Image:
+    """A striped balloon over a meadow."""
     image, draw = scene(generator, sea=False)
     x, y, radius = (
         middle(generator, image, 0.7),
@@ -111,6 +114,7 @@ def draw_balloon(generator: Generator) -> Image.Image:
 
 
 def draw_lighthouse(generator: Generator) -> Image.Image:
+    """A lighthouse with bands, on its rock."""
     image, draw = scene(generator, sea=True)
     x, foot = middle(generator, image, 0.6), image.height * generator.uniform(0.78, 0.86)
     tall, bright = image.height * generator.uniform(0.48, 0.6), generator.choice([[196, 71, 43], [40, 60, 92]]).tolist()
@@ -129,6 +133,7 @@ def draw_lighthouse(generator: Generator) -> Image.Image:
 
 
 def draw_mountain(generator: Generator) -> Image.Image:
+    """Three mountains with snow."""
     image, draw = scene(generator, sea=False)
     base = image.height * 0.74
     for number in range(3):
@@ -167,6 +172,7 @@ def draw_city(generator: Generator) -> Image.Image:
 
 
 def middle(generator: Generator, image: Image.Image, share: float) -> float:
+    """Where a thing stands, from left to right: the smaller its share of the width, the more it moves about."""
     return float(image.width * (0.5 + generator.uniform(-0.5, 0.5) * (1 - share)))
 
 
@@ -185,6 +191,7 @@ def finish(image: Image.Image, generator: Generator) -> Image.Image:
 
 
 def draw_data(folder: Path) -> Path:
+    """A folder of drawn pictures for each class."""
     generator = np.random.default_rng(7)
     for name, draw in CLASSES.items():
         (folder / name).mkdir(parents=True)
@@ -195,6 +202,7 @@ def draw_data(folder: Path) -> Path:
 
 @contextmanager
 def served(run: Path, corrections: Path) -> Iterator[str]:
+    """Serve a run as long as the block lasts; gives the page's address."""
     words = ["serve", f"landscapes={run}", "--port", "0", "--corrections", str(corrections)]
     process = subprocess.Popen([sys.executable, "-m", "distingo", *words], stdout=subprocess.PIPE, text=True)
     try:
@@ -222,6 +230,7 @@ def new_pictures() -> list[dict[str, Any]]:
 
 
 def take(address: str) -> bytes:
+    """Use the page, and take a picture of it."""
     with running_browser() as browser:
         page = browser.new_page(viewport={"width": 1120, "height": 900}, locale="en-US", device_scale_factor=1.25)
         page.goto(address)
@@ -240,6 +249,7 @@ def take(address: str) -> bytes:
 
 
 def main() -> None:
+    """Draw, train, serve, and write the picture."""
     with tempfile.TemporaryDirectory() as place:
         root = Path(place)
         recipe = {"model": "small-cnn", "image_size": 96, "epochs": 15}

@@ -234,7 +234,7 @@ def test_a_model_that_does_not_know_says_so(url: str, opening: Callable[..., Any
     assert say("notSure", share="10\u00a0%") in told
     assert say("unlike") in told
     assert re.search(r"If it had to say: red, \d+\.\d", told)
-    assert say("emptySet", share="90\u00a0%") in told
+    assert entry.locator(".possible").count() == 0  # nothing is promised for such pictures
     red = page.locator(".entry").nth(1)
     assert red.locator(".headline strong").inner_text() == "red"
     assert red.locator(".tags").inner_text() == "red"
@@ -477,6 +477,7 @@ def test_a_phone_shows_all_of_it(url: str, opening: Callable[..., Any], language
     entry.locator("[data-control=why]").tap()
     page.wait_for_selector(".neighbours")
     entry.locator("[data-control=wrong]").tap()
+    assert page.locator("#photograph").is_visible()
     wide = page.evaluate("document.documentElement.scrollWidth")
     assert wide <= 320
     small = page.evaluate(
@@ -489,8 +490,7 @@ def test_a_phone_shows_all_of_it(url: str, opening: Callable[..., Any], language
     assert picture_box["y"] + picture_box["height"] <= answer["y"]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1200, 360])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 360)])
 def test_nothing_stands_in_anybodys_way(url: str, opening: Callable[..., Any], scheme: str, width: int) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed").Axe()
     page = opening(url, color_scheme=scheme, viewport={"width": width, "height": 800}, reduced_motion="reduce")

@@ -37,9 +37,10 @@ const remarks = (entry) => {
   return said.map((text) => make("p", { class: "remark" }, text));
 };
 
+// What the sets promise holds for pictures like those of training only.
 const possible = (entry) => {
   const { prediction, wishes } = entry;
-  if (!prediction.set || !wishes.coverage) return null;
+  if (!prediction.set || !wishes.coverage || prediction.unlike_training === true) return null;
   const share = wholePercent(wishes.coverage);
   if (!prediction.set.length) return make("p", { class: "remark" }, word("emptySet", { share }));
   const classes = prediction.set.map((label) => make("li", { class: "tag" }, make("bdi", {}, label)));

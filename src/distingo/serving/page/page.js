@@ -55,9 +55,11 @@ const remember = async (entry) => {
   await drawPast(openPast);
 };
 const again = (entry) => {
+  const wishes = wishesNow();
+  if (entry.model && entry.model.name !== wishes.model) entry.correction = null; // it was about the other model's answer
   Object.assign(entry, { prediction: null, explanation: null, failure: null, trouble: null, busy: false, draft: null });
   redraw(entry);
-  return entry.sent ? look(entry, wishesNow()) : undefined;
+  return entry.sent ? look(entry, wishes) : prepare(entry);
 };
 const explain = async (entry) => {
   if (entry.explaining) return;

@@ -22,6 +22,12 @@ export class Failure extends Error {
 
 const wait = (seconds) => new Promise((resolve) => { setTimeout(resolve, seconds * 1000); });
 
+let held = null;
+const keyNow = () => { try { return sessionStorage.getItem(KEY); } catch { return held; } };
+const keepKey = (key) => {
+  held = key;
+  try { sessionStorage.setItem(KEY, key); } catch { /* it lasts as long as the page */ }
+};
 let asked = null; // several requests may be refused at once, and a person is asked for the key once
 const askForKey = () => {
   asked ??= new Promise((resolve) => {
@@ -30,7 +36,7 @@ const askForKey = () => {
     find("key-input").value = "";
     dialog.addEventListener("close", () => {
       const given = dialog.returnValue === "yes" ? find("key-input").value.trim() : "";
-      if (given) sessionStorage.setItem(KEY, given);
+      if (given) keepKey(given);
       asked = null;
       resolve(Boolean(given));
     }, { once: true });
@@ -40,7 +46,7 @@ const askForKey = () => {
 };
 
 const send = async (path, body) => {
-  const key = sessionStorage.getItem(KEY);
+  const key = keyNow();
   const headers = key ? { Authorization: `Bearer ${key}` } : {};
   try {
     return { key, response: await fetch(path, { method: body ? "POST" : "GET", headers, body }) };
@@ -59,7 +65,7 @@ export const ask = async (path, body, onBusy = () => {}) => {
     if (response.ok) return response.json();
     const failure = new Failure(response.status, await reasonOf(response));
     if (response.status === 401) {
-      if (key !== sessionStorage.getItem(KEY) || await askForKey()) continue;
+      if (key !== keyNow() || await askForKey()) continue;
       throw failure;
     }
     if (![429, 503].includes(response.status) || tries === MOST_TRIES) throw failure;
