@@ -231,7 +231,10 @@ _WISHES: dict[str, tuple[dict[str, Any], str]] = {
 }
 _NAME = _parameter("name", {"type": "string"}, "The model's name", "path")
 _VERSION = _parameter("version", {"type": "string"}, "The model's version", "path")
-_WISH_SCHEMAS = {name: schema for name, (schema, _) in _WISHES.items()}
+# without defaults, which generated clients would send and so override the address
+_WISH_SCHEMAS = {
+    name: {key: value for key, value in schema.items() if key != "default"} for name, (schema, _) in _WISHES.items()
+}
 _PICTURES_JSON = {
     "type": "object",
     "required": ["pictures"],
