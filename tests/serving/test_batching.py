@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from served_runs import wait_until
 
 from distingo.prediction.naming import Judged
 from distingo.serving.batching import Batcher
-from served_runs import wait_until
 
 
 class Bench:

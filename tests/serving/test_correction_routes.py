@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ import httpx2
 import pytest
 from drawing import encode, noise
 from page_server import serving
+from served_runs import command
 
+import distingo
+from distingo.cli import main
 from distingo.errors import DataError, UsageError
 from distingo.serving.corrections import CorrectionStore
 from distingo.serving.settings import ServeSettings
@@ -168,3 +172,22 @@ def test_the_api_description_knows_the_route(url: str) -> None:
     described = httpx2.get(f"{url}openapi.json").json()["paths"]["/corrections"]["post"]
     assert set(described["requestBody"]["content"]) == {"multipart/form-data"}
     assert {"201", "403", "413", "415", "422"} <= set(described["responses"])
+
+
+@pytest.mark.slow
+def test_several_workers_of_the_command_keep_what_is_exported(runs: dict[str, Path], tmp_path: Path) -> None:
+    store, words = tmp_path / "c.sqlite", ("--workers", "2", "--new-classes", "--corrections")
+    with command(f"colours={runs['colours']}", *words, store) as started:
+        url = f"{started.url.rstrip('/')}/"
+        with ThreadPoolExecutor(8) as senders:
+            sent = list(senders.map(lambda seed: send(url, picture=encode(noise(seed % 20)), labels="teal"), range(40)))
+    assert [answer.status_code for answer in sent] == [201] * 40
+    assert len({answer.json()["id"] for answer in sent}) == 40
+    assert main(["corrections", "export", str(store), "-o", str(tmp_path / "data")]) == 0
+    assert len(list((tmp_path / "data" / "teal").iterdir())) == 20
+
+
+def test_a_store_that_is_none_is_told_before_any_model_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("my notes" * 100, encoding="utf-8")
+    with pytest.raises(DataError, match="is no file of corrections"):
+        distingo.serve(tmp_path / "no-run", corrections=tmp_path / "notes.txt")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from served_runs import Server, picture, running, wait_until
 
 from distingo.serving.keys import hash_key
-from served_runs import Server, picture, running, wait_until
 
 KEY = "a key that is long enough"
 
@@ -157,7 +157,7 @@ def test_pipelined_requests_are_answered_one_after_another(server: Server) -> No
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="counts files by /proc")
 def test_connections_that_go_away_leave_no_file_open(server: Server) -> None:
     def count() -> int:
-        return len(os.listdir("/proc/self/fd"))
+        return len(list(Path("/proc/self/fd").iterdir()))
 
     before = count()
     for _ in range(50):

@@ -9,12 +9,12 @@ from typing import Any
 import httpx2
 import jsonschema
 import numpy as np
+import open_inference_schemas as published
 import pytest
 from PIL import Image
+from served_runs import Server, picture, running
 
 import distingo
-import open_inference_schemas as published
-from served_runs import Server, picture, running
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from huggingface_hub import InferenceClient
 from PIL import Image
+from served_runs import Server, picture, running
 
 import distingo
-from served_runs import Server, picture, running
 
 
 @pytest.fixture(scope="module")

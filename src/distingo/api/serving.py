@@ -96,7 +96,10 @@ def serve(
 
 def _run(named: Sequence[NamedRun], settings: ServeSettings, on_start: Callable[[str], None] | None) -> None:
     from distingo.serving.listening import address_of, listen
+    from distingo.serving.versions import read_version
 
+    for run in named:
+        read_version(run.path)
     with listen(settings.host, settings.port) as listening:
         address = address_of(listening)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from fastapi import FastAPI, Request, Response
 
 from distingo.errors import DistingoError
-from distingo.serving import schemas
+from distingo.serving import documentation
 from distingo.serving.answers import as_answer, describe_model
 from distingo.serving.judging import Judging
 from distingo.serving.refusals import RefusedError
@@ -23,12 +23,12 @@ def add_model_routes(app: FastAPI, judging: Judging, on_reload: Callable[[], Non
         on_reload: Called after a model was changed, to tell the other workers.
     """
 
-    @app.get("/models", **schemas.MODELS)
+    @app.get("/models", **documentation.MODELS)
     async def list_models() -> Response:
         allowed = judging.settings.corrections is not None
         return as_answer({"models": [describe_model(model, corrections=allowed) for model in judging.models]})
 
-    @app.post("/models/{name}/reload", **schemas.RELOAD)
+    @app.post("/models/{name}/reload", **documentation.RELOAD)
     async def reload_model(request: Request) -> Response:
         name = request.path_params["name"]
         judging.models.get(name)

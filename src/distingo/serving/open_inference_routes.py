@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
-from distingo.serving import schemas
+from distingo.serving import documentation
 from distingo.serving.answers import as_answer, count_scores
 from distingo.serving.asking import read_json_object
 from distingo.serving.judging import Judging, Verdict
@@ -43,22 +43,22 @@ def add_open_inference_routes(app: FastAPI, judging: Judging) -> None:
             return as_answer(await _infer(judging, request, said))
 
     for path, versioned in ((_MODEL, False), (_VERSION, True)):
-        app.get(path, **schemas.open_inference("metadata", versioned=versioned))(model)
-        app.get(f"{path}/ready", **schemas.open_inference("ready", versioned=versioned))(ready)
-        app.post(f"{path}/infer", **schemas.open_inference("infer", versioned=versioned))(infer)
+        app.get(path, **documentation.open_inference("metadata", versioned=versioned))(model)
+        app.get(f"{path}/ready", **documentation.open_inference("ready", versioned=versioned))(ready)
+        app.post(f"{path}/infer", **documentation.open_inference("infer", versioned=versioned))(infer)
 
 
 def _add_server_routes(app: FastAPI) -> None:
-    @app.get("/v2", **schemas.V2_SERVER)
+    @app.get("/v2", **documentation.V2_SERVER)
     @app.get("/v2/", include_in_schema=False)
     async def server() -> Response:
         return as_answer({"name": "distingo", "version": __version__, "extensions": []})
 
-    @app.get("/v2/health/live", **schemas.V2_LIVE)
+    @app.get("/v2/health/live", **documentation.V2_LIVE)
     async def live() -> Response:
         return as_answer({"live": True})
 
-    @app.get("/v2/health/ready", **schemas.V2_READY)
+    @app.get("/v2/health/ready", **documentation.V2_READY)
     async def ready() -> Response:
         return as_answer({"ready": True})
 

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 
 from distingo.errors import UsageError
-from distingo.serving import schemas
+from distingo.serving import documentation
 from distingo.serving.answers import as_answer, count_scores, count_verdict, name_refusal, name_verdict
 from distingo.serving.asking import (
     Upload,
@@ -28,7 +28,7 @@ _RAW = "application/octet-stream"
 def add_predict_routes(app: FastAPI, judging: Judging) -> None:
     """Offer the routes that predict."""
 
-    @app.post("/predict", **schemas.PREDICT)
+    @app.post("/predict", **documentation.PREDICT)
     async def predict(request: Request) -> Response:
         judging.places.check()
         with judging.bodies.watch() as allowance:
@@ -38,7 +38,7 @@ def add_predict_routes(app: FastAPI, judging: Judging) -> None:
             model = judging.models.get(wishes.model)
             return as_answer(await _predict(judging, request, model, uploads, wishes))
 
-    @app.post("/models/{name}", **schemas.CLASSIFY)
+    @app.post("/models/{name}", **documentation.CLASSIFY)
     async def classify_image(request: Request) -> Response:
         judging.places.check()
         with judging.bodies.watch() as allowance:

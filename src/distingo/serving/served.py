@@ -7,22 +7,20 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
 from distingo.datasets.rendering import shorter_side_for
 from distingo.errors import RunError
-from distingo.files import content_hash
 from distingo.prediction.certainty import Certainty, possible_levels, settle_certainty
 from distingo.prediction.naming import Judged
 from distingo.prediction.predictor import Predictor, load
-from distingo.run_folder import RunFolder
 from distingo.serving.batching import Batcher
 from distingo.serving.metrics import Metrics
 from distingo.serving.pictures import decode_upload
 from distingo.serving.refusals import RefusedError
 from distingo.serving.settings import NamedRun, ServeSettings
+from distingo.serving.versions import read_version
 from distingo.threads import free_this_thread, usable_cores
 
 _LEVELS_KEPT = 64
@@ -96,20 +94,6 @@ class ServedModel:
         """Judge a grey picture, so that what is built at first use is built before the first request."""
         grey = self.predictor.look_at(np.full((64, 64, 3), 128, np.uint8))
         self.predictor.judge(grey[None])
-
-
-def read_version(run: Path) -> str:
-    """The version of the model in a run folder.
-
-    Raises:
-        RunError: There is no finished model in it.
-    """
-    folder = run if (run / "model.json").is_file() else RunFolder(run).model
-    try:
-        return content_hash((folder / "model.json").read_bytes())[:12]
-    except OSError:
-        RunFolder(run).read_config()
-        raise RunError(f"{run}: its training has not ended; there is no model in it yet") from None
 
 
 class ServedModels:

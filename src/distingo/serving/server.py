@@ -43,9 +43,19 @@ def serve_process(
     Raises:
         RunError: A run can't be loaded.
     """
+    _keep_blas_to_one_thread()
     models = ServedModels(runs, settings, Metrics())
     app = create_app(models, settings, on_reload=on_reload)
     build_server(app, models, settings, on_ready=on_ready).run([listening])
+
+
+def _keep_blas_to_one_thread() -> None:
+    """Small products of matrices beside busy threads: several would wait for each other longer than they compute."""
+    from threadpoolctl import threadpool_limits
+
+    import distingo.models.feature_bank  # noqa: F401 - with the libraries that are to be limited
+
+    threadpool_limits(1, user_api="blas")
 
 
 def build_server(
