@@ -2,6 +2,7 @@
 
 from distingo.api.checking import check
 from distingo.api.cleaning import Cleaning, clean, undo_cleaning
+from distingo.api.correcting import export_corrections
 from distingo.api.crossvalidating import crossval
 from distingo.api.downloading import (
     download_imagenet,
@@ -19,6 +20,7 @@ from distingo.api.models import fetch_weights, list_backbones, list_models
 from distingo.api.pictures import inspect, show_augmentation
 from distingo.api.predicting import load, predict, predict_stream, undo_sorting
 from distingo.api.reviewing import review
+from distingo.api.serving import serve
 from distingo.api.splitting import split
 from distingo.api.training import Run, demo, train, train_several
 from distingo.api.tuning import tune
@@ -39,6 +41,7 @@ __all__ = [
     "evaluate",
     "explain",
     "export",
+    "export_corrections",
     "fetch_weights",
     "inspect",
     "learning_curve",
@@ -49,6 +52,7 @@ __all__ = [
     "predict",
     "predict_stream",
     "review",
+    "serve",
     "show_augmentation",
     "split",
     "train",

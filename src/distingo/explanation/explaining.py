@@ -24,6 +24,7 @@ from distingo.explanation.records import (
     ClassExplanation,
     Explanation,
     HeatMap,
+    ImageExplanation,
     Method,
     NetworkLayers,
 )
@@ -105,6 +106,30 @@ def explain_picture(
     )
 
 
+def explain_image(
+    predictor: Predictor, image: Image.Image, label: str, *, run: Path, neighbours: int = 8
+) -> ImageExplanation:
+    """Find what speaks for one class in an image, without asking whether that means something.
+
+    Args:
+        predictor: A run's; nothing else may use its network meanwhile.
+        image: Mode ``RGB`` or ``L``, upright.
+        label: The class to explain.
+        run: The run folder, for its training pictures.
+        neighbours: How many of them to show.
+
+    Raises:
+        RunError: The run's tables are missing or damaged.
+        ModelError: The model looks at no picture.
+        UsageError: The model knows no such class.
+    """
+    _require_looks(predictor.model)
+    look = _look(image, predictor.model)
+    heat = _heat_map(predictor, ModelAnswers(predictor), look, _column(label, predictor.classes))
+    nearest, _ = find_neighbours(RunFolder(run), predictor, look.pixels, neighbours)
+    return ImageExplanation(heat, look.seen, nearest)
+
+
 def show_layers(run: Path, picture: Path, *, device: str = "auto") -> NetworkLayers:
     """A run's first filters, and what its network's layers find in a picture.
 
@@ -158,7 +183,10 @@ def _choose(order: np.ndarray, given: np.ndarray) -> tuple[list[int], tuple[str,
 
 
 def _look_at(picture: Path, model: SavedModel) -> _Look:
-    image = open_source(Source(str(picture), picture))
+    return _look(open_source(Source(str(picture), picture)), model)
+
+
+def _look(image: Image.Image, model: SavedModel) -> _Look:
     rendition = model.description.rendition
     if rendition is not None:
         return _Look(image, render(image, rendition), seen_part(image.width, image.height, rendition))
@@ -171,12 +199,17 @@ def _explain_class(
     predictor: Predictor, answers: ModelAnswers, look: _Look, column: int, probability: float
 ) -> ClassExplanation:
     several = predictor.task == "multi-label"
-    values, method = _heat(predictor, answers, look.pixels, column, several=several)
-    heat = HeatMap(predictor.classes[column], values / max(float(values.max()), 1e-30), method)
+    heat = _heat_map(predictor, answers, look, column)
     explained = ClassExplanation(heat, probability, None)
     if heat.is_empty:
         return explained
     return replace(explained, check=check_by_covering(answers, look.pixels, heat.values, column, several=several))
+
+
+def _heat_map(predictor: Predictor, answers: ModelAnswers, look: _Look, column: int) -> HeatMap:
+    several = predictor.task == "multi-label"
+    values, method = _heat(predictor, answers, look.pixels, column, several=several)
+    return HeatMap(predictor.classes[column], values / max(float(values.max()), 1e-30), method)
 
 
 def _heat(

@@ -144,6 +144,21 @@ class Explanation:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ImageExplanation:
+    """What speaks for one class in an image that is no file of a run.
+
+    Attributes:
+        heat: The map.
+        seen: The part of the image that the model sees, over which the map lies.
+        neighbours: The nearest training pictures, the nearest first.
+    """
+
+    heat: HeatMap
+    seen: Box
+    neighbours: tuple[Neighbour, ...]
+
+
 LONGEST_SIDE = 1024
 
 

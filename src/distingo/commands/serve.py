@@ -1,0 +1,110 @@
+"""Put models behind HTTP."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from distingo.commands.preparing import prepare
+
+
+def add(commands: Any) -> None:
+    """Offer the command."""
+    parser = commands.add_parser("serve", help="answer requests for predictions over HTTP, with a page to try it")
+    parser.set_defaults(command=run)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or NAME=FOLDER")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)"
+    )
+    parser.add_argument("--port", type=int, default=8000, help="(default: 8000; 0 takes one that is free)")
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="processes that serve on one socket (default: 1)"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    _add_limits(parser)
+    _add_access(parser)
+    parser.add_argument(
+        "--corrections", metavar="FILE.sqlite", help="keep corrections from the page, with their pictures, in this file"
+    )
+    parser.add_argument(
+        "--new-classes", action="store_true", help="let corrections name classes that the model does not know"
+    )
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    limits = parser.add_argument_group("limits")
+    limits.add_argument("--max-upload", default="32MB", metavar="SIZE", help="of one request (default: 32MB)")
+    limits.add_argument(
+        "--max-pixels", type=int, default=50_000_000, metavar="N", help="of one picture (default: 50000000)"
+    )
+    limits.add_argument("--max-pictures", type=int, default=64, metavar="N", help="in one request (default: 64)")
+    limits.add_argument(
+        "--max-wait",
+        type=float,
+        default=5.0,
+        metavar="MS",
+        help="milliseconds that a picture waits at most for others that are being decoded (default: 5)",
+    )
+    limits.add_argument("--max-batch", type=int, default=32, metavar="N", help="pictures judged together (default: 32)")
+    limits.add_argument(
+        "--queue",
+        type=int,
+        default=256,
+        metavar="N",
+        help="pictures taken in and not answered yet, for each worker; past it the answer is 503 (default: 256)",
+    )
+    limits.add_argument("--rate-limit", type=int, metavar="N", help="requests a minute of each key, or address")
+
+
+def _add_access(parser: argparse.ArgumentParser) -> None:
+    access = parser.add_argument_group("who is let in")
+    access.add_argument("--api-key-file", metavar="FILE", help="one key a line; only who sends one of them is answered")
+    access.add_argument(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name besides localhost under which the server may be called, such as a proxy's",
+    )
+    access.add_argument(
+        "--proxy",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="a proxy whose word about the client's address is believed",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Do what was asked; returns the exit code."""
+    from distingo.threads import share_cores
+
+    share_cores(options.workers)
+    prepare()
+    import distingo
+    from distingo.serving.settings import read_size
+
+    def announce(address: str) -> None:
+        print(f"Serving at {address} (Ctrl-C ends it)", flush=True)
+
+    distingo.serve(
+        options.runs,
+        host=options.host,
+        port=options.port,
+        workers=options.workers,
+        device=options.device,
+        max_upload=read_size(options.max_upload),
+        max_pixels=options.max_pixels,
+        max_pictures=options.max_pictures,
+        max_wait=options.max_wait / 1000,
+        max_batch=options.max_batch,
+        queue=options.queue,
+        api_key_file=options.api_key_file,
+        rate_limit=options.rate_limit,
+        allowed_hosts=options.allow_host,
+        proxies=options.proxy,
+        corrections=options.corrections,
+        new_classes=options.new_classes,
+        on_start=announce,
+    )
+    return 0

@@ -1,0 +1,1 @@
+"""Serving: trained models behind HTTP, several requests judged together."""

@@ -1,0 +1,174 @@
+"""Pictures of concurrent requests judged together: decoded by several threads, judged by one."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from distingo.prediction.naming import Judged
+
+
+class Watcher(Protocol):
+    """Learns of every batch."""
+
+    def batch_judged(self, pictures: int, seconds: float) -> None:
+        """So many pictures were judged together in this time."""
+
+
+@dataclass(eq=False, slots=True)
+class _Item:
+    """A picture on its way; `answer` is resolved on the event loop with the batch's verdict and its place in it."""
+
+    answer: asyncio.Future[tuple[Judged, int]]
+    row: np.ndarray | None = None
+    error: Exception | None = None
+    decoding: Future[None] | None = None
+    gone: bool = False
+
+
+@dataclass(slots=True)
+class _State:
+    ready: deque[_Item] = field(default_factory=deque)
+    arriving: int = 0
+    closed: bool = False
+
+
+class Batcher:
+    """Judges pictures in batches.
+
+    A picture that is decoded while nothing else is on its way is judged at once. It waits, never longer than
+    `max_wait`, only while others are being decoded; while a batch is being judged, the next one gathers.
+
+    Args:
+        judge: Rows (n, *row) to a verdict; called by one thread.
+        decoders: Threads that decode.
+        max_wait: In seconds.
+        max_batch: Pictures judged together at most.
+        watcher: Told of every batch.
+    """
+
+    def __init__(
+        self,
+        judge: Callable[[np.ndarray], Judged],
+        decoders: ThreadPoolExecutor,
+        *,
+        max_wait: float,
+        max_batch: int,
+        watcher: Watcher,
+    ) -> None:
+        self._judge = judge
+        self._decoders = decoders
+        self._max_wait = max_wait
+        self._max_batch = max_batch
+        self._watcher = watcher
+        self._state = _State()
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="judging", daemon=True)
+        self._thread.start()
+
+    def submit(self, look: Callable[[], np.ndarray]) -> asyncio.Future[tuple[Judged, int]]:
+        """Take a picture in; to be called on the event loop.
+
+        Args:
+            look: Decodes it to what the model looks at; called by another thread.
+
+        Returns:
+            Resolves to the verdict on its batch and the picture's place in it, or to what `look` or `judge` raised.
+            Cancelling it takes the picture out, unless it is being judged already.
+        """
+        item = _Item(asyncio.get_running_loop().create_future())
+        with self._changed:
+            self._state.arriving += 1
+        item.decoding = self._decoders.submit(self._decode, item, look)
+        item.answer.add_done_callback(lambda answer: self._forget(item) if answer.cancelled() else None)
+        return item.answer
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread that judges still runs."""
+        return self._thread.is_alive()
+
+    def close(self) -> None:
+        """Take nothing more in; what is in already is still judged, then the thread ends."""
+        with self._changed:
+            self._state.closed = True
+            self._changed.notify_all()
+
+    def _forget(self, item: _Item) -> None:
+        item.gone = True
+        if item.decoding is not None and item.decoding.cancel():
+            with self._changed:
+                self._state.arriving -= 1
+                self._changed.notify_all()
+
+    def _decode(self, item: _Item, look: Callable[[], np.ndarray]) -> None:
+        try:
+            if not item.gone:
+                item.row = look()
+        except Exception as error:
+            item.error = error
+        with self._changed:
+            self._state.arriving -= 1
+            if item.row is not None and not item.gone:
+                self._state.ready.append(item)
+            self._changed.notify_all()
+        if item.error is not None:
+            _resolve([item], None)
+
+    def _run(self) -> None:
+        while batch := self._take():
+            self._judge_batch(batch)
+
+    def _take(self) -> list[_Item]:
+        """The next batch, as soon as there is one; empty when all is done."""
+        state = self._state
+        with self._changed:
+            while True:
+                while not state.ready and not (state.closed and not state.arriving):
+                    self._changed.wait()
+                deadline = time.monotonic() + self._max_wait
+                while state.arriving and len(state.ready) < self._max_batch:
+                    left = deadline - time.monotonic()
+                    if left <= 0 or not self._changed.wait(left):
+                        break
+                taken = [state.ready.popleft() for _ in range(min(self._max_batch, len(state.ready)))]
+                batch = [item for item in taken if not item.gone]
+                if batch or (state.closed and not state.arriving and not state.ready):
+                    return batch
+
+    def _judge_batch(self, batch: list[_Item]) -> None:
+        began = time.perf_counter()
+        judged: Judged | None = None
+        try:
+            judged = self._judge(np.stack([item.row for item in batch if item.row is not None]))
+        except Exception as error:
+            for item in batch:
+                item.error = error
+        self._watcher.batch_judged(len(batch), time.perf_counter() - began)
+        _resolve(batch, judged)
+
+
+def _resolve(batch: list[_Item], judged: Judged | None) -> None:
+    """Wake the event loop once for the whole batch."""
+
+    def tell() -> None:
+        for place, item in enumerate(batch):
+            if item.answer.done():
+                continue
+            if item.error is not None:
+                item.answer.set_exception(item.error)
+            elif judged is not None:
+                item.answer.set_result((judged, place))
+
+    try:
+        batch[0].answer.get_loop().call_soon_threadsafe(tell)
+    except RuntimeError:
+        return  # the event loop has ended: nobody waits any more

@@ -1,0 +1,93 @@
+"""Bodies of requests, read no further than they are allowed to be long, and no longer than they may take."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from starlette.requests import ClientDisconnect, Request
+
+from distingo.serving.refusals import RefusedError
+
+_SHARE_OF_BODIES = 8
+"""So many bodies of the greatest length may lie in memory at once."""
+
+
+class BodyReader:
+    """Reads bodies within limits.
+
+    Args:
+        max_upload: Bytes of one body at most.
+        seconds: In which a body must have come.
+    """
+
+    def __init__(self, max_upload: int, seconds: float) -> None:
+        self._most = max_upload
+        self._seconds = seconds
+        self._held = 0
+        self._most_held = _SHARE_OF_BODIES * max_upload
+
+    @contextmanager
+    def watch(self) -> Iterator[_Allowance]:
+        """While the block lasts, count what one request's body holds of the memory for all of them."""
+        allowance = _Allowance(self)
+        try:
+            yield allowance
+        finally:
+            self._held -= allowance.taken
+
+    async def read(self, request: Request, allowance: _Allowance) -> bytes:
+        """Read a whole body.
+
+        Raises:
+            RefusedError: It is longer than allowed (413), too slow (408), or there is no room for it now (503).
+        """
+        self._check_length(request)
+        parts: list[bytes] = []
+        try:
+            async with asyncio.timeout(self._seconds):
+                async for part in request.stream():
+                    allowance.take(len(part))
+                    parts.append(part)
+        except TimeoutError as error:
+            raise RefusedError(
+                408, f"the body was not complete after {self._seconds:g} seconds; send it faster", closes=True
+            ) from error
+        except ClientDisconnect as error:
+            raise RefusedError(400, "the body broke off before it was complete", closes=True) from error
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _check_length(self, request: Request) -> None:
+        said = request.headers.get("content-length", "")
+        if said.isascii() and said.isdecimal() and (len(said) > 18 or int(said) > self._most):
+            raise self._too_long()
+        encoding = request.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in {"", "identity"}:
+            raise RefusedError(415, "compressed bodies are not read; send the pictures as they are", closes=True)
+
+    def _too_long(self) -> RefusedError:
+        return RefusedError(
+            413, f"the body is longer than the {self._most:,} bytes that are taken; send fewer or smaller pictures",
+            closes=True,
+        )  # fmt: skip
+
+    def charge(self, allowance: _Allowance, count: int) -> None:
+        """Count bytes that have come."""
+        if allowance.taken + count > self._most:
+            raise self._too_long()
+        if self._held + count > self._most_held:
+            raise RefusedError(503, "too many uploads are coming in at once; try again soon", closes=True)
+        self._held += count
+        allowance.taken += count
+
+
+class _Allowance:
+    """What one body has taken of the memory for all."""
+
+    def __init__(self, reader: BodyReader) -> None:
+        self._reader = reader
+        self.taken = 0
+
+    def take(self, count: int) -> None:
+        self._reader.charge(self, count)

@@ -1,0 +1,168 @@
+"""Who is answered, and with which headers: around all routes, for every request."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from distingo.serving.keys import find_key, given_key
+from distingo.serving.metrics import Metrics
+from distingo.serving.rate_limits import RateLimit
+from distingo.serving.refusals import RefusedError, answer_fault, answer_refusal
+from distingo.serving.settings import LOOPBACK, ServeSettings
+
+SECURITY_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; img-src 'self' data: blob:; media-src 'self' blob:; style-src 'self'; script-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(self), geolocation=(), microphone=()",
+    "cache-control": "no-store",
+}
+"""With every answer: the page may load from its own server only, and nobody may frame it or keep what it shows."""
+
+_HEADERS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+_WITHOUT_KEY = ("/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/openapi.json")
+_PAGE = "/page/"
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
+_LINGER_SECONDS = 1.0
+_LINGER_BYTES = 64 * 2**20
+
+
+class Guard:
+    """Stands before the routes: host names, pages from elsewhere, keys, rates, counts and headers.
+
+    Args:
+        app: The routes.
+        settings: Of the server.
+        metrics: Told of every request.
+    """
+
+    def __init__(self, app: ASGIApp, settings: ServeSettings, metrics: Metrics) -> None:
+        self._app = app
+        self._settings = settings
+        self._metrics = metrics
+        self._rates = None if settings.rate_limit is None else RateLimit(settings.rate_limit / settings.workers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        answer = _Answer(scope, receive, send)
+        began = time.perf_counter()
+        try:
+            refusal = self._refuse(scope)
+            if refusal is not None:
+                await answer_refusal(scope["path"], refusal)(scope, answer.receive, answer.send)
+            else:
+                await self._app(scope, answer.receive, answer.send)
+        except Exception as error:
+            if answer.status:
+                raise
+            await answer_fault(scope["path"], error)(scope, answer.receive, answer.send)
+        finally:
+            self._count(scope, answer.status, time.perf_counter() - began)
+
+    def _count(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "none")
+        method = scope["method"] if scope["method"] in {"GET", "POST", "HEAD", "OPTIONS"} else "other"
+        self._metrics.requests.labels(route, method, str(status)).inc()
+        self._metrics.seconds.labels(route).observe(seconds)
+        if status >= HTTPStatus.BAD_REQUEST:
+            self._metrics.refused.labels(str(status)).inc()
+
+    def _refuse(self, scope: Scope) -> RefusedError | None:
+        headers = Headers(scope=scope)
+        if not self._knows(headers.get("host", "")):
+            return RefusedError(400, "this host name is not served here; name it with --allow-host", closes=True)
+        if scope["method"] not in _READING and _comes_from_elsewhere(headers):
+            return RefusedError(403, "only this server's own page and programs may send; a page from elsewhere may not",
+                           closes=True)  # fmt: skip
+        who: Any = (scope.get("client") or ("",))[0]
+        if self._settings.key_hashes and not _is_open(scope["path"], scope["method"]):
+            key = given_key(headers)
+            who = None if key is None else find_key(key, self._settings.key_hashes)
+            if who is None:
+                return RefusedError(
+                    401, "no key, or one that is not known; send 'Authorization: Bearer KEY'", closes=True
+                )
+        if self._rates is not None and scope["path"] not in _WITHOUT_KEY and (wait := self._rates.seconds_to_wait(who)):
+            return RefusedError(429, f"more requests than are allowed; try again in {wait} seconds", closes=True)
+        return None
+
+    def _knows(self, host: str) -> bool:
+        """A name that an attacker's server resolves to this machine (DNS rebinding) is not known here."""
+        if self._settings.host not in LOOPBACK or self._settings.key_hashes:
+            return True
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        return name in LOOPBACK or name in self._settings.allowed_hosts
+
+
+def _is_open(path: str, method: str) -> bool:
+    return path in _WITHOUT_KEY or (method in _READING and (path == "/" or path.startswith(_PAGE)))
+
+
+def _comes_from_elsewhere(headers: Headers) -> bool:
+    """Whether a browser says that another site's page sends this (cross-site request forgery)."""
+    if headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
+        return True
+    origin = headers.get("origin")
+    return origin is not None and origin.partition("://")[2] != headers.get("host", "")
+
+
+class _Answer:
+    """Watches one answer: its status, the headers it gets, and whether the whole body was read before it."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.status = 0
+        self._receive = receive
+        self._send = send
+        self._read = not any(name in _BODY_HEADERS and value != b"0" for name, value in scope["headers"])
+        self._closes = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._read = self._read or not message.get("more_body", False)
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = list(message["headers"])
+            own = {name for name, _ in headers}
+            headers += [pair for pair in _HEADERS if pair[0] not in own]
+            self._closes = not self._read
+            if self._closes and b"connection" not in own:
+                headers.append((b"connection", b"close"))
+            message["headers"] = headers
+        elif self._closes and not message.get("more_body", False):
+            await self._send({**message, "more_body": True})
+            await self._linger()
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await self._send(message)
+
+    async def _linger(self) -> None:
+        """Read on for a moment after an early answer: a connection closed on a sender would take the answer away."""
+        count = 0
+        try:
+            async with asyncio.timeout(_LINGER_SECONDS):
+                while not self._read and count < _LINGER_BYTES:
+                    count += len((await self.receive()).get("body", b""))
+        except TimeoutError:
+            return

@@ -1,0 +1,142 @@
+"""What the server counts, in Prometheus's format; with several workers their counts are summed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from distingo.models.evidence import Evidence
+from distingo.serving.drift import LEAST, ScoreBins, ScoreWindow, bin_scores, chance_limit, stability_index
+
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""prometheus-client's own name for the folder through which workers share their counts."""
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+_RECENT = "distingo_recent_scores"
+
+
+class Metrics:
+    """The counters of one worker."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        registry = CollectorRegistry()
+        self.requests = Counter(
+            "distingo_requests", "Requests answered", ["route", "method", "status"], registry=registry
+        )
+        self.seconds = Histogram(
+            "distingo_request_seconds", "Time from a request's head to its answer", ["route"],
+            buckets=_SECONDS, registry=registry,
+        )  # fmt: skip
+        self.refused = Counter("distingo_refused", "Requests refused", ["status"], registry=registry)
+        self.batches = Histogram(
+            "distingo_batch_pictures", "Pictures judged together", ["model"], buckets=_SIZES, registry=registry
+        )
+        self.judging = Histogram(
+            "distingo_judging_seconds", "Time to judge a batch", ["model"], buckets=_SECONDS, registry=registry
+        )
+        self.unread = Counter(
+            "distingo_unread_pictures", "Pictures that could not be judged", ["model", "status"], registry=registry
+        )
+        self.predicted = Counter("distingo_predicted", "Labels given", ["model", "version", "label"], registry=registry)
+        self.unknown = Counter(
+            "distingo_unknown", "Pictures of which the model did not know enough", ["model", "version"],
+            registry=registry,
+        )  # fmt: skip
+        self.unlike = Counter(
+            "distingo_unlike_training", "Pictures unlike anything in training", ["model", "version"], registry=registry
+        )
+        self.waiting = Gauge(
+            "distingo_pictures_in_flight", "Pictures taken in and not answered yet", registry=registry,
+            multiprocess_mode="livesum",
+        )  # fmt: skip
+        self._recent = Gauge(
+            _RECENT, "The latest scores of given labels, by bin of the validation scores",
+            ["model", "version", "bin"], registry=registry, multiprocess_mode="livesum",
+        )  # fmt: skip
+        self._registry = registry
+        self._lock = threading.Lock()
+        self._windows: dict[tuple[str, str], ScoreWindow] = {}
+
+    def watch_scores(self, model: str, version: str, evidence: Evidence | None) -> None:
+        """Compare the scores that a model gives from now on with those of its validation pictures."""
+        bins = bin_scores(evidence)
+        if bins is not None:
+            with self._lock:
+                self._windows[model, version] = ScoreWindow(bins)
+
+    def forget_scores(self, model: str, version: str) -> None:
+        """Compare no more: another version of the model is served now."""
+        with self._lock:
+            window = self._windows.pop((model, version), None)
+        if window is not None:
+            for each in range(len(window.bins.expected)):
+                self._recent.labels(model, version, str(each)).set(0)
+
+    def count_score(self, model: str, version: str, score: float) -> None:
+        """Count the probability of a label that was given."""
+        window = self._windows.get((model, version))
+        if window is not None:
+            for each, count in window.add(score).items():
+                self._recent.labels(model, version, str(each)).set(count)
+
+    def render(self) -> bytes:
+        """All counts, of all workers, with the drift of each model's scores."""
+        source = self._registry
+        if os.environ.get(FOLDER_VARIABLE):
+            source = CollectorRegistry()
+            MultiProcessCollector(source)  # type: ignore[no-untyped-call]
+        whole = CollectorRegistry()
+        families = list(source.collect())
+        with self._lock:
+            bins = {key: window.bins for key, window in self._windows.items()}
+        whole.register(_Collected([*families, *_drift(families, bins)]))
+        return generate_latest(whole)
+
+
+class _Collected:
+    def __init__(self, families: Iterable[Any]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Any]:
+        return self._families
+
+
+def _drift(families: Iterable[Any], bins: dict[tuple[str, str], ScoreBins]) -> Iterator[GaugeMetricFamily]:
+    index = GaugeMetricFamily(
+        "distingo_score_drift",
+        "Population stability index of the latest scores against the validation pictures'",
+        labels=["model", "version"],
+    )
+    limit = GaugeMetricFamily(
+        "distingo_score_drift_limit",
+        "What the index stays below in 99 of 100 cases where nothing has changed",
+        labels=["model", "version"],
+    )
+    counts = {key: np.zeros(len(each.expected)) for key, each in bins.items()}
+    for sample in (sample for family in families if family.name == _RECENT for sample in family.samples):
+        key = (sample.labels["model"], sample.labels["version"])
+        if key in counts:
+            counts[key][int(sample.labels["bin"])] += sample.value
+    for key, actual in counts.items():
+        if actual.sum() >= LEAST:
+            index.add_metric(key, stability_index(bins[key].expected, actual))
+            limit.add_metric(key, chance_limit(bins[key].expected, actual))
+    yield index
+    yield limit

@@ -1,0 +1,64 @@
+"""Uploaded bytes to what a model looks at, within limits that hold before any pixel is decoded."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from distingo.datasets.decoding import TooManyPixelsError, UndecodableError, decode, read_header
+from distingo.datasets.formats import describe_non_picture, detect_format
+from distingo.serving.refusals import RefusedError
+
+ACCEPTED = ("JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "HEIF", "AVIF")
+"""Formats that are decoded; anything else is refused from its first bytes."""
+
+_SCAN = b"\xff\xda"
+_MOST_SCANS = 20
+"""Passes over all pixels that a JPEG of the greatest size may take; ordinary progressive ones take about ten."""
+
+
+def decode_upload(content: bytes | bytearray, *, max_pixels: int, enough: int | None) -> Image.Image:
+    """Decode an uploaded picture.
+
+    Args:
+        content: The file's bytes.
+        max_pixels: Width times height above which it is refused, from its header alone.
+        enough: As for `distingo.datasets.decoding.decode`.
+
+    Returns:
+        The picture in mode ``RGB`` or ``L``, upright.
+
+    Raises:
+        RefusedError: It is no accepted format (415), too large (413), or damaged (422).
+    """
+    data = bytes(content)
+    name = detect_format(data)
+    if name not in ACCEPTED:
+        came = describe_non_picture(name) or ("no known picture" if name == "unknown" else f"a {name} file")
+        raise RefusedError(
+            422 if name == "empty" else 415, f"{came}; send {', '.join(ACCEPTED[:-1])} or {ACCEPTED[-1]}"
+        )
+    try:
+        if name == "JPEG":
+            _check_scans(data, max_pixels)
+        return decode(data, max_pixels=max_pixels, enough=enough).image
+    except TooManyPixelsError as error:
+        raise RefusedError(413, f"{error.reason}; send a smaller picture") from error
+    except UndecodableError as error:
+        raise RefusedError(422, f"{error.reason}; send the picture as it was saved") from error
+
+
+def check_tensor_size(pixels: np.ndarray, max_pixels: int) -> None:
+    """Refuse pixels that came as numbers and are too many."""
+    if pixels.shape[0] * pixels.shape[1] > max_pixels:
+        raise RefusedError(413, f"a picture of more than {max_pixels:,} pixels; send a smaller one")
+
+
+def _check_scans(data: bytes, max_pixels: int) -> None:
+    """A small progressive JPEG can name thousands of scans, each of which passes over all pixels."""
+    scans = data.count(_SCAN)
+    if scans <= _MOST_SCANS:
+        return
+    header = read_header(data, max_pixels=max_pixels)
+    if scans * header.width * header.height > _MOST_SCANS * max_pixels:
+        raise RefusedError(413, f"a JPEG of {scans:,} scans is too costly to decode; save it anew")

@@ -1,0 +1,44 @@
+"""How many pictures may be in the house at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from distingo.serving.refusals import RefusedError
+
+
+class Places:
+    """A bounded number of places for pictures that are taken in and not answered yet.
+
+    Args:
+        most: How many there are.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.taken = 0
+
+    def check(self) -> None:
+        """Refuse a request before its body is read, where no place is left.
+
+        Raises:
+            RefusedError: All places are taken (503).
+        """
+        if self.taken >= self._most:
+            raise RefusedError(503, "all places are taken; try again soon", closes=True)
+
+    @contextmanager
+    def hold(self, count: int) -> Iterator[None]:
+        """While the block lasts, hold places.
+
+        Raises:
+            RefusedError: There are not as many free (503).
+        """
+        if self.taken + count > self._most:
+            raise RefusedError(503, "there is no place for so many pictures now; try again soon")
+        self.taken += count
+        try:
+            yield
+        finally:
+            self.taken -= count

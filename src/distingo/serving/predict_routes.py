@@ -1,0 +1,125 @@
+"""``POST /predict`` and the Hugging Face shape ``POST /models/{name}``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+
+from distingo.errors import UsageError
+from distingo.serving import documentation
+from distingo.serving.answers import as_answer, count_scores, count_verdict, name_refusal, name_verdict
+from distingo.serving.asking import (
+    Upload,
+    Wishes,
+    decode_base64,
+    read_form,
+    read_json,
+    read_json_object,
+    read_wishes,
+)
+from distingo.serving.judging import MOST_EXPLAINED, Judging, Verdict
+from distingo.serving.refusals import RefusedError
+from distingo.serving.served import ServedModel
+
+_RAW = "application/octet-stream"
+
+
+def add_predict_routes(app: FastAPI, judging: Judging) -> None:
+    """Offer the routes that predict."""
+
+    @app.post("/predict", **documentation.PREDICT)
+    async def predict(request: Request) -> Response:
+        judging.places.check()
+        with judging.bodies.watch() as allowance:
+            body = await judging.bodies.read(request, allowance)
+            wishes = read_wishes(request.query_params)
+            uploads, wishes = _read_uploads(request, body, wishes, judging.settings.max_pictures)
+            model = judging.models.get(wishes.model)
+            return as_answer(await _predict(judging, request, model, uploads, wishes))
+
+    @app.post("/models/{name}", **documentation.CLASSIFY)
+    async def classify_image(request: Request) -> Response:
+        judging.places.check()
+        with judging.bodies.watch() as allowance:
+            body = await judging.bodies.read(request, allowance)
+            upload, wishes = _read_inputs(request, body)
+            model = judging.models.get(request.path_params["name"])
+            answer = await _predict(judging, request, model, [upload], wishes)
+            scores = answer["predictions"][0]["scores"]
+            return as_answer([{"label": score["label"], "score": score["probability"]} for score in scores])
+
+
+async def _predict(
+    judging: Judging, request: Request, model: ServedModel, uploads: list[Upload], wishes: Wishes
+) -> dict[str, Any]:
+    _check_wishes(model, uploads, wishes)
+    verdicts = await judging.judge_uploads(request, model, uploads)
+    if len(verdicts) == 1 and isinstance(verdicts[0], RefusedError):
+        judging.metrics.unread.labels(model.name, str(verdicts[0].status)).inc()
+        raise verdicts[0]
+    entries = []
+    for upload, verdict in zip(uploads, verdicts, strict=True):
+        entry = _name(judging, model, upload, verdict, wishes)
+        if wishes.explain and entry["error"] is None:
+            entry["explanation"] = await judging.explain(model, upload, entry["label"])
+        entries.append(entry)
+    identity = {"name": model.name, "version": model.version}
+    return {"model": identity, "task": model.predictor.task, "predictions": entries}
+
+
+def _name(
+    judging: Judging, model: ServedModel, upload: Upload, verdict: Verdict | RefusedError, wishes: Wishes
+) -> dict[str, Any]:
+    if isinstance(verdict, RefusedError):
+        entry = name_refusal(upload.name, verdict)
+    else:
+        entry = name_verdict(model, upload.name, verdict, wishes)
+        count_scores(judging.metrics, model, verdict)
+    count_verdict(judging.metrics, model, entry)
+    return entry
+
+
+def _check_wishes(model: ServedModel, uploads: list[Upload], wishes: Wishes) -> None:
+    """Refuse what can't be granted before anything is decoded."""
+    if not uploads:
+        raise RefusedError(422, "no picture in the request; send at least one in the field 'pictures'")
+    if wishes.explain and len(uploads) > MOST_EXPLAINED:
+        raise RefusedError(422, f"explain with {len(uploads)} pictures; at most {MOST_EXPLAINED} are explained at once")
+    try:
+        model.certainty(wishes.abstain, wishes.coverage)
+    except UsageError as error:
+        raise RefusedError(422, str(error).removeprefix("--")) from error
+
+
+def _read_uploads(request: Request, body: bytes, wishes: Wishes, max_pictures: int) -> tuple[list[Upload], Wishes]:
+    content_type = request.headers.get("content-type", _RAW)
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return read_form(body, content_type, wishes, max_pictures)
+    if kind == "application/json":
+        return read_json(body, wishes, max_pictures)
+    if kind == _RAW or kind.startswith("image/"):
+        return [Upload(request.query_params.get("name", "picture")[:255], body)], wishes
+    raise RefusedError(
+        415, "a body of another type; send multipart/form-data, application/json, image/* or application/octet-stream"
+    )
+
+
+def _read_inputs(request: Request, body: bytes) -> tuple[Upload, Wishes]:
+    """A body in Hugging Face's shape: the picture itself, or JSON with ``inputs`` and ``parameters``."""
+    kind = request.headers.get("content-type", _RAW).partition(";")[0].strip().lower()
+    if kind != "application/json":
+        if kind != _RAW and not kind.startswith("image/"):
+            raise RefusedError(
+                415, "a body of another type; send application/json, image/* or application/octet-stream"
+            )
+        return Upload("picture", body), Wishes()
+    said = read_json_object(body)
+    parameters = said.get("parameters") or {}
+    if not isinstance(parameters, dict):
+        raise RefusedError(422, "'parameters' is no object")
+    if parameters.get("function_to_apply") not in {None, "softmax", "sigmoid"}:
+        raise RefusedError(422, "'function_to_apply' is not known; probabilities are always calibrated ones")
+    wishes = read_wishes({"top_k": parameters.get("top_k")})
+    return Upload("picture", decode_base64(said.get("inputs"), "'inputs'")), wishes

@@ -1,0 +1,145 @@
+"""What a server is told: where it listens, whom it answers, and how much it takes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from distingo.errors import UsageError
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?", re.IGNORECASE)
+_FACTORS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
+
+
+@dataclass(frozen=True, slots=True)
+class NamedRun:
+    """A run folder and the name that its model is served under.
+
+    Attributes:
+        name: In addresses and answers.
+        path: The run folder.
+    """
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """Limits and places of one server.
+
+    Attributes:
+        host: The address to listen on.
+        port: 0 takes one that is free.
+        workers: Processes that serve.
+        device: Where networks compute.
+        max_upload: Bytes of one request's body at most.
+        max_pixels: Of one picture, width times height, at most.
+        max_pictures: In one request at most.
+        max_wait: Seconds that a decoded picture waits at most for others that are being decoded.
+        max_batch: Pictures judged together at most.
+        queue: Pictures of each worker that are taken in and not answered yet, at most.
+        body_timeout: Seconds in which a body must have come.
+        header_timeout: Seconds in which a request's head must have come.
+        grace: Seconds that requests in flight are given when the server stops.
+        rate_limit: Requests a minute for each key, or address without keys; None sets no limit.
+        key_hashes: SHA-256 of each key that is let in; empty lets everybody in.
+        allowed_hosts: Names besides the machine's own under which the server may be called.
+        proxies: Addresses of proxies whose word about the client's address is believed.
+        corrections: The SQLite file that corrections are kept in; None keeps none.
+        new_classes: Whether a correction may name a class that the model does not know.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    workers: int = 1
+    device: str = "auto"
+    max_upload: int = 32 * 2**20
+    max_pixels: int = 50_000_000
+    max_pictures: int = 64
+    max_wait: float = 0.005
+    max_batch: int = 32
+    queue: int = 256
+    body_timeout: float = 30.0
+    header_timeout: float = 10.0
+    grace: float = 30.0
+    rate_limit: int | None = None
+    key_hashes: tuple[bytes, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
+    corrections: Path | None = None
+    new_classes: bool = False
+
+    def check(self) -> None:
+        """Refuse settings that make no sense, before a model is loaded.
+
+        Raises:
+            UsageError: A number is out of range, or others could reach the server without a key.
+        """
+        ranges = (
+            ("--port", self.port, 0, 65535),
+            ("--workers", self.workers, 1, 256),
+            ("--max-upload", self.max_upload, 1024, 2**31),
+            ("--max-pixels", self.max_pixels, 1, 178_956_970),
+            ("--max-pictures", self.max_pictures, 1, 10_000),
+            ("--max-wait", self.max_wait, 0, 1),
+            ("--max-batch", self.max_batch, 1, 1024),
+            ("--queue", self.queue, 1, 100_000),
+        )
+        for option, value, least, most in ranges:
+            if not least <= value <= most:
+                raise UsageError(f"{option} {value:g}: give a number from {least:g} to {most:g}")
+        if self.rate_limit is not None and self.rate_limit < 1:
+            raise UsageError(f"--rate-limit {self.rate_limit}: give 1 request a minute or more")
+        if self.max_pictures > self.queue:
+            raise UsageError(
+                f"--max-pictures {self.max_pictures} is more than --queue {self.queue}: such a request would never fit"
+            )
+        if self.new_classes and self.corrections is None:
+            raise UsageError(
+                "--new-classes: is about corrections; name the file that keeps them with --corrections FILE"
+            )
+        if self.host not in LOOPBACK and not self.key_hashes:
+            raise UsageError(
+                f"--host {self.host}: others could reach the server, and anybody would be let in; name a file of keys "
+                "with --api-key-file, or leave --host out"
+            )
+
+
+def name_runs(runs: Sequence[str | Path]) -> tuple[NamedRun, ...]:
+    """Give each run the name that it is served under.
+
+    Args:
+        runs: Run folders, or ``NAME=FOLDER``; without a name the folder's own counts.
+
+    Raises:
+        UsageError: Two have the same name, or a name can't be part of an address.
+    """
+    named: list[NamedRun] = []
+    for run in runs:
+        name, equals, folder = str(run).partition("=")
+        if isinstance(run, Path) or not equals or "/" in name or Path(str(run)).exists():
+            name, folder = Path(run).resolve().name, str(run)
+        if not name or not folder or not name.isprintable() or set(name) & set("/\\?#%:"):
+            raise UsageError(f"{run}: its name can't be part of an address; give NAME=RUN with a plain name")
+        if name in {other.name for other in named}:
+            raise UsageError(f"{run}: a model named {name} is served already; give one of them as NAME=RUN")
+        named.append(NamedRun(name, Path(folder)))
+    if not named:
+        raise UsageError("no run is named: give at least one run folder")
+    return tuple(named)
+
+
+def read_size(text: str) -> int:
+    """Bytes from words such as ``20MB``, ``512K`` or ``1000000``; K, M and G are powers of 1,024.
+
+    Raises:
+        UsageError: It is no size.
+    """
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise UsageError(f"{text!r} is no size; write for example 20MB")
+    return int(float(found[1]) * _FACTORS[found[2].upper()])

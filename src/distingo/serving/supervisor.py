@@ -1,0 +1,187 @@
+"""Several processes that serve on one socket: started from a prepared one, started again when they die."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from distingo.errors import ResourceError, RunError
+from distingo.serving.settings import NamedRun, ServeSettings
+
+_PREPARED = "distingo.serving.worker"
+_METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+_QUICK_DEATH_SECONDS = 5.0
+_LONGEST_PAUSE = 30.0
+_READY = "ready"
+_log = logging.getLogger("distingo.serving")
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: BaseProcess
+    said: Connection
+    began: float
+    is_ready: bool = False
+
+
+class Supervisor:
+    """Keeps workers alive until it is told to stop.
+
+    All take connections from the same socket, so that what one leaves when it dies the others take up. They come from
+    a fork server that has imported everything and loaded nothing, so that a new one serves in about the time that
+    loading a model takes, and no thread is ever forked.
+
+    Args:
+        runs: To serve.
+        settings: Of the server.
+        listening: The socket.
+        on_ready: Called once all workers answer.
+    """
+
+    def __init__(
+        self,
+        runs: Sequence[NamedRun],
+        settings: ServeSettings,
+        listening: socket.socket,
+        on_ready: Callable[[], None],
+    ) -> None:
+        self._runs = runs
+        self._settings = settings
+        self._listening = listening
+        self._on_ready = on_ready
+        self._workers: list[_Worker] = []
+        self._announced = False
+        self._stopping = False
+        self._pause = 0.0
+        self._signals, self._bell = socket.socketpair()
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT.
+
+        Raises:
+            RunError: A worker can't load the models, with its reason.
+            ResourceError: A worker dies before it serves.
+        """
+        folder = tempfile.mkdtemp(prefix="distingo-metrics-")
+        os.environ[_METRICS_FOLDER] = folder
+        self._bell.settimeout(0)
+        self._signals.settimeout(0)
+        before_wakeup = signal.set_wakeup_fd(self._bell.fileno())
+        before = {number: signal.signal(number, handler) for number, handler in self._handlers().items()}
+        try:
+            context = _context()
+            for _ in range(self._settings.workers):
+                self._workers.append(self._start(context))
+            while not self._stopping:
+                self._watch(context)
+        finally:
+            self._stop()
+            signal.set_wakeup_fd(before_wakeup)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            del os.environ[_METRICS_FOLDER]
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _handlers(self) -> dict[int, Callable[[int, Any], None]]:
+        def stop(_number: int, _frame: Any) -> None:
+            self._stopping = True
+
+        def reload(_number: int, _frame: Any) -> None:
+            self._tell_all(signal.SIGHUP)
+
+        return {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
+
+    def _start(self, context: Any) -> _Worker:
+        from distingo.serving.worker import work
+
+        hears, says = context.Pipe(duplex=False)
+        process = context.Process(target=work, args=(self._runs, self._settings, self._listening, says), daemon=True)
+        process.start()
+        says.close()
+        return _Worker(process, hears, time.monotonic())
+
+    def _watch(self, context: Any) -> None:
+        """Wait for a signal, a worker's word or its end, and see to it."""
+        talking = [worker.said for worker in self._workers if not worker.is_ready]
+        ended = [worker.process.sentinel for worker in self._workers]
+        events = wait([self._signals, *talking, *ended])
+        if self._signals in events:
+            self._signals.recv(4096)
+        for worker in self._workers:
+            if worker.said in events and not worker.is_ready:
+                self._hear(worker)
+        for place, worker in enumerate(self._workers):
+            if worker.process.sentinel in events and not self._stopping:
+                self._workers[place] = self._replace(context, worker)
+
+    def _hear(self, worker: _Worker) -> None:
+        try:
+            said = worker.said.recv()
+        except EOFError:
+            worker.process.join(1)
+            return
+        if said != _READY and self._announced:
+            _log.warning("a worker could not start: %s", said)
+            return
+        if said != _READY:
+            raise RunError(said)
+        worker.is_ready = True
+        if not self._announced and all(each.is_ready for each in self._workers):
+            self._announced = True
+            self._on_ready()
+
+    def _replace(self, context: Any, worker: _Worker) -> _Worker:
+        worker.process.join()
+        worker.said.close()
+        self._forget_metrics(worker)
+        how = f"exit code {worker.process.exitcode}"
+        if not self._announced:
+            raise ResourceError(f"a worker ended before it served ({how}); its last words are above")
+        lived = time.monotonic() - worker.began
+        quick = not worker.is_ready or lived <= _QUICK_DEATH_SECONDS
+        self._pause = min(_LONGEST_PAUSE, max(0.5, 2 * self._pause)) if quick else 0.0
+        _log.warning("a worker ended (%s) and is started again", how)
+        wait([self._signals], self._pause)
+        return self._start(context)
+
+    def _forget_metrics(self, worker: _Worker) -> None:
+        from prometheus_client import multiprocess
+
+        multiprocess.mark_process_dead(worker.process.pid)  # type: ignore[no-untyped-call]
+
+    def _tell_all(self, number: int) -> None:
+        for worker in self._workers:
+            if worker.is_ready and worker.process.is_alive() and worker.process.pid is not None:
+                os.kill(worker.process.pid, number)
+
+    def _stop(self) -> None:
+        """Ask all workers to finish what is in flight, and end those that do not."""
+        for worker in self._workers:
+            worker.process.terminate()
+        deadline = time.monotonic() + self._settings.grace + 5
+        for worker in self._workers:
+            worker.process.join(max(0.0, deadline - time.monotonic()))
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+        self._signals.close()
+        self._bell.close()
+
+
+def _context() -> Any:
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([_PREPARED])
+    return context

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+from served_runs import wait_until
+
+from distingo.prediction.naming import Judged
+from distingo.serving.batching import Batcher
+
+
+class Bench:
+    """A batcher around a judge that can be held up; each picture is a number, its verdict twice as much."""
+
+    def __init__(self, decoders: ThreadPoolExecutor, **settings: Any) -> None:
+        self.sizes: list[int] = []
+        self.go = threading.Event()
+        self.go.set()
+        self.batcher = Batcher(self.judge, decoders, watcher=self, **{"max_wait": 0.05, "max_batch": 4, **settings})
+
+    def judge(self, rows: np.ndarray) -> Judged:
+        assert self.go.wait(10)
+        if (rows < 0).any():
+            raise ValueError("a fault of the model")
+        return Judged((rows * 2).astype(np.float32))
+
+    def batch_judged(self, pictures: int, seconds: float) -> None:
+        self.sizes.append(pictures)
+
+    def submit(self, value: float, wait: float = 0.0) -> asyncio.Future[tuple[Judged, int]]:
+        def look() -> np.ndarray:
+            time.sleep(wait)
+            return np.array([value], np.float32)
+
+        return self.batcher.submit(look)
+
+
+@pytest.fixture
+def decoders() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(asyncio.wait_for(work(), 20))
+
+
+def verdict(answer: tuple[Judged, int]) -> float:
+    judged, place = answer
+    return float(judged.probabilities[place, 0])
+
+
+def test_each_picture_gets_its_own_verdict(decoders: ThreadPoolExecutor) -> None:
+    async def work() -> None:
+        bench = Bench(decoders)
+        answers = await asyncio.gather(*(bench.submit(value, 0.001 * (value % 5)) for value in range(100)))
+        assert [verdict(answer) for answer in answers] == [2 * value for value in range(100)]
+        assert sum(bench.sizes) == 100 and max(bench.sizes) == 4
+        bench.batcher.close()
+
+    run(work)
+
+
+def test_a_picture_that_is_alone_does_not_wait(decoders: ThreadPoolExecutor) -> None:
+    async def work() -> None:
+        bench = Bench(decoders, max_wait=5)
+        began = time.monotonic()
+        await bench.submit(1)
+        assert time.monotonic() - began < 1 and bench.sizes == [1]
+        bench.batcher.close()
+
+    run(work)
+
+
+def test_a_picture_waits_for_others_that_are_being_decoded_but_not_for_ever(decoders: ThreadPoolExecutor) -> None:
+    async def work() -> None:
+        bench = Bench(decoders, max_wait=0.5)
+        await asyncio.gather(bench.submit(1), bench.submit(2, 0.1))
+        assert bench.sizes == [2]
+        began = time.monotonic()
+        slow = bench.submit(2, 1.5)
+        await bench.submit(1)
+        assert 0.4 < time.monotonic() - began < 1.2
+        await slow
+        bench.batcher.close()
+
+    run(work)
+
+
+def test_what_comes_while_a_batch_is_judged_is_judged_together(decoders: ThreadPoolExecutor) -> None:
+    async def work() -> None:
+        bench = Bench(decoders, max_wait=0)
+        bench.go.clear()
+        first = bench.submit(0)
+        await asyncio.sleep(0.1)
+        others = [bench.submit(value) for value in range(3)]
+        await asyncio.sleep(0.1)
+        bench.go.set()
+        await asyncio.gather(first, *others)
+        assert bench.sizes == [1, 3]
+        bench.batcher.close()
+
+    run(work)
+
+
+def test_a_cancelled_picture_is_not_judged(decoders: ThreadPoolExecutor) -> None:
+    async def work() -> None:
+        bench = Bench(decoders, max_wait=0)
+        bench.go.clear()
+        first = bench.submit(0)
+        await asyncio.sleep(0.1)
+        gone, stays = bench.submit(1), bench.submit(2)
+        await asyncio.sleep(0.1)
+        gone.cancel()
+        bench.go.set()
+        assert verdict(await stays) == 4
+        await first
+        assert bench.sizes == [1, 1]
+        bench.batcher.close()
+
+    run(work)
+
+
+def test_faults_reach_only_those_that_they_concern(decoders: ThreadPoolExecutor) -> None:
+    async def work() -> None:
+        bench = Bench(decoders)
+
+        def broken() -> np.ndarray:
+            raise OSError("no picture")
+
+        with pytest.raises(OSError, match="no picture"):
+            await bench.batcher.submit(broken)
+        with pytest.raises(ValueError, match="fault"):
+            await bench.submit(-1)
+        assert verdict(await bench.submit(3)) == 6
+        bench.batcher.close()
+
+    run(work)
+
+
+def test_a_closed_batcher_finishes_and_its_thread_ends(decoders: ThreadPoolExecutor) -> None:
+    async def work() -> None:
+        bench = Bench(decoders)
+        answers = [bench.submit(value, 0.05) for value in range(6)]
+        bench.batcher.close()
+        assert [verdict(answer) for answer in await asyncio.gather(*answers)] == [0, 2, 4, 6, 8, 10]
+        wait_until(lambda: not bench.batcher.is_alive)
+
+    run(work)

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from distingo.errors import UsageError
+from distingo.serving.keys import find_key, hash_key, read_keys
+from distingo.serving.places import Places
+from distingo.serving.rate_limits import RateLimit
+from distingo.serving.refusals import RefusedError
+from distingo.serving.settings import ServeSettings, name_runs, read_size
+
+
+def test_sizes_are_read_as_people_write_them() -> None:
+    sizes = {"1000": 1000, "20MB": 20 * 2**20, "1.5k": 1536, " 2 GiB ": 2**31}
+    assert {text: read_size(text) for text in sizes} == sizes
+    for text in ("", "MB", "-1", "1TB", "1e3"):
+        with pytest.raises(UsageError, match="is no size"):
+            read_size(text)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"port": 65536},
+        {"workers": 0},
+        {"max_upload": 10},
+        {"max_wait": -1.0},
+        {"max_wait": float("nan")},
+        {"queue": 0},
+        {"rate_limit": 0},
+        {"max_pictures": 300},
+        {"host": "0.0.0.0"},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match="--"):
+        ServeSettings(**settings).check()  # type: ignore[arg-type]
+
+
+def test_others_may_reach_a_server_that_asks_for_keys() -> None:
+    ServeSettings(host="0.0.0.0", key_hashes=(hash_key("x" * 20),)).check()
+
+
+def test_runs_are_named_by_their_folders_or_as_wanted(tmp_path: Path) -> None:
+    odd = tmp_path / "a=b"
+    odd.mkdir()
+    named = name_runs([f"sports={tmp_path}", str(tmp_path / "runs" / "猫"), str(odd)])
+    assert [(run.name, run.path) for run in named] == [
+        ("sports", tmp_path),
+        ("猫", tmp_path / "runs" / "猫"),
+        ("a=b", odd),
+    ]
+    for wrong in ([], ["a=x", "a=y"], [f"a?b={tmp_path}"], ["=x"], ["x="]):
+        with pytest.raises(UsageError):
+            name_runs(wrong)
+
+
+def test_keys_come_from_a_file_and_are_kept_as_hashes(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text("# ours\n\n  0123456789abcdef  \nschlüssel-der-lang-genug-ist\n", encoding="utf-8")
+    keys = read_keys(file)
+    assert len(keys) == 2 and b"0123456789abcdef" not in b"".join(keys)
+    assert find_key("0123456789abcdef", keys) == keys[0]
+    assert find_key("schlüssel-der-lang-genug-ist", keys) == keys[1]
+    assert find_key("0123456789abcde", keys) is None and find_key("", keys) is None
+
+
+@pytest.mark.parametrize("content", ["", "# nothing\n", "short\n"])
+def test_a_file_without_good_keys_is_refused(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "keys"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(UsageError, match="--api-key-file"):
+        read_keys(file)
+    with pytest.raises(UsageError, match="can't be read"):
+        read_keys(tmp_path / "none")
+
+
+def test_rates_recover_at_an_even_pace() -> None:
+    now = [0.0]
+    rates = RateLimit(6, lambda: now[0])
+    assert [rates.seconds_to_wait("a") for _ in range(8)] == [0] * 6 + [10, 10]
+    assert rates.seconds_to_wait("b") == 0
+    now[0] = 10.0
+    assert [rates.seconds_to_wait("a") for _ in range(2)] == [0, 10]
+    now[0] = 1e6
+    assert [rates.seconds_to_wait("a") for _ in range(7)] == [0] * 6 + [10]
+
+
+def test_rates_do_not_remember_everybody() -> None:
+    rates = RateLimit(1)
+    for number in range(20_000):
+        rates.seconds_to_wait(number)
+    assert len(rates._left) <= 10_000
+
+
+def test_places_come_back_whatever_happens() -> None:
+    places = Places(3)
+    with pytest.raises(KeyError), places.hold(3):
+        with pytest.raises(RefusedError) as refused, places.hold(1):
+            pass
+        assert refused.value.status == 503
+        with pytest.raises(RefusedError):
+            places.check()
+        raise KeyError(os.name)
+    assert places.taken == 0
+    places.check()
