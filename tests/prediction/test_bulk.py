@@ -148,6 +148,7 @@ def test_what_can_t_be_done_is_said_before_anything_is_written(run: Path, photos
         ({"dry_run": True, "sort_into": tmp_path / "s", "sort_by": "copy", "output": tmp_path / "o.csv"}, "leave -o"),
         ({"sort_into": photos / "sorted", "sort_by": "copy"}, "lies inside"),
         ({"topk": 0, "output": tmp_path / "o.csv"}, "--topk 0"),
+        ({"workers": -1, "output": tmp_path / "o.csv"}, "--workers -1"),
     ):
         with pytest.raises(UsageError, match=words):
             distingo.predict_stream(run, [photos], **options)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -85,7 +86,8 @@ def predict(
         workers=workers,
     )
     predictions = []
-    with progress_bar("Predicting", stream.pictures.count()) as advance:
+    total = stream.pictures.count() if sys.stderr.isatty() else 0
+    with progress_bar("Predicting", total) as advance:
         for prediction in stream:
             predictions.append(prediction)
             advance()

@@ -71,7 +71,9 @@ class BulkPrediction:
         self.pictures.require_any()
         self._request = request
         self._predictor = load(request.run, device=request.device, engine=request.engine)
-        self._predictor.require(topk=request.topk, abstain=request.abstain, coverage=request.coverage)
+        self._predictor.require(
+            topk=request.topk, abstain=request.abstain, coverage=request.coverage, workers=request.workers
+        )
         self._stack = ExitStack()
         self.resumed = 0
         with ExitStack() as opening:
