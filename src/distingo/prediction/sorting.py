@@ -140,10 +140,10 @@ class Sorter:
                 f"--copy and --link; `distingo predict --undo {folder}` takes them back, or choose another folder"
             )
         if not self._sorting.dry_run:
-            made = not folder.exists()
+            made = sum(not each.exists() for each in (folder.absolute(), *folder.absolute().parents))
             self._journal = self._stack.enter_context(journal_writer(folder, SORT_JOURNAL))
             if journal is None:
-                self._journal.write(**first_line(way, model, made=made))
+                self._journal.write(**first_line(way, model, made))
         return {(each.source, each.label): each for each in journal.placements} if journal is not None else {}
 
     def _put(self) -> None:
