@@ -160,10 +160,10 @@ def test_sorting_and_its_way_back(run: Path, photos: Path, tmp_path: Path, capsy
 def test_what_can_t_be_done_is_said_before_anything_is_written(run: Path, photos: Path, tmp_path: Path) -> None:
     for options, words in (
         ({"sort_into": tmp_path / "s"}, "--copy and --link"),
-        ({"sort_by": "copy"}, "--sort-into FOLDER"),
+        ({"sort_as": "copy"}, "--sort-into FOLDER"),
         ({"dry_run": True}, "--dry-run"),
-        ({"dry_run": True, "sort_into": tmp_path / "s", "sort_by": "copy", "output": tmp_path / "o.csv"}, "leave -o"),
-        ({"sort_into": photos / "sorted", "sort_by": "copy"}, "lies inside"),
+        ({"dry_run": True, "sort_into": tmp_path / "s", "sort_as": "copy", "output": tmp_path / "o.csv"}, "leave -o"),
+        ({"sort_into": photos / "sorted", "sort_as": "copy"}, "lies inside"),
         ({"topk": 0, "output": tmp_path / "o.csv"}, "--topk 0"),
         ({"workers": -1, "output": tmp_path / "o.csv"}, "--workers -1"),
     ):
