@@ -21,6 +21,7 @@ COMMANDS = (
     ["false_differences.py"],
     ["crossval.py"],
     ["learning_curve.py"],
+    ["bulk_predict.py"],
 )
 
 

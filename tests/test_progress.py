@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from distingo.progress import TransferProgress, transfer_bar
+from distingo.progress import TransferProgress, progress_bar, transfer_bar
 
 
 def test_files_count_in_part_while_they_come_and_bytes_once() -> None:
@@ -46,3 +46,13 @@ def test_nothing_is_shown_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
         progress.advance("a", 1, 2)
         progress.finish("a")
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_bar_counts_though_nobody_knows_how_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "xterm")
+    with progress_bar("Predicting", None) as advance:
+        advance(64)
+    assert "64/?" in terminal.getvalue()

@@ -20,6 +20,7 @@ def test_a_prediction_is_one_line() -> None:
     assert terminal.describe_prediction(named) == "a b.jpg\t猫 75.0%\tdog 25.0%"
     assert terminal.describe_prediction(Prediction("c.jpg", (), ())) == "c.jpg\t(no label)"
     assert terminal.describe_prediction(Prediction("d.jpg", (), (), error="truncated")) == "d.jpg\tERROR: truncated"
+    assert terminal.describe_prediction(Prediction("\udcff é.jpg", ("a",), (1.0,))) == "\\xff é.jpg\ta 100.0%"
 
 
 def test_a_backbone_is_one_line() -> None:

@@ -76,12 +76,12 @@ def test_left_off_it_goes_on(run: Path, photos: Path, tmp_path: Path, taken: int
         distingo.predict_stream(run, [photos], output=output)
 
 
-@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("ending", ["csv", pytest.param("parquet", marks=pytest.mark.slow)])
 def test_killed_it_goes_on_to_the_same_table(run: Path, photos: Path, tmp_path: Path, ending: str) -> None:
     """A real process, killed between two batches, then the same command."""
     many = tmp_path / "many"
     many.mkdir()
-    for at in range(4000):
+    for at in range(2000):
         os.link(photos / f"{at % 150:04}.png", many / f"{at:05}.png")
     output, partial = tmp_path / f"out.{ending}", tmp_path / f"out.{ending}.partial"
     words = [sys.executable, "-m", "distingo", "predict", str(run), str(many), "-o", str(output), "--workers", "1"]
@@ -95,14 +95,31 @@ def test_killed_it_goes_on_to_the_same_table(run: Path, photos: Path, tmp_path: 
     assert kept > 0
     done = subprocess.run([*words, "--engine", "torch"], capture_output=True, text=True, check=False)
     assert done.returncode == 3
-    assert f"4,000 rows written to {output} ({kept:,} of them from an earlier time)" in done.stdout
+    assert f"2,000 rows written to {output} ({kept:,} of them from an earlier time)" in done.stdout
     assert not partial.exists()
     if ending == "csv":
         assert [row["file"] for row in rows(output)] == [str(path) for path in sorted(many.iterdir())]
     else:
         import pyarrow.parquet as pq
 
-        assert pq.read_table(output).num_rows == 4000
+        assert pq.read_table(output).num_rows == 2000
+
+
+def test_stopped_by_hand_it_says_how_to_go_on(run: Path, photos: Path, tmp_path: Path) -> None:
+    output, partial = tmp_path / "out.csv", tmp_path / "out.csv.partial"
+    words = [sys.executable, "-m", "distingo", "predict", str(run), "-", "-o", str(output)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(words, text=True, **pipes)  # type: ignore[call-overload]
+    process.stdin.write("".join(f"{photos}/{at % 150:04}.png\n" for at in range(600)))
+    process.stdin.flush()
+    while process.poll() is None and (not partial.exists() or partial.stat().st_size < 20_000):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130, said
+    assert "the same command goes on from there" in said
+    assert not output.exists()
+    assert partial.read_bytes().endswith(b"\n")
 
 
 def test_names_from_standard_input(run: Path, photos: Path, tmp_path: Path) -> None:
@@ -143,11 +160,12 @@ def test_sorting_and_its_way_back(run: Path, photos: Path, tmp_path: Path, capsy
 def test_what_can_t_be_done_is_said_before_anything_is_written(run: Path, photos: Path, tmp_path: Path) -> None:
     for options, words in (
         ({"sort_into": tmp_path / "s"}, "--copy and --link"),
-        ({"sort_by": "copy"}, "--sort-into FOLDER"),
+        ({"sort_as": "copy"}, "--sort-into FOLDER"),
         ({"dry_run": True}, "--dry-run"),
-        ({"dry_run": True, "sort_into": tmp_path / "s", "sort_by": "copy", "output": tmp_path / "o.csv"}, "leave -o"),
-        ({"sort_into": photos / "sorted", "sort_by": "copy"}, "lies inside"),
+        ({"dry_run": True, "sort_into": tmp_path / "s", "sort_as": "copy", "output": tmp_path / "o.csv"}, "leave -o"),
+        ({"sort_into": photos / "sorted", "sort_as": "copy"}, "lies inside"),
         ({"topk": 0, "output": tmp_path / "o.csv"}, "--topk 0"),
+        ({"workers": -1, "output": tmp_path / "o.csv"}, "--workers -1"),
     ):
         with pytest.raises(UsageError, match=words):
             distingo.predict_stream(run, [photos], **options)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -114,6 +115,13 @@ def test_a_dry_run_plans_the_same_and_writes_nothing(photos: Path, tmp_path: Pat
     assert sorted(planned) == sorted((tmp_path / "s").glob("*/*"))
 
 
+def test_folders_above_that_were_made_go_too(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    sort(photos, tmp_path / "a" / "b" / "c")
+    undo_sorting(tmp_path / "a" / "b" / "c")
+    assert list((tmp_path / "a").iterdir()) == []
+
+
 def test_nothing_of_a_person_s_is_overwritten_or_removed(photos: Path, tmp_path: Path) -> None:
     folder = tmp_path / "s"
     (folder / "red").mkdir(parents=True)
@@ -190,6 +198,16 @@ def test_a_copy_that_a_kill_left_unfinished_goes_with_the_next_run(photos: Path,
 def test_a_folder_that_nothing_was_sorted_into_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         undo_sorting(tmp_path)
+    sort(tmp_path, tmp_path / "s")
+    journal = tmp_path / "s" / SORT_JOURNAL
+    (tmp_path / "mine.jpg").symlink_to("x")
+    for path in ("../mine.jpg", "red/../../mine.jpg", "/mine.jpg", "mine.jpg"):
+        with journal.open("a") as file:
+            file.write(json.dumps({"source": "x", "path": path, "label": "", "content": ""}) + "\n")
+        with pytest.raises(DataError, match="does not lie in a class folder"):
+            undo_sorting(tmp_path / "s")
+        journal.write_text(journal.read_text().rpartition("{")[0])
+    assert (tmp_path / "mine.jpg").is_symlink()
     (tmp_path / SORT_JOURNAL).write_text("{}\n")
     with pytest.raises(DataError, match="line 1 is damaged"):
         undo_sorting(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -26,7 +27,7 @@ def predict(
     coverage: float | None = None,
     output: str | Path | None = None,
     sort_into: str | Path | None = None,
-    sort_by: Literal["copy", "link"] | None = None,
+    sort_as: Literal["copy", "link"] | None = None,
     dry_run: bool = False,
     image_column: str | None = None,
     image_folder: str | Path | None = None,
@@ -49,7 +50,7 @@ def predict(
             there, the rows are in ``OUTPUT.partial``, which the same call goes on from.
         sort_into: A folder to put the pictures into by class, outside the folders they are in; nothing in it is
             overwritten. `undo_sorting` takes them out again.
-        sort_by: How: ``copy``, or ``link`` for symbolic links.
+        sort_as: As what: ``copy``, or ``link`` for symbolic links.
         dry_run: Only plan the sorting.
         image_column: Of tables; None recognises it.
         image_folder: What relative paths in tables start from; None is the table's own folder, else the working one.
@@ -76,7 +77,7 @@ def predict(
         coverage=coverage,
         output=output,
         sort_into=sort_into,
-        sort_by=sort_by,
+        sort_as=sort_as,
         dry_run=dry_run,
         image_column=image_column,
         image_folder=image_folder,
@@ -85,7 +86,8 @@ def predict(
         workers=workers,
     )
     predictions = []
-    with progress_bar("Predicting", stream.pictures.count()) as advance:
+    total = stream.pictures.count() if sys.stderr.isatty() else 0
+    with progress_bar("Predicting", total) as advance:
         for prediction in stream:
             predictions.append(prediction)
             advance()
@@ -101,7 +103,7 @@ def predict_stream(
     coverage: float | None = None,
     output: str | Path | None = None,
     sort_into: str | Path | None = None,
-    sort_by: Literal["copy", "link"] | None = None,
+    sort_as: Literal["copy", "link"] | None = None,
     dry_run: bool = False,
     image_column: str | None = None,
     image_folder: str | Path | None = None,
@@ -123,13 +125,13 @@ def predict_stream(
     from distingo.prediction.given_pictures import GivenPictures
     from distingo.prediction.sorting import Sorting
 
-    if (sort_into is None) != (sort_by is None):
+    if (sort_into is None) != (sort_as is None):
         raise UsageError("--sort-into needs one of --copy and --link, and they need --sort-into FOLDER")
     if dry_run and (sort_into is None or output is not None):
         raise UsageError("--dry-run shows what --sort-into would do and writes nothing; leave -o out")
     sorting = None
-    if sort_into is not None and sort_by is not None:
-        sorting = Sorting(Path(sort_into), sort_by, dry_run=dry_run)
+    if sort_into is not None and sort_as is not None:
+        sorting = Sorting(Path(sort_into), sort_as, dry_run=dry_run)
     return BulkPrediction(
         BulkRequest(
             run=Path(run),

@@ -79,8 +79,8 @@ def _add_sorting_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("sorting into class folders")
     group.add_argument("--sort-into", metavar="FOLDER", help="put each picture into FOLDER/<class>")
     way = group.add_mutually_exclusive_group()
-    way.add_argument("--copy", dest="sort_by", action="store_const", const="copy", help="as a copy")
-    way.add_argument("--link", dest="sort_by", action="store_const", const="link", help="as a symbolic link")
+    way.add_argument("--copy", dest="sort_as", action="store_const", const="copy", help="as a copy")
+    way.add_argument("--link", dest="sort_as", action="store_const", const="link", help="as a symbolic link")
     group.add_argument("--dry-run", action="store_true", help="say what would go where, and write nothing")
     group.add_argument("--undo", metavar="FOLDER", help="take out again what was sorted into FOLDER")
 
@@ -109,7 +109,7 @@ def run(options: argparse.Namespace) -> int:
         coverage=options.coverage,
         output=options.output,
         sort_into=options.sort_into,
-        sort_by=options.sort_by,
+        sort_as=options.sort_as,
         dry_run=options.dry_run,
         image_column=options.image_column,
         image_folder=options.image_folder,
@@ -179,7 +179,7 @@ def _print_sorting(sorter: Sorter, options: argparse.Namespace) -> None:
     verb = "would be" if options.dry_run else "are"
     for folder, count in sorted(sorter.counts.items()):
         print(f"{folder}: {count:,}")
-    done = {"copy": "copied", "link": "linked"}[options.sort_by]
+    done = {"copy": "copied", "link": "linked"}[options.sort_as]
     print(f"{sorter.counts.total():,} pictures {verb} {done} into {options.sort_into}")
     if options.dry_run:
         print("nothing was written, because of --dry-run")

@@ -15,6 +15,7 @@ from distingo.prediction.given_pictures import GivenPictures
 from distingo.prediction.partial_table import PartialTable, partial_of
 from distingo.prediction.predictor import load, model_folder
 from distingo.prediction.sorting import Sorter, Sorting
+from distingo.prediction.tables import check_table
 from distingo.records import Prediction
 
 
@@ -67,11 +68,15 @@ class BulkPrediction:
     def __init__(self, request: BulkRequest) -> None:
         _require_outside(request)
         output = request.output
+        if output is not None:
+            check_table(output)
         self.pictures = request.pictures if output is None else _without(request.pictures, output)
         self.pictures.require_any()
         self._request = request
         self._predictor = load(request.run, device=request.device, engine=request.engine)
-        self._predictor.require(topk=request.topk, abstain=request.abstain, coverage=request.coverage)
+        self._predictor.require(
+            topk=request.topk, abstain=request.abstain, coverage=request.coverage, workers=request.workers
+        )
         self._stack = ExitStack()
         self.resumed = 0
         with ExitStack() as opening:
@@ -86,6 +91,8 @@ class BulkPrediction:
                 if self.sorter is not None:
                     self.sorter.take(prediction)
                 yield prediction
+            if self.sorter is not None:
+                self.sorter.flush()
             if self._table is not None:
                 self._table.finish()
 

@@ -23,6 +23,7 @@ from distingo.prediction.engines import EngineName
 from distingo.prediction.model_engine import ModelEngine
 from distingo.prediction.naming import Judged, name_failure, name_prediction
 from distingo.prediction.pictures import PictureLike, name_picture, open_picture
+from distingo.prediction.strangers import StrangerFinder
 from distingo.prediction.streaming import chunked, map_in_order
 from distingo.progress import progress_bar
 from distingo.records import Prediction, Task
@@ -50,8 +51,10 @@ class Predictor:
         self.model = model
         self.device = choose_device(device)
         self._engine = ModelEngine(model, device=self.device, engine=engine, cache=cache)
-        self._unlike_from = settle_certainty(model).unlike_from
-        self._bank = None if model.bank is None else model.bank.widened()
+        unlike_from = settle_certainty(model).unlike_from
+        self._strangers: StrangerFinder | None = None
+        if model.bank is not None and unlike_from is not None:
+            self._strangers = StrangerFinder(model.bank, unlike_from)
         rendition = model.description.rendition
         self._enough = None if rendition is None else shorter_side_for(rendition)
 
@@ -142,7 +145,7 @@ class Predictor:
         Raises:
             UsageError: As `predict`, before the first picture is taken.
         """
-        certainty = self.require(topk=topk, abstain=abstain, coverage=coverage)
+        certainty = self.require(topk=topk, abstain=abstain, coverage=coverage, workers=workers)
         seen = map_in_order(
             self._see_all,
             enumerate(pictures),
@@ -153,15 +156,21 @@ class Predictor:
         return self._name_all(seen, topk, certainty)
 
     def require(
-        self, *, topk: int | None = None, abstain: float | None = None, coverage: float | None = None
+        self,
+        *,
+        topk: int | None = None,
+        abstain: float | None = None,
+        coverage: float | None = None,
+        workers: int | None = None,
     ) -> Certainty:
         """What the model may claim at the wanted levels.
 
         Raises:
-            UsageError: `topk` is below 1, or the validation pictures can't vouch for a wanted level.
+            UsageError: `topk` or `workers` is below 1, or the validation pictures can't vouch for a wanted level.
         """
-        if topk is not None and topk < 1:
-            raise UsageError(f"--topk {topk}: give 1 or more")
+        for option, number in (("--topk", topk), ("--workers", workers)):
+            if number is not None and number < 1:
+                raise UsageError(f"{option} {number}: give 1 or more")
         return settle_certainty(self.model, abstain=abstain, coverage=coverage)
 
     def look_at(self, picture: PictureLike) -> np.ndarray:
@@ -187,12 +196,10 @@ class Predictor:
             rows: (n, *row) as `look_at` gives them, n may be 0.
         """
         if not len(rows):
-            none = None if self._unlike_from is None else np.zeros(0, np.bool_)
+            none = None if self._strangers is None else np.zeros(0, np.bool_)
             return Judged(np.zeros((0, len(self.classes)), np.float32), none)
         outputs = self._engine.outputs(rows)
-        unlike = None
-        if self._unlike_from is not None and self._bank is not None:
-            unlike = self._bank.distances(outputs.features) > self._unlike_from
+        unlike = None if self._strangers is None else self._strangers.find(outputs.features)
         return Judged(to_probabilities(self.model, outputs.logits), unlike)
 
     def describe(

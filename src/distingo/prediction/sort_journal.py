@@ -39,19 +39,19 @@ class SortJournal:
     Attributes:
         way: Whether pictures were copied or linked.
         model: Names the model by which they were sorted.
-        made: Whether the folder itself was made for them.
+        made: How many folders were made for the class folders: this one, and missing ones above it.
         folders: The class folders that were made.
         placements: In their order.
     """
 
     way: Way
     model: str
-    made: bool
+    made: int
     folders: list[str] = field(default_factory=list)
     placements: list[Placement] = field(default_factory=list)
 
 
-def first_line(way: Way, model: str, *, made: bool) -> dict[str, Any]:
+def first_line(way: Way, model: str, made: int) -> dict[str, Any]:
     """What a journal begins with."""
     return {"distingo sorting": FORMAT, "way": way, "model": model, "made": made}
 
@@ -80,9 +80,19 @@ def read_sort_journal(folder: Path) -> SortJournal | None:
         for at in range(1, len(lines)):
             said = json.loads(lines[at])
             if "folder" in said:
-                journal.folders.append(said["folder"])
+                journal.folders.append(_inside(said["folder"], 1))
             else:
-                journal.placements.append(Placement(**said))
+                placement = Placement(**said)
+                _inside(placement.path, 2)
+                journal.placements.append(placement)
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: line {at + 1} is damaged ({error})") from error
     return journal
+
+
+def _inside(path: str, depth: int) -> str:
+    """A path that leads nowhere else than so deep below the folder; a journal may come from anywhere."""
+    parts = path.split("/")
+    if len(parts) != depth or {"", ".", ".."} & set(parts) or "\0" in path:
+        raise ValueError(f"{path!r} does not lie in a class folder")
+    return path

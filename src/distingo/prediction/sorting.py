@@ -88,7 +88,7 @@ class Sorter:
     ) -> None:
         with self._stack:
             if error is None:
-                self._put()
+                self.flush()
 
     def take(self, prediction: Prediction) -> None:
         """Put a picture where it belongs, or plan to; one that can't be read belongs nowhere."""
@@ -98,7 +98,23 @@ class Sorter:
         source = str(Path(prediction.file).absolute())
         self.latest = [self._target(source, folder, key) for key, folder in self._folders_of(prediction)]
         if len(self._waiting) >= _BATCH:
-            self._put()
+            self.flush()
+
+    def flush(self) -> None:
+        """Put what was taken and still waits: write down what is about to be done, then do it."""
+        waiting, self._waiting = self._waiting, []
+        if self._journal is None:
+            return
+        self._taken.clear()  # from here on the files themselves take their names
+        ready: list[Placement] = []
+        for planned in waiting:
+            try:
+                ready.append(self._announce(planned))
+            except OSError as error:
+                self._fail(planned, error)
+        self._journal.sync()
+        for placement in ready:
+            self._make(placement)
 
     def _folders_of(self, prediction: Prediction) -> list[tuple[str, str]]:
         if prediction.given is None:
@@ -140,27 +156,11 @@ class Sorter:
                 f"--copy and --link; `distingo predict --undo {folder}` takes them back, or choose another folder"
             )
         if not self._sorting.dry_run:
-            made = not folder.exists()
+            made = sum(not each.exists() for each in (folder.absolute(), *folder.absolute().parents))
             self._journal = self._stack.enter_context(journal_writer(folder, SORT_JOURNAL))
             if journal is None:
-                self._journal.write(**first_line(way, model, made=made))
+                self._journal.write(**first_line(way, model, made))
         return {(each.source, each.label): each for each in journal.placements} if journal is not None else {}
-
-    def _put(self) -> None:
-        """Write down what is about to be done, then do it."""
-        waiting, self._waiting = self._waiting, []
-        if self._journal is None:
-            return
-        self._taken.clear()  # from here on the files themselves take their names
-        ready: list[Placement] = []
-        for planned in waiting:
-            try:
-                ready.append(self._announce(planned))
-            except OSError as error:
-                self._fail(planned, error)
-        self._journal.sync()
-        for placement in ready:
-            self._make(placement)
 
     def _announce(self, planned: Placement) -> Placement:
         assert self._journal is not None

@@ -46,7 +46,7 @@ def undo_sorting(folder: Path) -> Unsorting:
     journal = read_sort_journal(folder)
     if journal is None and not (folder / SORT_JOURNAL).is_file():
         raise DataError(f"{folder / SORT_JOURNAL}: no such file; name a folder that pictures were sorted into")
-    journal = journal or SortJournal("link", "", made=False)
+    journal = journal or SortJournal("link", "", 0)
     removed = gone = 0
     left: list[tuple[str, str]] = []
     with progress_bar("Taking back", len(journal.placements)) as advance:
@@ -94,6 +94,6 @@ def _clear(folder: Path, journal: SortJournal, *, keep_journal: bool) -> None:
     if keep_journal:
         return
     (folder / SORT_JOURNAL).unlink(missing_ok=True)
-    if journal.made:
+    for made in (folder.absolute(), *folder.absolute().parents)[: journal.made]:
         with contextlib.suppress(OSError):
-            folder.rmdir()
+            made.rmdir()
