@@ -35,12 +35,14 @@ def pictures_of(run: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("kind", ["one label", "several labels"])
-@pytest.mark.parametrize(("format", "half"), [("onnx", False), ("onnx", True), ("openvino", False), ("openvino", True)])
+@pytest.mark.parametrize(
+    ("exported_as", "half"), [("onnx", False), ("onnx", True), ("openvino", False), ("openvino", True)]
+)
 def test_an_export_says_what_the_run_says(
-    tiny_network_runs: dict[str, Path], tmp_path: Path, kind: str, format: Any, half: bool
+    tiny_network_runs: dict[str, Path], tmp_path: Path, kind: str, exported_as: Any, half: bool
 ) -> None:
     run = tiny_network_runs[kind]
-    exported = distingo.export(run, tmp_path / "out", format=format, half=half)
+    exported = distingo.export(run, tmp_path / "out", format=exported_as, half=half)
     assert exported.folder == tmp_path / "out"
     assert exported.agreement.share == 1.0
     assert exported.agreement.score == ("accuracy" if kind == "one label" else "mean average precision")
@@ -138,9 +140,9 @@ def test_every_network_can_be_exported(tmp_path: Path, model: str, settings: dic
     data = draw_classes(tmp_path / "data", size=40)
     name = f"local-dir:{write_backbone(tmp_path / 'weights')}" if model == "backbone" else model
     distingo.train(data, tmp_path / "run", model=name, **settings)
-    for format in ("onnx", "openvino", "torch-export"):
-        exported = distingo.export(tmp_path / "run", format=format)
-        assert exported.folder == tmp_path / "run" / "exports" / format
+    for exported_as in ("onnx", "openvino", "torch-export"):
+        exported = distingo.export(tmp_path / "run", format=exported_as)
+        assert exported.folder == tmp_path / "run" / "exports" / exported_as
         assert exported.agreement.share == 1.0
         assert exported.agreement.largest_difference < 0.01
 
@@ -151,20 +153,20 @@ def test_networks_for_several_labels_can_be_exported(tmp_path: Path, head: str) 
     data = draw_labels(tmp_path / "data", count=120, size=40)
     backbone = write_backbone(tmp_path / "weights")
     distingo.train(data / "labels.csv", tmp_path / "run", model=f"local-dir:{backbone}", head=head)
-    for format in ("onnx", "openvino", "torch-export"):
-        assert distingo.export(tmp_path / "run", format=format).agreement.share == 1.0
+    for exported_as in ("onnx", "openvino", "torch-export"):
+        assert distingo.export(tmp_path / "run", format=exported_as).agreement.share == 1.0
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("format", ["onnx", "openvino"])
+@pytest.mark.parametrize("exported_as", ["onnx", "openvino"])
 def test_8_bit_integers_are_smaller_and_cost_at_most_a_point(
-    tiny_network_runs: dict[str, Path], tmp_path: Path, format: Any
+    tiny_network_runs: dict[str, Path], tmp_path: Path, exported_as: Any
 ) -> None:
-    if format == "openvino":
+    if exported_as == "openvino":
         pytest.importorskip("nncf")
     run = tiny_network_runs["one label"]
-    whole = distingo.export(run, tmp_path / "float32", format=format)
-    small = distingo.export(run, tmp_path / "int8", format=format, int8=True)
+    whole = distingo.export(run, tmp_path / "float32", format=exported_as)
+    small = distingo.export(run, tmp_path / "int8", format=exported_as, int8=True)
     assert small.bytes < 0.6 * whole.bytes
     assert small.agreement.cost <= 0.01
     assert small.description.agreement["int8_ranges_by"]

@@ -89,7 +89,7 @@ def test_certainty_is_that_of_the_run(
             assert said.abstained is not None
             assert said.abstained == meant.abstained
             assert said.prediction_set == meant.prediction_set
-        with pytest.raises(UsageError, match="can't vouch for"):
+        with pytest.raises(UsageError, match="can vouch for"):
             runtime.predict(paths, coverage=0.9999)
         with pytest.raises(UsageError, match="give 1 or more"):
             runtime.predict(paths, topk=0)
