@@ -42,6 +42,23 @@ def tiny_label_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]
     return train_tiny_label_runs(tmp_path_factory.mktemp("tiny labels"))
 
 
+@pytest.fixture(scope="session")
+def tiny_network_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Networks for one label (colour) and for several (grey), with their data beside them."""
+    from tiny_runs import train_tiny_networks
+
+    return train_tiny_networks(tmp_path_factory.mktemp("tiny networks"))
+
+
+@pytest.fixture(scope="session")
+def tiny_exports(tiny_network_runs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same, exported as ONNX."""
+    import distingo
+
+    folder = tmp_path_factory.mktemp("tiny exports")
+    return {name: distingo.export(run, folder / name).folder for name, run in tiny_network_runs.items()}
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A real browser, or a skip that says what is missing; its driver keeps asyncio from other tests while it runs."""

@@ -37,6 +37,15 @@ def train_tiny_label_runs(root: Path) -> dict[str, Path]:
     return {model: root / model for model in ("prevalence", "descriptors")}
 
 
+def train_tiny_networks(root: Path) -> dict[str, Path]:
+    """A network on class folders and one on a table of labels, which sees grey."""
+    colours, shapes = draw_classes(root / "colours", size=40), draw_labels(root / "shapes", count=160, size=40)
+    recipe: dict[str, Any] = {"model": "small-cnn", "image_size": 16, "epochs": 2, "batch_size": 16}
+    distingo.train(colours, root / "one label", cache=root / "cache", **recipe)
+    distingo.train(shapes / "labels.csv", root / "several labels", cache=root / "cache", channels=1, **recipe)
+    return {"one label": root / "one label", "several labels": root / "several labels"}
+
+
 def copy_run(run: Path, place: Path) -> Path:
     """A copy that a test may change."""
     return Path(shutil.copytree(run, place))

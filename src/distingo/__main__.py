@@ -1,6 +1,7 @@
 """``python -m distingo`` is the ``distingo`` command."""
 
 import gc
+import sys
 
 from distingo.cli import main
 
@@ -21,7 +22,8 @@ def run() -> int:
         return main()
     finally:
         gc.disable()
-        gc.freeze()
+        if "triton" not in sys.modules:  # it would complain at length of all that is not collected
+            gc.freeze()
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from distingo.metrics.rejection import GivenLabels, answer_threshold, lowest_error
+from distingo.metrics.rejection import GivenLabels, answer_threshold, binomial_cdf, lowest_error
 
 
 def draw(n: int, seed: int) -> GivenLabels:
@@ -70,3 +70,11 @@ def test_several_labels_keep_the_promise_too() -> None:
 def test_an_error_that_is_no_share_is_refused() -> None:
     with pytest.raises(ValueError, match="error 0"):
         answer_threshold(draw(10, 0), 0)
+
+
+@pytest.mark.parametrize("n", [1, 45, 1_000, 60_000])
+def test_the_binomial_distribution_is_scipys(n: int) -> None:
+    for probability in (0.001, 0.02, 0.3, 0.97):
+        for successes in {0, n // 50, int(n * probability), n - 1, n}:
+            expected = float(binom.cdf(successes, n, probability))
+            assert binomial_cdf(successes, n, probability) == pytest.approx(expected, rel=1e-8, abs=1e-300)

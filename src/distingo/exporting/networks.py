@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from distingo.models.penultimate import record_features
-from distingo.models.pretrained import PretrainedClassifier
 from distingo.models.saved import SavedModel
 from distingo.records import Rendition
 
@@ -19,7 +19,7 @@ class ExportableNetwork(nn.Module):
 
     Args:
         model: With a network; its weights are copied.
-        half: Whether the network computes in bfloat16; a head that was solved in float32 stays in it.
+        half: Whether weights are kept as float16, to become float32 again where they are computed with.
     """
 
     slope: Tensor
@@ -35,20 +35,18 @@ class ExportableNetwork(nn.Module):
         self.several = model.description.task == "multi-label"
         self.register_buffer("slope", torch.tensor(1.0 if calibration is None else calibration.slope))
         self.register_buffer("offsets", torch.zeros(classes) if calibration is None else _offsets(calibration.offsets))
-        self.computed_in = torch.bfloat16 if half else torch.float32
         if half:
-            classifier = self.network.get_submodule("network")
-            (classifier.backbone if isinstance(classifier, PretrainedClassifier) else classifier).to(torch.bfloat16)
+            _keep_as_half(self.network)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities float32 (n, classes) and features (n, features) of uint8 (n, height, width, channels)."""
         images = pixels.permute(0, 3, 1, 2).to(torch.float32) / 255.0
         normalised = self.network.get_submodule("normalisation")(images)
         with record_features(self.network) as seen:
-            logits = self.network.get_submodule("network")(normalised.to(self.computed_in)).float()
+            logits = self.network.get_submodule("network")(normalised)
         calibrated = self.slope * logits + self.offsets
         probabilities = torch.sigmoid(calibrated) if self.several else torch.softmax(calibrated, dim=1)
-        return probabilities, seen.pop().float().flatten(1)
+        return probabilities, seen.pop().flatten(1)
 
 
 class WholePicture(nn.Module):
@@ -102,6 +100,11 @@ class WholePicture(nn.Module):
 GREY = (19595.0, 38470.0, 7471.0)
 """Pillow's luminance of red, green and blue in 65536ths; below 2^24, so that floats are exact."""
 
+FEW = 256
+"""Tensors of fewer numbers are not made smaller: biases and constants, which weigh nothing."""
+
+LARGEST_HALF = torch.finfo(torch.float16).max
+
 LONGEST_ASPECT = 20
 """Of longer strips only the middle is looked at, as `distingo.datasets.rendering` does it."""
 
@@ -115,6 +118,23 @@ def resizes_in_graph(rendition: Rendition) -> bool:
 def shorter_side(rendition: Rendition) -> int:
     """What a square picture's shorter side is resized to before it is cut."""
     return int(rendition.height / rendition.crop_fraction)
+
+
+class _Widened(nn.Module):
+    """What float16 weights are read through."""
+
+    def forward(self, weights: Tensor) -> Tensor:
+        """Weights in float32."""
+        return weights.float()
+
+
+def _keep_as_half(network: nn.Module) -> None:
+    """Keep weights as float16, in place; those that float16 can't hold, and the few of biases, stay as they are."""
+    for module in list(network.modules()):
+        for name, weights in list(module.named_parameters(recurse=False)):
+            if weights.dtype == torch.float32 and weights.numel() >= FEW and weights.abs().max() <= LARGEST_HALF:
+                weights.data = weights.data.half()
+                parametrize.register_parametrization(module, name, _Widened(), unsafe=True)
 
 
 def _offsets(values: tuple[float, ...]) -> Tensor:

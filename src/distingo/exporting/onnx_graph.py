@@ -12,13 +12,10 @@ import torch
 from torch import nn
 
 from distingo.errors import ModelError
+from distingo.exporting.networks import FEW, LARGEST_HALF
 from distingo.exporting.onnx_preprocessing import IR_VERSION, OPSET, PIXELS, preprocessing_graph
 from distingo.records import Rendition
 from distingo.runtime.description import INPUT, OUTPUTS, ExportDescription
-
-_LARGEST_HALF = float(np.finfo(np.float16).max)
-_FEW = 256
-"""Tensors of fewer numbers stay as they are: biases and constants, which weigh nothing."""
 
 
 def trace(network: nn.Module, example: torch.Tensor, *, any_size: bool = False) -> torch.export.ExportedProgram:
@@ -113,7 +110,7 @@ def store_as_half(model: Any) -> None:
         if tensor.data_type != TensorProto.FLOAT:
             continue
         values = numpy_helper.to_array(tensor)
-        if values.size < _FEW or np.abs(values).max() > _LARGEST_HALF:
+        if values.size < FEW or np.abs(values).max() > LARGEST_HALF:
             continue
         name = tensor.name
         tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}/half"))

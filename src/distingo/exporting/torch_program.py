@@ -29,7 +29,7 @@ def write_program(model: SavedModel, folder: Path, description: ExportDescriptio
     Args:
         model: With a network.
         folder: Where to write.
-        description: Of the model; ``half`` lets the network compute in bfloat16.
+        description: Of the model.
 
     Raises:
         ModelError: The network can't be traced.

@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from distingo.errors import RunError, UsageError
+from distingo.models.evidence import load_evidence, save_evidence
+from distingo.prediction.predictor import load
+from distingo.runtime import Runtime, read_export
+from distingo.runtime.__main__ import main
+from tiny_runs import change_json
+
+pytest.importorskip("onnxruntime")
+
+
+def picture(path: Path, size: tuple[int, int] = (50, 40), colour: tuple[int, int, int] = (210, 50, 40)) -> Path:
+    noise = np.random.default_rng(1).integers(-30, 30, (size[1], size[0], 3))
+    Image.fromarray(np.clip(np.array(colour) + noise, 0, 255).astype(np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def export(tiny_exports: dict[str, Path], tmp_path: Path) -> Path:
+    """One that a test may harm."""
+    return Path(shutil.copytree(tiny_exports["one label"], tmp_path / "export"))
+
+
+def test_files_images_and_arrays_are_the_same_picture(tiny_exports: dict[str, Path], tmp_path: Path) -> None:
+    runtime, path = Runtime(tiny_exports["one label"]), picture(tmp_path / "α β.png")
+    image = Image.open(path)
+    answers = [runtime.predict(each)[0] for each in (path, str(path), image, np.asarray(image))]
+    assert len({answer.probabilities for answer in answers}) == 1
+    assert answers[0].file == str(path)
+    assert answers[3].file == "picture 0"
+    assert sum(answers[0].probabilities) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_broken_picture_carries_its_error_and_spoils_no_other(tiny_exports: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not much")
+    good = [picture(tmp_path / f"{at}.png") for at in range(40)]
+    names = [*good[:20], tmp_path / "broken.jpg", *good[20:], tmp_path / "gone.png"]
+    for kind, given in (("one label", None), ("several labels", ())):
+        found = Runtime(tiny_exports[kind]).predict(names, topk=1)
+        assert [each.file for each in found] == [str(name) for name in names]
+        assert [bool(each.error) for each in found] == [at in (20, 41) for at in range(42)]
+        assert found[20].labels == ()
+        assert found[20].given == given
+        assert len(found[0].labels) == 1
+
+
+def test_exif_rotation_alpha_and_deep_grey_are_read_as_by_distingo(
+    tiny_network_runs: dict[str, Path], tiny_exports: dict[str, Path], tmp_path: Path
+) -> None:
+    upright = Image.open(picture(tmp_path / "upright.png"))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright.rotate(90, expand=True).save(tmp_path / "turned.png", exif=exif)
+    layer = upright.convert("RGBA")
+    layer.putalpha(Image.linear_gradient("L").resize(layer.size))
+    layer.save(tmp_path / "alpha.png")
+    Image.fromarray(np.arange(2000, dtype=np.uint16).reshape(40, 50) * 32).save(tmp_path / "deep.png")
+    upright.convert("CMYK").save(tmp_path / "cmyk.jpg", quality=95)
+    upright.convert("P").save(tmp_path / "palette.gif")
+    paths = sorted(tmp_path.iterdir())
+    for kind, folder in tiny_exports.items():
+        runtime, predictor = Runtime(folder), load(tiny_network_runs[kind], engine="torch")
+        straight, turned = runtime.predict([tmp_path / "upright.png", tmp_path / "turned.png"])
+        assert straight.probabilities == turned.probabilities
+        for said, meant in zip(runtime.predict(paths, topk=3), predictor.predict(paths, topk=3), strict=True):
+            expected = dict(zip(meant.labels, meant.probabilities, strict=True))
+            found = dict(zip(said.labels, said.probabilities, strict=True))
+            assert found == pytest.approx(expected, abs=0.03)
+
+
+def test_certainty_is_that_of_the_run(
+    tiny_network_runs: dict[str, Path], tiny_exports: dict[str, Path], tmp_path: Path
+) -> None:
+    paths = [picture(tmp_path / f"{at}.png", colour=(at * 20, 120, 200 - at * 15)) for at in range(12)]
+    for kind, folder in tiny_exports.items():
+        runtime, predictor = Runtime(folder), load(tiny_network_runs[kind], engine="torch")
+        wishes: dict[str, Any] = {"abstain": 0.6, "coverage": 0.5, "topk": 3}
+        for said, meant in zip(runtime.predict(paths, **wishes), predictor.predict(paths, **wishes), strict=True):
+            assert said.abstained is not None
+            assert said.abstained == meant.abstained
+            assert said.prediction_set == meant.prediction_set
+        with pytest.raises(UsageError, match="can vouch for"):
+            runtime.predict(paths, coverage=0.9999)
+        with pytest.raises(UsageError, match="give 1 or more"):
+            runtime.predict(paths, topk=0)
+
+
+def test_what_is_unlike_training_is_told_where_the_bank_is(export: Path, tmp_path: Path) -> None:
+    from distingo.models.feature_bank import build_bank
+    from distingo.runtime.bank import save_exported_bank
+
+    path = picture(tmp_path / "a.png")
+    (export / "bank.npz").unlink(missing_ok=True)
+    runtime = Runtime(export)
+    assert runtime.predict(path)[0].unlike is None
+    features = runtime._run(runtime.look_at(path)[None])[1]
+    save_exported_bank(export, build_bank(np.repeat(features, 5, axis=0), ("00" * 16,) * 5, unit=True))
+    assert Runtime(export).predict(path)[0].unlike is False
+    save_exported_bank(export, build_bank(np.repeat(-features, 5, axis=0), ("00" * 16,) * 5, unit=True))
+    assert Runtime(export).predict(path)[0].unlike is True
+    evidence = load_evidence(export)
+    assert evidence is not None
+    save_evidence(export, evidence)
+    (export / "bank.npz").write_bytes(b"PK")
+    with pytest.raises(RunError, match=r"bank\.npz: damaged"):
+        Runtime(export)
+
+
+def test_a_harmed_export_is_refused_in_one_line(export: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no exported model"):
+        Runtime(tmp_path / "nowhere")
+    (export / "model.onnx").write_bytes((export / "model.onnx").read_bytes()[:1000])
+    with pytest.raises(RunError, match=r"model\.onnx: ONNX Runtime can't load it"):
+        Runtime(export)
+    (export / "model.onnx").unlink()
+    with pytest.raises(RunError, match=r"model\.onnx: missing"):
+        Runtime(export)
+    change_json(export / "distingo.json", lambda content: content.pop("classes"))
+    with pytest.raises(RunError, match="damaged"):
+        Runtime(export)
+    change_json(export / "distingo.json", lambda content: content.update(format=99))
+    with pytest.raises(RunError, match="newer distingo"):
+        Runtime(export)
+
+
+def test_a_program_of_torch_is_named_as_such(export: Path) -> None:
+    change_json(export / "distingo.json", lambda content: content.update(exported_as="torch-export"))
+    (export / "model.pt2").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"torch\.export\.load"):
+        Runtime(export)
+
+
+def test_a_missing_engine_is_named(export: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="pip install onnxruntime"):
+        Runtime(export)
+
+
+def test_the_description_comes_back_as_it_was_written(tiny_exports: dict[str, Path]) -> None:
+    from distingo.runtime.description import write_description
+
+    folder = tiny_exports["several labels"]
+    before = read_export(folder)
+    assert before.thresholds is not None
+    assert before.rendition.channels == 1
+    written = (folder / "distingo.json").read_bytes()
+    write_description(folder, before)
+    assert read_export(folder) == before
+    assert (folder / "distingo.json").read_bytes() == written
+
+
+def test_the_command_line_prints_a_json_line_per_picture(
+    tiny_exports: dict[str, Path], tmp_path: Path, capsys: Any
+) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    good, bad = picture(tmp_path / "ñ.png"), tmp_path / "broken.jpg"
+    assert main([str(tiny_exports["one label"]), str(good), "--topk", "1"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    row = json.loads(line)
+    assert row["file"] == str(good)
+    assert row["labels"] == ["red"]
+    assert set(row) == {
+        *("file", "labels", "probabilities", "error", "given"),
+        *("abstained", "prediction_set", "unlike"),
+    }
+    assert main([str(tiny_exports["one label"]), str(good), str(bad)]) == 3
+    assert json.loads(capsys.readouterr().out.splitlines()[1])["error"]
+    assert main([str(tmp_path), str(good)]) == 1
+    assert "no exported model" in capsys.readouterr().err
