@@ -52,7 +52,12 @@ const remember = async (entry) => {
   const prediction = { ...entry.prediction, explanation: null };
   entry.kept = await keep({ ...(kept && { id: kept }), name, time: Date.now(), task, model, wishes, prediction,
     thumbnail: await thumbnail(entry.image) });
-  await drawPast(openPast);
+  showPast();
+};
+let soon; // many answers may come at once
+const showPast = () => {
+  clearTimeout(soon);
+  soon = setTimeout(() => drawPast(openPast), 120);
 };
 const again = (entry) => {
   const wishes = wishesNow();
@@ -126,7 +131,6 @@ const prepare = async (entry) => {
     await requireReadable(entry.file);
     entry.url = URL.createObjectURL(entry.file);
     entry.image = await load(entry.url);
-    entry.shown = Boolean(entry.image);
     const { file: sent, size } = await fit(entry.file, entry.image);
     Object.assign(entry, { sent, size });
   } catch (failure) {
@@ -135,10 +139,10 @@ const prepare = async (entry) => {
   redraw(entry);
   if (!entry.failure) look(entry, wishesNow());
 };
-const openPast = (answer) => {
+const openPast = async (answer) => {
   const { name, time, task, model, wishes, prediction } = answer;
   const url = answer.thumbnail ? URL.createObjectURL(answer.thumbnail) : null;
-  const entry = newEntry(name, { past: time, task, model, wishes, prediction, url, shown: Boolean(url) });
+  const entry = newEntry(name, { past: time, task, model, wishes, prediction, url, image: url && await load(url) });
   place([entry]);
   say(word("answered", { name: isolated(name), answer: inWords(entry) }));
   find(`entry-${entry.number}`).querySelector(".remove").focus();
@@ -164,7 +168,7 @@ const drawOptions = () => {
 const redrawAll = () => {
   drawOptions();
   entries.forEach(redraw);
-  drawPast(openPast);
+  showPast();
 };
 const askModels = async () => {
   try {
