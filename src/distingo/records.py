@@ -19,10 +19,11 @@ table, but not there."""
 
 
 HOLDS_CORRECTIONS = "holds corrections"
+HOLDS_PROVENANCE = "says where corrected pictures come from"
 KEPT_BY_DOWNLOAD = "kept by `distingo download`"
 LABELS_OF_DOWNLOAD = "holds the labels that `distingo download` wrote"
 
-OWN_REASONS = frozenset({HOLDS_CORRECTIONS, KEPT_BY_DOWNLOAD, LABELS_OF_DOWNLOAD})
+OWN_REASONS = frozenset({HOLDS_CORRECTIONS, HOLDS_PROVENANCE, KEPT_BY_DOWNLOAD, LABELS_OF_DOWNLOAD})
 """Why distingo's own files are ignored; no other file is ignored for one of these reasons."""
 
 

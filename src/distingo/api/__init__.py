@@ -2,6 +2,7 @@
 
 from distingo.api.checking import check
 from distingo.api.cleaning import Cleaning, clean, undo_cleaning
+from distingo.api.correcting import export_corrections
 from distingo.api.crossvalidating import crossval
 from distingo.api.downloading import (
     download_imagenet,
@@ -38,6 +39,7 @@ __all__ = [
     "download_video",
     "evaluate",
     "explain",
+    "export_corrections",
     "fetch_weights",
     "inspect",
     "learning_curve",

@@ -32,6 +32,7 @@ def serve(
     allowed_hosts: Sequence[str] = (),
     proxies: Sequence[str] = (),
     corrections: str | Path | None = None,
+    new_classes: bool = False,
     on_start: Callable[[str], None] | None = None,
 ) -> None:
     """Serve trained models over HTTP until SIGTERM or Ctrl-C; requests in flight are finished before it returns.
@@ -55,14 +56,17 @@ def serve(
         allowed_hosts: Names besides ``localhost`` under which the server may be called, for example a proxy's.
         proxies: Addresses of proxies whose word about the client's address is believed.
         corrections: An SQLite file in which corrections from the page are kept; None takes none.
+        new_classes: Whether a correction may name a class that the model does not know.
         on_start: Called with the server's address once it answers.
 
     Raises:
         RunError: A run folder is missing, damaged or unfinished.
         UsageError: A setting is out of range, or others could reach the server without a key.
-        ResourceError: The port is taken.
+        DataError: The file of corrections is something else.
+        ResourceError: The port is taken, or the file of corrections can't be made.
     """
     _require_parts()
+    from distingo.serving.corrections import CorrectionStore
     from distingo.serving.keys import read_keys
     from distingo.serving.settings import ServeSettings, name_runs
 
@@ -82,8 +86,11 @@ def serve(
         allowed_hosts=tuple(allowed_hosts),
         proxies=tuple(proxies),
         corrections=None if corrections is None else Path(corrections),
+        new_classes=new_classes,
     )
     settings.check()
+    if settings.corrections is not None:
+        CorrectionStore(settings.corrections)  # one that can't be used is told before any model is loaded
     _run(name_runs([runs] if isinstance(runs, str | Path) else runs), settings, on_start)
 
 

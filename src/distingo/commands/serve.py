@@ -26,6 +26,9 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--corrections", metavar="FILE.sqlite", help="keep corrections from the page, with their pictures, in this file"
     )
+    parser.add_argument(
+        "--new-classes", action="store_true", help="let corrections name classes that the model does not know"
+    )
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
@@ -101,6 +104,7 @@ def run(options: argparse.Namespace) -> int:
         allowed_hosts=options.allow_host,
         proxies=options.proxy,
         corrections=options.corrections,
+        new_classes=options.new_classes,
         on_start=announce,
     )
     return 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from distingo.datasets.corrections import CORRECTIONS_NAME, is_label_table
 from distingo.datasets.walking import FoundFile
 from distingo.errors import DataError
-from distingo.records import HOLDS_CORRECTIONS, KEPT_BY_DOWNLOAD, LABELS_OF_DOWNLOAD
+from distingo.records import HOLDS_CORRECTIONS, HOLDS_PROVENANCE, KEPT_BY_DOWNLOAD, LABELS_OF_DOWNLOAD
 
 DOWNLOAD_FOLDER = ".distingo-download"
 """Inside the folder that a download fills: what only downloading needs. Hidden, so that nothing has it for a class."""
@@ -21,6 +21,10 @@ MANIFEST_NAME = "manifest.csv"
 LICENCE_NAME = "LICENCE-AND-CITATION.txt"
 METADATA_NAME = "metadata.csv"
 BOXES_NAME = "boxes.csv"
+
+PROVENANCE_NAME = "provenance.csv"
+PROVENANCE_COLUMNS = ("file", "sha256", "labels", "predicted", "model", "version", "at", "times")
+"""What `distingo corrections export` writes beside the pictures that people corrected."""
 
 _BESIDE = frozenset({MANIFEST_NAME, LICENCE_NAME, BOXES_NAME})
 
@@ -37,7 +41,18 @@ def _why_own(file: FoundFile) -> str:
         return ""
     if file.parts[-1] in _BESIDE and is_download(file.path.parent):
         return KEPT_BY_DOWNLOAD
+    if file.parts == (PROVENANCE_NAME,) and is_provenance(file.path):
+        return HOLDS_PROVENANCE
     return HOLDS_CORRECTIONS if file.parts == (CORRECTIONS_NAME,) and not is_label_table(file.path) else ""
+
+
+def is_provenance(path: Path) -> bool:
+    """Whether a file begins as the table of where corrected pictures come from; a person's own may bear its name."""
+    try:
+        with path.open("rb") as file:
+            return file.readline(200).rstrip() == ",".join(PROVENANCE_COLUMNS).encode()
+    except OSError:
+        return False
 
 
 def is_download(folder: Path) -> bool:

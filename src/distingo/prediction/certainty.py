@@ -31,6 +31,31 @@ class Certainty:
     unlike_from: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Which levels the validation pictures can vouch for.
+
+    Attributes:
+        abstain_from: The lowest share of wrong answers that can be asked for; None where none can.
+        coverage_to: The highest coverage that can be asked for; None where none can.
+    """
+
+    abstain_from: float | None
+    coverage_to: float | None
+
+
+def possible_levels(model: SavedModel) -> Levels:
+    """Which levels `settle_certainty` grants.
+
+    Args:
+        model: With its evidence, where it has any.
+    """
+    if model.evidence is None:
+        return Levels(None, None)
+    highest = highest_coverage(model.evidence.n)
+    return Levels(lowest_error(given_labels(model.evidence)), highest if highest > 0 else None)
+
+
 def settle_certainty(model: SavedModel, *, abstain: float | None = None, coverage: float | None = None) -> Certainty:
     """Derive a call's thresholds.
 

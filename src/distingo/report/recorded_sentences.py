@@ -138,6 +138,7 @@ RECORDED: Final[tuple[str, ...]] = (
     marked("the packed form of %(file)s"),
     marked("holds the labels of %(file)s"),
     marked("holds corrections"),
+    marked("says where corrected pictures come from"),
     marked("set aside by line %(line)s of %(file)s"),
     marked("set aside by line %(line)s of %(file)s (%(kinds)s)"),
     marked("no row of %(table)s names it"),

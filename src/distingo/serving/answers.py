@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import orjson
@@ -45,6 +46,7 @@ def describe_model(model: ServedModel, *, corrections: bool) -> dict[str, Any]:
         "thresholds": predictor.thresholds,
         "explains": can_explain(predictor),
         "corrections": corrections,
+        "levels": asdict(model.levels),
         "input": {**size, "channels": 3 if rendition is None else rendition.channels},
     }
 

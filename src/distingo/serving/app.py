@@ -7,11 +7,14 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from distingo.serving.correction_routes import add_corrections
+from distingo.serving.corrections import CorrectionStore
 from distingo.serving.guarding import Guard
 from distingo.serving.health_routes import add_health_routes
 from distingo.serving.judging import Judging
 from distingo.serving.model_routes import add_model_routes
 from distingo.serving.open_inference_routes import add_open_inference_routes
+from distingo.serving.page_routes import add_page
 from distingo.serving.predict_routes import add_predict_routes
 from distingo.serving.refusals import add_refusals
 from distingo.serving.served import ServedModels
@@ -28,7 +31,12 @@ def create_app(
         models: Loaded; closed when the application ends.
         settings: Of the server.
         on_reload: Called after a model was changed, to tell the other workers.
+
+    Raises:
+        DataError: The file of corrections is something else.
+        ResourceError: It can't be made or opened.
     """
+    store = None if settings.corrections is None else CorrectionStore(settings.corrections)
     judging = Judging(models, settings)
 
     @asynccontextmanager
@@ -49,6 +57,8 @@ def create_app(
     add_model_routes(app, judging, on_reload)
     add_open_inference_routes(app, judging)
     add_health_routes(app, judging)
+    add_corrections(app, judging, store)
+    add_page(app, settings)
     add_refusals(app)
     app.add_middleware(Guard, settings=settings, metrics=models.metrics)
     return app

@@ -91,6 +91,13 @@ class InputSize(BaseModel):
     channels: int
 
 
+class WishLevels(BaseModel):
+    """The lowest `abstain` and the highest `coverage` that the model can be asked for."""
+
+    abstain_from: float | None
+    coverage_to: float | None
+
+
 class ModelEntry(BaseModel):
     """A model that is served."""
 
@@ -101,6 +108,7 @@ class ModelEntry(BaseModel):
     thresholds: dict[str, float] | None
     explains: bool
     corrections: bool
+    levels: WishLevels
     input: InputSize
 
 

@@ -50,6 +50,7 @@ class ServeSettings:
         allowed_hosts: Names besides the machine's own under which the server may be called.
         proxies: Addresses of proxies whose word about the client's address is believed.
         corrections: The SQLite file that corrections are kept in; None keeps none.
+        new_classes: Whether a correction may name a class that the model does not know.
     """
 
     host: str = "127.0.0.1"
@@ -70,6 +71,7 @@ class ServeSettings:
     allowed_hosts: tuple[str, ...] = ()
     proxies: tuple[str, ...] = ()
     corrections: Path | None = None
+    new_classes: bool = False
 
     def check(self) -> None:
         """Refuse settings that make no sense, before a model is loaded.
@@ -95,6 +97,10 @@ class ServeSettings:
         if self.max_pictures > self.queue:
             raise UsageError(
                 f"--max-pictures {self.max_pictures} is more than --queue {self.queue}: such a request would never fit"
+            )
+        if self.new_classes and self.corrections is None:
+            raise UsageError(
+                "--new-classes: is about corrections; name the file that keeps them with --corrections FILE"
             )
         if self.host not in LOOPBACK and not self.key_hashes:
             raise UsageError(

@@ -1,0 +1,263 @@
+"""Corrections sent from the page, in one SQLite file: each picture once, and every correction of it that was ever sent.
+
+Several processes may write at once: the file is in write-ahead mode, and each call has a connection of its own. These
+are pictures that came from outside with what they really show; `distingo.datasets.corrections` is about the pictures
+of a data set.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from distingo.errors import DataError, ResourceError
+from distingo.records import Task
+
+DEFAULT_MOST_BYTES = 4 * 1024**3
+"""What the file may grow to: the page can be open to many, and the disk is not theirs."""
+
+_APPLICATION_ID = 0x64697374  # "dist"
+_SCHEMA_VERSION = 1
+_PATIENCE = 15.0
+_SCHEMA = f"""
+CREATE TABLE pictures (
+    sha256 TEXT PRIMARY KEY,
+    format TEXT NOT NULL,
+    content BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE corrections (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at TEXT NOT NULL,
+    sha256 TEXT NOT NULL REFERENCES pictures (sha256),
+    model TEXT NOT NULL,
+    version TEXT NOT NULL,
+    task TEXT NOT NULL CHECK (task IN ('single-label', 'multi-label')),
+    labels TEXT NOT NULL,
+    predicted TEXT NOT NULL
+);
+CREATE INDEX by_picture ON corrections (model, sha256, id);
+PRAGMA application_id = {_APPLICATION_ID};
+PRAGMA user_version = {_SCHEMA_VERSION};
+"""
+
+
+class StoreFullError(ResourceError):
+    """The file of corrections has grown to its limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentCorrection:
+    """What a person says a picture shows.
+
+    Attributes:
+        picture: The file's bytes as they were uploaded.
+        format: What they are, as `distingo.datasets.formats.detect_format` names it.
+        model: The model's name.
+        version: The model's version.
+        task: Whether a picture gets exactly one label or any number.
+        labels: The right class; with several labels per picture perhaps none.
+        predicted: What the model had said, as JSON has it.
+    """
+
+    picture: bytes
+    format: str
+    model: str
+    version: str
+    task: Task
+    labels: tuple[str, ...]
+    predicted: Any
+
+
+@dataclass(frozen=True, slots=True)
+class KeptCorrection:
+    """The latest correction of one picture for one model.
+
+    Attributes:
+        id: Its number in the file.
+        at: When it was sent, in UTC as ISO 8601.
+        sha256: Hash of the picture's bytes, hexadecimal.
+        format: As of `SentCorrection`; so are the attributes from `model` to `predicted`.
+        model: See there.
+        version: See there.
+        task: See there.
+        labels: See there.
+        predicted: See there.
+        times: How often the picture was corrected for this model, this time included.
+    """
+
+    id: int
+    at: str
+    sha256: str
+    format: str
+    model: str
+    version: str
+    task: Task
+    labels: tuple[str, ...]
+    predicted: Any
+    times: int
+
+
+class CorrectionStore:
+    """A file of corrections; safe to use from several threads and processes at once.
+
+    Attributes:
+        path: The file.
+    """
+
+    def __init__(self, path: Path, *, create: bool = True, most_bytes: int = DEFAULT_MOST_BYTES) -> None:
+        """Open the file, or make it: readable by its owner only, as pictures of others are in it.
+
+        Args:
+            path: The file.
+            create: Make it where there is none.
+            most_bytes: What it may grow to.
+
+        Raises:
+            DataError: There is none, or something else is there.
+            ResourceError: It can't be made or opened.
+        """
+        self.path = path
+        self._most_bytes = most_bytes
+        if not create and not path.is_file():
+            raise DataError(f"{path}: no such file; `distingo serve RUN --corrections FILE` makes one")
+        if create:
+            _make_private(path)
+        with self._connected() as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("BEGIN IMMEDIATE" if create else "BEGIN")
+            _require_ours(path, connection, create=create)
+
+    def keep(self, sent: SentCorrection) -> int:
+        """Keep a correction; an earlier one of the same picture stays beside it.
+
+        Returns:
+            Its number.
+
+        Raises:
+            StoreFullError: The file would grow beyond its limit.
+            ResourceError: The file can't be written.
+        """
+        sha256 = hashlib.sha256(sent.picture).hexdigest()
+        row = (say_now(), sha256, sent.model, sent.version, sent.task, _to_json(sent.labels), _to_json(sent.predicted))
+        with self._connected() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            known = connection.execute("SELECT 1 FROM pictures WHERE sha256 = ?", (sha256,)).fetchone()
+            self._require_room(connection, 0 if known else len(sent.picture))
+            if not known:
+                picture = (sha256, sent.format, sent.picture)
+                connection.execute("INSERT INTO pictures (sha256, format, content) VALUES (?, ?, ?)", picture)
+            kept = connection.execute(
+                "INSERT INTO corrections (at, sha256, model, version, task, labels, predicted) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+            return int(kept.lastrowid or 0)
+
+    def models(self) -> dict[str, int]:
+        """By the name of each model, how many pictures were corrected for it."""
+        query = "SELECT model, count(DISTINCT sha256) FROM corrections GROUP BY model ORDER BY model"
+        with self._connected() as connection:
+            return dict(connection.execute(query).fetchall())
+
+    def latest(self, model: str) -> list[KeptCorrection]:
+        """The latest correction of each picture for a model, in the order in which they came."""
+        query = (
+            "SELECT max(id), at, sha256, format, model, version, task, labels, predicted, count(*) "
+            "FROM corrections JOIN pictures USING (sha256) WHERE model = ? GROUP BY sha256 ORDER BY max(id)"
+        )  # with max(), SQLite takes the other columns from the same row
+        with self._connected() as connection:
+            return [_read(row) for row in connection.execute(query, (model,))]
+
+    def history(self, sha256: str, model: str) -> list[KeptCorrection]:
+        """All corrections of one picture for a model, the first one first."""
+        query = (
+            "SELECT id, at, sha256, format, model, version, task, labels, predicted, "
+            "row_number() OVER (ORDER BY id) "
+            "FROM corrections JOIN pictures USING (sha256) WHERE model = ? AND sha256 = ? ORDER BY id"
+        )
+        with self._connected() as connection:
+            return [_read(row) for row in connection.execute(query, (model, sha256))]
+
+    def picture(self, sha256: str) -> bytes:
+        """A picture's bytes as they were uploaded.
+
+        Raises:
+            DataError: They are not there, or are no longer what they were.
+        """
+        with self._connected() as connection:
+            found = connection.execute("SELECT content FROM pictures WHERE sha256 = ?", (sha256,)).fetchone()
+        if found is None or hashlib.sha256(found[0]).hexdigest() != sha256:
+            raise DataError(f"{self.path}: picture {sha256[:16]} is missing or damaged; restore the file from a copy")
+        return bytes(found[0])
+
+    def _require_room(self, connection: sqlite3.Connection, more: int) -> None:
+        (pages,), (size,) = (connection.execute(f"PRAGMA {what}").fetchone() for what in ("page_count", "page_size"))
+        if pages * size + more > self._most_bytes:
+            raise StoreFullError(
+                f"{self.path}: holds {pages * size:,} bytes, and {self._most_bytes:,} are allowed; "
+                "export the corrections and name a new file"
+            )
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[sqlite3.Connection]:
+        """A connection for one call; what it began is finished, or undone where an error comes."""
+        try:
+            connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
+            try:
+                connection.execute("PRAGMA foreign_keys = ON")
+                yield connection
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
+            finally:
+                connection.close()
+        except sqlite3.OperationalError as error:
+            raise ResourceError(f"{self.path}: can't be used now ({error}); see to disk and permissions") from error
+        except sqlite3.DatabaseError as error:
+            raise DataError(
+                f"{self.path}: is no file of corrections, or damaged ({error}); name another one"
+            ) from error
+
+
+def say_now() -> str:
+    """The time, in UTC as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _make_private(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise ResourceError(f"{path}: can't be made ({error.strerror}); choose another place") from error
+
+
+def _require_ours(path: Path, connection: sqlite3.Connection, *, create: bool) -> None:
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if create and not tables and not application:
+        for statement in _SCHEMA.split(";"):  # executescript would end the transaction that keeps other processes out
+            connection.execute(statement)
+    elif application != _APPLICATION_ID:
+        raise DataError(f"{path}: is a database of something else; name another file")
+    elif version != _SCHEMA_VERSION:
+        raise DataError(f"{path}: was written by a newer distingo (layout {version}); use that one, or another file")
+
+
+def _read(row: tuple[Any, ...]) -> KeptCorrection:
+    number, at, sha256, file_format, model, version, task, labels, predicted, times = row
+    names = tuple(str(label) for label in json.loads(labels))
+    said = json.loads(predicted)
+    return KeptCorrection(number, at, sha256, file_format, model, version, cast(Task, task), names, said, times)
+
+
+def _to_json(content: Any) -> str:
+    return json.dumps(content, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,135 @@
+"""Corrections to a data set: what is written, and that training takes it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from drawing import encode, noise
+
+import distingo
+from distingo.cli import main
+from distingo.datasets.gathering import read_dataset
+from distingo.datasets.store import Cache
+from distingo.errors import DataError, ResourceError, UsageError
+from distingo.records import Dataset, Task
+from distingo.serving.corrections import CorrectionStore, SentCorrection
+
+
+def filled(path: Path, *labels: tuple[str, ...], task: Task = "single-label", model: str = "fruit") -> CorrectionStore:
+    """A store with a different picture for each entry."""
+    store = CorrectionStore(path)
+    for number, names in enumerate(labels):
+        picture = encode(noise(number), "PNG" if number % 2 else "JPEG")
+        kind = "PNG" if number % 2 else "JPEG"
+        store.keep(SentCorrection(picture, kind, model, "3f2a", task, names, {"label": "wrong", "probability": 0.5}))
+    return store
+
+
+def read(folder: Path, cache: Path) -> Dataset:
+    return read_dataset(folder, cache=Cache(cache))
+
+
+def labels_of(dataset: Dataset) -> list[tuple[str, ...]]:
+    return sorted(picture.labels for picture in dataset.pictures)
+
+
+def test_one_label_becomes_class_folders(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = filled(tmp_path / "c.sqlite", ("pear",), ("Äpfel 梨",), ("pear",))
+    first = encode(noise(0), "JPEG")
+    store.keep(SentCorrection(first, "JPEG", "fruit", "4b", "single-label", ("quince",), None))
+    assert main(["corrections", "export", str(store.path), "-o", str(tmp_path / "data")]) == 0
+    said = capsys.readouterr().out
+    assert "3 pictures corrected for fruit" in said
+    assert "1 earlier correction of the same pictures left out" in said
+    dataset = read(tmp_path / "data", tmp_path / "cache")
+    assert (dataset.layout, dataset.task) == ("class folders", "single-label")
+    assert labels_of(dataset) == [("pear",), ("quince",), ("Äpfel 梨",)]
+    assert dataset.left_out == () and dataset.notes == ()
+    pictures = {path.read_bytes() for path in (tmp_path / "data").rglob("*.*") if path.suffix != ".csv"}
+    assert pictures == {first, encode(noise(1)), encode(noise(2), "JPEG")}
+    with (tmp_path / "data" / "provenance.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["file"]: row for row in csv.DictReader(file)}
+    (quince,) = (row for file, row in rows.items() if file.startswith("quince/"))
+    assert (quince["version"], quince["times"], json.loads(quince["labels"])) == ("4b", "2", ["quince"])
+    assert all((tmp_path / "data" / file).is_file() for file in rows)
+
+
+def test_several_labels_become_a_table(tmp_path: Path) -> None:
+    odd = ("a, b", "c|d", '"e"', "[f]", "tags")
+    store = filled(tmp_path / "c.sqlite", odd, ("tags",), (), ("sea", "day"), task="multi-label")
+    data = distingo.export_corrections(store.path, tmp_path / "data")
+    assert (data.pictures, data.task, data.classes["tags"]) == (4, "multi-label", 2)
+    dataset = read(data.folder, tmp_path / "cache")
+    assert dataset.task == "multi-label"
+    assert labels_of(dataset) == sorted([tuple(sorted(odd)), ("tags",), (), ("day", "sea")])
+
+
+@pytest.mark.parametrize("odd", ["T-shirt/top", "..", ".hidden", "PEAR", "con", " edge "])
+def test_a_class_that_can_be_no_folder_stands_in_a_table(tmp_path: Path, odd: str) -> None:
+    store = filled(tmp_path / "c.sqlite", ("pear",), (odd,), ("pear",), (odd,))
+    data = distingo.export_corrections(store.path, tmp_path / "data")
+    assert "labels.csv holds the labels" in data.notes[0]
+    assert {path.name for path in data.folder.iterdir()} == {"labels.csv", "pictures", "provenance.csv"}
+    dataset = read(data.folder, tmp_path / "cache")
+    assert set(dataset.classes) == {"pear", odd.strip()}
+
+
+def test_several_models_are_told_apart(tmp_path: Path) -> None:
+    store = filled(tmp_path / "c.sqlite", ("pear",), ("fig",))
+    filled(store.path, ("oak",), ("elm",), ("ash",), model="trees")
+    with pytest.raises(UsageError, match=r"several models, fruit \(2\), trees \(3\); choose one by --model NAME"):
+        distingo.export_corrections(store.path, tmp_path / "data")
+    with pytest.raises(UsageError, match="did you mean trees"):
+        distingo.export_corrections(store.path, tmp_path / "data", model="tree")
+    assert distingo.export_corrections(store.path, tmp_path / "data", model="trees").pictures == 3
+
+
+def test_nothing_is_overwritten_and_nothing_is_left_half_written(tmp_path: Path) -> None:
+    store = filled(tmp_path / "c.sqlite", ("pear",), ("fig",))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mine.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(ResourceError, match="not empty"):
+        distingo.export_corrections(store.path, tmp_path / "data")
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["mine.txt"]
+    import sqlite3
+
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("UPDATE pictures SET content = x'00'")
+    with pytest.raises(DataError, match="damaged"):
+        distingo.export_corrections(store.path, tmp_path / "new")
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"data"}
+
+
+def test_what_holds_nothing_says_so(tmp_path: Path) -> None:
+    CorrectionStore(tmp_path / "c.sqlite")
+    with pytest.raises(DataError, match="holds no correction yet"):
+        distingo.export_corrections(tmp_path / "c.sqlite", tmp_path / "data")
+    with pytest.raises(DataError, match="no such file"):
+        distingo.export_corrections(tmp_path / "none.sqlite", tmp_path / "data")
+
+
+def test_one_class_alone_is_told(tmp_path: Path) -> None:
+    store = filled(tmp_path / "c.sqlite", ("pear",), ("pear",))
+    (note,) = distingo.export_corrections(store.path, tmp_path / "data").notes
+    assert "of one class" in note
+
+
+def test_an_own_table_named_like_ours_stays_data(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for name in ("a", "b"):
+        (data / name).mkdir(parents=True)
+        (data / name / "0.png").write_bytes(encode(noise(ord(name))))
+    (data / "provenance.csv").write_text("file,museum\na/0.png,Prado\n", encoding="utf-8")
+    assert [row.file for row in read(data, tmp_path / "cache").left_out] == ["provenance.csv"]
+
+
+def test_training_takes_what_was_exported(tmp_path: Path) -> None:
+    labels = [(name,) for name in ("pear", "fig") for _ in range(12)]
+    store = filled(tmp_path / "c.sqlite", *labels)
+    data = distingo.export_corrections(store.path, tmp_path / "data")
+    run = distingo.train(data.folder, tmp_path / "run", model="descriptors", cache=tmp_path / "cache")
+    assert run.evaluation.n > 0
+    assert set(run.evaluation.classes) == {"pear", "fig"}
