@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -22,13 +23,18 @@ from distingo.serving.judging import MOST_EXPLAINED, Judging, Verdict
 from distingo.serving.refusals import RefusedError
 from distingo.serving.served import ServedModel
 
+PREDICT_PATH = "/predict"
 _RAW = "application/octet-stream"
 
 
-def add_predict_routes(app: FastAPI, judging: Judging) -> None:
-    """Offer the routes that predict."""
+def add_predict_routes(app: FastAPI, judging: Judging) -> Callable[[Request], Awaitable[Response]]:
+    """Offer the routes that predict.
 
-    @app.post("/predict", **documentation.PREDICT)
+    Returns:
+        What answers ``POST /predict``, for `distingo.serving.direct`.
+    """
+
+    @app.post(PREDICT_PATH, **documentation.PREDICT)
     async def predict(request: Request) -> Response:
         judging.places.check()
         with judging.bodies.watch() as allowance:
@@ -48,6 +54,8 @@ def add_predict_routes(app: FastAPI, judging: Judging) -> None:
             answer = await _predict(judging, request, model, [upload], wishes)
             scores = answer["predictions"][0]["scores"]
             return as_answer([{"label": score["label"], "score": score["probability"]} for score in scores])
+
+    return predict
 
 
 async def _predict(
