@@ -151,7 +151,7 @@ def test_many_pictures_are_chosen_at_once(url: str, opening: Callable[..., Any])
     for number, name in enumerate(NAMES):
         assert entries.nth(number).locator(".headline strong").inner_text() == name
         share = entries.nth(number).locator(".headline .share").inner_text()
-        assert re.fullmatch(r"(> )?\d+\.\d\u00a0%", share)
+        assert re.fullmatch(r"(>\u00a0)?\d+\.\d\u00a0%", share)
         bars = entries.nth(number).locator(".bar")
         assert bars.count() == 3
         assert bars.first.get_attribute("class") == "bar given"
@@ -269,6 +269,29 @@ def test_the_heat_map_lies_over_the_picture(url: str, opening: Callable[..., Any
     assert nearest.first.locator("img").get_attribute("alt").startswith("training picture: ")
     assert nearest.first.locator("img").evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
     assert re.fullmatch(r"distance \d+\.\d\d", nearest.first.locator(".figure").inner_text())
+
+
+def test_an_explanation_that_comes_too_late_changes_nothing(
+    url: str, runs: dict[str, Path], opening: Callable[..., Any]
+) -> None:
+    page = opening(url)
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    page.route("**/predict?*explain=true*", hold)
+    page.select_option("#model", "seeing")
+    entry = send(page, as_file("a.png", shape(runs, 6)))
+    entry.locator("[data-control=why]").click()
+    page.wait_for_function("() => document.querySelector('[data-control=why]').ariaDisabled === 'true'")
+    page.select_option("#model", "shapes")
+    answered(page)
+    with page.expect_response("**/predict?*explain=true*"):
+        held[0].continue_()
+    assert plain(entry.locator(".headline strong")) == {"red", "round"}
+    assert entry.locator("[data-control=why]").get_attribute("aria-disabled") == "false"
+    assert page.locator(".heat-layer").count() == 0
 
 
 def test_the_history_is_kept_in_the_browser_and_cleared(url: str, opening: Callable[..., Any]) -> None:

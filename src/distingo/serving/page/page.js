@@ -38,7 +38,7 @@ const look = async (entry, wishes) => {
     const answer = await inTurn(() => predict(entry.sent, entry.name, wishes, () => { entry.busy = true; redraw(entry); }));
     if (turn !== entry.turn) return;
     account(entry, answer, wishes);
-    await remember(entry);
+    remember(entry).catch(() => {}); // the answer is on the page all the same
   } catch (failure) {
     if (turn !== entry.turn) return;
     entry.failure = failure;
@@ -62,21 +62,24 @@ const showPast = () => {
 const again = (entry) => {
   const wishes = wishesNow();
   if (entry.model && entry.model.name !== wishes.model) entry.correction = null; // it was about the other model's answer
-  Object.assign(entry, { prediction: null, explanation: null, failure: null, trouble: null, busy: false, draft: null });
+  Object.assign(entry, { prediction: null, explanation: null, explaining: false, failure: null, trouble: null, busy: false, draft: null });
   redraw(entry);
   return entry.sent ? look(entry, wishes) : prepare(entry);
 };
 const explain = async (entry) => {
   if (entry.explaining) return;
+  const { turn } = entry;
   Object.assign(entry, { explaining: true, trouble: null });
   redraw(entry);
   try {
     const answer = await inTurn(() => predict(entry.sent, entry.name, { ...entry.wishes, model: entry.model.name, explain: true }));
+    if (turn !== entry.turn) return;
     account(entry, answer, entry.wishes);
     entry.explanation = entry.prediction.explanation ?? { heat_map: null, neighbours: [] };
     entry.heatShown = Boolean(entry.explanation.heat_map);
     say(entry.heatShown ? word("speaksFor", { label: isolated(entry.explanation.class) }) : word("nothingSpeaks"));
   } catch (failure) {
+    if (turn !== entry.turn) return;
     entry.trouble = failure;
   }
   entry.explaining = false;
