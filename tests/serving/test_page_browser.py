@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import numpy as np
 import pytest
 from page_server import serving
@@ -220,6 +221,13 @@ def test_several_labels_stand_against_their_thresholds(
         assert ("given" in bar.get_attribute("class")) == (share >= at)
         assert say("givenFrom", share=f"{at * 100:.1f}\u00a0%") in bar.locator(".visually-hidden").text_content()
     assert say("marks") in entry.inner_text()
+    page.select_option("#coverage", "0.95")
+    answered(page)
+    asked = {"pictures": ("a.png", shape(runs, 6), "image/png")}
+    said = httpx2.post(f"{url}predict?model=shapes&coverage=0.95", files=asked).json()["predictions"][0]["set"]
+    empty = say("emptySet", share="95\u00a0%")
+    assert entry.locator(".tag").all_inner_texts() == said
+    assert (empty in entry.inner_text()) == (said == [])
 
 
 def test_a_model_that_does_not_know_says_so(url: str, opening: Callable[..., Any]) -> None:

@@ -7,7 +7,10 @@ import { button, find, isolated, make, moment, word } from "./words.js";
 
 const drawStage = (entry, actions) => {
   const ready = entry.image !== undefined; // null once the browser has failed to decode it
-  if (entry.image) Object.assign(entry.image, { className: "shown", alt: entry.name });
+  if (entry.image) {
+    const tiny = Math.max(entry.image.naturalWidth, entry.image.naturalHeight) < 96;
+    Object.assign(entry.image, { className: tiny ? "shown tiny" : "shown", alt: entry.name });
+  }
   const picture = entry.image ?? make("p", { class: "no-picture" }, ready ? word("noPreview") : "");
   const facts = [make("bdi", {}, entry.name)];
   if (entry.past) facts.push(" · ", word("fromHistory", { time: moment(entry.past) }));
