@@ -23,6 +23,7 @@ def no_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in NAMES:
         monkeypatch.setenv(name, "")  # so that what the test sets is taken back
         monkeypatch.delenv(name)
+    monkeypatch.setattr(threads, "_set_here", {})
     monkeypatch.setattr(threads, "_cores_at_start", frozenset(range(4)))
     monkeypatch.setattr(threads, "core_quota", lambda: None)
     monkeypatch.setattr(threads, "busy_share", lambda: 0.0)
@@ -35,6 +36,21 @@ def settings() -> dict[str, str]:
 def test_every_core_gets_a_thread() -> None:
     threads.set_thread_environment()
     assert settings() == {"OMP_PROC_BIND": "close", "OMP_PLACES": "cores"}
+
+
+def test_what_was_set_is_taken_back_and_a_persons_own_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_PROC_BIND", "spread")
+    threads.set_thread_environment()
+    assert settings() == {"OMP_PROC_BIND": "spread", "OMP_PLACES": "cores"}
+    threads.forget_thread_environment()
+    assert settings() == {"OMP_PROC_BIND": "spread"}
+
+
+def test_what_a_person_changed_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads.set_thread_environment()
+    monkeypatch.setenv("OMP_PLACES", "sockets")
+    threads.forget_thread_environment()
+    assert settings() == {"OMP_PLACES": "sockets"}
 
 
 def test_setting_twice_changes_nothing() -> None:

@@ -24,6 +24,8 @@ def usable_cores() -> frozenset[int]:
 
 
 _cores_at_start = usable_cores()
+_set_here: dict[str, str] = {}
+"""What `set_thread_environment` set and `forget_thread_environment` has not taken back yet."""
 
 
 def core_quota(file: Path = _CGROUP_QUOTA) -> int | None:
@@ -82,13 +84,27 @@ def set_thread_environment() -> None:
     if any(name in os.environ for name in _A_PERSONS_CHOICE):
         return
     quota = core_quota()
+    settings: dict[str, str] = {}
     if busy_share() > _SHARED:
-        os.environ["GOMP_SPINCOUNT"] = _SHORT_WAIT
+        settings["GOMP_SPINCOUNT"] = _SHORT_WAIT
     elif quota is None or quota >= len(_cores_at_start):
-        os.environ.setdefault("OMP_PROC_BIND", "close")
-        os.environ["OMP_PLACES"] = "cores"
+        settings = {"OMP_PLACES": "cores"} | ({} if "OMP_PROC_BIND" in os.environ else {"OMP_PROC_BIND": "close"})
     if quota is not None and quota < len(_cores_at_start):
-        os.environ["OMP_NUM_THREADS"] = str(quota)
+        settings["OMP_NUM_THREADS"] = str(quota)
+    os.environ.update(settings)
+    _set_here.update(settings)
+
+
+def forget_thread_environment() -> None:
+    """Take back what `set_thread_environment` set; torch keeps to what it has read.
+
+    scikit-learn brings an OpenMP of its own, which reads the same settings when it loads and would put the thread that
+    loads it on the first core for good, and with it every thread started from there.
+    """
+    for name, value in _set_here.items():
+        if os.environ.get(name) == value:
+            del os.environ[name]
+    _set_here.clear()
 
 
 def share_cores(processes: int) -> None:

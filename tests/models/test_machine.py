@@ -57,6 +57,21 @@ def run(code: str, **environment: str) -> str:
     return result.stdout
 
 
+AFTER_SCIKIT_LEARN = """
+import json, os
+from distingo import threads
+cores = sorted(threads.usable_cores())
+threads.busy_share = lambda: 0.0
+threads.set_thread_environment()
+from distingo.models.machine import prepare_process
+prepare_process()
+import numpy
+from sklearn.neighbors import NearestNeighbors
+NearestNeighbors(n_neighbors=2, algorithm="brute").fit(numpy.ones((500, 8))).kneighbors(numpy.ones((500, 8)))
+print(json.dumps([cores, sorted(os.sched_getaffinity(0))]))
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs Linux")
 def test_threads_are_placed_but_later_threads_may_use_every_core() -> None:
@@ -113,3 +128,9 @@ def test_torch_and_linux_agree_on_bfloat16() -> None:
     known = machine._capabilities()
     for flag in ("amx_bf16", "avx512_bf16"):
         assert (flag in linux) == (flag in known)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="only Linux says where threads run")
+def test_scikit_learns_own_openmp_leaves_the_thread_free() -> None:
+    cores, afterwards = json.loads(run(AFTER_SCIKIT_LEARN))
+    assert afterwards == cores

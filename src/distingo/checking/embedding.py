@@ -9,6 +9,7 @@ from distingo.datasets.gathering import Product
 from distingo.datasets.store import Cache
 from distingo.datasets.surveying import Survey
 from distingo.errors import UsageError
+from distingo.threads import set_thread_environment
 
 _WITHOUT = "none"
 _CLASSIC = "descriptors"
@@ -55,6 +56,7 @@ def choose_embedding(wish: str | None, weights: str | Path | None, seen: Survey,
         return Embedding(None, _WITHOUT, "it was asked for")
     if wish == _CLASSIC:
         return _descriptors(cache, "they were asked for")
+    _load_torch()
     from distingo.training.defaults import DataFacts
     from distingo.training.pretrained import choose_model
 
@@ -84,6 +86,7 @@ def embed_by_backbone(name: str, weights: str | Path | None, reason: str, cache:
         ModelError: There is no such backbone, or its weights can't be had.
         UsageError: The model is none that embeds.
     """
+    _load_torch()
     from distingo.prediction.device import choose_device
     from distingo.training.pretrained import feature_products, load_wished_backbone
     from distingo.training.recipe import Recipe
@@ -96,3 +99,11 @@ def embed_by_backbone(name: str, weights: str | Path | None, reason: str, cache:
     recipe = Recipe(model=name, height=rendition.height, width=rendition.width)
     (product,) = feature_products(backbone, recipe, cache, choose_device("auto"))
     return Embedding(product, name, reason, deep=True)
+
+
+def _load_torch() -> None:
+    """With its threads placed, and this one left free to start others that decode on every core."""
+    set_thread_environment()
+    from distingo.models.machine import prepare_process
+
+    prepare_process()

@@ -57,7 +57,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do what was asked; returns the exit code."""
-    prepare()
+    prepare(networks=False)
     import distingo
 
     if options.undo:

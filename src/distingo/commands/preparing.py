@@ -5,13 +5,18 @@ from __future__ import annotations
 import sys
 
 
-def prepare() -> None:
-    """Place OpenMP's threads (which must happen before torch loads) and let choices and epochs be heard."""
+def prepare(*, networks: bool = True) -> None:
+    """Place OpenMP's threads and let choices and epochs be heard.
+
+    Args:
+        networks: Whether the command is sure to load torch, before which threads must be placed.
+    """
     import logging
 
     from distingo.threads import set_thread_environment
 
-    set_thread_environment()
+    if networks:
+        set_thread_environment()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("distingo")

@@ -19,8 +19,9 @@ from distingo.prediction.device import choose_device
 from distingo.prediction.inputs import input_product
 from distingo.records import Split
 from distingo.run_folder import RunFolder
+from distingo.training.baselines import BASELINES, fit_baseline
 from distingo.training.preparing import ChosenRun, TrainRequest
-from distingo.training.run import BASELINES, fit_baseline, train_model
+from distingo.training.run import train_model
 
 _ONE_FOREST = threading.Lock()
 """A forest takes all processors, and scikit-learn's threads lose the filters of warnings where two forests grow."""

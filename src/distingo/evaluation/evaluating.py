@@ -32,8 +32,8 @@ from distingo.prediction.inputs import input_product
 from distingo.records import Dataset, Evaluation, Picture, Split
 from distingo.run_cost import write_cost
 from distingo.run_folder import RunFolder
+from distingo.training.baselines import BASELINES
 from distingo.training.kept_corrections import kept_corrections
-from distingo.training.run import BASELINES
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,8 +104,10 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
     write_predictions(place / "predictions.parquet", pictures, said, evaluation.classes, evaluation.thresholds)
     write_confidence(place, judge_confidence(models[MODEL], pictures, outputs[MODEL]))
     write_evaluation(place / "evaluation.json", evaluation)
-    if request.data is None and (cost := measure_throughput(models[MODEL], pictures, request.device)):
-        write_cost(folder.cost, prediction=cost)
+    if request.data is None:
+        cost = measure_throughput(models[MODEL], pictures, request.device, cache=request.cache)
+        if cost is not None:
+            write_cost(folder.cost, prediction=cost)
     return evaluation, place
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from distingo.datasets.decoding import open_source
+from distingo.datasets.store import Cache
 from distingo.errors import DataError, DistingoError
 from distingo.models.saved import SavedModel
 from distingo.peak_memory import peak_memory
@@ -22,8 +23,10 @@ LONGEST = 0.25
 _LARGEST_BATCH = 64
 
 
-def measure_throughput(model: SavedModel, pictures: Sequence[Picture], device: str = "auto") -> PredictionCost | None:
-    """Time prediction as `distingo.prediction.predictor.Predictor` does it, from files to labels, without the cache.
+def measure_throughput(
+    model: SavedModel, pictures: Sequence[Picture], device: str = "auto", *, cache: Cache | None = None
+) -> PredictionCost | None:
+    """Time prediction as `distingo.prediction.predictor.Predictor` does it, from files to labels, no picture cached.
 
     A picture goes first twice, once for what is done only once and once to tell how large a batch may be, and then a
     batch that is not timed: a network takes longer over the first one of a new size.
@@ -32,6 +35,7 @@ def measure_throughput(model: SavedModel, pictures: Sequence[Picture], device: s
         model: A trained model.
         pictures: With their files; so many of the first ones are taken as fit.
         device: Where a network computes.
+        cache: Where a converted network is kept; None keeps none.
 
     Returns:
         The measurement; None where there is no picture, or one can't be read any more.
@@ -39,7 +43,7 @@ def measure_throughput(model: SavedModel, pictures: Sequence[Picture], device: s
     if not pictures:
         return None
     peak = peak_memory()
-    predictor = Predictor(model, device)
+    predictor = Predictor(model, device, cache=cache)
     try:
         _seconds(predictor, pictures[:1])
         batch = max(1, min(_LARGEST_BATCH, int(LONGEST / 4 / max(_seconds(predictor, pictures[:1]), 1e-6))))

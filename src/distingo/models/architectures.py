@@ -9,11 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from distingo.errors import ModelError
-from distingo.models.compiler_on_demand import without_values
+from distingo.models.compiler_on_demand import without_fresh_weights, without_values
 from distingo.models.timm_import import import_timm
 
 _REFUSALS = (RuntimeError, AssertionError, ValueError, TypeError, IndexError, ZeroDivisionError, KeyError)
 _TRIES = 4
+_QUICK = 10e6 * 224 * 224
+"""Up to so many parameters times pixels a pass with values is sooner done than torch has imported what it takes to
+make one without (0.3 s)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ def create_architecture(architecture: str, arguments: dict[str, Any], *, classes
 
 
 def measure_architecture(architecture: str, arguments: dict[str, Any], height: int, width: int) -> Measures:
-    """Find the width of the pooled output at a size of picture, by a pass that computes no values.
+    """Find the width of the pooled output at a size of picture, by a pass: of a large one without values.
 
     timm's own ``num_features`` is another number where a hidden layer follows the pooling (MobileNetV3, VGG).
 
@@ -79,29 +82,46 @@ def count_parameters(architecture: str, arguments: dict[str, Any]) -> int:
 def _refusal(architecture: str, arguments: dict[str, Any], height: int, width: int) -> Measures | str:
     """What the architecture is at this size, or why it refuses it."""
     try:
-        with without_values():
-            return _pass(architecture, arguments, height, width)
-    except NotImplementedError:  # so torch says that an operation needs values; then the pass is made with them
-        try:
-            return _pass(architecture, arguments, height, width)
-        except _REFUSALS as error:
-            return _first_line(error)
+        return _measure(architecture, arguments, height, width)
     except _REFUSALS as error:
         return _first_line(error)
 
 
-def _pass(architecture: str, arguments: dict[str, Any], height: int, width: int) -> Measures:
-    module = create_architecture(architecture, arguments).eval()
+def _measure(architecture: str, arguments: dict[str, Any], height: int, width: int) -> Measures:
+    with without_values():
+        module = create_architecture(architecture, arguments).eval()
+    _check_grid(module, height, width)
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    if parameters * height * width <= _QUICK:
+        return Measures(_pass_with_values(architecture, arguments, height, width), parameters)
+    try:
+        with without_values():
+            return Measures(_pass(module, height, width), parameters)
+    except NotImplementedError:  # so torch says that an operation needs values
+        return Measures(_pass_with_values(architecture, arguments, height, width), parameters)
+
+
+def _check_grid(module: nn.Module, height: int, width: int) -> None:
     step, least = _grid(module)
     if height % step or width % step:
         raise ValueError(f"its patches are {step} pixels wide")
     if min(height, width) < least:
         raise ValueError(f"it divides a side by {least}")
+
+
+def _pass_with_values(architecture: str, arguments: dict[str, Any], height: int, width: int) -> int:
+    with without_fresh_weights():
+        module = create_architecture(architecture, arguments).eval()
+    return _pass(module, height, width)
+
+
+def _pass(module: nn.Module, height: int, width: int) -> int:
+    """The width of what the module gives."""
     with torch.inference_mode():
         output = module(torch.zeros(1, 3, height, width))
     if not isinstance(output, Tensor) or output.ndim != 2:
         raise ValueError("it gives no pooled vector")
-    return Measures(int(output.shape[1]), sum(parameter.numel() for parameter in module.parameters()))
+    return int(output.shape[1])
 
 
 def _grid(module: nn.Module) -> tuple[int, int]:

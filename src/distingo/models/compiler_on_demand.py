@@ -12,12 +12,14 @@ import functools
 import importlib
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
 from typing import Any
 
 _COMPILER = "torch._dynamo"
 _TOOLS = f"{_COMPILER}.utils"
+_DRAWING = frozenset({"normal_", "uniform_", "trunc_normal_", "kaiming_normal_", "kaiming_uniform_"})
+"""Initialisers of weights, of `torch.nn.init` and of tensors themselves, that return the tensor that they fill."""
 
 
 @contextmanager
@@ -39,8 +41,21 @@ def without_values() -> Iterator[None]:
     """Within, new tensors have shapes, and neither memory nor values."""
     import torch
 
-    with torch.device("meta"), compiler_on_demand():
+    with torch.device("meta"), without_fresh_weights(), compiler_on_demand():
         yield
+
+
+def without_fresh_weights() -> AbstractContextManager[Any]:
+    """Within, weights keep whatever lies in memory: no time and no random numbers go into drawing them."""
+    from torch.overrides import TorchFunctionMode
+
+    class Undrawn(TorchFunctionMode):
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if getattr(function, "__name__", "") in _DRAWING:
+                return args[0] if args else kwargs["tensor"]
+            return function(*args, **(kwargs or {}))
+
+    return Undrawn()
 
 
 class _StandIn(ModuleType):

@@ -13,7 +13,7 @@ from typing import Literal
 
 import torch
 
-from distingo.threads import free_this_thread, usable_cores
+from distingo.threads import forget_thread_environment, free_this_thread, usable_cores
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -41,6 +41,7 @@ def prepare_process() -> frozenset[int]:
     _keep_freed_memory()
     torch.ones(1 << 20).add_(1)
     place = usable_cores()
+    forget_thread_environment()
     free_this_thread()
     return place
 

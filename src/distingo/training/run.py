@@ -6,11 +6,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import nn
 
-from distingo.datasets.gathering import Product, pixels_product, read_dataset
+from distingo.datasets.gathering import pixels_product
 from distingo.datasets.store import Cache
 from distingo.datasets.targets import encode_labels
 from distingo.errors import ResourceError
@@ -20,33 +19,21 @@ from distingo.models.machine import bind_this_thread, prepare_process
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network, save_model
 from distingo.models.summary import summarise
 from distingo.prediction.device import choose_device
-from distingo.prediction.inputs import descriptors_product
-from distingo.records import Picture, Task
+from distingo.records import Picture
 from distingo.run_cost import write_cost
 from distingo.run_folder import RunFolder
-from distingo.training.calibrating import with_calibration
+from distingo.training.baselines import calibrated, fit_classic_model, save_baselines
 from distingo.training.checkpoint import EpochRecord, Progress, load_tensors
-from distingo.training.classic import fit_classic
 from distingo.training.costing import TrainingClock
 from distingo.training.evidence import with_evidence
 from distingo.training.loop import LabelledRows, Session, fit
 from distingo.training.memory import is_out_of_memory, require_memory
 from distingo.training.normalising import fit_normalisation
-from distingo.training.preparing import PreparedRun, TrainRequest, decoding_is_dear, resume, start
-from distingo.training.pretrained import (
-    feature_products,
-    solve_head,
-)
+from distingo.training.preparing import PreparedRun, TrainRequest, resume, start
+from distingo.training.pretrained import feature_products, solve_head
 from distingo.training.run_config import resolve_precision
-from distingo.training.thresholds import with_thresholds
 
 log = logging.getLogger("distingo")
-
-BASELINES: dict[Task, tuple[str, ...]] = {
-    "single-label": ("majority", "descriptors"),
-    "multi-label": ("prevalence", "descriptors"),
-}
-"""Fitted beside every network, so that no score stands alone."""
 
 
 def _ignore(record: EpochRecord) -> None:
@@ -75,7 +62,7 @@ def train_run(request: TrainRequest) -> RunFolder:
             log.info(note)
         save_model(prepared.folder.model, model)
         write_cost(prepared.folder.cost, training=clock.cost(choose_device(prepared.recipe.device)))
-    _save_baselines(prepared, request)
+    save_baselines(prepared, request)
     return prepared.folder
 
 
@@ -89,12 +76,12 @@ def train_model(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
     Raises:
         DistingoError: Of the kind that fits the hindrance.
     """
-    return _calibrated(_train_any(prepared, request), prepared, request)
+    return calibrated(_train_any(prepared, request), prepared, request)
 
 
 def _train_any(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
     if prepared.description.kind == "classic":
-        return _fit_classic(prepared, request, prepared.description)
+        return fit_classic_model(prepared, request)
     device = choose_device(prepared.recipe.device)
     try:
         return train_network(prepared, request, device)
@@ -174,54 +161,7 @@ def labelled_rows(pictures: Sequence[Picture], prepared: PreparedRun, cache: Cac
     return LabelledRows(rows, encode_labels(pictures, dataset.classes, dataset.task), len(dataset.classes))
 
 
-def _fit_classic(prepared: PreparedRun, request: TrainRequest, description: ModelDescription) -> SavedModel:
-    product = descriptors_product(request.cache)
-    used = (*prepared.split.train, *prepared.split.validation)
-    if not decoding_is_dear(prepared.dataset.root) and product.store.missing(picture.content for picture in used):
-        _read_again(prepared, request, product)
-    sides = []
-    for pictures in (prepared.split.train, prepared.split.validation):
-        features = product.store.rows([picture.content for picture in pictures])
-        targets = encode_labels(pictures, prepared.dataset.classes, prepared.dataset.task)
-        sides.append((features.take(np.arange(len(pictures))), targets))
-    return fit_classic(description, sides[0], sides[1], seed=prepared.recipe.seed)
-
-
-def _read_again(prepared: PreparedRun, request: TrainRequest, product: Product) -> None:
-    """Fill a product that the first reading left out; what is filled already costs a hash per picture."""
-    read_dataset(
-        prepared.dataset.root,
-        cache=request.cache,
-        products=[product],
-        max_pixels=request.max_pixels,
-        workers=request.workers,
-        corrections=request.corrections,
-    )
-
-
-def _calibrated(model: SavedModel, prepared: PreparedRun, request: TrainRequest) -> SavedModel:
-    """Probabilities first, then the thresholds on them."""
-    cache, device = request.cache, choose_device(prepared.recipe.device)
-    model = with_calibration(model, prepared.split.validation, cache=cache, device=device)
-    return with_thresholds(model, prepared.split.validation, prepared.recipe, cache=cache, device=device)
-
-
 def _with_evidence(model: SavedModel, prepared: PreparedRun, request: TrainRequest) -> SavedModel:
     train, validation = prepared.split.train, prepared.split.validation
     cache, device = request.cache, choose_device(prepared.recipe.device)
     return with_evidence(model, train, validation, seed=prepared.recipe.seed, cache=cache, device=device)
-
-
-def _save_baselines(prepared: PreparedRun, request: TrainRequest) -> None:
-    for name in BASELINES[prepared.dataset.task]:
-        place = prepared.folder.baseline(name)
-        if name == prepared.description.name or (place / "model.json").is_file():
-            continue
-        save_model(place, fit_baseline(name, prepared, request))
-
-
-def fit_baseline(name: str, prepared: PreparedRun, request: TrainRequest) -> SavedModel:
-    """Fit one of `BASELINES` on a prepared run's training side, calibrated and with its thresholds."""
-    description = replace(prepared.description, name=name, kind="classic", rendition=None, normalise="none")
-    description = replace(description, backbone=None, head="", mode="scratch", dropout=None)
-    return _calibrated(_fit_classic(prepared, request, description), prepared, request)
