@@ -145,8 +145,6 @@ def test_a_thread_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_several_processes_share_the_cores_and_none_places_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    threads.share_cores(1)
-    assert settings() == {}
     threads.share_cores(3)
     threads.set_thread_environment()
     assert settings() == {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "1000"}
