@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -19,6 +20,7 @@ from distingo.serving.asking import (
     read_json_object,
     read_wishes,
 )
+from distingo.serving.bodies import take_apart
 from distingo.serving.judging import MOST_EXPLAINED, Judging, Verdict
 from distingo.serving.refusals import RefusedError
 from distingo.serving.served import ServedModel
@@ -40,7 +42,8 @@ def add_predict_routes(app: FastAPI, judging: Judging) -> Callable[[Request], Aw
         with judging.bodies.watch() as allowance:
             body = await judging.bodies.read(request, allowance)
             wishes = read_wishes(request.query_params)
-            uploads, wishes = _read_uploads(request, body, wishes, judging.settings.max_pictures)
+            most = judging.settings.max_pictures
+            uploads, wishes = await take_apart(body, partial(_read_uploads, request, body, wishes, most))
             model = judging.models.get(wishes.model)
             return as_answer(await _predict(judging, request, model, uploads, wishes))
 
@@ -49,7 +52,7 @@ def add_predict_routes(app: FastAPI, judging: Judging) -> Callable[[Request], Aw
         judging.places.check()
         with judging.bodies.watch() as allowance:
             body = await judging.bodies.read(request, allowance)
-            upload, wishes = _read_inputs(request, body)
+            upload, wishes = await take_apart(body, partial(_read_inputs, request, body))
             model = judging.models.get(request.path_params["name"])
             answer = await _predict(judging, request, model, [upload], wishes)
             scores = answer["predictions"][0]["scores"]
