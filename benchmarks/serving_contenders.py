@@ -42,7 +42,7 @@ class Steps:
         del device
         self.predictor = load(self._run, engine=self._engine)
 
-    def decode_request(self, request: Any) -> np.ndarray:
+    def decode_request(self, request):  # without annotations, which LitServe would read
         return decode(self.predictor, request["pictures"].file.read())
 
     def batch(self, inputs: list[np.ndarray]) -> np.ndarray:

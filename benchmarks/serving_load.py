@@ -86,7 +86,9 @@ def serving(command: list[str], body: bytes) -> Iterator[tuple[str, subprocess.P
         port = free.getsockname()[1]
     words = [word.format(port=port) for word in command]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, env=environment, start_new_session=True)
+    process = subprocess.Popen(
+        words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment, start_new_session=True
+    )
     url = f"http://127.0.0.1:{port}/predict"
     try:
         deadline = time.monotonic() + 120
@@ -96,11 +98,11 @@ def serving(command: list[str], body: bytes) -> Iterator[tuple[str, subprocess.P
         yield url, process
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(20)
-        except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):  # processes of its own that it leaves would disturb the next
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        process.wait()
 
 
 def answers(url: str, content: bytes) -> bool:

@@ -142,3 +142,12 @@ def test_a_thread_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
     thread.start()
     thread.join()
     assert seen == [set(whole)]
+
+
+def test_several_processes_share_the_cores_and_none_places_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads.share_cores(3)
+    threads.set_thread_environment()
+    assert settings() == {"OMP_NUM_THREADS": "1", "GOMP_SPINCOUNT": "1000"}
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    threads.share_cores(2)
+    assert settings()["OMP_NUM_THREADS"] == "7"

@@ -108,14 +108,14 @@ def forget_thread_environment() -> None:
 
 
 def share_cores(processes: int) -> None:
-    """Tell OpenMP that so many processes of ours compute beside each other; only before torch is imported.
+    """Tell OpenMP that so many processes of ours compute beside each other and other threads; only before torch loads.
 
-    Each gets its part of the cores, moves freely and soon sleeps. What the person has set is left alone.
+    Each gets its part of the cores, its threads move freely and soon sleep. What the person has set is left alone.
 
     Args:
         processes: One or more.
     """
-    if processes > 1 and not any(name in os.environ for name in _A_PERSONS_CHOICE):
+    if not any(name in os.environ for name in _A_PERSONS_CHOICE):
         cores = min(len(_cores_at_start), core_quota() or len(_cores_at_start))
         os.environ["OMP_NUM_THREADS"] = str(max(1, cores // processes))
         os.environ["GOMP_SPINCOUNT"] = _SHORT_WAIT

@@ -97,7 +97,8 @@ def test_rates_do_not_remember_everybody() -> None:
 
 
 def test_places_come_back_whatever_happens() -> None:
-    places = Places(3)
+    seen: list[int] = []
+    places = Places(3, seen.append)
     with pytest.raises(KeyError), places.hold(3):
         with pytest.raises(RefusedError) as refused, places.hold(1):
             pass
@@ -106,4 +107,5 @@ def test_places_come_back_whatever_happens() -> None:
             places.check()
         raise KeyError(os.name)
     assert places.taken == 0
+    assert seen == [3, 0]
     places.check()

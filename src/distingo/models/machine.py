@@ -21,6 +21,7 @@ Precision = Literal["float32", "bfloat16"]
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _M_MMAP_MAX = -4
+_M_ARENA_MAX = -8
 _LARGEST_INT = 2**31 - 1
 _BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
 _CPUINFO = Path("/proc/cpuinfo")
@@ -66,6 +67,18 @@ def _keep_freed_memory() -> bool:
         return False
     mallopt = ctypes.CDLL("libc.so.6").mallopt
     settings = ((_M_MMAP_THRESHOLD, _LARGEST_INT), (_M_TRIM_THRESHOLD, _LARGEST_INT), (_M_MMAP_MAX, 0))
+    return all(mallopt(parameter, value) == 1 for parameter, value in settings)
+
+
+def give_large_blocks_back() -> bool:
+    """Undo for large blocks what `prepare_process` tells glibc's malloc; says whether it could be told.
+
+    In a server a few huge pictures would else hold memory for ever.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL("libc.so.6").mallopt
+    settings = ((_M_MMAP_MAX, 65536), (_M_MMAP_THRESHOLD, 4 << 20), (_M_TRIM_THRESHOLD, 64 << 20), (_M_ARENA_MAX, 4))
     return all(mallopt(parameter, value) == 1 for parameter, value in settings)
 
 

@@ -9,13 +9,14 @@ from fastapi import FastAPI
 
 from distingo.serving.correction_routes import add_corrections
 from distingo.serving.corrections import CorrectionStore
+from distingo.serving.direct import DirectRoute
 from distingo.serving.guarding import Guard
 from distingo.serving.health_routes import add_health_routes
 from distingo.serving.judging import Judging
 from distingo.serving.model_routes import add_model_routes
 from distingo.serving.open_inference_routes import add_open_inference_routes
 from distingo.serving.page_routes import add_page
-from distingo.serving.predict_routes import add_predict_routes
+from distingo.serving.predict_routes import PREDICT_PATH, add_predict_routes
 from distingo.serving.refusals import add_refusals
 from distingo.serving.served import ServedModels
 from distingo.serving.settings import ServeSettings
@@ -53,12 +54,12 @@ def create_app(
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    add_predict_routes(app, judging)
+    predict = DirectRoute(PREDICT_PATH, "POST", add_predict_routes(app, judging))
     add_model_routes(app, judging, on_reload)
     add_open_inference_routes(app, judging)
     add_health_routes(app, judging)
     add_corrections(app, judging, store)
     add_page(app, settings)
     add_refusals(app)
-    app.add_middleware(Guard, settings=settings, metrics=models.metrics)
+    app.add_middleware(Guard, settings=settings, metrics=models.metrics, direct=predict)
     return app

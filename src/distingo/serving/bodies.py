@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -12,6 +13,19 @@ from distingo.serving.refusals import RefusedError
 
 _SHARE_OF_BODIES = 8
 """So many bodies of the greatest length may lie in memory at once."""
+
+_LONG = 256 * 1024
+_Found = TypeVar("_Found")
+
+
+async def take_apart(body: bytes, work: Callable[[], _Found]) -> _Found:
+    """Parse a body, on a thread where it is so long that others would have to wait.
+
+    Args:
+        body: Only its length counts.
+        work: Parses it.
+    """
+    return work() if len(body) < _LONG else await asyncio.to_thread(work)
 
 
 class BodyReader:

@@ -61,13 +61,14 @@ def bin_scores(evidence: Evidence | None) -> ScoreBins | None:
 
 
 def stability_index(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float64]) -> float:
-    """Population stability index: the sum of (a - e) ln(a / e) over the bins' shares (Siddiqi, Credit Risk
-    Scorecards, 2006); by custom 0.1 is worth a look and 0.25 a shift.
+    """The population stability index, the sum of (a - e) ln(a / e) over the bins' shares.
+
+    Siddiqi, Credit Risk Scorecards, 2006; by custom 0.1 is worth a look and 0.25 a shift.
 
     Args:
         expected: float64 (bins,): counts to compare with.
         actual: float64 (bins,): counts that came.
-    """  # noqa: D205 - the formula belongs to the sentence
+    """
     before = np.maximum(expected, _FLOOR) / np.maximum(expected, _FLOOR).sum()
     now = np.maximum(actual, _FLOOR) / np.maximum(actual, _FLOOR).sum()
     return float(np.sum((now - before) * np.log(now / before)))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from distingo.serving.direct import DirectRoute
 from distingo.serving.keys import find_key, given_key
 from distingo.serving.metrics import Metrics
 from distingo.serving.rate_limits import RateLimit
@@ -48,10 +48,12 @@ class Guard:
         app: The routes.
         settings: Of the server.
         metrics: Told of every request.
+        direct: The route that is answered before the others are looked at.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServeSettings, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, settings: ServeSettings, metrics: Metrics, direct: DirectRoute) -> None:
         self._app = app
+        self._direct = direct
         self._settings = settings
         self._metrics = metrics
         self._rates = None if settings.rate_limit is None else RateLimit(settings.rate_limit / settings.workers)
@@ -68,7 +70,8 @@ class Guard:
             if refusal is not None:
                 await answer_refusal(scope["path"], refusal)(scope, answer.receive, answer.send)
             else:
-                await self._app(scope, answer.receive, answer.send)
+                is_direct = scope["path"] == self._direct.path and scope["method"] == self._direct.method
+                await (self._direct if is_direct else self._app)(scope, answer.receive, answer.send)
         except Exception as error:
             if answer.status:
                 raise
@@ -79,10 +82,7 @@ class Guard:
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")
         method = scope["method"] if scope["method"] in {"GET", "POST", "HEAD", "OPTIONS"} else "other"
-        self._metrics.requests.labels(route, method, str(status)).inc()
-        self._metrics.seconds.labels(route).observe(seconds)
-        if status >= HTTPStatus.BAD_REQUEST:
-            self._metrics.refused.labels(str(status)).inc()
+        self._metrics.count_request(route, method, status, seconds)
 
     def _refuse(self, scope: Scope) -> RefusedError | None:
         headers = Headers(scope=scope)

@@ -45,12 +45,11 @@ class Judging:
         self.models = models
         self.settings = settings
         self.metrics: Metrics = models.metrics
-        self.places = Places(settings.queue)
+        self.places = Places(settings.queue, self.metrics.waiting.set)
         self.bodies = BodyReader(settings.max_upload, settings.body_timeout)
         self._explainer = Explainer()
         self._explaining = ThreadPoolExecutor(1, "explaining")
         self._explanations = Places(MOST_EXPLAINED)
-        self.metrics.waiting.set_function(lambda: self.places.taken)
 
     async def judge(
         self, request: Request, model: ServedModel, looks: Sequence[Callable[[], np.ndarray]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable, Iterator
+from http import HTTPStatus
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,19 @@ class Metrics:
         )  # fmt: skip
         self._registry = registry
         self._lock = threading.Lock()
+        self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._windows: dict[tuple[str, str], ScoreWindow] = {}
+
+    def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count an answer and the time that it took."""
+        counters = self._answers.get((route, method, status))
+        if counters is None:
+            counters = (self.requests.labels(route, method, str(status)), self.seconds.labels(route))
+            self._answers[route, method, status] = counters
+        counters[0].inc()
+        counters[1].observe(seconds)
+        if status >= HTTPStatus.BAD_REQUEST:
+            self.refused.labels(str(status)).inc()
 
     def watch_scores(self, model: str, version: str, evidence: Evidence | None) -> None:
         """Compare the scores that a model gives from now on with those of its validation pictures."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -10,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from distingo.serving import documentation
 from distingo.serving.answers import as_answer, count_scores
 from distingo.serving.asking import read_json_object
+from distingo.serving.bodies import take_apart
 from distingo.serving.judging import Judging, Verdict
 from distingo.serving.open_inference import describe_tensors, name_outputs, read_pictures
 from distingo.serving.refusals import RefusedError
@@ -18,8 +20,6 @@ from distingo.version import __version__
 
 _MODEL = "/v2/models/{name}"
 _VERSION = "/v2/models/{name}/versions/{version}"
-_THREAD_FROM = 256 * 1024
-"""Bytes of a body from which it is parsed by a thread: others must not wait for millions of numbers."""
 
 
 def add_open_inference_routes(app: FastAPI, judging: Judging) -> None:
@@ -36,10 +36,7 @@ def add_open_inference_routes(app: FastAPI, judging: Judging) -> None:
         judging.places.check()
         with judging.bodies.watch() as allowance:
             body = await judging.bodies.read(request, allowance)
-            if len(body) < _THREAD_FROM:
-                said = read_json_object(body)
-            else:
-                said = await asyncio.to_thread(read_json_object, body)
+            said = await take_apart(body, partial(read_json_object, body))
             return as_answer(await _infer(judging, request, said))
 
     for path, versioned in ((_MODEL, False), (_VERSION, True)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from distingo.serving.refusals import RefusedError
@@ -13,10 +13,12 @@ class Places:
 
     Args:
         most: How many there are.
+        watch: Told how many are taken whenever that changes.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, watch: Callable[[int], object] = int) -> None:
         self._most = most
+        self._watch = watch
         self.taken = 0
 
     def check(self) -> None:
@@ -37,8 +39,12 @@ class Places:
         """
         if self.taken + count > self._most:
             raise RefusedError(503, "there is no place for so many pictures now; try again soon")
-        self.taken += count
+        self._change(count)
         try:
             yield
         finally:
-            self.taken -= count
+            self._change(-count)
+
+    def _change(self, count: int) -> None:
+        self.taken += count
+        self._watch(self.taken)

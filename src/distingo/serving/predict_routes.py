@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -18,23 +20,30 @@ from distingo.serving.asking import (
     read_json_object,
     read_wishes,
 )
+from distingo.serving.bodies import take_apart
 from distingo.serving.judging import MOST_EXPLAINED, Judging, Verdict
 from distingo.serving.refusals import RefusedError
 from distingo.serving.served import ServedModel
 
+PREDICT_PATH = "/predict"
 _RAW = "application/octet-stream"
 
 
-def add_predict_routes(app: FastAPI, judging: Judging) -> None:
-    """Offer the routes that predict."""
+def add_predict_routes(app: FastAPI, judging: Judging) -> Callable[[Request], Awaitable[Response]]:
+    """Offer the routes that predict.
 
-    @app.post("/predict", **documentation.PREDICT)
+    Returns:
+        What answers ``POST /predict``, for `distingo.serving.direct`.
+    """
+
+    @app.post(PREDICT_PATH, **documentation.PREDICT)
     async def predict(request: Request) -> Response:
         judging.places.check()
         with judging.bodies.watch() as allowance:
             body = await judging.bodies.read(request, allowance)
             wishes = read_wishes(request.query_params)
-            uploads, wishes = _read_uploads(request, body, wishes, judging.settings.max_pictures)
+            most = judging.settings.max_pictures
+            uploads, wishes = await take_apart(body, partial(_read_uploads, request, body, wishes, most))
             model = judging.models.get(wishes.model)
             return as_answer(await _predict(judging, request, model, uploads, wishes))
 
@@ -43,11 +52,13 @@ def add_predict_routes(app: FastAPI, judging: Judging) -> None:
         judging.places.check()
         with judging.bodies.watch() as allowance:
             body = await judging.bodies.read(request, allowance)
-            upload, wishes = _read_inputs(request, body)
+            upload, wishes = await take_apart(body, partial(_read_inputs, request, body))
             model = judging.models.get(request.path_params["name"])
             answer = await _predict(judging, request, model, [upload], wishes)
             scores = answer["predictions"][0]["scores"]
             return as_answer([{"label": score["label"], "score": score["probability"]} for score in scores])
+
+    return predict
 
 
 async def _predict(

@@ -12,6 +12,7 @@ import numpy as np
 
 from distingo.datasets.rendering import shorter_side_for
 from distingo.errors import RunError
+from distingo.models.machine import give_large_blocks_back
 from distingo.prediction.certainty import Certainty, possible_levels, settle_certainty
 from distingo.prediction.naming import Judged
 from distingo.prediction.predictor import Predictor, load
@@ -114,6 +115,8 @@ class ServedModels:
         self._decoders = ThreadPoolExecutor(len(usable_cores()), "decoding", free_this_thread)
         self._reloading = threading.Lock()
         self._models = {run.name: self._load(run) for run in runs}
+        if not any(model.predictor.engine == "torch" for model in self._models.values()):
+            give_large_blocks_back()  # torch itself needs them for every batch
         for model in self._models.values():
             metrics.watch_scores(model.name, model.version, model.predictor.model.evidence)
 

@@ -76,7 +76,8 @@ def build_server(
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(settings.grace),
     )
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    for chatty in ("uvicorn", "python_multipart"):  # a client's faults are answered and counted, not logged
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     return _Server(config, models, on_ready)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from distingo.errors import ResourceError, RunError
 from distingo.serving.settings import NamedRun, ServeSettings
 
-_PREPARED = "distingo.serving.worker"
+_PREPARED = "distingo.serving.prepared"
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _QUICK_DEATH_SECONDS = 5.0
 _LONGEST_PAUSE = 30.0
@@ -75,6 +75,7 @@ class Supervisor:
         """
         folder = tempfile.mkdtemp(prefix="distingo-metrics-")
         os.environ[_METRICS_FOLDER] = folder
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in each worker; no thread of it must be forked
         self._bell.settimeout(0)
         self._signals.settimeout(0)
         before_wakeup = signal.set_wakeup_fd(self._bell.fileno())
@@ -103,10 +104,8 @@ class Supervisor:
         return {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
 
     def _start(self, context: Any) -> _Worker:
-        from distingo.serving.worker import work
-
         hears, says = context.Pipe(duplex=False)
-        process = context.Process(target=work, args=(self._runs, self._settings, self._listening, says), daemon=True)
+        process = context.Process(target=_work, args=(self._runs, self._settings, self._listening, says), daemon=True)
         process.start()
         says.close()
         return _Worker(process, hears, time.monotonic())
@@ -177,6 +176,12 @@ class Supervisor:
                 worker.process.join()
         self._signals.close()
         self._bell.close()
+
+
+def _work(*given: Any) -> None:
+    from distingo.serving.worker import work
+
+    work(*given)
 
 
 def _context() -> Any:

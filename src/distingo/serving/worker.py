@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import multiprocessing
 import os
@@ -12,10 +13,24 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from socket import socket
 
-import distingo.explanation.explaining  # noqa: F401 - imported once, before any worker is forked
 from distingo.errors import DistingoError
 from distingo.serving.server import serve_process
 from distingo.serving.settings import NamedRun, ServeSettings
+
+
+def import_all() -> None:
+    """Import what workers will need, once, before any of them is forked; nothing is computed and no thread started."""
+    import scipy.stats  # noqa: F401
+    import uvicorn.loops.auto
+    import uvicorn.protocols.http.httptools_impl  # noqa: F401
+
+    import distingo.explanation.explaining  # noqa: F401
+    from distingo.models.timm_import import import_timm
+    from distingo.prediction.openvino_engine import import_openvino
+
+    import_timm()
+    if importlib.util.find_spec("openvino") is not None:
+        import_openvino()
 
 
 def work(runs: Sequence[NamedRun], settings: ServeSettings, listening: socket, says: Connection) -> None:
