@@ -21,10 +21,6 @@ from PIL import Image, ImageDraw
 import distingo
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "tests"))
-
-from browsing import running_browser  # noqa: E402 - it lies beside the tests
-
 PLACE = HERE / "serving_page.png"
 EACH = 150
 SIZE = (320, 240)
@@ -231,6 +227,9 @@ def new_pictures() -> list[dict[str, Any]]:
 
 def take(address: str) -> bytes:
     """Use the page, and take a picture of it."""
+    sys.path.insert(0, str(HERE.parent / "tests"))
+    from browsing import running_browser
+
     with running_browser() as browser:
         page = browser.new_page(viewport={"width": 1120, "height": 900}, locale="en-US", device_scale_factor=1.25)
         page.goto(address)

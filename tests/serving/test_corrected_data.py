@@ -67,7 +67,7 @@ def test_several_labels_become_a_table(tmp_path: Path) -> None:
     assert labels_of(dataset) == sorted([tuple(sorted(odd)), ("tags",), (), ("day", "sea")])
 
 
-@pytest.mark.parametrize("odd", ["T-shirt/top", "..", ".hidden", "PEAR", "con", " edge "])
+@pytest.mark.parametrize("odd", ["T-shirt/top", "..", ".hidden", "PEAR", "con", " edge ", "__MACOSX"])
 def test_a_class_that_can_be_no_folder_stands_in_a_table(tmp_path: Path, odd: str) -> None:
     store = filled(tmp_path / "c.sqlite", ("pear",), (odd,), ("pear",), (odd,))
     data = distingo.export_corrections(store.path, tmp_path / "data")
@@ -75,6 +75,13 @@ def test_a_class_that_can_be_no_folder_stands_in_a_table(tmp_path: Path, odd: st
     assert {path.name for path in data.folder.iterdir()} == {"labels.csv", "pictures", "provenance.csv"}
     dataset = read(data.folder, tmp_path / "cache")
     assert set(dataset.classes) == {"pear", odd.strip()}
+
+
+def test_classes_named_like_sides_stay_classes(tmp_path: Path) -> None:
+    store = filled(tmp_path / "c.sqlite", ("train",), ("test",), ("train",), ("val",))
+    data = distingo.export_corrections(store.path, tmp_path / "data")
+    dataset = read(data.folder, tmp_path / "cache")
+    assert (dataset.layout, dataset.classes) == ("class folders", ("test", "train", "val"))
 
 
 def test_several_models_are_told_apart(tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ def test_several_labels_or_none_are_kept(url: str, place: Path) -> None:
         ({"model": "fruit"}, 404, "no model of this name"),
         ({"model": None}, 422, "several models are served"),
         ({"predicted": "{"}, 422, "no valid JSON"),
+        ({"predicted": '{"a": 1e999}'}, 422, "no valid JSON"),
         ({"predicted": "[" * 900 + "]" * 900}, 422, "nested too deeply"),
         ({"predicted": json.dumps("a" * 300_000)}, 422, "longer than"),
         ({"picture": b"<html>"}, 415, "HTML"),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import numpy as np
 import pytest
 from page_server import serving
@@ -151,7 +152,7 @@ def test_many_pictures_are_chosen_at_once(url: str, opening: Callable[..., Any])
     for number, name in enumerate(NAMES):
         assert entries.nth(number).locator(".headline strong").inner_text() == name
         share = entries.nth(number).locator(".headline .share").inner_text()
-        assert re.fullmatch(r"(> )?\d+\.\d\u00a0%", share)
+        assert re.fullmatch(r"(>\u00a0)?\d+\.\d\u00a0%", share)
         bars = entries.nth(number).locator(".bar")
         assert bars.count() == 3
         assert bars.first.get_attribute("class") == "bar given"
@@ -220,6 +221,13 @@ def test_several_labels_stand_against_their_thresholds(
         assert ("given" in bar.get_attribute("class")) == (share >= at)
         assert say("givenFrom", share=f"{at * 100:.1f}\u00a0%") in bar.locator(".visually-hidden").text_content()
     assert say("marks") in entry.inner_text()
+    page.select_option("#coverage", "0.95")
+    answered(page)
+    asked = {"pictures": ("a.png", shape(runs, 6), "image/png")}
+    said = httpx2.post(f"{url}predict?model=shapes&coverage=0.95", files=asked).json()["predictions"][0]["set"]
+    empty = say("emptySet", share="95\u00a0%")
+    assert entry.locator(".tag").all_inner_texts() == said
+    assert (empty in entry.inner_text()) == (said == [])
 
 
 def test_a_model_that_does_not_know_says_so(url: str, opening: Callable[..., Any]) -> None:
@@ -271,6 +279,29 @@ def test_the_heat_map_lies_over_the_picture(url: str, opening: Callable[..., Any
     assert re.fullmatch(r"distance \d+\.\d\d", nearest.first.locator(".figure").inner_text())
 
 
+def test_an_explanation_that_comes_too_late_changes_nothing(
+    url: str, runs: dict[str, Path], opening: Callable[..., Any]
+) -> None:
+    page = opening(url)
+    held: list[Any] = []
+
+    def hold(route: Any) -> None:
+        held.append(route)
+
+    page.route("**/predict?*explain=true*", hold)
+    page.select_option("#model", "seeing")
+    entry = send(page, as_file("a.png", shape(runs, 6)))
+    entry.locator("[data-control=why]").click()
+    page.wait_for_function("() => document.querySelector('[data-control=why]').ariaDisabled === 'true'")
+    page.select_option("#model", "shapes")
+    answered(page)
+    with page.expect_response("**/predict?*explain=true*"):
+        held[0].continue_()
+    assert plain(entry.locator(".headline strong")) == {"red", "round"}
+    assert entry.locator("[data-control=why]").get_attribute("aria-disabled") == "false"
+    assert page.locator(".heat-layer").count() == 0
+
+
 def test_the_history_is_kept_in_the_browser_and_cleared(url: str, opening: Callable[..., Any]) -> None:
     page = opening(url)
     assert page.locator("#history-empty").is_visible()
@@ -282,6 +313,7 @@ def test_the_history_is_kept_in_the_browser_and_cleared(url: str, opening: Calla
     assert page.locator("#past button").first.inner_text().strip("\u2068\u2069").startswith("blue")
     page.locator("#past button").first.click()
     entry = page.locator(".entry").first
+    entry.locator("img.shown").wait_for()
     assert entry.locator(".headline strong").inner_text() == "blue"
     assert "two.png · from the history" in entry.locator(".file").inner_text()
     assert entry.locator("[data-control=wrong], [data-control=why]").count() == 0
@@ -381,6 +413,7 @@ def test_without_leave_there_is_nothing_to_correct(runs: dict[str, Path], openin
 def test_everything_is_done_by_keyboard(url: str, place: Path, opening: Callable[..., Any]) -> None:
     page = opening(url)
     content = picture(seed=41)
+    page.on("filechooser", lambda chooser: chooser.set_files(as_file("keys.png", content)))
 
     def tab_to(what: str, key: str = "Tab") -> None:
         for _ in range(60):
@@ -394,9 +427,7 @@ def test_everything_is_done_by_keyboard(url: str, place: Path, opening: Callable
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
     tab_to("#choose")
-    with page.expect_file_chooser() as choosing:
-        page.keyboard.press("Enter")
-    choosing.value.set_files(as_file("keys.png", content))
+    page.keyboard.press("Enter")
     page.wait_for_selector(".entry .headline strong")
     assert "keys.png: red" in page.locator("#live").inner_text().replace("\u2068", "").replace("\u2069", "")
     tab_to("#model")
@@ -427,7 +458,7 @@ def test_everything_is_done_by_keyboard(url: str, place: Path, opening: Callable
     assert page.evaluate("document.activeElement.id") == "choose"
     tab_to("#past button")
     page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.className") == "remove"
+    page.wait_for_function("() => document.activeElement.className === 'remove'")
     tab_to("#clear-history")
     page.keyboard.press("Enter")
     page.wait_for_selector("#confirm[open]")

@@ -13,6 +13,7 @@ from pathlib import Path
 from distingo.datasets.endings import ENDINGS
 from distingo.datasets.manifest import write_table
 from distingo.datasets.own_files import PROVENANCE_COLUMNS, PROVENANCE_NAME
+from distingo.datasets.walking import is_hidden_folder
 from distingo.download.file_names import safe_name
 from distingo.errors import DataError, ResourceError, UsageError, name_the_nearest
 from distingo.files import write_bytes
@@ -101,7 +102,9 @@ def _require_free(folder: Path) -> None:
 def _fit_for_folders(labels: set[str]) -> bool:
     """Whether each class can have a folder of its name, also where names are not told apart by case."""
     folders = {unicodedata.normalize("NFC", label).casefold() for label in labels}
-    return len(folders) == len(labels) and all(safe_name(label) == label for label in labels)
+    return len(folders) == len(labels) and not any(
+        safe_name(label) != label or is_hidden_folder(label) for label in labels
+    )
 
 
 def _file_of(kept: KeptCorrection, *, by_folder: bool) -> str:

@@ -56,7 +56,7 @@ def _answers() -> dict[str, str]:
         "noLabel": gettext("None of the labels"),
         "noneReached": gettext("No label reaches the probability from which it is given."),
         "setOf": gettext("Possible with %(share)s certainty:", share="{share}"),
-        "emptySet": gettext("With %(share)s certainty nothing is possible: no class fits.", share="{share}"),
+        "emptySet": gettext("With %(share)s certainty the set of possible classes is empty.", share="{share}"),
         "givenFrom": gettext("given from %(share)s on", share="{share}"),
         "marks": gettext("The marks on the bars: from which probability on a label is given."),
         "scaled": gettext(

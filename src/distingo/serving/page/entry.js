@@ -6,9 +6,12 @@ import { drawHeat, drawHeatControls, drawNeighbours } from "./explanation.js";
 import { button, find, isolated, make, moment, word } from "./words.js";
 
 const drawStage = (entry, actions) => {
-  const picture = entry.shown
-    ? make("img", { class: "shown", src: entry.url, alt: entry.name })
-    : make("p", { class: "no-picture" }, word("noPreview"));
+  const ready = entry.image !== undefined; // null once the browser has failed to decode it
+  if (entry.image) {
+    const tiny = Math.max(entry.image.naturalWidth, entry.image.naturalHeight) < 96;
+    Object.assign(entry.image, { className: tiny ? "shown tiny" : "shown", alt: entry.name });
+  }
+  const picture = entry.image ?? make("p", { class: "no-picture" }, ready ? word("noPreview") : "");
   const facts = [make("bdi", {}, entry.name)];
   if (entry.past) facts.push(" · ", word("fromHistory", { time: moment(entry.past) }));
   if (entry.size) facts.push(" · ", word("scaled", { width: entry.size[0], height: entry.size[1] }));

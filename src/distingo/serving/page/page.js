@@ -38,7 +38,7 @@ const look = async (entry, wishes) => {
     const answer = await inTurn(() => predict(entry.sent, entry.name, wishes, () => { entry.busy = true; redraw(entry); }));
     if (turn !== entry.turn) return;
     account(entry, answer, wishes);
-    await remember(entry);
+    remember(entry).catch(() => {}); // the answer is on the page all the same
   } catch (failure) {
     if (turn !== entry.turn) return;
     entry.failure = failure;
@@ -52,26 +52,34 @@ const remember = async (entry) => {
   const prediction = { ...entry.prediction, explanation: null };
   entry.kept = await keep({ ...(kept && { id: kept }), name, time: Date.now(), task, model, wishes, prediction,
     thumbnail: await thumbnail(entry.image) });
-  await drawPast(openPast);
+  showPast();
+};
+let soon; // many answers may come at once
+const showPast = () => {
+  clearTimeout(soon);
+  soon = setTimeout(() => drawPast(openPast), 120);
 };
 const again = (entry) => {
   const wishes = wishesNow();
   if (entry.model && entry.model.name !== wishes.model) entry.correction = null; // it was about the other model's answer
-  Object.assign(entry, { prediction: null, explanation: null, failure: null, trouble: null, busy: false, draft: null });
+  Object.assign(entry, { prediction: null, explanation: null, explaining: false, failure: null, trouble: null, busy: false, draft: null });
   redraw(entry);
   return entry.sent ? look(entry, wishes) : prepare(entry);
 };
 const explain = async (entry) => {
   if (entry.explaining) return;
+  const { turn } = entry;
   Object.assign(entry, { explaining: true, trouble: null });
   redraw(entry);
   try {
     const answer = await inTurn(() => predict(entry.sent, entry.name, { ...entry.wishes, model: entry.model.name, explain: true }));
+    if (turn !== entry.turn) return;
     account(entry, answer, entry.wishes);
     entry.explanation = entry.prediction.explanation ?? { heat_map: null, neighbours: [] };
     entry.heatShown = Boolean(entry.explanation.heat_map);
     say(entry.heatShown ? word("speaksFor", { label: isolated(entry.explanation.class) }) : word("nothingSpeaks"));
   } catch (failure) {
+    if (turn !== entry.turn) return;
     entry.trouble = failure;
   }
   entry.explaining = false;
@@ -126,7 +134,6 @@ const prepare = async (entry) => {
     await requireReadable(entry.file);
     entry.url = URL.createObjectURL(entry.file);
     entry.image = await load(entry.url);
-    entry.shown = Boolean(entry.image);
     const { file: sent, size } = await fit(entry.file, entry.image);
     Object.assign(entry, { sent, size });
   } catch (failure) {
@@ -135,10 +142,10 @@ const prepare = async (entry) => {
   redraw(entry);
   if (!entry.failure) look(entry, wishesNow());
 };
-const openPast = (answer) => {
+const openPast = async (answer) => {
   const { name, time, task, model, wishes, prediction } = answer;
   const url = answer.thumbnail ? URL.createObjectURL(answer.thumbnail) : null;
-  const entry = newEntry(name, { past: time, task, model, wishes, prediction, url, shown: Boolean(url) });
+  const entry = newEntry(name, { past: time, task, model, wishes, prediction, url, image: url && await load(url) });
   place([entry]);
   say(word("answered", { name: isolated(name), answer: inWords(entry) }));
   find(`entry-${entry.number}`).querySelector(".remove").focus();
@@ -164,7 +171,7 @@ const drawOptions = () => {
 const redrawAll = () => {
   drawOptions();
   entries.forEach(redraw);
-  drawPast(openPast);
+  showPast();
 };
 const askModels = async () => {
   try {

@@ -12,8 +12,8 @@ export const isolated = (text) => `\u2068${text}\u2069`; // a name written from 
 export const listed = (names) => names.map(isolated).join(word("comma"));
 export const percent = (share) => {
   const sign = word("percent");
-  if (share >= 0.9995) return `> 99.9${sign}`; // nothing is certain
-  if (share < 0.0005) return `< 0.1${sign}`;
+  if (share >= 0.9995) return `>\u00a099.9${sign}`; // nothing is certain
+  if (share < 0.0005) return `<\u00a00.1${sign}`;
   return `${(share * 100).toFixed(1)}${sign}`;
 };
 export const wholePercent = (share) => `${Number((share * 100).toFixed(2))}${word("percent")}`;
