@@ -16,7 +16,7 @@ def export(
     run: str | Path,
     output: str | Path | None = None,
     *,
-    format: ExportFormat = "onnx",  # noqa: A002
+    format: ExportFormat = "onnx",
     half: bool = False,
     int8: bool = False,
     check_on: str | Path | None = None,

@@ -106,6 +106,7 @@ def _first_that_agrees(
     failed: list[str] = []
     for description in _candidates(request, writer.model):
         run = writer.write(folder, description)
+        _log.info("comparing with the original on %s pictures", f"{len(pictures):,}")
         found = measure_agreement(writer.model, pictures, run, description, checked_on)
         if found.is_enough(description):
             return replace(description, agreement=describe_agreement(found, writer.ranges_by)), found

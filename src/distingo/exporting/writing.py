@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from distingo.exporting.torch_program import open_program, write_program
 from distingo.models.saved import SavedModel
 from distingo.runtime.description import INPUT, ExportDescription, ExportFormat, Precision
 from distingo.runtime.engines import Run, open_engine
+
+_log = logging.getLogger(__name__)
 
 
 class Writer:
@@ -53,6 +56,7 @@ class Writer:
             DataError: There is no picture to calibrate on.
         """
         if self.exported_as == "torch-export":
+            _log.info("tracing the network")
             write_program(self.model, folder, description)
             return open_program(folder, description)
         if self.exported_as == "openvino":
@@ -95,6 +99,7 @@ class Writer:
         return graph
 
     def _graph(self, name: str) -> Any:
+        _log.info("tracing the network")
         rendition = self.model.description.rendition
         assert rendition is not None
         return network_graph(ExportableNetwork(self.model), rendition, name)
@@ -102,7 +107,9 @@ class Writer:
     def _calibration_rows(self) -> np.ndarray:
         rendition = self.model.description.rendition
         assert rendition is not None
-        return rendered(pictures_of_run(self.records, ("train",), PICTURES), rendition)
+        rows = rendered(pictures_of_run(self.records, ("train",), PICTURES), rendition)
+        _log.info("calibrating 8-bit integers on %s training pictures", f"{len(rows):,}")
+        return rows
 
 
 def _rename_input(model: Any) -> None:

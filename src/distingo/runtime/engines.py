@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from distingo.prediction.openvino_import import import_openvino
 from distingo.runtime.description import INPUT, OUTPUTS, ExportDescription
 
 Run = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""From uint8 pictures (n, height, width, channels) to float32 probabilities (n, classes) and features (n, features)."""
+"""From uint8 pictures (n, height, width, channels) to float32 probabilities (n, classes) and features (n, features).
+
+May be called from several threads."""
 
 
 def open_engine(folder: Path, description: ExportDescription, *, threads: int | None = None) -> Run:
@@ -81,9 +84,12 @@ def _open_openvino(path: Path, threads: int | None) -> Run:
     except RuntimeError as error:
         raise RunError(f"{path}: OpenVINO can't load it ({_first_line(error)}); export the run again") from error
 
+    lock = threading.Lock()  # the compiled model has one place for what comes out
+
     def run(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found = compiled({INPUT: pictures})
-        return np.array(found[OUTPUTS[0]]), np.array(found[OUTPUTS[1]])
+        with lock:
+            found = compiled({INPUT: pictures})
+            return np.array(found[OUTPUTS[0]]), np.array(found[OUTPUTS[1]])
 
     return run
 

@@ -42,7 +42,8 @@ class Runtime:
         self.folder = Path(folder)
         self.description = read_export(self.folder)
         self.evidence: Evidence | None = load_evidence(self.folder)
-        self.bank: FeatureBank | None = load_exported_bank(self.folder)
+        bank = load_exported_bank(self.folder)
+        self.bank: FeatureBank | None = None if bank is None else bank.widened()
         self._unlike_from = settle_certainty(self).unlike_from
         self._run = open_engine(self.folder, self.description, threads=threads)
 

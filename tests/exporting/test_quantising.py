@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from distingo.exporting import quantising
+from distingo.exporting.networks import ExportableNetwork
+from distingo.exporting.onnx_graph import network_graph
+from distingo.exporting.onnx_preprocessing import PIXELS
+from distingo.exporting.original import original_answers
+from distingo.exporting.quantising import _deciding_nodes, _quantise, quantise
+from distingo.models.saved import ModelDescription, SavedModel, assemble_network
+from distingo.records import Rendition
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+RENDITION = Rendition(16, 16, 3)
+ROWS = np.random.default_rng(0).integers(0, 256, (37, 16, 16, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def model() -> SavedModel:
+    torch.manual_seed(0)
+    description = ModelDescription("small-cnn", "network", "single-label", ("a", "b", "c"), RENDITION)
+    return SavedModel(description, network=assemble_network(description).eval())
+
+
+@pytest.mark.parametrize("method", ["MinMax", "Percentile"])
+def test_both_methods_take_any_number_of_pictures(model: SavedModel, method: str) -> None:
+    import onnxruntime
+
+    graph = network_graph(ExportableNetwork(model), RENDITION, PIXELS)
+    quantised = _quantise(graph, ROWS, method)
+    kinds = {node.op_type for node in quantised.graph.node}
+    assert {"QuantizeLinear", "DequantizeLinear"} <= kinds
+    session = onnxruntime.InferenceSession(quantised.SerializeToString(), providers=["CPUExecutionProvider"])
+    found = np.concatenate([session.run(["probabilities"], {PIXELS: row[None]})[0] for row in ROWS])
+    assert np.abs(found - original_answers(model, ROWS)[0]).max() < 0.05
+    weights = {tensor.name: tensor for tensor in quantised.graph.initializer}
+    deciding = set(_deciding_nodes(quantised))
+    matrices = [node for node in quantised.graph.node if node.name in deciding and node.op_type in {"Gemm", "MatMul"}]
+    assert matrices
+    assert all(weights[name].data_type == 1 for node in matrices for name in node.input if name in weights)
+
+
+@pytest.mark.parametrize(
+    ("shares", "chosen"), [([0.995], "MinMax"), ([0.9, 0.97], "Percentile"), ([0.97, 0.9], "MinMax")]
+)
+def test_the_second_method_is_tried_where_the_first_changes_answers(
+    monkeypatch: pytest.MonkeyPatch, shares: list[float], chosen: str
+) -> None:
+    left = iter(shares)
+    monkeypatch.setattr(quantising, "_quantise", lambda model, rows, method: f"by {method}")
+    monkeypatch.setattr(quantising, "_share_kept", lambda *_, several: next(left))
+    assert quantise(None, ROWS, np.zeros((37, 3)), several=False) == (f"by {chosen}", chosen)
+    assert next(left, None) is None
