@@ -54,6 +54,7 @@ PATHS = (
     "/models/%2e%2e",
 )
 _PATIENCE = 2.0
+CHECKS = "not_a_server_error,response_schema_conformance,status_code_conformance,content_type_conformance"
 Hostile = Callable[[random.Random], bytes]
 
 

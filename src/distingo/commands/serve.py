@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
     """Do what was asked; returns the exit code."""
     from distingo.threads import share_cores
 
-    share_cores(options.workers)
+    share_cores(max(1, options.workers))
     prepare()
     import distingo
     from distingo.serving.settings import read_size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -29,7 +29,8 @@ FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-_RECENT = "distingo_recent_scores"
+_PREFIX = "distingo_"
+_RECENT = "recent_scores"
 
 
 class Metrics:
@@ -37,44 +38,35 @@ class Metrics:
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        registry = CollectorRegistry()
-        self.requests = Counter(
-            "distingo_requests", "Requests answered", ["route", "method", "status"], registry=registry
+        self._registry = CollectorRegistry()
+        model, version = ["model"], ["model", "version"]
+        self.requests = self._counter("requests", "Requests answered", ["route", "method", "status"])
+        self.refused = self._counter("refused", "Requests refused", ["status"])
+        self.unread = self._counter("unread_pictures", "Pictures that could not be judged", ["model", "status"])
+        self.predicted = self._counter("predicted", "Labels given", [*version, "label"])
+        self.unknown = self._counter("unknown", "Pictures of which the model did not know enough", version)
+        self.unlike = self._counter("unlike_training", "Pictures unlike anything in training", version)
+        self.seconds = self._histogram(
+            "request_seconds", "Time from a request's head to its answer", ["route"], _SECONDS
         )
-        self.seconds = Histogram(
-            "distingo_request_seconds", "Time from a request's head to its answer", ["route"],
-            buckets=_SECONDS, registry=registry,
-        )  # fmt: skip
-        self.refused = Counter("distingo_refused", "Requests refused", ["status"], registry=registry)
-        self.batches = Histogram(
-            "distingo_batch_pictures", "Pictures judged together", ["model"], buckets=_SIZES, registry=registry
-        )
-        self.judging = Histogram(
-            "distingo_judging_seconds", "Time to judge a batch", ["model"], buckets=_SECONDS, registry=registry
-        )
-        self.unread = Counter(
-            "distingo_unread_pictures", "Pictures that could not be judged", ["model", "status"], registry=registry
-        )
-        self.predicted = Counter("distingo_predicted", "Labels given", ["model", "version", "label"], registry=registry)
-        self.unknown = Counter(
-            "distingo_unknown", "Pictures of which the model did not know enough", ["model", "version"],
-            registry=registry,
-        )  # fmt: skip
-        self.unlike = Counter(
-            "distingo_unlike_training", "Pictures unlike anything in training", ["model", "version"], registry=registry
-        )
-        self.waiting = Gauge(
-            "distingo_pictures_in_flight", "Pictures taken in and not answered yet", registry=registry,
-            multiprocess_mode="livesum",
-        )  # fmt: skip
-        self._recent = Gauge(
-            _RECENT, "The latest scores of given labels, by bin of the validation scores",
-            ["model", "version", "bin"], registry=registry, multiprocess_mode="livesum",
-        )  # fmt: skip
-        self._registry = registry
-        self._lock = threading.Lock()
+        self.batches = self._histogram("batch_pictures", "Pictures judged together", model, _SIZES)
+        self.judging = self._histogram("judging_seconds", "Time to judge a batch", model, _SECONDS)
+        self.waiting = self._gauge("pictures_in_flight", "Pictures taken in and not answered yet", [])
+        words = "The latest scores of given labels, by bin of the validation scores"
+        self._recent = self._gauge(_RECENT, words, [*version, "bin"])
         self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._windows: dict[tuple[str, str], ScoreWindow] = {}
+        self._lock = threading.Lock()
+
+    def _counter(self, name: str, words: str, labels: list[str]) -> Counter:
+        return Counter(_PREFIX + name, words, labels, registry=self._registry)
+
+    def _histogram(self, name: str, words: str, labels: list[str], buckets: Sequence[float]) -> Histogram:
+        return Histogram(_PREFIX + name, words, labels, buckets=buckets, registry=self._registry)
+
+    def _gauge(self, name: str, words: str, labels: list[str]) -> Gauge:
+        """Of several workers the sum of those that live."""
+        return Gauge(_PREFIX + name, words, labels, registry=self._registry, multiprocess_mode="livesum")
 
     def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count an answer and the time that it took."""
@@ -143,7 +135,7 @@ def _drift(families: Iterable[Any], bins: dict[tuple[str, str], ScoreBins]) -> I
         labels=["model", "version"],
     )
     counts = {key: np.zeros(len(each.expected)) for key, each in bins.items()}
-    for sample in (sample for family in families if family.name == _RECENT for sample in family.samples):
+    for sample in (sample for family in families if family.name == _PREFIX + _RECENT for sample in family.samples):
         key = (sample.labels["model"], sample.labels["version"])
         if key in counts:
             counts[key][int(sample.labels["bin"])] += sample.value
