@@ -19,6 +19,7 @@ from distingo.errors import UsageError
 from distingo.evaluation.confidence import read_confidence
 from distingo.models.feature_bank_file import load_bank
 from distingo.models.saved import load_model
+from distingo.prediction.certainty import possible_levels, settle_certainty
 from tiny_backbones import write_backbone
 from tiny_datasets import draw_classes, draw_labels
 from tiny_runs import change_json
@@ -99,6 +100,17 @@ def test_levels_beyond_the_validation_pictures_are_refused(run: Path, data: Path
         predictor.predict(picture, coverage=0.999)
     with pytest.raises(UsageError, match="--abstain 2: give a share"):
         predictor.predict(picture, abstain=2.0)
+
+
+def test_the_levels_that_are_said_to_be_possible_are_granted_and_no_others(run: Path) -> None:
+    model = load_model(run / "model")
+    levels = possible_levels(model)
+    assert levels.abstain_from is not None and levels.coverage_to is not None
+    assert settle_certainty(model, abstain=levels.abstain_from, coverage=levels.coverage_to).set_from is not None
+    with pytest.raises(UsageError, match="can't vouch"):
+        settle_certainty(model, abstain=levels.abstain_from - 0.001)
+    with pytest.raises(UsageError, match="can vouch"):
+        settle_certainty(model, coverage=levels.coverage_to + 0.001)
 
 
 def test_the_page_says_how_sure_it_may_be(run: Path) -> None:

@@ -61,7 +61,7 @@ def test_several_labels_become_a_table(tmp_path: Path) -> None:
     odd = ("a, b", "c|d", '"e"', "[f]", "tags")
     store = filled(tmp_path / "c.sqlite", odd, ("tags",), (), ("sea", "day"), task="multi-label")
     data = distingo.export_corrections(store.path, tmp_path / "data")
-    assert (data.pictures, data.task, data.classes["tags"]) == (4, "multi-label", 2)
+    assert (data.pictures, data.task, data.classes["tags"], data.unlabelled) == (4, "multi-label", 2, 1)
     dataset = read(data.folder, tmp_path / "cache")
     assert dataset.task == "multi-label"
     assert labels_of(dataset) == sorted([tuple(sorted(odd)), ("tags",), (), ("day", "sea")])

@@ -29,6 +29,8 @@ def run(options: argparse.Namespace) -> int:
     print(f"{data.pictures:,} picture{'s' * (data.pictures != 1)} corrected for {data.model}: {data.folder}")
     if data.classes:
         print(f"  {name_some([f'{name}: {count:,}' for name, count in data.classes.items()], _MOST_CLASSES)}")
+    if data.unlabelled:
+        print(f"  {data.unlabelled:,} without label")
     if data.superseded:
         print(f"  {data.superseded:,} earlier correction{'s' * (data.superseded != 1)} of the same pictures left out")
     for note in data.notes:

@@ -38,6 +38,7 @@ class CorrectedData:
         task: Whether a picture has exactly one label or any number.
         pictures: How many pictures it holds.
         classes: How many pictures each class has, the most first.
+        unlabelled: How many pictures have no label at all; none with one label per picture.
         superseded: How many earlier corrections of the same pictures are left out.
         notes: What a person should know before training on it.
     """
@@ -47,6 +48,7 @@ class CorrectedData:
     task: Task
     pictures: int
     classes: dict[str, int]
+    unlabelled: int
     superseded: int
     notes: tuple[str, ...] = ()
 
@@ -78,7 +80,8 @@ def export_store(path: Path, folder: Path, model: str | None = None) -> Correcte
     classes = Counter(label for each in kept for label in each.labels)
     notes = _describe(classes, task, by_folder=by_folder)
     earlier = sum(each.times - 1 for each in kept)
-    return CorrectedData(folder, model, task, len(kept), dict(classes.most_common()), earlier, notes)
+    unlabelled = sum(not each.labels for each in kept)
+    return CorrectedData(folder, model, task, len(kept), dict(classes.most_common()), unlabelled, earlier, notes)
 
 
 def _choose_model(store: CorrectionStore, wanted: str | None) -> str:

@@ -100,7 +100,8 @@ class Guard:
                     401, "no key, or one that is not known; send 'Authorization: Bearer KEY'", closes=True
                 )
         if self._rates is not None and scope["path"] not in _WITHOUT_KEY and (wait := self._rates.seconds_to_wait(who)):
-            return RefusedError(429, f"more requests than are allowed; try again in {wait} seconds", closes=True)
+            reason = f"more requests than are allowed; try again in {wait} seconds"
+            return RefusedError(429, reason, closes=True, retry=wait)
         return None
 
     def _knows(self, host: str) -> bool:

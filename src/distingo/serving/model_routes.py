@@ -26,7 +26,8 @@ def add_model_routes(app: FastAPI, judging: Judging, on_reload: Callable[[], Non
     @app.get("/models", **documentation.MODELS)
     async def list_models() -> Response:
         allowed = judging.settings.corrections is not None
-        return as_answer({"models": [describe_model(model, corrections=allowed) for model in judging.models]})
+        work = [asyncio.to_thread(describe_model, model, corrections=allowed) for model in judging.models]
+        return as_answer({"models": await asyncio.gather(*work)})
 
     @app.post("/models/{name}/reload", **documentation.RELOAD)
     async def reload_model(request: Request) -> Response:

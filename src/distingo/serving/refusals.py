@@ -26,13 +26,15 @@ class RefusedError(Exception):
         status: The HTTP status.
         reason: What came, what is allowed, what to do, in one sentence.
         closes: Whether the connection ends with the answer, because not all that was sent has been read.
+        retry: Seconds after which it may be sent again, where waiting helps.
     """
 
-    def __init__(self, status: int, reason: str, *, closes: bool = False) -> None:
+    def __init__(self, status: int, reason: str, *, closes: bool = False, retry: int = RETRY_SECONDS) -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason
         self.closes = closes
+        self.retry = retry
 
 
 def as_json(status: int, reason: str, path: str = "") -> bytes:
@@ -42,26 +44,16 @@ def as_json(status: int, reason: str, path: str = "") -> bytes:
     return orjson.dumps({"error": {"status": status, "reason": reason}})
 
 
-def refusal_headers(status: int, *, closes: bool = False) -> dict[str, str]:
-    """What an error's answer says besides its reason."""
-    headers: dict[str, str] = {}
-    if status in {429, 503}:
-        headers["Retry-After"] = str(RETRY_SECONDS)
-    if status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"
-    if closes:
-        headers["Connection"] = "close"
-    return headers
-
-
 def answer_refusal(path: str, refusal: RefusedError) -> Response:
     """The answer to a refused request."""
-    return Response(
-        as_json(refusal.status, refusal.reason, path),
-        refusal.status,
-        refusal_headers(refusal.status, closes=refusal.closes),
-        "application/json",
-    )
+    headers: dict[str, str] = {}
+    if refusal.status in {429, 503}:
+        headers["Retry-After"] = str(refusal.retry)
+    if refusal.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if refusal.closes:
+        headers["Connection"] = "close"
+    return Response(as_json(refusal.status, refusal.reason, path), refusal.status, headers, "application/json")
 
 
 def add_refusals(app: FastAPI) -> None:

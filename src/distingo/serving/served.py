@@ -13,7 +13,7 @@ import numpy as np
 from distingo.datasets.rendering import shorter_side_for
 from distingo.errors import RunError
 from distingo.models.machine import give_large_blocks_back
-from distingo.prediction.certainty import Certainty, possible_levels, settle_certainty
+from distingo.prediction.certainty import Certainty, Levels, possible_levels, settle_certainty
 from distingo.prediction.naming import Judged
 from distingo.prediction.predictor import Predictor, load
 from distingo.serving.batching import Batcher
@@ -38,7 +38,6 @@ class ServedModel:
         predictor: What judges.
         batcher: What gathers the pictures of several requests.
         label_thresholds: With several labels the probability from which on each is given, in the classes' order.
-        levels: Which levels it can be asked for.
         enough: Pixels of a picture's shorter side that the model makes use of; None where it looks at all.
     """
 
@@ -52,7 +51,6 @@ class ServedModel:
         rendition = self.predictor.model.description.rendition
         thresholds = self.predictor.thresholds or {}
         self.label_thresholds = tuple(thresholds.get(label, 0.0) for label in self.predictor.classes)
-        self.levels = possible_levels(self.predictor.model)
         self.enough = None if rendition is None else shorter_side_for(rendition)
         self._max_pixels = settings.max_pixels
         self._certainties = functools.lru_cache(_LEVELS_KEPT)(self._settle)
@@ -66,6 +64,11 @@ class ServedModel:
             max_batch=settings.max_batch,
             watcher=self,
         )
+
+    @functools.cached_property
+    def levels(self) -> Levels:
+        """Which levels it can be asked for; takes up to seconds the first time, so not on the event loop."""
+        return possible_levels(self.predictor.model)
 
     def look_at_bytes(self, content: bytes | bytearray) -> np.ndarray:
         """An uploaded file as the model looks at it.
