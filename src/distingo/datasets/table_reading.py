@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -148,9 +148,18 @@ def _column_names(path: Path, names: Sequence[str]) -> tuple[str, ...]:
     return columns
 
 
-def _read_json_lines(path: Path, text: str, encoding: str) -> Table:
-    lines, records = [], []
-    for number, line in enumerate(text.split("\n"), 1):
+def json_records(path: Path, lines: Iterable[str], *, example: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of JSON lines, each with the number of its line; empty lines are passed over.
+
+    Args:
+        path: Of the file, for errors.
+        lines: As they come.
+        example: What a line should look like, for errors.
+
+    Raises:
+        DataError: A line is no JSON object.
+    """
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
@@ -158,9 +167,13 @@ def _read_json_lines(path: Path, text: str, encoding: str) -> Table:
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path}: line {number} is no JSON ({error}); write one object per line") from error
         if not isinstance(record, dict):
-            raise DataError(f'{path}: line {number} is no JSON object; write {{"file_name": ..., "label": ...}}')
-        lines.append(number)
-        records.append(record)
+            raise DataError(f"{path}: line {number} is no JSON object; write {example}")
+        yield number, record
+
+
+def _read_json_lines(path: Path, text: str, encoding: str) -> Table:
+    numbered = tuple(json_records(path, text.split("\n"), example='{"file_name": ..., "label": ...}'))
+    lines, records = [number for number, _ in numbered], [record for _, record in numbered]
     columns = tuple(dict.fromkeys(name for record in records for name in record))
     cells = tuple(_cells(record.get(name) for record in records) for name in columns)
     return Table(path, f"JSON Lines, {encoding}", "line", columns, cells, tuple(lines))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from distingo.datasets.table_reading import decode_text, find_column_delimiter
+from distingo.datasets.table_reading import decode_text, find_column_delimiter, json_records
 from distingo.datasets.table_shapes import named_like_pictures
 from distingo.datasets.tables import FOLDER_ENDINGS
 from distingo.errors import DataError, UsageError, name_the_nearest
@@ -115,15 +114,7 @@ def _csv_rows(path: Path, stream: Any, head: str) -> Iterator[_Row]:
 
 
 def _json_rows(path: Path, stream: Any) -> Iterator[_Row]:
-    for number, line in enumerate(stream, 1):
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}: line {number} is no JSON ({error}); write one object per line") from error
-        if not isinstance(record, dict):
-            raise DataError(f'{path}: line {number} is no JSON object; write {{"file_name": ...}}')
+    for _, record in json_records(path, stream, example='{"file_name": ...}'):
         yield {str(name): value if isinstance(value, str) else "" for name, value in record.items()}
 
 
