@@ -78,16 +78,36 @@ def test_a_picture_that_is_alone_does_not_wait(decoders: ThreadPoolExecutor) -> 
     run(work)
 
 
-def test_a_picture_waits_for_others_that_are_being_decoded_but_not_for_ever(decoders: ThreadPoolExecutor) -> None:
+def held(go: threading.Event) -> np.ndarray:
+    """What is decoded only once it may."""
+    assert go.wait(10)
+    return np.array([2], np.float32)
+
+
+def test_a_picture_waits_for_others_that_are_being_decoded(decoders: ThreadPoolExecutor) -> None:
     async def work() -> None:
-        bench = Bench(decoders, max_wait=0.5)
-        await asyncio.gather(bench.submit(1), bench.submit(2, 0.1))
+        bench, go = Bench(decoders, max_wait=10), threading.Event()
+        slow = bench.batcher.submit(lambda: held(go))
+        quick = bench.submit(1)
+        await asyncio.sleep(0.1)
+        assert not quick.done()
+        go.set()
+        assert [verdict(answer) for answer in await asyncio.gather(quick, slow)] == [2, 4]
         assert bench.sizes == [2]
-        began = time.monotonic()
-        slow = bench.submit(2, 1.5)
-        await bench.submit(1)
-        assert 0.4 < time.monotonic() - began < 1.2
-        await slow
+        bench.batcher.close()
+
+    run(work)
+
+
+def test_it_does_not_wait_for_ever(decoders: ThreadPoolExecutor) -> None:
+    async def work() -> None:
+        bench, go = Bench(decoders, max_wait=0.1), threading.Event()
+        slow = bench.batcher.submit(lambda: held(go))
+        assert verdict(await bench.submit(1)) == 2
+        assert not slow.done()
+        go.set()
+        assert verdict(await slow) == 4
+        assert bench.sizes == [1, 1]
         bench.batcher.close()
 
     run(work)
