@@ -22,9 +22,11 @@ class Bench:
         self.sizes: list[int] = []
         self.go = threading.Event()
         self.go.set()
+        self.judging = False
         self.batcher = Batcher(self.judge, decoders, watcher=self, **{"max_wait": 0.05, "max_batch": 4, **settings})
 
     def judge(self, rows: np.ndarray) -> Judged:
+        self.judging = True
         assert self.go.wait(10)
         if (rows < 0).any():
             raise ValueError("a fault of the model")
@@ -51,6 +53,11 @@ def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(asyncio.wait_for(work(), 20))
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.005)
+
+
 def verdict(answer: tuple[Judged, int]) -> float:
     judged, place = answer
     return float(judged.probabilities[place, 0])
@@ -72,7 +79,7 @@ def test_a_picture_that_is_alone_does_not_wait(decoders: ThreadPoolExecutor) -> 
         bench = Bench(decoders, max_wait=5)
         began = time.monotonic()
         await bench.submit(1)
-        assert time.monotonic() - began < 1 and bench.sizes == [1]
+        assert time.monotonic() - began < 4 and bench.sizes == [1]
         bench.batcher.close()
 
     run(work)
@@ -118,9 +125,9 @@ def test_what_comes_while_a_batch_is_judged_is_judged_together(decoders: ThreadP
         bench = Bench(decoders, max_wait=0)
         bench.go.clear()
         first = bench.submit(0)
-        await asyncio.sleep(0.1)
+        await until(lambda: bench.judging)
         others = [bench.submit(value) for value in range(3)]
-        await asyncio.sleep(0.1)
+        await until(lambda: len(bench.batcher._state.ready) == 3)
         bench.go.set()
         await asyncio.gather(first, *others)
         assert bench.sizes == [1, 3]
@@ -134,9 +141,9 @@ def test_a_cancelled_picture_is_not_judged(decoders: ThreadPoolExecutor) -> None
         bench = Bench(decoders, max_wait=0)
         bench.go.clear()
         first = bench.submit(0)
-        await asyncio.sleep(0.1)
+        await until(lambda: bench.judging)
         gone, stays = bench.submit(1), bench.submit(2)
-        await asyncio.sleep(0.1)
+        await until(lambda: len(bench.batcher._state.ready) == 2)
         gone.cancel()
         bench.go.set()
         assert verdict(await stays) == 4
