@@ -5,6 +5,7 @@ import { find, word } from "./words.js";
 const KEY = "distingo.key";
 const AT_ONCE = 3;
 const MOST_TRIES = 6;
+const MOST_SECONDS = 60;
 const TOLD = ["400", "401", "403", "413", "415", "422", "429", "503"];
 
 export class Failure extends Error {
@@ -68,9 +69,10 @@ export const ask = async (path, body, onBusy = () => {}) => {
       if (key !== keyNow() || await askForKey()) continue;
       throw failure;
     }
-    if (![429, 503].includes(response.status) || tries === MOST_TRIES) throw failure;
+    const seconds = Number(response.headers.get("Retry-After")) || 1;
+    if (![429, 503].includes(response.status) || tries === MOST_TRIES || seconds > MOST_SECONDS) throw failure;
     onBusy();
-    await wait(Math.min(Number(response.headers.get("Retry-After")) || 1, 30) * (0.5 + Math.random()) * tries);
+    await wait(seconds + Math.random() * tries); // not all at the same moment
   }
 };
 
