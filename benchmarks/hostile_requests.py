@@ -272,7 +272,8 @@ def ask_schemathesis(command: str, url: str, examples: int) -> dict[str, Any]:
         "7",
         "--no-color",
     ]
-    done = subprocess.run(words, check=False, capture_output=True, text=True)
+    with tempfile.TemporaryDirectory() as folder:  # where it leaves what it found
+        done = subprocess.run(words, check=False, capture_output=True, text=True, cwd=folder)
     told = [line.strip() for line in done.stdout.splitlines() if line.strip()]
     return {"exit_code": done.returncode, "examples_an_operation": examples, "summary": told[-12:]}
 

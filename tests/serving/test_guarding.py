@@ -18,7 +18,7 @@ KEY = "a key that is long enough"
 
 @pytest.fixture(scope="module")
 def server(tiny_runs: dict[str, Path]) -> Iterator[Server]:
-    limits = {"max_upload": 100_000, "body_timeout": 0.5, "header_timeout": 0.5, "queue": 4, "max_pictures": 4}
+    limits = {"max_upload": 100_000, "body_timeout": 1.5, "header_timeout": 1.5, "queue": 4, "max_pictures": 4}
     with running({"cnn": tiny_runs["small-cnn"]}, **limits) as started:
         yield started
 
@@ -112,13 +112,13 @@ def test_an_endless_body_at_an_address_that_reads_none_ends_too(server: Server) 
     began = time.monotonic()
     head = b"POST /elsewhere HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     said = talk(server, head, *[b"1\r\nx\r\n"] * 10, pause=0.05)
-    assert said.startswith(b"HTTP/1.1 404") and time.monotonic() - began < 5
+    assert said.startswith(b"HTTP/1.1 404") and time.monotonic() - began < 8
 
 
 def test_slow_senders_time_out(server: Server) -> None:
     said = talk(server, HEAD + b"Content-Length: 5000\r\n\r\n" + bytes(10))
     assert said.startswith(b"HTTP/1.1 408") and b'"status":408' in said
-    said = talk(server, b"POST /predict HT", pause=0.8)
+    said = talk(server, b"POST /predict HT", pause=2.0)
     assert said.startswith(b"HTTP/1.1 408")
     assert talk(server, b"") == b""
 

@@ -31,7 +31,6 @@ class _Item:
     row: np.ndarray | None = None
     error: Exception | None = None
     decoding: Future[None] | None = None
-    gone: bool = False
 
 
 @dataclass(slots=True)
@@ -103,7 +102,6 @@ class Batcher:
             self._changed.notify_all()
 
     def _forget(self, item: _Item) -> None:
-        item.gone = True
         if item.decoding is not None and item.decoding.cancel():
             with self._changed:
                 self._state.arriving -= 1
@@ -111,13 +109,13 @@ class Batcher:
 
     def _decode(self, item: _Item, look: Callable[[], np.ndarray]) -> None:
         try:
-            if not item.gone:
+            if not item.answer.cancelled():
                 item.row = look()
         except Exception as error:
             item.error = error
         with self._changed:
             self._state.arriving -= 1
-            if item.row is not None and not item.gone:
+            if item.row is not None:
                 self._state.ready.append(item)
             self._changed.notify_all()
         if item.error is not None:
@@ -140,7 +138,7 @@ class Batcher:
                     if left <= 0 or not self._changed.wait(left):
                         break
                 taken = [state.ready.popleft() for _ in range(min(self._max_batch, len(state.ready)))]
-                batch = [item for item in taken if not item.gone]
+                batch = [item for item in taken if not item.answer.cancelled()]
                 if batch or (state.closed and not state.arriving and not state.ready):
                     return batch
 
