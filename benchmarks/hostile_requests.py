@@ -294,7 +294,6 @@ def main() -> None:
                 results["next_good_request_answered"] = is_good(url)
     results["machine"] = {"processor": processor(), "cores": len(os.sched_getaffinity(0))}
     print(json.dumps(results, indent=1))
-    RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
 
 
