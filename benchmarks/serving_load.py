@@ -116,8 +116,8 @@ def answers(url: str, content: bytes) -> bool:
         return False
 
 
-def load(url: str, connections: int, seconds: float, environment: dict[str, str]) -> dict[str, float]:
-    words = ["wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "30s", "-s", environment["SCRIPT"], url]
+def load(url: str, connections: int, seconds: int, environment: dict[str, str]) -> dict[str, float]:
+    words = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", environment["SCRIPT"], url]
     done = subprocess.run(words, check=True, capture_output=True, text=True, env={**os.environ, **environment})
     told: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
     return {
@@ -128,7 +128,7 @@ def load(url: str, connections: int, seconds: float, environment: dict[str, str]
     }
 
 
-def measure(commands: dict[str, list[str]], rounds: int, seconds: float, pictures: list[Path]) -> dict[str, Any]:
+def measure(commands: dict[str, list[str]], rounds: int, seconds: int, pictures: list[Path]) -> dict[str, Any]:
     turns: dict[str, dict[int, list[dict[str, float]]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         environment = {"PICTURES": f"{folder}/pictures", "SCRIPT": f"{folder}/post.lua"}
@@ -137,7 +137,7 @@ def measure(commands: dict[str, list[str]], rounds: int, seconds: float, picture
         for number in range(rounds):
             for name, command in commands.items():
                 with serving(command, pictures[0].read_bytes()) as (url, _):
-                    load(url, 16, min(2.0, seconds), environment)
+                    load(url, 16, min(2, seconds), environment)
                     for connections in CONNECTIONS:
                         told = load(url, connections, seconds, environment)
                         turns.setdefault(name, {}).setdefault(connections, []).append(told)
@@ -262,7 +262,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--litserve", metavar="PYTHON", help="an interpreter that has litserve and distingo's needs")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--only", nargs="+", metavar="NAME")
     parser.add_argument("--faults", action="store_true", help="only kill -9 and reload under load")
     options = parser.parse_args()
