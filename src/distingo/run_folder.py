@@ -9,6 +9,9 @@ from typing import Any
 from distingo.errors import RunError
 from distingo.files import read_json, write_json
 
+EXPORT_FILE = "distingo.json"
+"""Marks the folder of an export, which is none of a run."""
+
 FORMAT = 1
 """Raised when an older distingo could misread what a newer one wrote."""
 
@@ -121,6 +124,9 @@ class RunFolder:
         """
         if not self.path.is_dir():
             raise RunError(f"{self.path}: no such run folder; `distingo train DATA -o {self.path}` makes one")
+        if (self.path / EXPORT_FILE).is_file():
+            how = f"`python -m distingo.runtime {self.path} PICTURE` predicts from it"
+            raise RunError(f"{self.path}: an export, no run; {how}")
         config = read_json(self.config)
         check_format(config, self.config)
         return dict(config)

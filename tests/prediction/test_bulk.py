@@ -161,7 +161,7 @@ def test_what_can_t_be_done_is_said_before_anything_is_written(run: Path, photos
     for options, words in (
         ({"sort_into": tmp_path / "s"}, "--copy and --link"),
         ({"sort_as": "copy"}, "--sort-into FOLDER"),
-        ({"dry_run": True}, "--dry-run"),
+        ({"dry_run": True}, "add --sort-into"),
         ({"dry_run": True, "sort_into": tmp_path / "s", "sort_as": "copy", "output": tmp_path / "o.csv"}, "leave -o"),
         ({"sort_into": photos / "sorted", "sort_as": "copy"}, "lies inside"),
         ({"topk": 0, "output": tmp_path / "o.csv"}, "--topk 0"),
@@ -171,5 +171,6 @@ def test_what_can_t_be_done_is_said_before_anything_is_written(run: Path, photos
             distingo.predict_stream(run, [photos], **options)  # type: ignore[arg-type]
     assert not (tmp_path / "s").exists()
     assert not list(tmp_path.glob("o.csv*"))
-    for words in (["predict"], ["predict", str(run)], ["predict", str(run), str(photos), "--undo", "x"]):
+    undoing = ["predict", str(run), str(photos), "--undo", "x"], ["predict", "--undo", "x", "--dry-run"]
+    for words in (["predict"], ["predict", str(run)], *undoing):
         assert main(words) == 2

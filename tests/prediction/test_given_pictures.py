@@ -75,6 +75,19 @@ def test_paths_from_standard_input(photos: Path, monkeypatch: pytest.MonkeyPatch
     ]
 
 
+@pytest.mark.parametrize(("came", "words"), [(b"", "no path came"), (b"a.jpg\0b.jpg\0", "-print0")])
+def test_no_path_a_line_on_standard_input_is_said(monkeypatch: pytest.MonkeyPatch, came: bytes, words: str) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(came)))
+    with pytest.raises(UsageError, match=words):
+        list(GivenPictures(["-"]))
+
+
+def test_options_about_tables_want_a_table(photos: Path) -> None:
+    for given in (GivenPictures(["photos"], image_column="file"), GivenPictures(["photos"], image_folder="photos")):
+        with pytest.raises(UsageError, match=r"--image-.*none was given"):
+            given.require_any()
+
+
 @pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
 def test_a_table_s_column_of_paths_is_found(photos: Path, ending: str) -> None:
     rows = [{"n": str(at), "Poster": name} for at, name in enumerate(["b/1.jpg", "猫/é.jpg", "gone.jpg"])]

@@ -177,3 +177,8 @@ def test_the_command_line_prints_a_json_line_per_picture(
     assert json.loads(capsys.readouterr().out.splitlines()[1])["error"]
     assert main([str(tmp_path), str(good)]) == 1
     assert "no exported model" in capsys.readouterr().err
+
+
+def test_an_export_is_no_run(export: Path) -> None:
+    with pytest.raises(RunError, match=r"an export, no run; `python -m distingo\.runtime"):
+        load(export)

@@ -114,6 +114,9 @@ def test_an_explanation_comes_as_data_addresses(server: Server) -> None:
         ("/predict?model=cnn", {"content": picture(), "headers": {"Content-Type": "text/plain"}}, 415),
         ("/predict?model=cnn", {"content": picture(), "headers": {"Content-Encoding": "gzip"}}, 415),
         ("/predict?model=cnn&top_k=0", {"content": picture()}, 422),
+        ("/predict?model=cnn&topk=1", {"content": picture()}, 422),
+        ("/predict?model=cnn", {"json": {"pictures": [{"data": ""}], "wish": 1}}, 422),
+        ("/predict?model=cnn", {"files": [("pictures", ("a", picture()))], "data": {"topk": "1"}}, 422),
         ("/predict?model=cnn&top_k=x", {"content": picture()}, 422),
         ("/predict?model=cnn&threshold=nan", {"content": picture()}, 422),
         ("/predict?model=cnn&abstain=0", {"content": picture()}, 422),
@@ -160,6 +163,7 @@ def test_the_hugging_face_client_classifies(server: Server) -> None:
     assert everything[0].score >= everything[-1].score
     best = client.image_classification(picture(6), top_k=1)
     assert len(best) == 1 and best[0].label == everything[0].label
+    assert len(post(server, "/models/cnn?top_k=2", content=picture(6)).json()) == 2
 
 
 def test_a_strip_of_one_pixel_by_a_million_is_answered(server: Server) -> None:

@@ -127,7 +127,9 @@ def predict_stream(
 
     if (sort_into is None) != (sort_as is None):
         raise UsageError("--sort-into needs one of --copy and --link, and they need --sort-into FOLDER")
-    if dry_run and (sort_into is None or output is not None):
+    if dry_run and sort_into is None:
+        raise UsageError("--dry-run shows what --sort-into would do; add --sort-into FOLDER, or leave it out")
+    if dry_run and output is not None:
         raise UsageError("--dry-run shows what --sort-into would do and writes nothing; leave -o out")
     sorting = None
     if sort_into is not None and sort_as is not None:

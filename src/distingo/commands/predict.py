@@ -90,8 +90,8 @@ def run(options: argparse.Namespace) -> int:
     import distingo
 
     if options.undo:
-        if options.run is not None:
-            raise UsageError("predict --undo FOLDER takes back a sorting; leave RUN and pictures out")
+        if options.run is not None or options.dry_run or options.sort_into:
+            raise UsageError("predict --undo FOLDER takes back a sorting; leave everything else out")
         return _print_unsorting(distingo.undo_sorting(options.undo))
     if options.run is None or not options.paths:
         raise UsageError("predict needs RUN and pictures, folders, patterns or tables of them, or -")
@@ -136,7 +136,7 @@ def _go_through(stream: BulkPrediction, options: argparse.Namespace) -> int:
         raise InterruptionError(f"stopped after {told.count:,} pictures{again}") from None
     if options.output is not None:
         earlier = f" ({stream.resumed:,} of them from an earlier time)" if stream.resumed else ""
-        print(f"{told.count:,} rows written to {options.output}{earlier}")
+        print(f"{told.count:,} row{'' if told.count == 1 else 's'} written to {options.output}{earlier}")
     if stream.sorter is not None:
         _print_sorting(stream.sorter, options)
     return told.sum_up() or int(stream.sorter is not None and bool(stream.sorter.failures))

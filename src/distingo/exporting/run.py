@@ -19,6 +19,7 @@ from distingo.exporting.writing import Writer
 from distingo.files import write_text
 from distingo.models.evidence import save_evidence
 from distingo.models.saved import SavedModel, load_model
+from distingo.prediction.predictor import model_folder
 from distingo.run_folder import RunFolder
 from distingo.runtime.bank import save_exported_bank
 from distingo.runtime.description import ExportDescription, ExportFormat, Precision, write_description
@@ -86,7 +87,7 @@ def export_run(request: ExportRequest) -> Exported:
         ResourceError: The folder exists or can't be written.
     """
     _require_possible(request)
-    model = load_model(RunFolder(request.run).model)
+    model = load_model(model_folder(request.run))
     _require_network(request, model)
     place = request.output or _place_in_run(request)
     require_free(place)

@@ -12,8 +12,8 @@ import torch
 from distingo.exporting.networks import ExportableNetwork, WholePicture
 from distingo.exporting.onnx_graph import trace
 from distingo.models.saved import SavedModel
+from distingo.run_folder import EXPORT_FILE
 from distingo.runtime.description import (
-    DESCRIPTION_FILE,
     PREPROCESSING_FILE,
     ExportDescription,
 )
@@ -41,7 +41,7 @@ def write_program(model: SavedModel, folder: Path, description: ExportDescriptio
         network, sides, channels = WholePicture(network, rendition), _EXAMPLE, 3
     program = trace(network, torch.zeros((2, *sides, channels), dtype=torch.uint8), any_size=description.in_graph)
     extra = {
-        DESCRIPTION_FILE: json.dumps(description.facts, ensure_ascii=False),
+        EXPORT_FILE: json.dumps(description.facts, ensure_ascii=False),
         PREPROCESSING_FILE: json.dumps(description.preprocessing, ensure_ascii=False),
     }
     with warnings.catch_warnings():

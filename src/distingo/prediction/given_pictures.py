@@ -49,6 +49,12 @@ class GivenPictures:
         if next(iter(self), None) is None:
             said = ", ".join(map(str, self.paths))
             raise UsageError(f"{said}: no file in it; give pictures, folders, patterns or tables of them")
+        self._require_table()
+
+    def _require_table(self) -> None:
+        for option, value in (("--image-column", self.image_column), ("--image-folder", self.image_folder)):
+            if value is not None and not any(is_path_table(Path(path)) for path in self.paths):
+                raise UsageError(f"{option} {value}: is about tables of paths, and none was given; leave it out")
 
     @property
     def is_standard_input(self) -> bool:
@@ -106,6 +112,14 @@ def _is_hidden(part: str) -> bool:
 
 
 def _lines_of_standard_input() -> Iterator[Path]:
+    came = False
     for line in sys.stdin.buffer:
+        if b"\0" in line:
+            raise UsageError(
+                "-: a zero byte in what came on standard input; give one path a line (find without -print0)"
+            )
         if name := os.fsdecode(line.rstrip(b"\r\n")):
+            came = True
             yield Path(name)
+    if not came:
+        raise UsageError("-: no path came on standard input; give one a line")

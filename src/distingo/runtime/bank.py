@@ -36,4 +36,4 @@ def load_exported_bank(folder: Path) -> FeatureBank | None:
             rows, center, scale = arrays["rows"], arrays["center"], arrays["scale"]
             return FeatureBank(rows, ("",) * len(rows), center, scale, bool(arrays["unit"][0]))
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise RunError(f"{path}: damaged ({error}); export the run again") from error
+        raise RunError(f"{path}: damaged ({type(error).__name__}); export the run again") from error

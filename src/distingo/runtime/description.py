@@ -9,13 +9,12 @@ from typing import Any, Literal
 from distingo.errors import RunError
 from distingo.files import read_json, write_json
 from distingo.records import Rendition, Task, Thresholds
-from distingo.run_folder import FORMAT, check_format
+from distingo.run_folder import EXPORT_FILE, FORMAT, check_format
 
 ExportFormat = Literal["onnx", "openvino", "torch-export"]
 Precision = Literal["float32", "half", "int8"]
 
 MODEL_FILES: dict[str, str] = {"onnx": "model.onnx", "openvino": "model.xml", "torch-export": "model.pt2"}
-DESCRIPTION_FILE = "distingo.json"
 PREPROCESSING_FILE = "preprocessing.json"
 INPUT = "pictures"
 OUTPUTS = ("probabilities", "features")
@@ -86,7 +85,7 @@ class ExportDescription:
 def write_description(folder: Path, description: ExportDescription) -> None:
     """Write both files."""
     write_json(folder / PREPROCESSING_FILE, {"format": FORMAT, **description.preprocessing})
-    write_json(folder / DESCRIPTION_FILE, {"format": FORMAT, **description.facts})
+    write_json(folder / EXPORT_FILE, {"format": FORMAT, **description.facts})
 
 
 def read_export(folder: str | Path) -> ExportDescription:
@@ -99,9 +98,9 @@ def read_export(folder: str | Path) -> ExportDescription:
         RunError: It is no exported model, is damaged, or a newer distingo wrote it.
     """
     place = Path(folder)
-    if not (place / DESCRIPTION_FILE).is_file():
-        raise RunError(f"{place}: no exported model ({DESCRIPTION_FILE} is missing); `distingo export RUN` makes one")
-    facts, preprocessing = (_read(place / name) for name in (DESCRIPTION_FILE, PREPROCESSING_FILE))
+    if not (place / EXPORT_FILE).is_file():
+        raise RunError(f"{place}: no exported model ({EXPORT_FILE} is missing); `distingo export RUN` makes one")
+    facts, preprocessing = (_read(place / name) for name in (EXPORT_FILE, PREPROCESSING_FILE))
     try:
         names = ("exported_as", "precision", "task", "calibration", "model", "provenance", "agreement")
         return ExportDescription(

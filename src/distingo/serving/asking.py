@@ -14,6 +14,8 @@ from distingo.serving.multipart import parse_form
 from distingo.serving.refusals import RefusedError
 
 _LONGEST_NAME = 255
+_NOT_WISHES = ("pictures", "name")
+"""What else stands in an address or an object beside the wishes."""
 _MOST_LABELS = 1_000_000
 
 
@@ -55,9 +57,12 @@ def read_wishes(given: Mapping[str, Any], before: Wishes | None = None) -> Wishe
     """Read wishes from the address, a form or a JSON object; what they do not name stays as it was.
 
     Raises:
-        RefusedError: A value is of the wrong kind or out of range (422).
+        RefusedError: A wish is unknown, or a value is of the wrong kind or out of range (422).
     """
     wishes = before or Wishes()
+    unknown = next((name for name in given if name not in _READERS and name not in _NOT_WISHES), None)
+    if unknown is not None:
+        raise RefusedError(422, f"{unknown[:40]!r} is not known here; known are {', '.join(_READERS)}")
     read = {name: _READERS[name](name, given[name]) for name in _READERS if given.get(name) is not None}
     return replace(wishes, **read) if read else wishes
 
@@ -107,7 +112,7 @@ def read_form(body: bytes, content_type: str, wishes: Wishes, max_pictures: int)
             uploads.append(Upload(_shorten(name), part.content))
         elif part.file_name is not None:
             raise RefusedError(422, f"a file in the field {part.name[:40]!r}; send files in the field 'pictures'")
-        elif part.name in _READERS:
+        else:
             fields[part.name] = part.content[:_LONGEST_NAME].decode("utf-8", "replace")
     return uploads, read_wishes(fields, wishes)
 

@@ -119,18 +119,19 @@ def _read_uploads(request: Request, body: bytes, wishes: Wishes, max_pictures: i
 
 def _read_inputs(request: Request, body: bytes) -> tuple[Upload, Wishes]:
     """A body in Hugging Face's shape: the picture itself, or JSON with ``inputs`` and ``parameters``."""
+    wishes = read_wishes(request.query_params)
     kind = request.headers.get("content-type", _RAW).partition(";")[0].strip().lower()
     if kind != "application/json":
         if kind != _RAW and not kind.startswith("image/"):
             raise RefusedError(
                 415, "a body of another type; send application/json, image/* or application/octet-stream"
             )
-        return Upload("picture", body), Wishes()
+        return Upload("picture", body), wishes
     said = read_json_object(body)
     parameters = said.get("parameters") or {}
     if not isinstance(parameters, dict):
         raise RefusedError(422, "'parameters' is no object")
     if parameters.get("function_to_apply") not in {None, "softmax", "sigmoid"}:
         raise RefusedError(422, "'function_to_apply' is not known; probabilities are always calibrated ones")
-    wishes = read_wishes({"top_k": parameters.get("top_k")})
+    wishes = read_wishes({"top_k": parameters.get("top_k")}, wishes)
     return Upload("picture", decode_base64(said.get("inputs"), "'inputs'")), wishes

@@ -30,9 +30,10 @@ const keepKey = (key) => {
   try { sessionStorage.setItem(KEY, key); } catch { /* it lasts as long as the page */ }
 };
 let asked = null; // several requests may be refused at once, and a person is asked for the key once
-const askForKey = () => {
+const askForKey = (wrong) => {
   asked ??= new Promise((resolve) => {
     const dialog = find("key");
+    find("key-text").textContent = wrong ? `${word("error401")} ${word("keyText")}` : word("keyText");
     dialog.returnValue = "";
     find("key-input").value = "";
     dialog.addEventListener("close", () => {
@@ -66,7 +67,7 @@ export const ask = async (path, body, onBusy = () => {}) => {
     if (response.ok) return response.json();
     const failure = new Failure(response.status, await reasonOf(response));
     if (response.status === 401) {
-      if (key !== keyNow() || await askForKey()) continue;
+      if (key !== keyNow() || await askForKey(Boolean(key))) continue;
       throw failure;
     }
     const seconds = Number(response.headers.get("Retry-After")) || 1;
