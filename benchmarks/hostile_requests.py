@@ -294,6 +294,8 @@ def main() -> None:
     results["machine"] = {"processor": processor(), "cores": len(os.sched_getaffinity(0))}
     print(json.dumps(results, indent=1))
     RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+    if results["server_errors_but_503"] or results.get("schemathesis", {}).get("exit_code"):
+        raise SystemExit("the server failed at a request")
 
 
 if __name__ == "__main__":

@@ -49,6 +49,12 @@ def test_few_pictures_vouch_for_no_small_error() -> None:
     assert answer_threshold(more, 0.05) == 0.5
 
 
+@pytest.mark.parametrize("error", [5e-324, 2.2e-311, 1e-17, 1 - 1e-16])
+def test_extreme_shares_are_answered_like_others(error: float) -> None:
+    labels = GivenLabels(np.arange(100), np.full(100, 0.9), np.ones(100, bool))
+    assert (answer_threshold(labels, error) is None) == (error < 0.5)
+
+
 def test_a_model_that_is_always_wrong_answers_nothing() -> None:
     wrong = GivenLabels(np.arange(100), np.linspace(0.5, 1, 100), np.zeros(100, bool))
     assert answer_threshold(wrong, 0.3) is None

@@ -13,7 +13,7 @@ an answer is the share of its labels that are wrong; the test is Hoeffding's and
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, log
+from math import ceil, log, log1p
 
 import numpy as np
 import numpy.typing as npt
@@ -93,7 +93,9 @@ def lowest_error(labels: GivenLabels) -> float | None:
 
 def _ranks(n: int, error: float) -> list[int]:
     """How many pictures the candidates answer; none where even without a mistake n are too few to vouch for it."""
-    first = max(ceil(log(LEVEL) / log(1 - error)), ceil(FIRST_SHARE * n))
+    if n * -log1p(-error) < -log(LEVEL):  # before the quotient, which overflows where the error is next to nothing
+        return []
+    first = max(ceil(log(LEVEL) / log1p(-error)), ceil(FIRST_SHARE * n))
     return sorted({round(rank) for rank in np.linspace(first, n, _MOST_CANDIDATES).tolist()}) if first <= n else []
 
 
