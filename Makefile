@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check messages bench setup browser clean
+.PHONY: demo test lint check messages bench setup browser clean
 
 demo: .venv/installed
 	@if [ -e demo/run/report.html ]; then echo "demo/run/report.html is there from an earlier demo; move demo away to run it again"; \
@@ -11,11 +11,13 @@ demo: .venv/installed
 test: .venv/developing browser
 	$(BIN)/python -m pytest -rs
 
-check: .venv/developing
+lint: .venv/developing
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: lint
 	$(BIN)/python -m pytest -m "not slow"
 
 # Sentences that changed come to the catalogues, and translations to the files that distingo reads.
