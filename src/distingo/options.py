@@ -149,6 +149,22 @@ def add_corrections_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_training_options(parser: argparse.ArgumentParser) -> None:
+    """Offer what every command that trains takes: recipe, labels, table, corrections, machine."""
+    add_recipe_options(parser)
+    add_pretrained_options(parser)
+    add_label_options(parser)
+    add_table_options(parser)
+    add_corrections_option(parser)
+    add_machine_options(parser)
+
+
+def training_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """What was said in `add_training_options`, and the model, by the calls' names."""
+    said = {**table_settings(options), **machine_settings(options), **recipe_settings(options)}
+    return {"corrections": options.corrections, **said}
+
+
 def table_settings(options: argparse.Namespace) -> dict[str, Any]:
     """What was said about a table, by the calls' names."""
     from distingo.datasets.tables import TableOptions

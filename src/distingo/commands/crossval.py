@@ -7,19 +7,7 @@ from typing import Any
 
 from distingo import terminal
 from distingo.commands.preparing import prepare
-from distingo.options import (
-    add_belonging_options,
-    add_corrections_option,
-    add_label_options,
-    add_machine_options,
-    add_pretrained_options,
-    add_recipe_options,
-    add_table_options,
-    belonging_settings,
-    machine_settings,
-    recipe_settings,
-    table_settings,
-)
+from distingo.options import add_belonging_options, add_training_options, belonging_settings, training_settings
 
 
 def add(commands: Any) -> None:
@@ -35,12 +23,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--resplit", action="store_true", help="divide anew where the data has sides of its own")
     parser.add_argument("--resume", action="store_true", help="go on in FOLDER; finished folds are kept")
     add_belonging_options(parser)
-    add_corrections_option(parser)
-    add_recipe_options(parser)
-    add_pretrained_options(parser)
-    add_label_options(parser)
-    add_table_options(parser)
-    add_machine_options(parser)
+    add_training_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -57,11 +40,8 @@ def run(options: argparse.Namespace) -> int:
         resplit=options.resplit,
         resume=options.resume,
         on_epoch=terminal.print_epoch,
-        corrections=options.corrections,
         **belonging_settings(options),
-        **table_settings(options),
-        **machine_settings(options),
-        **recipe_settings(options),
+        **training_settings(options),
     )
     terminal.print_cross_validation(found)
     print(f"\nPage: {options.output}/crossval.html")

@@ -7,19 +7,7 @@ from typing import Any
 
 from distingo import terminal
 from distingo.commands.preparing import prepare
-from distingo.options import (
-    add_belonging_options,
-    add_corrections_option,
-    add_label_options,
-    add_machine_options,
-    add_pretrained_options,
-    add_recipe_options,
-    add_table_options,
-    belonging_settings,
-    machine_settings,
-    recipe_settings,
-    table_settings,
-)
+from distingo.options import add_belonging_options, add_training_options, belonging_settings, training_settings
 
 
 def add(commands: Any) -> None:
@@ -34,12 +22,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--sizes", type=int, default=8, metavar="N", help="training sizes at most (default: 8)")
     parser.add_argument("--draws", type=int, default=5, metavar="N", help="draws of pictures per size (default: 5)")
     add_belonging_options(parser)
-    add_corrections_option(parser)
-    add_recipe_options(parser)
-    add_pretrained_options(parser)
-    add_label_options(parser)
-    add_table_options(parser)
-    add_machine_options(parser)
+    add_training_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -52,11 +35,8 @@ def run(options: argparse.Namespace) -> int:
         options.output,
         sizes=options.sizes,
         draws=options.draws,
-        corrections=options.corrections,
         **belonging_settings(options),
-        **table_settings(options),
-        **machine_settings(options),
-        **recipe_settings(options),
+        **training_settings(options),
     )
     terminal.print_learning_curve(found)
     print(f"\nPage: {options.output}/learning-curve.html")

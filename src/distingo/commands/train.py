@@ -7,19 +7,7 @@ from typing import Any
 
 from distingo import terminal
 from distingo.commands.preparing import prepare
-from distingo.options import (
-    add_corrections_option,
-    add_label_options,
-    add_language_option,
-    add_machine_options,
-    add_pretrained_options,
-    add_recipe_options,
-    add_table_options,
-    add_tracking_options,
-    machine_settings,
-    recipe_settings,
-    table_settings,
-)
+from distingo.options import add_language_option, add_tracking_options, add_training_options, training_settings
 
 
 def add(commands: Any) -> None:
@@ -44,13 +32,8 @@ def add(commands: Any) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with the run in RUN after an interruption")
     parser.add_argument("--split", metavar="FILE", help="the sides, as `distingo split` wrote them")
     parser.add_argument("--fold", type=int, metavar="K", help="of a split file with folds: the one to test on")
-    add_recipe_options(parser)
-    add_pretrained_options(parser)
-    add_label_options(parser)
-    add_table_options(parser)
-    add_corrections_option(parser)
+    add_training_options(parser)
     add_tracking_options(parser)
-    add_machine_options(parser)
     add_language_option(parser)
 
 
@@ -59,21 +42,20 @@ def run(options: argparse.Namespace) -> int:
     prepare()
     import distingo
 
-    recipe = recipe_settings(options)
-    models = recipe.pop("model", [])
+    settings = training_settings(options)
+    models = settings.pop("model", [])
     common = {"config": options.config, "resume": options.resume, "on_epoch": terminal.print_epoch}
     common |= {"split": options.split, "fold": options.fold, "recipe_file": options.recipe}
     common |= {"track": options.track, "track_to": options.track_to}
-    common |= machine_settings(options) | table_settings(options)
-    common |= {"corrections": options.corrections, "language": options.language}
+    common["language"] = options.language
     if len(models) > 1:
-        comparison = distingo.train_several(options.data, options.output, models=models, **common, **recipe)
+        comparison = distingo.train_several(options.data, options.output, models=models, **common, **settings)
         terminal.print_comparison(comparison)
         print(f"\nPage: {options.output}/comparison.html")
         return 0
     if models:
-        recipe["model"] = models[0]
-    finished = distingo.train(options.data, options.output, **common, **recipe)
+        settings["model"] = models[0]
+    finished = distingo.train(options.data, options.output, **common, **settings)
     terminal.print_evaluation(finished.evaluation, finished.path)
     print(f"\nReport: {finished.report}")
     return 0

@@ -8,17 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from distingo.commands.preparing import prepare
-from distingo.options import (
-    add_corrections_option,
-    add_label_options,
-    add_machine_options,
-    add_pretrained_options,
-    add_recipe_options,
-    add_table_options,
-    machine_settings,
-    recipe_settings,
-    table_settings,
-)
+from distingo.options import add_training_options, training_settings
 
 if TYPE_CHECKING:
     from distingo.tuning.records import Search, Trial
@@ -42,12 +32,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--recipe", metavar="FILE", help="recipe fields from a file; they stay as they are")
     parser.add_argument("--split", metavar="FILE", help="the sides, as `distingo split` wrote them")
     parser.add_argument("--fold", type=int, metavar="K", help="of a split file with folds: the one to leave alone")
-    add_recipe_options(parser)
-    add_pretrained_options(parser)
-    add_label_options(parser)
-    add_table_options(parser)
-    add_corrections_option(parser)
-    add_machine_options(parser)
+    add_training_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -63,11 +48,8 @@ def run(options: argparse.Namespace) -> int:
         recipe_file=options.recipe,
         split=options.split,
         fold=options.fold,
-        corrections=options.corrections,
         on_trial=_print_trial,
-        **machine_settings(options),
-        **table_settings(options),
-        **recipe_settings(options),
+        **training_settings(options),
     )
     _print(search, options.output)
     return 0

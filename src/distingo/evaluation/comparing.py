@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from distingo.errors import RunError, UsageError
-from distingo.evaluation.common_pictures import on_common_pictures
 from distingo.evaluation.comparison import ComparedRun, Comparison
 from distingo.evaluation.cost_beside import cost_of
+from distingo.evaluation.intersecting import on_common_pictures
 from distingo.evaluation.pairing import VersusBest, pair_classes, pair_labels
 from distingo.evaluation.predicted import predicted_on
 from distingo.evaluation.reading import RunRecords, read_run

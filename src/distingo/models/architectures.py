@@ -97,7 +97,7 @@ def _measure(architecture: str, arguments: dict[str, Any], height: int, width: i
     try:
         with without_values():
             return Measures(_pass(module, height, width), parameters)
-    except NotImplementedError:  # so torch says that an operation needs values
+    except RuntimeError:  # of a refusal, and of an operation that needs values; a pass that has them tells which
         return Measures(_pass_with_values(architecture, arguments, height, width), parameters)
 
 
