@@ -18,6 +18,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from distingo.datasets import idx
 from distingo.datasets.formats import describe_non_picture, detect_format
+from distingo.datasets.value_ranges import ValueRange, ValueSummary, range_of_one, summarize_values, to_eight_bits
 from distingo.errors import DataError
 from distingo.records import Source
 
@@ -46,10 +47,12 @@ class Decoded:
     Attributes:
         image: Mode ``RGB`` or ``L``, upright.
         format: What the file really was, for example ``JPEG``.
+        values: The stored values of a deep image (more than 8 bits, signed or float); None for an 8-bit one.
     """
 
     image: Image.Image
     format: str
+    values: ValueSummary | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +94,17 @@ class TooManyPixelsError(UndecodableError):
     """A picture over the pixel limit: fine in itself, but not decoded."""
 
 
-def decode(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS, enough: int | None = None) -> Decoded:
+def decode(
+    data: bytes,
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    enough: int | None = None,
+    value_range: ValueRange | None = None,
+) -> Decoded:
     """Decode a picture file, whatever its name ends in.
 
     The first frame of an animation counts. Transparent pixels are laid over white, EXIF rotation is applied,
-    deep grey pictures are scaled to 8 bits: 16-bit integers by their whole range; 32-bit integers and floats
-    by the smallest customary range that holds them (255, 65535; 1.0, 255), else by the picture's own range.
+    deep images are scaled to 8 bits.
 
     Args:
         data: The file's content.
@@ -104,6 +112,8 @@ def decode(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS, enough: int | N
         enough: Pixels of the shorter side that the caller will resize to. A JPEG of more than four times that is
             decoded at a half, a quarter or an eighth of its size, never at less than twice what is enough, which
             changes a resized picture by no more than another filter would. None decodes all pixels.
+        value_range: What a deep image's values are scaled by: that of its data set or model. None decides by the
+            image alone (`distingo.datasets.value_ranges.range_of_one`). 8-bit images are not scaled.
 
     Returns:
         The picture in mode ``RGB`` or ``L`` and the format it was stored in.
@@ -118,10 +128,10 @@ def decode(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS, enough: int | N
             image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
         image.load()
         orientation = _orientation(image)
-        plain = _to_rgb_or_grey(image)
+        plain, values = _to_rgb_or_grey(image, value_range)
         if orientation in _UPRIGHT:
             plain = plain.transpose(_UPRIGHT[orientation])
-        return Decoded(plain, name)
+        return Decoded(plain, name, values)
 
 
 def read_header(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Header:
@@ -157,13 +167,20 @@ def read_exif(data: bytes) -> dict[int, Any]:
         return {**exif, **exif.get_ifd(ExifTags.IFD.Exif)}
 
 
-def open_source(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS, enough: int | None = None) -> Image.Image:
+def open_source(
+    source: Source,
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    enough: int | None = None,
+    value_range: ValueRange | None = None,
+) -> Image.Image:
     """Decode the picture a source names: a file of its own or an entry of an IDX file.
 
     Args:
         source: Where the pixels are.
         max_pixels: As for `decode`.
         enough: As for `decode`.
+        value_range: As for `decode`.
 
     Returns:
         The picture in mode ``RGB`` or ``L``.
@@ -176,7 +193,7 @@ def open_source(source: Source, *, max_pixels: int = DEFAULT_MAX_PIXELS, enough:
         if not 0 <= source.index < len(images):
             raise UndecodableError(f"{source.file}: the file holds {len(images)} pictures only", "IDX")
         return Image.fromarray(images[source.index])
-    return decode(read_bytes(source), max_pixels=max_pixels, enough=enough).image
+    return decode(read_bytes(source), max_pixels=max_pixels, enough=enough, value_range=value_range).image
 
 
 def read_bytes(source: Source) -> bytes:
@@ -274,18 +291,21 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _to_rgb_or_grey(image: Image.Image) -> Image.Image:
+def _to_rgb_or_grey(image: Image.Image, value_range: ValueRange | None) -> tuple[Image.Image, ValueSummary | None]:
+    """The image in mode ``RGB`` or ``L``, and its stored values where it is a deep one."""
     if image.mode in {"RGB", "L"} and "transparency" not in image.info:
-        return image
+        return image, None
     if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(_to_eight_bits(np.asarray(image)))
+        values = np.asarray(image)
+        summary = summarize_values(values)
+        return Image.fromarray(to_eight_bits(values, value_range or range_of_one(summary))), summary
     if image.has_transparency_data:
-        return _over_white(image)
+        return _over_white(image), None
     if image.mode == "1":
-        return image.convert("L")
+        return image.convert("L"), None
     if image.mode == "LAB":
-        return _lab_to_rgb(image)
-    return image.convert("RGB")
+        return _lab_to_rgb(image), None
+    return image.convert("RGB"), None
 
 
 def _over_white(image: Image.Image) -> Image.Image:
@@ -303,21 +323,3 @@ def _lab_to_rgb(image: Image.Image) -> Image.Image:
     )
     assert converted is not None
     return converted
-
-
-def _to_eight_bits(values: np.ndarray) -> np.ndarray:
-    """Scale deep grey values to 0..255.
-
-    16-bit integers go by their whole range, so that two pictures of one camera stay comparable; the wider
-    types carry no agreed white.
-    """
-    if values.dtype in (np.dtype(np.uint16), np.dtype(">u2")):
-        # Rounds to nearest: 65535 becomes 255 and 128 becomes 0.
-        return ((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
-    numbers = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(numbers.min()), float(numbers.max())
-    whites = (255.0, 65535.0) if np.issubdtype(values.dtype, np.integer) else (1.0, 255.0)
-    white = next((white for white in whites if low >= 0.0 and high <= white), None)
-    if white is None:
-        numbers, white = numbers - low, max(high - low, 1e-300)
-    return np.rint(numbers * (255.0 / white)).astype(np.uint8)
