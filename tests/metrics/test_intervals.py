@@ -24,8 +24,8 @@ def test_wilsons_interval(right: int, n: int, low: float, high: float) -> None:
     assert wilson(right, n) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
 
 
-def test_where_all_are_alike_there_are_too_few_images() -> None:
-    assert [proportion(right, 30).too_few for right in (0, 1, 29, 30)] == [True, False, False, True]
+def test_with_fewer_than_three_mistakes_there_are_too_few_images() -> None:
+    assert [proportion(right, 30).too_few for right in (0, 2, 3, 27, 28, 30)] == [True, True, False, False, True, True]
 
 
 def test_wilsons_interval_in_9_of_10_cells_covers_93_to_97_of_100() -> None:
@@ -45,8 +45,7 @@ def test_wilsons_interval_in_9_of_10_cells_covers_93_to_97_of_100() -> None:
                     if not score.too_few and score.low <= accuracy <= score.high
                 )
                 held.append(0.93 <= covered / (1 - few) <= 0.97)
-    assert len(held) == 27
-    assert np.mean(held) >= 0.9
+    assert (sum(held), len(held)) == (23, 24)
 
 
 def test_without_skewness_the_interval_is_students() -> None:

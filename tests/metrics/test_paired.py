@@ -60,9 +60,9 @@ def test_the_interval_is_as_wide_as_theory_says() -> None:
 
 
 def test_the_interval_is_bonetts_and_prices() -> None:
-    """25 against 10 of 100: shares 26 / 102 and 11 / 102, by hand."""
+    """25 against 10 of 100: (15 ± 1.96 sqrt(37 - 15**2 / 102)) / 102, by hand."""
     found = paired_difference(*answers(60, 25, 10, 5))
-    assert (found.low, found.high) == (pytest.approx(0.034722, abs=1e-6), pytest.approx(0.259396, abs=1e-6))
+    assert (found.low, found.high) == (pytest.approx(0.033714, abs=1e-6), pytest.approx(0.260403, abs=1e-6))
     assert not found.too_few
     assert paired_difference(*answers(60, 2, 1, 5)).too_few
 
