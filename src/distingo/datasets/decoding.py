@@ -10,7 +10,7 @@ import math
 import threading
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,14 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from distingo.datasets import idx
 from distingo.datasets.formats import describe_non_picture, detect_format
-from distingo.datasets.value_ranges import ValueRange, ValueSummary, range_of_one, summarize_values, to_eight_bits
+from distingo.datasets.value_ranges import (
+    ValueRange,
+    ValueRanges,
+    ValueSummary,
+    choose_range,
+    summarize_values,
+    to_eight_bits,
+)
 from distingo.errors import DataError
 from distingo.records import Source
 
@@ -99,7 +106,7 @@ def decode(
     *,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     enough: int | None = None,
-    value_range: ValueRange | None = None,
+    value_range: ValueRange | ValueRanges | None = None,
 ) -> Decoded:
     """Decode a picture file, whatever its name ends in.
 
@@ -112,8 +119,9 @@ def decode(
         enough: Pixels of the shorter side that the caller will resize to. A JPEG of more than four times that is
             decoded at a half, a quarter or an eighth of its size, never at less than twice what is enough, which
             changes a resized picture by no more than another filter would. None decodes all pixels.
-        value_range: What a deep image's values are scaled by: that of its data set or model. None decides by the
-            image alone (`distingo.datasets.value_ranges.range_of_one`). 8-bit images are not scaled.
+        value_range: What a deep image's values are scaled by: its own, or those of its data set or model. None, and
+            ranges that know nothing of its kind, decide by the image alone
+            (`distingo.datasets.value_ranges.range_of_one`). 8-bit images are not scaled.
 
     Returns:
         The picture in mode ``RGB`` or ``L`` and the format it was stored in.
@@ -131,6 +139,7 @@ def decode(
         plain, values = _to_rgb_or_grey(image, value_range)
         if orientation in _UPRIGHT:
             plain = plain.transpose(_UPRIGHT[orientation])
+            values = values and replace(values, digest=f"{orientation}{values.digest}"[:32])
         return Decoded(plain, name, values)
 
 
@@ -172,7 +181,7 @@ def open_source(
     *,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     enough: int | None = None,
-    value_range: ValueRange | None = None,
+    value_range: ValueRange | ValueRanges | None = None,
 ) -> Image.Image:
     """Decode the picture a source names: a file of its own or an entry of an IDX file.
 
@@ -180,7 +189,7 @@ def open_source(
         source: Where the pixels are.
         max_pixels: As for `decode`.
         enough: As for `decode`.
-        value_range: As for `decode`.
+        value_range: As for `decode`; None takes the source's own.
 
     Returns:
         The picture in mode ``RGB`` or ``L``.
@@ -193,6 +202,7 @@ def open_source(
         if not 0 <= source.index < len(images):
             raise UndecodableError(f"{source.file}: the file holds {len(images)} pictures only", "IDX")
         return Image.fromarray(images[source.index])
+    value_range = value_range or source.value_range
     return decode(read_bytes(source), max_pixels=max_pixels, enough=enough, value_range=value_range).image
 
 
@@ -291,14 +301,16 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _to_rgb_or_grey(image: Image.Image, value_range: ValueRange | None) -> tuple[Image.Image, ValueSummary | None]:
+def _to_rgb_or_grey(
+    image: Image.Image, value_range: ValueRange | ValueRanges | None
+) -> tuple[Image.Image, ValueSummary | None]:
     """The image in mode ``RGB`` or ``L``, and its stored values where it is a deep one."""
     if image.mode in {"RGB", "L"} and "transparency" not in image.info:
         return image, None
     if image.mode.startswith("I") or image.mode == "F":
         values = np.asarray(image)
         summary = summarize_values(values)
-        return Image.fromarray(to_eight_bits(values, value_range or range_of_one(summary))), summary
+        return Image.fromarray(to_eight_bits(values, choose_range(value_range, summary))), summary
     if image.has_transparency_data:
         return _over_white(image), None
     if image.mode == "1":
