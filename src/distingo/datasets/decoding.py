@@ -18,9 +18,29 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from distingo.datasets import idx
 from distingo.datasets.formats import describe_non_picture, detect_format
+from distingo.datasets.undecodable import (
+    TooManyPixelsError,
+    UndecodableError,
+    UnreadableError,
+    UnsupportedError,
+)
 from distingo.datasets.value_ranges import ValueRange, ValueSummary, range_of_one, summarize_values, to_eight_bits
-from distingo.errors import DataError
 from distingo.records import Source
+
+__all__ = [
+    "DEFAULT_MAX_PIXELS",
+    "Decoded",
+    "Header",
+    "TooManyPixelsError",
+    "UndecodableError",
+    "UnreadableError",
+    "UnsupportedError",
+    "decode",
+    "open_source",
+    "read_bytes",
+    "read_exif",
+    "read_header",
+]
 
 DEFAULT_MAX_PIXELS = 178_956_970
 """More pixels than this are not decoded: 512 MiB of RGB, Pillow's own limit against decompression bombs."""
@@ -70,28 +90,6 @@ class Header:
     height: int
     grey: bool
     format: str
-
-
-class UndecodableError(DataError):
-    """A file that gives no picture.
-
-    Attributes:
-        reason: Why, in words for a person.
-        format: What the file really is, ``unknown`` where nothing is known.
-    """
-
-    def __init__(self, reason: str, detected: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.format = detected
-
-
-class UnreadableError(UndecodableError):
-    """A file that can't be read now, which says nothing about its bytes."""
-
-
-class TooManyPixelsError(UndecodableError):
-    """A picture over the pixel limit: fine in itself, but not decoded."""
 
 
 def decode(
