@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from distingo.datasets import idx
+from distingo.datasets import idx, tiff
 from distingo.datasets.formats import describe_non_picture, detect_format
 from distingo.datasets.undecodable import (
     TooManyPixelsError,
@@ -120,6 +120,12 @@ def decode(
         UndecodableError: Whatever is wrong with the bytes; no other error leaves this function.
     """
     with _translated(data):
+        if detect_format(data) == "TIFF":
+            page, layout = tiff.open_checked(data, max_pixels)
+            if not tiff.pillow_reads_exactly(page, layout):
+                shown = tiff.show(page, layout, max_pixels, value_range)
+                plain = tiff.over_white(_to_rgb_or_grey(shown.image, None)[0], shown.alpha)
+                return Decoded(_turn_upright(plain, page.orientation), "TIFF", shown.values)
         image, name = _open(data, max_pixels)
         if enough is not None and image.format == "JPEG":
             scale = 2 * enough / min(image.size)
@@ -127,9 +133,7 @@ def decode(
         image.load()
         orientation = _orientation(image)
         plain, values = _to_rgb_or_grey(image, value_range)
-        if orientation in _UPRIGHT:
-            plain = plain.transpose(_UPRIGHT[orientation])
-        return Decoded(plain, name, values)
+        return Decoded(_turn_upright(plain, orientation), name, values)
 
 
 def read_header(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Header:
@@ -146,10 +150,12 @@ def read_header(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Header:
         UndecodableError: As `decode`, where the header already shows it.
     """
     with _translated(data):
+        if detect_format(data) == "TIFF":
+            page, layout = tiff.open_checked(data, max_pixels)
+            return Header(*page.upright_size, layout.kind == "gray", "TIFF")
         image, name = _open(data, max_pixels)
         width, height = image.size
-        # Pillow turns a TIFF's size, unlike the others', when opening it.
-        if _orientation(image) in {5, 6, 7, 8} and name != "TIFF":
+        if _orientation(image) in {5, 6, 7, 8}:
             width, height = height, width
         return Header(width, height, image.mode in {"1", "L", "LA", "I", "F"} or image.mode.startswith("I;"), name)
 
@@ -287,6 +293,10 @@ def _orientation(image: Image.Image) -> int:
     except Exception:
         # A picture with unreadable EXIF data is still a picture.
         return 1
+
+
+def _turn_upright(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
 
 
 def _to_rgb_or_grey(image: Image.Image, value_range: ValueRange | None) -> tuple[Image.Image, ValueSummary | None]:
