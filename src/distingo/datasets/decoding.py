@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from distingo.datasets import deep_images, embedded_images, idx
+from distingo.datasets import deep_images, embedded_images, idx, tiff
 from distingo.datasets.deep_images import check_size
 from distingo.datasets.formats import describe_non_picture, detect_format, is_unsupported
 from distingo.datasets.jpeg_markers import completed
 from distingo.datasets.png_chunks import read_png_facts
-from distingo.datasets.shown import Decoded, StoredValues, orientation_of, show_image, show_values
+from distingo.datasets.shown import Decoded, StoredValues, orientation_of, show_image, show_parts, show_values
 from distingo.datasets.undecodable import (
     TooManyPixelsError,
     UndecodableError,
@@ -136,6 +136,11 @@ def decode(
             return replace(
                 decode(jpeg, max_pixels=max_pixels, enough=enough, value_range=value_range), format="JPEG XL"
             )
+        if name == "TIFF":
+            page, layout = tiff.open_checked(data, max_pixels)
+            if not tiff.pillow_reads_exactly(page, layout):
+                shown = tiff.show(page, layout, max_pixels, value_range)
+                return show_parts(shown.image, shown.alpha, name, page.orientation, shown.values)
         try:
             return _decode_by_pillow(data, max_pixels, enough, value_range)
         except OSError:
@@ -255,10 +260,12 @@ def read_header(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Header:
         if detected == "JPEG XL" or _reader_of_values(data, detected, max_pixels) is not None:
             image = decode(data, max_pixels=max_pixels).image
             return Header(*image.size, image.mode == "L", detected)
+        if detected == "TIFF":
+            page, layout = tiff.open_checked(data, max_pixels)
+            return Header(*page.upright_size, layout.kind == "gray", "TIFF")
         image, name = _open(data, max_pixels)
         width, height = image.size
-        # Pillow turns a TIFF's size, unlike the others', when opening it.
-        if orientation_of(image) in {5, 6, 7, 8} and name != "TIFF":
+        if orientation_of(image) in {5, 6, 7, 8}:
             width, height = height, width
         return Header(width, height, image.mode in {"1", "L", "LA", "I", "F"} or image.mode.startswith("I;"), name)
 

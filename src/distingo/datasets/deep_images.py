@@ -33,7 +33,7 @@ def require_codecs(what: str, name: str) -> Any:
         import imagecodecs
     except ImportError as error:
         raise UnsupportedError(
-            f"{what} needs imagecodecs, which is not installed; pip install 'distingo-runtime[formats]'", name
+            f"{what} needs imagecodecs, which is not installed; pip install 'distingo-runtime[tiff]'", name
         ) from error
     return imagecodecs
 

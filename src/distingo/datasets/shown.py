@@ -110,6 +110,30 @@ def show_values(stored: StoredValues, name: str, value_range: ValueRange | None 
     return _finish(Decoded(image, name, summary), alpha, stored.profile, stored.orientation)
 
 
+def show_parts(
+    image: Image.Image,
+    alpha: Image.Image | None,
+    name: str,
+    orientation: int,
+    values: ValueSummary | None = None,
+) -> Decoded:
+    """Show an image that was decoded apart from its alpha.
+
+    Args:
+        image: Mode ``L``, ``RGB``, ``CMYK`` or ``LAB``, with ``icc_profile`` among its info where it has one.
+        alpha: Mode ``L``; None where it is opaque.
+        name: Its format.
+        orientation: As in EXIF, 1 to 8.
+        values: As for `Decoded.values`.
+
+    Returns:
+        As for `show_image`.
+    """
+    profile = None if image.mode == "LAB" else image.info.get("icc_profile")
+    plain = _lab_to_rgb(image) if image.mode == "LAB" else image
+    return _finish(Decoded(plain, name, values), None if alpha is None else _telling(alpha), profile, orientation)
+
+
 def orientation_of(image: Image.Image) -> int:
     """How the image is to be turned, as in EXIF; 1 where nothing readable tells."""
     try:
