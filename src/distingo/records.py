@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -33,6 +35,78 @@ OWN_REASONS = frozenset({HOLDS_CORRECTIONS, HOLDS_PROVENANCE, KEPT_BY_DOWNLOAD, 
 
 
 @dataclass(frozen=True, slots=True)
+class ValueRange:
+    """The stored values shown as black (0) and as white (255); values outside are clipped.
+
+    Attributes:
+        black: In the file's own units.
+        white: In the file's own units, above `black`.
+    """
+
+    black: float
+    white: float
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRanges:
+    """The value range of each kind of deep image (more than 8 bits, signed or float); 8-bit images are never scaled.
+
+    Kinds have ranges of their own, since files of different types rarely hold the same units.
+
+    Attributes:
+        unsigned: Of unsigned integers of more than 8 bits; None where nothing is known of them.
+        signed: Of signed integers.
+        floating: Of floating-point numbers.
+    """
+
+    unsigned: ValueRange | None = None
+    signed: ValueRange | None = None
+    floating: ValueRange | None = None
+
+    def find(self, dtype: str) -> ValueRange | None:
+        """The range of a stored type.
+
+        Args:
+            dtype: NumPy's name of it, for example ``uint16``.
+
+        Returns:
+            That of its kind; integers of one sign go by the other's where that alone is known, since readers of the
+            same file differ in the sign they give. None where nothing is known.
+        """
+        if dtype.startswith("float"):
+            return self.floating
+        if dtype.startswith("uint"):
+            return self.unsigned or self.signed
+        return self.signed or self.unsigned
+
+    @property
+    def known(self) -> dict[str, ValueRange]:
+        """The ranges that are known, by the names of their kinds."""
+        ranges = {"unsigned": self.unsigned, "signed": self.signed, "floating": self.floating}
+        return {kind: value_range for kind, value_range in ranges.items() if value_range is not None}
+
+    def to_json(self) -> dict[str, list[float]]:
+        """By kind, black and white, for a JSON file."""
+        return {kind: [value_range.black, value_range.white] for kind, value_range in self.known.items()}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any] | None) -> ValueRanges:
+        """Read back what `to_json` made; None gives no range.
+
+        Raises:
+            TypeError: A kind is unknown, or the content is no such dictionary.
+            ValueError: An entry is no pair of finite numbers, black below white.
+        """
+        ranges = {}
+        for kind, pair in (content or {}).items():
+            black, white = map(float, pair)
+            if not -math.inf < black < white < math.inf:
+                raise ValueError(f"value range {black:g} to {white:g}: black must be below white")
+            ranges[kind] = ValueRange(black, white)
+        return cls(**ranges)
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """Where one picture's pixels come from.
 
@@ -41,11 +115,28 @@ class Source:
             an IDX file is ``train-images-idx3-ubyte.gz#17``.
         path: The file on disk.
         index: The picture's position inside a container file (IDX), or None for a file of its own.
+        value_range: What a deep image's stored values are scaled by; None decides by the image alone.
     """
 
     file: str
     path: Path
     index: int | None = None
+    value_range: ValueRange | ValueRanges | None = None
+
+
+def row_key(content: str, value_range: ValueRange | ValueRanges | None) -> str:
+    """Where the cache keeps what was computed from a content that was scaled by a range.
+
+    Args:
+        content: As in `Picture.content`.
+        value_range: As in `Source.value_range`; None for an 8-bit image.
+
+    Returns:
+        32 hexadecimal digits; the content's own where there is no range.
+    """
+    if value_range is None:
+        return content
+    return hashlib.blake2b(f"{content} {value_range!r}".encode(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +146,9 @@ class Picture:
     Attributes:
         source: Where its pixels come from.
         labels: The names of its classes; exactly one for a single-label task.
-        content: Hash of the file's bytes (hexadecimal); the key of every cache.
-        pixels: Hash of the decoded pixels (hexadecimal), equal for the same picture in two file formats.
+        content: Hash of the file's bytes (hexadecimal).
+        pixels: Hash of the decoded pixels, of a deep image of its stored values (hexadecimal), equal for the same
+            picture in two file formats.
         width: In pixels, after EXIF rotation.
         height: In pixels, after EXIF rotation.
         given_side: The side the dataset's author put it on, or None.
@@ -69,6 +161,11 @@ class Picture:
     width: int
     height: int
     given_side: Side | None = None
+
+    @property
+    def row_key(self) -> str:
+        """The key of its rows in the cache: that of its content and, of a deep image, of its value range."""
+        return row_key(self.content, self.source.value_range)
 
     @property
     def label(self) -> str:
@@ -129,6 +226,7 @@ class Dataset:
         manifest: One row per file found, and per picture that a table names; each exactly once.
         notes: What was recognised and what a person should know about it.
         groups: By file, what the group column of its table says in all its rows; nothing for empty cells.
+        value_ranges: What the stored values of its deep images are scaled by; none are known where it has no such.
     """
 
     root: Path
@@ -139,6 +237,7 @@ class Dataset:
     manifest: tuple[ManifestRow, ...]
     notes: tuple[str, ...] = ()
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    value_ranges: ValueRanges = ValueRanges()
 
     @property
     def file_count(self) -> int:

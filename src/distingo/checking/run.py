@@ -133,7 +133,7 @@ def _measure(request: CheckRequest, embedding: Embedding) -> _Measured:
     dataset = _read(request, request.data, products)
     other = None if request.against is None else _read(request, request.against, own[1:])
     others = () if other is None else other.pictures
-    keys = [picture.content for picture in dataset.pictures]
+    keys = [picture.row_key for picture in dataset.pictures]
     measurements = own[0].store.rows(keys).take(np.arange(len(keys)))
     embeddings = None
     if embedding.product is not None and len(keys) > 1:
@@ -142,7 +142,7 @@ def _measure(request: CheckRequest, embedding: Embedding) -> _Measured:
     if embeddings is not None:
         distances, places = nearest(comparable(embeddings, deep=embedding.deep), NEIGHBOURS)
     pairs = find_copies(
-        own[1].store.rows([*keys, *(picture.content for picture in others)]),
+        own[1].store.rows([*keys, *(picture.row_key for picture in others)]),
         [min(picture.width, picture.height) for picture in (*dataset.pictures, *others)],
         further=() if places is None else near_pairs(places),
         workers=request.workers,

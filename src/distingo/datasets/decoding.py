@@ -29,7 +29,7 @@ from distingo.datasets.undecodable import (
     UnreadableError,
     UnsupportedError,
 )
-from distingo.datasets.value_ranges import ValueRange
+from distingo.datasets.value_ranges import ValueRange, ValueRanges
 from distingo.records import Source
 
 __all__ = [
@@ -107,7 +107,7 @@ def decode(
     *,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     enough: int | None = None,
-    value_range: ValueRange | None = None,
+    value_range: ValueRange | ValueRanges | None = None,
 ) -> Decoded:
     """Decode a picture file, whatever its name ends in.
 
@@ -120,8 +120,9 @@ def decode(
         enough: Pixels of the shorter side that the caller will resize to. A JPEG of more than four times that is
             decoded at a half, a quarter or an eighth of its size, never at less than twice what is enough, which
             changes a resized picture by no more than another filter would. None decodes all pixels.
-        value_range: What a deep image's values are scaled by: that of its data set or model. None decides by the
-            image alone (`distingo.datasets.value_ranges.range_of_one`). 8-bit images are not scaled.
+        value_range: What a deep image's values are scaled by: its own, or those of its data set or model. None, and
+            ranges that know nothing of its kind, decide by the image alone
+            (`distingo.datasets.value_ranges.range_of_one`). 8-bit images are not scaled.
 
     Returns:
         The picture in mode ``RGB`` or ``L`` and the format it was stored in.
@@ -151,7 +152,7 @@ def decode(
         return replace(decoded, notes=("missing-end-marker", *decoded.notes))
 
 
-def decode_image(image: Image.Image, *, value_range: ValueRange | None = None) -> Decoded:
+def decode_image(image: Image.Image, *, value_range: ValueRange | ValueRanges | None = None) -> Decoded:
     """Show a Pillow image as `decode` shows its file.
 
     Args:
@@ -174,7 +175,7 @@ def decode_image(image: Image.Image, *, value_range: ValueRange | None = None) -
         return show_image(image, name, value_range)
 
 
-def decode_array(values: np.ndarray, *, value_range: ValueRange | None = None) -> Decoded:
+def decode_array(values: np.ndarray, *, value_range: ValueRange | ValueRanges | None = None) -> Decoded:
     """Show an array of pixels as `decode` shows a file of them.
 
     Args:
@@ -209,7 +210,9 @@ def _unread_bytes(image: Image.Image) -> bytes | None:
     return data if {header.width, header.height} == set(image.size) else None
 
 
-def _decode_by_pillow(data: bytes, max_pixels: int, enough: int | None, value_range: ValueRange | None) -> Decoded:
+def _decode_by_pillow(
+    data: bytes, max_pixels: int, enough: int | None, value_range: ValueRange | ValueRanges | None
+) -> Decoded:
     image, name = _open(data, max_pixels)
     if name == "PNG":
         facts = read_png_facts(data)
@@ -288,7 +291,7 @@ def open_source(
     *,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     enough: int | None = None,
-    value_range: ValueRange | None = None,
+    value_range: ValueRange | ValueRanges | None = None,
 ) -> Image.Image:
     """Decode the picture a source names: a file of its own or an entry of an IDX file.
 
@@ -296,7 +299,7 @@ def open_source(
         source: Where the pixels are.
         max_pixels: As for `decode`.
         enough: As for `decode`.
-        value_range: As for `decode`.
+        value_range: As for `decode`; None takes the source's own.
 
     Returns:
         The picture in mode ``RGB`` or ``L``.
@@ -309,6 +312,7 @@ def open_source(
         if not 0 <= source.index < len(images):
             raise UndecodableError(f"{source.file}: the file holds {len(images)} pictures only", "IDX")
         return Image.fromarray(images[source.index])
+    value_range = value_range or source.value_range
     return decode(read_bytes(source), max_pixels=max_pixels, enough=enough, value_range=value_range).image
 
 

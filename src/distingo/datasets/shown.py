@@ -8,7 +8,14 @@ import numpy as np
 from PIL import Image
 
 from distingo.datasets.color_profiles import profile_of_png, to_srgb
-from distingo.datasets.value_ranges import ValueRange, ValueSummary, range_of_one, summarize_values, to_eight_bits
+from distingo.datasets.value_ranges import (
+    ValueRange,
+    ValueRanges,
+    ValueSummary,
+    choose_range,
+    summarize_values,
+    to_eight_bits,
+)
 from distingo.records import ImageNote
 
 _ORIENTATION_TAG = 0x0112
@@ -62,7 +69,7 @@ class StoredValues:
 
 
 def show_image(
-    image: Image.Image, name: str, value_range: ValueRange | None = None, *, cicp: bytes | None = None
+    image: Image.Image, name: str, value_range: ValueRange | ValueRanges | None = None, *, cicp: bytes | None = None
 ) -> Decoded:
     """Show a Pillow image of any mode.
 
@@ -90,7 +97,7 @@ def show_image(
     return _finish(Decoded(plain, name), alpha, profile, orientation)
 
 
-def show_values(stored: StoredValues, name: str, value_range: ValueRange | None = None) -> Decoded:
+def show_values(stored: StoredValues, name: str, value_range: ValueRange | ValueRanges | None = None) -> Decoded:
     """Show an array of stored values.
 
     Args:
@@ -105,7 +112,7 @@ def show_values(stored: StoredValues, name: str, value_range: ValueRange | None 
     summary = None
     if values.dtype != np.uint8:
         summary = summarize_values(values, bits=stored.bits, valid=_valid(values, alpha))
-        values = to_eight_bits(values, value_range or range_of_one(summary))
+        values = to_eight_bits(values, choose_range(value_range, summary))
     image = Image.fromarray(np.ascontiguousarray(values))
     return _finish(Decoded(image, name, summary), alpha, stored.profile, stored.orientation)
 
@@ -157,7 +164,10 @@ def _finish(decoded: Decoded, alpha: Image.Image | None, profile: bytes | None, 
         image = image.convert("RGB")
     if alpha is not None:
         image = _over_white(image, alpha)
-    return replace(decoded, image=_turned(image, orientation), notes=notes)
+    values = decoded.values
+    if values is not None and orientation in _UPRIGHT:
+        values = replace(values, digest=f"{orientation}{values.digest}"[:32])
+    return replace(decoded, image=_turned(image, orientation), values=values, notes=notes)
 
 
 def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:

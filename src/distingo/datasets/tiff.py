@@ -20,7 +20,14 @@ from distingo.datasets.tiff_samples import (
     unsupported,
 )
 from distingo.datasets.undecodable import UndecodableError
-from distingo.datasets.value_ranges import ValueRange, ValueSummary, range_of_one, summarize_values, to_eight_bits
+from distingo.datasets.value_ranges import (
+    ValueRange,
+    ValueRanges,
+    ValueSummary,
+    choose_range,
+    summarize_values,
+    to_eight_bits,
+)
 
 Kind = Literal["gray", "rgb", "palette", "cmyk", "ycbcr", "lab"]
 
@@ -144,7 +151,7 @@ def pillow_reads_exactly(page: Page, layout: Layout) -> bool:
     )
 
 
-def show(page: Page, layout: Layout, max_pixels: int, value_range: ValueRange | None = None) -> Shown:
+def show(page: Page, layout: Layout, max_pixels: int, value_range: ValueRange | ValueRanges | None = None) -> Shown:
     """Decode a page into an image.
 
     Args:
@@ -250,7 +257,7 @@ def _divide_by_alpha(colors: np.ndarray, opacity: np.ndarray, full: float) -> No
 
 
 def _scale(
-    page: Page, colors: np.ndarray, visible: np.ndarray | None, value_range: ValueRange | None
+    page: Page, colors: np.ndarray, visible: np.ndarray | None, value_range: ValueRange | ValueRanges | None
 ) -> tuple[np.ndarray, ValueSummary]:
     """Deep gray or RGB in 8 bits, all colors by one range, and what is known of its stored values."""
     missing = stored_no_data(page)
@@ -259,7 +266,7 @@ def _scale(
         stored = colors != missing
         valid = stored if valid is None else stored & valid
     summary = summarize_values(colors, bits=_significant_bits(page, colors), valid=valid)
-    scale = value_range or range_of_one(summary)
+    scale = choose_range(value_range, summary)
     return _by_block(lambda block: to_eight_bits(block, scale), colors), summary
 
 

@@ -201,5 +201,5 @@ def _corrected(dataset: Dataset, request: EvaluateRequest) -> tuple[str, ...]:
 def _outputs(model: SavedModel, pictures: Sequence[Picture], request: EvaluateRequest) -> Outputs:
     device = choose_device(request.device)
     product = input_product(model, request.cache, device)
-    rows = product.store.rows([picture.content for picture in pictures])
+    rows = product.store.rows([picture.row_key for picture in pictures])
     return predict_outputs(model, rows, device=device, precision=choose_precision(device)[0])
