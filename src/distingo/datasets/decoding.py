@@ -33,6 +33,7 @@ from distingo.datasets.value_ranges import ValueRange, ValueRanges
 from distingo.records import Source
 
 __all__ = [
+    "DECODING",
     "DEFAULT_MAX_PIXELS",
     "Decoded",
     "Header",
@@ -52,7 +53,7 @@ __all__ = [
 DEFAULT_MAX_PIXELS = 178_956_970
 """More pixels than this are not decoded: 512 MiB of RGB, Pillow's own limit against decompression bombs."""
 
-DECODING = 3
+DECODING = 4
 """Counts up whenever the same file may give other pixels than before; what is kept of decoded images names it."""
 
 _PILLOW_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM")

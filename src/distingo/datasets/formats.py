@@ -150,13 +150,13 @@ def _detect_by_marks(data: bytes) -> str | None:
         return "PPM"
     if data[128:132] == b"DICM":
         return "DICOM"
+    if not data[:64].strip(b"\0") and not data.strip(b"\0"):
+        return "zero bytes"
     return "EMF" if data[:4] == b"\x01\0\0\0" and data[40:44] == b" EMF" else None
 
 
 def _detect_by_header(data: bytes) -> str:
     """Formats without a signature worth the name: their headers must be plausible throughout."""
-    if not data.strip(b"\0"):
-        return "zero bytes"
     if _is_icon(data):
         return "ICO" if data[2] == 1 else "CUR"
     if _is_pcx(data):

@@ -42,12 +42,14 @@ class Decoded:
         format: What the file really was, for example ``JPEG``.
         values: The stored values of a deep image (more than 8 bits, signed or float); None for an 8-bit one.
         notes: Codes of the small faults that the file was used in spite of.
+        remarks: What the decoder complained about, in its own words.
     """
 
     image: Image.Image
     format: str
     values: ValueSummary | None = None
     notes: tuple[ImageNote, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
