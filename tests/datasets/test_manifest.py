@@ -26,7 +26,7 @@ def test_a_manifest_comes_back_as_it_was(tmp_path: Path) -> None:
     write_manifest(ROWS, tmp_path / "manifest.csv")
     assert read_manifest(tmp_path / "manifest.csv") == ROWS
     first = (tmp_path / "manifest.csv").read_text(encoding="utf-8").splitlines()[0]
-    assert first == "file,status,reason,labels,side,format,width,height,content,same_as,lines"
+    assert first == "file,status,reason,labels,side,format,width,height,content,same_as,lines,notes"
 
 
 def test_a_manifest_without_lines_is_still_read(tmp_path: Path) -> None:
