@@ -106,6 +106,10 @@ class ValueRanges:
         return cls(**ranges)
 
 
+NO_VALUE_RANGES = ValueRanges()
+"""Nothing is known: every deep image is scaled by itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where one picture's pixels come from.
@@ -237,7 +241,7 @@ class Dataset:
     manifest: tuple[ManifestRow, ...]
     notes: tuple[str, ...] = ()
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    value_ranges: ValueRanges = ValueRanges()
+    value_ranges: ValueRanges = NO_VALUE_RANGES
 
     @property
     def file_count(self) -> int:

@@ -7,10 +7,12 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from distingo.errors import UsageError
+from distingo.errors import RunError, UsageError
 from distingo.records import ValueRange, ValueRanges
 
 __all__ = [
@@ -24,7 +26,11 @@ __all__ = [
     "settle_value_range",
     "summarize_values",
     "to_eight_bits",
+    "value_ranges_from_config",
 ]
+
+KINDS = ("unsigned", "signed", "floating")
+"""The kinds of stored types, named like the attributes of `ValueRanges`."""
 
 _WHITES_OF_BITS = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)
 _WHITES_OF_FLOATS = (1.0, 255.0)
@@ -164,7 +170,7 @@ def decide_ranges(summaries: Sequence[ValueSummary]) -> ValueRanges:
     Returns:
         A range for each kind that there is.
     """
-    kinds: dict[str, list[ValueSummary]] = {"unsigned": [], "signed": [], "floating": []}
+    kinds: dict[str, list[ValueSummary]] = {kind: [] for kind in KINDS}
     for summary in summaries:
         kinds[_kind(summary.dtype)].append(summary)
     decided = {}
@@ -186,27 +192,47 @@ def describe_ranges(ranges: ValueRanges, summaries: Sequence[ValueSummary], *, d
         decided: Whether the ranges were decided by these images; else they were given, and may not fit.
     """
     sentences = []
-    counts = Counter(_kind(summary.dtype) for summary in summaries)
-    for kind in ("unsigned", "signed", "floating"):
+    for kind in KINDS:
         members = [summary for summary in summaries if _kind(summary.dtype) == kind]
-        if not counts[kind]:
+        if not members:
             continue
         types = ", ".join(sorted({member.dtype for member in members}))
+        files = f"1 deep image ({types})" if len(members) == 1 else f"{len(members):,} deep images ({types})"
         value_range = ranges.find(members[0].dtype)
-        files = f"{len(members):,} deep {'images' if len(members) > 1 else 'image'} ({types})"
         if value_range is None:
-            sentences.append(f"{files}: nothing is known of their value range, so each is scaled by itself")
+            sentences.append(f"{files}: the value range is not known, so each image is scaled by itself")
             continue
-        black, white = format_number(value_range.black), format_number(value_range.white)
-        found = "found in the data" if decided else "given"
-        sentences.append(f"{files}: values from {black} to {white} are shown as black to white ({found})")
+        ends = f"{format_number(value_range.black)} to {format_number(value_range.white)}"
+        why = "as found in the data" if decided else "as given"
+        sentences.append(f"{files}: the value range {ends} is shown as black to white, {why}")
         beyond = sum(_is_beyond(member, value_range) for member in members)
         if not decided and beyond:
             sentences.append(
-                f"{beyond:,} of these {len(members):,} deep images have values far outside {black} to {white}, which "
-                "are clipped: check that their units are those of the value range"
+                f"{beyond:,} of {files} have values far outside {ends}, which are clipped: check that their units are "
+                "those of the value range"
             )
     return tuple(sentences)
+
+
+def value_ranges_from_config(config: dict[str, Any], path: Path) -> ValueRanges | None:
+    """Read the section ``value_ranges`` of a ``config.json``.
+
+    Args:
+        config: Its content.
+        path: The file, for the error.
+
+    Returns:
+        The ranges; None where the run had no deep images, or is of version 0.1.
+
+    Raises:
+        RunError: The section is damaged.
+    """
+    if "value_ranges" not in config:
+        return None
+    try:
+        return ValueRanges.from_json(config["value_ranges"])
+    except (AttributeError, TypeError, ValueError) as error:
+        raise RunError(f"{path}: damaged (value_ranges: {error})") from error
 
 
 def format_number(value: float) -> str:

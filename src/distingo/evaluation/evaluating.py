@@ -149,6 +149,7 @@ def _read(request: EvaluateRequest, models: dict[str, SavedModel]) -> Dataset:
         table=request.table,
         allow_missing=request.allow_missing,
         corrections=request.corrections,
+        value_ranges=models[MODEL].description.value_ranges,
     )
 
 

@@ -183,7 +183,8 @@ def _choose(order: np.ndarray, given: np.ndarray) -> tuple[list[int], tuple[str,
 
 
 def _look_at(picture: Path, model: SavedModel) -> _Look:
-    return _look(open_source(Source(str(picture), picture)), model)
+    source = Source(str(picture), picture, value_range=model.description.value_ranges)
+    return _look(open_source(source), model)
 
 
 def _look(image: Image.Image, model: SavedModel) -> _Look:

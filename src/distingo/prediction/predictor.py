@@ -185,7 +185,7 @@ class Predictor:
         Raises:
             UndecodableError: It is no picture, or can't be read.
         """
-        image = open_picture(picture, self._enough)
+        image = open_picture(picture, self._enough, self.model.description.value_ranges)
         rendition = self.model.description.rendition
         return describe(image).astype(np.float32) if rendition is None else render(image, rendition)
 

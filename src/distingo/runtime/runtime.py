@@ -104,7 +104,7 @@ class Runtime:
         Raises:
             UndecodableError: The picture can't be read.
         """
-        image = open_picture(picture, shorter_side_for(self.description.rendition))
+        image = open_picture(picture, shorter_side_for(self.description.rendition), self.description.value_ranges)
         return prepare_input(image, self.description)
 
     def judge(self, rows: np.ndarray) -> Judged:

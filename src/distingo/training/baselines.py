@@ -74,4 +74,5 @@ def _read_again(prepared: PreparedRun, request: TrainRequest, product: Product) 
         max_pixels=request.max_pixels,
         workers=request.workers,
         corrections=request.corrections,
+        value_ranges=prepared.dataset.value_ranges,
     )

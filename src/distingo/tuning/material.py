@@ -118,6 +118,7 @@ class Material:
             table=request.table,
             allow_missing=request.allow_missing,
             corrections=request.corrections,
+            value_ranges=self.prepared.dataset.value_ranges,
         )
 
 
