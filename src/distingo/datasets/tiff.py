@@ -249,11 +249,13 @@ def _by_full_range(values: np.ndarray, full: float) -> np.ndarray:
 
 def _divide_by_alpha(colors: np.ndarray, opacity: np.ndarray, full: float) -> None:
     """Undo in place that colors are stored multiplied by their alpha; a color without any stays."""
+    # The largest 64-bit integer is no float: the next one above it would wrap.
+    most = full if full < 2**53 else np.nextafter(full, 0.0)
     for block in _blocks(colors):
         share = np.clip(opacity[block].astype(np.float64) / full, 0.0, None)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             divided = np.where(share > 0, colors[block] / share, colors[block])
-        colors[block] = divided if colors.dtype.kind == "f" else np.rint(np.clip(divided, 0, full))
+        colors[block] = divided if colors.dtype.kind == "f" else np.rint(np.clip(divided, 0, most))
 
 
 def _scale(

@@ -291,8 +291,9 @@ def _decoder(page: Page) -> Callable[[Any, int], Any]:
     tifffile = _tifffile()
     if is_subsampled(page):
         return functools.partial(_decode_blocks, page, _open_stand_in(tifffile, _block_tags(page), "<").decode)
-    # LERC stores numbers in an order of its own, which tifffile would swap.
-    order = "<" if page.compression == _LERC else page.directory.order
+    # LERC has a byte order of its own and samples of odd sizes have none; tifffile would swap them all the same.
+    packed = page.sample_format != 3 and page.bits[0] not in {8, 16, 32, 64}
+    order = "<" if packed or page.compression == _LERC else page.directory.order
     stand_in = _open_stand_in(tifffile, _tags(page), order)
     tables = page.directory.content(347)
     if page.compression in JPEG:
