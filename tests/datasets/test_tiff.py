@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import io
 import itertools
-import warnings
 from typing import Any
 
-import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from drawing import encode, noise
-from PIL import Image
 from raw_tiff import gray_tags, raw_tiff
 
-from distingo.datasets.decoding import TooManyPixelsError, UndecodableError, UnsupportedError, decode, read_header
-from distingo.datasets.tiff import open_checked, pillow_reads_exactly, show
+from distingo.datasets.decoding import UnsupportedError, decode, read_header
 from distingo.datasets.value_ranges import ValueRange
 
 WIDTH, HEIGHT = 37, 21

@@ -84,6 +84,8 @@ _READERS = {
 _NAMES = {"MPO": "JPEG", "WEBP": "WebP", "JPEG2000": "JPEG 2000", "DIB": "BMP"}
 _MOST_COMPONENTS = 4
 _preparing = threading.Lock()
+_reading = threading.Lock()
+"""One image of the caller's may be given twice, and be looked at by two threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +155,22 @@ def decode(
         return replace(decoded, notes=("missing-end-marker", *decoded.notes))
 
 
-def decode_image(image: Image.Image, *, value_range: ValueRange | ValueRanges | None = None) -> Decoded:
+def decode_image(
+    image: Image.Image,
+    *,
+    max_pixels: int | None = None,
+    enough: int | None = None,
+    value_range: ValueRange | ValueRanges | None = None,
+) -> Decoded:
     """Show a Pillow image as `decode` shows its file.
 
+    An opened file that was not read yet is decoded from its beginning, in all its bits; of any other image the pixels
+    count that Pillow has of it.
+
     Args:
-        image: Of any mode; an opened file is loaded. It is not changed.
+        image: Of any mode. It is loaded at most, not changed.
+        max_pixels: As for `decode`; None sets no limit.
+        enough: As for `decode`, for files that were not read yet.
         value_range: As for `decode`.
 
     Returns:
@@ -167,12 +180,16 @@ def decode_image(image: Image.Image, *, value_range: ValueRange | ValueRanges | 
         UndecodableError: Its file turns out to be damaged.
     """
     name = _NAMES.get(image.format or "", image.format or "image")
+    limit = max_pixels or max(DEFAULT_MAX_PIXELS, image.width * image.height)
     with _explained(name):
-        _load_plugins()
-        data = _unread_bytes(image)
+        _quiet_pillow()
+        with _reading:
+            data = _unread_bytes(image)
+            if data is None:
+                check_size(*image.size, name, limit)
+                image.load()
         if data is not None:
-            return decode(data, max_pixels=max(DEFAULT_MAX_PIXELS, image.width * image.height), value_range=value_range)
-        image.load()
+            return decode(data, max_pixels=limit, enough=enough, value_range=value_range)
         return show_image(image, name, value_range)
 
 
@@ -195,7 +212,7 @@ def decode_array(values: np.ndarray, *, value_range: ValueRange | ValueRanges | 
 def _unread_bytes(image: Image.Image) -> bytes | None:
     """The content of the file that an image was opened from and not read yet; None for any other image."""
     stream = getattr(image, "fp", None)
-    if stream is None or not getattr(image, "tile", None) or getattr(image, "_im", None) is not None:
+    if stream is None or not getattr(image, "tile", None) or image.format is None:
         return None
     try:
         if image.tell() != 0:
@@ -204,11 +221,11 @@ def _unread_bytes(image: Image.Image) -> bytes | None:
         stream.seek(0)
         data: bytes = stream.read()
         stream.seek(place)
-        header = read_header(data, max_pixels=image.width * image.height)
+        as_opened = _open(data, image.width * image.height)[0]
     except (OSError, ValueError, AttributeError, UndecodableError):
         return None
-    # A size of its own: the caller has asked the decoder for a smaller image.
-    return data if {header.width, header.height} == set(image.size) else None
+    # Another size: the caller has asked the decoder for a smaller image.
+    return data if as_opened.size == image.size and as_opened.mode == image.mode else None
 
 
 def _decode_by_pillow(
