@@ -14,6 +14,7 @@ from distingo.datasets.corrections import Corrections, find_corrections
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.duplicates import Examined, Verdict, judge
 from distingo.datasets.examining import Examiner
+from distingo.datasets.facts import describe_notes
 from distingo.datasets.layouts import find_layout
 from distingo.datasets.products import Product, pixels_product
 from distingo.datasets.store import Cache
@@ -78,6 +79,7 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
     layout = _with_notes_on_ranges(layout, examined, examiner.value_ranges, decided=value_ranges is None)
     layout, examined = correct(layout, examined, decided)
     verdicts = judge(examined)
+    layout = replace(layout, notes=layout.notes + describe_notes([entry.facts for entry in examined]))
     dataset = _assemble(layout, examined, verdicts, examiner.value_ranges or ValueRanges())
     if layout.task == "single-label" and not as_it_comes:
         _check_every_class(root, layout, examined, verdicts, decided)
@@ -162,6 +164,7 @@ def _assemble(
                 entry.content,
                 verdict.same_as,
                 candidate.lines,
+                facts.notes,
             )
         )
         if verdict.status == "used":
