@@ -80,6 +80,12 @@ class Coverage:
             return "too few"
         return "held" if BAND[0] <= self.covered <= BAND[1] else "missed"
 
+    @property
+    def is_off(self) -> bool:
+        """Whether coverage is outside the band by more than the chance of so few draws (two standard errors)."""
+        error = 2 * (0.95 * 0.05 / max(1.0, self.draws * (1 - self.too_few))) ** 0.5
+        return self.too_few < 0.5 and not BAND[0] - error <= self.covered <= BAND[1] + error
+
 
 def cells(*, quick: bool) -> Iterator[Cell]:
     """The grid; a corner of it where it should be quick."""
@@ -278,14 +284,16 @@ def _of_labels(prevalence: np.ndarray, apart: np.ndarray) -> dict[str, np.ndarra
 
 
 def summary(found: list[Coverage]) -> str:
-    """A line for each score: cells that hold, that show too few images, and the misses on either side."""
+    """A line for each score: cells that hold, that show too few images, that are off by more than chance; misses."""
     by_score: dict[str, list[Coverage]] = defaultdict(list)
     for entry in found:
         by_score[entry.score].append(entry)
-    lines = [f"{'score':32} {'held':>5} {'of':>4} {'share':>6} {'too few':>8} {'median':>7} {'above':>6} {'below':>6}"]
+    heads = f"{'share':>6} {'too few':>8} {'off':>4} {'median':>7} {'above':>6} {'below':>6}"
+    lines = [f"{'score':32} {'held':>5} {'of':>4} {heads}"]
     for name, entries in [*sorted(by_score.items()), ("all", found)]:
         shown = [entry for entry in entries if entry.outcome != "too few"]
         held = sum(entry.outcome == "held" for entry in shown)
+        off = sum(entry.is_off for entry in shown)
         if not shown:
             lines.append(f"{name:32} {0:>5} {0:>4} {'-':>6} {len(entries):>8}")
             continue
@@ -295,7 +303,7 @@ def summary(found: list[Coverage]) -> str:
         share = f"{held / len(shown):.0%}"
         few = len(entries) - len(shown)
         lines.append(
-            f"{name:32} {held:>5} {len(shown):>4} {share:>6} {few:>8} {middle:>7.3f} {above:>6.3f} {below:>6.3f}"
+            f"{name:32} {held:>5} {len(shown):>4} {share:>6} {few:>8} {off:>4} {middle:>7.3f} {above:>6.3f} {below:>6.3f}"
         )
     return "\n".join(lines)
 
@@ -312,7 +320,7 @@ def main() -> None:
     with get_context("spawn").Pool(options.workers) as pool:
         found = [entry for part in pool.imap_unordered(measure, jobs, chunksize=4) for entry in part]
     print(summary(found))
-    rows = [{**asdict(entry), "outcome": entry.outcome} for entry in found]
+    rows = [{**asdict(entry), "outcome": entry.outcome, "is_off": entry.is_off} for entry in found]
     options.output.write_text(json.dumps({"band": BAND, "cells": rows}, indent=1) + "\n", encoding="utf-8")
 
 

@@ -34,12 +34,12 @@ def test_it_is_as_fast_as_what_it_measures(
     monkeypatch.setattr(predictor.Predictor, "look_at", slowly)
     monkeypatch.setattr(run_cost, "MEASURED_SECONDS", 0.5)
     started = time.perf_counter()
-    cost = measure_throughput(load_model(tiny_runs["small-cnn"] / "model"), dataset.pictures)
+    cost = measure_throughput(load_model(tiny_runs["small-cnn"] / "model"), dataset.pictures[:3])
     assert cost is not None
     assert cost.images_per_second < 100
     assert cost.seconds < time.perf_counter() - started
     assert cost.seconds >= 0.5
-    assert cost.pictures > len(dataset.pictures)
+    assert cost.pictures > 3  # again from the first, until the time is up
     assert cost.images_per_second == pytest.approx(cost.pictures / cost.seconds, abs=0.01)
 
 
