@@ -19,6 +19,11 @@ ManifestStatus = Literal["used", "unusable", "duplicate", "conflict", "ignored",
 """What became of a file: used; not decodable; a redundant copy; found under two classes; not a candidate; named by a
 table, but not there."""
 
+ImageNote = Literal["missing-end-marker", "profile-ignored", "decoder-warning", "unsupported", "too-many-pixels"]
+"""What code needs to know of a file besides its status. Of a used file, a small fault that it is used in spite of: all
+pixels are there, but not the marker that ends the file; its color profile is broken or for another kind of image; the
+decoder complained, but gave all pixels. Of an unusable file, that it need not be damaged: of a kind that is not read;
+over the pixel limit."""
 
 HOLDS_CORRECTIONS = "holds corrections"
 HOLDS_PROVENANCE = "says where corrected pictures come from"
@@ -180,7 +185,7 @@ class ManifestRow:
     Attributes:
         file: As in `Source.file`.
         status: See `ManifestStatus`.
-        reason: Why it is not used, in words for a person; empty for a used file.
+        reason: Why it is not used, in words for a person; of a used file its notes in words, mostly none.
         labels: The class names it was found under.
         side: The side its author put it on, or None.
         format: What it really is (``JPEG``, ``PNG``, ``HTML``, ...), whatever its name ends in.
@@ -189,6 +194,7 @@ class ManifestRow:
         content: Hash of the file's bytes, empty where unreadable.
         same_as: For a duplicate or conflict, the file it repeats.
         lines: The lines (Parquet: rows) of a table that name it, counted from 1.
+        notes: As in `ImageNote`.
     """
 
     file: str
@@ -202,6 +208,7 @@ class ManifestRow:
     content: str
     same_as: str = ""
     lines: tuple[int, ...] = ()
+    notes: tuple[ImageNote, ...] = ()
 
     @property
     def is_own(self) -> bool:
@@ -306,12 +313,15 @@ class Score:
         low: Lower end of the 95 % interval.
         high: Upper end of the 95 % interval.
         n: How many pictures it was computed on.
+        too_few: Whether there are too few images for the interval to hold the true score at its rate; people are then
+            told so in its place. False in what an older distingo wrote.
     """
 
     value: float
     low: float
     high: float
     n: int
+    too_few: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from distingo.checking.relations import judge_against, judge_copies, judge_exact
 from distingo.checking.shortcuts import Shortcut, judge_imbalance, judge_shortcuts, look_for_shortcuts
 from distingo.checking.thresholds import settle_thresholds
 from distingo.datasets.corrections import find_corrections
-from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
+from distingo.datasets.decoding import DECODING, DEFAULT_MAX_PIXELS
 from distingo.datasets.gathering import Product, count_processors, read_dataset, survey
 from distingo.datasets.store import Cache
 from distingo.datasets.tables import TableOptions
@@ -127,7 +127,7 @@ def run_check(request: CheckRequest) -> Check:
 
 def measurements_product(cache: Cache) -> Product:
     """The measurements of every picture, float32 (12,), to be computed while it is decoded."""
-    return Product(cache.store("measurements-1", (len(MEASUREMENTS),), "float32"), measure)
+    return Product(cache.store(f"measurements-1-decoded-{DECODING}", (len(MEASUREMENTS),), "float32"), measure)
 
 
 def _measure(request: CheckRequest, embedding: Embedding) -> _Measured:

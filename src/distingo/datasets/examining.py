@@ -219,7 +219,7 @@ class Examiner:
         except UndecodableError as error:
             passing = isinstance(error, TooManyPixelsError | UnreadableError)
             return _Outcome(facts_of_failure(error), memorable=not passing)
-        facts = None if task.known else facts_of(decoded.image, decoded.format, decoded.values)
+        facts = None if task.known else facts_of(decoded)
         if decoded.values is None:
             return _Outcome(facts, self._compute(task, decoded.image))
         if value_range is None:

@@ -14,6 +14,7 @@ from distingo.datasets.corrections import Corrections, find_corrections
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.duplicates import Examined, Verdict, judge
 from distingo.datasets.examining import Examiner
+from distingo.datasets.facts import describe_notes
 from distingo.datasets.layouts import find_layout
 from distingo.datasets.products import Product, pixels_product
 from distingo.datasets.store import Cache
@@ -82,6 +83,7 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
     layout = replace(layout, notes=layout.notes + described + warnings)
     layout, examined = correct(layout, examined, decided)
     verdicts = judge(examined)
+    layout = replace(layout, notes=layout.notes + describe_notes([entry.facts for entry in examined]))
     dataset = replace(_assemble(layout, examined, verdicts), value_ranges=ranges, range_warnings=warnings)
     if layout.task == "single-label" and not as_it_comes:
         _check_every_class(root, layout, examined, verdicts, decided)
@@ -156,6 +158,7 @@ def _assemble(layout: Layout, examined: Sequence[Examined], verdicts: Sequence[V
                 entry.content,
                 verdict.same_as,
                 candidate.lines,
+                facts.notes,
             )
         )
         if verdict.status == "used":

@@ -43,6 +43,9 @@ RECORDED: Final[tuple[str, ...]] = (
     marked("bfloat16 is not relied on for %(device)s"),
     marked("this processor computes in it (%(flag)s)"),
     marked("this processor has neither %(first)s nor %(second)s"),
+    # files
+    marked("files used in spite of a small fault: %(kinds)s (the manifest names them)"),
+    marked("images of kinds that are not read, which need not be damaged: %(kinds)s (see the manifest)"),
     marked("%(count)s of %(total)s labels are on all training pictures or on none and cannot be learned"),
     # sides
     marked("class %(name)s has no validation picture, as it has only 2 to divide"),
