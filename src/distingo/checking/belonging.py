@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from distingo.checking.copies import LOOSEST, find_copies, signature_product
+from distingo.near_duplicates.search import LOOSEST, find_copies, signature_product
 from distingo.checking.thresholds import DEFAULT_THRESHOLDS
 from distingo.datasets.bursts import BURST_SECONDS, find_bursts
 from distingo.datasets.grouping import Links, link_column

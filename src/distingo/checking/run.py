@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from distingo.answers import is_answered
 from distingo.checking.check_folder import Check
-from distingo.checking.copies import CopyPair, find_copies, signature_product
+from distingo.near_duplicates.search import CopyPair, find_copies, signature_product
 from distingo.checking.embedding import Embedding, choose_embedding
 from distingo.checking.given_predictions import read_given_predictions
 from distingo.checking.labels import OutOfFold, judge_labels, predict_out_of_fold

@@ -1,7 +1,7 @@
 import numpy as np
 from scenes import COPIES, crop, draw_scene, mirror
 
-from distingo.checking.copies import find_copies, group_copies
+from distingo.near_duplicates.search import find_copies, group_copies
 from distingo.features.signatures import sign
 
 
@@ -23,7 +23,7 @@ def test_every_copy_is_found_among_strangers():
     copies = [change(scenes[at]) for at, change in enumerate(COPIES)]
     pairs = find_copies(Held([*scenes, *copies]), [64] * 45)
     assert {(pair.first, pair.second) for pair in pairs} == {(at, 40 + at) for at in range(5)}
-    assert [pair.mirrored for pair in pairs if pair.first == COPIES.index(mirror)] == [True]
+    assert [pair.symmetry for pair in pairs if pair.first == COPIES.index(mirror)] == [1]
     assert all(pair.similarity > 0.85 for pair in pairs)
     assert [pair.similarity for pair in pairs] == sorted((pair.similarity for pair in pairs), reverse=True)
 
