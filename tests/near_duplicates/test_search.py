@@ -1,8 +1,8 @@
 import numpy as np
 from scenes import COPIES, crop, draw_scene, mirror
 
-from distingo.near_duplicates.search import find_copies, group_copies
 from distingo.features.signatures import sign
+from distingo.near_duplicates.search import find_copies, group_copies
 
 
 class Held:

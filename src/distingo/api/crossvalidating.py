@@ -99,6 +99,7 @@ def crossval(
         allow_missing=allow_missing,
         corrections=settle_corrections(corrections),
         split=name_split(split, None),
+        near_duplicates=None if resume else "none" if near_duplicates is None else near_duplicates,
         resume=resume,
         on_epoch=on_epoch,
     )

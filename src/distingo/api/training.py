@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from distingo.api.judging import compare, evaluate
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
@@ -51,6 +51,7 @@ def train(
     corrections: str | Path | None = None,
     split: str | Path | None = None,
     fold: int | None = None,
+    near_duplicates: float | Literal["none"] | None = None,
     recipe_file: str | Path | None = None,
     track: str | None = None,
     track_to: str | Path | None = None,
@@ -76,6 +77,9 @@ def train(
         split: A file of `split`'s, or any table with the columns file and side, that says which side each picture is
             on; None cuts the sides by class and seed.
         fold: Of a split file with folds, the one that is the test side.
+        near_duplicates: Pictures at least so alike (from 0.6 to 1; None: 0.8), turned and mirrored ones too, are kept
+            on one side where the sides are cut here, and counted where `data` or `split` says them; ``none``: they are
+            not searched for.
         recipe_file: A JSON file of recipe fields, such as `tune`'s ``best-recipe.json``; what is said here goes first.
         track: ``tensorboard`` or ``mlflow``: write parameters, curves, scores, plots and the model there too.
         track_to: A folder for TensorBoard (None: ``tensorboard`` in the run folder), a server's address for MLflow
@@ -111,6 +115,7 @@ def train(
         allow_missing=allow_missing,
         corrections=corrections,
         split=name_split(split, fold),
+        near_duplicates=near_duplicates,
     )
     if config is not None:
         wanted = repeat(Path(config), wanted)
@@ -130,6 +135,7 @@ def train(
         corrections=settle_corrections(wanted.corrections),
         repeats=wanted.repeats,
         split=wanted.split,
+        near_duplicates=wanted.near_duplicates,
         recipe_file=chosen,
         resume=resume,
     )

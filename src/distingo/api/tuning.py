@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
@@ -30,6 +30,7 @@ def tune(
     corrections: str | Path | None = None,
     split: str | Path | None = None,
     fold: int | None = None,
+    near_duplicates: float | Literal["none"] | None = None,
     on_trial: Callable[[Trial, Search], None] | None = None,
     **recipe: Any,
 ) -> Search:
@@ -52,6 +53,7 @@ def tune(
         corrections: As for `train`.
         split: As for `train`.
         fold: As for `train`.
+        near_duplicates: As for `train`.
         on_trial: Told every finished trial, and the search so far.
         **recipe: Fields that stay as they are, and ``image_size``.
 
@@ -85,6 +87,7 @@ def tune(
         allow_missing=allow_missing,
         corrections=settle_corrections(corrections),
         split=wanted,
+        near_duplicates=near_duplicates,
         recipe_file=chosen,
     )
     try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from distingo.near_duplicates.search import CopyPair
 from distingo.features.symmetries import IN_WORDS
 from distingo.findings import Finding, FindingKind
+from distingo.near_duplicates.search import CopyPair
 from distingo.records import ManifestRow, Picture
 
 _LEFT_FIRST = {"train": 0, "": 1, "validation": 2, "test": 3}

@@ -10,6 +10,7 @@ from distingo.datasets.split_config import WantedSplit, split_from_config
 from distingo.datasets.table_config import table_from_config
 from distingo.datasets.tables import TableOptions
 from distingo.files import read_json
+from distingo.near_duplicates.keeping import Similarity
 from distingo.run_folder import check_format
 from distingo.training.kept_corrections import said_in_config
 
@@ -26,6 +27,7 @@ class Wanted:
         corrections: As for `distingo.datasets.corrections.find_corrections`.
         repeats: The older run's ``config.json``.
         split: The file that says which side each picture is on.
+        near_duplicates: As for `TrainRequest`.
     """
 
     data: Path | None = None
@@ -35,6 +37,7 @@ class Wanted:
     corrections: str | Path | None = None
     repeats: dict[str, Any] = field(default_factory=dict)
     split: WantedSplit | None = None
+    near_duplicates: Similarity = None
 
 
 def repeat(config: Path, wanted: Wanted) -> Wanted:
@@ -61,4 +64,8 @@ def repeat(config: Path, wanted: Wanted) -> Wanted:
         corrections=wanted.corrections if wanted.corrections is not None else said_in_config(content),
         repeats=content,
         split=wanted.split or split_from_config(content, config),
+        # a run of an older version took no notice of near-duplicates
+        near_duplicates=content.get("near_duplicates", "none")
+        if wanted.near_duplicates is None
+        else wanted.near_duplicates,
     )
