@@ -53,12 +53,15 @@ def keep_groups(dataset: Dataset, split: Split, grouping: Grouping, *, seed: int
     """
     before = split_numbers(dataset, split)
     after, settled = _follow_given(dataset, grouping, before)
-    loose = np.flatnonzero(~settled)
+    files = [picture.source.file for picture in dataset.pictures]
+    loose = np.array(sorted(np.flatnonzero(~settled), key=lambda at: files[at]), np.intp)  # whatever order they came in
     table = encode_labels(dataset.pictures, dataset.classes, "multi-label")
     groups, too_large = _take_apart(grouping.numbers[loose], table[loose], after[loose], task=dataset.task)
     if len(loose):
         parts, sides = np.unique(after[loose], return_inverse=True)
-        after[loose] = parts[rejoin_groups(table[loose], groups, sides, seed=seed, importance=_IMPORTANCE[parts])]
+        after[loose] = parts[
+            rejoin_groups(table[loose], _by_first(groups), sides, seed=seed, importance=_IMPORTANCE[parts])
+        ]
     moved = int((after != before).sum())
     if not moved:
         return KeptGroups(split, 0, too_large)
@@ -122,6 +125,13 @@ def _take_apart(
     apart = np.isin(groups, too_large)
     single = groups.max() + 1 + np.arange(len(groups))
     return np.where(apart, single, groups), tuple(sorted(too_large))
+
+
+def _by_first(groups: np.ndarray) -> np.ndarray:
+    """Groups named by the position of their first image."""
+    _, first, places = np.unique(groups, return_index=True, return_inverse=True)
+    named: np.ndarray = first[places]
+    return named
 
 
 def _lost(dataset: Dataset, table: np.ndarray, before: np.ndarray, after: np.ndarray) -> list[str]:
