@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
+from distingo.datasets.value_ranges import settle_value_range
 from distingo.errors import InterruptionError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def tune(
     table: TableOptions | None = None,
     allow_missing: bool = False,
     corrections: str | Path | None = None,
+    value_range: str | Sequence[float] | None = None,
     split: str | Path | None = None,
     fold: int | None = None,
     near_duplicates: float | Literal["none"] | None = None,
@@ -50,6 +52,7 @@ def tune(
         cache: As for `train`.
         table: As for `train`.
         allow_missing: As for `train`.
+        value_range: As in `train`.
         corrections: As for `train`.
         split: As for `train`.
         fold: As for `train`.
@@ -86,6 +89,7 @@ def tune(
         table=table,
         allow_missing=allow_missing,
         corrections=settle_corrections(corrections),
+        value_ranges=settle_value_range(value_range),
         split=wanted,
         near_duplicates=near_duplicates,
         recipe_file=chosen,
