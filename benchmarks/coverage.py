@@ -302,10 +302,8 @@ def summary(found: list[Coverage]) -> str:
         )
         share = f"{held / len(shown):.0%}"
         few = len(entries) - len(shown)
-        lines.append(
-            counts = f"{name:32} {held:>5} {len(shown):>4} {share:>6} {few:>8} {off:>4}"
-            lines.append(f"{counts} {middle:>7.3f} {above:>6.3f} {below:>6.3f}")
-        )
+        counts = f"{name:32} {held:>5} {len(shown):>4} {share:>6} {few:>8} {off:>4}"
+        lines.append(f"{counts} {middle:>7.3f} {above:>6.3f} {below:>6.3f}")
     return "\n".join(lines)
 
 
