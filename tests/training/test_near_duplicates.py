@@ -68,7 +68,7 @@ def test_turned_copies_stay_on_one_split_and_what_was_done_is_recorded(tmp_path:
     assert sides_of(tmp_path / "again") == sides_of(tmp_path / "run")
     distingo.train(output=tmp_path / "old", config=tmp_path / "without" / "config.json", cache=tmp_path / "cache")
     assert sides_of(tmp_path / "old") == sides_of(tmp_path / "without")
-    with pytest.raises(UsageError, match="--near-duplicates 0.8"):
+    with pytest.raises(UsageError, match=r"--near-duplicates 0\.8"):
         distingo.train(output=tmp_path / "run", resume=True, near_duplicates="none")
 
 

@@ -221,4 +221,5 @@ def _best_of_four(one: tuple[Floats, ...], other: list[Floats]) -> Floats:
     odd_across += odd_down
     both_even += np.abs(odd_across, out=odd_across)
     turned += np.abs(both_odd, out=both_odd)
-    return np.maximum(both_even, turned, out=both_even)
+    best: Floats = np.maximum(both_even, turned, out=both_even)
+    return best
