@@ -70,7 +70,7 @@ def crossval(
 
     Returns:
         Scores fold by fold, their means with corrected resampled t intervals, and the scores of all predictions
-        together with bootstrap intervals.
+        together with 95 % intervals.
 
     Raises:
         DistingoError: Of the kind that fits the mistake or hindrance.

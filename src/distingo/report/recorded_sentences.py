@@ -95,12 +95,8 @@ RECORDED: Final[tuple[str, ...]] = (
     marked("1 deep image (%(types)s): the value range is not known, so each image is scaled by itself"),
     marked("%(count)s deep images (%(types)s): the value range is not known, so each image is scaled by itself"),
     marked(
-        "1 of 1 deep image (%(types)s) have values far outside %(black)s to %(white)s, which are clipped: check that "
-        "their units are those of the value range"
-    ),
-    marked(
-        "%(beyond)s of %(count)s deep images (%(types)s) have values far outside %(black)s to %(white)s, which are "
-        "clipped: check that their units are those of the value range"
+        "of %(count)s deep images %(beyond)s have values far outside the value range %(black)s to %(white)s, which are "
+        "clipped: check that their units are those of the range"
     ),
     marked("class %(name)s is dropped: no usable picture has it"),
     marked("label %(name)s is dropped: no usable picture has it"),
