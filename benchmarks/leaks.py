@@ -2,8 +2,8 @@
 
 Aerial's images, whole or in tiles that don't overlap, get changed and turned copies by a seed: each of the eight
 symmetries of the square with each of planted_faults.py's changes. A pair that was not planted counts as right if the
-untouched tiles have it too. Then a frozen backbone and the descriptors are trained on the tiles, with near-duplicates kept on one
-split and without; and aerial itself is trained on with an empty cache, with and without in turns.
+untouched tiles have it too. Then a frozen backbone and the descriptors are trained on the tiles, with near-duplicates kept on
+one split and without; and aerial itself is trained on with an empty cache, with and without in turns.
 
     python benchmarks/leaks.py
 """
@@ -184,8 +184,8 @@ def measure_cost(place: Path, rounds: int) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tile", type=int, default=100, help="pixels of a tile's side (default: 100)")
-    parser.add_argument("--copies", type=int, default=4000, help="planted (default: 4,000)")
+    parser.add_argument("--tile", type=int, default=200, help="pixels of a tile's side (default: 200, whole images)")
+    parser.add_argument("--copies", type=int, default=2000, help="planted (default: 2,000)")
     parser.add_argument("--rounds", type=int, default=5, help="of cold runs in turns; 0 for none (default: 5)")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

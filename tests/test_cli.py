@@ -44,6 +44,7 @@ def test_a_run_leaves_every_file_of_the_hallway(run: Path) -> None:
     expected = {
         "config.json",
         "manifest.csv",
+        "near_duplicates.json",
         "split.csv",
         "history.csv",
         "evaluation.json",
@@ -80,6 +81,7 @@ def test_files_of_a_run_with_one_label_keep_their_shape(run: Path, pictures: Pat
         "format",
         "distingo",
         "data",
+        "near_duplicates",
         "layout",
         "task",
         "classes",

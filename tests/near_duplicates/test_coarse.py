@@ -6,7 +6,7 @@ from distingo.near_duplicates.coarse import describe, nearest_pairs
 
 
 def descriptions(count, seed):
-    values = np.random.default_rng(seed).normal(size=(count, 6, 6)).astype(np.float32)
+    values = np.random.default_rng(seed).normal(size=(count, 8, 8)).astype(np.float32)
     values[:, 0, 0] = 0
     return values / np.linalg.norm(values, axis=(1, 2), keepdims=True)
 
@@ -55,7 +55,7 @@ def test_descriptions_have_length_one_and_no_mean():
     images = np.random.default_rng(0).integers(0, 256, (5, 64, 64)).astype(np.uint8)
     described = describe(images)
     for each in (described.whole, described.middle):
-        assert each.shape == (5, 6, 6)
+        assert each.shape == (5, 8, 8)
         assert np.linalg.norm(each, axis=(1, 2)) == pytest.approx(1, abs=1e-5)
         assert (each[:, 0, 0] == 0).all()
     brighter = describe(images // 2 + 60)

@@ -22,7 +22,7 @@ from distingo.progress import progress_bar
 Floats = npt.NDArray[np.float32]
 Places = npt.NDArray[np.intp]
 
-_FREQUENCIES = 6
+_FREQUENCIES = 8
 _MIDDLE = 0.94
 """Width of the middle, as a share of the whole: between that of an image and that of a crop by a tenth."""
 
@@ -35,7 +35,7 @@ class Described:
     """Images by their lowest frequencies but the mean, scaled to length 1.
 
     Attributes:
-        whole: Float32 (n, 6, 6).
+        whole: Float32 (n, 8, 8).
         middle: The same of their middles.
     """
 
@@ -67,8 +67,8 @@ def nearest_pairs(asked: Floats, known: Floats, own: Places, *, count: int, leas
     eight cost as much again with rows and columns exchanged.
 
     Args:
-        asked: Descriptions (m, 6, 6).
-        known: Descriptions (n, 6, 6).
+        asked: Descriptions (m, 8, 8).
+        known: Descriptions (n, 8, 8).
         own: The position among the known of each that is asked about (m,): no image is its own neighbor.
         count: How many of each are kept.
         least: The least cosine.
@@ -105,7 +105,7 @@ def _frequencies(values: Floats, share: float) -> Floats:
 
 
 def _basis(share: float) -> Floats:
-    """The lowest cosines over the middle of so many pixels, each taken over whole pixels: float32 (6, 64)."""
+    """The lowest cosines over the middle of so many pixels, each taken over whole pixels: float32 (8, 64)."""
     edges = np.clip((np.arange(SIDE + 1) / SIDE - 0.5) / share + 0.5, 0, 1)
     numbers = np.arange(_FREQUENCIES)[:, None]
     angles = np.pi * np.maximum(numbers, 1)
@@ -221,4 +221,5 @@ def _best_of_four(one: tuple[Floats, ...], other: list[Floats]) -> Floats:
     odd_across += odd_down
     both_even += np.abs(odd_across, out=odd_across)
     turned += np.abs(both_odd, out=both_odd)
-    return np.maximum(both_even, turned, out=both_even)
+    best: Floats = np.maximum(both_even, turned, out=both_even)
+    return best

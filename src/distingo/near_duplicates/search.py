@@ -29,15 +29,15 @@ SAME_SCENE = 0.8
 _NEIGHBORS = 3
 """Of each image: so many whose middle it is like, and so many that are like its own middle."""
 
-_ALIKE_IN_THE_COARSE = 0.5
-"""Cosine of descriptions; of 480 copies cropped by a tenth 99 in 100 were above 0.68, most strangers are below."""
+_ALIKE_IN_THE_COARSE = 0.45
+"""Cosine of descriptions; of 480 copies cropped by a tenth 99 in 100 were above 0.57, most strangers are below."""
 
 _NEIGHBORS_WHEN_SMALL = 6
 _ALIKE_WHEN_SMALL = 0.997
-"""Cosine of 63 frequencies where one image is smaller than a signature: so little is in it that strangers are alike."""
+"""The same where one image is smaller than a signature: so little is in it that strangers are alike too."""
 
 _FIRST_SIEVE = 0.99
-"""What smaller images must reach by fewer frequencies before that is computed."""
+"""What smaller images must reach before they are taken from the cache and compared by that."""
 
 _NEARLY_AS_ALIKE = 0.1
 """Symmetries whose cosine is so near the best one's are compared closely too: a round tank is like itself turned."""
