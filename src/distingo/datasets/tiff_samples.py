@@ -290,7 +290,9 @@ def _decoder(page: Page) -> Callable[[Any, int], Any]:
     """
     tifffile = _tifffile()
     if is_subsampled(page):
-        return functools.partial(_decode_blocks, page, _open_stand_in(tifffile, _block_tags(page), "<").decode)
+        return functools.partial(
+            _decode_blocks, page, functools.cache(lambda size: _open_stand_in(tifffile, _block_tags(page, size), "<"))
+        )
     # LERC has a byte order of its own and samples of odd sizes have none; tifffile would swap them all the same.
     packed = page.sample_format != 3 and page.bits[0] not in {8, 16, 32, 64}
     order = "<" if packed or page.compression == _LERC else page.directory.order
@@ -364,34 +366,26 @@ def _decode_lerc(page: Page, decode: Callable[[Any, int], Any], content: Any, in
     return decode(content, index)
 
 
-def _block_tags(page: Page) -> dict[int, tuple[int, list[int]]]:
-    """Tags under which tifffile undoes the compression of subsampled color and leaves the blocks as they are."""
-    across, down = page.segments_across, page.segments_down
-    wide = segment_bytes(page, page.segment_size[1])
+def _block_tags(page: Page, size: int) -> dict[int, tuple[int, list[int]]]:
+    """Tags of one strip of bytes, under which tifffile undoes the compression and leaves what was packed."""
     tags = _tags(page)
-    tags |= {256: (4, [wide]), 257: (4, [across * down]), 258: (3, [8]), 262: (3, [1]), 277: (3, [1]), 339: (3, [1])}
     for tag in (322, 323, 324, 325, 338, 530):
         tags.pop(tag, None)
-    return tags | {278: (4, [1]), 273: (4, [0] * across * down), 279: (4, [0] * across * down)}
+    longs = {256: size, 257: 1, 278: 1, 273: 0, 279: 0}
+    shorts = {258: 8, 262: 1, 277: 1, 339: 1}
+    return tags | {tag: (4, [value]) for tag, value in longs.items()} | {tag: (3, [v]) for tag, v in shorts.items()}
 
 
-def _decode_blocks(page: Page, decode: Callable[[Any, int], Any], content: Any, index: int) -> Any:
+def _decode_blocks(page: Page, stand_in: Callable[[int], Any], content: Any, index: int) -> Any:
     """Decode a segment of subsampled YCbCr: blocks of luma, each followed by the color that its pixels share."""
     wide, high = page.segment_size
     horizontal, vertical = page.subsampling
     row = index // page.segments_across * high
     rows = high if page.tile else min(high, page.height - row)
     across, down = -(-wide // horizontal), -(-rows // vertical)
-    flat = np.resize(np.asarray(decode(_padded(page, content), index)[0]).ravel(), segment_bytes(page, rows))
+    flat = np.asarray(stand_in(segment_bytes(page, rows)).decode(content, 0)[0])
     blocks = flat.reshape(down, across, horizontal * vertical + 2)
     luma = blocks[..., :-2].reshape(down, across, vertical, horizontal)
     luma = luma.transpose(0, 2, 1, 3).reshape(down * vertical, across * horizontal)
     color = blocks[..., -2:].repeat(vertical, axis=0).repeat(horizontal, axis=1)
     return np.dstack([luma, color])[None, :rows, :wide], None, None
-
-
-def _padded(page: Page, content: Any) -> Any:
-    """Uncompressed blocks of a shorter last strip, filled up to what a whole one takes."""
-    if page.compression != _RAW:
-        return content
-    return bytes(content).ljust(segment_bytes(page, page.segment_size[1]), b"\0")
