@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import io
 import itertools
-import warnings
 from typing import Any
 
 import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from drawing import encode, noise
+from drawing import encode
 from PIL import Image
 from raw_tiff import gray_tags, raw_tiff
 
-from distingo.datasets.decoding import TooManyPixelsError, UndecodableError, UnsupportedError, decode, read_header
+from distingo.datasets.decoding import UndecodableError, UnsupportedError, decode, read_header
 from distingo.datasets.tiff import open_checked, pillow_reads_exactly, show
 from distingo.datasets.value_ranges import ValueRange
 

@@ -122,7 +122,7 @@ def decode(
     with _translated(data):
         if detect_format(data) == "TIFF":
             page, layout = tiff.open_checked(data, max_pixels)
-            if not tiff.pillow_reads_exactly(page, layout):
+            if not tiff.read_by_pillow(page, layout):
                 shown = tiff.show(page, layout, max_pixels, value_range)
                 plain = tiff.over_white(_to_rgb_or_grey(shown.image, None)[0], shown.alpha)
                 return Decoded(_turn_upright(plain, page.orientation), "TIFF", shown.values)

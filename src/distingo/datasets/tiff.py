@@ -11,8 +11,10 @@ from PIL import Image
 
 from distingo.datasets.tiff_directory import Page, open_page
 from distingo.datasets.tiff_samples import (
+    check_complete,
     check_size,
     check_supported,
+    is_installed,
     is_rgb_already,
     read_samples,
     stored_dtype,
@@ -50,8 +52,9 @@ _UNSUPPORTED_KINDS = {
 _APERIO_YCBCR = 33003
 # Old-style JPEG, word-aligned fax and ThunderScan: only libtiff, which Pillow uses, decodes them.
 _PILLOW_ALONE = {6, 32771, 32809}
-_FAX = {2, 3, 4}
-_PILLOW_EXACT = {1, 5, 8, 32773, 32946}
+# Fax is best read by libtiff too, which knows most of its dialects.
+_PILLOW_BEST = {1, 2, 3, 4}
+_PILLOW_EXACT = {5, 8, 32773, 32946}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +127,14 @@ def pillow_reads_exactly(page: Page, layout: Layout) -> bool:
     by the methods of TIFF 6.0, fax included; `tests/datasets/test_tiff.py` compares them. Old-style JPEG, ThunderScan
     and word-aligned fax are left to Pillow too, as nothing else decodes them.
     """
-    if not page.first:
+    if not page.first or page.directory.big:
         return False
     if page.compression in _PILLOW_ALONE:
         return True
     bilevel = page.bits == (1,) and layout.kind == "gray" and page.predictor == 1
     ordinary = set(page.bits) == {8} and page.samples == _COLORS[layout.kind] and layout.kind in {"gray", "rgb", "cmyk"}
     return (
-        (bilevel or (ordinary and page.compression not in _FAX))
+        (bilevel or (ordinary and page.compression in _PILLOW_EXACT | {1}))
         and page.photometric in {0, 1, 2, 5}
         and 262 in page.directory.entries
         and page.sample_format == 1
@@ -140,8 +143,25 @@ def pillow_reads_exactly(page: Page, layout: Layout) -> bool:
         and page.depth == 1
         and page.predictor in {1, 2}
         and not (page.planar and page.tile)
-        and page.compression in _PILLOW_EXACT | _FAX
+        and page.compression in _PILLOW_EXACT | _PILLOW_BEST
     )
+
+
+def read_by_pillow(page: Page, layout: Layout) -> bool:
+    """Whether a page is read by Pillow: where it is exact, and best at it or alone.
+
+    What tifffile decompresses as well is left to it where it is installed: libtiff, which Pillow uses, prints what is
+    wrong with a damaged file.
+
+    Raises:
+        EOFError: The file breaks off before its last strip or tile is complete.
+    """
+    if not pillow_reads_exactly(page, layout):
+        return False
+    if page.compression in _PILLOW_EXACT and is_installed():
+        return False
+    check_complete(page)
+    return True
 
 
 def show(page: Page, layout: Layout, max_pixels: int, value_range: ValueRange | None = None) -> Shown:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import importlib.util
 import io
 import logging
 import struct
@@ -193,7 +195,14 @@ def read_samples(page: Page, kept: tuple[int, ...], max_pixels: int) -> np.ndarr
     for plane, channels in planes:
         for index, row, column, content in _segments(page, plane):
             _check_claim(page, content, max_pixels)
-            decoded = decode(content, index)[0][0]
+            try:
+                decoded = decode(content, index)[0][0]
+            except Exception:
+                if row + page.strip_rows <= page.height or page.tile:
+                    raise
+                # Some writers fill the last strip up to the size of the others.
+                whole = dataclasses.replace(page, height=page.strip_rows * page.segments_down)
+                decoded = _decoder(whole)(content, index)[0][0]
             part = result[row : row + decoded.shape[0], column : column + decoded.shape[1]]
             chosen = decoded if page.planar else decoded[:, :, list(kept)]
             part[:, :, channels] = chosen[: part.shape[0], : part.shape[1]]
@@ -239,6 +248,21 @@ def _places(page: Page, total: int) -> tuple[np.ndarray, np.ndarray]:
     return offsets, counts
 
 
+def check_complete(page: Page) -> None:
+    """Check that each compressed strip or tile is within the file.
+
+    Raises:
+        EOFError: One isn't.
+        ValueError: There are too few of them.
+    """
+    if page.compression in {_RAW, 6}:
+        return
+    total = page.segments_across * page.segments_down * (page.samples if page.planar else 1)
+    offsets, counts = (part[:total].astype(np.float64) for part in _places(page, total))
+    if (offsets + counts).max() > len(page.directory.data):
+        raise EOFError
+
+
 def segment_bytes(page: Page, rows: int) -> int:
     """Bytes of an uncompressed segment."""
     wide = page.segment_size[0]
@@ -270,15 +294,20 @@ def _check_claim(page: Page, content: Any, max_pixels: int) -> None:
 
 
 @functools.cache
+def is_installed() -> bool:
+    """Whether the libraries are there that read all kinds of TIFF."""
+    return all(importlib.util.find_spec(name) for name in ("imagecodecs", "tifffile"))
+
+
+@functools.cache
 def _tifffile() -> Any:
     """Tifffile, kept off the terminal: the manifest says what is wrong with a file."""
-    try:
-        import imagecodecs  # noqa: F401
-        import tifffile
-    except ImportError as error:
+    if not is_installed():
         raise UnsupportedError(
             "a TIFF that Pillow can't read exactly; run pip install 'distingo-runtime[tiff]' to read it", "TIFF"
-        ) from error
+        )
+    import tifffile
+
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
     return tifffile
 
