@@ -314,7 +314,8 @@ def _palette_to_rgb(page: Page, colors: np.ndarray) -> np.ndarray:
     if found is None or len(found) < 3 * size:
         raise ValueError("its palette is incomplete")
     table = found if found.max() <= 255 else found >> 8
-    return np.ascontiguousarray(table.reshape(3, size).T.astype(np.uint8))[colors[..., 0]]
+    rgb: np.ndarray = table.reshape(3, size).T.astype(np.uint8)[colors[..., 0]]
+    return rgb
 
 
 def _ycbcr_to_rgb(page: Page, colors: np.ndarray) -> np.ndarray:
@@ -331,7 +332,8 @@ def _ycbcr_to_rgb(page: Page, colors: np.ndarray) -> np.ndarray:
         luma, cb, cr = np.moveaxis((scaled - np.asarray(low)) * spread, -1, 0)
         r, b = luma + cr * (2 - 2 * red), luma + cb * (2 - 2 * blue)
         g = (luma - red * r - blue * b) / (green or 1.0)
-        return np.rint(np.clip(np.stack([r, g, b], -1), 0, 255)).astype(np.uint8)
+        rgb: np.ndarray = np.rint(np.clip(np.stack([r, g, b], -1), 0, 255)).astype(np.uint8)
+        return rgb
 
     return _by_block(convert, colors)
 
@@ -356,7 +358,8 @@ def _lab_to_eight_bits(page: Page, colors: np.ndarray) -> np.ndarray:
             light = block[..., :1].astype(np.float64) / (257.0 if bits == 16 else 1.0)
             color = block[..., 1:].astype(signed) / (256.0 if bits == 16 else 1.0) + 128.0
             numbers = np.concatenate([light, color], axis=-1)
-        return np.rint(np.clip(np.nan_to_num(numbers), 0, 255)).astype(np.uint8)
+        lab: np.ndarray = np.rint(np.clip(np.nan_to_num(numbers), 0, 255)).astype(np.uint8)
+        return lab
 
     return _by_block(convert, colors)
 

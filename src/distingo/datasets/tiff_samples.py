@@ -414,7 +414,7 @@ def _decode_blocks(page: Page, stand_in: Callable[[int], Any], content: Any, ind
     across, down = -(-wide // horizontal), -(-rows // vertical)
     flat = np.asarray(stand_in(segment_bytes(page, rows)).decode(content, 0)[0])
     blocks = flat.reshape(down, across, horizontal * vertical + 2)
-    luma = blocks[..., :-2].reshape(down, across, vertical, horizontal)
-    luma = luma.transpose(0, 2, 1, 3).reshape(down * vertical, across * horizontal)
+    squares = blocks[..., :-2].reshape(down, across, vertical, horizontal)
+    luma = squares.transpose(0, 2, 1, 3).reshape(down * vertical, across * horizontal)
     color = blocks[..., -2:].repeat(vertical, axis=0).repeat(horizontal, axis=1)
     return np.dstack([luma, color])[None, :rows, :wide], None, None
