@@ -17,7 +17,7 @@ from distingo.datasets.gathering import Product, pixels_product, read_dataset, s
 from distingo.datasets.store import Cache
 from distingo.datasets.tables import TableOptions
 from distingo.errors import DataError, ResourceError
-from distingo.records import Dataset, Rendition
+from distingo.records import Dataset, Rendition, ValueRanges
 
 RENDITION = Rendition(8, 6, 3)
 
@@ -28,9 +28,9 @@ def decodings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
     decode = examining.decode
 
-    def counted(data: bytes, *, max_pixels: int, enough: int | None) -> object:
+    def counted(data: bytes, *, max_pixels: int, enough: int | None, value_range: ValueRanges | None) -> object:
         calls.append(1)
-        return decode(data, max_pixels=max_pixels, enough=enough)
+        return decode(data, max_pixels=max_pixels, enough=enough, value_range=value_range)
 
     monkeypatch.setattr(examining, "decode", counted)
     return calls

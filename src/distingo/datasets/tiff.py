@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -22,7 +22,14 @@ from distingo.datasets.tiff_samples import (
     unsupported,
 )
 from distingo.datasets.undecodable import UndecodableError
-from distingo.datasets.value_ranges import ValueRange, ValueSummary, range_of_one, summarize_values, to_eight_bits
+from distingo.datasets.value_ranges import (
+    ValueRange,
+    ValueRanges,
+    ValueSummary,
+    choose_range,
+    summarize_values,
+    to_eight_bits,
+)
 
 Kind = Literal["gray", "rgb", "palette", "cmyk", "ycbcr", "lab"]
 
@@ -120,6 +127,11 @@ def open_checked(data: bytes, max_pixels: int) -> tuple[Page, Layout]:
     return page, layout
 
 
+def is_classic(data: bytes) -> bool:
+    """Whether a TIFF is one of the classic kind, not a BigTIFF."""
+    return data[2:4] in {b"*\0", b"\0*"}
+
+
 def pillow_reads_exactly(page: Page, layout: Layout) -> bool:
     """Whether Pillow gives the same pixels: ordinary 8-bit and bilevel pages, read without tifffile and its import.
 
@@ -164,7 +176,7 @@ def read_by_pillow(page: Page, layout: Layout) -> bool:
     return True
 
 
-def show(page: Page, layout: Layout, max_pixels: int, value_range: ValueRange | None = None) -> Shown:
+def show(page: Page, layout: Layout, max_pixels: int, value_range: ValueRange | ValueRanges | None = None) -> Shown:
     """Decode a page into an image.
 
     Args:
@@ -186,12 +198,13 @@ def show(page: Page, layout: Layout, max_pixels: int, value_range: ValueRange | 
     colors, alpha, visible = samples[..., : len(layout.colors)], None, None
     if layout.alpha is not None:
         opacity = samples[..., -1:]
+        shares = _by_full_range(opacity, _full(page))
         # An alpha of zero everywhere is a writer's mistake, not an image of nothing.
-        if opacity.any():
+        if shares.any():
             visible = opacity != 0
             if layout.associated:
                 _divide_by_alpha(colors, opacity, _full(page))
-            alpha = Image.fromarray(_by_full_range(opacity, _full(page))[..., 0])
+            alpha = Image.fromarray(np.ascontiguousarray(shares[..., 0]))
     values = None
     if layout.kind in {"gray", "rgb"} and samples.dtype != np.uint8:
         pixels, values = _scale(page, colors, visible, value_range)
@@ -199,6 +212,9 @@ def show(page: Page, layout: Layout, max_pixels: int, value_range: ValueRange | 
         pixels = _TO_EIGHT_BITS[layout.kind](page, colors)
     if page.photometric == 0 and layout.kind == "gray":
         pixels = 255 - pixels
+        if values is not None:
+            # The same values shown the other way round are another image.
+            values = replace(values, digest=f"0{values.digest}"[:32])
     if values is not None:
         pixels[~_valid(page, colors)] = 0
     mode = {"cmyk": "CMYK", "lab": "LAB", "gray": "L"}.get(layout.kind, "RGB")
@@ -272,7 +288,7 @@ def _divide_by_alpha(colors: np.ndarray, opacity: np.ndarray, full: float) -> No
 
 
 def _scale(
-    page: Page, colors: np.ndarray, visible: np.ndarray | None, value_range: ValueRange | None
+    page: Page, colors: np.ndarray, visible: np.ndarray | None, value_range: ValueRange | ValueRanges | None
 ) -> tuple[np.ndarray, ValueSummary]:
     """Deep gray or RGB in 8 bits, all colors by one range, and what is known of its stored values."""
     missing = stored_no_data(page)
@@ -281,7 +297,7 @@ def _scale(
         stored = colors != missing
         valid = stored if valid is None else stored & valid
     summary = summarize_values(colors, bits=_significant_bits(page, colors), valid=valid)
-    scale = value_range or range_of_one(summary)
+    scale = choose_range(value_range, summary)
     return _by_block(lambda block: to_eight_bits(block, scale), colors), summary
 
 
@@ -380,8 +396,3 @@ def _to_image(pixels: np.ndarray, mode: str) -> Image.Image:
         # Pillow's raw form of it is that of TIFF: a* and b* signed.
         pixels = pixels ^ np.array([0, 128, 128], np.uint8)
     return Image.frombytes(mode, (width, height), np.ascontiguousarray(pixels).tobytes())
-
-
-def over_white(image: Image.Image, alpha: Image.Image | None) -> Image.Image:
-    """Lay an image of mode ``L`` or ``RGB`` over white."""
-    return image if alpha is None else Image.composite(image, Image.new(image.mode, image.size, "white"), alpha)
