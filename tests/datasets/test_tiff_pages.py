@@ -130,6 +130,13 @@ def test_every_orientation(orientation: int, dtype: str) -> None:
     assert read_exif(buffer.getvalue())[274] == orientation
 
 
+def test_exif_of_a_page_that_pillow_does_not_read() -> None:
+    tags = gray_tags(8, 8, 64) | {339: ("H", [3]), 306: ("s", b"2024:05:06 07:08:09\0"), 271: ("s", b"Maker\0")}
+    for order in "<>":
+        exif = read_exif(raw_tiff((tags, [bytes(512)]), order=order))
+        assert (exif[306], exif[271]) == ("2024:05:06 07:08:09", "Maker")
+
+
 @pytest.mark.parametrize(("bits", "photometric"), [(1, 1), (1, 0), (4, 1), (8, 1), (12, 1), (16, 1)])
 def test_reversed_bits(bits: int, photometric: int) -> None:
     values = np.random.default_rng(bits).integers(0, 2**bits, (9, 16))
@@ -176,6 +183,8 @@ def test_jpeg_by_libtiff_with_tables_of_its_own() -> None:
         ({259: ("H", [34661])}, r"compression 34661 \(JBIG\)"),
         ({259: ("H", [34715])}, r"compression 34715 \(JBIG2\)"),
         ({259: ("H", [12345])}, "compression 12345,"),
+        ({259: ("H", [32809])}, "compression 32809 of 1 x 8-bit unsigned integer samples"),
+        ({259: ("H", [32771]), 262: ("H", [3])}, r"compression 32771 \(word-aligned CCITT RLE\)"),
         ({259: ("H", [65000])}, r"compression 65000 \(EER\)"),
         ({262: ("H", [32803])}, "the raw data of a camera's sensor, .*; develop it and save it as PNG"),
         ({262: ("H", [34892])}, "the linear raw data of a camera"),
