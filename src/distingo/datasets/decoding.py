@@ -30,11 +30,12 @@ from distingo.datasets.undecodable import (
     UnsupportedError,
 )
 from distingo.datasets.value_ranges import ValueRange, ValueRanges
-from distingo.records import Source
+from distingo.records import DEFAULT_MAX_PIXELS, Source
 
 __all__ = [
     "DECODING",
     "DEFAULT_MAX_PIXELS",
+    "NO_LIMIT",
     "Decoded",
     "Header",
     "TooManyPixelsError",
@@ -50,8 +51,8 @@ __all__ = [
     "read_header",
 ]
 
-DEFAULT_MAX_PIXELS = 178_956_970
-"""More pixels than this are not decoded: 512 MiB of RGB, Pillow's own limit against decompression bombs."""
+NO_LIMIT = 2**62
+"""As a pixel limit, for images that were let in when their data set was read, and where only a header is read."""
 
 DECODING = 4
 """Counts up whenever the same file may give other pixels than before; what is kept of decoded images names it."""
@@ -279,7 +280,7 @@ def read_header(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Header:
     """
     with _translated(data) as detected:
         if detected == "JPEG XL" or _reader_of_values(data, detected, max_pixels) is not None:
-            image = decode(data, max_pixels=max_pixels).image
+            image = decode(data, max_pixels=min(max_pixels, DEFAULT_MAX_PIXELS)).image
             return Header(*image.size, image.mode == "L", detected)
         if detected == "TIFF":
             page, layout = tiff.open_checked(data, max_pixels)
@@ -298,16 +299,16 @@ def read_exif(data: bytes) -> dict[int, Any]:
         UndecodableError: As `read_header`.
     """
     with _translated(data) as name:
-        if name == "JPEG XL" or _reader_of_values(data, name, DEFAULT_MAX_PIXELS) is not None:
+        if name == "JPEG XL" or _reader_of_values(data, name, NO_LIMIT) is not None:
             return {}
-        exif = _open(data, DEFAULT_MAX_PIXELS)[0].getexif()
+        exif = _open(data, NO_LIMIT)[0].getexif()
         return {**exif, **exif.get_ifd(ExifTags.IFD.Exif)}
 
 
 def open_source(
     source: Source,
     *,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_pixels: int = NO_LIMIT,
     enough: int | None = None,
     value_range: ValueRange | ValueRanges | None = None,
 ) -> Image.Image:
@@ -315,7 +316,7 @@ def open_source(
 
     Args:
         source: Where the pixels are.
-        max_pixels: As for `decode`.
+        max_pixels: As for `decode`; no limit is for images that were let in when their data set was read.
         enough: As for `decode`.
         value_range: As for `decode`; None takes the source's own.
 
