@@ -150,7 +150,8 @@ def _describe(primaries: Sequence[float], gamma: float | None, *, gray: bool) ->
     if gamma is None and (same or gray):
         return None
     try:
-        return _gray_profile(gamma) if gray else _matrix_profile(primaries, gamma)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return _gray_profile(gamma) if gray else _matrix_profile(primaries, gamma)
     except (np.linalg.LinAlgError, ZeroDivisionError, struct.error, ValueError, OverflowError):
         return b""  # nonsense in the chunks: a profile that can't be used
 

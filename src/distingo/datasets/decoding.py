@@ -20,7 +20,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from distingo.datasets import deep_images, embedded_images, idx, tiff
 from distingo.datasets.deep_images import check_size
 from distingo.datasets.formats import describe_non_picture, detect_format, is_unsupported
-from distingo.datasets.jpeg_markers import completed
+from distingo.datasets.jpeg_markers import completed, is_padded
 from distingo.datasets.png_chunks import read_png_facts
 from distingo.datasets.shown import Decoded, StoredValues, orientation_of, show_image, show_parts, show_values
 from distingo.datasets.undecodable import (
@@ -143,12 +143,16 @@ def decode(
             )
         if name == "TIFF":
             page, layout = tiff.open_checked(data, max_pixels)
-            if not tiff.pillow_reads_exactly(page, layout):
+            width, height = page.upright_size
+            most = Image.MAX_IMAGE_PIXELS or NO_LIMIT
+            if not tiff.pillow_reads_exactly(page, layout) or width * height > most:
                 shown = tiff.show(page, layout, max_pixels, value_range)
                 return show_parts(shown.image, shown.alpha, name, page.orientation, shown.values)
         try:
+            if name == "JPEG" and is_padded(data):
+                raise EOFError("zero bytes instead of its end")
             return _decode_by_pillow(data, max_pixels, enough, value_range)
-        except OSError:
+        except (OSError, EOFError):
             whole = completed(data) if name == "JPEG" else None
             if whole is None:
                 raise

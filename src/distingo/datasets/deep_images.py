@@ -131,6 +131,9 @@ def read_netpbm(data: bytes, header: NetpbmHeader, max_pixels: int) -> StoredVal
     if values.dtype == np.uint8 and header.most < 255:
         values = np.rint(values * (255 / header.most)).astype(np.uint8)
     bits = int(header.most).bit_length() if values.dtype == np.uint16 else None
+    if bits is not None and header.most != 2**bits - 1:
+        # A white that no number of bits has as its largest value.
+        values, bits = np.rint(values * (65535 / header.most)).astype(np.uint16), 16
     return StoredValues(values, bits)
 
 
@@ -151,7 +154,7 @@ def jpeg_of_jpeg_xl(data: bytes) -> bytes | None:
     if b"jbrd" not in data[:65536]:
         return None
     try:
-        return bytes(require_codecs("a JPEG XL file", "JPEG XL").jpegxl_decode_jpeg(data, 1))
+        return bytes(require_codecs("a JPEG XL file", "JPEG XL").jpegxl_decode_jpeg(data))
     except RuntimeError:  # the base of imagecodecs' errors
         return None
 
