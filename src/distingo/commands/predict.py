@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from distingo import terminal
 from distingo.commands.preparing import prepare
+from distingo.datasets.decoder_noise import caught
 from distingo.datasets.walking import display_name
 from distingo.errors import InterruptionError, UsageError
 from distingo.options import add_max_pixels_option
@@ -120,7 +121,8 @@ def run(options: argparse.Namespace) -> int:
         workers=options.workers,
         max_pixels=options.max_pixels,
     )
-    return _go_through(stream, options)
+    with caught():
+        return _go_through(stream, options)
 
 
 def _go_through(stream: BulkPrediction, options: argparse.Namespace) -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import logging
 import math
 import struct
 import threading
@@ -18,6 +17,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from distingo.datasets import deep_images, embedded_images, idx, tiff
+from distingo.datasets.decoder_noise import complaints_of_decoding
 from distingo.datasets.deep_images import check_size
 from distingo.datasets.formats import describe_non_picture, detect_format, is_unsupported
 from distingo.datasets.jpeg_markers import completed, is_padded
@@ -30,7 +30,7 @@ from distingo.datasets.undecodable import (
     UnsupportedError,
 )
 from distingo.datasets.value_ranges import ValueRange, ValueRanges
-from distingo.records import DEFAULT_MAX_PIXELS, Source
+from distingo.records import DEFAULT_MAX_PIXELS, ImageNote, Source
 
 __all__ = [
     "DECODING",
@@ -84,6 +84,7 @@ _READERS = {
 
 _NAMES = {"MPO": "JPEG", "WEBP": "WebP", "JPEG2000": "JPEG 2000", "DIB": "BMP"}
 _MOST_COMPONENTS = 4
+_MOST_REMARKS = 3
 _preparing = threading.Lock()
 _reading = threading.Lock()
 """One image of the caller's may be given twice, and be looked at by two threads."""
@@ -134,6 +135,23 @@ def decode(
     Raises:
         UndecodableError: Whatever is wrong with the bytes; no other error leaves this function.
     """
+    with complaints_of_decoding() as complaints:
+        try:
+            decoded = _decode(data, max_pixels, enough, value_range)
+        except UndecodableError as caught:
+            error = caught
+        else:
+            error = None
+    if error is None:
+        notes: tuple[ImageNote, ...] = ("decoder-warning",) if complaints else ()
+        return replace(decoded, notes=decoded.notes + notes, remarks=tuple(complaints[:_MOST_REMARKS]))
+    news = [line for line in complaints[:_MOST_REMARKS] if line not in error.reason]
+    if news and not isinstance(error, TooManyPixelsError):
+        raise type(error)(f"{error.reason}; its decoder: {'; '.join(news)}", error.format) from error
+    raise error
+
+
+def _decode(data: bytes, max_pixels: int, enough: int | None, value_range: ValueRange | ValueRanges | None) -> Decoded:
     with _translated(data) as name:
         if (read := _reader_of_values(data, name, max_pixels)) is not None:
             return show_values(read(), name, value_range)
@@ -433,7 +451,6 @@ def _quiet_pillow() -> None:
 def _load_plugins() -> None:
     with _preparing:
         Image.init()
-        logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 @functools.cache
