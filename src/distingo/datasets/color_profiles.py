@@ -182,7 +182,8 @@ def _curve(gamma: float | None) -> bytes:
         linear = np.where(stored <= 0.04045, stored / 12.92, ((stored + 0.055) / 1.055) ** 2.4)
     else:
         linear = stored ** (1 / gamma)
-    return b"curv\0\0\0\0" + struct.pack(">I", 1024) + np.rint(linear * 65535).astype(">u2").tobytes()
+    points: bytes = np.rint(linear * 65535).astype(">u2").tobytes()
+    return b"curv\0\0\0\0" + struct.pack(">I", 1024) + points
 
 
 def _write_profile(space: bytes, tags: Mapping[bytes, bytes]) -> bytes:

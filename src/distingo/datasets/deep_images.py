@@ -12,7 +12,7 @@ from distingo.datasets.jpeg_markers import JpegFrame, read_frame
 from distingo.datasets.netpbm import NetpbmHeader, read_netpbm_header, read_netpbm_values
 from distingo.datasets.png_chunks import PngFacts
 from distingo.datasets.shown import StoredValues, orientation_of
-from distingo.datasets.undecodable import TooManyPixelsError, UndecodableError, UnsupportedError
+from distingo.datasets.undecodable import UnsupportedError, check_size
 
 _JXL_RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _JXL_WIDTHS = (9, 13, 18, 30)
@@ -36,19 +36,6 @@ def require_codecs(what: str, name: str) -> Any:
             f"{what} needs imagecodecs, which is not installed; pip install 'distingo-runtime[tiff]'", name
         ) from error
     return imagecodecs
-
-
-def check_size(width: int, height: int, name: str, max_pixels: int) -> None:
-    """Refuse an image over the pixel limit, or without pixels.
-
-    Raises:
-        TooManyPixelsError: It is over the limit.
-        UndecodableError: It has no pixels.
-    """
-    if width * height > max_pixels:
-        raise TooManyPixelsError(f"{width} x {height} pixels are more than the limit of {max_pixels:,}", name)
-    if width < 1 or height < 1:
-        raise UndecodableError(f"a {name} file without any pixels", name)
 
 
 def is_deep_png(image: Image.Image, facts: PngFacts) -> bool:

@@ -61,7 +61,7 @@ def open_picture(
     return decode(_content(picture), enough=enough, value_range=value_range, max_pixels=limit).image
 
 
-def as_pictures(given: PictureLike | Iterable[PictureLike]) -> list[PictureLike]:
+def as_pictures(given: Any) -> list[PictureLike]:
     """One image or many, as a list.
 
     Args:
