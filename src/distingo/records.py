@@ -314,12 +314,15 @@ class Score:
         low: Lower end of the 95 % interval.
         high: Upper end of the 95 % interval.
         n: How many pictures it was computed on.
+        too_few: Whether there are too few images for the interval to hold the true score at its rate; people are then
+            told so in its place. False in what an older distingo wrote.
     """
 
     value: float
     low: float
     high: float
     n: int
+    too_few: bool = False
 
 
 @dataclass(frozen=True, slots=True)
