@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from PIL import Image
 
+from distingo.datasets.tiff_colors import TO_EIGHT_BITS, by_block, by_full_range, divide_by_alpha, full_scale
 from distingo.datasets.tiff_directory import Page, open_page
-from distingo.datasets.tiff_samples import (
+from distingo.datasets.tiff_samples import check_complete, read_samples, stored_no_data
+from distingo.datasets.tiff_support import (
     check_size,
     check_supported,
+    describe_samples,
+    is_installed,
     is_rgb_already,
-    read_samples,
     stored_dtype,
-    stored_no_data,
     unsupported,
 )
 from distingo.datasets.undecodable import UndecodableError
@@ -31,8 +32,6 @@ from distingo.datasets.value_ranges import (
 
 Kind = Literal["gray", "rgb", "palette", "cmyk", "ycbcr", "lab"]
 
-# Samples of a block of rows that is converted at a time, which bounds what floats of them take.
-_BLOCK = 1 << 20
 _COLORS: dict[Kind, int] = {"gray": 1, "rgb": 3, "palette": 1, "cmyk": 4, "ycbcr": 3, "lab": 3}
 _KINDS: dict[int, Kind] = {
     0: "gray",
@@ -55,10 +54,11 @@ _UNSUPPORTED_KINDS = {
     52527: "a semantic mask",
 }
 _APERIO_YCBCR = 33003
-# Old-style JPEG, word-aligned fax and ThunderScan: only libtiff, which Pillow uses, decodes them.
-_PILLOW_ALONE = {6, 32771, 32809}
-_FAX = {2, 3, 4}
-_PILLOW_EXACT = {1, 5, 8, 32773, 32946}
+# Old-style JPEG, word-aligned fax and ThunderScan, with their bits: only libtiff, which Pillow uses, decodes them.
+_PILLOW_ALONE = {6: 8, 32771: 1, 32809: 4}
+# Fax is best read by libtiff too, which knows most of its dialects.
+_PILLOW_BEST = {1, 2, 3, 4}
+_PILLOW_EXACT = {5, 8, 32773, 32946}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,10 @@ def open_checked(data: bytes, max_pixels: int) -> tuple[Page, Layout]:
     page = open_page(data)
     layout = _layout(page)
     check_size(page, len(layout.colors) + (layout.alpha is not None), max_pixels)
-    if page.compression in _PILLOW_ALONE:
+    bits = _PILLOW_ALONE.get(page.compression)
+    if bits is not None and page.first and not page.directory.big and page.photometric in {0, 1, 2, 6}:
+        if set(page.bits) != {bits}:
+            raise unsupported(f"compression {page.compression} of {describe_samples(page)} samples")
         return page, layout
     check_supported(page)
     dtype = stored_dtype(page)
@@ -124,6 +127,11 @@ def open_checked(data: bytes, max_pixels: int) -> tuple[Page, Layout]:
     return page, layout
 
 
+def is_classic(data: bytes) -> bool:
+    """Whether a TIFF is one of the classic kind, not a BigTIFF."""
+    return data[2:4] in {b"*\0", b"\0*"}
+
+
 def pillow_reads_exactly(page: Page, layout: Layout) -> bool:
     """Whether Pillow gives the same pixels: ordinary 8-bit and bilevel pages, read without tifffile and its import.
 
@@ -131,14 +139,14 @@ def pillow_reads_exactly(page: Page, layout: Layout) -> bool:
     by the methods of TIFF 6.0, fax included; `tests/datasets/test_tiff.py` compares them. Old-style JPEG, ThunderScan
     and word-aligned fax are left to Pillow too, as nothing else decodes them.
     """
-    if not page.first:
+    if not page.first or page.directory.big:
         return False
     if page.compression in _PILLOW_ALONE:
         return True
     bilevel = page.bits == (1,) and layout.kind == "gray" and page.predictor == 1
     ordinary = set(page.bits) == {8} and page.samples == _COLORS[layout.kind] and layout.kind in {"gray", "rgb", "cmyk"}
     return (
-        (bilevel or (ordinary and page.compression not in _FAX))
+        (bilevel or (ordinary and page.compression in _PILLOW_EXACT | {1}))
         and page.photometric in {0, 1, 2, 5}
         and 262 in page.directory.entries
         and page.sample_format == 1
@@ -147,8 +155,25 @@ def pillow_reads_exactly(page: Page, layout: Layout) -> bool:
         and page.depth == 1
         and page.predictor in {1, 2}
         and not (page.planar and page.tile)
-        and page.compression in _PILLOW_EXACT | _FAX
+        and page.compression in _PILLOW_EXACT | _PILLOW_BEST
     )
+
+
+def read_by_pillow(page: Page, layout: Layout) -> bool:
+    """Whether a page is read by Pillow: where it is exact, and best at it or alone.
+
+    What tifffile decompresses as well is left to it where it is installed: libtiff, which Pillow uses, prints what is
+    wrong with a damaged file.
+
+    Raises:
+        EOFError: The file breaks off before its last strip or tile is complete.
+    """
+    if not pillow_reads_exactly(page, layout):
+        return False
+    if page.compression in _PILLOW_EXACT and is_installed():
+        return False
+    check_complete(page)
+    return True
 
 
 def show(page: Page, layout: Layout, max_pixels: int, value_range: ValueRange | ValueRanges | None = None) -> Shown:
@@ -173,19 +198,23 @@ def show(page: Page, layout: Layout, max_pixels: int, value_range: ValueRange | 
     colors, alpha, visible = samples[..., : len(layout.colors)], None, None
     if layout.alpha is not None:
         opacity = samples[..., -1:]
+        shares = by_full_range(opacity, full_scale(page))
         # An alpha of zero everywhere is a writer's mistake, not an image of nothing.
-        if opacity.any():
+        if shares.any():
             visible = opacity != 0
             if layout.associated:
-                _divide_by_alpha(colors, opacity, _full(page))
-            alpha = Image.fromarray(_by_full_range(opacity, _full(page))[..., 0])
+                divide_by_alpha(colors, opacity, full_scale(page))
+            alpha = Image.fromarray(np.ascontiguousarray(shares[..., 0]))
     values = None
     if layout.kind in {"gray", "rgb"} and samples.dtype != np.uint8:
         pixels, values = _scale(page, colors, visible, value_range)
     else:
-        pixels = _TO_EIGHT_BITS[layout.kind](page, colors)
+        pixels = TO_EIGHT_BITS[layout.kind](page, colors)
     if page.photometric == 0 and layout.kind == "gray":
         pixels = 255 - pixels
+        if values is not None:
+            # The same values shown the other way round are another image.
+            values = replace(values, digest=f"0{values.digest}"[:32])
     if values is not None:
         pixels[~_valid(page, colors)] = 0
     mode = {"cmyk": "CMYK", "lab": "LAB", "gray": "L"}.get(layout.kind, "RGB")
@@ -220,44 +249,6 @@ def _layout(page: Page) -> Layout:
     return Layout(kind, tuple(range(count)), alpha, alpha is not None and kinds[alpha] == 1)
 
 
-def _full(page: Page) -> float:
-    """The largest value of a page's type, 1 for floats."""
-    dtype = stored_dtype(page)
-    if dtype.kind == "f":
-        return 1.0
-    return float(2 ** (page.bits[0] - (dtype.kind == "i")) - 1)
-
-
-def _blocks(values: np.ndarray) -> list[slice]:
-    rows = max(_BLOCK // max(values[:1].size, 1), 1)
-    return [slice(at, at + rows) for at in range(0, len(values), rows)]
-
-
-def _by_block(convert: Callable[..., np.ndarray], values: np.ndarray) -> np.ndarray:
-    """Convert values to uint8 a few rows at a time: floats of all of them would take many times the image."""
-    result = np.empty(values.shape, np.uint8)
-    for block in _blocks(values):
-        result[block] = convert(values[block])
-    return result
-
-
-def _by_full_range(values: np.ndarray, full: float) -> np.ndarray:
-    if values.dtype == np.uint8 and full == 255.0:
-        return values
-    return _by_block(lambda block: to_eight_bits(block, ValueRange(0.0, full)), values)
-
-
-def _divide_by_alpha(colors: np.ndarray, opacity: np.ndarray, full: float) -> None:
-    """Undo in place that colors are stored multiplied by their alpha; a color without any stays."""
-    # The largest 64-bit integer is no float: the next one above it would wrap.
-    most = full if full < 2**53 else np.nextafter(full, 0.0)
-    for block in _blocks(colors):
-        share = np.clip(opacity[block].astype(np.float64) / full, 0.0, None)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            divided = np.where(share > 0, colors[block] / share, colors[block])
-        colors[block] = divided if colors.dtype.kind == "f" else np.rint(np.clip(divided, 0, most))
-
-
 def _scale(
     page: Page, colors: np.ndarray, visible: np.ndarray | None, value_range: ValueRange | ValueRanges | None
 ) -> tuple[np.ndarray, ValueSummary]:
@@ -269,7 +260,7 @@ def _scale(
         valid = stored if valid is None else stored & valid
     summary = summarize_values(colors, bits=_significant_bits(page, colors), valid=valid)
     scale = choose_range(value_range, summary)
-    return _by_block(lambda block: to_eight_bits(block, scale), colors), summary
+    return by_block(lambda block: to_eight_bits(block, scale), colors), summary
 
 
 def _valid(page: Page, colors: np.ndarray) -> np.ndarray:
@@ -290,82 +281,9 @@ def _significant_bits(page: Page, colors: np.ndarray) -> int | None:
     return page.bits[0]
 
 
-def _plain_to_eight_bits(page: Page, colors: np.ndarray) -> np.ndarray:
-    return _by_full_range(colors, _full(page))
-
-
-def _palette_to_rgb(page: Page, colors: np.ndarray) -> np.ndarray:
-    """Look up a palette of 16-bit colors; one without a value above 255 holds 8-bit colors, as libtiff takes it."""
-    size = 2 ** page.bits[0]
-    found = page.directory.array(320, 3 * size)
-    if found is None or len(found) < 3 * size:
-        raise ValueError("its palette is incomplete")
-    table = found if found.max() <= 255 else found >> 8
-    return np.ascontiguousarray(table.reshape(3, size).T.astype(np.uint8))[colors[..., 0]]
-
-
-def _ycbcr_to_rgb(page: Page, colors: np.ndarray) -> np.ndarray:
-    """TIFF 6.0, section 21: with the file's coefficients and reference values, those of CCIR 601 without any."""
-    given = page.directory.array(529, 3)
-    red, green, blue = (0.299, 0.587, 0.114) if given is None or len(given) < 3 else map(float, given)
-    given = page.directory.array(532, 6)
-    low = (0.0, 128.0, 128.0) if given is None or len(given) < 6 else given[::2].astype(float)
-    high = (255.0, 255.0, 255.0) if given is None or len(given) < 6 else given[1::2].astype(float)
-    spread = np.array([255.0, 127.0, 127.0]) / np.where(np.subtract(high, low) == 0, 1, np.subtract(high, low))
-
-    def convert(block: np.ndarray) -> np.ndarray:
-        scaled = block if block.dtype == np.uint8 else to_eight_bits(block, ValueRange(0.0, _full(page)))
-        luma, cb, cr = np.moveaxis((scaled - np.asarray(low)) * spread, -1, 0)
-        r, b = luma + cr * (2 - 2 * red), luma + cb * (2 - 2 * blue)
-        g = (luma - red * r - blue * b) / (green or 1.0)
-        return np.rint(np.clip(np.stack([r, g, b], -1), 0, 255)).astype(np.uint8)
-
-    return _by_block(convert, colors)
-
-
-def _lab_to_eight_bits(page: Page, colors: np.ndarray) -> np.ndarray:
-    """L* 0 to 255 for 0 to 100, a* and b* with 128 for 0, as Pillow's mode LAB has them.
-
-    CIE L*a*b* (8) stores a* and b* signed, in 8 bits or in 1/256 of it; ICC L*a*b* (9) with an offset of 128 and, in
-    16 bits, 100 as 65280 (TIFF 6.0, section 23; TIFF Technical Note of Photoshop). Floats are the numbers themselves.
-    """
-    icc, bits = page.photometric == 9, page.bits[0]
-    if colors.dtype.kind != "f" and bits == 32:
-        raise unsupported("L*a*b* of 32-bit integers")
-    signed = np.dtype(f"i{bits // 8}")
-
-    def convert(block: np.ndarray) -> np.ndarray:
-        if block.dtype.kind == "f":
-            numbers = block.astype(np.float64) * (2.55, 1.0, 1.0) + (0.0, 128.0, 128.0)
-        elif icc:
-            numbers = block.astype(np.float64) * ((255 / 65280, 1 / 256, 1 / 256) if bits == 16 else 1.0)
-        else:
-            light = block[..., :1].astype(np.float64) / (257.0 if bits == 16 else 1.0)
-            color = block[..., 1:].astype(signed) / (256.0 if bits == 16 else 1.0) + 128.0
-            numbers = np.concatenate([light, color], axis=-1)
-        return np.rint(np.clip(np.nan_to_num(numbers), 0, 255)).astype(np.uint8)
-
-    return _by_block(convert, colors)
-
-
-_TO_EIGHT_BITS: dict[str, Callable[[Page, np.ndarray], np.ndarray]] = {
-    "gray": _plain_to_eight_bits,
-    "rgb": _plain_to_eight_bits,
-    "cmyk": _plain_to_eight_bits,
-    "palette": _palette_to_rgb,
-    "ycbcr": _ycbcr_to_rgb,
-    "lab": _lab_to_eight_bits,
-}
-
-
 def _to_image(pixels: np.ndarray, mode: str) -> Image.Image:
     height, width = pixels.shape[:2]
     if mode == "LAB":
         # Pillow's raw form of it is that of TIFF: a* and b* signed.
         pixels = pixels ^ np.array([0, 128, 128], np.uint8)
     return Image.frombytes(mode, (width, height), np.ascontiguousarray(pixels).tobytes())
-
-
-def over_white(image: Image.Image, alpha: Image.Image | None) -> Image.Image:
-    """Lay an image of mode ``L`` or ``RGB`` over white."""
-    return image if alpha is None else Image.composite(image, Image.new(image.mode, image.size, "white"), alpha)

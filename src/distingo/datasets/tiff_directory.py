@@ -34,6 +34,8 @@ _TYPES = {
 }
 _RATIONALS = {5: "u4", 10: "i4"}
 
+# Tags without which pixels are misread: one that is there has to be readable.
+_NEEDED = (256, 257, 258, 259, 262, 266, 277, 278, 284, 317, 322, 323, 338, 339)
 _REDUCED, _MASK, _DEPTH_MAP = 1, 4, 8
 _CCITT = {2, 3, 4, 32771}
 
@@ -45,6 +47,7 @@ class Directory:
     Attributes:
         data: The whole file.
         order: Byte order in NumPy's notation, ``<`` or ``>``.
+        big: Whether the file is a BigTIFF.
         offset: Where it starts.
         next: Where the next one of its chain starts, 0 for none.
         entries: Tag to type, count of values and their position in the file.
@@ -52,6 +55,7 @@ class Directory:
 
     data: bytes
     order: str
+    big: bool
     offset: int
     next: int
     entries: dict[int, tuple[int, int, int]]
@@ -72,7 +76,7 @@ class Directory:
         found = self.array(tag, 1)
         return default if found is None or not np.isfinite(found[0]) else int(found[0])
 
-    def numbers(self, tag: int, most: int = _MOST_SAMPLES) -> tuple[int, ...]:
+    def numbers(self, tag: int, most: int) -> tuple[int, ...]:
         """The values of an integer tag, empty where it is missing or broken."""
         found = self.array(tag, most)
         return () if found is None or found.dtype.kind == "f" else tuple(found.tolist())
@@ -221,7 +225,7 @@ def _read_directory(data: bytes, order: str, big: bool, offset: int) -> Director
         position = start + (at + 1) * entry.itemsize - inline if size <= inline else value
         entries.setdefault(tag, (kind, values, position))
     following = np.frombuffer(data[end : end + inline].ljust(inline, b"\0"), order + number)
-    return Directory(data, order, offset, int(following[0]), entries)
+    return Directory(data, order, big, offset, int(following[0]), entries)
 
 
 def _size(kind: int) -> int:
@@ -230,7 +234,6 @@ def _size(kind: int) -> int:
 
 def _walk(data: bytes, first: Directory) -> Iterator[Directory]:
     """Yield the directories after the first, each followed by its subdirectories; a broken one ends its chain."""
-    big = _header(data)[1]
     waiting, seen = [*_below(first), first.next], {first.offset}
     while waiting and len(seen) < _MOST_PAGES:
         offset = waiting.pop(0)
@@ -238,7 +241,7 @@ def _walk(data: bytes, first: Directory) -> Iterator[Directory]:
             continue
         seen.add(offset)
         try:
-            directory = _read_directory(data, first.order, big, offset)
+            directory = _read_directory(data, first.order, first.big, offset)
         except (EOFError, UndecodableError):
             continue
         waiting = [*_below(directory), directory.next, *waiting]
@@ -259,6 +262,9 @@ def _mark(directory: Directory) -> int:
 
 def _read_page(directory: Directory, *, first: bool) -> Page:
     number = directory.number
+    for tag in _NEEDED:
+        if tag in directory.entries and directory.array(tag, 1) is None:
+            raise UndecodableError(f"a damaged TIFF file (its tag {tag} can't be read)", "TIFF")
     width, height, compression = number(256, 0), number(257, 0), number(259, 1)
     if width < 1 or height < 1:
         raise UndecodableError("a TIFF file without any pixels", "TIFF")
@@ -268,9 +274,9 @@ def _read_page(directory: Directory, *, first: bool) -> Page:
     tile = (number(322, 0), number(323, 0)) if 322 in directory.entries else None
     if tile is not None and min(tile) < 1:
         raise UndecodableError("a damaged TIFF file (tiles without a size)", "TIFF")
-    bits = directory.numbers(258) or ((8,) if compression == 6 else (1,))
-    formats = set(directory.numbers(339)[:samples]) or {1}
-    extra = directory.numbers(338)[:samples]
+    bits = directory.numbers(258, samples) or ((8,) if compression == 6 else (1,))
+    formats = set(directory.numbers(339, samples)) or {1}
+    extra = directory.numbers(338, samples)
     subsampling = directory.numbers(530, 2)
     orientation = number(274, 1)
     rows = number(278, height)

@@ -1,7 +1,8 @@
-"""The samples of a TIFF's page as the file stores them: decoded strip by strip or tile by tile, within a limit."""
+"""The samples of a TIFF's page as the file stores them, decoded strip by strip or tile by tile."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import io
 import logging
@@ -13,160 +14,17 @@ import numpy as np
 
 from distingo.datasets.tiff_codestreams import claimed_size
 from distingo.datasets.tiff_directory import Page
-from distingo.datasets.undecodable import TooManyPixelsError, UndecodableError, UnsupportedError
-
-BYTES_PER_PIXEL = 16
-"""Memory that decoding one pixel may take within the pixel limit; a page that takes more counts as more pixels."""
-
-JPEG = frozenset({6, 7, 33007, 34892})
-JPEG_2000 = frozenset({33003, 33004, 33005, 34712})
-_RGB_CODECS = frozenset({34927, 50001, 50002, 52546})
-_LERC = 34887
-_RAW = 1
-_CCITT = frozenset({2, 3, 4})
-_READ = (
-    JPEG
-    | JPEG_2000
-    | _RGB_CODECS
-    | _CCITT
-    | {_RAW, 5, 8, 22610, 32773, 32946, _LERC, 34925, 34926, 34933, 34934, 50000, 50013}
+from distingo.datasets.tiff_support import (
+    JPEG,
+    LERC,
+    RAW,
+    describe_samples,
+    ignores_predictor,
+    is_installed,
+    is_subsampled,
+    stored_dtype,
 )
-_COMPRESSION_NAMES = {
-    9: "JBIG",
-    10: "JBIG",
-    262: "Kodak DCR",
-    32766: "NeXT",
-    32767: "Sony ARW",
-    32769: "packed raw",
-    32770: "Samsung SRW",
-    32895: "TIFF/IT CT",
-    32896: "TIFF/IT LW",
-    32897: "TIFF/IT MP",
-    32898: "TIFF/IT BL",
-    32908: "Pixar film",
-    32909: "Pixar log",
-    32947: "Kodak DCS",
-    34661: "JBIG",
-    34676: "SGILOG",
-    34677: "SGILOG24",
-    34713: "Nikon NEF",
-    34715: "JBIG2",
-    48124: "Jetraw",
-    65000: "EER",
-    65001: "EER",
-    65002: "EER",
-}
-_FORMAT_NAMES = {1: "unsigned integer", 2: "signed integer", 3: "float", 4: "undefined", 5: "complex", 6: "complex"}
-# A segment's own size fields are checked before it is decoded; so many segments take a while without being an image.
-_MOST_SEGMENTS = 1_000_000
-
-
-def unsupported(what: str, help_: str = "save it as PNG") -> UnsupportedError:
-    """A sound TIFF of a kind that is not read."""
-    return UnsupportedError(f"a TIFF with {what}, which distingo does not read; {help_}", "TIFF")
-
-
-def describe_samples(page: Page) -> str:
-    """For example ``3 x 16-bit unsigned integer``."""
-    kinds = sorted(set(page.bits))
-    bits = f"{kinds[0]}-bit" if len(kinds) == 1 else " and ".join(map(str, kinds)) + " bits of"
-    return f"{page.samples} x {bits} {_FORMAT_NAMES.get(page.sample_format, 'mixed')}"
-
-
-def stored_dtype(page: Page) -> np.dtype[Any]:
-    """The type that a page's samples are read into.
-
-    Raises:
-        UnsupportedError: There is none.
-    """
-    bits = page.bits[0]
-    width = {(3, 24): 32}.get((page.sample_format, bits), bits)
-    if set(page.bits) == {bits}:
-        if page.sample_format in {1, 4} and (1 <= bits <= 32 or bits == 64):
-            return np.dtype(f"u{next(size for size in (1, 2, 4, 8) if bits <= 8 * size)}")
-        if page.sample_format == 2 and bits in {8, 16, 32, 64}:
-            return np.dtype(f"i{bits // 8}")
-        if page.sample_format == 3 and width in {16, 32, 64}:
-            return np.dtype(f"f{width // 8}")
-    raise unsupported(f"{describe_samples(page)} samples")
-
-
-def check_supported(page: Page) -> None:
-    """Refuse what isn't read, by its name.
-
-    Raises:
-        UnsupportedError: As said.
-    """
-    if page.compression not in _READ:
-        name = _COMPRESSION_NAMES.get(page.compression)
-        raise unsupported(f"compression {page.compression}" + (f" ({name})" if name else ""))
-    dtype = stored_dtype(page)
-    if page.depth > 1:
-        raise unsupported(f"{page.depth:,} slices", "save the slices as images of their own")
-    if page.compression in _CCITT and (page.bits[0] != 1 or page.samples != 1):
-        raise UndecodableError(f"a damaged TIFF file (fax compression of {describe_samples(page)} samples)", "TIFF")
-    if page.predictor != 1 and not ignores_predictor(page):
-        fits = {2: page.bits[0] in {8, 16, 32, 64}, 3: dtype.kind == "f" and page.bits[0] != 24}
-        if not fits.get(page.predictor, False):
-            raise unsupported(f"predictor {page.predictor} on {describe_samples(page)} samples")
-        if is_subsampled(page):
-            raise unsupported(f"predictor {page.predictor} on subsampled color")
-
-
-def ignores_predictor(page: Page) -> bool:
-    """Whether a page's compression codes whole images, to which predictors don't apply, nor the order of bits."""
-    return page.compression in JPEG | JPEG_2000 | _RGB_CODECS | {22610, 34933, 34934}
-
-
-def is_subsampled(page: Page) -> bool:
-    """Whether color is stored for blocks of pixels and interleaved with their luma (TIFF 6.0, section 21)."""
-    return (
-        page.photometric == 6
-        and page.samples == 3
-        and not page.planar
-        and page.subsampling != (1, 1)
-        and not ignores_predictor(page)
-    )
-
-
-def is_rgb_already(page: Page) -> bool:
-    """Whether decoding turns a page's YCbCr into RGB because its compression does so."""
-    return page.compression in _RGB_CODECS or (page.compression in JPEG and not page.planar and not page.extra)
-
-
-def check_size(page: Page, kept: int, max_pixels: int) -> None:
-    """Refuse a page that takes more memory than the pixel limit allows for.
-
-    Counted are the pixels with the padding of tiles, a decoded segment in full and what is kept of it: the samples, a
-    copy to summarize deep ones and the 8-bit image.
-
-    Args:
-        page: To decode.
-        kept: Samples of each pixel that are shown, alpha included.
-        max_pixels: Width times height of an 8-bit image that is just decoded.
-
-    Raises:
-        TooManyPixelsError: It takes more.
-    """
-    width, height = page.upright_size
-    if page.width * page.height > max_pixels:
-        raise TooManyPixelsError(f"{width} x {height} pixels are more than the limit of {max_pixels:,}", "TIFF")
-    wide, high = page.segment_size
-    padded = wide * page.segments_across * high * page.segments_down if page.tile else page.width * page.height
-    itemsize = max(-(-max(page.bits) // 8), 1)
-    segment = wide * high * (1 if page.planar else page.samples) * itemsize
-    copies = 1 if itemsize == 1 else 3
-    needed = 2 * segment + page.width * page.height * (kept * itemsize * copies + 4)
-    counted = max(padded, needed // BYTES_PER_PIXEL)
-    if counted > max_pixels:
-        raise TooManyPixelsError(
-            f"{width} x {height} pixels ({describe_samples(page)}"
-            + (f", tiles of {wide} x {high}" if page.tile else "")
-            + f") take as much memory to decode as {counted:,} pixels, more than the limit of {max_pixels:,}",
-            "TIFF",
-        )
-    if page.segments_across * page.segments_down > _MOST_SEGMENTS:
-        raise unsupported(f"{page.segments_across * page.segments_down:,} strips or tiles")
+from distingo.datasets.undecodable import TooManyPixelsError, UnsupportedError
 
 
 def read_samples(page: Page, kept: tuple[int, ...], max_pixels: int) -> np.ndarray:
@@ -193,7 +51,14 @@ def read_samples(page: Page, kept: tuple[int, ...], max_pixels: int) -> np.ndarr
     for plane, channels in planes:
         for index, row, column, content in _segments(page, plane):
             _check_claim(page, content, max_pixels)
-            decoded = decode(content, index)[0][0]
+            try:
+                decoded = decode(content, index)[0][0]
+            except Exception:
+                if row + page.strip_rows <= page.height or page.tile:
+                    raise
+                # Some writers fill the last strip up to the size of the others.
+                whole = dataclasses.replace(page, height=page.strip_rows * page.segments_down)
+                decoded = _decoder(whole)(content, index)[0][0]
             part = result[row : row + decoded.shape[0], column : column + decoded.shape[1]]
             chosen = decoded if page.planar else decoded[:, :, list(kept)]
             part[:, :, channels] = chosen[: part.shape[0], : part.shape[1]]
@@ -210,7 +75,7 @@ def _segments(page: Page, plane: int) -> Iterator[tuple[int, int, int, Any]]:
         index = plane * across * down + at
         row, column = at // across * high, at % across * wide
         offset, count = int(offsets[index]), int(counts[index])
-        if page.compression == _RAW and offset:
+        if page.compression == RAW and offset:
             # What uncompressed rows take is known, whatever the file says.
             rows = high if page.tile else min(high, page.height - row)
             count = segment_bytes(page, rows)
@@ -229,14 +94,29 @@ def _places(page: Page, total: int) -> tuple[np.ndarray, np.ndarray]:
     if offsets is None or len(offsets) < total:
         raise ValueError(f"{0 if offsets is None else len(offsets)} of {total:,} strips or tiles")
     if counts is None or len(counts) < total or (total == 1 and not counts[0]):
-        if total > 1 and page.compression != _RAW:
+        if total > 1 and page.compression != RAW:
             raise ValueError("the sizes of its strips or tiles are missing")
         counts = np.maximum(len(directory.data) - offsets.astype(np.int64), 0)
     pixels = page.segment_size[0] * page.segment_size[1] * total
     worth = 2 * pixels * (1 if page.planar else page.samples) * max(page.bits) // 8
-    if page.compression != _RAW and counts.astype(np.float64).sum() > len(directory.data) + worth + 1024 * total:
+    if page.compression != RAW and counts.astype(np.float64).sum() > len(directory.data) + worth + 1024 * total:
         raise ValueError("its strips or tiles hold more bytes than the file")
     return offsets, counts
+
+
+def check_complete(page: Page) -> None:
+    """Check that each compressed strip or tile is within the file.
+
+    Raises:
+        EOFError: One isn't.
+        ValueError: There are too few of them.
+    """
+    if page.compression in {RAW, 6}:
+        return
+    total = page.segments_across * page.segments_down * (page.samples if page.planar else 1)
+    offsets, counts = (part[:total].astype(np.float64) for part in _places(page, total))
+    if (offsets + counts).max() > len(page.directory.data):
+        raise EOFError
 
 
 def segment_bytes(page: Page, rows: int) -> int:
@@ -269,16 +149,21 @@ def _check_claim(page: Page, content: Any, max_pixels: int) -> None:
         )
 
 
-@functools.cache
-def _tifffile() -> Any:
-    """Tifffile, kept off the terminal: the manifest says what is wrong with a file."""
-    try:
-        import imagecodecs  # noqa: F401
-        import tifffile
-    except ImportError as error:
+def _tifffile(page: Page) -> Any:
+    if not is_installed():
         raise UnsupportedError(
-            "a TIFF that Pillow can't read exactly; run pip install 'distingo-runtime[tiff]' to read it", "TIFF"
-        ) from error
+            f"a TIFF of {describe_samples(page)} samples, which takes tifffile and imagecodecs to read: run pip "
+            "install 'distingo-runtime[tiff]' (or pip install tifffile imagecodecs)",
+            "TIFF",
+        )
+    return _quiet_tifffile()
+
+
+@functools.cache
+def _quiet_tifffile() -> Any:
+    """Tifffile, kept off the terminal: the manifest says what is wrong with a file."""
+    import tifffile
+
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
     return tifffile
 
@@ -288,19 +173,21 @@ def _decoder(page: Page) -> Callable[[Any, int], Any]:
 
     Tifffile makes it from a directory that holds nothing but what decoding takes, each value checked before.
     """
-    tifffile = _tifffile()
+    tifffile = _tifffile(page)
     if is_subsampled(page):
-        return functools.partial(_decode_blocks, page, _open_stand_in(tifffile, _block_tags(page), "<").decode)
+        return functools.partial(
+            _decode_blocks, page, functools.cache(lambda size: _open_stand_in(tifffile, _block_tags(page, size), "<"))
+        )
     # LERC has a byte order of its own and samples of odd sizes have none; tifffile would swap them all the same.
     packed = page.sample_format != 3 and page.bits[0] not in {8, 16, 32, 64}
-    order = "<" if packed or page.compression == _LERC else page.directory.order
+    order = "<" if packed or page.compression == LERC else page.directory.order
     stand_in = _open_stand_in(tifffile, _tags(page), order)
     tables = page.directory.content(347)
     if page.compression in JPEG:
         start = next((bytes(content[6:10]) for *_, content in _segments(page, 0)), b"")
         stand_in.is_jfif = start == b"JFIF"
         return functools.partial(stand_in.decode, jpegtables=tables)
-    if page.compression == _LERC:
+    if page.compression == LERC:
         return functools.partial(_decode_lerc, page, stand_in.decode)
     decode: Callable[[Any, int], Any] = stand_in.decode
     return decode
@@ -364,34 +251,26 @@ def _decode_lerc(page: Page, decode: Callable[[Any, int], Any], content: Any, in
     return decode(content, index)
 
 
-def _block_tags(page: Page) -> dict[int, tuple[int, list[int]]]:
-    """Tags under which tifffile undoes the compression of subsampled color and leaves the blocks as they are."""
-    across, down = page.segments_across, page.segments_down
-    wide = segment_bytes(page, page.segment_size[1])
+def _block_tags(page: Page, size: int) -> dict[int, tuple[int, list[int]]]:
+    """Tags of one strip of bytes, under which tifffile undoes the compression and leaves what was packed."""
     tags = _tags(page)
-    tags |= {256: (4, [wide]), 257: (4, [across * down]), 258: (3, [8]), 262: (3, [1]), 277: (3, [1]), 339: (3, [1])}
     for tag in (322, 323, 324, 325, 338, 530):
         tags.pop(tag, None)
-    return tags | {278: (4, [1]), 273: (4, [0] * across * down), 279: (4, [0] * across * down)}
+    longs = {256: size, 257: 1, 278: 1, 273: 0, 279: 0}
+    shorts = {258: 8, 262: 1, 277: 1, 339: 1}
+    return tags | {tag: (4, [value]) for tag, value in longs.items()} | {tag: (3, [v]) for tag, v in shorts.items()}
 
 
-def _decode_blocks(page: Page, decode: Callable[[Any, int], Any], content: Any, index: int) -> Any:
+def _decode_blocks(page: Page, stand_in: Callable[[int], Any], content: Any, index: int) -> Any:
     """Decode a segment of subsampled YCbCr: blocks of luma, each followed by the color that its pixels share."""
     wide, high = page.segment_size
     horizontal, vertical = page.subsampling
     row = index // page.segments_across * high
     rows = high if page.tile else min(high, page.height - row)
     across, down = -(-wide // horizontal), -(-rows // vertical)
-    flat = np.resize(np.asarray(decode(_padded(page, content), index)[0]).ravel(), segment_bytes(page, rows))
+    flat = np.asarray(stand_in(segment_bytes(page, rows)).decode(content, 0)[0])
     blocks = flat.reshape(down, across, horizontal * vertical + 2)
-    luma = blocks[..., :-2].reshape(down, across, vertical, horizontal)
-    luma = luma.transpose(0, 2, 1, 3).reshape(down * vertical, across * horizontal)
+    squares = blocks[..., :-2].reshape(down, across, vertical, horizontal)
+    luma = squares.transpose(0, 2, 1, 3).reshape(down * vertical, across * horizontal)
     color = blocks[..., -2:].repeat(vertical, axis=0).repeat(horizontal, axis=1)
     return np.dstack([luma, color])[None, :rows, :wide], None, None
-
-
-def _padded(page: Page, content: Any) -> Any:
-    """Uncompressed blocks of a shorter last strip, filled up to what a whole one takes."""
-    if page.compression != _RAW:
-        return content
-    return bytes(content).ljust(segment_bytes(page, page.segment_size[1]), b"\0")
