@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Literal
 
 from distingo.errors import UsageError, name_the_nearest
 
 Cell = str | tuple[str, ...]
 """A text, or the items of a list (JSON Lines and Parquet have such); nothing is an empty text."""
+
+LabelsFrom = Literal["folders", "table"]
 
 FOLDER_ENDINGS = frozenset({".csv", ".tsv", ".tab", ".parquet", ".jsonl", ".ndjson"})
 """What a table inside a folder is known by."""
@@ -28,6 +31,9 @@ class TableOptions:
         delimiter: What stands between the labels of one cell; empty: nothing, every cell is one label.
         image_folder: Where the pictures are; relative to the table's folder, or else to the working folder.
         group_column: The column whose value is the same for pictures that must stay on one side of a split.
+        splits: Which folders are which splits (``train=Training,test=Testing``), or ``none`` if none is; see
+            `distingo.datasets.folder_splits.parse_splits`.
+        labels_from: Where class folders and a table both give labels: ``folders`` or ``table``.
     """
 
     image_column: str | None = None
@@ -36,12 +42,20 @@ class TableOptions:
     delimiter: str | None = None
     image_folder: str | None = None
     group_column: str | None = None
+    splits: str | None = None
+    labels_from: LabelsFrom | None = None
 
     @property
     def given(self) -> tuple[str, ...]:
         """The names of the options that were given, as on the command line."""
-        names = ("image_column", "label_column", "label_columns", "delimiter", "image_folder", "group_column")
-        return tuple(f"--{name.replace('_', '-')}" for name in names if getattr(self, name) not in (None, (), []))
+        return tuple(
+            f"--{field.name.replace('_', '-')}" for field in fields(self) if getattr(self, field.name) not in (None, (), [])
+        )
+
+    @property
+    def about_labels(self) -> tuple[str, ...]:
+        """Those that can only be meant for a table of labels: class folders are then not asked for their names."""
+        return tuple(name for name in self.given if name not in {"--group-column", "--splits", "--labels-from"})
 
 
 @dataclass(frozen=True, slots=True)
