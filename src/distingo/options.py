@@ -140,6 +140,18 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--delimiter", metavar="TEXT", help="between the labels of one cell ('' for one label per cell)")
     group.add_argument("--image-folder", metavar="FOLDER", help="where the table's pictures are")
     group.add_argument("--allow-missing", action="store_true", help="go on though half of the pictures are missing")
+    group = parser.add_argument_group("folders (what is left out is recognised)")
+    group.add_argument(
+        "--splits",
+        metavar="train=FOLDER,test=FOLDER|none",
+        help="which folders are the splits train, validation and test (* is every other folder), or that none is "
+        "(default: by their names, such as Training and test_set)",
+    )
+    group.add_argument(
+        "--labels-from",
+        choices=("folders", "table"),
+        help="where class folders lie beside a table (default: metadata with a label column, else the folders)",
+    )
 
 
 def add_corrections_option(parser: argparse.ArgumentParser) -> None:
@@ -175,6 +187,8 @@ def table_settings(options: argparse.Namespace) -> dict[str, Any]:
         tuple(options.label_columns or ()),
         options.delimiter,
         options.image_folder,
+        splits=options.splits,
+        labels_from=options.labels_from,
     )
     return {"table": table if table.given else None, "allow_missing": options.allow_missing}
 

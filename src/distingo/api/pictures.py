@@ -82,7 +82,13 @@ def inspect(
 
 
 def show_augmentation(
-    data: str | Path, preset: str, output: str | Path, *, image_size: int | None = None, seed: int = 0
+    data: str | Path,
+    preset: str,
+    output: str | Path,
+    *,
+    image_size: int | None = None,
+    seed: int = 0,
+    table: TableOptions | None = None,
 ) -> Path:
     """Draw pictures beside their augmented versions, as training would see them.
 
@@ -92,6 +98,7 @@ def show_augmentation(
         output: A PNG file; an existing one is not overwritten.
         image_size: Side in pixels; None takes training's own choice.
         seed: Of the augmentation.
+        table: As for `inspect`.
 
     Returns:
         The picture.
@@ -107,7 +114,7 @@ def show_augmentation(
 
     if Path(output).exists():
         raise ResourceError(f"{output}: exists already; choose another -o")
-    rows = preview_augmentation(Path(data), preset, cache=Cache(), image_size=image_size, seed=seed)
+    rows = preview_augmentation(Path(data), preset, cache=Cache(), image_size=image_size, seed=seed, table=table)
     columns = len(rows[0])
     captions = [caption for row in rows for caption in ["original", *[""] * (len(row) - 1)]]
     images = [np.squeeze(image) for row in rows for image in row]

@@ -43,7 +43,8 @@ def run(options: argparse.Namespace) -> int:
 
     if options.augment:
         output = options.output or f"augment-{options.augment}.png"
-        print(distingo.show_augmentation(options.data, options.augment, output, image_size=options.image_size))
+        wishes = {"image_size": options.image_size, "table": table_settings(options)["table"]}
+        print(distingo.show_augmentation(options.data, options.augment, output, **wishes))
         return 0
     from collections import Counter
 

@@ -12,7 +12,7 @@ from distingo.datasets.folder_tree import Folder, class_name
 from distingo.datasets.split_names import is_container_name, is_part_name, is_unlabelled_name, side_of_name
 from distingo.datasets.walking import display_name
 from distingo.errors import UsageError, name_some, name_the_nearest
-from distingo.records import Side
+from distingo.records import SIDES, Side
 
 NO_SPLITS = "none"
 EVERY_OTHER = "*"
@@ -147,7 +147,7 @@ def _requested(root: Path, tree: Folder, sides: dict[str, Side]) -> FolderSplits
     tops = {folder.parts[0] for folder, _ in chosen}
     if side := sides.get(EVERY_OTHER):
         chosen += [(folder, side) for folder in tree if folder.name not in tops]
-    splits = tuple(_split(folder, side) for folder, side in sorted(chosen, key=lambda pair: pair[0].parts))
+    splits = _in_order(_split(folder, side) for folder, side in chosen)
     return FolderSplits(splits, "", (*_described(splits), *_unread(tree, splits)), is_requested=True)
 
 
@@ -189,7 +189,11 @@ def _split(folder: Folder, side: Side) -> SplitFolder:
 
 
 def _splits(folder: Folder, sides: Mapping[str, Side]) -> tuple[SplitFolder, ...]:
-    return tuple(_split(folder.folders[name], side) for name, side in sorted(sides.items()))
+    return _in_order(_split(folder.folders[name], side) for name, side in sides.items())
+
+
+def _in_order(splits: Iterable[SplitFolder]) -> tuple[SplitFolder, ...]:
+    return tuple(sorted(splits, key=lambda each: (SIDES.index(each.side), each.parts)))
 
 
 def _with_classes(folder: Folder, sides: Mapping[str, Side]) -> FolderSplits:
@@ -199,9 +203,9 @@ def _with_classes(folder: Folder, sides: Mapping[str, Side]) -> FolderSplits:
     if len(keys) > 1 and all(map(is_part_name, keys)):
         shown = name_some(sorted(keys), 3)
         question = (
-            f"the folders in {splits[0].shown} ({shown}) look like the parts of a detection or segmentation set, not like "
-            f"classes; distingo names whole images: put those of each class in a folder of its own, or take these for "
-            f"classes by --splits {_as_option(splits)}"
+            f"the folders in {splits[0].shown} ({shown}) look like the parts of a detection or segmentation set, not "
+            f"like classes; distingo names whole images: put those of each class in a folder of its own, or take these "
+            f"for classes by --splits {_as_option(splits)}"
         )
     return FolderSplits(splits, question, (*_described(splits), *_unread(folder, splits)))
 
@@ -210,9 +214,9 @@ def _flat(folder: Folder, sides: Mapping[str, Side]) -> FolderSplits:
     splits = _splits(folder, sides)
     names = name_some([each.shown for each in splits], 3)
     question = (
-        f"its folders {names} are named like splits and hold neither class folders nor a table of their labels; put the "
-        f"images of each class in a folder of its own, give the table of labels as DATA, or take these for classes by "
-        f"--splits {NO_SPLITS}"
+        f"its folders {names} are named like splits and hold neither class folders nor a table of their labels; put "
+        f"the images of each class in a folder of its own, give the table of labels as DATA, or take these for classes "
+        f"by --splits {NO_SPLITS}"
     )
     return FolderSplits(splits, question, (*_described(splits), *_unread(folder, splits)))
 
@@ -244,7 +248,7 @@ def _inside_classes(tree: Folder) -> FolderSplits | None:
     if len(tree.folders) < 2 or not every or len(set(sides.values())) < 2:
         return None
     words = "; ".join(f"{name} is the {side} split" for name, side in sorted(sides.items()))
-    return FolderSplits(tuple(splits), "", (f"split folders inside of class folders: {words}",))
+    return FolderSplits(_in_order(splits), "", (f"split folders inside of class folders: {words}",))
 
 
 def _repeated(tree: Folder) -> FolderSplits | None:

@@ -11,13 +11,28 @@ _WORDS: dict[str, Side] = {
     **dict.fromkeys(("train", "training", "trn", "trainings", "entrenamiento", "treino", "训练", "訓練"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev", "devel", "eval", "evaluation", "tune"), "validation"),
     **dict.fromkeys(("validacion", "validacao", "验证", "驗證"), "validation"),
-    **dict.fromkeys(("test", "testing", "tst", "holdout", "heldout", "prueba", "pruebas", "teste", "测试", "測試"), "test"),
+    **dict.fromkeys(
+        ("test", "testing", "tst", "holdout", "heldout", "prueba", "pruebas", "teste", "测试", "測試"), "test"
+    ),
 }
 """Words for the splits, in lower case and without accents where the language can do without."""
 
 _FILLERS = frozenset(
     {"set", "sets", "data", "dataset", "split", "folder", "dir", "images", "image", "imgs", "img", "pictures"}
-    | {"photos", "jpg", "jpeg", "png", "label", "labels", "labelled", "labeled", "annotations", "metadata", "集", "数据"}
+    | {
+        "photos",
+        "jpg",
+        "jpeg",
+        "png",
+        "label",
+        "labels",
+        "labelled",
+        "labeled",
+        "annotations",
+        "metadata",
+        "集",
+        "数据",
+    }
     | {"conjunto", "datos", "imagenes", "de", "list", "file", "files", "full", "all"}
 )
 """Words that say nothing about which split it is."""
@@ -43,6 +58,12 @@ def side_of_name(name: str, *, loose: bool = False) -> Side | None:
     if len(set(sides)) != 1:
         return None
     return sides[0] if loose or all(word in _FILLERS for word in others) else None
+
+
+def side_of_path(file: str) -> Side | None:
+    """Tell which split a file is on by the name of the top folder in its path; None where that says nothing."""
+    top, slash, _ = file.partition("/")
+    return side_of_name(top) if slash else None
 
 
 def is_unlabelled_name(name: str) -> bool:

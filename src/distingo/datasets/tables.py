@@ -49,7 +49,9 @@ class TableOptions:
     def given(self) -> tuple[str, ...]:
         """The names of the options that were given, as on the command line."""
         return tuple(
-            f"--{field.name.replace('_', '-')}" for field in fields(self) if getattr(self, field.name) not in (None, (), [])
+            f"--{field.name.replace('_', '-')}"
+            for field in fields(self)
+            if getattr(self, field.name) not in (None, (), [])
         )
 
     @property
