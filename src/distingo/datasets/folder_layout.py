@@ -10,7 +10,7 @@ from distingo.datasets.candidates import Candidate, Layout, ignored_row
 from distingo.datasets.folder_splits import FolderSplits, SplitFolder
 from distingo.datasets.folder_tree import Folder, class_name
 from distingo.datasets.walking import FoundFile, display_name, is_hidden_folder, walk
-from distingo.errors import DataError
+from distingo.errors import DataError, name_some
 from distingo.records import Source
 
 HOW = "put the pictures of each class in a folder of its own"
@@ -107,7 +107,7 @@ def check_no_class_is_empty(root: Path, layout: Layout, splits: FolderSplits) ->
             raise DataError(f"{root}: class folder {label!r} is empty; put pictures in it or move it away")
 
 
-def check_classes(root: Path, layout: Layout, known: Collection[str] = ()) -> None:
+def check_classes(root: Path, layout: Layout, known: Collection[str] = (), tree: Folder | None = None) -> None:
     """Refuse a data set without classes, or with one only that is not among the known ones.
 
     Raises:
@@ -117,6 +117,7 @@ def check_classes(root: Path, layout: Layout, known: Collection[str] = ()) -> No
         lying = sum(not row.is_own for row in layout.ignored)
         found = f"its {lying:,} files lie in no class folder" if lying else "it holds no file"
         raise DataError(f"{root}: no class folders with files in them ({found}); {HOW}")
+    _refuse_companions(root, layout, tree)
     if len(layout.classes) > 1 or layout.classes[0] in known:
         return
     hint = "the model does not know it" if known else "a classifier needs at least two"
@@ -127,6 +128,24 @@ def check_classes(root: Path, layout: Layout, known: Collection[str] = ()) -> No
     elif known:
         return  # evaluation says which classes the model knows
     raise DataError(f"{root}: one class only ({layout.classes[0]}, {len(layout.candidates)} files); {hint}")
+
+
+def _refuse_companions(root: Path, layout: Layout, tree: Folder | None) -> None:
+    """Refuse ``images/`` with class folders in it, beside ``annotations/`` without any image."""
+    if (
+        tree is None
+        or len(tree.folders) != 1
+        or len(layout.classes) < 2
+        or any(each.side for each in layout.candidates)
+    ):
+        return
+    (only,) = tree
+    others = sorted(set(layout.classes) - {class_name(only.name)})
+    if len(only.folders) > 1 and others:
+        raise DataError(
+            f"{root}: its folders {name_some(others, 3)} hold no file that may be an image; if the folders inside "
+            f"{only.name} are the classes, give {root / only.name}"
+        )
 
 
 def describe_unlabelled(tree: Folder, folders: Iterable[SplitFolder]) -> list[str]:

@@ -145,8 +145,8 @@ def _requested(root: Path, tree: Folder, sides: dict[str, Side]) -> FolderSplits
             raise UsageError(f"--splits: {root} has no folder {name!r} with images in it; {near}")
         chosen.append((folder, side))
     tops = {folder.parts[0] for folder, _ in chosen}
-    if side := sides.get(EVERY_OTHER):
-        chosen += [(folder, side) for folder in tree if folder.name not in tops]
+    if (other := sides.get(EVERY_OTHER)) is not None:
+        chosen += [(folder, other) for folder in tree if folder.name not in tops]
     splits = _in_order(_split(folder, side) for folder, side in chosen)
     return FolderSplits(splits, "", (*_described(splits), *_unread(tree, splits)), is_requested=True)
 
@@ -252,18 +252,26 @@ def _inside_classes(tree: Folder) -> FolderSplits | None:
 
 
 def _repeated(tree: Folder) -> FolderSplits | None:
-    """Ask where every top folder holds the same folders: they are splits of some kind, or classes of one structure."""
-    tops = list(tree)
-    counts = Counter(key for top in tops for key in top.keys)
+    """Ask where every top folder holds the same folders: they are splits of some kind, or classes of one structure.
+
+    Also where they are named like the parts of one set, such as images and masks.
+    """
+    names = sorted(top.name for top in tree)
+    inner = [_enter(top) for top in tree]
+    if len(names) > 1 and all(map(is_part_name, names)):
+        return FolderSplits(
+            question=f"its folders {name_some(names, 3)} look like the parts of one set, not like classes; give the "
+            f"one with the images as DATA, or take them for classes by --splits {NO_SPLITS}"
+        )
+    counts = Counter(key for top in inner for key in top.keys)
     shared = {key for key, count in counts.items() if count > 1 and not is_part_name(key)}
-    for top in tops:
+    for top in inner:
         common = top.keys & shared
         if top.own or len(common) < 2 or 2 * len(common) < len(top.keys):
             return None
-    if len(tops) < 2:
+    if len(names) < 2:
         return None
-    names = [top.name for top in sorted(tops, key=lambda top: top.name)]
-    inside = name_some([name for name in sorted(tops[0].folders) if class_name(name).casefold() in shared], 3)
+    inside = name_some([name for name in sorted(inner[0].folders) if class_name(name).casefold() in shared], 3)
     example = f"train={names[0]},test={names[1]}" if len(names) == 2 else f"test={names[-1]},train={EVERY_OTHER}"
     return FolderSplits(
         question=(

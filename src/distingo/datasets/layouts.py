@@ -23,6 +23,7 @@ from distingo.datasets.group_column import with_groups
 from distingo.datasets.idx_layout import IDX_IMAGES, idx_images, idx_layout
 from distingo.datasets.own_files import mark_own_files, require_finished
 from distingo.datasets.side_column import with_sides
+from distingo.datasets.split_names import are_numbered_parts
 from distingo.datasets.split_tables import layout_of_split_tables
 from distingo.datasets.table_finding import (
     FoundTable,
@@ -32,6 +33,9 @@ from distingo.datasets.table_finding import (
     layout_of_file,
     tables_in,
 )
+from distingo.datasets.table_pictures import PictureFinder
+from distingo.datasets.table_reading import read_labels_table
+from distingo.datasets.table_shapes import names_pictures
 from distingo.datasets.tables import TableOptions
 from distingo.datasets.walking import FoundFile, display_name, walk
 from distingo.errors import DataError, UsageError, name_some
@@ -102,6 +106,7 @@ class _Folders:
         else:
             self.splits = find_splits(root, self._tree, options.splits)
         self._found: FoundTable | None = None
+        self._notes: tuple[str, ...] = ()
 
     def by_tables(self, *, allow_missing: bool, fewest: int) -> Layout | None:
         """Read the labels from a table, or one for each split; None where the folders' names are the labels."""
@@ -109,7 +114,9 @@ class _Folders:
         if options.labels_from == "folders":
             return None
         if self.splits.folders and options.image_folder is None:
-            layout = layout_of_split_tables(root, self._tree, files, self.splits, options, allow_missing=allow_missing)
+            layout, self._notes = layout_of_split_tables(
+                root, self._tree, files, self.splits, options, allow_missing=allow_missing
+            )
             if layout is not None:
                 if layout.task == "single-label":
                     check_classes(root, layout, layout.classes if fewest < 2 else ())
@@ -135,11 +142,11 @@ class _Folders:
         layout = split_layout(root, files, splits) if splits.folders else class_layout(root, files, known)
         if not as_it_comes:
             check_no_class_is_empty(root, layout, splits)
-            check_classes(root, layout, known)
+            check_classes(root, layout, known, self._tree)
         elif not layout.candidates:
             return unlabelled_layout(root, files, tables, splits)
         without = [folder for folder in splits.folders if not folder.has_classes]
-        layout = replace(layout, notes=(*splits.notes, *describe_unlabelled(self._tree, without)))
+        layout = replace(layout, notes=(*splits.notes, *describe_unlabelled(self._tree, without), *self._notes))
         if self._options.group_column is not None:
             layout = with_groups(layout, files, self._options.group_column)
             return replace(layout, notes=(*splits.notes, *layout.notes))
@@ -157,10 +164,18 @@ class _Folders:
     def _class_names(self) -> frozenset[str]:
         """The names of the folders that may be classes; none where a table has to give the labels."""
         if not self.splits.folders:
-            several = len(self._tree.folders) > 1
+            several = len(self._tree.folders) > 1 and not self._are_parts()
             return frozenset(map(class_name, self._tree.folders)) if several else frozenset()
         inside = [self._tree.find(each.parts[: each.class_at]) for each in self.splits.folders if each.has_classes]
         return frozenset(class_name(name) for folder in inside if folder for name in folder.folders)
+
+    def _are_parts(self) -> bool:
+        """Whether the folders are merely parts of one set (``images_001``, ``images_002``), which a table describes."""
+        if not are_numbered_parts(folder.name for folder in self._tree):
+            return False
+        found = tables_in(self._files)
+        pictures = PictureFinder(self._root, [file for file in self._files if file not in found])
+        return any(names_pictures(read_labels_table(file.path), pictures) for file in found)
 
     def _on_requested_sides(self, layout: Layout) -> Layout:
         """Put the images of a table on the splits whose folders they lie in, where a person named these."""

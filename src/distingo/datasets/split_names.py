@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 
 from distingo.records import Side
 
@@ -37,6 +38,7 @@ _FILLERS = frozenset(
 )
 """Words that say nothing about which split it is."""
 
+_PARTS = frozenset({"part", "images", "image", "imgs", "img", "batch", "chunk", "shard", "archive", "zip", "folder"})
 _UNLABELLED = frozenset({"pred", "preds", "predict", "prediction", "predictions", "submission", "inference"})
 _UNLABELLED_MORE = frozenset({"unlabelled", "unlabeled", "unlabel", "unsup", "unsupervised", "nolabel", "nolabels"})
 
@@ -82,6 +84,14 @@ def is_part_name(name: str) -> bool:
         *("label", "labels", "mask", "masks", "annotation", "annotations", "segmentation", "segmentations"),
         *("groundtruth", "gt", "bbox", "bboxes", "boxes", "depth"),
     }
+
+
+def are_numbered_parts(names: Iterable[str]) -> bool:
+    """Whether folders' names differ in a number only and call themselves parts: ``images_001``, ``images_002``."""
+    found = [_words(name) for name in names]
+    words = {tuple(word for word in each if not word.isdigit()) for each in found}
+    numbered = all(any(word.isdigit() for word in each) for each in found)
+    return len(found) > 1 and numbered and len(words) == 1 and not _PARTS.isdisjoint(next(iter(words)))
 
 
 def _key(name: str) -> str:

@@ -55,7 +55,7 @@ def layout_of_split_tables(
     options: TableOptions,
     *,
     allow_missing: bool = False,
-) -> Layout | None:
+) -> tuple[Layout | None, tuple[str, ...]]:
     """Read split folders by their own tables.
 
     A folder's table is ``metadata`` or the only table in it, or else one beside it that is named like its split
@@ -70,7 +70,8 @@ def layout_of_split_tables(
         allow_missing: Go on even if half of the pictures that a table names are missing.
 
     Returns:
-        The layout; None where no split folder has a table of its own for its labels.
+        The layout, None where no split folder has a table of its own for its labels; and why such a table was not
+        read, for a person.
 
     Raises:
         DataError: A table can't be understood, or it can't be told whether it holds the labels.
@@ -85,7 +86,7 @@ def layout_of_split_tables(
         if source.labels_from == "table":
             used.append(each)
     if not used:
-        return None
+        return None, tuple(notes)
     first = used[0]
     shape = recognise_shape(first.table, options, _pictures(root, files, first))
     labelled = [first, *(each for each in used[1:] if _has_labels(each.table, shape))]
@@ -103,7 +104,8 @@ def layout_of_split_tables(
     }
     without = [each for each in splits.folders if each not in layouts and not each.has_classes]
     notes += describe_unlabelled(tree, without)
-    return _combine(layouts, _rest(root, files, splits, used, layouts), labelled, [*splits.notes, *notes])
+    rest = _rest(root, files, splits, used, layouts)
+    return _combine(layouts, rest, labelled, [*splits.notes, *notes]), ()
 
 
 def _rest(

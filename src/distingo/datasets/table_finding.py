@@ -68,7 +68,7 @@ def find_table(
             folders hold the labels.
         UsageError: There are options for a table, but none.
     """
-    found = tables_in(files)
+    found = [file for file in tables_in(files) if options.about_labels or not is_unlabelled_name(file.path.stem)]
     required = options.about_labels or (("--labels-from table",) if options.labels_from == "table" else ())
     if not found:
         if required:
@@ -91,8 +91,7 @@ def find_table(
 
 def _naming(root: Path, files: Sequence[FoundFile], found: Sequence[FoundFile]) -> list[Table]:
     """The tables that name pictures: those of the train split go before tables of other splits without its labels."""
-    given = [file for file in found if not is_unlabelled_name(file.path.stem)]
-    tables = [read_labels_table(file.path) for file in given or found]
+    tables = [read_labels_table(file.path) for file in found]
     if len(tables) == 1:
         return tables
     pictures = PictureFinder(root, [file for file in files if file not in found])
