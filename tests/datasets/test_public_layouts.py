@@ -133,7 +133,7 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
     "Stanford Dogs": (
         [
             *under("Images", ("n02085620-Chihuahua", "n02085782-Japanese_spaniel")),
-            "Annotation/n02085620-Chihuahua/n02085620_10074",
+            *under("Annotation", ("n02085620-Chihuahua", "n02085782-Japanese_spaniel"), ending=""),
             "lists/train_list.mat",
         ],
         {},
