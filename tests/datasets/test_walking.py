@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -85,8 +86,15 @@ def test_names_that_are_no_utf8_are_written_in_hexadecimal() -> None:
     assert display_name(("a", os.fsdecode(b"caf\xe9.png"))) == "a/caf\\xe9.png"
 
 
-def test_folders_may_be_nested_deeper_than_functions(tmp_path: Path) -> None:
-    here = os.open(tmp_path, os.O_RDONLY)
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Path]:
+    """A folder that is removed by what does not mind how deep it is."""
+    yield tmp_path
+    subprocess.run(["rm", "-rf", *map(str, tmp_path.iterdir())], check=True)
+
+
+def test_folders_may_be_nested_deeper_than_functions(deep: Path) -> None:
+    here = os.open(deep, os.O_RDONLY)
     try:
         for _ in range(1500):
             os.mkdir("d", dir_fd=here)
@@ -96,12 +104,12 @@ def test_folders_may_be_nested_deeper_than_functions(tmp_path: Path) -> None:
         os.close(os.open("1.png", os.O_CREAT | os.O_WRONLY, dir_fd=here))
     finally:
         os.close(here)
-    assert [(len(file.parts), file.parts[-1]) for file in walk(tmp_path)] == [(1501, "1.png")]
+    assert [(len(file.parts), file.parts[-1]) for file in walk(deep)] == [(1501, "1.png")]
 
 
-def test_a_folder_whose_path_is_too_long_is_listed(tmp_path: Path) -> None:
-    touch(tmp_path / "a" / "1.png")
-    here = os.open(tmp_path, os.O_RDONLY)
+def test_a_folder_whose_path_is_too_long_is_listed(deep: Path) -> None:
+    touch(deep / "a" / "1.png")
+    here = os.open(deep, os.O_RDONLY)
     try:
         for _ in range(20):
             os.mkdir("n" * 250, dir_fd=here)
@@ -111,7 +119,7 @@ def test_a_folder_whose_path_is_too_long_is_listed(tmp_path: Path) -> None:
         os.close(os.open("2.png", os.O_CREAT | os.O_WRONLY, dir_fd=here))
     finally:
         os.close(here)
-    files = list(walk(tmp_path))
+    files = list(walk(deep))
     assert [(file.parts[-1], file.is_unopened) for file in files] == [("1.png", False), ("n" * 250, True)]
     assert files[1].ignored == "a folder that can't be opened (File name too long)"
 
