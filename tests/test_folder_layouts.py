@@ -172,4 +172,4 @@ def test_two_sports_as_training_and_testing(real_data: Path, tmp_path: Path) -> 
     counts = [Counter((image.label, image.given_side) for image in dataset.pictures) for dataset in (plain, renamed)]
     assert counts[0] == counts[1]
     assert {side for _, side in counts[1]} == {"train", "test"}
-    assert renamed.notes[0] == "split folders: Training is the train split; Testing is the test split"
+    assert renamed.notes[0] == "split folders: Training (train), Testing (test)"

@@ -112,7 +112,7 @@ def test_what_is_not_named_like_a_split_is_asked_about_and_decided(class_folders
     assert sides(root, "none") == {(None, ("paris",)): 2, (None, ("rome",)): 2}
     layout = find_layout(root, TableOptions(splits="test=rome"))
     assert layout.notes == (
-        "split folders: rome is the test split",
+        "split folders: rome (test)",
         "not read, because beside the split folders: paris (2 files)",
     )
     assert {row.reason for row in layout.ignored} == {"lies outside train, validation and test"}
@@ -161,7 +161,7 @@ def test_wrappers_and_doubled_folders_are_seen_through(class_folders: Callable[.
     root = class_folders({f"zip/data/{side}/{side}/{name}": 1 for side in ("Train", "DEV") for name in "ab"})
     layout = find_layout(root)
     assert layout.notes == (
-        "split folders: zip/data/Train/Train is the train split; zip/data/DEV/DEV is the validation split",
+        "split folders: zip/data/Train/Train (train), zip/data/DEV/DEV (validation)",
         "no folder is the test split; training cuts it from the train split",
     )
     assert Counter(each.side for each in layout.candidates) == {"train": 2, "validation": 2}

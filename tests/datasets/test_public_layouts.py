@@ -58,7 +58,7 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
     "fruits-360": (
         under("Training", ABC) + under("Test", ABC) + ["README.md", "LICENSE"],
         {},
-        Right(ABC, SPLITS_OF_3, "Training is the train split; Test is the test split", ignored=2),
+        Right(ABC, SPLITS_OF_3, "Training (train), Test (test)", ignored=2),
     ),
     "fruits-360 with its test-multiple_fruits": (
         under("Training", ABC) + under("Test", ABC) + flat("test-multiple_fruits"),
@@ -68,17 +68,17 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
     "brain tumor MRI": (
         under("Training", ("glioma", "meningioma")) + under("Testing", ("glioma", "meningioma")),
         {},
-        Right(("glioma", "meningioma"), {"train": 4, "test": 4}, "Testing is the test split"),
+        Right(("glioma", "meningioma"), {"train": 4, "test": 4}, "Testing (test)"),
     ),
     "intel image classification": (
         under("seg_train/seg_train", INTEL) + under("seg_test/seg_test", INTEL) + flat("seg_pred/seg_pred", 3),
         {},
-        Right(INTEL, SPLITS_OF_3, "seg_train/seg_train is the train split", ignored=3),
+        Right(INTEL, SPLITS_OF_3, "seg_train/seg_train (train)", ignored=3),
     ),
     "cats and dogs, training_set": (
         under("training_set/training_set", ("cats", "dogs")) + under("test_set/test_set", ("cats", "dogs")),
         {},
-        Right(("cats", "dogs"), {"train": 4, "test": 4}, "test_set/test_set is the test split"),
+        Right(("cats", "dogs"), {"train": 4, "test": 4}, "test_set/test_set (test)"),
     ),
     "cats and dogs, filtered": (
         under("cats_and_dogs_filtered/train", ("cats", "dogs"))
@@ -167,15 +167,13 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
     "Imagenette": (
         under("imagenette2/train", ("n01440764", "n02102040")) + under("imagenette2/val", ("n01440764", "n02102040")),
         {"imagenette2/noisy_imagenette.csv": rows("path,noisy_labels_0", "train/n01440764/0.jpg,n01440764")},
-        Right(
-            ("n01440764", "n02102040"), {"train": 4, "validation": 4}, "imagenette2/val is the validation", ignored=1
-        ),
+        Right(("n01440764", "n02102040"), {"train": 4, "validation": 4}, "imagenette2/val (validation)", ignored=1),
     ),
     "CIFAR-10 as folders": (under("train", ABC) + under("test", ABC), {}, Right(ABC, SPLITS_OF_3)),
     "MNIST as folders": (
         under("mnist_png/training", "012") + under("mnist_png/testing", "012"),
         {},
-        Right(tuple("012"), SPLITS_OF_3, "mnist_png/testing is the test split"),
+        Right(tuple("012"), SPLITS_OF_3, "mnist_png/testing (test)"),
     ),
     "GTSRB": (
         under("Train", "012", ending="png") + flat("Test", 4, "png") + flat("Meta", 3, "png"),
@@ -308,9 +306,7 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
     "splits inside of class folders": (
         under("", [f"{name}/{side}" for name in ABC for side in ("train", "test")]),
         {},
-        Right(
-            ABC, SPLITS_OF_3, "split folders inside of class folders: test is the test split; train is the train split"
-        ),
+        Right(ABC, SPLITS_OF_3, "split folders inside of class folders: test (test), train (train)"),
     ),
     "Office-31": (
         under("amazon/images", ("bike", "mug"))

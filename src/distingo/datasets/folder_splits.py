@@ -247,7 +247,7 @@ def _inside_classes(tree: Folder) -> FolderSplits | None:
     sides = {class_name(each.parts[1]): each.side for each in splits}
     if len(tree.folders) < 2 or not every or len(set(sides.values())) < 2:
         return None
-    words = "; ".join(f"{name} is the {side} split" for name, side in sorted(sides.items()))
+    words = ", ".join(f"{name} ({side})" for name, side in sorted(sides.items()))
     return FolderSplits(_in_order(splits), "", (f"split folders inside of class folders: {words}",))
 
 
@@ -288,7 +288,7 @@ def _as_option(splits: Iterable[SplitFolder]) -> str:
 
 def _described(splits: Sequence[SplitFolder]) -> list[str]:
     """Which folder is which split, unless their names are the plain ones; and where a missing test split is from."""
-    words = "; ".join(f"{each.shown} is the {each.side} split" for each in splits)
+    words = ", ".join(f"{each.shown} ({each.side})" for each in splits)
     plain = all(len(each.parts) == 1 and each.parts[0].lower() in _SIDES for each in splits)
     notes = [] if plain else [f"split folders: {words}"]
     if {each.side for each in splits} == {"train", "validation"}:
