@@ -39,7 +39,7 @@ from distingo.datasets.table_shapes import names_pictures
 from distingo.datasets.tables import TableOptions
 from distingo.datasets.walking import FoundFile, display_name, walk
 from distingo.errors import DataError, UsageError, name_some
-from distingo.records import HOLDS_PROVENANCE, Source
+from distingo.records import HOLDS_PROVENANCE, Source, ValueRanges
 
 _ENTRY = re.compile(r"(?P<file>.+)#(?P<index>\d+)", re.DOTALL)
 
@@ -187,26 +187,27 @@ class _Folders:
         return replace(layout, candidates=candidates, notes=(*layout.notes, *self.splits.notes))
 
 
-def source_of(root: Path, file: str) -> Source:
+def source_of(root: Path, file: str, value_ranges: ValueRanges | None = None) -> Source:
     """Turn the ``file`` of a manifest or split back into a source.
 
     Args:
         root: The dataset's folder.
         file: As in `Source.file`.
+        value_ranges: As in `Source.value_range`: those of the data set or of a model.
 
     Returns:
         The source; whether the file is still there shows when it is opened.
     """
     path = root / file
     if path.exists():
-        return Source(file, path)
+        return Source(file, path, value_range=value_ranges)
     entry = _ENTRY.fullmatch(file)
     if entry and IDX_IMAGES.fullmatch(entry["file"].rpartition("/")[2]):
         return Source(file, root / entry["file"], int(entry["index"]))
     if "\\x" in file:
         written = re.sub(r"\\x([0-9a-f]{2})", lambda match: chr(0xDC00 + int(match[1], 16)), file)
-        return Source(file, root / written)
-    return Source(file, path)
+        return Source(file, root / written, value_range=value_ranges)
+    return Source(file, path, value_range=value_ranges)
 
 
 def _find_files(root: Path) -> list[FoundFile]:

@@ -151,6 +151,7 @@ def _read(request: EvaluateRequest, models: dict[str, SavedModel]) -> Dataset:
         allow_missing=request.allow_missing,
         corrections=request.corrections,
         known_classes=classes,
+        value_ranges=models[MODEL].description.value_ranges,
     )
 
 
@@ -203,5 +204,5 @@ def _corrected(dataset: Dataset, request: EvaluateRequest) -> tuple[str, ...]:
 def _outputs(model: SavedModel, pictures: Sequence[Picture], request: EvaluateRequest) -> Outputs:
     device = choose_device(request.device)
     product = input_product(model, request.cache, device)
-    rows = product.store.rows([picture.content for picture in pictures])
+    rows = product.store.rows([picture.row_key for picture in pictures])
     return predict_outputs(model, rows, device=device, precision=choose_precision(device)[0])
