@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 from distingo.datasets.candidates import Candidate
 from distingo.datasets.label_cells import DELIMITER_NAMES, tidy_labels
+from distingo.datasets.table_matching import Matches
+from distingo.datasets.table_rerooting import Rerooting, folder_name
 from distingo.datasets.table_shapes import Shape
 from distingo.datasets.tables import Table
+from distingo.datasets.walking import display_name
 from distingo.records import ManifestRow, Task
 
 
@@ -25,6 +28,7 @@ class LayoutFacts:
         left_out: What the table names and can't be used.
         named: How many different pictures the table names.
         disagreements: Lines where the 0/1 columns and the text beside them differ.
+        matches: What the names of images led to.
     """
 
     table: Table
@@ -35,6 +39,7 @@ class LayoutFacts:
     left_out: tuple[ManifestRow, ...]
     named: int
     disagreements: Sequence[int]
+    matches: Matches
 
 
 def describe_layout(facts: LayoutFacts) -> tuple[str, tuple[str, ...]]:
@@ -46,8 +51,65 @@ def describe_layout(facts: LayoutFacts) -> tuple[str, tuple[str, ...]]:
     Returns:
         Its name, and notes for a person: what was recognised first, then what is remarkable.
     """
-    notes = [_recognised(facts), _task(facts), *_columns(facts), *_repeats(facts), *_left_out(facts)]
+    noticed = (*_columns(facts), *_paths(facts.matches), *_repeats(facts), *_left_out(facts))
+    notes = [_recognised(facts), _task(facts), *noticed]
     return f"{facts.table.path.name}, {_shape_name(facts)}", tuple(notes)
+
+
+def why_missing(matches: Matches) -> str:
+    """What may help where images are missing, in words; empty where nothing is known."""
+    moved = matches.rerooting
+    if moved is not None and not moved.certain:
+        return _in_doubt(moved)
+    if matches.web_addresses:
+        return "addresses on the web are fetched by `distingo download`"
+    if matches.lost_zeros:
+        name, file = matches.lost_zeros[0]
+        return (
+            f"{name!r} is not there, but {display_name(file.parts)} is: the numbers lost the zeros before them; write "
+            f"them as text"
+        )
+    return ""
+
+
+def _in_doubt(moved: Rerooting) -> str:
+    under = f"paths under {moved.prefix}" if moved.prefix else "its relative paths"
+    if not moved.rivals:
+        return (
+            f"read under {folder_name(moved.folder)}, {moved.found:,} of {moved.named:,} {under} would be there; if "
+            f"that is their folder, give --image-folder {folder_name(moved.folder)}"
+        )
+    first, *others = [(moved.folder, moved.found), *moved.rivals][:3]
+    folders = " or ".join(f"{folder_name(folder)} ({count:,} are there)" for folder, count in (first, *others))
+    return f"{under} may be those in {folders}; name the right folder by --image-folder"
+
+
+def _paths(matches: Matches) -> list[str]:
+    """How names were read where they do not stand for themselves."""
+    notes = []
+    moved, narrowed = matches.rerooting, matches.narrowing
+    if moved is not None and moved.certain:
+        under = f"paths under {moved.prefix}" if moved.prefix else "relative paths"
+        notes.append(
+            f"{under} were read under {folder_name(moved.folder)}: {moved.found:,} of {moved.named:,} are there"
+        )
+    elif moved is not None:
+        notes.append(_in_doubt(moved))
+    if narrowed is not None:
+        notes.append(
+            f"names without folders were looked up in {folder_name(narrowed.folder)} only: {narrowed.found:,} of "
+            f"{narrowed.named:,} are there, and other folders have {narrowed.elsewhere:,} files of these names too"
+        )
+    for names, how in (
+        (matches.any_case, "only with other upper and lower case"),
+        (matches.decoded, "only without their percent signs, quotes or slashes"),
+    ):
+        if names:
+            (file,) = matches.files(names[0])
+            notes.append(f"{len(names):,} names fit {how} (first: {names[0]!r} is read as {display_name(file.parts)})")
+    if matches.lost_zeros and not (moved is not None and not moved.certain):
+        notes.append(f"{len(matches.lost_zeros):,} numbers name no file: {why_missing(matches)}")
+    return notes
 
 
 def _shape_name(facts: LayoutFacts) -> str:

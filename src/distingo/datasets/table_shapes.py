@@ -15,6 +15,7 @@ from distingo.datasets.label_cells import (
     recognise_delimiter,
     split_labels_of,
 )
+from distingo.datasets.table_matching import match_names
 from distingo.datasets.table_pictures import PictureFinder
 from distingo.datasets.tables import Cell, Table, TableOptions, text_of
 from distingo.errors import DataError, UsageError
@@ -160,7 +161,9 @@ def _sample(cells: Sequence[Cell]) -> list[str]:
 
 def _count_found(table: Table, name: str, pictures: PictureFinder) -> tuple[int, int]:
     """How many different pictures a sample of a column names, and how many of its cells name one."""
-    found = [files[0].parts for cell in _sample(table.column(name)) if (files := pictures.find(cell))]
+    sample = _sample(table.column(name))
+    matches = match_names(sample, pictures)
+    found = [files[0].parts for cell in sample if (files := matches.files(cell))]
     return len(set(found)), len(found)
 
 
