@@ -159,4 +159,13 @@ def _assemble(layout: Layout, examined: Sequence[Examined], verdicts: Sequence[V
                 )
             )
     account = (tuple(pictures), tuple(manifest))
-    return Dataset(layout.root, layout.name, layout.task, layout.classes, *account, layout.notes, layout.groups)
+    return Dataset(
+        layout.root,
+        layout.name,
+        layout.task,
+        layout.classes,
+        *account,
+        layout.notes,
+        layout.groups,
+        layout.label_variants,
+    )

@@ -52,7 +52,9 @@ def with_groups(layout: Layout, files: Sequence[FoundFile], column: str) -> Layo
     left = [f"{alone:,} pictures have no group there"] * bool(alone)
     left += [f"{unclear:,} rows name no picture, or several"] * bool(unclear)
     note = "; ".join([said, *left])
-    return replace(layout, groups={file: tuple(sorted(values)) for file, values in groups.items()}, notes=(note,))
+    return replace(
+        layout, groups={file: tuple(sorted(values)) for file, values in groups.items()}, notes=(note, *layout.notes)
+    )
 
 
 def _choose(layout: Layout, tables: Sequence[Table], column: str) -> Table:

@@ -11,6 +11,7 @@ from pathlib import Path
 from distingo.datasets import idx
 from distingo.datasets.candidates import SIDE_NAMES, Candidate, Layout, ignored_row
 from distingo.datasets.group_column import with_groups
+from distingo.datasets.label_variants import merge_layout
 from distingo.datasets.own_files import mark_own_files, require_finished
 from distingo.datasets.table_finding import find_table, is_table_file, layout_in_folder, layout_of_file, tables_in
 from distingo.datasets.tables import TableOptions
@@ -59,16 +60,14 @@ def find_layout(
         _has_split_folders(files)
         or len({file.parts[0] for file in files if len(file.parts) > 1 and not file.ignored}) > 1
     )
-    # a column of groups alone says nothing about labels: folders go on saying them
-    about_labels = TableOptions() if other and options.given == ("--group-column",) else options
-    if found := find_table(root, files, about_labels, other=other):
+    if found := find_table(root, files, options, other=other):
         return layout_in_folder(root, found, files, options, allow_missing=allow_missing)
-    layout = _folders(root, files, as_it_comes=as_it_comes)
+    layout = merge_layout(_folders(root, files, as_it_comes=as_it_comes), options.merge_labels)
     if options.group_column is not None:
         return with_groups(layout, files, options.group_column)
     tables = ", ".join(file.path.name for file in tables_in(files))
     note = f"the labels are the folders' names; {tables} is not read (give it as DATA for the labels in it)"
-    return replace(layout, notes=(note,)) if tables else layout
+    return replace(layout, notes=(note, *layout.notes)) if tables else layout
 
 
 def _folders(root: Path, files: list[FoundFile], *, as_it_comes: bool) -> Layout:

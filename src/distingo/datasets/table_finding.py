@@ -8,6 +8,7 @@ from pathlib import Path
 from distingo.datasets.candidates import Layout
 from distingo.datasets.corrections import is_corrections
 from distingo.datasets.own_files import mark_own_files
+from distingo.datasets.second_tables import find_second_table
 from distingo.datasets.table_layout import table_layout
 from distingo.datasets.table_pictures import PictureFinder
 from distingo.datasets.table_reading import read_labels_table
@@ -50,15 +51,19 @@ def find_table(root: Path, files: Sequence[FoundFile], options: TableOptions, *,
     """
     found = tables_in(files)
     if not found:
-        if options.given:
-            raise UsageError(f"{root}: holds no table for {', '.join(options.given)}; give the table as DATA")
+        if (not other or options.about_labels) and (table := find_second_table(root, files, options)):
+            return table
+        if options.about_labels:
+            raise UsageError(f"{root}: holds no table for {', '.join(options.about_labels)}; give the table as DATA")
         return None
-    metadata = [read_labels_table(file.path) for file in found if file.path.stem.lower() == "metadata"]
+    metadata = [
+        read_labels_table(file.path, header=options.header) for file in found if file.path.stem.lower() == "metadata"
+    ]
     named = [table for table in metadata if "file_name" in table.columns]
     if not named:
-        if other and not options.given:
+        if other and not options.about_labels:
             return None
-        tables = [read_labels_table(file.path) for file in found]
+        tables = [read_labels_table(file.path, header=options.header) for file in found]
         pictures = PictureFinder(root, [file for file in files if file not in found])
         named = tables if len(tables) == 1 else [table for table in tables if names_pictures(table, pictures)]
     if len(named) == 1:
@@ -77,7 +82,7 @@ def layout_of_file(path: Path, options: TableOptions, *, allow_missing: bool) ->
     """
     if is_corrections(path):
         raise DataError(f"{path}: holds corrections, no labels; give the folder it lies in, or --corrections {path}")
-    table = read_labels_table(path)
+    table = read_labels_table(path, header=options.header)
     root, folder = path.parent, path.parent
     if options.image_folder is not None:
         folder = _image_folder(root, options.image_folder)

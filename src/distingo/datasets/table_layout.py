@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distingo.datasets.candidates import SIDE_NAMES, Candidate, Layout, ignored_row
+from distingo.datasets.class_names import find_class_names, with_class_names
 from distingo.datasets.own_files import describe_labels_table
+from distingo.datasets.table_headers import with_first_row
 from distingo.datasets.table_matching import Matches, match_names
 from distingo.datasets.table_notes import LayoutFacts, describe_layout, why_missing
 from distingo.datasets.table_pictures import PictureFinder
-from distingo.datasets.table_rows import LabelledRow, find_disagreements, read_rows
+from distingo.datasets.table_rows import LabelledRow, find_disagreements, merge_variants, read_rows
 from distingo.datasets.table_shapes import Shape, recognise_shape
 from distingo.datasets.tables import Table, TableOptions, text_of
 from distingo.datasets.walking import FoundFile, display_name
@@ -72,8 +74,12 @@ def table_layout(
     """
     usable = [file for file in files if not _is_same(file.path, table.path)]
     pictures = PictureFinder(root, usable, below=below)
+    table = with_first_row(table, pictures)
     shape = recognise_shape(table, options, pictures)
     rows = read_rows(table, shape)
+    class_names = find_class_names(table, rows, options)
+    rows = with_class_names(rows, class_names)
+    rows, variants = merge_variants(rows, options.merge_labels)
     matches = match_names((row.name for row in rows), pictures)
     named = _gather(rows, matches)
     _check_missing(table, shape, named, matches, allow_missing=allow_missing)
@@ -94,10 +100,13 @@ def table_layout(
         len(named),
         find_disagreements(table, shape, rows),
         matches,
+        class_names,
+        variants,
+        options.merge_labels,
     )
     name, notes = describe_layout(facts)
     groups = _groups(table, options, candidates)
-    return Layout(name, tuple(classes), tuple(candidates), tuple(ignored), root, task, notes, groups)
+    return Layout(name, tuple(classes), tuple(candidates), tuple(ignored), root, task, notes, groups, variants)
 
 
 def _groups(table: Table, options: TableOptions, candidates: Sequence[Candidate]) -> dict[str, tuple[str, ...]]:

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distingo.datasets.candidates import Candidate
+from distingo.datasets.class_names import ClassNames
 from distingo.datasets.label_cells import DELIMITER_NAMES, tidy_labels
+from distingo.datasets.label_variants import describe_variants
 from distingo.datasets.table_matching import Matches
 from distingo.datasets.table_rerooting import Rerooting, folder_name
 from distingo.datasets.table_shapes import Shape
-from distingo.datasets.tables import Table
+from distingo.datasets.tables import MergeLabels, Table
 from distingo.datasets.walking import display_name
-from distingo.records import ManifestRow, Task
+from distingo.records import LabelVariants, ManifestRow, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,9 @@ class LayoutFacts:
         named: How many different pictures the table names.
         disagreements: Lines where the 0/1 columns and the text beside them differ.
         matches: What the names of images led to.
+        class_names: The names of numbered classes; None where there are none.
+        variants: Labels that differ only in how they are written.
+        merge: Which of these were merged.
     """
 
     table: Table
@@ -40,6 +45,9 @@ class LayoutFacts:
     named: int
     disagreements: Sequence[int]
     matches: Matches
+    class_names: ClassNames | None = None
+    variants: tuple[LabelVariants, ...] = ()
+    merge: MergeLabels | None = None
 
 
 def describe_layout(facts: LayoutFacts) -> tuple[str, tuple[str, ...]]:
@@ -51,7 +59,8 @@ def describe_layout(facts: LayoutFacts) -> tuple[str, tuple[str, ...]]:
     Returns:
         Its name, and notes for a person: what was recognised first, then what is remarkable.
     """
-    noticed = (*_columns(facts), *_paths(facts.matches), *_repeats(facts), *_left_out(facts))
+    labels = (*_class_names(facts), *describe_variants(facts.variants, facts.merge, f"{facts.table.unit}s"))
+    noticed = (*_columns(facts), *labels, *_paths(facts.matches), *_repeats(facts), *_left_out(facts))
     notes = [_recognised(facts), _task(facts), *noticed]
     return f"{facts.table.path.name}, {_shape_name(facts)}", tuple(notes)
 
@@ -167,6 +176,19 @@ def _columns(facts: LayoutFacts) -> list[str]:
             f"the 0/1 columns count"
         )
     return notes
+
+
+def _class_names(facts: LayoutFacts) -> list[str]:
+    names = facts.class_names
+    if names is None:
+        return []
+    if not names.used:
+        return [
+            f"labels stay numbers: {names.path.name} has more names than there are numbers; --class-names "
+            f"{names.path.name} takes its first name for 0"
+        ]
+    number, name = next(iter(names.by_number.items()))
+    return [f"the numbers of classes are named by {names.path.name}: {number} is {name!r}"]
 
 
 def _repeats(facts: LayoutFacts) -> list[str]:

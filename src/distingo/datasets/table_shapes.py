@@ -38,7 +38,7 @@ TABLE_SIDES: dict[str, Side] = SIDE_NAMES | {
 # The likeliest first, without case and marks: "File_Name" is "filename".
 _IMAGE_NAMES = (
     *("filename", "file", "filepath", "filepaths", "path", "imagepath", "imagename", "imagefile", "image", "images"),
-    *("imageid", "img", "imgname", "imgid", "picture", "photo", "poster", "fname", "id", "name"),
+    *("imageid", "img", "imgname", "imgid", "imgpath", "picture", "photo", "poster", "fname", "id", "name"),
 )
 _LABEL_NAMES = (
     *("label", "labels", "class", "classes", "classname", "category", "categories", "target", "targets", "tag", "tags"),
@@ -135,6 +135,12 @@ def named_like_pictures(columns: Sequence[str]) -> list[str]:
     """The columns that by their names hold pictures, the likeliest first."""
     known = [name for name in columns if _key(name) in _IMAGE_NAMES]
     return sorted(known, key=lambda name: _rank(name, _IMAGE_NAMES))
+
+
+def is_known_column(name: str) -> bool:
+    """Whether a text is a usual name of a column of images, labels or splits."""
+    key = _key(name)
+    return key in _IMAGE_NAMES or key in _LABEL_NAMES or key in _SIDE_COLUMNS
 
 
 def _key(name: str) -> str:
