@@ -47,7 +47,7 @@ def find_class_names(table: Table, rows: Sequence[LabelledRow], options: TableOp
     Args:
         table: As read.
         rows: Its labels.
-        options: `TableOptions.class_names` names the file. Otherwise it has one of the usual names and is in the table's
+        options: `TableOptions.class_names` names the file. Otherwise it has a usual name and is in the table's
             folder, with one name per class: as many as there are numbers up to the highest, counted from 0, or from 1
             if no label is 0.
 

@@ -53,5 +53,5 @@ def split_list(lines: Sequence[str]) -> list[tuple[int, list[str]]]:
 def _halves(line: str) -> list[str]:
     match = _LINE.fullmatch(line.rstrip())
     if match is None:
-        return line.split(maxsplit=1)
+        return line.strip().split(maxsplit=1)
     return [match["quoted"] or match["plain"], match["rest"].rstrip()]
