@@ -117,7 +117,9 @@ def _read_switches(table: Table, columns: Sequence[str]) -> tuple[list[tuple[str
     labels: list[list[str]] = [[] for _ in table.lines]
     problems = [""] * len(table.lines)
     for column in columns:
-        values = [text_of(cell).lower() for cell in table.column(column)]
+        cells = table.column(column)
+        texts = {cell: text_of(cell).lower() for cell in set(cells)}
+        values = [texts[cell] for cell in cells]
         no = NO if any(value in NO for value in values) else NO | SPARSE_NO
         for at, value in enumerate(values):
             if value in YES:

@@ -28,6 +28,8 @@ NO = frozenset({"0", "0.0", "false", "no"})
 SPARSE_NO = frozenset({"", "-1", "-1.0"})
 """What means no in a column that holds no 0 at all."""
 
+_SWITCHES = YES | NO | SPARSE_NO
+
 TABLE_SIDES: dict[str, Side] = SIDE_NAMES | {
     "dev": "validation",
     "eval": "validation",
@@ -121,9 +123,10 @@ def recognise_shape(table: Table, options: TableOptions, pictures: PictureFinder
 
 def is_switch(cells: Sequence[Cell]) -> bool:
     """Whether a column holds 0 and 1, but for a few unknown values."""
-    filled = [text_of(cell).lower() for cell in cells if cell]
-    known = sum(cell in YES or cell in NO or cell in SPARSE_NO for cell in filled)
-    return bool(filled) and known >= _MOSTLY * len(filled)
+    counts = Counter(cells)
+    filled = {cell: count for cell, count in counts.items() if cell}
+    known = sum(count for cell, count in filled.items() if text_of(cell).lower() in _SWITCHES)
+    return bool(filled) and known >= _MOSTLY * sum(filled.values())
 
 
 def names_pictures(table: Table, pictures: PictureFinder) -> bool:
