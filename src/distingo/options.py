@@ -139,6 +139,22 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--label-columns", nargs="+", metavar="NAME", help="columns of 0 and 1, one per label")
     group.add_argument("--delimiter", metavar="TEXT", help="between the labels of one cell ('' for one label per cell)")
     group.add_argument("--image-folder", metavar="FOLDER", help="where the table's pictures are")
+    group.add_argument(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        help="whether the first line holds the names of the columns (default: found out)",
+    )
+    group.add_argument(
+        "--class-names",
+        metavar="FILE|none",
+        help="names of numbered classes, one a line (default: classes.txt or another usual name next to the table)",
+    )
+    group.add_argument(
+        "--merge-labels",
+        choices=("spelling", "missing", "all"),
+        help="spelling: labels (and class folders) that differ only in case, spaces, Unicode form or number format "
+        "become one; missing: NA, nan, None, - and the like become no label; all: both (default: they are reported)",
+    )
     group.add_argument("--allow-missing", action="store_true", help="go on though half of the pictures are missing")
     group = parser.add_argument_group("folders (what is left out is recognised)")
     group.add_argument(
@@ -200,6 +216,9 @@ def table_settings(options: argparse.Namespace) -> dict[str, Any]:
         options.image_folder,
         splits=options.splits,
         labels_from=options.labels_from,
+        header=options.header,
+        class_names=options.class_names,
+        merge_labels=options.merge_labels,
     )
     return {"table": table if table.given else None, "allow_missing": options.allow_missing}
 

@@ -183,4 +183,11 @@ def _assemble(
             )
     account = (tuple(pictures), tuple(manifest))
     of_layout = (layout.root, layout.name, layout.task, layout.classes)
-    return Dataset(*of_layout, *account, layout.notes, layout.groups, ranges)
+    return Dataset(
+        *of_layout,
+        *account,
+        layout.notes,
+        layout.groups,
+        value_ranges=ranges,
+        label_variants=layout.label_variants,
+    )

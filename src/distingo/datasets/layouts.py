@@ -21,6 +21,7 @@ from distingo.datasets.folder_splits import FolderSplits, find_splits
 from distingo.datasets.folder_tree import build_tree, class_name
 from distingo.datasets.group_column import with_groups
 from distingo.datasets.idx_layout import IDX_IMAGES, idx_images, idx_layout
+from distingo.datasets.label_variants import merge_layout
 from distingo.datasets.own_files import mark_own_files, require_finished
 from distingo.datasets.side_column import with_sides
 from distingo.datasets.split_names import are_numbered_parts
@@ -120,7 +121,7 @@ class _Folders:
             if layout is not None:
                 if layout.task == "single-label":
                     check_classes(root, layout, layout.classes if fewest < 2 else ())
-                return layout
+                return merge_layout(layout, options.merge_labels)
         # a column of groups alone says nothing about labels: folders go on saying them
         self._found = find_table(root, files, options, classes=self._class_names())
         if self._found is None or self._found.source.labels_from == "folders":
@@ -147,9 +148,9 @@ class _Folders:
             return unlabelled_layout(root, files, tables, splits)
         without = [folder for folder in splits.folders if not folder.has_classes]
         layout = replace(layout, notes=(*splits.notes, *describe_unlabelled(self._tree, without), *self._notes))
+        layout = merge_layout(layout, self._options.merge_labels)
         if self._options.group_column is not None:
-            layout = with_groups(layout, files, self._options.group_column)
-            return replace(layout, notes=(*splits.notes, *layout.notes))
+            return with_groups(layout, files, self._options.group_column)
         return self._with_metadata(layout, tables)
 
     def _with_metadata(self, layout: Layout, tables: Sequence[FoundFile]) -> Layout:
@@ -175,7 +176,9 @@ class _Folders:
             return False
         found = tables_in(self._files)
         pictures = PictureFinder(self._root, [file for file in self._files if file not in found])
-        return any(names_pictures(read_labels_table(file.path), pictures) for file in found)
+        return any(
+            names_pictures(read_labels_table(file.path, header=self._options.header), pictures) for file in found
+        )
 
     def _on_requested_sides(self, layout: Layout) -> Layout:
         """Put the images of a table on the splits whose folders they lie in, where a person named these."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from distingo.datasets.candidates import Layout
+from distingo.datasets.table_matching import match_names
 from distingo.datasets.table_pictures import PictureFinder
 from distingo.datasets.table_shapes import TABLE_SIDES, recognise_side_column
 from distingo.datasets.tables import Table, text_of
@@ -34,8 +35,10 @@ def with_sides(layout: Layout, files: Sequence[FoundFile], table: Table, image_c
         return layout
     pictures = PictureFinder(layout.root, [file for file in files if file.path != table.path])
     sides: dict[str, set[Side]] = {}
-    for name, value in zip(table.column(image_column), table.column(column), strict=True):
-        meant = pictures.find(text_of(name))
+    names = [text_of(cell) for cell in table.column(image_column)]
+    matches = match_names(names, pictures)
+    for name, value in zip(names, table.column(column), strict=True):
+        meant = matches.files(name)
         side = TABLE_SIDES.get(text_of(value).lower())
         if len(meant) == 1 and side:
             sides.setdefault(display_name(meant[0].parts), set()).add(side)

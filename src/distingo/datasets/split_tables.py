@@ -13,6 +13,7 @@ from distingo.datasets.folder_tree import Folder, class_name
 from distingo.datasets.label_source import LabelSource, choose_label_source
 from distingo.datasets.own_files import describe_labels_table
 from distingo.datasets.split_names import is_unlabelled_name, side_of_name
+from distingo.datasets.table_headers import with_first_row
 from distingo.datasets.table_layout import table_layout
 from distingo.datasets.table_pictures import PictureFinder
 from distingo.datasets.table_reading import read_labels_table
@@ -77,14 +78,14 @@ def layout_of_split_tables(
         DataError: A table can't be understood, or it can't be told whether it holds the labels.
         UsageError: An option does not fit a table.
     """
-    found = [each for folder in splits.folders if (each := _assign(root, files, folder, splits))]
+    found = [each for folder in splits.folders if (each := _assign(root, files, folder, splits, options))]
     notes: list[str] = []
     used: list[_Assigned] = []
     for each in sorted(found, key=lambda one: SIDES.index(one.folder.side)):
         source = _source_of(tree, each, options)
         notes += [f"{each.shown}: {source.note}"] if source.note else []
         if source.labels_from == "table":
-            used.append(each)
+            used.append(replace(each, table=with_first_row(each.table, _pictures(root, files, each))))
     if not used:
         return None, tuple(notes)
     first = used[0]
@@ -129,18 +130,20 @@ def _what_it_holds(each: _Assigned, layouts: Mapping[SplitFolder, Layout]) -> st
     return describe_labels_table(each.file.path) if each.folder in layouts else GIVES_NO_LABELS
 
 
-def _assign(root: Path, files: Sequence[FoundFile], folder: SplitFolder, splits: FolderSplits) -> _Assigned | None:
+def _assign(
+    root: Path, files: Sequence[FoundFile], folder: SplitFolder, splits: FolderSplits, options: TableOptions
+) -> _Assigned | None:
     """Find the table of a split folder: the deepest that is in it, or one beside it that is named like its split."""
     base = min(_common(splits.folders), len(folder.parts) - 1)
     for depth in range(len(folder.parts), base - 1, -1):
         place = folder.parts[:depth]
         tables = [file for file in files if _is_table_in(file, place)]
         if depth > base:
-            chosen = _choose_own(root, files, folder, [_read(folder, file, place) for file in tables])
+            chosen = _choose_own(root, files, folder, [_read(folder, file, place, options) for file in tables])
         else:
             named = [file for file in tables if side_of_name(file.path.stem, loose=True) == folder.side]
             named = [] if folder.has_classes else named
-            chosen = _choose(root, files, [_read(folder, file, folder.parts) for file in named])
+            chosen = _choose(root, files, [_read(folder, file, folder.parts, options) for file in named])
         if chosen:
             return chosen
     return None
@@ -161,8 +164,8 @@ def _is_table_in(file: FoundFile, place: tuple[str, ...]) -> bool:
     )
 
 
-def _read(folder: SplitFolder, file: FoundFile, place: tuple[str, ...]) -> _Assigned:
-    return _Assigned(folder, file, read_labels_table(file.path), place)
+def _read(folder: SplitFolder, file: FoundFile, place: tuple[str, ...], options: TableOptions) -> _Assigned:
+    return _Assigned(folder, file, read_labels_table(file.path, header=options.header), place)
 
 
 def _choose_own(

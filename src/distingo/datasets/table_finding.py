@@ -11,6 +11,7 @@ from distingo.datasets.candidates import Layout
 from distingo.datasets.corrections import is_corrections
 from distingo.datasets.label_source import LabelSource, choose_label_source
 from distingo.datasets.own_files import mark_own_files
+from distingo.datasets.second_tables import find_second_table
 from distingo.datasets.split_names import is_unlabelled_name, side_of_name
 from distingo.datasets.table_layout import table_layout
 from distingo.datasets.table_pictures import PictureFinder
@@ -71,17 +72,21 @@ def find_table(
     found = [file for file in tables_in(files) if options.about_labels or not is_unlabelled_name(file.path.stem)]
     required = options.about_labels or (("--labels-from table",) if options.labels_from == "table" else ())
     if not found:
+        if (not classes or required) and (table := find_second_table(root, files, options)):
+            return FoundTable(table, LabelSource("table"))
         if required:
             raise UsageError(f"{root}: holds no table for {', '.join(required)}; give the table as DATA")
         return None
-    metadata = [read_labels_table(file.path) for file in found if file.path.stem.lower() == "metadata"]
+    metadata = [
+        read_labels_table(file.path, header=options.header) for file in found if file.path.stem.lower() == "metadata"
+    ]
     named = [table for table in metadata if "file_name" in table.columns]
     if len(named) == 1:
         return FoundTable(named[0], choose_label_source(named[0], "file_name", classes, options))
     if not named:
         if classes and not required:
             return None
-        named = _naming(root, files, found)
+        named = _naming(root, files, found, options)
     if len(named) == 1:
         return FoundTable(named[0], LabelSource("table"))
     names = ", ".join(table.path.name for table in named) or ", ".join(file.path.name for file in found)
@@ -89,9 +94,9 @@ def find_table(
     raise DataError(f"{root}: {several} ({names}); give the one with the labels as DATA")
 
 
-def _naming(root: Path, files: Sequence[FoundFile], found: Sequence[FoundFile]) -> list[Table]:
+def _naming(root: Path, files: Sequence[FoundFile], found: Sequence[FoundFile], options: TableOptions) -> list[Table]:
     """The tables that name pictures: those of the train split go before tables of other splits without its labels."""
-    tables = [read_labels_table(file.path) for file in found]
+    tables = [read_labels_table(file.path, header=options.header) for file in found]
     if len(tables) == 1:
         return tables
     pictures = PictureFinder(root, [file for file in files if file not in found])
@@ -117,7 +122,7 @@ def layout_of_file(path: Path, options: TableOptions, *, allow_missing: bool, fe
     """
     if is_corrections(path):
         raise DataError(f"{path}: holds corrections, no labels; give the folder it lies in, or --corrections {path}")
-    table = read_labels_table(path)
+    table = read_labels_table(path, header=options.header)
     root, folder = path.parent, path.parent
     if options.image_folder is not None:
         folder = _image_folder(root, options.image_folder)

@@ -15,6 +15,7 @@ from distingo.datasets.label_cells import (
     recognise_delimiter,
     split_labels_of,
 )
+from distingo.datasets.table_matching import match_names
 from distingo.datasets.table_pictures import PictureFinder
 from distingo.datasets.tables import Cell, Table, TableOptions, text_of
 from distingo.errors import DataError, UsageError
@@ -27,6 +28,8 @@ NO = frozenset({"0", "0.0", "false", "no"})
 SPARSE_NO = frozenset({"", "-1", "-1.0"})
 """What means no in a column that holds no 0 at all."""
 
+_SWITCHES = YES | NO | SPARSE_NO
+
 TABLE_SIDES: dict[str, Side] = SIDE_NAMES | {
     "dev": "validation",
     "eval": "validation",
@@ -37,7 +40,7 @@ TABLE_SIDES: dict[str, Side] = SIDE_NAMES | {
 # The likeliest first, without case and marks: "File_Name" is "filename".
 _IMAGE_NAMES = (
     *("filename", "file", "filepath", "filepaths", "path", "imagepath", "imagename", "imagefile", "image", "images"),
-    *("imageid", "img", "imgname", "imgid", "picture", "photo", "poster", "fname", "id", "name"),
+    *("imageid", "img", "imgname", "imgid", "imgpath", "picture", "photo", "poster", "fname", "id", "name"),
 )
 _LABEL_NAMES = (
     *("label", "labels", "class", "classes", "classname", "category", "categories", "target", "targets", "tag", "tags"),
@@ -129,9 +132,10 @@ def recognise_side_column(table: Table, columns: Sequence[str]) -> str | None:
 
 def is_switch(cells: Sequence[Cell]) -> bool:
     """Whether a column holds 0 and 1, but for a few unknown values."""
-    filled = [text_of(cell).lower() for cell in cells if cell]
-    known = sum(cell in YES or cell in NO or cell in SPARSE_NO for cell in filled)
-    return bool(filled) and known >= _MOSTLY * len(filled)
+    counts = Counter(cells)
+    filled = {cell: count for cell, count in counts.items() if cell}
+    known = sum(count for cell, count in filled.items() if text_of(cell).lower() in _SWITCHES)
+    return bool(filled) and known >= _MOSTLY * sum(filled.values())
 
 
 def names_pictures(table: Table, pictures: PictureFinder) -> bool:
@@ -143,6 +147,12 @@ def named_like_pictures(columns: Sequence[str]) -> list[str]:
     """The columns that by their names hold pictures, the likeliest first."""
     known = [name for name in columns if _key(name) in _IMAGE_NAMES]
     return sorted(known, key=lambda name: _rank(name, _IMAGE_NAMES))
+
+
+def is_known_column(name: str) -> bool:
+    """Whether a text is a usual name of a column of images, labels or splits."""
+    key = _key(name)
+    return key in _IMAGE_NAMES or key in _LABEL_NAMES or key in _SIDE_COLUMNS
 
 
 def _key(name: str) -> str:
@@ -169,7 +179,9 @@ def _sample(cells: Sequence[Cell]) -> list[str]:
 
 def _count_found(table: Table, name: str, pictures: PictureFinder) -> tuple[int, int]:
     """How many different pictures a sample of a column names, and how many of its cells name one."""
-    found = [files[0].parts for cell in _sample(table.column(name)) if (files := pictures.find(cell))]
+    sample = _sample(table.column(name))
+    matches = match_names(sample, pictures)
+    found = [files[0].parts for cell in sample if (files := matches.files(cell))]
     return len(set(found)), len(found)
 
 
