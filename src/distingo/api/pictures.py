@@ -94,6 +94,7 @@ def show_augmentation(
     image_size: int | None = None,
     seed: int = 0,
     table: TableOptions | None = None,
+    value_range: str | Sequence[float] | None = None,
 ) -> Path:
     """Draw pictures beside their augmented versions, as training would see them.
 
@@ -104,6 +105,7 @@ def show_augmentation(
         image_size: Side in pixels; None takes training's own choice.
         seed: Of the augmentation.
         table: As for `inspect`.
+        value_range: As in `train`.
 
     Returns:
         The picture.
@@ -119,7 +121,15 @@ def show_augmentation(
 
     if Path(output).exists():
         raise ResourceError(f"{output}: exists already; choose another -o")
-    rows = preview_augmentation(Path(data), preset, cache=Cache(), image_size=image_size, seed=seed, table=table)
+    rows = preview_augmentation(
+        Path(data),
+        preset,
+        cache=Cache(),
+        image_size=image_size,
+        seed=seed,
+        table=table,
+        value_ranges=settle_value_range(value_range),
+    )
     columns = len(rows[0])
     captions = [caption for row in rows for caption in ["original", *[""] * (len(row) - 1)]]
     images = [np.squeeze(image) for row in rows for image in row]
