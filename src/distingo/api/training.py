@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from distingo.api.judging import compare, evaluate
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
+from distingo.datasets.value_ranges import settle_value_range
 from distingo.errors import InterruptionError, RunError, UsageError
 from distingo.language import settle_language
 from distingo.run_folder import RunFolder
@@ -49,6 +50,7 @@ def train(
     table: TableOptions | None = None,
     allow_missing: bool = False,
     corrections: str | Path | None = None,
+    value_range: str | Sequence[float] | None = None,
     split: str | Path | None = None,
     fold: int | None = None,
     recipe_file: str | Path | None = None,
@@ -71,6 +73,9 @@ def train(
         cache: Folder for decoded pictures; None takes ``DISTINGO_CACHE`` or the user's cache folder.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        value_range: What is shown as black and as white in deep images (more than 8 bits, signed or float), for example
+            ``(0, 4095)`` or ``0,4095``; ``auto`` lets all of them decide, and so does None, but for the range of the
+            run that `config` names.
         corrections: What a person decided about single pictures: None takes ``corrections.csv`` in the data set's root
             where there is one, ``none`` reads none, else a table to read instead.
         split: A file of `split`'s, or any table with the columns file and side, that says which side each picture is
@@ -111,6 +116,7 @@ def train(
         allow_missing=allow_missing,
         corrections=corrections,
         split=name_split(split, fold),
+        value_range=value_range,
     )
     if config is not None:
         wanted = repeat(Path(config), wanted)
@@ -128,6 +134,7 @@ def train(
         table=wanted.table,
         allow_missing=wanted.allow_missing,
         corrections=settle_corrections(wanted.corrections),
+        value_ranges=settle_value_range(wanted.value_range),
         repeats=wanted.repeats,
         split=wanted.split,
         recipe_file=chosen,

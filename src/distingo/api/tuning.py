@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
+from distingo.datasets.value_ranges import settle_value_range
 from distingo.errors import InterruptionError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def tune(
     table: TableOptions | None = None,
     allow_missing: bool = False,
     corrections: str | Path | None = None,
+    value_range: str | Sequence[float] | None = None,
     split: str | Path | None = None,
     fold: int | None = None,
     on_trial: Callable[[Trial, Search], None] | None = None,
@@ -49,6 +51,7 @@ def tune(
         cache: As for `train`.
         table: As for `train`.
         allow_missing: As for `train`.
+        value_range: As in `train`.
         corrections: As for `train`.
         split: As for `train`.
         fold: As for `train`.
@@ -84,6 +87,7 @@ def tune(
         table=table,
         allow_missing=allow_missing,
         corrections=settle_corrections(corrections),
+        value_ranges=settle_value_range(value_range),
         split=wanted,
         recipe_file=chosen,
     )

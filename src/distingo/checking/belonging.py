@@ -53,7 +53,7 @@ class Belonging:
         links = [link_column(dataset)]
         pictures = dataset.pictures
         if self.near_duplicates is not None:
-            signatures = signature_product(cache).store.rows([picture.content for picture in pictures])
+            signatures = signature_product(cache).store.rows([picture.row_key for picture in pictures])
             sides = [min(picture.width, picture.height) for picture in pictures]
             pairs = find_copies(signatures, sides, loosest=self.near_duplicates, workers=workers)
             links.append(Links("near-duplicate", [(pair.first, pair.second) for pair in pairs]))

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from distingo.datasets.decoding import DECODING
 from distingo.datasets.gathering import Product, count_processors
 from distingo.datasets.store import Cache
 from distingo.features.registration import COARSE, align, compare
@@ -75,7 +76,7 @@ class _Coarse:
 
 def signature_product(cache: Cache) -> Product:
     """The signature of every picture, uint8 (64, 64), to be computed while it is decoded."""
-    return Product(cache.store("signature-1", (SIDE, SIDE), "uint8"), sign, enough=SIDE)
+    return Product(cache.store(f"signature-1-decoded-{DECODING}", (SIDE, SIDE), "uint8"), sign, enough=SIDE)
 
 
 def find_copies(

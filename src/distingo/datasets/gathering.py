@@ -14,13 +14,15 @@ from distingo.datasets.corrections import Corrections, find_corrections
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.duplicates import Examined, Verdict, judge
 from distingo.datasets.examining import Examiner
+from distingo.datasets.facts import describe_notes
 from distingo.datasets.layouts import find_layout
 from distingo.datasets.products import Product, pixels_product
 from distingo.datasets.store import Cache
 from distingo.datasets.surveying import Survey, survey
 from distingo.datasets.tables import TableOptions
+from distingo.datasets.value_ranges import describe_ranges
 from distingo.errors import DataError
-from distingo.records import Dataset, ManifestRow, Picture
+from distingo.records import Dataset, ManifestRow, Picture, ValueRanges
 
 __all__ = ["Product", "Survey", "count_processors", "pixels_product", "read_dataset", "survey"]
 
@@ -36,6 +38,7 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
     allow_missing: bool = False,
     corrections: str | Path | None = None,
     as_it_comes: bool = False,
+    value_ranges: ValueRanges | None = None,
 ) -> Dataset:
     """Read a folder of pictures: find, examine and account for every file, and fill the products.
 
@@ -52,6 +55,9 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
         allow_missing: As for `find_layout`.
         corrections: As for `find_corrections`; put into effect before copies are judged.
         as_it_comes: As for `find_layout`; also go on, with a note, though no picture of a class is usable.
+        value_ranges: What deep images (more than 8 bits, signed or float) are scaled by, for example those of a model;
+            one of a kind that they know nothing of is scaled by itself. None lets all usable images decide
+            (`distingo.datasets.value_ranges.decide_ranges`).
 
     Returns:
         The usable pictures and the manifest of every file found. With several labels per picture, a label whose
@@ -67,10 +73,14 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
     layout = find_layout(root, table, allow_missing=allow_missing, as_it_comes=as_it_comes)
     decided = find_corrections(layout.root, corrections)
     layout = with_relabelled(layout, decided)
-    examiner = Examiner(cache, products, max_pixels=max_pixels, workers=workers or count_processors())
-    layout, examined = correct(layout, examiner.examine(layout.candidates), decided)
+    workers = workers or count_processors()
+    examiner = Examiner(cache, products, max_pixels=max_pixels, workers=workers, value_ranges=value_ranges)
+    examined = examiner.examine(layout.candidates)
+    layout = _with_notes_on_ranges(layout, examined, examiner.value_ranges, decided=value_ranges is None)
+    layout, examined = correct(layout, examined, decided)
     verdicts = judge(examined)
-    dataset = _assemble(layout, examined, verdicts)
+    layout = replace(layout, notes=layout.notes + describe_notes([entry.facts for entry in examined]))
+    dataset = _assemble(layout, examined, verdicts, examiner.value_ranges or ValueRanges())
     if layout.task == "single-label" and not as_it_comes:
         _check_every_class(root, layout, examined, verdicts, decided)
         return dataset
@@ -127,7 +137,17 @@ def _without_lost_labels(root: Path, dataset: Dataset) -> Dataset:
     return replace(dataset, classes=classes, notes=dataset.notes + lost)
 
 
-def _assemble(layout: Layout, examined: Sequence[Examined], verdicts: Sequence[Verdict]) -> Dataset:
+def _with_notes_on_ranges(
+    layout: Layout, examined: Sequence[Examined], ranges: ValueRanges | None, *, decided: bool
+) -> Layout:
+    by_content = {entry.content: entry.facts.values for entry in examined}
+    deep = [values for values in by_content.values() if values is not None]
+    return replace(layout, notes=layout.notes + describe_ranges(ranges or ValueRanges(), deep, decided=decided))
+
+
+def _assemble(
+    layout: Layout, examined: Sequence[Examined], verdicts: Sequence[Verdict], ranges: ValueRanges
+) -> Dataset:
     pictures, manifest = [], list(layout.ignored)
     for entry, verdict in zip(examined, verdicts, strict=True):
         candidate, facts = entry.candidate, entry.facts
@@ -144,6 +164,7 @@ def _assemble(layout: Layout, examined: Sequence[Examined], verdicts: Sequence[V
                 entry.content,
                 verdict.same_as,
                 candidate.lines,
+                facts.notes,
             )
         )
         if verdict.status == "used":
@@ -159,13 +180,5 @@ def _assemble(layout: Layout, examined: Sequence[Examined], verdicts: Sequence[V
                 )
             )
     account = (tuple(pictures), tuple(manifest))
-    return Dataset(
-        layout.root,
-        layout.name,
-        layout.task,
-        layout.classes,
-        *account,
-        layout.notes,
-        layout.groups,
-        layout.label_variants,
-    )
+    of_layout = (layout.root, layout.name, layout.task, layout.classes)
+    return Dataset(*of_layout, *account, layout.notes, layout.groups, ranges, layout.label_variants)

@@ -13,6 +13,9 @@ Cell = str | tuple[str, ...]
 
 MergeLabels = Literal["spelling", "missing", "all"]
 
+NO_CLASS_NAMES = "none"
+"""What is given instead of a file of class names to keep the numbers."""
+
 FOLDER_ENDINGS = frozenset({".csv", ".tsv", ".tab", ".parquet", ".jsonl", ".ndjson"})
 """What a table inside a folder is known by."""
 

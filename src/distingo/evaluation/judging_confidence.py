@@ -8,9 +8,9 @@ import numpy as np
 
 from distingo.datasets.targets import encode_labels
 from distingo.evaluation.confidence import AnswersAt, Confidence, SetsAt, Strangers
-from distingo.metrics.bootstrap import proportion, resampled_means, with_interval
 from distingo.metrics.calibration_error import Calibration, judge_calibration
 from distingo.metrics.conformal import prediction_sets, set_threshold
+from distingo.metrics.intervals import mean_score
 from distingo.metrics.rejection import GivenLabels, answer_threshold
 from distingo.metrics.risk_coverage import risk_coverage
 from distingo.metrics.thresholds import apply_thresholds
@@ -18,7 +18,7 @@ from distingo.models.evidence import Evidence
 from distingo.models.saved import SavedModel
 from distingo.prediction.certainty import given_labels, unlike_threshold
 from distingo.prediction.classifier import Outputs, to_probabilities
-from distingo.records import Picture, Score
+from distingo.records import Picture
 
 ERRORS = (0.01, 0.02, 0.05, 0.1, 0.2)
 """Wanted shares of wrong answers that are tried on the judged pictures."""
@@ -28,7 +28,6 @@ COVERAGES = (0.8, 0.9, 0.95, 0.99)
 
 _MOST_POINTS = 200
 _MOST_STRANGE = 8
-_RESAMPLES = 1000
 
 
 def judge_confidence(model: SavedModel, pictures: Sequence[Picture], outputs: Outputs) -> Confidence:
@@ -87,7 +86,7 @@ def _answers_at(evidence: Evidence, labels: GivenLabels, wanted: float, n: int) 
     if threshold is None:
         return AnswersAt(wanted)
     errors = labels.errors(threshold)
-    return AnswersAt(wanted, threshold, len(errors) / n, _mean(errors) if len(errors) else None)
+    return AnswersAt(wanted, threshold, len(errors) / n, mean_score(errors, highest=1.0) if len(errors) else None)
 
 
 def _sets_at(evidence: Evidence, probabilities: np.ndarray, truth: np.ndarray, wanted: float) -> SetsAt:
@@ -98,15 +97,7 @@ def _sets_at(evidence: Evidence, probabilities: np.ndarray, truth: np.ndarray, w
     inside = prediction_sets(probabilities, threshold)
     covered = (inside & truth).sum(axis=1)[labelled] / truth.sum(axis=1)[labelled]
     sizes = inside.sum(axis=1)
-    return SetsAt(wanted, threshold, _mean(covered), float(sizes.mean()), float((sizes == 0).mean()))
-
-
-def _mean(values: np.ndarray) -> Score:
-    """The mean of shares with its interval."""
-    generator = np.random.default_rng(0)
-    if np.isin(values, (0, 1)).all():
-        return proportion(round(values.sum()), len(values), generator, _RESAMPLES)
-    return with_interval(float(values.mean()), resampled_means(values, generator, _RESAMPLES), len(values))
+    return SetsAt(wanted, threshold, mean_score(covered, highest=1.0), float(sizes.mean()), float((sizes == 0).mean()))
 
 
 def _strangers(model: SavedModel, pictures: Sequence[Picture], outputs: Outputs) -> Strangers | None:

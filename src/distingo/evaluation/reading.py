@@ -9,10 +9,11 @@ from typing import Any, cast
 
 from distingo.datasets.manifest import read_manifest, read_side, read_table, split_labels
 from distingo.datasets.tables import FILE_ENDINGS
+from distingo.datasets.value_ranges import value_ranges_from_config
 from distingo.errors import RunError
 from distingo.evaluation.tables import read_evaluation
 from distingo.files import read_json
-from distingo.records import Evaluation, ManifestRow, Side
+from distingo.records import Evaluation, ManifestRow, Side, ValueRanges
 from distingo.run_folder import check_format
 
 DATA_FILE = "data.json"
@@ -93,6 +94,11 @@ class RunRecords:
         if "root" in self.config:
             return Path(str(self.config["root"]))
         return self.data.parent if self._is_table else self.data
+
+    @property
+    def value_ranges(self) -> ValueRanges:
+        """What the stored values of deep images are scaled by."""
+        return value_ranges_from_config(self.config, self.folder) or ValueRanges()
 
     @property
     def data_name(self) -> str:

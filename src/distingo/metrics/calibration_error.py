@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.bootstrap import wilson
+from distingo.metrics.intervals import wilson
 from distingo.records import Score
 
 Floats = npt.NDArray[np.float64]

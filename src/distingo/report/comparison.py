@@ -72,7 +72,11 @@ def write_comparison_page(comparison: Comparison, folder: Path) -> Path:
         "curves": [chart for score in CURVE_SCORES if (chart := draw_run_curves(comparison.runs, score))],
         "right": right,
         "wrong": wrong,
-        "album": fill_album(data, [entry.file for entry in (*right.shown, *wrong.shown)]),
+        "album": fill_album(
+            data,
+            [entry.file for entry in (*right.shown, *wrong.shown)],
+            value_ranges=comparison.runs[0].records.value_ranges,
+        ),
         "headings": _headings(comparison),
         "class_tables": [table for run in comparison.runs[1:] if (table := view_classes(run))],
         "costs": view_costs(comparison.runs),

@@ -43,6 +43,9 @@ RECORDED: Final[tuple[str, ...]] = (
     marked("bfloat16 is not relied on for %(device)s"),
     marked("this processor computes in it (%(flag)s)"),
     marked("this processor has neither %(first)s nor %(second)s"),
+    # files
+    marked("files used in spite of a small fault: %(kinds)s (the manifest names them)"),
+    marked("images of kinds that are not read, which need not be damaged: %(kinds)s (see the manifest)"),
     marked("%(count)s of %(total)s labels are on all training pictures or on none and cannot be learned"),
     # sides
     marked("class %(name)s has no validation picture, as it has only 2 to divide"),
@@ -61,6 +64,22 @@ RECORDED: Final[tuple[str, ...]] = (
     marked("split: as %(file)s says"),
     marked("fold %(fold)s of %(folds)s of %(file)s is the test side"),
     # tables and classes
+    marked("1 deep image (%(types)s): the value range %(black)s to %(white)s is shown as black to white, %(said)s"),
+    marked(
+        "%(count)s deep images (%(types)s): the value range %(black)s to %(white)s is shown as black to white, %(said)s"
+    ),
+    marked("as found in the data"),
+    marked("as given"),
+    marked("1 deep image (%(types)s): the value range is not known, so each image is scaled by itself"),
+    marked("%(count)s deep images (%(types)s): the value range is not known, so each image is scaled by itself"),
+    marked(
+        "1 of 1 deep image (%(types)s) have values far outside %(black)s to %(white)s, which are clipped: check that "
+        "their units are those of the value range"
+    ),
+    marked(
+        "%(beyond)s of %(count)s deep images (%(types)s) have values far outside %(black)s to %(white)s, which are "
+        "clipped: check that their units are those of the value range"
+    ),
     marked("class %(name)s is dropped: no usable picture has it"),
     marked("label %(name)s is dropped: no usable picture has it"),
     marked("label %(name)s is dropped: no picture has it"),

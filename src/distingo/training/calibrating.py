@@ -41,7 +41,7 @@ def with_calibration(
     description = model.description
     if not validation or description.name in FREQUENCIES:
         return model
-    rows = input_product(model, cache, device).store.rows([picture.content for picture in validation])
+    rows = input_product(model, cache, device).store.rows([picture.row_key for picture in validation])
     logits = predict_model_logits(model, rows, device=device, precision=choose_precision(device)[0])
     slope, offsets = calibrate(logits, encode_labels(validation, description.classes, description.task))
     fitted = Calibration(slope, tuple(offsets.tolist()))

@@ -18,13 +18,14 @@ from distingo.datasets.store import Cache
 from distingo.datasets.surveying import survey
 from distingo.datasets.table_config import settle_image_folder, table_from_config
 from distingo.datasets.tables import TableOptions
+from distingo.datasets.value_ranges import value_ranges_from_config
 from distingo.errors import RunError, UsageError
 from distingo.files import remove_half_written
 from distingo.models.compiler_on_demand import without_values
 from distingo.models.saved import ModelDescription, assemble_network
 from distingo.prediction.device import choose_device
 from distingo.prediction.inputs import descriptors_product
-from distingo.records import Dataset, Split
+from distingo.records import Dataset, Split, ValueRanges
 from distingo.run_folder import RunFolder
 from distingo.training.augmentation import require_preset
 from distingo.training.checkpoint import EpochRecord
@@ -64,6 +65,7 @@ class TrainRequest:
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
         corrections: As for `distingo.datasets.corrections.find_corrections`.
+        value_ranges: What deep images are scaled by; None lets them decide.
         repeats: The ``config.json`` of the run that is repeated; empty for a run of its own.
         split: The file that says which side each picture is on; None cuts the sides by class and seed.
         recipe_file: Where wishes came from that the person did not set.
@@ -80,6 +82,7 @@ class TrainRequest:
     table: TableOptions | None = None
     allow_missing: bool = False
     corrections: str | Path | None = None
+    value_ranges: ValueRanges | None = None
     repeats: dict[str, Any] = field(default_factory=dict)
     split: WantedSplit | None = None
     recipe_file: RecipeFile | None = None
@@ -237,7 +240,11 @@ def choose_again(
         raise UsageError(f"--resume: {request.output} keeps its own corrections; leave --corrections out")
     if request.split is not None:
         require_same_split(request.split, split_from_config(config, path), request.output)
+    value_ranges = value_ranges_from_config(config, path) or ValueRanges()
+    if request.value_ranges not in (None, value_ranges):
+        raise UsageError(f"--resume: {request.output} was started with another value range; leave --value-range out")
     request = replace(request, data=data, table=table, allow_missing=allow_missing or request.allow_missing)
+    request = replace(request, value_ranges=value_ranges)
     request = replace(request, corrections=kept_corrections(RunFolder(request.output)))
     backbone = load_wished_backbone(recipe.as_dict())
     dataset = _read(request, recipe, backbone, products)
@@ -286,6 +293,7 @@ def _read(
         table=request.table,
         allow_missing=request.allow_missing,
         corrections=request.corrections,
+        value_ranges=request.value_ranges,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 from distingo.datasets.split_config import WantedSplit, split_from_config
 from distingo.datasets.table_config import table_from_config
 from distingo.datasets.tables import TableOptions
+from distingo.datasets.value_ranges import value_ranges_from_config
 from distingo.files import read_json
+from distingo.records import ValueRanges
 from distingo.run_folder import check_format
 from distingo.training.kept_corrections import said_in_config
 
@@ -26,6 +29,7 @@ class Wanted:
         corrections: As for `distingo.datasets.corrections.find_corrections`.
         repeats: The older run's ``config.json``.
         split: The file that says which side each picture is on.
+        value_range: As for `distingo.datasets.value_ranges.settle_value_range`.
     """
 
     data: Path | None = None
@@ -35,6 +39,7 @@ class Wanted:
     corrections: str | Path | None = None
     repeats: dict[str, Any] = field(default_factory=dict)
     split: WantedSplit | None = None
+    value_range: str | Sequence[float] | ValueRanges | None = None
 
 
 def repeat(config: Path, wanted: Wanted) -> Wanted:
@@ -61,4 +66,5 @@ def repeat(config: Path, wanted: Wanted) -> Wanted:
         corrections=wanted.corrections if wanted.corrections is not None else said_in_config(content),
         repeats=content,
         split=wanted.split or split_from_config(content, config),
+        value_range=value_ranges_from_config(content, config) if wanted.value_range is None else wanted.value_range,
     )

@@ -49,10 +49,12 @@ def describe_run(
 
 
 def _data_config(request: TrainRequest, dataset: Dataset, corrections: Corrections | None) -> dict[str, Any]:
-    """Where the pictures are, and of a table what was said about it and the folder that file names are relative to."""
+    """Where and how the pictures are read, and of a table the folder that file names are relative to."""
     section: dict[str, Any] = {"data": str(request.data.resolve())}
     if dataset.root.resolve() != request.data.resolve():
         section["root"] = str(dataset.root.resolve())
+    if dataset.value_ranges.known:
+        section["value_ranges"] = dataset.value_ranges.to_json()
     if said := corrections_to_config(request.corrections, corrections):
         section["corrections"] = said
     if table := table_to_config(request.table, allow_missing=request.allow_missing):
