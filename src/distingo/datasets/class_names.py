@@ -10,11 +10,8 @@ from pathlib import Path
 from distingo.datasets.label_cells import tidy_labels
 from distingo.datasets.table_reading import decode_text
 from distingo.datasets.table_rows import LabelledRow
-from distingo.datasets.tables import Table, TableOptions
+from distingo.datasets.tables import NO_CLASS_NAMES, Table, TableOptions
 from distingo.errors import DataError, UsageError
-
-NO_CLASS_NAMES = "none"
-"""What is given instead of a file to keep the numbers."""
 
 _USUAL_NAMES = (
     *("classes.txt", "class_names.txt", "classnames.txt", "labels.txt", "label_list.txt", "label_names.txt"),

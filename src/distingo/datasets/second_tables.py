@@ -41,7 +41,7 @@ def find_second_table(root: Path, files: Sequence[FoundFile], options: TableOpti
                 table = read_labels_table(file.path, header=options.header)
             except DataError:
                 continue  # a text or JSON file may hold anything
-            if len(table.columns) > 1 and names_pictures(table, pictures):
+            if len(table.columns) > 1 and names_pictures(table, pictures, fewest=2):
                 tables.append(table)
     if len(tables) > 1:
         names = ", ".join(table.path.name for table in tables)

@@ -59,10 +59,15 @@ def describe_layout(facts: LayoutFacts) -> tuple[str, tuple[str, ...]]:
     Returns:
         Its name, and notes for a person: what was recognised first, then what is remarkable.
     """
-    labels = (*_class_names(facts), *describe_variants(facts.variants, facts.merge, f"{facts.table.unit}s"))
+    labels = (*_class_names(facts), *describe_variants(facts.variants, facts.merge, plural(facts.table.unit)))
     noticed = (*_columns(facts), *labels, *_paths(facts.matches), *_repeats(facts), *_left_out(facts))
     notes = [_recognised(facts), _task(facts), *noticed]
     return f"{facts.table.path.name}, {_shape_name(facts)}", tuple(notes)
+
+
+def plural(unit: str) -> str:
+    """What the lines of a table are, in the plural."""
+    return f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"
 
 
 def why_missing(matches: Matches) -> str:
@@ -213,4 +218,4 @@ def _left_out(facts: LayoutFacts) -> list[str]:
 
 
 def _counted(count: int, unit: str) -> str:
-    return f"{count:,} {unit}{'' if count == 1 else 's'}"
+    return f"{count:,} {unit if count == 1 else plural(unit)}"

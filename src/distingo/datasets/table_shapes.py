@@ -138,9 +138,10 @@ def is_switch(cells: Sequence[Cell]) -> bool:
     return bool(filled) and known >= _MOSTLY * sum(filled.values())
 
 
-def names_pictures(table: Table, pictures: PictureFinder) -> bool:
-    """Whether a column of a table names at least half of a sample's pictures."""
-    return any(2 * _count_found(table, name, pictures)[1] >= len(_sample(table.column(name))) for name in table.columns)
+def names_pictures(table: Table, pictures: PictureFinder, *, fewest: int = 1) -> bool:
+    """Whether a column of a table names at least half of a sample's pictures, and so many different ones."""
+    counts = ((_count_found(table, name, pictures), len(_sample(table.column(name)))) for name in table.columns)
+    return any(different >= fewest and 2 * found >= sample for (different, found), sample in counts)
 
 
 def named_like_pictures(columns: Sequence[str]) -> list[str]:

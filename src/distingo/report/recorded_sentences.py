@@ -145,6 +145,29 @@ RECORDED: Final[tuple[str, ...]] = (
         "several files"
     ),
     marked("%(count)s of %(total)s pictures that %(table)s names are left out: no label that can be told"),
+    marked("%(count)s entries repeat an earlier one and agree with it"),
+    marked("paths under %(prefix)s were read under %(folder)s: %(found)s of %(total)s are there"),
+    marked("relative paths were read under %(folder)s: %(found)s of %(total)s are there"),
+    marked(
+        "names without folders were looked up in %(folder)s only: %(found)s of %(total)s are there, and other folders "
+        "have %(elsewhere)s files of these names too"
+    ),
+    marked("%(count)s names fit only with other upper and lower case (first: %(name)s is read as %(file)s)"),
+    marked(
+        "%(count)s names fit only without their percent signs, quotes or slashes (first: %(name)s is read as %(file)s)"
+    ),
+    marked("labels that differ only in %(kind)s: %(labels)s %(unit)s; --merge-labels spelling makes them one"),
+    marked("labels that differ only in %(kind)s are merged into %(label)s: %(labels)s %(unit)s"),
+    marked(
+        "labels that may mean no value are classes: %(labels)s %(unit)s; --merge-labels missing makes them no label"
+    ),
+    marked("labels that mean no value are no label: %(labels)s %(unit)s"),
+    marked("the numbers of classes are named by %(file)s: %(number)s is %(name)s"),
+    marked(
+        "labels stay numbers: %(file)s has more names than there are numbers; --class-names %(again)s takes its first "
+        "name for 0"
+    ),
+    marked("lies in folder %(folder)s, which means no label"),
     # evaluations
     marked("judged on the test side of %(data)s"),
     marked("judged on all pictures of %(data)s"),
@@ -228,6 +251,7 @@ RECORDED: Final[tuple[str, ...]] = (
     marked("%(table)s may mean this file by %(name)s, or another"),
     marked("lies outside the image folder %(folder)s"),
     marked("line %(number)s"),
+    marked("entry %(number)s"),
     marked("row %(number)s"),
     marked("%(said_place)s says %(value)s for %(column)s, neither 0 nor 1"),
     marked("%(said_place)s says no label"),
