@@ -156,7 +156,35 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--label-columns", nargs="+", metavar="NAME", help="columns of 0 and 1, one per label")
     group.add_argument("--delimiter", metavar="TEXT", help="between the labels of one cell ('' for one label per cell)")
     group.add_argument("--image-folder", metavar="FOLDER", help="where the table's pictures are")
+    group.add_argument(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        help="whether the first line holds the names of the columns (default: found out)",
+    )
+    group.add_argument(
+        "--class-names",
+        metavar="FILE|none",
+        help="names of numbered classes, one a line (default: classes.txt or another usual name next to the table)",
+    )
+    group.add_argument(
+        "--merge-labels",
+        choices=("spelling", "missing", "all"),
+        help="spelling: labels (and class folders) that differ only in case, spaces, Unicode form or number format "
+        "become one; missing: NA, nan, None, - and the like become no label; all: both (default: they are reported)",
+    )
     group.add_argument("--allow-missing", action="store_true", help="go on though half of the pictures are missing")
+    group = parser.add_argument_group("folders (what is left out is recognised)")
+    group.add_argument(
+        "--splits",
+        metavar="train=FOLDER,test=FOLDER|none",
+        help="which folders are the splits train, validation and test (* is every other folder), or that none is "
+        "(default: by their names, such as Training and test_set)",
+    )
+    group.add_argument(
+        "--labels-from",
+        choices=("folders", "table"),
+        help="where class folders lie beside a table (default: metadata with a label column, else the folders)",
+    )
 
 
 def add_near_duplicates_option(parser: argparse.ArgumentParser) -> None:
@@ -214,6 +242,11 @@ def table_settings(options: argparse.Namespace) -> dict[str, Any]:
         tuple(options.label_columns or ()),
         options.delimiter,
         options.image_folder,
+        splits=options.splits,
+        labels_from=options.labels_from,
+        header=options.header,
+        class_names=options.class_names,
+        merge_labels=options.merge_labels,
     )
     return {"table": table if table.given else None, "allow_missing": options.allow_missing}
 

@@ -219,6 +219,30 @@ class ManifestRow:
         return self.status == "ignored" and self.reason in OWN_REASONS
 
 
+VariantKind = Literal[
+    "case",
+    "spaces",
+    "Unicode form",
+    "case and spaces",
+    "case, spaces and Unicode form",
+    "number format",
+    "missing value",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelVariants:
+    """Labels that differ only in how they are written, or that mean no value.
+
+    Attributes:
+        kind: In what they differ; ``missing value`` for ``NA``, ``nan``, ``None`` and their kin.
+        spellings: Each with how many rows of a table (without a table: files) have it, the most frequent first.
+    """
+
+    kind: VariantKind
+    spellings: tuple[tuple[str, int], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """Pictures with labels, and an account of every file found.
@@ -234,6 +258,7 @@ class Dataset:
         notes: What was recognised and what a person should know about it.
         groups: By file, what the group column of its table says in all its rows; nothing for empty cells.
         value_ranges: What the stored values of its deep images are scaled by; none are known where it has no such.
+        label_variants: Labels that differ only in how they are written, merged or not; a note tells of each.
         range_warnings: Those of the notes that say that a value range that was given does not fit.
     """
 
@@ -246,6 +271,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     value_ranges: ValueRanges = NO_VALUE_RANGES
+    label_variants: tuple[LabelVariants, ...] = ()
     range_warnings: tuple[str, ...] = ()
 
     @property
