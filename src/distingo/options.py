@@ -142,6 +142,27 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--allow-missing", action="store_true", help="go on though half of the pictures are missing")
 
 
+def add_near_duplicates_option(parser: argparse.ArgumentParser) -> None:
+    """Offer what keeps near-duplicates on one split."""
+    parser.add_argument(
+        "--near-duplicates",
+        type=_limit,
+        metavar="SIMILARITY",
+        help="0.6 to 1: pictures at least so alike, also turned or mirrored, stay on one side where train divides, and "
+        "are counted where the data or --split does; none (default: 0.8)",
+    )
+
+
+def add_value_range_option(parser: argparse.ArgumentParser) -> None:
+    """Offer what the stored values of deep images are scaled by."""
+    parser.add_argument(
+        "--value-range",
+        metavar="LOW,HIGH|auto",
+        help="values shown as black and as white in images of more than 8 bits, signed or float, such as 0,4095 "
+        "(default: auto, decided by all of them; 8-bit images are never scaled)",
+    )
+
+
 def add_corrections_option(parser: argparse.ArgumentParser) -> None:
     """Offer another table of corrections than the data set's own, or none."""
     parser.add_argument(
@@ -156,13 +177,14 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     add_label_options(parser)
     add_table_options(parser)
     add_corrections_option(parser)
+    add_value_range_option(parser)
     add_machine_options(parser)
 
 
 def training_settings(options: argparse.Namespace) -> dict[str, Any]:
     """What was said in `add_training_options`, and the model, by the calls' names."""
     said = {**table_settings(options), **machine_settings(options), **recipe_settings(options)}
-    return {"corrections": options.corrections, **said}
+    return {"corrections": options.corrections, "value_range": options.value_range, **said}
 
 
 def table_settings(options: argparse.Namespace) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from distingo.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from distingo.explanation.records import Explanation
+    from distingo.prediction.pictures import PictureLike
 
 _MOST_NEIGHBOURS = 8
 """As many as a sheet has room for."""
@@ -18,7 +19,7 @@ _MOST_NEIGHBOURS = 8
 
 def explain(
     run: str | Path,
-    picture: str | Path,
+    picture: PictureLike,
     *,
     classes: Sequence[str] = (),
     output: str | Path | None = None,
@@ -30,7 +31,7 @@ def explain(
 
     Args:
         run: A run folder.
-        picture: A file.
+        picture: A file, or one of the other forms that `distingo.load(run).predict` takes.
         classes: To explain; without any the predicted one, of a model for several labels those that it gives.
         output: A ``.png`` file to draw all of it on; an existing one is not overwritten.
         layers: A ``.png`` file to draw the network's first filters and feature maps on, layer by layer.
@@ -59,8 +60,8 @@ def explain(
     if len(set(places)) < len(places):
         raise UsageError(f"{output}: is to hold the explanation and the layers; give two names")
     if layers is not None:
-        write_layers(show_layers(Path(run), Path(picture), device=device), Path(layers))
-    explanation = explain_picture(Path(run), Path(picture), classes, neighbours=neighbours, device=device)
+        write_layers(show_layers(Path(run), picture, device=device), Path(layers))
+    explanation = explain_picture(Path(run), picture, classes, neighbours=neighbours, device=device)
     if output is not None:
         write_explanation(explanation, Path(output))
     return explanation

@@ -42,6 +42,7 @@ def review(
         UsageError: `table` does not fit the data, or corrections are to be ``none``.
         ResourceError: The port is taken.
     """
+    from distingo.checking.check_folder import read_value_ranges
     from distingo.datasets.corrections import CORRECTIONS_NAME, NO_CORRECTIONS
     from distingo.datasets.layouts import find_layout
     from distingo.errors import UsageError
@@ -54,7 +55,7 @@ def review(
     found = read_findings(Path(findings))
     layout = find_layout(Path(data), table, allow_missing=True, as_it_comes=True)
     path = Path(corrections) if corrections is not None else layout.root / CORRECTIONS_NAME
-    session = ReviewSession(layout, found, Decisions(path.resolve(), layout.root))
+    session = ReviewSession(layout, found, Decisions(path.resolve(), layout.root), read_value_ranges(Path(findings)))
     with ReviewServer(session, host, port) as server:
         if on_start is not None:
             on_start(server.guard.url, session)

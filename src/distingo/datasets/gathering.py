@@ -14,13 +14,15 @@ from distingo.datasets.corrections import Corrections, find_corrections
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.duplicates import Examined, Verdict, judge
 from distingo.datasets.examining import Examiner
+from distingo.datasets.facts import describe_notes
 from distingo.datasets.layouts import find_layout
 from distingo.datasets.products import Product, pixels_product
 from distingo.datasets.store import Cache
 from distingo.datasets.surveying import Survey, survey
 from distingo.datasets.tables import TableOptions
+from distingo.datasets.value_ranges import describe_ranges, warn_of_ranges
 from distingo.errors import DataError
-from distingo.records import Dataset, ManifestRow, Picture
+from distingo.records import NO_VALUE_RANGES, Dataset, ManifestRow, Picture, ValueRanges
 
 __all__ = ["Product", "Survey", "count_processors", "pixels_product", "read_dataset", "survey"]
 
@@ -36,6 +38,7 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
     allow_missing: bool = False,
     corrections: str | Path | None = None,
     as_it_comes: bool = False,
+    value_ranges: ValueRanges | None = None,
 ) -> Dataset:
     """Read a folder of pictures: find, examine and account for every file, and fill the products.
 
@@ -52,6 +55,9 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
         allow_missing: As for `find_layout`.
         corrections: As for `find_corrections`; put into effect before copies are judged.
         as_it_comes: As for `find_layout`; also go on, with a note, though no picture of a class is usable.
+        value_ranges: What deep images (more than 8 bits, signed or float) are scaled by, for example those of a model;
+            one of a kind that they know nothing of is scaled by itself. None lets all usable images decide
+            (`distingo.datasets.value_ranges.decide_ranges`).
 
     Returns:
         The usable pictures and the manifest of every file found. With several labels per picture, a label whose
@@ -67,10 +73,18 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
     layout = find_layout(root, table, allow_missing=allow_missing, as_it_comes=as_it_comes)
     decided = find_corrections(layout.root, corrections)
     layout = with_relabelled(layout, decided)
-    examiner = Examiner(cache, products, max_pixels=max_pixels, workers=workers or count_processors())
-    layout, examined = correct(layout, examiner.examine(layout.candidates), decided)
+    workers = workers or count_processors()
+    examiner = Examiner(cache, products, max_pixels=max_pixels, workers=workers, value_ranges=value_ranges)
+    examined = examiner.examine(layout.candidates)
+    ranges = examiner.value_ranges or NO_VALUE_RANGES
+    deep = list({entry.content: entry.facts.values for entry in examined if entry.facts.values is not None}.values())
+    warnings = () if value_ranges is None else warn_of_ranges(ranges, deep)
+    described = describe_ranges(ranges, deep, decided=value_ranges is None)
+    layout = replace(layout, notes=layout.notes + described + warnings)
+    layout, examined = correct(layout, examined, decided)
     verdicts = judge(examined)
-    dataset = _assemble(layout, examined, verdicts)
+    layout = replace(layout, notes=layout.notes + describe_notes([entry.facts for entry in examined]))
+    dataset = replace(_assemble(layout, examined, verdicts), value_ranges=ranges, range_warnings=warnings)
     if layout.task == "single-label" and not as_it_comes:
         _check_every_class(root, layout, examined, verdicts, decided)
         return dataset
@@ -144,6 +158,7 @@ def _assemble(layout: Layout, examined: Sequence[Examined], verdicts: Sequence[V
                 entry.content,
                 verdict.same_as,
                 candidate.lines,
+                facts.notes,
             )
         )
         if verdict.status == "used":

@@ -16,7 +16,7 @@ from distingo.datasets.table_finding import find_table, is_table_file, layout_in
 from distingo.datasets.tables import TableOptions
 from distingo.datasets.walking import FoundFile, display_name, is_hidden_folder, walk
 from distingo.errors import DataError
-from distingo.records import Side, Source
+from distingo.records import Side, Source, ValueRanges
 
 _IDX_IMAGES = re.compile(r"(?P<prefix>.*?)(?P<side>train|t10k|test)-images[-.]idx3-ubyte(?P<gz>\.gz)?", re.IGNORECASE)
 _ENTRY = re.compile(r"(?P<file>.+)#(?P<index>\d+)", re.DOTALL)
@@ -98,26 +98,27 @@ def _unlabelled(root: Path, files: list[FoundFile]) -> Layout:
     return Layout("pictures without classes", (), tuple(candidates), ignored, root)
 
 
-def source_of(root: Path, file: str) -> Source:
+def source_of(root: Path, file: str, value_ranges: ValueRanges | None = None) -> Source:
     """Turn the ``file`` of a manifest or split back into a source.
 
     Args:
         root: The dataset's folder.
         file: As in `Source.file`.
+        value_ranges: As in `Source.value_range`: those of the data set or of a model.
 
     Returns:
         The source; whether the file is still there shows when it is opened.
     """
     path = root / file
     if path.exists():
-        return Source(file, path)
+        return Source(file, path, value_range=value_ranges)
     entry = _ENTRY.fullmatch(file)
     if entry and _IDX_IMAGES.fullmatch(entry["file"].rpartition("/")[2]):
         return Source(file, root / entry["file"], int(entry["index"]))
     if "\\x" in file:
         written = re.sub(r"\\x([0-9a-f]{2})", lambda match: chr(0xDC00 + int(match[1], 16)), file)
-        return Source(file, root / written)
-    return Source(file, path)
+        return Source(file, root / written, value_range=value_ranges)
+    return Source(file, path, value_range=value_ranges)
 
 
 def _find_files(root: Path) -> list[FoundFile]:
