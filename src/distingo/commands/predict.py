@@ -48,13 +48,15 @@ def add(commands: Any) -> None:
         "--abstain",
         type=float,
         metavar="SHARE",
-        help="answer only where at most this share of answers is wrong, for example 0.02; elsewhere: don't know",
+        help="answer only where at most this share of answers is wrong, above 0 and below 1, for example 0.02;"
+        " elsewhere: don't know (default: always answer)",
     )
     parser.add_argument(
         "--coverage",
         type=float,
         metavar="SHARE",
-        help="for each picture the set of labels that holds this share of the true ones, for example 0.95",
+        help="for each picture the set of labels that holds this share of the true ones, above 0 and below 1, for"
+        " example 0.95 (default: no sets)",
     )
     parser.add_argument(
         "-o",
@@ -129,6 +131,8 @@ def _go_through(stream: BulkPrediction, options: argparse.Namespace) -> int:
     """Take all predictions, printing those that are not written anywhere; returns the exit code."""
     from distingo.progress import progress_bar
 
+    for sentence in stream.guarantees:
+        print(sentence, file=sys.stderr)
     told = _Told(options)
     total = stream.pictures.count() if sys.stderr.isatty() and not told.on_terminal else 0
     try:

@@ -21,16 +21,20 @@ class AnswersAt:
 
     Attributes:
         wanted: The share.
-        threshold: The probability from which on the model answers; None where validation can't vouch for the share.
+        threshold: The probability from which on the model answers; None where the calibration set can't hold the share.
         answered: The share of judged pictures that were answered.
         error: The share of answers that were wrong (with several labels the mean share of an answer's labels); None
             where there were none.
+        short: Whether more of the answers were wrong than the share, and more than chance explains.
+        takes: How many answers it takes to hold the share even if none is wrong; None of an older distingo.
     """
 
     wanted: float
     threshold: float | None = None
     answered: float = 0.0
     error: Score | None = None
+    short: bool = False
+    takes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +43,15 @@ class SetsAt:
 
     Attributes:
         wanted: The coverage.
-        threshold: The probability from which a label belongs to the set; None where validation can't vouch for it.
+        threshold: The probability from which a label belongs to the set; None where the calibration set can't hold
+            such coverage.
         covered: The share of true labels that were in their picture's set (mean over pictures with labels).
         size: Labels in a set on average.
         empty: Share of sets without a label.
+        low: What is covered in 95 of 100 draws of the calibration set at least; None of an older distingo.
+        high: What is covered in 5 of 100 draws at least.
+        short: Whether less was covered than chance explains: that of the calibration set and of the judged pictures.
+        takes: How many calibration pictures the coverage takes; None of an older distingo.
     """
 
     wanted: float
@@ -50,6 +59,10 @@ class SetsAt:
     covered: Score | None = None
     size: float = 0.0
     empty: float = 0.0
+    low: float | None = None
+    high: float | None = None
+    short: bool = False
+    takes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +86,7 @@ class Confidence:
 
     Attributes:
         n: How many pictures were judged.
-        validation: How many pictures all was chosen on; 0 for a model that keeps nothing to go by.
+        validation: How many pictures the calibration set has; 0 for a model that keeps none.
         before: Calibration of the model's own probabilities; None where none was fitted.
         after: Calibration of the probabilities that it gives.
         curve: Coverage and error, from the surest answers to all.
@@ -81,6 +94,8 @@ class Confidence:
         answers: At several wanted shares of wrong answers.
         sets: At several wanted coverages.
         strangers: None where the model can't tell.
+        folds: 0 where the calibration set is validation; else how many models scored training and validation, each
+            what it was not fitted on.
     """
 
     n: int
@@ -92,6 +107,7 @@ class Confidence:
     answers: tuple[AnswersAt, ...]
     sets: tuple[SetsAt, ...]
     strangers: Strangers | None
+    folds: int = 0
 
 
 def write_confidence(folder: Path, confidence: Confidence) -> None:
@@ -122,6 +138,7 @@ def read_confidence(folder: Path) -> Confidence | None:
             answers=tuple(AnswersAt(**{**each, "error": _read_score(each["error"])}) for each in content["answers"]),
             sets=tuple(SetsAt(**{**each, "covered": _read_score(each["covered"])}) for each in content["sets"]),
             strangers=None if strangers is None else Strangers(**{**strangers, "files": tuple(strangers["files"])}),
+            folds=int(content.get("folds", 0)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path}: damaged ({error}); evaluate the run again") from error

@@ -10,13 +10,14 @@ from distingo.datasets.targets import encode_labels
 from distingo.evaluation.confidence import AnswersAt, Confidence, SetsAt, Strangers
 from distingo.metrics.calibration_error import Calibration, judge_calibration
 from distingo.metrics.conformal import prediction_sets, set_threshold
+from distingo.metrics.guarantees import CHANCE, CoverageRange, chance_of_so_few, images_needed
 from distingo.metrics.intervals import mean_score
-from distingo.metrics.rejection import GivenLabels, answer_threshold
+from distingo.metrics.rejection import GivenLabels, answer_threshold, answers_needed
 from distingo.metrics.risk_coverage import risk_coverage
 from distingo.metrics.thresholds import apply_thresholds
 from distingo.models.evidence import Evidence
 from distingo.models.saved import SavedModel
-from distingo.prediction.certainty import given_labels, unlike_threshold
+from distingo.prediction.certainty import given_labels, set_coverage, unlike_threshold
 from distingo.prediction.classifier import Outputs, to_probabilities
 from distingo.records import Picture
 
@@ -58,6 +59,7 @@ def judge_confidence(model: SavedModel, pictures: Sequence[Picture], outputs: Ou
         answers=tuple(_answers_at(evidence, labels, wanted, len(pictures)) for wanted in ERRORS) if evidence else (),
         sets=tuple(_sets_at(evidence, probabilities, truth, wanted) for wanted in COVERAGES) if evidence else (),
         strangers=_strangers(model, pictures, outputs),
+        folds=evidence.folds if evidence else 0,
     )
 
 
@@ -84,20 +86,41 @@ def _thin(coverage: np.ndarray, error: np.ndarray) -> tuple[tuple[float, float],
 def _answers_at(evidence: Evidence, labels: GivenLabels, wanted: float, n: int) -> AnswersAt:
     threshold = answer_threshold(given_labels(evidence), wanted)
     if threshold is None:
-        return AnswersAt(wanted)
+        return AnswersAt(wanted, takes=answers_needed(wanted))
     errors = labels.errors(threshold)
-    return AnswersAt(wanted, threshold, len(errors) / n, mean_score(errors, highest=1.0) if len(errors) else None)
+    error = mean_score(errors, highest=1.0) if len(errors) else None
+    short = error is not None and error.low > wanted
+    return AnswersAt(wanted, threshold, len(errors) / n, error, short=short, takes=answers_needed(wanted))
 
 
 def _sets_at(evidence: Evidence, probabilities: np.ndarray, truth: np.ndarray, wanted: float) -> SetsAt:
     threshold = set_threshold(evidence.truths, evidence.weights, evidence.n, wanted)
     labelled = truth.any(axis=1)
     if threshold is None or not labelled.any():
-        return SetsAt(wanted)
+        return SetsAt(wanted, takes=images_needed(wanted))
     inside = prediction_sets(probabilities, threshold)
     covered = (inside & truth).sum(axis=1)[labelled] / truth.sum(axis=1)[labelled]
     sizes = inside.sum(axis=1)
-    return SetsAt(wanted, threshold, mean_score(covered, highest=1.0), float(sizes.mean()), float((sizes == 0).mean()))
+    expected = set_coverage(evidence, wanted, threshold)
+    assert expected is not None  # there is a threshold
+    return SetsAt(
+        wanted,
+        threshold,
+        mean_score(covered, highest=1.0),
+        float(sizes.mean()),
+        float((sizes == 0).mean()),
+        low=expected.low,
+        high=expected.high,
+        short=_falls_short(covered, expected),
+        takes=images_needed(wanted),
+    )
+
+
+def _falls_short(covered: np.ndarray, expected: CoverageRange) -> bool:
+    """Whether chance would cover so little too rarely; with several labels, whose shares vary less, by both ranges."""
+    if np.isin(covered, (0, 1)).all():
+        return chance_of_so_few(float(covered.sum()), len(covered), expected.n, expected.requested) < CHANCE
+    return mean_score(covered, highest=1.0).high < expected.low
 
 
 def _strangers(model: SavedModel, pictures: Sequence[Picture], outputs: Outputs) -> Strangers | None:

@@ -1,4 +1,4 @@
-"""Prediction sets that hold the truth as often as was asked for, whatever the model (split conformal prediction).
+"""Prediction sets that hold the truth as often as was requested, whatever the model (split conformal prediction).
 
 One label per picture: the least ambiguous sets of Sadinle, Lei and Wasserman (Least ambiguous set-valued classifiers
 with bounded error levels, 2019). A class is in the set if its probability reaches a threshold, and the threshold is
@@ -10,7 +10,13 @@ Several labels: the same threshold by conformal risk control (Angelopoulos, Bate
 risk control, 2024), where the risk is the share of a picture's labels that its set misses. With one label for every
 picture the two are the same, so there is one function.
 
-Both hold on average over draws of the n pictures and of the new one, if these are alike and exchangeable.
+Both hold on average over draws of the n pictures and of the new one, if these are alike and exchangeable. What one draw
+comes to is in `distingo.metrics.guarantees`, which also says which levels n pictures can hold.
+
+The n pictures may also be all of training and validation, each with a probability from a model of its fold that was not
+fitted on it, against one threshold for all (Vovk, Cross-conformal predictors, 2015). Coverage is then exact only as far
+as the models of the folds are as sure as the final one. They are fitted on no more pictures than it, so that they are
+rather less sure, and sets rather too large.
 """
 
 from __future__ import annotations
@@ -19,6 +25,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from distingo.metrics.guarantees import held_rank
 
 
 def set_threshold(
@@ -33,7 +41,7 @@ def set_threshold(
         coverage: The share of a picture's true labels to be in its set, above 0 and below 1.
 
     Returns:
-        The threshold; None where n pictures cannot vouch for such coverage (see `highest_coverage`).
+        The threshold; None where n pictures can't hold such coverage (`held_rank`).
 
     Raises:
         ValueError: The coverage is not between 0 and 1, or the arrays don't fit each other.
@@ -42,18 +50,16 @@ def set_threshold(
         raise ValueError(f"coverage {coverage}; give a number between 0 and 1")
     if truths.shape != weights.shape or truths.ndim != 1:
         raise ValueError(f"{truths.size} probabilities with {weights.size} weights")
-    budget = (1 - coverage) * (n + 1) - 1
-    if budget < -1e-9 or not truths.size:
+    rank = held_rank(n, coverage)
+    if rank is None or not truths.size:
         return None
+    # Of the rank that the mean takes not rounded, as the shares of several labels add up to fractions.
+    exact = (n + 1) * coverage
+    budget = n - (exact if rank - exact < 1 else rank)
     order = np.argsort(truths, kind="stable")
     values = truths[order]
     missed = np.concatenate([[0.0], weights[order].cumsum()])[np.searchsorted(values, values, side="left")]
     return float(values[np.flatnonzero(missed <= budget + 1e-9)[-1]])
-
-
-def highest_coverage(n: int) -> float:
-    """The highest coverage that n held-out pictures can vouch for, n / (n + 1)."""
-    return n / (n + 1)
 
 
 def prediction_sets(probabilities: npt.NDArray[Any], threshold: float) -> npt.NDArray[np.bool_]:

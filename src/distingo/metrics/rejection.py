@@ -1,4 +1,4 @@
-"""From which probability on a model may answer, for a wanted share of wrong answers.
+"""From which probability on a model may answer, for a requested share of wrong answers.
 
 The threshold is chosen by testing (Angelopoulos, Bates, Candès, Jordan and Lei, Learn then test, 2021): candidates are
 held against the hypothesis that more answers than wanted are wrong, in a fixed order, the strictest first, each at a
@@ -66,7 +66,7 @@ def answer_threshold(labels: GivenLabels, error: float) -> float | None:
         error: The wanted share of wrong answers, above 0 and below 1.
 
     Returns:
-        The threshold; None where these pictures can't vouch for such a share (see `lowest_error`).
+        The threshold; None where these pictures can't hold such a share (see `lowest_error`).
 
     Raises:
         ValueError: The error is not between 0 and 1.
@@ -83,6 +83,11 @@ def answer_threshold(labels: GivenLabels, error: float) -> float | None:
     return found
 
 
+def answers_needed(error: float) -> int:
+    """How many answers it takes to hold a share of wrong ones, above 0 and below 1, even if none of them is wrong."""
+    return ceil(log(LEVEL) / log1p(-error))
+
+
 def lowest_error(labels: GivenLabels) -> float | None:
     """The lowest share of wrong answers, in steps of a thousandth, that has a threshold; None where none has."""
     for step in range(1, round(1 / _FINEST)):
@@ -92,10 +97,10 @@ def lowest_error(labels: GivenLabels) -> float | None:
 
 
 def _ranks(n: int, error: float) -> list[int]:
-    """How many pictures the candidates answer; none where even without a mistake n are too few to vouch for it."""
+    """How many pictures the candidates answer; none where even without a mistake n are too few to hold it."""
     if n * -log1p(-error) < -log(LEVEL):  # before the quotient, which overflows where the error is next to nothing
         return []
-    first = max(ceil(log(LEVEL) / log1p(-error)), ceil(FIRST_SHARE * n))
+    first = max(answers_needed(error), ceil(FIRST_SHARE * n))
     return sorted({round(rank) for rank in np.linspace(first, n, _MOST_CANDIDATES).tolist()}) if first <= n else []
 
 

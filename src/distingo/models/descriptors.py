@@ -8,7 +8,7 @@ on Fashion-MNIST, and histogram gradient boosting took a hundred times as long f
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -73,6 +73,10 @@ class DescriptorClassifier:
             Float32 of shape (n, classes), rows summing to 1; of several labels each for itself.
         """
         return self.scorer.predict_probabilities(features)
+
+    def can_refit(self) -> bool:
+        """Whether `refit_descriptors` can: not of machines for several labels, whose own calibration is in them."""
+        return not isinstance(self.scorer, SupportVectors) or self.scorer.exclusive
 
     def to_tensors(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays that `from_tensors` needs."""
@@ -154,18 +158,64 @@ def fit_descriptors(
     return DescriptorClassifier(best, chosen, tuple(candidate for candidate, _ in tried))
 
 
+def refit_descriptors(
+    classifier: DescriptorClassifier,
+    features: npt.NDArray[Any],
+    labels: npt.ArrayLike,
+    classes: int,
+    *,
+    seed: int,
+) -> DescriptorClassifier:
+    """Fit the candidate that was chosen once more, on other pictures.
+
+    Args:
+        classifier: Of which `DescriptorClassifier.can_refit` holds; what its machines' margins are multiplied by stays.
+        features: Shape (n, features).
+        labels: Of every class that the classifier was fitted on; shape (n,), or (n, classes) with several labels.
+        classes: How many classes there are.
+        seed: As for `fit_descriptors`.
+
+    Raises:
+        ValueError: Features and labels don't fit each other, or the classifier can't be fitted again.
+    """
+    checked, name = _checked(features, labels, classes), classifier.chosen.name
+    scorer: Scorer
+    if isinstance(classifier.scorer, SupportVectors):
+        regularisation = _machine_regularisation(name)
+        if regularisation is None or not classifier.can_refit():
+            raise ValueError(f"{name}: can't be fitted again")
+        scorer = fit_support_vectors(features, checked, classes, regularisation=regularisation)
+        scorer = replace(scorer, sharpness=classifier.scorer.sharpness)
+    else:
+        size = next((size for size in PICTURES_PER_LEAF[1:] if name == _tree_name(size)), PICTURES_PER_LEAF[0])
+        scorer = fit_extra_trees(features, checked, classes, seed=seed, pictures_per_leaf=size)
+    return DescriptorClassifier(scorer, classifier.chosen, classifier.candidates)
+
+
+def _tree_name(pictures_per_leaf: int) -> str:
+    return "extra trees" + (f", {pictures_per_leaf} pictures per leaf" if pictures_per_leaf > 1 else "")
+
+
+def _machine_name(regularisation: float) -> str:
+    return f"support vectors, C = {regularisation:g}"
+
+
+def _machine_regularisation(name: str) -> float | None:
+    return next((value for value in REGULARISATIONS if name == _machine_name(value)), None)
+
+
 def _fit_candidates(
     features: npt.NDArray[Any], labels: npt.NDArray[Any], classes: int, seed: int
 ) -> Iterator[tuple[str, Scorer]]:
-    yield "extra trees", fit_extra_trees(features, labels, classes, seed=seed)
+    yield _tree_name(1), fit_extra_trees(features, labels, classes, seed=seed)
     if labels.ndim == 2:
         for size in PICTURES_PER_LEAF[1:]:
             trees = fit_extra_trees(features, labels, classes, seed=seed, pictures_per_leaf=size)
-            yield f"extra trees, {size} pictures per leaf", trees
+            yield _tree_name(size), trees
     if len(labels) <= _KERNEL_ROWS and len(np.unique(labels)) > 1:
         for regularisation in REGULARISATIONS if labels.ndim == 1 else REGULARISATIONS[:1]:
             machines = fit_support_vectors(features, labels, classes, regularisation=regularisation)
-            yield f"support vectors, C = {regularisation:g}", machines
+            yield _machine_name(regularisation), machines
 
 
 def _judge(name: str, scorer: Scorer, features: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Candidate:

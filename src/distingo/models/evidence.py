@@ -1,4 +1,4 @@
-"""What a finished model said about the validation pictures: all that any wanted level of certainty is derived from."""
+"""The calibration set of a finished model: all that any requested level of certainty is derived from."""
 
 from __future__ import annotations
 
@@ -21,13 +21,16 @@ class Evidence:
     """Calibrated probabilities of given and of true labels, and distances to the bank.
 
     Attributes:
-        n: How many validation pictures there are.
+        n: How many pictures there are.
         owners: int64 (given,): the picture, from 0, that each given label was given to.
         confidences: float64 (given,): its probability.
         right: bool (given,): whether the picture has it.
         truths: float64 (true,): the probability of each true label of each picture.
         weights: float64 (true,): one over how many labels its picture has.
-        distances: float64 (n,), ascending: how far pictures are from the bank; empty where the model has none.
+        distances: float64 (validation pictures,), ascending: how far they are from the bank; empty where the model has
+            none.
+        folds: 0 where the pictures are those of validation and the model itself was asked. Else how many models were
+            asked, each fitted without the pictures of its fold, so that those of training count too.
     """
 
     n: int
@@ -37,6 +40,7 @@ class Evidence:
     truths: npt.NDArray[np.float64]
     weights: npt.NDArray[np.float64]
     distances: npt.NDArray[np.float64]
+    folds: int = 0
 
 
 def gather_evidence(
@@ -44,14 +48,17 @@ def gather_evidence(
     targets: npt.NDArray[Any],
     given: npt.NDArray[np.bool_],
     distances: npt.NDArray[np.float64],
+    *,
+    folds: int = 0,
 ) -> Evidence:
-    """Evidence from what a model says about validation pictures.
+    """Evidence from what models say about pictures that they were not fitted on.
 
     Args:
         probabilities: Calibrated, float (n, classes).
         targets: int64 (n,), or bool (n, classes) with several labels.
         given: Bool (n, classes): the labels that the model gives; of one label per picture the most probable.
-        distances: float64 (n,), or empty.
+        distances: float64 (validation pictures,), or empty.
+        folds: As in `Evidence`.
     """
     truth = targets if targets.ndim == 2 else np.arange(probabilities.shape[1]) == targets[:, None]
     owners, labels = np.nonzero(given)
@@ -65,6 +72,7 @@ def gather_evidence(
         truths=wide[pictures, true_labels],
         weights=1 / truth.sum(axis=1)[pictures],
         distances=np.sort(distances),
+        folds=folds,
     )
 
 
@@ -73,6 +81,7 @@ def save_evidence(folder: Path, evidence: Evidence) -> None:
     content = {
         "format": FORMAT,
         "validation_pictures": evidence.n,
+        "folds": evidence.folds,
         "given_labels": {
             "picture": evidence.owners.tolist(),
             "probability": _rounded(evidence.confidences),
@@ -108,6 +117,7 @@ def load_evidence(folder: Path) -> Evidence | None:
             truths=np.array(true["probability"], np.float64),
             weights=np.array(true["weight"], np.float64),
             distances=np.array(content["distances"], np.float64),
+            folds=int(content.get("folds", 0)),
         )
         if not len(evidence.owners) == len(evidence.confidences) == len(evidence.right):
             raise ValueError("given labels of unequal number")

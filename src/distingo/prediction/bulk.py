@@ -10,6 +10,7 @@ from pathlib import Path
 
 from distingo.errors import UsageError
 from distingo.files import content_hash
+from distingo.prediction.certainty import describe_guarantees
 from distingo.prediction.engines import EngineName
 from distingo.prediction.given_pictures import GivenPictures
 from distingo.prediction.partial_table import PartialTable, partial_of
@@ -60,6 +61,7 @@ class BulkPrediction:
         request: What a person asked for.
 
     Attributes:
+        guarantees: What the requested levels come to, in sentences.
         resumed: How many of the predictions taken so far were there from an earlier time.
         sorter: What was sorted so far; None where nothing is.
 
@@ -79,6 +81,7 @@ class BulkPrediction:
         self._predictor.require(
             topk=request.topk, abstain=request.abstain, coverage=request.coverage, workers=request.workers
         )
+        self.guarantees = describe_guarantees(self._predictor.model, abstain=request.abstain, coverage=request.coverage)
         self._stack = ExitStack()
         self.resumed = 0
         with ExitStack() as opening:

@@ -1,4 +1,4 @@
-"""What a model may claim at the levels a person wants, from what it said about the validation pictures."""
+"""What a model guarantees at the levels a person requests, from its calibration set."""
 
 from __future__ import annotations
 
@@ -6,8 +6,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from distingo.errors import UsageError
-from distingo.metrics.conformal import highest_coverage, set_threshold, upper_threshold
-from distingo.metrics.rejection import GivenLabels, answer_threshold, lowest_error
+from distingo.metrics.conformal import set_threshold, upper_threshold
+from distingo.metrics.guarantees import (
+    CoverageRange,
+    coverage_range,
+    effective_images,
+    highest_coverage,
+    images_needed,
+)
+from distingo.metrics.rejection import GivenLabels, answer_threshold, answers_needed, lowest_error
 from distingo.models.evidence import Evidence
 from distingo.models.feature_bank import FeatureBank
 
@@ -26,7 +33,7 @@ class Vouched(Protocol):
 
     @property
     def evidence(self) -> Evidence | None:
-        """What the model said about the validation pictures."""
+        """Its calibration set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +44,22 @@ class Certainty:
         answer_from: The probability from which a label is answered with; None answers always.
         set_from: The probability from which a label belongs to the prediction set; None makes no sets.
         unlike_from: The distance to the bank above which a picture is unlike training; None does not tell.
+        coverage: What the sets cover, from one draw of the calibration set to the next; None makes no sets.
     """
 
     answer_from: float | None = None
     set_from: float | None = None
     unlike_from: float | None = None
+    coverage: CoverageRange | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """Which levels the validation pictures can vouch for.
+    """Which levels the calibration set can hold.
 
     Attributes:
         abstain_from: The lowest share of wrong answers that can be asked for; None where none can.
-        coverage_to: The highest coverage that can be asked for; None where none can.
+        coverage_to: The highest coverage that can be asked for, in steps of a thousandth; None where none can.
     """
 
     abstain_from: float | None
@@ -78,7 +87,7 @@ def settle_certainty(model: Vouched, *, abstain: float | None = None, coverage: 
         coverage: The wanted share of true labels in the prediction sets; None makes no sets.
 
     Raises:
-        UsageError: A level is no share, or the validation pictures can't vouch for it; says for which they can.
+        UsageError: A level is no share, or the calibration set can't hold it; says which it can, and what it takes.
     """
     for option, wanted in (("--abstain", abstain), ("--coverage", coverage)):
         if wanted is not None and not 0 < wanted < 1:
@@ -88,15 +97,72 @@ def settle_certainty(model: Vouched, *, abstain: float | None = None, coverage: 
     evidence = model.evidence
     if evidence is None:
         return Certainty()
+    threshold = None if coverage is None else _set_from(evidence, coverage)
     return Certainty(
         answer_from=None if abstain is None else _answer_from(evidence, abstain),
-        set_from=None if coverage is None else _set_from(evidence, coverage),
+        set_from=threshold,
         unlike_from=unlike_threshold(model)[0] if model.bank is not None and len(evidence.distances) else None,
+        coverage=None if coverage is None or threshold is None else set_coverage(evidence, coverage, threshold),
+    )
+
+
+def set_coverage(evidence: Evidence, coverage: float, threshold: float) -> CoverageRange | None:
+    """What sets of a requested coverage cover, from one draw of the calibration set to the next.
+
+    Args:
+        evidence: The calibration set.
+        coverage: As was requested.
+        threshold: From which a label belongs to a set (`distingo.metrics.conformal.set_threshold`).
+
+    Returns:
+        None where the calibration set can't hold such coverage.
+    """
+    effective = effective_images(evidence.truths, evidence.weights, evidence.n, threshold)
+    return coverage_range(evidence.n, coverage, effective=effective)
+
+
+def describe_guarantees(model: Vouched, *, abstain: float | None = None, coverage: float | None = None) -> list[str]:
+    """What is guaranteed at requested levels that `settle_certainty` grants, one sentence for each.
+
+    Args:
+        model: With its evidence, where it has any.
+        abstain: As for `settle_certainty`.
+        coverage: As for `settle_certainty`.
+    """
+    evidence, sentences = model.evidence, list[str]()
+    if evidence is None:
+        return sentences
+    source = name_calibration(evidence)
+    reservation = " (as far as the models of the folds are like the final one)" if evidence.folds else ""
+    if abstain is not None:
+        sentences.append(
+            f"--abstain {abstain:g}: in 95 of 100 trainings at most {abstain:.4g} of the answers are wrong on new "
+            f"pictures like those of training, tested on {source}{reservation}"
+        )
+    found = settle_certainty(model, coverage=coverage).coverage
+    if coverage is not None and found is not None:
+        several = bool((evidence.weights != 1).any())
+        held = "hold between {} and {} of a picture's labels" if several else "hold the true label of {} to {} of"
+        held = held.format(f"{found.low:.1%}", f"{found.high:.1%}")
+        sentences.append(
+            f"--coverage {coverage:g}: in 9 of 10 trainings sets {held}{' in' if several else ''} new pictures like "
+            f"those of training, calibrated on {source}{reservation}"
+        )
+    return sentences
+
+
+def name_calibration(evidence: Evidence) -> str:
+    """What the calibration set is, in words: "302 training and validation pictures, each scored by ..."."""
+    if not evidence.folds:
+        return f"{evidence.n:,} validation pictures"
+    return (
+        f"{evidence.n:,} training and validation pictures, each scored by one of {evidence.folds} models that was not "
+        "fitted on it"
     )
 
 
 def given_labels(evidence: Evidence) -> GivenLabels:
-    """The labels that the model gave to the validation pictures."""
+    """The labels that were given to the pictures of the calibration set."""
     return GivenLabels(evidence.owners, evidence.confidences, evidence.right)
 
 
@@ -115,10 +181,11 @@ def _answer_from(evidence: Evidence, wanted: float) -> float:
     found = answer_threshold(given_labels(evidence), wanted)
     if found is None:
         lowest = lowest_error(given_labels(evidence))
-        instead = "for none at all" if lowest is None else f"for {lowest:g} at the lowest"
+        instead = "no share" if lowest is None else f"{lowest:g} at the lowest"
         raise UsageError(
-            f"--abstain {wanted:g}: the {evidence.n:,} validation pictures can't vouch for so few wrong answers of "
-            f"this model, {instead}; ask for less, or train with more validation pictures"
+            f"--abstain {wanted:g}: the {evidence.n:,} calibration pictures can hold {instead} for this model; ask for "
+            f"more wrong answers, or train with more pictures (it takes {answers_needed(wanted):,} answers even "
+            "without a wrong one)"
         )
     return found
 
@@ -127,8 +194,8 @@ def _set_from(evidence: Evidence, wanted: float) -> float:
     found = set_threshold(evidence.truths, evidence.weights, evidence.n, wanted)
     if found is None:
         raise UsageError(
-            f"--coverage {wanted:g}: the {evidence.n:,} validation pictures can vouch for "
-            f"{int(highest_coverage(evidence.n) * 1000) / 1000:g} at the highest; ask for less, or train with more "
-            "validation pictures"
+            f"--coverage {wanted:g}: the {evidence.n:,} calibration pictures can hold {highest_coverage(evidence.n):g} "
+            f"at the highest; ask for less, or train with more pictures (it takes {images_needed(wanted):,} of them "
+            "for calibration)"
         )
     return found

@@ -64,7 +64,7 @@ def predict_model_logits(model: SavedModel, rows: Rows, *, device: torch.device,
             return predict_logits(network, rows, device=device, precision=precision)
     if model.classic is None:
         raise ValueError("a saved model holds a network or a classic classifier")
-    return _classic_logits(model.classic, rows.take(np.arange(len(rows))), model.description.task)
+    return classic_logits(model.classic, rows.take(np.arange(len(rows))), model.description.task)
 
 
 def to_probabilities(model: SavedModel, logits: np.ndarray, *, calibrated: bool = True) -> np.ndarray:
@@ -103,7 +103,17 @@ def predict_probabilities(model: SavedModel, rows: Rows, *, device: torch.device
     return to_probabilities(model, predict_model_logits(model, rows, device=device, precision=precision))
 
 
-def _classic_logits(classic: ClassicClassifier, features: np.ndarray, task: Task) -> np.ndarray:
+def classic_logits(classic: ClassicClassifier, features: np.ndarray, task: Task) -> np.ndarray:
+    """What a classic model says before its calibration, as logits.
+
+    Args:
+        classic: The model.
+        features: Descriptors (n, features).
+        task: One label per picture, or several.
+
+    Returns:
+        float64 (n, classes): logarithms of its probabilities, with several labels their log odds.
+    """
     probabilities = np.asarray(classic.predict_probabilities(features), dtype=np.float64)
     inside = np.clip(probabilities, _LEAST_PROBABILITY, 1.0)
     if task == "single-label":

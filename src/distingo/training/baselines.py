@@ -14,6 +14,7 @@ from distingo.prediction.inputs import descriptors_product
 from distingo.records import Task
 from distingo.training.calibrating import with_calibration
 from distingo.training.classic import fit_classic
+from distingo.training.cross_fitting import CrossFitted
 from distingo.training.preparing import PreparedRun, TrainRequest, decoding_is_dear
 from distingo.training.thresholds import with_thresholds
 
@@ -45,10 +46,19 @@ def fit_classic_model(prepared: PreparedRun, request: TrainRequest) -> SavedMode
     return _fit(prepared, request, prepared.description)
 
 
-def calibrated(model: SavedModel, prepared: PreparedRun, request: TrainRequest) -> SavedModel:
-    """A model with its calibration and then, on calibrated probabilities, its thresholds; both from validation."""
+def calibrated(
+    model: SavedModel, prepared: PreparedRun, request: TrainRequest, cross_fitted: CrossFitted | None = None
+) -> SavedModel:
+    """A model with its calibration and then, on calibrated probabilities, its thresholds.
+
+    Args:
+        model: Fitted.
+        prepared: Its validation side is what both are fitted on.
+        request: Says where the cache is.
+        cross_fitted: What the calibration is fitted on instead.
+    """
     cache, device = request.cache, choose_device(prepared.recipe.device)
-    model = with_calibration(model, prepared.split.validation, cache=cache, device=device)
+    model = with_calibration(model, prepared.split.validation, cache=cache, device=device, cross_fitted=cross_fitted)
     return with_thresholds(model, prepared.split.validation, prepared.recipe, cache=cache, device=device)
 
 

@@ -1,4 +1,4 @@
-"""The calibration of a finished model, whatever its kind, fitted on the validation side."""
+"""The calibration of a finished model, whatever its kind, fitted on pictures that it was not fitted on."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import predict_model_logits
 from distingo.prediction.inputs import input_product
 from distingo.records import Picture
+from distingo.training.cross_fitting import CrossFitted
 from distingo.training.held_out import calibrate
 
 FREQUENCIES = frozenset({"majority", "prevalence"})
@@ -22,7 +23,12 @@ FREQUENCIES = frozenset({"majority", "prevalence"})
 
 
 def with_calibration(
-    model: SavedModel, validation: Sequence[Picture], *, cache: Cache, device: torch.device
+    model: SavedModel,
+    validation: Sequence[Picture],
+    *,
+    cache: Cache,
+    device: torch.device,
+    cross_fitted: CrossFitted | None = None,
 ) -> SavedModel:
     """Fit a model's temperature, with several labels slope and offsets (`distingo.training.held_out.calibrate`).
 
@@ -34,6 +40,7 @@ def with_calibration(
         validation: Pictures whose inputs lie in the cache; with none the model is given back as it is.
         cache: As the pictures were read into.
         device: Where a network computes.
+        cross_fitted: Logits to fit it on instead, of more pictures.
 
     Returns:
         The model whose description holds the calibration.
@@ -41,8 +48,12 @@ def with_calibration(
     description = model.description
     if not validation or description.name in FREQUENCIES:
         return model
-    rows = input_product(model, cache, device).store.rows([picture.row_key for picture in validation])
-    logits = predict_model_logits(model, rows, device=device, precision=choose_precision(device)[0])
-    slope, offsets = calibrate(logits, encode_labels(validation, description.classes, description.task))
+    if cross_fitted is not None:
+        pictures, logits = cross_fitted.pictures, cross_fitted.logits
+    else:
+        pictures = tuple(validation)
+        rows = input_product(model, cache, device).store.rows([picture.row_key for picture in pictures])
+        logits = predict_model_logits(model, rows, device=device, precision=choose_precision(device)[0])
+    slope, offsets = calibrate(logits, encode_labels(pictures, description.classes, description.task))
     fitted = Calibration(slope, tuple(offsets.tolist()))
     return replace(model, description=replace(description, calibration=fitted))

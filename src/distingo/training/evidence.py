@@ -19,6 +19,7 @@ from distingo.prediction.classifier import Outputs, predict_outputs, to_probabil
 from distingo.prediction.inputs import input_product
 from distingo.records import Picture
 from distingo.training.calibrating import FREQUENCIES
+from distingo.training.cross_fitting import CrossFitted
 
 LARGEST_BANK = 8_000_000
 """Bytes that a bank's rows take at most."""
@@ -31,17 +32,19 @@ def with_evidence(
     model: SavedModel,
     train: Sequence[Picture],
     validation: Sequence[Picture],
+    cross_fitted: CrossFitted | None = None,
     *,
     seed: int,
     cache: Cache,
     device: torch.device,
 ) -> SavedModel:
-    """Keep a bank of training features with the model, and what it says about the validation pictures.
+    """Keep a bank of training features with the model, and its calibration set.
 
     Args:
         model: With its calibration and thresholds.
         train: Pictures whose inputs lie in the cache; a bank too large takes a part of them, classes in turn.
         validation: Likewise; with none the model is given back as it is.
+        cross_fitted: The calibration set where it is more than validation (`distingo.training.cross_fitting`).
         seed: Of the choice of that part.
         cache: As the pictures were read into.
         device: Where a network computes.
@@ -50,9 +53,13 @@ def with_evidence(
         return model
     outputs = _outputs(model, validation, cache, device)
     bank = _build(model, train, outputs.features.shape[1], seed=seed, cache=cache, device=device)
-    probabilities = to_probabilities(model, outputs.logits)
-    targets = encode_labels(validation, model.description.classes, model.description.task)
-    evidence = gather_evidence(probabilities, targets, _given(model, probabilities), bank.distances(outputs.features))
+    pictures, logits, folds = validation, outputs.logits, 0
+    if cross_fitted is not None:
+        pictures, logits, folds = cross_fitted.pictures, cross_fitted.logits, cross_fitted.folds
+    probabilities = to_probabilities(model, logits)
+    targets = encode_labels(pictures, model.description.classes, model.description.task)
+    distances = bank.distances(outputs.features)
+    evidence = gather_evidence(probabilities, targets, _given(model, probabilities), distances, folds=folds)
     return replace(model, bank=bank, evidence=evidence)
 
 

@@ -128,10 +128,47 @@ def fit_head(
         calibrate_head(head, choice.calibration)
     if not converged:
         notes = (*notes, f"the solver stopped at its limit of {iterations} iterations before the optimum")
-    settings = {"task": task, **choice.settings}
+    settings: dict[str, Any] = {"task": task, **choice.settings}
+    if choice.calibration is not None:
+        slope, offsets = choice.calibration
+        settings["calibration"] = {"slope": slope, "offsets": offsets.tolist()}
     if kind == "knn":
         settings["bank"] = len(side[0])
     return FittedHead(kind, head.eval(), settings, choice.trial, choice.path, converged, notes)
+
+
+def refit_head(
+    kind: str,
+    side: tuple[npt.ArrayLike, npt.ArrayLike],
+    settings: dict[str, Any],
+    *,
+    classes: int,
+    balanced: bool = False,
+    iterations: int = ITERATIONS,
+) -> nn.Module:
+    """Solve a head once more on other pictures, with settings that were chosen before.
+
+    Args:
+        kind: One of `distingo.models.heads.HEADS`.
+        side: Embeddings float (n, features), and targets: class numbers (n,), each class at least once; or 0/1 (n,
+            classes).
+        settings: Of a `FittedHead` of this kind; the calibration of its margins is among them.
+        classes: How many classes or labels there are.
+        balanced: Whether classes weigh the same.
+        iterations: Limit of the linear solvers.
+
+    Returns:
+        From float (n, features) to logits (n, classes); in evaluation mode.
+    """
+    problem = Problem(classes, settings["task"], balanced, iterations)
+    checked = checked_side(side, problem)
+    chosen = {name: settings[name] for name in KINDS[kind].default}
+    if "neighbours" in chosen:
+        chosen["neighbours"] = min(chosen["neighbours"], len(checked[0]))
+    head, _ = KINDS[kind].fit(problem, checked, chosen)
+    if found := settings.get("calibration"):
+        calibrate_head(head, (found["slope"], np.asarray(found["offsets"], np.float64)))
+    return head.eval()
 
 
 @dataclass(frozen=True, slots=True)

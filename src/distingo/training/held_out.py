@@ -63,14 +63,15 @@ def softmax_log_loss(logits: npt.NDArray[Any], targets: Targets) -> float:
     return float(-_log_softmax(logits.astype(np.float64))[np.arange(len(targets)), targets].mean())
 
 
-def assign_folds(targets: Targets, *, seed: int) -> npt.NDArray[np.int64]:
-    """Deal pictures out to at most five folds, each class evenly.
+def assign_folds(targets: Targets, *, seed: int, folds: int = FOLDS) -> npt.NDArray[np.int64]:
+    """Deal pictures out to folds, each class evenly.
 
     With several labels a picture counts as of its rarest label. A class's only picture is always trained on.
 
     Args:
         targets: int64 (n,), or 0/1 (n, labels).
         seed: Of the order within a class.
+        folds: How many at most; no more than the largest class has pictures.
 
     Returns:
         Fold numbers int64 (n,), -1 for pictures that are never held out. With fewer than two pictures of every
@@ -79,7 +80,7 @@ def assign_folds(targets: Targets, *, seed: int) -> npt.NDArray[np.int64]:
     classes = targets if targets.ndim == 1 else _rarest_labels(targets)
     generator = np.random.default_rng(seed)
     numbers, counts = np.unique(classes, return_counts=True)
-    folds = min(FOLDS, int(counts.max()))
+    folds = min(folds, int(counts.max()))
     assigned, dealt = np.full(len(classes), -1, dtype=np.int64), 0
     for number, count in zip(numbers, counts, strict=True):
         if count > 1:

@@ -91,6 +91,11 @@ def feature_products(backbone: LoadedBackbone, recipe: Recipe, cache: Cache, dev
     return [embedder.product(cache, view) for view in require_views(recipe.views)]
 
 
+def balances_classes(recipe: Recipe) -> bool:
+    """Whether a recipe's head is solved so that classes, or each label's yes and no, weigh the same."""
+    return "balanced" in {recipe.class_weights, recipe.positive_weights}
+
+
 def solve_head(
     description: ModelDescription,
     backbone: LoadedBackbone,
@@ -120,7 +125,7 @@ def solve_head(
         (held_out, validation_targets),
         classes=len(description.classes),
         task=description.task,
-        class_weights="balanced" if "balanced" in {recipe.class_weights, recipe.positive_weights} else "none",
+        class_weights="balanced" if balances_classes(recipe) else "none",
         seed=recipe.seed,
     )
     for note in fitted.notes:

@@ -25,6 +25,7 @@ from distingo.run_folder import RunFolder
 from distingo.training.baselines import calibrated, fit_classic_model, save_baselines
 from distingo.training.checkpoint import EpochRecord, Progress, load_tensors
 from distingo.training.costing import TrainingClock
+from distingo.training.cross_fitting import CrossFitted, cross_fit
 from distingo.training.evidence import with_evidence
 from distingo.training.loop import LabelledRows, Session, fit
 from distingo.training.memory import is_out_of_memory, require_memory
@@ -57,7 +58,7 @@ def train_run(request: TrainRequest) -> RunFolder:
     prepared, request = resume(request) if request.resume else start(request)
     clock.reading_is_done()
     if not (prepared.folder.model / "model.json").is_file():
-        model = _with_evidence(train_model(prepared, request), prepared, request)
+        model = _with_evidence(*_train_calibrated(prepared, request), prepared, request)
         for note in model.description.thresholds.notes if model.description.thresholds else ():
             log.info(note)
         save_model(prepared.folder.model, model)
@@ -76,7 +77,13 @@ def train_model(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
     Raises:
         DistingoError: Of the kind that fits the hindrance.
     """
-    return calibrated(_train_any(prepared, request), prepared, request)
+    return _train_calibrated(prepared, request)[0]
+
+
+def _train_calibrated(prepared: PreparedRun, request: TrainRequest) -> tuple[SavedModel, CrossFitted | None]:
+    model = _train_any(prepared, request)
+    cross_fitted = cross_fit(model, prepared, request)
+    return calibrated(model, prepared, request, cross_fitted), cross_fitted
 
 
 def _train_any(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
@@ -161,7 +168,10 @@ def labelled_rows(pictures: Sequence[Picture], prepared: PreparedRun, cache: Cac
     return LabelledRows(rows, encode_labels(pictures, dataset.classes, dataset.task), len(dataset.classes))
 
 
-def _with_evidence(model: SavedModel, prepared: PreparedRun, request: TrainRequest) -> SavedModel:
+def _with_evidence(
+    model: SavedModel, cross_fitted: CrossFitted | None, prepared: PreparedRun, request: TrainRequest
+) -> SavedModel:
     train, validation = prepared.split.train, prepared.split.validation
     cache, device = request.cache, choose_device(prepared.recipe.device)
-    return with_evidence(model, train, validation, seed=prepared.recipe.seed, cache=cache, device=device)
+    seed = prepared.recipe.seed
+    return with_evidence(model, train, validation, cross_fitted, seed=seed, cache=cache, device=device)
