@@ -1,9 +1,10 @@
 """How often 95 % intervals hold the true score: test sets drawn from populations whose scores are known.
 
-For one label per image: 2 to 50 classes, balanced and down to 5 images of the rarest, accuracy 0.6 to 0.995, 30 to 5,000
-images. For several labels: 2 to 50 labels, down to 5 positives. Each cell of this grid draws test sets, scores each with
-distingo's own functions and counts how often the interval of every score holds the population's. A cell in which most
-draws say "too few images" shows that instead. In the others the intervals should hold in 93 to 97 of 100 draws.
+For one label per image: 2 to 50 classes, balanced and down to 5 images of the rarest, accuracy 0.6 to 0.995, 30 to
+5,000 images. For several labels: 2 to 50 labels, down to 5 positives. Each cell of this grid draws test sets, scores
+each with distingo's own functions and counts how often the interval of every score holds the population's. A cell in
+which most draws say "too few images" shows that instead. In the others the intervals should hold in 93 to 97 of 100
+draws.
 
     python benchmarks/coverage.py [--draws 2000] [--seconds 6] [--quick] [--output results/coverage.json]
 
@@ -101,8 +102,8 @@ def measure(job: tuple[Cell, int, float]) -> list[Coverage]:
     generator = np.random.default_rng([cell.n, cell.classes, round(cell.accuracy * 1000), cell.balanced])
     draw = {"classes": _classes, "confidence": _confidence, "labels": _labels}[cell.kind](cell, generator)
     outcomes: dict[str, Counter[str]] = defaultdict(Counter)
-    started, done = time.perf_counter(), 0
-    while done < draws and (done < 50 or time.perf_counter() - started < seconds):
+    started, done = time.process_time(), 0
+    while done < draws and (done < 50 or time.process_time() - started < seconds):
         for name, (truth, score) in draw(generator).items():
             outcomes[name][_outcome(truth, score)] += 1
         done += 1
@@ -302,7 +303,7 @@ def summary(found: list[Coverage]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=2000, help="test sets of a cell")
-    parser.add_argument("--seconds", type=float, default=6.0, help="at most so long for a cell")
+    parser.add_argument("--seconds", type=float, default=6.0, help="at most so long for a cell, of processor time")
     parser.add_argument("--quick", action="store_true", help="a corner of the grid")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "coverage.json")

@@ -121,7 +121,8 @@ def test_other_data_are_scaled_by_the_range_of_the_model_not_by_their_own(
             dim = np.rint(stripes(9000 + at, label) * (900 / 255)).astype(np.uint16)
             write_image(tmp_path / "dim" / label / f"{at}.png", dim)
     run = runs["12 bit", "small-cnn"]
-    distingo.evaluate(run, tmp_path / "dim", cache=tmp_path / "cache")
+    found = distingo.evaluate(run, tmp_path / "dim", cache=tmp_path / "cache")
+    assert not any("value range" in note for note in found.notes)
     rows = distingo.load(run).predict(sorted((tmp_path / "dim").rglob("*.png")))
     import pyarrow.parquet as pq
 
@@ -131,6 +132,16 @@ def test_other_data_are_scaled_by_the_range_of_the_model_not_by_their_own(
         entry = kept[Path(row.file).relative_to(tmp_path / "dim").as_posix()]
         assert entry["predicted"] == row.label
         assert entry["confidence"] == pytest.approx(row.confidence, abs=5e-3)  # bfloat16 on either path
+
+
+def test_data_in_other_units_than_the_model_learned_are_said(runs: dict[tuple[str, str], Path], tmp_path: Path) -> None:
+    for label in ("lying", "standing"):
+        write_image(tmp_path / "wide" / label / "0.png", stripes(9, label).astype(np.uint16) * 257)
+    found = distingo.evaluate(runs["12 bit", "descriptors"], tmp_path / "wide", cache=tmp_path / "cache")
+    assert (
+        "of 2 deep images 2 have values far outside the value range 0 to 4095, which are clipped: check that their "
+        "units are those of the range"
+    ) in found.notes
 
 
 @pytest.mark.parametrize("form", ["12 bit", "float"])
@@ -264,6 +275,7 @@ def test_a_range_that_is_asked_for_goes_first_and_is_repeated(
     assert read_description(again.path / "model").value_ranges == ValueRanges(wide, wide, wide)
     anew = distingo.train(config=config, output=tmp_path / "anew", value_range="auto", cache=tmp_path / "cache")
     assert read_description(anew.path / "model").value_ranges == ValueRanges(unsigned=ValueRange(0.0, 4095.0))
+    assert main(["split", str(data), "-o", str(tmp_path / "s.csv"), "--value-range", "-1024,3071"]) == 0
     assert main([*command[:-1], "7,7"]) == 2
     assert "0,4095" in capsys.readouterr().err
 

@@ -158,6 +158,17 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--allow-missing", action="store_true", help="go on though half of the pictures are missing")
 
 
+def add_near_duplicates_option(parser: argparse.ArgumentParser) -> None:
+    """Offer what keeps near-duplicates on one split."""
+    parser.add_argument(
+        "--near-duplicates",
+        type=_limit,
+        metavar="SIMILARITY",
+        help="0.6 to 1: pictures at least so alike, also turned or mirrored, stay on one side where train divides, and "
+        "are counted where the data or --split does; none (default: 0.8)",
+    )
+
+
 def add_value_range_option(parser: argparse.ArgumentParser) -> None:
     """Offer what the stored values of deep images are scaled by."""
     parser.add_argument(

@@ -14,8 +14,6 @@ from PIL import Image
 
 from deep_images import write_image
 from distingo.datasets import examining
-from distingo.datasets.decoding import decode
-from distingo.datasets.facts import facts_of, pack_facts, unpack_facts
 from distingo.datasets.gathering import Product, pixels_product, read_dataset, survey
 from distingo.datasets.store import Cache
 from distingo.datasets.tables import TableOptions
@@ -446,9 +444,16 @@ def test_copies_of_deep_images_are_known_by_their_values_whatever_the_range(tmp_
         }
 
 
-def test_facts_of_deep_images_are_kept_with_their_summary() -> None:
-    image = np.where(np.arange(400).reshape(20, 20) < 30, -9999, np.linspace(0, 2, 400).reshape(20, 20))
-    decoded = decode(encode(Image.fromarray(image.astype(np.float32)), "TIFF"))
-    facts = facts_of(decoded.image, decoded.format, decoded.values)
-    assert facts.values is not None and facts.values.no_data == (-9999.0,)
-    assert unpack_facts(pack_facts(facts)) == facts
+def test_what_deep_images_hold_is_recalled_from_the_cache(tmp_path: Path, decodings: list[int]) -> None:
+    cache = Cache(tmp_path / "cache")
+    for at in range(2):
+        values = np.linspace(0, 2 + at, 400).reshape(20, 20)
+        values[0] = -7777
+        write_image(tmp_path / f"data/{'ab'[at]}/{at}.tif", values.astype(np.float32))
+    write_image(tmp_path / "data/b/empty.tif", np.full((20, 20), -7777, np.float32))
+    first = read_dataset(tmp_path / "data", cache=cache)
+    again = read_dataset(tmp_path / "data", cache=cache)
+    assert len(decodings) == 3
+    assert first.value_ranges == again.value_ranges
+    assert first.notes == again.notes
+    assert first.value_ranges.to_json() == {"floating": [pytest.approx(40 / 399), 3.0]}

@@ -14,6 +14,7 @@ from distingo.datasets.value_ranges import (
     settle_value_range,
     summarize_values,
     to_eight_bits,
+    warn_of_ranges,
 )
 from distingo.errors import UsageError
 from distingo.records import row_key
@@ -221,13 +222,15 @@ def test_what_was_decided_is_said() -> None:
 
 
 def test_a_range_that_does_not_fit_is_said() -> None:
-    scans = [summary(0, 4000)] * 3
-    found = describe_ranges(ValueRanges(unsigned=ValueRange(0.0, 255.0)), scans, decided=False)
-    assert found == (
+    scans, narrow = [summary(0, 4000), summary(0, 300), summary(0, 4000)], ValueRanges(unsigned=ValueRange(0.0, 255.0))
+    assert describe_ranges(narrow, scans, decided=False) == (
         "3 deep images (uint16): the value range 0 to 255 is shown as black to white, as given",
-        "3 of 3 deep images (uint16) have values far outside 0 to 255, which are clipped: check that their units are "
-        "those of the value range",
     )
+    assert warn_of_ranges(narrow, scans) == (
+        "of 3 deep images 2 have values far outside the value range 0 to 255, which are clipped: check that their "
+        "units are those of the range",
+    )
+    assert warn_of_ranges(narrow, scans[1:2]) == warn_of_ranges(ValueRanges(), scans) == ()
     assert describe_ranges(ValueRanges(), scans[:1], decided=False) == (
         "1 deep image (uint16): the value range is not known, so each image is scaled by itself",
     )

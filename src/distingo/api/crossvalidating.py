@@ -70,7 +70,7 @@ def crossval(
 
     Returns:
         Scores fold by fold, their means with corrected resampled t intervals, and the scores of all predictions
-        together with bootstrap intervals.
+        together with 95 % intervals.
 
     Raises:
         DistingoError: Of the kind that fits the mistake or hindrance.
@@ -103,6 +103,7 @@ def crossval(
         corrections=settle_corrections(corrections),
         value_ranges=settle_value_range(value_range),
         split=name_split(split, None),
+        near_duplicates=None if resume else "none" if near_duplicates is None else near_duplicates,
         resume=resume,
         on_epoch=on_epoch,
     )

@@ -87,7 +87,13 @@ def inspect(
 
 
 def show_augmentation(
-    data: str | Path, preset: str, output: str | Path, *, image_size: int | None = None, seed: int = 0
+    data: str | Path,
+    preset: str,
+    output: str | Path,
+    *,
+    image_size: int | None = None,
+    seed: int = 0,
+    value_range: str | Sequence[float] | None = None,
 ) -> Path:
     """Draw pictures beside their augmented versions, as training would see them.
 
@@ -97,6 +103,7 @@ def show_augmentation(
         output: A PNG file; an existing one is not overwritten.
         image_size: Side in pixels; None takes training's own choice.
         seed: Of the augmentation.
+        value_range: As in `train`.
 
     Returns:
         The picture.
@@ -112,7 +119,14 @@ def show_augmentation(
 
     if Path(output).exists():
         raise ResourceError(f"{output}: exists already; choose another -o")
-    rows = preview_augmentation(Path(data), preset, cache=Cache(), image_size=image_size, seed=seed)
+    rows = preview_augmentation(
+        Path(data),
+        preset,
+        cache=Cache(),
+        image_size=image_size,
+        seed=seed,
+        value_ranges=settle_value_range(value_range),
+    )
     columns = len(rows[0])
     captions = [caption for row in rows for caption in ["original", *[""] * (len(row) - 1)]]
     images = [np.squeeze(image) for row in rows for image in row]

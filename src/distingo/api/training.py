@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from distingo.api.judging import compare, evaluate
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
@@ -53,6 +53,7 @@ def train(
     value_range: str | Sequence[float] | None = None,
     split: str | Path | None = None,
     fold: int | None = None,
+    near_duplicates: float | Literal["none"] | None = None,
     recipe_file: str | Path | None = None,
     track: str | None = None,
     track_to: str | Path | None = None,
@@ -81,6 +82,9 @@ def train(
         split: A file of `split`'s, or any table with the columns file and side, that says which side each picture is
             on; None cuts the sides by class and seed.
         fold: Of a split file with folds, the one that is the test side.
+        near_duplicates: Pictures at least so alike (from 0.6 to 1; None: 0.8), turned and mirrored ones too, are kept
+            on one side where the sides are cut here, and counted where `data` or `split` says them; ``none``: they are
+            not searched for.
         recipe_file: A JSON file of recipe fields, such as `tune`'s ``best-recipe.json``; what is said here goes first.
         track: ``tensorboard`` or ``mlflow``: write parameters, curves, scores, plots and the model there too.
         track_to: A folder for TensorBoard (None: ``tensorboard`` in the run folder), a server's address for MLflow
@@ -116,6 +120,7 @@ def train(
         allow_missing=allow_missing,
         corrections=corrections,
         split=name_split(split, fold),
+        near_duplicates=near_duplicates,
         value_range=value_range,
     )
     if config is not None:
@@ -137,6 +142,7 @@ def train(
         value_ranges=settle_value_range(wanted.value_range),
         repeats=wanted.repeats,
         split=wanted.split,
+        near_duplicates=wanted.near_duplicates,
         recipe_file=chosen,
         resume=resume,
     )

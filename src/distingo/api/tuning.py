@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
@@ -32,6 +32,7 @@ def tune(
     value_range: str | Sequence[float] | None = None,
     split: str | Path | None = None,
     fold: int | None = None,
+    near_duplicates: float | Literal["none"] | None = None,
     on_trial: Callable[[Trial, Search], None] | None = None,
     **recipe: Any,
 ) -> Search:
@@ -55,6 +56,7 @@ def tune(
         corrections: As for `train`.
         split: As for `train`.
         fold: As for `train`.
+        near_duplicates: As for `train`.
         on_trial: Told every finished trial, and the search so far.
         **recipe: Fields that stay as they are, and ``image_size``.
 
@@ -89,6 +91,7 @@ def tune(
         corrections=settle_corrections(corrections),
         value_ranges=settle_value_range(value_range),
         split=wanted,
+        near_duplicates=near_duplicates,
         recipe_file=chosen,
     )
     try:

@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from distingo.answers import is_answered
 from distingo.checking.check_folder import Check
-from distingo.checking.copies import CopyPair, find_copies, signature_product
 from distingo.checking.embedding import Embedding, choose_embedding
 from distingo.checking.given_predictions import read_given_predictions
 from distingo.checking.labels import OutOfFold, judge_labels, predict_out_of_fold
@@ -28,6 +27,7 @@ from distingo.datasets.store import Cache
 from distingo.datasets.tables import TableOptions
 from distingo.features.measurements import MEASUREMENTS, measure
 from distingo.findings import FINDING_KINDS, Finding, FindingKind
+from distingo.near_duplicates.search import CopyPair, find_copies, signature_product
 from distingo.records import Dataset, Picture, ValueRanges
 
 _SURELY_COPIES = 0.8

@@ -45,7 +45,8 @@ def run(options: argparse.Namespace) -> int:
 
     if options.augment:
         output = options.output or f"augment-{options.augment}.png"
-        print(distingo.show_augmentation(options.data, options.augment, output, image_size=options.image_size))
+        shown = {"image_size": options.image_size, "value_range": options.value_range}
+        print(distingo.show_augmentation(options.data, options.augment, output, **shown))
         return 0
     from collections import Counter
 

@@ -60,7 +60,7 @@ class CrossValidation:
             (`distingo.metrics.resampled_t.corrected_mean`).
         baseline_means: The same by model name.
         gains: By model name, the mean over folds of how much the main score is above that baseline's, likewise.
-        pooled: The scores of all pictures' out-of-fold predictions together, with bootstrap intervals over pictures.
+        pooled: The scores of all pictures' out-of-fold predictions together, with 95 % intervals over pictures.
         notes: What a person should know.
         choices: What was chosen for the person, and why.
         recipe: All settings.

@@ -20,9 +20,9 @@ from distingo.datasets.products import Product, pixels_product
 from distingo.datasets.store import Cache
 from distingo.datasets.surveying import Survey, survey
 from distingo.datasets.tables import TableOptions
-from distingo.datasets.value_ranges import describe_ranges
+from distingo.datasets.value_ranges import describe_ranges, warn_of_ranges
 from distingo.errors import DataError
-from distingo.records import Dataset, ManifestRow, Picture, ValueRanges
+from distingo.records import NO_VALUE_RANGES, Dataset, ManifestRow, Picture, ValueRanges
 
 __all__ = ["Product", "Survey", "count_processors", "pixels_product", "read_dataset", "survey"]
 
@@ -76,11 +76,15 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
     workers = workers or count_processors()
     examiner = Examiner(cache, products, max_pixels=max_pixels, workers=workers, value_ranges=value_ranges)
     examined = examiner.examine(layout.candidates)
-    layout = _with_notes_on_ranges(layout, examined, examiner.value_ranges, decided=value_ranges is None)
+    ranges = examiner.value_ranges or NO_VALUE_RANGES
+    deep = list({entry.content: entry.facts.values for entry in examined if entry.facts.values is not None}.values())
+    warnings = () if value_ranges is None else warn_of_ranges(ranges, deep)
+    described = describe_ranges(ranges, deep, decided=value_ranges is None)
+    layout = replace(layout, notes=layout.notes + described + warnings)
     layout, examined = correct(layout, examined, decided)
     verdicts = judge(examined)
     layout = replace(layout, notes=layout.notes + describe_notes([entry.facts for entry in examined]))
-    dataset = _assemble(layout, examined, verdicts, examiner.value_ranges or ValueRanges())
+    dataset = replace(_assemble(layout, examined, verdicts), value_ranges=ranges, range_warnings=warnings)
     if layout.task == "single-label" and not as_it_comes:
         _check_every_class(root, layout, examined, verdicts, decided)
         return dataset
@@ -137,17 +141,7 @@ def _without_lost_labels(root: Path, dataset: Dataset) -> Dataset:
     return replace(dataset, classes=classes, notes=dataset.notes + lost)
 
 
-def _with_notes_on_ranges(
-    layout: Layout, examined: Sequence[Examined], ranges: ValueRanges | None, *, decided: bool
-) -> Layout:
-    by_content = {entry.content: entry.facts.values for entry in examined}
-    deep = [values for values in by_content.values() if values is not None]
-    return replace(layout, notes=layout.notes + describe_ranges(ranges or ValueRanges(), deep, decided=decided))
-
-
-def _assemble(
-    layout: Layout, examined: Sequence[Examined], verdicts: Sequence[Verdict], ranges: ValueRanges
-) -> Dataset:
+def _assemble(layout: Layout, examined: Sequence[Examined], verdicts: Sequence[Verdict]) -> Dataset:
     pictures, manifest = [], list(layout.ignored)
     for entry, verdict in zip(examined, verdicts, strict=True):
         candidate, facts = entry.candidate, entry.facts
@@ -181,4 +175,4 @@ def _assemble(
             )
     account = (tuple(pictures), tuple(manifest))
     of_layout = (layout.root, layout.name, layout.task, layout.classes)
-    return Dataset(*of_layout, *account, layout.notes, layout.groups, ranges, layout.label_variants)
+    return Dataset(*of_layout, *account, layout.notes, layout.groups, label_variants=layout.label_variants)

@@ -27,6 +27,7 @@ __all__ = [
     "summarize_values",
     "to_eight_bits",
     "value_ranges_from_config",
+    "warn_of_ranges",
 ]
 
 KINDS = ("unsigned", "signed", "floating")
@@ -205,12 +206,27 @@ def describe_ranges(ranges: ValueRanges, summaries: Sequence[ValueSummary], *, d
         ends = f"{format_number(value_range.black)} to {format_number(value_range.white)}"
         why = "as found in the data" if decided else "as given"
         sentences.append(f"{files}: the value range {ends} is shown as black to white, {why}")
-        beyond = sum(_is_beyond(member, value_range) for member in members)
-        if not decided and beyond:
-            sentences.append(
-                f"{beyond:,} of {files} have values far outside {ends}, which are clipped: check that their units are "
-                "those of the value range"
-            )
+    return tuple(sentences)
+
+
+def warn_of_ranges(ranges: ValueRanges, summaries: Sequence[ValueSummary]) -> tuple[str, ...]:
+    """A sentence on every kind of deep image that has values further outside a given range than half its width.
+
+    Args:
+        ranges: What they are scaled by.
+        summaries: One for each deep image.
+    """
+    sentences = []
+    for kind in KINDS:
+        members = [summary for summary in summaries if _kind(summary.dtype) == kind]
+        value_range = ranges.find(members[0].dtype) if members else None
+        if value_range is None or not (beyond := sum(_is_beyond(member, value_range) for member in members)):
+            continue
+        ends = f"{format_number(value_range.black)} to {format_number(value_range.white)}"
+        sentences.append(
+            f"of {len(members):,} deep images {beyond:,} have values far outside the value range {ends}, which are "
+            "clipped: check that their units are those of the range"
+        )
     return tuple(sentences)
 
 

@@ -91,7 +91,7 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
         dataset = _read(request, models)
         _require_known_classes(dataset, models[MODEL])
         pictures, notes = _judged(dataset)
-        notes += _seen_before(folder, pictures) + _corrected(dataset, request)
+        notes += _seen_before(folder, pictures) + _corrected(dataset, request) + dataset.range_warnings
         place = folder.judged_on(request.data)
         write_manifest(dataset.manifest, place / "manifest.csv")
         write_split(Split(train=(), validation=(), test=pictures), place / "split.csv")

@@ -1,8 +1,9 @@
 """Scores of resampled images: n are drawn anew from the n evaluated ones, with repetition, many times.
 
-The percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13) holds the middle 95 %
-of the resampled scores. It serves learning curves, whose forecasts are fits to whole resampled curves. A score of its
-own has an interval of `distingo.metrics.intervals`: drawing images twice makes ranks look better than they are.
+The percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13) holds the middle
+95 % of the resampled scores. It serves learning curves, whose forecasts are fits to whole resampled curves. A score
+of its own has an interval of `distingo.metrics.intervals`: drawing images twice makes ranks look better than they
+are.
 """
 
 from __future__ import annotations

@@ -48,7 +48,8 @@ class _Influence:
     def variance(self, table: Floats) -> tuple[float, float]:
         """Of the score on as many images as `table` sums to, drawn as it says, and its degrees of freedom.
 
-        The latter are Satterthwaite's (1946): where one small class makes up most of the variance, as few as its images.
+        The latter are Satterthwaite's (1946): where one small class makes up most of the variance, as few as its
+        images.
         """
         of_truth, of_predicted, diagonal = table.sum(axis=1), table.sum(axis=0), table.diagonal()
         n = of_truth.sum()
@@ -127,8 +128,8 @@ def _influences(table: Floats, confusion: Integers) -> Iterator[tuple[str, _Infl
 def _correction(name: str, confusion: Integers, table: Floats) -> float:
     """What the score is too low by on average, to the second order in the number of images.
 
-    F1 is 2 J / (1 + J) with J right ones of the U images that a class is shown in or said of, which is concave. Precision
-    weighted by the true classes weighs a class more where it is right by chance more often.
+    F1 is 2 J / (1 + J) with J right ones of the U images that a class is shown in or said of, which is concave.
+    Precision weighted by the true classes weighs a class more where it is right by chance more often.
     """
     if name.startswith("precision_weighted"):
         share = _divide(table.diagonal(), table.sum(axis=0))

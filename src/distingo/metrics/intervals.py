@@ -1,11 +1,12 @@
 """95 % intervals of scores, made so that they hold the true score in 95 of 100 draws of test images.
 
 A proportion has Wilson's score interval (Wilson, Probable inference, the law of succession, and statistical inference,
-1927; Brown, Cai and DasGupta, Interval estimation for a binomial proportion, 2001). A mean of other numbers has Student's
-t interval corrected for skewness by Hall's transformation (Hall, On the removal of skewness by transformation, 1992):
-losses are skewed, and the plain t interval, or percentiles of a bootstrap, then miss on one side. A score between 0 and
-1 that is not a proportion (F1, average precision) has Wilson's interval for as many images as would make a proportion
-vary as much as the score does (the effective sample size of Korn and Graubard, 1998), with Student's t quantile.
+1927; Brown, Cai and DasGupta, Interval estimation for a binomial proportion, 2001). A mean of other numbers has
+Student's t interval corrected for skewness by Hall's transformation (Hall, On the removal of skewness by
+transformation, 1992): losses are skewed, and the plain t interval, or percentiles of a bootstrap, then miss on one
+side. A score between 0 and 1 that is not a proportion (F1, average precision) has Wilson's interval for as many
+images as would make a proportion vary as much as the score does (the effective sample size of Korn and Graubard,
+1998), with Student's t quantile.
 
 What an interval is for: the score that the same model would have on ever more images drawn like these. `benchmarks/
 coverage.py` draws test sets from known populations and counts how often the intervals hold that score. Where too few
@@ -34,8 +35,8 @@ _UPPER = 0.975
 MOST_SKEWED = 0.62
 """Skewness over the root of n beyond which no transformation makes up for images that were not drawn."""
 
-FEWEST_EFFECTIVE = 0.5
-"""Mistakes (or hits) that an effective sample has at least; with none a proportion only has a bound on one side."""
+FEWEST_MISTAKES = 3
+"""Mistakes, and right answers, that a proportion's interval rests on: with fewer, its coverage is far from 95 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,8 @@ def wilson(right: float, n: float, quantile: float = NORMAL_QUANTILE) -> tuple[f
 
 
 def proportion(right: int, n: int) -> Score:
-    """The share of right images, `right` in `n`, with Wilson's interval; too few where all are alike."""
-    return Interval(*wilson(right, n), too_few=right in {0, n}).score(right / n, n)
+    """The share of right images, `right` in `n`, with Wilson's interval; too few without three of either kind."""
+    return Interval(*wilson(right, n), too_few=min(right, n - right) < FEWEST_MISTAKES).score(right / n, n)
 
 
 def student_quantile(freedom: float) -> float:
@@ -130,7 +131,7 @@ def share_interval(center: float, effective: float, freedom: float = np.inf) -> 
     quantile = NORMAL_QUANTILE if np.isinf(freedom) else student_quantile(freedom)
     share, effective = min(1.0, max(0.0, float(center))), float(effective)
     rarer = effective * min(share, 1 - share)
-    return Interval(*wilson(share * effective, effective, quantile), too_few=rarer < FEWEST_EFFECTIVE)
+    return Interval(*wilson(share * effective, effective, quantile), too_few=rarer < FEWEST_MISTAKES - 0.5)
 
 
 def mean_score(values: npt.ArrayLike, *, highest: float | None = None) -> Score:

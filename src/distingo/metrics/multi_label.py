@@ -56,9 +56,10 @@ def multi_label_scores(
     scikit-learn's numbers with ``zero_division=0``, the macro ones over the labels that at least `MIN_POSITIVES`
     pictures have.
 
-    Every score has a 95 % interval: means over pictures those of `distingo.metrics.intervals`, average precision and the
-    scores at the thresholds those of `distingo.metrics.label_intervals`. Where there are too few pictures, or positives,
-    for it to hold, the score says so. A macro score's interval is for the labels that it was averaged over.
+    Every score has a 95 % interval: means over pictures those of `distingo.metrics.intervals`, average precision and
+    the scores at the thresholds those of `distingo.metrics.label_intervals`. Where there are too few pictures, or
+    positives, for it to hold, the score says so. A macro score's interval is for the labels that it was averaged
+    over.
 
     Args:
         truth: Bool (n, labels), or whole numbers 0 and 1.

@@ -42,10 +42,11 @@ class PairedDifference:
 def paired_difference(right_a: npt.ArrayLike, right_b: npt.ArrayLike) -> PairedDifference:
     """Compare two classifiers picture by picture, which shows smaller differences than two intervals apart.
 
-    The interval is Bonett's and Price's (Adjusted Wald confidence interval for a difference of binomial proportions based
-    on paired data, Journal of Educational and Behavioral Statistics 37, 2012), recommended by Fagerland, Lydersen and
-    Laake (Recommended tests and confidence intervals for paired binomial proportions, Statistics in Medicine 33, 2014):
-    one picture is added for each way of differing, so it has a width even where both always say the same.
+    The interval is Bonett's and Price's (Adjusted Wald confidence interval for a difference of binomial proportions
+    based on paired data, Journal of Educational and Behavioral Statistics 37, 2012), recommended by Fagerland,
+    Lydersen and Laake (Recommended tests and confidence intervals for paired binomial proportions, Statistics in
+    Medicine 33, 2014): one picture is added for each way of differing, so it has a width even where both always say
+    the same.
 
     Args:
         right_a: Whether the first was right, booleans of shape (n,).

@@ -69,14 +69,15 @@ def compare_labels(
     each = [precision_estimates(side) for side in judged]
     kept = judged[0].kept
     p_values, p_each = _swap(truth, first, second, np.random.default_rng([seed, 1]))
-    scores = {
-        name: _paired(*both, p_values[name])
-        for name, both in {
-            SCORES[0]: tuple(mean_precision(own, kept) for own in each),
-            SCORES[1]: tuple(threshold_estimates(side).get("f1_macro") for side in judged),
-        }.items()
+    threshold = [threshold_estimates(side).get("f1_macro") for side in judged]
+    scores = (
+        {
+            SCORES[0]: _paired(mean_precision(each[0], kept), mean_precision(each[1], kept), p_values[SCORES[0]]),
+            SCORES[1]: _paired(threshold[0], threshold[1], p_values[SCORES[1]]),
+        }
         if kept.any()
-    }
+        else {}
+    )
     adjusted = dict(zip(np.flatnonzero(kept).tolist(), holm(p_each[kept].tolist()), strict=True))
     differences = []
     for at in np.flatnonzero(truth.any(axis=0)).tolist():

@@ -63,6 +63,28 @@ RECORDED: Final[tuple[str, ...]] = (
     marked("%(said_first)s and %(said_last)s"),
     marked("split: as %(file)s says"),
     marked("fold %(fold)s of %(folds)s of %(file)s is the test side"),
+    # near-duplicates
+    marked("near-duplicates were not searched for, as it was asked for"),
+    marked("near-duplicates were not searched for, as the images are smaller than %(side)s pixels"),
+    marked(
+        "near-duplicates were searched for among %(count)s images, turned and mirrored too, from a similarity of "
+        "%(similarity)s on; pairs: %(pairs)s, groups: %(groups)s, images in the largest group: %(largest)s"
+    ),
+    marked("not searched for near-duplicates, as smaller than %(side)s pixels: %(count)s of %(total)s images"),
+    marked("to keep near-duplicates on one split, so many images changed their split: %(count)s"),
+    marked(
+        "groups of near-duplicates divided image by image, as they are too large to be kept on one split: %(count)s; "
+        "their scores flatter"
+    ),
+    marked("near-duplicates on two splits, which flatters the scores: %(count)s pairs"),
+    marked(
+        "near-duplicates on two splits, which flatters the scores: %(count)s pairs; the data came so, and `distingo "
+        "split DATA --resplit` makes a split file that keeps them together"
+    ),
+    marked(
+        "near-duplicates on two splits, which flatters the scores: %(count)s pairs; the split file says so, and "
+        "`distingo split DATA` makes one that keeps them together"
+    ),
     # tables and classes
     marked("1 deep image (%(types)s): the value range %(black)s to %(white)s is shown as black to white, %(said)s"),
     marked(
@@ -73,12 +95,8 @@ RECORDED: Final[tuple[str, ...]] = (
     marked("1 deep image (%(types)s): the value range is not known, so each image is scaled by itself"),
     marked("%(count)s deep images (%(types)s): the value range is not known, so each image is scaled by itself"),
     marked(
-        "1 of 1 deep image (%(types)s) have values far outside %(black)s to %(white)s, which are clipped: check that "
-        "their units are those of the value range"
-    ),
-    marked(
-        "%(beyond)s of %(count)s deep images (%(types)s) have values far outside %(black)s to %(white)s, which are "
-        "clipped: check that their units are those of the value range"
+        "of %(count)s deep images %(beyond)s have values far outside the value range %(black)s to %(white)s, which are "
+        "clipped: check that their units are those of the range"
     ),
     marked("class %(name)s is dropped: no usable picture has it"),
     marked("label %(name)s is dropped: no usable picture has it"),
