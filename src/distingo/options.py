@@ -156,6 +156,18 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
         "become one; missing: NA, nan, None, - and the like become no label; all: both (default: they are reported)",
     )
     group.add_argument("--allow-missing", action="store_true", help="go on though half of the pictures are missing")
+    group = parser.add_argument_group("folders (what is left out is recognised)")
+    group.add_argument(
+        "--splits",
+        metavar="train=FOLDER,test=FOLDER|none",
+        help="which folders are the splits train, validation and test (* is every other folder), or that none is "
+        "(default: by their names, such as Training and test_set)",
+    )
+    group.add_argument(
+        "--labels-from",
+        choices=("folders", "table"),
+        help="where class folders lie beside a table (default: metadata with a label column, else the folders)",
+    )
 
 
 def add_near_duplicates_option(parser: argparse.ArgumentParser) -> None:
@@ -213,6 +225,8 @@ def table_settings(options: argparse.Namespace) -> dict[str, Any]:
         tuple(options.label_columns or ()),
         options.delimiter,
         options.image_folder,
+        splits=options.splits,
+        labels_from=options.labels_from,
         header=options.header,
         class_names=options.class_names,
         merge_labels=options.merge_labels,

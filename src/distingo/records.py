@@ -255,8 +255,8 @@ class Dataset:
         notes: What was recognised and what a person should know about it.
         groups: By file, what the group column of its table says in all its rows; nothing for empty cells.
         value_ranges: What the stored values of its deep images are scaled by; none are known where it has no such.
-        range_warnings: Those of the notes that say that a value range that was given does not fit.
         label_variants: Labels that differ only in how they are written, merged or not; a note tells of each.
+        range_warnings: Those of the notes that say that a value range that was given does not fit.
     """
 
     root: Path
@@ -268,8 +268,8 @@ class Dataset:
     notes: tuple[str, ...] = ()
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     value_ranges: ValueRanges = NO_VALUE_RANGES
-    range_warnings: tuple[str, ...] = ()
     label_variants: tuple[LabelVariants, ...] = ()
+    range_warnings: tuple[str, ...] = ()
 
     @property
     def file_count(self) -> int:

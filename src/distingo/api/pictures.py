@@ -93,6 +93,7 @@ def show_augmentation(
     *,
     image_size: int | None = None,
     seed: int = 0,
+    table: TableOptions | None = None,
     value_range: str | Sequence[float] | None = None,
 ) -> Path:
     """Draw pictures beside their augmented versions, as training would see them.
@@ -103,6 +104,7 @@ def show_augmentation(
         output: A PNG file; an existing one is not overwritten.
         image_size: Side in pixels; None takes training's own choice.
         seed: Of the augmentation.
+        table: As for `inspect`.
         value_range: As in `train`.
 
     Returns:
@@ -125,6 +127,7 @@ def show_augmentation(
         cache=Cache(),
         image_size=image_size,
         seed=seed,
+        table=table,
         value_ranges=settle_value_range(value_range),
     )
     columns = len(rows[0])

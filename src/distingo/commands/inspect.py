@@ -46,6 +46,7 @@ def run(options: argparse.Namespace) -> int:
     if options.augment:
         output = options.output or f"augment-{options.augment}.png"
         shown = {"image_size": options.image_size, "value_range": options.value_range}
+        shown["table"] = table_settings(options)["table"]
         print(distingo.show_augmentation(options.data, options.augment, output, **shown))
         return 0
     from collections import Counter

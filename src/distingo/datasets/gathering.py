@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +38,7 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
     allow_missing: bool = False,
     corrections: str | Path | None = None,
     as_it_comes: bool = False,
+    known_classes: Collection[str] = (),
     value_ranges: ValueRanges | None = None,
 ) -> Dataset:
     """Read a folder of pictures: find, examine and account for every file, and fill the products.
@@ -55,6 +56,7 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
         allow_missing: As for `find_layout`.
         corrections: As for `find_corrections`; put into effect before copies are judged.
         as_it_comes: As for `find_layout`; also go on, with a note, though no picture of a class is usable.
+        known_classes: As for `find_layout`.
         value_ranges: What deep images (more than 8 bits, signed or float) are scaled by, for example those of a model;
             one of a kind that they know nothing of is scaled by itself. None lets all usable images decide
             (`distingo.datasets.value_ranges.decide_ranges`).
@@ -70,7 +72,7 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
         ResourceError: The cache can't be read or written, or the disk is full.
     """
     root = Path(root)
-    layout = find_layout(root, table, allow_missing=allow_missing, as_it_comes=as_it_comes)
+    layout = find_layout(root, table, allow_missing=allow_missing, as_it_comes=as_it_comes, known_classes=known_classes)
     decided = find_corrections(layout.root, corrections)
     layout = with_relabelled(layout, decided)
     workers = workers or count_processors()

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distingo.datasets.candidates import SIDE_NAMES, Candidate, Layout, ignored_row
+from distingo.datasets.candidates import Candidate, Layout, ignored_row
 from distingo.datasets.class_names import find_class_names, with_class_names
 from distingo.datasets.own_files import describe_labels_table
+from distingo.datasets.split_names import side_of_path
 from distingo.datasets.table_headers import with_first_row
 from distingo.datasets.table_matching import Matches, match_names
 from distingo.datasets.table_notes import LayoutFacts, describe_layout, why_missing
@@ -54,6 +55,7 @@ def table_layout(
     *,
     below: tuple[str, ...] = (),
     allow_missing: bool = False,
+    fewest_classes: int = 2,
 ) -> Layout:
     """Say which files a table names, and with which labels.
 
@@ -64,6 +66,7 @@ def table_layout(
         options: What a person says about the table.
         below: The image folder's parts.
         allow_missing: Go on even if half of the table's pictures are missing.
+        fewest_classes: With one label per picture, refuse a table with fewer.
 
     Returns:
         The layout. A picture with contradicting rows is a conflict, unless rows are one per picture and label.
@@ -88,7 +91,7 @@ def table_layout(
     candidates, left_out = _sort_out(table, named, per_label=per_label, task=task)
     candidates = _sides_of_folders(candidates, shape)
     classes = sorted({label for candidate in candidates for label in candidate.labels})
-    _check_classes(table, shape, candidates, left_out, task)
+    _check_classes(table, shape, candidates, left_out, fewest_classes if task == "single-label" else 1)
     ignored = [*left_out, *_unnamed_rows(table, files, candidates, left_out, named, below)]
     facts = LayoutFacts(
         table,
@@ -218,7 +221,7 @@ def _first_different(rows: Sequence[LabelledRow], values: Sequence[object]) -> t
 
 def _sides_of_folders(candidates: list[Candidate], shape: Shape) -> list[Candidate]:
     """Take the sides from folders called train, val and test where every picture lies in one of them."""
-    sides = [SIDE_NAMES.get(candidate.source.file.partition("/")[0].lower()) for candidate in candidates]
+    sides = [side_of_path(candidate.source.file) for candidate in candidates]
     if shape.side_column or None in sides or len(set(sides)) < 2:
         return candidates
     return [
@@ -228,7 +231,7 @@ def _sides_of_folders(candidates: list[Candidate], shape: Shape) -> list[Candida
 
 
 def _check_classes(
-    table: Table, shape: Shape, candidates: Sequence[Candidate], left_out: Sequence[ManifestRow], task: Task
+    table: Table, shape: Shape, candidates: Sequence[Candidate], left_out: Sequence[ManifestRow], fewest: int
 ) -> None:
     if not candidates:
         first = left_out[0]
@@ -239,7 +242,7 @@ def _check_classes(
     classes = sorted({label for candidate in candidates for label in candidate.labels})
     if not classes:
         raise DataError(f"{table.path}: no picture has a label in {columns}; name other columns by --label-column")
-    if len(classes) == 1 and task == "single-label":
+    if len(classes) < fewest:
         raise DataError(
             f"{table.path}: one label only ({classes[0]}, {len(candidates):,} pictures) in {columns}; "
             f"a classifier needs at least two"

@@ -103,7 +103,7 @@ def recognise_shape(table: Table, options: TableOptions, pictures: PictureFinder
     image = options.image_column or recognise_image_column(table, options, pictures)
     named = {options.label_column, *options.label_columns}
     other = {image, options.group_column, *named}
-    side = next((name for name in table.columns if name not in other and _is_side(table, name)), None)
+    side = recognise_side_column(table, [name for name in table.columns if name not in other])
     rest = [name for name in table.columns if name not in {image, side, options.group_column}]
     if image in named:
         raise UsageError(f"{table.path}: column {image!r} can't name both the pictures and their labels")
@@ -119,6 +119,15 @@ def recognise_shape(table: Table, options: TableOptions, pictures: PictureFinder
             return Shape("0/1 columns", image, switches, twin, side_column=side)
         return _text_shape(table, image, known, side, options, unused=switches)
     return _text_shape(table, image, _recognise_label_column(table, image, rest), side, options)
+
+
+def recognise_side_column(table: Table, columns: Sequence[str]) -> str | None:
+    """The first of some columns that is named for the splits and says nothing else; None where there is none.
+
+    Raises:
+        DataError: A column ``split`` has other values among the splits.
+    """
+    return next((name for name in columns if _is_side(table, name)), None)
 
 
 def is_switch(cells: Sequence[Cell]) -> bool:

@@ -11,10 +11,14 @@ from distingo.errors import UsageError, name_the_nearest
 Cell = str | tuple[str, ...]
 """A text, or the items of a list (JSON Lines and Parquet have such); nothing is an empty text."""
 
+LabelsFrom = Literal["folders", "table"]
 MergeLabels = Literal["spelling", "missing", "all"]
 
 NO_CLASS_NAMES = "none"
 """What is given instead of a file of class names to keep the numbers."""
+
+_ABOUT_FOLDERS = frozenset({"--group-column", "--merge-labels", "--splits", "--labels-from"})
+"""Options that make sense for class folders too."""
 
 FOLDER_ENDINGS = frozenset({".csv", ".tsv", ".tab", ".parquet", ".jsonl", ".ndjson"})
 """What a table inside a folder is known by."""
@@ -56,6 +60,9 @@ class TableOptions:
         delimiter: What stands between the labels of one cell; empty: nothing, every cell is one label.
         image_folder: Where the pictures are; relative to the table's folder, or else to the working folder.
         group_column: The column whose value is the same for pictures that must stay on one side of a split.
+        splits: Which folders are which splits (``train=Training,test=Testing``), or ``none`` if none is; see
+            `distingo.datasets.folder_splits.parse_splits`.
+        labels_from: Where class folders and a table both give labels: ``folders`` or ``table``.
         header: Whether the first line of a text or a sheet holds the names of the columns.
         class_names: A file with the names of classes that the labels are the numbers of, or ``none``; relative to the
             table's folder, or else to the working folder.
@@ -70,6 +77,8 @@ class TableOptions:
     delimiter: str | None = None
     image_folder: str | None = None
     group_column: str | None = None
+    splits: str | None = None
+    labels_from: LabelsFrom | None = None
     header: bool | None = None
     class_names: str | None = None
     merge_labels: MergeLabels | None = None
@@ -83,7 +92,7 @@ class TableOptions:
     @property
     def about_labels(self) -> tuple[str, ...]:
         """Those that can only be meant for a table of labels: class folders are then not asked for their names."""
-        return tuple(name for name in self.given if name not in {"--group-column", "--merge-labels"})
+        return tuple(name for name in self.given if name not in _ABOUT_FOLDERS)
 
 
 def _option(name: str) -> str:

@@ -139,6 +139,7 @@ def _as_for_training(request: EvaluateRequest, config: dict[str, Any], folder: R
 def _read(request: EvaluateRequest, models: dict[str, SavedModel]) -> Dataset:
     assert request.data is not None
     device = choose_device(request.device)
+    classes = models[MODEL].description.classes
     products = {model.description.rendition: input_product(model, request.cache, device) for model in models.values()}
     return read_dataset(
         request.data,
@@ -149,6 +150,7 @@ def _read(request: EvaluateRequest, models: dict[str, SavedModel]) -> Dataset:
         table=request.table,
         allow_missing=request.allow_missing,
         corrections=request.corrections,
+        known_classes=classes,
         value_ranges=models[MODEL].description.value_ranges,
     )
 

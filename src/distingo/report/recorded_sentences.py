@@ -17,6 +17,8 @@ RECORDED: Final[tuple[str, ...]] = (
     # layouts
     marked("class folders"),
     marked("split folders"),
+    marked("one class folder"),
+    marked("split folders, labels from %(tables)s"),
     marked("IDX files"),
     marked("%(table)s, one 0/1 column per label"),
     marked("%(table)s, a list of labels per row"),
@@ -105,6 +107,26 @@ RECORDED: Final[tuple[str, ...]] = (
     marked(
         "the labels are the folders' names; column %(column)s of %(table)s says which pictures belong together%(rest)s"
     ),
+    marked("split folders: %(folders)s"),
+    marked("split folders inside of class folders: %(folders)s"),
+    marked("no folder is the test split; training cuts it from the train split"),
+    marked("not read, because beside the split folders: %(folders)s (1 file)"),
+    marked("not read, because beside the split folders: %(folders)s (%(count)s files)"),
+    marked("not used: 1 image without a label in %(folder)s"),
+    marked("not used: %(count)s images without a label in %(folder)s"),
+    marked("1 folder can't be opened, and no file in there is known: %(folders)s"),
+    marked("%(count)s folders can't be opened, and no file in there is known: %(folders)s"),
+    marked(
+        "the labels are the folders' names: %(table)s has no label column (%(columns)s; --label-column NAME would take "
+        "them from it)"
+    ),
+    marked(
+        "the labels are the folders' names: %(table)s has no label column (--label-column NAME would take them from it)"
+    ),
+    marked(
+        "the labels are column %(column)s of %(table)s, not the folders' names (--labels-from folders would take those)"
+    ),
+    marked("the splits are column %(column)s of %(table)s"),
     marked("%(table)s was read as %(form)s; %(said)s: pictures from column %(column)s, labels from %(labels)s"),
     marked("one 0/1 column per label"),
     marked("a list of labels per row"),
@@ -194,6 +216,7 @@ RECORDED: Final[tuple[str, ...]] = (
     marked("not a regular file"),
     marked("lies outside train, validation and test"),
     marked("lies in no class folder"),
+    marked("gives no labels"),
     marked("not one of the IDX files in use"),
     marked("the packed form of %(file)s"),
     marked("holds the labels of %(file)s"),
