@@ -14,11 +14,11 @@ Cell = str | tuple[str, ...]
 LabelsFrom = Literal["folders", "table"]
 MergeLabels = Literal["spelling", "missing", "all"]
 
-_ABOUT_FOLDERS = frozenset({"--group-column", "--merge-labels", "--splits", "--labels-from"})
-"""Options that make sense for class folders too."""
-
 NO_CLASS_NAMES = "none"
 """What is given instead of a file of class names to keep the numbers."""
+
+_ABOUT_FOLDERS = frozenset({"--group-column", "--merge-labels", "--splits", "--labels-from"})
+"""Options that make sense for class folders too."""
 
 FOLDER_ENDINGS = frozenset({".csv", ".tsv", ".tab", ".parquet", ".jsonl", ".ndjson"})
 """What a table inside a folder is known by."""
