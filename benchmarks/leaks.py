@@ -2,8 +2,8 @@
 
 Aerial's images, whole or in tiles that don't overlap, get changed and turned copies by a seed: each of the eight
 symmetries of the square with each of planted_faults.py's changes. A pair that was not planted counts as right if the
-untouched tiles have it too. Then a frozen backbone and the descriptors are trained on the tiles, with near-duplicates kept on
-one split and without; and aerial itself is trained on with an empty cache, with and without in turns.
+untouched tiles have it too. Then a frozen backbone and the descriptors are trained on the tiles, with near-duplicates
+kept on one split and without; and aerial itself is trained on with an empty cache, with and without in turns.
 
     python benchmarks/leaks.py
 """
