@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from distingo.language import LANGUAGES, VARIABLE
+from distingo.records import DEFAULT_MAX_PIXELS
 
 AUGMENTATIONS = "none, light, reference, standard, overhead"
 """Names of the augmentation presets; here, since importing them loads torch."""
@@ -100,11 +101,27 @@ def recipe_settings(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
 
 
+def add_max_pixels_option(group: Any, what: str) -> None:
+    """Offer the size above which an image is not decoded.
+
+    Args:
+        group: A parser, or a group of its options.
+        what: What becomes of larger ones, in words.
+    """
+    group.add_argument(
+        "--max-pixels",
+        type=int,
+        default=DEFAULT_MAX_PIXELS,
+        metavar="N",
+        help=f"{what}: width times height, 1 or more (default: {DEFAULT_MAX_PIXELS:,})",
+    )
+
+
 def add_machine_options(parser: argparse.ArgumentParser) -> None:
     """Offer what concerns this machine only."""
     group = parser.add_argument_group("machine")
     group.add_argument("--workers", type=int, help="decoding threads (default: one per core)")
-    group.add_argument("--max-pixels", type=int, help="larger pictures are listed as unusable (default 100 million)")
+    add_max_pixels_option(group, "larger images are listed as unusable")
     group.add_argument("--cache", metavar="FOLDER", help="where decoded pictures are kept (also DISTINGO_CACHE)")
 
 

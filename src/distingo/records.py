@@ -19,6 +19,9 @@ ManifestStatus = Literal["used", "unusable", "duplicate", "conflict", "ignored",
 """What became of a file: used; not decodable; a redundant copy; found under two classes; not a candidate; named by a
 table, but not there."""
 
+DEFAULT_MAX_PIXELS = 178_956_970
+"""Width times height above which an image is not decoded: 512 MiB of RGB, Pillow's own limit."""
+
 ImageNote = Literal["missing-end-marker", "profile-ignored", "decoder-warning", "unsupported", "too-many-pixels"]
 """What code needs to know of a file besides its status. Of a used file, a small fault that it is used in spite of: all
 pixels are there, but not the marker that ends the file; its color profile is broken or for another kind of image; the

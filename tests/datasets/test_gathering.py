@@ -17,7 +17,7 @@ from distingo.datasets import examining
 from distingo.datasets.gathering import Product, pixels_product, read_dataset, survey
 from distingo.datasets.store import Cache
 from distingo.datasets.tables import TableOptions
-from distingo.errors import DataError, ResourceError
+from distingo.errors import DataError, ResourceError, UsageError
 from distingo.records import Dataset, Rendition, ValueRange, ValueRanges
 
 RENDITION = Rendition(8, 6, 3)
@@ -457,3 +457,25 @@ def test_what_deep_images_hold_is_recalled_from_the_cache(tmp_path: Path, decodi
     assert first.value_ranges == again.value_ranges
     assert first.notes == again.notes
     assert first.value_ranges.to_json() == {"floating": [pytest.approx(40 / 399), 3.0]}
+
+
+def test_small_faults_and_kinds_that_are_not_read_are_noted(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "1.png").write_bytes(encode(noise(ord(name))))
+    (tmp_path / "data" / "a" / "cut.jpg").write_bytes(encode(noise(9, (40, 40)), "JPEG")[:-2])
+    (tmp_path / "data" / "a" / "layers.psd").write_bytes(b"8BPS" + bytes(40))
+    (tmp_path / "data" / "a" / "large.png").write_bytes(encode(noise(4, (50, 41))))
+    for _ in range(2):  # the second time from the cache
+        dataset = read_dataset(tmp_path / "data", cache=Cache(tmp_path / "cache"), max_pixels=2000)
+        rows = {row.file: (row.status, row.notes) for row in dataset.manifest}
+        assert rows["a/cut.jpg"] == ("used", ("missing-end-marker",))
+        assert rows["a/layers.psd"] == ("unusable", ("unsupported",))
+        assert rows["a/large.png"] == ("unusable", ("too-many-pixels",))
+        assert rows["a/1.png"] == ("used", ())
+        assert dataset.notes == (
+            "files used in spite of a small fault: 1 without an end marker (the manifest names them)",
+            "images of kinds that are not read, which need not be damaged: 1 PSD (see the manifest)",
+        )
+    with pytest.raises(UsageError, match="--max-pixels 0: give 1 or more"):
+        read_dataset(tmp_path / "data", cache=Cache(tmp_path / "cache"), max_pixels=0)

@@ -58,31 +58,32 @@ def test_an_open_file_counts_from_its_beginning(tmp_path: Path) -> None:
         open_picture(io.StringIO("x"))
 
 
+def _exif() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    return exif.tobytes()
+
+
+_IMAGE = Image.fromarray(_RGB)
+_ALPHA = Image.fromarray((_RAMP * 255).astype(np.uint8))
+_KINDS: dict[str, tuple[Image.Image, str, dict[str, object]]] = {
+    "exif": (_IMAGE, "a.png", {"exif": _exif()}),
+    "16 bits": (Image.fromarray((_RAMP * 65535).astype(np.uint16)), "a.png", {}),
+    "alpha": (Image.merge("RGBA", [*_IMAGE.split(), _ALPHA]), "a.png", {}),
+    "gray with alpha": (Image.merge("LA", [_IMAGE.getchannel(0), _ALPHA]), "a.png", {}),
+    "palette": (_IMAGE.quantize(8), "a.png", {"transparency": bytes([0, 128])}),
+    "1 bit": (_IMAGE.convert("1"), "a.png", {}),
+    "CMYK": (_IMAGE.convert("CMYK"), "a.jpg", {}),
+    "float": (Image.fromarray(_RAMP.astype(np.float32)), "a.tif", {}),
+    "broken profile": (_IMAGE.getchannel(0), "a.png", {"icc_profile": b"broken"}),
+}
+
+
 @pytest.mark.parametrize("loaded", [False, True])
-@pytest.mark.parametrize("kind", ["exif", "16 bits", "alpha", "palette", "1 bit", "CMYK", "float", "profile", "LA"])
+@pytest.mark.parametrize("kind", _KINDS)
 def test_an_opened_image_is_read_as_its_file(kind: str, loaded: bool, tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    image, options = Image.fromarray(_RGB), {}
-    if kind == "exif":
-        options["exif"] = Image.Exif()
-        options["exif"][0x0112] = 8
-    elif kind == "16 bits":
-        image = Image.fromarray((_RAMP * 65535).astype(np.uint16))
-    elif kind == "alpha":
-        image.putalpha(Image.fromarray((_RAMP * 255).astype(np.uint8)))
-    elif kind == "LA":
-        image = Image.merge("LA", [image.getchannel(0), Image.fromarray((_RAMP * 255).astype(np.uint8))])
-    elif kind == "palette":
-        image, options = image.quantize(8), {"transparency": bytes([0, 128])}
-    elif kind == "1 bit":
-        image = image.convert("1")
-    elif kind == "CMYK":
-        image, path = image.convert("CMYK"), tmp_path / "a.jpg"
-    elif kind == "float":
-        image, path = Image.fromarray(_RAMP.astype(np.float32)), tmp_path / "a.tif"
-    elif kind == "profile":
-        image = Image.fromarray(_RGB[..., 0])
-        options["icc_profile"] = b"broken"
+    image, name, options = _KINDS[kind]
+    path = tmp_path / name
     image.save(path, **options)
     opened = Image.open(path)
     size = opened.size

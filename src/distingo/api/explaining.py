@@ -26,6 +26,7 @@ def explain(
     layers: str | Path | None = None,
     neighbours: int = 8,
     device: str = "auto",
+    max_pixels: int | None = None,
 ) -> Explanation:
     """Show what speaks for a class in a picture, whether that means something, and the nearest training pictures.
 
@@ -37,6 +38,7 @@ def explain(
         layers: A ``.png`` file to draw the network's first filters and feature maps on, layer by layer.
         neighbours: How many of the nearest training pictures to find, at most 8.
         device: Where a network computes.
+        max_pixels: A larger image is not read; None is 178,956,970, and no limit for images in memory.
 
     Returns:
         Heat maps as arrays with what covering their hottest parts does, probabilities and neighbours.
@@ -60,8 +62,10 @@ def explain(
     if len(set(places)) < len(places):
         raise UsageError(f"{output}: is to hold the explanation and the layers; give two names")
     if layers is not None:
-        write_layers(show_layers(Path(run), picture, device=device), Path(layers))
-    explanation = explain_picture(Path(run), picture, classes, neighbours=neighbours, device=device)
+        write_layers(show_layers(Path(run), picture, device=device, max_pixels=max_pixels), Path(layers))
+    explanation = explain_picture(
+        Path(run), picture, classes, neighbours=neighbours, device=device, max_pixels=max_pixels
+    )
     if output is not None:
         write_explanation(explanation, Path(output))
     return explanation

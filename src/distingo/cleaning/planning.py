@@ -11,7 +11,7 @@ from distingo.answers import is_answered
 from distingo.cleaning.copies import choose_copies
 from distingo.datasets.candidates import SIDE_NAMES
 from distingo.datasets.corrections import Corrections
-from distingo.datasets.decoding import UndecodableError, read_bytes, read_header
+from distingo.datasets.decoding import NO_LIMIT, UndecodableError, read_bytes, read_header
 from distingo.datasets.examining import hash_content
 from distingo.datasets.layouts import source_of
 from distingo.datasets.walking import display_name
@@ -176,7 +176,7 @@ def _choose(root: Path, pairs: Sequence[Finding], going: set[str]) -> dict[str, 
 
 def _pixels(root: Path, file: str) -> int:
     try:
-        header = read_header(read_bytes(source_of(root, file)))
+        header = read_header(read_bytes(source_of(root, file)), max_pixels=NO_LIMIT)
     except DataError:
         return 0
     return header.width * header.height

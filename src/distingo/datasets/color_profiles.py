@@ -150,7 +150,8 @@ def _describe(primaries: Sequence[float], gamma: float | None, *, gray: bool) ->
     if gamma is None and (same or gray):
         return None
     try:
-        return _gray_profile(gamma) if gray else _matrix_profile(primaries, gamma)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return _gray_profile(gamma) if gray else _matrix_profile(primaries, gamma)
     except (np.linalg.LinAlgError, ZeroDivisionError, struct.error, ValueError, OverflowError):
         return b""  # nonsense in the chunks: a profile that can't be used
 
@@ -181,7 +182,8 @@ def _curve(gamma: float | None) -> bytes:
         linear = np.where(stored <= 0.04045, stored / 12.92, ((stored + 0.055) / 1.055) ** 2.4)
     else:
         linear = stored ** (1 / gamma)
-    return b"curv\0\0\0\0" + struct.pack(">I", 1024) + np.rint(linear * 65535).astype(">u2").tobytes()
+    points: bytes = np.rint(linear * 65535).astype(">u2").tobytes()
+    return b"curv\0\0\0\0" + struct.pack(">I", 1024) + points
 
 
 def _write_profile(space: bytes, tags: Mapping[bytes, bytes]) -> bytes:

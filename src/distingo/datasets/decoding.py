@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import io
-import logging
 import math
-import struct
 import threading
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,10 +13,11 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from distingo.datasets import deep_images, embedded_images, idx, tiff
-from distingo.datasets.deep_images import check_size
+from distingo.datasets import deep_images, idx, tiff
+from distingo.datasets.decoder_noise import complaints_of_decoding
 from distingo.datasets.formats import describe_non_picture, detect_format, is_unsupported
-from distingo.datasets.jpeg_markers import completed
+from distingo.datasets.jpeg_markers import completed, is_padded
+from distingo.datasets.pillow_files import NAMES, open_by_pillow, quiet_pillow
 from distingo.datasets.png_chunks import read_png_facts
 from distingo.datasets.shown import Decoded, StoredValues, orientation_of, show_image, show_parts, show_values
 from distingo.datasets.undecodable import (
@@ -28,13 +25,15 @@ from distingo.datasets.undecodable import (
     UndecodableError,
     UnreadableError,
     UnsupportedError,
+    check_size,
 )
 from distingo.datasets.value_ranges import ValueRange, ValueRanges
-from distingo.records import Source
+from distingo.records import DEFAULT_MAX_PIXELS, ImageNote, Source
 
 __all__ = [
     "DECODING",
     "DEFAULT_MAX_PIXELS",
+    "NO_LIMIT",
     "Decoded",
     "Header",
     "TooManyPixelsError",
@@ -50,40 +49,14 @@ __all__ = [
     "read_header",
 ]
 
-DEFAULT_MAX_PIXELS = 178_956_970
-"""More pixels than this are not decoded: 512 MiB of RGB, Pillow's own limit against decompression bombs."""
+NO_LIMIT = 2**62
+"""As a pixel limit, for images that were let in when their data set was read, and where only a header is read."""
 
 DECODING = 4
 """Counts up whenever the same file may give other pixels than before; what is kept of decoded images names it."""
 
-_PILLOW_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM")
-"""Tried in turn where the first bytes don't tell."""
-
-_READERS = {
-    "JPEG": "JPEG",
-    "PNG": "PNG",
-    "GIF": "GIF",
-    "WebP": "WEBP",
-    "BMP": "BMP",
-    "TIFF": "TIFF",
-    "AVIF": "AVIF",
-    "JPEG 2000": "JPEG2000",
-    "PPM": "PPM",
-    "HEIF": "HEIF",
-    "ICO": "ICO",
-    "CUR": "CUR",
-    "ICNS": "ICNS",
-    "TGA": "TGA",
-    "QOI": "QOI",
-    "DDS": "DDS",
-    "PCX": "PCX",
-    "SGI": "SGI",
-}
-"""Pillow's name of each format that it reads for us."""
-
-_NAMES = {"MPO": "JPEG", "WEBP": "WebP", "JPEG2000": "JPEG 2000", "DIB": "BMP"}
 _MOST_COMPONENTS = 4
-_preparing = threading.Lock()
+_MOST_REMARKS = 3
 _reading = threading.Lock()
 """One image of the caller's may be given twice, and be looked at by two threads."""
 
@@ -133,6 +106,22 @@ def decode(
     Raises:
         UndecodableError: Whatever is wrong with the bytes; no other error leaves this function.
     """
+    with complaints_of_decoding() as complaints:
+        error: UndecodableError | None = None
+        try:
+            decoded = _decode(data, max_pixels, enough, value_range)
+        except UndecodableError as raised:
+            error = raised
+    if error is None:
+        notes: tuple[ImageNote, ...] = ("decoder-warning",) if complaints else ()
+        return replace(decoded, notes=decoded.notes + notes, remarks=tuple(complaints[:_MOST_REMARKS]))
+    news = [line for line in complaints[:_MOST_REMARKS] if line not in error.reason]
+    if news and not isinstance(error, TooManyPixelsError):
+        raise type(error)(f"{error.reason}; its decoder: {'; '.join(news)}", error.format) from error
+    raise error
+
+
+def _decode(data: bytes, max_pixels: int, enough: int | None, value_range: ValueRange | ValueRanges | None) -> Decoded:
     with _translated(data) as name:
         if (read := _reader_of_values(data, name, max_pixels)) is not None:
             return show_values(read(), name, value_range)
@@ -142,12 +131,16 @@ def decode(
             )
         if name == "TIFF":
             page, layout = tiff.open_checked(data, max_pixels)
-            if not tiff.pillow_reads_exactly(page, layout):
+            width, height = page.upright_size
+            most = Image.MAX_IMAGE_PIXELS or NO_LIMIT
+            if not tiff.pillow_reads_exactly(page, layout) or width * height > most:
                 shown = tiff.show(page, layout, max_pixels, value_range)
                 return show_parts(shown.image, shown.alpha, name, page.orientation, shown.values)
         try:
+            if name == "JPEG" and is_padded(data):
+                raise EOFError("zero bytes instead of its end")
             return _decode_by_pillow(data, max_pixels, enough, value_range)
-        except OSError:
+        except (OSError, EOFError):
             whole = completed(data) if name == "JPEG" else None
             if whole is None:
                 raise
@@ -179,10 +172,10 @@ def decode_image(
     Raises:
         UndecodableError: Its file turns out to be damaged.
     """
-    name = _NAMES.get(image.format or "", image.format or "image")
+    name = NAMES.get(image.format or "", image.format or "image")
     limit = max_pixels or max(DEFAULT_MAX_PIXELS, image.width * image.height)
     with _explained(name):
-        _quiet_pillow()
+        quiet_pillow()
         with _reading:
             data = _unread_bytes(image)
             if data is None:
@@ -221,7 +214,7 @@ def _unread_bytes(image: Image.Image) -> bytes | None:
         stream.seek(0)
         data: bytes = stream.read()
         stream.seek(place)
-        as_opened = _open(data, image.width * image.height)[0]
+        as_opened = open_by_pillow(data, image.width * image.height)[0]
     except (OSError, ValueError, AttributeError, UndecodableError):
         return None
     # Another size: the caller has asked the decoder for a smaller image.
@@ -231,7 +224,7 @@ def _unread_bytes(image: Image.Image) -> bytes | None:
 def _decode_by_pillow(
     data: bytes, max_pixels: int, enough: int | None, value_range: ValueRange | ValueRanges | None
 ) -> Decoded:
-    image, name = _open(data, max_pixels)
+    image, name = open_by_pillow(data, max_pixels)
     if name == "PNG":
         facts = read_png_facts(data)
         if deep_images.is_deep_png(image, facts):
@@ -279,12 +272,12 @@ def read_header(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Header:
     """
     with _translated(data) as detected:
         if detected == "JPEG XL" or _reader_of_values(data, detected, max_pixels) is not None:
-            image = decode(data, max_pixels=max_pixels).image
+            image = decode(data, max_pixels=min(max_pixels, DEFAULT_MAX_PIXELS)).image
             return Header(*image.size, image.mode == "L", detected)
         if detected == "TIFF":
             page, layout = tiff.open_checked(data, max_pixels)
             return Header(*page.upright_size, layout.kind == "gray", "TIFF")
-        image, name = _open(data, max_pixels)
+        image, name = open_by_pillow(data, max_pixels)
         width, height = image.size
         if orientation_of(image) in {5, 6, 7, 8}:
             width, height = height, width
@@ -298,16 +291,16 @@ def read_exif(data: bytes) -> dict[int, Any]:
         UndecodableError: As `read_header`.
     """
     with _translated(data) as name:
-        if name == "JPEG XL" or _reader_of_values(data, name, DEFAULT_MAX_PIXELS) is not None:
+        if name == "JPEG XL" or _reader_of_values(data, name, NO_LIMIT) is not None:
             return {}
-        exif = _open(data, DEFAULT_MAX_PIXELS)[0].getexif()
+        exif = open_by_pillow(data, NO_LIMIT)[0].getexif()
         return {**exif, **exif.get_ifd(ExifTags.IFD.Exif)}
 
 
 def open_source(
     source: Source,
     *,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_pixels: int = NO_LIMIT,
     enough: int | None = None,
     value_range: ValueRange | ValueRanges | None = None,
 ) -> Image.Image:
@@ -315,7 +308,7 @@ def open_source(
 
     Args:
         source: Where the pixels are.
-        max_pixels: As for `decode`.
+        max_pixels: As for `decode`; no limit is for images that were let in when their data set was read.
         enough: As for `decode`.
         value_range: As for `decode`; None takes the source's own.
 
@@ -380,60 +373,3 @@ def _explain(error: Exception, name: str) -> str:
     if isinstance(error, UnidentifiedImageError) or not text:
         return f"a damaged {name} file"
     return f"a damaged {name} file ({text[:120]})"
-
-
-def _open(data: bytes, max_pixels: int) -> tuple[Image.Image, str]:
-    """Open a file by Pillow, with the caller's pixel limit in place of Pillow's own, which is one for the process."""
-    _quiet_pillow()
-    detected = detect_format(data)
-    if detected == "HEIF":
-        _register_heif()
-    embedded_images.check_embedded(data, detected, max_pixels)
-    formats = (_READERS[detected],) if detected in _READERS else _PILLOW_FORMATS
-    image = _open_as(data, formats)
-    name = _NAMES.get(image.format or "", image.format or "unknown")
-    check_size(*image.size, name, max_pixels)
-    if image.format == "SGI" and data[3] != 1:
-        raise UnsupportedError("an SGI image of 16 bits per color; save it as PNG or TIFF", name)
-    return image, name
-
-
-def _open_as(data: bytes, formats: tuple[str, ...]) -> Image.Image:
-    """`PIL.Image.open` without its check of the size, which knows of one limit only."""
-    for name in formats:
-        factory, accept = Image.OPEN[name]
-        try:
-            if accept is None or accept(data[:16]) is True:
-                return factory(io.BytesIO(data), "")
-        except (SyntaxError, IndexError, TypeError, struct.error):
-            continue
-    raise UnidentifiedImageError
-
-
-def _quiet_pillow() -> None:
-    """Keep Pillow's warnings about malformed files off the terminal: the manifest says it better.
-
-    Looked at on every call because test runners and `warnings.catch_warnings` put the filters back.
-    """
-    _load_plugins()
-    for category in (Image.DecompressionBombWarning, UserWarning):
-        if not any(
-            action == "ignore" and kind is category and getattr(module, "pattern", None) == r"PIL\."
-            for action, _, kind, module, _ in warnings.filters
-        ):
-            warnings.filterwarnings("ignore", category=category, module=r"PIL\.")
-
-
-@functools.cache
-def _load_plugins() -> None:
-    with _preparing:
-        Image.init()
-        logging.getLogger("PIL").addHandler(logging.NullHandler())
-
-
-@functools.cache
-def _register_heif() -> None:
-    with _preparing:
-        import pillow_heif
-
-        pillow_heif.register_heif_opener(thumbnails=False)

@@ -12,7 +12,7 @@ from distingo.datasets.jpeg_markers import JpegFrame, read_frame
 from distingo.datasets.netpbm import NetpbmHeader, read_netpbm_header, read_netpbm_values
 from distingo.datasets.png_chunks import PngFacts
 from distingo.datasets.shown import StoredValues, orientation_of
-from distingo.datasets.undecodable import TooManyPixelsError, UndecodableError, UnsupportedError
+from distingo.datasets.undecodable import UnsupportedError, check_size
 
 _JXL_RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _JXL_WIDTHS = (9, 13, 18, 30)
@@ -36,19 +36,6 @@ def require_codecs(what: str, name: str) -> Any:
             f"{what} needs imagecodecs, which is not installed; pip install 'distingo-runtime[tiff]'", name
         ) from error
     return imagecodecs
-
-
-def check_size(width: int, height: int, name: str, max_pixels: int) -> None:
-    """Refuse an image over the pixel limit, or without pixels.
-
-    Raises:
-        TooManyPixelsError: It is over the limit.
-        UndecodableError: It has no pixels.
-    """
-    if width * height > max_pixels:
-        raise TooManyPixelsError(f"{width} x {height} pixels are more than the limit of {max_pixels:,}", name)
-    if width < 1 or height < 1:
-        raise UndecodableError(f"a {name} file without any pixels", name)
 
 
 def is_deep_png(image: Image.Image, facts: PngFacts) -> bool:
@@ -131,6 +118,9 @@ def read_netpbm(data: bytes, header: NetpbmHeader, max_pixels: int) -> StoredVal
     if values.dtype == np.uint8 and header.most < 255:
         values = np.rint(values * (255 / header.most)).astype(np.uint8)
     bits = int(header.most).bit_length() if values.dtype == np.uint16 else None
+    if bits is not None and header.most != 2**bits - 1:
+        # A white that no number of bits has as its largest value.
+        values, bits = np.rint(values * (65535 / header.most)).astype(np.uint16), 16
     return StoredValues(values, bits)
 
 
@@ -151,7 +141,7 @@ def jpeg_of_jpeg_xl(data: bytes) -> bytes | None:
     if b"jbrd" not in data[:65536]:
         return None
     try:
-        return bytes(require_codecs("a JPEG XL file", "JPEG XL").jpegxl_decode_jpeg(data, 1))
+        return bytes(require_codecs("a JPEG XL file", "JPEG XL").jpegxl_decode_jpeg(data))
     except RuntimeError:  # the base of imagecodecs' errors
         return None
 

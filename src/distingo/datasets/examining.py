@@ -19,6 +19,7 @@ from PIL import Image
 
 from distingo.datasets import idx
 from distingo.datasets.candidates import Candidate
+from distingo.datasets.decoder_noise import caught
 from distingo.datasets.decoding import (
     TooManyPixelsError,
     UndecodableError,
@@ -107,7 +108,7 @@ class Examiner:
             DataError: An IDX file is damaged.
             ResourceError: The cache can't be read or written, or the disk is full.
         """
-        with ThreadPoolExecutor(self.workers) as pool:
+        with caught(), ThreadPoolExecutor(self.workers) as pool:
             hashed = self._hash(pool, candidates)
             facts = {content: known for content, known in hashed if content and known is not None}
             sources: dict[str, Source] = {}

@@ -196,8 +196,8 @@ def is_tga(data: bytes) -> bool:
     length = 18 + id_length + (map_length * ((map_depth + 7) // 8) if mapped else 0)
     bytes_per_pixel = (depth + 7) // 8
     if kind & 8:
-        return _end_of_runs(data, length, width * height, bytes_per_pixel) == len(data)
-    return length + width * height * bytes_per_pixel == len(data)
+        return bool(_end_of_runs(data, length, width * height, bytes_per_pixel) == len(data))
+    return bool(length + width * height * bytes_per_pixel == len(data))
 
 
 def _end_of_runs(data: bytes, at: int, pixels: int, bytes_per_pixel: int) -> int:

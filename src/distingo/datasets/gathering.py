@@ -21,7 +21,7 @@ from distingo.datasets.store import Cache
 from distingo.datasets.surveying import Survey, survey
 from distingo.datasets.tables import TableOptions
 from distingo.datasets.value_ranges import describe_ranges, warn_of_ranges
-from distingo.errors import DataError
+from distingo.errors import DataError, UsageError
 from distingo.records import NO_VALUE_RANGES, Dataset, ManifestRow, Picture, ValueRanges
 
 __all__ = ["Product", "Survey", "count_processors", "pixels_product", "read_dataset", "survey"]
@@ -69,6 +69,8 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
         UsageError: As `find_layout`.
         ResourceError: The cache can't be read or written, or the disk is full.
     """
+    if max_pixels < 1:
+        raise UsageError(f"--max-pixels {max_pixels}: give 1 or more")
     root = Path(root)
     layout = find_layout(root, table, allow_missing=allow_missing, as_it_comes=as_it_comes)
     decided = find_corrections(layout.root, corrections)

@@ -130,7 +130,7 @@ def show_parts(
 
     Args:
         image: Mode ``L``, ``RGB``, ``CMYK`` or ``LAB``, with ``icc_profile`` among its info where it has one.
-        alpha: Mode ``L``; None where it is opaque.
+        alpha: Mode ``L``; None where it is opaque, or an unused channel of zeros.
         name: Its format.
         orientation: As in EXIF, 1 to 8.
         values: As for `Decoded.values`.
@@ -140,7 +140,7 @@ def show_parts(
     """
     profile = None if image.mode == "LAB" else image.info.get("icc_profile")
     plain = _lab_to_rgb(image) if image.mode == "LAB" else image
-    return _finish(Decoded(plain, name, values), None if alpha is None else _telling(alpha), profile, orientation)
+    return _finish(Decoded(plain, name, values), alpha, profile, orientation)
 
 
 def orientation_of(image: Image.Image) -> int:
@@ -230,12 +230,14 @@ def _without_alpha(stored: StoredValues) -> tuple[np.ndarray, Image.Image | None
         return values.squeeze(2) if values.ndim == 3 and values.shape[2] == 1 else values, None
     colors, alpha = values[..., :-1], values[..., -1]
     colors = colors[..., 0] if colors.shape[2] == 1 else colors
+    if not alpha.any():
+        return colors, None  # an unused channel
     if alpha.dtype.kind == "f":
         opaque = 1.0
     else:
         opaque = float(2**stored.bits - 1 if stored.bits else np.iinfo(alpha.dtype).max)
     shares = np.nan_to_num(np.clip(alpha.astype(np.float32) / opaque, 0, 1))
-    return colors, _telling(Image.fromarray(np.rint(shares * 255).astype(np.uint8)))
+    return colors, Image.fromarray(np.rint(shares * 255).astype(np.uint8))
 
 
 def _valid(values: np.ndarray, alpha: Image.Image | None) -> np.ndarray | None:

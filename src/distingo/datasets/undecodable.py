@@ -29,3 +29,16 @@ class TooManyPixelsError(UndecodableError):
 
 class UnsupportedError(UndecodableError):
     """A sound file of a kind that distingo doesn't read; its reason names the kind and what helps."""
+
+
+def check_size(width: int, height: int, name: str, max_pixels: int) -> None:
+    """Refuse an image over the pixel limit, or without pixels.
+
+    Raises:
+        TooManyPixelsError: It is over the limit.
+        UndecodableError: It has no pixels.
+    """
+    if width * height > max_pixels:
+        raise TooManyPixelsError(f"{width} x {height} pixels are more than the limit of {max_pixels:,}", name)
+    if width < 1 or height < 1:
+        raise UndecodableError(f"a {name} file without any pixels", name)

@@ -57,7 +57,13 @@ class _Look:
 
 
 def explain_picture(
-    run: Path, picture: PictureLike, labels: Sequence[str] = (), *, neighbours: int = 8, device: str = "auto"
+    run: Path,
+    picture: PictureLike,
+    labels: Sequence[str] = (),
+    *,
+    neighbours: int = 8,
+    device: str = "auto",
+    max_pixels: int | None = None,
 ) -> Explanation:
     """Explain what a run's model says of one picture.
 
@@ -68,6 +74,7 @@ def explain_picture(
             most probable one where none is), at most `MOST_CLASSES`.
         neighbours: How many of the nearest training pictures to show.
         device: Where a network computes.
+        max_pixels: As for `distingo.prediction.predictor.Predictor`.
 
     Returns:
         The explanation; the same for the same run, picture and device.
@@ -78,10 +85,10 @@ def explain_picture(
         UsageError: The model knows no such class.
         DataError: The picture can't be read.
     """
-    predictor = load(run, device=device)
+    predictor = load(run, device=device, max_pixels=max_pixels)
     _require_looks(predictor.model)
     columns = [_column(label, predictor.classes) for label in dict.fromkeys(labels)]
-    look = _look_at(picture, predictor.model)
+    look = _look_at(picture, predictor)
     answers = ModelAnswers(predictor)
     probabilities = answers(look.pixels[None])[0]
     order = np.argsort(-probabilities, kind="stable")
@@ -131,25 +138,28 @@ def explain_image(
     return ImageExplanation(heat, look.seen, nearest)
 
 
-def show_layers(run: Path, picture: PictureLike, *, device: str = "auto") -> NetworkLayers:
+def show_layers(
+    run: Path, picture: PictureLike, *, device: str = "auto", max_pixels: int | None = None
+) -> NetworkLayers:
     """A run's first filters, and what its network's layers find in a picture.
 
     Args:
         run: A run folder.
         picture: As for `distingo.prediction.pictures.open_picture`.
         device: Where the network computes.
+        max_pixels: As for `explain_picture`.
 
     Raises:
         RunError: As `explain_picture`.
         ModelError: The model is no network.
         DataError: The picture can't be read.
     """
-    predictor = load(run, device=device)
+    predictor = load(run, device=device, max_pixels=max_pixels)
     model = predictor.model
     if model.network is None:
         raise ModelError(f"--layers: {model.description.name} is no network and has no layers; leave --layers out")
     network = model.network.to(predictor.device).eval()
-    look = _look_at(picture, model)
+    look = _look_at(picture, predictor)
     name, filters = first_filters(network)
     with bind_this_thread():
         layers = feature_maps(network, to_tensor(look.pixels[None], predictor.device))
@@ -183,8 +193,9 @@ def _choose(order: np.ndarray, given: np.ndarray) -> tuple[list[int], tuple[str,
     return shown, ()
 
 
-def _look_at(picture: PictureLike, model: SavedModel) -> _Look:
-    return _look(open_picture(picture, value_range=model.description.value_ranges), model)
+def _look_at(picture: PictureLike, predictor: Predictor) -> _Look:
+    ranges = predictor.model.description.value_ranges
+    return _look(open_picture(picture, value_range=ranges, max_pixels=predictor.max_pixels), predictor.model)
 
 
 def _look(image: Image.Image, model: SavedModel) -> _Look:

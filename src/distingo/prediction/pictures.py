@@ -12,7 +12,7 @@ from PIL import Image
 
 from distingo.datasets.decoding import decode, decode_array, decode_image, open_source
 from distingo.errors import UsageError
-from distingo.records import Source, ValueRanges
+from distingo.records import DEFAULT_MAX_PIXELS, Source, ValueRanges
 
 PictureLike = Any
 """A file's path; its content as bytes, bytearray, memoryview or an open binary file; a Pillow image; or pixels as a
@@ -43,24 +43,25 @@ def open_picture(
         picture: What a person gave.
         enough: As for `distingo.datasets.decoding.decode`.
         value_range: As for `distingo.datasets.decoding.decode`.
-        max_pixels: As for `distingo.datasets.decoding.decode`; None takes the default, and for images in memory none.
+        max_pixels: As for `distingo.datasets.decoding.decode`; None takes the default, and for Pillow
+            images none; arrays are in memory already.
 
     Raises:
         UndecodableError: It is no image, or can't be read.
         UsageError: It is nothing that could be an image, or an array of another shape or type.
     """
-    limit = {} if max_pixels is None else {"max_pixels": max_pixels}
+    limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
     if isinstance(picture, str | os.PathLike):
         source = Source(os.fspath(picture), Path(picture))
-        return open_source(source, enough=enough, value_range=value_range, **limit)
+        return open_source(source, enough=enough, value_range=value_range, max_pixels=limit)
     if isinstance(picture, Image.Image):
-        return decode_image(picture, enough=enough, value_range=value_range, **limit).image
+        return decode_image(picture, enough=enough, value_range=value_range, max_pixels=max_pixels).image
     if _is_array(picture):
         return decode_array(_pixels(picture), value_range=value_range).image
-    return decode(_content(picture), enough=enough, value_range=value_range, **limit).image
+    return decode(_content(picture), enough=enough, value_range=value_range, max_pixels=limit).image
 
 
-def as_pictures(given: PictureLike | Iterable[PictureLike]) -> list[PictureLike]:
+def as_pictures(given: Any) -> list[PictureLike]:
     """One image or many, as a list.
 
     Args:
@@ -92,6 +93,16 @@ def require_picture(picture: object) -> None:
         raise UsageError(f"{_describe(picture)} is no image; {ACCEPTED}")
     if _is_array(picture):
         _channels_at(picture)
+
+
+def require_limit(max_pixels: int | None) -> None:
+    """Look whether a pixel limit lets anything in.
+
+    Raises:
+        UsageError: It doesn't.
+    """
+    if max_pixels is not None and max_pixels < 1:
+        raise UsageError(f"--max-pixels {max_pixels}: give 1 or more")
 
 
 def is_picture(given: object) -> bool:

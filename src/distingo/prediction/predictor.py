@@ -21,7 +21,14 @@ from distingo.prediction.device import choose_device
 from distingo.prediction.engines import EngineName
 from distingo.prediction.model_engine import ModelEngine
 from distingo.prediction.naming import Judged, name_failure, name_prediction
-from distingo.prediction.pictures import PictureLike, as_pictures, name_picture, open_picture, require_picture
+from distingo.prediction.pictures import (
+    PictureLike,
+    as_pictures,
+    name_picture,
+    open_picture,
+    require_limit,
+    require_picture,
+)
 from distingo.prediction.strangers import StrangerFinder
 from distingo.prediction.streaming import chunked, map_in_order
 from distingo.progress import progress_bar
@@ -41,11 +48,20 @@ class Predictor:
         device: ``auto``, ``cpu``, ``cuda`` ...
         engine: ``auto`` takes the one that the model was trained with, else the fastest here; ``torch``, ``openvino``.
         cache: Where a converted network is kept for the next start; None keeps none.
+        max_pixels: Width times height above which an image is not read; None is the default of
+            `distingo.records.DEFAULT_MAX_PIXELS`, and none for images in memory.
     """
 
     def __init__(
-        self, model: SavedModel, device: str = "auto", engine: EngineName = "auto", cache: Cache | None = None
+        self,
+        model: SavedModel,
+        device: str = "auto",
+        engine: EngineName = "auto",
+        cache: Cache | None = None,
+        max_pixels: int | None = None,
     ) -> None:
+        require_limit(max_pixels)
+        self.max_pixels = max_pixels
         prepare_process()
         self.model = model
         self.device = choose_device(device)
@@ -184,7 +200,7 @@ class Predictor:
         Raises:
             UndecodableError: It is no picture, or can't be read.
         """
-        image = open_picture(picture, self._enough, self.model.description.value_ranges)
+        image = open_picture(picture, self._enough, self.model.description.value_ranges, self.max_pixels)
         rendition = self.model.description.rendition
         return describe(image).astype(np.float32) if rendition is None else render(image, rendition)
 
@@ -237,13 +253,16 @@ class Predictor:
                     yield self.describe(name, judged, next(positions), topk=topk, certainty=certainty)
 
 
-def load(run: str | Path, *, device: str = "auto", engine: EngineName = "auto") -> Predictor:
+def load(
+    run: str | Path, *, device: str = "auto", engine: EngineName = "auto", max_pixels: int | None = None
+) -> Predictor:
     """Load a run's trained model.
 
     Args:
         run: A run folder, or the ``model`` folder in one.
         device: ``auto``, ``cpu``, ``cuda`` ...
         engine: ``auto`` takes the one that the model was trained with, else the fastest here; ``torch``, ``openvino``.
+        max_pixels: As for `Predictor`.
 
     Returns:
         A predictor; ``.predict([...])`` gives labels with probabilities.
@@ -252,7 +271,7 @@ def load(run: str | Path, *, device: str = "auto", engine: EngineName = "auto") 
         RunError: The folder is missing, damaged, unfinished or from a newer version.
         UsageError: There is no such device or engine here.
     """
-    return Predictor(load_model(model_folder(run)), device, engine, Cache())
+    return Predictor(load_model(model_folder(run)), device, engine, Cache(), max_pixels)
 
 
 def read_task(run: str | Path) -> Task:

@@ -16,7 +16,7 @@ from distingo.datasets.examining import hash_content
 from distingo.datasets.layouts import source_of
 from distingo.errors import DataError, UsageError
 from distingo.findings import Finding, FindingKind
-from distingo.records import NO_VALUE_RANGES, Source, ValueRanges
+from distingo.records import DEFAULT_MAX_PIXELS, NO_VALUE_RANGES, Source, ValueRanges
 from distingo.reviewing.deciding import describe_decision, join_decisions, say_now
 from distingo.reviewing.decisions import Changes, Decisions
 from distingo.reviewing.pictures import EncodedPicture, PictureServer, describe_picture
@@ -56,6 +56,7 @@ class ReviewSession:
         findings: Sequence[Finding],
         decisions: Decisions,
         value_ranges: ValueRanges = NO_VALUE_RANGES,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> None:
         """Sort the findings out.
 
@@ -64,6 +65,7 @@ class ReviewSession:
             findings: Of a check.
             decisions: The table of corrections.
             value_ranges: What deep images were scaled by in the check.
+            max_pixels: Larger images are not shown.
 
         Raises:
             DataError: None of the findings is about this data set.
@@ -75,7 +77,7 @@ class ReviewSession:
             candidate.source.file: replace(candidate.source, value_range=value_ranges)
             for candidate in layout.candidates
         }
-        self._pictures = PictureServer()
+        self._pictures = PictureServer(max_pixels)
         every = gather_questions(findings)
         self.questions = tuple(question for question in every if all(map(self._is_there, question.pictures)))
         self.gone = len(every) - len(self.questions)

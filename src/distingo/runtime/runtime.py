@@ -16,7 +16,7 @@ from distingo.models.evidence import Evidence, load_evidence
 from distingo.models.feature_bank import FeatureBank
 from distingo.prediction.certainty import Certainty, settle_certainty
 from distingo.prediction.naming import Judged, name_failure, name_prediction
-from distingo.prediction.pictures import PictureLike, as_pictures, name_picture, open_picture
+from distingo.prediction.pictures import PictureLike, as_pictures, name_picture, open_picture, require_limit
 from distingo.records import Prediction, Task
 from distingo.runtime.bank import load_exported_bank
 from distingo.runtime.description import ExportDescription, read_export
@@ -32,13 +32,17 @@ class Runtime:
     Args:
         folder: What `distingo export` made, as ONNX or OpenVINO.
         threads: How many to compute in; None takes one per core.
+        max_pixels: Width times height above which an image is not read; None is the default of
+            `distingo.records.DEFAULT_MAX_PIXELS`, and none for images in memory.
 
     Raises:
         RunError: The folder is no exported model, is damaged, or a newer distingo wrote it.
         UsageError: What runs its format is not installed.
     """
 
-    def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
+    def __init__(self, folder: str | Path, *, threads: int | None = None, max_pixels: int | None = None) -> None:
+        require_limit(max_pixels)
+        self.max_pixels = max_pixels
         self.folder = Path(folder)
         self.description = read_export(self.folder)
         self.evidence: Evidence | None = load_evidence(self.folder)
@@ -104,7 +108,8 @@ class Runtime:
         Raises:
             UndecodableError: The picture can't be read.
         """
-        image = open_picture(picture, shorter_side_for(self.description.rendition), self.description.value_ranges)
+        enough = shorter_side_for(self.description.rendition)
+        image = open_picture(picture, enough, self.description.value_ranges, self.max_pixels)
         return prepare_input(image, self.description)
 
     def judge(self, rows: np.ndarray) -> Judged:
