@@ -153,7 +153,12 @@ def orientation_of(image: Image.Image) -> int:
 
 
 def _turned(image: Image.Image, orientation: int) -> Image.Image:
-    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+    if orientation not in _UPRIGHT:
+        return image
+    upright = image.transpose(_UPRIGHT[orientation])
+    upright.info.pop("exif", None)  # else who opens the result as an image in memory turns it once more
+    upright.info.pop("xmp", None)
+    return upright
 
 
 def _finish(decoded: Decoded, alpha: Image.Image | None, profile: bytes | None, orientation: int) -> Decoded:

@@ -82,7 +82,7 @@ def search_near_duplicates(
         return FoundNearDuplicates((), group_pictures(count, ()), none)
     sides = np.array([min(picture.width, picture.height) for picture in dataset.pictures], np.int64)
     places = np.flatnonzero(sides >= SMALLEST_SIDE)
-    signatures = signature_product(cache).store.rows([dataset.pictures[at].content for at in places])
+    signatures = signature_product(cache).store.rows([dataset.pictures[at].row_key for at in places])
     found = find_copies(signatures, sides[places], loosest=similarity, workers=workers)
     pairs = [(int(places[pair.first]), int(places[pair.second])) for pair in found]
     grouping = group_pictures(count, [Links("near-duplicate", pairs)])

@@ -317,3 +317,12 @@ def test_every_call_that_reads_images_takes_a_range(
     assert "the value range 0 to 2047 is shown as black to white, as given" in found
     if call == "crossval":
         assert json.loads((tmp_path / "x/crossval.json").read_text())["value_ranges"]["unsigned"] == [0.0, 2047.0]
+
+
+def test_near_duplicates_are_searched_among_deep_images(tmp_path: Path) -> None:
+    for label in ("lying", "standing"):
+        for at in range(8):
+            deep = np.rint(stripes(at, label, side=96) * (4095 / 255)).astype(np.uint16)
+            write_image(tmp_path / "data" / label / f"{at}.png", deep)
+    run = distingo.train(tmp_path / "data", tmp_path / "run", model="majority", cache=tmp_path / "cache")
+    assert read_description(run.path / "model").value_ranges == ValueRanges(unsigned=ValueRange(0.0, 4095.0))
