@@ -38,13 +38,6 @@ class _Influence:
     predicted: Floats
     right: Floats
 
-    def of_images(self, truth: Integers, predicted: Integers) -> Floats:
-        """What each image moves the score by, (n,), given its class and the one that it is taken for."""
-        moved: Floats = (
-            self.truth[truth] + self.predicted[predicted] + np.where(truth == predicted, self.right[truth], 0)
-        )
-        return moved
-
     def variance(self, table: Floats) -> tuple[float, float]:
         """Of the score on as many images as `table` sums to, drawn as it says, and its degrees of freedom.
 
@@ -142,13 +135,6 @@ def _correction(name: str, confusion: Integers, table: Floats) -> float:
     low = _divide(2 * share * (1 - share), union * (1 + share) ** 3)
     weights = true if name.endswith("weighted") else (union > 0)
     return float(weights @ low / weights.sum())
-
-
-def f1_influence(truth: Integers, predicted: Integers, classes: int) -> Floats:
-    """What each image moves macro F1 by, float64 (n,): its influence on the classes that it shows or is taken for."""
-    table = np.bincount(truth * classes + predicted, minlength=classes * classes).reshape(classes, classes)
-    influences = dict(_influences(table.astype(np.float64), table))
-    return influences["f1_macro"].of_images(truth, predicted)
 
 
 def _divide(numerator: npt.NDArray[np.float64], denominator: npt.NDArray[np.float64]) -> Floats:

@@ -16,7 +16,14 @@ from math import sqrt
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.intervals import Interval, Moments, moments, share_interval, skewed_interval
+from distingo.metrics.intervals import (
+    Interval,
+    Moments,
+    freedom_of_variance,
+    moments,
+    share_interval,
+    skewed_interval,
+)
 from distingo.metrics.judged_labels import JudgedLabels
 
 Floats = npt.NDArray[np.float64]
@@ -69,9 +76,10 @@ class Estimate:
 
     def above(self, other: Estimate) -> Interval:
         """The interval of this score minus another's on the same images."""
-        found = moments(self.moved - other.moved)
-        error = found.error * self._inflation()
-        interval = skewed_interval(Moments(self.center - other.center, error, found.skew, self._freedom()))
+        moved = self.moved - other.moved
+        found = moments(moved)
+        error, freedom = found.error * self._inflation(), min(self._freedom(), freedom_of_variance(moved))
+        interval = skewed_interval(Moments(self.center - other.center, error, found.skew, freedom))
         few = interval.too_few or self.positives < FEWEST_POSITIVES
         return Interval(max(-1.0, interval.low), min(1.0, interval.high), too_few=few)
 
