@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distingo.metrics.bootstrap import chunks
-from distingo.metrics.confusion_intervals import FEWEST_OF_CLASS
+from distingo.metrics.confusion_intervals import FEWEST_OF_CLASS, has_small_classes
 from distingo.metrics.intervals import Interval, freedom_of_variance, moments, skewed_interval
 from distingo.metrics.multiple_comparisons import holm
 from distingo.metrics.paired import paired_difference
@@ -19,7 +19,7 @@ from distingo.records import Score
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
-FEWEST_DIFFERENT = 6
+FEWEST_DIFFERENT = 11
 """Images that two classifiers answer differently, for the interval of their difference in macro F1."""
 
 
@@ -87,6 +87,7 @@ def macro_f1_difference(truth: Integers, first: Integers, second: Integers, clas
     center = one - other - (n - 1) * float(without.mean())
     found = _interval(center, -(n - 1) * (without - without.mean()))
     few = found.too_few or int(np.count_nonzero(first != second)) < FEWEST_DIFFERENT
+    few |= has_small_classes(*(np.bincount(numbers, minlength=classes) for numbers in (truth, first)))
     return replace(found, too_few=few).score(one - other, n)
 
 
