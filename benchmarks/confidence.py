@@ -3,7 +3,8 @@
 A linear head on a frozen MobileNetV2 (``weights/mobilenetv2_100.tf_in1k`` in the data folder that
 DISTINGO_TEST_DATA names), split, fitted, calibrated and judged by the functions that ``distingo train`` calls, over
 20 splits of ``aerial``, ``posters`` and ``two-sports`` and 3 of the other data sets. Two-sports comes with a test
-split of 75 images, the same in all splits; it is also measured with one drawn anew each time. Per data set, over the splits:
+split of 75 images, the same in all splits; it is also measured with one drawn anew each time. Per data set, over its
+splits:
 
 - coverage and size of prediction sets where 80 to 99 % were asked for, and beside them, where there is one label per
   picture, adaptive sets (Romano, Sesia and Candès, Classification with valid and adaptive coverage, 2020) and their
