@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,10 @@ def test_every_kind_of_model_is_calibrated_and_knows_its_training(tmp_path: Path
     contents = {row["file"]: row["content"] for row in manifest}
     sides = {row["file"]: row["side"] for row in split}
     assert sorted(model.bank.contents) == sorted(contents[file] for file, side in sides.items() if side == "train")
-    assert model.evidence.n == len(model.evidence.distances) == list(sides.values()).count("validation")
+    counts = Counter(sides.values())
+    assert len(model.evidence.distances) == counts["validation"] == 30
+    folded = name in {"descriptors", "frozen"}
+    assert (model.evidence.n, model.evidence.folds) == ((counts["train"] + 30, 5) if folded else (30, 0))
     judged = read_confidence(tmp_path / "run")
     assert judged is not None
     assert judged.strangers is not None
@@ -94,9 +98,13 @@ def test_predict_answers_makes_sets_and_says_what_is_unlike(
 
 def test_levels_beyond_the_validation_pictures_are_refused(run: Path, data: Path) -> None:
     predictor, picture = distingo.load(run), data / "red" / "000.png"
-    with pytest.raises(UsageError, match=r"--abstain 0\.001: the 3\d validation pictures can't vouch .* at the lowest"):
+    with pytest.raises(
+        UsageError, match=r"0\.001: the 168 calibration pictures can hold 0\.\d+ at the lowest"
+    ):
         predictor.predict(picture, abstain=0.001)
-    with pytest.raises(UsageError, match=r"--coverage 0\.999: the 3\d validation pictures can vouch for 0\.96\d at"):
+    with pytest.raises(
+        UsageError, match=r"0\.999: the 168 calibration pictures can hold 0\.991 .* takes 1,497"
+    ):
         predictor.predict(picture, coverage=0.999)
     with pytest.raises(UsageError, match="--abstain 2: give a share"):
         predictor.predict(picture, abstain=2.0)
@@ -107,15 +115,15 @@ def test_the_levels_that_are_said_to_be_possible_are_granted_and_no_others(run: 
     levels = possible_levels(model)
     assert levels.abstain_from is not None and levels.coverage_to is not None
     assert settle_certainty(model, abstain=levels.abstain_from, coverage=levels.coverage_to).set_from is not None
-    with pytest.raises(UsageError, match="can't vouch"):
+    with pytest.raises(UsageError, match="can hold"):
         settle_certainty(model, abstain=levels.abstain_from - 0.001)
-    with pytest.raises(UsageError, match="can vouch"):
+    with pytest.raises(UsageError, match="can hold"):
         settle_certainty(model, coverage=levels.coverage_to + 0.001)
 
 
 def test_the_page_says_how_sure_it_may_be(run: Path) -> None:
     page = (run / "report.html").read_text(encoding="utf-8")
-    for words in ("How sure it may be", "Before calibration", "After calibration", "I don’t know", "can’t vouch"):
+    for words in ("How sure it may be", "Before calibration", "After calibration", "I don’t know", "can’t hold"):
         assert words in page
 
 

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 from made_up_confidence import made_up
 from run_folders import build_run
 
-from distingo.evaluation.confidence import write_confidence
+from distingo.evaluation.confidence import AnswersAt, SetsAt, write_confidence
+from distingo.records import Score
 from distingo.report.charts import BOTTOM, TOP
 from distingo.report.confidence import strange_files, view_confidence
 from distingo.report.page import write_report
+
+
+def plain_spaces(text: str) -> str:
+    return text.replace("\u202f", " ").replace("\xa0", " ")
 
 
 def test_bins_lie_where_their_numbers_say() -> None:
@@ -35,14 +42,44 @@ def test_the_curve_starts_where_the_surest_are_answered() -> None:
     assert "answers 100.0" in last.words
 
 
-def test_the_page_tells_what_can_and_what_cannot_be_vouched_for(tmp_path: Path) -> None:
+def test_the_page_shows_which_levels_are_held_and_which_cannot_be(tmp_path: Path) -> None:
     run = build_run(tmp_path)
     write_confidence(run, made_up())
     page = write_report(run).read_text(encoding="utf-8")
     section = page[page.index('<section id="certainty">') :]
-    section = section[: section.index("</section>")]
-    assert section.count("can’t vouch for this") == 2
+    section = plain_spaces(section[: section.index("</section>")])
+    assert section.count("can’t hold this") == 2
+    assert "The calibration set is 40 validation pictures" in section
+    assert "it takes 149<" in section
+    assert "it takes 299 answers even without a wrong one" in section
+    assert "83.0 % to 96.0 %" in section
+    assert section.count("and than chance explains") == 0
     assert "class 0/" in section
     assert "<img" in section
     assert strange_files(view_confidence(made_up())) == ["class 0/picture 3.png"]
     assert strange_files(None) == []
+
+
+def test_what_falls_short_is_said_next_to_the_figure(tmp_path: Path) -> None:
+    run, plain = build_run(tmp_path), made_up()
+    sets = SetsAt(0.9, 0.3, Score(0.6, 0.45, 0.75, 50), 0.8, 0.2, low=0.83, high=0.96, short=True, takes=14)
+    answers = AnswersAt(0.05, 0.6, 0.9, Score(0.3, 0.2, 0.4, 45), short=True, takes=59)
+    write_confidence(run, replace(plain, sets=(sets,), answers=(answers,), folds=5, validation=200))
+    page = plain_spaces(write_report(run).read_text(encoding="utf-8"))
+    assert "<b>less than requested, and than chance explains</b>" in page
+    assert "<b>more than requested, and than chance explains</b>" in page
+    assert "The calibration set is 200 pictures of training and validation, each scored by one of 5 models" in page
+
+
+def test_the_section_of_an_older_run_is_shown_without_what_it_lacks(tmp_path: Path) -> None:
+    run, plain = build_run(tmp_path), made_up()
+    write_confidence(run, replace(plain, sets=(SetsAt(0.9, 0.3, Score(0.91, 0.8, 1.0, 50), 1.2, 0.0),)))
+    content = json.loads((run / "confidence.json").read_text("utf-8"))
+    for entry in (*content["sets"], *content["answers"]):
+        for name in ("low", "high", "short", "takes"):
+            entry.pop(name, None)
+    del content["folds"]
+    (run / "confidence.json").write_text(json.dumps(content), "utf-8")
+    page = write_report(run).read_text(encoding="utf-8")
+    assert "can’t hold this</td>" in page
+    assert "One training may be lucky" not in page

@@ -21,7 +21,7 @@ import torch
 from distingo.datasets.split_files import read_split_file
 from distingo.datasets.targets import encode_labels
 from distingo.models.descriptors import DescriptorClassifier, refit_descriptors
-from distingo.models.saved import SavedModel
+from distingo.models.saved import ModelDescription, SavedModel
 from distingo.prediction.classifier import classic_logits
 from distingo.prediction.device import choose_device
 from distingo.prediction.embedding import gather
@@ -146,11 +146,34 @@ def _head_logits(
     targets: npt.NDArray[Any],
     assigned: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.float64]:
-    recipe, backbone, description = prepared.recipe, prepared.backbone, model.description
+    recipe, backbone = prepared.recipe, prepared.backbone
     assert backbone is not None
     products = feature_products(backbone, recipe, request.cache, choose_device(recipe.device))
     views = [gather(product, [picture.content for picture in pictures]) for product in products]
-    logits = np.zeros((len(pictures), len(description.classes)))
+    return cross_fit_head(model.description, views, targets, assigned, balanced=balances_classes(recipe))
+
+
+def cross_fit_head(
+    description: ModelDescription,
+    views: Sequence[npt.NDArray[np.float32]],
+    targets: npt.NDArray[Any],
+    assigned: npt.NDArray[np.int64],
+    *,
+    balanced: bool = False,
+) -> npt.NDArray[np.float64]:
+    """Solve a frozen backbone's head once for each fold.
+
+    Args:
+        description: Of the model: the head's kind and its settings as they were chosen.
+        views: Embeddings float32 (n, features), one array for each view; the first is what held-out pictures show.
+        targets: int64 (n,), or truth values (n, classes).
+        assigned: Fold numbers int64 (n,), as from `deal_folds`.
+        balanced: Whether classes weigh the same.
+
+    Returns:
+        Logits float64 (n, classes) of each picture by the head that was not fitted on it; 0 where it has no fold.
+    """
+    logits = np.zeros((len(targets), len(description.classes)))
     for fold in range(int(assigned.max()) + 1):
         kept, held = assigned != fold, assigned == fold
         head = refit_head(
@@ -158,7 +181,7 @@ def _head_logits(
             (np.concatenate([view[kept] for view in views]), np.concatenate([targets[kept]] * len(views))),
             description.settings,
             classes=len(description.classes),
-            balanced=balances_classes(recipe),
+            balanced=balanced,
         )
         with torch.inference_mode():
             logits[held] = head(torch.from_numpy(views[0][held])).numpy()
