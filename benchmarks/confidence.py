@@ -114,7 +114,7 @@ def unpack_fashion() -> Path:
 def fit(dataset: Dataset, product: Product, seed: int) -> Fitted:
     split = split_dataset(dataset, seed=seed)
     sides = {name: split.side(name) for name in ("train", "validation", "test")}
-    features = {name: gather(product, [picture.content for picture in side]) for name, side in sides.items()}
+    features = {name: gather(product, [picture.row_key for picture in side]) for name, side in sides.items()}
     targets = {name: encode_labels(side, dataset.classes, dataset.task) for name, side in sides.items()}
     head = fit_head(
         "linear",
@@ -265,7 +265,7 @@ def measure_split(names: list[str], name: str, seed: int, keep: Path | None) -> 
         return dict(json.loads(kept.read_text()))
     if not _OPENED:
         product, datasets = open_sets(names)
-        embedded = {each: gather(product, [p.content for p in data.pictures]) for each, data in datasets.items()}
+        embedded = {each: gather(product, [p.row_key for p in data.pictures]) for each, data in datasets.items()}
         _OPENED.update(product=product, datasets=datasets, embedded=embedded)
     others = {other: features for other, features in _OPENED["embedded"].items() if other != name}
     content = measure(_OPENED["datasets"][name], _OPENED["product"], seed, others)

@@ -94,7 +94,7 @@ def prepare(name: str, folder: Path, weights: Path) -> Workload:
     links = () if classic else belonging.link(dataset, cache, os.cpu_count() or 1)
     return Workload(
         name=name,
-        features=gather(product, [picture.content for picture in dataset.pictures]),
+        features=gather(product, [picture.row_key for picture in dataset.pictures]),
         targets=encode_labels(dataset.pictures, dataset.classes, dataset.task),
         table=encode_labels(dataset.pictures, dataset.classes, "multi-label"),
         groups=group_pictures(len(dataset.pictures), links).numbers,

@@ -28,7 +28,7 @@ from PIL import Image, ImageEnhance, ImageOps
 
 import distingo
 from distingo.checking.check_folder import Check
-from distingo.checking.copies import group_copies
+from distingo.near_duplicates.search import group_copies
 from turns import processor
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -160,7 +160,7 @@ def load(name: str, rendition: Rendition, validation: float) -> Pictures:
     split = split_dataset(dataset, seed=0, validation=validation)
     arrays = []
     for side in (split.train, split.validation):
-        rows = product.store.rows([picture.content for picture in side])
+        rows = product.store.rows([picture.row_key for picture in side])
         arrays.append(np.asarray(rows.take(np.arange(len(rows)))))
         arrays.append(np.array([dataset.classes.index(picture.label) for picture in side]))
     return Pictures(*arrays)

@@ -26,6 +26,16 @@ def real_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def short_speed_measurements() -> Iterator[None]:
+    """Hundreds of tests train a model; none but that of the measurement needs its two seconds."""
+    from distingo import run_cost
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_cost, "MEASURED_SECONDS", 0.05)
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Really trained runs by model name, on the same pictures; a test that changes one copies it first."""

@@ -99,11 +99,11 @@ def test_predict_answers_makes_sets_and_says_what_is_unlike(
 def test_levels_beyond_the_validation_pictures_are_refused(run: Path, data: Path) -> None:
     predictor, picture = distingo.load(run), data / "red" / "000.png"
     with pytest.raises(
-        UsageError, match=r"0\.001: the 168 calibration pictures can hold 0\.\d+ at the lowest"
+        UsageError, match=r"--abstain 0\.001: the 168 calibration pictures can hold 0\.\d+ at the lowest"
     ):
         predictor.predict(picture, abstain=0.001)
     with pytest.raises(
-        UsageError, match=r"0\.999: the 168 calibration pictures can hold 0\.991 .* takes 1,497"
+        UsageError, match=r"--coverage 0\.999: the 168 calibration pictures can hold 0\.991 at .* takes 1,497"
     ):
         predictor.predict(picture, coverage=0.999)
     with pytest.raises(UsageError, match="--abstain 2: give a share"):

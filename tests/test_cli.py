@@ -44,6 +44,7 @@ def test_a_run_leaves_every_file_of_the_hallway(run: Path) -> None:
     expected = {
         "config.json",
         "manifest.csv",
+        "near_duplicates.json",
         "split.csv",
         "history.csv",
         "evaluation.json",
@@ -80,6 +81,7 @@ def test_files_of_a_run_with_one_label_keep_their_shape(run: Path, pictures: Pat
         "format",
         "distingo",
         "data",
+        "near_duplicates",
         "layout",
         "task",
         "classes",
@@ -232,10 +234,12 @@ def test_compare_prints_a_table_and_leaves_a_page(
     output = tmp_path / "compared"
     assert main(["compare", *map(str, tiny_runs.values()), "-o", str(output)]) == 0
     printed = capsys.readouterr().out
-    for text in (*tiny_runs, "1.000", "-0.667", f"Page: {output / 'comparison.html'}"):
+    for text in (*tiny_runs, "1.000", "tied", " tie: right on ", "-0.667", f"Page: {output / 'comparison.html'}"):
         assert text in printed
     assert (output / "comparison.html").is_file()
-    assert json.loads((output / "comparison.json").read_text())["best"] == "descriptors"
+    written = json.loads((output / "comparison.json").read_text())
+    assert written["best"] is None
+    assert "descriptors" in written["tied"]
 
 
 def test_runs_that_do_not_compare_end_in_one_line(

@@ -11,10 +11,10 @@ import pytest
 from PIL import ExifTags, Image
 
 import distingo
-from distingo.checking.belonging import NEAR_DUPLICATES
 from distingo.cli import main
 from distingo.datasets.bursts import BURST_SECONDS
 from distingo.errors import ResourceError, UsageError
+from distingo.near_duplicates.search import SAME_SCENE
 from tiny_datasets import draw_classes
 
 
@@ -119,7 +119,7 @@ def test_copies_of_a_scene_stay_together(tmp_path: Path) -> None:
 
 def test_the_limits_are_those_of_the_rooms_that_look() -> None:
     defaults = {name: word.default for name, word in signature(distingo.split).parameters.items()}
-    assert (defaults["near_duplicates"], defaults["burst"]) == (NEAR_DUPLICATES, BURST_SECONDS)
+    assert (defaults["near_duplicates"], defaults["burst"]) == (SAME_SCENE, BURST_SECONDS)
 
 
 @pytest.mark.parametrize("limits", [{"near_duplicates": 0.3}, {"near_duplicates": 1.2}, {"burst": float("nan")}])

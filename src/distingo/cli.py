@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -95,9 +96,14 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     return options
 
 
+_NEGATIVE = re.compile(r"-(\d+|\d*\.\d+)(e[+-]?\d+)?(,\S*)?$", re.IGNORECASE)
+"""A word with a minus that is no option: a number, or several as in ``--value-range -160,240``."""
+
+
 class _Parser(argparse.ArgumentParser):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings, allow_abbrev=False)
+        self._negative_number_matcher = _NEGATIVE
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:

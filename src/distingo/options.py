@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from distingo.language import LANGUAGES, VARIABLE
+from distingo.records import DEFAULT_MAX_PIXELS
 
 AUGMENTATIONS = "none, light, reference, standard, overhead"
 """Names of the augmentation presets; here, since importing them loads torch."""
@@ -100,11 +101,27 @@ def recipe_settings(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
 
 
+def add_max_pixels_option(group: Any, what: str) -> None:
+    """Offer the size above which an image is not decoded.
+
+    Args:
+        group: A parser, or a group of its options.
+        what: What becomes of larger ones, in words.
+    """
+    group.add_argument(
+        "--max-pixels",
+        type=int,
+        default=DEFAULT_MAX_PIXELS,
+        metavar="N",
+        help=f"{what}: width times height, 1 or more (default: {DEFAULT_MAX_PIXELS:,})",
+    )
+
+
 def add_machine_options(parser: argparse.ArgumentParser) -> None:
     """Offer what concerns this machine only."""
     group = parser.add_argument_group("machine")
     group.add_argument("--workers", type=int, help="decoding threads (default: one per core)")
-    group.add_argument("--max-pixels", type=int, help="larger pictures are listed as unusable (default 100 million)")
+    add_max_pixels_option(group, "larger images are listed as unusable")
     group.add_argument("--cache", metavar="FOLDER", help="where decoded pictures are kept (also DISTINGO_CACHE)")
 
 
@@ -139,7 +156,56 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--label-columns", nargs="+", metavar="NAME", help="columns of 0 and 1, one per label")
     group.add_argument("--delimiter", metavar="TEXT", help="between the labels of one cell ('' for one label per cell)")
     group.add_argument("--image-folder", metavar="FOLDER", help="where the table's pictures are")
+    group.add_argument(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        help="whether the first line holds the names of the columns (default: found out)",
+    )
+    group.add_argument(
+        "--class-names",
+        metavar="FILE|none",
+        help="names of numbered classes, one a line (default: classes.txt or another usual name next to the table)",
+    )
+    group.add_argument(
+        "--merge-labels",
+        choices=("spelling", "missing", "all"),
+        help="spelling: labels (and class folders) that differ only in case, spaces, Unicode form or number format "
+        "become one; missing: NA, nan, None, - and the like become no label; all: both (default: they are reported)",
+    )
     group.add_argument("--allow-missing", action="store_true", help="go on though half of the pictures are missing")
+    group = parser.add_argument_group("folders (what is left out is recognised)")
+    group.add_argument(
+        "--splits",
+        metavar="train=FOLDER,test=FOLDER|none",
+        help="which folders are the splits train, validation and test (* is every other folder), or that none is "
+        "(default: by their names, such as Training and test_set)",
+    )
+    group.add_argument(
+        "--labels-from",
+        choices=("folders", "table"),
+        help="where class folders lie beside a table (default: metadata with a label column, else the folders)",
+    )
+
+
+def add_near_duplicates_option(parser: argparse.ArgumentParser) -> None:
+    """Offer what keeps near-duplicates on one split."""
+    parser.add_argument(
+        "--near-duplicates",
+        type=_limit,
+        metavar="SIMILARITY",
+        help="0.6 to 1: pictures at least so alike, also turned or mirrored, stay on one side where train divides, and "
+        "are counted where the data or --split does; none (default: 0.8)",
+    )
+
+
+def add_value_range_option(parser: argparse.ArgumentParser) -> None:
+    """Offer what the stored values of deep images are scaled by."""
+    parser.add_argument(
+        "--value-range",
+        metavar="LOW,HIGH|auto",
+        help="values shown as black and as white in images of more than 8 bits, signed or float, such as 0,4095 "
+        "(default: auto, decided by all of them; 8-bit images are never scaled)",
+    )
 
 
 def add_corrections_option(parser: argparse.ArgumentParser) -> None:
@@ -156,13 +222,14 @@ def add_training_options(parser: argparse.ArgumentParser) -> None:
     add_label_options(parser)
     add_table_options(parser)
     add_corrections_option(parser)
+    add_value_range_option(parser)
     add_machine_options(parser)
 
 
 def training_settings(options: argparse.Namespace) -> dict[str, Any]:
     """What was said in `add_training_options`, and the model, by the calls' names."""
     said = {**table_settings(options), **machine_settings(options), **recipe_settings(options)}
-    return {"corrections": options.corrections, **said}
+    return {"corrections": options.corrections, "value_range": options.value_range, **said}
 
 
 def table_settings(options: argparse.Namespace) -> dict[str, Any]:
@@ -175,6 +242,11 @@ def table_settings(options: argparse.Namespace) -> dict[str, Any]:
         tuple(options.label_columns or ()),
         options.delimiter,
         options.image_folder,
+        splits=options.splits,
+        labels_from=options.labels_from,
+        header=options.header,
+        class_names=options.class_names,
+        merge_labels=options.merge_labels,
     )
     return {"table": table if table.given else None, "allow_missing": options.allow_missing}
 

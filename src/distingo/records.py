@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +19,14 @@ ManifestStatus = Literal["used", "unusable", "duplicate", "conflict", "ignored",
 """What became of a file: used; not decodable; a redundant copy; found under two classes; not a candidate; named by a
 table, but not there."""
 
+DEFAULT_MAX_PIXELS = 178_956_970
+"""Width times height above which an image is not decoded: 512 MiB of RGB, Pillow's own limit."""
+
+ImageNote = Literal["missing-end-marker", "profile-ignored", "decoder-warning", "unsupported", "too-many-pixels"]
+"""What code needs to know of a file besides its status. Of a used file, a small fault that it is used in spite of: all
+pixels are there, but not the marker that ends the file; its color profile is broken or for another kind of image; the
+decoder complained, but gave all pixels. Of an unusable file, that it need not be damaged: of a kind that is not read;
+over the pixel limit."""
 
 HOLDS_CORRECTIONS = "holds corrections"
 HOLDS_PROVENANCE = "says where corrected pictures come from"
@@ -28,6 +38,82 @@ OWN_REASONS = frozenset({HOLDS_CORRECTIONS, HOLDS_PROVENANCE, KEPT_BY_DOWNLOAD, 
 
 
 @dataclass(frozen=True, slots=True)
+class ValueRange:
+    """The stored values shown as black (0) and as white (255); values outside are clipped.
+
+    Attributes:
+        black: In the file's own units.
+        white: In the file's own units, above `black`.
+    """
+
+    black: float
+    white: float
+
+
+@dataclass(frozen=True, slots=True)
+class ValueRanges:
+    """The value range of each kind of deep image (more than 8 bits, signed or float); 8-bit images are never scaled.
+
+    Kinds have ranges of their own, since files of different types rarely hold the same units.
+
+    Attributes:
+        unsigned: Of unsigned integers of more than 8 bits; None where nothing is known of them.
+        signed: Of signed integers.
+        floating: Of floating-point numbers.
+    """
+
+    unsigned: ValueRange | None = None
+    signed: ValueRange | None = None
+    floating: ValueRange | None = None
+
+    def find(self, dtype: str) -> ValueRange | None:
+        """The range of a stored type.
+
+        Args:
+            dtype: NumPy's name of it, for example ``uint16``.
+
+        Returns:
+            That of its kind; integers of one sign go by the other's where that alone is known, since readers of the
+            same file differ in the sign they give. None where nothing is known.
+        """
+        if dtype.startswith("float"):
+            return self.floating
+        if dtype.startswith("uint"):
+            return self.unsigned or self.signed
+        return self.signed or self.unsigned
+
+    @property
+    def known(self) -> dict[str, ValueRange]:
+        """The ranges that are known, by the names of their kinds."""
+        ranges = {"unsigned": self.unsigned, "signed": self.signed, "floating": self.floating}
+        return {kind: value_range for kind, value_range in ranges.items() if value_range is not None}
+
+    def to_json(self) -> dict[str, list[float]]:
+        """By kind, black and white, for a JSON file."""
+        return {kind: [value_range.black, value_range.white] for kind, value_range in self.known.items()}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any] | None) -> ValueRanges:
+        """Read back what `to_json` made; None gives no range.
+
+        Raises:
+            TypeError: A kind is unknown, or the content is no such dictionary.
+            ValueError: An entry is no pair of finite numbers, black below white.
+        """
+        ranges = {}
+        for kind, pair in (content or {}).items():
+            black, white = map(float, pair)
+            if not -math.inf < black < white < math.inf:
+                raise ValueError(f"value range {black:g} to {white:g}: black must be below white")
+            ranges[kind] = ValueRange(black, white)
+        return cls(**ranges)
+
+
+NO_VALUE_RANGES = ValueRanges()
+"""Nothing is known: every deep image is scaled by itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """Where one picture's pixels come from.
 
@@ -36,11 +122,28 @@ class Source:
             an IDX file is ``train-images-idx3-ubyte.gz#17``.
         path: The file on disk.
         index: The picture's position inside a container file (IDX), or None for a file of its own.
+        value_range: What a deep image's stored values are scaled by; None decides by the image alone.
     """
 
     file: str
     path: Path
     index: int | None = None
+    value_range: ValueRange | ValueRanges | None = None
+
+
+def row_key(content: str, value_range: ValueRange | ValueRanges | None) -> str:
+    """Where the cache keeps what was computed from a content that was scaled by a range.
+
+    Args:
+        content: As in `Picture.content`.
+        value_range: As in `Source.value_range`; None for an 8-bit image.
+
+    Returns:
+        32 hexadecimal digits; the content's own where there is no range.
+    """
+    if value_range is None:
+        return content
+    return hashlib.blake2b(f"{content} {value_range!r}".encode(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +153,9 @@ class Picture:
     Attributes:
         source: Where its pixels come from.
         labels: The names of its classes; exactly one for a single-label task.
-        content: Hash of the file's bytes (hexadecimal); the key of every cache.
-        pixels: Hash of the decoded pixels (hexadecimal), equal for the same picture in two file formats.
+        content: Hash of the file's bytes (hexadecimal).
+        pixels: Hash of the decoded pixels, of a deep image of its stored values (hexadecimal), equal for the same
+            picture in two file formats.
         width: In pixels, after EXIF rotation.
         height: In pixels, after EXIF rotation.
         given_side: The side the dataset's author put it on, or None.
@@ -64,6 +168,11 @@ class Picture:
     width: int
     height: int
     given_side: Side | None = None
+
+    @property
+    def row_key(self) -> str:
+        """The key of its rows in the cache: that of its content and, of a deep image, of its value range."""
+        return row_key(self.content, self.source.value_range)
 
     @property
     def label(self) -> str:
@@ -79,7 +188,7 @@ class ManifestRow:
     Attributes:
         file: As in `Source.file`.
         status: See `ManifestStatus`.
-        reason: Why it is not used, in words for a person; empty for a used file.
+        reason: Why it is not used, in words for a person; of a used file its notes in words, mostly none.
         labels: The class names it was found under.
         side: The side its author put it on, or None.
         format: What it really is (``JPEG``, ``PNG``, ``HTML``, ...), whatever its name ends in.
@@ -88,6 +197,7 @@ class ManifestRow:
         content: Hash of the file's bytes, empty where unreadable.
         same_as: For a duplicate or conflict, the file it repeats.
         lines: The lines (Parquet: rows) of a table that name it, counted from 1.
+        notes: As in `ImageNote`.
     """
 
     file: str
@@ -101,11 +211,36 @@ class ManifestRow:
     content: str
     same_as: str = ""
     lines: tuple[int, ...] = ()
+    notes: tuple[ImageNote, ...] = ()
 
     @property
     def is_own(self) -> bool:
         """Whether distingo made the file for itself; it is then no part of a person's data."""
         return self.status == "ignored" and self.reason in OWN_REASONS
+
+
+VariantKind = Literal[
+    "case",
+    "spaces",
+    "Unicode form",
+    "case and spaces",
+    "case, spaces and Unicode form",
+    "number format",
+    "missing value",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelVariants:
+    """Labels that differ only in how they are written, or that mean no value.
+
+    Attributes:
+        kind: In what they differ; ``missing value`` for ``NA``, ``nan``, ``None`` and their kin.
+        spellings: Each with how many rows of a table (without a table: files) have it, the most frequent first.
+    """
+
+    kind: VariantKind
+    spellings: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +257,9 @@ class Dataset:
         manifest: One row per file found, and per picture that a table names; each exactly once.
         notes: What was recognised and what a person should know about it.
         groups: By file, what the group column of its table says in all its rows; nothing for empty cells.
+        value_ranges: What the stored values of its deep images are scaled by; none are known where it has no such.
+        label_variants: Labels that differ only in how they are written, merged or not; a note tells of each.
+        range_warnings: Those of the notes that say that a value range that was given does not fit.
     """
 
     root: Path
@@ -132,6 +270,9 @@ class Dataset:
     manifest: tuple[ManifestRow, ...]
     notes: tuple[str, ...] = ()
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    value_ranges: ValueRanges = NO_VALUE_RANGES
+    label_variants: tuple[LabelVariants, ...] = ()
+    range_warnings: tuple[str, ...] = ()
 
     @property
     def file_count(self) -> int:
@@ -201,12 +342,15 @@ class Score:
         low: Lower end of the 95 % interval.
         high: Upper end of the 95 % interval.
         n: How many pictures it was computed on.
+        too_few: Whether there are too few images for the interval to hold the true score at its rate; people are then
+            told so in its place. False in what an older distingo wrote.
     """
 
     value: float
     low: float
     high: float
     n: int
+    too_few: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,9 @@ from distingo.errors import RunError
 from distingo.files import read_json, write_json
 from distingo.run_folder import FORMAT, check_format
 
+MEASURED_SECONDS = 2.0
+"""How long a speed is measured at the least, what is done only once aside."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingCost:
@@ -46,7 +49,7 @@ class PredictionCost:
 
     Attributes:
         images_per_second: Decoding, resizing and the model together.
-        pictures: How many the measurement rests on.
+        pictures: How many the measurement rests on; where there are few, each counts as often as it was predicted.
         seconds: How long it took.
         device: Where a network computed.
         precision: In which numbers.

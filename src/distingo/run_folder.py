@@ -42,6 +42,11 @@ class RunFolder:
         return self.path / "split.csv"
 
     @property
+    def near_duplicates(self) -> Path:
+        """What was searched for near-duplicates, what was found, and what lies on several splits."""
+        return self.path / "near_duplicates.json"
+
+    @property
     def corrections(self) -> Path:
         """The corrections that changed what was trained on; only there if some did."""
         return self.path / "corrections.csv"

@@ -56,7 +56,7 @@ def print_evaluation(evaluation: Evaluation, run: Path) -> None:
         table.add_column(heading, justify="left" if heading == "score" else "right", overflow="fold")
     for name, score in evaluation.scores.items():
         others = [f"{scores[name].value:.4f}" for scores in evaluation.baselines.values()]
-        table.add_row(name, f"{score.value:.4f}", f"{score.low:.4f} - {score.high:.4f}", *others)
+        table.add_row(name, f"{score.value:.4f}", _interval(score), *others)
     Console().print(table)
     model = RunFolder(run).read_config()["recipe"]["model"]
     verdict = (judge_labels if evaluation.task == "multi-label" else judge)(evaluation, model)
@@ -81,9 +81,10 @@ def print_comparison(comparison: Comparison) -> None:
         score, versus = run.evaluation.scores[comparison.score], run.versus_best
         beside = ("", "")
         if versus is not None:
-            beside = (f"{versus.score.difference:+.3f}", p_value(versus.adjusted_p_value))
+            lead = "tied" if run in comparison.tied else f"{versus.score.difference:+.3f}"
+            beside = (lead, p_value(versus.adjusted_p_value))
         model = Text(f"{run.model}, {run.mode}")
-        table.add_row(Text(run.name), model, f"{score.value:.3f}", f"{score.low:.3f} - {score.high:.3f}", *beside)
+        table.add_row(Text(run.name), model, f"{score.value:.3f}", _interval(score, 3), *beside)
     Console().print(table)
     verdict = judge_comparison(comparison)
     for line in (verdict.text, *(f"- {remark}" for remark in verdict.remarks)):
@@ -116,8 +117,8 @@ def print_cross_validation(found: CrossValidation) -> None:
         print(line.translate(_FOR_PAGES_ONLY))
 
 
-def _interval(score: Score) -> str:
-    return f"{score.low:.4f} - {score.high:.4f}"
+def _interval(score: Score, digits: int = 4) -> str:
+    return "too few images" if score.too_few else f"{score.low:.{digits}f} - {score.high:.{digits}f}"
 
 
 def _pooled(evaluation: Evaluation, key: str) -> list[str]:

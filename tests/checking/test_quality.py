@@ -79,3 +79,11 @@ def test_files_without_a_picture_and_under_wrong_names_are_found():
     assert found["a/x.png"].reason == "a JPEG picture that is named .png; .jpg would be right"
     assert found["a/z"].reason == "a WebP picture that has no ending; .webp would be right"
     assert found["a/page.jpg"].side == "test"
+
+
+def test_an_image_that_is_merely_not_read_is_no_unreadable_file() -> None:
+    def row(file: str, *notes: str) -> ManifestRow:
+        return ManifestRow(file, "unusable", "why", ("a",), None, "PSD", 0, 0, "c", notes=notes)
+
+    rows = [row("a.psd", "unsupported"), row("huge.png", "too-many-pixels"), row("broken.png")]
+    assert [finding.file for finding in judge_files(rows, {"unreadable": 0.5, "wrong-ending": 0.5})] == ["broken.png"]

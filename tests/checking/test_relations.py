@@ -1,8 +1,8 @@
 from pathlib import Path
 
-from distingo.checking.copies import CopyPair
 from distingo.checking.relations import judge_against, judge_copies, judge_exact
 from distingo.checking.thresholds import DEFAULT_THRESHOLDS
+from distingo.near_duplicates.search import CopyPair
 from distingo.records import ManifestRow, Picture, Source
 
 

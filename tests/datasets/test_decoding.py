@@ -129,11 +129,10 @@ def test_lab_becomes_rgb() -> None:
 @pytest.mark.parametrize(
     ("image", "expected"),
     [
-        (Image.new("RGBA", (2, 2), (0, 0, 0, 0)), (255, 255, 255)),
         (Image.new("RGBA", (2, 2), (255, 0, 0, 255)), (255, 0, 0)),
         (Image.new("RGBA", (2, 2), (0, 0, 0, 128)), (127, 127, 127)),
-        (Image.new("LA", (2, 2), (0, 0)), 255),
         (Image.new("LA", (2, 2), (40, 255)), 40),
+        (Image.new("LA", (2, 2), (0, 51)), 204),
     ],
 )
 def test_transparent_pixels_are_laid_over_white(image: Image.Image, expected: object) -> None:
@@ -145,9 +144,29 @@ def test_transparent_pixels_are_laid_over_white(image: Image.Image, expected: ob
 )
 def test_a_transparent_colour_counts_as_transparent(mode: str, key: object, expected: object) -> None:
     image = Image.new(mode, (3, 3), key)
+    image.putpixel((0, 0), 0 if mode != "RGB" else (0, 0, 0))
     if mode == "P":
         image.putpalette([0, 0, 0, 1, 2, 3])
     assert decode(encode(image, transparency=key)).image.getpixel((1, 1)) == expected
+
+
+@pytest.mark.parametrize(
+    ("image", "options", "expected"),
+    [
+        (Image.new("RGBA", (2, 2), (200, 30, 40, 0)), {}, (200, 30, 40)),
+        (Image.new("LA", (2, 2), (90, 0)), {}, 90),
+        (Image.new("L", (2, 2), 7), {"transparency": 7}, 7),
+        (Image.new("RGB", (2, 2), (1, 2, 3)), {"transparency": (1, 2, 3)}, (1, 2, 3)),
+    ],
+)
+def test_an_alpha_of_zero_everywhere_counts_as_none(image: Image.Image, options: dict, expected: object) -> None:
+    assert decode(encode(image, **options)).image.getpixel((1, 1)) == expected
+
+
+def test_a_palette_that_is_transparent_everywhere_keeps_its_colours() -> None:
+    image = Image.new("P", (3, 3), 1)
+    image.putpalette([0, 0, 0, 10, 200, 30])
+    assert decode(encode(image, transparency=b"\0\0")).image.getpixel((1, 1)) == (10, 200, 30)
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "TIFF"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from distingo.datasets.formats import describe_non_picture, detect_format
+from distingo.datasets.formats import describe_non_picture, detect_format, is_unsupported
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,53 @@ def test_words_for_what_is_no_picture() -> None:
     assert describe_non_picture("HTML") == "an HTML page, not a picture"
     assert describe_non_picture("empty") == "an empty file"
     assert describe_non_picture("JPEG") is None
+
+
+def _tga(width: int, height: int, pixels: bytes, kind: int = 2, footer: bytes = b"") -> bytes:
+    header = bytes([0, 0, kind]) + bytes(9)
+    return header + width.to_bytes(2, "little") + height.to_bytes(2, "little") + bytes([24, 0]) + pixels + footer
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"\xff\x0a\x98\x40", "JPEG XL"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+        (b"qoif\0\0\0\x01", "QOI"),
+        (b"DDS |\0\0\0", "DDS"),
+        (b"icns\0\0\1\0", "ICNS"),
+        (b"\0\0\1\0\1\0\x10\x10\0\0\1\0\x20\0" + (40).to_bytes(4, "little") + (22).to_bytes(4, "little"), "ICO"),
+        (b"\0\0\2\0\1\0\x10\x10\0\0\1\0\x20\0" + (40).to_bytes(4, "little") + (22).to_bytes(4, "little"), "CUR"),
+        (b"\0\0\1\0\1\0" + bytes(40), "unknown"),
+        (b"\x0a\5\1\x08" + bytes(4) + b"\3\0\3\0" + bytes(53) + b"\3" + bytes(70), "PCX"),
+        (_tga(2, 2, bytes(range(12))), "TGA"),
+        (_tga(2, 2, bytes(range(13))), "unknown"),
+        (_tga(2, 2, b"\x83\1\2\3", kind=10), "TGA"),
+        (_tga(2, 2, b"\x84\1\2\3", kind=10), "unknown"),
+        (_tga(2, 2, bytes(range(12)), footer=bytes(8) + b"TRUEVISION-XFILE.\0"), "TGA"),
+        (b"P7\nWIDTH 1\n", "PPM"),
+        (b"Pf\n1 1\n-1.0\n", "PPM"),
+        (b"gimp xcf v011", "XCF"),
+        (b"v/1\x01\2\0\0\0", "OpenEXR"),
+        (b"#?RADIANCE\n", "Radiance HDR"),
+        (b"SIMPLE  =                    T", "FITS"),
+        (bytes(128) + b"DICM\2\0\0\0", "DICOM"),
+        (b"II*\0\x10\0\0\0CR\2\0", "camera raw"),
+        (b"FUJIFILMCCD-RAW 0201", "camera raw"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1", "camera raw"),
+        (b"\xd7\xcd\xc6\x9a\0\0", "WMF"),
+        (b"\1\0\0\0" + bytes(36) + b" EMF", "EMF"),
+        (b"\0\5\x16\7\0\2\0\0", "AppleDouble"),
+        (bytes(4096), "zero bytes"),
+        (b"\n\n  only text that begins with a line feed", "text"),
+    ],
+)
+def test_more_formats_are_named(data: bytes, name: str) -> None:
+    assert detect_format(data) == name
+
+
+def test_what_is_merely_not_read_is_not_called_damaged() -> None:
+    for name in ("PSD", "DICOM", "camera raw", "SVG", "PDF", "FITS", "OpenEXR"):
+        assert is_unsupported(name) and describe_non_picture(name)
+    for name in ("HTML", "empty", "zero bytes", "ZIP", "text", "JPEG", "unknown"):
+        assert not is_unsupported(name)

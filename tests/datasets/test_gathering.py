@@ -12,12 +12,13 @@ import pytest
 from drawing import encode, noise
 from PIL import Image
 
+from deep_images import write_image
 from distingo.datasets import examining
 from distingo.datasets.gathering import Product, pixels_product, read_dataset, survey
 from distingo.datasets.store import Cache
 from distingo.datasets.tables import TableOptions
-from distingo.errors import DataError, ResourceError
-from distingo.records import Dataset, Rendition
+from distingo.errors import DataError, ResourceError, UsageError
+from distingo.records import Dataset, Rendition, ValueRange, ValueRanges
 
 RENDITION = Rendition(8, 6, 3)
 
@@ -28,9 +29,9 @@ def decodings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
     decode = examining.decode
 
-    def counted(data: bytes, *, max_pixels: int, enough: int | None) -> object:
+    def counted(data: bytes, *, max_pixels: int, enough: int | None, value_range: ValueRanges | None) -> object:
         calls.append(1)
-        return decode(data, max_pixels=max_pixels, enough=enough)
+        return decode(data, max_pixels=max_pixels, enough=enough, value_range=value_range)
 
     monkeypatch.setattr(examining, "decode", counted)
     return calls
@@ -356,3 +357,125 @@ def test_large_jpegs_are_decoded_smaller_once_their_pixels_are_known(
     second = read_dataset(tmp_path / "data", cache=cache, products=[pixels_product(cache, Rendition(20, 20, 3))])
     assert seen == [(200, 160)] * 2 + [(50, 40)] * 2
     assert first.pictures == second.pictures
+
+
+def mean_product(cache: Cache) -> Product:
+    return Product(cache.store("means", (1,), "float64"), lambda image: np.array([np.asarray(image).mean()]))
+
+
+def means(product: Product, dataset: Dataset) -> list[float]:
+    rows = product.store.rows([picture.row_key for picture in dataset.pictures])
+    return [float(value) for value in rows.take(slice(None))[:, 0]]
+
+
+def test_deep_images_are_scaled_by_the_range_of_all_of_them(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    product = mean_product(cache)
+    write_image(tmp_path / "data/a/dim.png", np.full((8, 8), 819, np.uint16))
+    write_image(tmp_path / "data/a/bright.png", np.full((8, 8), 4095, np.uint16))
+    write_image(tmp_path / "data/b/plain.png", np.full((8, 8), 51, np.uint8))
+    dataset = read_dataset(tmp_path / "data", cache=cache, products=[product])
+    assert dataset.value_ranges == ValueRanges(unsigned=ValueRange(0.0, 4095.0))
+    assert [picture.source.value_range for picture in dataset.pictures] == [ValueRange(0.0, 4095.0)] * 2 + [None]
+    assert means(product, dataset) == [255.0, 51.0, 51.0]
+    assert (
+        "2 deep images (uint16): the value range 0 to 4095 is shown as black to white, as found in the data"
+        in dataset.notes
+    )
+
+
+def test_two_data_sets_with_different_ranges_share_no_row(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "cache")
+    product = mean_product(cache)
+    for name, other in (("ten", 1000), ("twelve", 4000)):
+        write_image(tmp_path / name / "a/same.png", np.full((8, 8), 500, np.uint16))
+        write_image(tmp_path / name / "b/other.png", np.full((8, 8), other, np.uint16))
+    ten, twelve = (read_dataset(tmp_path / name, cache=cache, products=[product]) for name in ("ten", "twelve"))
+    assert ten.pictures[0].content == twelve.pictures[0].content
+    assert means(product, ten) == [125.0, 249.0]
+    assert means(product, twelve) == [31.0, 249.0]
+
+
+def test_deep_images_are_decoded_once_more_only_where_all_of_them_decide_what_is_computed(
+    tmp_path: Path, decodings: list[int]
+) -> None:
+    cache = Cache(tmp_path / "cache")
+    product = mean_product(cache)
+    for at in range(3):
+        write_image(tmp_path / f"data/{'ab'[at % 2]}/{at}.png", np.full((8, 8), 1000 + at, np.uint16))
+    write_image(tmp_path / "data/b/plain.png", np.full((8, 8), 51, np.uint8))
+    read_dataset(tmp_path / "data", cache=Cache(tmp_path / "other"))
+    assert len(decodings) == 4
+    read_dataset(tmp_path / "data", cache=cache, products=[product])
+    assert len(decodings) == 4 + 4 + 3
+    read_dataset(tmp_path / "data", cache=cache, products=[product])
+    assert len(decodings) == 11
+    given = ValueRanges(unsigned=ValueRange(0.0, 2000.0))
+    read_dataset(tmp_path / "data", cache=cache, products=[product], value_ranges=given)
+    assert len(decodings) == 11 + 3
+
+
+def test_a_range_that_is_given_is_used_at_first_sight(tmp_path: Path, decodings: list[int]) -> None:
+    cache = Cache(tmp_path / "cache")
+    product = mean_product(cache)
+    write_image(tmp_path / "data/a/1.png", np.full((8, 8), 1000, np.uint16))
+    write_image(tmp_path / "data/b/2.tif", np.full((8, 8), 0.5, np.float32))
+    given = ValueRanges(unsigned=ValueRange(0.0, 2000.0))
+    dataset = read_dataset(tmp_path / "data", cache=cache, products=[product], value_ranges=given)
+    assert len(decodings) == 2
+    assert dataset.value_ranges == given
+    assert means(product, dataset) == [128.0, 128.0]  # nothing is known of floats, so the image decides
+
+
+def test_copies_of_deep_images_are_known_by_their_values_whatever_the_range(tmp_path: Path) -> None:
+    values = np.arange(64, dtype=np.uint16).reshape(8, 8)
+    write_image(tmp_path / "data/a/1.png", values)
+    write_image(tmp_path / "data/a/2.tif", values)
+    write_image(tmp_path / "data/a/3.png", values + 1)  # the same 8 bits where white is 65535
+    write_image(tmp_path / "data/b/4.png", values[::-1])
+    for white in (65535.0, 100.0):
+        given = ValueRanges(unsigned=ValueRange(0.0, white))
+        dataset = read_dataset(tmp_path / "data", cache=Cache(tmp_path / "cache"), value_ranges=given)
+        assert statuses(dataset) == {
+            "a/1.png": "used",
+            "a/2.tif": "duplicate",
+            "a/3.png": "used",
+            "b/4.png": "used",
+        }
+
+
+def test_small_faults_and_kinds_that_are_not_read_are_noted(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / "data" / name).mkdir(parents=True)
+        (tmp_path / "data" / name / "1.png").write_bytes(encode(noise(ord(name))))
+    (tmp_path / "data" / "a" / "cut.jpg").write_bytes(encode(noise(9, (40, 40)), "JPEG")[:-2])
+    (tmp_path / "data" / "a" / "layers.psd").write_bytes(b"8BPS" + bytes(40))
+    (tmp_path / "data" / "a" / "large.png").write_bytes(encode(noise(4, (50, 41))))
+    for _ in range(2):  # the second time from the cache
+        dataset = read_dataset(tmp_path / "data", cache=Cache(tmp_path / "cache"), max_pixels=2000)
+        rows = {row.file: (row.status, row.notes) for row in dataset.manifest}
+        assert rows["a/cut.jpg"] == ("used", ("missing-end-marker",))
+        assert rows["a/layers.psd"] == ("unusable", ("unsupported",))
+        assert rows["a/large.png"] == ("unusable", ("too-many-pixels",))
+        assert rows["a/1.png"] == ("used", ())
+        assert dataset.notes == (
+            "files used in spite of a small fault: 1 without an end marker (the manifest names them)",
+            "images of kinds that are not read, which need not be damaged: 1 PSD (see the manifest)",
+        )
+    with pytest.raises(UsageError, match="--max-pixels 0: give 1 or more"):
+        read_dataset(tmp_path / "data", cache=Cache(tmp_path / "cache"), max_pixels=0)
+
+
+def test_what_deep_images_hold_is_recalled_from_the_cache(tmp_path: Path, decodings: list[int]) -> None:
+    cache = Cache(tmp_path / "cache")
+    for at in range(2):
+        values = np.linspace(0, 2 + at, 400).reshape(20, 20)
+        values[0] = -7777
+        write_image(tmp_path / f"data/{'ab'[at]}/{at}.tif", values.astype(np.float32))
+    write_image(tmp_path / "data/b/empty.tif", np.full((20, 20), -7777, np.float32))
+    first = read_dataset(tmp_path / "data", cache=cache)
+    again = read_dataset(tmp_path / "data", cache=cache)
+    assert len(decodings) == 3
+    assert first.value_ranges == again.value_ranges
+    assert first.notes == again.notes
+    assert first.value_ranges.to_json() == {"floating": [pytest.approx(40 / 399), 3.0]}

@@ -22,6 +22,7 @@ CONFIG = Path("config.json")
         TableOptions(delimiter=""),
         TableOptions(image_column="Id", label_columns=("Sci-Fi", "猫")),
         TableOptions(label_column="genre", delimiter="|", image_folder="Images"),
+        TableOptions(header=False, class_names="none", merge_labels="all"),
     ],
 )
 def test_it_comes_back_as_it_was(table: TableOptions | None, allow_missing: bool) -> None:
@@ -51,3 +52,22 @@ def test_a_folder_of_the_working_folder_becomes_absolute(tmp_path: Path, monkeyp
     assert here == TableOptions(image_folder=str(tmp_path / "here"))
     assert settle_image_folder(TableOptions(image_folder="inside"), data / "labels.csv") == inside
     assert settle_image_folder(None, data) is None
+
+
+def test_options_are_named_as_on_the_command_line() -> None:
+    options = TableOptions(header=False, class_names="a.txt", merge_labels="all", group_column="site")
+    assert options.given == ("--group-column", "--no-header", "--class-names", "--merge-labels")
+    assert options.about_labels == ("--no-header", "--class-names")
+    assert TableOptions(header=True).given == ("--header",)
+
+
+def test_a_file_of_class_names_in_the_working_folder_becomes_absolute(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, here = tmp_path / "data", tmp_path / "here"
+    for folder, name in ((data, "inside.txt"), (here, "outside.txt")):
+        folder.mkdir()
+        (folder / name).write_text("cat", encoding="utf-8")
+    monkeypatch.chdir(here)
+    for name, settled in (("inside.txt", "inside.txt"), ("none", "none"), ("outside.txt", str(here / "outside.txt"))):
+        assert settle_image_folder(TableOptions(class_names=name), data) == TableOptions(class_names=settled)

@@ -184,6 +184,7 @@ def test_every_row_and_file_is_accounted_for(folder: Callable[..., Path]) -> Non
     assert layout.classes == ("Comedy", "Drama")
     assert layout.notes[2:] == (
         "label War is dropped: no picture has it",
+        "2 names fit only with other upper and lower case (first: 'A.PNG' is read as Images/a.png)",
         "2 lines repeat an earlier one and agree with it",
         "2 of 17 pictures that train.csv names are missing",
         "2 of 17 pictures that train.csv names are left out: contradicting rows, or a name that fits several files",

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from distingo.datasets.layouts import find_layout
 from distingo.datasets.walking import display_name, walk
 
 
@@ -78,3 +84,98 @@ def test_a_folder_that_cannot_be_opened_is_listed(tmp_path: Path, monkeypatch: p
 
 def test_names_that_are_no_utf8_are_written_in_hexadecimal() -> None:
     assert display_name(("a", os.fsdecode(b"caf\xe9.png"))) == "a/caf\\xe9.png"
+
+
+@pytest.fixture
+def deep(tmp_path: Path) -> Iterator[Path]:
+    """A folder that is removed by what does not mind how deep it is."""
+    yield tmp_path
+    subprocess.run(["rm", "-rf", *map(str, tmp_path.iterdir())], check=True)
+
+
+def test_folders_may_be_nested_deeper_than_functions(deep: Path) -> None:
+    here = os.open(deep, os.O_RDONLY)
+    try:
+        for _ in range(1500):
+            os.mkdir("d", dir_fd=here)
+            below = os.open("d", os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = below
+        os.close(os.open("1.png", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+    finally:
+        os.close(here)
+    assert [(len(file.parts), file.parts[-1]) for file in walk(deep)] == [(1501, "1.png")]
+
+
+def test_a_folder_whose_path_is_too_long_is_listed(deep: Path) -> None:
+    touch(deep / "a" / "1.png")
+    here = os.open(deep, os.O_RDONLY)
+    try:
+        for _ in range(20):
+            os.mkdir("n" * 250, dir_fd=here)
+            below = os.open("n" * 250, os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = below
+        os.close(os.open("2.png", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+    finally:
+        os.close(here)
+    files = list(walk(deep))
+    assert [(file.parts[-1], file.is_unopened) for file in files] == [("1.png", False), ("n" * 250, True)]
+    assert files[1].ignored == "a folder that can't be opened (File name too long)"
+
+
+_AS_NOBODY = """
+import json, os, sys
+from pathlib import Path
+root = Path(sys.argv[1])
+import distingo.datasets.layouts as layouts
+if os.getuid() == 0:
+    os.setgid(65534), os.setuid(65534)
+layout = layouts.find_layout(root)
+print(json.dumps([layout.classes, [[row.file, row.reason] for row in layout.ignored], list(layout.notes)]))
+"""
+
+
+def test_a_folder_that_nobody_may_open_is_a_row_and_a_note() -> None:
+    with tempfile.TemporaryDirectory() as place:  # where another user may look, unlike in tmp_path
+        Path(place).chmod(0o755)
+        root = Path(place) / "data"
+        for name in ("a/1.png", "b/2.png", "c/3.png", "b/deep/4.png"):
+            touch(root / name)
+        for name in ("c", "b/deep"):
+            (root / name).chmod(0)
+        try:
+            command = [sys.executable, "-c", _AS_NOBODY, str(root)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+        finally:
+            for name in ("c", "b/deep"):
+                (root / name).chmod(0o755)
+    assert json.loads(done.stdout) == [
+        ["a", "b"],
+        [
+            ["b/deep", "a folder that can't be opened (Permission denied)"],
+            ["c", "a folder that can't be opened (Permission denied)"],
+        ],
+        ["2 folders can't be opened, and no file in there is known: b/deep, c"],
+    ]
+
+
+def test_a_folder_that_vanishes_is_listed(tmp_path: Path) -> None:
+    touch(tmp_path / "a" / "1.png")
+    touch(tmp_path / "b" / "2.png")
+    files = walk(tmp_path)
+    first = next(files)
+    (tmp_path / "b" / "2.png").unlink()
+    (tmp_path / "b").rmdir()
+    assert [(file.parts, file.ignored) for file in (first, *files)] == [
+        (("a", "1.png"), ""),
+        (("b",), "a folder that can't be opened (No such file or directory)"),
+    ]
+
+
+def test_a_folder_whose_name_is_no_utf8_is_walked(tmp_path: Path) -> None:
+    touch(tmp_path / "a" / "1.png")
+    touch(tmp_path / os.fsdecode(b"caf\xe9") / "2.png")
+    layout = find_layout(tmp_path)
+    assert [each.source.file for each in layout.candidates] == ["a/1.png", "caf\\xe9/2.png"]
+    assert layout.classes == ("a", "caf\\xe9")

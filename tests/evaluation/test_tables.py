@@ -37,7 +37,7 @@ def several_labels() -> Evaluation:
     probabilities = generator.random((60, 3))
     classes = ("Drama", "猫", "Sci-Fi")
     thresholds = choose_thresholds(truth, probabilities, labels=classes)
-    result = multi_label_scores(truth, probabilities, thresholds.values, classes, resamples=20)
+    result = multi_label_scores(truth, probabilities, thresholds.values, classes)
     return Evaluation(
         side="test",
         n=60,

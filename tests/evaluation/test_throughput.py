@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from distingo import run_cost
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.store import Cache
-from distingo.evaluation.throughput import LONGEST, measure_throughput
+from distingo.evaluation.throughput import measure_throughput
 from distingo.models.saved import load_model
 from distingo.prediction import predictor
 from distingo.records import Dataset
@@ -31,13 +32,15 @@ def test_it_is_as_fast_as_what_it_measures(
         return found(self, image)
 
     monkeypatch.setattr(predictor.Predictor, "look_at", slowly)
+    monkeypatch.setattr(run_cost, "MEASURED_SECONDS", 0.5)
     started = time.perf_counter()
-    cost = measure_throughput(load_model(tiny_runs["small-cnn"] / "model"), dataset.pictures)
+    cost = measure_throughput(load_model(tiny_runs["small-cnn"] / "model"), dataset.pictures[:3])
     assert cost is not None
     assert cost.images_per_second < 100
     assert cost.seconds < time.perf_counter() - started
-    assert 1 <= cost.pictures <= len(dataset.pictures)
-    assert cost.pictures == len(dataset.pictures) or cost.seconds >= LONGEST
+    assert cost.seconds >= 0.5
+    assert cost.pictures > 3  # again from the first, until the time is up
+    assert cost.images_per_second == pytest.approx(cost.pictures / cost.seconds, abs=0.01)
 
 
 def test_pictures_that_are_gone_leave_no_figure(tiny_runs: dict[str, Path], dataset: Dataset, tmp_path: Path) -> None:

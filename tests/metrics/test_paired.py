@@ -53,16 +53,18 @@ def test_swapping_the_classifiers_turns_the_sign() -> None:
 
 def test_the_interval_is_as_wide_as_theory_says() -> None:
     """Normal theory: standard error sqrt((b + c - (b - c)^2 / n)) / n."""
-    found = paired_difference(*answers(800, 120, 80), resamples=20_000)
+    found = paired_difference(*answers(800, 120, 80))
     error = np.sqrt(200 - 40**2 / 1000) / 1000
     assert found.low == pytest.approx(0.04 - 1.96 * error, abs=0.001)
     assert found.high == pytest.approx(0.04 + 1.96 * error, abs=0.001)
 
 
-def test_the_same_seed_gives_the_same_interval() -> None:
-    pair = answers(30, 9, 4, 7)
-    assert paired_difference(*pair, seed=3) == paired_difference(*pair, seed=3)
-    assert paired_difference(*pair, seed=3, resamples=50) != paired_difference(*pair, seed=4, resamples=50)
+def test_the_interval_is_bonetts_and_prices() -> None:
+    """25 against 10 of 100: (15 ± 1.96 sqrt(37 - 15**2 / 102)) / 102, by hand."""
+    found = paired_difference(*answers(60, 25, 10, 5))
+    assert (found.low, found.high) == (pytest.approx(0.033714, abs=1e-6), pytest.approx(0.260403, abs=1e-6))
+    assert not found.too_few
+    assert paired_difference(*answers(60, 2, 1, 5)).too_few
 
 
 def test_equal_answers_are_not_called_certain() -> None:
@@ -84,7 +86,7 @@ def test_one_right_everywhere_and_the_other_nowhere() -> None:
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 40), st.integers(0, 40))
 def test_the_interval_holds_the_difference(both: int, first: int, second: int, neither: int) -> None:
     if both + first + second + neither:
-        found = paired_difference(*answers(both, first, second, neither), resamples=40)
+        found = paired_difference(*answers(both, first, second, neither))
         assert -1 <= found.low <= found.difference <= found.high <= 1
         assert 0 <= found.p_value <= 1
 

@@ -57,7 +57,7 @@ def scikit_learn_scores(truth: np.ndarray, probabilities: np.ndarray) -> dict[st
 def test_scores_are_scikit_learns(n: int, classes: int, seed: int, skill: float) -> None:
     truth, probabilities = judged(n, classes, seed, skill)
 
-    scores = classification_scores(truth, probabilities, names(classes), resamples=20)
+    scores = classification_scores(truth, probabilities, names(classes))
 
     expected = scikit_learn_scores(truth, probabilities)
     assert scores.keys() == expected.keys()
@@ -71,14 +71,14 @@ def test_accuracy_is_exact() -> None:
     truth, probabilities = judged(10_007, 10, seed=3)
     right = int((probabilities.argmax(axis=1) == truth).sum())
 
-    assert classification_scores(truth, probabilities, names(10), resamples=10)["accuracy"].value == right / 10_007
+    assert classification_scores(truth, probabilities, names(10))["accuracy"].value == right / 10_007
 
 
 def test_float32_probabilities_of_zero_give_scikit_learns_log_loss() -> None:
     truth = np.array([0, 1, 2])
     probabilities = np.array([[1, 0, 0], [1, 0, 0], [0.25, 0.25, 0.5]], dtype=np.float32)
 
-    loss = classification_scores(truth, probabilities, names(3), resamples=10)["log_loss"].value
+    loss = classification_scores(truth, probabilities, names(3))["log_loss"].value
 
     assert loss == pytest.approx(sk.log_loss(truth, probabilities, labels=range(3)), rel=1e-6)
 
@@ -87,7 +87,7 @@ def test_a_class_absent_from_truth_and_prediction_counts_in_no_average() -> None
     truth = np.array([0, 0, 1, 3])
     probabilities = np.eye(5)[[0, 1, 1, 0]]  # class 3 is never predicted, 2 and 4 are nowhere
 
-    scores = classification_scores(truth, probabilities, names(5), resamples=10)
+    scores = classification_scores(truth, probabilities, names(5))
 
     expected = scikit_learn_scores(truth, probabilities)
     for name in ("precision_macro", "recall_macro", "f1_macro", "f1_weighted", "balanced_accuracy"):
@@ -96,7 +96,7 @@ def test_a_class_absent_from_truth_and_prediction_counts_in_no_average() -> None
 
 def test_equally_probable_classes_rank_first_come_first() -> None:
     truth = np.array([0, 1, 2, 3])
-    scores = classification_scores(truth, np.full((4, 4), 0.25), names(4), resamples=10)
+    scores = classification_scores(truth, np.full((4, 4), 0.25), names(4))
 
     assert scores["accuracy"].value == 0.25
     assert scores["top_2_accuracy"].value == 0.5
@@ -106,32 +106,8 @@ def test_equally_probable_classes_rank_first_come_first() -> None:
 @pytest.mark.parametrize(("classes", "expected"), [(2, []), (3, [2]), (5, [2, 3]), (6, [2, 3, 5])])
 def test_only_a_k_below_the_number_of_classes_is_given(classes: int, expected: list[int]) -> None:
     truth, probabilities = judged(20, classes, seed=0)
-    scores = classification_scores(truth, probabilities, names(classes), resamples=10)
+    scores = classification_scores(truth, probabilities, names(classes))
     assert [name for name in scores if name.startswith("top_")] == [f"top_{k}_accuracy" for k in expected]
-
-
-def test_the_same_seed_gives_the_same_intervals() -> None:
-    truth, probabilities = judged(200, 4, seed=1)
-    first = classification_scores(truth, probabilities, names(4), seed=5)
-    assert classification_scores(truth, probabilities, names(4), seed=5) == first
-    assert classification_scores(truth, probabilities, names(4), seed=6) != first
-
-
-def test_intervals_equal_those_of_resampling_pictures_one_by_one() -> None:
-    truth, probabilities = judged(150, 4, seed=2, skill=1.5)
-    scores = classification_scores(truth, probabilities, names(4), resamples=4000)
-
-    generator = np.random.default_rng(99)
-    resampled: dict[str, list[float]] = {name: [] for name in scores}
-    for _ in range(150):
-        chosen = generator.integers(0, truth.size, truth.size)
-        for name, value in scikit_learn_scores(truth[chosen], probabilities[chosen]).items():
-            resampled[name].append(value)
-    for name, score in scores.items():
-        low, high = np.quantile(resampled[name], [0.025, 0.975])
-        tolerance = 0.25 * (high - low)  # of 150 resamples' quantiles
-        assert score.low == pytest.approx(low, abs=tolerance), name
-        assert score.high == pytest.approx(high, abs=tolerance), name
 
 
 @pytest.mark.parametrize("n", [30, 200])
@@ -139,11 +115,11 @@ def test_the_interval_of_accuracy_covers_the_true_rate(n: int) -> None:
     generator = np.random.default_rng(0)
     truth = np.zeros(n, dtype=np.int64)
     covered = 0
-    for trial in range(200):
+    for _ in range(200):
         right = generator.random(n) < 0.8
-        score = classification_scores(truth, np.eye(2)[1 - right], names(2), seed=trial, resamples=200)["accuracy"]
+        score = classification_scores(truth, np.eye(2)[1 - right], names(2))["accuracy"]
         covered += score.low <= 0.8 <= score.high
-    assert covered >= 175  # of 190 expected; 200 resamples and n = 30 cost a little
+    assert covered >= 175  # of 190 expected
 
 
 def test_all_right_on_few_pictures_is_not_certain() -> None:
@@ -152,7 +128,9 @@ def test_all_right_on_few_pictures_is_not_certain() -> None:
 
     for name in ("accuracy", "f1_macro", "recall_weighted", "balanced_accuracy", "top_2_accuracy"):
         assert scores[name].value == scores[name].high == 1.0
-        assert scores[name].low == pytest.approx(0.7009, abs=1e-4)  # Wilson's interval of 9 in 9
+        assert scores[name].too_few
+        assert 0.6 < scores[name].low < 0.71
+    assert scores["accuracy"].low == pytest.approx(0.7009, abs=1e-4)  # Wilson's interval of 9 in 9
 
 
 def test_all_wrong_on_few_pictures_is_not_certain() -> None:

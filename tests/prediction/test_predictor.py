@@ -217,3 +217,34 @@ def test_another_engine_gives_the_same_answers(model: Path, tmp_path: Path) -> N
     for mine, other in zip(own.predict(paths), distingo.load(model).predict(paths), strict=True):
         same = dict(zip(other.labels, other.probabilities, strict=True))
         assert dict(zip(mine.labels, mine.probabilities, strict=True)) == pytest.approx(same, abs=1e-2)
+
+
+def test_a_batch_in_one_array_or_tensor_is_predicted_image_by_image(model: Path, tmp_path: Path) -> None:
+    paths = [picture(tmp_path / f"{seed}.png", seed) for seed in range(3)]
+    arrays = np.stack([np.asarray(Image.open(path)) for path in paths])
+    predictor = distingo.load(model)
+    expected = [prediction.probabilities for prediction in predictor.predict(paths)]
+    for given in (
+        arrays,
+        torch.from_numpy(arrays.transpose(0, 3, 1, 2) / 255.0),
+        [path.read_bytes() for path in paths],
+    ):
+        answers = predictor.predict(given)
+        assert [answer.file for answer in answers] == ["picture 0", "picture 1", "picture 2"]
+        assert [answer.probabilities for answer in answers] == [pytest.approx(each, abs=1e-6) for each in expected]
+
+
+def test_what_is_no_image_is_a_usage_error(model: Path) -> None:
+    with pytest.raises(UsageError, match=r"an array of shape \(5, 6, 7\) and type float64 has the shape of no image"):
+        distingo.load(model).predict(np.zeros((5, 6, 7)))
+    with pytest.raises(UsageError, match="NoneType is no image"):
+        list(distingo.load(model).stream(iter([None])))
+
+
+def test_a_pixel_limit_holds_for_files_and_is_itself_checked(model: Path, tmp_path: Path) -> None:
+    path = picture(tmp_path / "a.png")
+    (answer,) = distingo.load(model, max_pixels=599).predict(path)
+    assert answer.error == "30 x 20 pixels are more than the limit of 599"
+    assert not distingo.load(model, max_pixels=600).predict(path)[0].error
+    with pytest.raises(UsageError, match="--max-pixels 0: give 1 or more"):
+        distingo.load(model, max_pixels=0)

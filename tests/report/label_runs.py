@@ -73,8 +73,8 @@ def build_label_run(folder: Path, *, evaluated: bool = True, predicted: bool = T
     thresholds = choose_thresholds(truth["validation"], chances["validation"], labels=LABELS)
     prevalence = np.tile(truth["train"].mean(axis=0).astype(np.float32), (test, 1))
     half = np.full(len(LABELS), 0.5)
-    scores = multi_label_scores(truth["test"], chances["test"], thresholds.values, LABELS, resamples=40)
-    floor = multi_label_scores(truth["test"], prevalence, half, LABELS, resamples=40)
+    scores = multi_label_scores(truth["test"], chances["test"], thresholds.values, LABELS)
+    floor = multi_label_scores(truth["test"], prevalence, half, LABELS)
     evaluation = Evaluation(
         side="test",
         n=test,

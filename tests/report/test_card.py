@@ -79,8 +79,8 @@ def test_every_section_is_there_with_figures_from_the_run(runs: dict[str, Path])
         *("Limits found", "How to use it", "Where it comes from"),
     ]
     accuracy = scores_of(runs["one"])["accuracy"]
-    figure = f"{accuracy['value'] * 100:.1f}\u00a0% ({accuracy['low'] * 100:.1f}"
-    assert f"| Accuracy | {figure}" in text
+    interval = "too few images" if accuracy["too_few"] else f"{accuracy['low'] * 100:.1f}"
+    assert f"| Accuracy | {accuracy['value'] * 100:.1f}\u00a0% ({interval}" in text
     assert "always answering the commonest class" in text
     assert "- Left out: 1, copies of another picture" in text
     assert "1\u00a0file that repeat" in text or "1\u00a0file" in text

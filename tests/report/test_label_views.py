@@ -39,7 +39,7 @@ def predictions() -> LabelPredictions:
 
 @pytest.fixture
 def evaluation() -> Evaluation:
-    found = multi_label_scores(TRUTH, CHANCES, THRESHOLDS, LABELS, resamples=20)
+    found = multi_label_scores(TRUTH, CHANCES, THRESHOLDS, LABELS)
     return Evaluation(
         "test", 6, LABELS, found.scores, (), (), {}, (), "multi-label", found.per_label, found.left_out, None
     )
@@ -167,7 +167,7 @@ def test_the_area_below_the_curve_is_the_average_precision() -> None:
     generator = np.random.default_rng(3)
     truth = (generator.random((60, 1)) < 0.3) & np.array([True])
     chances = np.clip(truth * 0.2 + generator.random((60, 1)) * 0.7, 0, 1)
-    (scores,) = multi_label_scores(truth, chances, [0.4], ("a",), resamples=20).per_label
+    (scores,) = multi_label_scores(truth, chances, [0.4], ("a",)).per_label
     drawing = draw_precision_recall(scores, truth[:, 0], chances[:, 0])
     assert scores.average_precision is not None
     area, x, y = 0.0, float(LEFT), 0.0
@@ -186,7 +186,7 @@ def test_the_area_below_the_curve_is_the_average_precision() -> None:
 
 def test_a_label_never_given_has_no_place_on_its_curve() -> None:
     truth = np.array([[True], [False]])
-    (scores,) = multi_label_scores(truth, np.array([[0.2], [0.1]]), [0.5], ("a",), resamples=20).per_label
+    (scores,) = multi_label_scores(truth, np.array([[0.2], [0.1]]), [0.5], ("a",)).per_label
     assert draw_precision_recall(scores, truth[:, 0], np.array([0.2, 0.1])).chosen is None
 
 

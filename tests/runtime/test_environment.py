@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 import distingo
 from distingo.datasets.rendering import render, shorter_side_for
@@ -34,7 +35,8 @@ def test_it_holds_all_that_it_imports_and_nothing_else(tmp_path: Path) -> None:
     assert not (tmp_path / "site" / "distingo" / "__init__.py").exists()
     code = f"""
 import os, sys
-for name in ("torch", "safetensors", "scipy", "sklearn", "pyarrow", "rich", "openvino", "onnx"):
+heavy = ("torch", "safetensors", "scipy", "sklearn", "pyarrow", "rich", "openvino", "onnx", "tifffile", "imagecodecs")
+for name in heavy:
     sys.modules[name] = None
 sys.meta_path[:] = [finder for finder in sys.meta_path if "editable" not in repr(finder)]
 others = [place for place in sys.path if not os.path.isdir(os.path.join(place, "distingo"))]
@@ -49,6 +51,37 @@ print(*(sys.modules[name].__file__ for name in names if sys.modules[name].__file
     assert all(place.startswith(str(tmp_path / "site")) for place in loaded), loaded
     with_code = {str(path) for path in (tmp_path / "site" / "distingo").rglob("*.py")}
     assert with_code == loaded
+
+
+def test_without_tifffile_plain_tiffs_are_read_and_others_say_what_to_install(tmp_path: Path) -> None:
+    buffers = {}
+    for name, values, options in (
+        ("plain", np.arange(192, dtype=np.uint8).reshape(8, 8, 3), {}),
+        ("lzw", np.arange(192, dtype=np.uint8).reshape(8, 8, 3), {"compression": "lzw"}),
+        ("deep", np.arange(192, dtype=np.uint16).reshape(8, 8, 3), {}),
+    ):
+        tifffile.imwrite(tmp_path / f"{name}.tif", values, photometric="rgb", **options)
+        buffers[name] = tmp_path / f"{name}.tif"
+    code = """
+import sys
+for name in ("tifffile", "imagecodecs"):
+    sys.modules[name] = None
+from pathlib import Path
+import numpy as np
+from distingo.datasets.decoding import UnsupportedError, decode
+for name in sys.argv[1:3]:
+    assert np.array_equal(np.asarray(decode(Path(name).read_bytes()).image).ravel(), np.arange(192))
+try:
+    decode(Path(sys.argv[3]).read_bytes())
+except UnsupportedError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code, *buffers.values()], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout == (
+        "a TIFF of 3 x 16-bit unsigned integer samples, which takes tifffile and imagecodecs to read: run pip install "
+        "'distingo-runtime[tiff]' (or pip install tifffile imagecodecs)\n"
+    )
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
+from distingo.datasets.value_ranges import settle_value_range
 from distingo.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def check(
     table: TableOptions | None = None,
     allow_missing: bool = False,
     corrections: str | Path | None = None,
+    value_range: str | Sequence[float] | None = None,
     seed: int = 0,
 ) -> Check:
     """Look for files, pictures, labels and pairs that may be wrong; nothing of the data is touched.
@@ -53,6 +55,7 @@ def check(
         cache: As in `train`.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        value_range: As in `train`.
         corrections: As in `train`; findings that they answer are left out.
         seed: Of samples and folds.
 
@@ -92,6 +95,7 @@ def check(
             table=table,
             allow_missing=allow_missing,
             corrections=corrections,
+            value_ranges=settle_value_range(value_range),
             seed=seed,
         )
         found = run_check(request)

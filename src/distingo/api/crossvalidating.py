@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
+from distingo.datasets.value_ranges import settle_value_range
 from distingo.errors import InterruptionError, UsageError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def crossval(
     table: TableOptions | None = None,
     allow_missing: bool = False,
     corrections: str | Path | None = None,
+    value_range: str | Sequence[float] | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     **recipe: Any,
 ) -> CrossValidation:
@@ -61,13 +63,14 @@ def crossval(
         cache: As in `train`.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        value_range: As in `train`.
         corrections: As in `train`.
         on_epoch: Called with an `EpochRecord` after every epoch of a fold.
         **recipe: As for `train`, without ``test``.
 
     Returns:
         Scores fold by fold, their means with corrected resampled t intervals, and the scores of all predictions
-        together with bootstrap intervals.
+        together with 95 % intervals.
 
     Raises:
         DistingoError: Of the kind that fits the mistake or hindrance.
@@ -98,7 +101,9 @@ def crossval(
         table=table,
         allow_missing=allow_missing,
         corrections=settle_corrections(corrections),
+        value_ranges=settle_value_range(value_range),
         split=name_split(split, None),
+        near_duplicates=None if resume else "none" if near_duplicates is None else near_duplicates,
         resume=resume,
         on_epoch=on_epoch,
     )

@@ -11,6 +11,7 @@ from distingo.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from distingo.explanation.records import Explanation
+    from distingo.prediction.pictures import PictureLike
 
 _MOST_NEIGHBOURS = 8
 """As many as a sheet has room for."""
@@ -18,24 +19,26 @@ _MOST_NEIGHBOURS = 8
 
 def explain(
     run: str | Path,
-    picture: str | Path,
+    picture: PictureLike,
     *,
     classes: Sequence[str] = (),
     output: str | Path | None = None,
     layers: str | Path | None = None,
     neighbours: int = 8,
     device: str = "auto",
+    max_pixels: int | None = None,
 ) -> Explanation:
     """Show what speaks for a class in a picture, whether that means something, and the nearest training pictures.
 
     Args:
         run: A run folder.
-        picture: A file.
+        picture: A file, or one of the other forms that `distingo.load(run).predict` takes.
         classes: To explain; without any the predicted one, of a model for several labels those that it gives.
         output: A ``.png`` file to draw all of it on; an existing one is not overwritten.
         layers: A ``.png`` file to draw the network's first filters and feature maps on, layer by layer.
         neighbours: How many of the nearest training pictures to find, at most 8.
         device: Where a network computes.
+        max_pixels: A larger image is not read; None is 178,956,970, and no limit for images in memory.
 
     Returns:
         Heat maps as arrays with what covering their hottest parts does, probabilities and neighbours.
@@ -59,8 +62,10 @@ def explain(
     if len(set(places)) < len(places):
         raise UsageError(f"{output}: is to hold the explanation and the layers; give two names")
     if layers is not None:
-        write_layers(show_layers(Path(run), Path(picture), device=device), Path(layers))
-    explanation = explain_picture(Path(run), Path(picture), classes, neighbours=neighbours, device=device)
+        write_layers(show_layers(Path(run), picture, device=device, max_pixels=max_pixels), Path(layers))
+    explanation = explain_picture(
+        Path(run), picture, classes, neighbours=neighbours, device=device, max_pixels=max_pixels
+    )
     if output is not None:
         write_explanation(explanation, Path(output))
     return explanation

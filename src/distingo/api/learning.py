@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
+from distingo.datasets.value_ranges import settle_value_range
 from distingo.errors import RunError
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def learning_curve(
     table: TableOptions | None = None,
     allow_missing: bool = False,
     corrections: str | Path | None = None,
+    value_range: str | Sequence[float] | None = None,
     **recipe: Any,
 ) -> LearningCurve:
     """Measure how scores grow with training pictures, and forecast them for twice and five times as many.
@@ -52,6 +55,7 @@ def learning_curve(
         cache: As in `train`.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        value_range: As in `train`.
         corrections: As in `train`.
         **recipe: As for `train`; the model is a frozen backbone or ``descriptors``.
 
@@ -76,7 +80,14 @@ def learning_curve(
         raise RunError(f"{place}: exists and is not an empty folder; choose another -o")
     if group_column is not None:
         table = replace(table or TableOptions(), group_column=group_column)
-    wanted = Wanted(data=Path(data), wishes=recipe, table=table, allow_missing=allow_missing, corrections=corrections)
+    wanted = Wanted(
+        data=Path(data),
+        wishes=recipe,
+        table=table,
+        allow_missing=allow_missing,
+        corrections=corrections,
+        value_range=value_range,
+    )
     run = RunFolder(Path(data))
     if run.config.is_file():
         wanted = repeat(run.config, replace(wanted, data=None))
@@ -90,6 +101,7 @@ def learning_curve(
         table=wanted.table,
         allow_missing=wanted.allow_missing,
         corrections=settle_corrections(wanted.corrections),
+        value_ranges=settle_value_range(wanted.value_range),
     )
     belonging = Belonging(near_duplicates, burst)
     found = run_learning_curve(LearningCurveRequest(training=training, sizes=sizes, draws=draws, belonging=belonging))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
+from distingo.datasets.value_ranges import settle_value_range
 from distingo.errors import ResourceError
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ def inspect(
     table: TableOptions | None = None,
     allow_missing: bool = False,
     corrections: str | Path | None = None,
+    value_range: str | Sequence[float] | None = None,
     draw_map: bool = True,
     model: str | None = None,
     weights: str | Path | None = None,
@@ -39,6 +42,7 @@ def inspect(
         cache: As in `train`.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        value_range: As in `train`.
         corrections: As in `train`.
         draw_map: Whether the page has a map of the pictures (of at most 3,000, drawn by chance).
         model: What the map is laid out by: a backbone as for `train`, ``descriptors`` or ``pixels``. None takes the
@@ -71,6 +75,7 @@ def inspect(
         table=table,
         allow_missing=allow_missing,
         corrections=corrections,
+        value_ranges=settle_value_range(value_range),
     )
     if output is not None:
         from distingo.exploration.exploring import MapWish, explore
@@ -82,7 +87,14 @@ def inspect(
 
 
 def show_augmentation(
-    data: str | Path, preset: str, output: str | Path, *, image_size: int | None = None, seed: int = 0
+    data: str | Path,
+    preset: str,
+    output: str | Path,
+    *,
+    image_size: int | None = None,
+    seed: int = 0,
+    table: TableOptions | None = None,
+    value_range: str | Sequence[float] | None = None,
 ) -> Path:
     """Draw pictures beside their augmented versions, as training would see them.
 
@@ -92,6 +104,8 @@ def show_augmentation(
         output: A PNG file; an existing one is not overwritten.
         image_size: Side in pixels; None takes training's own choice.
         seed: Of the augmentation.
+        table: As for `inspect`.
+        value_range: As in `train`.
 
     Returns:
         The picture.
@@ -107,7 +121,15 @@ def show_augmentation(
 
     if Path(output).exists():
         raise ResourceError(f"{output}: exists already; choose another -o")
-    rows = preview_augmentation(Path(data), preset, cache=Cache(), image_size=image_size, seed=seed)
+    rows = preview_augmentation(
+        Path(data),
+        preset,
+        cache=Cache(),
+        image_size=image_size,
+        seed=seed,
+        table=table,
+        value_ranges=settle_value_range(value_range),
+    )
     columns = len(rows[0])
     captions = [caption for row in rows for caption in ["original", *[""] * (len(row) - 1)]]
     images = [np.squeeze(image) for row in rows for image in row]

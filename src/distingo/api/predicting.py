@@ -34,6 +34,7 @@ def predict(
     device: str = "auto",
     engine: EngineName = "auto",
     workers: int | None = None,
+    max_pixels: int | None = None,
 ) -> list[Prediction]:
     """Name what pictures show.
 
@@ -57,6 +58,7 @@ def predict(
         device: Where networks compute.
         engine: What runs a network: ``auto`` takes the one that it was trained with, else the fastest here.
         workers: Decoding threads; None takes one per core.
+        max_pixels: Of larger images no prediction is made; None is 178,956,970.
 
     Returns:
         One prediction per picture; one that can't be read carries its error.
@@ -84,6 +86,7 @@ def predict(
         device=device,
         engine=engine,
         workers=workers,
+        max_pixels=max_pixels,
     )
     predictions = []
     total = stream.pictures.count() if sys.stderr.isatty() else 0
@@ -110,6 +113,7 @@ def predict_stream(
     device: str = "auto",
     engine: EngineName = "auto",
     workers: int | None = None,
+    max_pixels: int | None = None,
 ) -> BulkPrediction:
     """As `predict`, but one prediction after another, in memory that does not grow with the number of pictures.
 
@@ -146,6 +150,7 @@ def predict_stream(
             device=device,
             engine=engine,
             workers=workers,
+            max_pixels=max_pixels,
         )
     )
 
@@ -167,13 +172,16 @@ def undo_sorting(folder: str | Path) -> Unsorting:
     return undo(Path(folder))
 
 
-def load(run: str | Path, *, device: str = "auto", engine: EngineName = "auto") -> Predictor:
+def load(
+    run: str | Path, *, device: str = "auto", engine: EngineName = "auto", max_pixels: int | None = None
+) -> Predictor:
     """Load a trained model; ``load(run).predict([...])`` names what pictures show.
 
     Args:
         run: A run folder.
         device: Where networks compute.
         engine: As for `predict`.
+        max_pixels: Larger images are not read; None is 178,956,970, and no limit for images in memory.
 
     Returns:
         A predictor; its `stream` takes any number of pictures.
@@ -183,4 +191,4 @@ def load(run: str | Path, *, device: str = "auto", engine: EngineName = "auto") 
     """
     from distingo.prediction.predictor import load as load_predictor
 
-    return load_predictor(run, device=device, engine=engine)
+    return load_predictor(run, device=device, engine=engine, max_pixels=max_pixels)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distingo.findings import FINDINGS_FOLDER, read_findings
+from distingo.records import DEFAULT_MAX_PIXELS
 
 if TYPE_CHECKING:
     from distingo.datasets.tables import TableOptions
@@ -22,6 +23,7 @@ def review(
     port: int = 0,
     on_start: Callable[[str, ReviewSession], None] | None = None,
     table: TableOptions | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
 ) -> None:
     """Serve a page to go through findings with the keyboard, until Ctrl-C.
 
@@ -36,12 +38,14 @@ def review(
         port: 0 takes one that is free.
         on_start: Called with the page's address and the review once the page can be opened.
         table: As in `train`.
+        max_pixels: Larger images are not shown.
 
     Raises:
         DataError: There are no findings, they are about other data, or the corrections are damaged.
         UsageError: `table` does not fit the data, or corrections are to be ``none``.
         ResourceError: The port is taken.
     """
+    from distingo.checking.check_folder import read_value_ranges
     from distingo.datasets.corrections import CORRECTIONS_NAME, NO_CORRECTIONS
     from distingo.datasets.layouts import find_layout
     from distingo.errors import UsageError
@@ -54,7 +58,8 @@ def review(
     found = read_findings(Path(findings))
     layout = find_layout(Path(data), table, allow_missing=True, as_it_comes=True)
     path = Path(corrections) if corrections is not None else layout.root / CORRECTIONS_NAME
-    session = ReviewSession(layout, found, Decisions(path.resolve(), layout.root))
+    ranges = read_value_ranges(Path(findings))
+    session = ReviewSession(layout, found, Decisions(path.resolve(), layout.root), ranges, max_pixels)
     with ReviewServer(session, host, port) as server:
         if on_start is not None:
             on_start(server.guard.url, session)

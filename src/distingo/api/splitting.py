@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
+from distingo.datasets.value_ranges import settle_value_range
 from distingo.errors import ResourceError, UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ def split(
     table: TableOptions | None = None,
     allow_missing: bool = False,
     corrections: str | Path | None = None,
+    value_range: str | Sequence[float] | None = None,
 ) -> Division:
     """Divide pictures into sides, or into folds, and write the division down; no picture is moved.
 
@@ -57,6 +60,7 @@ def split(
         cache: As in `train`.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        value_range: As in `train`.
         corrections: As in `train`.
 
     Returns:
@@ -89,6 +93,7 @@ def split(
         table=table,
         allow_missing=allow_missing,
         corrections=corrections,
+        value_ranges=settle_value_range(value_range),
     )
     for sentence in (*dataset.notes, *sum_up_left_out(dataset, "`distingo inspect`")):
         logging.getLogger("distingo").info(sentence)

@@ -6,11 +6,12 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from distingo.api.judging import compare, evaluate
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
+from distingo.datasets.value_ranges import settle_value_range
 from distingo.errors import InterruptionError, RunError, UsageError
 from distingo.language import settle_language
 from distingo.run_folder import RunFolder
@@ -49,8 +50,10 @@ def train(
     table: TableOptions | None = None,
     allow_missing: bool = False,
     corrections: str | Path | None = None,
+    value_range: str | Sequence[float] | None = None,
     split: str | Path | None = None,
     fold: int | None = None,
+    near_duplicates: float | Literal["none"] | None = None,
     recipe_file: str | Path | None = None,
     track: str | None = None,
     track_to: str | Path | None = None,
@@ -71,11 +74,17 @@ def train(
         cache: Folder for decoded pictures; None takes ``DISTINGO_CACHE`` or the user's cache folder.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
+        value_range: What is shown as black and as white in deep images (more than 8 bits, signed or float), for example
+            ``(0, 4095)`` or ``0,4095``; ``auto`` lets all of them decide, and so does None, but for the range of the
+            run that `config` names.
         corrections: What a person decided about single pictures: None takes ``corrections.csv`` in the data set's root
             where there is one, ``none`` reads none, else a table to read instead.
         split: A file of `split`'s, or any table with the columns file and side, that says which side each picture is
             on; None cuts the sides by class and seed.
         fold: Of a split file with folds, the one that is the test side.
+        near_duplicates: Pictures at least so alike (from 0.6 to 1; None: 0.8), turned and mirrored ones too, are kept
+            on one side where the sides are cut here, and counted where `data` or `split` says them; ``none``: they are
+            not searched for.
         recipe_file: A JSON file of recipe fields, such as `tune`'s ``best-recipe.json``; what is said here goes first.
         track: ``tensorboard`` or ``mlflow``: write parameters, curves, scores, plots and the model there too.
         track_to: A folder for TensorBoard (None: ``tensorboard`` in the run folder), a server's address for MLflow
@@ -111,6 +120,8 @@ def train(
         allow_missing=allow_missing,
         corrections=corrections,
         split=name_split(split, fold),
+        near_duplicates=near_duplicates,
+        value_range=value_range,
     )
     if config is not None:
         wanted = repeat(Path(config), wanted)
@@ -128,8 +139,10 @@ def train(
         table=wanted.table,
         allow_missing=wanted.allow_missing,
         corrections=settle_corrections(wanted.corrections),
+        value_ranges=settle_value_range(wanted.value_range),
         repeats=wanted.repeats,
         split=wanted.split,
+        near_duplicates=wanted.near_duplicates,
         recipe_file=chosen,
         resume=resume,
     )

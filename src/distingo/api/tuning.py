@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
+from distingo.datasets.value_ranges import settle_value_range
 from distingo.errors import InterruptionError
 
 if TYPE_CHECKING:
@@ -28,8 +29,10 @@ def tune(
     table: TableOptions | None = None,
     allow_missing: bool = False,
     corrections: str | Path | None = None,
+    value_range: str | Sequence[float] | None = None,
     split: str | Path | None = None,
     fold: int | None = None,
+    near_duplicates: float | Literal["none"] | None = None,
     on_trial: Callable[[Trial, Search], None] | None = None,
     **recipe: Any,
 ) -> Search:
@@ -49,9 +52,11 @@ def tune(
         cache: As for `train`.
         table: As for `train`.
         allow_missing: As for `train`.
+        value_range: As in `train`.
         corrections: As for `train`.
         split: As for `train`.
         fold: As for `train`.
+        near_duplicates: As for `train`.
         on_trial: Told every finished trial, and the search so far.
         **recipe: Fields that stay as they are, and ``image_size``.
 
@@ -84,7 +89,9 @@ def tune(
         table=table,
         allow_missing=allow_missing,
         corrections=settle_corrections(corrections),
+        value_ranges=settle_value_range(value_range),
         split=wanted,
+        near_duplicates=near_duplicates,
         recipe_file=chosen,
     )
     try:

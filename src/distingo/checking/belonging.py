@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from distingo.checking.copies import LOOSEST, find_copies, signature_product
-from distingo.checking.thresholds import DEFAULT_THRESHOLDS
 from distingo.datasets.bursts import BURST_SECONDS, find_bursts
 from distingo.datasets.grouping import Links, link_column
 from distingo.datasets.products import Product
 from distingo.datasets.store import Cache
 from distingo.errors import UsageError
+from distingo.near_duplicates.search import LOOSEST, SAME_SCENE, find_copies, signature_product
 from distingo.records import Dataset
-
-NEAR_DUPLICATES = DEFAULT_THRESHOLDS["near-duplicate"]
-"""Copies of a picture are at least so similar, strangers hardly ever (`distingo.features.registration.compare`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +25,7 @@ class Belonging:
         UsageError: A number is out of range.
     """
 
-    near_duplicates: float | None = NEAR_DUPLICATES
+    near_duplicates: float | None = SAME_SCENE
     burst: float | None = BURST_SECONDS
 
     def __post_init__(self) -> None:
@@ -53,7 +49,7 @@ class Belonging:
         links = [link_column(dataset)]
         pictures = dataset.pictures
         if self.near_duplicates is not None:
-            signatures = signature_product(cache).store.rows([picture.content for picture in pictures])
+            signatures = signature_product(cache).store.rows([picture.row_key for picture in pictures])
             sides = [min(picture.width, picture.height) for picture in pictures]
             pairs = find_copies(signatures, sides, loosest=self.near_duplicates, workers=workers)
             links.append(Links("near-duplicate", [(pair.first, pair.second) for pair in pairs]))

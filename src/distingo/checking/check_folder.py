@@ -11,6 +11,7 @@ from distingo.checking.thresholds import settle_thresholds
 from distingo.errors import RunError
 from distingo.files import read_json, write_json
 from distingo.findings import FINDING_KINDS, FINDINGS_NAME, Finding, FindingKind, read_findings, write_findings
+from distingo.records import NO_VALUE_RANGES, ValueRanges
 from distingo.version import __version__
 
 SUMMARY_NAME = "check.json"
@@ -37,6 +38,7 @@ class Check:
             labels); None where labels were not judged.
         notes: What a person should know.
         seconds: How long it took.
+        value_ranges: What the stored values of deep images were scaled by.
     """
 
     data: Path
@@ -53,6 +55,7 @@ class Check:
     label_score: float | None
     notes: tuple[str, ...]
     seconds: float
+    value_ranges: ValueRanges = NO_VALUE_RANGES
 
     def counting(self, kind: FindingKind) -> tuple[Finding, ...]:
         """The findings of a kind at or above its threshold."""
@@ -94,10 +97,32 @@ def write_check(check: Check, folder: Path) -> None:
         "root": str(check.root.resolve()),
         "against": None if check.against is None else str(check.against.resolve()),
         "counts": check.counts,
+        "value_ranges": check.value_ranges.to_json(),
         "shortcuts": [asdict(shortcut) for shortcut in check.shortcuts],
     }
     same = ("layout", "task", "classes", "files", "pictures", "embedded_by", "label_score", "notes", "seconds")
     write_json(folder / SUMMARY_NAME, content | {name: getattr(check, name) for name in same})
+
+
+def read_value_ranges(findings: Path) -> ValueRanges:
+    """What deep images were scaled by in the check that a table of findings is of.
+
+    Args:
+        findings: The table, or the folder that it is in.
+
+    Returns:
+        The ranges; none where no check is there, as a person may have moved the table.
+
+    Raises:
+        RunError: ``check.json`` is damaged.
+    """
+    path = (findings if findings.is_dir() else findings.parent) / SUMMARY_NAME
+    if not path.is_file():
+        return NO_VALUE_RANGES
+    try:
+        return ValueRanges.from_json(read_json(path).get("value_ranges"))
+    except (AttributeError, TypeError, ValueError) as error:
+        raise RunError(f"{path}: damaged or from another version of distingo ({error})") from error
 
 
 def read_check(folder: Path) -> Check:
@@ -127,6 +152,7 @@ def read_check(folder: Path) -> Check:
             label_score=content["label_score"],
             notes=tuple(content["notes"]),
             seconds=content["seconds"],
+            value_ranges=ValueRanges.from_json(content.get("value_ranges")),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path}: damaged or from another version of distingo ({error})") from error

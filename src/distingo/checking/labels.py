@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from distingo.checking.copies import group_copies
 from distingo.checking.thresholds import KEPT_FROM
 from distingo.findings import Finding
+from distingo.near_duplicates.search import group_copies
 from distingo.progress import progress_bar
 from distingo.records import Picture, Task
 

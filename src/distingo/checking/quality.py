@@ -31,11 +31,15 @@ def judge_files(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> Iter
         thresholds: By kind.
 
     Yields:
-        ``unreadable`` with score 1; ``wrong-ending`` with score 1, or 0.75 where the ending is no picture's at all.
+        ``unreadable`` with score 1, but not for images of a kind that is not read or over the pixel limit, which need
+        not be damaged; ``wrong-ending`` with score 1, or 0.75 where the ending is no picture's at all.
     """
     for row in manifest:
         found = (row.file, row.labels, row.side or "", row.content)
         if row.status == "unusable":
+            # What is merely not read, or over the limit, is nothing to clean away.
+            if row.notes:
+                continue
             yield _finding("unreadable", found, 1.0, row.reason, thresholds)
         elif row.status in {"used", "duplicate", "conflict"} and row.format != "IDX":
             ending = PurePosixPath(row.file).suffix.lower()

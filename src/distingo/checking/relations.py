@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from distingo.checking.copies import CopyPair
+from distingo.features.symmetries import IN_WORDS
 from distingo.findings import Finding, FindingKind
+from distingo.near_duplicates.search import CopyPair
 from distingo.records import ManifestRow, Picture
 
 _LEFT_FIRST = {"train": 0, "": 1, "validation": 2, "test": 3}
@@ -90,8 +91,8 @@ def judge_copies(
             if other.pixels == pictures[pair.first].pixels:  # `judge_against` has it
                 continue
             second = Seen.of(other, other_root)
-        mirrored = ", mirrored" if pair.mirrored else ""
-        reason = f"the same scene as {second.file}{mirrored}"
+        how = IN_WORDS[pair.symmetry]
+        reason = f"the same scene as {second.file}" + (f", {how}" if how else "")
         yield _relate(first, second, pair.similarity, reason, thresholds, near=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from distingo.answers import is_answered
 from distingo.checking.check_folder import Check
-from distingo.checking.copies import CopyPair, find_copies, signature_product
 from distingo.checking.embedding import Embedding, choose_embedding
 from distingo.checking.given_predictions import read_given_predictions
 from distingo.checking.labels import OutOfFold, judge_labels, predict_out_of_fold
@@ -22,13 +21,14 @@ from distingo.checking.relations import judge_against, judge_copies, judge_exact
 from distingo.checking.shortcuts import Shortcut, judge_imbalance, judge_shortcuts, look_for_shortcuts
 from distingo.checking.thresholds import settle_thresholds
 from distingo.datasets.corrections import find_corrections
-from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
+from distingo.datasets.decoding import DECODING, DEFAULT_MAX_PIXELS
 from distingo.datasets.gathering import Product, count_processors, read_dataset, survey
 from distingo.datasets.store import Cache
 from distingo.datasets.tables import TableOptions
 from distingo.features.measurements import MEASUREMENTS, measure
 from distingo.findings import FINDING_KINDS, Finding, FindingKind
-from distingo.records import Dataset, Picture
+from distingo.near_duplicates.search import CopyPair, find_copies, signature_product
+from distingo.records import Dataset, Picture, ValueRanges
 
 _SURELY_COPIES = 0.8
 """Pairs this alike must not confirm each other's label."""
@@ -51,6 +51,7 @@ class CheckRequest:
         allow_missing: Go on even if half of the pictures that the table names are missing.
         corrections: As for `find_corrections`.
         seed: Of samples and folds.
+        value_ranges: What deep images are scaled by; None lets those of `data` decide, for `against` too.
         predictions: A folder with out-of-fold predictions to doubt labels by, instead of making some.
     """
 
@@ -67,6 +68,7 @@ class CheckRequest:
     corrections: str | Path | None = None
     seed: int = 0
     predictions: Path | None = None
+    value_ranges: ValueRanges | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,21 +121,23 @@ def run_check(request: CheckRequest) -> Check:
         label_score=None if measured.told is None else measured.told.score,
         notes=(*notes, *measured.notes),
         seconds=time.perf_counter() - begun,
+        value_ranges=dataset.value_ranges,
     )
 
 
 def measurements_product(cache: Cache) -> Product:
     """The measurements of every picture, float32 (12,), to be computed while it is decoded."""
-    return Product(cache.store("measurements-1", (len(MEASUREMENTS),), "float32"), measure)
+    return Product(cache.store(f"measurements-1-decoded-{DECODING}", (len(MEASUREMENTS),), "float32"), measure)
 
 
 def _measure(request: CheckRequest, embedding: Embedding) -> _Measured:
     own = [measurements_product(request.cache), signature_product(request.cache)]
     products = [*own, *([embedding.product] if embedding.product else [])]
     dataset = _read(request, request.data, products)
+    request = replace(request, value_ranges=dataset.value_ranges)
     other = None if request.against is None else _read(request, request.against, own[1:])
     others = () if other is None else other.pictures
-    keys = [picture.content for picture in dataset.pictures]
+    keys = [picture.row_key for picture in dataset.pictures]
     measurements = own[0].store.rows(keys).take(np.arange(len(keys)))
     embeddings = None
     if embedding.product is not None and len(keys) > 1:
@@ -142,7 +146,7 @@ def _measure(request: CheckRequest, embedding: Embedding) -> _Measured:
     if embeddings is not None:
         distances, places = nearest(comparable(embeddings, deep=embedding.deep), NEIGHBOURS)
     pairs = find_copies(
-        own[1].store.rows([*keys, *(picture.content for picture in others)]),
+        own[1].store.rows([*keys, *(picture.row_key for picture in others)]),
         [min(picture.width, picture.height) for picture in (*dataset.pictures, *others)],
         further=() if places is None else near_pairs(places),
         workers=request.workers,
@@ -170,6 +174,7 @@ def _read(request: CheckRequest, data: Path, products: Sequence[Product]) -> Dat
         allow_missing=request.allow_missing,
         corrections=request.corrections if data == request.data else None,
         as_it_comes=True,
+        value_ranges=request.value_ranges,
     )
 
 

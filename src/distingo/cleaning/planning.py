@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 
 from distingo.answers import is_answered
 from distingo.cleaning.copies import choose_copies
-from distingo.datasets.candidates import SIDE_NAMES
 from distingo.datasets.corrections import Corrections
-from distingo.datasets.decoding import UndecodableError, read_bytes, read_header
+from distingo.datasets.decoding import NO_LIMIT, UndecodableError, read_bytes, read_header
 from distingo.datasets.examining import hash_content
 from distingo.datasets.layouts import source_of
+from distingo.datasets.split_names import side_of_path
 from distingo.datasets.walking import display_name
 from distingo.errors import DataError
 from distingo.findings import Finding, FindingKind
@@ -168,7 +168,7 @@ def _choose(root: Path, pairs: Sequence[Finding], going: set[str]) -> dict[str, 
     pixels = {file: _pixels(root, file) for file in {file for pair in alike for file in pair}}
 
     def rank(file: str) -> tuple[bool, int, int, str]:
-        side = sides[file] or SIDE_NAMES.get(file.partition("/")[0].lower(), "")
+        side = sides[file] or side_of_path(file) or ""
         return file in going, _STAYS_FIRST.get(side, len(SIDES)), -pixels.get(file, 0), file
 
     return choose_copies([(pair.file, pair.other) for pair in pairs if pair.kind == "duplicate"], alike, rank)
@@ -176,7 +176,7 @@ def _choose(root: Path, pairs: Sequence[Finding], going: set[str]) -> dict[str, 
 
 def _pixels(root: Path, file: str) -> int:
     try:
-        header = read_header(read_bytes(source_of(root, file)))
+        header = read_header(read_bytes(source_of(root, file)), max_pixels=NO_LIMIT)
     except DataError:
         return 0
     return header.width * header.height

@@ -10,6 +10,7 @@ from distingo.options import (
     add_corrections_option,
     add_machine_options,
     add_table_options,
+    add_value_range_option,
     machine_settings,
     table_settings,
 )
@@ -50,6 +51,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of samples and folds (default 0)")
     add_corrections_option(parser)
     add_table_options(parser)
+    add_value_range_option(parser)
     add_machine_options(parser)
 
 
@@ -69,6 +71,7 @@ def run(options: argparse.Namespace) -> int:
         thresholds=read_wishes(options.threshold),
         seed=options.seed,
         corrections=options.corrections,
+        value_range=options.value_range,
         **table_settings(options),
         **machine_settings(options),
     )

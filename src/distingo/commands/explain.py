@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from distingo.commands.preparing import prepare
+from distingo.options import add_max_pixels_option
 
 
 def add(commands: Any) -> None:
@@ -27,6 +28,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--layers", metavar="FILE.png", help="also draw the first filters and the feature maps")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    add_max_pixels_option(parser, "a larger image is not read")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -42,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
         output=options.output,
         layers=options.layers,
         device=options.device,
+        max_pixels=options.max_pixels,
     )
     print(f"{describe_answer(explanation)}.")
     for explained in explanation.classes:

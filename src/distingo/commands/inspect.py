@@ -11,6 +11,7 @@ from distingo.options import (
     add_corrections_option,
     add_machine_options,
     add_table_options,
+    add_value_range_option,
     machine_settings,
     table_settings,
 )
@@ -33,6 +34,7 @@ def add(commands: Any) -> None:
     group.add_argument("--seed", type=int, default=0, help="of the map (default: 0)")
     add_table_options(parser)
     add_corrections_option(parser)
+    add_value_range_option(parser)
     add_machine_options(parser)
 
 
@@ -43,13 +45,15 @@ def run(options: argparse.Namespace) -> int:
 
     if options.augment:
         output = options.output or f"augment-{options.augment}.png"
-        print(distingo.show_augmentation(options.data, options.augment, output, image_size=options.image_size))
+        shown = {"image_size": options.image_size, "value_range": options.value_range}
+        shown["table"] = table_settings(options)["table"]
+        print(distingo.show_augmentation(options.data, options.augment, output, **shown))
         return 0
     from collections import Counter
 
     output = options.output or "inspection.html"
     wishes = {"draw_map": not options.no_map, "model": options.model, "weights": options.weights, "seed": options.seed}
-    wishes["corrections"] = options.corrections
+    wishes |= {"corrections": options.corrections, "value_range": options.value_range}
     dataset = distingo.inspect(options.data, output, **wishes, **table_settings(options), **machine_settings(options))
     print(f"{dataset.root}: {dataset.layout}")
     for note in dataset.notes:

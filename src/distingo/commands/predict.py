@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from distingo import terminal
 from distingo.commands.preparing import prepare
+from distingo.datasets.decoder_noise import caught
 from distingo.datasets.walking import display_name
 from distingo.errors import InterruptionError, UsageError
+from distingo.options import add_max_pixels_option
 
 if TYPE_CHECKING:
     from distingo.prediction.bulk import BulkPrediction
@@ -67,6 +69,7 @@ def add(commands: Any) -> None:
         "--engine", choices=("auto", "torch", "openvino"), default="auto", help="what runs a network (default: auto)"
     )
     parser.add_argument("--workers", type=int, metavar="N", help="decoding threads (default: one per core)")
+    add_max_pixels_option(parser, "larger images are not read")
     _add_table_options(parser)
     _add_sorting_options(parser)
 
@@ -118,8 +121,10 @@ def run(options: argparse.Namespace) -> int:
         device=options.device,
         engine=options.engine,
         workers=options.workers,
+        max_pixels=options.max_pixels,
     )
-    return _go_through(stream, options)
+    with caught():
+        return _go_through(stream, options)
 
 
 def _go_through(stream: BulkPrediction, options: argparse.Namespace) -> int:

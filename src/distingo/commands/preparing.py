@@ -13,6 +13,7 @@ def prepare(*, networks: bool = True) -> None:
     """
     import logging
 
+    from distingo.datasets import decoder_noise
     from distingo.threads import set_thread_environment
 
     if networks:
@@ -22,3 +23,4 @@ def prepare(*, networks: bool = True) -> None:
     logger = logging.getLogger("distingo")
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
+    decoder_noise.enable()

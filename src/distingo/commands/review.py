@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from distingo.commands.preparing import prepare
 from distingo.findings import FINDINGS_FOLDER
-from distingo.options import add_table_options, table_settings
+from distingo.options import add_max_pixels_option, add_table_options, table_settings
 
 if TYPE_CHECKING:
     from distingo.reviewing.session import ReviewSession
@@ -32,6 +32,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--port", type=int, default=0, help="(default: one that is free)")
     parser.add_argument("--no-browser", action="store_true", help="print the page's address, open nothing")
+    add_max_pixels_option(parser, "larger images are not shown")
     add_table_options(parser)
 
 
@@ -63,6 +64,7 @@ def run(options: argparse.Namespace) -> int:
             port=options.port,
             on_start=announce,
             table=table_settings(options)["table"],
+            max_pixels=options.max_pixels,
         )
     except KeyboardInterrupt:
         if not reviews:

@@ -35,7 +35,11 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     limits = parser.add_argument_group("limits")
     limits.add_argument("--max-upload", default="32MB", metavar="SIZE", help="of one request (default: 32MB)")
     limits.add_argument(
-        "--max-pixels", type=int, default=50_000_000, metavar="N", help="of one picture (default: 50000000)"
+        "--max-pixels",
+        type=int,
+        default=50_000_000,
+        metavar="N",
+        help="width times height of one picture, 1 or more (default: 50,000,000)",
     )
     limits.add_argument("--max-pictures", type=int, default=64, metavar="N", help="in one request (default: 64)")
     limits.add_argument(

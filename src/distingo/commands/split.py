@@ -12,6 +12,7 @@ from distingo.options import (
     add_corrections_option,
     add_machine_options,
     add_table_options,
+    add_value_range_option,
     belonging_settings,
     machine_settings,
     table_settings,
@@ -32,6 +33,7 @@ def add(commands: Any) -> None:
     add_belonging_options(parser)
     add_corrections_option(parser)
     add_table_options(parser)
+    add_value_range_option(parser)
     add_machine_options(parser)
 
 
@@ -45,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("--folds gives every picture its turn as test; leave --validation and --test out")
     names = ("validation", "test", "folds", "seed")
     wishes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    settings = {"corrections": options.corrections, **belonging_settings(options)}
+    settings = {"corrections": options.corrections, "value_range": options.value_range, **belonging_settings(options)}
     settings |= {**table_settings(options), **machine_settings(options)}
     division = distingo.split(options.data, options.output, resplit=options.resplit, **wishes, **settings)
     terminal.print_division(division)

@@ -7,7 +7,13 @@ from typing import Any
 
 from distingo import terminal
 from distingo.commands.preparing import prepare
-from distingo.options import add_language_option, add_tracking_options, add_training_options, training_settings
+from distingo.options import (
+    add_language_option,
+    add_near_duplicates_option,
+    add_tracking_options,
+    add_training_options,
+    training_settings,
+)
 
 
 def add(commands: Any) -> None:
@@ -32,6 +38,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with the run in RUN after an interruption")
     parser.add_argument("--split", metavar="FILE", help="the sides, as `distingo split` wrote them")
     parser.add_argument("--fold", type=int, metavar="K", help="of a split file with folds: the one to test on")
+    add_near_duplicates_option(parser)
     add_training_options(parser)
     add_tracking_options(parser)
     add_language_option(parser)
@@ -46,6 +53,7 @@ def run(options: argparse.Namespace) -> int:
     models = settings.pop("model", [])
     common = {"config": options.config, "resume": options.resume, "on_epoch": terminal.print_epoch}
     common |= {"split": options.split, "fold": options.fold, "recipe_file": options.recipe}
+    common["near_duplicates"] = options.near_duplicates
     common |= {"track": options.track, "track_to": options.track_to}
     common["language"] = options.language
     if len(models) > 1:

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from distingo.commands.preparing import prepare
-from distingo.options import add_training_options, training_settings
+from distingo.options import add_near_duplicates_option, add_training_options, training_settings
 
 if TYPE_CHECKING:
     from distingo.tuning.records import Search, Trial
@@ -32,6 +32,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--recipe", metavar="FILE", help="recipe fields from a file; they stay as they are")
     parser.add_argument("--split", metavar="FILE", help="the sides, as `distingo split` wrote them")
     parser.add_argument("--fold", type=int, metavar="K", help="of a split file with folds: the one to leave alone")
+    add_near_duplicates_option(parser)
     add_training_options(parser)
 
 
@@ -48,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
         recipe_file=options.recipe,
         split=options.split,
         fold=options.fold,
+        near_duplicates=options.near_duplicates,
         on_trial=_print_trial,
         **training_settings(options),
     )

@@ -76,7 +76,7 @@ def run_fold(chosen: ChosenRun, request: TrainRequest, split: Split, folder: Run
 def _predict(models: Mapping[str, SavedModel], split: Split, cache: Cache, device_name: str) -> dict[str, np.ndarray]:
     device = choose_device(device_name)
     precision = choose_precision(device)[0]
-    contents = [picture.content for picture in split.test]
+    contents = [picture.row_key for picture in split.test]
     return {
         name: predict_probabilities(
             model, input_product(model, cache, device).store.rows(contents), device=device, precision=precision

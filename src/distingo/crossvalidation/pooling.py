@@ -161,7 +161,8 @@ def _mean_of(found: Sequence[dict[str, Score]]) -> dict[str, Score]:
 
 def _mean_score(scores: Sequence[Score]) -> Score:
     ends = (fmean(score.value for score in scores), fmean(score.low for score in scores))
-    return Score(*ends, fmean(score.high for score in scores), scores[0].n)
+    too_few = any(score.too_few for score in scores)
+    return Score(*ends, fmean(score.high for score in scores), scores[0].n, too_few)
 
 
 def _mean_label(entries: Sequence[LabelScores]) -> LabelScores:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from distingo.files import write_json
-from distingo.records import Evaluation, Score, Task
+from distingo.records import NO_VALUE_RANGES, Evaluation, Score, Task, ValueRanges
 from distingo.run_folder import FORMAT
 
 MAIN_SCORES: dict[Task, str] = {"single-label": "accuracy", "multi-label": "mean_average_precision_macro"}
@@ -60,11 +60,12 @@ class CrossValidation:
             (`distingo.metrics.resampled_t.corrected_mean`).
         baseline_means: The same by model name.
         gains: By model name, the mean over folds of how much the main score is above that baseline's, likewise.
-        pooled: The scores of all pictures' out-of-fold predictions together, with bootstrap intervals over pictures.
+        pooled: The scores of all pictures' out-of-fold predictions together, with 95 % intervals over pictures.
         notes: What a person should know.
         choices: What was chosen for the person, and why.
         recipe: All settings.
         seconds: For all of it, as far as it was done at once.
+        value_ranges: What the stored values of deep images were scaled by.
     """
 
     data: Path
@@ -84,6 +85,7 @@ class CrossValidation:
     choices: tuple[str, ...]
     recipe: dict[str, Any]
     seconds: float
+    value_ranges: ValueRanges = NO_VALUE_RANGES
 
     @property
     def main_score(self) -> str:
@@ -113,4 +115,5 @@ def write_cross_validation(found: CrossValidation, path: Path) -> None:
         ResourceError: It can't be written.
     """
     content = {**asdict(found), "data": str(found.data), "root": str(found.root)}
+    content["value_ranges"] = found.value_ranges.to_json()
     write_json(path, {"format": FORMAT, "main_score": found.main_score, **content})

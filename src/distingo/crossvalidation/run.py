@@ -209,4 +209,5 @@ def _sum_up(prepared: _Prepared, repeats: Sequence[Sequence[FinishedFold]], begu
         choices=prepared.choices,
         recipe=recipe.as_dict(),
         seconds=time.perf_counter() - begun,
+        value_ranges=dataset.value_ranges,
     )

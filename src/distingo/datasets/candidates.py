@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from distingo.datasets.walking import FoundFile, display_name
-from distingo.records import ManifestRow, Side, Source, Task
+from distingo.records import LabelVariants, ManifestRow, Side, Source, Task
 
 SIDE_NAMES: dict[str, Side] = {
     "train": "train",
@@ -48,6 +48,7 @@ class Layout:
         task: Whether a picture carries exactly one label or any number.
         notes: What was recognised and what a person should know about it.
         groups: As in `Dataset.groups`.
+        label_variants: As in `Dataset.label_variants`.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Layout:
     task: Task = "single-label"
     notes: tuple[str, ...] = ()
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    label_variants: tuple[LabelVariants, ...] = ()
 
 
 def ignored_row(file: FoundFile, why: str, side: Side | None = None) -> ManifestRow:

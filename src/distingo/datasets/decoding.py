@@ -5,54 +5,61 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
-import logging
 import math
 import threading
-import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from distingo.datasets import idx
-from distingo.datasets.formats import describe_non_picture, detect_format
-from distingo.datasets.value_ranges import ValueRange, ValueSummary, range_of_one, summarize_values, to_eight_bits
-from distingo.errors import DataError
-from distingo.records import Source
+from distingo.datasets import deep_images, idx, tiff
+from distingo.datasets.decoder_noise import complaints_of_decoding
+from distingo.datasets.formats import describe_non_picture, detect_format, is_unsupported
+from distingo.datasets.jpeg_markers import completed, is_padded
+from distingo.datasets.pillow_files import NAMES, open_by_pillow, quiet_pillow
+from distingo.datasets.png_chunks import read_png_facts
+from distingo.datasets.shown import Decoded, StoredValues, orientation_of, show_image, show_parts, show_values
+from distingo.datasets.undecodable import (
+    TooManyPixelsError,
+    UndecodableError,
+    UnreadableError,
+    UnsupportedError,
+    check_size,
+)
+from distingo.datasets.value_ranges import ValueRange, ValueRanges
+from distingo.records import DEFAULT_MAX_PIXELS, ImageNote, Source
 
-DEFAULT_MAX_PIXELS = 178_956_970
-"""More pixels than this are not decoded: 512 MiB of RGB, Pillow's own limit against decompression bombs."""
+__all__ = [
+    "DECODING",
+    "DEFAULT_MAX_PIXELS",
+    "NO_LIMIT",
+    "Decoded",
+    "Header",
+    "TooManyPixelsError",
+    "UndecodableError",
+    "UnreadableError",
+    "UnsupportedError",
+    "decode",
+    "decode_array",
+    "decode_image",
+    "open_source",
+    "read_bytes",
+    "read_exif",
+    "read_header",
+]
 
-_PILLOW_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM")
-_NAMES = {"MPO": "JPEG", "WEBP": "WebP", "JPEG2000": "JPEG 2000", "DIB": "BMP"}
-_ORIENTATION_TAG = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_preparing = threading.Lock()
+NO_LIMIT = 2**62
+"""As a pixel limit, for images that were let in when their data set was read, and where only a header is read."""
 
+DECODING = 4
+"""Counts up whenever the same file may give other pixels than before; what is kept of decoded images names it."""
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """A decoded picture.
-
-    Attributes:
-        image: Mode ``RGB`` or ``L``, upright.
-        format: What the file really was, for example ``JPEG``.
-        values: The stored values of a deep image (more than 8 bits, signed or float); None for an 8-bit one.
-    """
-
-    image: Image.Image
-    format: str
-    values: ValueSummary | None = None
+_MOST_COMPONENTS = 4
+_MOST_REMARKS = 3
+_reading = threading.Lock()
+"""One image of the caller's may be given twice, and be looked at by two threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,34 +79,12 @@ class Header:
     format: str
 
 
-class UndecodableError(DataError):
-    """A file that gives no picture.
-
-    Attributes:
-        reason: Why, in words for a person.
-        format: What the file really is, ``unknown`` where nothing is known.
-    """
-
-    def __init__(self, reason: str, detected: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.format = detected
-
-
-class UnreadableError(UndecodableError):
-    """A file that can't be read now, which says nothing about its bytes."""
-
-
-class TooManyPixelsError(UndecodableError):
-    """A picture over the pixel limit: fine in itself, but not decoded."""
-
-
 def decode(
     data: bytes,
     *,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     enough: int | None = None,
-    value_range: ValueRange | None = None,
+    value_range: ValueRange | ValueRanges | None = None,
 ) -> Decoded:
     """Decode a picture file, whatever its name ends in.
 
@@ -112,8 +97,9 @@ def decode(
         enough: Pixels of the shorter side that the caller will resize to. A JPEG of more than four times that is
             decoded at a half, a quarter or an eighth of its size, never at less than twice what is enough, which
             changes a resized picture by no more than another filter would. None decodes all pixels.
-        value_range: What a deep image's values are scaled by: that of its data set or model. None decides by the
-            image alone (`distingo.datasets.value_ranges.range_of_one`). 8-bit images are not scaled.
+        value_range: What a deep image's values are scaled by: its own, or those of its data set or model. None, and
+            ranges that know nothing of its kind, decide by the image alone
+            (`distingo.datasets.value_ranges.range_of_one`). 8-bit images are not scaled.
 
     Returns:
         The picture in mode ``RGB`` or ``L`` and the format it was stored in.
@@ -121,21 +107,159 @@ def decode(
     Raises:
         UndecodableError: Whatever is wrong with the bytes; no other error leaves this function.
     """
-    with _translated(data):
-        image, name = _open(data, max_pixels)
-        if enough is not None and image.format == "JPEG":
-            scale = 2 * enough / min(image.size)
-            image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
+    with complaints_of_decoding() as complaints:
+        error: UndecodableError | None = None
+        try:
+            decoded = _decode(data, max_pixels, enough, value_range)
+        except UndecodableError as raised:
+            error = raised
+    if error is None:
+        notes: tuple[ImageNote, ...] = ("decoder-warning",) if complaints else ()
+        return replace(decoded, notes=decoded.notes + notes, remarks=tuple(complaints[:_MOST_REMARKS]))
+    news = [line for line in complaints[:_MOST_REMARKS] if line not in error.reason]
+    if news and not isinstance(error, TooManyPixelsError):
+        raise type(error)(f"{error.reason}; its decoder: {'; '.join(news)}", error.format) from error
+    raise error
+
+
+def _decode(data: bytes, max_pixels: int, enough: int | None, value_range: ValueRange | ValueRanges | None) -> Decoded:
+    with _translated(data) as name:
+        if (read := _reader_of_values(data, name, max_pixels)) is not None:
+            return show_values(read(), name, value_range)
+        if name == "JPEG XL" and (jpeg := deep_images.jpeg_of_jpeg_xl(data)) is not None:
+            return replace(
+                decode(jpeg, max_pixels=max_pixels, enough=enough, value_range=value_range), format="JPEG XL"
+            )
+        if name == "TIFF":
+            page, layout = tiff.open_checked(data, max_pixels)
+            width, height = page.upright_size
+            most = Image.MAX_IMAGE_PIXELS or NO_LIMIT
+            if width * height > most or not tiff.read_by_pillow(page, layout):
+                shown = tiff.show(page, layout, max_pixels, value_range)
+                return show_parts(shown.image, shown.alpha, name, page.orientation, shown.values)
+        try:
+            if name == "JPEG" and is_padded(data):
+                raise EOFError("zero bytes instead of its end")
+            return _decode_by_pillow(data, max_pixels, enough, value_range)
+        except (OSError, EOFError):
+            whole = completed(data) if name == "JPEG" else None
+            if whole is None:
+                raise
+        decoded = _decode_by_pillow(whole, max_pixels, enough, value_range)
+        return replace(decoded, notes=("missing-end-marker", *decoded.notes))
+
+
+def decode_image(
+    image: Image.Image,
+    *,
+    max_pixels: int | None = None,
+    enough: int | None = None,
+    value_range: ValueRange | ValueRanges | None = None,
+) -> Decoded:
+    """Show a Pillow image as `decode` shows its file.
+
+    An opened file that was not read yet is decoded from its beginning, in all its bits; of any other image the pixels
+    count that Pillow has of it.
+
+    Args:
+        image: Of any mode. It is loaded at most, not changed.
+        max_pixels: As for `decode`; None sets no limit.
+        enough: As for `decode`, for files that were not read yet.
+        value_range: As for `decode`.
+
+    Returns:
+        As `decode`.
+
+    Raises:
+        UndecodableError: Its file turns out to be damaged.
+    """
+    name = NAMES.get(image.format or "", image.format or "image")
+    limit = max_pixels or max(DEFAULT_MAX_PIXELS, image.width * image.height)
+    with _explained(name):
+        quiet_pillow()
+        with _reading:
+            data = _unread_bytes(image)
+            if data is None:
+                check_size(*image.size, name, limit)
+                image.load()
+        if data is not None:
+            return decode(data, max_pixels=limit, enough=enough, value_range=value_range)
+        return show_image(image, name, value_range)
+
+
+def decode_array(values: np.ndarray, *, value_range: ValueRange | ValueRanges | None = None) -> Decoded:
+    """Show an array of pixels as `decode` shows a file of them.
+
+    Args:
+        values: (height, width) or (height, width, 1, 2, 3 or 4), the last of 2 and 4 being alpha: uint8, wider
+            integers, floats, or bool.
+        value_range: As for `decode`; uint8 and bool are not scaled.
+
+    Returns:
+        As `decode`, of format ``array``.
+    """
+    if values.dtype == np.bool_:
+        values = values.astype(np.uint8) * np.uint8(255)
+    return show_values(StoredValues(values), "array", value_range)
+
+
+def _unread_bytes(image: Image.Image) -> bytes | None:
+    """The content of the file that an image was opened from and not read yet; None for any other image."""
+    stream = getattr(image, "fp", None)
+    if stream is None or not getattr(image, "tile", None) or image.format is None:
+        return None
+    try:
+        if image.tell() != 0:
+            return None
+        place = stream.tell()
+        stream.seek(0)
+        data: bytes = stream.read()
+        stream.seek(place)
+        as_opened = open_by_pillow(data, image.width * image.height)[0]
+    except (OSError, ValueError, AttributeError, UndecodableError):
+        return None
+    # Another size: the caller has asked the decoder for a smaller image.
+    return data if as_opened.size == image.size and as_opened.mode == image.mode else None
+
+
+def _decode_by_pillow(
+    data: bytes, max_pixels: int, enough: int | None, value_range: ValueRange | ValueRanges | None
+) -> Decoded:
+    image, name = open_by_pillow(data, max_pixels)
+    if name == "PNG":
+        facts = read_png_facts(data)
+        if deep_images.is_deep_png(image, facts):
+            return show_values(deep_images.read_deep_png(data, image, facts), name, value_range)
         image.load()
-        orientation = _orientation(image)
-        plain, values = _to_rgb_or_grey(image, value_range)
-        if orientation in _UPRIGHT:
-            plain = plain.transpose(_UPRIGHT[orientation])
-        return Decoded(plain, name, values)
+        return show_image(image, name, value_range, cicp=facts.cicp)
+    if name == "JPEG 2000":
+        components, bits, signed = deep_images.jpeg2000_bits(data) or (1, 8, 0)
+        if components > _MOST_COMPONENTS:
+            raise UnsupportedError(f"a JPEG 2000 file of {components} bands; save those that count as TIFF", name)
+        if bits > 8 or signed:
+            return show_values(deep_images.read_deep_jpeg2000(data, image, bits), name, value_range)
+    if enough is not None and image.format == "JPEG":
+        scale = 2 * enough / min(image.size)
+        image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
+    image.load()
+    return show_image(image, name, value_range)
+
+
+def _reader_of_values(data: bytes, name: str, max_pixels: int) -> Callable[[], StoredValues] | None:
+    """What reads a file that Pillow doesn't; None for all others."""
+    if name == "JPEG XL":
+        if deep_images.jpeg_of_jpeg_xl(data) is not None:
+            return None
+        return functools.partial(deep_images.read_jpeg_xl, data, max_pixels)
+    if name == "PPM" and (header := deep_images.netpbm_header(data)) is not None:
+        return functools.partial(deep_images.read_netpbm, data, header, max_pixels)
+    if name == "JPEG" and (frame := deep_images.deep_frame(data)) is not None:
+        return functools.partial(deep_images.read_deep_jpeg, data, frame, max_pixels)
+    return None
 
 
 def read_header(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Header:
-    """Read a picture's size and kind without decoding its pixels.
+    """Read a picture's size and kind without decoding its pixels (those of JPEG XL and of deep JPEG are decoded).
 
     Args:
         data: The file's content.
@@ -147,11 +271,16 @@ def read_header(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Header:
     Raises:
         UndecodableError: As `decode`, where the header already shows it.
     """
-    with _translated(data):
-        image, name = _open(data, max_pixels)
+    with _translated(data) as detected:
+        if detected == "JPEG XL" or _reader_of_values(data, detected, max_pixels) is not None:
+            image = decode(data, max_pixels=min(max_pixels, DEFAULT_MAX_PIXELS)).image
+            return Header(*image.size, image.mode == "L", detected)
+        if detected == "TIFF":
+            page, layout = tiff.open_checked(data, max_pixels)
+            return Header(*page.upright_size, layout.kind == "gray", "TIFF")
+        image, name = open_by_pillow(data, max_pixels)
         width, height = image.size
-        # Pillow turns a TIFF's size, unlike the others', when opening it.
-        if _orientation(image) in {5, 6, 7, 8} and name != "TIFF":
+        if orientation_of(image) in {5, 6, 7, 8}:
             width, height = height, width
         return Header(width, height, image.mode in {"1", "L", "LA", "I", "F"} or image.mode.startswith("I;"), name)
 
@@ -162,25 +291,33 @@ def read_exif(data: bytes) -> dict[int, Any]:
     Raises:
         UndecodableError: As `read_header`.
     """
-    with _translated(data):
-        exif = _open(data, DEFAULT_MAX_PIXELS)[0].getexif()
+    with _translated(data) as name:
+        if name == "JPEG XL" or _reader_of_values(data, name, NO_LIMIT) is not None:
+            return {}
+        if name == "TIFF" and tiff.is_classic(data):
+            # Pillow reads the tags of a TIFF whose pixels it doesn't.
+            quiet_pillow()
+            exif = Image.Exif()
+            exif.load_from_fp(io.BytesIO(data))
+            return {**exif, **exif.get_ifd(ExifTags.IFD.Exif)}
+        exif = open_by_pillow(data, NO_LIMIT)[0].getexif()
         return {**exif, **exif.get_ifd(ExifTags.IFD.Exif)}
 
 
 def open_source(
     source: Source,
     *,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_pixels: int = NO_LIMIT,
     enough: int | None = None,
-    value_range: ValueRange | None = None,
+    value_range: ValueRange | ValueRanges | None = None,
 ) -> Image.Image:
     """Decode the picture a source names: a file of its own or an entry of an IDX file.
 
     Args:
         source: Where the pixels are.
-        max_pixels: As for `decode`.
+        max_pixels: As for `decode`; no limit is for images that were let in when their data set was read.
         enough: As for `decode`.
-        value_range: As for `decode`.
+        value_range: As for `decode`; None takes the source's own.
 
     Returns:
         The picture in mode ``RGB`` or ``L``.
@@ -193,6 +330,7 @@ def open_source(
         if not 0 <= source.index < len(images):
             raise UndecodableError(f"{source.file}: the file holds {len(images)} pictures only", "IDX")
         return Image.fromarray(images[source.index])
+    value_range = value_range or source.value_range
     return decode(read_bytes(source), max_pixels=max_pixels, enough=enough, value_range=value_range).image
 
 
@@ -209,12 +347,18 @@ def read_bytes(source: Source) -> bytes:
 
 
 @contextlib.contextmanager
-def _translated(data: bytes) -> Iterator[None]:
-    """Turn whatever Pillow raises on malformed bytes into one sentence."""
+def _translated(data: bytes) -> Iterator[str]:
+    """Name the format, and turn whatever decoders raise on malformed bytes into one sentence."""
     name = detect_format(data)
+    if (words := describe_non_picture(name)) is not None:
+        raise (UnsupportedError if is_unsupported(name) else UndecodableError)(words, name)
+    with _explained(name):
+        yield name
+
+
+@contextlib.contextmanager
+def _explained(name: str) -> Iterator[None]:
     try:
-        if (words := describe_non_picture(name)) is not None:
-            raise UndecodableError(words, name)
         yield
     except UndecodableError:
         raise
@@ -236,90 +380,3 @@ def _explain(error: Exception, name: str) -> str:
     if isinstance(error, UnidentifiedImageError) or not text:
         return f"a damaged {name} file"
     return f"a damaged {name} file ({text[:120]})"
-
-
-def _open(data: bytes, max_pixels: int) -> tuple[Image.Image, str]:
-    _quiet_pillow()
-    if detect_format(data) == "HEIF":
-        _register_heif()
-        image: Image.Image = Image.open(io.BytesIO(data), formats=["HEIF"])
-    else:
-        image = Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS)
-    name = _NAMES.get(image.format or "", image.format or "unknown")
-    width, height = image.size
-    if width * height > max_pixels:
-        raise TooManyPixelsError(f"{width} x {height} pixels are more than the limit of {max_pixels:,}", name)
-    if width < 1 or height < 1:
-        raise UndecodableError(f"a {name} file without any pixels", name)
-    return image, name
-
-
-def _quiet_pillow() -> None:
-    """Keep Pillow's warnings about malformed files off the terminal: the manifest says it better.
-
-    Looked at on every call because test runners and `warnings.catch_warnings` put the filters back.
-    """
-    _load_plugins()
-    for category in (Image.DecompressionBombWarning, UserWarning):
-        if not any(
-            action == "ignore" and kind is category and getattr(module, "pattern", None) == r"PIL\."
-            for action, _, kind, module, _ in warnings.filters
-        ):
-            warnings.filterwarnings("ignore", category=category, module=r"PIL\.")
-
-
-@functools.cache
-def _load_plugins() -> None:
-    with _preparing:
-        Image.init()
-        logging.getLogger("PIL").addHandler(logging.NullHandler())
-
-
-@functools.cache
-def _register_heif() -> None:
-    with _preparing:
-        import pillow_heif
-
-        pillow_heif.register_heif_opener(thumbnails=False)
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:
-        # A picture with unreadable EXIF data is still a picture.
-        return 1
-
-
-def _to_rgb_or_grey(image: Image.Image, value_range: ValueRange | None) -> tuple[Image.Image, ValueSummary | None]:
-    """The image in mode ``RGB`` or ``L``, and its stored values where it is a deep one."""
-    if image.mode in {"RGB", "L"} and "transparency" not in image.info:
-        return image, None
-    if image.mode.startswith("I") or image.mode == "F":
-        values = np.asarray(image)
-        summary = summarize_values(values)
-        return Image.fromarray(to_eight_bits(values, value_range or range_of_one(summary))), summary
-    if image.has_transparency_data:
-        return _over_white(image), None
-    if image.mode == "1":
-        return image.convert("L"), None
-    if image.mode == "LAB":
-        return _lab_to_rgb(image), None
-    return image.convert("RGB"), None
-
-
-def _over_white(image: Image.Image) -> Image.Image:
-    grey = image.mode in {"1", "L", "LA", "La"}
-    layer = image.convert("RGBA")
-    white = Image.new("RGBA", layer.size, "white")
-    return Image.alpha_composite(white, layer).convert("L" if grey else "RGB")
-
-
-def _lab_to_rgb(image: Image.Image) -> Image.Image:
-    from PIL import ImageCms
-
-    converted = ImageCms.profileToProfile(
-        image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
-    )
-    assert converted is not None
-    return converted

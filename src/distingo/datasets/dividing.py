@@ -12,6 +12,9 @@ from distingo.progress import progress_bar
 
 _PASSES = 20
 _STEP = 500  # groups between two movements of the progress bar
+_FEWEST = 0.25
+"""Stands for no pictures of a label where what there should be is divided by."""
+
 _MISSING = 1e6
 """Weighs more than any imbalance: a class that could be on every side is missing on one."""
 
@@ -47,10 +50,55 @@ def divide_groups(
     if not len(numbers):
         return np.empty(0, np.int64)
     counts = _count_labels(np.asarray(labels, bool), members, len(numbers))
-    division = _Division(counts, parts, needed)
+    wanted = np.outer(parts, _totals(counts))
+    columns = np.bincount(np.concatenate([group.columns for group in counts]))
+    missing = np.repeat(np.where(columns >= len(parts), _MISSING, 0.0)[None], len(parts), axis=0)
+    if needed is not None:
+        missing[needed] = 10 * _MISSING
+    division = _Division(counts, wanted, missing)
     division.fill(_order(counts, np.random.default_rng(seed)))
     division.improve()
     return division.sides[members]
+
+
+def rejoin_groups(
+    labels: np.ndarray, groups: np.ndarray, sides: np.ndarray, *, seed: int, importance: np.ndarray
+) -> np.ndarray:
+    """Put every group on one side of a division that took no notice of groups, and change little else.
+
+    A group goes to the side of one of its images, drawn by the seed, so that its chance of each side is the share of
+    its images there; one that is larger than a side is to be goes to the largest side. Then single images and groups
+    are moved and swapped as in `divide_groups`, until every side has as many of each label as it had before, or as near
+    to that as whole groups allow.
+
+    Args:
+        labels: bool of shape (images, labels).
+        groups: int (images,): the group of each.
+        sides: int (images,): the side of each so far, from 0; every side has some.
+        seed: Not negative.
+        importance: float (sides,): where a label should rather have some, if it can't have some on every side.
+
+    Returns:
+        The side of every image: int64 (images,), the same as before if no group lay on several.
+    """
+    numbers, members = np.unique(groups, return_inverse=True)
+    drawn = np.random.default_rng(seed).permutation(len(sides))
+    _, first = np.unique(members[drawn], return_index=True)
+    chosen = np.asarray(sides, np.int64)[drawn[first]]
+    if (chosen[members] == sides).all():
+        return chosen[members]
+    counts = _count_labels(np.asarray(labels, bool), members, len(numbers))
+    wanted = _count_on_sides(labels, sides)
+    division = _Division(counts, wanted, np.where(wanted > 0, _MISSING, 0.0) * importance[:, None])
+    division.start(chosen)
+    division.improve()
+    return division.sides[members]
+
+
+def _count_on_sides(labels: np.ndarray, sides: np.ndarray) -> np.ndarray:
+    """How many images of each label, at last of all, every side has: float64 (sides, labels + 1)."""
+    table = np.column_stack([labels, np.ones(len(labels), bool)])
+    return np.stack([table[sides == side].sum(axis=0) for side in range(int(sides.max()) + 1)]).astype(np.float64)
 
 
 def _count_labels(labels: np.ndarray, members: np.ndarray, groups: int) -> list[_Counts]:
@@ -86,16 +134,20 @@ def _totals(counts: Sequence[_Counts]) -> np.ndarray:
 class _Division:
     """Groups on sides, and what every further step would cost."""
 
-    def __init__(self, counts: Sequence[_Counts], shares: np.ndarray, needed: int | None) -> None:
+    def __init__(self, counts: Sequence[_Counts], wanted: np.ndarray, missing: np.ndarray) -> None:
+        """Nothing is on any side yet.
+
+        Args:
+            counts: Of every group.
+            wanted: How many pictures of each column every side should have, float64 (sides, columns).
+            missing: What it costs if a side has none of a column, of the same shape.
+        """
         self.counts = counts
         self.sides = np.full(len(counts), -1, np.int64)
-        self._wanted = np.outer(shares, _totals(counts))
+        self._goal = wanted
+        self._wanted = np.where(wanted > 0, wanted, _FEWEST)
         self._have = np.zeros_like(self._wanted)
-        groups = np.bincount(np.concatenate([group.columns for group in counts]))
-        everywhere = np.where(groups >= len(shares), _MISSING, 0.0)
-        self._missing = np.repeat(everywhere[None], len(shares), axis=0)
-        if needed is not None:
-            self._missing[needed] = 10 * _MISSING
+        self._missing = missing
 
     def fill(self, order: np.ndarray) -> None:
         """Give every group a side, in this order."""
@@ -106,10 +158,19 @@ class _Division:
                 if done % _STEP == 0:
                     advance(_STEP)
 
+    def start(self, sides: np.ndarray) -> None:
+        """Give every group a side to begin with; the largest side where one is too large for its own."""
+        largest = int(self._wanted[:, -1].argmax())
+        for at, (group, side) in enumerate(zip(self.counts, sides.tolist(), strict=True)):
+            fits = (group.numbers <= self._wanted[side, group.columns]).all()
+            self._put(at, side if fits or group.numbers[-1] == 1 else largest)
+
     def improve(self) -> None:
         """Move single groups, then swap pairs, until nothing gets better or enough has been tried."""
         order = np.argsort([group.numbers[-1] for group in self.counts], kind="stable")
         for _ in range(_PASSES):
+            if np.array_equal(self._have, self._goal):
+                return
             if not sum([self._move(at) for at in order.tolist()]) and not self._swap_any():
                 return
 

@@ -60,9 +60,7 @@ def judge(examined: Sequence[Examined]) -> list[Verdict]:
     groups: dict[str, list[int]] = defaultdict(list)
     for place, entry in enumerate(examined):
         groups[entry.facts.pixels or entry.content].append(place)
-    verdicts = [
-        Verdict("used") if entry.facts.usable else Verdict("unusable", entry.facts.reason) for entry in examined
-    ]
+    verdicts = [Verdict("used" if entry.facts.usable else "unusable", entry.facts.reason) for entry in examined]
     for key, places in groups.items():
         if len(places) == 1 or not key:
             continue
@@ -80,7 +78,7 @@ def _judge_group(members: list[Examined]) -> list[Verdict]:
     if len(classes) > 1:
         return [_conflict(member, members) for member in members]
     kept = min(members, key=lambda member: _KEPT_FIRST[member.candidate.side])
-    return [Verdict("used") if member is kept else _duplicate(member, kept) for member in members]
+    return [Verdict("used", member.facts.reason) if member is kept else _duplicate(member, kept) for member in members]
 
 
 def _duplicate(member: Examined, kept: Examined) -> Verdict:

@@ -16,7 +16,16 @@ ENDINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "AVIF": (".avif",),
         "HEIF": (".heic", ".heif"),
         "JPEG 2000": (".jp2", ".j2k", ".jpx", ".jpf"),
-        "PPM": (".ppm", ".pgm", ".pbm", ".pnm"),
+        "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".pfm"),
+        "JPEG XL": (".jxl",),
+        "ICO": (".ico",),
+        "CUR": (".cur",),
+        "ICNS": (".icns",),
+        "TGA": (".tga", ".icb", ".vda", ".vst"),
+        "QOI": (".qoi",),
+        "DDS": (".dds",),
+        "PCX": (".pcx",),
+        "SGI": (".sgi", ".rgb", ".rgba", ".bw"),
     }
 )
 """By the name of the format (`formats.detect_format`), the usual ending first; in lower case."""

@@ -1,4 +1,8 @@
-"""Every content looked at once: hashed, and decoded only where the cache has no answer."""
+"""Every content looked at once: hashed, and decoded only where the cache has no answer.
+
+Deep images (more than 8 bits, signed or float) are decoded a second time where something is to be computed from them
+and nobody gave their value range, which all of them decide together.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +19,7 @@ from PIL import Image
 
 from distingo.datasets import idx
 from distingo.datasets.candidates import Candidate
+from distingo.datasets.decoder_noise import caught
 from distingo.datasets.decoding import (
     TooManyPixelsError,
     UndecodableError,
@@ -26,9 +31,10 @@ from distingo.datasets.duplicates import Examined
 from distingo.datasets.facts import Facts, facts_of, facts_of_failure, facts_store, pack_facts, unpack_facts
 from distingo.datasets.products import Product
 from distingo.datasets.store import Cache, RowWriter
+from distingo.datasets.value_ranges import ValueSummary, choose_range, decide_ranges
 from distingo.files import content_hash
 from distingo.progress import progress_bar
-from distingo.records import Source
+from distingo.records import Source, ValueRanges, row_key
 
 _CHUNK = 16
 _IDX_CHUNK = 1024  # the entries of IDX files are so small that handing them over one by one costs more than the work
@@ -38,7 +44,10 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """One content to decode, the products (by position) that lack its row, and whether its facts are known."""
+    """One content to decode, the products (by position) that lack its row, and whether its facts are known.
+
+    The source of a deep image whose facts are known has its value range.
+    """
 
     content: str
     source: Source
@@ -48,11 +57,15 @@ class _Task:
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What decoding showed (None: known before), whether to remember it, a row for each product wanted."""
+    """What decoding showed (None: known before), whether to remember it, a row for each product wanted.
+
+    The rows' key is that of the content and, of a deep image, its value range; empty is the content's.
+    """
 
     facts: Facts | None
     rows: tuple[np.ndarray, ...] = ()
     memorable: bool = True
+    key: str = ""
 
 
 class Examiner:
@@ -63,9 +76,20 @@ class Examiner:
         products: What is computed from every usable picture.
         max_pixels: As for `decoding.decode`.
         workers: Threads.
+        value_ranges: What deep images are scaled by. None lets those that are examined decide, and is replaced by
+            what they decided.
     """
 
-    def __init__(self, cache: Cache, products: Sequence[Product], *, max_pixels: int, workers: int) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        products: Sequence[Product],
+        *,
+        max_pixels: int,
+        workers: int,
+        value_ranges: ValueRanges | None = None,
+    ) -> None:
+        self.value_ranges = value_ranges
         self.cache = cache
         self.products = products
         self.max_pixels = max_pixels
@@ -78,13 +102,13 @@ class Examiner:
             candidates: All of a dataset.
 
         Returns:
-            One entry for each, in the same order.
+            One entry for each, in the same order; the sources of deep images have their value range.
 
         Raises:
             DataError: An IDX file is damaged.
             ResourceError: The cache can't be read or written, or the disk is full.
         """
-        with ThreadPoolExecutor(self.workers) as pool:
+        with caught(), ThreadPoolExecutor(self.workers) as pool:
             hashed = self._hash(pool, candidates)
             facts = {content: known for content, known in hashed if content and known is not None}
             sources: dict[str, Source] = {}
@@ -93,10 +117,21 @@ class Examiner:
                     sources.setdefault(content, candidate.source)
             facts |= self._recall([content for content in sources if content not in facts])
             self._decode(pool, self._tasks(sources, facts), facts)
+            if self.value_ranges is None:
+                self.value_ranges = decide_ranges([each.values for each in facts.values() if each.values is not None])
+            self._decode(pool, self._deep_tasks(sources, facts), facts)
         return [
-            Examined(candidate, content, known or facts[content])
+            self._examined(candidate, content, known or facts[content])
             for candidate, (content, known) in zip(candidates, hashed, strict=True)
         ]
+
+    def _examined(self, candidate: Candidate, content: str, facts: Facts) -> Examined:
+        if facts.values is not None:
+            candidate = replace(candidate, source=self._with_range(candidate.source, facts.values))
+        return Examined(candidate, content, facts)
+
+    def _with_range(self, source: Source, values: ValueSummary) -> Source:
+        return replace(source, value_range=choose_range(self.value_ranges, values))
 
     def _hash(self, pool: ThreadPoolExecutor, candidates: Sequence[Candidate]) -> list[tuple[str, Facts | None]]:
         """Hash every content (empty for what can't be opened), with facts where that already shows them."""
@@ -118,6 +153,8 @@ class Examiner:
         return {content: facts for content, facts in recalled.items() if facts.width * facts.height <= self.max_pixels}
 
     def _tasks(self, sources: dict[str, Source], facts: dict[str, Facts]) -> list[_Task]:
+        """What is to be decoded of all but those contents that are known to be deep images."""
+        sources = {content: source for content, source in sources.items() if not _is_deep(facts.get(content))}
         promising = [content for content in sources if content not in facts or facts[content].usable]
         lacking = [set(product.store.missing(promising)) for product in self.products]
         tasks = []
@@ -125,6 +162,20 @@ class Examiner:
             wanted = tuple(at for at, keys in enumerate(lacking) if content in keys)
             if wanted or content not in facts:
                 tasks.append(_Task(content, source, wanted, known=content in facts))
+        return tasks
+
+    def _deep_tasks(self, sources: dict[str, Source], facts: dict[str, Facts]) -> list[_Task]:
+        """What is to be computed of deep images, which is kept by content and value range."""
+        deep = {}
+        for content, source in sources.items():
+            if (values := facts[content].values) is not None:
+                deep[content] = self._with_range(source, values)
+        keys = {content: row_key(content, source.value_range) for content, source in deep.items()}
+        lacking = [set(product.store.missing(keys.values())) for product in self.products]
+        tasks = []
+        for content, source in deep.items():
+            if wanted := tuple(at for at, lacked in enumerate(lacking) if keys[content] in lacked):
+                tasks.append(_Task(content, source, wanted, known=True))
         return tasks
 
     def _decode(self, pool: ThreadPoolExecutor, tasks: Sequence[_Task], facts: dict[str, Facts]) -> None:
@@ -144,7 +195,7 @@ class Examiner:
                             memory.add(task.content, pack_facts(outcome.facts))
                         facts[task.content] = outcome.facts
                     for at, row in zip(task.products, outcome.rows, strict=False):
-                        keepers[at].add(task.content, row)
+                        keepers[at].add(outcome.key or task.content, row)
                 advance(len(chunk))
 
     def _perform_all(self, tasks: Sequence[_Task]) -> list[tuple[_Task, _Outcome]]:
@@ -164,12 +215,18 @@ class Examiner:
             data = read_bytes(task.source)
             if content_hash(data) != task.content:
                 raise UnreadableError("changed while it was being read; run the same command again", "unknown")
-            decoded = decode(data, max_pixels=self.max_pixels, enough=self._enough(task))
+            value_range = task.source.value_range or self.value_ranges
+            decoded = decode(data, max_pixels=self.max_pixels, enough=self._enough(task), value_range=value_range)
         except UndecodableError as error:
             passing = isinstance(error, TooManyPixelsError | UnreadableError)
             return _Outcome(facts_of_failure(error), memorable=not passing)
-        facts = None if task.known else facts_of(decoded.image, decoded.format)
-        return _Outcome(facts, self._compute(task, decoded.image))
+        facts = None if task.known else facts_of(decoded)
+        if decoded.values is None:
+            return _Outcome(facts, self._compute(task, decoded.image))
+        if value_range is None:
+            return _Outcome(facts)  # its products wait for the value range that all images decide
+        key = row_key(task.content, choose_range(value_range, decoded.values))
+        return _Outcome(facts, self._compute(task, decoded.image), key=key)
 
     def _enough(self, task: _Task) -> int | None:
         """How small a picture may be decoded; at first sight all pixels count, as copies are known by them."""
@@ -233,6 +290,10 @@ def _keeper(product: Product) -> Iterator[_Keeper]:
         keeper = _Keeper(product, writer)
         yield keeper
         keeper.finish()
+
+
+def _is_deep(facts: Facts | None) -> bool:
+    return facts is not None and facts.values is not None
 
 
 def _chunk_size(sources: Sequence[Source]) -> int:

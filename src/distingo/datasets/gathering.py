@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +14,15 @@ from distingo.datasets.corrections import Corrections, find_corrections
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.duplicates import Examined, Verdict, judge
 from distingo.datasets.examining import Examiner
+from distingo.datasets.facts import describe_notes
 from distingo.datasets.layouts import find_layout
 from distingo.datasets.products import Product, pixels_product
 from distingo.datasets.store import Cache
 from distingo.datasets.surveying import Survey, survey
 from distingo.datasets.tables import TableOptions
-from distingo.errors import DataError
-from distingo.records import Dataset, ManifestRow, Picture
+from distingo.datasets.value_ranges import describe_ranges, warn_of_ranges
+from distingo.errors import DataError, UsageError
+from distingo.records import NO_VALUE_RANGES, Dataset, ManifestRow, Picture, ValueRanges
 
 __all__ = ["Product", "Survey", "count_processors", "pixels_product", "read_dataset", "survey"]
 
@@ -36,6 +38,8 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
     allow_missing: bool = False,
     corrections: str | Path | None = None,
     as_it_comes: bool = False,
+    known_classes: Collection[str] = (),
+    value_ranges: ValueRanges | None = None,
 ) -> Dataset:
     """Read a folder of pictures: find, examine and account for every file, and fill the products.
 
@@ -52,6 +56,10 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
         allow_missing: As for `find_layout`.
         corrections: As for `find_corrections`; put into effect before copies are judged.
         as_it_comes: As for `find_layout`; also go on, with a note, though no picture of a class is usable.
+        known_classes: As for `find_layout`.
+        value_ranges: What deep images (more than 8 bits, signed or float) are scaled by, for example those of a model;
+            one of a kind that they know nothing of is scaled by itself. None lets all usable images decide
+            (`distingo.datasets.value_ranges.decide_ranges`).
 
     Returns:
         The usable pictures and the manifest of every file found. With several labels per picture, a label whose
@@ -63,14 +71,24 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
         UsageError: As `find_layout`.
         ResourceError: The cache can't be read or written, or the disk is full.
     """
+    if max_pixels < 1:
+        raise UsageError(f"--max-pixels {max_pixels}: give 1 or more")
     root = Path(root)
-    layout = find_layout(root, table, allow_missing=allow_missing, as_it_comes=as_it_comes)
+    layout = find_layout(root, table, allow_missing=allow_missing, as_it_comes=as_it_comes, known_classes=known_classes)
     decided = find_corrections(layout.root, corrections)
     layout = with_relabelled(layout, decided)
-    examiner = Examiner(cache, products, max_pixels=max_pixels, workers=workers or count_processors())
-    layout, examined = correct(layout, examiner.examine(layout.candidates), decided)
+    workers = workers or count_processors()
+    examiner = Examiner(cache, products, max_pixels=max_pixels, workers=workers, value_ranges=value_ranges)
+    examined = examiner.examine(layout.candidates)
+    ranges = examiner.value_ranges or NO_VALUE_RANGES
+    deep = list({entry.content: entry.facts.values for entry in examined if entry.facts.values is not None}.values())
+    warnings = () if value_ranges is None else warn_of_ranges(ranges, deep)
+    described = describe_ranges(ranges, deep, decided=value_ranges is None)
+    layout = replace(layout, notes=layout.notes + described + warnings)
+    layout, examined = correct(layout, examined, decided)
     verdicts = judge(examined)
-    dataset = _assemble(layout, examined, verdicts)
+    layout = replace(layout, notes=layout.notes + describe_notes([entry.facts for entry in examined]))
+    dataset = replace(_assemble(layout, examined, verdicts), value_ranges=ranges, range_warnings=warnings)
     if layout.task == "single-label" and not as_it_comes:
         _check_every_class(root, layout, examined, verdicts, decided)
         return dataset
@@ -144,6 +162,7 @@ def _assemble(layout: Layout, examined: Sequence[Examined], verdicts: Sequence[V
                 entry.content,
                 verdict.same_as,
                 candidate.lines,
+                facts.notes,
             )
         )
         if verdict.status == "used":
@@ -159,4 +178,11 @@ def _assemble(layout: Layout, examined: Sequence[Examined], verdicts: Sequence[V
                 )
             )
     account = (tuple(pictures), tuple(manifest))
-    return Dataset(layout.root, layout.name, layout.task, layout.classes, *account, layout.notes, layout.groups)
+    of_layout = (layout.root, layout.name, layout.task, layout.classes)
+    return Dataset(
+        *of_layout,
+        *account,
+        layout.notes,
+        layout.groups,
+        label_variants=layout.label_variants,
+    )

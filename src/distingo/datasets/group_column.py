@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from distingo.datasets.candidates import Layout
 from distingo.datasets.table_finding import tables_in
+from distingo.datasets.table_matching import match_names
 from distingo.datasets.table_pictures import PictureFinder
 from distingo.datasets.table_reading import read_labels_table
 from distingo.datasets.table_shapes import recognise_image_column
@@ -37,8 +38,10 @@ def with_groups(layout: Layout, files: Sequence[FoundFile], column: str) -> Layo
     image = recognise_image_column(table, TableOptions(group_column=column), pictures)
     groups: dict[str, set[str]] = defaultdict(set)
     unclear = 0
-    for name, value in zip(table.column(image), table.column(column), strict=True):
-        meant = pictures.find(text_of(name))
+    names = [text_of(cell) for cell in table.column(image)]
+    matches = match_names(names, pictures)
+    for name, value in zip(names, table.column(column), strict=True):
+        meant = matches.files(name)
         unclear += len(meant) != 1
         if len(meant) == 1 and text_of(value):
             groups[display_name(meant[0].parts)].add(text_of(value))
@@ -49,7 +52,9 @@ def with_groups(layout: Layout, files: Sequence[FoundFile], column: str) -> Layo
     left = [f"{alone:,} pictures have no group there"] * bool(alone)
     left += [f"{unclear:,} rows name no picture, or several"] * bool(unclear)
     note = "; ".join([said, *left])
-    return replace(layout, groups={file: tuple(sorted(values)) for file, values in groups.items()}, notes=(note,))
+    return replace(
+        layout, groups={file: tuple(sorted(values)) for file, values in groups.items()}, notes=(note, *layout.notes)
+    )
 
 
 def _choose(layout: Layout, tables: Sequence[Table], column: str) -> Table:

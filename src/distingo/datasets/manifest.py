@@ -12,10 +12,10 @@ from typing import get_args
 
 from distingo.errors import RunError
 from distingo.files import write_text
-from distingo.records import SIDES, Dataset, ManifestRow, ManifestStatus, Side
+from distingo.records import SIDES, Dataset, ImageNote, ManifestRow, ManifestStatus, Side
 
 _COLUMNS = ["file", "status", "reason", "labels", "side", "format", "width", "height", "content", "same_as"]
-_LINES = "lines"  # manifests of version 0.1 do not have it
+_LINES, _NOTES = "lines", "notes"  # manifests of version 0.1 do not have them
 
 
 def write_manifest(rows: Iterable[ManifestRow], path: Path) -> None:
@@ -41,10 +41,11 @@ def write_manifest(rows: Iterable[ManifestRow], path: Path) -> None:
             row.content,
             row.same_as,
             " ".join(map(str, row.lines)),
+            " ".join(row.notes),
         )
         for row in rows
     )
-    write_table(path, [*_COLUMNS, _LINES], table)
+    write_table(path, [*_COLUMNS, _LINES, _NOTES], table)
 
 
 def read_manifest(path: Path) -> tuple[ManifestRow, ...]:
@@ -95,6 +96,7 @@ def _manifest_row(path: Path, line: int, fields: dict[str, str]) -> ManifestRow:
         content=fields["content"],
         same_as=fields["same_as"],
         lines=tuple(int(each) for each in lines),
+        notes=tuple(note for note in get_args(ImageNote) if note in fields.get(_NOTES, "").split()),
     )
 
 

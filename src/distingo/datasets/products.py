@@ -9,6 +9,7 @@ import numpy as np
 import PIL
 from PIL import Image
 
+from distingo.datasets.decoding import DECODING
 from distingo.datasets.rendering import render, shorter_side_for
 from distingo.datasets.store import ArrayStore, Cache
 from distingo.records import Rendition
@@ -54,7 +55,7 @@ def pixels_product(cache: Cache, rendition: Rendition) -> Product:
         A product with uint8 rows of shape (height, width, channels).
     """
     fitting = rendition.fit if rendition.fit == "stretch" else f"crop-{rendition.crop_fraction!r}"
-    kind = f"pixels-{fitting}-{rendition.interpolation}-pillow-{PIL.__version__}"
+    kind = f"pixels-{fitting}-{rendition.interpolation}-pillow-{PIL.__version__}-decoded-{DECODING}"
     shape = (rendition.height, rendition.width, rendition.channels)
 
     def compute(image: Image.Image) -> np.ndarray:

@@ -10,7 +10,7 @@ from statistics import median
 
 from distingo.datasets import idx
 from distingo.datasets.candidates import Candidate
-from distingo.datasets.decoding import Header, UndecodableError, read_bytes, read_header
+from distingo.datasets.decoding import NO_LIMIT, Header, UndecodableError, read_bytes, read_header
 from distingo.datasets.layouts import find_layout
 from distingo.datasets.tables import TableOptions
 from distingo.errors import DataError
@@ -93,7 +93,7 @@ def _header(candidate: Candidate) -> Header:
     if source.index is not None:
         _, height, width = idx.read_shape(source.path)
         return Header(width, height, grey=True, format="IDX")
-    return read_header(read_bytes(source))
+    return read_header(read_bytes(source), max_pixels=NO_LIMIT)
 
 
 def _spread(candidates: tuple[Candidate, ...], limit: int) -> list[Candidate]:

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from distingo.datasets.tables import TableOptions
+from distingo.datasets.tables import NO_CLASS_NAMES, TableOptions
 from distingo.errors import RunError
 
 
@@ -47,15 +47,17 @@ def table_from_config(config: dict[str, Any], path: Path) -> tuple[TableOptions 
 
 
 def settle_image_folder(table: TableOptions | None, data: Path) -> TableOptions | None:
-    """Make an image folder absolute that lies relative to the working folder, which is another one tomorrow.
+    """Make an image folder and a file of class names absolute where they are relative to the working folder.
 
     Args:
         table: What was said.
         data: The folder or the table that was given.
     """
-    if table is None or table.image_folder is None:
+    if table is None:
         return table
-    beside = (data if data.is_dir() else data.parent) / table.image_folder
-    if beside.is_dir():
+    folder = data if data.is_dir() else data.parent
+    if table.image_folder is not None and not (folder / table.image_folder).is_dir():
+        table = replace(table, image_folder=str(Path(table.image_folder).resolve()))
+    if table.class_names in {None, NO_CLASS_NAMES} or (folder / str(table.class_names)).is_file():
         return table
-    return replace(table, image_folder=str(Path(table.image_folder).resolve()))
+    return replace(table, class_names=str(Path(str(table.class_names)).resolve()))

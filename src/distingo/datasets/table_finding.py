@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from distingo.datasets.candidates import Layout
 from distingo.datasets.corrections import is_corrections
+from distingo.datasets.label_source import LabelSource, choose_label_source
 from distingo.datasets.own_files import mark_own_files
+from distingo.datasets.second_tables import find_second_table
+from distingo.datasets.split_names import is_unlabelled_name, side_of_name
 from distingo.datasets.table_layout import table_layout
 from distingo.datasets.table_pictures import PictureFinder
 from distingo.datasets.table_reading import read_labels_table
@@ -17,9 +22,22 @@ from distingo.datasets.walking import FoundFile, walk
 from distingo.errors import DataError, UsageError
 
 
+@dataclass(frozen=True, slots=True)
+class FoundTable:
+    """A table that may hold the labels of a folder.
+
+    Attributes:
+        table: As read.
+        source: Whether it does, and why.
+    """
+
+    table: Table
+    source: LabelSource
+
+
 def is_table_file(path: Path) -> bool:
     """Whether a path is a file that may be a table."""
-    return path.suffix.lower() in FILE_ENDINGS and path.is_file()
+    return path.suffix.lower() in FILE_ENDINGS and os.path.isfile(path)  # noqa: PTH113 - False where nobody may look
 
 
 def tables_in(files: Sequence[FoundFile]) -> list[FoundFile]:
@@ -31,44 +49,71 @@ def tables_in(files: Sequence[FoundFile]) -> list[FoundFile]:
     ]
 
 
-def find_table(root: Path, files: Sequence[FoundFile], options: TableOptions, *, other: bool) -> Table | None:
+def find_table(
+    root: Path, files: Sequence[FoundFile], options: TableOptions, *, classes: Collection[str]
+) -> FoundTable | None:
     """Choose the table that holds the labels of a folder.
 
     Args:
         root: The folder.
         files: Every file in it.
         options: What a person says about a table.
-        other: Whether the folder may be read without a table, by its class folders.
+        classes: The names of class folders that the folder may be read by without a table; none where it has none.
 
     Returns:
         The Hugging Face ``metadata`` file; else, unless class folders do without, the only table that names
-        pictures; else None.
+        pictures and is not one of predictions to hand in; else None.
 
     Raises:
-        DataError: Several tables name pictures, or a table is damaged.
+        DataError: Several tables name pictures, a table is damaged, or it can't be told whether the table or the
+            folders hold the labels.
         UsageError: There are options for a table, but none.
     """
-    found = tables_in(files)
+    found = [file for file in tables_in(files) if options.about_labels or not is_unlabelled_name(file.path.stem)]
+    required = options.about_labels or (("--labels-from table",) if options.labels_from == "table" else ())
     if not found:
-        if options.given:
-            raise UsageError(f"{root}: holds no table for {', '.join(options.given)}; give the table as DATA")
+        if (not classes or required) and (table := find_second_table(root, files, options)):
+            return FoundTable(table, LabelSource("table"))
+        if required:
+            raise UsageError(f"{root}: holds no table for {', '.join(required)}; give the table as DATA")
         return None
-    metadata = [read_labels_table(file.path) for file in found if file.path.stem.lower() == "metadata"]
+    metadata = [
+        read_labels_table(file.path, header=options.header) for file in found if file.path.stem.lower() == "metadata"
+    ]
     named = [table for table in metadata if "file_name" in table.columns]
-    if not named:
-        if other and not options.given:
-            return None
-        tables = [read_labels_table(file.path) for file in found]
-        pictures = PictureFinder(root, [file for file in files if file not in found])
-        named = tables if len(tables) == 1 else [table for table in tables if names_pictures(table, pictures)]
     if len(named) == 1:
-        return named[0]
+        return FoundTable(named[0], choose_label_source(named[0], "file_name", classes, options))
+    if not named:
+        if classes and not required:
+            return None
+        named = _naming(root, files, found, options)
+    if len(named) == 1:
+        return FoundTable(named[0], LabelSource("table"))
     names = ", ".join(table.path.name for table in named) or ", ".join(file.path.name for file in found)
     several = "several tables name pictures" if named else "none of its tables names its pictures"
     raise DataError(f"{root}: {several} ({names}); give the one with the labels as DATA")
 
 
-def layout_of_file(path: Path, options: TableOptions, *, allow_missing: bool) -> Layout:
+def _naming(root: Path, files: Sequence[FoundFile], found: Sequence[FoundFile], options: TableOptions) -> list[Table]:
+    """The tables that name pictures: those of the train split go before tables of other splits without its labels."""
+    tables = [read_labels_table(file.path, header=options.header) for file in found]
+    if len(tables) == 1:
+        return tables
+    pictures = PictureFinder(root, [file for file in files if file not in found])
+    tables = [table for table in tables if names_pictures(table, pictures)]
+    train = [table for table in tables if side_of_name(table.path.stem, loose=True) == "train"]
+    if len(train) != 1:
+        return tables
+    others = [table for table in tables if table is not train[0] and _may_hold_labels(table, train[0])]
+    return [*train, *others]
+
+
+def _may_hold_labels(table: Table, train: Table) -> bool:
+    """Whether a table is not merely the train split's table without its labels."""
+    return side_of_name(table.path.stem, loose=True) is None or set(train.columns) <= set(table.columns)
+
+
+def layout_of_file(path: Path, options: TableOptions, *, allow_missing: bool, fewest_classes: int = 2) -> Layout:
     """Read a table that is named itself; its pictures are in the image folder, or somewhere below its own.
 
     Raises:
@@ -77,7 +122,7 @@ def layout_of_file(path: Path, options: TableOptions, *, allow_missing: bool) ->
     """
     if is_corrections(path):
         raise DataError(f"{path}: holds corrections, no labels; give the folder it lies in, or --corrections {path}")
-    table = read_labels_table(path)
+    table = read_labels_table(path, header=options.header)
     root, folder = path.parent, path.parent
     if options.image_folder is not None:
         folder = _image_folder(root, options.image_folder)
@@ -89,11 +134,25 @@ def layout_of_file(path: Path, options: TableOptions, *, allow_missing: bool) ->
         raise DataError(f"{folder}: can't be opened ({error.strerror}); check the permissions") from error
     if below:
         files.append(FoundFile((path.name,), path))
-    return table_layout(root, table, mark_own_files(files), options, below=below, allow_missing=allow_missing)
+    return table_layout(
+        root,
+        table,
+        mark_own_files(files),
+        options,
+        below=below,
+        allow_missing=allow_missing,
+        fewest_classes=fewest_classes,
+    )
 
 
 def layout_in_folder(
-    root: Path, table: Table, files: Sequence[FoundFile], options: TableOptions, *, allow_missing: bool
+    root: Path,
+    table: Table,
+    files: Sequence[FoundFile],
+    options: TableOptions,
+    *,
+    allow_missing: bool,
+    fewest_classes: int = 2,
 ) -> Layout:
     """Read a table that lies in the folder of its pictures.
 
@@ -101,13 +160,15 @@ def layout_in_folder(
         DataError: As `table_layout`.
         UsageError: As `table_layout`, or there is no such image folder.
     """
-    if options.image_folder is None:
-        return table_layout(root, table, files, options, allow_missing=allow_missing)
-    folder = _image_folder(root, options.image_folder)
-    if not folder.is_relative_to(root.resolve()):
-        return layout_of_file(table.path, options, allow_missing=allow_missing)
-    below = folder.relative_to(root.resolve()).parts
-    return table_layout(root, table, files, options, below=below, allow_missing=allow_missing)
+    below: tuple[str, ...] = ()
+    if options.image_folder is not None:
+        folder = _image_folder(root, options.image_folder)
+        if not folder.is_relative_to(root.resolve()):
+            return layout_of_file(table.path, options, allow_missing=allow_missing, fewest_classes=fewest_classes)
+        below = folder.relative_to(root.resolve()).parts
+    return table_layout(
+        root, table, files, options, below=below, allow_missing=allow_missing, fewest_classes=fewest_classes
+    )
 
 
 def _image_folder(root: Path, name: str) -> Path:

@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distingo.datasets.candidates import SIDE_NAMES, Candidate, Layout, ignored_row
+from distingo.datasets.candidates import Candidate, Layout, ignored_row
+from distingo.datasets.class_names import find_class_names, with_class_names
 from distingo.datasets.own_files import describe_labels_table
-from distingo.datasets.table_notes import LayoutFacts, describe_layout
+from distingo.datasets.split_names import side_of_path
+from distingo.datasets.table_headers import with_first_row
+from distingo.datasets.table_matching import Matches, match_names
+from distingo.datasets.table_notes import LayoutFacts, describe_layout, why_missing
 from distingo.datasets.table_pictures import PictureFinder
-from distingo.datasets.table_rows import LabelledRow, find_disagreements, read_rows
+from distingo.datasets.table_rows import LabelledRow, find_disagreements, merge_variants, read_rows
 from distingo.datasets.table_shapes import Shape, recognise_shape
 from distingo.datasets.tables import Table, TableOptions, text_of
 from distingo.datasets.walking import FoundFile, display_name
@@ -51,6 +55,7 @@ def table_layout(
     *,
     below: tuple[str, ...] = (),
     allow_missing: bool = False,
+    fewest_classes: int = 2,
 ) -> Layout:
     """Say which files a table names, and with which labels.
 
@@ -61,6 +66,7 @@ def table_layout(
         options: What a person says about the table.
         below: The image folder's parts.
         allow_missing: Go on even if half of the table's pictures are missing.
+        fewest_classes: With one label per picture, refuse a table with fewer.
 
     Returns:
         The layout. A picture with contradicting rows is a conflict, unless rows are one per picture and label.
@@ -71,16 +77,21 @@ def table_layout(
     """
     usable = [file for file in files if not _is_same(file.path, table.path)]
     pictures = PictureFinder(root, usable, below=below)
+    table = with_first_row(table, pictures)
     shape = recognise_shape(table, options, pictures)
     rows = read_rows(table, shape)
-    named = _gather(rows, pictures)
-    _check_missing(table, shape, named, allow_missing=allow_missing)
+    rows, variants = merge_variants(rows, options.merge_labels)
+    class_names = find_class_names(table, rows, options)
+    rows = with_class_names(rows, class_names)
+    matches = match_names((row.name for row in rows), pictures)
+    named = _gather(rows, matches)
+    _check_missing(table, shape, named, matches, allow_missing=allow_missing)
     per_label = shape.kind == "plain" and _is_row_per_label(named)
     task: Task = "multi-label" if per_label or _has_several_or_none(named, shape) else "single-label"
     candidates, left_out = _sort_out(table, named, per_label=per_label, task=task)
     candidates = _sides_of_folders(candidates, shape)
     classes = sorted({label for candidate in candidates for label in candidate.labels})
-    _check_classes(table, shape, candidates, left_out, task)
+    _check_classes(table, shape, candidates, left_out, fewest_classes if task == "single-label" else 1)
     ignored = [*left_out, *_unnamed_rows(table, files, candidates, left_out, named, below)]
     facts = LayoutFacts(
         table,
@@ -91,10 +102,14 @@ def table_layout(
         tuple(left_out),
         len(named),
         find_disagreements(table, shape, rows),
+        matches,
+        class_names,
+        variants,
+        options.merge_labels,
     )
     name, notes = describe_layout(facts)
     groups = _groups(table, options, candidates)
-    return Layout(name, tuple(classes), tuple(candidates), tuple(ignored), root, task, notes, groups)
+    return Layout(name, tuple(classes), tuple(candidates), tuple(ignored), root, task, notes, groups, variants)
 
 
 def _groups(table: Table, options: TableOptions, candidates: Sequence[Candidate]) -> dict[str, tuple[str, ...]]:
@@ -110,12 +125,12 @@ def _is_same(one: Path, other: Path) -> bool:
     return one.name == other.name and one.resolve() == other.resolve()
 
 
-def _gather(rows: Sequence[LabelledRow], pictures: PictureFinder) -> list[_Named]:
+def _gather(rows: Sequence[LabelledRow], matches: Matches) -> list[_Named]:
     """Put the rows of each picture together, however they spell its name."""
     groups: dict[tuple[str, ...], list[LabelledRow]] = defaultdict(list)
     found: dict[tuple[str, ...], tuple[FoundFile, ...]] = {}
     for row in rows:
-        files = tuple(pictures.find(row.name))
+        files = matches.files(row.name)
         # a name that leads to one file goes by the file, any other by itself, and no name by its line
         key = files[0].parts if len(files) == 1 else ("", row.name) if row.name else ("", "", str(row.line))
         groups[key].append(row)
@@ -123,15 +138,17 @@ def _gather(rows: Sequence[LabelledRow], pictures: PictureFinder) -> list[_Named
     return [_Named(members[0].name, found[key], tuple(members)) for key, members in groups.items()]
 
 
-def _check_missing(table: Table, shape: Shape, named: Sequence[_Named], *, allow_missing: bool) -> None:
+def _check_missing(
+    table: Table, shape: Shape, named: Sequence[_Named], matches: Matches, *, allow_missing: bool
+) -> None:
     missing = [each for each in named if not each.files]
     if len(missing) == len(named) or (2 * len(missing) >= len(named) and not allow_missing):
         first = missing[0]
         go_on = "" if len(missing) == len(named) else ", or go on with the others by --allow-missing"
         raise DataError(
             f"{table.path}: {len(missing):,} of {len(named):,} pictures named in column {shape.image_column!r} are "
-            f"missing (first: {first.name!r}, {table.place(first.lines[0])}); check --image-folder and "
-            f"--image-column{go_on}"
+            f"missing (first: {first.name!r}, {table.place(first.lines[0])}); "
+            f"{why_missing(matches) or 'check --image-folder and --image-column'}{go_on}"
         )
 
 
@@ -204,7 +221,7 @@ def _first_different(rows: Sequence[LabelledRow], values: Sequence[object]) -> t
 
 def _sides_of_folders(candidates: list[Candidate], shape: Shape) -> list[Candidate]:
     """Take the sides from folders called train, val and test where every picture lies in one of them."""
-    sides = [SIDE_NAMES.get(candidate.source.file.partition("/")[0].lower()) for candidate in candidates]
+    sides = [side_of_path(candidate.source.file) for candidate in candidates]
     if shape.side_column or None in sides or len(set(sides)) < 2:
         return candidates
     return [
@@ -214,7 +231,7 @@ def _sides_of_folders(candidates: list[Candidate], shape: Shape) -> list[Candida
 
 
 def _check_classes(
-    table: Table, shape: Shape, candidates: Sequence[Candidate], left_out: Sequence[ManifestRow], task: Task
+    table: Table, shape: Shape, candidates: Sequence[Candidate], left_out: Sequence[ManifestRow], fewest: int
 ) -> None:
     if not candidates:
         first = left_out[0]
@@ -225,7 +242,7 @@ def _check_classes(
     classes = sorted({label for candidate in candidates for label in candidate.labels})
     if not classes:
         raise DataError(f"{table.path}: no picture has a label in {columns}; name other columns by --label-column")
-    if len(classes) == 1 and task == "single-label":
+    if len(classes) < fewest:
         raise DataError(
             f"{table.path}: one label only ({classes[0]}, {len(candidates):,} pictures) in {columns}; "
             f"a classifier needs at least two"

@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distingo.datasets.candidates import Candidate
+from distingo.datasets.class_names import ClassNames
 from distingo.datasets.label_cells import DELIMITER_NAMES, tidy_labels
+from distingo.datasets.label_variants import describe_variants
+from distingo.datasets.table_matching import Matches
+from distingo.datasets.table_rerooting import Rerooting, folder_name
 from distingo.datasets.table_shapes import Shape
-from distingo.datasets.tables import Table
-from distingo.records import ManifestRow, Task
+from distingo.datasets.tables import MergeLabels, Table
+from distingo.datasets.walking import display_name
+from distingo.records import LabelVariants, ManifestRow, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,10 @@ class LayoutFacts:
         left_out: What the table names and can't be used.
         named: How many different pictures the table names.
         disagreements: Lines where the 0/1 columns and the text beside them differ.
+        matches: What the names of images led to.
+        class_names: The names of numbered classes; None where there are none.
+        variants: Labels that differ only in how they are written.
+        merge: Which of these were merged.
     """
 
     table: Table
@@ -35,6 +44,10 @@ class LayoutFacts:
     left_out: tuple[ManifestRow, ...]
     named: int
     disagreements: Sequence[int]
+    matches: Matches
+    class_names: ClassNames | None = None
+    variants: tuple[LabelVariants, ...] = ()
+    merge: MergeLabels | None = None
 
 
 def describe_layout(facts: LayoutFacts) -> tuple[str, tuple[str, ...]]:
@@ -46,8 +59,71 @@ def describe_layout(facts: LayoutFacts) -> tuple[str, tuple[str, ...]]:
     Returns:
         Its name, and notes for a person: what was recognised first, then what is remarkable.
     """
-    notes = [_recognised(facts), _task(facts), *_columns(facts), *_repeats(facts), *_left_out(facts)]
+    labels = (*_class_names(facts), *describe_variants(facts.variants, facts.merge, plural(facts.table.unit)))
+    noticed = (*_columns(facts), *labels, *_paths(facts.matches), *_repeats(facts), *_left_out(facts))
+    notes = [_recognised(facts), _task(facts), *noticed]
     return f"{facts.table.path.name}, {_shape_name(facts)}", tuple(notes)
+
+
+def plural(unit: str) -> str:
+    """What the lines of a table are, in the plural."""
+    return f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"
+
+
+def why_missing(matches: Matches) -> str:
+    """What may help where images are missing, in words; empty where nothing is known."""
+    moved = matches.rerooting
+    if moved is not None and not moved.certain:
+        return _in_doubt(moved)
+    if matches.web_addresses:
+        return "addresses on the web are fetched by `distingo download`"
+    if matches.lost_zeros:
+        name, file = matches.lost_zeros[0]
+        return (
+            f"{name!r} is not there, but {display_name(file.parts)} is: the numbers lost the zeros before them; write "
+            f"them as text"
+        )
+    return ""
+
+
+def _in_doubt(moved: Rerooting) -> str:
+    under = f"paths under {moved.prefix}" if moved.prefix else "its relative paths"
+    if not moved.rivals:
+        return (
+            f"read under {folder_name(moved.folder)}, {moved.found:,} of {moved.named:,} {under} would be there; if "
+            f"that is their folder, give --image-folder {folder_name(moved.folder)}"
+        )
+    first, *others = [(moved.folder, moved.found), *moved.rivals][:3]
+    folders = " or ".join(f"{folder_name(folder)} ({count:,} are there)" for folder, count in (first, *others))
+    return f"{under} may be those in {folders}; name the right folder by --image-folder"
+
+
+def _paths(matches: Matches) -> list[str]:
+    """How names were read where they do not stand for themselves."""
+    notes = []
+    moved, narrowed = matches.rerooting, matches.narrowing
+    if moved is not None and moved.certain:
+        under = f"paths under {moved.prefix}" if moved.prefix else "relative paths"
+        notes.append(
+            f"{under} were read under {folder_name(moved.folder)}: {moved.found:,} of {moved.named:,} are there"
+        )
+    elif moved is not None:
+        notes.append(_in_doubt(moved))
+    if narrowed is not None:
+        notes.append(
+            f"names without folders were looked up in {folder_name(narrowed.folder)} only: {narrowed.found:,} of "
+            f"{narrowed.named:,} are there, and other folders have {narrowed.elsewhere:,} files of these names too"
+        )
+    for names, how in (
+        (matches.any_case, "only with other upper and lower case"),
+        (matches.decoded, "only without their percent signs, quotes or slashes"),
+    ):
+        if names:
+            (file,) = matches.files(names[0])
+            notes.append(f"{len(names):,} names fit {how} (first: {names[0]!r} is read as {display_name(file.parts)})")
+    if matches.lost_zeros and not (moved is not None and not moved.certain):
+        notes.append(f"{len(matches.lost_zeros):,} numbers name no file: {why_missing(matches)}")
+    return notes
 
 
 def _shape_name(facts: LayoutFacts) -> str:
@@ -107,6 +183,19 @@ def _columns(facts: LayoutFacts) -> list[str]:
     return notes
 
 
+def _class_names(facts: LayoutFacts) -> list[str]:
+    names = facts.class_names
+    if names is None:
+        return []
+    if not names.used:
+        return [
+            f"labels stay numbers: {names.path.name} has more names than there are numbers; --class-names "
+            f"{names.path.name} takes its first name for 0"
+        ]
+    number, name = next(iter(names.by_number.items()))
+    return [f"the numbers of classes are named by {names.path.name}: {number} is {name!r}"]
+
+
 def _repeats(facts: LayoutFacts) -> list[str]:
     if facts.per_label:
         return []
@@ -129,4 +218,4 @@ def _left_out(facts: LayoutFacts) -> list[str]:
 
 
 def _counted(count: int, unit: str) -> str:
-    return f"{count:,} {unit}{'' if count == 1 else 's'}"
+    return f"{count:,} {unit if count == 1 else plural(unit)}"

@@ -1,17 +1,22 @@
-"""The bytes of a table to its cells: CSV and its kin, JSON Lines, Parquet."""
+"""The bytes of a table to its cells, whatever kind of file it is."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from distingo.datasets.tables import FILE_ENDINGS, Cell, Table
+from distingo.datasets.table_excel import EXCEL_ENDINGS, read_excel
+from distingo.datasets.table_headers import table_of_rows
+from distingo.datasets.table_json import read_json
+from distingo.datasets.table_lists import is_list, split_list
+from distingo.datasets.table_parquet import read_parquet
+from distingo.datasets.table_values import cells_of, cells_of_texts
+from distingo.datasets.tables import OTHER_PROGRAMS, READ_ENDINGS, Table
 from distingo.errors import DataError
 
 # UTF-32's mark begins with UTF-16's and is therefore asked for first.
@@ -23,42 +28,64 @@ _MARKS = (
     (b"\xfe\xff", "utf-16", "UTF-16"),
 )
 _DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+_TAB_ENDINGS = frozenset({".tsv", ".tab"})
+_PLAIN_ENDINGS = frozenset({".txt", ".lst", ".list"})
 _LOOKED_AT = 64
 _SAMPLE = 1_000_000
 
 
-def read_labels_table(path: Path) -> Table:
+def read_labels_table(path: Path, *, header: bool | None = None) -> Table:
     """Read a table, whatever its encoding and delimiter.
 
     Args:
-        path: ``.csv``, ``.tsv``, ``.tab`` or ``.txt`` with a line of names at the top; ``.jsonl`` or ``.ndjson``;
-            ``.parquet``.
+        path: ``.csv``, ``.tsv``, ``.tab``, ``.txt``, ``.lst`` or ``.list``; ``.jsonl`` or ``.ndjson``; ``.json``;
+            ``.parquet``; ``.xlsx`` or ``.xlsm``.
+        header: Whether the first line of a text or a sheet holds the names of the columns; None finds out.
 
     Returns:
         Its cells as texts; whole numbers without a decimal point, nothing as an empty text.
 
     Raises:
-        DataError: It is empty or damaged; the line is named.
+        DataError: It is empty or damaged, where the line is named; or of a kind that is not read.
+        UsageError: It is an Excel workbook, and openpyxl is not installed.
     """
     ending = path.suffix.lower()
-    if ending not in FILE_ENDINGS:
-        raise DataError(f"{path}: is no table; give a file that ends in {', '.join(sorted(FILE_ENDINGS))}")
+    if ending in OTHER_PROGRAMS:
+        raise DataError(f"{path}: is {OTHER_PROGRAMS[ending]}")
+    if ending not in READ_ENDINGS:
+        raise DataError(f"{path}: is no table; give a file that ends in {', '.join(sorted(READ_ENDINGS))}")
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; check the spelling") from error
     except OSError as error:
         raise DataError(f"{path}: can't be opened ({error.strerror})") from error
-    if ending == ".parquet":
-        table = _read_parquet(path, data)
-    else:
-        text, encoding = decode_text(path, data)
-        table = (_read_json_lines if ending in {".jsonl", ".ndjson"} else _read_csv)(path, text, encoding)
+    table = _read(path, data, header=header)
     if not table.lines:
         raise DataError(
             f"{path}: has no row below its line of names, if it is a table; give one with a row for each picture"
         )
     return table
+
+
+def _read(path: Path, data: bytes, *, header: bool | None) -> Table:
+    ending = path.suffix.lower()
+    if ending == ".parquet":
+        return read_parquet(path, data)
+    if ending in EXCEL_ENDINGS:
+        return read_excel(path, header=header)
+    text, encoding = decode_text(path, data)
+    if ending == ".json" and not _are_json_lines(text):
+        return read_json(path, text, encoding)
+    if ending in {".json", ".jsonl", ".ndjson"}:
+        return _read_json_lines(path, text, encoding)
+    return _read_csv(path, text, encoding, header=header)
+
+
+def _are_json_lines(text: str) -> bool:
+    """Whether a text has an object on each of its first two lines."""
+    lines = [line.strip() for line in text[:_SAMPLE].split("\n") if line.strip()][:2]
+    return len(lines) == 2 and all(line[0] == "{" and line[-1] == "}" for line in lines)
 
 
 def decode_text(path: Path, data: bytes) -> tuple[str, str]:
@@ -96,36 +123,35 @@ def _without_nul(path: Path, text: str) -> str:
     return text
 
 
-def _read_csv(path: Path, text: str, encoding: str) -> Table:
+def _read_csv(path: Path, text: str, encoding: str, *, header: bool | None) -> Table:
+    lines = text[:_SAMPLE].split("\n")
+    plain = path.suffix.lower() in _PLAIN_ENDINGS
+    if path.suffix.lower() not in _TAB_ENDINGS and is_list(lines, any_name=plain):
+        rows = split_list(text.split("\n"))
+        return table_of_rows(
+            path, f"a list of paths and labels, {encoding}", "line", rows, header=header, finish=cells_of_texts
+        )
     delimiter = find_column_delimiter(path, text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
-    lines, rows, start = [], [], 1
+    records, start = [], 1
     try:
         for row in reader:
             if row:
-                lines.append(start)
-                rows.append(row)
+                records.append((start, row))
             start = reader.line_num + 1
     except csv.Error as error:
         raise DataError(
             f"{path}: line {start}: broken quoting ({error}); close the quote, and write a quote inside quotes twice"
         ) from error
-    if not rows:
+    if not records:
         raise DataError(f"{path}: is empty; give a table with a line of column names and one row per picture")
-    columns = _column_names(path, rows[0])
-    for line, row in zip(lines, rows, strict=True):
-        if len(row) != len(columns):
-            raise DataError(
-                f"{path}: line {line} has {len(row)} fields instead of {len(columns)}; "
-                f"put quotes around a field that holds {delimiter!r}"
-            )
-    cells = tuple(zip(*rows[1:], strict=True)) or tuple(() for _ in columns)
-    return Table(path, f"CSV with {_DELIMITERS[delimiter]}, {encoding}", "line", columns, cells, tuple(lines[1:]))
+    form = f"CSV with {_DELIMITERS[delimiter]}, {encoding}"
+    return table_of_rows(path, form, "line", records, header=header, finish=cells_of_texts)
 
 
 def find_column_delimiter(path: Path, text: str) -> str:
     """The delimiter that gives every record of a text the same number of fields, the more the better."""
-    if path.suffix.lower() in {".tsv", ".tab"}:
+    if path.suffix.lower() in _TAB_ENDINGS:
         return "\t"
     ranks = {}
     for delimiter in _DELIMITERS:
@@ -137,15 +163,6 @@ def find_column_delimiter(path: Path, text: str) -> str:
         width = widths[0] if widths else 1
         ranks[delimiter] = (width > 1 and len(set(widths)) == 1, width)
     return max(ranks, key=lambda delimiter: ranks[delimiter])
-
-
-def _column_names(path: Path, names: Sequence[str]) -> tuple[str, ...]:
-    # pandas leaves the name of its index empty
-    columns = tuple(name.strip() or f"column {at}" for at, name in enumerate(names, 1))
-    for name in columns:
-        if columns.count(name) > 1:
-            raise DataError(f"{path}: two columns are called {name!r}; rename one of them")
-    return columns
 
 
 def json_records(path: Path, lines: Iterable[str], *, example: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -175,41 +192,5 @@ def _read_json_lines(path: Path, text: str, encoding: str) -> Table:
     numbered = tuple(json_records(path, text.split("\n"), example='{"file_name": ..., "label": ...}'))
     lines, records = [number for number, _ in numbered], [record for _, record in numbered]
     columns = tuple(dict.fromkeys(name for record in records for name in record))
-    cells = tuple(_cells(record.get(name) for record in records) for name in columns)
+    cells = tuple(cells_of(record.get(name) for record in records) for name in columns)
     return Table(path, f"JSON Lines, {encoding}", "line", columns, cells, tuple(lines))
-
-
-def _read_parquet(path: Path, data: bytes) -> Table:
-    import pyarrow
-    from pyarrow import parquet, types
-
-    try:
-        content = parquet.read_table(pyarrow.BufferReader(data))
-    except (pyarrow.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise DataError(f"{path}: is no readable Parquet file ({reason}); write it again") from error
-    # Embedded pictures and other nested values are no labels.
-    plain = [
-        field.name
-        for field in content.schema
-        if not (types.is_struct(field.type) or types.is_map(field.type) or types.is_binary(field.type))
-    ]
-    columns = _column_names(path, plain)
-    cells = tuple(_cells(content.column(name).to_pylist()) for name in plain)
-    return Table(path, "Parquet", "row", columns, cells, tuple(range(1, content.num_rows + 1)))
-
-
-def _cells(values: Iterable[Any]) -> tuple[Cell, ...]:
-    return tuple(
-        tuple(_text(item) for item in value) if isinstance(value, list | tuple) else _text(value) for value in values
-    )
-
-
-def _text(value: Any) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)

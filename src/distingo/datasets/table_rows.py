@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from distingo.datasets.label_cells import parse_list, split_labels_of, tidy_labels
+from distingo.datasets.label_variants import find_variants, merged_labels
 from distingo.datasets.table_shapes import NO, SPARSE_NO, TABLE_SIDES, YES, Shape, text_labels
-from distingo.datasets.tables import Cell, Table, text_of
+from distingo.datasets.tables import Cell, MergeLabels, Table, text_of
 from distingo.errors import DataError
-from distingo.records import Side
+from distingo.records import LabelVariants, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,31 @@ def read_rows(table: Table, shape: Shape) -> list[LabelledRow]:
     ]
 
 
+def merge_variants(
+    rows: Sequence[LabelledRow], merge: MergeLabels | None
+) -> tuple[list[LabelledRow], tuple[LabelVariants, ...]]:
+    """Find labels that differ only in how they are written, and make them one where a person wants it.
+
+    Args:
+        rows: As read.
+        merge: As `TableOptions.merge_labels`.
+
+    Returns:
+        The rows, and what was found in them before.
+    """
+    counts = Counter(label for row in rows for label in row.labels)
+    variants = find_variants(counts)
+    changed = merged_labels(variants, merge)
+    if not changed:
+        return list(rows), variants
+    return [
+        row
+        if changed.keys().isdisjoint(row.labels)
+        else replace(row, labels=tidy_labels([changed.get(label, label) for label in row.labels]))
+        for row in rows
+    ], variants
+
+
 def find_disagreements(table: Table, shape: Shape, rows: Sequence[LabelledRow]) -> list[int]:
     """The lines where the 0/1 columns and the text beside them differ about a label that both know."""
     if shape.list_column is None:
@@ -90,7 +117,9 @@ def _read_switches(table: Table, columns: Sequence[str]) -> tuple[list[tuple[str
     labels: list[list[str]] = [[] for _ in table.lines]
     problems = [""] * len(table.lines)
     for column in columns:
-        values = [text_of(cell).lower() for cell in table.column(column)]
+        cells = table.column(column)
+        texts = {cell: text_of(cell).lower() for cell in set(cells)}
+        values = [texts[cell] for cell in cells]
         no = NO if any(value in NO for value in values) else NO | SPARSE_NO
         for at, value in enumerate(values):
             if value in YES:

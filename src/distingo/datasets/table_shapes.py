@@ -15,6 +15,7 @@ from distingo.datasets.label_cells import (
     recognise_delimiter,
     split_labels_of,
 )
+from distingo.datasets.table_matching import match_names
 from distingo.datasets.table_pictures import PictureFinder
 from distingo.datasets.tables import Cell, Table, TableOptions, text_of
 from distingo.errors import DataError, UsageError
@@ -27,6 +28,8 @@ NO = frozenset({"0", "0.0", "false", "no"})
 SPARSE_NO = frozenset({"", "-1", "-1.0"})
 """What means no in a column that holds no 0 at all."""
 
+_SWITCHES = YES | NO | SPARSE_NO
+
 TABLE_SIDES: dict[str, Side] = SIDE_NAMES | {
     "dev": "validation",
     "eval": "validation",
@@ -37,7 +40,7 @@ TABLE_SIDES: dict[str, Side] = SIDE_NAMES | {
 # The likeliest first, without case and marks: "File_Name" is "filename".
 _IMAGE_NAMES = (
     *("filename", "file", "filepath", "filepaths", "path", "imagepath", "imagename", "imagefile", "image", "images"),
-    *("imageid", "img", "imgname", "imgid", "picture", "photo", "poster", "fname", "id", "name"),
+    *("imageid", "img", "imgname", "imgid", "imgpath", "picture", "photo", "poster", "fname", "id", "name"),
 )
 _LABEL_NAMES = (
     *("label", "labels", "class", "classes", "classname", "category", "categories", "target", "targets", "tag", "tags"),
@@ -100,7 +103,7 @@ def recognise_shape(table: Table, options: TableOptions, pictures: PictureFinder
     image = options.image_column or recognise_image_column(table, options, pictures)
     named = {options.label_column, *options.label_columns}
     other = {image, options.group_column, *named}
-    side = next((name for name in table.columns if name not in other and _is_side(table, name)), None)
+    side = recognise_side_column(table, [name for name in table.columns if name not in other])
     rest = [name for name in table.columns if name not in {image, side, options.group_column}]
     if image in named:
         raise UsageError(f"{table.path}: column {image!r} can't name both the pictures and their labels")
@@ -118,22 +121,39 @@ def recognise_shape(table: Table, options: TableOptions, pictures: PictureFinder
     return _text_shape(table, image, _recognise_label_column(table, image, rest), side, options)
 
 
+def recognise_side_column(table: Table, columns: Sequence[str]) -> str | None:
+    """The first of some columns that is named for the splits and says nothing else; None where there is none.
+
+    Raises:
+        DataError: A column ``split`` has other values among the splits.
+    """
+    return next((name for name in columns if _is_side(table, name)), None)
+
+
 def is_switch(cells: Sequence[Cell]) -> bool:
     """Whether a column holds 0 and 1, but for a few unknown values."""
-    filled = [text_of(cell).lower() for cell in cells if cell]
-    known = sum(cell in YES or cell in NO or cell in SPARSE_NO for cell in filled)
-    return bool(filled) and known >= _MOSTLY * len(filled)
+    counts = Counter(cells)
+    filled = {cell: count for cell, count in counts.items() if cell}
+    known = sum(count for cell, count in filled.items() if text_of(cell).lower() in _SWITCHES)
+    return bool(filled) and known >= _MOSTLY * sum(filled.values())
 
 
-def names_pictures(table: Table, pictures: PictureFinder) -> bool:
-    """Whether a column of a table names at least half of a sample's pictures."""
-    return any(2 * _count_found(table, name, pictures)[1] >= len(_sample(table.column(name))) for name in table.columns)
+def names_pictures(table: Table, pictures: PictureFinder, *, fewest: int = 1) -> bool:
+    """Whether a column of a table names at least half of a sample's pictures, and so many different ones."""
+    counts = ((_count_found(table, name, pictures), len(_sample(table.column(name)))) for name in table.columns)
+    return any(different >= fewest and 2 * found >= sample for (different, found), sample in counts)
 
 
 def named_like_pictures(columns: Sequence[str]) -> list[str]:
     """The columns that by their names hold pictures, the likeliest first."""
     known = [name for name in columns if _key(name) in _IMAGE_NAMES]
     return sorted(known, key=lambda name: _rank(name, _IMAGE_NAMES))
+
+
+def is_known_column(name: str) -> bool:
+    """Whether a text is a usual name of a column of images, labels or splits."""
+    key = _key(name)
+    return key in _IMAGE_NAMES or key in _LABEL_NAMES or key in _SIDE_COLUMNS
 
 
 def _key(name: str) -> str:
@@ -160,7 +180,9 @@ def _sample(cells: Sequence[Cell]) -> list[str]:
 
 def _count_found(table: Table, name: str, pictures: PictureFinder) -> tuple[int, int]:
     """How many different pictures a sample of a column names, and how many of its cells name one."""
-    found = [files[0].parts for cell in _sample(table.column(name)) if (files := pictures.find(cell))]
+    sample = _sample(table.column(name))
+    matches = match_names(sample, pictures)
+    found = [files[0].parts for cell in sample if (files := matches.files(cell))]
     return len(set(found)), len(found)
 
 

@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Literal
 
 from distingo.errors import UsageError, name_the_nearest
 
 Cell = str | tuple[str, ...]
 """A text, or the items of a list (JSON Lines and Parquet have such); nothing is an empty text."""
 
+LabelsFrom = Literal["folders", "table"]
+MergeLabels = Literal["spelling", "missing", "all"]
+
+NO_CLASS_NAMES = "none"
+"""What is given instead of a file of class names to keep the numbers."""
+
+_ABOUT_FOLDERS = frozenset({"--group-column", "--merge-labels", "--splits", "--labels-from"})
+"""Options that make sense for class folders too."""
+
 FOLDER_ENDINGS = frozenset({".csv", ".tsv", ".tab", ".parquet", ".jsonl", ".ndjson"})
 """What a table inside a folder is known by."""
 
-FILE_ENDINGS = FOLDER_ENDINGS | {".txt"}
-"""What a table that is named itself may end in."""
+SECOND_ENDINGS = frozenset({".xlsx", ".xlsm", ".json", ".txt", ".lst", ".list"})
+"""What may be a table inside a folder that has none of `FOLDER_ENDINGS`."""
+
+OTHER_PROGRAMS = {
+    ".xls": "an old Excel workbook; save it as .xlsx or .csv",
+    ".xlsb": "a binary Excel workbook; save it as .xlsx or .csv",
+    ".ods": "a sheet of LibreOffice; save it as .csv",
+    ".numbers": "a sheet of Numbers; export it as .csv",
+    ".feather": "an Arrow file; write it as .parquet or .csv",
+    ".arrow": "an Arrow file; write it as .parquet or .csv",
+    ".pkl": "a Python pickle, which may run any code; write it as .parquet or .csv",
+    ".pickle": "a Python pickle, which may run any code; write it as .parquet or .csv",
+    ".mat": "a MATLAB file; write the labels as .csv",
+    ".xml": "XML; write the labels as .csv",
+    ".yaml": "YAML; write the labels as .csv or .json",
+    ".yml": "YAML; write the labels as .csv or .json",
+}
+"""Files with labels that are not read, by ending: what they are, and what to do."""
+
+READ_ENDINGS = FOLDER_ENDINGS | SECOND_ENDINGS
+"""What a table that is read may end in."""
+
+FILE_ENDINGS = READ_ENDINGS | OTHER_PROGRAMS.keys()
+"""What is taken for a table when it is named itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +60,15 @@ class TableOptions:
         delimiter: What stands between the labels of one cell; empty: nothing, every cell is one label.
         image_folder: Where the pictures are; relative to the table's folder, or else to the working folder.
         group_column: The column whose value is the same for pictures that must stay on one side of a split.
+        splits: Which folders are which splits (``train=Training,test=Testing``), or ``none`` if none is; see
+            `distingo.datasets.folder_splits.parse_splits`.
+        labels_from: Where class folders and a table both give labels: ``folders`` or ``table``.
+        header: Whether the first line of a text or a sheet holds the names of the columns.
+        class_names: A file with the names of classes that the labels are the numbers of, or ``none``; relative to the
+            table's folder, or else to the working folder.
+        merge_labels: Which labels that differ in writing only become one: ``spelling`` (case, spaces, Unicode form,
+            number format), ``missing`` (NA, nan, None, ... mean no label), ``all`` (both); None only reports them.
+            Class folders too.
     """
 
     image_column: str | None = None
@@ -36,12 +77,26 @@ class TableOptions:
     delimiter: str | None = None
     image_folder: str | None = None
     group_column: str | None = None
+    splits: str | None = None
+    labels_from: LabelsFrom | None = None
+    header: bool | None = None
+    class_names: str | None = None
+    merge_labels: MergeLabels | None = None
 
     @property
     def given(self) -> tuple[str, ...]:
         """The names of the options that were given, as on the command line."""
-        names = ("image_column", "label_column", "label_columns", "delimiter", "image_folder", "group_column")
-        return tuple(f"--{name.replace('_', '-')}" for name in names if getattr(self, name) not in (None, (), []))
+        given = [field.name for field in fields(self) if getattr(self, field.name) not in (None, (), [])]
+        return tuple("--no-header" if self.header is False and name == "header" else _option(name) for name in given)
+
+    @property
+    def about_labels(self) -> tuple[str, ...]:
+        """Those that can only be meant for a table of labels: class folders are then not asked for their names."""
+        return tuple(name for name in self.given if name not in _ABOUT_FOLDERS)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +106,11 @@ class Table:
     Attributes:
         path: The file.
         form: What it turned out to be, in words, with its encoding.
-        unit: What `lines` count: ``line`` of a text or ``row`` of a Parquet file.
+        unit: What `lines` count: ``line`` of a text, ``row`` of a Parquet file or a sheet, ``entry`` of a JSON file.
         columns: Names of the columns, all different.
         cells: One entry per column: its cells from top to bottom.
         lines: Where each row begins, counted from 1.
+        header_line: Where the names of the columns were taken from, if that was found out and not said; else 0.
     """
 
     path: Path
@@ -63,6 +119,7 @@ class Table:
     columns: tuple[str, ...]
     cells: tuple[tuple[Cell, ...], ...]
     lines: tuple[int, ...]
+    header_line: int = 0
 
     def column(self, name: str) -> tuple[Cell, ...]:
         """The cells of a column.

@@ -33,11 +33,23 @@ class FoundFile:
         parts: The names of the folders below the root and of the file itself, as the system spells them.
         path: The file on disk.
         ignored: Why it is no candidate, in words for a person; empty for a candidate.
+        is_unopened: Whether it is a folder whose files are unknown because it can't be opened.
     """
 
     parts: tuple[str, ...]
     path: Path
     ignored: str = ""
+    is_unopened: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """A folder that is still to be opened, with the identities of those that it lies in."""
+
+    parts: tuple[str, ...]
+    path: Path
+    ignored: str = ""
+    above: tuple[tuple[int, int], ...] = ()
 
 
 def is_hidden_folder(name: str) -> bool:
@@ -58,40 +70,48 @@ def walk(root: Path) -> Iterator[FoundFile]:
     Raises:
         OSError: The root itself can't be opened.
     """
-    yield from _walk(root, (), "", ())
-
-
-def _walk(
-    folder: Path, parts: tuple[str, ...], ignored: str, above: tuple[tuple[int, int], ...]
-) -> Iterator[FoundFile]:
-    status = folder.stat()
-    identity = (status.st_dev, status.st_ino)
-    if identity in above:
-        yield FoundFile(parts, folder, "a link that leads back to a folder above it")
-        return
-    with os.scandir(folder) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    for entry in found:
-        below = (*parts, entry.name)
-        path = folder / entry.name
-        try:
-            is_folder, is_file = entry.is_dir(), entry.is_file()
-        except OSError:
-            is_folder = is_file = False
-        if not is_folder:
-            yield FoundFile(below, path, ignored or _why_ignored(entry, is_file=is_file))
+    # A stack of our own: folders may be nested deeper than functions may.
+    waiting: list[FoundFile | _Folder] = _open(_Folder((), root))
+    while waiting:
+        entry = waiting.pop()
+        if isinstance(entry, FoundFile):
+            yield entry
             continue
-        why = ignored or ("in a hidden folder" if is_hidden_folder(entry.name) else _why_own(path))
         try:
-            yield from _walk(path, below, why, (*above, identity))
+            waiting += _open(entry)
         except OSError as error:
             reason = error.strerror or type(error).__name__
-            yield FoundFile(below, path, f"a folder that can't be opened ({reason})")
+            why = f"a folder that can't be opened ({reason})"
+            yield FoundFile(entry.parts, entry.path, entry.ignored or why, is_unopened=not entry.ignored)
+
+
+def _open(folder: _Folder) -> list[FoundFile | _Folder]:
+    """What is in a folder, the last by name first; the folder itself if it is one that it lies in."""
+    status = folder.path.stat()
+    identity = (status.st_dev, status.st_ino)
+    if identity in folder.above:
+        return [FoundFile(folder.parts, folder.path, "a link that leads back to a folder above it")]
+    with os.scandir(folder.path) as entries:
+        found = sorted(entries, key=lambda entry: entry.name, reverse=True)
+    return [_entry(folder, entry, (*folder.above, identity)) for entry in found]
+
+
+def _entry(folder: _Folder, entry: os.DirEntry[str], above: tuple[tuple[int, int], ...]) -> FoundFile | _Folder:
+    parts, path = (*folder.parts, entry.name), folder.path / entry.name
+    try:
+        is_folder, is_file = entry.is_dir(), entry.is_file()
+    except OSError:
+        is_folder = is_file = False
+    if not is_folder:
+        return FoundFile(parts, path, folder.ignored or _why_ignored(entry, is_file=is_file))
+    why = folder.ignored or ("in a hidden folder" if is_hidden_folder(entry.name) else _why_own(path))
+    return _Folder(parts, path, why, above)
 
 
 def _why_own(folder: Path) -> str:
     for names, why in _OWN_FOLDERS.items():
-        if all((folder / name).is_file() for name in names):
+        # unlike Path.is_file, this is False also where nobody may look
+        if all(os.path.isfile(folder / name) for name in names):  # noqa: PTH113
             return why
     return ""
 

@@ -18,6 +18,9 @@ from distingo.run_folder import FORMAT
 COMPARISON_JSON = "comparison.json"
 COMPARISON_PAGE = "comparison.html"
 
+_SAME = 1e-12
+"""Scores no farther apart are the same, summed in another order."""
+
 
 @dataclass(frozen=True, slots=True)
 class ComparedRun:
@@ -68,8 +71,15 @@ class Comparison:
 
     @property
     def best(self) -> ComparedRun:
-        """The run with the highest score."""
+        """The run with the highest score; on a tie the first one of `tied`, which the others are compared with."""
         return self.runs[0]
+
+    @property
+    def tied(self) -> tuple[ComparedRun, ...]:
+        """The runs that share the highest score; nothing where one run has it alone."""
+        highest = self.best.evaluation.scores[self.score].value
+        first = tuple(run for run in self.runs if run.evaluation.scores[self.score].value >= highest - _SAME)
+        return first if len(first) > 1 else ()
 
 
 def write_comparison(comparison: Comparison, folder: Path) -> Path:
@@ -91,7 +101,8 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
         "task": comparison.task,
         "score": comparison.score,
         "n": comparison.n,
-        "best": comparison.best.name,
+        "best": None if comparison.tied else comparison.best.name,
+        "tied": [run.name for run in comparison.tied],
         "runs": [_run_as_json(run, folder) for run in comparison.runs],
         "baselines": {
             model: {name: asdict(score) for name, score in scores.items()}

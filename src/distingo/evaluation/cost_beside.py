@@ -30,6 +30,8 @@ class Cost:
         training_memory_bytes: The most memory that the process held while it trained.
         device_memory_bytes: The most that tensors held on an accelerator.
         images_per_second: Pictures named per second at prediction, decoding included.
+        predicted_pictures: How many that speed was measured on.
+        predicted_seconds: For how long.
         prediction_memory_bytes: The most memory that the process held while it judged the test side.
         precision: What networks were computed in, for example ``float32``.
     """
@@ -42,6 +44,8 @@ class Cost:
     training_memory_bytes: int | None = None
     device_memory_bytes: int | None = None
     images_per_second: float | None = None
+    predicted_pictures: int | None = None
+    predicted_seconds: float | None = None
     prediction_memory_bytes: int | None = None
     precision: str | None = None
 
@@ -70,6 +74,8 @@ def cost_of(run: RunRecords, *, classic: bool) -> Cost:
         training_memory_bytes=training.peak_memory_bytes if training else None,
         device_memory_bytes=training.device_memory_bytes if training else None,
         images_per_second=prediction.images_per_second if prediction else None,
+        predicted_pictures=prediction.pictures if prediction else None,
+        predicted_seconds=prediction.seconds if prediction else None,
         prediction_memory_bytes=prediction.peak_memory_bytes if prediction else None,
         precision=None if classic else _precision(run),
     )

@@ -91,7 +91,7 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
         dataset = _read(request, models)
         _require_known_classes(dataset, models[MODEL])
         pictures, notes = _judged(dataset)
-        notes += _seen_before(folder, pictures) + _corrected(dataset, request)
+        notes += _seen_before(folder, pictures) + _corrected(dataset, request) + dataset.range_warnings
         place = folder.judged_on(request.data)
         write_manifest(dataset.manifest, place / "manifest.csv")
         write_split(Split(train=(), validation=(), test=pictures), place / "split.csv")
@@ -139,6 +139,7 @@ def _as_for_training(request: EvaluateRequest, config: dict[str, Any], folder: R
 def _read(request: EvaluateRequest, models: dict[str, SavedModel]) -> Dataset:
     assert request.data is not None
     device = choose_device(request.device)
+    classes = models[MODEL].description.classes
     products = {model.description.rendition: input_product(model, request.cache, device) for model in models.values()}
     return read_dataset(
         request.data,
@@ -149,6 +150,8 @@ def _read(request: EvaluateRequest, models: dict[str, SavedModel]) -> Dataset:
         table=request.table,
         allow_missing=request.allow_missing,
         corrections=request.corrections,
+        known_classes=classes,
+        value_ranges=models[MODEL].description.value_ranges,
     )
 
 
@@ -201,5 +204,5 @@ def _corrected(dataset: Dataset, request: EvaluateRequest) -> tuple[str, ...]:
 def _outputs(model: SavedModel, pictures: Sequence[Picture], request: EvaluateRequest) -> Outputs:
     device = choose_device(request.device)
     product = input_product(model, request.cache, device)
-    rows = product.store.rows([picture.content for picture in pictures])
+    rows = product.store.rows([picture.row_key for picture in pictures])
     return predict_outputs(model, rows, device=device, precision=choose_precision(device)[0])

@@ -70,7 +70,7 @@ def _judge_classes(
 
 def _gain(right: np.ndarray, baseline_right: np.ndarray) -> Score:
     found = paired_difference(right, baseline_right)
-    return Score(found.difference, found.low, found.high, found.n)
+    return Score(found.difference, found.low, found.high, found.n, found.too_few)
 
 
 def _predicted_in_vain(confusion: np.ndarray, classes: tuple[str, ...]) -> tuple[str, ...]:

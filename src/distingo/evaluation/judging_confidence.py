@@ -8,10 +8,10 @@ import numpy as np
 
 from distingo.datasets.targets import encode_labels
 from distingo.evaluation.confidence import AnswersAt, Confidence, SetsAt, Strangers
-from distingo.metrics.bootstrap import resampled_means, with_interval
 from distingo.metrics.calibration_error import Calibration, judge_calibration
 from distingo.metrics.conformal import prediction_sets, set_threshold
-from distingo.metrics.guarantees import CHANCE, CoverageRange, chance_of_so_few, clopper_pearson, images_needed
+from distingo.metrics.guarantees import CHANCE, CoverageRange, chance_of_so_few, images_needed
+from distingo.metrics.intervals import mean_score
 from distingo.metrics.rejection import GivenLabels, answer_threshold, answers_needed
 from distingo.metrics.risk_coverage import risk_coverage
 from distingo.metrics.thresholds import apply_thresholds
@@ -19,7 +19,7 @@ from distingo.models.evidence import Evidence
 from distingo.models.saved import SavedModel
 from distingo.prediction.certainty import given_labels, set_coverage, unlike_threshold
 from distingo.prediction.classifier import Outputs, to_probabilities
-from distingo.records import Picture, Score
+from distingo.records import Picture
 
 ERRORS = (0.01, 0.02, 0.05, 0.1, 0.2)
 """Wanted shares of wrong answers that are tried on the judged pictures."""
@@ -29,7 +29,6 @@ COVERAGES = (0.8, 0.9, 0.95, 0.99)
 
 _MOST_POINTS = 200
 _MOST_STRANGE = 8
-_RESAMPLES = 1000
 
 
 def judge_confidence(model: SavedModel, pictures: Sequence[Picture], outputs: Outputs) -> Confidence:
@@ -89,7 +88,7 @@ def _answers_at(evidence: Evidence, labels: GivenLabels, wanted: float, n: int) 
     if threshold is None:
         return AnswersAt(wanted, takes=answers_needed(wanted))
     errors = labels.errors(threshold)
-    error = _mean(errors) if len(errors) else None
+    error = mean_score(errors, highest=1.0) if len(errors) else None
     short = error is not None and error.low > wanted
     return AnswersAt(wanted, threshold, len(errors) / n, error, short=short, takes=answers_needed(wanted))
 
@@ -107,7 +106,7 @@ def _sets_at(evidence: Evidence, probabilities: np.ndarray, truth: np.ndarray, w
     return SetsAt(
         wanted,
         threshold,
-        _mean(covered),
+        mean_score(covered, highest=1.0),
         float(sizes.mean()),
         float((sizes == 0).mean()),
         low=expected.low,
@@ -121,15 +120,7 @@ def _falls_short(covered: np.ndarray, expected: CoverageRange) -> bool:
     """Whether chance would cover so little too rarely; with several labels, whose shares vary less, by both ranges."""
     if np.isin(covered, (0, 1)).all():
         return chance_of_so_few(float(covered.sum()), len(covered), expected.n, expected.requested) < CHANCE
-    return _mean(covered).high < expected.low
-
-
-def _mean(values: np.ndarray) -> Score:
-    """The mean of shares with its interval; of shares that are 0 or 1 the exact one."""
-    if np.isin(values, (0, 1)).all():
-        return Score(float(values.mean()), *clopper_pearson(round(values.sum()), len(values)), len(values))
-    generator = np.random.default_rng(0)
-    return with_interval(float(values.mean()), resampled_means(values, generator, _RESAMPLES), len(values))
+    return mean_score(covered, highest=1.0).high < expected.low
 
 
 def _strangers(model: SavedModel, pictures: Sequence[Picture], outputs: Outputs) -> Strangers | None:

@@ -68,7 +68,7 @@ def pair_classes(run: RunRecords, best: RunRecords, *, pairs: int) -> VersusBest
     by_class = compare_classes(*numbers, names)
     means = right[0].mean().item(), right[1].mean().item()
     return VersusBest(
-        score=PairedScore(*means, paired.difference, paired.low, paired.high, paired.p_value, paired.n),
+        score=PairedScore(*means, paired.difference, paired.low, paired.high, paired.p_value, paired.n, paired.too_few),
         adjusted_p_value=min(1.0, pairs * paired.p_value),
         paired=paired,
         f1_macro=by_class.f1_macro,

@@ -9,10 +9,12 @@ from typing import Any, cast
 
 from distingo.datasets.manifest import read_manifest, read_side, read_table, split_labels
 from distingo.datasets.tables import FILE_ENDINGS
+from distingo.datasets.value_ranges import value_ranges_from_config
 from distingo.errors import RunError
 from distingo.evaluation.tables import read_evaluation
 from distingo.files import read_json
-from distingo.records import Evaluation, ManifestRow, Side
+from distingo.near_duplicates.records import NearDuplicateCounts, read_counts
+from distingo.records import Evaluation, ManifestRow, Side, ValueRanges
 from distingo.run_folder import check_format
 
 DATA_FILE = "data.json"
@@ -71,6 +73,8 @@ class RunRecords:
         predictions: One row per test picture; empty before ``distingo evaluate``, and with several labels per
             picture (`distingo.report.label_predictions` reads those).
         summary: The model's layer table, or empty.
+        near_duplicates: What was searched for near-duplicates and found when the run divided its pictures; None for a
+            run of an older version, and for an evaluation on other pictures.
     """
 
     folder: Path
@@ -81,6 +85,7 @@ class RunRecords:
     evaluation: Evaluation | None
     predictions: tuple[PredictionRow, ...]
     summary: str
+    near_duplicates: NearDuplicateCounts | None = None
 
     @property
     def data(self) -> Path:
@@ -93,6 +98,11 @@ class RunRecords:
         if "root" in self.config:
             return Path(str(self.config["root"]))
         return self.data.parent if self._is_table else self.data
+
+    @property
+    def value_ranges(self) -> ValueRanges:
+        """What the stored values of deep images are scaled by."""
+        return value_ranges_from_config(self.config, self.folder) or ValueRanges()
 
     @property
     def data_name(self) -> str:
@@ -157,6 +167,7 @@ def read_run(folder: Path) -> RunRecords:
         config=config,
         history=_read_history(folder / "history.csv"),
         summary=summary.read_text(encoding="utf-8", errors="replace") if summary.exists() else "",
+        near_duplicates=read_counts(folder / "near_duplicates.json"),
         **_read_judged(folder, config),
     )
 
@@ -176,7 +187,9 @@ def read_other_evaluation(run: Path, place: Path) -> RunRecords:
     """
     records = read_run(run)
     config = {**records.config, **read_json(place / DATA_FILE)}
-    return replace(records, folder=place, config=config, history=(), **_read_judged(place, config))
+    return replace(
+        records, folder=place, config=config, history=(), near_duplicates=None, **_read_judged(place, config)
+    )
 
 
 def _read_judged(folder: Path, config: dict[str, Any]) -> dict[str, Any]:

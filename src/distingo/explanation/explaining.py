@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
-from distingo.datasets.decoding import open_source
 from distingo.datasets.rendering import render, seen_part
 from distingo.errors import ModelError, UsageError, name_the_nearest
 from distingo.explanation.covering import check_by_covering, map_by_covering
@@ -30,9 +30,9 @@ from distingo.explanation.records import (
 )
 from distingo.models.machine import bind_this_thread
 from distingo.models.saved import SavedModel
+from distingo.prediction.pictures import PictureLike, name_picture, open_picture
 from distingo.prediction.predictor import Predictor, load
 from distingo.prediction.tensors import to_tensor
-from distingo.records import Source
 from distingo.run_folder import RunFolder
 
 MOST_CLASSES = 4
@@ -57,17 +57,24 @@ class _Look:
 
 
 def explain_picture(
-    run: Path, picture: Path, labels: Sequence[str] = (), *, neighbours: int = 8, device: str = "auto"
+    run: Path,
+    picture: PictureLike,
+    labels: Sequence[str] = (),
+    *,
+    neighbours: int = 8,
+    device: str = "auto",
+    max_pixels: int | None = None,
 ) -> Explanation:
     """Explain what a run's model says of one picture.
 
     Args:
         run: A run folder.
-        picture: A file.
+        picture: As for `distingo.prediction.pictures.open_picture`.
         labels: The classes to explain; without any the predicted one, of several labels those that are given (the
             most probable one where none is), at most `MOST_CLASSES`.
         neighbours: How many of the nearest training pictures to show.
         device: Where a network computes.
+        max_pixels: As for `distingo.prediction.predictor.Predictor`.
 
     Returns:
         The explanation; the same for the same run, picture and device.
@@ -78,20 +85,21 @@ def explain_picture(
         UsageError: The model knows no such class.
         DataError: The picture can't be read.
     """
-    predictor = load(run, device=device)
+    predictor = load(run, device=device, max_pixels=max_pixels)
     _require_looks(predictor.model)
     columns = [_column(label, predictor.classes) for label in dict.fromkeys(labels)]
-    look = _look_at(picture, predictor.model)
+    look = _look_at(picture, predictor)
     answers = ModelAnswers(predictor)
     probabilities = answers(look.pixels[None])[0]
     order = np.argsort(-probabilities, kind="stable")
     given = answers.given(probabilities)
     explained, notes = (columns, ()) if columns else _choose(order, given)
     nearest, why_none = find_neighbours(RunFolder(run), predictor, look.pixels, neighbours)
+    known = tell_if_known(RunFolder(run), Path(picture)) if isinstance(picture, str | PathLike) else ()
     small = look.image.convert("RGB")
     small.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
     return Explanation(
-        file=str(picture),
+        file=name_picture(picture, 0),
         model=_model_name(predictor.model),
         task=predictor.task,
         size=look.image.size,
@@ -102,7 +110,7 @@ def explain_picture(
         given=tuple(predictor.classes[at] for at in order if given[at]),
         classes=tuple(_explain_class(predictor, answers, look, at, float(probabilities[at])) for at in explained),
         neighbours=nearest,
-        notes=(*tell_if_known(RunFolder(run), picture), *notes, *why_none),
+        notes=(*known, *notes, *why_none),
     )
 
 
@@ -130,29 +138,32 @@ def explain_image(
     return ImageExplanation(heat, look.seen, nearest)
 
 
-def show_layers(run: Path, picture: Path, *, device: str = "auto") -> NetworkLayers:
+def show_layers(
+    run: Path, picture: PictureLike, *, device: str = "auto", max_pixels: int | None = None
+) -> NetworkLayers:
     """A run's first filters, and what its network's layers find in a picture.
 
     Args:
         run: A run folder.
-        picture: A file.
+        picture: As for `distingo.prediction.pictures.open_picture`.
         device: Where the network computes.
+        max_pixels: As for `explain_picture`.
 
     Raises:
         RunError: As `explain_picture`.
         ModelError: The model is no network.
         DataError: The picture can't be read.
     """
-    predictor = load(run, device=device)
+    predictor = load(run, device=device, max_pixels=max_pixels)
     model = predictor.model
     if model.network is None:
         raise ModelError(f"--layers: {model.description.name} is no network and has no layers; leave --layers out")
     network = model.network.to(predictor.device).eval()
-    look = _look_at(picture, model)
+    look = _look_at(picture, predictor)
     name, filters = first_filters(network)
     with bind_this_thread():
         layers = feature_maps(network, to_tensor(look.pixels[None], predictor.device))
-    return NetworkLayers(str(picture), _model_name(model), name, filters, layers)
+    return NetworkLayers(name_picture(picture, 0), _model_name(model), name, filters, layers)
 
 
 def _model_name(model: SavedModel) -> str:
@@ -182,8 +193,9 @@ def _choose(order: np.ndarray, given: np.ndarray) -> tuple[list[int], tuple[str,
     return shown, ()
 
 
-def _look_at(picture: Path, model: SavedModel) -> _Look:
-    return _look(open_source(Source(str(picture), picture)), model)
+def _look_at(picture: PictureLike, predictor: Predictor) -> _Look:
+    ranges = predictor.model.description.value_ranges
+    return _look(open_picture(picture, value_range=ranges, max_pixels=predictor.max_pixels), predictor.model)
 
 
 def _look(image: Image.Image, model: SavedModel) -> _Look:

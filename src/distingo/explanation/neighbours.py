@@ -70,7 +70,7 @@ def tell_if_known(folder: RunFolder, picture: Path) -> tuple[str, ...]:
 
 def _open(records: RunRecords, file: str) -> npt.NDArray[np.uint8] | None:
     try:
-        image = open_source(source_of(records.root, file), enough=THUMBNAIL).convert("RGB")
+        image = open_source(source_of(records.root, file, records.value_ranges), enough=THUMBNAIL).convert("RGB")
     except (DistingoError, OSError, ValueError, IndexError):
         return None
     image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)

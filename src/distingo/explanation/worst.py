@@ -53,7 +53,7 @@ def keep_heat_maps(
     if len(wanted) > LEAST:
         wanted = wanted[: _affordable(network, rendition, device)]
     with ThreadPoolExecutor(max_workers=4) as pool:
-        opened = list(pool.map(lambda pair: _open(root, pair[0], rendition), wanted))
+        opened = list(pool.map(lambda pair: _open(root, pair[0], model), wanted))
     pairs = [(*pair, *found) for pair, found in zip(wanted, opened, strict=True) if found is not None]
     kept: list[KeptHeatMap] = []
     try:
@@ -84,9 +84,11 @@ def _explain(
     ]
 
 
-def _open(root: Path, file: str, rendition: Rendition) -> tuple[np.ndarray, tuple[float, float, float, float]] | None:
+def _open(root: Path, file: str, model: SavedModel) -> tuple[np.ndarray, tuple[float, float, float, float]] | None:
+    rendition, ranges = model.description.rendition, model.description.value_ranges
+    assert rendition is not None
     try:
-        image = open_source(source_of(root, file), enough=shorter_side_for(rendition))
+        image = open_source(source_of(root, file, ranges), enough=shorter_side_for(rendition))
     except (DistingoError, OSError, ValueError, IndexError):
         return None
     return render(image, rendition), seen_part(image.width, image.height, rendition)

@@ -98,13 +98,13 @@ def embed(
         backbone features of unit length, descriptors standardised, pixels from 0 to 1.
     """
     store = embedding.product.store
-    if store.missing([picture.content for picture in pictures]):
+    if store.missing([picture.row_key for picture in pictures]):
         candidates = [Candidate(picture.source, picture.labels, picture.given_side) for picture in pictures]
         examiner = Examiner(machine.cache, [embedding.product], max_pixels=machine.max_pixels, workers=machine.workers)
         examiner.examine(candidates)
-    lost = set(store.missing([picture.content for picture in pictures]))
+    lost = set(store.missing([picture.row_key for picture in pictures]))
     kept = tuple(picture for picture in pictures if picture.content not in lost)
-    rows = store.rows([picture.content for picture in kept]).take(slice(None))
+    rows = store.rows([picture.row_key for picture in kept]).take(slice(None))
     return kept, _scale(rows.reshape(len(rows), -1), embedding.name)
 
 

@@ -60,7 +60,7 @@ def explore(dataset: Dataset, machine: Machine, wish: MapWish | None) -> Explora
         ModelError: The model wished for can't be had.
         UsageError: The model is none that embeds.
     """
-    contents = [picture.content for picture in dataset.pictures]
+    contents = [picture.row_key for picture in dataset.pictures]
     rows = small_pictures(machine.cache).store.rows(contents)
     sizes = file_sizes(dataset.pictures)
     appearances = describe_appearance(dataset, rows, sizes)

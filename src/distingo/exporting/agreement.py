@@ -101,7 +101,7 @@ def measure_agreement(
     parts: list[tuple[np.ndarray, ...]] = []
     read: list[KnownPicture] = []
     with progress_bar("checking", len(pictures)) as advance:
-        for batch in opened(pictures, description.rendition):
+        for batch in opened(pictures, description.rendition, model.description.value_ranges):
             if not batch:
                 continue
             read.extend(picture for picture, _ in batch)

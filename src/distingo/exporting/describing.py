@@ -37,6 +37,7 @@ def describe_export(
         classes=of.classes,
         rendition=of.rendition,
         in_graph=in_graph,
+        value_ranges=of.value_ranges,
         thresholds=of.require_thresholds() if of.task == "multi-label" else None,
         calibration=None if of.calibration is None else asdict(of.calibration),
         model=_model_facts(model),

@@ -16,7 +16,7 @@ from distingo.datasets.rendering import render, shorter_side_for
 from distingo.datasets.walking import walk
 from distingo.errors import DataError, DistingoError, UsageError
 from distingo.evaluation.reading import RunRecords
-from distingo.records import Rendition, Side, Source
+from distingo.records import Rendition, Side, Source, ValueRanges
 
 MOST_CHECKED = 2000
 _AT_ONCE = 32
@@ -77,13 +77,15 @@ def _find(root: Path, file: str, labels: tuple[str, ...]) -> KnownPicture | None
     return KnownPicture(source, labels) if source.path.is_file() else None
 
 
-def opened(pictures: Sequence[KnownPicture], rendition: Rendition) -> Iterator[list[tuple[KnownPicture, Image.Image]]]:
+def opened(
+    pictures: Sequence[KnownPicture], rendition: Rendition, value_ranges: ValueRanges
+) -> Iterator[list[tuple[KnownPicture, Image.Image]]]:
     """Decoded pictures in batches, as predicting decodes them; those that can't be read are left out."""
     enough = shorter_side_for(rendition)
 
     def look(picture: KnownPicture) -> tuple[KnownPicture, Image.Image] | None:
         try:
-            return picture, open_source(picture.source, enough=enough)
+            return picture, open_source(picture.source, enough=enough, value_range=value_ranges)
         except (DistingoError, OSError):
             return None
 
@@ -93,13 +95,13 @@ def opened(pictures: Sequence[KnownPicture], rendition: Rendition) -> Iterator[l
             yield [pair for pair in found if pair is not None]
 
 
-def rendered(pictures: Sequence[KnownPicture], rendition: Rendition) -> np.ndarray:
+def rendered(pictures: Sequence[KnownPicture], rendition: Rendition, value_ranges: ValueRanges) -> np.ndarray:
     """Pictures as the network sees them, uint8 (n, height, width, channels).
 
     Raises:
         DataError: None can be read.
     """
-    rows = [render(image, rendition) for batch in opened(pictures, rendition) for _, image in batch]
+    rows = [render(image, rendition) for batch in opened(pictures, rendition, value_ranges) for _, image in batch]
     if not rows:
         raise DataError("--int8 is calibrated on the run's training pictures, and none of them can be read any more")
     return np.stack(rows)

@@ -107,7 +107,9 @@ class Writer:
     def _calibration_rows(self) -> np.ndarray:
         rendition = self.model.description.rendition
         assert rendition is not None
-        rows = rendered(pictures_of_run(self.records, ("train",), PICTURES), rendition)
+        rows = rendered(
+            pictures_of_run(self.records, ("train",), PICTURES), rendition, self.model.description.value_ranges
+        )
         _log.info("calibrating 8-bit integers on %s training pictures", f"{len(rows):,}")
         return rows
 

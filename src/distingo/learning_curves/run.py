@@ -145,7 +145,7 @@ def _features(chosen: ChosenRun, training: TrainRequest) -> np.ndarray:
     if chosen.backbone is not None:
         recipe = chosen.recipe
         product = feature_products(chosen.backbone, recipe, training.cache, choose_device(recipe.device))[0]
-    return gather(product, [picture.content for picture in chosen.dataset.pictures])
+    return gather(product, [picture.row_key for picture in chosen.dataset.pictures])
 
 
 def _draw(

@@ -7,7 +7,8 @@ predictions of a good model in one. A bin's share of right ones is off its true 
 add up, so the plain error is far from 0 for perfect probabilities (Kumar, Liang and Ma, Verified uncertainty
 calibration, 2019). What is given instead is the error for which the plain one would be typical: every bin is taken to
 be off by that much, and by chance as much as its predictions' variance says. The interval is made alike, of errors
-for which the plain one would be among the highest or the lowest 2.5 %.
+for which the plain one would be among the highest or the lowest 2.5 %; it reaches as far as if the bins were off as
+unequally as they seem to be, chance taken off. With few mistakes their shares in the bins say too little.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.bootstrap import wilson
+from distingo.metrics.intervals import wilson
 from distingo.records import Score
 
 Floats = npt.NDArray[np.float64]
 
 MOST_BINS = 15
 LEAST_IN_BIN = 20
+
+FEWEST_MISTAKES = 30
+"""Mistakes (and right answers) that the interval rests on, at the least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +83,24 @@ def judge_calibration(
     counts, said, came, _ = sums.sum(axis=0)
     shares, gaps = counts / counts.sum(), (said - came) / counts
     normal = np.random.default_rng(seed).standard_normal((draws, len(counts)))
-    found = _typical(float(shares @ np.abs(gaps)), shares, _spread(sums, gaps), normal)
-    score = Score(found[1], min(found[0], found[1]), max(found[1], found[2]), len(sums))
+    plain, spread = float(shares @ np.abs(gaps)), _spread(sums, gaps)
+    found = _typical(plain, shares, spread, normal, np.ones_like(gaps))
+    unequal = _typical(plain, shares, spread, normal, _profile(shares, gaps, spread))
+    few = min(int(answers.sum()), int((~answers).sum())) < FEWEST_MISTAKES
+    low, high = min(found[0], unequal[0], found[1]), max(found[2], unequal[2], found[1])
+    score = Score(found[1], low, high, len(sums), too_few=few)
     return Calibration(score, tuple(_bin(*row) for row in zip(counts, said, came, strict=True)))
 
 
-def _typical(plain: float, shares: Floats, spread: Floats, normal: Floats) -> list[float]:
+def _profile(shares: Floats, gaps: Floats, spread: Floats) -> Floats:
+    """By how much each bin is off in proportion, the mean being 1: between as unequally as it seems, and equally."""
+    beyond = gaps**2 - spread**2
+    profile: Floats = np.sqrt((np.maximum(beyond, 0) + max(float(shares @ beyond), 0.0)) / 2)
+    mean = float(shares @ profile)
+    return profile / mean if mean > 0 else np.ones_like(profile)
+
+
+def _typical(plain: float, shares: Floats, spread: Floats, normal: Floats, profile: Floats) -> list[float]:
     """The errors for which `plain` is at the 97.5 %, the 50 % and the 2.5 % quantile; 0 where it is below even so."""
     noise = normal * spread
     found = []
@@ -92,7 +108,7 @@ def _typical(plain: float, shares: Floats, spread: Floats, normal: Floats) -> li
         low, high = 0.0, 1.0
         for _ in range(20):
             middle = (low + high) / 2
-            too_much = np.quantile(np.abs(middle + noise) @ shares, quantile) > plain
+            too_much = np.quantile(np.abs(middle * profile + noise) @ shares, quantile) > plain
             low, high = (low, middle) if too_much else (middle, high)
         found.append(0.0 if low == 0 else (low + high) / 2)
     return found

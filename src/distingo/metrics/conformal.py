@@ -53,10 +53,13 @@ def set_threshold(
     rank = held_rank(n, coverage)
     if rank is None or not truths.size:
         return None
+    # Of the rank that the mean takes not rounded, as the shares of several labels add up to fractions.
+    exact = (n + 1) * coverage
+    budget = n - (exact if rank - exact < 1 else rank)
     order = np.argsort(truths, kind="stable")
     values = truths[order]
     missed = np.concatenate([[0.0], weights[order].cumsum()])[np.searchsorted(values, values, side="left")]
-    return float(values[np.flatnonzero(missed <= n - rank + 1e-9)[-1]])
+    return float(values[np.flatnonzero(missed <= budget + 1e-9)[-1]])
 
 
 def prediction_sets(probabilities: npt.NDArray[Any], threshold: float) -> npt.NDArray[np.bool_]:

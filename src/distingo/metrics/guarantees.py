@@ -155,18 +155,6 @@ def chance_of_so_few(covered: float, judged: int, n: int, coverage: float) -> fl
     return min(1.0, float(np.exp(terms).sum()))
 
 
-def clopper_pearson(successes: int, n: int) -> tuple[float, float]:
-    """The exact 95 % interval of a proportion (Clopper and Pearson 1934).
-
-    Args:
-        successes: From 0 to n.
-        n: At least 1.
-    """
-    low = 0.0 if successes == 0 else _beta_quantile(0.025, successes, n - successes + 1)
-    high = 1.0 if successes == n else _beta_quantile(0.975, successes + 1, n - successes)
-    return low, high
-
-
 def _beta_cdf(value: float, first: int, second: int) -> float:
     """The distribution function of the beta distribution with whole parameters, by that of the binomial one."""
     if value <= 0:

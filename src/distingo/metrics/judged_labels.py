@@ -1,4 +1,4 @@
-"""Labels that were judged, arranged so that every score of a thousand resamples is counted in one pass."""
+"""Labels that were judged, arranged so that all scores and their intervals are counted in one pass."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.bootstrap import resampled_counts
 from distingo.metrics.ranking import Ranking, label_ranks, top_k_hits
 
 Floats = npt.NDArray[np.float64]
@@ -27,7 +26,7 @@ FIXED_THRESHOLD = 0.5
 
 @dataclass(frozen=True, slots=True)
 class JudgedLabels:
-    """All that the scores of any resample are counted from.
+    """All that the scores and their intervals are counted from.
 
     Attributes:
         truth: Bool (n, labels).
@@ -65,54 +64,6 @@ class JudgedLabels:
             pooled=Ranking.of(truth.ravel(), chances.ravel(), pictures_of_cells),
         )
 
-    def scores(self, counts: npt.NDArray[np.int32]) -> tuple[dict[str, Floats], Floats]:
-        """Score resamples: `counts` (resamples, n) says how often each picture was drawn.
-
-        Returns:
-            The scores by name, float64 (resamples,) each, and the labels' average precision (resamples, labels).
-        """
-        each = np.stack([ranking.average_precision(counts) for ranking in self.rankings], axis=1)
-        weights = counts.astype(np.float64)
-        means = {name: weights @ values / len(self.truth) for name, values in self.means.items()}
-        with_labels = weights @ self.truth.any(axis=1)
-        hits = {name: _divide(weights @ values, with_labels, nothing=np.nan) for name, values in self.hits.items()}
-        scores = {
-            "mean_average_precision_macro": _mean(each[:, self.kept], ~np.isnan(each[:, self.kept])),
-            "mean_average_precision_micro": self.pooled.average_precision(counts),
-            **self._at_thresholds(weights),
-            "f1_samples": means.pop("f1_samples"),
-            **hits,
-            **means,
-        }
-        return scores, each
-
-    def _at_thresholds(self, weights: Floats) -> dict[str, Floats]:
-        right, true, predicted = (
-            weights @ table.astype(np.float64) for table in (self.truth & self.predicted, self.truth, self.predicted)
-        )
-        drawn = true[:, self.kept] > 0
-        scores: dict[str, Floats] = {}
-        for name, top, bottom in (
-            ("f1", 2 * right, true + predicted),
-            ("precision", right, predicted),
-            ("recall", right, true),
-        ):
-            scores[f"{name}_macro"] = _mean(_divide(top, bottom)[:, self.kept], drawn)
-            scores[f"{name}_micro"] = _divide(top.sum(axis=1), bottom.sum(axis=1))
-        right, predicted = (weights @ table.astype(np.float64) for table in (self.truth & self.likely, self.likely))
-        scores["f1_macro_at_half"] = _mean(_divide(2 * right, true + predicted)[:, self.kept], drawn)
-        return scores
-
-    def resampled(self, generator: np.random.Generator, resamples: int) -> tuple[dict[str, Floats], Floats]:
-        """The scores of so many resamples, as from `scores`."""
-        parts = [
-            self.scores(counts)
-            for counts in resampled_counts(len(self.truth), generator, resamples, numbers_each=self.truth.size)
-        ]
-        names = parts[0][0]
-        each = np.concatenate([part[1] for part in parts])
-        return {name: np.concatenate([part[0][name] for part in parts]) for name in names}, each
-
 
 def _means(truth: Booleans, chances: npt.NDArray[Any], predicted: Booleans) -> dict[str, Floats]:
     precision, coverage = label_ranks(truth, chances)
@@ -136,11 +87,6 @@ def _log_losses(truth: Booleans, chances: npt.NDArray[Any]) -> Floats:
     of_truth = np.clip(np.where(truth, chances, 1 - chances), epsilon, 1 - epsilon)
     losses: Floats = -np.log(of_truth.astype(np.float64)).mean(axis=1)
     return losses
-
-
-def _mean(values: Floats, defined: Booleans) -> Floats:
-    """The mean along the last axis of what is defined; NaN where nothing is."""
-    return _divide(np.where(defined, values, 0).sum(axis=1), defined.sum(axis=1), nothing=np.nan)
 
 
 def _divide(numerator: npt.NDArray[Any], denominator: npt.NDArray[Any], nothing: float = 0.0) -> Floats:

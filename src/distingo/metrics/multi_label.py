@@ -8,15 +8,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.bootstrap import wilson, with_interval
+from distingo.metrics.intervals import mean_score
 from distingo.metrics.judged_labels import JudgedLabels
+from distingo.metrics.label_intervals import (
+    Estimate,
+    mean_precision,
+    pooled_precision,
+    precision_estimates,
+    threshold_estimates,
+)
 from distingo.metrics.label_tables import two_by_two
 from distingo.records import LabelScores, Score
 
 Floats = npt.NDArray[np.float64]
 Booleans = npt.NDArray[np.bool_]
-
-_UNBOUNDED = ("coverage_error", "log_loss")  # all other scores lie in 0 .. 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +44,6 @@ def multi_label_scores(
     probabilities: npt.ArrayLike,
     thresholds: npt.ArrayLike,
     labels: tuple[str, ...],
-    *,
-    seed: int = 0,
-    resamples: int = 1000,
 ) -> MultiLabelScores:
     """Score the probabilities of independent labels, and the labels that thresholds make of them.
 
@@ -54,9 +56,10 @@ def multi_label_scores(
     scikit-learn's numbers with ``zero_division=0``, the macro ones over the labels that at least `MIN_POSITIVES`
     pictures have.
 
-    Every score has a 95 % percentile bootstrap interval over the pictures (`distingo.metrics.bootstrap`). A resample
-    without a label's pictures leaves that label out of its macro scores. A score of exactly 0 or 1 has Wilson's
-    interval of as many pictures: of all, or for a label's average precision of those that have the label.
+    Every score has a 95 % interval: means over pictures those of `distingo.metrics.intervals`, average precision and
+    the scores at the thresholds those of `distingo.metrics.label_intervals`. Where there are too few pictures, or
+    positives, for it to hold, the score says so. A macro score's interval is for the labels that it was averaged
+    over.
 
     Args:
         truth: Bool (n, labels), or whole numbers 0 and 1.
@@ -64,8 +67,6 @@ def multi_label_scores(
         thresholds: Floats of shape (labels,), or (n, labels) where pictures were judged by models with thresholds of
             their own; a probability at or above it gives the label.
         labels: The names of the columns.
-        seed: Of the resampling; the same seed gives the same intervals.
-        resamples: How many resampled sets of pictures the intervals rest on.
 
     Raises:
         ValueError: The arrays don't fit each other, hold no picture, or a number is out of range.
@@ -76,35 +77,42 @@ def multi_label_scores(
     if cuts.shape not in {(len(labels),), answers.shape} or np.isnan(cuts).any():
         raise ValueError(f"thresholds of shape {cuts.shape}; give one number for each of {len(labels)} labels")
     judged = JudgedLabels.of(answers, chances, chances >= cuts)
-    points, point_each = judged.scores(np.ones((1, len(answers)), np.int32))
-    resampled, resampled_each = judged.resampled(np.random.default_rng(seed), resamples)
-    labelled = int(answers.any(axis=1).sum())
-    scores = {}
-    for name, (value,) in points.items():
-        n = labelled if name in judged.hits else len(answers)
-        if not np.isnan(value):
-            scores[name] = _score(float(value), resampled[name], n, units=0 if name in _UNBOUNDED else n)
+    each = precision_estimates(judged)
     return MultiLabelScores(
-        scores=scores,
-        per_label=_per_label(judged, labels, np.atleast_2d(cuts).mean(axis=0), point_each[0], resampled_each),
+        scores=_scores(judged, each),
+        per_label=_per_label(judged, labels, np.atleast_2d(cuts).mean(axis=0), each),
         left_out=tuple(name for name, kept in zip(labels, judged.kept, strict=True) if not kept),
     )
 
 
+def _scores(judged: JudgedLabels, each: tuple[Estimate | None, ...]) -> dict[str, Score]:
+    """All scores by name in the order in which they are shown; without those that are undefined."""
+    n, labels = judged.truth.shape
+    highest = {"log_loss": None, "coverage_error": float(labels)}
+    means = {name: mean_score(values, highest=highest.get(name, 1.0)) for name, values in judged.means.items()}
+    labelled = judged.truth.any(axis=1)
+    hits = {name: mean_score(values[labelled], highest=1.0) for name, values in judged.hits.items() if labelled.any()}
+    estimates = {
+        "mean_average_precision_macro": mean_precision(each, judged.kept),
+        "mean_average_precision_micro": pooled_precision(judged),
+        **threshold_estimates(judged),
+    }
+    found = {name: _score(estimate, n) for name, estimate in estimates.items() if estimate is not None}
+    return {**found, "f1_samples": means.pop("f1_samples"), **hits, **means}
+
+
 def _per_label(
-    judged: JudgedLabels, labels: tuple[str, ...], cuts: Floats, points: Floats, resampled: Floats
+    judged: JudgedLabels, labels: tuple[str, ...], cuts: Floats, each: tuple[Estimate | None, ...]
 ) -> tuple[LabelScores, ...]:
     entries = []
     for column, (name, cells) in enumerate(zip(labels, two_by_two(judged.truth, judged.predicted), strict=True)):
         support = cells.true_positives + cells.false_negatives
         given = cells.true_positives + cells.false_positives
-        score = None
-        if support:
-            score = _score(float(points[column]), resampled[:, column], len(judged.truth), units=support)
+        own = each[column]
         entries.append(
             LabelScores(
                 name=name,
-                average_precision=score,
+                average_precision=None if own is None else _score(own, len(judged.truth)),
                 precision=cells.true_positives / given if given else 0.0,
                 recall=cells.true_positives / support if support else 0.0,
                 f1=2 * cells.true_positives / (support + given) if support + given else 0.0,
@@ -116,11 +124,8 @@ def _per_label(
     return tuple(entries)
 
 
-def _score(value: float, resampled: Floats, n: int, *, units: int) -> Score:
-    """A score with its interval; `units` pictures are what it rests on, 0 for one that is not bound to 0 .. 1."""
-    if units and value in {0.0, 1.0}:
-        return Score(value, *wilson(round(value * units), units), n)
-    return with_interval(value, resampled, n)
+def _score(estimate: Estimate, n: int) -> Score:
+    return estimate.interval().score(estimate.value, n)
 
 
 def _checked_truth(truth: npt.ArrayLike, labels: int) -> Booleans:

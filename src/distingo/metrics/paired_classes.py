@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from distingo.metrics.bootstrap import chunks
+from distingo.metrics.confusion_intervals import FEWEST_OF_CLASS, f1_influence
+from distingo.metrics.intervals import Interval, moments, skewed_interval
 from distingo.metrics.multiple_comparisons import holm
 from distingo.metrics.paired import paired_difference
-from distingo.metrics.paired_scores import RESAMPLES, SWAPS, PairedScore, paired_score, randomisation_p_value
+from distingo.metrics.paired_scores import SWAPS, PairedScore, randomisation_p_value
+from distingo.records import Score
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -55,7 +57,7 @@ def compare_classes(
         first: What the first says, likewise.
         second: What the second says, likewise.
         classes: The class names.
-        seed: Of resampling and swapping.
+        seed: Of the swaps.
 
     Returns:
         Macro F1 (scikit-learn's with ``zero_division=0``) and the classes that are shown, in the order of `classes`.
@@ -68,20 +70,33 @@ def compare_classes(
     cells, times = np.unique(triple, axis=1, return_counts=True)
     tables = _Tables.of(cells, len(classes))
     points = tables.f1(times[None].astype(np.float64))
-    drawn = [
-        tables.f1(counts) for counts in _resampled(times, np.random.default_rng(seed), RESAMPLES, width=len(classes))
-    ]
-    resampled = tuple(np.concatenate([part[side] for part in drawn]) for side in (0, 1))
-    macro = [_macro(each) for each in (*points, *resampled)]
-    both = (macro[0].item(), macro[1].item())
+    macro = [_macro(each).item() for each in points]
+    apart = macro_f1_difference(triple[0], triple[1], triple[2], len(classes))
     p_value = _swap(triple, len(classes), np.random.default_rng([seed, 1]))
-    f1_macro = paired_score(both, macro[2] - macro[3], p_value, n)
-    return PairedClasses(f1_macro, _each(triple, classes, points, resampled))
+    f1_macro = PairedScore(macro[0], macro[1], apart.value, apart.low, apart.high, p_value, n, apart.too_few)
+    return PairedClasses(f1_macro, _each(triple, classes, points))
 
 
-def _each(
-    triple: Integers, classes: tuple[str, ...], points: tuple[Floats, ...], resampled: tuple[Floats, ...]
-) -> tuple[ClassDifference, ...]:
+def macro_f1_difference(truth: Integers, first: Integers, second: Integers, classes: int) -> Score:
+    """Macro F1 of the first minus that of the second, with its interval; class numbers of shape (n,) each."""
+    moved, scores = [], []
+    for answers in (first, second):
+        right, true, said = (
+            np.bincount(numbers, minlength=classes).astype(np.float64)
+            for numbers in (truth[truth == answers], truth, answers)
+        )
+        scores.append(_macro(_f1(right, true, said)[None]).item())
+        moved.append(f1_influence(truth, answers, classes))
+    return _interval(scores[0] - scores[1], moved[0] - moved[1]).score(scores[0] - scores[1], len(truth))
+
+
+def _interval(difference: float, moved: Floats) -> Interval:
+    """Of a difference that each image moves by its part of `moved`, (n,)."""
+    found = skewed_interval(replace(moments(moved), center=difference))
+    return Interval(max(-1.0, found.low), min(1.0, found.high), too_few=found.too_few)
+
+
+def _each(triple: Integers, classes: tuple[str, ...], points: tuple[Floats, ...]) -> tuple[ClassDifference, ...]:
     truth, first, second = triple
     found = []
     for at, name in enumerate(classes):
@@ -98,12 +113,22 @@ def _each(
             recall.high,
             recall.p_value,
             recall.n,
+            recall.too_few,
         )
         f1 = (np.nan_to_num(points[0][0, at]).item(), np.nan_to_num(points[1][0, at]).item())
-        apart = resampled[0][:, at] - resampled[1][:, at]
-        found.append((name, int(shown.sum()), paired, paired_score(f1, apart, None, len(truth))))
+        moved = _f1_of_class(shown, first == at, f1[0]) - _f1_of_class(shown, second == at, f1[1])
+        interval = _interval(f1[0] - f1[1], moved)
+        interval = replace(interval, too_few=interval.too_few or int(shown.sum()) < FEWEST_OF_CLASS)
+        found.append((name, int(shown.sum()), paired, PairedScore.of(f1, interval, None, len(truth))))
     adjusted = holm([paired.p_value or 0.0 for _, _, paired, _ in found])
     return tuple(ClassDifference(*entry[:3], p_value, entry[3]) for entry, p_value in zip(found, adjusted, strict=True))
+
+
+def _f1_of_class(shown: npt.NDArray[np.bool_], said: npt.NDArray[np.bool_], f1: float) -> Floats:
+    """What each image moves a class's F1 by, (n,)."""
+    total = int(shown.sum()) + int(said.sum())
+    moved: Floats = (2.0 * (shown & said) - f1 * shown - f1 * said) * (len(shown) / total)
+    return moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +174,6 @@ def _one_hot(columns: Integers, values: npt.NDArray[Any], classes: int) -> Any:
 
     rows = np.arange(columns.size)
     return csr_array((values.astype(np.float64), (rows, columns)), shape=(columns.size, classes))
-
-
-def _resampled(times: Integers, generator: np.random.Generator, resamples: int, *, width: int) -> Iterator[Floats]:
-    n = int(times.sum())
-    for size in chunks(resamples, max(times.size, width)):
-        yield generator.multinomial(n, times / n, size=size).astype(np.float64)
 
 
 def _swap(triple: Integers, classes: int, generator: np.random.Generator) -> float:

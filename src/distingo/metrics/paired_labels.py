@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.bootstrap import chunks, resampled_counts
+from distingo.metrics.bootstrap import chunks
 from distingo.metrics.judged_labels import JudgedLabels
+from distingo.metrics.label_intervals import Estimate, mean_precision, precision_estimates, threshold_estimates
 from distingo.metrics.multiple_comparisons import holm
 from distingo.metrics.paired_classes import ClassDifference
-from distingo.metrics.paired_scores import RESAMPLES, SWAPS, PairedScore, paired_score, randomisation_p_value
+from distingo.metrics.paired_scores import SWAPS, PairedScore, randomisation_p_value
 
 Booleans = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -56,7 +57,7 @@ def compare_labels(
         first: Of the same pictures in the same order.
         second: Likewise.
         labels: Names of the columns.
-        seed: Of resampling and swapping.
+        seed: Of the swaps.
 
     Raises:
         ValueError: The arrays differ in shape, or hold no picture.
@@ -65,39 +66,30 @@ def compare_labels(
     if shapes != {(len(truth), len(labels))} or not truth.size:
         raise ValueError(f"tables of shapes {sorted(shapes)}; give ({len(truth)}, {len(labels)}) of each")
     judged = [JudgedLabels.of(truth, side.probabilities, side.given) for side in (first, second)]
-    points = [side.scores(np.ones((1, len(truth)), np.int32)) for side in judged]
-    resampled = _resample(judged, np.random.default_rng(seed))
+    each = [precision_estimates(side) for side in judged]
     kept = judged[0].kept
     p_values, p_each = _swap(truth, first, second, np.random.default_rng([seed, 1]))
-    n = len(truth)
-    scores = {
-        name: paired_score(
-            (points[0][0][name].item(), points[1][0][name].item()), resampled[0][name], p_values[name], n
-        )
-        for name in SCORES
+    threshold = [threshold_estimates(side).get("f1_macro") for side in judged]
+    scores = (
+        {
+            SCORES[0]: _paired(mean_precision(each[0], kept), mean_precision(each[1], kept), p_values[SCORES[0]]),
+            SCORES[1]: _paired(threshold[0], threshold[1], p_values[SCORES[1]]),
+        }
         if kept.any()
-    }
+        else {}
+    )
     adjusted = dict(zip(np.flatnonzero(kept).tolist(), holm(p_each[kept].tolist()), strict=True))
     differences = []
     for at in np.flatnonzero(truth.any(axis=0)).tolist():
-        both = (points[0][1][0, at].item(), points[1][1][0, at].item())
-        p_value = float(p_each[at]) if kept[at] else None
-        paired = paired_score(both, resampled[1][:, at], p_value, n)
+        paired = _paired(each[0][at], each[1][at], float(p_each[at]) if kept[at] else None)
         differences.append(ClassDifference(labels[at], int(truth[:, at].sum()), paired, adjusted.get(at)))
     return PairedLabels(scores, tuple(differences))
 
 
-def _resample(judged: list[JudgedLabels], generator: np.random.Generator) -> tuple[dict[str, Floats], Floats]:
-    """Differences of the scores (resamples,) and of the labels' average precision (resamples, labels)."""
-    truth = judged[0].truth
-    by_name: dict[str, list[Floats]] = {name: [] for name in SCORES}
-    each = []
-    for counts in resampled_counts(len(truth), generator, RESAMPLES, numbers_each=truth.size):
-        (first, first_each), (second, second_each) = (side.scores(counts) for side in judged)
-        for name in SCORES:
-            by_name[name].append(first[name] - second[name])
-        each.append(first_each - second_each)
-    return {name: np.concatenate(parts) for name, parts in by_name.items()}, np.concatenate(each)
+def _paired(first: Estimate | None, second: Estimate | None, p_value: float | None) -> PairedScore:
+    if first is None or second is None:
+        raise ValueError("no picture has the label")
+    return PairedScore.of((first.value, second.value), first.above(second), p_value, len(first.moved))
 
 
 def _swap(

@@ -1,6 +1,6 @@
 """Two recipes on the same test pictures, trained with several seeds: is one better, luck in training included?
 
-McNemar's test and the paired bootstrap tell two trained models apart. Two trainings of one recipe give two models, and
+McNemar's test and paired intervals tell two trained models apart. Two trainings of one recipe give two models, and
 with enough test pictures one of them is shown to be better; that says nothing about recipes (Dietterich, Approximate
 statistical tests for comparing supervised classification learning algorithms, Neural Computation 10, 1998; Bouthillier
 et al., Accounting for variance in machine learning benchmarks, MLSys 2021). Here the error of the difference is that of

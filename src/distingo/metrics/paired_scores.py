@@ -1,7 +1,7 @@
 """Two classifiers on the same pictures by any score: the difference, how sure it is, and whether chance explains it.
 
-The interval is a paired bootstrap: each resample draws pictures, and both classifiers are scored on the same ones
-(Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 8 and 13). The p-value is of a randomisation
+The interval comes from what each picture moves the difference by, for both classifiers together (the influence function
+or the jackknife, `distingo.metrics.label_intervals`), with skewness corrected. The p-value is of a randomisation
 test: were the two exchangeable, their answers to any picture could be swapped, so the difference found is set beside
 those of thousands of random swaps (Noreen, Computer-Intensive Methods for Testing Hypotheses, 1989). The p-value counts
 the answers as they are among the swaps, so it is never 0.
@@ -14,11 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.bootstrap import with_interval
+from distingo.metrics.intervals import Interval
 
 Floats = npt.NDArray[np.float64]
 
-RESAMPLES = 1000
 SWAPS = 4999
 """How many random swaps a p-value rests on; none is below 1 in 5,000."""
 
@@ -35,6 +34,7 @@ class PairedScore:
         high: Upper end of the difference's 95 % interval.
         p_value: How often chance alone gives as large a difference; two-sided. None where it was not tested.
         n: How many pictures they were judged on.
+        too_few: Whether there are too few pictures for the interval to hold the true difference at its rate.
     """
 
     first: float
@@ -44,20 +44,21 @@ class PairedScore:
     high: float
     p_value: float | None
     n: int
+    too_few: bool = False
 
+    @classmethod
+    def of(cls, both: tuple[float, float], interval: Interval, p_value: float | None, n: int) -> PairedScore:
+        """Put a difference together with its interval.
 
-def paired_score(both: tuple[float, float], resampled: Floats, p_value: float | None, n: int) -> PairedScore:
-    """Put a difference together with its percentile interval.
-
-    Args:
-        both: The first one's score and the second one's.
-        resampled: Differences in each resample, float64 (resamples,); NaN where undefined.
-        p_value: Of a test of the two; None where there was none.
-        n: How many pictures there are.
-    """
-    first, second = both
-    difference = with_interval(first - second, resampled, n)
-    return PairedScore(first, second, difference.value, difference.low, difference.high, p_value, n)
+        Args:
+            both: The first one's score and the second one's.
+            interval: Of the first minus the second.
+            p_value: Of a test of the two; None where there was none.
+            n: How many pictures there are.
+        """
+        first, second = both
+        found = interval.score(first - second, n)
+        return cls(first, second, found.value, found.low, found.high, p_value, n, found.too_few)
 
 
 def randomisation_p_value(found: float, swapped: Floats) -> float:

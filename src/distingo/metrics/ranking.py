@@ -77,6 +77,55 @@ class Ranking:
             scores: Floats = (precision * right).sum(axis=1) / right.sum(axis=1)
         return scores
 
+    def leave_one_out(self, n: int) -> tuple[float, Floats]:
+        """Average precision, and what it would be without each of n images (Quenouille's and Tukey's jackknife).
+
+        Where every image is one entry, as for one label. Without the only positive it is the score itself.
+        """
+        right, found, reached = self._groups()
+        total = found[-1]
+        precision = right * found / reached
+        score = float(precision.sum() / total)
+        fewer = np.maximum(reached - 1, 1)
+        below = _sums_from(right * found / fewer - precision)  # a negative is missed by its own group and those below
+        without = np.full(n, score)
+        sizes = np.diff(np.append(self.group_starts, self.entries.size))
+        without[self.entries] = score + np.repeat(below, sizes) / total
+        if total > 1:
+            above = np.concatenate([[0.0], precision.cumsum()[:-1]])
+            own = (right - 1) * (found - 1) / fewer
+            later = np.append(_sums_from(right * (found - 1) / fewer)[1:], 0.0)
+            positives = np.diff(np.append(self.positive_starts, self.positives.size))
+            without[self.positives] = np.repeat((above + own + later) / (total - 1), positives)
+        else:
+            without[self.positives] = score
+        return score, without
+
+    def influence(self, n: int) -> tuple[float, Floats]:
+        """Average precision, and its derivative by the weight of each of n images times n, whatever entries it has."""
+        right, found, reached = self._groups()
+        total = found[-1]
+        score = float((right * found / reached).sum() / total)
+        gains = found / reached + _sums_from(right / reached) - score
+        losses = _sums_from(right * found / reached**2)
+        sizes = np.diff(np.append(self.group_starts, self.entries.size))
+        positives = np.diff(np.append(self.positive_starts, self.positives.size))
+        moved = np.bincount(self.positives, np.repeat(gains, positives), n)
+        moved -= np.bincount(self.entries, np.repeat(losses, sizes), n)
+        return score, moved * n / total
+
+    def _groups(self) -> tuple[Floats, Floats, Floats]:
+        """Of each group of equal probability: its positives, those up to its end, all entries up to its end."""
+        right = np.diff(np.append(self.positive_starts, self.positives.size)).astype(np.float64)
+        reached = np.append(self.group_starts[1:], self.entries.size).astype(np.float64)
+        return right, right.cumsum(), reached
+
+
+def _sums_from(values: Floats) -> Floats:
+    """The sum of each number and all after it."""
+    sums: Floats = values[::-1].cumsum()[::-1]
+    return sums
+
 
 def average_precision(truth: npt.NDArray[Any], probabilities: npt.NDArray[Any]) -> float:
     """Average precision of one label.

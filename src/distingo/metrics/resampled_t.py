@@ -31,7 +31,7 @@ def corrected_mean(
         bounds: The least and the greatest value that the score can have; the interval ends there.
 
     Returns:
-        The mean; its 95 % interval is all of `bounds` where there is but one score.
+        The mean; where there is but one score its 95 % interval is all of `bounds`, and too few.
 
     Raises:
         ValueError: The numbers don't fit each other.
@@ -41,7 +41,7 @@ def corrected_mean(
         raise ValueError(f"{len(values)} scores, {len(tested)} and {len(known)} sizes; give one of each per fold")
     mean = float(values.mean())
     if len(values) == 1:
-        return Score(mean, *bounds, n)
+        return Score(mean, *bounds, n, too_few=True)
     from scipy.special import stdtrit
 
     ratio = float(np.mean(np.asarray(tested) / np.asarray(known)))

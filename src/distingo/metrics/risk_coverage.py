@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.bootstrap import resampled_counts, with_interval
+from distingo.metrics.intervals import Interval, moments, skewed_interval
 from distingo.metrics.rejection import GivenLabels
 from distingo.records import Score
 
@@ -31,14 +31,12 @@ class RiskCoverage:
     area: Score
 
 
-def risk_coverage(labels: GivenLabels, n: int, *, seed: int = 0, resamples: int = 1000) -> RiskCoverage:
+def risk_coverage(labels: GivenLabels, n: int) -> RiskCoverage:
     """Follow the error of answers from the surest picture to all.
 
     Args:
         labels: What a model gave to n pictures of known truth, one label or several each.
         n: How many pictures there are, those that were given no label among them.
-        seed: Of the resampling.
-        resamples: How many resampled sets of pictures the interval rests on.
 
     Returns:
         The curve, one point for each probability at which it may change.
@@ -60,22 +58,23 @@ def risk_coverage(labels: GivenLabels, n: int, *, seed: int = 0, resamples: int 
         added[step] = wrong[owner] / given[owner] - before
     ends = np.flatnonzero(np.append(np.diff(labels.confidences[order]) != 0, [True]))
     answered, errors = new.cumsum(), added.cumsum()
-    area = _area(new[None], added[None])[0]
-    generator = np.random.default_rng(seed)
-    drawn = [
-        _area(counts[:, owners] * new, counts[:, owners] * added)
-        for counts in resampled_counts(n, generator, resamples, numbers_each=4 * len(order))
-    ]
     return RiskCoverage(
         coverage=answered[ends] / n,
         error=errors[ends] / answered[ends],
-        area=with_interval(float(area), np.concatenate(drawn), n),
+        area=_area(owners, new, added, n),
     )
 
 
-def _area(new: npt.NDArray[np.float64], added: npt.NDArray[np.float64]) -> Floats:
-    """Mean error over coverage, of (resamples, steps) newly answered pictures and errors added by each step."""
-    answered = new.cumsum(axis=1)
-    error = added.cumsum(axis=1) / np.maximum(answered, 1)
-    areas: Floats = (new * error).sum(axis=1) / np.maximum(answered[:, -1], 1)
-    return areas
+def _area(owners: npt.NDArray[np.int64], new: Floats, added: Floats, n: int) -> Score:
+    """Mean error over coverage, of the pictures newly answered and the errors added by each step, (steps,) each.
+
+    Its interval comes from what each picture moves the area by: by its own error, and by its error in all later steps.
+    """
+    answered = np.maximum(new.cumsum(), 1)
+    error = added.cumsum() / answered
+    total = float(new.sum())
+    area = float((new * error).sum() / total)
+    later, drop = ((new * part)[::-1].cumsum()[::-1] for part in (1 / answered, error / answered))
+    moved = np.bincount(owners, new * (error - area - drop) + added * later, n) * n / total
+    found = skewed_interval(replace(moments(moved), center=area))
+    return Interval(max(0.0, found.low), min(1.0, found.high), too_few=found.too_few).score(area, n)

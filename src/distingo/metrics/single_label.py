@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.bootstrap import chunks, proportion, resampled_means, wilson, with_interval
+from distingo.metrics.confusion_intervals import confusion_intervals
+from distingo.metrics.intervals import mean_score, proportion
 from distingo.records import ClassScores, Score
 
 Integers = npt.NDArray[np.int64]
@@ -67,9 +67,6 @@ def classification_scores(
     truth: npt.ArrayLike,
     probabilities: npt.ArrayLike,
     classes: tuple[str, ...],
-    *,
-    seed: int = 0,
-    resamples: int = 1000,
 ) -> dict[str, Score]:
     """Score the probabilities of exclusive classes.
 
@@ -79,18 +76,14 @@ def classification_scores(
     accuracy a class that is never true. Of equally probable classes the first is predicted, and ranks first
     for top-k too (scikit-learn ranks it last there), so that a top-k accuracy is never below accuracy.
 
-    Every score has a 95 % percentile bootstrap interval over the pictures (Efron and Tibshirani, An
-    Introduction to the Bootstrap, 1993, chapter 13), widened to contain the score itself where resampling is
-    biased. A proportion of exactly 0 or 1 leaves the bootstrap nothing to vary and would look certain however
-    few the pictures: there it is Wilson's interval instead (Wilson 1927; Brown, Cai and DasGupta 2001), and
-    where all pictures are right, or all wrong, the other scores between 0 and 1 have accuracy's interval.
+    Every score has a 95 % interval: proportions Wilson's, log loss a t interval corrected for skewness
+    (`distingo.metrics.intervals`), averages over classes that of their influence functions
+    (`distingo.metrics.confusion_intervals`). Where there are too few images for it to hold, the score says so.
 
     Args:
         truth: Class numbers, integers of shape (n,).
         probabilities: Shape (n, classes), rows summing to 1.
         classes: The class names; the columns of `probabilities`.
-        seed: Of the resampling; the same seed gives the same intervals.
-        resamples: How many resampled sets of pictures the intervals rest on.
 
     Returns:
         Scores by name, `accuracy` first.
@@ -101,17 +94,15 @@ def classification_scores(
     truth = _class_numbers(truth, len(classes))
     chances = _checked_probabilities(probabilities, truth.size, len(classes))
     confusion = confusion_matrix(truth, chances.argmax(axis=1), len(classes))
-    generator = np.random.default_rng(seed)
     n = int(truth.size)
 
-    scores = _confusion_scores(confusion, generator, resamples)
+    scores = _confusion_scores(confusion)
     ranks = _ranks_of_truth(truth, chances)
     for k in TOP_K:
         if k < len(classes):
             right = int(np.count_nonzero(ranks < k))
-            scores[f"top_{k}_accuracy"] = proportion(right, n, generator, resamples)
-    losses = _log_losses(truth, chances)
-    scores["log_loss"] = with_interval(float(losses.mean()), resampled_means(losses, generator, resamples), n)
+            scores[f"top_{k}_accuracy"] = proportion(right, n)
+    scores["log_loss"] = mean_score(_log_losses(truth, chances))
     return scores
 
 
@@ -152,39 +143,15 @@ def _divide(numerator: npt.NDArray[Any], denominator: npt.NDArray[Any]) -> Float
     return quotients
 
 
-def _confusion_scores(confusion: Integers, generator: np.random.Generator, resamples: int) -> dict[str, Score]:
+def _confusion_scores(confusion: Integers) -> dict[str, Score]:
     n = int(confusion.sum())
-    right = int(np.trace(confusion))
-    points = _Counts(confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)).averages()
-    if right in {0, n}:
-        low, high = wilson(right, n)
-        return {
-            name: Score(float(value), min(low, float(value)), max(high, float(value)), n)
-            for name, value in points.items()
-        }
-    parts = [counts.averages() for counts in _resampled_counts(confusion, generator, resamples)]
-    return {
-        name: with_interval(float(value), np.concatenate([part[name] for part in parts]), n)
-        for name, value in points.items()
-    }
-
-
-def _resampled_counts(confusion: Integers, generator: np.random.Generator, resamples: int) -> Iterator[_Counts]:
-    """Bootstrap the pictures: to draw n of them anew is one multinomial draw over the confusion's cells."""
-    rows, columns = np.nonzero(confusion)
-    n = int(confusion.sum())
-    chances = confusion[rows, columns] / n
-    by_column = np.argsort(columns, kind="stable")
-    row_classes, row_starts = np.unique(rows, return_index=True)
-    column_classes, column_starts = np.unique(columns[by_column], return_index=True)
-    on_diagonal = rows == columns
-    for size in chunks(resamples, max(rows.size, len(confusion))):
-        cells = generator.multinomial(n, chances, size=size)
-        right, true, predicted = (np.zeros((size, len(confusion)), dtype=np.int64) for _ in range(3))
-        right[:, rows[on_diagonal]] = cells[:, on_diagonal]
-        true[:, row_classes] = np.add.reduceat(cells, row_starts, axis=1)
-        predicted[:, column_classes] = np.add.reduceat(cells[:, by_column], column_starts, axis=1)
-        yield _Counts(right, true, predicted)
+    counts = _Counts(confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0))
+    points = {name: float(value) for name, value in counts.averages().items()}
+    accuracy = proportion(int(np.trace(confusion)), n)
+    averages = {name: value for name, value in points.items() if name != "accuracy"}
+    intervals = confusion_intervals(confusion, averages)
+    scores = {name: intervals[name].score(value, n) for name, value in averages.items()}
+    return {"accuracy": accuracy, **scores, "recall_weighted": accuracy}
 
 
 def _ranks_of_truth(truth: Integers, chances: npt.NDArray[Any]) -> Integers:

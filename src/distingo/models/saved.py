@@ -26,7 +26,7 @@ from distingo.models.majority import MajorityClassifier
 from distingo.models.normalisation import ChannelNormalisation, build_normalisation
 from distingo.models.pretrained import PretrainedClassifier
 from distingo.models.prevalence import PrevalenceClassifier
-from distingo.records import Rendition, Task, Thresholds
+from distingo.records import NO_VALUE_RANGES, Rendition, Task, Thresholds, ValueRanges
 from distingo.run_folder import FORMAT, RunFolder, check_format
 
 ClassicClassifier = DescriptorClassifier | MajorityClassifier | PrevalenceClassifier
@@ -59,6 +59,8 @@ class ModelDescription:
         provenance: Data, seed, versions and date it was trained with.
         thresholds: With several labels, from which probability on each is given; None with one.
         calibration: What logits go through before they become probabilities; None leaves them as they are.
+        value_ranges: What the stored values of deep images are scaled by; an image of a kind that nothing is known of
+            (of any kind for a model of version 0.1) is scaled by itself.
     """
 
     name: str
@@ -77,6 +79,7 @@ class ModelDescription:
     provenance: dict[str, Any] = field(default_factory=dict)
     thresholds: Thresholds | None = None
     calibration: Calibration | None = None
+    value_ranges: ValueRanges = NO_VALUE_RANGES
 
     def require_thresholds(self) -> Thresholds:
         """The thresholds of a model for several labels; 0.5 for each where none were chosen."""
@@ -173,7 +176,8 @@ def save_model(folder: Path, model: SavedModel) -> None:
         save_evidence(folder, model.evidence)
     weights = save(tensors)
     write_bytes(folder / "model.safetensors", weights)
-    content = {"format": FORMAT, **asdict(model.description), "weights_hash": content_hash(weights)}
+    described = {**asdict(model.description), "value_ranges": model.description.value_ranges.to_json()}
+    content = {"format": FORMAT, **described, "weights_hash": content_hash(weights)}
     write_json(folder / "model.json", content)
 
 
@@ -231,6 +235,7 @@ def _description_from(content: dict[str, Any], path: Path) -> ModelDescription:
             values["backbone"] = BackboneDescription.from_json(values["backbone"])
         values["thresholds"] = Thresholds.from_json(values.get("thresholds"))
         values["calibration"] = Calibration.from_json(values.get("calibration"))
+        values["value_ranges"] = ValueRanges.from_json(values.get("value_ranges"))
         description = ModelDescription(**values)
         if description.thresholds and len(description.thresholds.values) != len(description.classes):
             raise ValueError(f"{len(description.thresholds.values)} thresholds for {len(description.classes)} labels")

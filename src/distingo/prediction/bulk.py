@@ -35,6 +35,7 @@ class BulkRequest:
         device: Where networks compute.
         engine: As for `load`.
         workers: Decoding threads; None takes one per core.
+        max_pixels: As for `Predictor`.
     """
 
     run: Path
@@ -47,6 +48,7 @@ class BulkRequest:
     device: str = "auto"
     engine: EngineName = "auto"
     workers: int | None = None
+    max_pixels: int | None = None
 
 
 class BulkPrediction:
@@ -75,7 +77,7 @@ class BulkPrediction:
         self.pictures = request.pictures if output is None else _without(request.pictures, output)
         self.pictures.require_any()
         self._request = request
-        self._predictor = load(request.run, device=request.device, engine=request.engine)
+        self._predictor = load(request.run, device=request.device, engine=request.engine, max_pixels=request.max_pixels)
         self._predictor.require(
             topk=request.topk, abstain=request.abstain, coverage=request.coverage, workers=request.workers
         )

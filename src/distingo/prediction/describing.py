@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from distingo.datasets.decoding import DECODING
 from distingo.datasets.products import Product
 from distingo.datasets.store import Cache
 from distingo.features.descriptors import describe, descriptor_names
 
-_DESCRIPTORS_KIND = "descriptors-1"
+_DESCRIPTORS_KIND = f"descriptors-1-decoded-{DECODING}"
 """Raised when the descriptors' definition changes, so that old cached ones are not used."""
 
 

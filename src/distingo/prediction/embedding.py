@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from distingo.datasets.decoding import DECODING
 from distingo.datasets.gathering import Product
 from distingo.datasets.rendering import render, shorter_side_for
 from distingo.datasets.store import Cache
@@ -94,6 +95,7 @@ class Embedder:
             self.engine_name,
             self.precision,
             view,
+            f"decoded-{DECODING}",
         )
         return "-".join(parts)
 

@@ -6,7 +6,6 @@ from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from distingo.datasets.decoding import UndecodableError
 from distingo.datasets.gathering import count_processors
@@ -22,7 +21,14 @@ from distingo.prediction.device import choose_device
 from distingo.prediction.engines import EngineName
 from distingo.prediction.model_engine import ModelEngine
 from distingo.prediction.naming import Judged, name_failure, name_prediction
-from distingo.prediction.pictures import PictureLike, name_picture, open_picture
+from distingo.prediction.pictures import (
+    PictureLike,
+    as_pictures,
+    name_picture,
+    open_picture,
+    require_limit,
+    require_picture,
+)
 from distingo.prediction.strangers import StrangerFinder
 from distingo.prediction.streaming import chunked, map_in_order
 from distingo.progress import progress_bar
@@ -42,11 +48,20 @@ class Predictor:
         device: ``auto``, ``cpu``, ``cuda`` ...
         engine: ``auto`` takes the one that the model was trained with, else the fastest here; ``torch``, ``openvino``.
         cache: Where a converted network is kept for the next start; None keeps none.
+        max_pixels: Width times height above which an image is not read; None is the default of
+            `distingo.records.DEFAULT_MAX_PIXELS`, and none for images in memory.
     """
 
     def __init__(
-        self, model: SavedModel, device: str = "auto", engine: EngineName = "auto", cache: Cache | None = None
+        self,
+        model: SavedModel,
+        device: str = "auto",
+        engine: EngineName = "auto",
+        cache: Cache | None = None,
+        max_pixels: int | None = None,
     ) -> None:
+        require_limit(max_pixels)
+        self.max_pixels = max_pixels
         prepare_process()
         self.model = model
         self.device = choose_device(device)
@@ -87,7 +102,7 @@ class Predictor:
 
     def predict(
         self,
-        pictures: Sequence[PictureLike] | PictureLike,
+        pictures: Iterable[PictureLike] | PictureLike,
         *,
         topk: int | None = None,
         abstain: float | None = None,
@@ -96,7 +111,8 @@ class Predictor:
         """Name what pictures show.
 
         Args:
-            pictures: Files, Pillow images or uint8 arrays; one or many.
+            pictures: Files, their content, Pillow images, arrays or tensors, in any of the forms of
+                `distingo.prediction.pictures.open_picture`; one or many, also as one array of four dimensions.
             topk: Keep only the so many most probable labels per picture. None keeps all of a single-label model, so
                 that probabilities sum to 1, and with several labels those that reach their thresholds.
             abstain: Answer only where at most this share of answers is wrong (`distingo.metrics.rejection`).
@@ -109,8 +125,7 @@ class Predictor:
         Raises:
             UsageError: `topk` is below 1, or the validation pictures can't vouch for a wanted level.
         """
-        if isinstance(pictures, str | Path | Image.Image | np.ndarray):
-            pictures = [pictures]
+        pictures = as_pictures(pictures)
         predictions: list[Prediction] = []
         stream = self.stream(pictures, topk=topk, abstain=abstain, coverage=coverage)
         with progress_bar("predicting", len(pictures)) as advance:
@@ -177,7 +192,7 @@ class Predictor:
         """A picture as the model looks at it.
 
         Args:
-            picture: A file, a Pillow image or a uint8 array.
+            picture: As for `distingo.prediction.pictures.open_picture`.
 
         Returns:
             uint8 pixels (height, width, channels), of a classic model float32 descriptors.
@@ -185,7 +200,7 @@ class Predictor:
         Raises:
             UndecodableError: It is no picture, or can't be read.
         """
-        image = open_picture(picture, self._enough)
+        image = open_picture(picture, self._enough, self.model.description.value_ranges, self.max_pixels)
         rendition = self.model.description.rendition
         return describe(image).astype(np.float32) if rendition is None else render(image, rendition)
 
@@ -212,9 +227,12 @@ class Predictor:
         """Each picture's name, and its row or why there is none."""
         seen: list[tuple[str, np.ndarray | str]] = []
         for position, picture in pictures:
+            require_picture(picture)
             name = name_picture(picture, position)
             try:
                 seen.append((name, self.look_at(picture)))
+            except UsageError:
+                raise  # the caller's mistake: no image at all
             except UndecodableError as error:
                 seen.append((name, error.reason))
             except (DistingoError, OSError) as error:
@@ -235,13 +253,16 @@ class Predictor:
                     yield self.describe(name, judged, next(positions), topk=topk, certainty=certainty)
 
 
-def load(run: str | Path, *, device: str = "auto", engine: EngineName = "auto") -> Predictor:
+def load(
+    run: str | Path, *, device: str = "auto", engine: EngineName = "auto", max_pixels: int | None = None
+) -> Predictor:
     """Load a run's trained model.
 
     Args:
         run: A run folder, or the ``model`` folder in one.
         device: ``auto``, ``cpu``, ``cuda`` ...
         engine: ``auto`` takes the one that the model was trained with, else the fastest here; ``torch``, ``openvino``.
+        max_pixels: As for `Predictor`.
 
     Returns:
         A predictor; ``.predict([...])`` gives labels with probabilities.
@@ -250,7 +271,7 @@ def load(run: str | Path, *, device: str = "auto", engine: EngineName = "auto") 
         RunError: The folder is missing, damaged, unfinished or from a newer version.
         UsageError: There is no such device or engine here.
     """
-    return Predictor(load_model(model_folder(run)), device, engine, Cache())
+    return Predictor(load_model(model_folder(run)), device, engine, Cache(), max_pixels)
 
 
 def read_task(run: str | Path) -> Task:

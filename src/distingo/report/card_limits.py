@@ -41,6 +41,16 @@ def find_limits(records: RunRecords) -> tuple[str, ...]:
 
 
 def _near_copies(records: RunRecords) -> tuple[str, ...]:
+    counts = records.near_duplicates
+    if counts is not None and not counts.not_searched:
+        if not counts.straddling_pairs:
+            return ()
+        return (
+            gettext(
+                "Pictures that are almost the same lie on two sides, which flatters the scores: %(pairs)s.",
+                pairs=counted(counts.straddling_pairs, "pair", "pairs"),
+            ),
+        )
     if "split" in records.config:  # made by a command that keeps near copies together, or by a person
         return ()
     return (

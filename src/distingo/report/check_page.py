@@ -155,13 +155,15 @@ def _beside(finding: Finding) -> str:
 def _fill(check: Check, files: Sequence[str]) -> Album:
     """Thumbnails from the data set's folder and, for pairs across data sets, from the other one's."""
     inside = [file for file in files if "\0" not in file]
-    album = fill_album(check.root, inside, most_pictures=_MOST_PICTURES, most_bytes=_MOST_BYTES)
+    ranges = check.value_ranges
+    album = fill_album(check.root, inside, value_ranges=ranges, most_pictures=_MOST_PICTURES, most_bytes=_MOST_BYTES)
     outside = [file for file in files if "\0" in file]
     if not outside or check.against is None:
         return album
     names = [file.partition("\0")[2] for file in outside]
     root = check.against if check.against.is_dir() else check.against.parent
-    other = fill_album(root, names, most_pictures=_MOST_PICTURES // 2, most_bytes=_MOST_BYTES // 2)
+    most_pictures, most_bytes = _MOST_PICTURES // 2, _MOST_BYTES // 2
+    other = fill_album(root, names, value_ranges=ranges, most_pictures=most_pictures, most_bytes=most_bytes)
     prefix = outside[0].partition("\0")[0]
     renamed = {f"{prefix}\0{file}": thumbnail for file, thumbnail in other.thumbnails.items()}
     lost = frozenset(f"{prefix}\0{file}" for file in other.unreadable)

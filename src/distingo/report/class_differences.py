@@ -25,6 +25,7 @@ class ClassRow:
         difference: The first minus the second.
         low: Lower end of its 95 % interval.
         high: Upper end of it.
+        too_few: Whether there are too few pictures for that interval.
         places: Where low, difference and high lie, in percent of the width; zero is in the middle.
         p_value: Corrected for the number of classes; None where the class was not tested.
         is_clear: Whether that is more than chance explains.
@@ -38,6 +39,7 @@ class ClassRow:
     difference: float
     low: float
     high: float
+    too_few: bool
     places: tuple[float, float, float]
     p_value: float | None
     is_clear: bool
@@ -90,6 +92,7 @@ def _row(entry: ClassDifference, scale: float) -> ClassRow:
         difference=difference,
         low=low,
         high=high,
+        too_few=entry.paired.too_few,
         places=(_place(low, scale), _place(difference, scale), _place(high, scale)),
         p_value=p_value,
         is_clear=p_value is not None and p_value < LEVEL,

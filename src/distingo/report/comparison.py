@@ -13,7 +13,7 @@ from distingo.records import Score
 from distingo.report.charts import CURVE_SCORES, Tick, nice_ticks
 from distingo.report.class_differences import view_classes
 from distingo.report.comparison_verdict import is_clear, judge_comparison
-from distingo.report.cost_table import per_second, view_costs
+from distingo.report.cost_table import speed, view_costs
 from distingo.report.disagreements import Disagreements, find_disagreements
 from distingo.report.label_disagreements import LabelDisagreements, find_label_disagreements
 from distingo.report.page import REPORT_FILE
@@ -72,11 +72,15 @@ def write_comparison_page(comparison: Comparison, folder: Path) -> Path:
         "curves": [chart for score in CURVE_SCORES if (chart := draw_run_curves(comparison.runs, score))],
         "right": right,
         "wrong": wrong,
-        "album": fill_album(data, [entry.file for entry in (*right.shown, *wrong.shown)]),
+        "album": fill_album(
+            data,
+            [entry.file for entry in (*right.shown, *wrong.shown)],
+            value_ranges=comparison.runs[0].records.value_ranges,
+        ),
         "headings": _headings(comparison),
         "class_tables": [table for run in comparison.runs[1:] if (table := view_classes(run))],
         "costs": view_costs(comparison.runs),
-        "speeds": {run.name: per_second(run.cost.images_per_second or 0.0) for run in comparison.runs},
+        "speeds": {run.name: speed(run.cost) for run in comparison.runs},
         "score_keys": list(dict.fromkeys(key for run in comparison.runs for key in run.evaluation.scores)),
     }
     return write_page("comparison.html", folder / COMPARISON_PAGE, context)

@@ -10,11 +10,11 @@ from distingo.report.wording import (
     NO_BREAK,
     count,
     counted,
+    interval_in_words,
     isolated,
     p_value,
     points,
     score_name,
-    score_range,
     score_value,
 )
 
@@ -61,7 +61,7 @@ def _of_two(comparison: Comparison) -> tuple[str, str, str]:
             f"{_on_pictures(comparison)} ({p_value(versus.adjusted_p_value)}).",
         )
     start = f"No difference can be seen between {names[0]} and {names[1]}: "
-    if versus.score.difference == 0:
+    if comparison.tied:
         reach = points(max(abs(versus.score.low), abs(versus.score.high)))
         after = f" {_on_pictures(comparison)}, and a difference of up to {reach} could stay unseen."
         return f"{start}both are {_what(comparison)} ", value, after
@@ -87,14 +87,17 @@ def _of_many(comparison: Comparison) -> tuple[str, str, str]:
     score = best.evaluation.scores[comparison.score]
     clear = [run for run in comparison.runs[1:] if is_clear(run)]
     unclear = [run for run in comparison.runs[1:] if not is_clear(run)]
-    interval = f"(95{NO_BREAK}% interval {score_range(comparison.score, score.low, score.high)})"
+    interval = f"(95{NO_BREAK}% interval {interval_in_words(comparison.score, score)})"
     before = f"{isolated(best.name)} {'comes first' if unclear else 'is best'}: {_what(comparison)} "
+    if comparison.tied:
+        before = f"{join([isolated(run.name) for run in comparison.tied])} tie: {_what(comparison)} "
+        unclear = [run for run in unclear if run not in comparison.tied]
     parts = []
     if unclear:
         parts.append(f"no difference can be seen from {join([_unclear(run) for run in unclear])}")
     if clear:
         parts.append(f"better by {join([_clear(run) for run in clear])}")
-    after = f" {_on_pictures(comparison)} {interval} — {'; '.join(parts)}."
+    after = f" {_on_pictures(comparison)} {interval}{' — ' if parts else ''}{'; '.join(parts)}."
     return before, score_value(comparison.score, score.value), after
 
 
@@ -153,6 +156,8 @@ def _pictures(comparison: Comparison) -> str:
 
 
 def _flattered(comparison: Comparison) -> tuple[str, ...]:
+    if comparison.tied:
+        return ()
     told = "The best run was found by these same test pictures, which flatters it a little"
     pairs = len(comparison.runs) * (len(comparison.runs) - 1) // 2
     if pairs == 1:

@@ -11,7 +11,7 @@ from distingo.evaluation.confidence import Confidence, read_confidence
 from distingo.language import gettext
 from distingo.metrics.calibration_error import Calibration
 from distingo.report.charts import BOTTOM, LEFT, RIGHT, TOP, Tick, nice_ticks, path_through, scale_to
-from distingo.report.wording import count, percent, score_range
+from distingo.report.wording import count, percent, score_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def _reliability(name: str, calibration: Calibration) -> ReliabilityChart:
     error = calibration.error
     return ReliabilityChart(
         name=name,
-        error=f"{percent(error.value)} ({score_range('error', error.low, error.high)})",
+        error=f"{percent(error.value)} ({score_interval('error', error)})",
         ticks=tuple((x(value), y(value), percent(value, 0)) for value in nice_ticks(0, 1, 5)),
         diagonal=path_through([(x(0.0), y(0.0)), (x(1.0), y(1.0))]),
         dots=tuple(

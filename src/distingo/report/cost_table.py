@@ -70,6 +70,19 @@ def per_second(images: float) -> str:
     return f"{count(round(images)) if images >= 9.95 else f'{images:.1f}'}{NO_BREAK}images/s"
 
 
+def speed(cost: Cost) -> str:
+    """A run's speed of prediction with what it was measured on, for example ``42 images/s (84 in 2.0 s)``."""
+    if cost.images_per_second is None:
+        return ""
+    return f"{per_second(cost.images_per_second)}{_measured(cost)}"
+
+
+def _measured(cost: Cost) -> str:
+    if cost.predicted_pictures is None or cost.predicted_seconds is None:
+        return ""
+    return f" ({count(cost.predicted_pictures)} in {cost.predicted_seconds:.1f}{NO_BREAK}s)"
+
+
 def _reading(cost: Cost) -> str:
     if cost.reading_seconds is None or cost.training_seconds is None:
         return "epochs alone" if cost.training_seconds is not None else ""
@@ -81,7 +94,7 @@ def _accelerator(cost: Cost) -> str:
 
 
 def _precision(cost: Cost) -> str:
-    return cost.precision or ""
+    return f"{cost.precision or ''}{_measured(cost)}".strip()
 
 
 def _nothing(cost: Cost) -> str:

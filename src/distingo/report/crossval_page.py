@@ -103,7 +103,7 @@ def _fill_classes(found: CrossValidation, predictions: Path) -> dict[str, Any]:
     mistakes = worst_mistakes(rows)
     confusion = view_confusion(found.pooled)
     cells = open_confusion(rows, confusion)
-    album = fill_album(found.root, rank_pictures(mistakes, {}, cells))
+    album = fill_album(found.root, rank_pictures(mistakes, {}, cells), value_ranges=found.value_ranges)
     return {
         "records": _Judged(found.model, rows),
         "mistakes": mistakes,
@@ -122,5 +122,7 @@ def _fill_labels(found: CrossValidation, predictions: Path) -> dict[str, Any]:
         "records": _Judged(found.model, ()),
         "invented": invented,
         "missed": missed,
-        "album": fill_album(found.root, [mistake.file for mistake in (*invented, *missed)]),
+        "album": fill_album(
+            found.root, [mistake.file for mistake in (*invented, *missed)], value_ranges=found.value_ranges
+        ),
     }

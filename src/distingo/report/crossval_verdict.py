@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from distingo.records import ClassScores, LabelScores, Score
 from distingo.report.verdict import FEW_PICTURES, Verdict, beside_baselines
-from distingo.report.wording import NO_BREAK, counted, isolated, percent, score_range
+from distingo.report.wording import NO_BREAK, counted, interval_in_words, isolated, percent
 
 if TYPE_CHECKING:
     from distingo.crossvalidation.records import CrossValidation
@@ -31,7 +31,7 @@ def judge_cross_validation(found: CrossValidation) -> Verdict:
     folds = f"{counted(found.folds_each, 'fold')}"
     if found.repeats > 1:
         folds += f", divided {counted(found.repeats, 'time')},"
-    interval = f"95{NO_BREAK}% interval {score_range(key, mean.low, mean.high)}"
+    interval = f"95{NO_BREAK}% interval {interval_in_words(key, mean)}"
     before = "Right on " if found.task == "single-label" else "Mean average precision "
     of = f" of the pictures in the mean over {folds}" if found.task == "single-label" else f" in the mean over {folds}"
     return Verdict(

@@ -66,7 +66,9 @@ def write_inspection(dataset: Dataset, path: Path, exploration: Exploration | No
         "several": several,
         "wall": [(picture.source.file, picture.labels) for picture in wall],
         "album": fill_album(
-            dataset.root, [*rank_pictures((), samples, {}), *(picture.source.file for picture in wall)]
+            dataset.root,
+            [*rank_pictures((), samples, {}), *(picture.source.file for picture in wall)],
+            value_ranges=dataset.value_ranges,
         ),
         "aspects": draw_aspects(dataset.pictures),
         **_explored(exploration),

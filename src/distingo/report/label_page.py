@@ -70,7 +70,8 @@ def _judged_pictures(records: RunRecords) -> dict[str, Any]:
     cards = view_labels(evaluation, predictions) if evaluation else ()
     certainty = show_confidence(records.folder) if evaluation else None
     files = [*strange_files(certainty), *_rank_files(samples, (*invented, *missed), cards, predictions)]
-    album = fill_album(records.root, list(dict.fromkeys(files)), most_pictures=MOST_PICTURES)
+    files = list(dict.fromkeys(files))
+    album = fill_album(records.root, files, value_ranges=records.value_ranges, most_pictures=MOST_PICTURES)
     return {
         "certainty": certainty,
         "label_samples": samples,

@@ -10,10 +10,10 @@ from distingo.report.verdict import FEW_PICTURES, FIGURE, Verdict, beside_baseli
 from distingo.report.wording import (
     baseline_name,
     counted,
+    interval_in_words,
     isolated,
     names_listed,
     percent,
-    score_range,
     side_pictures,
 )
 
@@ -50,7 +50,7 @@ def judge_labels(evaluation: Evaluation, model: str) -> Verdict:
         figure=FIGURE,
         labels=counted(len(kept), "label", "labels"),
         pictures=side_pictures(own.n, evaluation.side),
-        interval=score_range(MAIN_SCORE, own.low, own.high),
+        interval=interval_in_words(MAIN_SCORE, own),
         beside=beside_baselines(own, baselines),
     )
     remarks = (

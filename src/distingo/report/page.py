@@ -57,7 +57,7 @@ def _context(records: RunRecords) -> dict[str, Any]:
     cells = open_confusion(records.predictions, confusion)
     certainty = show_confidence(records.folder) if evaluation else None
     ranked = [*strange_files(certainty), *rank_pictures(mistakes, samples, cells)]
-    album = fill_album(records.root, list(dict.fromkeys(ranked)))
+    album = fill_album(records.root, list(dict.fromkeys(ranked)), value_ranges=records.value_ranges)
     return {
         "records": records,
         "data_name": records.data_name,

@@ -17,6 +17,8 @@ RECORDED: Final[tuple[str, ...]] = (
     # layouts
     marked("class folders"),
     marked("split folders"),
+    marked("one class folder"),
+    marked("split folders, labels from %(tables)s"),
     marked("IDX files"),
     marked("%(table)s, one 0/1 column per label"),
     marked("%(table)s, a list of labels per row"),
@@ -43,6 +45,9 @@ RECORDED: Final[tuple[str, ...]] = (
     marked("bfloat16 is not relied on for %(device)s"),
     marked("this processor computes in it (%(flag)s)"),
     marked("this processor has neither %(first)s nor %(second)s"),
+    # files
+    marked("files used in spite of a small fault: %(kinds)s (the manifest names them)"),
+    marked("images of kinds that are not read, which need not be damaged: %(kinds)s (see the manifest)"),
     marked("%(count)s of %(total)s labels are on all training pictures or on none and cannot be learned"),
     # sides
     marked("class %(name)s has no validation picture, as it has only 2 to divide"),
@@ -60,7 +65,41 @@ RECORDED: Final[tuple[str, ...]] = (
     marked("%(said_first)s and %(said_last)s"),
     marked("split: as %(file)s says"),
     marked("fold %(fold)s of %(folds)s of %(file)s is the test side"),
+    # near-duplicates
+    marked("near-duplicates were not searched for, as it was asked for"),
+    marked("near-duplicates were not searched for, as the images are smaller than %(side)s pixels"),
+    marked(
+        "near-duplicates were searched for among %(count)s images, turned and mirrored too, from a similarity of "
+        "%(similarity)s on; pairs: %(pairs)s, groups: %(groups)s, images in the largest group: %(largest)s"
+    ),
+    marked("not searched for near-duplicates, as smaller than %(side)s pixels: %(count)s of %(total)s images"),
+    marked("to keep near-duplicates on one split, so many images changed their split: %(count)s"),
+    marked(
+        "groups of near-duplicates divided image by image, as they are too large to be kept on one split: %(count)s; "
+        "their scores flatter"
+    ),
+    marked("near-duplicates on two splits, which flatters the scores: %(count)s pairs"),
+    marked(
+        "near-duplicates on two splits, which flatters the scores: %(count)s pairs; the data came so, and `distingo "
+        "split DATA --resplit` makes a split file that keeps them together"
+    ),
+    marked(
+        "near-duplicates on two splits, which flatters the scores: %(count)s pairs; the split file says so, and "
+        "`distingo split DATA` makes one that keeps them together"
+    ),
     # tables and classes
+    marked("1 deep image (%(types)s): the value range %(black)s to %(white)s is shown as black to white, %(said)s"),
+    marked(
+        "%(count)s deep images (%(types)s): the value range %(black)s to %(white)s is shown as black to white, %(said)s"
+    ),
+    marked("as found in the data"),
+    marked("as given"),
+    marked("1 deep image (%(types)s): the value range is not known, so each image is scaled by itself"),
+    marked("%(count)s deep images (%(types)s): the value range is not known, so each image is scaled by itself"),
+    marked(
+        "of %(count)s deep images %(beyond)s have values far outside the value range %(black)s to %(white)s, which are "
+        "clipped: check that their units are those of the range"
+    ),
     marked("class %(name)s is dropped: no usable picture has it"),
     marked("label %(name)s is dropped: no usable picture has it"),
     marked("label %(name)s is dropped: no picture has it"),
@@ -68,6 +107,26 @@ RECORDED: Final[tuple[str, ...]] = (
     marked(
         "the labels are the folders' names; column %(column)s of %(table)s says which pictures belong together%(rest)s"
     ),
+    marked("split folders: %(folders)s"),
+    marked("split folders inside of class folders: %(folders)s"),
+    marked("no folder is the test split; training cuts it from the train split"),
+    marked("not read, because beside the split folders: %(folders)s (1 file)"),
+    marked("not read, because beside the split folders: %(folders)s (%(count)s files)"),
+    marked("not used: 1 image without a label in %(folder)s"),
+    marked("not used: %(count)s images without a label in %(folder)s"),
+    marked("1 folder can't be opened, and no file in there is known: %(folders)s"),
+    marked("%(count)s folders can't be opened, and no file in there is known: %(folders)s"),
+    marked(
+        "the labels are the folders' names: %(table)s has no label column (%(columns)s; --label-column NAME would take "
+        "them from it)"
+    ),
+    marked(
+        "the labels are the folders' names: %(table)s has no label column (--label-column NAME would take them from it)"
+    ),
+    marked(
+        "the labels are column %(column)s of %(table)s, not the folders' names (--labels-from folders would take those)"
+    ),
+    marked("the splits are column %(column)s of %(table)s"),
     marked("%(table)s was read as %(form)s; %(said)s: pictures from column %(column)s, labels from %(labels)s"),
     marked("one 0/1 column per label"),
     marked("a list of labels per row"),
@@ -86,6 +145,29 @@ RECORDED: Final[tuple[str, ...]] = (
         "several files"
     ),
     marked("%(count)s of %(total)s pictures that %(table)s names are left out: no label that can be told"),
+    marked("%(count)s entries repeat an earlier one and agree with it"),
+    marked("paths under %(prefix)s were read under %(folder)s: %(found)s of %(total)s are there"),
+    marked("relative paths were read under %(folder)s: %(found)s of %(total)s are there"),
+    marked(
+        "names without folders were looked up in %(folder)s only: %(found)s of %(total)s are there, and other folders "
+        "have %(elsewhere)s files of these names too"
+    ),
+    marked("%(count)s names fit only with other upper and lower case (first: %(name)s is read as %(file)s)"),
+    marked(
+        "%(count)s names fit only without their percent signs, quotes or slashes (first: %(name)s is read as %(file)s)"
+    ),
+    marked("labels that differ only in %(kind)s: %(labels)s %(unit)s; --merge-labels spelling makes them one"),
+    marked("labels that differ only in %(kind)s are merged into %(label)s: %(labels)s %(unit)s"),
+    marked(
+        "labels that may mean no value are classes: %(labels)s %(unit)s; --merge-labels missing makes them no label"
+    ),
+    marked("labels that mean no value are no label: %(labels)s %(unit)s"),
+    marked("the numbers of classes are named by %(file)s: %(number)s is %(name)s"),
+    marked(
+        "labels stay numbers: %(file)s has more names than there are numbers; --class-names %(again)s takes its first "
+        "name for 0"
+    ),
+    marked("lies in folder %(folder)s, which means no label"),
     # evaluations
     marked("judged on the test side of %(data)s"),
     marked("judged on all pictures of %(data)s"),
@@ -134,6 +216,7 @@ RECORDED: Final[tuple[str, ...]] = (
     marked("not a regular file"),
     marked("lies outside train, validation and test"),
     marked("lies in no class folder"),
+    marked("gives no labels"),
     marked("not one of the IDX files in use"),
     marked("the packed form of %(file)s"),
     marked("holds the labels of %(file)s"),
@@ -168,6 +251,7 @@ RECORDED: Final[tuple[str, ...]] = (
     marked("%(table)s may mean this file by %(name)s, or another"),
     marked("lies outside the image folder %(folder)s"),
     marked("line %(number)s"),
+    marked("entry %(number)s"),
     marked("row %(number)s"),
     marked("%(said_place)s says %(value)s for %(column)s, neither 0 nor 1"),
     marked("%(said_place)s says no label"),

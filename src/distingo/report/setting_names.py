@@ -16,6 +16,9 @@ SETTINGS: Final[tuple[str, ...]] = (
     *(marked("unfreeze epochs"), marked("monitor"), marked("patience"), marked("threshold aim")),
     *(marked("threshold wanted"), marked("seed"), marked("validation"), marked("test"), marked("precision")),
     *(marked("engine"), marked("device"), marked("folder"), marked("layout"), marked("task"), marked("classes")),
+    *(marked("compared"), marked("too small to compare"), marked("from similarity"), marked("pairs"), marked("groups")),
+    *(marked("largest group"), marked("changed sides for it"), marked("groups taken apart")),
+    marked("pairs on two sides"),
     *(marked("system"), marked("processor"), marked("cores"), marked("threads")),
 )
 

@@ -147,6 +147,8 @@ def _environment(*, escaped: bool = True) -> Any:
         score_name=wording.score_name,
         score_value=wording.score_value,
         score_range=wording.score_range,
+        score_interval=wording.score_interval,
+        points_interval=wording.points_interval,
         points_difference=wording.points_difference,
         points_range=wording.points_range,
     )

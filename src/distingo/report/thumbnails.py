@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from distingo.errors import DistingoError
+from distingo.records import ValueRanges
 
 LONGEST_SIDE = 160
 """Pixels of a thumbnail's longer side: shown at about 112, sharper on a dense screen."""
@@ -90,13 +91,19 @@ class Album:
 
 
 def fill_album(
-    root: Path, files: Iterable[str], *, most_pictures: int = MOST_PICTURES, most_bytes: int = MOST_BYTES
+    root: Path,
+    files: Iterable[str],
+    *,
+    value_ranges: ValueRanges | None = None,
+    most_pictures: int = MOST_PICTURES,
+    most_bytes: int = MOST_BYTES,
 ) -> Album:
     """Make thumbnails, the most important files first, until the budget is used up.
 
     Args:
         root: The dataset's folder.
         files: As in ``split.csv``, most important first; repetitions are ignored.
+        value_ranges: What the stored values of deep images are scaled by, so that a page shows what the model sees.
         most_pictures: How many thumbnails at most; a tiny picture counts a quarter.
         most_bytes: How many bytes of encoded text at most.
 
@@ -108,7 +115,8 @@ def fill_album(
     unreadable = set()
     pictures, size = 0.0, 0
     with ThreadPoolExecutor(max_workers=4) as pool:
-        for file, thumbnail in zip(wanted, pool.map(lambda file: _open_thumbnail(root, file), wanted), strict=True):
+        opened = pool.map(lambda file: _open_thumbnail(root, file, value_ranges), wanted)
+        for file, thumbnail in zip(wanted, opened, strict=True):
             if thumbnail is None:
                 unreadable.add(file)
                 continue
@@ -145,11 +153,11 @@ def make_thumbnail(image: Image.Image) -> Thumbnail:
     return Thumbnail(uri, width, height, tiny)
 
 
-def _open_thumbnail(root: Path, file: str) -> Thumbnail | None:
+def _open_thumbnail(root: Path, file: str, value_ranges: ValueRanges | None) -> Thumbnail | None:
     from distingo.datasets.decoding import open_source
     from distingo.datasets.layouts import source_of
 
     try:
-        return make_thumbnail(open_source(source_of(root, file)))
+        return make_thumbnail(open_source(source_of(root, file, value_ranges)))
     except (DistingoError, OSError, ValueError, IndexError):
         return None

@@ -12,11 +12,11 @@ from distingo.report.wording import (
     baseline_name,
     count,
     counted,
+    interval_in_words,
     isolated,
     listed,
     percent,
     points,
-    score_range,
     side_pictures,
 )
 
@@ -83,7 +83,7 @@ def judge(evaluation: Evaluation, model: str) -> Verdict:
         "Right on %(figure)s of %(pictures)s (95\u00a0%% interval %(interval)s)%(beside)s.",
         figure=FIGURE,
         pictures=side_pictures(accuracy.n, evaluation.side),
-        interval=score_range("accuracy", accuracy.low, accuracy.high),
+        interval=interval_in_words("accuracy", accuracy),
         beside=beside_baselines(accuracy, baselines, evaluation.accuracy_gains),
     )
     remarks = (*_weak_class(evaluation), *_small_classes(evaluation), *_lopsided(evaluation), *notes)

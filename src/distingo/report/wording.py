@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from distingo.language import current_language, gettext, ngettext
+from distingo.metrics.paired_scores import PairedScore
+from distingo.records import Score
 from distingo.report.score_names import known_scores, label_meanings
 
 NO_BREAK = "\u00a0"
@@ -161,6 +163,23 @@ def score_range(score: str, low: float, high: float) -> str:
     if is_share(score):
         return f"{low * 100:.1f}{_DASH}{percent(high)}"
     return f"{_quantity(score, low)}{_DASH}{_quantity(score, high)}"
+
+
+def score_interval(name: str, score: Score) -> str:
+    """The interval of a named score, or that too few images were evaluated for one."""
+    return gettext("too few images") if score.too_few else score_range(name, score.low, score.high)
+
+
+def interval_in_words(name: str, score: Score) -> str:
+    """The same after the words "95 % interval" in a sentence."""
+    if score.too_few:
+        return gettext("not given, too few images")
+    return score_range(name, score.low, score.high)
+
+
+def points_interval(difference: Score | PairedScore) -> str:
+    """The interval of a difference in points, or that too few images were evaluated for one."""
+    return gettext("too few images") if difference.too_few else points_range(difference.low, difference.high)
 
 
 def score_name(score: str) -> tuple[str, str]:

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from distingo.datasets.decoding import open_source, read_bytes, read_header
+from distingo.datasets.decoding import NO_LIMIT, open_source, read_bytes, read_header
 from distingo.errors import DataError
-from distingo.records import Source
+from distingo.records import DEFAULT_MAX_PIXELS, Source
 from distingo.report.wording import file_size
 
 LONGEST_SIDE = 1600
@@ -37,7 +37,8 @@ class EncodedPicture:
 class PictureServer:
     """Encodes pictures, a few at a time, and remembers the last ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
+        self._max_pixels = max_pixels
         self._kept: OrderedDict[tuple[Path, int | None, str], EncodedPicture] = OrderedDict()
         self._lock = threading.Lock()
         self._gate = threading.Semaphore(_AT_ONCE)
@@ -58,7 +59,7 @@ class PictureServer:
                 self._kept.move_to_end(key)
                 return self._kept[key]
         with self._gate:
-            encoded = encode_picture(open_source(source, enough=LONGEST_SIDE))
+            encoded = encode_picture(open_source(source, enough=LONGEST_SIDE, max_pixels=self._max_pixels))
         with self._lock:
             self._kept[key] = encoded
             while len(self._kept) > _KEPT:
@@ -72,7 +73,7 @@ def describe_picture(source: Source) -> tuple[str, str]:
         return "IDX", ""
     try:
         data = read_bytes(source)
-        header = read_header(data)
+        header = read_header(data, max_pixels=NO_LIMIT)
     except DataError as error:
         return "", str(error)
     return f"{header.width} × {header.height} · {header.format} · {file_size(len(data))}", ""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distingo.answers import is_answered
-from distingo.datasets.candidates import SIDE_NAMES
 from distingo.datasets.corrections import Corrections
+from distingo.datasets.split_names import side_of_path
 from distingo.findings import PICTURE_KINDS, Finding, FindingKind
 
 _STAYS_FIRST = {"test": 0, "validation": 1, "train": 2, "": 3}
@@ -114,5 +114,5 @@ def _question(findings: tuple[Finding, ...]) -> Question:
 
 
 def _rank(picture: Shown) -> tuple[bool, int, str]:
-    side = picture.side or SIDE_NAMES.get(picture.file.partition("/")[0].lower(), "")
+    side = picture.side or side_of_path(picture.file) or ""
     return not picture.root, _STAYS_FIRST.get(side, 3), picture.file

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,7 +16,7 @@ from distingo.datasets.examining import hash_content
 from distingo.datasets.layouts import source_of
 from distingo.errors import DataError, UsageError
 from distingo.findings import Finding, FindingKind
-from distingo.records import Source
+from distingo.records import DEFAULT_MAX_PIXELS, NO_VALUE_RANGES, Source, ValueRanges
 from distingo.reviewing.deciding import describe_decision, join_decisions, say_now
 from distingo.reviewing.decisions import Changes, Decisions
 from distingo.reviewing.pictures import EncodedPicture, PictureServer, describe_picture
@@ -50,16 +50,34 @@ class ReviewSession:
         gone: How many pictures or pairs of the findings are not there any more.
     """
 
-    def __init__(self, layout: Layout, findings: Sequence[Finding], decisions: Decisions) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        findings: Sequence[Finding],
+        decisions: Decisions,
+        value_ranges: ValueRanges = NO_VALUE_RANGES,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+    ) -> None:
         """Sort the findings out.
+
+        Args:
+            layout: Of the data set.
+            findings: Of a check.
+            decisions: The table of corrections.
+            value_ranges: What deep images were scaled by in the check.
+            max_pixels: Larger images are not shown.
 
         Raises:
             DataError: None of the findings is about this data set.
         """
         self.layout = layout
         self.decisions = decisions
-        self._sources = {candidate.source.file: candidate.source for candidate in layout.candidates}
-        self._pictures = PictureServer()
+        self._value_ranges = value_ranges
+        self._sources = {
+            candidate.source.file: replace(candidate.source, value_range=value_ranges)
+            for candidate in layout.candidates
+        }
+        self._pictures = PictureServer(max_pixels)
         every = gather_questions(findings)
         self.questions = tuple(question for question in every if all(map(self._is_there, question.pictures)))
         self.gone = len(every) - len(self.questions)
@@ -294,7 +312,7 @@ class ReviewSession:
         if parts.is_absolute() or ".." in parts.parts:
             raise DataError(f"{shown.file}: lies outside the data set")
         root = Path(shown.root) if shown.root else self.layout.root
-        source = source_of(root, shown.file)
+        source = source_of(root, shown.file, self._value_ranges)
         if not source.path.resolve().is_relative_to(root.resolve()):
             raise DataError(f"{shown.file}: lies outside the data set")
         return source

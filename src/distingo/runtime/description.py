@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from distingo.errors import RunError
 from distingo.files import read_json, write_json
-from distingo.records import Rendition, Task, Thresholds
+from distingo.records import NO_VALUE_RANGES, Rendition, Task, Thresholds, ValueRanges
 from distingo.run_folder import EXPORT_FILE, FORMAT, check_format
 
 ExportFormat = Literal["onnx", "openvino", "torch-export"]
@@ -32,6 +32,7 @@ class ExportDescription:
         rendition: The pictures that the network sees.
         in_graph: Whether the model resizes and crops pictures itself; else it takes what
             `distingo.datasets.rendering.render` makes of them.
+        value_ranges: What the stored values of deep images are scaled by, before anything else.
         thresholds: With several labels, from which probability on each is given; None with one.
         calibration: Slope and offsets of the logits, for information: the model applies them itself.
         model: What was exported: name, kind, licence.
@@ -45,6 +46,7 @@ class ExportDescription:
     classes: tuple[str, ...]
     rendition: Rendition
     in_graph: bool
+    value_ranges: ValueRanges = NO_VALUE_RANGES
     thresholds: Thresholds | None = None
     calibration: dict[str, Any] | None = None
     model: dict[str, Any] = field(default_factory=dict)
@@ -71,6 +73,7 @@ class ExportDescription:
         return {
             "in_graph": self.in_graph,
             "input": {"name": INPUT, "type": "uint8", "shape": shape},
+            "value_ranges": self.value_ranges.to_json(),
             "rendition": asdict(self.rendition),
         }
 
@@ -78,7 +81,7 @@ class ExportDescription:
     def facts(self) -> dict[str, Any]:
         """The content of ``distingo.json``."""
         content = asdict(self)
-        del content["rendition"], content["in_graph"]
+        del content["rendition"], content["in_graph"], content["value_ranges"]
         return {**content, "file": self.file, "outputs": list(OUTPUTS)}
 
 
@@ -108,6 +111,7 @@ def read_export(folder: str | Path) -> ExportDescription:
             classes=tuple(facts["classes"]),
             rendition=Rendition(**preprocessing["rendition"]),
             in_graph=bool(preprocessing["in_graph"]),
+            value_ranges=ValueRanges.from_json(preprocessing.get("value_ranges")),
             thresholds=Thresholds.from_json(facts["thresholds"]),
         )
     except (KeyError, TypeError, ValueError) as error:

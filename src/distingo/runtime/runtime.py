@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from distingo.models.evidence import Evidence, load_evidence
 from distingo.models.feature_bank import FeatureBank
 from distingo.prediction.certainty import Certainty, settle_certainty
 from distingo.prediction.naming import Judged, name_failure, name_prediction
-from distingo.prediction.pictures import PictureLike, name_picture, open_picture
+from distingo.prediction.pictures import PictureLike, as_pictures, name_picture, open_picture, require_limit
 from distingo.records import Prediction, Task
 from distingo.runtime.bank import load_exported_bank
 from distingo.runtime.description import ExportDescription, read_export
@@ -32,13 +32,17 @@ class Runtime:
     Args:
         folder: What `distingo export` made, as ONNX or OpenVINO.
         threads: How many to compute in; None takes one per core.
+        max_pixels: Width times height above which an image is not read; None is the default of
+            `distingo.records.DEFAULT_MAX_PIXELS`, and none for images in memory.
 
     Raises:
         RunError: The folder is no exported model, is damaged, or a newer distingo wrote it.
         UsageError: What runs its format is not installed.
     """
 
-    def __init__(self, folder: str | Path, *, threads: int | None = None) -> None:
+    def __init__(self, folder: str | Path, *, threads: int | None = None, max_pixels: int | None = None) -> None:
+        require_limit(max_pixels)
+        self.max_pixels = max_pixels
         self.folder = Path(folder)
         self.description = read_export(self.folder)
         self.evidence: Evidence | None = load_evidence(self.folder)
@@ -65,7 +69,7 @@ class Runtime:
 
     def predict(
         self,
-        pictures: Sequence[PictureLike] | PictureLike,
+        pictures: Iterable[PictureLike] | PictureLike,
         *,
         topk: int | None = None,
         abstain: float | None = None,
@@ -74,7 +78,8 @@ class Runtime:
         """Name what pictures show; the same as the run's own `predict`.
 
         Args:
-            pictures: Files, Pillow images or uint8 arrays; one or many.
+            pictures: Files, their content, Pillow images, arrays or tensors, in any of the forms of
+                `distingo.prediction.pictures.open_picture`; one or many, also as one array of four dimensions.
             topk: Keep only the so many most probable labels per picture. None keeps all of a single-label model, and
                 with several labels those that reach their thresholds.
             abstain: Answer only where at most this share of answers is wrong (`distingo.metrics.rejection`).
@@ -87,8 +92,7 @@ class Runtime:
         Raises:
             UsageError: `topk` is below 1, or the validation pictures can't vouch for a wanted level.
         """
-        if isinstance(pictures, str | Path | Image.Image | np.ndarray):
-            pictures = [pictures]
+        pictures = as_pictures(pictures)
         if topk is not None and topk < 1:
             raise UsageError(f"topk {topk}: give 1 or more")
         certainty = settle_certainty(self, abstain=abstain, coverage=coverage)
@@ -104,7 +108,8 @@ class Runtime:
         Raises:
             UndecodableError: The picture can't be read.
         """
-        image = open_picture(picture, shorter_side_for(self.description.rendition))
+        enough = shorter_side_for(self.description.rendition)
+        image = open_picture(picture, enough, self.description.value_ranges, self.max_pixels)
         return prepare_input(image, self.description)
 
     def judge(self, rows: np.ndarray) -> Judged:
@@ -133,6 +138,8 @@ class Runtime:
     def _look_at_or_say(self, picture: PictureLike) -> np.ndarray | str:
         try:
             return self.look_at(picture)
+        except UsageError:
+            raise  # the caller's mistake: no image at all
         except (DistingoError, OSError) as error:
             return error.reason if isinstance(error, UndecodableError) else str(error)
 

@@ -17,7 +17,6 @@ from distingo.serving.asking import Upload
 from distingo.serving.bodies import BodyReader
 from distingo.serving.explaining import Explainer
 from distingo.serving.metrics import Metrics
-from distingo.serving.pictures import decode_upload
 from distingo.serving.places import Places
 from distingo.serving.refusals import RefusedError
 from distingo.serving.served import ServedModel, ServedModels
@@ -94,7 +93,7 @@ class Judging:
         self.models.close()
 
     def _explain(self, model: ServedModel, upload: Upload, label: str) -> dict[str, Any] | None:
-        image = decode_upload(upload.content, max_pixels=self.settings.max_pixels, enough=model.enough)
+        image = model.decode(upload.content)
         return self._explainer.explain(model, image, label)
 
 

@@ -7,6 +7,7 @@ from PIL import Image
 
 from distingo.datasets.decoding import TooManyPixelsError, UndecodableError, decode, read_header
 from distingo.datasets.formats import describe_non_picture, detect_format
+from distingo.records import ValueRanges
 from distingo.serving.refusals import RefusedError
 
 ACCEPTED = ("JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "HEIF", "AVIF")
@@ -17,13 +18,16 @@ _MOST_SCANS = 20
 """Passes over all pixels that a JPEG of the greatest size may take; ordinary progressive ones take about ten."""
 
 
-def decode_upload(content: bytes | bytearray, *, max_pixels: int, enough: int | None) -> Image.Image:
+def decode_upload(
+    content: bytes | bytearray, *, max_pixels: int, enough: int | None, value_ranges: ValueRanges | None = None
+) -> Image.Image:
     """Decode an uploaded picture.
 
     Args:
         content: The file's bytes.
         max_pixels: Width times height above which it is refused, from its header alone.
         enough: As for `distingo.datasets.decoding.decode`.
+        value_ranges: The model's, likewise.
 
     Returns:
         The picture in mode ``RGB`` or ``L``, upright.
@@ -41,7 +45,7 @@ def decode_upload(content: bytes | bytearray, *, max_pixels: int, enough: int | 
     try:
         if name == "JPEG":
             _check_scans(data, max_pixels)
-        return decode(data, max_pixels=max_pixels, enough=enough).image
+        return decode(data, max_pixels=max_pixels, enough=enough, value_range=value_ranges).image
     except TooManyPixelsError as error:
         raise RefusedError(413, f"{error.reason}; send a smaller picture") from error
     except UndecodableError as error:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from PIL import Image
 
 from distingo.datasets.rendering import shorter_side_for
 from distingo.errors import RunError
@@ -76,7 +77,16 @@ class ServedModel:
         Raises:
             RefusedError: It can't be decoded, or is too large.
         """
-        return self.predictor.look_at(decode_upload(content, max_pixels=self._max_pixels, enough=self.enough))
+        return self.predictor.look_at(self.decode(content))
+
+    def decode(self, content: bytes | bytearray) -> Image.Image:
+        """An uploaded file's pixels, a deep image's scaled as in training.
+
+        Raises:
+            RefusedError: It can't be decoded, or is too large.
+        """
+        ranges = self.predictor.model.description.value_ranges
+        return decode_upload(content, max_pixels=self._max_pixels, enough=self.enough, value_ranges=ranges)
 
     def certainty(self, abstain: float | None, coverage: float | None) -> Certainty:
         """The thresholds for wanted levels, as `distingo.prediction.certainty.settle_certainty`."""

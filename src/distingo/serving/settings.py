@@ -83,7 +83,7 @@ class ServeSettings:
             ("--port", self.port, 0, 65535),
             ("--workers", self.workers, 1, 256),
             ("--max-upload", self.max_upload, 1024, 2**31),
-            ("--max-pixels", self.max_pixels, 1, 178_956_970),
+            ("--max-pixels", self.max_pixels, 1, 2**32),
             ("--max-pictures", self.max_pictures, 1, 10_000),
             ("--max-wait", self.max_wait, 0, 1),
             ("--max-batch", self.max_batch, 1, 1024),

@@ -11,6 +11,7 @@ import numpy as np
 
 from distingo.errors import ResourceError, UsageError
 from distingo.evaluation.reading import RunRecords
+from distingo.records import Score
 from distingo.run_folder import RunFolder
 from distingo.tracking.destination import Ending, EpochPoint, final_scores, parameters
 from distingo.tracking.plots import draw_result
@@ -114,13 +115,17 @@ def _is_main(name: str) -> bool:
     return not name.endswith(("_low", "_high")) and not name.startswith("baseline_")
 
 
+def _interval(score: Score) -> str:
+    return "too few images" if score.too_few else f"{score.low:.4f} - {score.high:.4f}"
+
+
 def _texts(records: RunRecords) -> dict[str, str]:
     found = {"report": f"{records.folder.resolve() / 'report.html'}", "model": f"{records.folder.resolve() / 'model'}"}
     if records.summary:
         found["layers"] = "\n".join(f"    {line}" for line in records.summary.splitlines())
     if records.evaluation is not None:
         rows = [
-            f"| {name} | {score.value:.4f} | {score.low:.4f} - {score.high:.4f} | {score.n} |"
+            f"| {name} | {score.value:.4f} | {_interval(score)} | {score.n} |"
             for name, score in records.evaluation.scores.items()
         ]
         found["scores"] = "\n".join(["| score | value | 95 % interval | n |", "| --- | --- | --- | --- |", *rows])

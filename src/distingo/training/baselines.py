@@ -65,11 +65,11 @@ def calibrated(
 def _fit(prepared: PreparedRun, request: TrainRequest, description: ModelDescription) -> SavedModel:
     product = descriptors_product(request.cache)
     used = (*prepared.split.train, *prepared.split.validation)
-    if not decoding_is_dear(prepared.dataset.root) and product.store.missing(picture.content for picture in used):
+    if not decoding_is_dear(prepared.dataset.root) and product.store.missing(picture.row_key for picture in used):
         _read_again(prepared, request, product)
     sides = []
     for pictures in (prepared.split.train, prepared.split.validation):
-        features = product.store.rows([picture.content for picture in pictures])
+        features = product.store.rows([picture.row_key for picture in pictures])
         targets = encode_labels(pictures, prepared.dataset.classes, prepared.dataset.task)
         sides.append((features.take(np.arange(len(pictures))), targets))
     return fit_classic(description, sides[0], sides[1], seed=prepared.recipe.seed)
@@ -84,4 +84,5 @@ def _read_again(prepared: PreparedRun, request: TrainRequest, product: Product) 
         max_pixels=request.max_pixels,
         workers=request.workers,
         corrections=request.corrections,
+        value_ranges=prepared.dataset.value_ranges,
     )

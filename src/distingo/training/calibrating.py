@@ -52,7 +52,7 @@ def with_calibration(
         pictures, logits = cross_fitted.pictures, cross_fitted.logits
     else:
         pictures = tuple(validation)
-        rows = input_product(model, cache, device).store.rows([picture.content for picture in pictures])
+        rows = input_product(model, cache, device).store.rows([picture.row_key for picture in pictures])
         logits = predict_model_logits(model, rows, device=device, precision=choose_precision(device)[0])
     slope, offsets = calibrate(logits, encode_labels(pictures, description.classes, description.task))
     fitted = Calibration(slope, tuple(offsets.tolist()))

@@ -35,4 +35,5 @@ def describe_model(dataset: Dataset, split: Split, recipe: Recipe, backbone: Loa
         normalise=recipe.normalise,
         dropout=recipe.dropout,
         provenance=describe_provenance(dataset, split, recipe),
+        value_ranges=dataset.value_ranges,
     )

@@ -92,7 +92,7 @@ def _build(
 
 
 def _outputs(model: SavedModel, pictures: Sequence[Picture], cache: Cache, device: torch.device) -> Outputs:
-    rows = input_product(model, cache, device).store.rows([picture.content for picture in pictures])
+    rows = input_product(model, cache, device).store.rows([picture.row_key for picture in pictures])
     return predict_outputs(model, rows, device=device, precision=choose_precision(device)[0])
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from distingo.datasets.corrections import find_corrections
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
-from distingo.datasets.gathering import Product, pixels_product, read_dataset
+from distingo.datasets.gathering import Product, count_processors, pixels_product, read_dataset
 from distingo.datasets.manifest import sum_up_left_out, write_manifest
 from distingo.datasets.split_config import WantedSplit, require_same_split, split_from_config
 from distingo.datasets.splitting import read_split, write_split
@@ -18,13 +18,22 @@ from distingo.datasets.store import Cache
 from distingo.datasets.surveying import survey
 from distingo.datasets.table_config import settle_image_folder, table_from_config
 from distingo.datasets.tables import TableOptions
+from distingo.datasets.value_ranges import value_ranges_from_config
 from distingo.errors import RunError, UsageError
 from distingo.files import remove_half_written
 from distingo.models.compiler_on_demand import without_values
 from distingo.models.saved import ModelDescription, assemble_network
+from distingo.near_duplicates.keeping import (
+    Similarity,
+    are_large_enough,
+    search_near_duplicates,
+    settle_similarity,
+)
+from distingo.near_duplicates.records import write_counts
+from distingo.near_duplicates.search import signature_product
 from distingo.prediction.device import choose_device
 from distingo.prediction.inputs import descriptors_product
-from distingo.records import Dataset, Split
+from distingo.records import Dataset, Split, ValueRanges
 from distingo.run_folder import RunFolder
 from distingo.training.augmentation import require_preset
 from distingo.training.checkpoint import EpochRecord
@@ -64,8 +73,11 @@ class TrainRequest:
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
         corrections: As for `distingo.datasets.corrections.find_corrections`.
+        value_ranges: What deep images are scaled by; None lets them decide.
         repeats: The ``config.json`` of the run that is repeated; empty for a run of its own.
         split: The file that says which side each picture is on; None cuts the sides by class and seed.
+        near_duplicates: From which similarity on near-duplicates are kept on one side; ``none`` for never, None for the
+            default.
         recipe_file: Where wishes came from that the person did not set.
         resume: Go on with the run in `output`.
         on_epoch: Told every finished epoch.
@@ -80,8 +92,10 @@ class TrainRequest:
     table: TableOptions | None = None
     allow_missing: bool = False
     corrections: str | Path | None = None
+    value_ranges: ValueRanges | None = None
     repeats: dict[str, Any] = field(default_factory=dict)
     split: WantedSplit | None = None
+    near_duplicates: Similarity = None
     recipe_file: RecipeFile | None = None
     resume: bool = False
     on_epoch: Callable[[EpochRecord], None] | None = None
@@ -119,9 +133,17 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     """
     folder = RunFolder(request.output)
     _require_free(folder)
-    chosen, request = choose(request)
+    similarity = settle_similarity(request.near_duplicates)
+    chosen, request = choose(request, divides=similarity is not None)
     recipe, dataset = chosen.recipe, chosen.dataset
-    split = divide(dataset, recipe, request.split)
+    found = search_near_duplicates(
+        dataset,
+        similarity=similarity,
+        large_enough=chosen.is_signed,
+        cache=request.cache,
+        workers=request.workers or count_processors(),
+    )
+    split, counts = divide(dataset, recipe, request.split, found)
     prepared = chosen.prepare(folder, split)
     corrections = find_corrections(dataset.root, request.corrections)
     changed = describe_change(request.repeats, dataset.root, request.corrections) if request.repeats else ()
@@ -130,6 +152,7 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
         log.info(sentence)
     write_manifest(dataset.manifest, folder.manifest)
     write_split(split, folder.split)
+    write_counts(counts, folder.near_duplicates)
     keep_corrections(folder, corrections)
     folder.write_config(describe_run(request, dataset, recipe, choices, corrections))
     return prepared, request
@@ -144,12 +167,14 @@ class ChosenRun:
         dataset: All pictures; what the recipe needs of them is in the cache.
         backbone: With its weights, where the model is a pretrained one.
         choices: A sentence for each choice that was made for the person.
+        is_signed: Whether the cache has what near-duplicates among the pictures are found by.
     """
 
     recipe: Recipe
     dataset: Dataset
     backbone: LoadedBackbone | None
     choices: tuple[str, ...]
+    is_signed: bool = False
 
     def prepare(self, folder: RunFolder, split: Split) -> PreparedRun:
         """The run on these sides; nothing is written.
@@ -164,12 +189,15 @@ class ChosenRun:
         return PreparedRun(folder, self.recipe, self.dataset, split, description, self.backbone)
 
 
-def choose(request: TrainRequest, products: Sequence[Product] = ()) -> tuple[ChosenRun, TrainRequest]:
+def choose(
+    request: TrainRequest, products: Sequence[Product] = (), *, divides: bool = False
+) -> tuple[ChosenRun, TrainRequest]:
     """Choose a recipe and read the pictures; nothing is written but the cache.
 
     Args:
         request: What a person asked for.
         products: What to compute from every picture besides what the recipe needs.
+        divides: Also compute what near-duplicates are found by, if the pictures are large enough for that.
 
     Returns:
         What was chosen, and the request with what was settled about its table.
@@ -184,8 +212,11 @@ def choose(request: TrainRequest, products: Sequence[Product] = ()) -> tuple[Cho
     recipe, further = choose_recipe(facts, wishes, backbone.description if backbone else None)
     require_preset(recipe.augment)
     choose_device(recipe.device)
+    is_signed = divides and are_large_enough(facts.height, facts.width)
+    if is_signed:
+        products = (*products, signature_product(request.cache))
     dataset = _read(request, recipe, backbone, products)
-    return ChosenRun(recipe, dataset, backbone, (*choices, *further, *dataset.notes)), request
+    return ChosenRun(recipe, dataset, backbone, (*choices, *further, *dataset.notes), is_signed), request
 
 
 def _with_model(wishes: dict[str, Any], facts: DataFacts) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -233,11 +264,20 @@ def choose_again(
         raise UsageError(
             f"--resume: {request.output} was started with other table options than {options}; leave them out"
         )
+    if request.near_duplicates not in {None, config.get("near_duplicates")}:
+        raise UsageError(
+            f"--resume: {request.output} was started with --near-duplicates {config.get('near_duplicates', 'none')}; "
+            "leave the option out"
+        )
     if request.corrections is not None:
         raise UsageError(f"--resume: {request.output} keeps its own corrections; leave --corrections out")
     if request.split is not None:
         require_same_split(request.split, split_from_config(config, path), request.output)
+    value_ranges = value_ranges_from_config(config, path) or ValueRanges()
+    if request.value_ranges not in (None, value_ranges):
+        raise UsageError(f"--resume: {request.output} was started with another value range; leave --value-range out")
     request = replace(request, data=data, table=table, allow_missing=allow_missing or request.allow_missing)
+    request = replace(request, value_ranges=value_ranges)
     request = replace(request, corrections=kept_corrections(RunFolder(request.output)))
     backbone = load_wished_backbone(recipe.as_dict())
     dataset = _read(request, recipe, backbone, products)
@@ -286,6 +326,7 @@ def _read(
         table=request.table,
         allow_missing=request.allow_missing,
         corrections=request.corrections,
+        value_ranges=request.value_ranges,
     )
 
 

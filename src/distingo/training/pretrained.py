@@ -116,9 +116,9 @@ def solve_head(
         The whole model, backbone and head, and how the head was chosen.
     """
     (train, train_targets), (validation, validation_targets) = sides
-    views = [gather(product, [picture.content for picture in train]) for product in products]
+    views = [gather(product, [picture.row_key for picture in train]) for product in products]
     targets = np.concatenate([train_targets] * len(views))
-    held_out = gather(products[0], [picture.content for picture in validation])
+    held_out = gather(products[0], [picture.row_key for picture in validation])
     fitted = fit_head(
         recipe.head,
         (np.concatenate(views), targets),

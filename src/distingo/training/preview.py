@@ -12,8 +12,9 @@ from distingo.datasets.gathering import read_dataset
 from distingo.datasets.rendering import render
 from distingo.datasets.store import Cache
 from distingo.datasets.surveying import survey
+from distingo.datasets.tables import TableOptions
 from distingo.prediction.tensors import to_tensor
-from distingo.records import Rendition
+from distingo.records import Rendition, ValueRanges
 from distingo.training.augmentation import PRESETS, Augmentation, augment, require_preset
 from distingo.training.defaults import DataFacts, choose_recipe
 
@@ -22,7 +23,14 @@ _PICTURES = 6
 
 
 def preview_augmentation(
-    data: Path, preset: str, *, cache: Cache, image_size: int | None, seed: int
+    data: Path,
+    preset: str,
+    *,
+    cache: Cache,
+    image_size: int | None,
+    seed: int,
+    table: TableOptions | None = None,
+    value_ranges: ValueRanges | None = None,
 ) -> list[list[np.ndarray]]:
     """Augment some pictures, each several times.
 
@@ -32,6 +40,8 @@ def preview_augmentation(
         cache: Where facts about files are kept.
         image_size: Side in pixels; None takes training's own choice.
         seed: Of the augmentation.
+        table: As for `distingo.datasets.layouts.find_layout`.
+        value_ranges: What deep images are scaled by; None lets all of them decide.
 
     Returns:
         One list per picture: itself, then its augmented versions, each uint8 (height, width, channels).
@@ -40,12 +50,12 @@ def preview_augmentation(
         UsageError: There is no such preset.
     """
     require_preset(preset)
-    seen = survey(data)
+    seen = survey(data, table=table)
     facts = DataFacts(pictures=seen.count, height=seen.height, width=seen.width, grey=seen.grey, task=seen.task)
     wishes = {} if image_size is None else {"image_size": image_size}
     recipe, _ = choose_recipe(facts, {"model": "small-cnn", **wishes})
     rendition = Rendition(recipe.height, recipe.width, recipe.channels)
-    pictures = read_dataset(data, cache=cache).pictures
+    pictures = read_dataset(data, cache=cache, table=table, value_ranges=value_ranges).pictures
     chosen = np.linspace(0, len(pictures) - 1, min(_PICTURES, len(pictures))).astype(int)
     originals = [render(open_source(pictures[at].source), rendition) for at in chosen]
     generator = torch.Generator().manual_seed(seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,10 @@ from typing import Any
 from distingo.datasets.split_config import WantedSplit, split_from_config
 from distingo.datasets.table_config import table_from_config
 from distingo.datasets.tables import TableOptions
+from distingo.datasets.value_ranges import value_ranges_from_config
 from distingo.files import read_json
+from distingo.near_duplicates.keeping import Similarity
+from distingo.records import ValueRanges
 from distingo.run_folder import check_format
 from distingo.training.kept_corrections import said_in_config
 
@@ -26,6 +30,8 @@ class Wanted:
         corrections: As for `distingo.datasets.corrections.find_corrections`.
         repeats: The older run's ``config.json``.
         split: The file that says which side each picture is on.
+        near_duplicates: As for `TrainRequest`.
+        value_range: As for `distingo.datasets.value_ranges.settle_value_range`.
     """
 
     data: Path | None = None
@@ -35,6 +41,8 @@ class Wanted:
     corrections: str | Path | None = None
     repeats: dict[str, Any] = field(default_factory=dict)
     split: WantedSplit | None = None
+    near_duplicates: Similarity = None
+    value_range: str | Sequence[float] | ValueRanges | None = None
 
 
 def repeat(config: Path, wanted: Wanted) -> Wanted:
@@ -61,4 +69,9 @@ def repeat(config: Path, wanted: Wanted) -> Wanted:
         corrections=wanted.corrections if wanted.corrections is not None else said_in_config(content),
         repeats=content,
         split=wanted.split or split_from_config(content, config),
+        # a run of an older version took no notice of near-duplicates
+        near_duplicates=content.get("near_duplicates", "none")
+        if wanted.near_duplicates is None
+        else wanted.near_duplicates,
+        value_range=value_ranges_from_config(content, config) if wanted.value_range is None else wanted.value_range,
     )

@@ -163,7 +163,7 @@ def labelled_rows(pictures: Sequence[Picture], prepared: PreparedRun, cache: Cac
     rendition = prepared.description.rendition
     assert rendition is not None
     product = pixels_product(cache, rendition)
-    rows = product.store.rows([picture.content for picture in pictures])
+    rows = product.store.rows([picture.row_key for picture in pictures])
     dataset = prepared.dataset
     return LabelledRows(rows, encode_labels(pictures, dataset.classes, dataset.task), len(dataset.classes))
 

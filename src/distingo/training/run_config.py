@@ -13,6 +13,7 @@ from distingo.datasets.split_config import split_to_config
 from distingo.datasets.table_config import table_to_config
 from distingo.files import content_hash
 from distingo.models.machine import choose_precision
+from distingo.near_duplicates.keeping import settle_similarity
 from distingo.prediction.device import choose_device
 from distingo.records import Dataset, Split
 from distingo.training.environment import describe_environment
@@ -49,14 +50,18 @@ def describe_run(
 
 
 def _data_config(request: TrainRequest, dataset: Dataset, corrections: Corrections | None) -> dict[str, Any]:
-    """Where the pictures are, and of a table what was said about it and the folder that file names are relative to."""
+    """Where and how the pictures are read, and of a table the folder that file names are relative to."""
     section: dict[str, Any] = {"data": str(request.data.resolve())}
     if dataset.root.resolve() != request.data.resolve():
         section["root"] = str(dataset.root.resolve())
+    if dataset.value_ranges.known:
+        section["value_ranges"] = dataset.value_ranges.to_json()
     if said := corrections_to_config(request.corrections, corrections):
         section["corrections"] = said
     if table := table_to_config(request.table, allow_missing=request.allow_missing):
         section["table"] = table
+    similarity = settle_similarity(request.near_duplicates)
+    section["near_duplicates"] = "none" if similarity is None else similarity
     return {**section, **split_to_config(request.split), **recipe_file_to_config(request.recipe_file)}
 
 

@@ -36,7 +36,7 @@ def with_thresholds(
     description = model.description
     if description.task == "single-label":
         return model
-    rows = input_product(model, cache, device).store.rows([picture.content for picture in validation])
+    rows = input_product(model, cache, device).store.rows([picture.row_key for picture in validation])
     thresholds = choose_thresholds(
         encode_labels(validation, description.classes, description.task),
         # in the precision that evaluation and prediction compute in, so that equal pictures give equal probabilities

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distingo.metrics.bootstrap import wilson
+from distingo.metrics.intervals import wilson
 from distingo.tuning.records import Search
 
 

@@ -80,8 +80,8 @@ class Material:
         self._fill(products)
         classes, task = run.dataset.classes, run.dataset.task
         targets = encode_labels(run.split.train, classes, task)
-        views = [gather(product, [picture.content for picture in run.split.train]) for product in products]
-        held_out = gather(products[0], [picture.content for picture in run.split.validation])
+        views = [gather(product, [picture.row_key for picture in run.split.train]) for product in products]
+        held_out = gather(products[0], [picture.row_key for picture in run.split.validation])
         held_out_targets = encode_labels(run.split.validation, classes, task)
         balanced = "balanced" in {recipe.class_weights, recipe.positive_weights}
         fitted = fit_head(
@@ -104,7 +104,7 @@ class Material:
     def _fill(self, products: Sequence[Product]) -> None:
         """Compute what the cache lacks; the pictures are read again only where it lacks something."""
         split = self.prepared.split
-        contents = [picture.content for picture in (*split.train, *split.validation)]
+        contents = [picture.row_key for picture in (*split.train, *split.validation)]
         missing = [product for product in products if product.store.missing(contents)]
         if not missing:
             return
@@ -118,6 +118,7 @@ class Material:
             table=request.table,
             allow_missing=request.allow_missing,
             corrections=request.corrections,
+            value_ranges=self.prepared.dataset.value_ranges,
         )
 
 

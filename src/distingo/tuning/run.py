@@ -66,7 +66,8 @@ def tune_run(request: TuneRequest) -> Search:
     with open_search(request.output, _wanted(request.train)) as folder:
         order = replace(request.train, output=folder.prepared.path)
         if folder.prepared.config.is_file():
-            kept = replace(order, wishes={}, table=None, corrections=None, split=None, resume=True)
+            kept = replace(order, wishes={}, table=None, corrections=None, split=None, value_ranges=None)
+            kept = replace(kept, near_duplicates=None, resume=True)
             prepared, order = resume(kept)
         else:
             prepared, order = start(order)
@@ -90,14 +91,16 @@ def _check(request: TuneRequest) -> None:
 
 
 def _wanted(train: TrainRequest) -> dict[str, Any]:
-    split = train.split
-    return {
+    split, ranges = train.split, train.value_ranges
+    wanted = {
         "data": str(train.data.resolve()),
         "wishes": train.wishes,
         "split": None if split is None else {"file": str(split.path.resolve()), "fold": split.fold},
         "table": None if train.table is None else list(map(str, train.table.given)),
         "corrections": None if train.corrections is None else str(train.corrections),
+        "near_duplicates": train.near_duplicates,
     }
+    return wanted if ranges is None else {**wanted, "value_ranges": ranges.to_json()}
 
 
 @dataclass(slots=True)

@@ -1,8 +1,11 @@
 import numpy as np
-from scenes import COPIES, crop, draw_scene, mirror
+import pytest
+from PIL import Image
+from scenes import COPIES, brighten, crop, draw_scene, halve, mirror, recompress
 
-from distingo.checking.copies import find_copies, group_copies
 from distingo.features.signatures import sign
+from distingo.features.symmetries import SYMMETRIES, turn
+from distingo.near_duplicates.search import find_copies, group_copies
 
 
 class Held:
@@ -23,9 +26,19 @@ def test_every_copy_is_found_among_strangers():
     copies = [change(scenes[at]) for at, change in enumerate(COPIES)]
     pairs = find_copies(Held([*scenes, *copies]), [64] * 45)
     assert {(pair.first, pair.second) for pair in pairs} == {(at, 40 + at) for at in range(5)}
-    assert [pair.mirrored for pair in pairs if pair.first == COPIES.index(mirror)] == [True]
+    assert [pair.symmetry for pair in pairs if pair.first == COPIES.index(mirror)] == [1]
     assert all(pair.similarity > 0.85 for pair in pairs)
     assert [pair.similarity for pair in pairs] == sorted((pair.similarity for pair in pairs), reverse=True)
+
+
+@pytest.mark.parametrize("symmetry", SYMMETRIES)
+def test_every_symmetry_is_found_with_every_change(symmetry):
+    scenes = [draw_scene(seed) for seed in range(30)]
+    copies = [change(scenes[at]) for at, change in enumerate((halve, recompress, crop, brighten, lambda image: image))]
+    turned = [Image.fromarray(turn(np.array(copy.convert("L"))[None], np.array([symmetry]))[0]) for copy in copies]
+    pairs = find_copies(Held([*scenes, *turned]), [64] * 35)
+    assert {(pair.first, pair.second): pair.symmetry for pair in pairs} == {(at, 30 + at): symmetry for at in range(5)}
+    assert all(pair.similarity > 0.85 for pair in pairs)
 
 
 def test_the_number_of_threads_changes_nothing():

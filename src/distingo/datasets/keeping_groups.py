@@ -1,0 +1,144 @@
+"""A split that took no notice of groups, changed so that every group is on one split, and as little as that allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from distingo.datasets.dividing import rejoin_groups
+from distingo.datasets.grouping import Grouping
+from distingo.datasets.splitting import order_split
+from distingo.datasets.targets import encode_labels
+from distingo.records import SIDES, Dataset, Picture, Side, Split, Task
+
+_NEEDED = 2
+"""Splits on which a class should have images, whatever groups there are: it is trained on and tested."""
+
+_IMPORTANCE = np.array([100.0, 1.0, 10.0])
+"""Of having a class on train, validation and test, where groups don't allow all three."""
+
+_GIVEN = ("validation", "test")
+"""Splits that nothing is moved to or away from where an author gave them."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptGroups:
+    """A split on which groups were kept together.
+
+    Attributes:
+        split: The new one; the old one, notes and all, where nothing had to change.
+        moved: How many images are on another split than before.
+        too_large: Numbers of the groups that were divided image by image all the same: without that, a class would be
+            missing on a split, or the group would be larger than the largest split.
+    """
+
+    split: Split
+    moved: int
+    too_large: tuple[int, ...]
+
+
+def keep_groups(dataset: Dataset, split: Split, grouping: Grouping, *, seed: int) -> KeptGroups:
+    """Put every group on one split, with as many images of each class on every split as before if that can be.
+
+    What its author put on the validation or test split stays there, with whatever of its group has no split of its own;
+    what was put on the train split stays away from a test split that was given. So groups on several splits remain only
+    where the data came so, and where a group is too large.
+
+    Args:
+        dataset: What is divided.
+        split: As `distingo.datasets.splitting.split_dataset` divided it.
+        grouping: Of the data set's images.
+        seed: Not negative.
+    """
+    before = split_numbers(dataset, split)
+    after, settled = _follow_given(dataset, grouping, before)
+    files = [picture.source.file for picture in dataset.pictures]
+    loose = np.array(sorted(np.flatnonzero(~settled), key=lambda at: files[at]), np.intp)  # whatever order they came in
+    table = encode_labels(dataset.pictures, dataset.classes, "multi-label")
+    groups, too_large = _take_apart(grouping.numbers[loose], table[loose], after[loose], task=dataset.task)
+    if len(loose):
+        parts, sides = np.unique(after[loose], return_inverse=True)
+        after[loose] = parts[
+            rejoin_groups(table[loose], _by_first(groups), sides, seed=seed, importance=_IMPORTANCE[parts])
+        ]
+    moved = int((after != before).sum())
+    if not moved:
+        return KeptGroups(split, 0, too_large)
+    by_side: dict[Side, list[Picture]] = {side: [] for side in SIDES}
+    for picture, number in zip(dataset.pictures, after.tolist(), strict=True):
+        by_side[SIDES[number]].append(picture)
+    notes = (*split.notes, *_lost(dataset, table, before, after))
+    return KeptGroups(order_split(by_side, notes), moved, too_large)
+
+
+def split_numbers(dataset: Dataset, split: Split) -> np.ndarray:
+    """The split of every image, int64 (n,): its position in `distingo.records.SIDES`, -1 for an image on none."""
+    where = {picture.source.file: number for number, side in enumerate(SIDES) for picture in split.side(side)}
+    return np.array([where.get(picture.source.file, -1) for picture in dataset.pictures], np.int64)
+
+
+def _follow_given(dataset: Dataset, grouping: Grouping, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Put what has no split of its own next to images of its group that have one.
+
+    Returns:
+        The splits, int64 (n,), and which of them are settled, bool (n,).
+    """
+    settled = np.array([picture.given_side in _GIVEN for picture in dataset.pictures], bool)
+    free = np.array([picture.given_side is None for picture in dataset.pictures], bool)
+    around = np.zeros((grouping.count, len(SIDES)), np.int64)
+    np.add.at(around, (grouping.numbers[settled], numbers[settled]), 1)
+    around = around[grouping.numbers]
+    follows = free & (around.sum(axis=1) > 0)
+    return np.where(follows, around.argmax(axis=1), numbers), settled | follows
+
+
+def _take_apart(
+    groups: np.ndarray, table: np.ndarray, sides: np.ndarray, *, task: Task
+) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Make single images of the groups that can't be kept together.
+
+    Args:
+        groups: Of every image, int (n,).
+        table: Its labels, bool (n, labels).
+        sides: Its split so far, int64 (n,).
+        task: With several labels per image, a label may be missing on a split: it is one of many.
+
+    Returns:
+        The groups, with numbers of their own for those that were taken apart; and the numbers of these.
+    """
+    too_large: list[int] = []
+    largest = np.bincount(sides).max() if len(sides) else 0
+    numbers, sizes = np.unique(groups, return_counts=True)
+    too_large += numbers[sizes > largest].tolist()
+    for has in table.T if task == "single-label" else ():
+        parts = min(_NEEDED, len(np.unique(sides[has])))
+        own, sizes = np.unique(groups[has & ~np.isin(groups, too_large)], return_counts=True)
+        alone = int((has & np.isin(groups, too_large)).sum())
+        for number, _ in sorted(zip(own.tolist(), sizes.tolist(), strict=True), key=lambda entry: -entry[1]):
+            if len(own) + alone >= parts:
+                break
+            too_large.append(number)
+            alone += int((groups == number).sum())
+    if not too_large:
+        return groups, ()
+    apart = np.isin(groups, too_large)
+    single = groups.max() + 1 + np.arange(len(groups))
+    return np.where(apart, single, groups), tuple(sorted(too_large))
+
+
+def _by_first(groups: np.ndarray) -> np.ndarray:
+    """Groups named by the position of their first image."""
+    _, first, places = np.unique(groups, return_index=True, return_inverse=True)
+    named: np.ndarray = first[places]
+    return named
+
+
+def _lost(dataset: Dataset, table: np.ndarray, before: np.ndarray, after: np.ndarray) -> list[str]:
+    """Say of which classes a split has none any more."""
+    noun = "class" if dataset.task == "single-label" else "label"
+    notes = []
+    for number, side in enumerate(SIDES):
+        had, has = (table[sides == number].any(axis=0) for sides in (before, after))
+        notes += [f"{noun} {dataset.classes[at]} has no {side} picture" for at in np.flatnonzero(had & ~has)]
+    return notes

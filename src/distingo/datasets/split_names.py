@@ -1,0 +1,118 @@
+"""Which split a folder or a table is by its name: ``Training``, ``test_set``, ``val2017``, ``01_train``."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from distingo.records import Side
+
+_WORDS: dict[str, Side] = {
+    **dict.fromkeys(("train", "training", "trn", "trainings", "entrenamiento", "treino", "训练", "訓練"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "devel", "eval", "evaluation", "tune"), "validation"),
+    **dict.fromkeys(("validacion", "validacao", "验证", "驗證"), "validation"),
+    **dict.fromkeys(
+        ("test", "testing", "tst", "holdout", "heldout", "prueba", "pruebas", "teste", "测试", "測試"), "test"
+    ),
+}
+"""Words for the splits, in lower case and without accents where the language can do without."""
+
+_FILLERS = frozenset(
+    {"set", "sets", "data", "dataset", "split", "folder", "dir", "images", "image", "imgs", "img", "pictures"}
+    | {
+        "photos",
+        "jpg",
+        "jpeg",
+        "png",
+        "label",
+        "labels",
+        "labelled",
+        "labeled",
+        "annotations",
+        "metadata",
+        "集",
+        "数据",
+    }
+    | {"conjunto", "datos", "imagenes", "de", "list", "file", "files", "full", "all"}
+)
+"""Words that say nothing about which split it is."""
+
+_PARTS = frozenset({"part", "images", "image", "imgs", "img", "batch", "chunk", "shard", "archive", "zip", "folder"})
+_UNLABELLED = frozenset({"pred", "preds", "predict", "prediction", "predictions", "submission", "inference"})
+_UNLABELLED_MORE = frozenset({"unlabelled", "unlabeled", "unlabel", "unsup", "unsupervised", "nolabel", "nolabels"})
+
+
+def side_of_name(name: str, *, loose: bool = False) -> Side | None:
+    """Tell which split a name stands for.
+
+    Args:
+        name: Of a folder, or of a table without its ending.
+        loose: Also accept a name with other words and numbers in it, such as ``seg_train`` or ``val2017``. A class may
+            bear such a name, so something else has to speak for a split too.
+
+    Returns:
+        The split; None where the name stands for none, or for several.
+    """
+    words = _words(name)
+    sides = [side for word in words if (side := _side_of_word(word)) is not None]
+    others = [word for word in words if _side_of_word(word) is None]
+    if len(set(sides)) != 1:
+        return None
+    return sides[0] if loose or all(word in _FILLERS for word in others) else None
+
+
+def side_of_path(file: str) -> Side | None:
+    """Tell which split a file is on by the name of the top folder in its path; None where that says nothing."""
+    top, slash, _ = file.partition("/")
+    return side_of_name(top) if slash else None
+
+
+def is_unlabelled_name(name: str) -> bool:
+    """Whether a folder's or table's name says that there are no labels in it: ``seg_pred``, ``sample_submission``."""
+    return any(word in _UNLABELLED or word in _UNLABELLED_MORE for word in _words(name))
+
+
+def is_container_name(name: str) -> bool:
+    """Whether a folder's name says no more than that there are images in it."""
+    return _key(name) in {"image", "images", "img", "imgs", "pictures", "photos", "jpegimages", "data"}
+
+
+def is_part_name(name: str) -> bool:
+    """Whether a folder's name is usual for one of several files per image, as in detection and segmentation."""
+    return is_container_name(name) or _key(name) in {
+        *("label", "labels", "mask", "masks", "annotation", "annotations", "segmentation", "segmentations"),
+        *("groundtruth", "gt", "bbox", "bboxes", "boxes", "depth"),
+    }
+
+
+def are_numbered_parts(names: Iterable[str]) -> bool:
+    """Whether folders' names differ in a number only and call themselves parts: ``images_001``, ``images_002``."""
+    found = [_words(name) for name in names]
+    words = {tuple(word for word in each if not word.isdigit()) for each in found}
+    numbered = all(any(word.isdigit() for word in each) for each in found)
+    return len(found) > 1 and numbered and len(words) == 1 and not _PARTS.isdisjoint(next(iter(words)))
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()
+
+
+def _words(name: str) -> list[str]:
+    """The words of a name, in lower case, without accents: numbers and changes of case end a word."""
+    plain = unicodedata.normalize("NFKD", name)
+    plain = unicodedata.normalize("NFC", "".join(char for char in plain if not unicodedata.combining(char)))
+    if plain.lower().replace("-", "").replace("_", "").replace(" ", "") in {"holdout", "heldout"}:
+        return ["holdout"]
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", plain)
+    return [word.lower() for word in re.findall(r"[^\W\d_]+|\d+", parted)]
+
+
+def _side_of_word(word: str) -> Side | None:
+    """``train``, and with a filler ``trainset`` and ``testdata``."""
+    if word in _WORDS:
+        return _WORDS[word]
+    for known, side in _WORDS.items():
+        if word.startswith(known) and word[len(known) :] in _FILLERS:
+            return side
+    return None

@@ -1,0 +1,135 @@
+"""All names of a table to files: one way of reading them for the whole table, and what is remarkable about it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from distingo.datasets.table_names import is_absolute, is_web_address, leads_outside, path_of
+from distingo.datasets.table_pictures import NOTHING, Match, PictureFinder
+from distingo.datasets.table_rerooting import Rerooting, find_rerooting
+from distingo.datasets.walking import FoundFile
+
+_NEARLY_ALL = 0.95
+_RIVAL = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """The one folder in which bare names are looked up, as several folders have files of these names.
+
+    Attributes:
+        folder: Its parts, from the root.
+        named: How many different bare names there are.
+        found: How many of them are in the folder.
+        elsewhere: How many of them other folders have too.
+    """
+
+    folder: tuple[str, ...]
+    named: int
+    found: int
+    elsewhere: int
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """What the names of a table lead to.
+
+    Attributes:
+        by_name: Every different name.
+        rerooting: How paths of another machine are read, or why they are not; None where none is tried.
+        narrowing: Where bare names are looked up; None where anywhere.
+        lost_zeros: Numbers that name no file, each with the file of that number with zeros before it.
+        web_addresses: How many names are addresses on the web.
+    """
+
+    by_name: Mapping[str, Match]
+    rerooting: Rerooting | None = None
+    narrowing: Narrowing | None = None
+    lost_zeros: tuple[tuple[str, FoundFile], ...] = ()
+    web_addresses: int = 0
+
+    def files(self, name: str) -> tuple[FoundFile, ...]:
+        """What a name leads to."""
+        return self.by_name[name].files
+
+    @property
+    def any_case(self) -> tuple[str, ...]:
+        """The names that fit one file, but only without regard to upper and lower case."""
+        return tuple(name for name, match in self.by_name.items() if match.any_case and len(match.files) == 1)
+
+    @property
+    def decoded(self) -> tuple[str, ...]:
+        """The names that fit one file, but only by another reading, such as without percent signs."""
+        return tuple(name for name, match in self.by_name.items() if match.decoded and len(match.files) == 1)
+
+
+def match_names(names: Iterable[str], pictures: PictureFinder) -> Matches:
+    """Find what the names of a table mean, all in one way.
+
+    A name leads to the file of that path: from the image folder, or else the table's. If none of the absolute paths is
+    there (or none of the relative ones with folders in them), then one folder may stand in for what they have in
+    common (`find_rerooting`). If several folders have files of the same bare names, and one of them has nearly all,
+    then bare names are looked up in that folder only.
+
+    Args:
+        names: A column of the table.
+        pictures: The files.
+    """
+    by_name = {name: pictures.match(name) for name in dict.fromkeys(names)}
+    paths = {name: path_of(name) for name, match in by_name.items() if not match.files}
+    rerooting = None
+    for outside in (True, False):
+        members = _not_one_is_there(by_name, paths, outside=outside)
+        if members and (rerooting := find_rerooting(list(dict.fromkeys(members.values())), pictures)):
+            if rerooting.certain:
+                by_name |= {name: pictures.match_inside(rerooting.applied_to(path)) for name, path in members.items()}
+            break
+    narrowing = _narrow(by_name)
+    if narrowing:
+        by_name = {name: _narrowed(name, match, narrowing) for name, match in by_name.items()}
+    lost = _lost_zeros([name for name, match in by_name.items() if not match.files], pictures)
+    return Matches(by_name, rerooting, narrowing, lost, sum(map(is_web_address, paths)))
+
+
+def _not_one_is_there(by_name: Mapping[str, Match], missing: Mapping[str, str], *, outside: bool) -> dict[str, str]:
+    """The paths of a kind, if none of that kind leads to a file; they are then from another place."""
+    members = {name: path for name, path in missing.items() if "/" in path and leads_outside(path) is outside}
+    members = {name: path for name, path in members.items() if not is_web_address(name)}
+    if not members:
+        return {}
+    for name, match in by_name.items():
+        if match.files and "/" in (path := path_of(name)) and leads_outside(path) is outside:
+            return {}
+    return members
+
+
+def _is_bare(name: str) -> bool:
+    path = path_of(name)
+    return "/" not in path and not is_absolute(path)
+
+
+def _narrow(by_name: Mapping[str, Match]) -> Narrowing | None:
+    """The folder that has nearly all bare names, where some are in several folders."""
+    folders = {name: {file.parts[:-1] for file in match.files} for name, match in by_name.items() if _is_bare(name)}
+    if not any(len(each) > 1 for each in folders.values()):
+        return None
+    counts = Counter(folder for each in folders.values() for folder in each)
+    (best, found), *others = counts.most_common(2)
+    if found < _NEARLY_ALL * len(folders) or (others and others[0][1] >= _RIVAL * len(folders)):
+        return None
+    return Narrowing(best, len(folders), found, sum(bool(each - {best}) for each in folders.values()))
+
+
+def _narrowed(name: str, match: Match, narrowing: Narrowing) -> Match:
+    if not match.files or not _is_bare(name):
+        return match
+    files = tuple(file for file in match.files if file.parts[:-1] == narrowing.folder)
+    return match._replace(files=files) if files else NOTHING
+
+
+def _lost_zeros(missing: Sequence[str], pictures: PictureFinder) -> tuple[tuple[str, FoundFile], ...]:
+    """Numbers without the zeros before them, as spreadsheets write them."""
+    numbers = [name for name in missing if name.isascii() and name.isdigit()]
+    return tuple((name, file) for name in numbers if (file := pictures.of_number(int(name))) is not None)

@@ -1,0 +1,163 @@
+"""95 % intervals of scores, made so that they hold the true score in 95 of 100 draws of test images.
+
+A proportion has Wilson's score interval (Wilson, Probable inference, the law of succession, and statistical inference,
+1927; Brown, Cai and DasGupta, Interval estimation for a binomial proportion, 2001). A mean of other numbers has
+Student's t interval corrected for skewness by Hall's transformation (Hall, On the removal of skewness by
+transformation, 1992): losses are skewed, and the plain t interval, or percentiles of a bootstrap, then miss on one
+side. A score between 0 and 1 that is not a proportion (F1, average precision) has Wilson's interval for as many
+images as would make a proportion vary as much as the score does (the effective sample size of Korn and Graubard,
+1998), with Student's t quantile.
+
+What an interval is for: the score that the same model would have on ever more images drawn like these. `benchmarks/
+coverage.py` draws test sets from known populations and counts how often the intervals hold that score. Where too few
+images, mistakes or positives leave that rate off 95 %, the score says so (`Score.too_few`); the interval that it still
+has is for drawing and for cautious decisions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from distingo.records import Score
+
+Floats = npt.NDArray[np.float64]
+
+NORMAL_QUANTILE = 1.959963984540054
+"""Of the two-sided 95 % interval."""
+
+_UPPER = 0.975
+
+MOST_SKEWED = 0.62
+"""Skewness over the root of n beyond which no transformation makes up for images that were not drawn."""
+
+FEWEST_MISTAKES = 3
+"""Mistakes, and right answers, that a proportion's interval rests on: with fewer, its coverage is far from 95 %."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Both ends of a 95 % interval.
+
+    Attributes:
+        low: Lower end.
+        high: Upper end.
+        too_few: Whether there are too few images for it to hold the true value at its rate.
+    """
+
+    low: float
+    high: float
+    too_few: bool = False
+
+    def score(self, value: float, n: int) -> Score:
+        """A score of `n` images with this interval, widened to contain the score itself."""
+        return Score(value, min(self.low, value), max(self.high, value), n, too_few=self.too_few)
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """What an interval is made of.
+
+    Attributes:
+        center: The estimate, its bias taken off.
+        error: Its standard error.
+        skew: The skewness of the images' shares in it, over the root of n.
+        freedom: Degrees of freedom that the error was estimated with.
+    """
+
+    center: float
+    error: float
+    skew: float
+    freedom: float
+
+
+def wilson(right: float, n: float, quantile: float = NORMAL_QUANTILE) -> tuple[float, float]:
+    """Wilson's 95 % score interval of the proportion `right` in `n`; both may be effective numbers."""
+    share, square = right / n, quantile * quantile
+    middle = share + square / (2 * n)
+    reach = quantile * sqrt(max(0.0, share * (1 - share)) / n + square / (4 * n * n))
+    low, high = (middle - reach) / (1 + square / n), (middle + reach) / (1 + square / n)
+    # Exact at the ends, where rounding would put the interval beside its own proportion.
+    return (0.0 if right == 0 else low), (1.0 if right == n else high)
+
+
+def proportion(right: int, n: int) -> Score:
+    """The share of right images, `right` in `n`, with Wilson's interval; too few without three of either kind."""
+    return Interval(*wilson(right, n), too_few=min(right, n - right) < FEWEST_MISTAKES).score(right / n, n)
+
+
+def student_quantile(freedom: float) -> float:
+    """The quantile of Student's t that a two-sided 95 % interval reaches to."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(max(1.0, freedom), _UPPER))
+
+
+def moments(values: npt.NDArray[Any]) -> Moments:
+    """Mean, standard error and skewness of values of shape (n,), one per image; an error of 0 where n is 1."""
+    n = values.size
+    mean = float(values.mean())
+    if n < 2:
+        return Moments(mean, 0.0, 0.0, 1.0)
+    apart = values - mean
+    squares = float(apart @ apart)
+    error = sqrt(squares / (n - 1) / n)
+    if squares <= 1e-24 * max(1.0, mean * mean) * n:
+        return Moments(mean, 0.0, 0.0, n - 1)
+    skew = float((apart * apart) @ apart) / n / (squares / n) ** 1.5
+    return Moments(mean, error, skew * sqrt(n - 1) / max(1, n - 2), n - 1)
+
+
+def skewed_interval(found: Moments) -> Interval:
+    """Student's t interval after Hall's transformation, which is the plain one where nothing is skewed."""
+    quantile, skew = student_quantile(found.freedom), found.skew
+    low, high = (found.center - found.error * _untransformed(end, skew) for end in (quantile, -quantile))
+    return Interval(low, high, too_few=abs(skew) > MOST_SKEWED or found.error == 0)
+
+
+def _untransformed(quantile: float, skew: float) -> float:
+    """The inverse of Hall's cubic transformation; `skew` is the skewness over the root of n."""
+    if abs(skew) < 1e-6:
+        return quantile
+    return float(3 / skew * (np.cbrt(1 + skew * (quantile - skew / 6)) - 1))
+
+
+def share_interval(center: float, effective: float, freedom: float = np.inf) -> Interval:
+    """Wilson's interval of a score between 0 and 1 that varies as a proportion of `effective` images does."""
+    quantile = NORMAL_QUANTILE if np.isinf(freedom) else student_quantile(freedom)
+    share, effective = min(1.0, max(0.0, float(center))), float(effective)
+    rarer = effective * min(share, 1 - share)
+    return Interval(*wilson(share * effective, effective, quantile), too_few=rarer < FEWEST_MISTAKES - 0.5)
+
+
+def mean_score(values: npt.ArrayLike, *, highest: float | None = None) -> Score:
+    """The mean of numbers with its interval.
+
+    Args:
+        values: One per image, shape (n,), none below 0.
+        highest: The greatest number that a value can be; None where there is none.
+
+    Returns:
+        A proportion where all values are 0 or `highest`, else a mean with its skewness corrected.
+    """
+    array = np.asarray(values, np.float64)
+    n, value = array.size, float(array.mean())
+    if highest is not None and np.isin(array, (0.0, highest)).all():
+        found = proportion(round(float(array.sum()) / highest), n)
+        return Score(value, found.low * highest, found.high * highest, n, too_few=found.too_few)
+    if n < 2 or np.ptp(array) == 0:
+        reach = wilson(0, n)[1] * (1.0 if highest is None else highest)
+        return Interval(max(0.0, value - reach), value + reach, too_few=True).score(value, n)
+    found_moments = moments(array)
+    plain = skewed_interval(found_moments)
+    if highest is not None and found_moments.center > highest / 2:
+        share = value / highest
+        effective = share * (1 - share) / (found_moments.error / highest) ** 2
+        scaled = share_interval(share, effective, found_moments.freedom)
+        plain = Interval(scaled.low * highest, scaled.high * highest, too_few=scaled.too_few)
+    ends = max(0.0, plain.low), plain.high if highest is None else min(highest, plain.high)
+    return Interval(*ends, too_few=plain.too_few).score(value, n)

@@ -1,0 +1,208 @@
+"""Intervals of the scores of independent labels, from what each image moves them by.
+
+Average precision is too high on average where few images have a label: the topmost one counts itself. The jackknife
+(Quenouille 1956; Tukey 1958) takes that off, by leaving out each image once, and the same numbers say how much the
+score varies, labels of one image together. The bias of a ranking shrinks more slowly than by one over the number of
+positives, so a quarter more than the jackknife's estimate is taken off (Schucany, Gray and Owen, On bias reduction in
+estimation, 1971, for other rates of shrinking). As with one label, the scores at thresholds have the variance of
+their influence functions, each label's counts averaged with one image of the mean label.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+import numpy.typing as npt
+
+from distingo.metrics.intervals import Interval, Moments, moments, share_interval, skewed_interval
+from distingo.metrics.judged_labels import JudgedLabels
+
+Floats = npt.NDArray[np.float64]
+Booleans = npt.NDArray[np.bool_]
+
+BIAS_OF_RANKING = 1.25
+"""What the jackknife's estimate of the bias of average precision is multiplied with."""
+
+FEWEST_POSITIVES = 12
+"""Positives that an interval of average precision rests on, at the least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A score and what its interval is made of.
+
+    Attributes:
+        value: The score.
+        center: The score, its bias taken off.
+        moved: Float64 (n,): what each image moves the score by, times n; their mean is about 0.
+        positives: How many positives it rests on.
+        labels: Over how many labels it is averaged.
+        variance: Of the score, where it was put right for small counts; 0 where `moved` gives it.
+        freedom: Degrees of freedom of `variance`.
+    """
+
+    value: float
+    center: float
+    moved: Floats
+    positives: int
+    labels: int
+    variance: float = 0.0
+    freedom: float = np.inf
+
+    def interval(self) -> Interval:
+        """Skewness corrected below one half, where chance gains are rare and large; Wilson's above."""
+        if self.variance:
+            spread = self.center * (1 - self.center)
+            raised = min(max(spread, 0.25 / len(self.moved)), 0.25)
+            return share_interval(self.center, raised / self.variance, self.freedom)
+        found = self._moments()
+        few = self.positives < FEWEST_POSITIVES
+        if found.error == 0 or self.center >= 0.5:
+            spread = max(self.value * (1 - self.value), 0.25 / max(4, self.positives))
+            effective = self.positives if found.error == 0 else spread / found.error**2
+            interval = share_interval(self.center, effective, found.freedom)
+        else:
+            interval = skewed_interval(found)
+        return Interval(max(0.0, interval.low), min(1.0, interval.high), too_few=interval.too_few or few)
+
+    def above(self, other: Estimate) -> Interval:
+        """The interval of this score minus another's on the same images."""
+        found = moments(self.moved - other.moved)
+        error = found.error * self._inflation()
+        interval = skewed_interval(Moments(self.center - other.center, error, found.skew, self._freedom()))
+        few = interval.too_few or self.positives < FEWEST_POSITIVES
+        return Interval(max(-1.0, interval.low), min(1.0, interval.high), too_few=few)
+
+    def _moments(self) -> Moments:
+        found = moments(self.moved)
+        return Moments(self.center, found.error * self._inflation(), found.skew, self._freedom())
+
+    def _inflation(self) -> float:
+        """A label's mean is estimated from its own positives, so each takes off one degree of freedom."""
+        return sqrt(self.positives / max(1, self.positives - self.labels))
+
+    def _freedom(self) -> float:
+        return float(min(len(self.moved) - 1, max(1, self.positives - self.labels)))
+
+
+def precision_estimates(judged: JudgedLabels) -> tuple[Estimate | None, ...]:
+    """Each label's average precision; None of a label that no image has."""
+    n = len(judged.truth)
+    found: list[Estimate | None] = []
+    for ranking in judged.rankings:
+        if not ranking.positives.size:
+            found.append(None)
+            continue
+        value, without = ranking.leave_one_out(n)
+        bias = (n - 1) * (float(without.mean()) - value)
+        center = min(1.0, max(0.0, value - BIAS_OF_RANKING * bias))
+        moved = (n - 1) * (without.mean() - without)
+        found.append(Estimate(value, center, moved, int(ranking.positives.size), 1))
+    return tuple(found)
+
+
+def mean_precision(each: tuple[Estimate | None, ...], kept: Booleans) -> Estimate | None:
+    """The mean of the kept labels' average precision."""
+    own = [found for found, keep in zip(each, kept, strict=True) if keep and found is not None]
+    if not own:
+        return None
+    moved = np.mean([found.moved for found in own], axis=0)
+    value, center = (float(np.mean(ends)) for ends in zip(*((found.value, found.center) for found in own), strict=True))
+    return Estimate(value, center, moved, sum(found.positives for found in own), len(own))
+
+
+def pooled_precision(judged: JudgedLabels) -> Estimate | None:
+    """Average precision of all cells together."""
+    positives = int(judged.pooled.positives.size)
+    if not positives:
+        return None
+    value, moved = judged.pooled.influence(len(judged.truth))
+    return Estimate(value, value, moved, positives, 1)
+
+
+def threshold_estimates(judged: JudgedLabels) -> dict[str, Estimate]:
+    """Macro and micro F1, precision and recall at the thresholds, and macro F1 at a half."""
+    found: dict[str, Estimate] = {}
+    own = _Tables(judged.truth, judged.predicted)
+    for name, weights in (("f1", (2.0, 1.0, 1.0)), ("precision", (1.0, 0.0, 1.0)), ("recall", (1.0, 1.0, 0.0))):
+        if judged.kept.any():
+            found[f"{name}_macro"] = own.macro(judged.kept, weights)
+        found[f"{name}_micro"] = own.micro(weights)
+    if judged.kept.any():
+        found["f1_macro_at_half"] = _Tables(judged.truth, judged.likely).macro(judged.kept, (2.0, 1.0, 1.0))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """Truth and given labels of images, bool (n, labels) each."""
+
+    truth: Booleans
+    given: Booleans
+
+    def macro(self, kept: Booleans, weights: tuple[float, float, float]) -> Estimate:
+        truth, given = self.truth[:, kept], self.given[:, kept]
+        right, true, said = (table.sum(axis=0).astype(np.float64) for table in (truth & given, truth, given))
+        top, of_true, of_said = weights
+        scale = of_true * true + of_said * said
+        scores = _divide(top * right, scale)
+        one = _divide(np.full(len(scale), float(len(truth))), scale)
+        labels = len(scores)
+        moved = (
+            (truth & given) @ (top * one) - truth @ (of_true * one * scores) - given @ (of_said * one * scores)
+        ) / labels
+        shrunk, variances = _label_variances(right, true, said, weights)
+        together = float(moved @ moved) / len(truth) ** 2
+        alone = _label_variances(right, true, said, weights, shrink=False)[1].sum() / labels**2
+        varied = variances.sum() / labels**2 * (together / alone if alone > 0 else 1.0)
+        freedom = variances.sum() ** 2 / (variances**2 / np.maximum(true, 1)).sum()
+        low = _bias_of_f1(shrunk, true, said, right) if top == 2.0 else 0.0
+        value = float(scores.mean())
+        return Estimate(value, min(1.0, value + low), moved, int(true.sum()), labels, float(varied), float(freedom))
+
+    def micro(self, weights: tuple[float, float, float]) -> Estimate:
+        right, true, said = (float(table.sum()) for table in (self.truth & self.given, self.truth, self.given))
+        top, of_true, of_said = weights
+        scale = of_true * true + of_said * said
+        value = top * right / scale if scale else 0.0
+        one = len(self.truth) / scale if scale else 0.0
+        counts = ((self.truth & self.given).sum(axis=1), self.truth.sum(axis=1), self.given.sum(axis=1))
+        moved = one * (top * counts[0] - of_true * value * counts[1] - of_said * value * counts[2])
+        sums = (np.array([right]), np.array([true]), np.array([said]))
+        _, variance = _label_variances(*sums, weights)
+        _, alone = _label_variances(*sums, weights, shrink=False)
+        together = float(moved @ moved) / len(self.truth) ** 2
+        varied = float(variance[0]) * (together / float(alone[0]) if alone[0] > 0 else 1.0)
+        return Estimate(value, value, moved, int(true), 1, varied, len(self.truth) - 1.0)
+
+
+def _label_variances(
+    right: Floats, true: Floats, said: Floats, weights: tuple[float, float, float], *, shrink: bool = True
+) -> tuple[Floats, Floats]:
+    """Each label's score and its variance from its counts, with one image of the mean label where they are shrunk."""
+    cells = np.stack([right, true - right, said - right])
+    if shrink:
+        mean = (cells.sum(axis=1) + 0.5) / (cells.sum() + 1.5)
+        union = cells.sum(axis=0)
+        cells = (cells + mean[:, None]) * _divide(np.maximum(union, 1), union + 1)
+    right, missed, wrong = cells
+    top, of_true, of_said = weights
+    scale = of_true * (right + missed) + of_said * (right + wrong)
+    scores = _divide(top * right, scale)
+    squares = right * (top - (of_true + of_said) * scores) ** 2
+    squares += missed * (of_true * scores) ** 2 + wrong * (of_said * scores) ** 2
+    return scores, _divide(squares, scale**2)
+
+
+def _bias_of_f1(shrunk: Floats, true: Floats, said: Floats, right: Floats) -> float:
+    """By how much F1 is too low on average; as `distingo.metrics.confusion_intervals` explains."""
+    share = shrunk / (2 - shrunk)
+    return float(_divide(2 * share * (1 - share), (true + said - right) * (1 + share) ** 3).mean())
+
+
+def _divide(numerator: Floats, denominator: Floats) -> Floats:
+    quotients: Floats = np.zeros(np.shape(numerator), dtype=np.float64)
+    np.divide(numerator, denominator, out=quotients, where=denominator != 0)
+    return quotients

@@ -1,0 +1,1 @@
+"""Images that show the same scene: searched for among all of a data set, and kept on one split."""

@@ -1,0 +1,176 @@
+"""Near-duplicates kept on one split when a run divides its images, or counted where others divided them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from distingo.datasets.grouping import Grouping, Links, group_pictures
+from distingo.datasets.keeping_groups import keep_groups, split_numbers
+from distingo.datasets.store import Cache
+from distingo.errors import UsageError
+from distingo.features.symmetries import SYMMETRIES
+from distingo.near_duplicates.records import DividedBy, NearDuplicateCounts
+from distingo.near_duplicates.search import LOOSEST, SAME_SCENE, find_copies, signature_product
+from distingo.records import Dataset, Split
+
+SMALLEST_SIDE = 32
+"""Pixels; in less there is too little to know a scene by, and any two digits or shirts would be one group."""
+
+Similarity = float | Literal["none"] | None
+"""What a person says of near-duplicates: from which similarity on, none of them, or nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundNearDuplicates:
+    """Near-duplicates among a data set's images.
+
+    Attributes:
+        pairs: Positions of two images each.
+        grouping: Of all images by these pairs.
+        counts: What was searched and found, without what became of it.
+    """
+
+    pairs: Sequence[tuple[int, int]]
+    grouping: Grouping
+    counts: NearDuplicateCounts
+
+
+def settle_similarity(option: Similarity) -> float | None:
+    """From which similarity on two images are near-duplicates; None: they are not searched for.
+
+    Args:
+        option: What a person said; None for the default, 0.8.
+
+    Raises:
+        UsageError: It is out of range.
+    """
+    if option is None:
+        return SAME_SCENE
+    if option == "none":
+        return None
+    if isinstance(option, bool | str) or not LOOSEST <= option <= 1:
+        raise UsageError(f"--near-duplicates {option}: choose {LOOSEST:g} to 1, or none")
+    return float(option)
+
+
+def are_large_enough(height: int, width: int) -> bool:
+    """Whether near-duplicates are searched for among images of this size, their median in pixels."""
+    return min(height, width) >= SMALLEST_SIDE
+
+
+def search_near_duplicates(
+    dataset: Dataset, *, similarity: float | None, large_enough: bool, cache: Cache, workers: int
+) -> FoundNearDuplicates:
+    """Search for near-duplicates among a data set's images, turned and mirrored ones too.
+
+    Args:
+        dataset: Read with `signature_product`, unless nothing is searched.
+        similarity: As from `settle_similarity`.
+        large_enough: As from `are_large_enough`.
+        cache: The one that the signatures are in.
+        workers: Threads.
+    """
+    count = len(dataset.pictures)
+    if similarity is None or not large_enough:
+        none = NearDuplicateCounts(
+            images=count, not_searched="off" if similarity is None else "small-images", smallest_side=SMALLEST_SIDE
+        )
+        return FoundNearDuplicates((), group_pictures(count, ()), none)
+    sides = np.array([min(picture.width, picture.height) for picture in dataset.pictures], np.int64)
+    places = np.flatnonzero(sides >= SMALLEST_SIDE)
+    signatures = signature_product(cache).store.rows([dataset.pictures[at].row_key for at in places])
+    found = find_copies(signatures, sides[places], loosest=similarity, workers=workers)
+    pairs = [(int(places[pair.first]), int(places[pair.second])) for pair in found]
+    grouping = group_pictures(count, [Links("near-duplicate", pairs)])
+    sizes = grouping.sizes()
+    counts = NearDuplicateCounts(
+        images=count,
+        searched=len(places),
+        too_small=count - len(places),
+        similarity=similarity,
+        smallest_side=SMALLEST_SIDE,
+        symmetries=len(SYMMETRIES),
+        pairs=len(pairs),
+        groups=int((sizes > 1).sum()),
+        grouped=int(sizes[sizes > 1].sum()),
+        largest=int(sizes.max()) if pairs else 0,
+    )
+    return FoundNearDuplicates(pairs, grouping, counts)
+
+
+def keep_together(
+    dataset: Dataset, split: Split, found: FoundNearDuplicates, *, seed: int
+) -> tuple[Split, NearDuplicateCounts]:
+    """Put near-duplicates on one split as far as that can be.
+
+    Args:
+        dataset: All images.
+        split: As distingo divided them, without regard to near-duplicates.
+        found: Among the data set's images.
+        seed: Not negative.
+
+    Returns:
+        The split, the same if nothing had to change, with a note for every thing that a person should know; and the
+        counts.
+    """
+    kept = keep_groups(dataset, split, found.grouping, seed=seed)
+    given = any(picture.given_side is not None for picture in dataset.pictures)
+    counts = replace(found.counts, moved=kept.moved, too_large=len(kept.too_large))
+    return _count(dataset, kept.split, found, counts, "data" if given else "distingo")
+
+
+def count_straddling(dataset: Dataset, split: Split, found: FoundNearDuplicates) -> tuple[Split, NearDuplicateCounts]:
+    """Count the near-duplicates that a split file puts on several splits; its splits stay as they are."""
+    return _count(dataset, split, found, found.counts, "split-file")
+
+
+def _count(
+    dataset: Dataset, split: Split, found: FoundNearDuplicates, counts: NearDuplicateCounts, divided_by: DividedBy
+) -> tuple[Split, NearDuplicateCounts]:
+    numbers = split_numbers(dataset, split)
+    straddling = [(one, other) for one, other in found.pairs if -1 < numbers[one] != numbers[other] > -1]
+    groups = {int(found.grouping.numbers[one]) for one, _ in straddling}
+    counts = replace(counts, divided_by=divided_by, straddling_pairs=len(straddling), straddling_groups=len(groups))
+    return replace(split, notes=(*split.notes, *describe_counts(counts))), counts
+
+
+def describe_counts(counts: NearDuplicateCounts) -> list[str]:
+    """What a person should know of a run's near-duplicates, one sentence each."""
+    if counts.not_searched == "off":
+        return ["near-duplicates were not searched for, as it was asked for"]
+    if counts.not_searched:
+        return [f"near-duplicates were not searched for, as the images are smaller than {counts.smallest_side} pixels"]
+    notes = [
+        f"near-duplicates were searched for among {counts.searched:,} images, turned and mirrored too, from a "
+        f"similarity of {counts.similarity:g} on; pairs: {counts.pairs:,}, groups: {counts.groups:,}, images in the "
+        f"largest group: {counts.largest:,}"
+    ]
+    if counts.too_small:
+        notes.append(
+            f"not searched for near-duplicates, as smaller than {counts.smallest_side} pixels: {counts.too_small:,} "
+            f"of {counts.images:,} images"
+        )
+    if counts.moved:
+        notes.append(f"to keep near-duplicates on one split, so many images changed their split: {counts.moved:,}")
+    if counts.too_large:
+        notes.append(
+            "groups of near-duplicates divided image by image, as they are too large to be kept on one split: "
+            f"{counts.too_large:,}; their scores flatter"
+        )
+    if counts.straddling_pairs:
+        notes.append(
+            f"near-duplicates on two splits, which flatters the scores: {counts.straddling_pairs:,} pairs"
+            + _WAYS_OUT[counts.divided_by]
+        )
+    return notes
+
+
+_WAYS_OUT: dict[DividedBy, str] = {
+    "distingo": "",
+    "data": "; the data came so, and `distingo split DATA --resplit` makes a split file that keeps them together",
+    "split-file": "; the split file says so, and `distingo split DATA` makes one that keeps them together",
+}

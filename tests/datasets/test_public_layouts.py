@@ -1,0 +1,360 @@
+"""The layouts of well-known public data sets, as their archives unpack: read right, or refused with what helps."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from distingo.datasets.layouts import find_layout
+from distingo.datasets.tables import TableOptions
+from distingo.errors import DataError
+
+ABC = ("apple", "banana", "cherry")
+
+
+@dataclass(frozen=True)
+class Right:
+    """How a data set is to be read: its classes, how many images are on which split, and a part of its notes."""
+
+    classes: Sequence[str]
+    splits: Mapping[str | None, int]
+    notes: str = ""
+    options: TableOptions | None = None
+    ignored: int = 0
+    pairs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A part of the line that says what to do."""
+
+    line: str
+    options: TableOptions | None = None
+
+
+def under(folder: str, classes: Sequence[str], count: int = 2, ending: str = "jpg") -> list[str]:
+    return [f"{folder}/{name}/{at}.{ending}".lstrip("/") for name in classes for at in range(count)]
+
+
+def flat(folder: str, count: int = 4, ending: str = "jpg", prefix: str = "") -> list[str]:
+    return [f"{folder}/{prefix}{at}.{ending}".lstrip("/") for at in range(count)]
+
+
+def rows(header: str, *lines: str) -> str:
+    return "\n".join((header, *lines)) + "\n"
+
+
+NP = ("NORMAL", "PNEUMONIA")
+XRAY = under("train", NP) + under("test", NP) + under("val", NP, 1)
+INTEL = ("buildings", "forest", "sea")
+BIRDS = ("001.Black_footed_Albatross", "002.Laysan_Albatross")
+SPLITS_OF_3 = {"train": 6, "test": 6}
+
+GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
+    "fruits-360": (
+        under("Training", ABC) + under("Test", ABC) + ["README.md", "LICENSE"],
+        {},
+        Right(ABC, SPLITS_OF_3, "Training (train), Test (test)", ignored=2),
+    ),
+    "fruits-360 with its test-multiple_fruits": (
+        under("Training", ABC) + under("Test", ABC) + flat("test-multiple_fruits"),
+        {},
+        Right(ABC, SPLITS_OF_3, "test-multiple_fruits (4 files)", ignored=4),
+    ),
+    "brain tumor MRI": (
+        under("Training", ("glioma", "meningioma")) + under("Testing", ("glioma", "meningioma")),
+        {},
+        Right(("glioma", "meningioma"), {"train": 4, "test": 4}, "Testing (test)"),
+    ),
+    "intel image classification": (
+        under("seg_train/seg_train", INTEL) + under("seg_test/seg_test", INTEL) + flat("seg_pred/seg_pred", 3),
+        {},
+        Right(INTEL, SPLITS_OF_3, "seg_train/seg_train (train)", ignored=3),
+    ),
+    "cats and dogs, training_set": (
+        under("training_set/training_set", ("cats", "dogs")) + under("test_set/test_set", ("cats", "dogs")),
+        {},
+        Right(("cats", "dogs"), {"train": 4, "test": 4}, "test_set/test_set (test)"),
+    ),
+    "cats and dogs, filtered": (
+        under("cats_and_dogs_filtered/train", ("cats", "dogs"))
+        + under("cats_and_dogs_filtered/validation", ("cats", "dogs"))
+        + ["cats_and_dogs_filtered/vectorize.py"],
+        {},
+        Right(
+            ("cats", "dogs"),
+            {"train": 4, "validation": 4},
+            "no folder is the test split; training cuts it from the train split",
+            ignored=1,
+        ),
+    ),
+    "dogs vs. cats": (
+        flat("train", 3, prefix="cat.") + flat("train", 3, prefix="dog.") + flat("test1"),
+        {"sampleSubmission.csv": rows("id,label", "1,0", "2,0")},
+        Refused("its folders train, test1 are named like splits and hold neither class folders nor a table"),
+    ),
+    "chest X-ray": (XRAY, {}, Right(NP, {"train": 4, "test": 4, "validation": 2})),
+    "chest X-ray, zipped twice": (
+        [f"chest_xray/{name}" for name in XRAY]
+        + [f"chest_xray/chest_xray/{name}" for name in XRAY]
+        + ["chest_xray/__MACOSX/train/._1.jpg"],
+        {},
+        Right(NP, {"train": 4, "test": 4, "validation": 2}, "not read, because beside the split folders", ignored=11),
+    ),
+    "PlantVillage": (
+        under("PlantVillage", ("Pepper___healthy", "Potato___Late_blight")),
+        {},
+        Refused("if the folders inside it are the classes, give ROOT/PlantVillage"),
+    ),
+    "PlantVillage, in color, gray and segmented": (
+        under("color", ABC) + under("grayscale", ABC) + under("segmented", ABC),
+        {},
+        Refused("its folders color, grayscale, segmented hold the same folders (apple, banana, cherry)"),
+    ),
+    "Caltech 101": (
+        [*under("101_ObjectCategories", ("BACKGROUND_Google", "accordion")), "Annotations/accordion/annotation_1.mat"],
+        {},
+        Refused("if the folders inside 101_ObjectCategories are the classes, give ROOT/101_ObjectCategories"),
+    ),
+    "Caltech 101, its own folder": (
+        under("", ("BACKGROUND_Google", "accordion", "airplanes")),
+        {},
+        Right(("BACKGROUND_Google", "accordion", "airplanes"), {None: 6}),
+    ),
+    "CUB-200-2011": (
+        [*under("images", BIRDS), "classes.txt", "parts/parts.txt", "attributes/certainties.txt"],
+        {},
+        Refused("if the folders inside images are the classes, give ROOT/images"),
+    ),
+    "Stanford Dogs": (
+        [
+            *under("Images", ("n02085620-Chihuahua", "n02085782-Japanese_spaniel")),
+            *under("Annotation", ("n02085620-Chihuahua", "n02085782-Japanese_spaniel"), ending=""),
+            "lists/train_list.mat",
+        ],
+        {},
+        Refused("its folders Annotation, Images look like the parts of one set, not like classes; give the one"),
+    ),
+    "Food-101": (
+        [*under("images", ABC), "meta/train.txt", "meta/classes.txt", "license_agreement.txt"],
+        {},
+        Refused("if the folders inside images are the classes, give ROOT/images"),
+    ),
+    "EuroSAT": (under("2750", ABC), {}, Refused("if the folders inside it are the classes, give ROOT/2750")),
+    "EuroSAT with tables of splits": (
+        under("", ABC),
+        {"train.csv": rows("Filename,Label,ClassName", "apple/0.jpg,0,apple")},
+        Right(ABC, {None: 6}, "train.csv is not read", ignored=1),
+    ),
+    "Tiny ImageNet": (
+        [f"train/{name}/images/{at}.JPEG" for name in ("n01443537", "n01629819") for at in range(2)]
+        + ["train/n01443537/n01443537_boxes.txt", "wnids.txt"]
+        + flat("val/images", 3, "JPEG")
+        + ["val/val_annotations.txt"]
+        + flat("test/images", 3, "JPEG"),
+        {},
+        Right(
+            ("n01443537", "n01629819"),
+            {"train": 4 + 1},
+            "not used: 3 images without a label in val/images",
+            ignored=8,
+        ),
+    ),
+    "Imagenette": (
+        under("imagenette2/train", ("n01440764", "n02102040")) + under("imagenette2/val", ("n01440764", "n02102040")),
+        {"imagenette2/noisy_imagenette.csv": rows("path,noisy_labels_0", "train/n01440764/0.jpg,n01440764")},
+        Right(("n01440764", "n02102040"), {"train": 4, "validation": 4}, "imagenette2/val (validation)", ignored=1),
+    ),
+    "CIFAR-10 as folders": (under("train", ABC) + under("test", ABC), {}, Right(ABC, SPLITS_OF_3)),
+    "MNIST as folders": (
+        under("mnist_png/training", "012") + under("mnist_png/testing", "012"),
+        {},
+        Right(tuple("012"), SPLITS_OF_3, "mnist_png/testing (test)"),
+    ),
+    "GTSRB": (
+        under("Train", "012", ending="png") + flat("Test", 4, "png") + flat("Meta", 3, "png"),
+        {
+            "Train.csv": rows("Width,ClassId,Path", *(f"30,{at},Train/{at}/0.png" for at in range(3))),
+            "Test.csv": rows("Width,ClassId,Path", *(f"30,{at % 3},Test/{at}.png" for at in range(4))),
+            "Meta.csv": rows("Path,ClassId", "Meta/0.png,0"),
+        },
+        Right(
+            tuple("012"),
+            {"train": 6, "test": 4},
+            "",
+            options=TableOptions(label_column="ClassId"),
+            ignored=6,
+            pairs={"Test/2.png": "2"},
+        ),
+    ),
+    "Hugging Face imagefolder with metadata": (
+        flat("train") + flat("test", 2),
+        {
+            "train/metadata.csv": rows("file_name,label", *(f"{at}.jpg,{ABC[at % 2]}" for at in range(4))),
+            "test/metadata.csv": rows("file_name,label", "0.jpg,banana", "1.jpg,banana"),
+        },
+        Right(ABC[:2], {"train": 4, "test": 2}, ignored=2, pairs={"test/0.jpg": "banana", "train/0.jpg": "apple"}),
+    ),
+    "Hugging Face imagefolder with metadata in lines": (
+        flat("train") + flat("validation", 2),
+        {
+            "train/metadata.jsonl": "".join(
+                f'{{"file_name": "{at}.jpg", "label": "{ABC[at % 2]}"}}\n' for at in range(4)
+            ),
+            "validation/metadata.jsonl": '{"file_name": "1.jpg", "label": "apple"}\n',
+        },
+        Right(ABC[:2], {"train": 4, "validation": 1}, ignored=3, pairs={"validation/1.jpg": "apple"}),
+    ),
+    "Hugging Face imagefolder of captions in class folders": (
+        under("train", ABC) + under("test", ABC),
+        {
+            f"{side}/metadata.csv": rows(
+                "file_name,text", *(f"{name}/{at}.jpg,{name} no. {at}" for name in ABC for at in "01")
+            )
+            for side in ("train", "test")
+        },
+        Right(ABC, SPLITS_OF_3, "train/metadata.csv: the labels are the folders' names", ignored=2),
+    ),
+    "Kaggle: train.csv beside train and test": (
+        flat("train") + flat("test"),
+        {
+            "train.csv": rows("image_id,label", *(f"{at}.jpg,{ABC[at % 2]}" for at in range(4))),
+            "sample_submission.csv": rows("image_id,label", *(f"{at}.jpg,apple" for at in range(4))),
+            "test.csv": rows("image_id", *(f"{at}.jpg" for at in range(4))),
+        },
+        Right(
+            ABC[:2],
+            {"train": 4},
+            "not used: 4 images without a label in test",
+            ignored=7,
+            pairs={"train/1.jpg": "banana"},
+        ),
+    ),
+    "cassava": (
+        flat("train_images") + flat("test_images", 1),
+        {
+            "train.csv": rows("image_id,label", *(f"{at}.jpg,{at % 2}" for at in range(4))),
+            "label_num_to_disease_map.json": '{"0": "Blight", "1": "Streak"}',
+            "sample_submission.csv": rows("image_id,label", "0.jpg,4"),
+        },
+        Right(("0", "1"), {"train": 4}, "in test_images", ignored=4),
+    ),
+    "dog breed identification": (
+        flat("train") + flat("test", prefix="t"),
+        {
+            "labels.csv": rows("id,breed", *(f"{at},{('boxer', 'pug')[at % 2]}" for at in range(4))),
+            "sample_submission.csv": rows("id,boxer,pug", "t0,0.5,0.5"),
+        },
+        Right(("boxer", "pug"), {None: 4}, "labels.csv was read as", ignored=6),
+    ),
+    "plant pathology 2020": (
+        flat("images", prefix="Train_") + flat("images", prefix="Test_"),
+        {
+            "train.csv": rows("image_id,healthy,rust", *(f"Train_{at},{at % 2},{1 - at % 2}" for at in range(4))),
+            "test.csv": rows("image_id", *(f"Test_{at}" for at in range(4))),
+            "sample_submission.csv": rows("image_id,healthy,rust", *(f"Test_{at},0.5,0.5" for at in range(4))),
+        },
+        Right(("healthy", "rust"), {None: 4}, "train.csv was read as", ignored=7),
+    ),
+    "HAM10000": (
+        flat("HAM10000_images_part_1", prefix="ISIC_a") + flat("HAM10000_images_part_2", prefix="ISIC_b"),
+        {
+            "HAM10000_metadata.csv": rows(
+                "lesion_id,image_id,dx",
+                *(f"L{side}{at},ISIC_{side}{at},{('nv', 'mel')[at % 2]}" for side in "ab" for at in range(4)),
+            )
+        },
+        Right(("mel", "nv"), {None: 8}, "labels from 'dx'", ignored=1),
+    ),
+    "HAM10000, its table": (
+        flat("HAM10000_images_part_1", prefix="ISIC_a") + flat("HAM10000_images_part_2", prefix="ISIC_b"),
+        {
+            "HAM10000_metadata.csv": rows(
+                "lesion_id,image_id,dx",
+                *(f"L{side}{at},ISIC_{side}{at},{('nv', 'mel')[at % 2]}" for side in "ab" for at in range(4)),
+            )
+        },
+        Right(("mel", "nv"), {None: 8}, options=TableOptions(label_column="dx"), ignored=1),
+    ),
+    "MVTec, one category": (
+        under("train", ("good",), 4)
+        + under("test", ("good", "broken_large"))
+        + under("ground_truth", ("broken_large",)),
+        {},
+        Right(("broken_large", "good"), {"train": 4, "test": 4}, "ground_truth (2 files)", ignored=2),
+    ),
+    "YOLO": (
+        [
+            f"{side}/{part}/{at}.{ending}"
+            for side in ("train", "valid")
+            for part, ending in (("images", "jpg"), ("labels", "txt"))
+            for at in range(2)
+        ]
+        + ["data.yaml"],
+        {},
+        Refused("are named like splits and hold neither class folders nor a table of their labels"),
+    ),
+    "masks beside images": (
+        under("train", ("images", "masks"), ending="png") + under("test", ("images", "masks"), ending="png"),
+        {},
+        Refused("look like the parts of a detection or segmentation set"),
+    ),
+    "splits inside of class folders": (
+        under("", [f"{name}/{side}" for name in ABC for side in ("train", "test")]),
+        {},
+        Right(ABC, SPLITS_OF_3, "split folders inside of class folders: test (test), train (train)"),
+    ),
+    "Office-31": (
+        under("amazon/images", ("bike", "mug"))
+        + under("dslr/images", ("bike", "mug"))
+        + under("webcam/images", ("bike", "mug")),
+        {},
+        Refused("its folders amazon, dslr, webcam hold the same folders (bike, mug)"),
+    ),
+    "PACS": (
+        under("photo", ABC) + under("sketch", ABC),
+        {},
+        Refused("--splits train=photo,test=sketch"),
+    ),
+    "PACS, all together": (
+        under("photo", ABC) + under("sketch", ABC),
+        {},
+        Right(ABC, {"train": 12}, options=TableOptions(splits="train=*")),
+    ),
+}
+
+
+def lay_out(root: Path, files: Sequence[str], texts: Mapping[str, str]) -> Path:
+    for name in files:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"")
+    for name, text in texts.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, encoding="utf-8")
+    return root
+
+
+@pytest.mark.parametrize("name", GALLERY)
+def test_a_public_layout_is_read_right_or_refused_with_what_helps(tmp_path: Path, name: str) -> None:
+    files, texts, expected = GALLERY[name]
+    root = lay_out(tmp_path / "data", files, texts)
+    if isinstance(expected, Refused):
+        with pytest.raises(DataError) as caught:
+            find_layout(root, expected.options)
+        line = str(caught.value).replace(str(root), "ROOT")
+        assert expected.line in line
+        assert "\n" not in line
+        return
+    layout = find_layout(root, expected.options)
+    assert layout.classes == tuple(sorted(expected.classes))
+    assert Counter(candidate.side for candidate in layout.candidates) == expected.splits
+    assert expected.notes in "\n".join(layout.notes)
+    assert len(layout.ignored) == expected.ignored
+    labels = {candidate.source.file: candidate.labels for candidate in layout.candidates}
+    assert {file: labels[file] for file in expected.pairs} == {file: (label,) for file, label in expected.pairs.items()}
+    accounted = [*labels, *(row.file for row in layout.ignored)]
+    assert sorted(accounted) == sorted([*files, *texts])

@@ -1,0 +1,68 @@
+"""Intervals of averaged precision, recall and F1 from what each image moves them by."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score, precision_score, recall_score
+
+from distingo.metrics.confusion_intervals import _influences, confusion_intervals, f1_influence
+from distingo.metrics.intervals import wilson
+from distingo.metrics.single_label import classification_scores
+
+TRUTH = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 2])
+SAID = np.array([0, 0, 1, 2, 1, 1, 0, 2, 2, 2, 1, 2])
+
+
+def score(name: str, weights: np.ndarray) -> float:
+    functions = {"precision": precision_score, "recall": recall_score, "f1": f1_score}
+    kind, average = name.split("_")
+    return float(functions[kind](TRUTH, SAID, average=average, sample_weight=weights))
+
+
+@pytest.mark.parametrize("name", ["precision_macro", "recall_macro", "f1_macro", "precision_weighted", "f1_weighted"])
+def test_an_influence_is_the_derivative_by_an_images_weight(name: str) -> None:
+    counts = np.bincount(TRUTH * 3 + SAID, minlength=9).reshape(3, 3)
+    moved = dict(_influences(counts.astype(float), counts))[name].of_images(TRUTH, SAID)
+    moved = moved - moved.mean()
+    for image in range(len(TRUTH)):
+        more, less = np.ones(len(TRUTH)), np.ones(len(TRUTH))
+        more[image] += 1e-5
+        less[image] -= 1e-5
+        slope = (score(name, more) - score(name, less)) / 2e-5 * len(TRUTH)
+        assert moved[image] == pytest.approx(slope, abs=1e-6)
+
+
+def test_f1_influences_sum_to_nothing() -> None:
+    assert f1_influence(TRUTH, SAID, 3).sum() == pytest.approx(0, abs=1e-12)
+
+
+def test_recall_of_equally_many_images_has_nearly_accuracys_interval() -> None:
+    counts = np.diag([90, 90, 90]) + np.array([[0, 10, 0], [0, 0, 10], [10, 0, 0]])
+    found = confusion_intervals(counts, {"balanced_accuracy": 0.9})["balanced_accuracy"]
+    assert (found.low, found.high) == pytest.approx(wilson(270, 300), abs=0.003)
+    assert not found.too_few
+
+
+def test_a_class_of_two_images_among_four_is_too_few() -> None:
+    assert confusion_intervals(np.diag([50, 50, 50, 2]), {"f1_macro": 1.0})["f1_macro"].too_few
+
+
+@pytest.mark.slow
+def test_the_intervals_hold_the_truth() -> None:
+    """Ten classes of 30 to 100 images: of 1,000 draws 930 to 970."""
+    generator = np.random.default_rng(1)
+    shares = np.linspace(1, 3, 10)
+    shares /= shares.sum()
+    errors = np.linspace(0.05, 0.35, 10)
+    table = shares[:, None] * (np.diag(1 - errors) + (1 - np.eye(10)) * errors[:, None] / 9)
+    right, true, said = table.diagonal(), table.sum(axis=1), table.sum(axis=0)
+    truths = {"recall_macro": (right / true).mean(), "f1_macro": (2 * right / (true + said)).mean()}
+    truths["precision_macro"] = (right / said).mean()
+    covered = dict.fromkeys(truths, 0)
+    for _ in range(1000):
+        cells = generator.choice(100, 600, p=table.ravel())
+        scores = classification_scores(cells // 10, np.eye(10)[cells % 10], tuple("abcdefghij"))
+        for name, truth in truths.items():
+            covered[name] += scores[name].low <= truth <= scores[name].high
+    assert all(930 <= count <= 970 for count in covered.values()), covered

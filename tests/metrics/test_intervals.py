@@ -1,0 +1,87 @@
+"""Intervals equal published values, and hold the truth as often as they should."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import t
+
+from distingo.metrics.intervals import Moments, mean_score, moments, proportion, share_interval, skewed_interval, wilson
+
+
+@pytest.mark.parametrize(
+    ("right", "n", "low", "high"),
+    [
+        (8, 10, 0.4902, 0.9433),
+        (0, 10, 0.0, 0.2775),
+        (10, 10, 0.7225, 1.0),
+        (5, 10, 0.2366, 0.7634),
+        (81, 263, 0.2553, 0.3662),
+    ],
+)
+def test_wilsons_interval(right: int, n: int, low: float, high: float) -> None:
+    """81 of 263 is the example of Newcombe, Statistics in Medicine 17, 1998, table I."""
+    assert wilson(right, n) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
+
+
+def test_with_fewer_than_three_mistakes_there_are_too_few_images() -> None:
+    assert [proportion(right, 30).too_few for right in (0, 2, 3, 27, 28, 30)] == [True, True, False, False, True, True]
+
+
+def test_wilsons_interval_in_9_of_10_cells_covers_93_to_97_of_100() -> None:
+    """Exactly, from the binomial distribution itself, wherever a mistake is likely to be seen at all."""
+    from scipy.stats import binom
+
+    held = []
+    for n in (30, 100, 300, 1000, 5000):
+        for accuracy in (0.6, 0.8, 0.9, 0.95, 0.98, 0.995):
+            chances = binom.pmf(np.arange(n + 1), n, accuracy)
+            scores = [proportion(right, n) for right in range(n + 1)]
+            few = sum(chance for chance, score in zip(chances, scores, strict=True) if score.too_few)
+            if few < 0.5:
+                covered = sum(
+                    chance
+                    for chance, score in zip(chances, scores, strict=True)
+                    if not score.too_few and score.low <= accuracy <= score.high
+                )
+                held.append(0.93 <= covered / (1 - few) <= 0.97)
+    assert (sum(held), len(held)) == (23, 24)
+
+
+def test_without_skewness_the_interval_is_students() -> None:
+    interval = skewed_interval(Moments(0.5, 0.1, 0.0, 9))
+    assert (interval.low, interval.high) == pytest.approx((0.5 - 0.1 * t.ppf(0.975, 9), 0.5 + 0.1 * t.ppf(0.975, 9)))
+
+
+def test_moments_are_those_of_the_textbook() -> None:
+    found = moments(np.array([1.0, 2.0, 3.0, 10.0]))
+    assert (found.center, found.freedom) == (4.0, 3)
+    assert found.error == pytest.approx(np.sqrt(50 / 3 / 4))
+    assert found.skew == pytest.approx(180 / 4 / 12.5**1.5 * np.sqrt(3) / 2)
+
+
+def test_a_skewed_mean_is_held_where_the_plain_interval_misses() -> None:
+    generator = np.random.default_rng(0)
+    drawn = generator.exponential(size=(2000, 30)) ** 1.5
+    truth = 0.75 * np.sqrt(np.pi)  # the mean of the 1.5th power
+    scores = [mean_score(values) for values in drawn]
+    shown = [score for score in scores if not score.too_few]
+    plain = np.abs(drawn.mean(axis=1) - truth) <= t.ppf(0.975, 29) * drawn.std(axis=1, ddof=1) / np.sqrt(30)
+    assert plain.mean() < 0.9
+    assert 0.92 <= np.mean([score.low <= truth <= score.high for score in shown]) <= 0.97
+
+
+def test_one_large_loss_among_many_is_too_little_to_go_by() -> None:
+    assert mean_score(np.append(np.zeros(99), 5.0)).too_few
+    assert not mean_score(np.linspace(0, 1, 100)).too_few
+
+
+def test_means_of_zeros_and_ones_are_proportions() -> None:
+    values = np.repeat([0.0, 1.0], [2, 8])
+    assert mean_score(values, highest=1.0) == proportion(8, 10)
+
+
+def test_a_share_without_mistakes_is_one_sided() -> None:
+    interval = share_interval(1.0, 200.0)
+    assert (interval.high, interval.too_few) == (1.0, True)
+    assert interval.low == pytest.approx(wilson(200, 200)[0])

@@ -1,0 +1,110 @@
+"""Near-duplicates in training: kept on one split, counted, recorded, and repeated."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from scenes import draw_scene
+
+import distingo
+from distingo.errors import UsageError
+from distingo.near_duplicates.keeping import describe_counts, settle_similarity
+from distingo.near_duplicates.records import NearDuplicateCounts, read_counts
+from distingo.report.recorded import is_known
+
+TURNS = tuple(Image.Transpose)
+
+
+def draw(root: Path, *, sides: tuple[str, ...] = ("",)) -> Path:
+    """Two classes of 16 scenes each, all but two of them with a turned copy."""
+    for label in range(2):
+        for number in range(16):
+            scene = draw_scene(100 * label + number, 96)
+            for at, image in enumerate((scene, scene.transpose(TURNS[number % 7]))[: 1 if number > 13 else 2]):
+                folder = root / sides[at % len(sides)] / f"class {label}"
+                folder.mkdir(parents=True, exist_ok=True)
+                image.save(folder / f"{number:02}-{at}.png")
+    return root
+
+
+def sides_of(run: Path) -> dict[str, str]:
+    with (run / "split.csv").open(encoding="utf-8", newline="") as file:
+        return {row["file"]: row["side"] for row in csv.DictReader(file)}
+
+
+def straddling(run: Path) -> int:
+    scenes: dict[str, set[str]] = {}
+    for file, side in sides_of(run).items():
+        label, _, name = file.split("/", file.count("/") - 1)[-1].rpartition("/")
+        scenes.setdefault(f"{label}/{name[:2]}", set()).add(side)
+    return sum(len(each) > 1 for each in scenes.values())
+
+
+def test_turned_copies_stay_on_one_split_and_what_was_done_is_recorded(tmp_path: Path) -> None:
+    data, settings = draw(tmp_path / "data"), {"model": "majority", "cache": tmp_path / "cache"}
+    distingo.train(data, tmp_path / "without", near_duplicates="none", **settings)
+    assert straddling(tmp_path / "without") > 5
+    distingo.train(data, tmp_path / "run", **settings)
+    assert straddling(tmp_path / "run") == 0
+    counts = read_counts(tmp_path / "run" / "near_duplicates.json")
+    assert counts is not None
+    found = (counts.images, counts.searched, counts.symmetries, counts.pairs, counts.groups, counts.grouped)
+    assert found == (60, 60, 8, 28, 28, 56)
+    assert (counts.largest, counts.straddling_pairs, counts.divided_by) == (2, 0, "distingo")
+    without = read_counts(tmp_path / "without" / "near_duplicates.json")
+    assert without is not None
+    assert without.not_searched == "off"
+    config: dict[str, Any] = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
+    assert config["near_duplicates"] == 0.8
+    assert all(is_known(choice) for choice in config["choices"] if "near-duplicates" in choice)
+    assert any("pairs: 28, groups: 28" in choice for choice in config["choices"])
+    assert "Near-duplicates" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    distingo.train(output=tmp_path / "again", config=tmp_path / "run" / "config.json", cache=tmp_path / "cache")
+    assert sides_of(tmp_path / "again") == sides_of(tmp_path / "run")
+    distingo.train(output=tmp_path / "old", config=tmp_path / "without" / "config.json", cache=tmp_path / "cache")
+    assert sides_of(tmp_path / "old") == sides_of(tmp_path / "without")
+    with pytest.raises(UsageError, match=r"--near-duplicates 0\.8"):
+        distingo.train(output=tmp_path / "run", resume=True, near_duplicates="none")
+
+
+def test_pairs_on_two_given_splits_are_counted(tmp_path: Path) -> None:
+    data = draw(tmp_path / "data", sides=("train", "test"))
+    run = distingo.train(data, tmp_path / "run", model="majority", cache=tmp_path / "cache")
+    counts = read_counts(run.path / "near_duplicates.json")
+    assert counts is not None
+    assert (counts.pairs, counts.straddling_pairs, counts.divided_by) == (28, 28, "data")
+    choices = json.loads((run.path / "config.json").read_text(encoding="utf-8"))["choices"]
+    assert any("28 pairs" in choice and "--resplit" in choice for choice in choices)
+    assert "lie on two sides" in (run.path / "model" / "README.md").read_text(encoding="utf-8")
+
+
+def test_small_images_are_not_searched(tmp_path: Path) -> None:
+    data = draw(tmp_path / "data")
+    for path in data.rglob("*.png"):
+        Image.open(path).resize((28, 28)).save(path)
+    run = distingo.train(data, tmp_path / "run", model="majority", cache=tmp_path / "cache")
+    counts = read_counts(run.path / "near_duplicates.json")
+    assert counts == NearDuplicateCounts(images=60, not_searched="small-images", smallest_side=32)
+
+
+@pytest.mark.parametrize("option", [0.5, 1.1, "some"])
+def test_a_similarity_out_of_range_is_refused(option: Any) -> None:
+    with pytest.raises(UsageError, match=r"choose 0\.6 to 1, or none"):
+        settle_similarity(option)
+
+
+def test_every_sentence_can_be_translated() -> None:
+    searched = {"images": 9, "searched": 8, "too_small": 1, "similarity": 0.8, "smallest_side": 32}
+    for by in ("distingo", "data", "split-file"):
+        counts = NearDuplicateCounts(**searched, divided_by=by, moved=1, too_large=2, straddling_pairs=3)
+        notes = describe_counts(counts)
+        assert len(notes) == 5
+        assert all(is_known(note) for note in notes)
+    for why in ("off", "small-images"):
+        (note,) = describe_counts(NearDuplicateCounts(images=9, not_searched=why, smallest_side=32))
+        assert is_known(note)
