@@ -103,7 +103,7 @@ def embed(
         examiner = Examiner(machine.cache, [embedding.product], max_pixels=machine.max_pixels, workers=machine.workers)
         examiner.examine(candidates)
     lost = set(store.missing([picture.row_key for picture in pictures]))
-    kept = tuple(picture for picture in pictures if picture.content not in lost)
+    kept = tuple(picture for picture in pictures if picture.row_key not in lost)
     rows = store.rows([picture.row_key for picture in kept]).take(slice(None))
     return kept, _scale(rows.reshape(len(rows), -1), embedding.name)
 

@@ -98,8 +98,16 @@ def search_near_duplicates(
         groups=int((sizes > 1).sum()),
         grouped=int(sizes[sizes > 1].sum()),
         largest=int(sizes.max()) if pairs else 0,
+        files=_name_groups(dataset, grouping),
     )
     return FoundNearDuplicates(pairs, grouping, counts)
+
+
+def _name_groups(dataset: Dataset, grouping: Grouping) -> tuple[tuple[str, ...], ...]:
+    files: dict[int, list[str]] = {}
+    for picture, number in zip(dataset.pictures, grouping.numbers.tolist(), strict=True):
+        files.setdefault(number, []).append(picture.source.file)
+    return tuple(tuple(members) for members in files.values() if len(members) > 1)
 
 
 def keep_together(

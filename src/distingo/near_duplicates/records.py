@@ -39,6 +39,7 @@ class NearDuplicateCounts:
         too_large: How many groups were divided image by image, as they are too large to be kept together.
         straddling_pairs: How many pairs have their images on two splits.
         straddling_groups: How many groups have theirs on several.
+        files: The files of each group, as in `distingo.records.Source.file`.
     """
 
     images: int
@@ -57,6 +58,7 @@ class NearDuplicateCounts:
     too_large: int = 0
     straddling_pairs: int = 0
     straddling_groups: int = 0
+    files: tuple[tuple[str, ...], ...] = ()
 
 
 def write_counts(counts: NearDuplicateCounts, path: Path) -> None:
@@ -79,6 +81,7 @@ def read_counts(path: Path) -> NearDuplicateCounts | None:
     content: dict[str, Any] = read_json(path)
     check_format(content, path)
     try:
-        return NearDuplicateCounts(**{name: value for name, value in content.items() if name != "format"})
+        known = {name: value for name, value in content.items() if name != "format"}
+        return NearDuplicateCounts(**{**known, "files": tuple(tuple(files) for files in known.get("files", ()))})
     except TypeError as error:
         raise RunError(f"{path}: damaged ({error})") from error

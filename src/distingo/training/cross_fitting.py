@@ -12,16 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from distingo.datasets.grouping import Links, group_pictures
 from distingo.datasets.split_files import read_split_file
 from distingo.datasets.targets import encode_labels
 from distingo.models.descriptors import DescriptorClassifier, refit_descriptors
 from distingo.models.saved import ModelDescription, SavedModel
+from distingo.near_duplicates.records import read_counts
 from distingo.prediction.classifier import classic_logits
 from distingo.prediction.device import choose_device
 from distingo.prediction.embedding import gather
@@ -60,7 +63,7 @@ def cross_fit(model: SavedModel, prepared: PreparedRun, request: TrainRequest) -
     Args:
         model: Fitted on training, with the settings that were chosen.
         prepared: Its pictures' inputs lie in the cache.
-        request: Says where the cache is, and which pictures a split file holds together.
+        request: Says where the cache is, and which pictures a split file keeps together.
 
     Returns:
         None where validation is the calibration set: it is large enough or over half of the pictures, there is none, or
@@ -73,7 +76,7 @@ def cross_fit(model: SavedModel, prepared: PreparedRun, request: TrainRequest) -
         return None
     dataset = prepared.dataset
     targets = encode_labels(pictures, dataset.classes, dataset.task)
-    assigned = deal_folds(targets, _groups(pictures, request), folds=folds, seed=prepared.recipe.seed)
+    assigned = deal_folds(targets, _groups(pictures, prepared, request), folds=folds, seed=prepared.recipe.seed)
     folds = int(assigned.max()) + 1
     if folds < 2:
         return None
@@ -129,13 +132,20 @@ def _is_cheap(model: SavedModel) -> bool:
     return isinstance(classic, DescriptorClassifier) and classic.can_refit()
 
 
-def _groups(pictures: Sequence[Picture], request: TrainRequest) -> npt.NDArray[np.int64] | None:
-    """The groups that a split file holds together; a picture that it does not name is one of its own."""
-    if request.split is None:
-        return None
-    named = {line.file: line.group for line in read_split_file(request.split.path).lines if line.group}
-    keys = [named.get(picture.source.file, f"\0{at}") for at, picture in enumerate(pictures)]
-    return np.unique(keys, return_inverse=True)[1].astype(np.int64)
+def _groups(pictures: Sequence[Picture], prepared: PreparedRun, request: TrainRequest) -> npt.NDArray[np.int64] | None:
+    """The groups of near-duplicates and those that a split file holds together; None where there are none."""
+    together: list[Sequence[str]] = []
+    if (counts := read_counts(prepared.folder.near_duplicates)) is not None:
+        together += counts.files
+    if request.split is not None:
+        groups: dict[str, list[str]] = {}
+        for line in read_split_file(request.split.path).lines:
+            if line.group:
+                groups.setdefault(line.group, []).append(line.file)
+        together += groups.values()
+    places = {picture.source.file: at for at, picture in enumerate(pictures)}
+    pairs = [pair for files in together for pair in pairwise(places[file] for file in files if file in places)]
+    return group_pictures(len(pictures), [Links("near-duplicate", pairs)]).numbers if pairs else None
 
 
 def _head_logits(
@@ -149,7 +159,7 @@ def _head_logits(
     recipe, backbone = prepared.recipe, prepared.backbone
     assert backbone is not None
     products = feature_products(backbone, recipe, request.cache, choose_device(recipe.device))
-    views = [gather(product, [picture.content for picture in pictures]) for product in products]
+    views = [gather(product, [picture.row_key for picture in pictures]) for product in products]
     return cross_fit_head(model.description, views, targets, assigned, balanced=balances_classes(recipe))
 
 
@@ -198,7 +208,7 @@ def _descriptor_logits(
 ) -> npt.NDArray[np.float64]:
     classifier, description = model.classic, model.description
     assert isinstance(classifier, DescriptorClassifier)
-    features = gather(descriptors_product(request.cache), [picture.content for picture in pictures])
+    features = gather(descriptors_product(request.cache), [picture.row_key for picture in pictures])
     logits = np.zeros((len(pictures), len(description.classes)))
     for fold in range(int(assigned.max()) + 1):
         kept, held = assigned != fold, assigned == fold
