@@ -15,6 +15,7 @@ import csv
 import json
 import os
 import platform
+import resource
 import shutil
 import statistics
 import subprocess
@@ -52,6 +53,7 @@ TURNS = {
     "transversed": Image.Transpose.TRANSVERSE,
 }
 Pair = tuple[str, str]
+PARTS = ("search", "training", "cost")
 
 
 def cut_tiles(place: Path, tile: int) -> Path:
@@ -165,18 +167,37 @@ def train_on(data: Path, planted: dict[Pair, tuple[str, str]], place: Path) -> l
 
 
 def measure_cost(place: Path, rounds: int) -> dict[str, Any]:
-    """Whole cold runs on aerial, with near-duplicates searched for and without, in turns."""
+    """Whole cold runs on aerial, with near-duplicates searched for and without, in turns.
+
+    A run's processor seconds, its own and the system's for it, hardly depend on what else the machine does.
+    """
     seconds: dict[str, list[float]] = {"none": [], "0.8": []}
+    cpu_seconds: dict[str, list[float]] = {"none": [], "0.8": []}
     for at in range(rounds + 1):
         for option in list(seconds) if at % 2 else list(seconds)[::-1]:
             for folder in ("cold-run", "cold-cache"):
                 shutil.rmtree(place / folder, ignore_errors=True)
             words = [sys.executable, "-m", "distingo", "train", str(DATA / "aerial"), "-o", str(place / "cold-run")]
             words += ["--model", f"local-dir:{WEIGHTS}", "--near-duplicates", option]
-            begun = time.perf_counter()
-            subprocess.run([*words, "--cache", str(place / "cold-cache")], check=True, capture_output=True)
+            begun, used = time.perf_counter(), _processor_seconds()
+            done = subprocess.run(
+                [*words, "--cache", str(place / "cold-cache")], check=False, capture_output=True, text=True
+            )
+            if done.returncode:
+                sys.exit(f"train --near-duplicates {option} ended with {done.returncode}: {done.stderr[-2000:]}")
             if at:  # the first round only warms the file system's cache
                 seconds[option].append(time.perf_counter() - begun)
+                cpu_seconds[option].append(_processor_seconds() - used)
+    return {"wall": _compare_seconds(seconds), "processor": _compare_seconds(cpu_seconds)}
+
+
+def _processor_seconds() -> float:
+    """What all processes that this one started and that ended have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _compare_seconds(seconds: dict[str, list[float]]) -> dict[str, Any]:
     ratios = [with_ / without for with_, without in zip(seconds["0.8"], seconds["none"], strict=True)]
     medians = {option: statistics.median(each) for option, each in seconds.items()}
     return {"seconds": seconds, "medians": medians, "ratios": ratios, "ratio": statistics.median(ratios)}
@@ -186,25 +207,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tile", type=int, default=200, help="pixels of a tile's side (default: 200, whole images)")
     parser.add_argument("--copies", type=int, default=2000, help="planted (default: 2,000)")
-    parser.add_argument("--rounds", type=int, default=5, help="of cold runs in turns; 0 for none (default: 5)")
+    parser.add_argument("--rounds", type=int, default=5, help="of cold runs in turns (default: 5)")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what is measured (default: all)")
     options = parser.parse_args()
+    result: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    stamp = {
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform(terse=True)},
+    }
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        data = cut_tiles(place, options.tile)
-        natural, *_ = search(data, place / "cache")
-        planted = plant(data, options.copies, options.seed)
-        result: dict[str, Any] = {
-            "measured": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform(terse=True)},
-            "tile": options.tile,
-            "search": measure_search(planted, natural, data, place / "cache"),
-        }
-        print(json.dumps(result["search"], indent=1), flush=True)
-        result["training"] = train_on(data, planted, place)
-        print(json.dumps(result["training"], indent=1), flush=True)
-        if options.rounds:
-            result["cost"] = measure_cost(place, options.rounds)
+        if "search" in options.parts or "training" in options.parts:
+            data = cut_tiles(place, options.tile)
+            natural, *_ = search(data, place / "cache")
+            planted = plant(data, options.copies, options.seed)
+        tile = f"tiles of {options.tile}"
+        if "search" in options.parts:
+            found = stamp | measure_search(planted, natural, data, place / "cache")
+            result.setdefault("search", {})[tile] = found
+            print(json.dumps(found, indent=1), flush=True)
+        if "training" in options.parts:
+            trained = stamp | {"runs": train_on(data, planted, place)}
+            result.setdefault("training", {})[tile] = trained
+            print(json.dumps(trained, indent=1), flush=True)
+        if "cost" in options.parts:
+            result["cost"] = stamp | measure_cost(place, options.rounds)
             print(json.dumps(result["cost"], indent=1), flush=True)
     RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

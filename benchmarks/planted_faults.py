@@ -18,7 +18,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -215,20 +215,35 @@ def rightly_named(path: Path) -> bool:
     return Image.registered_extensions().get(path.suffix.lower()) in {form, "JPEG" if form == "MPO" else form}
 
 
+def print_copies(entries: Iterable[dict[str, Any]]) -> None:
+    for entry in entries:
+        found = f"{entry['found']} of {entry['planted']} copies found"
+        print(f"{entry['data']}: {found}, {entry['right']} of {entry['told']} pairs right")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, nargs="+", default=[0, 1, 2], help="of the flipped labels (default: three)")
+    parser.add_argument("--copies-only", action="store_true", help="measure the copies again, keep all else")
     options = parser.parse_args()
     begun = time.perf_counter()
+    stamp = {
+        "measured": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform(terse=True)},
+    }
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         copies = [plant_copies(name, place, WEIGHTS, options.seed[0]) for name in ("ball-sports", "aerial")]
         without = [plant_copies(name, place / "pixels", "none", options.seed[0]) for name in ("ball-sports", "aerial")]
+        if options.copies_only:
+            result = json.loads(RESULTS.read_text(encoding="utf-8"))
+            result |= {"copies_measured": stamp, "copies": copies, "copies_without_embeddings": without}
+            RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+            print_copies((*copies, *without))
+            return
         labels = [flip_labels(place, WEIGHTS, seed) for seed in options.seed]
         labels += [flip_labels(place / "descriptors", "descriptors", seed) for seed in options.seed]
-        result = {
-            "measured": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform(terse=True)},
+        result = stamp | {
             "seconds": 0.0,
             "copies": copies,
             "copies_without_embeddings": without,
@@ -239,9 +254,7 @@ def main() -> None:
         }
     result["seconds"] = time.perf_counter() - begun
     RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    for entry in (*copies, *without):
-        found = f"{entry['found']} of {entry['planted']} copies found"
-        print(f"{entry['data']}: {found}, {entry['right']} of {entry['told']} pairs right")
+    print_copies((*copies, *without))
     for entry in labels:
         print(f"flipped labels, {entry['model']}: {entry['in_worst_tenth']} of {entry['flipped']} in the worst tenth")
     print(json.dumps({name: result[name] for name in ("cut_files", "exact_leaks", "messy")}, indent=1))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 from scipy.fft import dctn
+from scipy.ndimage import gaussian_filter
 
 SIDE = 64
 """A signature's height and width in pixels."""
@@ -27,6 +30,24 @@ def sign(image: Image.Image) -> npt.NDArray[np.uint8]:
         filter_ = Image.Resampling.BOX if min(grey.size) >= SIDE else Image.Resampling.BILINEAR
         grey = grey.resize((SIDE, SIDE), filter_, reducing_gap=2.0)
     return np.array(grey)
+
+
+def smooth(signatures: npt.NDArray[np.uint8], widths: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
+    """Take away detail by a Gaussian.
+
+    Args:
+        signatures: uint8 (n, 64, 64).
+        widths: Its standard deviation in pixels for each (n,); 0 leaves a signature as it is.
+
+    Returns:
+        New signatures, uint8 (n, 64, 64).
+    """
+    smoothed = signatures.copy()
+    for width in np.unique(widths[widths > 0]).tolist():
+        places = np.flatnonzero(widths == width)
+        blurred = gaussian_filter(signatures[places].astype(np.float32), (0, width, width))
+        smoothed[places] = np.clip(np.rint(blurred), 0, 255)
+    return smoothed
 
 
 def low_frequencies(signatures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
