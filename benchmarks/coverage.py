@@ -310,6 +310,18 @@ def _of_labels(prevalence: np.ndarray, apart: np.ndarray) -> dict[str, np.ndarra
     }
 
 
+def shares(found: list[Coverage]) -> dict[str, dict[str, int]]:
+    """How many cells hold, are shown, show too few images and are off by more than chance, by score and of all."""
+    counts = {}
+    for name in [*sorted({entry.score for entry in found}), "all"]:
+        own = [entry for entry in found if name in (entry.score, "all")]
+        outcomes = Counter(entry.outcome for entry in own)
+        few, held = outcomes["too few"], outcomes["held"]
+        off = sum(entry.is_off for entry in own)
+        counts[name] = {"held": held, "shown": len(own) - few, "too_few": few, "off": off}
+    return counts
+
+
 def summary(found: list[Coverage]) -> str:
     """A line for each score: cells that hold, that show too few images, that are off by more than chance; misses."""
     by_score: dict[str, list[Coverage]] = defaultdict(list)
@@ -349,7 +361,8 @@ def main() -> None:
         found = [entry for part in pool.imap_unordered(measure, jobs) for entry in part]
     print(summary(found))
     rows = [{**asdict(entry), "outcome": entry.outcome, "is_off": entry.is_off} for entry in found]
-    options.output.write_text(json.dumps({"band": BAND, "cells": rows}, indent=1) + "\n", encoding="utf-8")
+    record = {"band": BAND, "shares": shares(found), "cells": rows}
+    options.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
