@@ -37,6 +37,7 @@ from distingo.records import Score
 SIZES = (30, 100, 300, 1000, 5000)
 ACCURACIES = (0.6, 0.8, 0.9, 0.95, 0.98, 0.995)
 BAND = (0.93, 0.97)
+PROPORTIONS = ("accuracy", "top_k_accuracy", "exact_match")
 Draw = Callable[[np.random.Generator], dict[str, tuple[float, Score]]]
 
 
@@ -58,7 +59,7 @@ class Coverage:
     Attributes:
         cell: Where.
         score: Which.
-        draws: Test sets.
+        draws: Test sets; None where the coverage was computed from the binomial distribution, without chance.
         covered: Share of intervals that hold the true score, of the draws that show one.
         above: Share of them that lie above it.
         below: Share of them that lie below it.
@@ -67,7 +68,7 @@ class Coverage:
 
     cell: Cell
     score: str
-    draws: int
+    draws: int | None
     covered: float
     above: float
     below: float
@@ -83,6 +84,8 @@ class Coverage:
     @property
     def is_off(self) -> bool:
         """Whether coverage is outside the band by more than the chance of so few draws (two standard errors)."""
+        if self.draws is None:
+            return self.outcome == "missed"
         error = 2 * (0.95 * 0.05 / max(1.0, self.draws * (1 - self.too_few))) ** 0.5
         return self.too_few < 0.5 and not BAND[0] - error <= self.covered <= BAND[1] + error
 
@@ -108,12 +111,30 @@ def measure(job: tuple[Cell, int, float]) -> list[Coverage]:
     generator = np.random.default_rng([cell.n, cell.classes, round(cell.accuracy * 1000), cell.balanced])
     draw = {"classes": _classes, "confidence": _confidence, "labels": _labels}[cell.kind](cell, generator)
     outcomes: dict[str, Counter[str]] = defaultdict(Counter)
+    truths: dict[str, float] = {}
     started, done = time.process_time(), 0
     while done < draws and (done < 50 or time.process_time() - started < seconds):
         for name, (truth, score) in draw(generator).items():
+            truths[name] = truth
             outcomes[name][_outcome(truth, score)] += 1
         done += 1
-    return [_coverage(cell, name, counts) for name, counts in outcomes.items()]
+    return [
+        _exact(cell, name, truths[name]) if name in PROPORTIONS else _coverage(cell, name, counts)
+        for name, counts in outcomes.items()
+    ]
+
+
+def _exact(cell: Cell, name: str, truth: float) -> Coverage:
+    """Of a proportion: all numbers of right images, by their binomial probabilities, in place of draws."""
+    from scipy.stats import binom
+
+    shares: dict[str, float] = defaultdict(float)
+    for right, chance in enumerate(binom.pmf(np.arange(cell.n + 1), cell.n, truth).tolist()):
+        if chance > 1e-12:
+            shares[_outcome(truth, proportion(right, cell.n))] += chance
+    shown = max(1e-9, 1 - shares["too few"])
+    each = (shares[which] / shown for which in ("covered", "above", "below"))
+    return Coverage(cell, name, None, *each, shares["too few"])
 
 
 def _outcome(truth: float, score: Score) -> str:
@@ -188,7 +209,7 @@ def _averages(table: np.ndarray) -> dict[str, float]:
     return {name: float(score) for name, score in scores.items()}
 
 
-def _confidence(cell: Cell, generator: np.random.Generator) -> Draw:
+def _confidence(cell: Cell, _: np.random.Generator) -> Draw:
     """A probability for each answer: well calibrated ones, and ones that are too sure by a known amount."""
     spread = cell.accuracy * 3, (1 - cell.accuracy) * 3
 
@@ -198,13 +219,19 @@ def _confidence(cell: Cell, generator: np.random.Generator) -> Draw:
         said = true**0.7 / (true**0.7 + (1 - true) ** 0.7)
         return true, said, right
 
-    true, _, _ = of(generator, 1_000_000)
+    from scipy.special import betaincinv
+
+    # evenly spaced quantiles in place of draws, so that the truth is not itself uncertain
+    true = np.clip(betaincinv(*spread, (np.arange(200_000) + 0.5) / 200_000), 1e-4, 1 - 1e-4)
+    accuracy = float(true.mean())
     loss = float(-(true * np.log(true) + (1 - true) * np.log(1 - true)).mean())
     order = np.argsort(-true)
     area = float((np.cumsum(1 - true[order]) / np.arange(1, true.size + 1)).mean())
-    accuracy = cell.accuracy
+    turn = 0
 
     def draw(generator: np.random.Generator) -> dict[str, tuple[float, Score]]:
+        nonlocal turn
+        turn += 1
         true, said, right = of(generator, cell.n)
         owners = np.arange(cell.n)
         found = {
@@ -212,7 +239,7 @@ def _confidence(cell: Cell, generator: np.random.Generator) -> Draw:
             "top_k_accuracy": (accuracy, proportion(int(right.sum()), cell.n)),
             "area_under_risk_coverage": (area, risk_coverage(GivenLabels(owners, true, right), cell.n).area),
         }
-        if cell.n >= 100:
+        if cell.n >= 100 and turn % 3 == 1:  # the slowest
             found["calibration_error"] = (_gap(said, true), judge_calibration(said, right, draws=300).error)
         return found
 
@@ -283,6 +310,18 @@ def _of_labels(prevalence: np.ndarray, apart: np.ndarray) -> dict[str, np.ndarra
     }
 
 
+def shares(found: list[Coverage]) -> dict[str, dict[str, int]]:
+    """How many cells hold, are shown, show too few images and are off by more than chance, by score and of all."""
+    counts = {}
+    for name in [*sorted({entry.score for entry in found}), "all"]:
+        own = [entry for entry in found if name in (entry.score, "all")]
+        outcomes = Counter(entry.outcome for entry in own)
+        few, held = outcomes["too few"], outcomes["held"]
+        off = sum(entry.is_off for entry in own)
+        counts[name] = {"held": held, "shown": len(own) - few, "too_few": few, "off": off}
+    return counts
+
+
 def summary(found: list[Coverage]) -> str:
     """A line for each score: cells that hold, that show too few images, that are off by more than chance; misses."""
     by_score: dict[str, list[Coverage]] = defaultdict(list)
@@ -314,13 +353,16 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a corner of the grid")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "coverage.json")
+    parser.add_argument("--kind", choices=("classes", "confidence", "labels"), help="only cells of this kind")
     options = parser.parse_args()
-    jobs = [(cell, options.draws, options.seconds) for cell in cells(quick=options.quick)]
+    kept = [cell for cell in cells(quick=options.quick) if options.kind in (None, cell.kind)]
+    jobs = [(cell, options.draws, options.seconds) for cell in kept]
     with get_context("spawn").Pool(options.workers) as pool:
-        found = [entry for part in pool.imap_unordered(measure, jobs, chunksize=4) for entry in part]
+        found = [entry for part in pool.imap_unordered(measure, jobs) for entry in part]
     print(summary(found))
     rows = [{**asdict(entry), "outcome": entry.outcome, "is_off": entry.is_off} for entry in found]
-    options.output.write_text(json.dumps({"band": BAND, "cells": rows}, indent=1) + "\n", encoding="utf-8")
+    record = {"band": BAND, "shares": shares(found), "cells": rows}
+    options.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

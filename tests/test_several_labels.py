@@ -19,6 +19,9 @@ from distingo.models.saved import load_model
 from tiny_backbones import write_backbone
 from tiny_datasets import LABELS, draw_classes, draw_labels
 
+APART = ("--near-duplicates", "none")
+"""The drawn shapes of one kind are near-duplicates of each other."""
+
 QUICK = {"image_size": 16, "epochs": 3, "batch_size": 16}
 MODELS: dict[str, dict[str, Any]] = {
     "poster-cnn": {**QUICK, "model": "poster-cnn"},
@@ -45,13 +48,14 @@ def backbone(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "finished"
-    assert main(["train", str(data / "labels.csv"), "-o", str(folder), "--model", "descriptors"]) == 0
+    assert main(["train", str(data / "labels.csv"), "-o", str(folder), "--model", "descriptors", *APART]) == 0
     return folder
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_learns_is_judged_and_predicts(tmp_path: Path, data: Path, backbone: str, name: str) -> None:
-    run = distingo.train(data / "labels.csv", tmp_path / "run", **{"model": backbone, **MODELS[name]})
+    wishes = {"model": backbone, **MODELS[name]}
+    run = distingo.train(data / "labels.csv", tmp_path / "run", near_duplicates="none", **wishes)
     evaluation = run.evaluation
     assert (evaluation.task, evaluation.classes, evaluation.n) == ("multi-label", LABELS, 16)
     assert set(evaluation.baselines) == {"prevalence", "descriptors"} - {name}

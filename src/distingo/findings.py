@@ -11,8 +11,9 @@ from distingo.datasets.manifest import join_labels, read_table, split_labels, wr
 from distingo.errors import DataError, RunError
 
 FindingKind = Literal[
-    "contradiction",
     "leak",
+    "contradiction",
+    "shortcut",
     "label",
     "near-duplicate",
     "duplicate",
@@ -26,13 +27,12 @@ FindingKind = Literal[
     "wrong-ending",
     "unreadable",
     "imbalance",
-    "shortcut",
 ]
-"""In the order of what they do to a model. Has a copy under another class; has a copy on another side of the split; is
-probably wrongly labelled; is another copy of the same scene; has the same bytes or pixels; is unlike all others; has
-one colour only; is too dark; too bright; out of focus; unusually large or small; unusually wide or tall; is named as
-another format; gives no picture. The last two are about the whole data set and name no file: a class far smaller than
-the largest; something beside the subject that tells the classes apart."""
+"""In the order of what they do to a model. Has a copy on another side of the split; has a copy under another class;
+something beside the subject tells the classes apart; is probably wrongly labelled; is another copy of the same scene;
+has the same bytes or pixels; is unlike all others; has one color only; is too dark; too bright; out of focus;
+unusually large or small; unusually wide or tall; is named as another format; gives no picture; a class is far smaller
+than the largest. Shortcuts and imbalance are about the whole data set and name no file."""
 
 FINDING_KINDS: tuple[FindingKind, ...] = get_args(FindingKind)
 

@@ -22,8 +22,8 @@ def pictures(labels: list[tuple[str, ...]]) -> list[Picture]:
 
 @pytest.mark.parametrize("deep", [True, False])
 def test_flipped_labels_are_the_worst(deep):
-    embeddings, labels = clusters()
-    flipped = {3: "bee", 50: "cat", 100: "ape"}
+    embeddings, labels = clusters(100)
+    flipped = {3: "bee", 150: "cat", 250: "ape"}
     for at, label in flipped.items():
         labels[at] = (label,)
     told = predict_out_of_fold(embeddings, labels, "single-label", deep=deep, workers=2)
@@ -31,7 +31,9 @@ def test_flipped_labels_are_the_worst(deep):
     assert told.score > 0.9
     found = sorted(judge_labels(pictures(labels), told, "single-label", 0.5), key=lambda finding: -finding.score)
     assert {int(finding.file) for finding in found[:3]} == set(flipped)
-    assert [finding.counts for finding in found[:3]] == [True, True, False]
+    counting = {int(finding.file) for finding in found if finding.counts}
+    assert len(counting) >= 2
+    assert counting <= set(flipped)
     worst = next(finding for finding in found if finding.file == "003")
     assert worst.suggested == ("ape",)
     assert worst.reason.startswith("looks like ape (")

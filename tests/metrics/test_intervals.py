@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from distingo.metrics.intervals import Moments, mean_score, moments, proportion, share_interval, skewed_interval, wilson
+from distingo.metrics.intervals import (
+    Moments,
+    freedom_of_variance,
+    mean_score,
+    moments,
+    proportion,
+    share_interval,
+    skewed_interval,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(
@@ -85,3 +94,13 @@ def test_a_share_without_mistakes_is_one_sided() -> None:
     interval = share_interval(1.0, 200.0)
     assert (interval.high, interval.too_few) == (1.0, True)
     assert interval.low == pytest.approx(wilson(200, 200)[0])
+
+
+def test_the_variance_of_few_differing_values_has_twice_as_many_degrees_of_freedom() -> None:
+    few = np.zeros(1000)
+    few[:5] = 1.0
+    share = 0.005  # (kurtosis - 1) of a Bernoulli variable is (1 - 2p)^2 / (p (1 - p))
+    assert freedom_of_variance(few) == pytest.approx(2000 * share * (1 - share) / (1 - 2 * share) ** 2)
+    assert freedom_of_variance(np.ones(7)) == 7
+    normal = np.random.default_rng(0).normal(size=100_000)
+    assert freedom_of_variance(normal) == pytest.approx(100_000, rel=0.05)

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import f1_score, recall_score
 
 from distingo.metrics.paired import mcnemar_p_value
-from distingo.metrics.paired_classes import compare_classes
+from distingo.metrics.paired_classes import _f1_without_each, compare_classes
 
 NAMES = ("a", "b", "c", "never shown")
 
@@ -79,3 +79,13 @@ def test_the_same_seed_gives_the_same_answer() -> None:
 def test_answers_that_are_no_classes_are_refused(broken: tuple[list[float], list[int], list[int]]) -> None:
     with pytest.raises(ValueError, match="give"):
         compare_classes(*(np.array(side) for side in broken), NAMES)
+
+
+def test_the_jackknife_of_macro_f1_is_what_leaving_each_image_out_gives() -> None:
+    truth, said = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 2]), np.array([0, 0, 1, 1, 1, 0, 2, 2, 1, 2])
+    value, changes = _f1_without_each(truth, said, 3)
+    assert value == pytest.approx(f1_score(truth, said, average="macro"))
+    for image in range(10):
+        rest = np.arange(10) != image
+        without = f1_score(truth[rest], said[rest], average="macro")
+        assert changes[image] == pytest.approx(without - value)

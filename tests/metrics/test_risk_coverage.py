@@ -39,3 +39,14 @@ def test_equal_probabilities_are_one_point() -> None:
 def test_no_labels_have_no_curve() -> None:
     with pytest.raises(ValueError, match="no picture"):
         risk_coverage(GivenLabels(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, bool)), 3)
+
+
+def test_the_interval_of_the_area_is_symmetric_on_the_logarithm() -> None:
+    generator = np.random.default_rng(3)
+    sure = generator.uniform(0.5, 1, 400)
+    right = generator.random(400) < sure
+    area = risk_coverage(GivenLabels(np.arange(400), sure, right), 400).area
+    assert area.low * area.high == pytest.approx(area.value**2)
+    assert not area.too_few
+    right[np.flatnonzero(~right)[9:]] = True
+    assert risk_coverage(GivenLabels(np.arange(400), sure, right), 400).area.too_few  # nine mistakes

@@ -92,7 +92,7 @@ def test_many_clear_leads() -> None:
 def test_clear_and_unclear_leads_are_kept_apart() -> None:
     runs = (run("B", 0.88, 0.05, 0.02), run("C", 0.9, 1.0, 0.0), run("D", 0.5, 0.004, 0.4))
     assert told(run("A", 0.9), *runs) == (
-        f"A comes first: {START}no difference can be seen from B (2.0 points behind, p = 0.05) and C (just as good); "
+        f"A and C tie: {START}no difference can be seen from B (2.0 points behind, p = 0.05); "
         "better by 40 points than D (95 % sure: 38.0 to 42.0)."
     )
     assert "B (the same recipe, 2.0 points behind by luck)" in told(

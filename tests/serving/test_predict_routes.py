@@ -78,7 +78,7 @@ def test_a_wanted_coverage_gives_a_set(server: Server) -> None:
     said = post(server, "/predict?model=cnn&coverage=0.5", content=picture(5)).json()["predictions"][0]
     assert isinstance(said["set"], list)
     refused = post(server, "/predict?model=cnn&coverage=0.9999", content=picture(5))
-    assert refused.status_code == 422 and "vouch" in refused.json()["error"]["reason"]
+    assert refused.status_code == 422 and "calibration pictures can hold" in refused.json()["error"]["reason"]
 
 
 def test_several_labels_are_held_against_their_thresholds(label_server: Server) -> None:

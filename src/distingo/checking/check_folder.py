@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from distingo.checking.label_basis import LabelBasis
 from distingo.checking.shortcuts import Shortcut
 from distingo.checking.thresholds import settle_thresholds
 from distingo.errors import RunError
@@ -39,6 +40,7 @@ class Check:
         notes: What a person should know.
         seconds: How long it took.
         value_ranges: What the stored values of deep images were scaled by.
+        label_basis: What doubts of labels rest on; None where labels were not judged, or by an older distingo.
     """
 
     data: Path
@@ -56,6 +58,7 @@ class Check:
     notes: tuple[str, ...]
     seconds: float
     value_ranges: ValueRanges = NO_VALUE_RANGES
+    label_basis: LabelBasis | None = None
 
     def counting(self, kind: FindingKind) -> tuple[Finding, ...]:
         """The findings of a kind at or above its threshold."""
@@ -99,6 +102,7 @@ def write_check(check: Check, folder: Path) -> None:
         "counts": check.counts,
         "value_ranges": check.value_ranges.to_json(),
         "shortcuts": [asdict(shortcut) for shortcut in check.shortcuts],
+        "label_basis": None if check.label_basis is None else asdict(check.label_basis),
     }
     same = ("layout", "task", "classes", "files", "pictures", "embedded_by", "label_score", "notes", "seconds")
     write_json(folder / SUMMARY_NAME, content | {name: getattr(check, name) for name in same})
@@ -153,6 +157,7 @@ def read_check(folder: Path) -> Check:
             notes=tuple(content["notes"]),
             seconds=content["seconds"],
             value_ranges=ValueRanges.from_json(content.get("value_ranges")),
+            label_basis=LabelBasis(**content["label_basis"]) if content.get("label_basis") else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path}: damaged or from another version of distingo ({error})") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from distingo.checking.label_basis import LabelBasis, weigh_labels
 from distingo.checking.thresholds import KEPT_FROM
 from distingo.findings import Finding
 from distingo.near_duplicates.search import group_copies
@@ -24,12 +24,6 @@ _REGULARISATIONS = (3.16e-3, 1e-2, 3.16e-2, 0.1)
 _TREES = 200
 _LARGE = 20_000
 """With more pictures trees are given way to by a logistic regression, which takes seconds where they take minutes."""
-
-_SURELY_WRONG = 0.75
-"""By so much more probable than the given class another one is where the label counts whatever cleanlab's estimate."""
-
-_MOST_WRONG = 0.1
-"""No more than this share of the pictures is held for wrongly labelled: a weak model doubts everything."""
 
 if TYPE_CHECKING:
     from sklearn.ensemble import ExtraTreesClassifier
@@ -106,31 +100,34 @@ def predict_out_of_fold(
     return OutOfFold(probabilities, classes, score_out_of_fold(probabilities, having, task))
 
 
-def judge_labels(pictures: Sequence[Picture], told: OutOfFold, task: Task, threshold: float) -> Iterator[Finding]:
+def judge_labels(
+    pictures: Sequence[Picture], told: OutOfFold, task: Task, threshold: float, basis: LabelBasis | None = None
+) -> Iterator[Finding]:
     """Pictures whose labels are doubtful.
 
-    By confident learning (Northcutt, Jiang and Chuang, Confident learning: estimating uncertainty in dataset labels,
-    2021), as the library cleanlab has it. The score is 1 minus the label's quality. cleanlab also says which labels
-    are wrong by its own estimate; scores are stretched so that so many stand at one half and above, in the same order.
+    The order is that of confident learning (Northcutt, Jiang and Chuang, Confident learning: estimating uncertainty in
+    dataset labels, 2021), as the library cleanlab has it: the score is 1 minus the label's quality. Scores are
+    stretched so that as many as `weigh_labels` counts stand at one half and above.
 
     Args:
         pictures: The usable ones.
         told: What models say that never saw them.
         task: One label per picture, or several.
         threshold: From which score on one counts.
+        basis: What doubts rest on, as from `weigh_doubts`; made here without.
 
     Yields:
-        ``label``, with the more probable classes as suggestion.
+        ``label``, with the more probable classes as suggestion; none where the models are not clearly better than
+        guessing.
     """
-    place = {name: at for at, name in enumerate(told.classes)}
-    having = [[place[label] for label in picture.labels if label in place] for picture in pictures]
-    known = [at for at, row in enumerate(having) if row or task == "multi-label"]
-    probabilities = told.probabilities[known]
-    if task == "single-label":
-        scores = _doubt(probabilities, [having[at][0] for at in known])
-    else:
-        scores = _doubt_several(probabilities, [having[at] for at in known])
-    for row, at in enumerate(known):
+    basis = basis or weigh_doubts(pictures, told, task)
+    if not basis.is_better:
+        return
+    known = _known(pictures, told, task)
+    probabilities, having = told.probabilities[known], _having(pictures, told.classes)[known]
+    doubt = _doubt(probabilities, having) if task == "single-label" else _doubt_several(probabilities, having)
+    scores = _stretch(doubt, basis.counted)
+    for row, at in enumerate(known.tolist()):
         if scores[row] < KEPT_FROM["label"]:
             continue
         picture = pictures[at]
@@ -139,6 +136,31 @@ def judge_labels(pictures: Sequence[Picture], told: OutOfFold, task: Task, thres
             found = (picture.labels, picture.given_side or "", picture.content)
             score = float(scores[row])
             yield Finding("label", picture.source.file, score, threshold, *found, suggested=suggested, reason=reason)
+
+
+def weigh_doubts(pictures: Sequence[Picture], told: OutOfFold, task: Task) -> LabelBasis:
+    """What doubts of labels rest on.
+
+    Args:
+        pictures: The usable ones.
+        told: What models say that never saw them.
+        task: One label per picture, or several.
+    """
+    known = _known(pictures, told, task)
+    return weigh_labels(told.probabilities[known], _having(pictures, told.classes)[known], told.score, task)
+
+
+def _having(pictures: Sequence[Picture], classes: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    place = {name: at for at, name in enumerate(classes)}
+    having = np.zeros((len(pictures), len(classes)), np.bool_)
+    for row, picture in zip(having, pictures, strict=True):
+        row[[place[label] for label in picture.labels if label in place]] = True
+    return having
+
+
+def _known(pictures: Sequence[Picture], told: OutOfFold, task: Task) -> npt.NDArray[np.int64]:
+    """Positions of the pictures whose label can be doubted."""
+    return np.flatnonzero(_having(pictures, told.classes).any(axis=1) | (task == "multi-label"))
 
 
 def _assign_folds(
@@ -222,31 +244,22 @@ def score_out_of_fold(probabilities: npt.NDArray[np.float64], having: npt.NDArra
     return float(roc_auc_score(having[:, mixed], probabilities[:, mixed], average="macro"))
 
 
-def _doubt(probabilities: npt.NDArray[np.float64], given: Sequence[int]) -> npt.NDArray[np.float64]:
-    from cleanlab.filter import find_label_issues
+def _doubt(probabilities: npt.NDArray[np.float64], having: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     from cleanlab.rank import get_label_quality_scores
 
-    labels = np.array(given)
-    doubt = 1 - get_label_quality_scores(labels, probabilities, method="self_confidence")
-    issues = find_label_issues(labels, probabilities, filter_by="low_self_confidence", n_jobs=1)
-    sure = probabilities.max(axis=1) - (1 - doubt) >= _SURELY_WRONG
-    return _stretch(doubt, max(int(issues.sum()), int(sure.sum())))
+    quality = get_label_quality_scores(having.argmax(axis=1), probabilities, method="self_confidence")
+    return np.asarray(1 - quality, np.float64)
 
 
-def _doubt_several(probabilities: npt.NDArray[np.float64], given: Sequence[list[int]]) -> npt.NDArray[np.float64]:
+def _doubt_several(probabilities: npt.NDArray[np.float64], having: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     from cleanlab.multilabel_classification import get_label_quality_scores
-    from cleanlab.multilabel_classification.filter import find_label_issues
 
-    doubt = 1 - get_label_quality_scores(list(given), probabilities)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the library warns of its own call
-        issues = find_label_issues(list(given), probabilities, filter_by="low_self_confidence", n_jobs=1)
-    return _stretch(doubt, int(issues.sum()))
+    given = [np.flatnonzero(row).tolist() for row in having]
+    return np.asarray(1 - get_label_quality_scores(given, probabilities), np.float64)
 
 
 def _stretch(doubt: npt.NDArray[np.float64], wrong: int) -> npt.NDArray[np.float64]:
     """Map doubt piecewise linearly so that as many as are held for wrong stand at one half and above."""
-    wrong = min(wrong, int(_MOST_WRONG * len(doubt)))
     if not wrong:
         return doubt / 2
     limit = float(np.sort(doubt)[-wrong])

@@ -14,7 +14,8 @@ from distingo.answers import is_answered
 from distingo.checking.check_folder import Check
 from distingo.checking.embedding import Embedding, choose_embedding
 from distingo.checking.given_predictions import read_given_predictions
-from distingo.checking.labels import OutOfFold, judge_labels, predict_out_of_fold
+from distingo.checking.label_basis import LabelBasis, describe_basis
+from distingo.checking.labels import OutOfFold, judge_labels, predict_out_of_fold, weigh_doubts
 from distingo.checking.outliers import NEIGHBOURS, comparable, judge_outliers, near_pairs, nearest
 from distingo.checking.quality import judge_files, judge_quality
 from distingo.checking.relations import judge_against, judge_copies, judge_exact
@@ -83,6 +84,7 @@ class _Measured:
     distances: npt.NDArray[np.float64] | None
     told: OutOfFold | None
     doubted: tuple[Picture, ...]
+    basis: LabelBasis | None
     shortcuts: tuple[Shortcut, ...]
     notes: tuple[str, ...]
 
@@ -122,6 +124,7 @@ def run_check(request: CheckRequest) -> Check:
         notes=(*notes, *measured.notes),
         seconds=time.perf_counter() - begun,
         value_ranges=dataset.value_ranges,
+        label_basis=measured.basis,
     )
 
 
@@ -160,7 +163,12 @@ def _measure(request: CheckRequest, embedding: Embedding) -> _Measured:
         told = None if embeddings is None else _doubt_labels(dataset, embeddings, pairs, embedding, request)
     shortcuts = look_for_shortcuts(dataset, measurements, seed=request.seed)
     other_root = None if other is None else other.root
-    return _Measured(dataset, others, other_root, measurements, pairs, distances, told, doubted, shortcuts, notes)
+    basis = None if told is None else weigh_doubts(doubted, told, dataset.task)
+    if basis is not None:
+        notes = (*notes, *describe_basis(basis, dataset.task))
+    return _Measured(
+        dataset, others, other_root, measurements, pairs, distances, told, doubted, basis, shortcuts, notes
+    )
 
 
 def _read(request: CheckRequest, data: Path, products: Sequence[Product]) -> Dataset:
@@ -212,7 +220,8 @@ def _judge(measured: _Measured, thresholds: Mapping[FindingKind, float], request
     if measured.distances is not None:
         yield from judge_outliers(pictures, measured.distances, thresholds["outlier"])
     if measured.told is not None:
-        yield from judge_labels(measured.doubted, measured.told, dataset.task, thresholds["label"])
+        basis = measured.basis
+        yield from judge_labels(measured.doubted, measured.told, dataset.task, thresholds["label"], basis)
     yield from judge_imbalance(dataset, thresholds["imbalance"])
     yield from judge_shortcuts(measured.shortcuts, dataset.task, thresholds["shortcut"])
 

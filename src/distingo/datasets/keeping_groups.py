@@ -18,6 +18,9 @@ _NEEDED = 2
 _IMPORTANCE = np.array([100.0, 1.0, 10.0])
 """Of having a class on train, validation and test, where groups don't allow all three."""
 
+_TOLERANCE = 0.5
+"""By what share of its size a split may grow or shrink so that groups stay together."""
+
 _GIVEN = ("validation", "test")
 """Splits that nothing is moved to or away from where an author gave them."""
 
@@ -30,7 +33,7 @@ class KeptGroups:
         split: The new one; the old one, notes and all, where nothing had to change.
         moved: How many images are on another split than before.
         too_large: Numbers of the groups that were divided image by image all the same: without that, a class would be
-            missing on a split, or the group would be larger than the largest split.
+            missing on a split, or a split half as large again or half as small as before.
     """
 
     split: Split
@@ -56,12 +59,9 @@ def keep_groups(dataset: Dataset, split: Split, grouping: Grouping, *, seed: int
     files = [picture.source.file for picture in dataset.pictures]
     loose = np.array(sorted(np.flatnonzero(~settled), key=lambda at: files[at]), np.intp)  # whatever order they came in
     table = encode_labels(dataset.pictures, dataset.classes, "multi-label")
-    groups, too_large = _take_apart(grouping.numbers[loose], table[loose], after[loose], task=dataset.task)
+    too_large: tuple[int, ...] = ()
     if len(loose):
-        parts, sides = np.unique(after[loose], return_inverse=True)
-        after[loose] = parts[
-            rejoin_groups(table[loose], _by_first(groups), sides, seed=seed, importance=_IMPORTANCE[parts])
-        ]
+        after[loose], too_large = _rejoin(grouping.numbers[loose], table[loose], after[loose], dataset.task, seed)
     moved = int((after != before).sum())
     if not moved:
         return KeptGroups(split, 0, too_large)
@@ -93,8 +93,36 @@ def _follow_given(dataset: Dataset, grouping: Grouping, numbers: np.ndarray) -> 
     return np.where(follows, around.argmax(axis=1), numbers), settled | follows
 
 
+def _rejoin(
+    groups: np.ndarray, table: np.ndarray, sides: np.ndarray, task: Task, seed: int
+) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Put groups on one split each, and take apart as few of the large ones as leave every split about its size.
+
+    Args:
+        groups: Of every image, int (n,).
+        table: Its labels, bool (n, labels).
+        sides: Its split so far, int64 (n,).
+        task: As for `_take_apart`.
+        seed: Not negative.
+
+    Returns:
+        The splits, int64 (n,), and the numbers of the groups that were taken apart.
+    """
+    parts, numbers = np.unique(sides, return_inverse=True)
+    sizes = np.bincount(numbers)
+    limit = int(sizes.max())
+    while True:
+        kept, too_large = _take_apart(groups, table, numbers, limit=limit, task=task)
+        rejoined = rejoin_groups(table, _by_first(kept), numbers, seed=seed, importance=_IMPORTANCE[parts])
+        largest = int(np.unique(kept, return_counts=True)[1].max())
+        change = np.abs(np.bincount(rejoined, minlength=len(parts)) - sizes)
+        if largest == 1 or (change <= np.maximum(1, _TOLERANCE * sizes)).all():
+            return parts[rejoined], too_large
+        limit = largest - 1 if largest < 4 else largest // 2
+
+
 def _take_apart(
-    groups: np.ndarray, table: np.ndarray, sides: np.ndarray, *, task: Task
+    groups: np.ndarray, table: np.ndarray, sides: np.ndarray, *, limit: int, task: Task
 ) -> tuple[np.ndarray, tuple[int, ...]]:
     """Make single images of the groups that can't be kept together.
 
@@ -102,15 +130,15 @@ def _take_apart(
         groups: Of every image, int (n,).
         table: Its labels, bool (n, labels).
         sides: Its split so far, int64 (n,).
+        limit: Larger groups are taken apart.
         task: With several labels per image, a label may be missing on a split: it is one of many.
 
     Returns:
         The groups, with numbers of their own for those that were taken apart; and the numbers of these.
     """
     too_large: list[int] = []
-    largest = np.bincount(sides).max() if len(sides) else 0
     numbers, sizes = np.unique(groups, return_counts=True)
-    too_large += numbers[sizes > largest].tolist()
+    too_large += numbers[sizes > limit].tolist()
     for has in table.T if task == "single-label" else ():
         parts = min(_NEEDED, len(np.unique(sides[has])))
         own, sizes = np.unique(groups[has & ~np.isin(groups, too_large)], return_counts=True)

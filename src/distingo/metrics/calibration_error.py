@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 MOST_BINS = 15
 LEAST_IN_BIN = 20
 
-FEWEST_MISTAKES = 30
+FEWEST_MISTAKES = 55
 """Mistakes (and right answers) that the interval rests on, at the least."""
 
 

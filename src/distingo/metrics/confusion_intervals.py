@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ from distingo.metrics.intervals import Interval, share_interval
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-FEWEST_OF_CLASS = 5
+FEWEST_OF_CLASS = 6
 """Images that a class has at least for its recall to say something."""
 
 MOST_SMALL = 0.2
@@ -38,26 +39,23 @@ class _Influence:
     predicted: Floats
     right: Floats
 
-    def of_images(self, truth: Integers, predicted: Integers) -> Floats:
-        """What each image moves the score by, (n,), given its class and the one that it is taken for."""
-        moved: Floats = (
-            self.truth[truth] + self.predicted[predicted] + np.where(truth == predicted, self.right[truth], 0)
-        )
-        return moved
-
     def variance(self, table: Floats) -> tuple[float, float]:
         """Of the score on as many images as `table` sums to, drawn as it says, and its degrees of freedom.
 
         The latter are Satterthwaite's (1946): where one small class makes up most of the variance, as few as its
-        images.
+        images. So where one class that is seldom predicted does.
         """
         of_truth, of_predicted, diagonal = table.sum(axis=1), table.sum(axis=0), table.diagonal()
         n = of_truth.sum()
         mean = (of_truth @ self.truth + of_predicted @ self.predicted + diagonal @ self.right) / n
         by_class = of_truth * self.truth**2 + table @ self.predicted**2 + 2 * self.truth * (table @ self.predicted)
-        by_class += diagonal * self.right * (self.right + 2 * (self.truth + self.predicted))
-        total = float(by_class.sum())
-        uncertain = float((by_class**2 / np.maximum(of_truth, 1)).sum())
+        by_said = of_predicted * self.predicted**2 + self.truth**2 @ table + 2 * self.predicted * (self.truth @ table)
+        both = diagonal * self.right * (self.right + 2 * (self.truth + self.predicted))
+        total = float((by_class + both).sum())
+        uncertain = max(
+            float(((moved + both) ** 2 / np.maximum(count, 1)).sum())
+            for moved, count in ((by_class, of_truth), (by_said, of_predicted))
+        )
         return max(0.0, total / n - mean**2) / n, total**2 / uncertain if uncertain else float(n)
 
 
@@ -74,7 +72,7 @@ def confusion_intervals(confusion: Integers, scores: dict[str, float]) -> dict[s
     table = _shrunken(confusion.astype(np.float64))
     influences = dict(_influences(table, confusion))
     counts = confusion.sum(axis=1)
-    few = counts[counts + confusion.sum(axis=0) > 0] < FEWEST_OF_CLASS
+    few = has_small_classes(counts, confusion.sum(axis=0))
     found = {}
     for name, value in scores.items():
         own = influences[name]
@@ -82,9 +80,14 @@ def confusion_intervals(confusion: Integers, scores: dict[str, float]) -> dict[s
         variance, freedom = own.variance(table)
         effective = spread / variance if variance > 0 and spread > 0 else float(counts.sum())
         interval = share_interval(value + _correction(name, confusion, table), effective, freedom)
-        too_few = interval.too_few or few.mean() > MOST_SMALL
-        found[name] = Interval(interval.low, interval.high, too_few=bool(too_few))
+        too_few = interval.too_few or few
+        found[name] = Interval(interval.low, interval.high, too_few=too_few)
     return found
+
+
+def has_small_classes(true: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> bool:
+    """Whether too many of the classes that are shown or predicted, so many times (classes,), have too few images."""
+    return bool((true[true + predicted > 0] < FEWEST_OF_CLASS).mean() > MOST_SMALL)
 
 
 def _shrunken(counts: Floats) -> Floats:
@@ -142,13 +145,6 @@ def _correction(name: str, confusion: Integers, table: Floats) -> float:
     low = _divide(2 * share * (1 - share), union * (1 + share) ** 3)
     weights = true if name.endswith("weighted") else (union > 0)
     return float(weights @ low / weights.sum())
-
-
-def f1_influence(truth: Integers, predicted: Integers, classes: int) -> Floats:
-    """What each image moves macro F1 by, float64 (n,): its influence on the classes that it shows or is taken for."""
-    table = np.bincount(truth * classes + predicted, minlength=classes * classes).reshape(classes, classes)
-    influences = dict(_influences(table.astype(np.float64), table))
-    return influences["f1_macro"].of_images(truth, predicted)
 
 
 def _divide(numerator: npt.NDArray[np.float64], denominator: npt.NDArray[np.float64]) -> Floats:

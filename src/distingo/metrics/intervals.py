@@ -112,6 +112,17 @@ def moments(values: npt.NDArray[Any]) -> Moments:
     return Moments(mean, error, skew * sqrt(n - 1) / max(1, n - 2), n - 1)
 
 
+def freedom_of_variance(values: npt.NDArray[Any]) -> float:
+    """Degrees of freedom of the variance of values of shape (n,), from their kurtosis (Satterthwaite's matching).
+
+    About n for normal values, and twice as many as there are values that differ from the rest where few do.
+    """
+    squares = (values - values.mean()) ** 2
+    mean = float(squares.mean())
+    varied = float(squares.var())
+    return 2 * values.size * mean**2 / varied if varied > 1e-12 * mean**2 else float(values.size)
+
+
 def skewed_interval(found: Moments) -> Interval:
     """Student's t interval after Hall's transformation, which is the plain one where nothing is skewed."""
     quantile, skew = student_quantile(found.freedom), found.skew

@@ -10,13 +10,21 @@ their influence functions, each label's counts averaged with one image of the me
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.intervals import Interval, Moments, moments, share_interval, skewed_interval
+from distingo.metrics.confusion_intervals import MOST_SMALL
+from distingo.metrics.intervals import (
+    Interval,
+    Moments,
+    freedom_of_variance,
+    moments,
+    share_interval,
+    skewed_interval,
+)
 from distingo.metrics.judged_labels import JudgedLabels
 
 Floats = npt.NDArray[np.float64]
@@ -27,6 +35,14 @@ BIAS_OF_RANKING = 1.25
 
 FEWEST_POSITIVES = 12
 """Positives that an interval of average precision rests on, at the least."""
+
+FEWEST_OF_LABEL = 10
+"""Positives that each label of a mean has at least, but for `MOST_SMALL` of them."""
+
+FEWEST_GIVEN = 6
+"""Images that each label is given to at least, but for `MOST_SELDOM_GIVEN`: one that is not has no precision."""
+
+MOST_SELDOM_GIVEN = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +57,7 @@ class Estimate:
         labels: Over how many labels it is averaged.
         variance: Of the score, where it was put right for small counts; 0 where `moved` gives it.
         freedom: Degrees of freedom of `variance`.
+        few: Whether too many of its labels have too few positives, or are given to too few images.
     """
 
     value: float
@@ -50,29 +67,32 @@ class Estimate:
     labels: int
     variance: float = 0.0
     freedom: float = np.inf
+    few: bool = False
 
     def interval(self) -> Interval:
         """Skewness corrected below one half, where chance gains are rare and large; Wilson's above."""
         if self.variance:
             spread = self.center * (1 - self.center)
             raised = min(max(spread, 0.25 / len(self.moved)), 0.25)
-            return share_interval(self.center, raised / self.variance, self.freedom)
-        found = self._moments()
-        few = self.positives < FEWEST_POSITIVES
-        if found.error == 0 or self.center >= 0.5:
+            found = share_interval(self.center, raised / self.variance, self.freedom)
+            return replace(found, too_few=found.too_few or self.few)
+        of_images = self._moments()
+        few = self.few or self.positives < FEWEST_POSITIVES
+        if of_images.error == 0 or self.center >= 0.5:
             spread = max(self.value * (1 - self.value), 0.25 / max(4, self.positives))
-            effective = self.positives if found.error == 0 else spread / found.error**2
-            interval = share_interval(self.center, effective, found.freedom)
+            effective = self.positives if of_images.error == 0 else spread / of_images.error**2
+            interval = share_interval(self.center, effective, of_images.freedom)
         else:
-            interval = skewed_interval(found)
+            interval = skewed_interval(of_images)
         return Interval(max(0.0, interval.low), min(1.0, interval.high), too_few=interval.too_few or few)
 
     def above(self, other: Estimate) -> Interval:
         """The interval of this score minus another's on the same images."""
-        found = moments(self.moved - other.moved)
-        error = found.error * self._inflation()
-        interval = skewed_interval(Moments(self.center - other.center, error, found.skew, self._freedom()))
-        few = interval.too_few or self.positives < FEWEST_POSITIVES
+        moved = self.moved - other.moved
+        found = moments(moved)
+        error, freedom = found.error * self._inflation(), min(self._freedom(), freedom_of_variance(moved))
+        interval = skewed_interval(Moments(self.center - other.center, error, found.skew, freedom))
+        few = interval.too_few or self.few or other.few or self.positives < FEWEST_POSITIVES
         return Interval(max(-1.0, interval.low), min(1.0, interval.high), too_few=few)
 
     def _moments(self) -> Moments:
@@ -110,7 +130,8 @@ def mean_precision(each: tuple[Estimate | None, ...], kept: Booleans) -> Estimat
         return None
     moved = np.mean([found.moved for found in own], axis=0)
     value, center = (float(np.mean(ends)) for ends in zip(*((found.value, found.center) for found in own), strict=True))
-    return Estimate(value, center, moved, sum(found.positives for found in own), len(own))
+    few = float(np.mean([found.positives < FEWEST_OF_LABEL for found in own])) > MOST_SMALL
+    return Estimate(value, center, moved, sum(found.positives for found in own), len(own), few=few)
 
 
 def pooled_precision(judged: JudgedLabels) -> Estimate | None:
@@ -157,10 +178,13 @@ class _Tables:
         together = float(moved @ moved) / len(truth) ** 2
         alone = _label_variances(right, true, said, weights, shrink=False)[1].sum() / labels**2
         varied = variances.sum() / labels**2 * (together / alone if alone > 0 else 1.0)
-        freedom = variances.sum() ** 2 / (variances**2 / np.maximum(true, 1)).sum()
+        counts = (of_true * true + of_said * said) / (of_true + of_said)
+        freedom = variances.sum() ** 2 / (variances**2 / np.maximum(counts, 1)).sum()
+        few = float((said < FEWEST_GIVEN).mean()) > MOST_SELDOM_GIVEN
         low = _bias_of_f1(shrunk, true, said, right) if top == 2.0 else 0.0
         value = float(scores.mean())
-        return Estimate(value, min(1.0, value + low), moved, int(true.sum()), labels, float(varied), float(freedom))
+        center = min(1.0, value + low)
+        return Estimate(value, center, moved, int(true.sum()), labels, float(varied), float(freedom), few)
 
     def micro(self, weights: tuple[float, float, float]) -> Estimate:
         right, true, said = (float(table.sum()) for table in (self.truth & self.given, self.truth, self.given))

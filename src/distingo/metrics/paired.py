@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from distingo.metrics.intervals import NORMAL_QUANTILE, Interval
 
-FEWEST_DIFFERING = 4
+FEWEST_DIFFERING = 5
 """Pictures that only one of two classifiers gets right, for an interval to hold at its rate."""
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from distingo.metrics.bootstrap import chunks
-from distingo.metrics.confusion_intervals import FEWEST_OF_CLASS, f1_influence
-from distingo.metrics.intervals import Interval, moments, skewed_interval
+from distingo.metrics.confusion_intervals import FEWEST_OF_CLASS, has_small_classes
+from distingo.metrics.intervals import Interval, freedom_of_variance, moments, skewed_interval
 from distingo.metrics.multiple_comparisons import holm
 from distingo.metrics.paired import paired_difference
 from distingo.metrics.paired_scores import SWAPS, PairedScore, randomisation_p_value
@@ -18,6 +18,9 @@ from distingo.records import Score
 
 Integers = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+
+FEWEST_DIFFERENT = 11
+"""Images that two classifiers answer differently, for the interval of their difference in macro F1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +82,38 @@ def compare_classes(
 
 def macro_f1_difference(truth: Integers, first: Integers, second: Integers, classes: int) -> Score:
     """Macro F1 of the first minus that of the second, with its interval; class numbers of shape (n,) each."""
-    moved, scores = [], []
-    for answers in (first, second):
-        right, true, said = (
-            np.bincount(numbers, minlength=classes).astype(np.float64)
-            for numbers in (truth[truth == answers], truth, answers)
-        )
-        scores.append(_macro(_f1(right, true, said)[None]).item())
-        moved.append(f1_influence(truth, answers, classes))
-    return _interval(scores[0] - scores[1], moved[0] - moved[1]).score(scores[0] - scores[1], len(truth))
+    (one, without_one), (other, without_other) = (_f1_without_each(truth, said, classes) for said in (first, second))
+    n, without = len(truth), without_one - without_other
+    center = one - other - (n - 1) * float(without.mean())
+    found = _interval(center, -(n - 1) * (without - without.mean()))
+    few = found.too_few or int(np.count_nonzero(first != second)) < FEWEST_DIFFERENT
+    few |= has_small_classes(*(np.bincount(numbers, minlength=classes) for numbers in (truth, first)))
+    return replace(found, too_few=few).score(one - other, n)
+
+
+def _f1_without_each(truth: Integers, said: Integers, classes: int) -> tuple[float, Floats]:
+    """Macro F1, and by how much it changes without each image (the jackknife), (n,); over the same classes."""
+    right, *counts = (
+        np.bincount(numbers, minlength=classes).astype(np.float64) for numbers in (truth[truth == said], truth, said)
+    )
+    total = counts[0] + counts[1]
+    f1 = np.divide(2 * right, total, out=np.zeros(classes), where=total > 0)
+    found = np.divide(2 * (right - 1), total - 2, out=f1.copy(), where=total > 2) - f1
+    missed = np.divide(2 * right, total - 1, out=f1.copy(), where=total > 1) - f1
+    shown = int(np.count_nonzero(total))
+    changes = np.where(truth == said, found[truth], missed[truth] + missed[said]) / shown
+    return float(f1.sum() / shown), changes
 
 
 def _interval(difference: float, moved: Floats) -> Interval:
-    """Of a difference that each image moves by its part of `moved`, (n,)."""
-    found = skewed_interval(replace(moments(moved), center=difference))
-    return Interval(max(-1.0, found.low), min(1.0, found.high), too_few=found.too_few)
+    """Of a difference that each image moves by its part of `moved`, (n,).
+
+    Where few images make up most of the variance, it is known with few degrees of freedom.
+    """
+    found = moments(moved)
+    freedom = min(found.freedom, freedom_of_variance(moved))
+    ends = skewed_interval(replace(found, center=difference, freedom=freedom))
+    return Interval(max(-1.0, ends.low), min(1.0, ends.high), too_few=ends.too_few)
 
 
 def _each(triple: Integers, classes: tuple[str, ...], points: tuple[Floats, ...]) -> tuple[ClassDifference, ...]:

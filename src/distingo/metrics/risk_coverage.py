@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import exp
 
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.intervals import Interval, moments, skewed_interval
+from distingo.metrics.intervals import (
+    MOST_SKEWED,
+    Interval,
+    freedom_of_variance,
+    moments,
+    skewed_interval,
+    student_quantile,
+)
 from distingo.metrics.rejection import GivenLabels
 from distingo.records import Score
 
 Floats = npt.NDArray[np.float64]
+
+FEWEST_MISTAKEN = 10
+"""Images answered wrong that the interval of the area rests on, at the least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,5 +87,16 @@ def _area(owners: npt.NDArray[np.int64], new: Floats, added: Floats, n: int) -> 
     area = float((new * error).sum() / total)
     later, drop = ((new * part)[::-1].cumsum()[::-1] for part in (1 / answered, error / answered))
     moved = np.bincount(owners, new * (error - area - drop) + added * later, n) * n / total
-    found = skewed_interval(replace(moments(moved), center=area))
-    return Interval(max(0.0, found.low), min(1.0, found.high), too_few=found.too_few).score(area, n)
+    few = np.unique(owners[added > 0]).size < FEWEST_MISTAKEN
+    return _interval(area, moved, few=few).score(area, n)
+
+
+def _interval(area: float, moved: Floats, *, few: bool) -> Interval:
+    """Student's t on the logarithm: an area near 0 varies with its size. Few mistakes give few degrees of freedom."""
+    found = moments(moved)
+    if not area or not found.error:
+        ends = skewed_interval(replace(found, center=area))
+        return Interval(max(0.0, ends.low), min(1.0, ends.high), too_few=True)
+    freedom = min(found.freedom, freedom_of_variance(moved))
+    reach = student_quantile(freedom) * found.error / area
+    return Interval(area * exp(-reach), min(1.0, area * exp(min(reach, 50.0))), few or abs(found.skew) > MOST_SKEWED)

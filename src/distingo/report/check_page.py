@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distingo.findings import FINDING_KINDS, Finding, FindingKind
+from distingo.findings import FINDING_KINDS, PICTURE_KINDS, Finding, FindingKind
 from distingo.report.selection import take_turns
 from distingo.report.templating import write_page
 from distingo.report.thumbnails import Album, fill_album
@@ -51,8 +51,8 @@ WORDS: dict[FindingKind, KindWords] = {
     "contradiction": KindWords("Contradictions", "Copies of one picture under different classes: one is wrong."),
     "label": KindWords(
         "Likely wrong labels",
-        "What models that never saw a picture say against its label (confident learning). Look at each: a rare view"
-        " of its class is doubted too.",
+        "What models that never saw a picture say against its label. At one half a label is more probably wrong than"
+        " right. Look at each: a rare view of its class is doubted too.",
     ),
     "outlier": KindWords("Outliers", "Far from every other picture in what they show: perhaps they don't belong here."),
     "empty": KindWords("Empty", "One brightness nearly everywhere. The score is the share of such pixels."),
@@ -126,8 +126,8 @@ def write_check_page(check: Check, path: Path) -> Path:
         "check": check,
         "data_name": check.root.name or str(check.root),
         "against_name": check.against.name if check.against else "",
-        "sections": [section for section in sections if section.kind not in {"imbalance", "shortcut"}],
-        "whole": [section for section in sections if section.kind in {"imbalance", "shortcut"}],
+        "sections": sections,
+        "of_pictures": PICTURE_KINDS,
         "total": sum(section.counting for section in sections),
         "clean": [WORDS[kind].name for kind in FINDING_KINDS if all(section.kind != kind for section in sections)],
         "album": album,

@@ -2,8 +2,8 @@
 
 // In the order in which they are asked; the names are those of the check's page.
 export const KINDS = {
-  "contradiction": ["Contradictions", () => "The same picture under two classes."],
   "leak": ["Leaks", () => "The same picture on two sides of the split."],
+  "contradiction": ["Contradictions", () => "The same picture under two classes."],
   "label": ["Likely wrong labels", (labels) => (labels.length ? ["Is this ", ...named(labels), "?"] : "Does no label fit?")],
   "near-duplicate": ["Near duplicates", () => "Nearly the same picture twice."],
   "duplicate": ["Exact duplicates", () => "The same picture twice."],
