@@ -3,7 +3,7 @@ import pytest
 from PIL import Image, ImageEnhance
 from scenes import draw_scene
 
-from distingo.features.signatures import SIDE, low_frequencies, shrink, sign
+from distingo.features.signatures import SIDE, low_frequencies, shrink, sign, smooth
 
 
 def test_a_signature_is_small_and_grey_whatever_the_picture():
@@ -20,6 +20,15 @@ def test_brightness_and_contrast_leave_no_trace_in_low_frequencies():
     assert np.linalg.norm(rows, axis=1) == pytest.approx(1, abs=1e-5)
     assert rows[0] @ rows[1] > 0.99
     assert abs(rows[0] @ rows[2]) < 0.5
+
+
+def test_smoothing_leaves_means_and_images_of_width_zero_as_they_are():
+    board = np.where(np.indices((SIDE, SIDE)).sum(axis=0) % 2, 200, 100).astype(np.uint8)
+    kept, smoothed = smooth(np.stack([board, board]), np.array([0.0, 2.0]))
+    assert (kept == board).all()
+    assert smoothed.dtype == np.uint8
+    assert smoothed[8:-8, 8:-8].min() >= 149
+    assert smoothed[8:-8, 8:-8].max() <= 151
 
 
 def test_shrinking_averages_squares():

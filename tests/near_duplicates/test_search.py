@@ -54,6 +54,16 @@ def test_small_pictures_must_be_nearly_equal():
     assert [(pair.first, pair.second) for pair in pairs] == [(1, 11)]
 
 
+@pytest.mark.parametrize("symmetry", SYMMETRIES)
+def test_copies_smaller_than_a_signature_are_found_without_the_detail_that_they_lost(symmetry):
+    scenes = [draw_scene(seed, 100) for seed in range(20)]
+    small = [scene.resize((50, 50), Image.Resampling.LANCZOS) for scene in scenes[:5]]
+    turned = [Image.fromarray(turn(np.array(copy.convert("L"))[None], np.array([symmetry]))[0]) for copy in small]
+    pairs = find_copies(Held([*scenes, *turned]), [100] * 20 + [50] * 5)
+    assert {(pair.first, pair.second): pair.symmetry for pair in pairs} == {(at, 20 + at): symmetry for at in range(5)}
+    assert all(pair.similarity > 0.8 for pair in pairs)
+
+
 def test_further_pairs_are_looked_at_closely():
     scene = draw_scene(5, 256)
     part = scene.crop((40, 40, 216, 216))
