@@ -195,7 +195,7 @@ def test_explanations_show_what_the_model_sees(runs: dict[tuple[str, str], Path]
 
     gray = stripes(77, "standing")
     for model in ("small-cnn", "descriptors"):
-        look = _look_at(image_of("12 bit", tmp_path), distingo.load(runs["12 bit", model]).model)
+        look = _look_at(image_of("12 bit", tmp_path), distingo.load(runs["12 bit", model]))
         np.testing.assert_array_equal(np.asarray(look.image), gray)
 
 
