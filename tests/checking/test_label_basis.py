@@ -99,6 +99,18 @@ def test_the_gain_is_the_lower_end_of_its_interval() -> None:
     assert basis.is_better
 
 
+def test_the_score_has_an_interval_and_says_of_how_many_images_it_is() -> None:
+    given = np.repeat([0, 1], 50)
+    said = np.where(np.arange(100) % 10 == 0, 1 - given, given)
+    basis = weigh_labels(0.1 + 0.8 * np.eye(2)[said], np.eye(2, dtype=bool)[given], 0.9, "single-label")
+    assert (basis.n, basis.baseline, basis.is_better) == (100, 0.5, True)
+    assert (basis.low, basis.high) == pytest.approx((0.8256343, 0.9447709), abs=1e-6)  # Wilson's, of 90 of 100
+    assert describe_basis(basis, "single-label") == [
+        "no more labels look wrong than chance explains: the models are right on 90.0% of 100 pictures that they never "
+        "saw (95 % interval 82.6% to 94.5%), always saying the commonest class on 50.0%"
+    ]
+
+
 def test_guesses_of_several_labels_doubt_nothing_and_a_good_model_may() -> None:
     generator = np.random.default_rng(3)
     having = generator.random((400, 5)) < 0.2
