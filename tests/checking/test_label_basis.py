@@ -130,3 +130,16 @@ def test_a_list_that_is_cut_says_so() -> None:
     notes = describe_basis(basis, "single-label")
     assert f"is cut: {basis.wrong:,} do, and the worst 100 count (10% of the pictures)" in notes[1]
     assert f"are right on {basis.score:.1%}" in notes[0]
+
+
+def test_the_only_wrong_label_is_found_where_models_hardly_ever_err() -> None:
+    """One of 300 is no more than chance explains, and yet to be looked at."""
+    having = np.eye(3, dtype=bool)[np.arange(300) % 3]
+    chances = np.where(having, 0.97, 0.015)
+    chances[7] = [0.9, 0.06, 0.04]
+    assert estimate_noise(chances, having, "single-label")[0] == 0.0
+    basis = weigh_labels(chances, having, accuracy(chances, having), "single-label")
+    assert (basis.counted, basis.false_alarms) == (1, None)
+    assert describe_basis(basis, "single-label")[0].startswith("labels that look wrong: 1, too few to estimate")
+    unsure = np.where(having, 0.5, 0.25)
+    assert weigh_labels(unsure, having, 1.0, "single-label").counted == 0

@@ -29,6 +29,12 @@ MARGIN = 0.1
 MOST_WRONG = 0.1
 """No more than this share of the images is held for wrongly labelled."""
 
+FEW_MISTAKES = 0.02
+"""Models that are right on all but so many of the images contradict no more labels than that, however few are wrong."""
+
+SURE = 0.75
+"""By so much more probable than the given class another one is where such models contradict a label."""
+
 _SIGNIFICANT = 3.841458820694124  # the 95 % quantile of chi squared with one degree of freedom
 _LEAST = 1e-6
 _NEVER = -40.0
@@ -49,9 +55,11 @@ class LabelBasis:
         n: How many images the score is of.
         is_better: Whether that is `MARGIN` of the way to a perfect score; if not, no label is doubted.
         noise: The share of labels that look as if drawn at random; 0 where that explains no more than chance does.
-        wrong: How many images have a label that is more probably wrong than right.
+        wrong: How many images have a label that is more probably wrong than right; of models that hardly ever err, and
+            where no noise shows, that is surely contradicted (`FEW_MISTAKES`, `SURE`).
         counted: How many of these count: `MOST_WRONG` of all at most.
-        false_alarms: The share of those that count whose labels are expected to be right; 0 where none counts.
+        false_alarms: The share of those that count whose labels are expected to be right; 0 where none counts, None
+            where they are too few to estimate it.
     """
 
     score: float
@@ -64,7 +72,7 @@ class LabelBasis:
     noise: float = 0.0
     wrong: int = 0
     counted: int = 0
-    false_alarms: float = 0.0
+    false_alarms: float | None = 0.0
 
     @property
     def is_cut(self) -> bool:
@@ -86,6 +94,10 @@ def weigh_labels(probabilities: Floats, having: npt.NDArray[np.bool_], score: fl
     if not len(having) or gain < MARGIN * (1 - baseline):
         return basis
     noise, posterior = estimate_noise(probabilities, having, task)
+    if noise == 0 and task == "single-label" and score >= 1 - FEW_MISTAKES:
+        excess = probabilities.max(axis=1) - probabilities[np.arange(len(having)), having.argmax(axis=1)]
+        sure = int((excess >= SURE).sum())
+        return replace(basis, is_better=True, wrong=sure, counted=sure, false_alarms=None if sure else 0.0)
     wrong = int((posterior >= 0.5).sum())
     counted = min(wrong, int(MOST_WRONG * len(having)))
     surest = np.sort(posterior)[len(posterior) - counted :]
@@ -157,10 +169,10 @@ def describe_basis(basis: LabelBasis, task: Task) -> list[str]:
         return [f"no label is doubted: the models {worth}, {floor}, and that is not clearly better"]
     if not basis.counted:
         return [f"no more labels look wrong than chance explains: the models {worth}, {floor}"]
-    notes = [
-        f"labels that look wrong: {basis.counted:,}, of which about {basis.false_alarms:.0%} are expected to be right; "
-        f"the models {worth}, {floor}"
-    ]
+    alarms = "too few to estimate how many of them are right"
+    if basis.false_alarms is not None:
+        alarms = f"of which about {basis.false_alarms:.0%} are expected to be right"
+    notes = [f"labels that look wrong: {basis.counted:,}, {alarms}; the models {worth}, {floor}"]
     if basis.is_cut:
         notes.append(
             f"the list of labels that look wrong is cut: {basis.wrong:,} do, and the worst {basis.counted:,} count "
