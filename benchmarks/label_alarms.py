@@ -94,7 +94,7 @@ def measure(images: Labelled, model: str, place: Path, moved: set[int]) -> dict[
         "noise": 0.0 if basis is None else round(basis.noise, 4),
         "counting": len(counting),
         "share": round(len(counting) / len(images), 4),
-        "expected_false": 0.0 if basis is None else round(basis.false_alarms, 4),
+        "expected_false": None if basis is None or basis.false_alarms is None else round(basis.false_alarms, 4),
         "moved": len(moved),
         "moved_and_counting": len(moved & counting),
         "moved_in_worst_tenth": len(moved & worst),

@@ -99,6 +99,18 @@ def test_the_gain_is_the_lower_end_of_its_interval() -> None:
     assert basis.is_better
 
 
+def test_the_score_has_an_interval_and_says_of_how_many_images_it_is() -> None:
+    given = np.repeat([0, 1], 50)
+    said = np.where(np.arange(100) % 10 == 0, 1 - given, given)
+    basis = weigh_labels(0.1 + 0.8 * np.eye(2)[said], np.eye(2, dtype=bool)[given], 0.9, "single-label")
+    assert (basis.n, basis.baseline, basis.is_better) == (100, 0.5, True)
+    assert (basis.low, basis.high) == pytest.approx((0.8256343, 0.9447709), abs=1e-6)  # Wilson's, of 90 of 100
+    assert describe_basis(basis, "single-label") == [
+        "no more labels look wrong than chance explains: the models are right on 90.0% of 100 pictures that they never "
+        "saw (95 % interval 82.6% to 94.5%), always saying the commonest class on 50.0%"
+    ]
+
+
 def test_guesses_of_several_labels_doubt_nothing_and_a_good_model_may() -> None:
     generator = np.random.default_rng(3)
     having = generator.random((400, 5)) < 0.2
@@ -118,3 +130,16 @@ def test_a_list_that_is_cut_says_so() -> None:
     notes = describe_basis(basis, "single-label")
     assert f"is cut: {basis.wrong:,} do, and the worst 100 count (10% of the pictures)" in notes[1]
     assert f"are right on {basis.score:.1%}" in notes[0]
+
+
+def test_the_only_wrong_label_is_found_where_models_hardly_ever_err() -> None:
+    """One of 300 is no more than chance explains, and yet to be looked at."""
+    having = np.eye(3, dtype=bool)[np.arange(300) % 3]
+    chances = np.where(having, 0.97, 0.015)
+    chances[7] = [0.9, 0.06, 0.04]
+    assert estimate_noise(chances, having, "single-label")[0] == 0.0
+    basis = weigh_labels(chances, having, accuracy(chances, having), "single-label")
+    assert (basis.counted, basis.false_alarms) == (1, None)
+    assert describe_basis(basis, "single-label")[0].startswith("labels that look wrong: 1, too few to estimate")
+    unsure = np.where(having, 0.5, 0.25)
+    assert weigh_labels(unsure, having, 1.0, "single-label").counted == 0

@@ -39,6 +39,19 @@ def test_every_planted_fault_is_found_and_nothing_else(faulty, tmp_path):
     assert read_findings(tmp_path / "check" / "findings.csv") == found.findings
 
 
+def test_leaks_contradictions_and_shortcuts_come_first(faulty, tmp_path, capsys):
+    assert main(["check", str(faulty), "-o", str(tmp_path / "check"), "--model", "descriptors"]) == 0
+    names = ("Leaks", "Contradictions", "Shortcuts", "Near duplicates")
+    console = [line[9:].split("  ")[0] for line in capsys.readouterr().out.splitlines() if line[:7].strip().isdigit()]
+    assert [name for name in console if name in names] == list(names)
+    assert list(read_check(tmp_path / "check").counts)[:3] == ["leak", "contradiction", "shortcut"]
+    table = [finding.kind for finding in read_findings(tmp_path / "check" / "findings.csv")]
+    assert list(dict.fromkeys(table))[:4] == ["leak", "contradiction", "shortcut", "label"]
+    page = (tmp_path / "check" / "check.html").read_text(encoding="utf-8")
+    places = [page.index(f'<section id="{kind}"') for kind in ("leak", "contradiction", "shortcut", "label")]
+    assert places == sorted(places)
+
+
 def test_nothing_of_the_data_is_touched(faulty, tmp_path):
     before = {path: path.read_bytes() for path in faulty.rglob("*") if path.is_file()}
     distingo.check(faulty, tmp_path / "check")

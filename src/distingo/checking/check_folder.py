@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from distingo.checking.label_basis import LabelBasis
+from distingo.checking.near_duplicate_search import NearDuplicateSearch
 from distingo.checking.shortcuts import Shortcut
 from distingo.checking.thresholds import settle_thresholds
 from distingo.errors import RunError
@@ -41,6 +42,7 @@ class Check:
         seconds: How long it took.
         value_ranges: What the stored values of deep images were scaled by.
         label_basis: What doubts of labels rest on; None where labels were not judged, or by an older distingo.
+        near_duplicates: What was searched for near-duplicates; None in a check of an older distingo.
     """
 
     data: Path
@@ -59,6 +61,7 @@ class Check:
     seconds: float
     value_ranges: ValueRanges = NO_VALUE_RANGES
     label_basis: LabelBasis | None = None
+    near_duplicates: NearDuplicateSearch | None = None
 
     def counting(self, kind: FindingKind) -> tuple[Finding, ...]:
         """The findings of a kind at or above its threshold."""
@@ -84,7 +87,10 @@ class Check:
         findings = tuple(
             replace(finding, threshold=moved.get(finding.kind, finding.threshold)) for finding in self.findings
         )
-        return replace(self, findings=findings)
+        search = self.near_duplicates
+        if search is not None:
+            search = replace(search, similarity=moved.get("near-duplicate", search.similarity))
+        return replace(self, findings=findings, near_duplicates=search)
 
 
 def write_check(check: Check, folder: Path) -> None:
@@ -103,6 +109,7 @@ def write_check(check: Check, folder: Path) -> None:
         "value_ranges": check.value_ranges.to_json(),
         "shortcuts": [asdict(shortcut) for shortcut in check.shortcuts],
         "label_basis": None if check.label_basis is None else asdict(check.label_basis),
+        "near_duplicates": None if check.near_duplicates is None else asdict(check.near_duplicates),
     }
     same = ("layout", "task", "classes", "files", "pictures", "embedded_by", "label_score", "notes", "seconds")
     write_json(folder / SUMMARY_NAME, content | {name: getattr(check, name) for name in same})
@@ -158,6 +165,7 @@ def read_check(folder: Path) -> Check:
             seconds=content["seconds"],
             value_ranges=ValueRanges.from_json(content.get("value_ranges")),
             label_basis=LabelBasis(**content["label_basis"]) if content.get("label_basis") else None,
+            near_duplicates=NearDuplicateSearch(**searched) if (searched := content.get("near_duplicates")) else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path}: damaged or from another version of distingo ({error})") from error

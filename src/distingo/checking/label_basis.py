@@ -12,12 +12,13 @@ raise their likelihood.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
 
+from distingo.metrics.intervals import NORMAL_QUANTILE, wilson
 from distingo.records import Task
 
 Floats = npt.NDArray[np.float64]
@@ -28,7 +29,12 @@ MARGIN = 0.1
 MOST_WRONG = 0.1
 """No more than this share of the images is held for wrongly labelled."""
 
-_NORMAL_QUANTILE = 1.959963984540054
+FEW_MISTAKES = 0.02
+"""Models that are right on all but so many of the images contradict no more labels than that, however few are wrong."""
+
+SURE = 0.75
+"""By so much more probable than the given class another one is where such models contradict a label."""
+
 _SIGNIFICANT = 3.841458820694124  # the 95 % quantile of chi squared with one degree of freedom
 _LEAST = 1e-6
 _NEVER = -40.0
@@ -44,21 +50,29 @@ class LabelBasis:
             the ROC curve.
         baseline: What always saying the commonest class reaches; with several labels 0.5.
         gain: By how much the score exceeds it, at the lower end of a 95 % interval.
+        low: Lower end of the score's 95 % interval.
+        high: Upper end.
+        n: How many images the score is of.
         is_better: Whether that is `MARGIN` of the way to a perfect score; if not, no label is doubted.
         noise: The share of labels that look as if drawn at random; 0 where that explains no more than chance does.
-        wrong: How many images have a label that is more probably wrong than right.
+        wrong: How many images have a label that is more probably wrong than right; of models that hardly ever err, and
+            where no noise shows, that is surely contradicted (`FEW_MISTAKES`, `SURE`).
         counted: How many of these count: `MOST_WRONG` of all at most.
-        false_alarms: The share of those that count whose labels are expected to be right; 0 where none counts.
+        false_alarms: The share of those that count whose labels are expected to be right; 0 where none counts, None
+            where they are too few to estimate it.
     """
 
     score: float
     baseline: float
     gain: float
+    low: float
+    high: float
+    n: int
     is_better: bool
     noise: float = 0.0
     wrong: int = 0
     counted: int = 0
-    false_alarms: float = 0.0
+    false_alarms: float | None = 0.0
 
     @property
     def is_cut(self) -> bool:
@@ -75,17 +89,20 @@ def weigh_labels(probabilities: Floats, having: npt.NDArray[np.bool_], score: fl
         score: As in `LabelBasis`.
         task: One label per image, or several.
     """
-    baseline, gain = _gain(probabilities, having, task)
+    baseline, gain, low, high = _gain(probabilities, having, task)
+    basis = LabelBasis(score, baseline, gain, min(low, score), max(high, score), len(having), is_better=False)
     if not len(having) or gain < MARGIN * (1 - baseline):
-        return LabelBasis(score, baseline, gain, is_better=False)
+        return basis
     noise, posterior = estimate_noise(probabilities, having, task)
+    if noise == 0 and task == "single-label" and score >= 1 - FEW_MISTAKES:
+        excess = probabilities.max(axis=1) - probabilities[np.arange(len(having)), having.argmax(axis=1)]
+        sure = int((excess >= SURE).sum())
+        return replace(basis, is_better=True, wrong=sure, counted=sure, false_alarms=None if sure else 0.0)
     wrong = int((posterior >= 0.5).sum())
     counted = min(wrong, int(MOST_WRONG * len(having)))
     surest = np.sort(posterior)[len(posterior) - counted :]
     alarms = float(1 - surest.mean()) if counted else 0.0
-    return LabelBasis(
-        score, baseline, gain, is_better=True, noise=noise, wrong=wrong, counted=counted, false_alarms=alarms
-    )
+    return replace(basis, is_better=True, noise=noise, wrong=wrong, counted=counted, false_alarms=alarms)
 
 
 def estimate_noise(probabilities: Floats, having: npt.NDArray[np.bool_], task: Task) -> tuple[float, Floats]:
@@ -137,19 +154,25 @@ def estimate_noise(probabilities: Floats, having: npt.NDArray[np.bool_], task: T
 def describe_basis(basis: LabelBasis, task: Task) -> list[str]:
     """What a person should know of doubted labels, or of why there are none, one sentence each."""
     if task == "single-label":
-        worth = f"are right on {basis.score:.1%} of pictures that they never saw"
+        worth = (
+            f"are right on {basis.score:.1%} of {basis.n:,} pictures that they never saw "
+            f"(95 % interval {basis.low:.1%} to {basis.high:.1%})"
+        )
         floor = f"always saying the commonest class on {basis.baseline:.1%}"
     else:
-        worth = f"reach a mean area under the ROC curve of {basis.score:.3f} on pictures that they never saw"
+        worth = (
+            f"reach a mean area under the ROC curve of {basis.score:.3f} on {basis.n:,} pictures that they never saw "
+            f"(95 % interval {basis.low:.3f} to {basis.high:.3f})"
+        )
         floor = f"guessing reaches {basis.baseline:.3f}"
     if not basis.is_better:
         return [f"no label is doubted: the models {worth}, {floor}, and that is not clearly better"]
     if not basis.counted:
         return [f"no more labels look wrong than chance explains: the models {worth}, {floor}"]
-    notes = [
-        f"labels that look wrong: {basis.counted:,}, of which about {basis.false_alarms:.0%} are expected to be right; "
-        f"the models {worth}, {floor}"
-    ]
+    alarms = "too few to estimate how many of them are right"
+    if basis.false_alarms is not None:
+        alarms = f"of which about {basis.false_alarms:.0%} are expected to be right"
+    notes = [f"labels that look wrong: {basis.counted:,}, {alarms}; the models {worth}, {floor}"]
     if basis.is_cut:
         notes.append(
             f"the list of labels that look wrong is cut: {basis.wrong:,} do, and the worst {basis.counted:,} count "
@@ -158,20 +181,23 @@ def describe_basis(basis: LabelBasis, task: Task) -> list[str]:
     return notes
 
 
-def _gain(probabilities: Floats, having: npt.NDArray[np.bool_], task: Task) -> tuple[float, float]:
-    """The baseline, and the lower end of the 95 % interval of what the models have over it."""
+def _gain(probabilities: Floats, having: npt.NDArray[np.bool_], task: Task) -> tuple[float, float, float, float]:
+    """The baseline, the lower end of the 95 % interval of what the models have over it, and both of their score's."""
     if not len(having):
-        return 0.0, 0.0
+        return 0.0, 0.0, 0.0, 1.0
     if task == "single-label":
         given = having.argmax(axis=1)
         commonest = given == np.bincount(given).argmax()
-        gains = (probabilities.argmax(axis=1) == given).astype(np.float64) - commonest
-        return float(commonest.mean()), float(gains.mean() - _NORMAL_QUANTILE * gains.std() / sqrt(len(gains)))
+        right = probabilities.argmax(axis=1) == given
+        gains = right.astype(np.float64) - commonest
+        gain = float(gains.mean() - NORMAL_QUANTILE * gains.std() / sqrt(len(gains)))
+        return float(commonest.mean()), gain, *wilson(int(right.sum()), len(right))
     areas, errors = _areas(probabilities, having)
     if not len(areas):
-        return 0.5, 0.0
+        return 0.5, 0.0, 0.0, 1.0
     spread = float(np.sqrt((errors**2).sum())) / len(areas)
-    return 0.5, float(areas.mean() - 0.5 - _NORMAL_QUANTILE * spread)
+    low, high = (float(areas.mean() + side * NORMAL_QUANTILE * spread) for side in (-1, 1))
+    return 0.5, low - 0.5, max(low, 0.0), min(high, 1.0)
 
 
 def _areas(probabilities: Floats, having: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:

@@ -16,6 +16,7 @@ from distingo.checking.embedding import Embedding, choose_embedding
 from distingo.checking.given_predictions import read_given_predictions
 from distingo.checking.label_basis import LabelBasis, describe_basis
 from distingo.checking.labels import OutOfFold, judge_labels, predict_out_of_fold, weigh_doubts
+from distingo.checking.near_duplicate_search import record_search
 from distingo.checking.outliers import NEIGHBOURS, comparable, judge_outliers, near_pairs, nearest
 from distingo.checking.quality import judge_files, judge_quality
 from distingo.checking.relations import judge_against, judge_copies, judge_exact
@@ -125,6 +126,7 @@ def run_check(request: CheckRequest) -> Check:
         seconds=time.perf_counter() - begun,
         value_ranges=dataset.value_ranges,
         label_basis=measured.basis,
+        near_duplicates=record_search(dataset.pictures, measured.others, thresholds["near-duplicate"]),
     )
 
 

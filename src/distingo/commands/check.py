@@ -82,12 +82,15 @@ def run(options: argparse.Namespace) -> int:
 
 def _print(check: Check) -> None:
     """How many findings of each kind, and the worst of each."""
+    from distingo.checking.near_duplicate_search import describe_search
     from distingo.report.check_page import WORDS
 
     print(f"{check.root}: {check.layout}; {check.seconds:.1f} s")
     print(f"{check.files:,} files, {check.pictures:,} usable pictures")
     for note in check.notes:
         print(f"  {note}")
+    if check.near_duplicates is not None:
+        print(f"  {describe_search(check.near_duplicates)}")
     for kind, number in check.counts.items():
         worst = check.counting(kind)[0]
         print(f"{number:>7,}  {WORDS[kind].name:<20} {worst.file + ': ' if worst.file else ''}{worst.reason}")

@@ -117,6 +117,9 @@ def write_check_page(check: Check, path: Path) -> Path:
     Raises:
         ResourceError: The page can't be written.
     """
+    from distingo.checking.near_duplicate_search import describe_search
+
+    search = check.near_duplicates
     sections = [section for kind in FINDING_KINDS if (section := _section(check.findings, kind)) is not None]
     files = take_turns(
         [[name for card in section.cards for name in (card.picture, card.other)] for section in sections]
@@ -126,6 +129,7 @@ def write_check_page(check: Check, path: Path) -> Path:
         "check": check,
         "data_name": check.root.name or str(check.root),
         "against_name": check.against.name if check.against else "",
+        "search": "" if search is None else describe_search(search),
         "sections": sections,
         "of_pictures": PICTURE_KINDS,
         "total": sum(section.counting for section in sections),
