@@ -26,7 +26,10 @@ def test_another_table_is_refused(tmp_path):
     write_findings([FINDING], tmp_path / "f.csv")
     text = (tmp_path / "f.csv").read_text(encoding="utf-8")
     (tmp_path / "f.csv").write_text(text.replace(",label,", ",strange,"), encoding="utf-8")
-    with pytest.raises(RunError, match=r"f\.csv: line 2: 'strange' is no kind of finding; they are contradiction"):
+    with pytest.raises(
+        RunError,
+        match=r"f\.csv: line 2: 'strange' is no kind of finding; they are leak, contradiction, shortcut, label,",
+    ):
         read_findings(tmp_path / "f.csv")
     (tmp_path / "f.csv").write_text(text.replace(",0.75,", ",much,"), encoding="utf-8")
     with pytest.raises(RunError, match="line 2: score or threshold is no number"):
