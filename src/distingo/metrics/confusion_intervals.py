@@ -6,7 +6,8 @@ class a that is taken for b moves it by ``truth[a] + predicted[b] + (right[a] if
 from the matrix itself, without resampling. Two things are put right. Few images of a class look more alike than they
 are: where none of six is mistaken, the variance would be 0. So each class's row is averaged with one image of the mean
 class (shrinkage as in Agresti and Coull 1998). And F1 is concave in the right ones, thus too low on average with few
-images; the second-order term is added to the interval's middle.
+images; the second-order term is added to the interval's middle. An interval so short that a single other mistake, in
+a class with few images, would lead out of it is no interval at all: there are too few images for one.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ class _Influence:
     truth: Floats
     predicted: Floats
     right: Floats
+
+    def one_mistake(self, n: int) -> float:
+        """By how much one of the `n` images moves the score at most, were it mistaken in place of right."""
+        return float(self.right.max()) / n
 
     def variance(self, table: Floats) -> tuple[float, float]:
         """Of the score on as many images as `table` sums to, drawn as it says, and its degrees of freedom.
@@ -80,7 +85,7 @@ def confusion_intervals(confusion: Integers, scores: dict[str, float]) -> dict[s
         variance, freedom = own.variance(table)
         effective = spread / variance if variance > 0 and spread > 0 else float(counts.sum())
         interval = share_interval(value + _correction(name, confusion, table), effective, freedom)
-        too_few = interval.too_few or few
+        too_few = interval.too_few or few or own.one_mistake(int(counts.sum())) > (interval.high - interval.low) / 2
         found[name] = Interval(interval.low, interval.high, too_few=too_few)
     return found
 

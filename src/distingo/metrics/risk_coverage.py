@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from math import exp
+from math import exp, log
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +80,7 @@ def _area(owners: npt.NDArray[np.int64], new: Floats, added: Floats, n: int) -> 
     """Mean error over coverage, of the pictures newly answered and the errors added by each step, (steps,) each.
 
     Its interval comes from what each picture moves the area by: by its own error, and by its error in all later steps.
+    Where one more mistake among the surest pictures would lead out of it, it rests on too few.
     """
     answered = np.maximum(new.cumsum(), 1)
     error = added.cumsum() / answered
@@ -87,8 +88,12 @@ def _area(owners: npt.NDArray[np.int64], new: Floats, added: Floats, n: int) -> 
     area = float((new * error).sum() / total)
     later, drop = ((new * part)[::-1].cumsum()[::-1] for part in (1 / answered, error / answered))
     moved = np.bincount(owners, new * (error - area - drop) + added * later, n) * n / total
-    few = np.unique(owners[added > 0]).size < FEWEST_MISTAKEN
-    return _interval(area, moved, few=few).score(area, n)
+    mistaken = np.flatnonzero(added > 0)
+    found = _interval(area, moved, few=np.unique(owners[mistaken]).size < FEWEST_MISTAKEN)
+    # the mean over all places above the surest mistake of what another one there would add
+    surest = answered[mistaken[0]] if mistaken.size else total
+    another = (1 + log(total / surest)) / total
+    return replace(found, too_few=found.too_few or another > found.high - area).score(area, n)
 
 
 def _interval(area: float, moved: Floats, *, few: bool) -> Interval:

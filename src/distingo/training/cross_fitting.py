@@ -30,7 +30,7 @@ from distingo.prediction.device import choose_device
 from distingo.prediction.embedding import gather
 from distingo.prediction.inputs import descriptors_product
 from distingo.records import Picture
-from distingo.training.heads import refit_head
+from distingo.training.heads import axes_of_all, refit_head
 from distingo.training.held_out import assign_folds
 from distingo.training.preparing import PreparedRun, TrainRequest
 from distingo.training.pretrained import balances_classes, feature_products
@@ -183,15 +183,18 @@ def cross_fit_head(
     Returns:
         Logits float64 (n, classes) of each picture by the head that was not fitted on it; 0 where it has no fold.
     """
-    logits = np.zeros((len(targets), len(description.classes)))
+    classes = len(description.classes)
+    logits = np.zeros((len(targets), classes))
+    axes = axes_of_all(description.head, np.concatenate(views), classes=classes, task=description.task)
     for fold in range(int(assigned.max()) + 1):
         kept, held = assigned != fold, assigned == fold
         head = refit_head(
             description.head,
             (np.concatenate([view[kept] for view in views]), np.concatenate([targets[kept]] * len(views))),
             description.settings,
-            classes=len(description.classes),
+            classes=classes,
             balanced=balanced,
+            axes=axes,
         )
         with torch.inference_mode():
             logits[held] = head(torch.from_numpy(views[0][held])).numpy()

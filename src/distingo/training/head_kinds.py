@@ -102,6 +102,7 @@ def _solve(problem: Problem, side: Side, regularisations: tuple[float, ...], *, 
         weights=weights,
         regularisations=regularisations,
         iterations=problem.iterations,
+        axes=problem.axes,
     )
     return map(expand, path)
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from distingo.errors import DataError
 from distingo.records import Task
+from distingo.training.preconditioning import PrincipalAxes
 
 Floats32 = npt.NDArray[np.float32]
 Side = tuple[Floats32, npt.NDArray[Any]]
@@ -25,12 +26,14 @@ class Problem:
         task: One label per picture, or several.
         balanced: Whether classes weigh the same however frequent they are.
         iterations: Limit of a linear solver, for each regularisation.
+        axes: Of more embeddings that those of each side are among; None has a linear solver find a side's own.
     """
 
     classes: int
     task: Task
     balanced: bool
     iterations: int
+    axes: PrincipalAxes | None = None
 
 
 def checked_side(side: tuple[npt.ArrayLike, npt.ArrayLike], problem: Problem) -> Side:

@@ -22,7 +22,8 @@ from distingo.training.head_kinds import (
 )
 from distingo.training.head_problem import Problem, Side, balancing_weights, checked_side, require_every_class
 from distingo.training.held_out import Calibration, assign_folds, best_trial, calibrate, score_logits
-from distingo.training.linear_models import ITERATIONS
+from distingo.training.linear_models import ITERATIONS, common_axes
+from distingo.training.preconditioning import PrincipalAxes
 
 PER_CLASS = 5
 """With fewer validation pictures than this times the classes, the choice is made inside the training side."""
@@ -137,6 +138,16 @@ def fit_head(
     return FittedHead(kind, head.eval(), settings, choice.trial, choice.path, converged, notes)
 
 
+def axes_of_all(kind: str, embeddings: npt.NDArray[np.float32], *, classes: int, task: Task) -> PrincipalAxes | None:
+    """What `refit_head` on part after part of embeddings (n, features) has in common, and takes longest to find.
+
+    None where a head of this kind needs none.
+    """
+    if not KINDS[kind].ordered:
+        return None
+    return common_axes(embeddings, 1 if task != "multi-label" and classes == 2 else classes)
+
+
 def refit_head(
     kind: str,
     side: tuple[npt.ArrayLike, npt.ArrayLike],
@@ -145,6 +156,7 @@ def refit_head(
     classes: int,
     balanced: bool = False,
     iterations: int = ITERATIONS,
+    axes: PrincipalAxes | None = None,
 ) -> nn.Module:
     """Solve a head once more on other pictures, with settings that were chosen before.
 
@@ -156,11 +168,12 @@ def refit_head(
         classes: How many classes or labels there are.
         balanced: Whether classes weigh the same.
         iterations: Limit of the linear solvers.
+        axes: Of more embeddings, with these among them (`axes_of_all`).
 
     Returns:
         From float (n, features) to logits (n, classes); in evaluation mode.
     """
-    problem = Problem(classes, settings["task"], balanced, iterations)
+    problem = Problem(classes, settings["task"], balanced, iterations, axes)
     checked = checked_side(side, problem)
     chosen = {name: settings[name] for name in KINDS[kind].default}
     if "neighbours" in chosen:

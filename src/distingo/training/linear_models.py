@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from distingo.training.preconditioning import Coordinates, axes_where_worthwhile, precondition
+from distingo.training.preconditioning import Coordinates, PrincipalAxes, axes_where_worthwhile, precondition
 
 Floats32 = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -93,6 +93,7 @@ def solve_path(
     weights: Floats32 | None = None,
     regularisations: tuple[float, ...] = REGULARISATIONS,
     iterations: int = ITERATIONS,
+    axes: PrincipalAxes | None = None,
 ) -> Iterator[Solution]:
     """Solve for one regularisation after another, each from the solution before.
 
@@ -109,6 +110,7 @@ def solve_path(
         weights: Float32 of the targets' shape: how much each counts; all alike without.
         regularisations: Values of C, ascending.
         iterations: Limit for each.
+        axes: Of more rows, with these among them, in place of their own (`common_axes`): they span these as well.
 
     Yields:
         One solution for each regularisation.
@@ -121,7 +123,7 @@ def solve_path(
     outputs = int(targets.max()) + 1 if targets.ndim == 1 else targets.shape[1]
     measure = _bind_loss(loss, targets, weights)
     with threadpool_limits(1, user_api="blas"):
-        axes = axes_where_worthwhile(rows, outputs)
+        axes = axes or axes_where_worthwhile(rows, outputs)
         rows = rows if axes is None else axes.rotate(rows)
     matrix = np.zeros((outputs, rows.shape[1] + 1))
     for regularisation in regularisations:
@@ -140,6 +142,17 @@ def solve_path(
         raw, intercept = standardisation.fold(weight, matrix[:, -1])
         converged = bool(found.status != _LIMIT_REACHED and np.isfinite(found.fun))
         yield Solution(regularisation, raw, intercept, converged, int(found.nit))
+
+
+def common_axes(features: Floats32, outputs: int) -> PrincipalAxes | None:
+    """Axes of features float32 (n, features) to solve for parts of them with: finding them takes longest.
+
+    None where plain steps are cheaper (`distingo.training.preconditioning.axes_where_worthwhile`).
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):
+        return axes_where_worthwhile(fit_standardisation(features).apply(features), outputs)
 
 
 Measured = tuple[float, Floats32]
