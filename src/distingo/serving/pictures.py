@@ -5,10 +5,16 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from distingo.datasets.decoding import TooManyPixelsError, UndecodableError, decode, read_header
+from distingo.datasets.decoding import (
+    TooManyPixelsError,
+    UndecodableError,
+    UnreadableError,
+    decode,
+    read_header,
+)
 from distingo.datasets.formats import describe_non_picture, detect_format
 from distingo.records import ValueRanges
-from distingo.serving.refusals import RefusedError
+from distingo.serving.refused import RefusedError
 
 ACCEPTED = ("JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "HEIF", "AVIF")
 """Formats that are decoded; anything else is refused from its first bytes."""
@@ -48,6 +54,8 @@ def decode_upload(
         return decode(data, max_pixels=max_pixels, enough=enough, value_range=value_ranges).image
     except TooManyPixelsError as error:
         raise RefusedError(413, f"{error.reason}; send a smaller picture") from error
+    except UnreadableError as error:
+        raise RefusedError(413, "decoding it takes more memory than is allowed; send a smaller picture") from error
     except UndecodableError as error:
         raise RefusedError(422, f"{error.reason}; send the picture as it was saved") from error
 
