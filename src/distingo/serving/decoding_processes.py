@@ -86,6 +86,8 @@ class DecodingProcesses:
                 may (413), or its turn did not come (503).
         """
         said, pixels = self._ask(question, content, memory, share)
+        if "dtype" not in said:
+            raise _broken()
         row = np.frombuffer(pixels, np.dtype(said["dtype"])).reshape(said["shape"])
         spec = question.rendition
         if spec is not None and (row.dtype != np.uint8 or row.shape != (spec.height, spec.width, spec.channels)):
@@ -114,15 +116,6 @@ class DecodingProcesses:
             raise found[0]
         return found[0]
 
-    def check_turn(self, job: Job) -> None:
-        """Refuse what has waited too long.
-
-        Raises:
-            RefusedError: As said (503).
-        """
-        if time.monotonic() - job.came > _WAITS * self._seconds:
-            raise full()
-
     def close(self) -> None:
         """End all processes, whatever they do."""
         self._closed = True
@@ -147,6 +140,8 @@ class DecodingProcesses:
         return process
 
     def _ask(self, question: Question, content: bytes, memory: int, share: Share) -> tuple[dict[str, Any], bytes]:
+        if time.monotonic() - share.came > _WAITS * self._seconds:
+            raise full()
         left = _OF_REQUEST * self._seconds - share.seconds
         if left <= 0:
             raise RefusedError(
@@ -248,5 +243,3 @@ class _Process:
         if len(pixels) < length:
             raise EOFError
         return json.loads(said), pixels
-
-

@@ -21,10 +21,12 @@ class Share:
     Attributes:
         client: Whom its time is counted to.
         seconds: Spent so far on what is no ordinary image.
+        came: When the request was taken in, by `time.monotonic`.
     """
 
     client: str = ""
     seconds: float = 0.0
+    came: float = field(default_factory=time.monotonic)
 
 
 @dataclass(eq=False, slots=True)
