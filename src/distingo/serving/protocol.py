@@ -16,7 +16,7 @@ _MOST_HEAD_BYTES = 64 * 1024
 """Of a head, a trailer or a chunk's extensions: bytes of which no part is a body."""
 
 _MOST_HEADERS = 100
-_PIECE = 4 * 1024
+_PIECE = 1024
 _BODY_PIECE = 64 * 1024
 _MOST_UNREAD = 64 * 1024
 """Bytes of further requests that are kept while one is being answered; then reading waits."""
@@ -218,7 +218,12 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answered = cycle
-        super()._start_asgi_task(cycle, app)
+
+        def begin() -> None:
+            if not cycle.disconnected:
+                super(LimitedProtocol, self)._start_asgi_task(cycle, app)
+
+        self.watch.starter.start(self.client[0] if self.client else "", begin, self.loop)
 
     def _drop_cycles(self) -> None:
         """Nobody waits for these answers any more: what is written to them goes nowhere, and is no fault to log."""
