@@ -105,32 +105,47 @@ class LimitedProtocol(HttpToolsProtocol):
         """Read on, as far as the requests before are answered."""
         if self.transport.is_closing():
             return
-        self._unset_keepalive_if_required()
-        self._unread += data
-        self._feed()
+        if self._unread or self._feeding:
+            self._unread += data
+            self._feed_unread()
+        elif (read := self._feed(data)) < len(data):
+            self._keep(data[read:])
 
-    def _feed(self) -> None:
-        """Parse what has come, piece by piece, so that no more than one request's answer is ever owed."""
-        if self._feeding:
-            return
-        self._feeding = True
-        try:
-            at = 0
-            while at < len(self._unread) and self.phase is not Phase.WAITING and not self.transport.is_closing():
-                size = _BODY_PIECE if self.phase is Phase.BODY else _PIECE
-                piece = bytes(memoryview(self._unread)[at : at + size])
-                at += len(piece)
-                self._without_body += len(piece)
-                super().data_received(piece)
-                self._check_length()
-            del self._unread[:at]
-        finally:
-            self._feeding = False
+    def _feed_unread(self) -> None:
+        """Parse what came before it was its turn."""
+        if self._unread and not self._feeding:
+            data = bytes(self._unread)
+            self._unread.clear()
+            if (read := self._feed(data)) < len(data):
+                self._keep(data[read:])
+
+    def _keep(self, data: bytes) -> None:
+        self._unread[:0] = data
         if len(self._unread) > _MOST_UNREAD and not self.transport.is_closing():
             self.flow.pause_reading()
 
-    def _check_length(self) -> None:
-        if self._without_body > _MOST_HEAD_BYTES and not self.transport.is_closing():
+    def _feed(self, data: bytes) -> int:
+        """Parse what has come, piece by piece, so that no more than a few answers are ever owed.
+
+        Returns:
+            How many bytes were parsed: all, unless requests are to be answered first or the connection has ended.
+        """
+        self._feeding = True
+        at = 0
+        try:
+            while at < len(data) and self.phase is not Phase.WAITING and not self.transport.is_closing():
+                piece = data[at : at + (_BODY_PIECE if self.phase is Phase.BODY else _PIECE)]
+                at += len(piece)
+                self._without_body += len(piece)
+                super().data_received(piece)
+                if self._without_body > _MOST_HEAD_BYTES:
+                    self._refuse_length()
+        finally:
+            self._feeding = False
+        return at
+
+    def _refuse_length(self) -> None:
+        if not self.transport.is_closing():
             self.refuse(431, f"a head or trailer of more than {_MOST_HEAD_BYTES:,} bytes; send shorter headers")
 
     def on_message_begin(self) -> None:
@@ -158,14 +173,16 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _fault(self) -> str | None:
         """What makes a head ambiguous."""
-        names = [name for name, _ in self.headers]
-        for name in _ONLY_ONCE:
-            if names.count(name) > 1:
-                return f"the header {name.decode('ascii')} came {names.count(name)} times; send it once"
-        hosts = [value for name, value in self.headers if name == b"host"]
-        if not hosts:
+        host, seen = None, set()
+        for name, value in self.headers:
+            if name in _ONLY_ONCE:
+                if name in seen:
+                    return f"the header {name.decode('ascii')} came more than once; send it once"
+                seen.add(name)
+                host = value if name == b"host" else host
+        if host is None:
             return None if self.parser.get_http_version() == "1.0" else "no Host header; send one"
-        return None if _HOST.fullmatch(hosts[0]) else "a Host header that is no name or address"
+        return None if _HOST.fullmatch(host) else "a Host header that is no name or address"
 
     def on_body(self, body: bytes) -> None:
         """A part of the body came."""
@@ -189,7 +206,7 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         if not self._is_answering and self.phase is Phase.WAITING:
             self._enter(Phase.IDLE)
-        self._feed()
+        self._feed_unread()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""

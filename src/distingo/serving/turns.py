@@ -8,6 +8,7 @@ import time
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 
 _log = logging.getLogger("distingo.serving")
 _LONGEST_WAIT = 2.0
@@ -73,9 +74,12 @@ class TurnPool:
         self._begin = begin
         self._of_client = of_client
         self._memory = memory
+        self._is_limited = of_client is not None or memory > 0
         self._most = most
         self._most_of_client = most_of_client
-        self._changed = threading.Condition()
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._calls: SimpleQueue[None] = SimpleQueue()
         self._queues: OrderedDict[str, OrderedDict[Share, deque[Job]]] = OrderedDict()
         self._waiting: Counter[str] = Counter()
         self._running: Counter[str] = Counter()
@@ -87,19 +91,19 @@ class TurnPool:
     def submit(self, job: Job) -> bool:
         """Queue a job; False where too many wait."""
         client = job.share.client
-        with self._changed:
+        with self._lock:
             if self._most is not None and self._waiting.total() >= self._most:
                 return False
             if self._most_of_client is not None and self._waiting[client] >= self._most_of_client:
                 return False
             self._queues.setdefault(client, OrderedDict()).setdefault(job.share, deque()).append(job)
             self._waiting[client] += 1
-            self._changed.notify()
+        self._calls.put(None)
         return True
 
     def cancel(self, job: Job) -> bool:
         """Take a job back; False where it was begun."""
-        with self._changed:
+        with self._lock:
             requests = self._queues.get(job.share.client, OrderedDict())
             queue = requests.get(job.share)
             if queue is None or job not in queue:
@@ -110,11 +114,12 @@ class TurnPool:
 
     def close(self) -> None:
         """Begin nothing more; the threads end by themselves."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             self._queues.clear()
             self._waiting.clear()
-            self._changed.notify_all()
+        for _ in range(self._threads):
+            self._calls.put(None)
 
     def _tidy(self, share: Share) -> None:
         """Count one job less, and forget what is empty."""
@@ -149,25 +154,30 @@ class TurnPool:
         if self._begin is not None:
             self._begin()
         while True:
-            with self._changed:
-                while (job := self._next()) is None:
-                    if self._closed:
-                        return
-                    self._changed.wait()
-                self._running[job.share.client] += 1
-                self._used += job.memory
+            self._calls.get()
+            with self._lock:
+                if self._closed:
+                    return
+                job = self._next()
+                if job is None:
+                    continue
+                if self._is_limited:
+                    self._running[job.share.client] += 1
+                    self._used += job.memory
             try:
                 job.work()
             except Exception as error:
                 _log.error("a job failed", exc_info=error)
-            finally:
+            if self._is_limited:
                 self._end(job)
 
     def _end(self, job: Job) -> None:
-        with self._changed:
+        """Give back what a job held, and call for those that waited for it."""
+        with self._lock:
             self._used -= job.memory
             self._running[job.share.client] -= 1
             if not self._running[job.share.client]:
                 del self._running[job.share.client]
-            if self._of_client is not None or self._memory:
-                self._changed.notify_all()
+            waiting = min(self._threads, self._waiting.total())
+        for _ in range(waiting):
+            self._calls.put(None)
