@@ -65,9 +65,9 @@ def attack(url: str, pid: int, name: str, seconds: float, *, address: str = ATTA
     base = resident(pid)
     seen = Observed({}, [], base, base)
     script = Path(__file__).with_name("attacks.py")
-    words = [sys.executable, str(script), name, str(port), str(seconds), address]
     # Gives way to the server: from another machine it would take none of its processors.
-    attacker = subprocess.Popen(["nice", "-n", "15", *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    words = ["nice", "-n", "15", sys.executable, str(script), name, str(port), str(seconds), address]
+    attacker = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     watch = threading.Thread(target=_watch_memory, args=(pid, attacker, seen))
     watch.start()
     try:

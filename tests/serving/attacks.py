@@ -270,9 +270,7 @@ def number_bombs(target: Target) -> None:
 
     def one() -> None:
         whole = random.choice((body, lists))
-        target.answered(
-            target.send(HEAD % b"application/json" + b"Content-Length: %d\r\n\r\n" % len(whole) + whole)
-        )
+        target.answered(target.send(HEAD % b"application/json" + b"Content-Length: %d\r\n\r\n" % len(whole) + whole))
 
     target.on_threads(one, 8)
 

@@ -143,16 +143,20 @@ class DecodingProcesses:
         if time.monotonic() - share.came > _WAITS * self._seconds:
             raise full()
         left = _OF_REQUEST * self._seconds - share.seconds
+        too_many = RefusedError(
+            413,
+            f"the pictures of this request took more than {_OF_REQUEST * self._seconds:g} seconds to decode; "
+            "send fewer at once",
+        )
         if left <= 0:
-            raise RefusedError(
-                413,
-                f"the pictures of this request took more than {_OF_REQUEST * self._seconds:g} seconds to decode; "
-                "send fewer at once",
-            )
-        seconds = min(self._seconds, left)
+            raise too_many
+        reason = f"decoding it takes more than {self._seconds:g} seconds; send a smaller picture"
+        too_long = too_many if left < self._seconds else RefusedError(413, reason)
         began = time.monotonic()
         try:
-            said, pixels = self._process().ask({**asdict(question), "memory": memory}, content, seconds)
+            said, pixels = self._process().ask(
+                {**asdict(question), "memory": memory}, content, min(self._seconds, left), too_long
+            )
         finally:
             share.seconds += time.monotonic() - began
         if "status" in said:
@@ -163,11 +167,6 @@ class DecodingProcesses:
 def full() -> RefusedError:
     """Why an image is not decoded now."""
     return RefusedError(503, "too many large pictures wait to be decoded; try again soon")
-
-
-def ends_the_process(seconds: float) -> RefusedError:
-    """Why an image is not decoded at all."""
-    return RefusedError(413, f"decoding it takes more than {seconds:g} seconds; send a smaller picture")
 
 
 def _broken() -> RefusedError:
@@ -201,11 +200,13 @@ class _Process:
         with contextlib.suppress(OSError):
             self._process.kill()
 
-    def ask(self, head: dict[str, Any], content: bytes, seconds: float) -> tuple[dict[str, Any], bytes]:
+    def ask(
+        self, head: dict[str, Any], content: bytes, seconds: float, too_long: RefusedError
+    ) -> tuple[dict[str, Any], bytes]:
         """Ask one question.
 
         Raises:
-            RefusedError: It took too long (413), or the process ended at it (422); it has ended then.
+            RefusedError: `too_long`, or the process ended at it (422); it has ended then.
         """
         late = threading.Event()
 
@@ -221,7 +222,7 @@ class _Process:
             self.kill()
             self._process.wait()
             if late.is_set():
-                raise ends_the_process(seconds) from error
+                raise too_long from error
             _log.warning("a decoder ended at an image (exit code %s) and is started again", self._process.returncode)
             raise _broken() from error
         finally:
