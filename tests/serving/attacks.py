@@ -292,7 +292,7 @@ def scan_bombs(target: Target) -> None:
 
 def row_bombs(target: Target) -> None:
     """Requests of 20 run-length coded BMPs, PNGs, WebPs and AVIFs of as many pixels as are allowed."""
-    images = [bmp_of_runs(7000), large_image("PNG", 7000), large_image("WEBP", 7000), large_image("GIF", 7000)]
+    images = [bmp_of_runs(7000), large_image("PNG", 7000), large_image("WEBP", 3000), large_image("GIF", 7000)]
     post_images(target, images * 5, 4)
 
 
