@@ -26,6 +26,7 @@ sys.path[:0] = [str(ROOT / "tests" / "serving"), str(ROOT / "tests")]
 from attacked import attack, describe  # noqa: E402 - beside the tests
 from attacks import ATTACKER, ATTACKS  # noqa: E402
 from served_runs import command  # noqa: E402
+
 from tiny_runs import train_tiny_runs  # noqa: E402
 from turns import processor  # noqa: E402
 
