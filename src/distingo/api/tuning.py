@@ -102,6 +102,7 @@ def tune(
         raise InterruptionError("stopped before the first trial; the same command starts again") from None
     write_tuning_page(search, folder.page)
     if not search.is_finished:
-        found = f"the best of {len(search.trials)} so far is in {folder.best_recipe}" if search.best else "nothing yet"
+        which = "one of the best" if search.tied else "the best"
+        found = f"{which} of {len(search.trials)} so far is in {folder.best_recipe}" if search.best else "nothing yet"
         raise InterruptionError(f"stopped; {found}; the same command goes on")
     return search
