@@ -143,7 +143,7 @@ def _rounded(value: float | None) -> str:
 def _require_same(folder: SearchFolder, content: dict[str, Any]) -> None:
     known = read_json(folder.search)
     check_format(known, folder.search)
-    for name in ("data", "wishes", "split", "table", "corrections", "near_duplicates"):
+    for name in ("data", "wishes", "split", "table", "corrections", "near_duplicates", "max_pixels"):
         if known.get(name) != content.get(name):
             raise UsageError(
                 f"{folder.path}: was started with {name} {_said(known.get(name))}, not {_said(content.get(name))}; "
