@@ -108,7 +108,54 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
     "PlantVillage": (
         under("PlantVillage", ("Pepper___healthy", "Potato___Late_blight")),
         {},
-        Refused("if the folders inside it are the classes, give ROOT/PlantVillage"),
+        Right(
+            ("Pepper___healthy", "Potato___Late_blight"),
+            {None: 4},
+            "class folders: those in PlantVillage, the only folder with images",
+        ),
+    ),
+    "an archive around a data set": (
+        [*under("archive/Dataset", ABC), "README.md", "archive/LICENSE", "archive/Dataset/notes.txt"],
+        {},
+        Right(ABC, {None: 6}, "class folders: those in archive/Dataset, the only folder with images", ignored=3),
+    ),
+    "an archive around class folders with a metadata of captions": (
+        under("archive/Dataset", ABC),
+        {"archive/Dataset/metadata.csv": rows("file_name,text", "apple/0.jpg,an apple", "banana/1.jpg,a banana")},
+        Right(ABC, {None: 6}, "class folders: those in archive/Dataset, the only folder with images", ignored=1),
+    ),
+    "an archive around split folders": (
+        under("archive/Dataset/Training", ABC) + under("archive/Dataset/Testing", ABC) + ["archive/README.md"],
+        {},
+        Right(ABC, SPLITS_OF_3, "archive/Dataset/Testing (test)", ignored=1),
+    ),
+    "an archive around split folders in class folders": (
+        under("archive", [f"{name}/{side}" for name in ABC for side in ("train", "test")]),
+        {},
+        Right(ABC, SPLITS_OF_3, "split folders inside of class folders: test (test), train (train)"),
+    ),
+    "an archive around flat split folders with a table each": (
+        flat("archive/train") + flat("archive/test", 2),
+        {
+            "archive/train/metadata.csv": rows("file_name,label", *(f"{at}.jpg,{ABC[at % 2]}" for at in range(4))),
+            "archive/test/metadata.csv": rows("file_name,label", "0.jpg,banana", "1.jpg,banana"),
+        },
+        Right(ABC[:2], {"train": 4, "test": 2}, ignored=2, pairs={"archive/test/0.jpg": "banana"}),
+    ),
+    "an archive around folders that may be splits": (
+        under("archive/photo", ABC) + under("archive/sketch", ABC),
+        {},
+        Refused("--splits train=archive/photo,test=archive/sketch"),
+    ),
+    "an archive around folders that are not splits": (
+        under("archive/photo", ABC) + under("archive/sketch", ABC),
+        {},
+        Right(("photo", "sketch"), {None: 12}, "those in archive", options=TableOptions(splits="none")),
+    ),
+    "an archive around images and masks": (
+        under("archive", ("images", "masks"), ending="png"),
+        {},
+        Refused("one class only (archive, 4 files)"),
     ),
     "PlantVillage, in color, gray and segmented": (
         under("color", ABC) + under("grayscale", ABC) + under("segmented", ABC),
@@ -144,7 +191,7 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
         {},
         Refused("if the folders inside images are the classes, give ROOT/images"),
     ),
-    "EuroSAT": (under("2750", ABC), {}, Refused("if the folders inside it are the classes, give ROOT/2750")),
+    "EuroSAT": (under("2750", ABC), {}, Right(ABC, {None: 6}, "class folders: those in 2750")),
     "EuroSAT with tables of splits": (
         under("", ABC),
         {"train.csv": rows("Filename,Label,ClassName", "apple/0.jpg,0,apple")},
