@@ -52,6 +52,9 @@ NP = ("NORMAL", "PNEUMONIA")
 XRAY = under("train", NP) + under("test", NP) + under("val", NP, 1)
 INTEL = ("buildings", "forest", "sea")
 BIRDS = ("001.Black_footed_Albatross", "002.Laysan_Albatross")
+TINY_ANNOTATIONS = (
+    "val_0.JPEG\tn01629819\t0\t32\t44\t62\nval_1.JPEG\tn01443537\t52\t55\t57\t59\nval_2.JPEG\tn01629819\t4\t0\t60\t55\n"
+)
 SPLITS_OF_3 = {"train": 6, "test": 6}
 
 GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
@@ -200,15 +203,41 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
     "Tiny ImageNet": (
         [f"train/{name}/images/{at}.JPEG" for name in ("n01443537", "n01629819") for at in range(2)]
         + ["train/n01443537/n01443537_boxes.txt", "wnids.txt"]
-        + flat("val/images", 3, "JPEG")
-        + ["val/val_annotations.txt"]
+        + flat("val/images", 3, "JPEG", "val_")
         + flat("test/images", 3, "JPEG"),
-        {},
+        {"val/val_annotations.txt": TINY_ANNOTATIONS},
         Right(
             ("n01443537", "n01629819"),
-            {"train": 4 + 1},
-            "not used: 3 images without a label in val/images",
-            ignored=8,
+            {"train": 4 + 1, "validation": 3},
+            "val_annotations.txt was read as CSV with tabs, UTF-8, without a line of names",
+            ignored=5,
+            pairs={
+                "val/images/val_0.JPEG": "n01629819",
+                "val/images/val_1.JPEG": "n01443537",
+                "val/images/val_2.JPEG": "n01629819",
+            },
+        ),
+    ),
+    "Tiny ImageNet in its folder, annotations without labels that are known": (
+        [f"tiny-imagenet-200/train/{name}/images/{at}.JPEG" for name in ("n1", "n2") for at in range(2)]
+        + flat("tiny-imagenet-200/val/images", 3, "JPEG", "val_"),
+        {"tiny-imagenet-200/val/val_annotations.txt": TINY_ANNOTATIONS},
+        Right(
+            ("n1", "n2"),
+            {"train": 4},
+            "not used: 3 images without a label in tiny-imagenet-200/val/images",
+            ignored=4,
+        ),
+    ),
+    "Tiny ImageNet in its folder": (
+        [f"tiny-imagenet-200/train/{name}/images/{at}.JPEG" for name in ("n01443537", "n01629819") for at in range(2)]
+        + flat("tiny-imagenet-200/val/images", 3, "JPEG", "val_"),
+        {"tiny-imagenet-200/val/val_annotations.txt": TINY_ANNOTATIONS},
+        Right(
+            ("n01443537", "n01629819"),
+            {"train": 4, "validation": 3},
+            ignored=1,
+            pairs={"tiny-imagenet-200/val/images/val_1.JPEG": "n01443537"},
         ),
     ),
     "Imagenette": (
