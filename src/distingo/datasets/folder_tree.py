@@ -78,8 +78,8 @@ def build_tree(files: Iterable[FoundFile]) -> Folder:
     """
     root = Folder(())
     for file in files:
-        name = PurePath(file.parts[-1])
-        if file.ignored or name.suffix.lower() in _NO_IMAGE_ENDINGS or name.name.lower() in _NO_IMAGE_NAMES:
+        own = PurePath(file.parts[-1])
+        if file.ignored or own.suffix.lower() in _NO_IMAGE_ENDINGS or own.name.lower() in _NO_IMAGE_NAMES:
             continue
         folder = root
         folder.total += 1
