@@ -162,7 +162,7 @@ def _with_straddling(
 def _count(
     dataset: Dataset, split: Split, found: FoundNearDuplicates, counts: NearDuplicateCounts, divided_by: DividedBy
 ) -> tuple[Split, NearDuplicateCounts]:
-    counts = _with_straddling(found, split_numbers(dataset, split), replace(counts, divided_by=divided_by))
+    counts = _with_straddling(found, split_numbers(dataset, split).tolist(), replace(counts, divided_by=divided_by))
     return replace(split, notes=(*split.notes, *describe_counts(counts))), counts
 
 
