@@ -62,6 +62,11 @@ class RunFolder:
         return self.path / "checkpoint" / "last.safetensors"
 
     @property
+    def previous_checkpoint(self) -> Path:
+        """The state an epoch earlier, for the case that the latest one is damaged."""
+        return self.path / "checkpoint" / "previous.safetensors"
+
+    @property
     def best_checkpoint(self) -> Path:
         """The best epoch's weights."""
         return self.path / "checkpoint" / "best.safetensors"
