@@ -90,7 +90,7 @@ def tasks(root: Path, site: Any) -> dict[str, Task]:
         decisions = Decisions(folder / "corrections.csv", data)
         for name in classes_of(data):
             if name not in decisions.corrections.by_file:
-                decisions.change(lambda _, name=name: {name: Correction(name, "exclude")})
+                decisions.change(lambda _, name=name: {name: Correction(name, "quarantine")})
                 with (folder / "announced").open("a") as file:
                     file.write(f"{name}\n")
         return 0

@@ -42,6 +42,8 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         ResourceError: The disk is full or the place can't be written; nothing is left behind.
     """
+    if "\0" in str(path):
+        raise ResourceError(f"{str(path)!r}: a path can't hold a NUL character; choose another place")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:

@@ -107,7 +107,7 @@ def _settle_resuming(request: CrossValidateRequest) -> CrossValidateRequest:
     if training.resume:
         begun = not folder.plan.is_file() and folder.path.is_dir() and is_free(folder.path)
         return replace(request, training=replace(training, resume=False)) if begun else request
-    if not folder.plan.is_file() or folder.summary.is_file():
+    if not folder.plan.is_file() or (folder.summary.is_file() and folder.page.is_file()):
         return request
     if folder.read_plan().get("request") != _identify(request):
         return request

@@ -15,7 +15,7 @@ from distingo.evaluation.tables import read_evaluation
 from distingo.files import read_json, require_intact
 from distingo.near_duplicates.records import NearDuplicateCounts, read_counts
 from distingo.records import Evaluation, ManifestRow, Side, ValueRanges
-from distingo.run_folder import check_format
+from distingo.run_folder import check_format, check_settings
 
 DATA_FILE = "data.json"
 """Beside an evaluation on other pictures: where they are."""
@@ -161,6 +161,7 @@ def read_run(folder: Path) -> RunRecords:
     if not isinstance(config, dict):
         raise RunError(f"{path}: damaged: expected an object, found a {type(config).__name__}")
     check_format(config, path)
+    check_settings(config, path, ())
     summary = folder / "model" / "summary.txt"
     if summary.exists():
         require_intact(summary)

@@ -312,7 +312,7 @@ def settle_resuming(request: TrainRequest) -> TrainRequest:
     if request.resume:
         begun = not folder.config.is_file() and folder.path.is_dir() and is_free(folder.path)
         return replace(request, resume=False) if begun else request
-    if not folder.config.is_file() or folder.is_finished():
+    if not folder.config.is_file() or (folder.is_finished() and folder.report.is_file()):
         return request
     if folder.read_config().get("request") != identify_training(request):
         return request
