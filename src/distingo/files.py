@@ -172,7 +172,7 @@ def record_checksums(folder: Path, checksums: dict[str, str]) -> None:
 
 
 def read_checksums(folder: Path) -> dict[str, list[str]]:
-    """What `record_checksums` noted: one or two checksums by file name; nothing in a folder without any.
+    """What `record_checksums` noted: one or two checksums by file name; nothing in a folder without such a file of ours.
 
     Raises:
         RunError: ``checksums.json`` is damaged.
@@ -183,7 +183,7 @@ def read_checksums(folder: Path) -> dict[str, list[str]]:
     content = read_json(path)
     noted = content.get("crc32") if isinstance(content, dict) else None
     if not isinstance(noted, dict) or not all(isinstance(each, list) for each in noted.values()):
-        raise RunError(f"{path}: damaged; remove it to go on without checksums")
+        return {}  # somebody else's file of that name
     return noted
 
 
