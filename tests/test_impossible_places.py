@@ -50,7 +50,7 @@ def commands(data: Path, run: Path, output: Path, cache: Path) -> dict[str, list
         "predict": ["predict", run, data, "-o", output / "table.csv"],
         "export": ["export", run, "-o", output / "export", "--format", "torch-export"],
         "download": ["download", "mnist", "-o", output, "--mirror", "http://127.0.0.1:9", "--attempts", 1],
-        "compare": ["compare", run, run, "-o", output],
+        "compare": ["compare", run, run.parent / "descriptors", "-o", output],
     }
 
 
@@ -135,7 +135,7 @@ def test_deep_json_is_one_line(tiny_runs: dict[str, Path], tmp_path: Path, file:
     (run / file).write_text(content)
     with pytest.raises(RunError, match="nested too deeply"):
         distingo.write_report(run)
-        distingo.Predictor(run)
+        distingo.compare([run, tiny_runs["descriptors"]], tmp_path / "comparison")
 
 
 def test_deep_json_of_other_files_is_one_line(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -170,7 +170,7 @@ def test_null_settings_are_named(
         words = ["train", data, "-o", tmp_path / "new", "--model", "majority", "--recipe", tmp_path / "recipe.json"]
         if name in {"model", "dropout", "threshold_wanted"}:
             continue  # None is a value of theirs, or the command line names it
-        assert "None" in refused(capsys, *words)
+        assert ("missing" if name in {"height", "width"} else "None") in refused(capsys, *words)
         refusals += 1
     assert refusals > 25
     assert not (tmp_path / "new").exists()

@@ -172,7 +172,7 @@ def record_checksums(folder: Path, checksums: dict[str, str]) -> None:
 
 
 def read_checksums(folder: Path) -> dict[str, list[str]]:
-    """What `record_checksums` noted: one or two checksums by file name; nothing in a folder without such a file of ours.
+    """What `record_checksums` noted: one or two checksums by file name; nothing where no such file of ours is.
 
     Raises:
         RunError: ``checksums.json`` is damaged.
