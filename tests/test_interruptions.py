@@ -79,9 +79,11 @@ def test_two_presses_leave_no_traceback(tmp_path: Path, stage: str, seed: int) -
     said = command.press_twice(generator.uniform(0, 0.05))
     assert "Traceback" not in said
     assert "KeyboardInterrupt" not in said
-    assert command.process.returncode in {0, 130}
+    code = command.process.returncode
+    # when Python has taken its handlers away, the second press ends what has said its last word
+    assert code in {0, 130} or (code == -signal.SIGINT and "stopped" in said)
     if stage == "training":
-        assert command.process.returncode == 130
+        assert code in {130, -signal.SIGINT}
         assert "--resume` goes on" in said
     half = [path.name for path in run.rglob(".*")] if run.exists() else []
     assert not half

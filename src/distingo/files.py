@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import mmap
@@ -48,6 +49,7 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = Path(file.name)
+            _hold(file.fileno())
             try:
                 yield file
                 file.flush()
@@ -77,8 +79,44 @@ def remove_half_written(folder: Path) -> None:
         folder: One that only distingo writes to, and nobody does now.
     """
     for path in folder.rglob(".*"):
-        if is_half_written(path):
+        _remove_unless_held(path)
+
+
+def remove_half_written_beside(path: Path) -> None:
+    """Remove what `atomic_writer` had begun for one file when its process was killed; other files stay.
+
+    Args:
+        path: The file.
+    """
+    with contextlib.suppress(OSError):
+        for each in path.parent.glob(f".{glob.escape(path.name)}.*"):
+            _remove_unless_held(each)
+
+
+def _remove_unless_held(path: Path) -> None:
+    """Remove a half-written file unless a living process is writing it."""
+    if not is_half_written(path):
+        return
+    try:
+        with path.open("rb") as file:
+            if not _hold(file.fileno()):
+                return
             path.unlink(missing_ok=True)
+    except FileNotFoundError:  # it has got its name meanwhile
+        return
+
+
+def _hold(handle: int) -> bool:
+    """Lock an open file; whether nobody else holds it, as far as the file system knows locks."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # some network file systems know no locks
+        return True
+    return True
 
 
 def is_half_written(path: Path) -> bool:
