@@ -14,7 +14,7 @@ from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
 from distingo.datasets.value_ranges import settle_value_range
 from distingo.errors import InterruptionError, RunError, UsageError
-from distingo.files import is_half_written
+from distingo.files import as_names, is_half_written
 from distingo.language import settle_language
 from distingo.run_folder import RunFolder
 
@@ -172,7 +172,7 @@ def train_several(
     data: str | Path | None = None,
     output: str | Path = "run",
     *,
-    models: Sequence[str],
+    models: str | Sequence[str],
     resume: bool = False,
     **options: Any,
 ) -> Comparison:
@@ -195,7 +195,7 @@ def train_several(
     from distingo.training.several import plan_runs
 
     place = Path(output)
-    plans = plan_runs(models, options)
+    plans = plan_runs(as_names(models, "models"), options)
     resume = resume or _were_begun(place, [plan.folder for plan in plans])
     if not resume and not is_free(place):
         raise RunError(f"{place}: exists and is not an empty folder; choose another -o, or --resume to go on there")
