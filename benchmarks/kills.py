@@ -250,13 +250,13 @@ def kill_often(task: Task, root: Path, moments: int, generator: random.Random) -
 
 
 def find_faults(task: Task, folder: Path, code: int | None, expected: object, log: Path) -> list[str]:
-    if code:
-        return [f"exit code {code}: {log.read_text()[-500:]}"]
+    said = f"exit code {code}: {log.read_text()[-500:]}; " if code else ""
     try:
+        # a kill after the last file leaves a whole result, which the same command refuses to write over
         if task.result(folder) != expected:
-            return ["another result than without a kill"]
+            return [f"{said}another result than without a kill"]
     except Exception as error:
-        return [f"{type(error).__name__}: {error}"]
+        return [f"{said}{type(error).__name__}: {error}"]
     left = [path.relative_to(folder).as_posix() for path in folder.rglob(task.left)]
     return [f"left behind: {', '.join(left)}"] if left else []
 

@@ -106,13 +106,14 @@ def _unwritable(path: Path, error: OSError) -> ResourceError:
     return ResourceError(f"{path}: can't be written ({reason}); choose another place")
 
 
-def remove_half_written(folder: Path) -> None:
+def remove_half_written(folder: Path, *, below: bool = True) -> None:
     """Remove what `atomic_writer` had begun below a folder of ours when its process was killed.
 
     Args:
-        folder: One that only distingo writes to, and nobody does now.
+        folder: One that only distingo writes to.
+        below: Also in the folders in it.
     """
-    for path in folder.rglob(".*"):
+    for path in folder.rglob(".*") if below else folder.glob(".*"):
         _remove_unless_held(path)
 
 

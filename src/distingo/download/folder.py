@@ -142,6 +142,7 @@ class DownloadFolder:
         if not note.exists():
             write_json(note, self._source)
         remove_half_written(self.own)
+        remove_half_written(self.root, below=False)
         self._load()
         self._journal = self._journal_path.open("a", encoding="utf-8")
         if self._journal.tell():
