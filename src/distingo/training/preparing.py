@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from distingo.begun_folders import begin_folder, end_beginning, identify_request, is_free
 from distingo.datasets.corrections import find_corrections
-from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.gathering import Product, count_processors, pixels_product, read_dataset
 from distingo.datasets.manifest import sum_up_left_out, write_manifest
+from distingo.datasets.pixel_limit import max_pixels_from_config
 from distingo.datasets.split_config import WantedSplit, require_same_split, split_from_config
 from distingo.datasets.splitting import read_split, write_split
 from distingo.datasets.store import Cache
@@ -69,7 +70,7 @@ class TrainRequest:
         wishes: Recipe fields the person set (and ``image_size``); everything else is chosen.
         cache: Where decoded pictures are kept.
         workers: Decoding threads; None takes one per core.
-        max_pixels: Larger pictures are listed as unusable.
+        max_pixels: Larger pictures are listed as unusable; None is the default of `read_dataset`.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
         corrections: As for `distingo.datasets.corrections.find_corrections`.
@@ -88,7 +89,7 @@ class TrainRequest:
     wishes: dict[str, Any] = field(default_factory=dict)
     cache: Cache = field(default_factory=Cache)
     workers: int | None = None
-    max_pixels: int = DEFAULT_MAX_PIXELS
+    max_pixels: int | None = None
     table: TableOptions | None = None
     allow_missing: bool = False
     corrections: str | Path | None = None
@@ -131,7 +132,7 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     Raises:
         DistingoError: Of the kind that fits the mistake; nothing is written then.
     """
-    folder = RunFolder(request.output)
+    folder, asked = RunFolder(request.output), request
     _require_free(folder)
     similarity = settle_similarity(request.near_duplicates)
     chosen, request = choose(request, divides=similarity is not None)
@@ -150,11 +151,14 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     choices = (*chosen.choices, *split.notes, *changed)
     for sentence in (*choices, *sum_up_left_out(dataset, "manifest.csv")):
         log.info(sentence)
+    begin_folder(folder.path, (folder.corrections.name,))
     write_manifest(dataset.manifest, folder.manifest)
     write_split(split, folder.split)
     write_counts(counts, folder.near_duplicates)
     keep_corrections(folder, corrections)
-    folder.write_config(describe_run(request, dataset, recipe, choices, corrections))
+    described = describe_run(request, dataset, recipe, choices, corrections)
+    folder.write_config({**described, "request": identify_training(asked)})
+    end_beginning(folder.path)
     return prepared, request
 
 
@@ -238,6 +242,7 @@ def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     folder = RunFolder(request.output)
     config = folder.read_config()
     remove_half_written(folder.path)
+    end_beginning(folder.path)
     chosen, request = choose_again(request, config, folder.config)
     return chosen.prepare(folder, read_split(folder.split, chosen.dataset)), request
 
@@ -276,6 +281,11 @@ def choose_again(
     value_ranges = value_ranges_from_config(config, path) or ValueRanges()
     if request.value_ranges not in (None, value_ranges):
         raise UsageError(f"--resume: {request.output} was started with another value range; leave --value-range out")
+    max_pixels = max_pixels_from_config(config, path)
+    if request.max_pixels not in (None, max_pixels):
+        was = "without --max-pixels" if max_pixels is None else f"with --max-pixels {max_pixels}"
+        raise UsageError(f"--resume: {request.output} was started {was}; leave the option out")
+    request = replace(request, max_pixels=max_pixels)
     request = replace(request, data=data, table=table, allow_missing=allow_missing or request.allow_missing)
     request = replace(request, value_ranges=value_ranges)
     request = replace(request, corrections=kept_corrections(RunFolder(request.output)))
@@ -289,8 +299,41 @@ def choose_again(
 def _require_free(folder: RunFolder) -> None:
     if folder.config.is_file():
         raise RunError(f"{folder.path}: holds another run; choose another -o, or --resume to go on with that one")
-    if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
+    if not is_free(folder.path):
         raise RunError(f"{folder.path}: exists and is not an empty folder; choose another -o")
+
+
+def settle_resuming(request: TrainRequest) -> TrainRequest:
+    """Go on with what the same command had begun before it was killed; begin anew where nothing is to be resumed.
+
+    Args:
+        request: What a person asked for.
+
+    Returns:
+        The request; it resumes where the folder holds an unfinished run of the very same request, and does not where
+        a kill came before there was anything to resume.
+    """
+    folder = RunFolder(request.output)
+    if request.resume:
+        begun = not folder.config.is_file() and folder.path.is_dir() and is_free(folder.path)
+        return replace(request, resume=False) if begun else request
+    if not folder.config.is_file() or (folder.is_finished() and folder.report.is_file()):
+        return request
+    if folder.read_config().get("request") != identify_training(request):
+        return request
+    log.info("%s: the same command was stopped here; going on with it", folder.path)
+    return replace(request, resume=True, corrections=None, split=None, value_ranges=None, near_duplicates=None)
+
+
+def identify_training(request: TrainRequest) -> str:
+    """Name all that was asked for of a run, but where it is and how fast it is read."""
+    names = ("wishes", "max_pixels", "table", "allow_missing", "corrections", "split", "near_duplicates", "repeats")
+    asked = {name: getattr(request, name) for name in names}
+    ranges = None if request.value_ranges is None else request.value_ranges.to_json()
+    recipe_file = None if request.recipe_file is None else request.recipe_file.content
+    return identify_request(
+        {**asked, "data": request.data.resolve(), "value_ranges": ranges, "recipe_file": recipe_file}
+    )
 
 
 def _require_same(recipe: Recipe, request: TrainRequest) -> None:

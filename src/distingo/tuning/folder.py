@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distingo.begun_folders import is_free
 from distingo.errors import RunError, UsageError
 from distingo.files import read_json, remove_half_written, write_json, write_text
 from distingo.run_folder import FORMAT, RunFolder, check_format
@@ -92,7 +93,7 @@ def open_search(path: Path, wanted: dict[str, Any]) -> Iterator[SearchFolder]:
     content = {"format": FORMAT, "distingo": __version__, **json.loads(json.dumps(wanted))}
     if folder.search.is_file():
         _require_same(folder, content)
-    elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+    elif not is_free(path):
         raise RunError(f"{path}: exists and is not an empty folder; choose another -o")
     else:
         write_json(folder.search, content)
@@ -104,13 +105,15 @@ def open_search(path: Path, wanted: dict[str, Any]) -> Iterator[SearchFolder]:
 
 
 def write_search(folder: SearchFolder, search: Search) -> None:
-    """Write all trials as a table and, once there is one, the best recipe."""
+    """Write all trials as a table and, once there is one, the best recipe, of tied ones the chosen one."""
     _write_table(folder.table, search)
     if search.best is None or search.best_trial is None:
         return
     recipe = {name: value for name, value in search.best.items() if name not in _OF_THE_MACHINE}
     found = {
         "trial": search.best_trial.number,
+        "tied": [trial.number for trial in search.tied if trial.number != search.best_trial.number],
+        "chosen_by": search.chosen_by,
         "of_trials": len(search.trials),
         search.monitor: search.best_trial.score,
         "gain_over_default": search.gain,
@@ -141,7 +144,7 @@ def _rounded(value: float | None) -> str:
 def _require_same(folder: SearchFolder, content: dict[str, Any]) -> None:
     known = read_json(folder.search)
     check_format(known, folder.search)
-    for name in ("data", "wishes", "split", "table", "corrections", "near_duplicates"):
+    for name in ("data", "wishes", "split", "table", "corrections", "near_duplicates", "max_pixels"):
         if known.get(name) != content.get(name):
             raise UsageError(
                 f"{folder.path}: was started with {name} {_said(known.get(name))}, not {_said(content.get(name))}; "
