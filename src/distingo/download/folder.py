@@ -20,9 +20,10 @@ try:
 except ImportError:  # pragma: no cover - Windows has no flock
     fcntl = None  # type: ignore[assignment]
 
+from distingo.contained_paths import find_link_above, find_path_fault
 from distingo.datasets.own_files import DOWNLOAD_FOLDER, FINISHED_NAME, MANIFEST_NAME
 from distingo.download.records import FetchStatus, Outcome
-from distingo.errors import DataError, ResourceError, UsageError
+from distingo.errors import DataError, ResourceError, UsageError, join_faults, quote
 from distingo.files import remove_half_written, write_json, write_text
 
 _COLUMNS = ("file", *(field.name for field in fields(Outcome) if field.name != "file"))
@@ -125,13 +126,17 @@ class DownloadFolder:
         if manifest.exists():
             self._outcomes = {outcome.name: outcome for outcome in read_outcomes(manifest)}
         with contextlib.suppress(FileNotFoundError):
-            for line in self._journal_path.read_text(encoding="utf-8", errors="replace").splitlines():
+            for line in self._journal_path.read_text(encoding="utf-8", errors="replace").split("\n"):
                 # The last line of a killed run may be cut off: that file has its place, or will be fetched anew.
-                with contextlib.suppress(ValueError, TypeError):
-                    outcome = Outcome(**json.loads(line))
+                with contextlib.suppress(ValueError, TypeError, RecursionError):
+                    outcome = _require_types(Outcome(**json.loads(line)))
                     self._outcomes[outcome.name] = outcome
+        _refuse_elsewhere(self.own, self.root, self._outcomes.values())
 
     def _open(self) -> None:
+        for place in (self.own, self.parts, self._journal_path):
+            if place.is_symlink():
+                raise DataError(f"{place}: is a link, which distingo never makes there; name a new folder by -o")
         note = self.own / "source.json"
         if note.exists():
             _check_source(self.root, note, self._source)
@@ -150,7 +155,7 @@ class DownloadFolder:
 def _check_source(root: Path, note: Path, source: dict[str, Any]) -> None:
     try:
         known = json.loads(note.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{note}: damaged ({error}); name a new folder by -o") from error
     if known != source:
         was = known.get("command", "another download") if isinstance(known, dict) else "another download"
@@ -204,11 +209,13 @@ def read_outcomes(path: Path) -> Iterable[Outcome]:
     """Read a manifest that a download wrote.
 
     Raises:
-        DataError: It is damaged, or some other table.
+        DataError: It is damaged, some other table, or names files that are not below its folder (one line for each).
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return [_outcome(row) for row in csv.DictReader(file, strict=True)]
+            outcomes = [_outcome(row) for row in csv.DictReader(file, strict=True)]
+        _refuse_elsewhere(path, path.parent, outcomes)
+        return outcomes
     except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: is no manifest of a download ({error}); name a new folder by -o") from error
 
@@ -219,3 +226,28 @@ def _outcome(row: dict[str, str]) -> Outcome:
         raise ValueError(f"unknown status {row['status']!r}")
     texts = {name: row[name] for name in ("name", "reason", "file", "url", "final_url", "format", "sha256")}
     return Outcome(**texts, status=status, size=int(row["size"]), attempts=int(row["attempts"]))
+
+
+def _require_types(outcome: Outcome) -> Outcome:
+    """Refuse what JSON can say and an outcome can't be."""
+    for field in fields(Outcome):
+        value, kind = getattr(outcome, field.name), int if field.name in {"size", "attempts"} else str
+        if type(value) is not kind:
+            raise TypeError(f"{field.name} is {quote(value)}")
+    if outcome.status not in get_args(FetchStatus):
+        raise ValueError(f"unknown status {quote(outcome.status)}")
+    return outcome
+
+
+def _refuse_elsewhere(source: Path, root: Path, outcomes: Iterable[Outcome]) -> None:
+    """Refuse files that are not below the folder: their partial files would be moved there."""
+    faults = []
+    for outcome in outcomes:
+        if not outcome.file:
+            continue
+        if why := find_path_fault(outcome.file):
+            faults.append(f"{source}: {why}")
+        elif link := find_link_above(root, outcome.file):
+            faults.append(f"{source}: {quote(outcome.file)} leads through a link, {quote(link)}")
+    if faults:
+        raise DataError(join_faults(faults, "name a new folder by -o"))
