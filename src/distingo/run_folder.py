@@ -8,6 +8,7 @@ from typing import Any
 
 from distingo.errors import RunError
 from distingo.files import read_json, write_json
+from distingo.stored_fields import check_config
 
 EXPORT_FILE = "distingo.json"
 """Marks the folder of an export, which is none of a run."""
@@ -134,6 +135,7 @@ class RunFolder:
             raise RunError(f"{self.path}: an export, no run; {how}")
         config = read_json(self.config)
         check_format(config, self.config)
+        check_config(config, self.config, required=("data", "recipe"))
         return dict(config)
 
     def write_config(self, config: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ NAMES = ("a/1.png", "a/2.png", "b/3.png")
 def everything(folder: Path) -> dict[str, object]:
     """Every file, folder and link below a folder."""
     return {
-        os.path.relpath(path, folder): os.readlink(path)
+        os.path.relpath(path, folder): str(path.readlink())
         if path.is_symlink()
         else path.read_bytes()
         if path.is_file()

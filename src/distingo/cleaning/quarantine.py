@@ -228,14 +228,19 @@ def _put_back(entry: JournalEntry, root: Path, quarantine: Path, journal: Journa
             move_file(there, here)
             journal.write(durable=False, returned=entry.path)
             return "returned"
-        if _has_both_names(here, there):
-            there.unlink()  # a kill between its two names; the file itself is in its place
-            return "in place"
-        if here.is_file() and not here.is_symlink() and here.read_bytes() == there.read_bytes():
-            return "copies"
-        return "something else is in its place now; it stays in the quarantine"
+        return _compare_with_place(here, there)
     except OSError as error:
         return f"can't be put back ({error.strerror or type(error).__name__}); it stays in the quarantine"
+
+
+def _compare_with_place(here: Path, there: Path) -> str:
+    """What a file in the quarantine is beside what is in its place: as `_put_back`."""
+    if _has_both_names(here, there):
+        there.unlink()  # a kill between its two names; the file itself is in its place
+        return "in place"
+    if here.is_file() and not here.is_symlink() and here.read_bytes() == there.read_bytes():
+        return "copies"
+    return "something else is in its place now; it stays in the quarantine"
 
 
 def _has_both_names(here: Path, there: Path) -> bool:

@@ -13,6 +13,7 @@ from distingo.errors import RunError
 from distingo.files import read_json, write_bytes, write_json
 from distingo.records import Thresholds
 from distingo.run_folder import FORMAT, RunFolder, check_format
+from distingo.stored_fields import check_config
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ class CrossValidationFolder:
             raise RunError(f"{self.path}: holds no cross-validation; leave --resume out to start one")
         content = read_json(self.plan)
         check_format(content, self.plan)
+        check_config(content, self.plan, required=("data", "recipe", "folds", "repeats"))
         return dict(content)
 
     def how_to_resume(self) -> str:

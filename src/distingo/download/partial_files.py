@@ -69,7 +69,7 @@ class PartialFile:
         """What was said when the file was begun; None where that is unknown, or was said of another address."""
         try:
             beginning = Beginning(**json.loads(self._note.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
         return beginning if beginning.url == self._wanted.url else None
 

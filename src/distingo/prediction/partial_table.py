@@ -165,7 +165,7 @@ def _read(line: bytes) -> Prediction | None:
     """A prediction; None of the end, or of a line that was not finished."""
     if not line.endswith(b"\n"):
         return None
-    with contextlib.suppress(ValueError, TypeError, AttributeError):
+    with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):
         said = json.loads(line)
         tuples = {name: tuple(said[name]) for name in _TUPLES if said.get(name) is not None}
         return Prediction(**{**said, **tuples})

@@ -113,17 +113,22 @@ def _take_line(folder: Path, journal: SortJournal, line: bytes) -> str:
             return why
         journal.folders.append(said["folder"])
         return ""
-    names = {each.name for each in fields(Placement)}
-    if set(said) != names or not all(isinstance(text, str) for text in said.values()):
+    if set(said) != {each.name for each in fields(Placement)} or not all(
+        isinstance(text, str) for text in said.values()
+    ):
         return "is neither a folder nor a placement"
     placement = Placement(**said)
-    if why := _leads_elsewhere(folder, placement.path, 2):
-        return why
+    why = _leads_elsewhere(folder, placement.path, 2) or _find_fault(journal, placement)
+    if not why:
+        journal.placements.append(placement)
+    return why
+
+
+def _find_fault(journal: SortJournal, placement: Placement) -> str:
     if bool(placement.content) != (journal.way == "copy") or not _HASH.fullmatch(placement.content or "0" * 32):
         return f"{quote(placement.content)} is no hash of a {journal.way}"
     if not Path(placement.source).is_absolute() or "\0" in placement.source:
         return f"{quote(placement.source)} is no absolute path of a picture"
-    journal.placements.append(placement)
     return ""
 
 

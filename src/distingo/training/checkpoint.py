@@ -13,7 +13,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from distingo.errors import RunError
-from distingo.files import write_bytes
+from distingo.files import parse_json, write_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ def load_checkpoint(
         if average is not None:
             _copy_state(tensors, "average.", average)
         _restore_optimizer(tensors, optimizer)
-        return _progress_from(json.loads(metadata["progress"]))
+        return _progress_from(parse_json(metadata["progress"]))
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise RunError(f"{path}: does not fit this run ({error}); delete it to train from the start") from error
 
@@ -121,7 +121,7 @@ def load_progress(path: Path) -> Progress:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            return _progress_from(json.loads((file.metadata() or {})["progress"]))
+            return _progress_from(parse_json((file.metadata() or {})["progress"]))
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise RunError(f"{path}: damaged or no checkpoint ({error}); delete it to train from the start") from error
 

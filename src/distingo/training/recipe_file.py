@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from distingo.errors import DataError, UsageError, name_the_nearest
-from distingo.files import content_hash
+from distingo.errors import DataError, UsageError, name_the_nearest, quote
+from distingo.files import content_hash, parse_json
 from distingo.run_folder import FORMAT
 from distingo.training.recipe import Recipe
 
@@ -56,7 +55,7 @@ def read_recipe_file(path: Path) -> RecipeFile:
     """
     try:
         content = path.read_bytes()
-        found = json.loads(content.decode("utf-8"))
+        found = parse_json(content)
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else f"can't be opened ({error.strerror})"
         raise DataError(f"{path}: {reason}; `distingo tune DATA -o FOLDER` writes a recipe file") from error
@@ -72,7 +71,7 @@ def read_recipe_file(path: Path) -> RecipeFile:
     known = [*(field.name for field in fields(Recipe)), "image_size"]
     for name in wishes:
         if name not in known:
-            raise UsageError(f"{path}: unknown field {name!r}; {name_the_nearest(name, known)}")
+            raise UsageError(f"{path}: unknown field {quote(name)}; {name_the_nearest(name, known)}")
     return RecipeFile(path, content_hash(content), wishes)
 
 

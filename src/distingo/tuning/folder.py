@@ -141,6 +141,7 @@ def _rounded(value: float | None) -> str:
 def _require_same(folder: SearchFolder, content: dict[str, Any]) -> None:
     known = read_json(folder.search)
     check_format(known, folder.search)
+    assert isinstance(known, dict)
     for name in ("data", "wishes", "split", "table", "corrections", "near_duplicates"):
         if known.get(name) != content.get(name):
             raise UsageError(
