@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from distingo.csv_cells import restore_cells
 from distingo.datasets.table_excel import EXCEL_ENDINGS, read_excel
 from distingo.datasets.table_headers import table_of_rows
 from distingo.datasets.table_json import read_json
@@ -137,7 +138,7 @@ def _read_csv(path: Path, text: str, encoding: str, *, header: bool | None) -> T
     try:
         for row in reader:
             if row:
-                records.append((start, row))
+                records.append((start, restore_cells(row)))
             start = reader.line_num + 1
     except csv.Error as error:
         raise DataError(

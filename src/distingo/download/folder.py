@@ -21,6 +21,7 @@ except ImportError:  # pragma: no cover - Windows has no flock
     fcntl = None  # type: ignore[assignment]
 
 from distingo.contained_paths import find_link_above, find_path_fault
+from distingo.csv_cells import CsvWriter, restore_cell
 from distingo.datasets.own_files import DOWNLOAD_FOLDER, FINISHED_NAME, MANIFEST_NAME
 from distingo.download.records import FetchStatus, Outcome
 from distingo.errors import DataError, ResourceError, UsageError, join_faults, quote
@@ -105,10 +106,10 @@ class DownloadFolder:
         path = self.root / MANIFEST_NAME
         with self._lock:
             text = io.StringIO()
-            table = csv.writer(text, lineterminator="\n")
-            table.writerow(_COLUMNS)
+            table = CsvWriter(text)
+            table.write(_COLUMNS)
             for outcome in self._outcomes.values():
-                table.writerow([getattr(outcome, name) for name in _COLUMNS])
+                table.write(getattr(outcome, name) for name in _COLUMNS)
             write_text(path, text.getvalue())
             if self._journal is not None:
                 self._journal.seek(0)
@@ -224,7 +225,9 @@ def _outcome(row: dict[str, str]) -> Outcome:
     status = next((known for known in get_args(FetchStatus) if known == row["status"]), None)
     if status is None:
         raise ValueError(f"unknown status {row['status']!r}")
-    texts = {name: row[name] for name in ("name", "reason", "file", "url", "final_url", "format", "sha256")}
+    texts = {
+        name: restore_cell(row[name]) for name in ("name", "reason", "file", "url", "final_url", "format", "sha256")
+    }
     return Outcome(**texts, status=status, size=int(row["size"]), attempts=int(row["attempts"]))
 
 

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from distingo.csv_cells import restore_cells
 from distingo.datasets.table_reading import decode_text, find_column_delimiter, json_records
 from distingo.datasets.table_shapes import named_like_pictures
 from distingo.datasets.tables import FOLDER_ENDINGS
@@ -104,11 +105,11 @@ def _csv_rows(path: Path, stream: Any, head: str) -> Iterator[_Row]:
             if not row:
                 continue
             if not columns:
-                columns = [name.strip() or f"column {at}" for at, name in enumerate(row, 1)]
+                columns = [name.strip() or f"column {at}" for at, name in enumerate(restore_cells(row), 1)]
                 continue
             if len(row) != len(columns):
                 raise DataError(f"{path}: line {reader.line_num} has {len(row)} fields instead of {len(columns)}")
-            yield {name: cell.strip() for name, cell in zip(columns, row, strict=True)}
+            yield {name: cell.strip() for name, cell in zip(columns, restore_cells(row), strict=True)}
     except csv.Error as error:
         raise DataError(f"{path}: line {reader.line_num}: broken quoting ({error}); close the quote") from error
 
