@@ -96,10 +96,13 @@ def _read_first(path: Path, line: bytes) -> SortJournal:
         raise DataError(f"{path}: line 1 is damaged ({first if isinstance(first, str) else 'no format number'})")
     if number > FORMAT:
         raise DataError(f"{path}: written by a newer distingo; `pip install --upgrade distingo`")
-    way, model, made = (first.get(name) for name in ("way", "model", "made"))
+    way: Way | None = next((each for each in get_args(Way) if each == first.get("way")), None)
+    model, made = first.get("model"), first.get("made")
     inodes = made if isinstance(made, list) else [0] * bool(made)  # of format 1, the folders above stay
-    if way not in get_args(Way) or not isinstance(model, str) or any(type(each) is not int for each in inodes):
-        raise DataError(f"{path}: line 1 is damaged (way {quote(way)}, model {quote(model)}, made {quote(made)})")
+    if way is None or not isinstance(model, str) or any(type(each) is not int for each in inodes):
+        raise DataError(
+            f"{path}: line 1 is damaged (way {quote(first.get('way'))}, model {quote(model)}, made {quote(made)})"
+        )
     return SortJournal(way, model, tuple(inodes))
 
 
