@@ -157,7 +157,7 @@ _CONFIG: dict[str, Any] = {
     "data": Text,
     "root": Text,
     "layout": Text,
-    "task": Literal["single-label", "multi-label"],
+    "task": Text,
     "classes": Names,
     "recipe": dict[str, Any],
     "recipe_file": dict[str, Any],
