@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint check messages bench setup browser clean
+.PHONY: demo test test-lowest lint check lock messages bench setup browser clean
 
 demo: .venv/installed
 	@if [ -e demo/run/report.html ]; then echo "demo/run/report.html is there from an earlier demo; move demo away to run it again"; \
@@ -19,6 +19,28 @@ lint: .venv/developing
 
 check: lint
 	$(BIN)/python -m pytest -m "not slow"
+
+# The oldest versions that pyproject.toml allows of what distingo imports itself, in an environment of their own.
+LOWEST := .venv-lowest
+LOWEST_TESTS := tests/cleaning tests/models/test_saved.py tests/models/test_hostile_descriptions.py tests/datasets/test_store.py \
+	tests/datasets/test_manifest.py tests/datasets/test_tiff.py tests/prediction/test_tables.py tests/runtime/test_hostile_exports.py \
+	tests/runtime/test_runtime.py tests/serving/test_predict_routes.py tests/serving/test_open_inference_routes.py tests/evaluation tests/test_csv_cells.py tests/test_files.py
+
+test-lowest: $(LOWEST)/installed
+	$(LOWEST)/bin/python -m pytest $(LOWEST_TESTS)
+
+$(LOWEST)/installed: pyproject.toml
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet uv
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct ".[excel,export,serve]" --group lowest
+	$(LOWEST)/bin/python -m pip uninstall --quiet --yes distingo
+	echo "$(CURDIR)/src" > "$$($(LOWEST)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/distingo.pth"
+	touch $@
+
+# What CI and `make demo` install, exactly; pins stay as they are unless LOCK="--upgrade" says otherwise.
+lock:
+	uv pip compile pyproject.toml --all-extras --group dev --universal --python-version 3.11 --no-annotate --no-header \
+		--no-emit-index-url --no-emit-find-links $(LOCK) -o constraints.txt
 
 # Sentences that changed come to the catalogues, and translations to the files that distingo reads.
 CATALOGUES := src/distingo/messages
@@ -45,14 +67,14 @@ browser: .venv/developing
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-.venv/installed: .venv/bin/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable .
+.venv/installed: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
 .venv/developing: .venv/installed pyproject.toml
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
 	touch $@
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

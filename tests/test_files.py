@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from distingo.checksums import parse_json, seal_tensors
+from distingo.checksums import seal_tensors
 from distingo.errors import ResourceError, RunError, UsageError
 from distingo.files import (
     as_names,
     as_paths,
     atomic_writer,
     content_hash,
+    parse_json,
     read_checksums,
     read_json,
     record_checksums,

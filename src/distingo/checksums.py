@@ -11,12 +11,10 @@ reads more than a gigabyte a second. It protects against disks and cables, not a
 
 from __future__ import annotations
 
-import json
 import mmap
 import re
 import zlib
 from collections.abc import Iterable
-from typing import Any
 
 CHECKSUM = "checksum"
 TENSOR_PLACE = "00000000"
@@ -46,18 +44,6 @@ def is_json_intact(content: bytes) -> bool:
     """Whether a JSON file has the checksum it was written with; one without any counts as intact."""
     found = _JSON_END.search(content, max(0, len(content) - 40))
     return found is None or compute_checksum([memoryview(content)[: found.start()]]) == found[1].decode()
-
-
-def parse_json(content: bytes | str) -> Any:
-    """Parse JSON of a file; nesting that would exhaust Python's stack is an error like any other.
-
-    Raises:
-        ValueError: It is no JSON, no UTF-8, or nested too deeply.
-    """
-    try:
-        return json.loads(content if isinstance(content, str) else content.decode("utf-8"))
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
 
 
 def seal_tensors(content: bytes) -> bytes:

@@ -51,6 +51,22 @@ class InterruptionError(DistingoError):
     exit_code = 130
 
 
+_SHOWN_FAULTS = 20
+
+
+def quote(value: object, most: int = 80) -> str:
+    """A value out of a foreign file for a message: on one line, in ASCII, without control characters, shortened."""
+    shown = ascii(value if not isinstance(value, str) else value[: most + 1])
+    return shown if len(shown) <= most else f"{shown[: most - 4]}...{shown[-1]}"
+
+
+def join_faults(faults: Sequence[str], advice: str) -> str:
+    """One line for each fault of a foreign file, the first twenty of many, and what to do after the last one."""
+    left = len(faults) - _SHOWN_FAULTS
+    shown = [*faults[:_SHOWN_FAULTS], *([f"and {left:,} faults more"] if left > 0 else [])]
+    return "\n".join([*shown[:-1], f"{shown[-1]}; {advice}"])
+
+
 def name_some(names: Sequence[str], most: int) -> str:
     """Name the first few of many, and say how many there are besides."""
     left = len(names) - most

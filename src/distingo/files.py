@@ -7,6 +7,7 @@ import errno
 import glob
 import hashlib
 import json
+import math
 import mmap
 import os
 import re
@@ -15,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from distingo.checksums import CHECKSUM, are_tensors_intact, compute_checksum, is_json_intact, parse_json, seal_json
+from distingo.checksums import CHECKSUM, are_tensors_intact, compute_checksum, is_json_intact, seal_json
 from distingo.errors import ResourceError, RunError, UsageError
 
 try:
@@ -28,6 +29,13 @@ CHECKSUMS_FILE = "checksums.json"
 
 _HALF_WRITTEN = re.compile(r"\..+\.(csv|html|json|parquet|safetensors|txt)\.[a-z0-9_]{8}")
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+_DEEPEST = 64
+_LARGEST = 1 << 30
+"""Levels of nesting and bytes that a JSON file of ours never comes near."""
+
+_MAY_BE_INFINITE = re.compile(r"[eE]\+?\d{3}|\d{300}")
+_MAY_BE_HALF = re.compile(r"\\u[dD][89abABc-fC-F]")
 
 
 def as_paths(given: object, argument: str, *, instead: str = "") -> tuple[str | Path, ...]:
@@ -192,12 +200,16 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file that an earlier command wrote, without the checksum that it was sealed with.
+    """Read a JSON file that an earlier command wrote, or that comes from anywhere, without its checksum.
 
     Raises:
-        RunError: The file is missing, damaged, or was changed since it was written.
+        RunError: The file is missing, is damaged, was changed since it was written, or is as `parse_json` refuses it.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise RunError(f"{path}: is no regular file")
+        if path.stat().st_size > _LARGEST:
+            raise RunError(f"{path}: too large for a file of distingo's ({path.stat().st_size:,} bytes)")
         data = path.read_bytes()
         content = parse_json(data)
     except FileNotFoundError as error:
@@ -318,6 +330,61 @@ def _locked_folder(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def parse_json(content: bytes | str, *, strict: bool = True) -> Any:
+    """Parse JSON as we write it, which is what the standard allows: no NaN, no infinity, no half of a character.
+
+    Args:
+        content: Of a file; bytes are UTF-8.
+        strict: Else whatever Python takes for JSON is allowed, as other programs write labels.
+
+    Returns:
+        Values nested at most 64 levels deep, so that whoever walks through them never runs out of stack.
+
+    Raises:
+        ValueError: It is no such JSON; says in one line why.
+    """
+    text = content.decode("utf-8") if isinstance(content, bytes) else content
+    try:
+        parsed = json.loads(text, parse_constant=_refuse_constant if strict else None)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not strict:
+        return parsed
+    if text.count("[") + text.count("{") > _DEEPEST and not _is_shallow(parsed):
+        raise ValueError(f"nested more than {_DEEPEST} levels deep")
+    if _MAY_BE_INFINITE.search(text) and not _is_finite(parsed):
+        raise ValueError("a number too large to be one")
+    if _MAY_BE_HALF.search(text):
+        try:
+            json.dumps(parsed, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError:
+            raise ValueError("half of a character (a lone surrogate)") from None
+    return parsed
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
+
+
+def _is_shallow(parsed: Any) -> bool:
+    level = [parsed] if isinstance(parsed, dict | list) else []
+    for _ in range(_DEEPEST):
+        entries = (entry for each in level for entry in (each.values() if isinstance(each, dict) else each))
+        level = [entry for entry in entries if isinstance(entry, dict | list)]
+    return not level
+
+
+def _is_finite(parsed: Any) -> bool:
+    waiting = [parsed]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, dict | list):
+            waiting += each.values() if isinstance(each, dict) else each
+        elif isinstance(each, float) and not math.isfinite(each):
+            return False
+    return True
 
 
 def content_hash(*parts: bytes | memoryview) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from distingo.errors import RunError
 from distingo.files import read_json, write_json
 from distingo.run_folder import FORMAT, check_format
+from distingo.stored_fields import convert
 
 MEASURED_SECONDS = 2.0
 """How long a speed is measured at the least, what is done only once aside."""
@@ -82,13 +81,7 @@ def read_cost(path: Path) -> RunCost:
         return RunCost()
     content = read_json(path)
     check_format(content, path)
-    try:
-        return RunCost(
-            training=_section(TrainingCost, content.get("training")),
-            prediction=_section(PredictionCost, content.get("prediction")),
-        )
-    except TypeError as error:
-        raise RunError(f"{path}: damaged ({error}); move it away, and `distingo evaluate` measures again") from error
+    return convert(content, RunCost, path, advice="move it away, and `distingo evaluate` measures again")
 
 
 def write_cost(path: Path, **found: TrainingCost | PredictionCost) -> None:
@@ -96,7 +89,3 @@ def write_cost(path: Path, **found: TrainingCost | PredictionCost) -> None:
     cost = replace(read_cost(path), **found)  # type: ignore[arg-type]
     sections = {name: section for name, section in asdict(cost).items() if section is not None}
     write_json(path, {"format": FORMAT, **sections})
-
-
-def _section(kind: Any, content: Any) -> Any:
-    return None if content is None else kind(**content)

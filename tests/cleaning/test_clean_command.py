@@ -56,15 +56,17 @@ def test_it_moves_and_undoes(data: Path, capsys: pytest.CaptureFixture[str]) -> 
     place = data.parent / "q"
     findings = ("--findings", data.parent / "check" / "findings.csv")
     assert run("clean", data, *findings, "--duplicates", "--apply", "--quarantine", place) == 0
-    assert f"`distingo clean --undo {place}` puts them back" in capsys.readouterr().out
+    assert f"`distingo clean {data} --undo {place}` puts them back" in capsys.readouterr().out
     assert set(before) - set(snapshot(data)) == {"a/2.png"}
-    assert run("clean", "--undo", place) == 0
+    assert run("clean", "--undo", place) == 2
+    assert "beside which it does not lie; name where the pictures came from" in capsys.readouterr().err
+    assert run("clean", data, "--undo", place) == 0
     assert f"1 file put back into {data}" in capsys.readouterr().out
     assert snapshot(data) == before
     (place / "a").mkdir()
     (data / "a/2.png").rename(place / "a/2.png")
     (data / "a/2.png").write_bytes(b"another")
-    assert run("clean", "--undo", place) == 1
+    assert run("clean", data, "--undo", place) == 1
     assert "a/2.png: something else is in its place now" in capsys.readouterr().out
 
 

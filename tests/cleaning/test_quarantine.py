@@ -95,7 +95,7 @@ def test_really_between_file_systems(root: Path) -> None:
         place = choose_quarantine(root, Path(folder) / "quarantine")
         apply_plan(plan_cleaning(root, [found(root, "dark", name) for name in NAMES]), place)
         assert snapshot(root) == {}
-        undo(place)
+        undo(place, root)
         assert snapshot(root) == before
 
 
@@ -285,7 +285,7 @@ def test_a_killed_clean_is_undone(tmp_path: Path) -> None:
         left = snapshot(root)
         assert 0 < len(left) < 600
         assert len(read_journal(place).entries) >= wanted
-        subprocess.run([sys.executable, "-m", "distingo", "clean", "--undo", str(place)], check=True)
+        subprocess.run([sys.executable, "-m", "distingo", "clean", str(root), "--undo", str(place)], check=True)
         assert snapshot(root) == before
         place.rename(tmp_path / f"quarantine {wanted}")
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,47 @@ def test_only_one_process_fills_a_folder(tmp_path: Path) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         assert "another process is filling it" in done.stdout
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "in\n"
+
+
+@pytest.mark.parametrize("where", ["journal", "manifest"])
+@pytest.mark.parametrize(
+    "file", ["../mine.png", "/tmp/mine.png", "a/../../mine.png", "C:/mine.png", "link/mine.png", "a\0"]
+)
+def test_a_file_outside_is_refused(tmp_path: Path, file: str, where: str) -> None:
+    """A partial file would be moved to where the journal or the manifest says that it belongs."""
+    with open_folder(tmp_path / "out", SOURCE) as folder:
+        folder.record(replace(OUTCOME, file=file))
+        if where == "manifest" and "\0" not in file:
+            folder.write_manifest()
+    (tmp_path / "out" / "link").symlink_to(tmp_path)
+    with pytest.raises(DataError, match="name a new folder by -o") as caught, open_folder(tmp_path / "out", SOURCE):
+        pass
+    assert "\n" not in str(caught.value)
+
+
+def test_lines_of_other_types_tell_nothing(tmp_path: Path) -> None:
+    with open_folder(tmp_path / "out", SOURCE) as folder:
+        folder.record(OUTCOME)
+    journal = tmp_path / "out" / DOWNLOAD_FOLDER / "journal.jsonl"
+    good = json.loads(journal.read_text())
+    bad = [
+        {**good, "name": f"n{at}", name: value}
+        for at, (name, value) in enumerate(
+            [("file", 7), ("status", "x"), ("size", "1"), ("size", True), ("attempts", None), ("name", []), ("url", {})]
+        )
+    ]
+    journal.write_text("\n".join([json.dumps(good), *map(json.dumps, bad), "7", "[" * 100_000]) + "\n")
+    with open_folder(tmp_path / "out", SOURCE) as folder:
+        assert folder.outcome_of(OUTCOME.name) == OUTCOME
+        assert all(folder.outcome_of(f"n{at}") is None for at in range(len(bad)))
+
+
+def test_a_linked_folder_of_its_own_is_refused(tmp_path: Path) -> None:
+    with open_folder(tmp_path / "out", SOURCE):
+        pass
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "x").write_text("mine")
+    (tmp_path / "out" / DOWNLOAD_FOLDER / "parts").symlink_to(tmp_path / "mine")
+    with pytest.raises(DataError, match="parts: is a link"), open_folder(tmp_path / "out", SOURCE) as folder:
+        folder.finish()
+    assert (tmp_path / "mine" / "x").read_text() == "mine"

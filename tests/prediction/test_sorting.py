@@ -204,7 +204,9 @@ def test_a_folder_that_nothing_was_sorted_into_is_refused(tmp_path: Path) -> Non
     for path in ("../mine.jpg", "red/../../mine.jpg", "/mine.jpg", "mine.jpg"):
         with journal.open("a") as file:
             file.write(json.dumps({"source": "x", "path": path, "label": "", "content": ""}) + "\n")
-        with pytest.raises(DataError, match="does not lie in a class folder"):
+        with pytest.raises(
+            DataError, match=r"is no relative path|does not lead straight down|does not lie in a class folder"
+        ):
             undo_sorting(tmp_path / "s")
         journal.write_text(journal.read_text().rpartition("{")[0])
     assert (tmp_path / "mine.jpg").is_symlink()

@@ -81,14 +81,15 @@ def undo_cleaning(quarantine: str | Path, data: str | Path | None = None) -> Res
 
     Args:
         quarantine: The folder that `clean` moved the files to.
-        data: Where the data set is now; None takes the place it had.
+        data: Where the data set is now. None takes the folder beside which the quarantine lies, which is where `clean`
+            puts it unless it is told otherwise; the journal alone is not believed.
 
     Returns:
         What was put back, and what could not be.
 
     Raises:
-        DataError: The folder holds no journal, or a damaged one.
-        UsageError: The data set is not there any more.
+        DataError: The folder holds no journal, or one that is damaged or leads elsewhere; nothing was moved.
+        UsageError: The data set is not there any more, or must be named.
     """
     from distingo.cleaning.quarantine import undo
 

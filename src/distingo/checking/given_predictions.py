@@ -62,7 +62,8 @@ def read_given_predictions(folder: Path, dataset: Dataset) -> GivenPredictions:
 
 def _require_task(folder: Path, dataset: Dataset) -> None:
     plans = [folder / name for name in ("plan.json", "config.json") if (folder / name).is_file()]
-    task = read_json(plans[0]).get("task", dataset.task) if plans else dataset.task
+    plan = read_json(plans[0]) if plans else {}
+    task = plan.get("task", dataset.task) if isinstance(plan, dict) else dataset.task
     if task != dataset.task:
         raise UsageError(f"--predictions {folder}: is {task}, and {dataset.root} is {dataset.task}")
 

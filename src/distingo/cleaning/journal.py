@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from distingo.errors import DataError, ResourceError
+from distingo.contained_paths import find_path_fault
+from distingo.errors import DataError, ResourceError, join_faults, quote
 
 JOURNAL_NAME = "journal.jsonl"
 FORMAT = 1
+
+_HASH = re.compile("[0-9a-f]{32}|")
+_BESIDE_MOVING = ("copied", "moved", "returning", "returned")
+"""What other lines tell of; a kill may come before them, so that nothing follows from them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,7 @@ class Journal:
     """What a journal tells.
 
     Attributes:
-        root: The folder that the files were moved from.
+        root: The folder that the files were moved from, as the journal has it: not to be trusted by itself.
         entries: The moves that were begun, in their order.
     """
 
@@ -74,6 +80,8 @@ def journal_writer(quarantine: Path, name: str = JOURNAL_NAME) -> Iterator[Journ
     path = quarantine / name
     try:
         quarantine.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
+            raise DataError(f"{path}: is no regular file; a journal is never reached through a link")
         with path.open("ab") as file:
             file.truncate(path.read_bytes().rfind(b"\n") + 1)  # a line that a kill cut off announced nothing
             yield JournalWriter(file)
@@ -86,34 +94,87 @@ def read_journal(quarantine: Path) -> Journal:
     """Read what was moved into a quarantine.
 
     Raises:
-        DataError: There is no journal, it is damaged (a last line that a kill cut off is not), or a newer distingo
-            wrote it.
+        DataError: There is no journal, it is damaged (a last line that a kill cut off is not), names paths that lead
+            elsewhere (one line for each), or a newer distingo wrote it.
     """
     path = quarantine / JOURNAL_NAME
+    lines = _read_lines(path)
+    if not lines:
+        raise DataError(f"{path}: breaks off in its first line; nothing was moved")
+    root = _read_root(path, lines[0])
+    entries: dict[str, JournalEntry] = {}
+    faults: list[str] = []
+    for number, line in enumerate(lines[1:], start=2):
+        found = _read_line(line)
+        if isinstance(found, JournalEntry):
+            if found.path in entries:
+                found = f"{quote(found.path)} is named twice"
+            else:
+                entries[found.path] = found
+        if isinstance(found, str):
+            faults.append(f"{path}: line {number} is damaged ({found})")
+    folders = {above for name in entries for above in _folders_above(name)}
+    faults += [f"{path}: is damaged ({quote(name)} is a file and a folder)" for name in entries if name in folders]
+    if faults:
+        raise DataError(join_faults(faults, "nothing was moved"))
+    return Journal(root, tuple(entries.values()))
+
+
+def _read_lines(path: Path) -> list[bytes]:
+    """The finished lines; what follows the last line break was never announced."""
     try:
-        lines = path.read_bytes().split(b"\n")
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise DataError(f"{path}: is no regular file; a journal is never reached through a link")
+        return path.read_bytes().split(b"\n")[:-1]
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise DataError(
             f"{path}: can't be read ({reason}); name a folder that `distingo clean --apply` made"
         ) from error
-    root: Path | None = None
-    entries: dict[str, JournalEntry] = {}
-    for number, line in enumerate(lines[:-1], start=1):  # what follows the last line break was never finished
-        try:
-            said = json.loads(line)
-            if number == 1:
-                _check_format(path, said)
-                root = Path(said["root"])
-            elif "moving" in said:
-                entries.setdefault(said["moving"], JournalEntry(said["moving"], said["content"]))
-        except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}: line {number} is damaged ({error})") from error
-    if root is None:
-        raise DataError(f"{path}: breaks off in its first line; nothing was moved")
-    return Journal(root, tuple(entries.values()))
 
 
-def _check_format(path: Path, said: dict[str, Any]) -> None:
-    if said["format"] > FORMAT:
+def _read_root(path: Path, line: bytes) -> Path:
+    said = _parse(line)
+    number = said.get("format") if isinstance(said, dict) else None
+    if not isinstance(said, dict) or type(number) is not int:
+        why = said if isinstance(said, str) else "no format number"
+        raise DataError(f"{path}: line 1 is damaged ({why}); nothing was moved")
+    if number > FORMAT:
         raise DataError(f"{path}: written by a newer distingo; `pip install --upgrade distingo`")
+    root = said.get("root")
+    if not isinstance(root, str) or "\0" in root:
+        raise DataError(f"{path}: line 1 is damaged (names no folder); nothing was moved")
+    return Path(root)
+
+
+def _read_line(line: bytes) -> JournalEntry | str | None:
+    """A move that was begun, None of another line, or in words what is wrong."""
+    said = _parse(line)
+    if not isinstance(said, dict):
+        return said
+    if "moving" not in said:
+        return None if any(name in said for name in _BESIDE_MOVING) else "tells of nothing known"
+    if why := find_path_fault(said["moving"]):
+        return why
+    content = said.get("content")
+    if not isinstance(content, str) or not _HASH.fullmatch(content):
+        return f"{quote(content)} is no hash"
+    if said["moving"] == JOURNAL_NAME:
+        return "names the journal itself"
+    return JournalEntry(said["moving"], content)
+
+
+def _parse(line: bytes) -> dict[str, Any] | str:
+    """A line's object, or in words what is wrong."""
+    try:
+        said = json.loads(line)
+    except RecursionError:
+        return "is nested too deeply"
+    except ValueError as error:
+        return f"is no JSON: {quote(str(error))}"
+    return said if isinstance(said, dict) else "is no JSON object"
+
+
+def _folders_above(path: str) -> Iterator[str]:
+    parts = path.split("/")
+    return ("/".join(parts[:count]) for count in range(1, len(parts)))

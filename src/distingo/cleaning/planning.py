@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from distingo.answers import is_answered
 from distingo.cleaning.copies import choose_copies
+from distingo.contained_paths import find_path_fault
 from distingo.datasets.corrections import Corrections
 from distingo.datasets.decoding import NO_LIMIT, UndecodableError, read_bytes, read_header
 from distingo.datasets.examining import hash_content
@@ -175,6 +176,8 @@ def _choose(root: Path, pairs: Sequence[Finding], going: set[str]) -> dict[str, 
 
 
 def _pixels(root: Path, file: str) -> int:
+    if find_path_fault(file):
+        return 0
     try:
         header = read_header(read_bytes(source_of(root, file)), max_pixels=NO_LIMIT)
     except DataError:
@@ -184,10 +187,12 @@ def _pixels(root: Path, file: str) -> int:
 
 def _decide(root: Path, file: str, found: Sequence[Finding], contents: dict[str, str], stays: str) -> Move | LeftAlone:
     kinds = tuple(dict.fromkeys(finding.kind for finding in found))
+    if find_path_fault(file):
+        return LeftAlone(file, kinds, f"lies outside {root}")
     source = source_of(root, file)
     if source.index is not None:
         return LeftAlone(file, kinds, "is inside a file of many pictures; `distingo review` can set it aside")
-    if why := _why_fixed(root, file, source.path):
+    if why := _why_fixed(root, source.path):
         return LeftAlone(file, kinds, why)
     content, why = _unchanged(root, file, contents.get(file, ""))
     if not why and stays:
@@ -203,10 +208,8 @@ def _in_words(finding: Finding) -> str:
     return f"{finding.kind} of {finding.other}" if finding.other else finding.kind
 
 
-def _why_fixed(root: Path, file: str, path: Path) -> str:
-    """Why a file can't be moved, wherever it lies; empty if it can."""
-    if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
-        return f"lies outside {root}"
+def _why_fixed(root: Path, path: Path) -> str:
+    """Why a file below the root can't be moved; empty if it can."""
     for place in (path, *path.parents):
         if place == root:
             break
@@ -219,6 +222,8 @@ def _why_fixed(root: Path, file: str, path: Path) -> str:
 
 def _unchanged(root: Path, file: str, expected: str) -> tuple[str, str]:
     """A file's hash, and in words what is wrong if it is not what the check saw."""
+    if find_path_fault(file):
+        return "", f"lies outside {root}"
     try:
         content = hash_content(source_of(root, file))
     except UndecodableError as error:

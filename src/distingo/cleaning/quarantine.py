@@ -6,15 +6,26 @@ import contextlib
 import datetime
 import errno
 import os
+import shlex
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from distingo.cleaning.journal import FORMAT, JOURNAL_NAME, JournalEntry, JournalWriter, journal_writer, read_journal
+from distingo.cleaning.journal import (
+    FORMAT,
+    JOURNAL_NAME,
+    Journal,
+    JournalEntry,
+    JournalWriter,
+    journal_writer,
+    read_journal,
+)
 from distingo.cleaning.moving import move_file
 from distingo.cleaning.planning import CleaningPlan, LeftAlone, Move
+from distingo.contained_paths import find_link_above, find_path_fault
 from distingo.datasets.walking import display_name
-from distingo.errors import InterruptionError, ResourceError, UsageError
+from distingo.errors import DataError, InterruptionError, ResourceError, UsageError, join_faults, quote
 from distingo.files import content_hash
 from distingo.progress import progress_bar
 from distingo.version import __version__
@@ -59,12 +70,22 @@ def choose_quarantine(root: Path, said: Path | None = None) -> Path:
             raise UsageError(f"--quarantine {said}: exists and is no empty folder; choose another")
         return place
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
-    place = root.parent / f"{root.name}-quarantine" / now
+    place = _usual_place(root) / now
     number = 2
     while place.exists():
         place = place.with_name(f"{now}-{number}")
         number += 1
     return place
+
+
+def _usual_place(root: Path) -> Path:
+    return root.parent / f"{root.name}-quarantine"
+
+
+def undo_command(root: Path, quarantine: Path) -> str:
+    """What puts everything back; it names the data set where the quarantine's place does not."""
+    words = ["distingo", "clean", *([] if quarantine.parent == _usual_place(root) else [str(root)])]
+    return shlex.join([*words, "--undo", str(quarantine)])
 
 
 def apply_plan(plan: CleaningPlan, quarantine: Path) -> CleaningPlan:
@@ -97,7 +118,7 @@ def apply_plan(plan: CleaningPlan, quarantine: Path) -> CleaningPlan:
                 advance()
         except KeyboardInterrupt:
             raise InterruptionError(
-                f"stopped after {len(moved):,} files; `distingo clean --undo {quarantine}` puts them back"
+                f"stopped after {len(moved):,} files; `{undo_command(plan.root, quarantine)}` puts them back"
             ) from None
     return replace(plan, moves=tuple(moved), left_alone=tuple(left))
 
@@ -107,6 +128,8 @@ def _move(root: Path, move: Move, quarantine: Path, journal: JournalWriter) -> s
     path = move.path.relative_to(root).as_posix()
     if path == JOURNAL_NAME:
         return "has the name of the quarantine's journal; rename it"
+    if find_path_fault(path):
+        return "has a name that is read as a drive's; rename it"
     try:
         if move.content and content_hash(move.path.read_bytes()) != move.content:
             return "has changed since the check"
@@ -116,7 +139,7 @@ def _move(root: Path, move: Move, quarantine: Path, journal: JournalWriter) -> s
     except OSError as error:
         if error.errno in _FULL_DISK:
             raise ResourceError(
-                f"{quarantine}: the disk is full; `distingo clean --undo {quarantine}` puts back what was moved"
+                f"{quarantine}: the disk is full; `{undo_command(root, quarantine)}` puts back what was moved"
             ) from error
         return f"can't be moved ({error.strerror or type(error).__name__})"
     return ""
@@ -125,20 +148,30 @@ def _move(root: Path, move: Move, quarantine: Path, journal: JournalWriter) -> s
 def undo(quarantine: Path, root: Path | None = None) -> Restoration:
     """Put everything back that a quarantine's journal names; nothing is overwritten.
 
+    A journal may come from anywhere: the whole of it is checked before the first file is moved, and no file is moved
+    or removed but from the quarantine and into the data set.
+
     Args:
         quarantine: The folder with the journal.
-        root: Where the data set is now, if it was moved since.
+        root: Where the data set is now. None takes the folder beside which the quarantine lies, as `choose_quarantine`
+            chooses it, if the journal names the same; what the journal names alone is not trusted.
 
     Raises:
-        DataError: There is no journal, or it is damaged.
-        UsageError: There is no such data set any more.
+        DataError: There is no journal, it is damaged, or what it names is not a regular file in the quarantine or
+            leads through a link; one line for each fault.
+        UsageError: There is no such data set any more, or it must be named.
         ResourceError: The journal can't be written.
     """
     quarantine = quarantine.resolve()
     journal = read_journal(quarantine)
-    root = (root or journal.root).resolve()
-    if not root.is_dir():
-        raise UsageError(f"{root}: is no folder; name where the pictures came from: distingo clean DATA --undo ...")
+    root = _settle_root(quarantine, journal, root)
+    faults = [
+        f"{quarantine / JOURNAL_NAME}: {why}"
+        for entry in journal.entries
+        if (why := _find_fault(entry, root, quarantine))
+    ]
+    if faults:
+        raise DataError(join_faults(faults, "nothing was moved"))
     sorted_out: dict[str, list[str]] = {"returned": [], "in place": [], "copies": []}
     left: list[LeftAlone] = []
     with journal_writer(quarantine) as writer, progress_bar("Putting back", len(journal.entries)) as advance:
@@ -155,25 +188,65 @@ def undo(quarantine: Path, root: Path | None = None) -> Restoration:
     return Restoration(root, tuple(sorted_out["returned"]), in_place, tuple(sorted_out["copies"]), tuple(left))
 
 
+def _settle_root(quarantine: Path, journal: Journal, named: Path | None) -> Path:
+    """Where files go back to: what a person named, or where they put the quarantine."""
+    if named is None and quarantine.parent != _usual_place(journal.root):
+        raise UsageError(
+            f"{quarantine}: its journal names {quote(str(journal.root))}, beside which it does not lie; name where the "
+            "pictures came from: distingo clean DATA --undo ..."
+        )
+    root = (named or journal.root).resolve()
+    if not root.is_dir():
+        raise UsageError(f"{root}: is no folder; name where the pictures came from: distingo clean DATA --undo ...")
+    if root.is_relative_to(quarantine) or quarantine.is_relative_to(root):
+        raise UsageError(f"{quarantine}: one of it and {root} lies in the other; name where the pictures came from")
+    return root
+
+
+def _find_fault(entry: JournalEntry, root: Path, quarantine: Path) -> str:
+    """Why a file must not be put back, in words; empty if it may."""
+    for folder in (root, quarantine):
+        if link := find_link_above(folder, entry.path):
+            return f"{quote(entry.path)} leads through a link, {quote(link)} in {folder}"
+    try:
+        mode = (quarantine / entry.path).lstat().st_mode
+    except (OSError, ValueError):
+        return ""  # not there (any more)
+    return "" if stat.S_ISREG(mode) else f"{quote(entry.path)} is no regular file in the quarantine"
+
+
 def _put_back(entry: JournalEntry, root: Path, quarantine: Path, journal: JournalWriter) -> str:
     """Put one file back; returns ``returned``, ``in place``, ``copies``, or why it can't be, in words."""
     here, there = root / entry.path, quarantine / entry.path
     try:
         if not os.path.lexists(there):
             return "in place" if os.path.lexists(here) else "is neither in its place nor in the quarantine"
+        if _find_fault(entry, root, quarantine):
+            return "is reached through a link now; it stays in the quarantine"
         if not os.path.lexists(here):
             journal.write(returning=entry.path)
             move_file(there, here)
             journal.write(durable=False, returned=entry.path)
             return "returned"
-        if here.samefile(there):
-            there.unlink()  # a kill between its two names; the file itself is in its place
-            return "in place"
-        if here.is_file() and here.read_bytes() == there.read_bytes():
-            return "copies"
-        return "something else is in its place now; it stays in the quarantine"
+        return _compare_with_place(here, there)
     except OSError as error:
         return f"can't be put back ({error.strerror or type(error).__name__}); it stays in the quarantine"
+
+
+def _compare_with_place(here: Path, there: Path) -> str:
+    """What a file in the quarantine is beside what is in its place: as `_put_back`."""
+    if _has_both_names(here, there):
+        there.unlink()  # a kill between its two names; the file itself is in its place
+        return "in place"
+    if here.is_file() and not here.is_symlink() and here.read_bytes() == there.read_bytes():
+        return "copies"
+    return "something else is in its place now; it stays in the quarantine"
+
+
+def _has_both_names(here: Path, there: Path) -> bool:
+    """Whether two names are those of one file that is left when one of them goes; a link to the other is no such."""
+    one, other = here.lstat(), there.lstat()
+    return stat.S_ISREG(one.st_mode) and os.path.samestat(one, other) and one.st_nlink > 1
 
 
 def _remove_empty_folders(quarantine: Path, paths: Sequence[str]) -> None:

@@ -36,7 +36,12 @@ def add(commands: Any) -> None:
     """Offer the command."""
     parser = commands.add_parser("clean", help="move what was found wanting to a quarantine; --undo puts it back")
     parser.set_defaults(command=run)
-    parser.add_argument("data", nargs="?", metavar="DATA", help="with --undo only where it is not where it was")
+    parser.add_argument(
+        "data",
+        nargs="?",
+        metavar="DATA",
+        help="with --undo only where it was moved since, or --quarantine named a place",
+    )
     parser.add_argument(
         "--findings",
         default=FINDINGS_FOLDER,
@@ -97,6 +102,8 @@ def _what_there_is(folder: str) -> str:
 
 def _print_cleaning(cleaning: Cleaning, kinds: Sequence[FindingKind], *, every: bool) -> None:
     """What was moved or would be, kind by kind, and what is left alone."""
+    from distingo.cleaning.quarantine import undo_command
+
     plan, verb = cleaning.plan, "moved" if cleaning.applied else "to move"
     most = len(plan.moves) + len(plan.left_alone) if every else _SHOWN
     found = [*(move.kinds for move in plan.moves), *(entry.kinds for entry in plan.left_alone)]
@@ -112,7 +119,7 @@ def _print_cleaning(cleaning: Cleaning, kinds: Sequence[FindingKind], *, every: 
         print(note)
     if cleaning.applied and plan.moves:
         print(f"{_files(len(plan.moves))} moved to {cleaning.quarantine}")
-        print(f"`distingo clean --undo {cleaning.quarantine}` puts them back")
+        print(f"`{undo_command(plan.root, cleaning.quarantine)}` puts them back")
     elif plan.moves:
         print(f"{_files(len(plan.moves))} would be moved to {cleaning.quarantine}; nothing is touched without --apply")
     else:

@@ -14,7 +14,8 @@ from distingo.checksums import CHECKSUM, TENSOR_PLACE, seal_tensors
 from distingo.errors import RunError
 from distingo.files import read_json, require_intact_tensors, write_bytes, write_json
 from distingo.records import Thresholds
-from distingo.run_folder import FORMAT, RunFolder, check_format, check_settings
+from distingo.run_folder import FORMAT, RunFolder, check_format
+from distingo.stored_fields import check_config
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class CrossValidationFolder:
             raise RunError(f"{self.path}: holds no cross-validation; leave --resume out to start one")
         content = read_json(self.plan)
         check_format(content, self.plan)
-        check_settings(content, self.plan, ("data", "recipe", "folds", "repeats"))
+        check_config(content, self.plan, required=("data", "recipe", "folds", "repeats"))
         return dict(content)
 
     def how_to_resume(self) -> str:

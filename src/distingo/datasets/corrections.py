@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar, get_args
 
+from distingo.csv_cells import restore_cells
 from distingo.datasets.manifest import join_labels, split_labels, write_table
 from distingo.datasets.table_reading import decode_text
 from distingo.datasets.table_shapes import names_labels
@@ -169,11 +170,11 @@ def read_corrections(path: Path, root: Path | None = None) -> Corrections:
     reader = _rows(text)
     entries: dict[str, Correction] = {}
     try:
-        header = _read_header(path, next(reader, []))
+        header = _read_header(path, restore_cells(next(reader, [])))
         for row in reader:
             if not any(row):
                 continue
-            entry = _read_entry(path, reader.line_num, header, row)
+            entry = _read_entry(path, reader.line_num, header, restore_cells(row))
             entry = entry if root is None else replace(entry, file=_tidy_file(root, entry.file))
             if entry.file in entries:
                 first = entries[entry.file].line

@@ -21,8 +21,9 @@ from distingo.datasets.store import Cache
 from distingo.datasets.surveying import Survey, survey
 from distingo.datasets.tables import TableOptions
 from distingo.datasets.value_ranges import describe_ranges, warn_of_ranges
-from distingo.errors import DataError, UsageError
+from distingo.errors import DataError, UsageError, quote
 from distingo.records import NO_VALUE_RANGES, Dataset, ManifestRow, Picture, ValueRanges
+from distingo.stored_fields import find_name_fault
 
 __all__ = ["Product", "Survey", "count_processors", "pixels_product", "read_dataset", "survey"]
 
@@ -78,6 +79,8 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
     layout = find_layout(root, table, allow_missing=allow_missing, as_it_comes=as_it_comes, known_classes=known_classes)
     decided = find_corrections(layout.root, corrections)
     layout = with_relabelled(layout, decided)
+    if not as_it_comes:
+        _check_names(root, layout.classes)
     workers = workers or count_processors()
     examiner = Examiner(cache, products, max_pixels=max_pixels, workers=workers, value_ranges=value_ranges)
     examined = examiner.examine(layout.candidates)
@@ -104,6 +107,13 @@ def count_processors() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # pragma: no cover - not on Linux
         return os.cpu_count() or 1
+
+
+def _check_names(root: Path, classes: Sequence[str]) -> None:
+    """Refuse names that no model could be saved under: a model is read with suspicion, wherever it comes from."""
+    for name in classes:
+        if why := find_name_fault(name):
+            raise DataError(f"{root}: the name of class {quote(name)} {why}; rename it")
 
 
 def _check_every_class(

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
+from distingo.csv_cells import CsvWriter, restore_cells
 from distingo.errors import RunError
 from distingo.files import require_intact, write_text
 from distingo.records import SIDES, Dataset, ImageNote, ManifestRow, ManifestStatus, Side
@@ -130,15 +131,17 @@ def split_labels(text: str) -> tuple[str, ...]:
 def write_table(
     path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]], *, recorded: bool = False
 ) -> None:
-    """Write a UTF-8 CSV with a header line, whole or not at all; its checksum is recorded where asked for.
+    """Write a UTF-8 CSV with a header line, whole or not at all; cells as `distingo.csv_cells` writes them.
+
+    Its checksum is recorded where asked for.
 
     Raises:
         ResourceError: It can't be written.
     """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
+    writer = CsvWriter(text)
+    for row in (columns, *rows):
+        writer.write(row)
     write_text(path, text.getvalue(), recorded=recorded)
 
 
@@ -158,12 +161,12 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[s
         raise RunError(f"{path}: damaged or unreadable ({error})") from error
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        header = next(reader, [])
+        header = restore_cells(next(reader, []))
         if missing := [name for name in columns if name not in header]:
             raise RunError(f"{path}: has no column {missing[0]!r}; it needs {', '.join(columns)}")
         for row in reader:
             if len(row) != len(header):
                 raise RunError(f"{path}: line {reader.line_num} has {len(row)} fields instead of {len(header)}")
-            yield reader.line_num, dict(zip(header, row, strict=True))
+            yield reader.line_num, dict(zip(header, restore_cells(row), strict=True))
     except csv.Error as error:
         raise RunError(f"{path}: line {reader.line_num} is damaged ({error})") from error

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distingo.checksums import parse_json
 from distingo.datasets.endings import PICTURE_ENDINGS
 from distingo.datasets.table_shapes import named_like_pictures
 from distingo.datasets.table_values import cells_of
 from distingo.datasets.tables import Table
 from distingo.errors import DataError
+from distingo.files import parse_json
 
 FILE, LABEL = "file", "label"
 """The columns of a table that is made of a map."""
@@ -42,8 +42,8 @@ def read_json(path: Path, text: str, encoding: str) -> Table:
         DataError: It is none of these, or damaged.
     """
     try:
-        content = parse_json(text)
-    except (ValueError, RecursionError) as error:
+        content = parse_json(text, strict=False)
+    except ValueError as error:
         raise DataError(f"{path}: is no JSON ({error}); {_HOW}") from error
     form, records = _records(path, content)
     if not records:

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from distingo.checksums import parse_json
+from distingo.csv_cells import restore_cells
 from distingo.datasets.table_excel import EXCEL_ENDINGS, read_excel
 from distingo.datasets.table_headers import table_of_rows
 from distingo.datasets.table_json import read_json
@@ -18,6 +18,7 @@ from distingo.datasets.table_parquet import read_parquet
 from distingo.datasets.table_values import cells_of, cells_of_texts
 from distingo.datasets.tables import OTHER_PROGRAMS, READ_ENDINGS, Table
 from distingo.errors import DataError
+from distingo.files import parse_json
 
 # UTF-32's mark begins with UTF-16's and is therefore asked for first.
 _MARKS = (
@@ -137,7 +138,7 @@ def _read_csv(path: Path, text: str, encoding: str, *, header: bool | None) -> T
     try:
         for row in reader:
             if row:
-                records.append((start, row))
+                records.append((start, restore_cells(row)))
             start = reader.line_num + 1
     except csv.Error as error:
         raise DataError(
@@ -180,8 +181,8 @@ def json_records(path: Path, lines: Iterable[str], *, example: str) -> Iterator[
         if not line.strip():
             continue
         try:
-            record = parse_json(line)
-        except (ValueError, RecursionError) as error:
+            record = parse_json(line, strict=False)
+        except ValueError as error:
             raise DataError(f"{path}: line {number} is no JSON ({error}); write one object per line") from error
         if not isinstance(record, dict):
             raise DataError(f"{path}: line {number} is no JSON object; write {example}")

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from distingo.contained_paths import find_link_above
 from distingo.download.addresses import parse_address
 from distingo.download.asking import waiting_time
 from distingo.download.connections import Connections
@@ -192,6 +193,9 @@ class _Run:
         file = wanted.name + (PICTURE_ENDINGS.get(received.format, "") if wanted.ending else "")
         target = self._folder.root / file
         known = self._folder.outcome_of(wanted.name)
+        if link := find_link_above(self._folder.root, file):
+            part.discard()
+            raise LastingError("refused", f"{file} leads through a link, {link}; make it a folder")
         if target.exists() and not (known and known.file == file and _sha256(target) == known.sha256):
             part.discard()
             raise LastingError("refused", f"{file} is there already, and not ours; move it away")

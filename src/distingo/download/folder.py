@@ -20,11 +20,13 @@ try:
 except ImportError:  # pragma: no cover - Windows has no flock
     fcntl = None  # type: ignore[assignment]
 
-from distingo.checksums import CHECKSUM, parse_json
+from distingo.checksums import CHECKSUM
+from distingo.contained_paths import find_link_above, find_path_fault
+from distingo.csv_cells import CsvWriter, restore_cell
 from distingo.datasets.own_files import DOWNLOAD_FOLDER, FINISHED_NAME, MANIFEST_NAME
 from distingo.download.records import FetchStatus, Outcome
-from distingo.errors import DataError, ResourceError, RunError, UsageError
-from distingo.files import remove_half_written, require_sealed, write_json, write_text
+from distingo.errors import DataError, ResourceError, RunError, UsageError, join_faults, quote
+from distingo.files import parse_json, remove_half_written, require_sealed, write_json, write_text
 
 _COLUMNS = ("file", *(field.name for field in fields(Outcome) if field.name != "file"))
 _SYNC_EVERY = 1.0
@@ -105,10 +107,10 @@ class DownloadFolder:
         path = self.root / MANIFEST_NAME
         with self._lock:
             text = io.StringIO()
-            table = csv.writer(text, lineterminator="\n")
-            table.writerow(_COLUMNS)
+            table = CsvWriter(text)
+            table.write(_COLUMNS)
             for outcome in self._outcomes.values():
-                table.writerow([getattr(outcome, name) for name in _COLUMNS])
+                table.write(getattr(outcome, name) for name in _COLUMNS)
             write_text(path, text.getvalue())
             if self._journal is not None:
                 self._journal.seek(0)
@@ -126,13 +128,17 @@ class DownloadFolder:
         if manifest.exists():
             self._outcomes = {outcome.name: outcome for outcome in read_outcomes(manifest)}
         with contextlib.suppress(FileNotFoundError):
-            for line in self._journal_path.read_text(encoding="utf-8", errors="replace").splitlines():
+            for line in self._journal_path.read_text(encoding="utf-8", errors="replace").split("\n"):
                 # The last line of a killed run may be cut off: that file has its place, or will be fetched anew.
                 with contextlib.suppress(ValueError, TypeError):
-                    outcome = Outcome(**parse_json(line))
+                    outcome = _require_types(Outcome(**parse_json(line)))
                     self._outcomes[outcome.name] = outcome
+        _refuse_elsewhere(self.own, self.root, self._outcomes.values())
 
     def _open(self) -> None:
+        for place in (self.own, self.parts, self._journal_path):
+            if place.is_symlink():
+                raise DataError(f"{place}: is a link, which distingo never makes there; name a new folder by -o")
         note = self.own / "source.json"
         if note.exists():
             _check_source(self.root, note, self._source)
@@ -210,11 +216,13 @@ def read_outcomes(path: Path) -> Iterable[Outcome]:
     """Read a manifest that a download wrote.
 
     Raises:
-        DataError: It is damaged, or some other table.
+        DataError: It is damaged, some other table, or names files that are not below its folder (one line for each).
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            return [_outcome(row) for row in csv.DictReader(file, strict=True)]
+            outcomes = [_outcome(row) for row in csv.DictReader(file, strict=True)]
+        _refuse_elsewhere(path, path.parent, outcomes)
+        return outcomes
     except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path}: is no manifest of a download ({error}); name a new folder by -o") from error
 
@@ -223,5 +231,32 @@ def _outcome(row: dict[str, str]) -> Outcome:
     status = next((known for known in get_args(FetchStatus) if known == row["status"]), None)
     if status is None:
         raise ValueError(f"unknown status {row['status']!r}")
-    texts = {name: row[name] for name in ("name", "reason", "file", "url", "final_url", "format", "sha256")}
+    texts = {
+        name: restore_cell(row[name]) for name in ("name", "reason", "file", "url", "final_url", "format", "sha256")
+    }
     return Outcome(**texts, status=status, size=int(row["size"]), attempts=int(row["attempts"]))
+
+
+def _require_types(outcome: Outcome) -> Outcome:
+    """Refuse what JSON can say and an outcome can't be."""
+    for field in fields(Outcome):
+        value, kind = getattr(outcome, field.name), int if field.name in {"size", "attempts"} else str
+        if type(value) is not kind:
+            raise TypeError(f"{field.name} is {quote(value)}")
+    if outcome.status not in get_args(FetchStatus):
+        raise ValueError(f"unknown status {quote(outcome.status)}")
+    return outcome
+
+
+def _refuse_elsewhere(source: Path, root: Path, outcomes: Iterable[Outcome]) -> None:
+    """Refuse files that are not below the folder: their partial files would be moved there."""
+    faults = []
+    for outcome in outcomes:
+        if not outcome.file:
+            continue
+        if why := find_path_fault(outcome.file):
+            faults.append(f"{source}: {why}")
+        elif link := find_link_above(root, outcome.file):
+            faults.append(f"{source}: {quote(outcome.file)} leads through a link, {quote(link)}")
+    if faults:
+        raise DataError(join_faults(faults, "name a new folder by -o"))

@@ -6,9 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from distingo.checksums import parse_json
 from distingo.download.records import WantedFile
-from distingo.files import content_hash
+from distingo.files import content_hash, parse_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from distingo.errors import RunError
 from distingo.files import read_json, write_json
-from distingo.metrics.calibration_error import Calibration, CalibrationBin
+from distingo.metrics.calibration_error import Calibration
 from distingo.records import Score
 from distingo.run_folder import FORMAT, check_format
+from distingo.stored_fields import convert
 
 CONFIDENCE_FILE = "confidence.json"
 
@@ -126,27 +125,4 @@ def read_confidence(folder: Path) -> Confidence | None:
         return None
     content = read_json(path)
     check_format(content, path)
-    try:
-        strangers = content["strangers"]
-        return Confidence(
-            n=content["n"],
-            validation=content["validation"],
-            before=None if content["before"] is None else _read_calibration(content["before"]),
-            after=_read_calibration(content["after"]),
-            curve=tuple((float(coverage), float(error)) for coverage, error in content["curve"]),
-            area=_read_score(content["area"]),
-            answers=tuple(AnswersAt(**{**each, "error": _read_score(each["error"])}) for each in content["answers"]),
-            sets=tuple(SetsAt(**{**each, "covered": _read_score(each["covered"])}) for each in content["sets"]),
-            strangers=None if strangers is None else Strangers(**{**strangers, "files": tuple(strangers["files"])}),
-            folds=int(content.get("folds", 0)),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: damaged ({error}); evaluate the run again") from error
-
-
-def _read_calibration(content: dict[str, Any]) -> Calibration:
-    return Calibration(Score(**content["error"]), tuple(CalibrationBin(**each) for each in content["bins"]))
-
-
-def _read_score(content: dict[str, Any] | None) -> Score | None:
-    return None if content is None else Score(**content)
+    return convert(content, Confidence, path, advice="evaluate the run again")

@@ -15,7 +15,8 @@ from distingo.evaluation.tables import read_evaluation
 from distingo.files import read_json, require_intact
 from distingo.near_duplicates.records import NearDuplicateCounts, read_counts
 from distingo.records import Evaluation, ManifestRow, Side, ValueRanges
-from distingo.run_folder import check_format, check_settings
+from distingo.run_folder import check_format
+from distingo.stored_fields import check_config
 
 DATA_FILE = "data.json"
 """Beside an evaluation on other pictures: where they are."""
@@ -161,7 +162,7 @@ def read_run(folder: Path) -> RunRecords:
     if not isinstance(config, dict):
         raise RunError(f"{path}: damaged: expected an object, found a {type(config).__name__}")
     check_format(config, path)
-    check_settings(config, path, ())
+    check_config(config, path, required=())
     summary = folder / "model" / "summary.txt"
     if summary.exists():
         require_intact(summary)
@@ -189,7 +190,11 @@ def read_other_evaluation(run: Path, place: Path) -> RunRecords:
         RunError: As `read_run`.
     """
     records = read_run(run)
-    config = {**records.config, **read_json(place / DATA_FILE)}
+    beside = read_json(place / DATA_FILE)
+    if not isinstance(beside, dict):
+        raise RunError(f"{place / DATA_FILE}: damaged (no JSON object); evaluate on that data again")
+    config = {**records.config, **beside}
+    check_config(config, place / DATA_FILE, required=())
     return replace(
         records, folder=place, config=config, history=(), near_duplicates=None, **_read_judged(place, config)
     )

@@ -13,8 +13,9 @@ import numpy as np
 from distingo.datasets.targets import encode_labels
 from distingo.files import read_json, write_bytes, write_json
 from distingo.metrics.thresholds import apply_thresholds
-from distingo.records import ClassScores, Evaluation, LabelScores, Picture, Score, Thresholds, TwoByTwo
+from distingo.records import Evaluation, Picture, Thresholds
 from distingo.run_folder import FORMAT, check_format
+from distingo.stored_fields import convert
 
 
 def write_evaluation(path: Path, evaluation: Evaluation) -> None:
@@ -30,35 +31,7 @@ def read_evaluation(path: Path) -> Evaluation:
     """
     content = read_json(path)
     check_format(content, path)
-    return Evaluation(
-        side=content["side"],
-        n=content["n"],
-        classes=tuple(content["classes"]),
-        scores={name: Score(**score) for name, score in content["scores"].items()},
-        per_class=tuple(ClassScores(**scores) for scores in content["per_class"]),
-        confusion=tuple(tuple(row) for row in content["confusion"]),
-        baselines={
-            model: {name: Score(**score) for name, score in scores.items()}
-            for model, scores in content["baselines"].items()
-        },
-        notes=tuple(content["notes"]),
-        task=content.get("task", "single-label"),
-        per_label=tuple(_read_label(scores) for scores in content.get("per_label", ())),
-        left_out=tuple(content.get("left_out", ())),
-        thresholds=Thresholds.from_json(content.get("thresholds")),
-        accuracy_gains={name: Score(**score) for name, score in content.get("accuracy_gains", {}).items()},
-    )
-
-
-def _read_label(content: dict[str, Any]) -> LabelScores:
-    score = content["average_precision"]
-    return LabelScores(
-        **{
-            **content,
-            "average_precision": None if score is None else Score(**score),
-            "two_by_two": TwoByTwo(**content["two_by_two"]),
-        }
-    )
+    return convert(content, Evaluation, path, advice="evaluate the run again")
 
 
 def write_predictions(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from distingo.errors import ModelError
+from distingo.models.architecture_arguments import check_architecture
 from distingo.models.compiler_on_demand import without_fresh_weights, without_values
 from distingo.models.timm_import import import_timm
 
@@ -43,7 +44,11 @@ def create_architecture(architecture: str, arguments: dict[str, Any], *, classes
 
     Returns:
         A module from normalised float (n, 3, height, width) to (n, features) or (n, classes).
+
+    Raises:
+        ModelError: timm knows no such architecture, or an argument does more than shape it.
     """
+    check_architecture(architecture, arguments)
     values = {name: tuple(value) if name == "img_size" else value for name, value in arguments.items()}
     module: nn.Module = import_timm().create_model(architecture, num_classes=classes, in_chans=3, **values, **loading)
     return module

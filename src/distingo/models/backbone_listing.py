@@ -8,10 +8,9 @@ from fnmatch import fnmatchcase
 from importlib import resources
 from typing import Any
 
-from distingo.checksums import parse_json
 from distingo.datasets.store import Cache
 from distingo.errors import DistingoError, ModelError, name_the_nearest
-from distingo.files import write_json
+from distingo.files import parse_json, write_json
 from distingo.models.presets import PRESETS
 from distingo.models.timm_import import import_timm
 from distingo.progress import progress_bar

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from distingo.checksums import parse_json
 from distingo.errors import ModelError, name_the_nearest
+from distingo.files import parse_json
+from distingo.models.architecture_arguments import check_architecture
 from distingo.models.catalogue import CATALOGUE
 from distingo.models.presets import PRESETS
 from distingo.models.timm_import import import_timm
@@ -154,12 +155,16 @@ def read_settings(path: Path) -> BackboneSettings:
     arguments = content.get("model_args") or {}
     _check_arguments(path, arguments)
     kept = {name: value for name, value in arguments.items() if name not in _SET_BY_US}
+    try:
+        check_architecture(architecture, kept)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
     return _checked(BackboneSettings(architecture, configuration, kept), str(path))
 
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        content = parse_json(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_bytes())
     except FileNotFoundError as error:
         raise ModelError(f"{path}: no such file; a hub folder holds config.json and model.safetensors") from error
     except (OSError, ValueError) as error:

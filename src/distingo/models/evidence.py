@@ -4,16 +4,38 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from distingo.errors import RunError
 from distingo.files import read_json, write_json
 from distingo.run_folder import FORMAT, check_format
+from distingo.stored_fields import Count, Share, check_fields
 
 EVIDENCE_FILE = "confidence.json"
+
+
+class _GivenFields(msgspec.Struct, forbid_unknown_fields=True):
+    picture: list[Count]
+    probability: list[Share]
+    right: list[Literal[0, 1]]
+
+
+class _TrueFields(msgspec.Struct, forbid_unknown_fields=True):
+    probability: list[Share]
+    weight: list[Share]
+
+
+_FIELDS: dict[str, Any] = {
+    "validation_pictures": Count,
+    "folds": Annotated[int, msgspec.Meta(ge=0, le=1000)],
+    "given_labels": _GivenFields,
+    "true_labels": _TrueFields,
+    "distances": list[Annotated[float, msgspec.Meta(ge=0, le=1e30)]],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +129,7 @@ def load_evidence(folder: Path) -> Evidence | None:
         return None
     content = read_json(path)
     check_format(content, path)
+    check_fields(content, _FIELDS, path, optional=("folds",), advice="train again or restore it")
     try:
         given, true = content["given_labels"], content["true_labels"]
         evidence = Evidence(
@@ -123,6 +146,8 @@ def load_evidence(folder: Path) -> Evidence | None:
             raise ValueError("given labels of unequal number")
         if len(evidence.truths) != len(evidence.weights):
             raise ValueError("true labels of unequal number")
+        if len(evidence.owners) and evidence.owners.max() >= evidence.n:
+            raise ValueError(f"a label of picture {evidence.owners.max()} of {evidence.n}")
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path}: damaged ({error}); train again or restore it") from error
     return evidence

@@ -80,6 +80,24 @@ class FeatureBank:
         return self.nearest(features, NEIGHBOURS)[1][:, -1]
 
 
+def check_bank(bank: FeatureBank) -> FeatureBank:
+    """A bank out of a file that may come from anywhere, if its arrays are those of a bank.
+
+    Raises:
+        ValueError: They are of other types or shapes, hold what is no number, or do not fit each other.
+    """
+    width = bank.center.shape
+    if bank.rows.ndim != 2 or not bank.rows.size or bank.rows.dtype not in (np.float16, np.float32):
+        raise ValueError(f"rows are {bank.rows.dtype} of shape {bank.rows.shape}")
+    if bank.rows.shape[1:] != width or width != bank.scale.shape or len(bank.contents) != len(bank.rows):
+        raise ValueError("rows, hashes and scale do not fit each other")
+    if any(array.dtype != np.float32 for array in (bank.center, bank.scale)):
+        raise ValueError(f"center and scale are {bank.center.dtype} and {bank.scale.dtype}")
+    if not all(np.isfinite(array).all() for array in (bank.rows, bank.center, bank.scale)) or bank.scale.min() <= 0:
+        raise ValueError("values that are no numbers, or a scale that is not above 0")
+    return bank
+
+
 def build_bank(
     features: npt.NDArray[Any],
     contents: tuple[str, ...],

@@ -11,7 +11,7 @@ from safetensors.numpy import load, save
 from distingo.checksums import CHECKSUM, TENSOR_PLACE, seal_tensors
 from distingo.errors import RunError
 from distingo.files import require_intact_tensors, write_bytes
-from distingo.models.feature_bank import FeatureBank
+from distingo.models.feature_bank import FeatureBank, check_bank
 
 BANK_FILE = "bank.safetensors"
 
@@ -42,8 +42,6 @@ def load_bank(folder: Path) -> FeatureBank | None:
         tensors = load(path.read_bytes())
         contents = tuple(bytes(row).hex() for row in tensors["contents"])
         rows, center, scale = tensors["rows"], tensors["center"], tensors["scale"]
-        if len(rows) != len(contents) or rows.shape[1:] != center.shape or center.shape != scale.shape:
-            raise ValueError("rows, hashes and scale do not fit each other")
-        return FeatureBank(rows, contents, center, scale, bool(tensors["unit"][0]))
-    except (OSError, KeyError, ValueError, IndexError, SafetensorError) as error:
+        return check_bank(FeatureBank(rows, contents, center, scale, bool(tensors["unit"][0])))
+    except (OSError, KeyError, TypeError, ValueError, IndexError, SafetensorError) as error:
         raise RunError(f"{path}: damaged ({error}); train again or restore it") from error

@@ -12,20 +12,23 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from torch import Tensor, from_numpy, nn
 
-from distingo.errors import RunError
+from distingo.errors import ModelError, RunError, quote
 from distingo.files import content_hash, read_json, write_bytes, write_json
+from distingo.models.architecture_arguments import check_architecture
 from distingo.models.backbones import BackboneDescription, build_backbone
 from distingo.models.calibration import Calibration
 from distingo.models.catalogue import build_network
+from distingo.models.compiler_on_demand import without_values
 from distingo.models.descriptors import DescriptorClassifier
 from distingo.models.evidence import Evidence, load_evidence, save_evidence
 from distingo.models.feature_bank import FeatureBank
 from distingo.models.feature_bank_file import load_bank, save_bank
-from distingo.models.heads import build_head
+from distingo.models.heads import NeighbourHead, build_head
 from distingo.models.majority import MajorityClassifier
 from distingo.models.normalisation import ChannelNormalisation, build_normalisation
 from distingo.models.pretrained import PretrainedClassifier
 from distingo.models.prevalence import PrevalenceClassifier
+from distingo.models.saved_fields import check_description
 from distingo.records import NO_VALUE_RANGES, Rendition, Task, Thresholds, ValueRanges
 from distingo.run_folder import FORMAT, RunFolder, check_format
 
@@ -198,22 +201,58 @@ def load_model(folder: Path) -> SavedModel:
 
     Raises:
         RunError: A file is missing, damaged, from a newer version, or the two do not belong together.
+        ModelError: This timm can't build the architecture, or the description asks for more than layers.
     """
     content = _read_model_json(folder)
     description = _description_from(content, folder / "model.json")
-    tensors = _read_weights(folder / "model.safetensors", content.get("weights_hash", ""))
+    tensors = _read_weights(folder / "model.safetensors", content["weights_hash"])
     bank, evidence = load_bank(folder), load_evidence(folder)
     try:
         if description.kind == "classic":
             kind: type[ClassicClassifier] = _CLASSIC[description.name]
+            _require_classes(description, tensors)
             classic = kind.from_tensors(tensors, description.settings)
             return SavedModel(description, classic=classic, bank=bank, evidence=evidence)
+        _require_shapes(description, tensors)
         network = assemble_network(description)
         network.load_state_dict({name: from_numpy(array) for name, array in tensors.items()})
-    except (KeyError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise RunError(f"{folder}: weights do not fit the model {description.name} ({reason})") from error
+        _require_votes(network)
+    except ModelError:
+        raise
+    except Exception as error:  # an architecture's own code refuses odd arguments in any way that it likes
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise RunError(f"{folder}: weights do not fit the model {quote(description.name)[1:-1]} ({reason})") from error
     return SavedModel(description, network=network.eval(), bank=bank, evidence=evidence)
+
+
+def _require_shapes(description: ModelDescription, tensors: dict[str, np.ndarray]) -> None:
+    """Refuse weights of other shapes before the network that is described takes any memory."""
+    with without_values():
+        described = assemble_network(description).state_dict()
+    for name, tensor in described.items():
+        if name not in tensors:
+            raise ValueError(f"{name} is missing")
+        if tuple(tensor.shape) != tensors[name].shape:
+            raise ValueError(f"{name} is {tensors[name].shape} instead of {tuple(tensor.shape)}")
+
+
+def _require_classes(description: ModelDescription, tensors: dict[str, np.ndarray]) -> None:
+    """Refuse a classic model that gives probabilities of more or fewer classes than are named."""
+    counts = {len(tensors[name]) for name in ("frequencies", "intercept") if name in tensors}
+    if "classes" in description.settings:
+        counts.add(int(description.settings["classes"]))
+    if counts != {len(description.classes)}:
+        of = ", ".join(map(str, sorted(counts))) or "no"
+        raise ValueError(f"probabilities of {of} classes for {len(description.classes)}")
+
+
+def _require_votes(network: nn.Module) -> None:
+    """Refuse a bank of neighbours that vote for classes that are none."""
+    for head in network.modules():
+        if isinstance(head, NeighbourHead) and head.targets.numel():
+            low, high = int(head.targets.min()), int(head.targets.max())
+            if low < 0 or high >= (2 if head.several else len(head.prior)):
+                raise ValueError(f"neighbours vote for class {high if low >= 0 else low}")
 
 
 def _read_model_json(folder: Path) -> dict[str, Any]:
@@ -222,6 +261,7 @@ def _read_model_json(folder: Path) -> dict[str, Any]:
         raise RunError(f"{run.path}: its training has not ended; `distingo train -o {run.path} --resume` goes on")
     content = read_json(folder / "model.json")
     check_format(content, folder / "model.json")
+    check_description(content, folder / "model.json")
     return dict(content)
 
 
@@ -237,16 +277,16 @@ def _description_from(content: dict[str, Any], path: Path) -> ModelDescription:
         values["calibration"] = Calibration.from_json(values.get("calibration"))
         values["value_ranges"] = ValueRanges.from_json(values.get("value_ranges"))
         description = ModelDescription(**values)
-        if description.thresholds and len(description.thresholds.values) != len(description.classes):
-            raise ValueError(f"{len(description.thresholds.values)} thresholds for {len(description.classes)} labels")
-        if description.calibration and len(description.calibration.offsets) != len(description.classes):
-            raise ValueError(f"{len(description.calibration.offsets)} offsets for {len(description.classes)} classes")
+        if description.backbone is not None:
+            check_architecture(description.backbone.architecture, description.backbone.arguments)
         return description
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, ModelError) as error:
         raise RunError(f"{path}: damaged ({error})") from error
 
 
 def _read_weights(path: Path, expected_hash: str) -> dict[str, np.ndarray]:
+    if path.exists() and not path.is_file():
+        raise RunError(f"{path}: is no regular file")
     try:
         content = path.read_bytes()
     except OSError as error:

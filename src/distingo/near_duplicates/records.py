@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from distingo.errors import RunError
 from distingo.files import read_json, write_json
 from distingo.run_folder import FORMAT, check_format
+from distingo.stored_fields import convert
 
 NotSearched = Literal["", "off", "small-images"]
 """Why nothing was searched: it was switched off, or the images are too small to be known by; empty where it was."""
@@ -80,10 +80,6 @@ def read_counts(path: Path) -> NearDuplicateCounts | None:
     """
     if not path.exists():
         return None
-    content: dict[str, Any] = read_json(path)
+    content = read_json(path)
     check_format(content, path)
-    try:
-        known = {name: value for name, value in content.items() if name != "format"}
-        return NearDuplicateCounts(**{**known, "files": tuple(tuple(files) for files in known.get("files", ()))})
-    except TypeError as error:
-        raise RunError(f"{path}: damaged ({error})") from error
+    return convert(content, NearDuplicateCounts, path, advice="train again, or restore it")

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from distingo.checksums import parse_json
 from distingo.errors import ResourceError
+from distingo.files import parse_json
 from distingo.prediction.tables import Columns, check_table, write_rows
 from distingo.records import Prediction
 

@@ -8,6 +8,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
+from distingo.csv_cells import restore_cells
 from distingo.datasets.table_headers import has_names
 from distingo.datasets.table_reading import decode_text, find_column_delimiter, json_records, read_labels_table
 from distingo.datasets.table_shapes import named_like_pictures
@@ -107,7 +108,7 @@ def _csv_rows(path: Path, stream: Any, head: str) -> Iterator[_Row]:
     reader = csv.reader(stream, delimiter=find_column_delimiter(path, head), strict=True, skipinitialspace=True)
     columns: list[str] = []
     try:
-        rows = ((reader.line_num, row) for row in reader if row)
+        rows = ((reader.line_num, restore_cells(row)) for row in reader if row)
         first = list(islice(rows, _LOOKED_AT))
         if first and not has_names([row for _, row in first]):
             columns = [f"column {at}" for at in range(1, len(first[0][1]) + 1)]

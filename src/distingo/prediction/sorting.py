@@ -156,10 +156,10 @@ class Sorter:
                 f"--copy and --link; `distingo predict --undo {folder}` takes them back, or choose another folder"
             )
         if not self._sorting.dry_run:
-            made = sum(not each.exists() for each in (folder.absolute(), *folder.absolute().parents))
+            made = [each for each in (folder.absolute(), *folder.absolute().parents) if not each.exists()]
             self._journal = self._stack.enter_context(journal_writer(folder, SORT_JOURNAL))
             if journal is None:
-                self._journal.write(**first_line(way, model, made))
+                self._journal.write(**first_line(way, model, tuple(each.lstat().st_ino for each in made)))
         return {(each.source, each.label): each for each in journal.placements} if journal is not None else {}
 
     def _announce(self, planned: Placement) -> Placement:

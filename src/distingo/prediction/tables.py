@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from distingo.csv_cells import CsvWriter
 from distingo.datasets.manifest import join_labels
 from distingo.datasets.walking import display_name
 from distingo.errors import ResourceError, UsageError
@@ -112,10 +112,10 @@ def _as_row(prediction: Prediction) -> dict[str, Any]:
 
 def _write_csv(rows: Iterator[dict[str, Any]], names: list[str], file: IO[bytes]) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=False)
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
+    writer = CsvWriter(text)
+    writer.write(names)
     for row in rows:
-        writer.writerow({name: _as_text(value) for name, value in row.items()})
+        writer.write(_as_text(row[name]) if name in row else "" for name in names)
     text.detach()
 
 

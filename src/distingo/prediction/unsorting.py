@@ -41,12 +41,13 @@ def undo_sorting(folder: Path) -> Unsorting:
         folder: That pictures were sorted into.
 
     Raises:
-        DataError: There is no journal in it, or it is damaged.
+        DataError: There is no journal in it, it is damaged, or it names what does not lie in a class folder; nothing
+            was touched then.
     """
     journal = read_sort_journal(folder)
     if journal is None and not (folder / SORT_JOURNAL).is_file():
         raise DataError(f"{folder / SORT_JOURNAL}: no such file; name a folder that pictures were sorted into")
-    journal = journal or SortJournal("link", "", 0)
+    journal = journal or SortJournal("link", "", ())
     removed = gone = 0
     left: list[tuple[str, str]] = []
     with progress_bar("Taking back", len(journal.placements)) as advance:
@@ -82,6 +83,8 @@ def _why_it_stays(placement: Placement, target: Path) -> str:
         return "is another link now" if placement.content or target.readlink() != source else ""
     if not placement.content or not target.is_file() or content_hash(target.read_bytes()) != placement.content:
         return "has changed since it was put there"
+    if source.exists() and source.samefile(target):
+        return f"is the only copy: {placement.source} is the same file"
     if not source.is_file() or content_hash(source.read_bytes()) != placement.content:
         return f"is the only copy: {placement.source} has changed or is gone"
     return ""
@@ -94,6 +97,8 @@ def _clear(folder: Path, journal: SortJournal, *, keep_journal: bool) -> None:
     if keep_journal:
         return
     (folder / SORT_JOURNAL).unlink(missing_ok=True)
-    for made in (folder.absolute(), *folder.absolute().parents)[: journal.made]:
+    places = (folder.absolute(), *folder.absolute().parents)
+    for number, (made, inode) in enumerate(zip(places, journal.made, strict=False)):
         with contextlib.suppress(OSError):
-            made.rmdir()
+            if number == 0 or made.lstat().st_ino == inode:  # a journal from elsewhere can't know what is above
+                made.rmdir()

@@ -11,9 +11,9 @@ from socketserver import TCPServer
 from typing import Any, cast, get_args
 from urllib.parse import parse_qs, urlsplit
 
-from distingo.checksums import parse_json
 from distingo.datasets.corrections import Action
 from distingo.errors import DistingoError, ResourceError, UsageError
+from distingo.files import parse_json
 from distingo.findings import PICTURE_KINDS, FindingKind
 from distingo.report.templating import house_style
 from distingo.reviewing.guarding import SECURITY_HEADERS, Guard

@@ -10,6 +10,15 @@ from distingo.errors import RunError
 from distingo.files import read_json, write_json
 from distingo.records import NO_VALUE_RANGES, Rendition, Task, Thresholds, ValueRanges
 from distingo.run_folder import EXPORT_FILE, FORMAT, check_format
+from distingo.stored_fields import (
+    CalibrationFields,
+    Names,
+    Ranges,
+    RenditionFields,
+    ThresholdFields,
+    check_classes,
+    check_fields,
+)
 
 ExportFormat = Literal["onnx", "openvino", "torch-export"]
 Precision = Literal["float32", "half", "int8"]
@@ -18,6 +27,27 @@ MODEL_FILES: dict[str, str] = {"onnx": "model.onnx", "openvino": "model.xml", "t
 PREPROCESSING_FILE = "preprocessing.json"
 INPUT = "pictures"
 OUTPUTS = ("probabilities", "features")
+
+_FACTS: dict[str, Any] = {
+    "exported_as": Literal["onnx", "openvino", "torch-export"],
+    "precision": Literal["float32", "half", "int8"],
+    "task": Literal["single-label", "multi-label"],
+    "classes": Names,
+    "thresholds": ThresholdFields | None,
+    "calibration": CalibrationFields | None,
+    "model": dict[str, Any],
+    "provenance": dict[str, Any],
+    "agreement": dict[str, Any],
+    "file": str,
+    "outputs": list[str],
+}
+_PREPROCESSING: dict[str, Any] = {
+    "in_graph": bool,
+    "input": dict[str, Any],
+    "value_ranges": Ranges | None,
+    "rendition": RenditionFields,
+}
+_ADVICE = "export the run again, or take the folder from where it came from"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +133,12 @@ def read_export(folder: str | Path) -> ExportDescription:
     place = Path(folder)
     if not (place / EXPORT_FILE).is_file():
         raise RunError(f"{place}: no exported model ({EXPORT_FILE} is missing); `distingo export RUN` makes one")
-    facts, preprocessing = (_read(place / name) for name in (EXPORT_FILE, PREPROCESSING_FILE))
+    facts = _read(place / EXPORT_FILE, _FACTS)
+    preprocessing = _read(place / PREPROCESSING_FILE, _PREPROCESSING)
+    lengths = {} if facts["thresholds"] is None else {"thresholds": len(facts["thresholds"]["values"])}
+    check_classes(facts["classes"], lengths, place / EXPORT_FILE, advice=_ADVICE)
+    if (facts["task"] == "multi-label") != (facts["thresholds"] is not None):
+        raise RunError(f"{place / EXPORT_FILE}: damaged (thresholds and task contradict each other); {_ADVICE}")
     try:
         names = ("exported_as", "precision", "task", "calibration", "model", "provenance", "agreement")
         return ExportDescription(
@@ -118,7 +153,8 @@ def read_export(folder: str | Path) -> ExportDescription:
         raise RunError(f"{place}: damaged ({error}); export the run again") from error
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, fields: dict[str, Any]) -> dict[str, Any]:
     content = read_json(path)
     check_format(content, path)
+    check_fields(content, fields, path, optional=("value_ranges",), advice=_ADVICE)
     return dict(content)

@@ -178,7 +178,10 @@ class Follower:
 
     def _notes(self) -> dict[str, Any]:
         path = self._folder.path / NOTES_NAME
-        return dict(read_json(path)["tracked"]) if path.is_file() else {}
+        content = read_json(path) if path.is_file() else {}
+        tracked = content.get("tracked") if isinstance(content, dict) else None
+        entries = tracked.items() if isinstance(tracked, dict) else ()
+        return {name: notes for name, notes in entries if isinstance(notes, dict)}
 
     def _note(self) -> None:
         tracked = {**self._notes(), self._destination.where: {"id": self._id, "epochs": self._sent}}

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from distingo.checksums import CHECKSUM, TENSOR_PLACE, seal_tensors
 from distingo.errors import RunError
-from distingo.files import atomic_writer, require_intact_tensors, write_bytes
+from distingo.files import atomic_writer, parse_json, require_intact_tensors, write_bytes
 from distingo.run_folder import RunFolder
 
 log = logging.getLogger("distingo")
@@ -145,7 +145,7 @@ def load_checkpoint(
         if average is not None:
             _copy_state(tensors, "average.", average)
         _restore_optimizer(tensors, optimizer)
-        return _progress_from(json.loads(metadata["progress"]))
+        return _progress_from(parse_json(metadata["progress"]))
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise RunError(f"{path}: does not fit this run ({error}); delete it to train from the start") from error
 
@@ -159,7 +159,7 @@ def load_progress(path: Path) -> Progress:
     try:
         require_intact_tensors(path)
         with safe_open(path, framework="pt") as file:
-            return _progress_from(json.loads((file.metadata() or {})["progress"]))
+            return _progress_from(parse_json((file.metadata() or {})["progress"]))
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise RunError(f"{path}: damaged or no checkpoint ({error}); delete it to train from the start") from error
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from dataclasses import asdict
 from pathlib import Path
 
+from distingo.csv_cells import CsvWriter
 from distingo.files import write_text
 from distingo.training.checkpoint import EpochRecord
 
@@ -34,10 +34,10 @@ def write_history(path: Path, history: tuple[EpochRecord, ...]) -> None:
     rows = [asdict(record) for record in history]
     columns = [name for name in _COLUMNS if any(row[name] is not None for row in rows)]
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
+    writer = CsvWriter(text)
+    writer.write(columns)
     for row in rows:
-        writer.writerow({name: _rounded(value) for name, value in row.items()})
+        writer.write(_rounded(row[name]) for name in columns)
     write_text(path, text.getvalue(), recorded=True)
 
 

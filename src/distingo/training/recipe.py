@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from distingo.errors import UsageError, name_the_nearest
+from distingo.errors import UsageError, name_the_nearest, quote
 from distingo.records import ThresholdAim
 from distingo.training.losses import LossName, PositiveWeights
 
@@ -171,7 +171,7 @@ def recipe_from_dict(values: dict[str, Any]) -> Recipe:
     known = [field.name for field in dataclasses.fields(Recipe)]
     for key in values:
         if key not in known:
-            raise UsageError(f"recipe: unknown key {key!r}; {name_the_nearest(key, known)}")
+            raise UsageError(f"recipe: unknown key {quote(key)}; {name_the_nearest(key, known)}")
     missing = [name for name in ("model", "height", "width") if name not in values]
     if missing:
         raise UsageError(f"recipe: {', '.join(missing)} missing; a recipe needs model, height and width")
@@ -185,9 +185,9 @@ def _check_types(recipe: Recipe) -> None:
         if get_origin(hint) is Literal:
             if value not in get_args(hint):
                 allowed = ", ".join(str(choice) for choice in get_args(hint))
-                raise UsageError(f"{option(field.name)} is {value!r}; choose one of {allowed}")
+                raise UsageError(f"{option(field.name)} is {quote(value)}; choose one of {allowed}")
         elif not _is_a(value, hint):
-            raise UsageError(f"{option(field.name)} is {value!r}; it must be {_in_words(hint)}")
+            raise UsageError(f"{option(field.name)} is {quote(value)}; it must be {_in_words(hint)}")
 
 
 def _is_a(value: object, hint: Any) -> bool:

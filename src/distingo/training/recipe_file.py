@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from distingo.checksums import CHECKSUM, parse_json
-from distingo.errors import DataError, RunError, UsageError, name_the_nearest
-from distingo.files import content_hash, require_sealed
+from distingo.checksums import CHECKSUM
+from distingo.errors import DataError, RunError, UsageError, name_the_nearest, quote
+from distingo.files import content_hash, parse_json, require_sealed
 from distingo.run_folder import FORMAT
 from distingo.training.recipe import Recipe
 
@@ -75,7 +75,7 @@ def read_recipe_file(path: Path) -> RecipeFile:
     known = [*(field.name for field in fields(Recipe)), "image_size"]
     for name in wishes:
         if name not in known:
-            raise UsageError(f"{path}: unknown field {name!r}; {name_the_nearest(name, known)}")
+            raise UsageError(f"{path}: unknown field {quote(name)}; {name_the_nearest(name, known)}")
     return RecipeFile(path, content_hash(content), wishes)
 
 

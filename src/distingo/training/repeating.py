@@ -15,7 +15,8 @@ from distingo.datasets.value_ranges import value_ranges_from_config
 from distingo.files import read_json
 from distingo.near_duplicates.keeping import Similarity
 from distingo.records import ValueRanges
-from distingo.run_folder import check_format, check_settings
+from distingo.run_folder import check_format
+from distingo.stored_fields import check_config
 from distingo.training.kept_corrections import said_in_config
 
 
@@ -60,10 +61,10 @@ def repeat(config: Path, wanted: Wanted) -> Wanted:
     """
     content = read_json(config)
     check_format(content, config)
-    check_settings(content, config)
+    check_config(content, config, required=("data", "recipe"))
     kept = dict(content["recipe"])
     if "image_size" in wanted.wishes:
-        del kept["height"], kept["width"]
+        kept = {name: value for name, value in kept.items() if name not in {"height", "width"}}
     table, allow_missing = table_from_config(content, config)
     return Wanted(
         data=wanted.data or Path(content["data"]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import io
 import json
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from distingo.begun_folders import is_free
+from distingo.csv_cells import CsvWriter
 from distingo.errors import RunError, UsageError
 from distingo.files import read_json, remove_half_written, write_json, write_text
 from distingo.run_folder import FORMAT, RunFolder, check_format
@@ -126,14 +126,12 @@ def write_search(folder: SearchFolder, search: Search) -> None:
 def _write_table(path: Path, search: Search) -> None:
     names = list(dict.fromkeys(name for stage in search.stages for name in (entry.name for entry in stage.dimensions)))
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["trial", "stage", "state", search.monitor, "loss", "epochs", "seconds", "default", *names, "reason"]
-    )
+    writer = CsvWriter(text)
+    writer.write(["trial", "stage", "state", search.monitor, "loss", "epochs", "seconds", "default", *names, "reason"])
     for trial in search.trials:
         told = [trial.number, trial.stage, trial.state, _rounded(trial.score), _rounded(trial.loss)]
         told += [len(trial.curve), f"{trial.seconds:.1f}", "yes" if trial.is_default else "no"]
-        writer.writerow([*told, *(trial.values.get(name, "") for name in names), trial.reason])
+        writer.write([*told, *(trial.values.get(name, "") for name in names), trial.reason])
     write_text(path, text.getvalue())
 
 

@@ -1,0 +1,52 @@
+"""A run folder from anywhere: its records are read, or refused in one line for each fault."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+from distingo.errors import DistingoError
+from distingo.evaluation.confidence import read_confidence
+from distingo.evaluation.reading import read_run
+from distingo.run_cost import read_cost
+from distingo.run_folder import RunFolder
+from distingo.training.recipe_file import read_recipe_file
+from hostile_files import DEEP, VALUES, require_plain
+from tiny_runs import copy_run
+
+
+def read_everything(run: Path) -> None:
+    folder = RunFolder(run)
+    folder.read_config()
+    read_recipe_file(folder.config)
+    read_run(run)
+    read_cost(folder.cost)
+    read_confidence(run)
+
+
+def test_three_hundred_hostile_values(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
+    run = copy_run(tiny_runs["descriptors"], tmp_path / "run")
+    read_everything(run)
+    rng, refused = random.Random(3), 0
+    files = sorted(path for path in run.glob("*.json") if path.name != "check.json")
+    assert {path.name for path in files} >= {"config.json", "evaluation.json", "confidence.json", "cost.json"}
+    for number in range(300):
+        path = files[number % len(files)]
+        good = path.read_text(encoding="utf-8")
+        level = content = json.loads(good)
+        while True:
+            key = rng.choice(sorted(level) if isinstance(level, dict) else range(len(level)))
+            if level[key] and isinstance(level[key], dict | list) and rng.random() < 0.6:
+                level = level[key]
+            else:
+                break
+        level[key] = rng.choice(VALUES)
+        path.write_text(DEEP if number % 50 == 0 else json.dumps(content), encoding="utf-8")
+        try:
+            read_everything(run)
+        except DistingoError as error:
+            refused += 1
+            require_plain(error, lines=len(str(error).splitlines()))
+        path.write_text(good, encoding="utf-8")
+    assert refused > 100
