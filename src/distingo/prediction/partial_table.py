@@ -167,7 +167,7 @@ def _read(line: bytes) -> Prediction | None:
     if not line.endswith(b"\n"):
         return None
     with contextlib.suppress(ValueError, TypeError, AttributeError):
-        said = parse_json(line)
+        said = parse_json(line, strict=False)  # names of files may be no UTF-8
         tuples = {name: tuple(said[name]) for name in _TUPLES if said.get(name) is not None}
         return Prediction(**{**said, **tuples})
     return None
