@@ -32,7 +32,8 @@ from distingo.commands import (
     train,
     tune,
 )
-from distingo.errors import DistingoError, UsageError, name_the_nearest
+from distingo.errors import DistingoError, ResourceError, UsageError, name_the_nearest
+from distingo.out_of_memory import is_out_of_memory
 from distingo.version import __version__
 
 COMMANDS = (
@@ -60,6 +61,8 @@ COMMANDS = (
 )
 """In the order in which ``distingo --help`` lists them."""
 
+_ADVICE_ON_MEMORY = "memory ran out; end other programs, or choose --device cpu, fewer --workers or a smaller --model"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -84,6 +87,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away, as in `distingo models | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (MemoryError, RuntimeError, OSError) as error:
+        if not is_out_of_memory(error):
+            raise
+        print(f"distingo: {_ADVICE_ON_MEMORY}", file=sys.stderr)
+        return ResourceError.exit_code
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
