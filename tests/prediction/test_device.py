@@ -39,9 +39,7 @@ def test_devices_are_counted(two_gpus: None) -> None:
     assert available_devices() == ("auto", "cpu", "cuda", "cuda:0", "cuda:1")
     with pytest.raises(UsageError) as caught:
         choose_device("cuda:2")
-    assert str(caught.value) == (
-        "--device cuda:2: not available here; choose auto or cpu or cuda or cuda:0 or cuda:1"
-    )
+    assert str(caught.value) == ("--device cuda:2: not available here; choose auto or cpu or cuda or cuda:0 or cuda:1")
 
 
 def test_a_device_that_is_full_is_not_called_missing(two_gpus: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,5 +59,5 @@ def test_a_device_that_does_not_work_is_not_available(
         raise error
 
     monkeypatch.setattr(torch, "empty", fail)
-    with pytest.raises(UsageError, match="^--device cuda: not available here"):
+    with pytest.raises(UsageError, match=r"^--device cuda: not available here"):
         choose_device("cuda")
