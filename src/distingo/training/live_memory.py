@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-class LiveMemory(TorchDispatchMode):
+class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While it is entered, follows the storages that operations of this thread make on one device.
 
     What a kernel takes and gives back within one operation is not seen.
@@ -24,7 +24,7 @@ class LiveMemory(TorchDispatchMode):
     """
 
     def __init__(self, device: torch.device, known: Iterable[Tensor] = ()) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._device = device.type
         self._storages: dict[int, int] = {}
         self._points: list[int] | None = None

@@ -36,7 +36,7 @@ from distingo.prediction.inputs import descriptors_product
 from distingo.records import Dataset, Split, ValueRanges
 from distingo.run_folder import RunFolder
 from distingo.training.augmentation import require_preset
-from distingo.training.batch_size import find_batch_size, is_auto, without_auto
+from distingo.training.batch_size import find_batch_size, without_auto
 from distingo.training.checkpoint import EpochRecord
 from distingo.training.defaults import DataFacts, choose_recipe
 from distingo.training.describing import describe_model, rendition_of
@@ -55,7 +55,7 @@ from distingo.training.pretrained import (
 )
 from distingo.training.recipe import Recipe, recipe_from_dict
 from distingo.training.recipe_file import RecipeFile
-from distingo.training.run_config import describe_run
+from distingo.training.run_config import describe_run, is_auto
 
 log = logging.getLogger("distingo")
 

@@ -143,7 +143,7 @@ class _Trial:
         _forget_device_peak(self.device)
         pixels = np.zeros((size, recipe.height, recipe.width, recipe.channels), np.uint8)
         shape: tuple[int, ...] = (size,) if self.task == "single-label" else (size, self.classes)
-        targets = np.zeros(shape, np.int64 if self.task == "single-label" else np.bool_)
+        targets: np.ndarray = np.zeros(shape, np.int64 if self.task == "single-label" else np.bool_)
         with self.memory.record() as preparing:
             batch = prepare_batch(
                 pixels,
@@ -178,8 +178,8 @@ class _Trial:
         """A checkpoint holds weights, average and optimizer's state on the processor, as tensors and as one text."""
         if self.device.type != "cpu":
             return 0
-        weights = sum(tensor.nbytes for tensor in self.network.state_dict().values())
-        gradients = sum(tensor.nbytes for tensor in self.network.parameters())
+        weights = sum(int(tensor.nbytes) for tensor in self.network.state_dict().values())
+        gradients = sum(int(tensor.nbytes) for tensor in self.network.parameters())
         return self.memory.live + 2 * (self.memory.live - gradients + weights)
 
     def _predict(self, size: int) -> list[int]:
