@@ -149,22 +149,24 @@ def test_what_can_be_counted_on(
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "advice"),
+    ("fields", "images", "line"),
     [
-        (64, "try --batch-size 32, a smaller --image-size or another --model"),
-        (48, "try --batch-size 32, a smaller --image-size or another --model"),
-        (2, "try --batch-size 1, a smaller --image-size or another --model"),
-        (1, "try a smaller --image-size or another --model"),
+        ({"batch_size": 64}, 1000, "memory ran out with 64 images a step; try --batch-size 32, "),
+        ({"batch_size": 48}, 1000, "memory ran out with 48 images a step; try --batch-size 32, "),
+        ({"batch_size": 256}, 40, "memory ran out with 40 images a step; try --batch-size 32, "),
+        ({"batch_size": 2}, 1000, "memory ran out with 2 images a step; try --batch-size 1, "),
+        ({"batch_size": 1}, 1000, "memory ran out with 1 images a step; try "),
+        ({"mode": "frozen"}, 1000, "memory ran out; try --device cpu, "),
     ],
 )
-def test_memory_that_runs_out_is_one_line_with_a_size_to_try(batch_size: int, advice: str) -> None:
-    with pytest.raises(ResourceError) as caught, memory_errors_explained(plan(batch_size=batch_size).recipe):
+def test_memory_that_runs_out_is_one_line_with_a_size_to_try(fields: dict[str, object], images: int, line: str) -> None:
+    with pytest.raises(ResourceError) as caught, memory_errors_explained(plan(**fields).recipe, images):
         raise RuntimeError("MPS backend out of memory (MPS allocated: 16.00 GB)")
-    assert str(caught.value) == f"memory ran out with --batch-size {batch_size}; {advice}"
+    assert str(caught.value) == f"{line}a smaller --image-size or another --model"
 
 
 def test_other_errors_pass() -> None:
-    with pytest.raises(RuntimeError, match=r"^shapes$"), memory_errors_explained(plan().recipe):
+    with pytest.raises(RuntimeError, match=r"^shapes$"), memory_errors_explained(plan().recipe, 10):
         raise RuntimeError("shapes")
 
 

@@ -126,10 +126,14 @@ def _advice(batch_size: int, needed: float, free: float, fitting: int) -> str:
 
 
 @contextmanager
-def memory_errors_explained(recipe: Recipe) -> Iterator[None]:
+def memory_errors_explained(recipe: Recipe, images: int) -> Iterator[None]:
     """Within, memory that runs out while a recipe is trained becomes one line.
 
     The run is not taken up with a smaller batch: steps, and with them the result, would depend on when it happened.
+
+    Args:
+        recipe: Its batch size is what can be made smaller, unless only a head is solved.
+        images: How many there are to learn from; a batch holds no more.
 
     Raises:
         ResourceError: Memory ran out.
@@ -139,11 +143,12 @@ def memory_errors_explained(recipe: Recipe) -> Iterator[None]:
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        size = recipe.batch_size
+        helps = "a smaller --image-size or another --model"
+        if recipe.mode == "frozen":
+            raise ResourceError(f"memory ran out; try --device cpu, {helps}") from error
+        size = min(recipe.batch_size, images)
         smaller = f"--batch-size {1 << ((size - 1).bit_length() - 1)}, " if size > 1 else ""
-        raise ResourceError(
-            f"memory ran out with --batch-size {size}; try {smaller}a smaller --image-size or another --model"
-        ) from error
+        raise ResourceError(f"memory ran out with {size} images a step; try {smaller}{helps}") from error
 
 
 @torch.no_grad()

@@ -97,7 +97,7 @@ def train_network(prepared: PreparedRun, request: TrainRequest, device: torch.de
     Raises:
         ResourceError: Memory ran out, or will.
     """
-    with memory_errors_explained(prepared.recipe):
+    with memory_errors_explained(prepared.recipe, len(prepared.split.train)):
         return _train_network(prepared, request, device)
 
 
@@ -117,7 +117,8 @@ def _train_network(prepared: PreparedRun, request: TrainRequest, device: torch.d
     write_text(prepared.folder.model / "summary.txt", summary + "\n")
     log.debug(summary)
     precision = resolve_precision(recipe, device)[0]
-    require_memory(network, TrainingPlan(recipe, len(description.classes), description.task, device, precision))
+    taken = replace(recipe, batch_size=min(recipe.batch_size, len(train.rows)))
+    require_memory(network, TrainingPlan(taken, len(description.classes), description.task, device, precision))
     session = Session(
         recipe=recipe,
         network=network,
