@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from distingo.api.explaining import explain_mistakes
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
+from distingo.files import as_paths
 from distingo.language import Language, settle_language, written_in
 from distingo.run_folder import RunFolder
 
@@ -94,7 +95,7 @@ def compare(runs: Sequence[str | Path], output: str | Path = "comparison", *, co
     from distingo.evaluation.comparison import write_comparison
     from distingo.report.comparison import write_comparison_page
 
-    comparison = compare_runs([Path(run) for run in runs], common=common)
+    comparison = compare_runs([Path(run) for run in as_paths(runs, "runs")], common=common)
     write_comparison_page(comparison, Path(output))
     write_comparison(comparison, Path(output))
     return comparison

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from distingo.errors import UsageError
+from distingo.files import as_paths
 
 if TYPE_CHECKING:
     from distingo.prediction.bulk import BulkPrediction
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
     from distingo.prediction.unsorting import Unsorting
     from distingo.records import Prediction
 
+_IN_MEMORY = "; images in memory are for distingo.load(run).predict"
+
 EngineName = Literal["auto", "torch", "openvino"]
 
 
 def predict(
     run: str | Path,
-    paths: Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path],
     *,
     topk: int | None = None,
     abstain: float | None = None,
@@ -40,8 +43,9 @@ def predict(
 
     Args:
         run: A run folder.
-        paths: Files; folders that are searched; tables (``.csv``, ``.tsv``, ``.jsonl``, ``.parquet``) with a column of
-            paths; patterns such as ``photos/**/*.jpg``; ``-`` for paths from standard input, one a line.
+        paths: One or several: files; folders that are searched; tables (``.csv``, ``.tsv``, ``.jsonl``,
+            ``.parquet``) with a column of paths; patterns such as ``photos/**/*.jpg``; ``-`` for paths from standard
+            input, one a line.
         topk: Keep the so many most probable labels per picture. None keeps all of a single-label model, and with
             several labels those that reach their thresholds.
         abstain: Answer only where at most this share of answers is wrong, as the validation pictures vouch for; the
@@ -99,7 +103,7 @@ def predict(
 
 def predict_stream(
     run: str | Path,
-    paths: Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path],
     *,
     topk: int | None = None,
     abstain: float | None = None,
@@ -141,7 +145,7 @@ def predict_stream(
     return BulkPrediction(
         BulkRequest(
             run=Path(run),
-            pictures=GivenPictures(tuple(paths), image_column, image_folder),
+            pictures=GivenPictures(as_paths(paths, "paths", instead=_IN_MEMORY), image_column, image_folder),
             topk=topk,
             abstain=abstain,
             coverage=coverage,

@@ -13,6 +13,7 @@ from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
 from distingo.datasets.value_ranges import settle_value_range
 from distingo.errors import InterruptionError, RunError, UsageError
+from distingo.files import as_names
 from distingo.language import settle_language
 from distingo.run_folder import RunFolder
 
@@ -170,7 +171,7 @@ def train_several(
     data: str | Path | None = None,
     output: str | Path = "run",
     *,
-    models: Sequence[str],
+    models: str | Sequence[str],
     resume: bool = False,
     **options: Any,
 ) -> Comparison:
@@ -195,7 +196,7 @@ def train_several(
     place = Path(output)
     if not resume and place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise RunError(f"{place}: exists and is not an empty folder; choose another -o, or --resume to go on there")
-    plans = plan_runs(models, options)
+    plans = plan_runs(as_names(models, "models"), options)
     for plan in plans:
         folder = place / plan.folder
         going_on = resume and RunFolder(folder).config.is_file()

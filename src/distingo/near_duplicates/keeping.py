@@ -98,9 +98,17 @@ def search_near_duplicates(
         groups=int((sizes > 1).sum()),
         grouped=int(sizes[sizes > 1].sum()),
         largest=int(sizes.max()) if pairs else 0,
+        contradicting_pairs=_count_contradicting(dataset, pairs),
         files=_name_groups(dataset, grouping),
     )
     return FoundNearDuplicates(pairs, grouping, counts)
+
+
+def _count_contradicting(dataset: Dataset, pairs: Sequence[tuple[int, int]]) -> int:
+    if dataset.task == "multi-label":
+        return 0
+    labels = [picture.labels for picture in dataset.pictures]
+    return sum(labels[one] != labels[other] for one, other in pairs)
 
 
 def _name_groups(dataset: Dataset, grouping: Grouping) -> tuple[tuple[str, ...], ...]:
@@ -163,7 +171,13 @@ def describe_counts(counts: NearDuplicateCounts) -> list[str]:
             f"of {counts.images:,} images"
         )
     if counts.moved:
-        notes.append(f"to keep near-duplicates on one split, so many images changed their split: {counts.moved:,}")
+        notes.append(
+            f"each group of near-duplicates is on one split, for which so many images were moved: {counts.moved:,}"
+        )
+    if counts.contradicting_pairs:
+        notes.append(
+            f"near-duplicates under two classes: {counts.contradicting_pairs:,} pairs; `distingo check DATA` shows them"
+        )
     if counts.too_large:
         notes.append(
             "groups of near-duplicates divided image by image, as they are too large to be kept on one split: "
