@@ -141,8 +141,9 @@ def test_an_accelerator_counts_its_buffers_too(monkeypatch: pytest.MonkeyPatch) 
     assert 0.9e6 < memory.extra_per_image < 1e6
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("network", "precision"), [("small-cnn", "bfloat16"), ("resnet18", "float32")])
+@pytest.mark.parametrize(
+    ("network", "precision"), [("small-cnn", "bfloat16"), pytest.param("resnet18", "float32", marks=pytest.mark.slow)]
+)
 def test_the_estimate_is_near_what_a_process_takes(network: str, precision: str) -> None:
     def bytes_of(task: str) -> int:
         command = [sys.executable, str(BENCHMARK), "--child", task, network, precision]
