@@ -39,7 +39,8 @@ def explain(
         layers: A ``.png`` file to draw the network's first filters and feature maps on, layer by layer.
         neighbours: How many of the nearest training pictures to find, at most 8.
         device: Where a network computes.
-        max_pixels: A larger image is not read; None is 178,956,970, and no limit for images in memory.
+        max_pixels: A larger image is not read; None is the run's own limit, else 178,956,970 (for images in memory
+            none).
 
     Returns:
         Heat maps as arrays with what covering their hottest parts does, probabilities and neighbours.

@@ -62,7 +62,7 @@ def predict(
         device: Where networks compute.
         engine: What runs a network: ``auto`` takes the one that it was trained with, else the fastest here.
         workers: Decoding threads; None takes one per core.
-        max_pixels: Of larger images no prediction is made; None is 178,956,970.
+        max_pixels: Of larger images no prediction is made; None is the run's own limit, else 178,956,970.
 
     Returns:
         One prediction per picture; one that can't be read carries its error.
@@ -185,7 +185,8 @@ def load(
         run: A run folder.
         device: Where networks compute.
         engine: As for `predict`.
-        max_pixels: Larger images are not read; None is 178,956,970, and no limit for images in memory.
+        max_pixels: Larger images are not read; None is the run's own limit, else 178,956,970 (for images in memory
+            none).
 
     Returns:
         A predictor; its `stream` takes any number of pictures.

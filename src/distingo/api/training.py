@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from distingo.api.judging import compare, evaluate
-from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
 from distingo.datasets.value_ranges import settle_value_range
 from distingo.errors import InterruptionError, RunError, UsageError
@@ -46,7 +45,7 @@ def train(
     config: str | Path | None = None,
     resume: bool = False,
     workers: int | None = None,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_pixels: int | None = None,
     cache: str | Path | None = None,
     table: TableOptions | None = None,
     allow_missing: bool = False,
@@ -71,7 +70,8 @@ def train(
         config: A ``config.json`` of another run to repeat.
         resume: Go on with the run in `output`.
         workers: Decoding threads; None takes one per core.
-        max_pixels: Larger pictures are listed as unusable.
+        max_pixels: Larger pictures are listed as unusable; None is 178,956,970, with `config` or `resume` the limit of
+            that run.
         cache: Folder for decoded pictures; None takes ``DISTINGO_CACHE`` or the user's cache folder.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
@@ -123,6 +123,7 @@ def train(
         split=name_split(split, fold),
         near_duplicates=near_duplicates,
         value_range=value_range,
+        max_pixels=max_pixels,
     )
     if config is not None:
         wanted = repeat(Path(config), wanted)
@@ -136,7 +137,7 @@ def train(
         wishes=wanted.wishes,
         cache=Cache(cache),
         workers=workers,
-        max_pixels=max_pixels,
+        max_pixels=wanted.max_pixels,
         table=wanted.table,
         allow_missing=wanted.allow_missing,
         corrections=settle_corrections(wanted.corrections),

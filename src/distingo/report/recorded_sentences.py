@@ -117,6 +117,7 @@ RECORDED: Final[tuple[str, ...]] = (
     marked(
         "the labels are the folders' names; column %(column)s of %(table)s says which pictures belong together%(rest)s"
     ),
+    marked("class folders: those in %(folder)s, the only folder with images"),
     marked("split folders: %(folders)s"),
     marked("split folders inside of class folders: %(folders)s"),
     marked("no folder is the test split; training cuts it from the train split"),
