@@ -129,7 +129,13 @@ def load_progress(path: Path) -> Progress:
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write named tensors as one safetensors file, or nothing."""
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    write_bytes(path, save(plain, metadata))
+    try:
+        content = save(plain, metadata)
+    except BaseException as error:
+        if type(error).__module__ == "pyo3_runtime":  # what safetensors raises where Python has no memory for the bytes
+            raise MemoryError("no memory to write a checkpoint") from error
+        raise
+    write_bytes(path, content)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
