@@ -99,8 +99,8 @@ def _measured(network: nn.Module, plan: TrainingPlan, free: int) -> StepMemory:
     except Exception as error:
         if is_out_of_memory(error):
             raise ResourceError(
-                f"not even a few images a step fit into the {free / 2**30:.1f} GiB that are free; a smaller --image-size "
-                "or another --model helps"
+                f"not even a few images a step fit into the {free / 2**30:.1f} GiB that are free; a smaller "
+                "--image-size or another --model helps"
             ) from error
         raise
 
