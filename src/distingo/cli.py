@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import sys
@@ -61,8 +62,6 @@ COMMANDS = (
 )
 """In the order in which ``distingo --help`` lists them."""
 
-_ADVICE_ON_MEMORY = "memory ran out; end other programs, or choose --device cpu, fewer --workers or a smaller --model"
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
@@ -81,17 +80,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DistingoError as error:
         print(f"distingo: {error}", file=sys.stderr)
         return error.exit_code
+    except (OSError, MemoryError, RuntimeError) as error:
+        return _end_with(error)
     except KeyboardInterrupt:
         print("distingo: stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output went away, as in `distingo models | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except (MemoryError, RuntimeError, OSError) as error:
-        if not is_out_of_memory(error):
-            raise
-        print(f"distingo: {_ADVICE_ON_MEMORY}", file=sys.stderr)
+
+
+def _end_with(error: OSError | MemoryError | RuntimeError) -> int:
+    """One line for a disk that fails, a path that can't be and full memory: no fault of ours; anything else is raised."""
+    if isinstance(error, BrokenPipeError):
+        return _close_output()
+    if is_out_of_memory(error):
+        advice = "end other programs, or choose --device cpu, fewer --workers or a smaller --model"
+        print(f"distingo: memory ran out; {advice}", file=sys.stderr)
         return ResourceError.exit_code
+    if not isinstance(error, OSError):
+        raise error
+    print(f"distingo: {_say_failure(error)}", file=sys.stderr)
+    return 1
+
+
+def _close_output() -> int:
+    """The reader of our output went away, as in `distingo models | head -1`."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _say_failure(error: OSError) -> str:
+    name = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return f"{name}the disk is full; free some space and run the same command again"
+    return f"{name}{reason[:1].lower()}{reason[1:]}; check the path and the disk, or choose another place"
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:

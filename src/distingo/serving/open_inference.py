@@ -10,6 +10,7 @@ import numpy as np
 
 from distingo.prediction.predictor import Predictor
 from distingo.serving.asking import decode_base64
+from distingo.serving.batching import Later
 from distingo.serving.judging import Verdict
 from distingo.serving.pictures import check_tensor_size
 from distingo.serving.refusals import RefusedError
@@ -34,7 +35,7 @@ def describe_tensors(predictor: Predictor) -> dict[str, Any]:
 
 def read_pictures(
     said: dict[str, Any], model: ServedModel, *, max_pictures: int, max_pixels: int
-) -> list[Callable[[], np.ndarray]]:
+) -> list[Callable[[], np.ndarray | Later]]:
     """What decodes each picture of an inference request.
 
     One input ``pictures``: UINT8 [n, height, width, 1 or 3] from 0 to 255, FP32 of the same shape from 0 to 1, or BYTES
@@ -110,7 +111,7 @@ def _shape(said: Any) -> list[int]:
     return said
 
 
-def _from_files(data: list[Any], shape: list[int], model: ServedModel) -> list[Callable[[], np.ndarray]]:
+def _from_files(data: list[Any], shape: list[int], model: ServedModel) -> list[Callable[[], np.ndarray | Later]]:
     if len(data) != shape[0] or len(shape) != 1:
         raise RefusedError(
             422, f"BYTES of the shape {shape} with {len(data):,} contents; send the shape [n] with n files"
