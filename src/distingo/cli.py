@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _end_with(error: OSError | MemoryError | RuntimeError) -> int:
-    """One line for a disk that fails, a path that can't be and full memory: no fault of ours; anything else is raised."""
+    """One line for a disk that fails, a path that can't be and full memory; anything else is raised."""
     if isinstance(error, BrokenPipeError):
         return _close_output()
     if is_out_of_memory(error):
