@@ -331,8 +331,8 @@ def test_memory_is_asked_for_before_training(pictures: Path, tmp_path: Path) -> 
         "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30));"
         "from distingo.cli import main; sys.exit(main(sys.argv[1:]))"
     )
-    words = ["train", str(pictures), "-o", str(tmp_path / "out"), "--model", "sports-cnn"]
-    size = ["--image-size", "512", "--batch-size", "4096", "--channels", "3"]
+    words = ["train", str(pictures), "-o", str(tmp_path / "out"), "--model", "small-cnn"]
+    size = ["--image-size", "1024", "--batch-size", "4096", "--channels", "3"]
     done = subprocess.run(
         [sys.executable, "-c", program, *words, *size], capture_output=True, text=True, check=False, env=os.environ
     )

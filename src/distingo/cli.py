@@ -33,7 +33,8 @@ from distingo.commands import (
     train,
     tune,
 )
-from distingo.errors import DistingoError, UsageError, name_the_nearest
+from distingo.errors import DistingoError, ResourceError, UsageError, name_the_nearest
+from distingo.out_of_memory import is_out_of_memory
 from distingo.version import __version__
 
 COMMANDS = (
@@ -79,14 +80,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DistingoError as error:
         print(f"distingo: {error}", file=sys.stderr)
         return error.exit_code
-    except OSError as error:  # a disk that fails, a path that can't be: no fault of ours that a traceback would explain
-        if isinstance(error, BrokenPipeError):
-            return _close_output()
-        print(f"distingo: {_say_failure(error)}", file=sys.stderr)
-        return 1
+    except (OSError, MemoryError, RuntimeError) as error:
+        return _end_with(error)
     except KeyboardInterrupt:
         print("distingo: stopped", file=sys.stderr)
         return 130
+
+
+def _end_with(error: OSError | MemoryError | RuntimeError) -> int:
+    """One line for a disk that fails, a path that can't be and full memory; anything else is raised."""
+    if isinstance(error, BrokenPipeError):
+        return _close_output()
+    if is_out_of_memory(error):
+        advice = "end other programs, or choose --device cpu, fewer --workers or a smaller --model"
+        print(f"distingo: memory ran out; {advice}", file=sys.stderr)
+        return ResourceError.exit_code
+    if not isinstance(error, OSError):
+        raise error
+    print(f"distingo: {_say_failure(error)}", file=sys.stderr)
+    return 1
 
 
 def _close_output() -> int:

@@ -43,7 +43,14 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     """Offer the fields of a recipe."""
     group = parser.add_argument_group("recipe (what is left out is chosen to fit model and data)")
     group.add_argument("--epochs", type=int, help="passes over the training pictures")
-    group.add_argument("--batch-size", type=int, help="pictures per step")
+    group.add_argument(
+        "--batch-size",
+        type=_batch_size,
+        metavar="N|auto",
+        help="images per step, 1 or more; auto: the largest power of two up to 1024 that fits into memory and leaves "
+        "an epoch 16 steps (or the default), with a learning rate to suit unless --lr is given (default: by model and "
+        "data, 32 to 128)",
+    )
     group.add_argument("--lr", type=float, help="peak learning rate")
     group.add_argument("--image-size", type=image_size, metavar="N|HxW", help="pixels the model sees")
     group.add_argument("--channels", type=int, choices=(1, 3), help="1 grey, 3 RGB")
@@ -77,7 +84,7 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--validation", type=float, help="share cut for validation where none is given (0.15)")
     group.add_argument("--test", type=float, help="share cut for the test where none is given (0.2)")
     group.add_argument("--precision", choices=("auto", "float32", "bfloat16"), help="of network computations")
-    group.add_argument("--device", help="auto, cpu, cuda, mps")
+    group.add_argument("--device", help="auto, cpu, cuda, cuda:1 ..., mps, xpu")
 
 
 def add_tracking_options(parser: argparse.ArgumentParser) -> None:
@@ -150,6 +157,17 @@ def image_size(text: str) -> int | tuple[int, int]:
     if len(sides) > 2 or not all(side.isdecimal() for side in sides):
         raise argparse.ArgumentTypeError(f"{text!r} is not a size; give a number such as 128, or HEIGHTxWIDTH")
     return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
+
+
+def _batch_size(text: str) -> int | str:
+    if text == "auto":
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no batch size; give a whole number such as 32, or auto"
+        ) from None
 
 
 def machine_settings(options: argparse.Namespace) -> dict[str, Any]:

@@ -65,3 +65,46 @@ def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:
     other = nn.Linear(3, 2)
     with pytest.raises(RunError, match="does not fit this run"):
         load_checkpoint(RunFolder(tmp_path).last_checkpoint, other, build_optimizer(other, RECIPE), None)
+
+
+@pytest.mark.parametrize(("fused", "device"), [(True, "meta"), (False, "cpu")])
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW])
+def test_the_count_of_steps_is_where_torch_wants_it(
+    tmp_path: Path, kind: type[torch.optim.Optimizer], *, fused: bool, device: str
+) -> None:
+    """As on a GPU, for which a device without memory stands in: fused optimizers count on the device, others do not."""
+    model = network()
+    optimizer = kind(model.parameters(), fused=True)  # type: ignore[call-arg]
+    steps(model, optimizer, WeightAverage(model, 0.9), 2)
+    save_checkpoint(RunFolder(tmp_path), Progress(2, 1, 0.4, (RECORD,)), model, optimizer, None)
+
+    elsewhere = network().to("meta")
+    other = kind(elsewhere.parameters(), fused=fused)  # type: ignore[call-arg]
+    other.param_groups[0]["lr_scale"] = 0.5
+    load_checkpoint(RunFolder(tmp_path).last_checkpoint, elsewhere, other, None)
+    for parameter, state in other.state.items():
+        assert state["step"].device.type == device
+        assert state["step"].dtype == torch.float32
+        assert state["exp_avg"].device.type == state["exp_avg_sq"].device.type == "meta"
+        assert state["exp_avg"].stride() == parameter.stride()
+    assert len(other.state) == len(list(elsewhere.parameters()))
+    assert other.param_groups[0]["lr_scale"] == 0.5
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw", "sgd"])
+def test_every_optimizer_goes_on_as_if_nothing_had_happened(tmp_path: Path, kind: str) -> None:
+    recipe = Recipe(model="small-cnn", height=8, width=8, optimizer=kind, ema_decay=0.9)  # type: ignore[arg-type]
+    model = network()
+    optimizer, average = build_optimizer(model, recipe), WeightAverage(model, 0.9)
+    steps(model, optimizer, average, 3)
+    save_checkpoint(RunFolder(tmp_path), Progress(), model, optimizer, average.state)
+    other = network()
+    other_optimizer, other_average = build_optimizer(other, recipe), WeightAverage(other, 0.9)
+    load_checkpoint(RunFolder(tmp_path).last_checkpoint, other, other_optimizer, other_average.state)
+    saved, loaded = optimizer.state_dict(), other_optimizer.state_dict()
+    assert saved["param_groups"] == loaded["param_groups"]
+    assert saved["state"].keys() == loaded["state"].keys()
+    for position, state in saved["state"].items():
+        for name, value in state.items():
+            assert torch.equal(value, loaded["state"][position][name])
+            assert value.stride() == loaded["state"][position][name].stride()

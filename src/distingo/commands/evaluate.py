@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
     parser.set_defaults(command=run)
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("data", nargs="?", metavar="DATA", help="other pictures, laid out as for train")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ..., mps, xpu")
     add_table_options(parser)
     add_corrections_option(parser)
     add_machine_options(parser, of_run=True)

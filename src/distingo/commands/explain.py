@@ -27,7 +27,7 @@ def add(commands: Any) -> None:
         "-o", "--output", metavar="FILE.png", required=True, help="heat maps, their check, the nearest pictures"
     )
     parser.add_argument("--layers", metavar="FILE.png", help="also draw the first filters and the feature maps")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ..., mps, xpu")
     add_max_pixels_option(parser, "a larger image is not read", LIMIT_OF_RUN)
 
 

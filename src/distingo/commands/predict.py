@@ -64,7 +64,7 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help="write a .csv, .jsonl or .parquet file instead of printing; stopped, the same command goes on",
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ..., mps, xpu")
     parser.add_argument(
         "--engine", choices=("auto", "torch", "openvino"), default="auto", help="what runs a network (default: auto)"
     )

@@ -20,7 +20,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--workers", type=int, default=1, metavar="N", help="processes that serve on one socket (default: 1)"
     )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ..., mps, xpu")
     _add_limits(parser)
     _add_access(parser)
     parser.add_argument(

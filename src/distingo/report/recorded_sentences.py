@@ -37,6 +37,14 @@ RECORDED: Final[tuple[str, ...]] = (
     marked("channels: 3, because there is colour"),
     marked("not used: %(options)s, because a frozen backbone is not trained by steps"),
     marked("not used: %(options)s, because %(model)s is not trained by steps"),
+    marked("batch size: %(size)s, because --batch-size auto was given and %(said)s"),
+    marked("more is of no use"),
+    marked("more would leave an epoch fewer than %(steps)s steps"),
+    marked("twice as many would not fit into %(memory)s GiB with certainty"),
+    marked("%(device)s does not say how much memory it has"),
+    marked(
+        "learning rate: %(found)s instead of %(usual)s, because a batch has %(size)s images instead of %(usual_size)s"
+    ),
     marked("pretrained weights: %(source)s, licence %(licence)s; it sees %(size)s (height x width)"),
     marked("precision: %(precision)s on %(device)s, because %(said)s"),
     marked("it was asked for"),

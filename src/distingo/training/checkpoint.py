@@ -171,7 +171,13 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
 
 def _pack(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    return seal_tensors(save(plain, {**metadata, CHECKSUM: TENSOR_PLACE}))
+    try:
+        content = save(plain, {**metadata, CHECKSUM: TENSOR_PLACE})
+    except BaseException as error:
+        if type(error).__module__ == "pyo3_runtime":  # what safetensors raises where Python has no memory for the bytes
+            raise MemoryError("no memory to write a checkpoint") from error
+        raise
+    return seal_tensors(content)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -201,15 +207,22 @@ def _copy_state(tensors: dict[str, Tensor], prefix: str, state: dict[str, Tensor
 
 
 def _restore_optimizer(tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> None:
+    """Give an optimizer its state back; torch knows where each part belongs (``step`` not always on the device)."""
+    states: dict[int, dict[str, Tensor]] = {}
     for position, parameter in enumerate(_parameters(optimizer)):
         prefix = f"optimizer.{position}."
-        state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        for name, value in state.items():
-            # the same memory format as the parameter, else the next step adds in another order
-            like = torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value)
-            state[name] = like.copy_(value)
-        if state:
-            optimizer.state[parameter] = state
+        named = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        if named:
+            states[position] = {name: _laid_out_as(parameter, value) for name, value in named.items()}
+    if states:
+        optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
+    """In the same memory format as the parameter, else the next step adds in another order."""
+    if value.shape != parameter.shape:
+        return value
+    return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
 
 
 def _progress_from(values: dict[str, Any]) -> Progress:

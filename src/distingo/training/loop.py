@@ -9,17 +9,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from distingo.errors import TrainingDivergedError
-from distingo.models.depthwise import faster_depthwise
-from distingo.prediction.networks import autocast, predict_logits
-from distingo.prediction.tensors import Rows, to_tensor
+from distingo.prediction.networks import predict_logits
+from distingo.prediction.tensors import Rows
 from distingo.progress import Advance, progress_bar
 from distingo.records import Task
 from distingo.run_folder import RunFolder
-from distingo.training.augmentation import PRESETS, augment, mix
 from distingo.training.checkpoint import (
     EpochRecord,
     Progress,
@@ -33,6 +30,7 @@ from distingo.training.losses import Loss, balanced_class_weights, balanced_posi
 from distingo.training.optimization import WeightAverage, build_optimizer, learning_rate, set_training_mode
 from distingo.training.recipe import Recipe
 from distingo.training.scoring import EpochScores, Tally, score_pass
+from distingo.training.step import compute_loss, prepare_batch, update_weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,19 +168,17 @@ def _train_epoch(
             rate = learning_rate(recipe, step, len(batches))
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["lr_scale"]
-            images, targets, soft_targets = _prepare(session, indices, generator)
-            with (
-                autocast(session.device, session.precision),
-                faster_depthwise(session.device, session.precision),
-            ):
-                logits = network(images).float()
-            loss = loss_of(logits, soft_targets)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            if average:
-                average.update(network, step)
-            tally.add(_finite(loss.item(), epoch, session), logits, targets)
+            batch = prepare_batch(
+                session.train.rows.take(indices),
+                session.train.targets[indices],
+                classes=session.train.classes,
+                augmentation=recipe.augment,
+                device=session.device,
+                generator=generator,
+            )
+            logits, loss = compute_loss(network, batch, loss_of, device=session.device, precision=session.precision)
+            update_weights(network, loss, optimizer, average, step)
+            tally.add(_finite(loss.item(), epoch, session), logits, batch.targets)
             meter.tell(tally)
     return tally.scores(len(session.train.rows)), rate
 
@@ -201,16 +197,6 @@ class _Meter:
         left = datetime.timedelta(seconds=round((self.images_left - tally.images) / rate))
         self.advance(tally.images - self.images, f"{tally.words}  {rate:,.0f} images/s  all epochs in {left}")
         self.images = tally.images
-
-
-def _prepare(session: Session, indices: np.ndarray, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    augmentation = PRESETS[session.recipe.augment]
-    images = to_tensor(session.train.rows.take(indices), session.device)
-    targets = torch.from_numpy(session.train.targets[indices]).to(session.device)
-    soft_targets = F.one_hot(targets, session.train.classes).float() if targets.ndim == 1 else targets.float()
-    images = augment(images, augmentation, generator)
-    images, soft_targets = mix(images, soft_targets, augmentation, generator)
-    return images, targets, soft_targets
 
 
 def _batches(n: int, batch_size: int, generator: torch.Generator) -> Iterator[np.ndarray]:

@@ -2,56 +2,161 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from distingo.errors import ResourceError
+from distingo.models.free_memory import free_memory, total_memory
+from distingo.out_of_memory import is_out_of_memory
+from distingo.records import Task
+from distingo.training.recipe import Recipe
+from distingo.training.step_memory import StepMemory, measure_step
 
-_ACTIVATION_COPIES = 3.0
-"""Kept output, its gradient, and working space: what one activation costs while training (measured upper bound)."""
+_MOST_COPIES = 3.0
+"""An upper bound of what an image takes for each byte of the outputs of all modules, containers and leaves alike."""
 
-_WEIGHT_COPIES = 5.0
-"""Weights, gradients, two Adam moments, moving average."""
+_LEAST_WEIGHT_COPIES = 1.0
+"""Gradients: what every optimizer takes besides the weights."""
+
+_MOST_WEIGHT_COPIES = 12.0
+"""Gradients, two moments, a moving average, and all of them with the weights once more in a checkpoint to be."""
+
+_OF_TOTAL = 0.7
+_OF_FREE = 0.85
+"""Shares of the memory that ``--batch-size auto`` counts on. While others hold less than a sixth, the first decides,
+and the same machine finds the same size again."""
 
 
-def require_memory(network: nn.Module, shape: tuple[int, int, int], batch_size: int, device: torch.device) -> None:
-    """Refuse a batch that can't fit, naming one that can.
+@dataclass(frozen=True, slots=True)
+class TrainingPlan:
+    """What the memory of a training depends on besides its network.
+
+    Attributes:
+        recipe: Size, batch size, optimizer, augmentation, moving average.
+        classes: How many the network tells apart.
+        task: One label per image, or several.
+        device: Where it is to compute.
+        precision: ``float32`` or ``bfloat16``.
+    """
+
+    recipe: Recipe
+    classes: int
+    task: Task
+    device: torch.device
+    precision: str
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of an image."""
+        return self.recipe.channels, self.recipe.height, self.recipe.width
+
+    def measure(self, network: nn.Module) -> StepMemory:
+        """See `distingo.training.step_memory.measure_step`; the network is left as it was."""
+        return measure_step(
+            copy.deepcopy(network),
+            self.recipe,
+            classes=self.classes,
+            task=self.task,
+            device=self.device,
+            precision=self.precision,
+        )
+
+
+def require_memory(network: nn.Module, plan: TrainingPlan) -> None:
+    """Refuse a batch that can't fit, naming one that can; steps are measured only where it is not plain that it fits.
 
     Args:
-        network: To be trained.
-        shape: (channels, height, width) of its pictures.
-        batch_size: Wanted pictures per step.
-        device: Where it computes.
+        network: To be trained, on its device.
+        plan: How.
 
     Raises:
-        ResourceError: Says what is needed, what is free and which batch size would fit.
+        ResourceError: Says what is needed, what is free and what helps.
     """
-    free = free_memory(device)
+    free = free_memory(plan.device)
     if free is None:
         return
-    fixed = _WEIGHT_COPIES * sum(p.numel() * p.element_size() for p in network.parameters())
-    per_picture = _ACTIVATION_COPIES * activation_bytes(network, shape, device)
-    needed = fixed + per_picture * batch_size
+    batch_size = plan.recipe.batch_size
+    weights = sum(tensor.nbytes for tensor in network.parameters())
+    if _LEAST_WEIGHT_COPIES * weights > free:
+        raise ResourceError(_advice(batch_size, _LEAST_WEIGHT_COPIES * weights, free, 0))
+    at_most = _MOST_COPIES * batch_size * activation_bytes(network, plan.shape, plan.device)
+    if _MOST_WEIGHT_COPIES * weights + at_most <= free / 2:
+        return
+    memory = _measured(network, plan, free)
+    needed = memory.needed(batch_size)
     if needed > free:
-        raise ResourceError(_advice(batch_size, needed, free, int((0.8 * free - fixed) // per_picture)))
+        raise ResourceError(_advice(batch_size, needed, free, largest_batch(memory, 0.9 * free, batch_size)))
+
+
+def _measured(network: nn.Module, plan: TrainingPlan, free: int) -> StepMemory:
+    try:
+        return plan.measure(network)
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise ResourceError(
+                f"not even a few images a step fit into the {free / 2**30:.1f} GiB that are free; a smaller "
+                "--image-size or another --model helps"
+            ) from error
+        raise
+
+
+def memory_budget(device: torch.device) -> int | None:
+    """Bytes that ``--batch-size auto`` counts on; None where nothing says how many there are."""
+    free, total = free_memory(device), total_memory(device)
+    if free is None or total is None:
+        return None
+    return int(min(_OF_TOTAL * total, _OF_FREE * free))
+
+
+def largest_batch(memory: StepMemory, budget: float, most: int) -> int:
+    """The largest power of two up to a limit that fits into so many bytes; 0 where not even two images do."""
+    size = 1 << (most.bit_length() - 1)
+    while size >= 2 and memory.needed(size) > budget:
+        size //= 2
+    return size if size >= 2 else 0
 
 
 def _advice(batch_size: int, needed: float, free: float, fitting: int) -> str:
     gib = 2**30
-    advice = f"--batch-size {_round_down(fitting)} would fit" if fitting >= 2 else "take a smaller --image-size"
-    need = f"a batch of {batch_size} pictures needs about {needed / gib:.1f} GiB"
-    return f"{need}, {free / gib:.1f} GiB are free; {advice}"
+    need = f"a batch of {batch_size} images needs about {needed / gib:.1f} GiB"
+    helps = f"--batch-size {fitting} would fit" if fitting else "no batch would fit"
+    return f"{need}, {free / gib:.1f} GiB are free; {helps}, a smaller --image-size or another --model also helps"
 
 
-def _round_down(batch_size: int) -> int:
-    return 1 << (batch_size.bit_length() - 1)
+@contextmanager
+def memory_errors_explained(recipe: Recipe, images: int) -> Iterator[None]:
+    """Within, memory that runs out while a recipe is trained becomes one line.
+
+    The run is not taken up with a smaller batch: steps, and with them the result, would depend on when it happened.
+
+    Args:
+        recipe: Its batch size is what can be made smaller, unless only a head is solved.
+        images: How many there are to learn from; a batch holds no more.
+
+    Raises:
+        ResourceError: Memory ran out.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        helps = "a smaller --image-size or another --model"
+        if recipe.mode == "frozen":
+            raise ResourceError(f"memory ran out; try --device cpu, {helps}") from error
+        size = min(recipe.batch_size, images)
+        smaller = f"--batch-size {1 << ((size - 1).bit_length() - 1)}, " if size > 1 else ""
+        raise ResourceError(f"memory ran out with {size} images a step; try {smaller}{helps}") from error
 
 
 @torch.no_grad()
 def activation_bytes(network: nn.Module, shape: tuple[int, int, int], device: torch.device) -> int:
-    """Bytes of all layers' outputs for one picture.
+    """Bytes of the outputs of all modules for one image, those of a container and of its last layer both counted.
 
     Args:
         network: Its mode is restored afterwards.
@@ -73,49 +178,3 @@ def activation_bytes(network: nn.Module, shape: tuple[int, int, int], device: to
         for hook in hooks:
             hook.remove()
     return sum(sizes)
-
-
-def free_memory(device: torch.device) -> int | None:
-    """Bytes that can still be allocated, or None where the system does not say."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    limits = [limit for limit in (_available(), _address_space_left(), _cgroup_left()) if limit is not None]
-    return min(limits, default=None)
-
-
-def _available() -> int | None:
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    fields = dict(line.split(":", 1) for line in lines)
-    return int(fields["MemAvailable"].split()[0]) * 1024
-
-
-def _address_space_left() -> int | None:
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return None
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    if limit == resource.RLIM_INFINITY:
-        return None
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    return max(0, limit - pages * resource.getpagesize())
-
-
-def _cgroup_left() -> int | None:
-    folder = Path("/sys/fs/cgroup")
-    try:
-        limit = (folder / "memory.max").read_text(encoding="ascii").strip()
-        used = int((folder / "memory.current").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return None
-    return None if limit == "max" else max(0, int(limit) - used)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out, in any of torch's ways of saying it."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

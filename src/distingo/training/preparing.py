@@ -37,6 +37,7 @@ from distingo.prediction.inputs import descriptors_product
 from distingo.records import Dataset, Split, ValueRanges
 from distingo.run_folder import RunFolder
 from distingo.training.augmentation import require_preset
+from distingo.training.batch_size import find_batch_size, without_auto
 from distingo.training.checkpoint import EpochRecord
 from distingo.training.defaults import DataFacts, choose_recipe
 from distingo.training.describing import describe_model, rendition_of
@@ -55,7 +56,7 @@ from distingo.training.pretrained import (
 )
 from distingo.training.recipe import Recipe, recipe_from_dict
 from distingo.training.recipe_file import RecipeFile
-from distingo.training.run_config import describe_run
+from distingo.training.run_config import describe_run, is_auto
 
 log = logging.getLogger("distingo")
 
@@ -213,13 +214,17 @@ def choose(
     facts = _facts(request)
     wishes, choices = _with_model(request.wishes, facts)
     backbone = load_wished_backbone(wishes)
-    recipe, further = choose_recipe(facts, wishes, backbone.description if backbone else None)
+    usual = without_auto(wishes)
+    recipe, further = choose_recipe(facts, usual, backbone.description if backbone else None)
     require_preset(recipe.augment)
     choose_device(recipe.device)
     is_signed = divides and are_large_enough(facts.height, facts.width)
     if is_signed:
         products = (*products, signature_product(request.cache))
     dataset = _read(request, recipe, backbone, products)
+    if is_auto(wishes):
+        found = find_batch_size(recipe, dataset, backbone, given_lr="lr" in wishes)
+        recipe, further = found.recipe, (*further, *found.choices)
     return ChosenRun(recipe, dataset, backbone, (*choices, *further, *dataset.notes), is_signed), request
 
 
@@ -262,7 +267,7 @@ def choose_again(
         DistingoError: The file is damaged, or other options are asked for.
     """
     recipe = recipe_from_dict(config["recipe"])
-    _require_same(recipe, request)
+    _require_same(recipe, request, config.get("requested", {}))
     data, (table, allow_missing) = Path(config["data"]), table_from_config(config, path)
     if request.table is not None and settle_image_folder(request.table, data) != table:
         options = ", ".join(request.table.given)
@@ -336,10 +341,11 @@ def identify_training(request: TrainRequest) -> str:
     )
 
 
-def _require_same(recipe: Recipe, request: TrainRequest) -> None:
+def _require_same(recipe: Recipe, request: TrainRequest, requested: dict[str, Any]) -> None:
+    """Refuse other options than those of a recipe, or than those that its values were found for."""
     wishes = {name: value for name, value in request.wishes.items() if name != "image_size"}
     for name, value in wishes.items():
-        if getattr(recipe, name) != value:
+        if getattr(recipe, name) != value and requested.get(name) != value:
             raise UsageError(
                 f"--resume: {name} is {value!r}, but {request.output} was started with {getattr(recipe, name)!r}; "
                 "leave the option out, or start a new run with another -o"

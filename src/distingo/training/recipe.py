@@ -72,7 +72,7 @@ class Recipe:
         test: Share of the pictures cut for the test where the author gave none.
         precision: ``auto`` takes bfloat16 where the processor has it.
         engine: What runs a frozen backbone: ``openvino`` where it is installed, else ``torch``.
-        device: ``auto``, ``cpu``, ``cuda``, ``mps``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``xpu``.
     """
 
     model: str

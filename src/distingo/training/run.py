@@ -12,7 +12,6 @@ from torch import nn
 from distingo.datasets.gathering import pixels_product
 from distingo.datasets.store import Cache
 from distingo.datasets.targets import encode_labels
-from distingo.errors import ResourceError
 from distingo.files import write_text
 from distingo.models.compiler_on_demand import compiler_on_demand
 from distingo.models.machine import bind_this_thread, prepare_process
@@ -28,7 +27,7 @@ from distingo.training.costing import TrainingClock
 from distingo.training.cross_fitting import CrossFitted, cross_fit
 from distingo.training.evidence import with_evidence
 from distingo.training.loop import LabelledRows, Session, fit
-from distingo.training.memory import is_out_of_memory, require_memory
+from distingo.training.memory import TrainingPlan, memory_errors_explained, require_memory
 from distingo.training.normalising import fit_normalisation
 from distingo.training.preparing import PreparedRun, TrainRequest, resume, settle_resuming, start
 from distingo.training.pretrained import feature_products, solve_head
@@ -90,20 +89,20 @@ def _train_calibrated(prepared: PreparedRun, request: TrainRequest) -> tuple[Sav
 def _train_any(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
     if prepared.description.kind == "classic":
         return fit_classic_model(prepared, request)
-    device = choose_device(prepared.recipe.device)
-    try:
-        return train_network(prepared, request, device)
-    except Exception as error:
-        if is_out_of_memory(error):
-            smaller = max(1, prepared.recipe.batch_size // 2)
-            raise ResourceError(
-                f"memory ran out with --batch-size {prepared.recipe.batch_size}; try --batch-size {smaller}"
-            ) from error
-        raise
+    return train_network(prepared, request, choose_device(prepared.recipe.device))
 
 
 def train_network(prepared: PreparedRun, request: TrainRequest, device: torch.device) -> SavedModel:
-    """Train a network by epochs, or solve a head; a folder with a checkpoint is gone on with if the request says so."""
+    """Train a network by epochs, or solve a head; a folder with a checkpoint is gone on with if the request says so.
+
+    Raises:
+        ResourceError: Memory ran out, or will.
+    """
+    with memory_errors_explained(prepared.recipe, len(prepared.split.train)):
+        return _train_network(prepared, request, device)
+
+
+def _train_network(prepared: PreparedRun, request: TrainRequest, device: torch.device) -> SavedModel:
     recipe = prepared.recipe
     torch.manual_seed(recipe.seed)
     beginning = _start_weights(prepared, request, device)
@@ -118,7 +117,9 @@ def train_network(prepared: PreparedRun, request: TrainRequest, device: torch.de
     summary = summarise(network, recipe.height, recipe.width, recipe.channels)
     write_text(prepared.folder.model / "summary.txt", summary + "\n", recorded=True)
     log.debug(summary)
-    require_memory(network, (recipe.channels, recipe.height, recipe.width), recipe.batch_size, device)
+    precision = resolve_precision(recipe, device)[0]
+    taken = replace(recipe, batch_size=min(recipe.batch_size, len(train.rows)))
+    require_memory(network, TrainingPlan(taken, len(description.classes), description.task, device, precision))
     session = Session(
         recipe=recipe,
         network=network,
@@ -126,7 +127,7 @@ def train_network(prepared: PreparedRun, request: TrainRequest, device: torch.de
         validation=labelled_rows(prepared.split.validation, prepared, request.cache),
         folder=prepared.folder,
         device=device,
-        precision=resolve_precision(recipe, device)[0],
+        precision=precision,
         on_epoch=request.on_epoch or _ignore,
         start_counts=recipe.mode == "finetune",
     )

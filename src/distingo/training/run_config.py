@@ -43,10 +43,16 @@ def describe_run(
         "task": dataset.task,
         "classes": list(dataset.classes),
         "recipe": recipe.as_dict(),
+        **_requested(request),
         "choices": [*choices, f"precision: {precision} on {device.type}, because {reason}"],
         "environment": describe_environment(device),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def _requested(request: TrainRequest) -> dict[str, Any]:
+    """What the person typed where the recipe holds the number that was found for it."""
+    return {"requested": {"batch_size": request.wishes["batch_size"]}} if is_auto(request.wishes) else {}
 
 
 def _data_config(request: TrainRequest, dataset: Dataset, corrections: Corrections | None) -> dict[str, Any]:
@@ -65,6 +71,11 @@ def _data_config(request: TrainRequest, dataset: Dataset, corrections: Correctio
     similarity = settle_similarity(request.near_duplicates)
     section["near_duplicates"] = "none" if similarity is None else similarity
     return {**section, **split_to_config(request.split), **recipe_file_to_config(request.recipe_file)}
+
+
+def is_auto(options: dict[str, Any]) -> bool:
+    """Whether the batch size is to be found (`distingo.training.batch_size`)."""
+    return options.get("batch_size") == "auto"
 
 
 def resolve_precision(recipe: Recipe, device: torch.device) -> tuple[str, str]:

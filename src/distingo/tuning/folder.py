@@ -59,6 +59,11 @@ class SearchFolder:
         return RunFolder(self.path / "trials")
 
     @property
+    def batch_sizes(self) -> Path:
+        """What ``--batch-size auto`` found, by mode; later trials keep to it."""
+        return self.path / "batch-sizes.json"
+
+    @property
     def table(self) -> Path:
         """Every trial as a line."""
         return self.path / "trials.csv"

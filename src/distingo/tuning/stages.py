@@ -6,8 +6,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from distingo.files import read_json, write_json
 from distingo.models.catalogue import find_model
+from distingo.training.batch_size import find_batch_size, without_auto
 from distingo.training.recipe import Mode, Recipe
+from distingo.training.run_config import is_auto
 from distingo.tuning.folder import SearchFolder
 from distingo.tuning.material import Material
 from distingo.tuning.records import Trial, Value, choose_best
@@ -101,7 +104,10 @@ def plan_stages(material: Material, wishes: dict[str, Any], folder: SearchFolder
     plans: list[StagePlan] = []
     for mode in modes:
         own = {**wishes, "mode": mode} if pretrained else wishes
-        recipe = material.recipe(own)
+        recipe = material.recipe(without_auto(own))
+        if is_auto(own):
+            recipe = _with_batch_size(recipe, material, folder, given_lr="lr" in own)
+            own = {**own, "batch_size": recipe.batch_size}
         space = _space(material, recipe, wishes, modes)
         study = Study(
             folder.storage,
@@ -114,6 +120,20 @@ def plan_stages(material: Material, wishes: dict[str, Any], folder: SearchFolder
         counts = wishes.get("mode", mode) == mode
         plans.append(StagePlan(space, study, recipe, holds_default, counts, material, own, tuple(plans)))
     return tuple(plans)
+
+
+def _with_batch_size(recipe: Recipe, material: Material, folder: SearchFolder, *, given_lr: bool) -> Recipe:
+    """The recipe with the batch size that was found for its mode, now or when the search began."""
+    known = read_json(folder.batch_sizes) if folder.batch_sizes.is_file() else {}
+    if recipe.mode not in known:
+        found = material.prepared.recipe
+        if found.mode != recipe.mode:
+            found = find_batch_size(
+                recipe, material.prepared.dataset, material.prepared.backbone, given_lr=given_lr
+            ).recipe
+        known[recipe.mode] = {"batch_size": found.batch_size, "lr": found.lr}
+        write_json(folder.batch_sizes, known)
+    return replace(recipe, **known[recipe.mode])
 
 
 def _modes(default: Recipe, wishes: dict[str, Any]) -> tuple[Mode, ...]:

@@ -1,0 +1,216 @@
+"""The memory that training takes for any batch size, from two steps of two and of three images."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from distingo.models.compiler_on_demand import compiler_on_demand
+from distingo.models.machine import bind_this_thread
+from distingo.prediction.networks import autocast, prediction_batch_size
+from distingo.prediction.tensors import to_tensor
+from distingo.records import Task
+from distingo.training.live_memory import LiveMemory
+from distingo.training.losses import build_loss
+from distingo.training.optimization import WeightAverage, build_optimizer, set_training_mode
+from distingo.training.recipe import Recipe
+from distingo.training.step import compute_loss, prepare_batch, update_weights
+
+_SIZES = (2, 3)
+"""Batch normalisation can't learn from a single image."""
+
+
+_HOST_FACTOR = 1.55
+_HOST_EXTRA = 80 * 2**20
+"""What a process takes on a processor for each byte of its tensors, and besides: buffers of oneDNN's kernels, which are
+not tensors, and gaps between blocks (`benchmarks/memory.py` measures six networks in two precisions)."""
+
+_ACCELERATOR_FACTOR = 1.1
+"""Gaps in what torch's allocator has reserved; buffers of kernels are measured there."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepMemory:
+    """What training takes besides the weights that the network has already.
+
+    After each operation of a step some bytes are alive that do not depend on the batch size, and some for each image.
+    The operation with the largest sum is another one for small batches than for large ones.
+
+    Attributes:
+        fixed: float64 (points,), bytes.
+        per_image: float64 (points,), bytes.
+        between: Bytes at the peak of validation, whose batch size is its own, and of saving a checkpoint.
+        factor: What is really taken for each byte that a tensor holds.
+        extra: Bytes that are taken besides tensors.
+        extra_per_image: Likewise for each image.
+    """
+
+    fixed: np.ndarray
+    per_image: np.ndarray
+    between: float
+    factor: float = 1.0
+    extra: float = 0.0
+    extra_per_image: float = 0.0
+
+    def needed(self, batch_size: int) -> int:
+        """Bytes at the peak."""
+        step = float(np.max(self.fixed + self.per_image * batch_size))
+        return int(self.factor * max(step, self.between) + self.extra + self.extra_per_image * batch_size)
+
+
+def measure_step(
+    network: nn.Module, recipe: Recipe, *, classes: int, task: Task, device: torch.device, precision: str
+) -> StepMemory:
+    """Train a network for two steps on blank images and follow what is alive; torch's random state is kept.
+
+    Args:
+        network: On the device already; its weights are of no use afterwards.
+        recipe: Names size, augmentation, optimizer and moving average.
+        classes: How many the network tells apart.
+        task: One label per image, or several.
+        device: Where the network is.
+        precision: ``float32`` or ``bfloat16``.
+    """
+    with _random_state_kept(device), bind_this_thread(), compiler_on_demand():
+        return _Trial(network, recipe, classes, task, device, precision).measure()
+
+
+@contextmanager
+def _random_state_kept(device: torch.device) -> Iterator[None]:
+    accelerators = [device] if device.type != "cpu" else []
+    with torch.random.fork_rng(accelerators, device_type=device.type if accelerators else "cuda"):
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A measured step.
+
+    Attributes:
+        phases: Of preparing, forward and backward, bytes that were alive after each operation.
+        beyond: By how much the device's own count was larger at its peak; None where it does not count.
+    """
+
+    phases: tuple[list[int], list[int], list[int]]
+    beyond: int | None
+
+
+class _Trial:
+    def __init__(
+        self, network: nn.Module, recipe: Recipe, classes: int, task: Task, device: torch.device, precision: str
+    ) -> None:
+        self.network = network
+        self.recipe = recipe
+        self.classes = classes
+        self.task: Task = task
+        self.device = device
+        self.precision = precision
+        self.loss_of = build_loss(recipe.loss, task, label_smoothing=recipe.label_smoothing)
+        self.before = _device_memory(device)
+        self.memory = LiveMemory(device, itertools.chain(network.parameters(), network.buffers()))
+
+    def measure(self) -> StepMemory:
+        with self.memory:
+            optimizer = build_optimizer(self.network, self.recipe)
+            average = WeightAverage(self.network, self.recipe.ema_decay) if self.recipe.ema_decay else None
+            # all layers learn, as at the end of a gradual thaw
+            set_training_mode(self.network, optimizer, self.recipe, self.recipe.epochs)
+            self._make_state(optimizer)
+            small, large = (self._step(size, optimizer, average) for size in _SIZES)
+            between = max(self._validate(averages=average is not None), self._save())
+        lines = [_lines(*phases) for phases in zip(small.phases, large.phases, strict=True)]
+        fixed, per_image = (np.concatenate(parts) for parts in zip(*lines, strict=True))
+        if small.beyond is None or large.beyond is None:
+            return StepMemory(fixed, per_image, between, _HOST_FACTOR, _HOST_EXTRA)
+        slope = max(0.0, (large.beyond - small.beyond) / (_SIZES[1] - _SIZES[0]))
+        extra = max(0.0, large.beyond - slope * _SIZES[1])
+        return StepMemory(fixed, per_image, between, _ACCELERATOR_FACTOR, extra, slope)
+
+    def _make_state(self, optimizer: torch.optim.Optimizer) -> None:
+        """A step without gradients to speak of: from the second one on the optimizer's state is there."""
+        for parameter in self.network.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()
+
+    def _step(self, size: int, optimizer: torch.optim.Optimizer, average: WeightAverage | None) -> _Step:
+        recipe = self.recipe
+        _forget_device_peak(self.device)
+        pixels = np.zeros((size, recipe.height, recipe.width, recipe.channels), np.uint8)
+        shape: tuple[int, ...] = (size,) if self.task == "single-label" else (size, self.classes)
+        targets: np.ndarray = np.zeros(shape, np.int64 if self.task == "single-label" else np.bool_)
+        with self.memory.record() as preparing:
+            batch = prepare_batch(
+                pixels,
+                targets,
+                classes=self.classes,
+                augmentation=recipe.augment,
+                device=self.device,
+                generator=torch.Generator().manual_seed(0),
+            )
+        with self.memory.record() as forward:
+            logits, loss = compute_loss(self.network, batch, self.loss_of, device=self.device, precision=self.precision)
+        with self.memory.record() as backward:
+            update_weights(self.network, loss, optimizer, average, 0)
+        del logits
+        phases = (preparing, forward, backward)
+        peak = _device_peak(self.device)
+        if peak is None:
+            return _Step(phases, None)
+        return _Step(phases, peak - self.before - max(map(max, phases)))
+
+    @torch.inference_mode()
+    def _validate(self, *, averages: bool) -> float:
+        height, width = self.recipe.height, self.recipe.width
+        with self.memory.record() as copying:
+            own = [tensor.clone() for tensor in self.network.state_dict().values()] if averages else []
+        peaks = [max(self._predict(size)) for size in (1, 2)]
+        del own
+        per_image = max(0, peaks[1] - peaks[0])
+        return max(*copying, peaks[0] + per_image * (prediction_batch_size(height, width) - 1))
+
+    def _save(self) -> int:
+        """A checkpoint holds weights, average and optimizer's state on the processor, as tensors and as one text."""
+        if self.device.type != "cpu":
+            return 0
+        weights = sum(int(tensor.nbytes) for tensor in self.network.state_dict().values())
+        gradients = sum(int(tensor.nbytes) for tensor in self.network.parameters())
+        return self.memory.live + 2 * (self.memory.live - gradients + weights)
+
+    def _predict(self, size: int) -> list[int]:
+        recipe = self.recipe
+        self.network.eval()
+        pixels = np.zeros((size, recipe.height, recipe.width, recipe.channels), np.uint8)
+        with self.memory.record() as points, autocast(self.device, self.precision):
+            self.network(to_tensor(pixels, self.device))
+        return points
+
+
+def _lines(small: list[int], large: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Bytes that are fixed and bytes per image, point by point; of the peak alone where points do not correspond."""
+    if len(small) != len(large):
+        small, large = [max(small)], [max(large)]
+    low, high = np.array(small, np.float64), np.array(large, np.float64)
+    per_image = np.maximum((high - low) / (_SIZES[1] - _SIZES[0]), 0)
+    return low - per_image * _SIZES[0], per_image
+
+
+def _device_memory(device: torch.device) -> int:
+    backend = getattr(torch, device.type)
+    return int(backend.memory_allocated(device)) if hasattr(backend, "memory_allocated") else 0
+
+
+def _forget_device_peak(device: torch.device) -> None:
+    backend = getattr(torch, device.type)
+    if hasattr(backend, "reset_peak_memory_stats"):
+        backend.reset_peak_memory_stats(device)
+
+
+def _device_peak(device: torch.device) -> int | None:
+    backend = getattr(torch, device.type)
+    return int(backend.max_memory_allocated(device)) if hasattr(backend, "max_memory_allocated") else None
