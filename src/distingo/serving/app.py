@@ -56,7 +56,7 @@ def create_app(
     )
     predict = DirectRoute(PREDICT_PATH, "POST", add_predict_routes(app, judging))
     add_model_routes(app, judging, on_reload)
-    add_open_inference_routes(app, judging)
+    add_open_inference_routes(app, judging, on_reload)
     add_health_routes(app, judging)
     add_corrections(app, judging, store)
     add_page(app, settings)

@@ -19,8 +19,8 @@ from distingo.prediction.naming import Judged
 class Watcher(Protocol):
     """Learns of every batch."""
 
-    def batch_judged(self, pictures: int, seconds: float) -> None:
-        """So many pictures were judged together in this time."""
+    def batch_judged(self, pictures: int, seconds: float, waited: float) -> None:
+        """So many pictures were judged together in this time; all together they had waited so many seconds for it."""
 
 
 @dataclass(eq=False, slots=True)
@@ -30,6 +30,7 @@ class _Item:
     answer: asyncio.Future[tuple[Judged, int]]
     row: np.ndarray | None = None
     error: Exception | None = None
+    since: float = 0.0
     decoding: Future[None] | None = None
 
 
@@ -111,6 +112,7 @@ class Batcher:
         try:
             if not item.answer.cancelled():
                 item.row = look()
+                item.since = time.perf_counter()
         except Exception as error:
             item.error = error
         with self._changed:
@@ -150,7 +152,8 @@ class Batcher:
         except Exception as error:
             for item in batch:
                 item.error = error
-        self._watcher.batch_judged(len(batch), time.perf_counter() - began)
+        waited = sum(began - item.since for item in batch)
+        self._watcher.batch_judged(len(batch), time.perf_counter() - began, waited)
         _resolve(batch, judged)
 
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from distingo.serving.open_inference_tensors import NUMBERS
 from distingo.serving.schemas import (
     ErrorAnswer,
     LabelScore,
     LiveAnswer,
     ModelList,
     OpenInferenceAnswer,
+    OpenInferenceConfig,
     OpenInferenceError,
     OpenInferenceModel,
     OpenInferenceReady,
     OpenInferenceServer,
+    OpenInferenceStatistics,
     PredictAnswer,
     ReadyAnswer,
     ReloadAnswer,
+    RepositoryModel,
 )
 
 _MEANINGS = {
@@ -149,23 +153,48 @@ METRICS: dict[str, Any] = {
 V2_SERVER = _route("v2_server", "The server", _responses(OpenInferenceServer, (401, 429), OpenInferenceError))
 V2_LIVE = _route("v2_live", "Whether the server is alive", _responses(LiveAnswer, ()))
 V2_READY = _route("v2_ready", "Whether all models are ready", _responses(ReadyAnswer, ()))
+V2_STATISTICS = _route(
+    "v2_statistics",
+    "How often and how long each model was asked",
+    _responses(OpenInferenceStatistics, (401, 429), OpenInferenceError),
+)
+V2_INDEX = _route(
+    "v2_repository_index",
+    "List the models that are served",
+    _responses(list[RepositoryModel], (401, 429), OpenInferenceError),
+)
+V2_LOAD = _route(
+    "v2_repository_load",
+    "Serve what is in the run folder now",
+    _responses(dict[str, Any], (401, 404, 409, 422, 429), OpenInferenceError),
+    parameters=[_NAME],
+)
+V2_UNLOAD = _route(
+    "v2_repository_unload",
+    "Refused: models are served until the server ends",
+    _responses(dict[str, Any], (401, 404, 409, 429), OpenInferenceError),
+    parameters=[_NAME],
+)
+_V2_OF_A_MODEL: dict[str, tuple[Any, str]] = {
+    "metadata": (OpenInferenceModel, "A model"),
+    "ready": (OpenInferenceReady, "Whether a model is ready"),
+    "config": (OpenInferenceConfig, "A model's configuration, in the shape of Triton's"),
+    "stats": (OpenInferenceStatistics, "How often and how long a model was asked"),
+}
 
 
 def open_inference(kind: str, *, versioned: bool) -> dict[str, Any]:
     """Words about a route of the Open Inference Protocol.
 
     Args:
-        kind: ``metadata``, ``ready`` or ``infer``.
+        kind: ``metadata``, ``ready``, ``config``, ``stats`` or ``infer``.
         versioned: Whether the address names a version.
     """
     named = [_NAME, _VERSION] if versioned else [_NAME]
     name = f"v2_model_{kind}{'_version' if versioned else ''}"
-    if kind == "metadata":
-        answers = _responses(OpenInferenceModel, (401, 404, 429), OpenInferenceError)
-        return _route(name, "A model", answers, parameters=named)
-    if kind == "ready":
-        answers = _responses(OpenInferenceReady, (401, 404, 429), OpenInferenceError)
-        return _route(name, "Whether a model is ready", answers, parameters=named)
+    if kind in _V2_OF_A_MODEL:
+        answer, summary = _V2_OF_A_MODEL[kind]
+        return _route(name, summary, _responses(answer, (401, 404, 429), OpenInferenceError), parameters=named)
     answers = _responses(OpenInferenceAnswer, _TAKING, OpenInferenceError)
     body = {"required": True, "content": {"application/json": {"schema": _INFERENCE}}}
     return _route(name, "Judge a tensor of pictures", answers, parameters=named, requestBody=body)
@@ -183,11 +212,11 @@ _INFERENCE = {
             "maxItems": 1,
             "items": {
                 "type": "object",
-                "required": ["name", "shape", "datatype", "data"],
+                "required": ["name", "shape", "datatype"],
                 "properties": {
                     "name": {"type": "string"},
                     "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
-                    "datatype": {"type": "string", "enum": ["UINT8", "FP32", "BYTES"]},
+                    "datatype": {"type": "string", "enum": ["BYTES", *NUMBERS, "BF16"]},
                     "parameters": {"type": "object"},
                     "data": {"type": "array", "items": {}},
                 },
@@ -195,7 +224,11 @@ _INFERENCE = {
         },
         "outputs": {
             "type": "array",
-            "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}},
+            "items": {
+                "type": "object",
+                "required": ["name"],
+                "properties": {"name": {"type": "string"}, "parameters": {"type": "object"}},
+            },
         },
     },
 }

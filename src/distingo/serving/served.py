@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -40,6 +41,7 @@ class ServedModel:
         batcher: What gathers the pictures of several requests.
         label_thresholds: With several labels the probability from which on each is given, in the classes' order.
         enough: Pixels of a picture's shorter side that the model makes use of; None where it looks at all.
+        counters: How often and how long it was asked.
     """
 
     def __init__(self, run: NamedRun, decoders: ThreadPoolExecutor, settings: ServeSettings, metrics: Metrics) -> None:
@@ -55,6 +57,7 @@ class ServedModel:
         self.enough = None if rendition is None else shorter_side_for(rendition)
         self._max_pixels = settings.max_pixels
         self._certainties = functools.lru_cache(_LEVELS_KEPT)(self._settle)
+        self.counters = metrics.inferences.of(run.name, self.version)
         self._batches = metrics.batches.labels(run.name)
         self._seconds = metrics.judging.labels(run.name)
         self._warm_up()
@@ -77,7 +80,17 @@ class ServedModel:
         Raises:
             RefusedError: It can't be decoded, or is too large.
         """
-        return self.predictor.look_at(self.decode(content))
+        began = time.perf_counter()
+        row = self.predictor.look_at(self.decode(content))
+        self.counters.count_decoding(time.perf_counter() - began)
+        return row
+
+    def look_at(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixels, uint8 (height, width, 1 or 3), as the model looks at them."""
+        began = time.perf_counter()
+        row = self.predictor.look_at(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+        self.counters.count_decoding(time.perf_counter() - began)
+        return row
 
     def decode(self, content: bytes | bytearray) -> Image.Image:
         """An uploaded file's pixels, a deep image's scaled as in training.
@@ -96,8 +109,9 @@ class ServedModel:
         """What the model says of rows, at once."""
         return self.predictor.judge(rows)
 
-    def batch_judged(self, pictures: int, seconds: float) -> None:
+    def batch_judged(self, pictures: int, seconds: float, waited: float) -> None:
         """Count a batch."""
+        self.counters.count_batch(pictures, seconds, waited)
         self._batches.observe(pictures)
         self._seconds.observe(seconds)
 
