@@ -17,7 +17,9 @@ from distingo.serving.refusals import RefusedError
 _LONGEST_NAME = 255
 _NOT_WISHES = ("pictures", "name")
 """What else stands in an address or an object beside the wishes."""
-_MOST_LABELS = 1_000_000
+MOST_LABELS = 1_000_000
+"""So many classes may be asked for."""
+
 _DATA = "data:"
 _PLAIN_ALPHABET = bytes.maketrans(b"-_", b"+/")
 _WHITESPACE = b" \t\r\n\v\f"
@@ -162,10 +164,10 @@ def _text(name: str, value: Any) -> str:
 
 
 def _count(name: str, value: Any) -> int:
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= len(str(_MOST_LABELS)):
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= len(str(MOST_LABELS)):
         value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST_LABELS:
-        raise RefusedError(422, f"{name} is no whole number from 1 to {_MOST_LABELS:,}")
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_LABELS:
+        raise RefusedError(422, f"{name} is no whole number from 1 to {MOST_LABELS:,}")
     return value
 
 

@@ -10,6 +10,7 @@ from distingo.serving.schemas import (
     LabelScore,
     LiveAnswer,
     ModelList,
+    ModelNames,
     OpenInferenceAnswer,
     OpenInferenceConfig,
     OpenInferenceError,
@@ -21,6 +22,7 @@ from distingo.serving.schemas import (
     ReadyAnswer,
     ReloadAnswer,
     RepositoryModel,
+    ScoredRows,
 )
 
 _MEANINGS = {
@@ -106,7 +108,6 @@ PREDICT = _route(
             "multipart/form-data": {"schema": _FORM},
             "application/json": {"schema": _PICTURES_JSON},
             "application/octet-stream": _BINARY,
-            "image/*": _BINARY,
         },
     },
 )
@@ -114,7 +115,7 @@ CLASSIFY = _route(
     "classify_image",
     "Name what a picture shows, in the shape of Hugging Face's image classification",
     _responses(list[LabelScore], _TAKING),
-    parameters=[_NAME],
+    parameters=[_NAME, _parameter("top_k", *_WISHES["top_k"])],
     requestBody={
         "required": True,
         "content": {
@@ -132,10 +133,69 @@ CLASSIFY = _route(
                 }
             },
             "application/octet-stream": _BINARY,
-            "image/*": _BINARY,
         },
     },
 )
+V1_MODELS = _route("v1_models", "List the models' names", _responses(ModelNames, (401, 429), OpenInferenceError))
+V1_READY = _route(
+    "v1_model_ready",
+    "Whether a model is ready",
+    _responses(OpenInferenceReady, (401, 404, 429), OpenInferenceError),
+    parameters=[_NAME],
+)
+_INSTANCES: dict[str, Any] = {
+    "type": "array",
+    "minItems": 1,
+    "description": 'Images: {"b64": base64}, an object that holds that, base64 itself, or pixels as nested lists',
+    "items": {},
+}
+V1_PREDICT = _route(
+    "v1_predict",
+    "Name what pictures show, in KServe's and TensorFlow Serving's protocol of version 1",
+    _responses(ScoredRows, _TAKING, OpenInferenceError),
+    parameters=[_NAME],
+    requestBody={
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["instances"],
+                    "properties": {"instances": _INSTANCES, "parameters": {"type": "object"}},
+                }
+            }
+        },
+    },
+)
+INVOCATIONS = _route(
+    "invocations",
+    "Name what pictures show, as MLflow's scoring server and SageMaker's containers are asked",
+    _responses(ScoredRows, _TAKING),
+    parameters=[_parameter(name, schema, words) for name, (schema, words) in _WISHES.items() if name != "explain"],
+    requestBody={
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "instances": _INSTANCES,
+                        "inputs": {},
+                        "dataframe_split": {"type": "object"},
+                        "dataframe_records": {"type": "array", "items": {"type": "object"}},
+                        "params": {"type": "object"},
+                    },
+                }
+            },
+            "application/octet-stream": _BINARY,
+        },
+    },
+)
+PING: dict[str, Any] = {
+    "operation_id": "ping",
+    "summary": "Whether the server can be asked; for MLflow's clients and SageMaker",
+    "responses": {200: {"content": {"application/json": {"schema": {}}}, "description": "It can"}},
+}
 MODELS = _route("list_models", "List the models that are served", _responses(ModelList))
 RELOAD = _route(
     "reload_model",

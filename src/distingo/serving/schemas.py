@@ -221,6 +221,29 @@ class RepositoryModel(BaseModel):
     reason: str
 
 
+class ScoredRow(BaseModel):
+    """One image's row; `error` says why there is nothing else in it."""
+
+    label: str | None
+    probability: float | None
+    labels: list[str]
+    known: bool
+    probabilities: dict[str, float]
+    error: str | None
+
+
+class ScoredRows(BaseModel):
+    """The answer of KServe v1 and of POST /invocations."""
+
+    predictions: list[ScoredRow]
+
+
+class ModelNames(BaseModel):
+    """The names of the models that are served."""
+
+    models: list[str]
+
+
 def _rename(schema: dict[str, Any], old: str, new: str) -> None:
     schema["properties"] = {new if name == old else name: value for name, value in schema["properties"].items()}
     schema["properties"][new]["title"] = new.capitalize()
