@@ -26,6 +26,7 @@ from distingo.models.majority import MajorityClassifier
 from distingo.models.normalisation import ChannelNormalisation, build_normalisation
 from distingo.models.pretrained import PretrainedClassifier
 from distingo.models.prevalence import PrevalenceClassifier
+from distingo.models.timm_layout import CONFIG_FILE, lay_out, name_as_ours
 from distingo.records import NO_VALUE_RANGES, Rendition, Task, Thresholds, ValueRanges
 from distingo.run_folder import FORMAT, RunFolder, check_format
 
@@ -157,15 +158,15 @@ def feature_extractor(network: nn.Module) -> nn.Sequential:
 def save_model(folder: Path, model: SavedModel) -> None:
     """Write ``model.safetensors``, then ``model.json`` with its hash: the JSON's presence means all is whole.
 
-    Before them ``bank.safetensors`` and ``confidence.json``, where the model has them.
+    Before them ``bank.safetensors`` and ``confidence.json``, where the model has them, and ``config.json``, where timm
+    can have the same network (`distingo.models.timm_layout`): then the weights have timm's names.
 
     Args:
         folder: Made if missing.
         model: What to save.
     """
     if model.network is not None:
-        state: dict[str, Tensor] = model.network.state_dict()
-        tensors = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in state.items()}
+        tensors = {name: tensor.numpy() for name, tensor in _lay_out(folder, model.description, model.network).items()}
     elif model.classic is not None:
         tensors = {name: np.ascontiguousarray(array) for name, array in model.classic.to_tensors().items()}
     else:
@@ -179,6 +180,17 @@ def save_model(folder: Path, model: SavedModel) -> None:
     described = {**asdict(model.description), "value_ranges": model.description.value_ranges.to_json()}
     content = {"format": FORMAT, **described, "weights_hash": content_hash(weights)}
     write_json(folder / "model.json", content)
+
+
+def _lay_out(folder: Path, description: ModelDescription, network: nn.Module) -> dict[str, Tensor]:
+    """The tensors to write; in timm's layout, and with its ``config.json``, where that can be."""
+    backbone = description.backbone
+    layout = None if backbone is None else lay_out(backbone, description.classes, network)
+    if layout is not None:
+        write_json(folder / CONFIG_FILE, layout.configuration)
+        return layout.tensors
+    state: dict[str, Tensor] = network.state_dict()
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
 
 
 def read_description(folder: Path) -> ModelDescription:
@@ -209,7 +221,11 @@ def load_model(folder: Path) -> SavedModel:
             classic = kind.from_tensors(tensors, description.settings)
             return SavedModel(description, classic=classic, bank=bank, evidence=evidence)
         network = assemble_network(description)
-        network.load_state_dict({name: from_numpy(array) for name, array in tensors.items()})
+        fresh: dict[str, Tensor] = network.state_dict()
+        named = name_as_ours(tensors, set(fresh))
+        state = {name: from_numpy(array) for name, array in named.items()}
+        normalisation = {name: tensor for name, tensor in fresh.items() if name.startswith("normalisation.")}
+        network.load_state_dict(state if named is tensors else {**normalisation, **state})
     except (KeyError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise RunError(f"{folder}: weights do not fit the model {description.name} ({reason})") from error
