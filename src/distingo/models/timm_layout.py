@@ -57,8 +57,8 @@ def lay_out(description: BackboneDescription, classes: tuple[str, ...], network:
     if not isinstance(classifier, PretrainedClassifier) or not isinstance(classifier.head, LinearHead):
         return None
     with without_fresh_weights():
-        whole = create_architecture(description.architecture, description.arguments, classes=len(classes)).eval()
-    layer = whole.pretrained_cfg.get("classifier")  # type: ignore[union-attr]
+        whole: Any = create_architecture(description.architecture, description.arguments, classes=len(classes)).eval()
+    layer = whole.pretrained_cfg.get("classifier")
     if not isinstance(layer, str):
         return None
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in classifier.backbone.state_dict().items()}
@@ -112,10 +112,10 @@ def _agree(description: BackboneDescription, ours: PretrainedClassifier, theirs:
     return found.shape == expected.shape and bool(((found - expected).abs() <= _TOLERANCE * scale).all())
 
 
-def _configure(description: BackboneDescription, classes: tuple[str, ...], whole: nn.Module) -> dict[str, Any]:
+def _configure(description: BackboneDescription, classes: tuple[str, ...], whole: Any) -> dict[str, Any]:
     """What timm and `distingo.models.backbone_settings.read_settings` read of a folder."""
     rendition = description.rendition
-    theirs: dict[str, Any] = dict(whole.pretrained_cfg)  # type: ignore[arg-type]
+    theirs: dict[str, Any] = dict(whole.pretrained_cfg)
     configuration = {
         "tag": description.tag,
         "custom_load": False,
