@@ -350,6 +350,15 @@ def summary(found: list[Coverage]) -> str:
     return "\n".join(lines)
 
 
+def _kept(results: Path, *, other_than: str | None) -> list[Coverage]:
+    """The cells of other kinds that were measured before, where only one kind is measured now."""
+    if other_than is None or not results.is_file():
+        return []
+    rows = json.loads(results.read_text(encoding="utf-8"))["cells"]
+    known = [{name: row[name] for name in Coverage.__dataclass_fields__} for row in rows]
+    return [Coverage(**{**row, "cell": Cell(**row["cell"])}) for row in known if row["cell"]["kind"] != other_than]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=2000, help="test sets of a cell")
@@ -357,12 +366,17 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a corner of the grid")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "coverage.json")
-    parser.add_argument("--kind", choices=("classes", "confidence", "labels"), help="only cells of this kind")
+    parser.add_argument(
+        "--kind",
+        choices=("classes", "confidence", "labels"),
+        help="only cells of this kind; the results keep the others",
+    )
     options = parser.parse_args()
     kept = [cell for cell in cells(quick=options.quick) if options.kind in (None, cell.kind)]
     jobs = [(cell, options.draws, options.seconds) for cell in kept]
     with get_context("spawn").Pool(options.workers) as pool:
         found = [entry for part in pool.imap_unordered(measure, jobs) for entry in part]
+    found = [*_kept(options.output, other_than=options.kind), *found]
     print(summary(found))
     rows = [{**asdict(entry), "outcome": entry.outcome, "is_off": entry.is_off} for entry in found]
     record = {"band": BAND, "shares": shares(found), "cells": rows}

@@ -16,6 +16,7 @@ COMMANDS = (
     ["transfer.py"],
     ["accuracy.py"],
     ["posters.py"],
+    ["coverage_posters.py"],
     ["planted_faults.py"],
     ["check_speed.py"],
     ["false_differences.py"],

@@ -8,8 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from distingo.errors import ResourceError, RunError
-from distingo.files import atomic_writer, content_hash, read_json, remove_half_written, write_json, write_text
+from distingo.errors import ResourceError, RunError, UsageError
+from distingo.files import (
+    as_names,
+    as_paths,
+    atomic_writer,
+    content_hash,
+    read_json,
+    remove_half_written,
+    write_json,
+    write_text,
+)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -61,6 +70,24 @@ def test_damaged_json_is_named(tmp_path: Path) -> None:
     write_text(tmp_path / "a.json", "{")
     with pytest.raises(RunError, match=r"a.json: damaged"):
         read_json(tmp_path / "a.json")
+
+
+def test_a_single_text_is_one_path() -> None:
+    assert as_paths("photos/a.png", "paths") == ("photos/a.png",)
+    assert as_paths(Path("a.png"), "paths") == (Path("a.png"),)
+    assert as_paths(["a.png", Path("b.png")], "paths") == ("a.png", Path("b.png"))
+    assert as_names("cat", "classes") == ("cat",)
+    assert as_names((name for name in ("cat", "dog")), "classes") == ("cat", "dog")
+
+
+@pytest.mark.parametrize("given", [b"x", [b"x"], 7, [None], {"a.png": 1}.values()])
+def test_what_is_no_path_is_refused(given: object) -> None:
+    with pytest.raises(
+        UsageError, match=r"^paths: (bytes|int|NoneType) is no path; give a path or a list of paths; or x$"
+    ):
+        as_paths(given, "paths", instead="; or x")
+    with pytest.raises(UsageError, match=r"classes: .* is no name"):
+        as_names(given, "classes")
 
 
 def test_the_hash_goes_over_all_parts() -> None:

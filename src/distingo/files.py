@@ -9,14 +9,48 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from distingo.errors import ResourceError, RunError
+from distingo.errors import ResourceError, RunError, UsageError
 
 _HALF_WRITTEN = re.compile(r"\..+\.(csv|html|json|parquet|safetensors|txt)\.[a-z0-9_]{8}")
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+def as_paths(given: object, argument: str, *, instead: str = "") -> tuple[str | Path, ...]:
+    """One path or several, as a tuple: a single text is one path, not a series of letters.
+
+    Args:
+        given: What was passed for `argument`.
+        argument: Its name.
+        instead: What takes other things, for the refusal.
+
+    Raises:
+        UsageError: It, or one of them, is no path.
+    """
+    if isinstance(given, str | os.PathLike):
+        return (Path(given) if not isinstance(given, str) else given,)
+    several = isinstance(given, Iterable) and not isinstance(given, bytes | bytearray | memoryview)
+    members = tuple(given) if isinstance(given, Iterable) and several else (given,)
+    for member in members:
+        if not isinstance(member, str | os.PathLike):
+            raise UsageError(f"{argument}: {type(member).__name__} is no path; give a path or a list of paths{instead}")
+    return tuple(member if isinstance(member, str) else Path(member) for member in members)
+
+
+def as_names(given: object, argument: str) -> tuple[str, ...]:
+    """One name or several, as a tuple.
+
+    Raises:
+        UsageError: It, or one of them, is no text.
+    """
+    members = (given,) if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
+    for member in members:
+        if not isinstance(member, str):
+            raise UsageError(f"{argument}: {type(member).__name__} is no name; give a name or a list of names")
+    return tuple(str(member) for member in members)
 
 
 @contextlib.contextmanager

@@ -101,27 +101,37 @@ def recipe_settings(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in names if getattr(options, name, None) is not None}
 
 
-def add_max_pixels_option(group: Any, what: str) -> None:
+LIMIT_OF_RUN = f"as the run was trained, else {DEFAULT_MAX_PIXELS:,}"
+"""What a command says of the pixel limit that works with a run."""
+
+
+def add_max_pixels_option(group: Any, what: str, default: str = f"{DEFAULT_MAX_PIXELS:,}") -> None:
     """Offer the size above which an image is not decoded.
 
     Args:
         group: A parser, or a group of its options.
         what: What becomes of larger ones, in words.
+        default: What is taken where nothing is given, in words.
     """
     group.add_argument(
         "--max-pixels",
         type=int,
-        default=DEFAULT_MAX_PIXELS,
         metavar="N",
-        help=f"{what}: width times height, 1 or more (default: {DEFAULT_MAX_PIXELS:,})",
+        help=f"{what}: width times height, 1 or more (default: {default})",
     )
 
 
-def add_machine_options(parser: argparse.ArgumentParser) -> None:
-    """Offer what concerns this machine only."""
+def add_machine_options(parser: argparse.ArgumentParser, *, of_run: bool = False) -> None:
+    """Offer what concerns this machine only.
+
+    Args:
+        parser: Of the command.
+        of_run: Whether the pixel limit of a run goes before the default.
+    """
     group = parser.add_argument_group("machine")
     group.add_argument("--workers", type=int, help="decoding threads (default: one per core)")
-    add_max_pixels_option(group, "larger images are listed as unusable")
+    default = LIMIT_OF_RUN if of_run else f"{DEFAULT_MAX_PIXELS:,}"
+    add_max_pixels_option(group, "larger images are listed as unusable", default)
     group.add_argument("--cache", metavar="FOLDER", help="where decoded pictures are kept (also DISTINGO_CACHE)")
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from distingo.checking.label_basis import MOST_WRONG, describe_basis, estimate_noise, weigh_labels
+from distingo.checking.label_basis import MOST_WRONG, LabelBasis, describe_basis, estimate_noise, weigh_labels
 from distingo.checking.labels import OutOfFold, judge_labels
 from distingo.records import Picture, Source
 
@@ -143,3 +144,12 @@ def test_the_only_wrong_label_is_found_where_models_hardly_ever_err() -> None:
     assert describe_basis(basis, "single-label")[0].startswith("labels that look wrong: 1, too few to estimate")
     unsure = np.where(having, 0.5, 0.25)
     assert weigh_labels(unsure, having, 1.0, "single-label").counted == 0
+
+
+def test_the_share_of_right_labels_is_called_a_rough_estimate() -> None:
+    basis = LabelBasis(0.84, 0.15, 0.6, 0.82, 0.86, 1330, is_better=True, noise=0.06, wrong=64, counted=64)
+    (note,) = describe_basis(replace(basis, false_alarms=0.0912), "single-label")
+    rough = "(a rough estimate: on data with known errors it was up to twice as many)"
+    assert note.startswith(
+        f"labels that look wrong: 64, of which about 9% are expected to be right {rough}; the models"
+    )

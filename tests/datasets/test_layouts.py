@@ -146,9 +146,6 @@ def test_bad_folders_are_refused_in_one_line(tmp_path: Path, class_folders: Call
         tmp_path / "flat": r"no class folders with files in them \(its 1 files lie in no class folder\)",
         tmp_path / "hollow": "class folder 'a' is empty",
         class_folders({"only": 3}, "one"): r"one class only \(only, 3 files\); a classifier needs at least two",
-        class_folders(
-            {"all/a": 1, "all/b": 1}, "nested"
-        ): "if the folders inside it are the classes, give .*nested.all",
     }
     for root, message in cases.items():
         with pytest.raises(DataError, match=message) as caught:

@@ -52,6 +52,9 @@ NP = ("NORMAL", "PNEUMONIA")
 XRAY = under("train", NP) + under("test", NP) + under("val", NP, 1)
 INTEL = ("buildings", "forest", "sea")
 BIRDS = ("001.Black_footed_Albatross", "002.Laysan_Albatross")
+TINY_ANNOTATIONS = (
+    "val_0.JPEG\tn01629819\t0\t32\t44\t62\nval_1.JPEG\tn01443537\t52\t55\t57\t59\nval_2.JPEG\tn01629819\t4\t0\t60\t55\n"
+)
 SPLITS_OF_3 = {"train": 6, "test": 6}
 
 GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
@@ -108,7 +111,54 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
     "PlantVillage": (
         under("PlantVillage", ("Pepper___healthy", "Potato___Late_blight")),
         {},
-        Refused("if the folders inside it are the classes, give ROOT/PlantVillage"),
+        Right(
+            ("Pepper___healthy", "Potato___Late_blight"),
+            {None: 4},
+            "class folders: those in PlantVillage, the only folder with images",
+        ),
+    ),
+    "an archive around a data set": (
+        [*under("archive/Dataset", ABC), "README.md", "archive/LICENSE", "archive/Dataset/notes.txt"],
+        {},
+        Right(ABC, {None: 6}, "class folders: those in archive/Dataset, the only folder with images", ignored=3),
+    ),
+    "an archive around class folders with a metadata of captions": (
+        under("archive/Dataset", ABC),
+        {"archive/Dataset/metadata.csv": rows("file_name,text", "apple/0.jpg,an apple", "banana/1.jpg,a banana")},
+        Right(ABC, {None: 6}, "class folders: those in archive/Dataset, the only folder with images", ignored=1),
+    ),
+    "an archive around split folders": (
+        under("archive/Dataset/Training", ABC) + under("archive/Dataset/Testing", ABC) + ["archive/README.md"],
+        {},
+        Right(ABC, SPLITS_OF_3, "archive/Dataset/Testing (test)", ignored=1),
+    ),
+    "an archive around split folders in class folders": (
+        under("archive", [f"{name}/{side}" for name in ABC for side in ("train", "test")]),
+        {},
+        Right(ABC, SPLITS_OF_3, "split folders inside of class folders: test (test), train (train)"),
+    ),
+    "an archive around flat split folders with a table each": (
+        flat("archive/train") + flat("archive/test", 2),
+        {
+            "archive/train/metadata.csv": rows("file_name,label", *(f"{at}.jpg,{ABC[at % 2]}" for at in range(4))),
+            "archive/test/metadata.csv": rows("file_name,label", "0.jpg,banana", "1.jpg,banana"),
+        },
+        Right(ABC[:2], {"train": 4, "test": 2}, ignored=2, pairs={"archive/test/0.jpg": "banana"}),
+    ),
+    "an archive around folders that may be splits": (
+        under("archive/photo", ABC) + under("archive/sketch", ABC),
+        {},
+        Refused("--splits train=archive/photo,test=archive/sketch"),
+    ),
+    "an archive around folders that are not splits": (
+        under("archive/photo", ABC) + under("archive/sketch", ABC),
+        {},
+        Right(("photo", "sketch"), {None: 12}, "those in archive", options=TableOptions(splits="none")),
+    ),
+    "an archive around images and masks": (
+        under("archive", ("images", "masks"), ending="png"),
+        {},
+        Refused("one class only (archive, 4 files)"),
     ),
     "PlantVillage, in color, gray and segmented": (
         under("color", ABC) + under("grayscale", ABC) + under("segmented", ABC),
@@ -144,7 +194,7 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
         {},
         Refused("if the folders inside images are the classes, give ROOT/images"),
     ),
-    "EuroSAT": (under("2750", ABC), {}, Refused("if the folders inside it are the classes, give ROOT/2750")),
+    "EuroSAT": (under("2750", ABC), {}, Right(ABC, {None: 6}, "class folders: those in 2750")),
     "EuroSAT with tables of splits": (
         under("", ABC),
         {"train.csv": rows("Filename,Label,ClassName", "apple/0.jpg,0,apple")},
@@ -153,15 +203,41 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
     "Tiny ImageNet": (
         [f"train/{name}/images/{at}.JPEG" for name in ("n01443537", "n01629819") for at in range(2)]
         + ["train/n01443537/n01443537_boxes.txt", "wnids.txt"]
-        + flat("val/images", 3, "JPEG")
-        + ["val/val_annotations.txt"]
+        + flat("val/images", 3, "JPEG", "val_")
         + flat("test/images", 3, "JPEG"),
-        {},
+        {"val/val_annotations.txt": TINY_ANNOTATIONS},
         Right(
             ("n01443537", "n01629819"),
-            {"train": 4 + 1},
-            "not used: 3 images without a label in val/images",
-            ignored=8,
+            {"train": 4 + 1, "validation": 3},
+            "val_annotations.txt was read as CSV with tabs, UTF-8, without a line of names",
+            ignored=5,
+            pairs={
+                "val/images/val_0.JPEG": "n01629819",
+                "val/images/val_1.JPEG": "n01443537",
+                "val/images/val_2.JPEG": "n01629819",
+            },
+        ),
+    ),
+    "Tiny ImageNet in its folder, annotations without labels that are known": (
+        [f"tiny-imagenet-200/train/{name}/images/{at}.JPEG" for name in ("n1", "n2") for at in range(2)]
+        + flat("tiny-imagenet-200/val/images", 3, "JPEG", "val_"),
+        {"tiny-imagenet-200/val/val_annotations.txt": TINY_ANNOTATIONS},
+        Right(
+            ("n1", "n2"),
+            {"train": 4},
+            "not used: 3 images without a label in tiny-imagenet-200/val/images",
+            ignored=4,
+        ),
+    ),
+    "Tiny ImageNet in its folder": (
+        [f"tiny-imagenet-200/train/{name}/images/{at}.JPEG" for name in ("n01443537", "n01629819") for at in range(2)]
+        + flat("tiny-imagenet-200/val/images", 3, "JPEG", "val_"),
+        {"tiny-imagenet-200/val/val_annotations.txt": TINY_ANNOTATIONS},
+        Right(
+            ("n01443537", "n01629819"),
+            {"train": 4, "validation": 3},
+            ignored=1,
+            pairs={"tiny-imagenet-200/val/images/val_1.JPEG": "n01443537"},
         ),
     ),
     "Imagenette": (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, precision_score, recall_score
 
-from distingo.metrics.confusion_intervals import _influences, confusion_intervals, has_small_classes
+from distingo.metrics.confusion_intervals import _influences, class_intervals, confusion_intervals, has_small_classes
 from distingo.metrics.intervals import wilson
 from distingo.metrics.single_label import classification_scores
 
@@ -49,6 +49,30 @@ def test_recall_of_equally_many_images_has_nearly_accuracys_interval() -> None:
 
 def test_a_class_of_two_images_among_four_is_too_few() -> None:
     assert confusion_intervals(np.diag([50, 50, 50, 2]), {"f1_macro": 1.0})["f1_macro"].too_few
+
+
+def test_an_interval_that_one_other_mistake_leads_out_of_is_none() -> None:
+    """One of five images of a class is 4 points of a macro score of five classes; chance in the others is one point."""
+    counts = np.diag([5, 250, 250, 250, 250]) + np.eye(5, k=-1, dtype=int) * 3
+    counts[1, 0], counts[4, 0] = 0, 0
+    assert confusion_intervals(counts, {"precision_macro": 0.98})["precision_macro"].too_few
+    many = np.diag([250] * 5) + np.eye(5, k=-1, dtype=int) * 3
+    assert not confusion_intervals(many, {"precision_macro": 0.98})["precision_macro"].too_few
+
+
+def test_each_class_has_wilsons_intervals() -> None:
+    """8 of 10 found; of 9 called so 8 are; 8 of the 11 that are or were called so."""
+    scores = class_intervals(np.array([[8, 2, 0], [1, 9, 0], [0, 0, 0]]), ("a", "b", "c"))
+    assert (scores["a"]["recall"].low, scores["a"]["recall"].high) == pytest.approx(wilson(8, 10))
+    assert (scores["a"]["precision"].low, scores["a"]["precision"].high) == pytest.approx(wilson(8, 9))
+    assert scores["a"]["f1"].value == pytest.approx(2 * 8 / (10 + 9))
+    low, high = wilson(8, 11)
+    assert (scores["a"]["f1"].low, scores["a"]["f1"].high) == pytest.approx(
+        (2 * low / (1 + low), 2 * high / (1 + high))
+    )
+    assert [scores["a"][name].n for name in ("precision", "recall", "f1")] == [9, 10, 11]
+    assert [scores["a"][name].too_few for name in ("precision", "recall", "f1")] == [True, True, False]
+    assert scores["c"] == {}
 
 
 @pytest.mark.slow

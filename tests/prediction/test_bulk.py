@@ -52,6 +52,9 @@ def test_every_picture_is_a_row_in_order(run: Path, photos: Path, tmp_path: Path
 
 def test_one_call_streams_and_the_other_lists(run: Path, photos: Path, tmp_path: Path) -> None:
     listed = distingo.predict(run, [photos], topk=1)
+    assert distingo.predict(run, str(photos), topk=1) == listed  # one path is no series of letters
+    with pytest.raises(UsageError, match=r"^paths: bytes is no path; .* are for distingo.load\(run\).predict$"):
+        distingo.predict(run, b"content")
     stream = distingo.predict_stream(run, [str(photos / "*.png")], topk=1, output=tmp_path / "out.jsonl")
     assert stream.pictures.count() == 150
     assert list(stream) == listed

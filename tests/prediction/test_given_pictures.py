@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 from pathlib import Path
@@ -88,7 +89,7 @@ def test_options_about_tables_want_a_table(photos: Path) -> None:
             given.require_any()
 
 
-@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet"])
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "parquet", "json", "xlsx"])
 def test_a_table_s_column_of_paths_is_found(photos: Path, ending: str) -> None:
     rows = [{"n": str(at), "Poster": name} for at, name in enumerate(["b/1.jpg", "猫/é.jpg", "gone.jpg"])]
     table = photos / f"list.{ending}"
@@ -97,9 +98,15 @@ def test_a_table_s_column_of_paths_is_found(photos: Path, ending: str) -> None:
         import pyarrow.parquet as pq
 
         pq.write_table(pa.Table.from_pylist(rows), table)
+    elif ending == "xlsx":
+        openpyxl = pytest.importorskip("openpyxl", reason="openpyxl, which writes workbooks, is not installed")
+        book = openpyxl.Workbook()
+        for cells in (("n", "Poster"), *(tuple(row.values()) for row in rows)):
+            book.active.append(cells)
+        book.save(table)
+    elif ending == "json":
+        table.write_text(json.dumps(rows), "utf-8")
     elif ending == "jsonl":
-        import json
-
         table.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
     else:
         mark = "\t" if ending == "tsv" else ";"
@@ -111,6 +118,17 @@ def test_a_table_s_column_of_paths_is_found(photos: Path, ending: str) -> None:
         "x/猫/é.jpg",
         "x/gone.jpg",
     ]
+
+
+@pytest.mark.parametrize(("ending", "mark"), [("csv", ","), ("csv", ";"), ("tsv", "\t")])
+def test_a_table_without_a_line_of_names_loses_no_picture(photos: Path, ending: str, mark: str) -> None:
+    (photos / f"list.{ending}").write_text(f"b/1.jpg{mark}red\n\na.jpg{mark}blue\nb/2.jpg{mark}red\n")
+    every = ["photos/b/1.jpg", "photos/a.jpg", "photos/b/2.jpg"]
+    assert names(f"photos/list.{ending}") == every
+    assert names(f"photos/list.{ending}", image_column="column 1") == every
+    (photos / "long.csv").write_text("a.jpg,1\n" * 5 + "b/1.jpg\n" + "b/2.jpg,1\n" * 5)
+    with pytest.raises(DataError, match="line 6 has 1 fields instead of 2"):
+        names("photos/long.csv")
 
 
 def test_a_table_s_paths_may_start_at_the_working_folder(photos: Path) -> None:

@@ -188,6 +188,24 @@ def test_what_is_no_image_is_refused_in_one_line(given: object, message: str) ->
     assert "(H, W), (H, W, C) or (C, H, W) with 1, 3 or 4 channels" in str(caught.value)
 
 
+def test_an_array_of_several_images_in_a_list_is_told_apart() -> None:
+    with pytest.raises(UsageError, match="in a list is no image; give the array of several images itself"):
+        as_pictures([np.zeros((2, 8, 9, 3))])
+
+
+def test_an_array_without_a_finite_value_is_no_image() -> None:
+    with pytest.raises(UndecodableError, match="none of its values is a finite number"):
+        open_picture(np.full((4, 4), np.nan))
+
+
+def test_integers_that_became_floats_keep_their_range() -> None:
+    ranges = ValueRanges(unsigned=ValueRange(0.0, 4095.0))
+    values = np.array([[0, 4095], [2048, 1000]], np.uint16)
+    for dtype in (np.float32, np.float64):
+        assert _pixels(values.astype(dtype), value_range=ranges).tolist() == [[0, 255], [128, 62]]
+    assert _pixels((values / 4095).astype(np.float32), value_range=ranges).tolist() == [[0, 255], [128, 62]]
+
+
 def test_numbers_that_are_not_real_are_refused() -> None:
     with pytest.raises(UsageError, match="type complex128 holds no real numbers"):
         open_picture(np.zeros((4, 4), complex))

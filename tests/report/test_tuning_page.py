@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,9 @@ from browsing import CONTRASTS, TEXTS
 from distingo.report.tuning_charts import BOTTOM, LEFT, RIGHT, TOP, draw_history, draw_slices
 from distingo.report.tuning_page import write_tuning_page
 from distingo.tuning.cautions import cautions
-from distingo.tuning.words import say_gain, say_score
+from distingo.tuning.folder import SearchFolder, write_search
+from distingo.tuning.records import Search, choose_best, find_tied
+from distingo.tuning.words import name_trials, say_choice, say_gain, say_score
 
 
 def read(search: Any, place: Path) -> str:
@@ -50,15 +53,73 @@ def test_a_search_without_gain_says_so(tmp_path: Path) -> None:
     assert "It is the default recipe." in page
 
 
+def tie(search: Search, *, with_default: bool = False) -> Search:
+    """The best trial's score for another one too, which is less sure."""
+    assert search.best_trial is not None
+    number = 1 if with_default else 6
+    stages = tuple(
+        replace(
+            stage,
+            trials=tuple(
+                replace(trial, score=search.best_trial.score, loss=0.9) if trial.number == number else trial
+                for trial in stage.trials
+            ),
+        )
+        for stage in search.stages
+    )
+    trials = [trial for stage in stages for trial in stage.trials]
+    return replace(search, stages=stages, best_trial=choose_best(trials), tied=find_tied(trials))
+
+
+def test_no_recipe_is_called_the_best_where_several_tie(tmp_path: Path) -> None:
+    search = tie(build_search())
+    page = re.sub(r"\s+", " ", read(search, tmp_path))
+    assert (
+        say_gain(search)
+        == "Trials 6 and 10 tie: accuracy 91.0% on validation, 10.0 points better than the default's 81.0%."
+    )
+    assert "Trials 6 and 10 tie: they reach <strong>91.0%</strong> accuracy" in page
+    choice = "trial 10, of the 2 that tie the one with the lowest validation loss"
+    assert f"Trials 6 and 10 tie, so none is the best. best-recipe.json holds {choice}." in page
+    assert "best recipe" not in page
+    assert '<th scope="col">Trial 10</th>' in page
+    assert page.count('class="best-row"') == 2
+    assert "They are the best of 25 trials" in page
+
+
+def test_the_default_is_chosen_where_others_tie_with_it(tmp_path: Path) -> None:
+    search = tie(build_search(), with_default=True)
+    assert (
+        say_gain(search) == "No recipe is better than the default: accuracy 91.0% on validation; trial 10 ties with it."
+    )
+    assert say_choice(search) == "trial 1, of the 2 that tie the default recipe"
+    assert "on validation; others tie with it." in read(search, tmp_path)
+
+
+def test_the_recipe_file_names_the_trials_that_tie(tmp_path: Path) -> None:
+    write_search(SearchFolder(tmp_path), tie(build_search()))
+    found = json.loads((tmp_path / "best-recipe.json").read_text(encoding="utf-8"))["found"]
+    assert (found["trial"], found["tied"], found["chosen_by"]) == (10, [6], "loss")
+    write_search(SearchFolder(tmp_path), build_search())
+    found = json.loads((tmp_path / "best-recipe.json").read_text(encoding="utf-8"))["found"]
+    assert (found["trial"], found["tied"], found["chosen_by"]) == (10, [], "score")
+
+
+def test_many_tied_trials_are_counted() -> None:
+    trials = [trial for trial in build_search().trials if trial.stage == "training"]
+    assert name_trials(trials[:6]) == "trials 5, 6, 7, 8, 9 and 10"
+    assert name_trials(trials[:7], starts=True) == "7 trials"
+
+
 def test_a_search_that_has_found_nothing_yet_has_a_page(tmp_path: Path) -> None:
     assert "No trial is complete yet." in read(without_trials(), tmp_path)
 
 
 def test_every_scored_trial_lies_inside_its_charts() -> None:
     search = build_search()
-    history = draw_history(search.trials, search.monitor, search.best_trial)
+    history = draw_history(search.trials, search.monitor, search.leaders)
     assert history is not None
-    slices = draw_slices(search.stages[1], search.monitor, search.best_trial)
+    slices = draw_slices(search.stages[1], search.monitor, search.leaders)
     assert [chart.name for chart in slices] == ["lr", "augment", "dropout"]
     assert (len(history.dots), {len(chart.dots) for chart in slices}) == (24, {20})
     for dot in [dot for chart in (history, *slices) for dot in chart.dots]:
@@ -70,7 +131,7 @@ def test_every_scored_trial_lies_inside_its_charts() -> None:
 
 def test_a_higher_learning_rate_lies_further_right() -> None:
     search = build_search()
-    chart = draw_slices(search.stages[1], search.monitor, None)[0]
+    chart = draw_slices(search.stages[1], search.monitor, ())[0]
     rates = [trial.values["lr"] for trial in search.stages[1].trials if trial.score is not None]
     places = [dot.x for dot in chart.dots]
     assert sorted(range(20), key=lambda at: rates[at]) == sorted(range(20), key=lambda at: places[at])

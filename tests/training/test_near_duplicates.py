@@ -78,9 +78,28 @@ def test_pairs_on_two_given_splits_are_counted(tmp_path: Path) -> None:
     counts = read_counts(run.path / "near_duplicates.json")
     assert counts is not None
     assert (counts.pairs, counts.straddling_pairs, counts.divided_by) == (28, 28, "data")
+    assert counts.contradicting_pairs == 0
+    page = (run.path / "report.html").read_text(encoding="utf-8")
+    remark = "Pictures that are almost the same lie on two sides, which flatters the scores: 28 pairs."
+    assert remark in page[: page.index('id="scores"')].replace("\u00a0", " ")
     choices = json.loads((run.path / "config.json").read_text(encoding="utf-8"))["choices"]
     assert any("28 pairs" in choice and "--resplit" in choice for choice in choices)
     assert "lie on two sides" in (run.path / "model" / "README.md").read_text(encoding="utf-8")
+
+
+def test_near_duplicates_under_two_classes_are_said(tmp_path: Path) -> None:
+    data = draw(tmp_path / "data")
+    for number in range(3):
+        with Image.open(data / "class 0" / f"{number:02}-0.png") as image:
+            image.transpose(TURNS[5]).save(data / "class 1" / f"turned {number}.png")
+    run = distingo.train(data, tmp_path / "run", model="majority", cache=tmp_path / "cache")
+    counts = read_counts(run.path / "near_duplicates.json")
+    assert counts is not None
+    assert counts.contradicting_pairs == 6  # each with the scene and with its turned copy
+    config: dict[str, Any] = json.loads((run.path / "config.json").read_text(encoding="utf-8"))
+    said = [choice for choice in config["choices"] if "under two classes" in choice]
+    assert said == ["near-duplicates under two classes: 6 pairs; `distingo check DATA` shows them"]
+    assert is_known(said[0])
 
 
 def test_small_images_are_not_searched(tmp_path: Path) -> None:

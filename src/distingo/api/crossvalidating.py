@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
 from distingo.datasets.value_ranges import settle_value_range
 from distingo.errors import InterruptionError, UsageError
@@ -31,7 +30,7 @@ def crossval(
     resplit: bool = False,
     resume: bool = False,
     workers: int | None = None,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_pixels: int | None = None,
     cache: str | Path | None = None,
     table: TableOptions | None = None,
     allow_missing: bool = False,
@@ -59,7 +58,7 @@ def crossval(
         resplit: Divide all pictures into folds where the data has sides of its own.
         resume: Go on with the cross-validation in `output`; finished folds are not computed again.
         workers: Decoding threads; None takes one per core.
-        max_pixels: Larger pictures are listed as unusable.
+        max_pixels: Larger pictures are listed as unusable; None is 178,956,970.
         cache: As in `train`.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.

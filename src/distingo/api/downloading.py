@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distingo.files import as_names
+
 if TYPE_CHECKING:
     from distingo.download.gathered import Gathered
     from distingo.download.open_images_addresses import OpenImagesAddresses, OpenImagesSplit
@@ -108,7 +110,7 @@ def download_urls(
 
 
 def download_open_images(
-    classes: Sequence[str],
+    classes: str | Sequence[str],
     output: str | Path,
     *,
     splits: Sequence[OpenImagesSplit] = ("train",),
@@ -155,7 +157,7 @@ def download_open_images(
     from distingo.download.open_images_planning import OpenImagesRequest
 
     return gather_open_images(
-        OpenImagesRequest(tuple(classes), tuple(splits), limit, boxes, min_size, single, seed),
+        OpenImagesRequest(as_names(classes, "classes"), tuple(splits), limit, boxes, min_size, single, seed),
         Path(output),
         limits,
         addresses=addresses,
@@ -165,7 +167,7 @@ def download_open_images(
 
 
 def download_imagenet(
-    classes: Sequence[str],
+    classes: str | Sequence[str],
     output: str | Path,
     *,
     mirror: str | None = None,
@@ -194,7 +196,7 @@ def download_imagenet(
     from distingo.download.imagenet import gather_imagenet
 
     return gather_imagenet(
-        classes,
+        as_names(classes, "classes"),
         Path(output),
         limits,
         address=mirror,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distingo.errors import ResourceError, UsageError
+from distingo.files import as_names
 from distingo.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def explain(
     run: str | Path,
     picture: PictureLike,
     *,
-    classes: Sequence[str] = (),
+    classes: str | Sequence[str] = (),
     output: str | Path | None = None,
     layers: str | Path | None = None,
     neighbours: int = 8,
@@ -38,7 +39,8 @@ def explain(
         layers: A ``.png`` file to draw the network's first filters and feature maps on, layer by layer.
         neighbours: How many of the nearest training pictures to find, at most 8.
         device: Where a network computes.
-        max_pixels: A larger image is not read; None is 178,956,970, and no limit for images in memory.
+        max_pixels: A larger image is not read; None is the run's own limit, else 178,956,970 (for images in memory
+            none).
 
     Returns:
         Heat maps as arrays with what covering their hottest parts does, probabilities and neighbours.
@@ -64,7 +66,7 @@ def explain(
     if layers is not None:
         write_layers(show_layers(Path(run), picture, device=device, max_pixels=max_pixels), Path(layers))
     explanation = explain_picture(
-        Path(run), picture, classes, neighbours=neighbours, device=device, max_pixels=max_pixels
+        Path(run), picture, as_names(classes, "classes"), neighbours=neighbours, device=device, max_pixels=max_pixels
     )
     if output is not None:
         write_explanation(explanation, Path(output))

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distingo.api.explaining import explain_mistakes
-from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
+from distingo.files import as_paths
 from distingo.language import Language, settle_language, written_in
 from distingo.run_folder import RunFolder
 
@@ -24,7 +24,7 @@ def evaluate(
     *,
     device: str = "auto",
     workers: int | None = None,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_pixels: int | None = None,
     cache: str | Path | None = None,
     table: TableOptions | None = None,
     allow_missing: bool = False,
@@ -38,7 +38,8 @@ def evaluate(
         data: Other pictures to judge on; None takes the run's own test side.
         device: Where networks compute.
         workers: Decoding threads; None takes one per core.
-        max_pixels: Larger pictures are listed as unusable.
+        max_pixels: Larger pictures are listed as unusable; None is the limit that the run was trained with, else
+            178,956,970.
         cache: As in `train`.
         table: What to know about a table of labels in `data`; the run's own is read as it was for training.
         allow_missing: As in `train`.
@@ -94,7 +95,7 @@ def compare(runs: Sequence[str | Path], output: str | Path = "comparison", *, co
     from distingo.evaluation.comparison import write_comparison
     from distingo.report.comparison import write_comparison_page
 
-    comparison = compare_runs([Path(run) for run in runs], common=common)
+    comparison = compare_runs([Path(run) for run in as_paths(runs, "runs")], common=common)
     write_comparison_page(comparison, Path(output))
     write_comparison(comparison, Path(output))
     return comparison

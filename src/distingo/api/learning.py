@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
 from distingo.datasets.value_ranges import settle_value_range
 from distingo.errors import RunError
@@ -27,7 +26,7 @@ def learning_curve(
     near_duplicates: float | None = 0.8,
     burst: float | None = 2.0,
     workers: int | None = None,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_pixels: int | None = None,
     cache: str | Path | None = None,
     table: TableOptions | None = None,
     allow_missing: bool = False,
@@ -51,7 +50,7 @@ def learning_curve(
         near_duplicates: As for `split`.
         burst: As for `split`.
         workers: Threads; None takes one per core.
-        max_pixels: Larger pictures are listed as unusable.
+        max_pixels: Larger pictures are listed as unusable; None is 178,956,970.
         cache: As in `train`.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
@@ -87,6 +86,7 @@ def learning_curve(
         allow_missing=allow_missing,
         corrections=corrections,
         value_range=value_range,
+        max_pixels=max_pixels,
     )
     run = RunFolder(Path(data))
     if run.config.is_file():
@@ -97,7 +97,7 @@ def learning_curve(
         wishes=wanted.wishes,
         cache=Cache(cache),
         workers=workers,
-        max_pixels=max_pixels,
+        max_pixels=wanted.max_pixels,
         table=wanted.table,
         allow_missing=wanted.allow_missing,
         corrections=settle_corrections(wanted.corrections),

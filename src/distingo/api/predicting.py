@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from distingo.errors import UsageError
+from distingo.files import as_paths
 
 if TYPE_CHECKING:
     from distingo.prediction.bulk import BulkPrediction
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
     from distingo.prediction.unsorting import Unsorting
     from distingo.records import Prediction
 
+_IN_MEMORY = "; images in memory are for distingo.load(run).predict"
+
 EngineName = Literal["auto", "torch", "openvino"]
 
 
 def predict(
     run: str | Path,
-    paths: Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path],
     *,
     topk: int | None = None,
     abstain: float | None = None,
@@ -40,8 +43,9 @@ def predict(
 
     Args:
         run: A run folder.
-        paths: Files; folders that are searched; tables (``.csv``, ``.tsv``, ``.jsonl``, ``.parquet``) with a column of
-            paths; patterns such as ``photos/**/*.jpg``; ``-`` for paths from standard input, one a line.
+        paths: One or several: files; folders that are searched; tables (``.csv``, ``.tsv``, ``.jsonl``,
+            ``.parquet``) with a column of paths; patterns such as ``photos/**/*.jpg``; ``-`` for paths from standard
+            input, one a line.
         topk: Keep the so many most probable labels per picture. None keeps all of a single-label model, and with
             several labels those that reach their thresholds.
         abstain: Answer only where at most this share of answers is wrong, as the validation pictures vouch for; the
@@ -58,7 +62,7 @@ def predict(
         device: Where networks compute.
         engine: What runs a network: ``auto`` takes the one that it was trained with, else the fastest here.
         workers: Decoding threads; None takes one per core.
-        max_pixels: Of larger images no prediction is made; None is 178,956,970.
+        max_pixels: Of larger images no prediction is made; None is the run's own limit, else 178,956,970.
 
     Returns:
         One prediction per picture; one that can't be read carries its error.
@@ -99,7 +103,7 @@ def predict(
 
 def predict_stream(
     run: str | Path,
-    paths: Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path],
     *,
     topk: int | None = None,
     abstain: float | None = None,
@@ -141,7 +145,7 @@ def predict_stream(
     return BulkPrediction(
         BulkRequest(
             run=Path(run),
-            pictures=GivenPictures(tuple(paths), image_column, image_folder),
+            pictures=GivenPictures(as_paths(paths, "paths", instead=_IN_MEMORY), image_column, image_folder),
             topk=topk,
             abstain=abstain,
             coverage=coverage,
@@ -181,7 +185,8 @@ def load(
         run: A run folder.
         device: Where networks compute.
         engine: As for `predict`.
-        max_pixels: Larger images are not read; None is 178,956,970, and no limit for images in memory.
+        max_pixels: Larger images are not read; None is the run's own limit, else 178,956,970 (for images in memory
+            none).
 
     Returns:
         A predictor; its `stream` takes any number of pictures.

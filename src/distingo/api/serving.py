@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distingo.errors import UsageError
+from distingo.files import as_names, as_paths
 
 if TYPE_CHECKING:
     from distingo.serving.settings import NamedRun, ServeSettings
@@ -29,8 +30,8 @@ def serve(
     queue: int = 256,
     api_key_file: str | Path | None = None,
     rate_limit: int | None = None,
-    allowed_hosts: Sequence[str] = (),
-    proxies: Sequence[str] = (),
+    allowed_hosts: str | Sequence[str] = (),
+    proxies: str | Sequence[str] = (),
     corrections: str | Path | None = None,
     new_classes: bool = False,
     on_start: Callable[[str], None] | None = None,
@@ -83,15 +84,15 @@ def serve(
         queue=queue,
         rate_limit=rate_limit,
         key_hashes=() if api_key_file is None else read_keys(Path(api_key_file)),
-        allowed_hosts=tuple(allowed_hosts),
-        proxies=tuple(proxies),
+        allowed_hosts=as_names(allowed_hosts, "allowed_hosts"),
+        proxies=as_names(proxies, "proxies"),
         corrections=None if corrections is None else Path(corrections),
         new_classes=new_classes,
     )
     settings.check()
     if settings.corrections is not None:
         CorrectionStore(settings.corrections)  # one that can't be used is told before any model is loaded
-    _run(name_runs([runs] if isinstance(runs, str | Path) else runs), settings, on_start)
+    _run(name_runs(as_paths(runs, "runs")), settings, on_start)
 
 
 def _run(named: Sequence[NamedRun], settings: ServeSettings, on_start: Callable[[str], None] | None) -> None:

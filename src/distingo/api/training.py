@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from distingo.api.judging import compare, evaluate
-from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
 from distingo.datasets.value_ranges import settle_value_range
 from distingo.errors import InterruptionError, RunError, UsageError
+from distingo.files import as_names
 from distingo.language import settle_language
 from distingo.run_folder import RunFolder
 
@@ -45,7 +45,7 @@ def train(
     config: str | Path | None = None,
     resume: bool = False,
     workers: int | None = None,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_pixels: int | None = None,
     cache: str | Path | None = None,
     table: TableOptions | None = None,
     allow_missing: bool = False,
@@ -70,7 +70,8 @@ def train(
         config: A ``config.json`` of another run to repeat.
         resume: Go on with the run in `output`.
         workers: Decoding threads; None takes one per core.
-        max_pixels: Larger pictures are listed as unusable.
+        max_pixels: Larger pictures are listed as unusable; None is 178,956,970, with `config` or `resume` the limit of
+            that run.
         cache: Folder for decoded pictures; None takes ``DISTINGO_CACHE`` or the user's cache folder.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
@@ -122,6 +123,7 @@ def train(
         split=name_split(split, fold),
         near_duplicates=near_duplicates,
         value_range=value_range,
+        max_pixels=max_pixels,
     )
     if config is not None:
         wanted = repeat(Path(config), wanted)
@@ -135,7 +137,7 @@ def train(
         wishes=wanted.wishes,
         cache=Cache(cache),
         workers=workers,
-        max_pixels=max_pixels,
+        max_pixels=wanted.max_pixels,
         table=wanted.table,
         allow_missing=wanted.allow_missing,
         corrections=settle_corrections(wanted.corrections),
@@ -170,7 +172,7 @@ def train_several(
     data: str | Path | None = None,
     output: str | Path = "run",
     *,
-    models: Sequence[str],
+    models: str | Sequence[str],
     resume: bool = False,
     **options: Any,
 ) -> Comparison:
@@ -195,7 +197,7 @@ def train_several(
     place = Path(output)
     if not resume and place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise RunError(f"{place}: exists and is not an empty folder; choose another -o, or --resume to go on there")
-    plans = plan_runs(models, options)
+    plans = plan_runs(as_names(models, "models"), options)
     for plan in plans:
         folder = place / plan.folder
         going_on = resume and RunFolder(folder).config.is_file()

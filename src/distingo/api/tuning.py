@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
 from distingo.datasets.value_ranges import settle_value_range
 from distingo.errors import InterruptionError
@@ -24,7 +23,7 @@ def tune(
     budget: float | None = None,
     recipe_file: str | Path | None = None,
     workers: int | None = None,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_pixels: int | None = None,
     cache: str | Path | None = None,
     table: TableOptions | None = None,
     allow_missing: bool = False,
@@ -102,6 +101,7 @@ def tune(
         raise InterruptionError("stopped before the first trial; the same command starts again") from None
     write_tuning_page(search, folder.page)
     if not search.is_finished:
-        found = f"the best of {len(search.trials)} so far is in {folder.best_recipe}" if search.best else "nothing yet"
+        which = "one of the best" if search.tied else "the best"
+        found = f"{which} of {len(search.trials)} so far is in {folder.best_recipe}" if search.best else "nothing yet"
         raise InterruptionError(f"stopped; {found}; the same command goes on")
     return search

@@ -171,7 +171,10 @@ def describe_basis(basis: LabelBasis, task: Task) -> list[str]:
         return [f"no more labels look wrong than chance explains: the models {worth}, {floor}"]
     alarms = "too few to estimate how many of them are right"
     if basis.false_alarms is not None:
-        alarms = f"of which about {basis.false_alarms:.0%} are expected to be right"
+        alarms = (
+            f"of which about {basis.false_alarms:.0%} are expected to be right (a rough estimate: on data with known "
+            "errors it was up to twice as many)"
+        )
     notes = [f"labels that look wrong: {basis.counted:,}, {alarms}; the models {worth}, {floor}"]
     if basis.is_cut:
         notes.append(

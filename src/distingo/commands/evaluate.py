@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     add_table_options(parser)
     add_corrections_option(parser)
-    add_machine_options(parser)
+    add_machine_options(parser, of_run=True)
     add_language_option(parser)
 
 

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from distingo.commands.preparing import prepare
-from distingo.options import add_max_pixels_option
+from distingo.options import LIMIT_OF_RUN, add_max_pixels_option
 
 
 def add(commands: Any) -> None:
@@ -28,7 +28,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--layers", metavar="FILE.png", help="also draw the first filters and the feature maps")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
-    add_max_pixels_option(parser, "a larger image is not read")
+    add_max_pixels_option(parser, "a larger image is not read", LIMIT_OF_RUN)
 
 
 def run(options: argparse.Namespace) -> int:

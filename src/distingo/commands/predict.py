@@ -11,7 +11,7 @@ from distingo.commands.preparing import prepare
 from distingo.datasets.decoder_noise import caught
 from distingo.datasets.walking import display_name
 from distingo.errors import InterruptionError, UsageError
-from distingo.options import add_max_pixels_option
+from distingo.options import LIMIT_OF_RUN, add_max_pixels_option
 
 if TYPE_CHECKING:
     from distingo.prediction.bulk import BulkPrediction
@@ -69,7 +69,7 @@ def add(commands: Any) -> None:
         "--engine", choices=("auto", "torch", "openvino"), default="auto", help="what runs a network (default: auto)"
     )
     parser.add_argument("--workers", type=int, metavar="N", help="decoding threads (default: one per core)")
-    add_max_pixels_option(parser, "larger images are not read")
+    add_max_pixels_option(parser, "larger images are not read", LIMIT_OF_RUN)
     _add_table_options(parser)
     _add_sorting_options(parser)
 

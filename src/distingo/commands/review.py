@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from distingo.commands.preparing import prepare
 from distingo.findings import FINDINGS_FOLDER
 from distingo.options import add_max_pixels_option, add_table_options, table_settings
+from distingo.records import DEFAULT_MAX_PIXELS
 
 if TYPE_CHECKING:
     from distingo.reviewing.session import ReviewSession
@@ -64,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
             port=options.port,
             on_start=announce,
             table=table_settings(options)["table"],
-            max_pixels=options.max_pixels,
+            max_pixels=DEFAULT_MAX_PIXELS if options.max_pixels is None else options.max_pixels,
         )
     except KeyboardInterrupt:
         if not reviews:

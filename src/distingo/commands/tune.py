@@ -78,11 +78,13 @@ def _print_trial(trial: Trial, search: Search) -> None:
 
 def _print(search: Search, output: str) -> None:
     from distingo.tuning.cautions import cautions
-    from distingo.tuning.words import say_gain, say_values
+    from distingo.tuning.words import say_choice, say_gain, say_values
 
     print(say_gain(search))
     if search.best_trial is not None:
-        print(f"Best recipe, trial {search.best_trial.number}: {say_values(search.best_trial.values)}")
+        choice = say_choice(search)
+        which = f"Recipe written, {choice}" if choice else f"Best recipe, trial {search.best_trial.number}"
+        print(f"{which}: {say_values(search.best_trial.values) or 'the default'}")
     for caution in cautions(search):
         print(f"- {caution}")
     print(f"\nPage: {output}/tune.html\nNext: distingo train DATA --recipe {output}/best-recipe.json")

@@ -60,6 +60,11 @@ class CrossValidationFolder:
         return self.path / "manifest.csv"
 
     @property
+    def near_duplicates(self) -> Path:
+        """What was searched for near-duplicates, what was found, and what is on several folds."""
+        return self.path / "near_duplicates.json"
+
+    @property
     def predictions(self) -> Path:
         """Every picture's out-of-fold probabilities."""
         return self.path / "predictions.parquet"

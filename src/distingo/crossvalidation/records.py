@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from distingo.files import write_json
+from distingo.near_duplicates.records import NearDuplicateCounts
 from distingo.records import NO_VALUE_RANGES, Evaluation, Score, Task, ValueRanges
 from distingo.run_folder import FORMAT
 
@@ -66,6 +67,7 @@ class CrossValidation:
         recipe: All settings.
         seconds: For all of it, as far as it was done at once.
         value_ranges: What the stored values of deep images were scaled by.
+        near_duplicates: What was searched for and found; None where an older version began.
     """
 
     data: Path
@@ -86,6 +88,7 @@ class CrossValidation:
     recipe: dict[str, Any]
     seconds: float
     value_ranges: ValueRanges = NO_VALUE_RANGES
+    near_duplicates: NearDuplicateCounts | None = None
 
     @property
     def main_score(self) -> str:
@@ -116,4 +119,6 @@ def write_cross_validation(found: CrossValidation, path: Path) -> None:
     """
     content = {**asdict(found), "data": str(found.data), "root": str(found.root)}
     content["value_ranges"] = found.value_ranges.to_json()
+    if found.near_duplicates is not None:
+        del content["near_duplicates"]["files"]  # near_duplicates.json has them
     write_json(path, {"format": FORMAT, "main_score": found.main_score, **content})

@@ -18,7 +18,7 @@ from distingo.crossvalidation.pooling import mean_gains, mean_scores, pool, scor
 from distingo.crossvalidation.records import CrossValidation, write_cross_validation
 from distingo.datasets.corrections import find_corrections
 from distingo.datasets.gathering import count_processors
-from distingo.datasets.grouping import group_pictures
+from distingo.datasets.grouping import Links, group_pictures
 from distingo.datasets.manifest import sum_up_left_out, write_manifest
 from distingo.datasets.split_config import require_unchanged
 from distingo.datasets.split_files import read_split_file, write_split_file
@@ -27,6 +27,14 @@ from distingo.evaluation.tables import write_predictions
 from distingo.files import remove_half_written
 from distingo.models.catalogue import find_model
 from distingo.models.machine import prepare_process
+from distingo.near_duplicates.keeping import (
+    FoundNearDuplicates,
+    count_on_folds,
+    describe_counts,
+    search_near_duplicates,
+    settle_similarity,
+)
+from distingo.near_duplicates.records import NearDuplicateCounts, read_counts, write_counts
 from distingo.prediction.inputs import descriptors_product
 from distingo.progress import progress_bar
 from distingo.records import Dataset
@@ -64,6 +72,7 @@ class _Prepared:
     training: TrainRequest
     divisions: tuple[Folds, ...]
     choices: tuple[str, ...]
+    near_duplicates: NearDuplicateCounts | None
 
 
 def cross_validate(request: CrossValidateRequest) -> CrossValidation:
@@ -102,31 +111,48 @@ def _start(request: CrossValidateRequest) -> _Prepared:
     training = request.training
     folder = CrossValidationFolder(training.output)
     folder.require_free()
-    products = [*request.belonging.products(training.cache), descriptors_product(training.cache)]
-    chosen, training = choose(training, products)
-    divided = _divide(request, chosen.dataset, chosen.recipe.seed)
+    similarity = settle_similarity(training.near_duplicates)
+    chosen, training = choose(training, [descriptors_product(training.cache)], divides=similarity is not None)
+    near = search_near_duplicates(
+        chosen.dataset,
+        similarity=similarity,
+        large_enough=chosen.is_signed,
+        cache=training.cache,
+        workers=training.workers or count_processors(),
+    )
+    divided = _divide(request, chosen.dataset, chosen.recipe.seed, near)
+    counts = _count(chosen.dataset, divided[0], near, of_file=training.split is not None)
     chosen = replace(chosen, dataset=divided[0].dataset)
     chosen.prepare(folder.fold(1, 1), divided[0].split(1, validation=chosen.recipe.validation, seed=0))
-    choices = (*chosen.choices, *divided[0].notes)
+    choices = (*chosen.choices, *divided[0].notes, *describe_counts(counts, folds=True))
     for sentence in (*choices, *sum_up_left_out(chosen.dataset, "manifest.csv")):
         log.info(sentence)
     write_manifest(chosen.dataset.manifest, folder.manifest)
+    write_counts(counts, folder.near_duplicates)
     for repeat, folds in enumerate(divided, 1):
         write_split_file(folds.dataset, folds.division(), folder.division(repeat))
     corrections = find_corrections(chosen.dataset.root, training.corrections)
     keep_corrections(RunFolder(folder.path), corrections)
     plan = describe_run(training, chosen.dataset, chosen.recipe, choices, corrections)
     folder.write_plan({**plan, "folds": divided[0].count, "repeats": len(divided)})
-    return _Prepared(folder, chosen, training, divided, tuple(plan["choices"]))
+    return _Prepared(folder, chosen, training, divided, tuple(plan["choices"]), counts)
 
 
-def _divide(request: CrossValidateRequest, dataset: Dataset, seed: int) -> tuple[Folds, ...]:
+def _count(dataset: Dataset, folds: Folds, near: FoundNearDuplicates, *, of_file: bool) -> NearDuplicateCounts:
+    files = [picture.source.file for picture in folds.dataset.pictures]
+    numbers = dict(zip(files, folds.numbers.tolist(), strict=True))
+    return count_on_folds(dataset, numbers, near, divided_by="split-file" if of_file else "distingo")
+
+
+def _divide(request: CrossValidateRequest, dataset: Dataset, seed: int, near: FoundNearDuplicates) -> tuple[Folds, ...]:
     split = request.training.split
     if split is not None:
         require_unchanged(split)
         return (from_split_file(read_split_file(split.path), dataset),)
     training = request.training
-    links = request.belonging.link(dataset, training.cache, training.workers or count_processors())
+    others = replace(request.belonging, near_duplicates=None)  # these were searched for already
+    links = others.link(dataset, training.cache, training.workers or count_processors())
+    links.append(Links("near-duplicate", near.pairs))
     grouping = group_pictures(len(dataset.pictures), links)
     count = 5 if request.folds is None else request.folds
     seeds = range(seed, seed + request.repeats)
@@ -146,7 +172,8 @@ def _resume(request: CrossValidateRequest) -> _Prepared:
     files = (read_split_file(folder.division(repeat)) for repeat in range(1, plan["repeats"] + 1))
     divided = tuple(from_split_file(file, chosen.dataset) for file in files)
     chosen = replace(chosen, dataset=divided[0].dataset)
-    return _Prepared(folder, chosen, training, divided, chosen.choices)
+    counts = read_counts(folder.near_duplicates)
+    return _Prepared(folder, chosen, training, divided, chosen.choices, counts)
 
 
 def _run_folds(prepared: _Prepared) -> list[list[FinishedFold]]:
@@ -210,4 +237,5 @@ def _sum_up(prepared: _Prepared, repeats: Sequence[Sequence[FinishedFold]], begu
         recipe=recipe.as_dict(),
         seconds=time.perf_counter() - begun,
         value_ranges=dataset.value_ranges,
+        near_duplicates=prepared.near_duplicates,
     )

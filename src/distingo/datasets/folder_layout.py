@@ -18,22 +18,27 @@ OUTSIDE_SPLITS = "lies outside train, validation and test"
 NO_CLASS_FOLDER = "lies in no class folder"
 
 
-def class_layout(root: Path, files: Sequence[FoundFile], known: Collection[str] = ()) -> Layout:
-    """Take the folders at the top of a data set for its classes.
+def class_layout(
+    root: Path, files: Sequence[FoundFile], known: Collection[str] = (), wrapper: tuple[str, ...] = ()
+) -> Layout:
+    """Take the folders at the top of a data set, or in the folder wrapped around them, for its classes.
 
     Args:
         root: The data set's folder.
         files: Every file in it.
         known: The classes that a model knows: a folder called like one of them, with no folder inside of it that is,
             holds this class only.
+        wrapper: The path of the folder that holds the class folders; empty where that is the root.
     """
     own = class_name(root.resolve().name)
     tops = {class_name(file.parts[0]) for file in files if len(file.parts) > 1 and not file.ignored}
-    if own in known and tops.isdisjoint(known):
+    if not wrapper and own in known and tops.isdisjoint(known):
         reasons = [file.ignored for file in files]
         return _layout("one class folder", root, files, reasons, [own] * len(files))
-    reasons = [file.ignored or (NO_CLASS_FOLDER if len(file.parts) < 2 else "") for file in files]
-    return _layout("class folders", root, files, reasons, [file.parts[0] for file in files])
+    at = len(wrapper)
+    reasons = [file.ignored or (NO_CLASS_FOLDER if len(file.parts) < at + 2 else "") for file in files]
+    labels = ["" if reason else file.parts[at] for file, reason in zip(files, reasons, strict=True)]
+    return _layout("class folders", root, files, reasons, labels)
 
 
 def split_layout(root: Path, files: Sequence[FoundFile], splits: FolderSplits) -> Layout:
@@ -94,13 +99,14 @@ def _layout(
     return Layout(name, tuple(classes), tuple(candidates), tuple(ignored), root)
 
 
-def check_no_class_is_empty(root: Path, layout: Layout, splits: FolderSplits) -> None:
+def check_no_class_is_empty(root: Path, layout: Layout, splits: FolderSplits, wrapper: tuple[str, ...] = ()) -> None:
     """Refuse a class folder without a file in it, unless the class has images on another split.
 
     Raises:
         DataError: There is one.
     """
-    parents = {root.joinpath(*each.parts[: each.class_at]) for each in splits.folders if each.has_classes} or {root}
+    parents = {root.joinpath(*each.parts[: each.class_at]) for each in splits.folders if each.has_classes}
+    parents = parents or {root.joinpath(*wrapper)}
     for folder in sorted(folder for parent in parents for folder in folders_in(parent)):
         label = class_name(folder.name)
         if label not in layout.classes and not is_hidden_folder(folder.name) and not _has_files(folder):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distingo.datasets.folder_tree import Folder, class_name
+from distingo.datasets.folder_tree import DEEPEST_WRAPPER, Folder, class_name
 from distingo.datasets.split_names import is_container_name, is_part_name, is_unlabelled_name, side_of_name
 from distingo.datasets.walking import display_name
 from distingo.errors import UsageError, name_some, name_the_nearest
@@ -16,7 +16,6 @@ from distingo.records import SIDES, Side
 
 NO_SPLITS = "none"
 EVERY_OTHER = "*"
-_DEEPEST_WRAPPER = 3
 _PAIRS = re.compile(r",(?=\s*[a-z]+\s*=)", re.IGNORECASE)
 _SIDES: dict[str, Side] = {
     "train": "train",
@@ -126,12 +125,12 @@ def find_splits(root: Path, tree: Folder, requested: str | None) -> FolderSplits
         sides = parse_splits(requested)
         return _requested(root, tree, sides) if sides else FolderSplits()
     folder = tree
-    for _ in range(_DEEPEST_WRAPPER):
+    for _ in range(DEEPEST_WRAPPER):
         found = _by_name(folder)
         if found is not None or folder.own or len(folder.folders) != 1:
             break
         (folder,) = folder
-    return found or _inside_classes(tree) or _repeated(tree) or FolderSplits()
+    return found or _inside_classes(tree if folder.own else folder) or find_repeated(tree) or FolderSplits()
 
 
 def _requested(root: Path, tree: Folder, sides: dict[str, Side]) -> FolderSplits:
@@ -238,27 +237,27 @@ def _ask_about_one(doubtful: Folder, others: Sequence[Folder]) -> str:
 def _inside_classes(tree: Folder) -> FolderSplits | None:
     """Find split folders inside of class folders: ``cat/train``, ``cat/test``, ``dog/train``, ``dog/test``."""
     splits = [
-        SplitFolder(each.parts, side, has_classes=True, class_at=0)
+        SplitFolder(each.parts, side, has_classes=True, class_at=len(tree.parts))
         for top in tree
         for each in top
         if (side := side_of_name(each.name))
     ]
-    every = {each.parts[0] for each in splits if each.side == "train"} == tree.folders.keys()
-    sides = {class_name(each.parts[1]): each.side for each in splits}
+    every = {each.parts[-2] for each in splits if each.side == "train"} == tree.folders.keys()
+    sides = {class_name(each.parts[-1]): each.side for each in splits}
     if len(tree.folders) < 2 or not every or len(set(sides.values())) < 2:
         return None
     words = ", ".join(f"{name} ({side})" for name, side in sorted(sides.items()))
     return FolderSplits(_in_order(splits), "", (f"split folders inside of class folders: {words}",))
 
 
-def _repeated(tree: Folder) -> FolderSplits | None:
+def find_repeated(tree: Folder) -> FolderSplits | None:
     """Ask where every top folder holds the same folders: they are splits of some kind, or classes of one structure.
 
     Also where they are named like the parts of one set, such as images and masks.
     """
-    names = sorted(top.name for top in tree)
+    names = sorted(top.shown for top in tree)
     inner = [_enter(top) for top in tree]
-    if len(names) > 1 and all(map(is_part_name, names)):
+    if len(names) > 1 and all(map(is_part_name, tree.folders)):
         return FolderSplits(
             question=f"its folders {name_some(names, 3)} look like the parts of one set, not like classes; give the "
             f"one with the images as DATA, or take them for classes by --splits {NO_SPLITS}"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePath
 
+from distingo.datasets.split_names import are_numbered_parts, is_part_name
 from distingo.datasets.walking import FoundFile, display_name
 
 _NO_IMAGE_ENDINGS = frozenset(
@@ -14,6 +15,10 @@ _NO_IMAGE_ENDINGS = frozenset(
     | {".pdf", ".mat", ".npy", ".npz", ".pkl", ".py", ".ipynb", ".xlsx", ".xls", ".log", ".zip", ".gz", ".tar", ".db"}
     | {".h5", ".pt", ".sh", ".ini", ".toml", ".rst", ".docx", ".cfg", ".names", ".rtf", ".ods", ".sqlite", ".m"}
 )
+_NO_IMAGE_NAMES = frozenset({"license", "licence", "readme", "copying", "notice", "makefile", "citation", "changelog"})
+
+DEEPEST_WRAPPER = 3
+"""Folders that may be wrapped around a data set."""
 
 
 @dataclass(slots=True)
@@ -73,7 +78,8 @@ def build_tree(files: Iterable[FoundFile]) -> Folder:
     """
     root = Folder(())
     for file in files:
-        if file.ignored or PurePath(file.parts[-1]).suffix.lower() in _NO_IMAGE_ENDINGS:
+        own = PurePath(file.parts[-1])
+        if file.ignored or own.suffix.lower() in _NO_IMAGE_ENDINGS or own.name.lower() in _NO_IMAGE_NAMES:
             continue
         folder = root
         folder.total += 1
@@ -82,6 +88,29 @@ def build_tree(files: Iterable[FoundFile]) -> Folder:
             folder.total += 1
         folder.own += 1
     return root
+
+
+def find_wrapper(tree: Folder, files: Iterable[FoundFile]) -> Folder | None:
+    """Find the folder whose folders are the classes, where others are only wrapped around it (``archive/Dataset/cat``).
+
+    Args:
+        tree: Of the folders.
+        files: Every file found; beside a wrapper there is no other folder, with images or without.
+
+    Returns:
+        It, at most `DEEPEST_WRAPPER` folders below the root; None where the root holds images or several folders
+        itself, or where the folders inside are named like the parts of one set (images and masks).
+    """
+    folder, found = tree, [file.parts for file in files if not file.ignored]
+    for depth in range(DEEPEST_WRAPPER):
+        beside = {parts[depth] for parts in found if len(parts) > depth + 1}
+        if folder.own or len(folder.folders) != 1 or len(beside) != 1:
+            break
+        (folder,) = folder
+    if folder is tree or folder.own or len(folder.folders) < 2:
+        return None
+    are_parts = all(map(is_part_name, folder.folders)) or are_numbered_parts(folder.folders)
+    return None if are_parts else folder
 
 
 def class_name(folder: str) -> str:

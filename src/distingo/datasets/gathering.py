@@ -32,7 +32,7 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
     *,
     cache: Cache,
     products: Sequence[Product] = (),
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_pixels: int | None = None,
     workers: int | None = None,
     table: TableOptions | None = None,
     allow_missing: bool = False,
@@ -50,7 +50,7 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
         root: The folder, in one of the layouts of `find_layout`, or a table of labels.
         cache: Where facts are kept between runs.
         products: What to compute from every usable picture; afterwards none of them lacks a picture.
-        max_pixels: As for `decoding.decode`.
+        max_pixels: As for `decoding.decode`; None is `DEFAULT_MAX_PIXELS`.
         workers: Threads; default: one per processor that this process may use.
         table: As for `find_layout`.
         allow_missing: As for `find_layout`.
@@ -71,6 +71,7 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
         UsageError: As `find_layout`.
         ResourceError: The cache can't be read or written, or the disk is full.
     """
+    max_pixels = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
     if max_pixels < 1:
         raise UsageError(f"--max-pixels {max_pixels}: give 1 or more")
     root = Path(root)

@@ -17,8 +17,8 @@ from distingo.datasets.folder_layout import (
     split_layout,
     unlabelled_layout,
 )
-from distingo.datasets.folder_splits import FolderSplits, find_splits
-from distingo.datasets.folder_tree import build_tree, class_name
+from distingo.datasets.folder_splits import FolderSplits, find_repeated, find_splits
+from distingo.datasets.folder_tree import Folder, build_tree, class_name, find_wrapper
 from distingo.datasets.group_column import with_groups
 from distingo.datasets.idx_layout import IDX_IMAGES, idx_images, idx_layout
 from distingo.datasets.label_variants import merge_layout
@@ -106,6 +106,8 @@ class _Folders:
             self.splits = FolderSplits()  # classes that a served model knows, whatever their names
         else:
             self.splits = find_splits(root, self._tree, options.splits)
+        wrapped = not self.splits.folders and not any(file.ignored == HOLDS_PROVENANCE for file in files)
+        self._wrapper = find_wrapper(self._tree, files) if wrapped else None
         self._found: FoundTable | None = None
         self._notes: tuple[str, ...] = ()
 
@@ -140,14 +142,20 @@ class _Folders:
             if not (as_it_comes and splits.folders and not splits.have_classes):
                 raise DataError(f"{root}: {splits.question}")
             return replace(unlabelled_layout(root, files, tables, splits), notes=splits.notes)
-        layout = split_layout(root, files, splits) if splits.folders else class_layout(root, files, known)
+        wrapper = self._wrapper_of_classes(known)
+        inside = wrapper.parts if wrapper else ()
+        layout = split_layout(root, files, splits) if splits.folders else class_layout(root, files, known, inside)
+        if wrapper:
+            layout = replace(layout, notes=(f"class folders: those in {wrapper.shown}, the only folder with images",))
         if not as_it_comes:
-            check_no_class_is_empty(root, layout, splits)
-            check_classes(root, layout, known, self._tree)
+            check_no_class_is_empty(root, layout, splits, inside)
+            check_classes(root, layout, known, None if wrapper else self._tree)
         elif not layout.candidates:
             return unlabelled_layout(root, files, tables, splits)
         without = [folder for folder in splits.folders if not folder.has_classes]
-        layout = replace(layout, notes=(*splits.notes, *describe_unlabelled(self._tree, without), *self._notes))
+        layout = replace(
+            layout, notes=(*layout.notes, *splits.notes, *describe_unlabelled(self._tree, without), *self._notes)
+        )
         layout = merge_layout(layout, self._options.merge_labels)
         if self._options.group_column is not None:
             return with_groups(layout, files, self._options.group_column)
@@ -162,11 +170,30 @@ class _Folders:
         note = f"the labels are the folders' names; {names} is not read (give it as DATA for the labels in it)"
         return replace(layout, notes=(*layout.notes, note)) if tables else layout
 
+    def _wrapper_of_classes(self, known: Collection[str]) -> Folder | None:
+        """The folder around the class folders; None where a model knows it as a class, or knows nothing in it.
+
+        Raises:
+            DataError: The folders in it may as well be splits.
+        """
+        wrapper = self._wrapper
+        if wrapper is None:
+            return None
+        around = {class_name(name) for name in (self._root.resolve().name, *wrapper.parts)}
+        if known and (not around.isdisjoint(known) or set(map(class_name, wrapper.folders)).isdisjoint(known)):
+            return None
+        if self._options.splits is None and (repeated := find_repeated(wrapper)):
+            raise DataError(f"{self._root}: {repeated.question}")
+        return wrapper
+
     def _class_names(self) -> frozenset[str]:
         """The names of the folders that may be classes; none where a table has to give the labels."""
         if not self.splits.folders:
-            several = len(self._tree.folders) > 1 and not self._are_parts()
-            return frozenset(map(class_name, self._tree.folders)) if several else frozenset()
+            folder, tables = self._tree, tables_in(self._files)
+            if self._wrapper and all(self._wrapper.parts == file.parts[:-1] for file in tables):
+                folder = self._wrapper
+            several = len(folder.folders) > 1 and not self._are_parts()
+            return frozenset(map(class_name, folder.folders)) if several else frozenset()
         inside = [self._tree.find(each.parts[: each.class_at]) for each in self.splits.folders if each.has_classes]
         return frozenset(class_name(name) for folder in inside if folder for name in folder.folders)
 

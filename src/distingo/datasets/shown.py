@@ -13,6 +13,7 @@ from distingo.datasets.value_ranges import (
     ValueRanges,
     ValueSummary,
     choose_range,
+    require_finite,
     summarize_values,
     to_eight_bits,
 )
@@ -113,6 +114,7 @@ def show_values(stored: StoredValues, name: str, value_range: ValueRange | Value
     values, alpha = _without_alpha(stored)
     summary = None
     if values.dtype != np.uint8:
+        require_finite(values, name)
         summary = summarize_values(values, bits=stored.bits, valid=_valid(values, alpha))
         values = to_eight_bits(values, choose_range(value_range, summary))
     image = Image.fromarray(np.ascontiguousarray(values))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from distingo.records import SIDES, ManifestRow
 
 GIVES_NO_LABELS = "gives no labels"
 METADATA = "metadata"
+_LIST_ENDINGS = frozenset({".txt", ".lst", ".list"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,9 @@ def layout_of_split_tables(
     """Read split folders by their own tables.
 
     A folder's table is ``metadata`` or the only table in it, or else one beside it that is named like its split
-    (``train.csv``). Folders without one keep the names of their class folders; those without either are not used.
+    (``train.csv``), or else a text list in it of images and names of the other splits' class folders, whatever else is
+    on its lines (Tiny ImageNet's ``val_annotations.txt``). Folders without one keep the names of their class folders;
+    those without either are not used.
 
     Args:
         root: The data set's folder.
@@ -78,7 +81,12 @@ def layout_of_split_tables(
         DataError: A table can't be understood, or it can't be told whether it holds the labels.
         UsageError: An option does not fit a table.
     """
-    found = [each for folder in splits.folders if (each := _assign(root, files, folder, splits, options))]
+    classes = _classes_of(tree, splits)
+    found = [
+        each
+        for folder in splits.folders
+        if (each := _assign(root, files, folder, splits, options) or _assign_list(root, files, folder, splits, classes))
+    ]
     notes: list[str] = []
     used: list[_Assigned] = []
     for each in sorted(found, key=lambda one: SIDES.index(one.folder.side)):
@@ -147,6 +155,55 @@ def _assign(
         if chosen:
             return chosen
     return None
+
+
+def _classes_of(tree: Folder, splits: FolderSplits) -> frozenset[str]:
+    """The names of the class folders in all splits."""
+    inside = [tree.find(folder.parts) for folder in splits.folders if folder.has_classes]
+    return frozenset(class_name(name) for folder in inside if folder for name in folder.folders)
+
+
+def _assign_list(
+    root: Path, files: Sequence[FoundFile], folder: SplitFolder, splits: FolderSplits, classes: Collection[str]
+) -> _Assigned | None:
+    """Find the text list in a split folder without classes that gives its images those of the other splits."""
+    base = min(_common(splits.folders), len(folder.parts) - 1)
+    if folder.has_classes or not classes:
+        return None
+    for depth in range(len(folder.parts), base, -1):
+        place = folder.parts[:depth]
+        lists = [file for file in files if file.parts[:-1] == place and not file.ignored]
+        lists = [file for file in lists if file.path.suffix.lower() in _LIST_ENDINGS]
+        found = [each for file in lists if (each := _read_list(root, files, folder, file, place, classes))]
+        if len(found) == 1:
+            return found[0]
+    return None
+
+
+def _read_list(
+    root: Path,
+    files: Sequence[FoundFile],
+    folder: SplitFolder,
+    file: FoundFile,
+    place: tuple[str, ...],
+    classes: Collection[str],
+) -> _Assigned | None:
+    """Read the column of images and the one of classes; None where it has no such two columns, or several."""
+    try:
+        each = _Assigned(folder, file, read_labels_table(file.path), place)
+    except DataError:
+        return None  # a text of another kind
+    pictures = _pictures(root, files, each)
+    table = with_first_row(each.table, pictures)
+    labels = [name for name in table.columns if {text_of(cell) for cell in table.column(name)} <= set(classes)]
+    images = [name for name in table.columns if names_pictures(_narrowed(table, name), pictures)]
+    if len(labels) != 1 or len(images) != 1 or labels == images:
+        return None
+    return replace(each, table=_narrowed(table, images[0], labels[0]))
+
+
+def _narrowed(table: Table, *names: str) -> Table:
+    return replace(table, columns=names, cells=tuple(table.column(name) for name in names))
 
 
 def _common(folders: Sequence[SplitFolder]) -> int:

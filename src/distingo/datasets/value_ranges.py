@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from distingo.datasets.undecodable import UndecodableError
 from distingo.errors import RunError, UsageError
 from distingo.records import ValueRange, ValueRanges
 
@@ -108,6 +109,20 @@ def summarize_values(values: np.ndarray, *, bits: int | None = None, valid: np.n
     return ValueSummary(values.dtype.name, bits, *ends, no_data, digest)
 
 
+def require_finite(values: np.ndarray, name: str) -> None:
+    """Look whether there is anything to show.
+
+    Args:
+        values: Stored values of any shape.
+        name: Their format.
+
+    Raises:
+        UndecodableError: They are floats, and none is a finite number.
+    """
+    if values.dtype.kind == "f" and not np.isfinite(values).any():
+        raise UndecodableError("none of its values is a finite number", name)
+
+
 def to_eight_bits(values: np.ndarray, value_range: ValueRange) -> np.ndarray:
     """Scale stored values to 0..255, rounded to nearest; what is not finite becomes 0.
 
@@ -134,8 +149,19 @@ def choose_range(value_range: ValueRange | ValueRanges | None, summary: ValueSum
         summary: Of the image, which decides for itself where nothing is known of its kind.
     """
     if isinstance(value_range, ValueRanges):
-        value_range = value_range.find(summary.dtype)
+        value_range = value_range.find(summary.dtype) or _range_of_integers_as_floats(value_range, summary)
     return value_range or range_of_one(summary)
+
+
+def _range_of_integers_as_floats(ranges: ValueRanges, summary: ValueSummary) -> ValueRange | None:
+    """The range of integers where floats are within it and no customary range of floats holds them.
+
+    Programs that compute with an image make floats of its integers.
+    """
+    integers = ranges.unsigned or ranges.signed
+    if integers is None or not summary.dtype.startswith("float") or summary.high <= max(_WHITES_OF_FLOATS):
+        return None
+    return integers if integers.black <= summary.low and summary.high <= integers.white else None
 
 
 def range_of_one(summary: ValueSummary) -> ValueRange:

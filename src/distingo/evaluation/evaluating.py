@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from distingo.datasets.corrections import find_corrections
-from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.manifest import write_manifest
+from distingo.datasets.pixel_limit import max_pixels_from_config
 from distingo.datasets.splitting import read_split, write_split
 from distingo.datasets.store import Cache
 from distingo.datasets.table_config import table_from_config
@@ -45,7 +45,7 @@ class EvaluateRequest:
         data: Other pictures to judge on; None takes the run's own test side.
         cache: Where decoded pictures are kept.
         workers: Decoding threads; None takes one per core.
-        max_pixels: Larger pictures are listed as unusable.
+        max_pixels: Larger pictures are listed as unusable; None is the limit that the run was trained with.
         device: Where networks compute.
         table: What to know about the table of labels in `data`; the run's own is read as it was for training.
         allow_missing: Go on even if half of the pictures that the table names are missing.
@@ -56,7 +56,7 @@ class EvaluateRequest:
     data: Path | None = None
     cache: Cache
     workers: int | None = None
-    max_pixels: int = DEFAULT_MAX_PIXELS
+    max_pixels: int | None = None
     device: str = "auto"
     table: TableOptions | None = None
     allow_missing: bool = False
@@ -82,6 +82,8 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
     forget_peak_memory()
     folder = RunFolder(request.run)
     config = folder.read_config()
+    if request.max_pixels is None:
+        request = replace(request, max_pixels=max_pixels_from_config(config, folder.config))
     models = _load_models(folder)
     if request.data is None:
         dataset = _read(_as_for_training(request, config, folder), models)

@@ -12,14 +12,15 @@ a class with few images, would lead out of it is no interval at all: there are t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.intervals import Interval, share_interval
+from distingo.metrics.intervals import Interval, proportion, share_interval
+from distingo.records import Score
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -87,6 +88,32 @@ def confusion_intervals(confusion: Integers, scores: dict[str, float]) -> dict[s
         interval = share_interval(value + _correction(name, confusion, table), effective, freedom)
         too_few = interval.too_few or few or own.one_mistake(int(counts.sum())) > (interval.high - interval.low) / 2
         found[name] = Interval(interval.low, interval.high, too_few=too_few)
+    return found
+
+
+def class_intervals(confusion: Integers, classes: Sequence[str]) -> dict[str, dict[str, Score]]:
+    """Precision, recall and F1 of each class with Wilson's intervals.
+
+    F1 is 2 J / (1 + J), which rises with J: the share of right ones of all images that are of the class or taken for
+    it. So its interval is that of a proportion.
+
+    Args:
+        confusion: Counts of shape (classes, classes), rows are the truth.
+        classes: Their names.
+
+    Returns:
+        By class ``precision``, ``recall`` and ``f1``, each with the number of images that it rests on; without those
+        that rest on none.
+    """
+    found = {}
+    for at, name in enumerate(classes):
+        right, true, said = int(confusion[at, at]), int(confusion[at].sum()), int(confusion[:, at].sum())
+        numbers = {"precision": said, "recall": true, "f1": true + said - right}
+        scores = {score: proportion(right, n) for score, n in numbers.items() if n}
+        if overlap := scores.get("f1"):
+            value, low, high = (2 * share / (1 + share) for share in (overlap.value, overlap.low, overlap.high))
+            scores["f1"] = Score(value, low, high, overlap.n, too_few=overlap.too_few)
+        found[name] = scores
     return found
 
 

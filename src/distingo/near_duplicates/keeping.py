@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -98,9 +98,17 @@ def search_near_duplicates(
         groups=int((sizes > 1).sum()),
         grouped=int(sizes[sizes > 1].sum()),
         largest=int(sizes.max()) if pairs else 0,
+        contradicting_pairs=_count_contradicting(dataset, pairs),
         files=_name_groups(dataset, grouping),
     )
     return FoundNearDuplicates(pairs, grouping, counts)
+
+
+def _count_contradicting(dataset: Dataset, pairs: Sequence[tuple[int, int]]) -> int:
+    if dataset.task == "multi-label":
+        return 0
+    labels = [picture.labels for picture in dataset.pictures]
+    return sum(labels[one] != labels[other] for one, other in pairs)
 
 
 def _name_groups(dataset: Dataset, grouping: Grouping) -> tuple[tuple[str, ...], ...]:
@@ -136,18 +144,43 @@ def count_straddling(dataset: Dataset, split: Split, found: FoundNearDuplicates)
     return _count(dataset, split, found, found.counts, "split-file")
 
 
+def count_on_folds(
+    dataset: Dataset, folds: Mapping[str, int], found: FoundNearDuplicates, *, divided_by: DividedBy
+) -> NearDuplicateCounts:
+    """Count the near-duplicates whose images are on two folds of a cross-validation.
+
+    Args:
+        dataset: That was searched.
+        folds: The fold of each image, by its file; images without one are on none.
+        found: Among the data set's images.
+        divided_by: ``distingo``, or ``split-file``.
+    """
+    numbers = [folds.get(picture.source.file, -1) for picture in dataset.pictures]
+    return _with_straddling(found, numbers, replace(found.counts, divided_by=divided_by))
+
+
+def _with_straddling(
+    found: FoundNearDuplicates, numbers: Sequence[int], counts: NearDuplicateCounts
+) -> NearDuplicateCounts:
+    straddling = [(one, other) for one, other in found.pairs if -1 < numbers[one] != numbers[other] > -1]
+    groups = {int(found.grouping.numbers[one]) for one, _ in straddling}
+    return replace(counts, straddling_pairs=len(straddling), straddling_groups=len(groups))
+
+
 def _count(
     dataset: Dataset, split: Split, found: FoundNearDuplicates, counts: NearDuplicateCounts, divided_by: DividedBy
 ) -> tuple[Split, NearDuplicateCounts]:
-    numbers = split_numbers(dataset, split)
-    straddling = [(one, other) for one, other in found.pairs if -1 < numbers[one] != numbers[other] > -1]
-    groups = {int(found.grouping.numbers[one]) for one, _ in straddling}
-    counts = replace(counts, divided_by=divided_by, straddling_pairs=len(straddling), straddling_groups=len(groups))
+    counts = _with_straddling(found, split_numbers(dataset, split).tolist(), replace(counts, divided_by=divided_by))
     return replace(split, notes=(*split.notes, *describe_counts(counts))), counts
 
 
-def describe_counts(counts: NearDuplicateCounts) -> list[str]:
-    """What a person should know of a run's near-duplicates, one sentence each."""
+def describe_counts(counts: NearDuplicateCounts, *, folds: bool = False) -> list[str]:
+    """What a person should know of a run's near-duplicates, one sentence each.
+
+    Args:
+        counts: What was found.
+        folds: Whether the images are divided into folds in place of the three splits.
+    """
     if counts.not_searched == "off":
         return ["near-duplicates were not searched for, as it was asked for"]
     if counts.not_searched:
@@ -163,13 +196,24 @@ def describe_counts(counts: NearDuplicateCounts) -> list[str]:
             f"of {counts.images:,} images"
         )
     if counts.moved:
-        notes.append(f"to keep near-duplicates on one split, so many images changed their split: {counts.moved:,}")
+        notes.append(
+            f"each group of near-duplicates is on one split, for which so many images were moved: {counts.moved:,}"
+        )
+    if counts.contradicting_pairs:
+        notes.append(
+            f"near-duplicates under two classes: {counts.contradicting_pairs:,} pairs; `distingo check DATA` shows them"
+        )
     if counts.too_large:
         notes.append(
             "groups of near-duplicates divided image by image, as they are too large to be kept on one split: "
             f"{counts.too_large:,}; their scores flatter"
         )
-    if counts.straddling_pairs:
+    if counts.straddling_pairs and folds:
+        notes.append(
+            f"near-duplicates on two folds, which flatters the scores: {counts.straddling_pairs:,} pairs; the split "
+            "file says so, and `distingo split DATA --folds K` makes one that keeps them together"
+        )
+    elif counts.straddling_pairs:
         notes.append(
             f"near-duplicates on two splits, which flatters the scores: {counts.straddling_pairs:,} pairs"
             + _WAYS_OUT[counts.divided_by]

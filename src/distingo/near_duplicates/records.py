@@ -39,6 +39,7 @@ class NearDuplicateCounts:
         too_large: How many groups were divided image by image, as they are too large to be kept together.
         straddling_pairs: How many pairs have their images on two splits.
         straddling_groups: How many groups have theirs on several.
+        contradicting_pairs: How many pairs have two different labels; 0 where images have several labels each.
         files: The files of each group, as in `distingo.records.Source.file`.
     """
 
@@ -58,6 +59,7 @@ class NearDuplicateCounts:
     too_large: int = 0
     straddling_pairs: int = 0
     straddling_groups: int = 0
+    contradicting_pairs: int = 0
     files: tuple[tuple[str, ...], ...] = ()
 
 

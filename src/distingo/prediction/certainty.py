@@ -89,9 +89,10 @@ def settle_certainty(model: Vouched, *, abstain: float | None = None, coverage: 
     Raises:
         UsageError: A level is no share, or the calibration set can't hold it; says which it can, and what it takes.
     """
-    for option, wanted in (("--abstain", abstain), ("--coverage", coverage)):
+    for option, wanted, example in (("--abstain", abstain, 0.05), ("--coverage", coverage, 0.95)):
         if wanted is not None and not 0 < wanted < 1:
-            raise UsageError(f"{option} {wanted:g}: give a share above 0 and below 1, for example 0.05")
+            likely = wanted / 100 if 1 < wanted < 100 else example
+            raise UsageError(f"{option} {wanted:g}: give a share above 0 and below 1, for example {likely:g}")
         if wanted is not None and model.evidence is None:
             raise UsageError(f"{option} {wanted:g}: {_NO_EVIDENCE}")
     evidence = model.evidence

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from distingo.datasets.table_reading import decode_text, find_column_delimiter, json_records
+from distingo.datasets.table_headers import has_names
+from distingo.datasets.table_reading import decode_text, find_column_delimiter, json_records, read_labels_table
 from distingo.datasets.table_shapes import named_like_pictures
-from distingo.datasets.tables import FOLDER_ENDINGS
+from distingo.datasets.tables import FOLDER_ENDINGS, text_of
 from distingo.errors import DataError, UsageError, name_the_nearest
 
 _HEAD_BYTES = 1 << 20
 _LOOKED_AT = 200
 """Rows by which the column is recognised."""
+
+_READ_AT_ONCE = frozenset({".xlsx", ".xlsm", ".json"})
+"""Tables that do not go by row by row: they are read as `train` reads them."""
 
 _CODECS = {
     "UTF-8": "utf-8",
@@ -31,14 +35,14 @@ _Row = dict[str, str]
 
 def is_path_table(path: Path) -> bool:
     """Whether a file is read as a table of pictures, by its ending."""
-    return path.suffix.lower() in FOLDER_ENDINGS and path.is_file()
+    return path.suffix.lower() in FOLDER_ENDINGS | _READ_AT_ONCE and path.is_file()
 
 
 def paths_in_table(path: Path, *, column: str | None = None, folder: str | Path | None = None) -> Iterator[Path]:
     """The pictures that a table names, in its order; an empty cell names none.
 
     Args:
-        path: CSV and its kin, JSON Lines or Parquet.
+        path: CSV and its kin, with or without a line of names; JSON Lines, JSON, Parquet, or an Excel workbook.
         column: Which column names them; None takes the one most of whose cells are files, else the likeliest name.
         folder: What relative names start from; None is the table's own folder, or the working folder where more of
             them are found there.
@@ -86,6 +90,9 @@ def _rows(path: Path) -> Iterator[_Row]:
         if path.suffix.lower() == ".parquet":
             yield from _parquet_rows(path)
             return
+        if path.suffix.lower() in _READ_AT_ONCE:
+            yield from _table_rows(path)
+            return
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
         text, encoding = decode_text(path, head[: head.rfind(b"\n") + 1] if len(head) == _HEAD_BYTES else head)
@@ -100,17 +107,25 @@ def _csv_rows(path: Path, stream: Any, head: str) -> Iterator[_Row]:
     reader = csv.reader(stream, delimiter=find_column_delimiter(path, head), strict=True, skipinitialspace=True)
     columns: list[str] = []
     try:
-        for row in reader:
-            if not row:
-                continue
+        rows = ((reader.line_num, row) for row in reader if row)
+        first = list(islice(rows, _LOOKED_AT))
+        if first and not has_names([row for _, row in first]):
+            columns = [f"column {at}" for at in range(1, len(first[0][1]) + 1)]
+        for line, row in chain(first, rows):
             if not columns:
                 columns = [name.strip() or f"column {at}" for at, name in enumerate(row, 1)]
                 continue
             if len(row) != len(columns):
-                raise DataError(f"{path}: line {reader.line_num} has {len(row)} fields instead of {len(columns)}")
+                raise DataError(f"{path}: line {line} has {len(row)} fields instead of {len(columns)}")
             yield {name: cell.strip() for name, cell in zip(columns, row, strict=True)}
     except csv.Error as error:
         raise DataError(f"{path}: line {reader.line_num}: broken quoting ({error}); close the quote") from error
+
+
+def _table_rows(path: Path) -> Iterator[_Row]:
+    table = read_labels_table(path)
+    for cells in zip(*table.cells, strict=True):
+        yield {name: text_of(cell) for name, cell in zip(table.columns, cells, strict=True)}
 
 
 def _json_rows(path: Path, stream: Any) -> Iterator[_Row]:

@@ -149,6 +149,8 @@ def _channels_at(array: Any) -> int | None:
     if len(shape) == 2:
         return None
     places = [at for at in (2, 0) if len(shape) == 3 and shape[at] in _CHANNELS]
+    if not places and len(shape) == 4:
+        raise UsageError(f"{_describe(array)} in a list is no image; give the array of several images itself")
     if not places:
         raise UsageError(f"{_describe(array)} has the shape of no image; {ACCEPTED}")
     return places[-1] if _is_tensor(array) else places[0]

@@ -9,6 +9,7 @@ import numpy as np
 
 from distingo.datasets.decoding import UndecodableError
 from distingo.datasets.gathering import count_processors
+from distingo.datasets.pixel_limit import max_pixels_from_config
 from distingo.datasets.rendering import render, shorter_side_for
 from distingo.datasets.store import Cache
 from distingo.errors import DistingoError, UsageError
@@ -262,7 +263,7 @@ def load(
         run: A run folder, or the ``model`` folder in one.
         device: ``auto``, ``cpu``, ``cuda`` ...
         engine: ``auto`` takes the one that the model was trained with, else the fastest here; ``torch``, ``openvino``.
-        max_pixels: As for `Predictor`.
+        max_pixels: As for `Predictor`; None takes the limit that the run was trained with, if it was given one.
 
     Returns:
         A predictor; ``.predict([...])`` gives labels with probabilities.
@@ -271,7 +272,16 @@ def load(
         RunError: The folder is missing, damaged, unfinished or from a newer version.
         UsageError: There is no such device or engine here.
     """
-    return Predictor(load_model(model_folder(run)), device, engine, Cache(), max_pixels)
+    limit = _limit_of_run(run) if max_pixels is None else max_pixels
+    return Predictor(load_model(model_folder(run)), device, engine, Cache(), limit)
+
+
+def _limit_of_run(run: str | Path) -> int | None:
+    """The pixel limit in a run's ``config.json``; a model folder by itself has none."""
+    folder = RunFolder(Path(run))
+    if model_folder(run) == folder.path or not folder.config.is_file():
+        return None
+    return max_pixels_from_config(folder.read_config(), folder.config)
 
 
 def read_task(run: str | Path) -> Task:

@@ -40,17 +40,23 @@ def find_limits(records: RunRecords) -> tuple[str, ...]:
     )
 
 
+def leaks(records: RunRecords) -> tuple[str, ...]:
+    """A sentence where near-duplicates lie on two splits."""
+    counts = records.near_duplicates
+    if counts is None or not counts.straddling_pairs:
+        return ()
+    return (
+        gettext(
+            "Pictures that are almost the same lie on two sides, which flatters the scores: %(pairs)s.",
+            pairs=counted(counts.straddling_pairs, "pair", "pairs"),
+        ),
+    )
+
+
 def _near_copies(records: RunRecords) -> tuple[str, ...]:
     counts = records.near_duplicates
     if counts is not None and not counts.not_searched:
-        if not counts.straddling_pairs:
-            return ()
-        return (
-            gettext(
-                "Pictures that are almost the same lie on two sides, which flatters the scores: %(pairs)s.",
-                pairs=counted(counts.straddling_pairs, "pair", "pairs"),
-            ),
-        )
+        return leaks(records)
     if "split" in records.config:  # made by a command that keeps near copies together, or by a person
         return ()
     return (

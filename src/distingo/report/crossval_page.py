@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from distingo.evaluation.reading import PredictionRow, read_predictions
 from distingo.metrics.judged_labels import MIN_POSITIVES
+from distingo.near_duplicates.keeping import describe_counts
 from distingo.report.charts import Tick, nice_ticks
 from distingo.report.confusion import often_taken_for, view_confusion
 from distingo.report.crossval_verdict import judge_cross_validation
@@ -82,6 +83,7 @@ def write_crossval_page(found: CrossValidation, folder: Path) -> Path:
         "confusion": None,
         "taken_for": {},
         "cells": [],
+        "near_duplicates": describe_counts(found.near_duplicates, folds=True) if found.near_duplicates else [],
         **fill(found, folder / "predictions.parquet"),
     }
     return write_page("crossval.html", folder / PAGE_NAME, context)

@@ -10,6 +10,7 @@ from distingo.evaluation.reading import Epoch, RunRecords
 from distingo.language import gettext
 from distingo.metrics.judged_labels import MIN_POSITIVES
 from distingo.report.balance import balance_classes
+from distingo.report.card_limits import leaks
 from distingo.report.cell_notes import cell_note
 from distingo.report.charts import CURVE_SCORES, best_epoch, draw_curves, nice_ticks
 from distingo.report.confidence import show_confidence, strange_files
@@ -44,7 +45,7 @@ def label_context(records: RunRecords) -> dict[str, Any]:
     return {
         "records": records,
         "data_name": records.data_name,
-        "verdict": judge_labels(evaluation, records.model) if evaluation else _unjudged(best),
+        "verdict": judge_labels(evaluation, records.model, leaks(records)) if evaluation else _unjudged(best),
         "evaluation": evaluation,
         "main_score": MAIN_SCORE,
         "rail_end": _rail_end(records),

@@ -20,7 +20,7 @@ from distingo.report.wording import (
 MAIN_SCORE = "mean_average_precision_macro"
 
 
-def judge_labels(evaluation: Evaluation, model: str) -> Verdict:
+def judge_labels(evaluation: Evaluation, model: str, leaks: tuple[str, ...] = ()) -> Verdict:
     """Put an evaluation's mean average precision (macro) into one sentence, beside its baselines.
 
     Two scores are called different only where their 95 % intervals do not overlap.
@@ -28,6 +28,7 @@ def judge_labels(evaluation: Evaluation, model: str) -> Verdict:
     Args:
         evaluation: The scores.
         model: The judged model's name; a baseline of that name is not compared with itself.
+        leaks: What flatters the scores, which comes first among the remarks.
 
     Returns:
         The verdict; its remarks say what the figure means and what to know before trusting it.
@@ -54,6 +55,7 @@ def judge_labels(evaluation: Evaluation, model: str) -> Verdict:
         beside=beside_baselines(own, baselines),
     )
     remarks = (
+        *leaks,
         *_meaning(own.value, kept, evaluation.n),
         *_hits(evaluation, model),
         *_best_and_worst(kept, evaluation.n),

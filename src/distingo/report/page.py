@@ -6,9 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from distingo.evaluation.reading import Epoch, PredictionRow, RunRecords, read_other_evaluation, read_run
 from distingo.language import gettext
+from distingo.metrics.confusion_intervals import class_intervals
+from distingo.records import Evaluation, Score
 from distingo.report.balance import balance_classes
+from distingo.report.card_limits import leaks
 from distingo.report.cell_notes import cell_note
 from distingo.report.charts import CURVE_SCORES, best_epoch, draw_curves
 from distingo.report.confidence import show_confidence, strange_files
@@ -61,8 +66,9 @@ def _context(records: RunRecords) -> dict[str, Any]:
     return {
         "records": records,
         "data_name": records.data_name,
-        "verdict": judge(evaluation, records.model) if evaluation else _unjudged(best),
+        "verdict": judge(evaluation, records.model, leaks(records)) if evaluation else _unjudged(best),
         "evaluation": evaluation,
+        "class_intervals": _class_intervals(evaluation),
         "main_score": "accuracy",
         "rail_end": 1.0,
         "baselines": other_baselines(evaluation, records.model, "accuracy"),
@@ -80,6 +86,12 @@ def _context(records: RunRecords) -> dict[str, Any]:
         "skipped": group_skipped(records.manifest),
         "album": album,
     }
+
+
+def _class_intervals(evaluation: Evaluation | None) -> dict[str, dict[str, Score]]:
+    if evaluation is None or not evaluation.confusion:
+        return {name: {} for name in (evaluation.classes if evaluation else ())}
+    return class_intervals(np.asarray(evaluation.confusion, np.int64), evaluation.classes)
 
 
 def _unjudged(best: Epoch | None) -> Verdict:

@@ -74,6 +74,8 @@ RECORDED: Final[tuple[str, ...]] = (
     ),
     marked("not searched for near-duplicates, as smaller than %(side)s pixels: %(count)s of %(total)s images"),
     marked("to keep near-duplicates on one split, so many images changed their split: %(count)s"),
+    marked("each group of near-duplicates is on one split, for which so many images were moved: %(count)s"),
+    marked("near-duplicates under two classes: %(count)s pairs; `distingo check DATA` shows them"),
     marked(
         "groups of near-duplicates divided image by image, as they are too large to be kept on one split: %(count)s; "
         "their scores flatter"
@@ -107,6 +109,7 @@ RECORDED: Final[tuple[str, ...]] = (
     marked(
         "the labels are the folders' names; column %(column)s of %(table)s says which pictures belong together%(rest)s"
     ),
+    marked("class folders: those in %(folder)s, the only folder with images"),
     marked("split folders: %(folders)s"),
     marked("split folders inside of class folders: %(folders)s"),
     marked("no folder is the test split; training cuts it from the train split"),

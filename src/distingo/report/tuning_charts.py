@@ -50,8 +50,14 @@ class DotChart:
     importance: float | None = None
 
 
-def draw_history(trials: Sequence[Trial], monitor: str, best: Trial | None) -> DotChart | None:
-    """All trials in their order, and the best complete score so far; None where none has a score."""
+def draw_history(trials: Sequence[Trial], monitor: str, best: Sequence[Trial]) -> DotChart | None:
+    """All trials in their order, and the best complete score so far; None where none has a score.
+
+    Args:
+        trials: Of all stages.
+        monitor: As in `distingo.tuning.records.Search.monitor`.
+        best: The one with the highest score, or several that share it.
+    """
     scored = [trial for trial in trials if trial.score is not None]
     if not scored:
         return None
@@ -75,7 +81,7 @@ def draw_history(trials: Sequence[Trial], monitor: str, best: Trial | None) -> D
     )
 
 
-def draw_slices(stage: Stage, monitor: str, best: Trial | None) -> tuple[DotChart, ...]:
+def draw_slices(stage: Stage, monitor: str, best: Sequence[Trial]) -> tuple[DotChart, ...]:
     """A chart for each searched field of a stage, the ones that mattered most first."""
     scored = [trial for trial in stage.trials if trial.score is not None]
     if not scored:
@@ -93,7 +99,7 @@ def _slice(
     scored: Sequence[Trial],
     heights: tuple[Callable[[float], float], tuple[Tick, ...]],
     monitor: str,
-    best: Trial | None,
+    best: Sequence[Trial],
     importance: float | None,
 ) -> DotChart:
     place, ticks = _along(dimension)
@@ -135,9 +141,9 @@ def _scale(scored: Sequence[Trial], monitor: str) -> tuple[Callable[[float], flo
     return (lambda score: min(float(BOTTOM), max(float(TOP), to_pixels(score)))), ticks
 
 
-def _dot(trial: Trial, x: float, y: Callable[[float], float], monitor: str, best: Trial | None) -> Dot:
+def _dot(trial: Trial, x: float, y: Callable[[float], float], monitor: str, best: Sequence[Trial]) -> Dot:
     assert trial.score is not None
-    is_best = best is not None and trial.number == best.number
+    is_best = trial.number in [each.number for each in best]
     look = "best-dot" if is_best else "default-dot" if trial.is_default else trial.state
     words = f"trial {trial.number}: {say_score(monitor, trial.score)}"
     words += ", the default recipe" if trial.is_default else ", given up" if trial.state == "pruned" else ""

@@ -10,7 +10,7 @@ from distingo.report.tuning_charts import draw_history, draw_slices
 from distingo.report.wording import percent
 from distingo.tuning.cautions import cautions
 from distingo.tuning.records import Search, Stage
-from distingo.tuning.words import name_score, say_difference, say_score, say_value, say_values
+from distingo.tuning.words import name_score, name_trials, say_choice, say_difference, say_score, say_value, say_values
 
 _STAGE_WORDS = {
     "head": ("Heads on frozen features", "Each is solved at once on features that were computed once."),
@@ -40,7 +40,10 @@ def write_tuning_page(search: Search, path: Path) -> Path:
         "gain": None if search.gain is None else say_difference(search.monitor, search.gain),
         "is_better": (search.gain or 0.0) > 0,
         "cautions": cautions(search),
-        "history": draw_history(search.trials, search.monitor, best),
+        "choice": say_choice(search),
+        "tied": name_trials(search.tied, starts=True) if search.tied else "",
+        "leaders": [trial.number for trial in search.leaders],
+        "history": draw_history(search.trials, search.monitor, search.leaders),
         "stages": [_stage(search, stage) for stage in search.stages if stage.trials],
         "changes": _changes(search),
         "rows": [
@@ -66,7 +69,7 @@ def _stage(search: Search, stage: Stage) -> dict[str, Any]:
         "importances": [
             (field, percent(share, 0), round(share / largest * 100, 1)) for field, share in stage.importances.items()
         ],
-        "slices": draw_slices(stage, search.monitor, search.best_trial),
+        "slices": draw_slices(stage, search.monitor, search.leaders),
     }
 
 

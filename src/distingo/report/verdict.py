@@ -56,7 +56,7 @@ def set_apart(figure: str, sentence: str, remarks: tuple[str, ...] = ()) -> Verd
     return Verdict(figure, before, after, remarks)
 
 
-def judge(evaluation: Evaluation, model: str) -> Verdict:
+def judge(evaluation: Evaluation, model: str, leaks: tuple[str, ...] = ()) -> Verdict:
     """Put an evaluation's accuracy into one sentence, beside its baselines.
 
     Two accuracies are called different where the 95 % interval of their difference, picture by picture, leaves out
@@ -65,6 +65,7 @@ def judge(evaluation: Evaluation, model: str) -> Verdict:
     Args:
         evaluation: The scores.
         model: The judged model's name; a baseline of that name is not compared with itself.
+        leaks: What flatters the scores, which comes first among the remarks.
 
     Returns:
         The verdict with remarks on weak, small and lopsided classes.
@@ -86,7 +87,7 @@ def judge(evaluation: Evaluation, model: str) -> Verdict:
         interval=interval_in_words("accuracy", accuracy),
         beside=beside_baselines(accuracy, baselines, evaluation.accuracy_gains),
     )
-    remarks = (*_weak_class(evaluation), *_small_classes(evaluation), *_lopsided(evaluation), *notes)
+    remarks = (*leaks, *_weak_class(evaluation), *_small_classes(evaluation), *_lopsided(evaluation), *notes)
     return set_apart(percent(accuracy.value), sentence, remarks)
 
 

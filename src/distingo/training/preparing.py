@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from distingo.datasets.corrections import find_corrections
-from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.gathering import Product, count_processors, pixels_product, read_dataset
 from distingo.datasets.manifest import sum_up_left_out, write_manifest
+from distingo.datasets.pixel_limit import max_pixels_from_config
 from distingo.datasets.split_config import WantedSplit, require_same_split, split_from_config
 from distingo.datasets.splitting import read_split, write_split
 from distingo.datasets.store import Cache
@@ -69,7 +69,7 @@ class TrainRequest:
         wishes: Recipe fields the person set (and ``image_size``); everything else is chosen.
         cache: Where decoded pictures are kept.
         workers: Decoding threads; None takes one per core.
-        max_pixels: Larger pictures are listed as unusable.
+        max_pixels: Larger pictures are listed as unusable; None is the default of `read_dataset`.
         table: What to know about the table of labels; what is left out is recognised.
         allow_missing: Go on even if half of the pictures that the table names are missing.
         corrections: As for `distingo.datasets.corrections.find_corrections`.
@@ -88,7 +88,7 @@ class TrainRequest:
     wishes: dict[str, Any] = field(default_factory=dict)
     cache: Cache = field(default_factory=Cache)
     workers: int | None = None
-    max_pixels: int = DEFAULT_MAX_PIXELS
+    max_pixels: int | None = None
     table: TableOptions | None = None
     allow_missing: bool = False
     corrections: str | Path | None = None
@@ -276,6 +276,11 @@ def choose_again(
     value_ranges = value_ranges_from_config(config, path) or ValueRanges()
     if request.value_ranges not in (None, value_ranges):
         raise UsageError(f"--resume: {request.output} was started with another value range; leave --value-range out")
+    max_pixels = max_pixels_from_config(config, path)
+    if request.max_pixels not in (None, max_pixels):
+        was = "without --max-pixels" if max_pixels is None else f"with --max-pixels {max_pixels}"
+        raise UsageError(f"--resume: {request.output} was started {was}; leave the option out")
+    request = replace(request, max_pixels=max_pixels)
     request = replace(request, data=data, table=table, allow_missing=allow_missing or request.allow_missing)
     request = replace(request, value_ranges=value_ranges)
     request = replace(request, corrections=kept_corrections(RunFolder(request.output)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from distingo.datasets.pixel_limit import max_pixels_from_config
 from distingo.datasets.split_config import WantedSplit, split_from_config
 from distingo.datasets.table_config import table_from_config
 from distingo.datasets.tables import TableOptions
@@ -32,6 +33,7 @@ class Wanted:
         split: The file that says which side each picture is on.
         near_duplicates: As for `TrainRequest`.
         value_range: As for `distingo.datasets.value_ranges.settle_value_range`.
+        max_pixels: As for `TrainRequest`.
     """
 
     data: Path | None = None
@@ -43,6 +45,7 @@ class Wanted:
     split: WantedSplit | None = None
     near_duplicates: Similarity = None
     value_range: str | Sequence[float] | ValueRanges | None = None
+    max_pixels: int | None = None
 
 
 def repeat(config: Path, wanted: Wanted) -> Wanted:
@@ -74,4 +77,5 @@ def repeat(config: Path, wanted: Wanted) -> Wanted:
         if wanted.near_duplicates is None
         else wanted.near_duplicates,
         value_range=value_ranges_from_config(content, config) if wanted.value_range is None else wanted.value_range,
+        max_pixels=max_pixels_from_config(content, config) if wanted.max_pixels is None else wanted.max_pixels,
     )

@@ -54,6 +54,8 @@ def _data_config(request: TrainRequest, dataset: Dataset, corrections: Correctio
     section: dict[str, Any] = {"data": str(request.data.resolve())}
     if dataset.root.resolve() != request.data.resolve():
         section["root"] = str(dataset.root.resolve())
+    if request.max_pixels is not None:
+        section["max_pixels"] = request.max_pixels
     if dataset.value_ranges.known:
         section["value_ranges"] = dataset.value_ranges.to_json()
     if said := corrections_to_config(request.corrections, corrections):

@@ -13,8 +13,9 @@ def cautions(search: Search) -> tuple[str, ...]:
         return ()
     number = len(search.trials)
     notes = [
-        f"It is the best of {number} trials judged on the same {search.validation:,} validation pictures, so its score"
-        " is optimistic: part of it is luck."
+        f"{'They are' if search.tied else 'It is'} the best of {number} trials judged on the same "
+        f"{search.validation:,} validation pictures, so {'their' if search.tied else 'its'} score is optimistic: part "
+        "of it is luck."
     ]
     if search.monitor == "validation_accuracy":
         low, high = wilson(round(best.score * search.validation), search.validation)

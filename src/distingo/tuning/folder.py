@@ -104,13 +104,15 @@ def open_search(path: Path, wanted: dict[str, Any]) -> Iterator[SearchFolder]:
 
 
 def write_search(folder: SearchFolder, search: Search) -> None:
-    """Write all trials as a table and, once there is one, the best recipe."""
+    """Write all trials as a table and, once there is one, the best recipe, of tied ones the chosen one."""
     _write_table(folder.table, search)
     if search.best is None or search.best_trial is None:
         return
     recipe = {name: value for name, value in search.best.items() if name not in _OF_THE_MACHINE}
     found = {
         "trial": search.best_trial.number,
+        "tied": [trial.number for trial in search.tied if trial.number != search.best_trial.number],
+        "chosen_by": search.chosen_by,
         "of_trials": len(search.trials),
         search.monitor: search.best_trial.score,
         "gain_over_default": search.gain,
@@ -141,7 +143,7 @@ def _rounded(value: float | None) -> str:
 def _require_same(folder: SearchFolder, content: dict[str, Any]) -> None:
     known = read_json(folder.search)
     check_format(known, folder.search)
-    for name in ("data", "wishes", "split", "table", "corrections", "near_duplicates"):
+    for name in ("data", "wishes", "split", "table", "corrections", "near_duplicates", "max_pixels"):
         if known.get(name) != content.get(name):
             raise UsageError(
                 f"{folder.path}: was started with {name} {_said(known.get(name))}, not {_said(content.get(name))}; "

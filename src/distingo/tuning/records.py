@@ -10,6 +10,13 @@ StageName = Literal["head", "training"]
 TrialState = Literal["complete", "pruned", "failed"]
 Value = str | int | float | None
 
+ChosenBy = Literal["score", "default", "loss", "order"]
+"""What made a trial the chosen one: its score alone; of tied ones, that it is the default, has the lowest loss, or came
+first."""
+
+_SAME = 1e-12
+"""Scores at most so far apart are tied."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -93,8 +100,9 @@ class Search:
         stages: In order; the cheap one first.
         default: The recipe that one gets who asks for nothing, by field.
         best: The best recipe found, by field; None before a trial is complete.
-        best_trial: That trial.
+        best_trial: That trial; of tied ones the one that `choose_best` chooses.
         is_finished: Whether it came to the end that was asked for.
+        tied: The trials that share the highest score, `best_trial` among them; empty where one has it alone.
     """
 
     data: str
@@ -109,6 +117,25 @@ class Search:
     best: dict[str, Any] | None
     best_trial: Trial | None
     is_finished: bool
+    tied: tuple[Trial, ...] = ()
+
+    @property
+    def chosen_by(self) -> ChosenBy | None:
+        """What made `best_trial` the chosen one; None before there is one."""
+        best = self.best_trial
+        if best is None:
+            return None
+        others = [trial for trial in self.tied if trial.number != best.number]
+        if not others:
+            return "score"
+        if best.is_default:
+            return "default"
+        return "order" if any((trial.loss or 0.0) == (best.loss or 0.0) for trial in others) else "loss"
+
+    @property
+    def leaders(self) -> tuple[Trial, ...]:
+        """All trials with the highest score; empty before a trial is complete."""
+        return self.tied or (() if self.best_trial is None else (self.best_trial,))
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -131,9 +158,20 @@ class Search:
 
 def choose_best(trials: Sequence[Trial]) -> Trial | None:
     """The complete trial with the highest score; of equal ones the default, then that with the lowest loss."""
-    complete = [trial for trial in trials if trial.state == "complete" and trial.score is not None]
 
-    def rank(trial: Trial) -> tuple[float, bool, float, int]:
-        return -(trial.score or 0.0), not trial.is_default, trial.loss or 0.0, trial.number
+    def rank(trial: Trial) -> tuple[bool, float, int]:
+        return not trial.is_default, trial.loss or 0.0, trial.number
 
-    return min(complete, key=rank, default=None)
+    return min(_with_highest_score(trials), key=rank, default=None)
+
+
+def find_tied(trials: Sequence[Trial]) -> tuple[Trial, ...]:
+    """The complete trials that share the highest score, in their order; empty where one has it alone."""
+    first = _with_highest_score(trials)
+    return first if len(first) > 1 else ()
+
+
+def _with_highest_score(trials: Sequence[Trial]) -> tuple[Trial, ...]:
+    scored = [(trial, trial.score) for trial in trials if trial.state == "complete" and trial.score is not None]
+    highest = max((score for _, score in scored), default=0.0)
+    return tuple(trial for trial, score in scored if score >= highest - _SAME)

@@ -67,7 +67,7 @@ def tune_run(request: TuneRequest) -> Search:
         order = replace(request.train, output=folder.prepared.path)
         if folder.prepared.config.is_file():
             kept = replace(order, wishes={}, table=None, corrections=None, split=None, value_ranges=None)
-            kept = replace(kept, near_duplicates=None, resume=True)
+            kept = replace(kept, near_duplicates=None, max_pixels=None, resume=True)
             prepared, order = resume(kept)
         else:
             prepared, order = start(order)
@@ -100,7 +100,8 @@ def _wanted(train: TrainRequest) -> dict[str, Any]:
         "corrections": None if train.corrections is None else str(train.corrections),
         "near_duplicates": train.near_duplicates,
     }
-    return wanted if ranges is None else {**wanted, "value_ranges": ranges.to_json()}
+    limit = {} if train.max_pixels is None else {"max_pixels": train.max_pixels}
+    return {**wanted, **limit, **({} if ranges is None else {"value_ranges": ranges.to_json()})}
 
 
 @dataclass(slots=True)

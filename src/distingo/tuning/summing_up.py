@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from distingo.tuning.material import Material
-from distingo.tuning.records import Search, Stage, Trial, choose_best
+from distingo.tuning.records import Search, Stage, Trial, choose_best, find_tied
 from distingo.tuning.stages import StagePlan
 
 
@@ -23,7 +23,8 @@ def sum_up(material: Material, plans: Sequence[StagePlan], *, is_finished: bool,
         Stage(plan.space.stage, plan.space.dimensions, plan.finished, plan.study.importances() if explain else {})
         for plan in plans
     )
-    best = choose_best([trial for plan in plans if plan.counts for trial in plan.finished])
+    counted = [trial for plan in plans if plan.counts for trial in plan.finished]
+    best = choose_best(counted)
     return Search(
         data=prepared.dataset.root.name or "data",
         model=prepared.recipe.model,
@@ -37,6 +38,7 @@ def sum_up(material: Material, plans: Sequence[StagePlan], *, is_finished: bool,
         best=None if best is None else _recipe(best, plans),
         best_trial=best,
         is_finished=is_finished,
+        tied=find_tied(counted),
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from distingo.tuning.records import Search
+from distingo.tuning.records import ChosenBy, Search, Trial
 
 _NAMES = {
     "validation_accuracy": "accuracy",
@@ -49,9 +50,43 @@ def say_gain(search: Search) -> str:
     if best is None or best.score is None:
         return "No trial is complete yet."
     found = f"{name_score(search.monitor)} {say_score(search.monitor, best.score)} on validation"
+    others = [trial for trial in search.tied if not trial.is_default]
     if default is None or default.score is None or search.gain is None:
-        return f"The best recipe: {found}."
+        return f"{_those(search)}: {found}."
     was = say_score(search.monitor, default.score)
     if search.gain <= 0:
-        return f"No recipe is better than the default: {name_score(search.monitor)} {was} on validation."
-    return f"The best recipe: {found}, {say_difference(search.monitor, search.gain)} better than the default's {was}."
+        tied = f"; {name_trials(others)} {'tie' if len(others) > 1 else 'ties'} with it" if others else ""
+        return f"No recipe is better than the default: {name_score(search.monitor)} {was} on validation{tied}."
+    return f"{_those(search)}: {found}, {say_difference(search.monitor, search.gain)} better than the default's {was}."
+
+
+def _those(search: Search) -> str:
+    return f"{name_trials(search.tied, starts=True)} tie" if search.tied else "The best recipe"
+
+
+_MOST_NAMED = 6
+"""Trials that a sentence names; of more it states the number."""
+
+_REASONS: dict[ChosenBy, str] = {
+    "score": "the one with the highest score",
+    "default": "the default recipe",
+    "loss": "the one with the lowest validation loss",
+    "order": "the first with the lowest validation loss",
+}
+
+
+def name_trials(trials: Sequence[Trial], *, starts: bool = False) -> str:
+    """``trials 2, 5 and 7``, or ``12 trials`` where they are many; `starts` a sentence with a capital letter."""
+    numbers = [str(trial.number) for trial in trials]
+    if len(numbers) > _MOST_NAMED:
+        return f"{len(numbers)} trials"
+    word = "trial" if len(numbers) == 1 else "trials"
+    joined = " and ".join(filter(None, [", ".join(numbers[:-1]), numbers[-1]]))
+    return f"{word.capitalize() if starts else word} {joined}"
+
+
+def say_choice(search: Search) -> str:
+    """Which of tied recipes was chosen and why, as part of a sentence; empty where none are tied."""
+    if search.best_trial is None or search.chosen_by is None or not search.tied:
+        return ""
+    return f"trial {search.best_trial.number}, of the {len(search.tied)} that tie {_REASONS[search.chosen_by]}"
