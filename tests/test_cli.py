@@ -89,6 +89,8 @@ def test_files_of_a_run_with_one_label_keep_their_shape(run: Path, pictures: Pat
         "choices",
         "environment",
         "created",
+        "request",
+        "checksum",
     }
     assert (config["task"], config["data"]) == ("single-label", str(pictures))
     assert config["recipe"]["monitor"] == "validation_accuracy"

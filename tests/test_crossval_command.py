@@ -176,7 +176,7 @@ def test_a_killed_cross_validation_goes_on_and_ends_the_same(tmp_path: Path, dat
     process.wait(60)
     written = first.stat().st_mtime_ns
     with pytest.raises(RunError, match="--resume to go on"):
-        distingo.crossval(data, tmp_path / "cv", **options)
+        distingo.crossval(data, tmp_path / "cv", **{**options, "epochs": 7})  # another command than was killed
     with pytest.raises(UsageError, match="--folds 3, not 4"):
         distingo.crossval(None, tmp_path / "cv", resume=True, folds=4)
     resumed = distingo.crossval(None, tmp_path / "cv", resume=True)

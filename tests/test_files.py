@@ -4,18 +4,25 @@ import os
 import signal
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
 
+from distingo.checksums import parse_json, seal_tensors
 from distingo.errors import ResourceError, RunError, UsageError
 from distingo.files import (
     as_names,
     as_paths,
     atomic_writer,
     content_hash,
+    read_checksums,
     read_json,
+    record_checksums,
     remove_half_written,
+    remove_half_written_beside,
+    require_intact,
+    write_bytes,
     write_json,
     write_text,
 )
@@ -109,3 +116,67 @@ def test_what_a_killed_process_had_begun_is_removed_and_nothing_else(tmp_path: P
     remove_half_written(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*kept, "model"])
     assert not list((tmp_path / "model").iterdir())
+
+
+def test_what_a_living_process_is_writing_is_left_alone(tmp_path: Path) -> None:
+    with atomic_writer(tmp_path / "history.csv") as file:
+        file.write(b"half")
+        remove_half_written(tmp_path)
+        remove_half_written_beside(tmp_path / "history.csv")
+    assert (tmp_path / "history.csv").read_bytes() == b"half"
+    (tmp_path / ".history.csv.abcd0123").touch()
+    (tmp_path / ".other.csv.abcd0123").touch()
+    remove_half_written_beside(tmp_path / "history.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.csv.abcd0123", "history.csv"]
+
+
+def test_json_is_sealed_and_read_without_the_seal(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"b": [1, 2.5], "ü": None})
+    text = path.read_text("utf-8")
+    head, _, end = text.rpartition(",\n")
+    assert end == f'  "checksum": "{zlib.crc32(head.encode()):08x}"\n}}\n'
+    assert read_json(path) == {"b": [1, 2.5], "ü": None}
+    write_json(path, {**read_json(path), "checksum": "of an older time"})
+    assert path.read_text("utf-8") == text
+    content = path.read_bytes()
+    for at in range(len(content)):
+        for change in (1, 4, 32):
+            path.write_bytes(content[:at] + bytes([content[at] ^ change]) + content[at + 1 :])
+            try:
+                found = read_json(path)
+            except RunError as error:
+                assert "damaged" in str(error)
+                continue
+            known = {name: value for name, value in found.items() if name in {"b", "ü"}}
+            assert known == {"b": [1, 2.5], "ü": None}  # the seal itself was hit
+
+
+def test_empty_objects_and_lists_have_no_seal(tmp_path: Path) -> None:
+    for content in ({}, [], [1], "text"):
+        write_json(tmp_path / "a.json", content)
+        assert "checksum" not in (tmp_path / "a.json").read_text()
+        assert read_json(tmp_path / "a.json") == content
+
+
+def test_a_recorded_file_is_checked_and_its_last_state_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    write_bytes(path, b"123456789", recorded=True)
+    assert read_checksums(tmp_path) == {"a.csv": ["cbf43926"]}  # the check value of CRC-32
+    require_intact(path)
+    record_checksums(tmp_path, {"a.csv": "00000000"})  # killed before the file was written
+    require_intact(path)
+    write_bytes(path, b"next", recorded=True)
+    require_intact(path)
+    path.write_bytes(b"nexu")
+    with pytest.raises(RunError, match=r"a.csv: damaged: its checksum does not fit"):
+        require_intact(path)
+    (tmp_path / "checksums.json").write_text('{"files": ["of somebody else"]}')
+    require_intact(path)
+
+
+def test_a_file_without_a_place_for_a_seal_is_a_mistake_of_ours() -> None:
+    with pytest.raises(ValueError, match="no place"):
+        seal_tensors(b"\2\0\0\0\0\0\0\0{}")
+    with pytest.raises(ValueError, match="nested too deeply"):
+        parse_json("[" * 100_000)

@@ -1,11 +1,56 @@
 """``python -m distingo`` is the ``distingo`` command."""
 
-import gc
-import sys
+from __future__ import annotations
 
-from distingo.cli import main
+import gc
+import os
+import signal
+import sys
+import time
+from types import FrameType
+from typing import Any
 
 _RARELY = (10_000, 50, 100)
+_ONE_PRESS = 1.0
+"""Seconds within which a second Ctrl-C is the same wish: it must not cut into what the first one tidies up."""
+
+
+class _CtrlC:
+    """What Ctrl-C does: quietly end what has not begun, stop what is at work once, leave at once when pressed again."""
+
+    def __init__(self) -> None:
+        self.is_working = False
+        self.pressed: float | None = None
+
+    def install(self) -> None:
+        """Listen, unless whoever started us wants Ctrl-C to be ignored."""
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self._hear)
+            sys.unraisablehook = self._hear_lost
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        now = time.monotonic()
+        if self.pressed is not None and now - self.pressed < _ONE_PRESS:
+            return
+        if self.is_working and self.pressed is None:
+            self.pressed = now
+            raise KeyboardInterrupt
+        self.leave()
+
+    def leave(self) -> None:
+        """End now; whatever is half-written has no name yet."""
+        os.write(2, b"distingo: stopped\n")
+        os._exit(130)
+
+    def _hear_lost(self, lost: Any) -> None:
+        """Ctrl-C came while a destructor or a callback ran, which swallows it: stop all the same."""
+        if lost.exc_type is not None and issubclass(lost.exc_type, KeyboardInterrupt):
+            self.leave()
+        sys.__unraisablehook__(lost)
+
+
+_ctrl_c = _CtrlC()
 
 
 def run() -> int:
@@ -15,12 +60,23 @@ def run() -> int:
     and again, and twice more at the end, would take a quarter of its time.
 
     Returns:
-        The exit code, as from `main`.
+        The exit code, as from `distingo.cli.main`.
     """
+    _ctrl_c.install()
     gc.set_threshold(*_RARELY)
+    from distingo.cli import main
+
     try:
+        _ctrl_c.is_working = True
         return main()
+    except KeyboardInterrupt:  # while an error was being told
+        return 130
+    except BaseException as error:
+        if _ctrl_c.pressed is not None and not isinstance(error, SystemExit):
+            _ctrl_c.leave()  # a library made another error of it
+        raise
     finally:
+        _ctrl_c.is_working = False
         gc.disable()
         if "triton" not in sys.modules:  # it would complain at length of all that is not collected
             gc.freeze()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import re
 import sys
@@ -78,12 +79,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except DistingoError as error:
         print(f"distingo: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:  # a disk that fails, a path that can't be: no fault of ours that a traceback would explain
+        if isinstance(error, BrokenPipeError):
+            return _close_output()
+        print(f"distingo: {_say_failure(error)}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("distingo: stopped", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader of our output went away, as in `distingo models | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+
+
+def _close_output() -> int:
+    """The reader of our output went away, as in `distingo models | head -1`."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _say_failure(error: OSError) -> str:
+    name = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+        return f"{name}the disk is full; free some space and run the same command again"
+    return f"{name}{reason[:1].lower()}{reason[1:]}; check the path and the disk, or choose another place"
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:

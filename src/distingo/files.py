@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
+import mmap
 import os
 import re
 import tempfile
@@ -13,7 +15,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from distingo.checksums import CHECKSUM, are_tensors_intact, compute_checksum, is_json_intact, parse_json, seal_json
 from distingo.errors import ResourceError, RunError, UsageError
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows has no flock
+    fcntl = None  # type: ignore[assignment]
+
+CHECKSUMS_FILE = "checksums.json"
+"""Next to files that can't hold a checksum themselves: their names and CRC-32."""
 
 _HALF_WRITTEN = re.compile(r"\..+\.(csv|html|json|parquet|safetensors|txt)\.[a-z0-9_]{8}")
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -66,10 +77,13 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         ResourceError: The disk is full or the place can't be written; nothing is left behind.
     """
+    if "\0" in str(path):
+        raise ResourceError(f"{str(path)!r}: a path can't hold a NUL character; choose another place")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = Path(file.name)
+            _hold(file.fileno())
             try:
                 yield file
                 file.flush()
@@ -82,23 +96,67 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
                 temporary.unlink(missing_ok=True)
                 raise
     except OSError as error:
-        if error.errno in _FULL_DISK:
-            raise ResourceError(f"{path}: the disk is full; free some space and run the same command again") from error
-        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}:
-            reason = error.strerror or type(error).__name__
-            raise ResourceError(f"{path}: can't be written ({reason}); choose another place") from error
-        raise
+        raise _unwritable(path, error) from error
 
 
-def remove_half_written(folder: Path) -> None:
+def _unwritable(path: Path, error: OSError) -> ResourceError:
+    if error.errno in _FULL_DISK:
+        return ResourceError(f"{path}: the disk is full; free some space and run the same command again")
+    reason = error.strerror or type(error).__name__
+    return ResourceError(f"{path}: can't be written ({reason}); choose another place")
+
+
+def remove_half_written(folder: Path, *, below: bool = True) -> None:
     """Remove what `atomic_writer` had begun below a folder of ours when its process was killed.
 
     Args:
-        folder: One that only distingo writes to, and nobody does now.
+        folder: One that only distingo writes to.
+        below: Also in the folders in it.
     """
-    for path in folder.rglob(".*"):
-        if _HALF_WRITTEN.fullmatch(path.name) and path.is_file() and not path.is_symlink():
+    for path in folder.rglob(".*") if below else folder.glob(".*"):
+        _remove_unless_held(path)
+
+
+def remove_half_written_beside(path: Path) -> None:
+    """Remove what `atomic_writer` had begun for one file when its process was killed; other files stay.
+
+    Args:
+        path: The file.
+    """
+    with contextlib.suppress(OSError):
+        for each in path.parent.glob(f".{glob.escape(path.name)}.*"):
+            _remove_unless_held(each)
+
+
+def _remove_unless_held(path: Path) -> None:
+    """Remove a half-written file unless a living process is writing it."""
+    if not is_half_written(path):
+        return
+    try:
+        with path.open("rb") as file:
+            if not _hold(file.fileno()):
+                return
             path.unlink(missing_ok=True)
+    except FileNotFoundError:  # it has got its name meanwhile
+        return
+
+
+def _hold(handle: int) -> bool:
+    """Lock an open file; whether nobody else holds it, as far as the file system knows locks."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # some network file systems know no locks
+        return True
+    return True
+
+
+def is_half_written(path: Path) -> bool:
+    """Whether a file is what `atomic_writer` had begun when its process was killed, or is writing now."""
+    return bool(_HALF_WRITTEN.fullmatch(path.name)) and path.is_file() and not path.is_symlink()
 
 
 def _umask() -> int:
@@ -107,34 +165,159 @@ def _umask() -> int:
     return mask
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a whole file, or nothing."""
+def write_bytes(path: Path, content: bytes, *, recorded: bool = False) -> None:
+    """Write a whole file, or nothing.
+
+    Args:
+        path: Where to.
+        content: All of it.
+        recorded: Whether its checksum goes to the folder's ``checksums.json``, for `require_intact`.
+    """
+    if recorded:
+        record_checksums(path.parent, {path.name: compute_checksum([content])})
     with atomic_writer(path) as file:
         file.write(content)
 
 
-def write_text(path: Path, content: str) -> None:
-    """Write a whole UTF-8 file, or nothing."""
-    write_bytes(path, content.encode("utf-8"))
+def write_text(path: Path, content: str, *, recorded: bool = False) -> None:
+    """Write a whole UTF-8 file, or nothing; the arguments are those of `write_bytes`."""
+    write_bytes(path, content.encode("utf-8"), recorded=recorded)
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write readable UTF-8 JSON (two-space indent, no ASCII escapes, no NaN), or nothing."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write readable UTF-8 JSON (two-space indent, no ASCII escapes, no NaN), or nothing; an object is sealed."""
+    if isinstance(content, dict):
+        content = {name: value for name, value in content.items() if name != CHECKSUM}
+    write_text(path, seal_json(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"))
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file that an earlier command wrote.
+    """Read a JSON file that an earlier command wrote, without the checksum that it was sealed with.
 
     Raises:
-        RunError: The file is missing or damaged.
+        RunError: The file is missing, damaged, or was changed since it was written.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
+        content = parse_json(data)
     except FileNotFoundError as error:
         raise RunError(f"{path}: no such file; is this a finished run folder?") from error
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: damaged or unreadable ({error})") from error
+    require_sealed(path, data)
+    if isinstance(content, dict):
+        content.pop(CHECKSUM, None)
+    return content
+
+
+def require_sealed(path: Path, content: bytes) -> None:
+    """Refuse a JSON file whose bytes are others than were written.
+
+    Raises:
+        RunError: They are.
+    """
+    if not is_json_intact(content):
+        raise RunError(
+            f"{path}: damaged: its checksum does not fit; restore it, or remove its last member, "
+            f"{CHECKSUM!r}, if you changed it yourself"
+        )
+
+
+def record_checksums(folder: Path, checksums: dict[str, str]) -> None:
+    """Note the checksums that files of a folder are about to have.
+
+    A file's checksum until now stays valid, so that a kill between this and the writing harms nothing.
+
+    Args:
+        folder: The files' folder; made if missing.
+        checksums: By file name.
+
+    Raises:
+        ResourceError: ``checksums.json`` can't be written.
+        RunError: It is damaged.
+    """
+    path = folder / CHECKSUMS_FILE
+    with _locked_folder(folder):
+        noted = read_checksums(folder)
+        for name, checksum in checksums.items():
+            noted[name] = list(dict.fromkeys([*noted.get(name, ())[-1:], checksum]))
+        write_json(path, {"format": 1, "crc32": noted})
+
+
+def read_checksums(folder: Path) -> dict[str, list[str]]:
+    """What `record_checksums` noted: one or two checksums by file name; nothing where no such file of ours is.
+
+    Raises:
+        RunError: ``checksums.json`` is damaged.
+    """
+    path = folder / CHECKSUMS_FILE
+    if not path.is_file():
+        return {}
+    content = read_json(path)
+    noted = content.get("crc32") if isinstance(content, dict) else None
+    if not isinstance(noted, dict) or not all(isinstance(each, list) for each in noted.values()):
+        return {}  # somebody else's file of that name
+    return noted
+
+
+def require_intact(path: Path, content: bytes | None = None) -> None:
+    """Refuse a file whose bytes are others than ``checksums.json`` next to it has; one not noted counts as intact.
+
+    Args:
+        path: The file.
+        content: Its bytes where they have been read already.
+
+    Raises:
+        RunError: The file is damaged.
+        OSError: It can't be read.
+    """
+    noted = read_checksums(path.parent).get(path.name)
+    if noted is None:
+        return
+    found = checksum_file(path) if content is None else compute_checksum([content])
+    if found not in noted:
+        raise RunError(
+            f"{path}: damaged: its checksum does not fit; restore it or make it anew, or remove its line from "
+            f"{CHECKSUMS_FILE} if you changed it yourself"
+        )
+
+
+def require_intact_tensors(path: Path) -> None:
+    """Refuse a safetensors file whose bytes are others than were written; one without a checksum counts as intact.
+
+    Raises:
+        RunError: The file is damaged.
+        OSError: It can't be read.
+    """
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return  # what reads it refuses an empty file
+        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    if not are_tensors_intact(content):
+        raise RunError(f"{path}: damaged: its checksum does not fit; restore it or make it anew")
+
+
+def checksum_file(path: Path) -> str:
+    """The checksum of a file, in steady memory."""
+    with path.open("rb") as file:
+        return compute_checksum(iter(lambda: file.read(1 << 20), b""))
+
+
+@contextlib.contextmanager
+def _locked_folder(folder: Path) -> Iterator[None]:
+    """Let one process at a time change a folder's ``checksums.json``."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
+        if fcntl is not None:
+            with contextlib.suppress(OSError):  # some network file systems know no locks
+                fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def content_hash(*parts: bytes | memoryview) -> str:

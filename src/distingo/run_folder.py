@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,11 @@ class RunFolder:
     def last_checkpoint(self) -> Path:
         """The state after the latest epoch."""
         return self.path / "checkpoint" / "last.safetensors"
+
+    @property
+    def previous_checkpoint(self) -> Path:
+        """The state an epoch earlier, for the case that the latest one is damaged."""
+        return self.path / "checkpoint" / "previous.safetensors"
 
     @property
     def best_checkpoint(self) -> Path:
@@ -134,11 +140,48 @@ class RunFolder:
             raise RunError(f"{self.path}: an export, no run; {how}")
         config = read_json(self.config)
         check_format(config, self.config)
+        check_settings(config, self.config)
         return dict(config)
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Write ``config.json`` with the format's number in front."""
         write_json(self.config, {"format": FORMAT, **config})
+
+
+_SETTINGS: dict[str, tuple[tuple[type, ...], str]] = {
+    "data": ((str,), "a path"),
+    "root": ((str,), "a path"),
+    "recipe": ((dict,), "an object"),
+    "classes": ((list,), "a list of names"),
+    "choices": ((list,), "a list of sentences"),
+    "environment": ((dict,), "an object"),
+    "table": ((dict,), "an object"),
+    "corrections": ((dict,), "an object"),
+    "split": ((dict,), "an object"),
+    "value_ranges": ((dict,), "an object"),
+    "task": ((str,), "the name of a task"),
+    "near_duplicates": ((int, float, str), "a similarity or 'none'"),
+    "folds": ((int,), "a whole number"),
+    "repeats": ((int,), "a whole number"),
+}
+
+
+def check_settings(config: dict[str, Any], path: Path, required: Sequence[str] = ("data", "recipe")) -> None:
+    """Refuse a ``config.json`` or ``plan.json`` whose settings are missing, null or of another kind.
+
+    Raises:
+        RunError: Names the setting, and what it must be.
+    """
+    for name in required:
+        if name not in config:
+            raise RunError(f"{path}: has no {name!r}; it must be {_SETTINGS[name][1]}")
+    for name, (kinds, words) in _SETTINGS.items():
+        value = config.get(name)
+        if name in config and (not isinstance(value, kinds) or isinstance(value, bool)):
+            found = "null" if value is None else f"a {type(value).__name__}"
+            raise RunError(f"{path}: {name!r} is {found}; it must be {words}")
+        if isinstance(value, str) and "\0" in value:
+            raise RunError(f"{path}: {name!r} holds a NUL character; it must be {words}")
 
 
 def check_format(content: Any, path: Path) -> None:

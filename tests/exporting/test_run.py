@@ -119,7 +119,14 @@ def test_openvino_describes_itself(tiny_network_runs: dict[str, Path], tmp_path:
 def test_what_is_beside_the_model(tiny_exports: dict[str, Path]) -> None:
     folder = tiny_exports["one label"]
     names = {path.name for path in folder.iterdir()} - {"bank.npz"}
-    assert names == {"README.md", "confidence.json", "distingo.json", "model.onnx", "preprocessing.json"}
+    assert names == {
+        "README.md",
+        "checksums.json",
+        "confidence.json",
+        "distingo.json",
+        "model.onnx",
+        "preprocessing.json",
+    }
     facts = json.loads((folder / "distingo.json").read_text(encoding="utf-8"))
     assert facts["agreement"]["pictures"] > 0
     assert facts["agreement"]["share_same"] == 1.0

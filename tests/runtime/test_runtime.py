@@ -120,6 +120,9 @@ def test_a_harmed_export_is_refused_in_one_line(export: Path, tmp_path: Path) ->
     with pytest.raises(RunError, match="no exported model"):
         Runtime(tmp_path / "nowhere")
     (export / "model.onnx").write_bytes((export / "model.onnx").read_bytes()[:1000])
+    with pytest.raises(RunError, match=r"model\.onnx: damaged: its checksum does not fit"):
+        Runtime(export)
+    (export / "checksums.json").unlink()  # as an export of an older version
     with pytest.raises(RunError, match=r"model\.onnx: ONNX Runtime can't load it"):
         Runtime(export)
     (export / "model.onnx").unlink()

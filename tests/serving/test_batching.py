@@ -4,7 +4,6 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,13 @@ from served_runs import wait_until
 
 from distingo.prediction.naming import Judged
 from distingo.serving.batching import Batcher
+from distingo.serving.turns import TurnPool
 
 
 class Bench:
     """A batcher around a judge that can be held up; each picture is a number, its verdict twice as much."""
 
-    def __init__(self, decoders: ThreadPoolExecutor, **settings: Any) -> None:
+    def __init__(self, decoders: TurnPool, **settings: Any) -> None:
         self.sizes: list[int] = []
         self.go = threading.Event()
         self.go.set()
@@ -44,9 +44,10 @@ class Bench:
 
 
 @pytest.fixture
-def decoders() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(4) as pool:
-        yield pool
+def decoders() -> Iterator[TurnPool]:
+    pool = TurnPool(4, "decoding")
+    yield pool
+    pool.close()
 
 
 def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -63,7 +64,7 @@ def verdict(answer: tuple[Judged, int]) -> float:
     return float(judged.probabilities[place, 0])
 
 
-def test_each_picture_gets_its_own_verdict(decoders: ThreadPoolExecutor) -> None:
+def test_each_picture_gets_its_own_verdict(decoders: TurnPool) -> None:
     async def work() -> None:
         bench = Bench(decoders)
         answers = await asyncio.gather(*(bench.submit(value, 0.001 * (value % 5)) for value in range(100)))
@@ -74,7 +75,7 @@ def test_each_picture_gets_its_own_verdict(decoders: ThreadPoolExecutor) -> None
     run(work)
 
 
-def test_a_picture_that_is_alone_does_not_wait(decoders: ThreadPoolExecutor) -> None:
+def test_a_picture_that_is_alone_does_not_wait(decoders: TurnPool) -> None:
     async def work() -> None:
         bench = Bench(decoders, max_wait=5)
         began = time.monotonic()
@@ -91,7 +92,7 @@ def held(go: threading.Event) -> np.ndarray:
     return np.array([2], np.float32)
 
 
-def test_a_picture_waits_for_others_that_are_being_decoded(decoders: ThreadPoolExecutor) -> None:
+def test_a_picture_waits_for_others_that_are_being_decoded(decoders: TurnPool) -> None:
     async def work() -> None:
         bench, go = Bench(decoders, max_wait=10), threading.Event()
         slow = bench.batcher.submit(lambda: held(go))
@@ -106,7 +107,7 @@ def test_a_picture_waits_for_others_that_are_being_decoded(decoders: ThreadPoolE
     run(work)
 
 
-def test_it_does_not_wait_for_ever(decoders: ThreadPoolExecutor) -> None:
+def test_it_does_not_wait_for_ever(decoders: TurnPool) -> None:
     async def work() -> None:
         bench, go = Bench(decoders, max_wait=0.1), threading.Event()
         slow = bench.batcher.submit(lambda: held(go))
@@ -120,7 +121,7 @@ def test_it_does_not_wait_for_ever(decoders: ThreadPoolExecutor) -> None:
     run(work)
 
 
-def test_what_comes_while_a_batch_is_judged_is_judged_together(decoders: ThreadPoolExecutor) -> None:
+def test_what_comes_while_a_batch_is_judged_is_judged_together(decoders: TurnPool) -> None:
     async def work() -> None:
         bench = Bench(decoders, max_wait=0)
         bench.go.clear()
@@ -136,7 +137,7 @@ def test_what_comes_while_a_batch_is_judged_is_judged_together(decoders: ThreadP
     run(work)
 
 
-def test_a_cancelled_picture_is_not_judged(decoders: ThreadPoolExecutor) -> None:
+def test_a_cancelled_picture_is_not_judged(decoders: TurnPool) -> None:
     async def work() -> None:
         bench = Bench(decoders, max_wait=0)
         bench.go.clear()
@@ -154,7 +155,7 @@ def test_a_cancelled_picture_is_not_judged(decoders: ThreadPoolExecutor) -> None
     run(work)
 
 
-def test_faults_reach_only_those_that_they_concern(decoders: ThreadPoolExecutor) -> None:
+def test_faults_reach_only_those_that_they_concern(decoders: TurnPool) -> None:
     async def work() -> None:
         bench = Bench(decoders)
 
@@ -171,7 +172,7 @@ def test_faults_reach_only_those_that_they_concern(decoders: ThreadPoolExecutor)
     run(work)
 
 
-def test_a_closed_batcher_finishes_and_its_thread_ends(decoders: ThreadPoolExecutor) -> None:
+def test_a_closed_batcher_finishes_and_its_thread_ends(decoders: TurnPool) -> None:
     async def work() -> None:
         bench = Bench(decoders)
         answers = [bench.submit(value, 0.05) for value in range(6)]

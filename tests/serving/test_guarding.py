@@ -176,3 +176,11 @@ def test_nobody_waits_for_a_slow_sender(server: Server) -> None:
     assert httpx2.post(server.url + "/predict", content=picture()).status_code == 200
     for thread in slow:
         thread.join()
+
+
+def test_wrong_keys_are_counted_and_right_ones_are_not_held_up(tiny_runs: dict[str, Path]) -> None:
+    with running({"cnn": tiny_runs["small-cnn"]}, key_hashes=(hash_key(KEY),)) as server:
+        statuses = [httpx2.get(server.url + "/models", headers={"X-API-Key": "wrong"}).status_code for _ in range(35)]
+        assert statuses[:30] == [401] * 30 and statuses[-2:] == [429, 429]
+        assert httpx2.get(server.url + "/models").headers["retry-after"] in {"1", "2"}
+        assert httpx2.get(server.url + "/models", headers={"X-API-Key": KEY}).status_code == 200

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from distingo.errors import RunError
+from distingo.run_folder import RunFolder
 from distingo.training.checkpoint import EpochRecord, Progress, load_checkpoint, save_checkpoint
 from distingo.training.optimization import WeightAverage, build_optimizer
 from distingo.training.recipe import Recipe
@@ -33,11 +34,11 @@ def test_a_restored_state_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     model = network()
     optimizer, average = build_optimizer(model, RECIPE), WeightAverage(model, 0.9)
     steps(model, optimizer, average, 3)
-    save_checkpoint(tmp_path / "c", Progress(1, 1, 0.4, (RECORD,)), model, optimizer, average.state)
+    save_checkpoint(RunFolder(tmp_path), Progress(1, 1, 0.4, (RECORD,)), model, optimizer, average.state)
 
     other = network()
     other_optimizer, other_average = build_optimizer(other, RECIPE), WeightAverage(other, 0.9)
-    progress = load_checkpoint(tmp_path / "c", other, other_optimizer, other_average.state)
+    progress = load_checkpoint(RunFolder(tmp_path).last_checkpoint, other, other_optimizer, other_average.state)
     assert progress == Progress(1, 1, 0.4, (RECORD,))
     for state in ((model, optimizer, average), (other, other_optimizer, other_average)):
         steps(*state, 3)
@@ -51,15 +52,16 @@ def test_a_restored_state_goes_on_to_the_same_weights(tmp_path: Path) -> None:
 def test_a_truncated_checkpoint_is_named(tmp_path: Path) -> None:
     model = network()
     optimizer = build_optimizer(model, RECIPE)
-    save_checkpoint(tmp_path / "c", Progress(), model, optimizer, None)
-    (tmp_path / "c").write_bytes((tmp_path / "c").read_bytes()[:-10])
-    with pytest.raises(RunError, match=r"c: damaged"):
-        load_checkpoint(tmp_path / "c", model, optimizer, None)
+    save_checkpoint(RunFolder(tmp_path), Progress(), model, optimizer, None)
+    last = RunFolder(tmp_path).last_checkpoint
+    last.write_bytes(last.read_bytes()[:-10])
+    with pytest.raises(RunError, match=r"last.safetensors: damaged"):
+        load_checkpoint(RunFolder(tmp_path).last_checkpoint, model, optimizer, None)
 
 
 def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:
     model = network()
-    save_checkpoint(tmp_path / "c", Progress(), model, build_optimizer(model, RECIPE), None)
+    save_checkpoint(RunFolder(tmp_path), Progress(), model, build_optimizer(model, RECIPE), None)
     other = nn.Linear(3, 2)
     with pytest.raises(RunError, match="does not fit this run"):
-        load_checkpoint(tmp_path / "c", other, build_optimizer(other, RECIPE), None)
+        load_checkpoint(RunFolder(tmp_path).last_checkpoint, other, build_optimizer(other, RECIPE), None)

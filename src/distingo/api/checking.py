@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distingo.begun_folders import begin_folder, end_beginning, is_free
 from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
 from distingo.datasets.store import Cache
 from distingo.datasets.value_ranges import settle_value_range
@@ -69,7 +70,7 @@ def check(
         ResourceError: The output is something else.
         RunError: `data` is None and `output` holds no check.
     """
-    from distingo.checking.check_folder import PAGE_NAME, read_check, write_check
+    from distingo.checking.check_folder import PAGE_NAME, SUMMARY_NAME, read_check, write_check
     from distingo.checking.run import CheckRequest, run_check
 
     folder = None if output is None else Path(output)
@@ -102,7 +103,10 @@ def check(
     if folder is not None:
         from distingo.report.check_page import write_check_page
 
+        if not (folder / SUMMARY_NAME).is_file():
+            begin_folder(folder)
         write_check(found, folder)
+        end_beginning(folder)
         write_check_page(found, folder / PAGE_NAME)
     return found
 
@@ -112,5 +116,5 @@ def _require_place(folder: Path | None) -> None:
 
     if folder is None or not folder.exists() or (folder / SUMMARY_NAME).is_file():
         return
-    if not folder.is_dir() or any(folder.iterdir()):
+    if not is_free(folder):
         raise ResourceError(f"{folder}: exists and holds something else than a check; choose another -o")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from distingo.begun_folders import begin_folder, end_beginning, is_free
 from distingo.datasets.store import Cache
 from distingo.datasets.value_ranges import settle_value_range
 from distingo.errors import RunError
@@ -75,7 +76,7 @@ def learning_curve(
     from distingo.training.repeating import Wanted, repeat
 
     place = None if output is None else Path(output)
-    if place is not None and place.exists() and (not place.is_dir() or any(place.iterdir())):
+    if place is not None and not is_free(place):
         raise RunError(f"{place}: exists and is not an empty folder; choose another -o")
     if group_column is not None:
         table = replace(table or TableOptions(), group_column=group_column)
@@ -106,6 +107,8 @@ def learning_curve(
     belonging = Belonging(near_duplicates, burst)
     found = run_learning_curve(LearningCurveRequest(training=training, sizes=sizes, draws=draws, belonging=belonging))
     if place is not None:
+        begin_folder(place)
         write_learning_curve(found, place / "learning-curve.json")
         write_learning_curve_page(found, place)
+        end_beginning(place)
     return found

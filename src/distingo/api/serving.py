@@ -28,6 +28,9 @@ def serve(
     max_wait: float = 0.005,
     max_batch: int = 32,
     queue: int = 256,
+    client_connections: int = 100,
+    decode_timeout: float = 10.0,
+    decode_memory: int = 400 * 2**20,
     api_key_file: str | Path | None = None,
     rate_limit: int | None = None,
     allowed_hosts: str | Sequence[str] = (),
@@ -52,6 +55,9 @@ def serve(
         max_wait: Seconds that a decoded picture waits at most for others that are being decoded.
         max_batch: Pictures judged together at most.
         queue: Pictures of each worker that are taken in and not answered yet, at most; more are answered with 503.
+        client_connections: Of one address to each worker, those of `proxies` excepted; 0 sets no limit.
+        decode_timeout: Seconds that decoding one picture may take; those of a request together three times that.
+        decode_memory: Bytes of each worker's memory for decoding large and unusual pictures.
         api_key_file: A file with one key a line; without one of them nobody is answered.
         rate_limit: Requests a minute of each key, or address.
         allowed_hosts: Names besides ``localhost`` under which the server may be called, for example a proxy's.
@@ -82,6 +88,9 @@ def serve(
         max_wait=max_wait,
         max_batch=max_batch,
         queue=queue,
+        client_connections=client_connections,
+        decode_timeout=decode_timeout,
+        decode_memory=decode_memory,
         rate_limit=rate_limit,
         key_hashes=() if api_key_file is None else read_keys(Path(api_key_file)),
         allowed_hosts=as_names(allowed_hosts, "allowed_hosts"),

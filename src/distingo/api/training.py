@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from distingo.api.judging import compare, evaluate
+from distingo.begun_folders import begin_folder, end_beginning, is_free
 from distingo.datasets.store import Cache
 from distingo.datasets.value_ranges import settle_value_range
 from distingo.errors import InterruptionError, RunError, UsageError
-from distingo.files import as_names
+from distingo.files import as_names, is_half_written
 from distingo.language import settle_language
 from distingo.run_folder import RunFolder
 
@@ -195,15 +196,24 @@ def train_several(
     from distingo.training.several import plan_runs
 
     place = Path(output)
-    if not resume and place.exists() and (not place.is_dir() or any(place.iterdir())):
-        raise RunError(f"{place}: exists and is not an empty folder; choose another -o, or --resume to go on there")
     plans = plan_runs(as_names(models, "models"), options)
+    resume = resume or _were_begun(place, [plan.folder for plan in plans])
+    if not resume and not is_free(place):
+        raise RunError(f"{place}: exists and is not an empty folder; choose another -o, or --resume to go on there")
     for plan in plans:
         folder = place / plan.folder
         going_on = resume and RunFolder(folder).config.is_file()
         logging.getLogger("distingo").info("%s:", plan.folder)
         train(data, folder, resume=going_on, **plan.options)
     return compare([place / plan.folder for plan in plans], place)
+
+
+def _were_begun(place: Path, runs: Sequence[str]) -> bool:
+    """Whether a folder holds the runs of the same command, which was killed before it compared them."""
+    if not place.is_dir() or (place / "comparison.json").exists():
+        return False
+    names = {path.name for path in place.iterdir() if not is_half_written(path)}
+    return bool(names) and names <= set(runs)
 
 
 def demo(output: str | Path = "demo", **options: Any) -> Run:
@@ -222,7 +232,10 @@ def demo(output: str | Path = "demo", **options: Any) -> Run:
     from distingo.datasets.digits import write_digits
 
     place = Path(output)
-    if place.exists() and any(place.iterdir()):
+    begun = RunFolder(place / "run")
+    if not is_free(place) and (begun.is_finished() or not (place / "digits").is_dir()):
         raise RunError(f"{place}: exists and is not an empty folder; choose another -o")
+    begin_folder(place)
     write_digits(place / "digits")
+    end_beginning(place)
     return train(place / "digits", place / "run", **{"epochs": 8, **options})

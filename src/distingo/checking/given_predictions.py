@@ -12,7 +12,7 @@ import numpy as np
 from distingo.checking.labels import OutOfFold, score_out_of_fold
 from distingo.datasets.manifest import read_manifest
 from distingo.errors import DataError, RunError, UsageError
-from distingo.files import read_json
+from distingo.files import read_json, require_intact
 from distingo.records import Dataset, Picture
 
 
@@ -75,6 +75,7 @@ def _read_table(path: Path) -> tuple[Sequence[str], tuple[str, ...], np.ndarray]
     if not path.is_file():
         raise RunError(f"{path}: no such file; `distingo crossval DATA -o {path.parent}` makes one")
     try:
+        require_intact(path)
         table = parquet.read_table(path, columns=["file", "probabilities"])
         told: Any = table.column("probabilities").combine_chunks()
         classes = tuple(field.name for field in told.type)

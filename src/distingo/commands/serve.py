@@ -57,6 +57,28 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="pictures taken in and not answered yet, for each worker; past it the answer is 503 (default: 256)",
     )
+    limits.add_argument(
+        "--client-connections",
+        type=int,
+        default=100,
+        metavar="N",
+        help="connections of one address to each worker, proxies named with --proxy excepted; 0 sets no limit "
+        "(default: 100)",
+    )
+    limits.add_argument(
+        "--decode-timeout",
+        type=float,
+        default=10.0,
+        metavar="S",
+        help="seconds that decoding one picture may take, those of a request together three times that, from 0.1 to "
+        "3600 (default: 10)",
+    )
+    limits.add_argument(
+        "--decode-memory",
+        default="400MB",
+        metavar="SIZE",
+        help="memory of each worker for decoding large and unusual pictures, 64MB or more (default: 400MB)",
+    )
     limits.add_argument("--rate-limit", type=int, metavar="N", help="requests a minute of each key, or address")
 
 
@@ -103,6 +125,9 @@ def run(options: argparse.Namespace) -> int:
         max_wait=options.max_wait / 1000,
         max_batch=options.max_batch,
         queue=options.queue,
+        client_connections=options.client_connections,
+        decode_timeout=options.decode_timeout,
+        decode_memory=read_size(options.decode_memory),
         api_key_file=options.api_key_file,
         rate_limit=options.rate_limit,
         allowed_hosts=options.allow_host,

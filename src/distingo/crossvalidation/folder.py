@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from distingo.begun_folders import is_free
+from distingo.checksums import CHECKSUM, TENSOR_PLACE, seal_tensors
 from distingo.errors import RunError
-from distingo.files import read_json, write_bytes, write_json
+from distingo.files import read_json, require_intact_tensors, write_bytes, write_json
 from distingo.records import Thresholds
-from distingo.run_folder import FORMAT, RunFolder, check_format
+from distingo.run_folder import FORMAT, RunFolder, check_format, check_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class CrossValidationFolder:
         """
         if self.plan.is_file():
             raise RunError(f"{self.path}: holds another cross-validation; choose another -o, or --resume to go on")
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if not is_free(self.path):
             raise RunError(f"{self.path}: exists and is not an empty folder; choose another -o")
 
     def read_plan(self) -> dict[str, Any]:
@@ -103,6 +105,7 @@ class CrossValidationFolder:
             raise RunError(f"{self.path}: holds no cross-validation; leave --resume out to start one")
         content = read_json(self.plan)
         check_format(content, self.plan)
+        check_settings(content, self.plan, ("data", "recipe", "folds", "repeats"))
         return dict(content)
 
     def how_to_resume(self) -> str:
@@ -123,7 +126,8 @@ def write_fold(folder: RunFolder, result: FoldResult) -> None:
     """
     from safetensors.numpy import save
 
-    write_bytes(folder.path / "probabilities.safetensors", save(result.probabilities))
+    content = seal_tensors(save(result.probabilities, {CHECKSUM: TENSOR_PLACE}))
+    write_bytes(folder.path / "probabilities.safetensors", content)
     thresholds = {name: list(chosen.values) for name, chosen in result.thresholds.items()}
     sizes = {"train": result.train, "validation": result.validation, "seconds": result.seconds}
     write_json(folder.path / "fold.json", {"format": FORMAT, **sizes, "thresholds": thresholds})
@@ -149,6 +153,7 @@ def read_fold(folder: RunFolder, shape: tuple[int, int]) -> FoldResult | None:
     content = read_json(path)
     check_format(content, path)
     try:
+        require_intact_tensors(folder.path / "probabilities.safetensors")
         probabilities = load_file(folder.path / "probabilities.safetensors")
         thresholds = {name: Thresholds(tuple(values), "f1") for name, values in content["thresholds"].items()}
         if any(found.shape != shape for found in probabilities.values()):

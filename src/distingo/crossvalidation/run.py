@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from distingo.begun_folders import begin_folder, end_beginning, identify_request, is_free
 from distingo.checking.belonging import Belonging
 from distingo.crossvalidation.fold_runs import FinishedFold, run_fold
 from distingo.crossvalidation.folder import CrossValidationFolder, read_fold
@@ -40,7 +41,7 @@ from distingo.progress import progress_bar
 from distingo.records import Dataset
 from distingo.run_folder import RunFolder
 from distingo.training.kept_corrections import keep_corrections
-from distingo.training.preparing import ChosenRun, TrainRequest, choose, choose_again
+from distingo.training.preparing import ChosenRun, TrainRequest, choose, choose_again, identify_training
 from distingo.training.run_config import describe_run
 
 log = logging.getLogger("distingo")
@@ -90,6 +91,7 @@ def cross_validate(request: CrossValidateRequest) -> CrossValidation:
     begun = time.perf_counter()
     _check(request)
     prepare_process()
+    request = _settle_resuming(request)
     prepared = _resume(request) if request.training.resume else _start(request)
     repeats = _run_folds(prepared)
     found = _sum_up(prepared, repeats, begun)
@@ -105,6 +107,27 @@ def _check(request: CrossValidateRequest) -> None:
         raise UsageError(f"--repeats {request.repeats}: {split.path} is one division; leave one of the two out")
     if split is not None and request.folds is not None:
         raise UsageError(f"--folds {request.folds}: {split.path} says the folds; leave one of the two out")
+
+
+def _settle_resuming(request: CrossValidateRequest) -> CrossValidateRequest:
+    """As `distingo.training.preparing.settle_resuming`, for a cross-validation."""
+    training = request.training
+    folder = CrossValidationFolder(training.output)
+    if training.resume:
+        begun = not folder.plan.is_file() and folder.path.is_dir() and is_free(folder.path)
+        return replace(request, training=replace(training, resume=False)) if begun else request
+    if not folder.plan.is_file() or (folder.summary.is_file() and folder.page.is_file()):
+        return request
+    if folder.read_plan().get("request") != _identify(request):
+        return request
+    log.info("%s: the same command was stopped here; going on with it", folder.path)
+    kept = replace(training, corrections=None, split=None, value_ranges=None, near_duplicates=None, resume=True)
+    return replace(request, training=kept)
+
+
+def _identify(request: CrossValidateRequest) -> str:
+    asked = {name: getattr(request, name) for name in ("folds", "repeats", "belonging", "resplit")}
+    return identify_request({**asked, "training": identify_training(request.training)})
 
 
 def _start(request: CrossValidateRequest) -> _Prepared:
@@ -127,14 +150,16 @@ def _start(request: CrossValidateRequest) -> _Prepared:
     choices = (*chosen.choices, *divided[0].notes, *describe_counts(counts, folds=True))
     for sentence in (*choices, *sum_up_left_out(chosen.dataset, "manifest.csv")):
         log.info(sentence)
+    begin_folder(folder.path, ("corrections.csv",))
     write_manifest(chosen.dataset.manifest, folder.manifest)
     write_counts(counts, folder.near_duplicates)
     for repeat, folds in enumerate(divided, 1):
-        write_split_file(folds.dataset, folds.division(), folder.division(repeat))
+        write_split_file(folds.dataset, folds.division(), folder.division(repeat), recorded=True)
     corrections = find_corrections(chosen.dataset.root, training.corrections)
     keep_corrections(RunFolder(folder.path), corrections)
     plan = describe_run(training, chosen.dataset, chosen.recipe, choices, corrections)
-    folder.write_plan({**plan, "folds": divided[0].count, "repeats": len(divided)})
+    folder.write_plan({**plan, "folds": divided[0].count, "repeats": len(divided), "request": _identify(request)})
+    end_beginning(folder.path)
     return _Prepared(folder, chosen, training, divided, tuple(plan["choices"]), counts)
 
 
@@ -167,6 +192,7 @@ def _resume(request: CrossValidateRequest) -> _Prepared:
         if asked not in {None, plan[name]}:
             raise UsageError(f"--resume: {folder.path} was started with --{name} {plan[name]}, not {asked}")
     remove_half_written(folder.path)
+    end_beginning(folder.path)
     products = [descriptors_product(training.cache)]
     chosen, training = choose_again(training, plan, folder.plan, products)
     files = (read_split_file(folder.division(repeat)) for repeat in range(1, plan["repeats"] + 1))

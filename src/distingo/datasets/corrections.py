@@ -16,8 +16,8 @@ from typing import Any, Literal, TypeVar, get_args
 from distingo.datasets.manifest import join_labels, split_labels, write_table
 from distingo.datasets.table_reading import decode_text
 from distingo.datasets.table_shapes import names_labels
-from distingo.errors import DataError, name_the_nearest
-from distingo.files import content_hash
+from distingo.errors import DataError, RunError, name_the_nearest
+from distingo.files import content_hash, require_intact
 
 Action = Literal["keep", "relabel", "quarantine"]
 """It is right as it is; other classes are right; it is not to be used."""
@@ -155,7 +155,11 @@ def read_corrections(path: Path, root: Path | None = None) -> Corrections:
         DataError: It is missing or damaged, or a row says what is not allowed; the line is named.
     """
     try:
-        text, _ = decode_text(path, path.read_bytes())
+        content = path.read_bytes()
+        require_intact(path, content)
+        text, _ = decode_text(path, content)
+    except RunError as error:
+        raise DataError(str(error)) from error
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file; `distingo review` writes corrections") from error
     except OSError as error:
@@ -180,8 +184,8 @@ def read_corrections(path: Path, root: Path | None = None) -> Corrections:
     return Corrections(path, tuple(entries.values()))
 
 
-def write_corrections(corrections: Corrections) -> None:
-    """Write a table of corrections, whole or not at all.
+def write_corrections(corrections: Corrections, *, recorded: bool = False) -> None:
+    """Write a table of corrections, whole or not at all; record its checksum where nobody is to change it.
 
     Raises:
         ResourceError: It can't be written.
@@ -190,7 +194,7 @@ def write_corrections(corrections: Corrections) -> None:
         (entry.file, entry.action, join_labels(entry.labels), entry.content, "|".join(entry.kinds), entry.at)
         for entry in corrections.entries
     ]
-    write_table(corrections.path, _COLUMNS, rows)
+    write_table(corrections.path, _COLUMNS, rows, recorded=recorded)
 
 
 def _read_header(path: Path, row: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from distingo.errors import RunError
-from distingo.files import write_text
+from distingo.files import require_intact, write_text
 from distingo.records import SIDES, Dataset, ImageNote, ManifestRow, ManifestStatus, Side
 
 _COLUMNS = ["file", "status", "reason", "labels", "side", "format", "width", "height", "content", "same_as"]
@@ -45,7 +45,7 @@ def write_manifest(rows: Iterable[ManifestRow], path: Path) -> None:
         )
         for row in rows
     )
-    write_table(path, [*_COLUMNS, _LINES, _NOTES], table)
+    write_table(path, [*_COLUMNS, _LINES, _NOTES], table, recorded=True)
 
 
 def read_manifest(path: Path) -> tuple[ManifestRow, ...]:
@@ -127,8 +127,10 @@ def split_labels(text: str) -> tuple[str, ...]:
     return tuple(re.sub(r"\\(.)", r"\1", name, flags=re.DOTALL) for name in names)
 
 
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a UTF-8 CSV with a header line, whole or not at all.
+def write_table(
+    path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]], *, recorded: bool = False
+) -> None:
+    """Write a UTF-8 CSV with a header line, whole or not at all; its checksum is recorded where asked for.
 
     Raises:
         ResourceError: It can't be written.
@@ -137,7 +139,7 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[obje
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    write_text(path, text.getvalue())
+    write_text(path, text.getvalue(), recorded=recorded)
 
 
 def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -147,7 +149,9 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[s
         RunError: It is missing, damaged or lacks a column.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        content = path.read_bytes()
+        require_intact(path, content)
+        text = content.decode("utf-8-sig")
     except FileNotFoundError as error:
         raise RunError(f"{path}: no such file; is this a finished run folder?") from error
     except (OSError, ValueError) as error:

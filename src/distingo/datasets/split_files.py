@@ -52,8 +52,8 @@ class SplitFile:
     lines: tuple[SplitLine, ...]
 
 
-def write_split_file(dataset: Dataset, division: Division, path: Path) -> None:
-    """Write a division as UTF-8 CSV: file, side (or fold), group, why, labels, content.
+def write_split_file(dataset: Dataset, division: Division, path: Path, *, recorded: bool = False) -> None:
+    """Write a division as UTF-8 CSV: file, side (or fold), group, why, labels, content; record its checksum on demand.
 
     Groups are counted from 1; ``why`` says what holds a group together, and is empty for a single picture.
 
@@ -72,7 +72,8 @@ def write_split_file(dataset: Dataset, division: Division, path: Path) -> None:
         )
         for picture, part, group in zip(dataset.pictures, division.numbers, grouping.numbers, strict=True)
     ]
-    write_table(path, ["file", "fold" if division.folds else "side", "group", "why", "labels", "content"], rows)
+    columns = ["file", "fold" if division.folds else "side", "group", "why", "labels", "content"]
+    write_table(path, columns, rows, recorded=recorded)
 
 
 def read_split_file(path: Path) -> SplitFile:

@@ -136,7 +136,7 @@ def write_split(split: Split, path: Path) -> None:
         ResourceError: It can't be written.
     """
     rows = ((picture.source.file, side, join_labels(picture.labels)) for side in SIDES for picture in split.side(side))
-    write_table(path, _COLUMNS, rows)
+    write_table(path, _COLUMNS, rows, recorded=True)
 
 
 def read_split(path: Path, dataset: Dataset) -> Split:

@@ -330,7 +330,12 @@ def _default_folder() -> Path:
         return Path(named).expanduser()
     base = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG specification says that a relative path is to be ignored.
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "distingo"
+    if Path(base).is_absolute():
+        return Path(base) / "distingo"
+    try:
+        return Path.home() / ".cache" / "distingo"
+    except RuntimeError as error:
+        raise ResourceError("HOME names no folder for the cache; name one in DISTINGO_CACHE") from error
 
 
 def _default_limit() -> int:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from distingo.checksums import parse_json
 from distingo.datasets.endings import PICTURE_ENDINGS
 from distingo.datasets.table_shapes import named_like_pictures
 from distingo.datasets.table_values import cells_of
@@ -41,7 +42,7 @@ def read_json(path: Path, text: str, encoding: str) -> Table:
         DataError: It is none of these, or damaged.
     """
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: is no JSON ({error}); {_HOW}") from error
     form, records = _records(path, content)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from distingo.checksums import parse_json
 from distingo.datasets.table_excel import EXCEL_ENDINGS, read_excel
 from distingo.datasets.table_headers import table_of_rows
 from distingo.datasets.table_json import read_json
@@ -180,7 +180,7 @@ def json_records(path: Path, lines: Iterable[str], *, example: str) -> Iterator[
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
+            record = parse_json(line)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path}: line {number} is no JSON ({error}); write one object per line") from error
         if not isinstance(record, dict):

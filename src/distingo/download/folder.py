@@ -20,10 +20,11 @@ try:
 except ImportError:  # pragma: no cover - Windows has no flock
     fcntl = None  # type: ignore[assignment]
 
+from distingo.checksums import CHECKSUM, parse_json
 from distingo.datasets.own_files import DOWNLOAD_FOLDER, FINISHED_NAME, MANIFEST_NAME
 from distingo.download.records import FetchStatus, Outcome
-from distingo.errors import DataError, ResourceError, UsageError
-from distingo.files import remove_half_written, write_json, write_text
+from distingo.errors import DataError, ResourceError, RunError, UsageError
+from distingo.files import remove_half_written, require_sealed, write_json, write_text
 
 _COLUMNS = ("file", *(field.name for field in fields(Outcome) if field.name != "file"))
 _SYNC_EVERY = 1.0
@@ -128,19 +129,20 @@ class DownloadFolder:
             for line in self._journal_path.read_text(encoding="utf-8", errors="replace").splitlines():
                 # The last line of a killed run may be cut off: that file has its place, or will be fetched anew.
                 with contextlib.suppress(ValueError, TypeError):
-                    outcome = Outcome(**json.loads(line))
+                    outcome = Outcome(**parse_json(line))
                     self._outcomes[outcome.name] = outcome
 
     def _open(self) -> None:
         note = self.own / "source.json"
         if note.exists():
             _check_source(self.root, note, self._source)
-        elif self.root.exists() and (not self.root.is_dir() or any(self.root.iterdir())):
+        elif self.root.exists() and (not self.root.is_dir() or any(path != self.own for path in self.root.iterdir())):
             raise UsageError(f"{self.root}: already holds other files; name a new folder by -o")
         self.own.mkdir(parents=True, exist_ok=True)
         if not note.exists():
             write_json(note, self._source)
         remove_half_written(self.own)
+        remove_half_written(self.root, below=False)
         self._load()
         self._journal = self._journal_path.open("a", encoding="utf-8")
         if self._journal.tell():
@@ -149,9 +151,13 @@ class DownloadFolder:
 
 def _check_source(root: Path, note: Path, source: dict[str, Any]) -> None:
     try:
-        known = json.loads(note.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = note.read_bytes()
+        known = parse_json(content)
+        require_sealed(note, content)
+    except (OSError, ValueError, RunError) as error:
         raise DataError(f"{note}: damaged ({error}); name a new folder by -o") from error
+    if isinstance(known, dict):
+        known.pop(CHECKSUM, None)
     if known != source:
         was = known.get("command", "another download") if isinstance(known, dict) else "another download"
         raise UsageError(f"{root}: holds what `{was}` fetched; name a new folder by -o")

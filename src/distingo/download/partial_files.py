@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from distingo.checksums import parse_json
 from distingo.download.records import WantedFile
 from distingo.files import content_hash
 
@@ -68,7 +69,7 @@ class PartialFile:
     def read_beginning(self) -> Beginning | None:
         """What was said when the file was begun; None where that is unknown, or was said of another address."""
         try:
-            beginning = Beginning(**json.loads(self._note.read_text(encoding="utf-8")))
+            beginning = Beginning(**parse_json(self._note.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
         return beginning if beginning.url == self._wanted.url else None

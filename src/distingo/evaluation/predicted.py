@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from distingo.errors import RunError
 from distingo.evaluation.reading import RunRecords
+from distingo.files import require_intact
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,7 @@ def read_predicted(run: RunRecords) -> Predicted:
     if not path.exists():
         raise RunError(f"{run.folder}: holds no predictions.parquet; {again}")
     try:
+        require_intact(path)
         table = parquet.read_table(path, columns=["file", "truth", "predicted", "probabilities"])
         struct = table["probabilities"].combine_chunks()
         chances = [struct.field(name).to_numpy(zero_copy_only=False) for name in run.classes]

@@ -12,10 +12,10 @@ from distingo.datasets.tables import FILE_ENDINGS
 from distingo.datasets.value_ranges import value_ranges_from_config
 from distingo.errors import RunError
 from distingo.evaluation.tables import read_evaluation
-from distingo.files import read_json
+from distingo.files import read_json, require_intact
 from distingo.near_duplicates.records import NearDuplicateCounts, read_counts
 from distingo.records import Evaluation, ManifestRow, Side, ValueRanges
-from distingo.run_folder import check_format
+from distingo.run_folder import check_format, check_settings
 
 DATA_FILE = "data.json"
 """Beside an evaluation on other pictures: where they are."""
@@ -161,7 +161,10 @@ def read_run(folder: Path) -> RunRecords:
     if not isinstance(config, dict):
         raise RunError(f"{path}: damaged: expected an object, found a {type(config).__name__}")
     check_format(config, path)
+    check_settings(config, path, ())
     summary = folder / "model" / "summary.txt"
+    if summary.exists():
+        require_intact(summary)
     return RunRecords(
         folder=folder,
         config=config,
@@ -265,6 +268,7 @@ def read_predictions(path: Path) -> tuple[PredictionRow, ...]:
     from pyarrow import parquet
 
     try:
+        require_intact(path)
         columns = parquet.read_table(path, columns=list(PredictionRow.__slots__)).to_pydict()
         return tuple(map(PredictionRow, *(columns[name] for name in PredictionRow.__slots__)))
     except (OSError, KeyError, arrow.ArrowException) as error:

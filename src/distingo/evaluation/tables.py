@@ -99,7 +99,7 @@ def write_predictions(
     )
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
-    write_bytes(path, buffer.getvalue())
+    write_bytes(path, buffer.getvalue(), recorded=True)
 
 
 def _one_label_each(pictures: Sequence[Picture], probabilities: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:

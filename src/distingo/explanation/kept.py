@@ -11,7 +11,7 @@ import numpy as np
 
 from distingo.errors import RunError
 from distingo.explanation.records import Box
-from distingo.files import write_bytes
+from distingo.files import require_intact, write_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def write_heat_maps(maps: Sequence[KeptHeatMap], path: Path) -> None:
     )
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
-    write_bytes(path, buffer.getvalue())
+    write_bytes(path, buffer.getvalue(), recorded=True)
 
 
 def read_heat_maps(path: Path) -> dict[tuple[str, str], KeptHeatMap]:
@@ -62,6 +62,7 @@ def read_heat_maps(path: Path) -> dict[tuple[str, str], KeptHeatMap]:
     import pyarrow.parquet as pq
 
     try:
+        require_intact(path)
         rows = pq.read_table(path, columns=["file", "label", "seen", "values"]).to_pylist()
         return {(row["file"], row["label"]): _read_row(row) for row in rows}
     except (OSError, KeyError, ValueError, TypeError, pa.ArrowException) as error:

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from distingo.errors import ResourceError
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows has no flock
+    fcntl = None  # type: ignore[assignment]
 
 
 def require_free(place: Path) -> None:
@@ -19,6 +27,35 @@ def require_free(place: Path) -> None:
     """
     if place.exists() or place.is_symlink():
         raise ResourceError(f"{place}: exists already; choose another -o")
+
+
+def _remove_abandoned(place: Path) -> None:
+    """Remove what killed processes had begun for this place; a living one holds a lock on its own."""
+    name = re.compile(re.escape(f".{place.name}.") + "[a-z0-9_]{8}")
+    for path in place.parent.iterdir():
+        if not name.fullmatch(path.name) or path.is_symlink() or not path.is_dir():
+            continue
+        if {entry.name for entry in path.iterdir()} <= {place.name}:
+            with suppress(OSError), _held(path):
+                shutil.rmtree(path)
+
+
+@contextmanager
+def _held(folder: str | Path) -> Iterator[None]:
+    """Hold a lock on a folder.
+
+    Raises:
+        OSError: Another process holds it.
+    """
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager
@@ -34,7 +71,8 @@ def appearing_folder(place: Path) -> Iterator[Path]:
     require_free(place)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}.") as temporary:
+        _remove_abandoned(place)
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{place.name}.") as temporary, _held(temporary):
             folder = Path(temporary) / place.name
             folder.mkdir()
             yield folder
@@ -43,6 +81,5 @@ def appearing_folder(place: Path) -> Iterator[Path]:
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
             raise ResourceError(f"{place}: the disk is full; free some space and run the same command again") from error
-        if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}:
-            raise ResourceError(f"{place}: can't be written ({error.strerror}); choose another place") from error
-        raise
+        reason = error.strerror or type(error).__name__
+        raise ResourceError(f"{place}: can't be written ({reason}); choose another place") from error

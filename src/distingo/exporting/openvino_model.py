@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from distingo.errors import ResourceError
 from distingo.exporting.onnx_graph import metadata
 from distingo.prediction.openvino_import import import_openvino
 from distingo.runtime.description import ExportDescription
@@ -28,4 +29,9 @@ def write_openvino(model: Any, folder: Path, description: ExportDescription) -> 
     openvino = import_openvino()
     for name, value in metadata(description).items():
         model.set_rt_info(value, ["distingo", name])
-    openvino.save_model(model, folder / description.file, compress_to_fp16=description.precision == "half")
+    path = folder / description.file
+    try:
+        openvino.save_model(model, path, compress_to_fp16=description.precision == "half")
+    except RuntimeError as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        raise ResourceError(f"{path}: OpenVINO can't write it ({reason}); is the disk full?") from error

@@ -16,7 +16,7 @@ from distingo.exporting.folders import appearing_folder, require_free
 from distingo.exporting.networks import resizes_in_graph
 from distingo.exporting.pictures import MOST_CHECKED, KnownPicture, pictures_in, pictures_of_run
 from distingo.exporting.writing import Writer
-from distingo.files import write_text
+from distingo.files import checksum_file, record_checksums, write_text
 from distingo.models.evidence import save_evidence
 from distingo.models.saved import SavedModel, load_model
 from distingo.prediction.predictor import model_folder
@@ -152,6 +152,9 @@ def _write_beside(
                 )
     write_description(folder, description)
     write_text(folder / "README.md", describe_for_person(description, agreement, place.name))
+    # JSON files hold their own; the README is for people, who may add to it
+    others = (path for path in folder.iterdir() if path.suffix not in {".json", ".md"})
+    record_checksums(folder, {path.name: checksum_file(path) for path in others})
 
 
 def _require_possible(request: ExportRequest) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 
 from distingo.exporting.networks import ExportableNetwork, WholePicture
 from distingo.exporting.onnx_graph import trace
+from distingo.files import write_bytes
 from distingo.models.saved import SavedModel
 from distingo.run_folder import EXPORT_FILE
 from distingo.runtime.description import (
@@ -44,9 +46,11 @@ def write_program(model: SavedModel, folder: Path, description: ExportDescriptio
         EXPORT_FILE: json.dumps(description.facts, ensure_ascii=False),
         PREPROCESSING_FILE: json.dumps(description.preprocessing, ensure_ascii=False),
     }
+    content = io.BytesIO()  # torch aborts the process where it meets a full disk itself
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.export.save(program, folder / description.file, extra_files=extra)
+        torch.export.save(program, content, extra_files=extra)
+    write_bytes(folder / description.file, content.getvalue())
 
 
 def open_program(folder: Path, description: ExportDescription) -> Run:

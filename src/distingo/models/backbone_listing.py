@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib import resources
 from typing import Any
 
+from distingo.checksums import parse_json
 from distingo.datasets.store import Cache
 from distingo.errors import DistingoError, ModelError, name_the_nearest
 from distingo.files import write_json
@@ -124,12 +124,12 @@ def count_by_key(key: str) -> int | None:
 def read_shipped_counts() -> dict[str, int | None]:
     """The counts that come with distingo; ``benchmarks/count_backbones.py`` makes them."""
     text = resources.files("distingo.models").joinpath("backbone_parameters.json").read_text(encoding="utf-8")
-    return dict(json.loads(text)["parameters"])
+    return dict(parse_json(text)["parameters"])
 
 
 def _read_kept(cache: Cache) -> dict[str, int | None]:
     try:
-        content = json.loads((cache.folder / "backbone-parameters.json").read_text(encoding="utf-8"))
+        content = parse_json((cache.folder / "backbone-parameters.json").read_text(encoding="utf-8"))
         return dict(content["parameters"]) if content["timm"] == import_timm().__version__ else {}
     except (OSError, ValueError, KeyError, TypeError):  # a cache that is no help: count again
         return {}

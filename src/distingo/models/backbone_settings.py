@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from distingo.checksums import parse_json
 from distingo.errors import ModelError, name_the_nearest
 from distingo.models.catalogue import CATALOGUE
 from distingo.models.presets import PRESETS
@@ -159,7 +159,7 @@ def read_settings(path: Path) -> BackboneSettings:
 
 def _read_object(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ModelError(f"{path}: no such file; a hub folder holds config.json and model.safetensors") from error
     except (OSError, ValueError) as error:

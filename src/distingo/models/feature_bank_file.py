@@ -8,8 +8,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from distingo.checksums import CHECKSUM, TENSOR_PLACE, seal_tensors
 from distingo.errors import RunError
-from distingo.files import write_bytes
+from distingo.files import require_intact_tensors, write_bytes
 from distingo.models.feature_bank import FeatureBank
 
 BANK_FILE = "bank.safetensors"
@@ -20,7 +21,8 @@ def save_bank(folder: Path, bank: FeatureBank) -> None:
     hashes = np.frombuffer(bytes.fromhex("".join(bank.contents)), np.uint8).reshape(len(bank.contents), -1)
     tensors = {"rows": bank.rows, "contents": hashes, "center": bank.center, "scale": bank.scale}
     tensors["unit"] = np.array([bank.unit])
-    write_bytes(folder / BANK_FILE, save({name: np.ascontiguousarray(array) for name, array in tensors.items()}))
+    plain = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    write_bytes(folder / BANK_FILE, seal_tensors(save(plain, {CHECKSUM: TENSOR_PLACE})))
 
 
 def load_bank(folder: Path) -> FeatureBank | None:
@@ -36,6 +38,7 @@ def load_bank(folder: Path) -> FeatureBank | None:
     if not path.is_file():
         return None
     try:
+        require_intact_tensors(path)
         tensors = load(path.read_bytes())
         contents = tuple(bytes(row).hex() for row in tensors["contents"])
         rows, center, scale = tensors["rows"], tensors["center"], tensors["scale"]

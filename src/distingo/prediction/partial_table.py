@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
+from distingo.checksums import parse_json
 from distingo.errors import ResourceError
 from distingo.prediction.tables import Columns, check_table, write_rows
 from distingo.records import Prediction
@@ -166,7 +167,7 @@ def _read(line: bytes) -> Prediction | None:
     if not line.endswith(b"\n"):
         return None
     with contextlib.suppress(ValueError, TypeError, AttributeError):
-        said = json.loads(line)
+        said = parse_json(line)
         tuples = {name: tuple(said[name]) for name in _TUPLES if said.get(name) is not None}
         return Prediction(**{**said, **tuples})
     return None

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from distingo.checksums import parse_json
 from distingo.errors import DataError
 
 SORT_JOURNAL = "distingo-sorted.jsonl"
@@ -73,12 +73,12 @@ def read_sort_journal(folder: Path) -> SortJournal | None:
         return None
     at = 0
     try:
-        first = json.loads(lines[at])
+        first = parse_json(lines[at])
         if first["distingo sorting"] > FORMAT:
             raise DataError(f"{path}: written by a newer distingo; `pip install --upgrade distingo`")
         journal = SortJournal(first["way"], first["model"], first["made"])
         for at in range(1, len(lines)):
-            said = json.loads(lines[at])
+            said = parse_json(lines[at])
             if "folder" in said:
                 journal.folders.append(_inside(said["folder"], 1))
             else:

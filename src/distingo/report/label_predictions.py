@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distingo.errors import RunError
+from distingo.files import require_intact
 from distingo.report.label_counts import indicate
 
 Booleans = npt.NDArray[np.bool_]
@@ -58,6 +59,7 @@ def read_label_predictions(path: Path, labels: Sequence[str]) -> LabelPrediction
     from pyarrow import parquet
 
     try:
+        require_intact(path)
         table = parquet.read_table(path, columns=["file", "truth", "predicted", "probabilities"])
         struct = table["probabilities"].combine_chunks()
         columns = [np.asarray(struct.field(name).to_pylist(), dtype=np.float32) for name in labels]

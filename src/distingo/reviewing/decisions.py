@@ -8,6 +8,7 @@ from pathlib import Path
 
 from distingo.datasets.corrections import Correction, Corrections, is_corrections, read_corrections, write_corrections
 from distingo.errors import DataError
+from distingo.files import remove_half_written_beside
 
 Changes = Mapping[str, Correction | None]
 """By file, what is decided about it; None takes back what was."""
@@ -42,6 +43,7 @@ class Decisions:
         self._history: list[dict[str, Correction | None]] = []
         if path.exists() and not is_corrections(path):
             raise DataError(f"{path}: is no table of corrections; name another place by --corrections FILE")
+        remove_half_written_beside(path)
         self._refresh()
 
     @property

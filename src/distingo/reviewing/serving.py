@@ -11,6 +11,7 @@ from socketserver import TCPServer
 from typing import Any, cast, get_args
 from urllib.parse import parse_qs, urlsplit
 
+from distingo.checksums import parse_json
 from distingo.datasets.corrections import Action
 from distingo.errors import DistingoError, ResourceError, UsageError
 from distingo.findings import PICTURE_KINDS, FindingKind
@@ -149,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             raise UsageError(f"at most {MOST_BYTES:,} bytes are read, and their number must be said")
         try:
-            said = json.loads(self.rfile.read(int(length)))
+            said = parse_json(self.rfile.read(int(length)))
         except (ValueError, RecursionError) as error:
             raise UsageError(f"what was sent is no JSON ({error})") from error
         if not isinstance(said, dict):

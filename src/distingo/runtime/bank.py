@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from distingo.errors import RunError
-from distingo.files import write_bytes
+from distingo.files import require_intact, write_bytes
 from distingo.models.feature_bank import FeatureBank
 
 EXPORTED_BANK_FILE = "bank.npz"
@@ -19,7 +19,7 @@ def save_exported_bank(folder: Path, bank: FeatureBank) -> None:
     """Write ``bank.npz``: rows, center, scale and unit; which pictures they are of stays with the run."""
     content = io.BytesIO()
     np.savez(content, rows=bank.rows, center=bank.center, scale=bank.scale, unit=np.array([bank.unit]))
-    write_bytes(folder / EXPORTED_BANK_FILE, content.getvalue())
+    write_bytes(folder / EXPORTED_BANK_FILE, content.getvalue(), recorded=True)
 
 
 def load_exported_bank(folder: Path) -> FeatureBank | None:
@@ -32,6 +32,7 @@ def load_exported_bank(folder: Path) -> FeatureBank | None:
     if not path.is_file():
         return None
     try:
+        require_intact(path)
         with np.load(path, allow_pickle=False) as arrays:
             rows, center, scale = arrays["rows"], arrays["center"], arrays["scale"]
             return FeatureBank(rows, ("",) * len(rows), center, scale, bool(arrays["unit"][0]))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from distingo.errors import ResourceError, RunError, UsageError
+from distingo.files import read_checksums, require_intact
 from distingo.prediction.openvino_import import import_openvino
 from distingo.runtime.description import INPUT, OUTPUTS, ExportDescription
 
@@ -35,6 +36,9 @@ def open_engine(folder: Path, description: ExportDescription, *, threads: int | 
     path = folder / description.file
     if not path.is_file():
         raise RunError(f"{path}: missing; export the run again")
+    for name in read_checksums(folder):
+        if name.startswith("model."):
+            _require_intact(folder / name)
     if description.exported_as == "onnx":
         return _open_onnx(path, threads)
     if description.exported_as == "openvino":
@@ -42,6 +46,13 @@ def open_engine(folder: Path, description: ExportDescription, *, threads: int | 
     raise UsageError(
         f"{path}: a program of torch.export; `torch.export.load({str(path)!r}).module()` runs it, or export as onnx"
     )
+
+
+def _require_intact(path: Path) -> None:
+    try:
+        require_intact(path)
+    except OSError as error:
+        raise RunError(f"{path}: missing or unreadable ({error.strerror}); export the run again") from error
 
 
 def _require(package: str, name: str) -> None:

@@ -7,13 +7,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from distingo.prediction.naming import Judged
+from distingo.serving.refused import RefusedError
+from distingo.serving.turns import Job, Share, TurnPool
 
 
 class Watcher(Protocol):
@@ -21,6 +22,23 @@ class Watcher(Protocol):
 
     def batch_judged(self, pictures: int, seconds: float, waited: float) -> None:
         """So many pictures were judged together in this time; all together they had waited so many seconds for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A picture that is not for the threads that decode ordinary ones.
+
+    Attributes:
+        pool: Decodes it in its turn.
+        memory: Bytes that this may take.
+        look: Decodes it; called by a thread of the pool with the request's share.
+        full: What is raised where too many wait.
+    """
+
+    pool: TurnPool
+    memory: int
+    look: Callable[[Share], np.ndarray]
+    full: RefusedError
 
 
 @dataclass(eq=False, slots=True)
@@ -31,13 +49,16 @@ class _Item:
     row: np.ndarray | None = None
     error: Exception | None = None
     since: float = 0.0
-    decoding: Future[None] | None = None
+    job: Job | None = None
+    pool: TurnPool | None = None
+    deferred: bool = False
 
 
 @dataclass(slots=True)
 class _State:
     ready: deque[_Item] = field(default_factory=deque)
     arriving: int = 0
+    deferred: int = 0
     closed: bool = False
 
 
@@ -45,11 +66,12 @@ class Batcher:
     """Judges pictures in batches.
 
     A picture that is decoded while nothing else is on its way is judged at once. It waits, never longer than
-    `max_wait`, only while others are being decoded; while a batch is being judged, the next one gathers.
+    `max_wait`, only while others are being decoded; while a batch is being judged, the next one gathers. For those
+    that are decoded elsewhere (`Later`) nobody waits.
 
     Args:
         judge: Rows (n, *row) to a verdict; called by one thread.
-        decoders: Threads that decode.
+        decoders: Threads that decode ordinary pictures.
         max_wait: In seconds.
         max_batch: Pictures judged together at most.
         watcher: Told of every batch.
@@ -58,7 +80,7 @@ class Batcher:
     def __init__(
         self,
         judge: Callable[[np.ndarray], Judged],
-        decoders: ThreadPoolExecutor,
+        decoders: TurnPool,
         *,
         max_wait: float,
         max_batch: int,
@@ -74,20 +96,25 @@ class Batcher:
         self._thread = threading.Thread(target=self._run, name="judging", daemon=True)
         self._thread.start()
 
-    def submit(self, look: Callable[[], np.ndarray]) -> asyncio.Future[tuple[Judged, int]]:
+    def submit(
+        self, look: Callable[[], np.ndarray | Later], share: Share | None = None
+    ) -> asyncio.Future[tuple[Judged, int]]:
         """Take a picture in; to be called on the event loop.
 
         Args:
-            look: Decodes it to what the model looks at; called by another thread.
+            look: Decodes it to what the model looks at, or says who does; called by another thread.
+            share: The request's part of the decoding; None counts as a request of its own.
 
         Returns:
             Resolves to the verdict on its batch and the picture's place in it, or to what `look` or `judge` raised.
             Cancelling it takes the picture out, unless it is being judged already.
         """
         item = _Item(asyncio.get_running_loop().create_future())
+        item.job = Job(share or Share(), lambda: self._decode(item, look))
+        item.pool = self._decoders
         with self._changed:
             self._state.arriving += 1
-        item.decoding = self._decoders.submit(self._decode, item, look)
+        self._decoders.submit(item.job)
         item.answer.add_done_callback(lambda answer: self._forget(item) if answer.cancelled() else None)
         return item.answer
 
@@ -103,25 +130,57 @@ class Batcher:
             self._changed.notify_all()
 
     def _forget(self, item: _Item) -> None:
-        if item.decoding is not None and item.decoding.cancel():
-            with self._changed:
-                self._state.arriving -= 1
-                self._changed.notify_all()
+        if item.pool is not None and item.job is not None and item.pool.cancel(item.job):
+            self._count_out(item)
 
-    def _decode(self, item: _Item, look: Callable[[], np.ndarray]) -> None:
-        try:
-            if not item.answer.cancelled():
-                item.row = look()
-                item.since = time.perf_counter()
-        except Exception as error:
-            item.error = error
+    def _count_out(self, item: _Item) -> None:
+        """One picture less is on its way; it is ready where it has its row."""
         with self._changed:
-            self._state.arriving -= 1
+            if item.deferred:
+                self._state.deferred -= 1
+            else:
+                self._state.arriving -= 1
             if item.row is not None:
+                item.since = time.perf_counter()
                 self._state.ready.append(item)
             self._changed.notify_all()
         if item.error is not None:
             _resolve([item], None)
+
+    def _decode(self, item: _Item, look: Callable[[], np.ndarray | Later]) -> None:
+        try:
+            if not item.answer.cancelled():
+                row = look()
+                if isinstance(row, Later):
+                    self._defer(item, row)
+                    return
+                item.row = row
+        except Exception as error:
+            item.error = error
+        self._count_out(item)
+
+    def _defer(self, item: _Item, later: Later) -> None:
+        """Queue a picture where it is decoded in its turn."""
+        assert item.job is not None
+        share = item.job.share
+
+        def decode() -> None:
+            try:
+                if not item.answer.cancelled():
+                    item.row = later.look(share)
+            except Exception as error:
+                item.error = error
+            self._count_out(item)
+
+        with self._changed:
+            self._state.arriving -= 1
+            self._state.deferred += 1
+            item.deferred = True
+            self._changed.notify_all()
+        item.job, item.pool = Job(share, decode, later.memory), later.pool
+        if not later.pool.submit(item.job):
+            item.error = later.full
+            self._count_out(item)
 
     def _run(self) -> None:
         while batch := self._take():
@@ -132,7 +191,7 @@ class Batcher:
         state = self._state
         with self._changed:
             while True:
-                while not state.ready and not (state.closed and not state.arriving):
+                while not state.ready and not (state.closed and not state.arriving and not state.deferred):
                     self._changed.wait()
                 deadline = time.monotonic() + self._max_wait
                 while state.arriving and len(state.ready) < self._max_batch:
@@ -141,7 +200,7 @@ class Batcher:
                         break
                 taken = [state.ready.popleft() for _ in range(min(self._max_batch, len(state.ready)))]
                 batch = [item for item in taken if not item.answer.cancelled()]
-                if batch or (state.closed and not state.arriving and not state.ready):
+                if batch or (state.closed and not state.arriving and not state.deferred and not state.ready):
                     return batch
 
     def _judge_batch(self, batch: list[_Item]) -> None:

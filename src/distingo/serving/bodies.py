@@ -3,19 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
+from distingo.serving.clients import client_of
 from distingo.serving.compression import Decompressor, find_encoding
 from distingo.serving.refusals import RefusedError
 
-_SHARE_OF_BODIES = 8
-"""So many bodies of the greatest length may lie in memory at once."""
+_SHARE_OF_BODIES = 4
+"""So many bodies of the greatest length may lie in memory at once, half of them of one client."""
+
+_SMALL = 2**20
+_RESERVE = 32 * 2**20
+"""Room that only bodies of up to 1 MB use: large ones can't keep them out."""
+
+_SLOW = 256 * 1024
+_YOUNG = 1.0
+"""An upload of fewer bytes a second than this gives way after a second where another needs its room."""
 
 _LONG = 256 * 1024
+_MOST_VALUE_BYTES = 160 * 2**20
+"""What the values of all JSON together may take in memory besides the text: 4 million numbers."""
+
+_VALUE_BYTES = {b",": 36, b"[": 64, b"{": 64, b'"': 25}
+"""A number and its place in a list, a list, an object, half a text."""
+
 _Found = TypeVar("_Found")
 
 
@@ -41,16 +57,20 @@ class BodyReader:
         self._most = max_upload
         self._seconds = seconds
         self._held = 0
+        self._held_of: Counter[str] = Counter()
         self._most_held = _SHARE_OF_BODIES * max_upload
+        self._values = 0
+        self._reading: set[_Allowance] = set()
 
     @contextmanager
     def watch(self) -> Iterator[_Allowance]:
         """While the block lasts, count what one request's body holds of the memory for all of them."""
-        allowance = _Allowance(self)
+        allowance = _Allowance()
         try:
             yield allowance
         finally:
-            self._held -= allowance.taken
+            self._give_back(allowance)
+            self._values -= allowance.values
 
     async def read(self, request: Request, allowance: _Allowance) -> bytes:
         """Read a whole body; a compressed one is unpacked, and what it holds is counted while it is.
@@ -60,26 +80,37 @@ class BodyReader:
         """
         self._check_length(request)
         encoding = find_encoding(request.headers.get("content-encoding", ""))
-        parts: list[bytes] = []
+        allowance.client = client_of(request.client.host if request.client else "")
+        allowance.began = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(self._seconds):
+            async with asyncio.timeout(self._seconds) as allowance.limit:
+                self._reading.add(allowance)
                 if encoding is not None:
-                    parts = await self._unpack(request, allowance, Decompressor(encoding))
+                    await self._unpack(request, allowance, Decompressor(encoding))
                 else:
                     async for part in request.stream():
-                        allowance.take(len(part))
-                        parts.append(part)
+                        self._charge(allowance, len(part))
+                        allowance.body += part
+                if allowance.gave_way:
+                    raise TimeoutError
         except TimeoutError as error:
+            if allowance.gave_way:
+                reason = "the body came too slowly while others needed its room; send it faster"
+                raise RefusedError(503, reason, closes=True) from error
             raise RefusedError(
                 408, f"the body was not complete after {self._seconds:g} seconds; send it faster", closes=True
             ) from error
         except ClientDisconnect as error:
             raise RefusedError(400, "the body broke off before it was complete", closes=True) from error
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        finally:
+            self._reading.discard(allowance)
+            body, allowance.body = allowance.body, bytearray()
+        if "json" in request.headers.get("content-type", ""):
+            self.charge_values(allowance, body)
+        return bytes(body)
 
-    async def _unpack(self, request: Request, allowance: _Allowance, unpacker: Decompressor) -> list[bytes]:
-        """A compressed body's content; on a thread, since a small part may hold a thousand times its length."""
-        parts: list[bytes] = []
+    async def _unpack(self, request: Request, allowance: _Allowance, unpacker: Decompressor) -> None:
+        """Read a compressed body; on a thread, since a small part may hold a thousand times its length."""
         packed = 0
         async for part in request.stream():
             packed += len(part)
@@ -87,10 +118,9 @@ class BodyReader:
                 raise self._too_long()
             pieces = unpacker.unpack(part)
             while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-                allowance.take(len(piece))
-                parts.append(piece)
+                self._charge(allowance, len(piece))
+                allowance.body += piece
         unpacker.check_end()
-        return parts
 
     def _check_length(self, request: Request) -> None:
         said = request.headers.get("content-length", "")
@@ -103,22 +133,75 @@ class BodyReader:
             closes=True,
         )  # fmt: skip
 
-    def charge(self, allowance: _Allowance, count: int) -> None:
+    def _charge(self, allowance: _Allowance, count: int) -> None:
         """Count bytes that have come."""
-        if allowance.taken + count > self._most:
+        if allowance.gave_way:
+            raise TimeoutError
+        if len(allowance.body) + count > self._most:
             raise self._too_long()
-        if self._held + count > self._most_held:
-            raise RefusedError(503, "too many uploads are coming in at once; try again soon", closes=True)
+        self._take(allowance, count)
+
+    def charge_values(self, allowance: _Allowance, body: bytes | bytearray) -> None:
+        """Count what the numbers, lists and objects of JSON will take; `read` does where the request says it is JSON.
+
+        Raises:
+            RefusedError: Too much for one request (413), or for all together now (503).
+        """
+        count = sum(size * body.count(mark) for mark, size in _VALUE_BYTES.items())
+        if count > _MOST_VALUE_BYTES:
+            raise RefusedError(413, "JSON of so many values takes too much memory; send files, or fewer numbers")
+        if self._values + count > _MOST_VALUE_BYTES:
+            raise RefusedError(503, "too much JSON is being read at once; try again soon")
+        self._values += count
+        allowance.values = count
+
+    def _take(self, allowance: _Allowance, count: int) -> None:
+        most = self._most_held + (_RESERVE if allowance.taken + count <= _SMALL else 0)
+        of_client = self._held_of[allowance.client] + count
+        while self._held + count > most or (of_client > self._most_held // 2 and allowance.taken + count > _SMALL):
+            only = allowance.client if of_client > self._most_held // 2 else None
+            if not self._make_room(allowance, only):
+                raise RefusedError(503, "too many uploads are coming in at once; try again soon", closes=True)
+            of_client = self._held_of[allowance.client] + count
         self._held += count
+        self._held_of[allowance.client] += count
         allowance.taken += count
+
+    def _make_room(self, needy: _Allowance, client: str | None) -> bool:
+        """End the slowest upload, if one is so slow that it can be called stalled."""
+        now = asyncio.get_running_loop().time()
+        slow = [
+            (each.taken / (now - each.began), number, each)
+            for number, each in enumerate(self._reading)
+            if each is not needy and each.taken and now - each.began > _YOUNG and client in {None, each.client}
+        ]
+        if not slow or min(slow)[0] >= _SLOW:
+            return False
+        gone = min(slow)[2]
+        gone.gave_way = True
+        gone.body = bytearray()
+        self._give_back(gone)
+        self._reading.discard(gone)
+        if gone.limit is not None:
+            gone.limit.reschedule(now)
+        return True
+
+    def _give_back(self, allowance: _Allowance) -> None:
+        self._held -= allowance.taken
+        self._held_of[allowance.client] -= allowance.taken
+        if not self._held_of[allowance.client]:
+            del self._held_of[allowance.client]
+        allowance.taken = 0
 
 
 class _Allowance:
-    """What one body has taken of the memory for all."""
+    """What one body has taken of the memory for all, and how it comes."""
 
-    def __init__(self, reader: BodyReader) -> None:
-        self._reader = reader
+    def __init__(self) -> None:
+        self.client = ""
         self.taken = 0
-
-    def take(self, count: int) -> None:
-        self._reader.charge(self, count)
+        self.values = 0
+        self.body = bytearray()
+        self.began = 0.0
+        self.limit: asyncio.Timeout | None = None
+        self.gave_way = False

@@ -15,10 +15,10 @@ from pydantic import BaseModel
 from distingo.datasets.formats import detect_format
 from distingo.errors import DistingoError, name_the_nearest
 from distingo.serving.answers import as_answer
+from distingo.serving.clients import client_of
 from distingo.serving.corrections import CorrectionStore, SentCorrection, StoreFullError
 from distingo.serving.judging import Judging
 from distingo.serving.multipart import Part, parse_form
-from distingo.serving.pictures import decode_upload
 from distingo.serving.refusals import RefusedError
 from distingo.serving.schemas import ErrorAnswer
 from distingo.serving.served import ServedModel
@@ -90,11 +90,12 @@ def add_corrections(app: FastAPI, judging: Judging, store: CorrectionStore | Non
         judging.places.check()
         with judging.bodies.watch() as allowance, judging.places.hold(1):
             body = await judging.bodies.read(request, allowance)
-            sent = await asyncio.to_thread(_read, judging, body, request.headers.get("content-type", ""))
+            client = client_of(request.client.host if request.client else "")
+            sent = await asyncio.to_thread(_read, judging, body, request.headers.get("content-type", ""), client)
             return as_answer({"id": await asyncio.to_thread(_keep, store, sent)}, 201)
 
 
-def _read(judging: Judging, body: bytes, content_type: str) -> SentCorrection:
+def _read(judging: Judging, body: bytes, content_type: str, client: str) -> SentCorrection:
     """Take a form apart, and see that the picture is one: what is kept can be trained on."""
     if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
         raise RefusedError(415, "a body of another type; send multipart/form-data")
@@ -104,7 +105,7 @@ def _read(judging: Judging, body: bytes, content_type: str) -> SentCorrection:
     picture = _only(parts, "picture")
     if picture is None:
         raise RefusedError(422, "no picture in the form; send its file in the field 'picture'")
-    decode_upload(picture.content, max_pixels=judging.settings.max_pixels, enough=_ENOUGH)
+    judging.models.check_image(picture.content, enough=_ENOUGH, client=client)
     content = bytes(picture.content)
     return SentCorrection(
         content,

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from distingo.serving.clients import client_of
 from distingo.serving.direct import DirectRoute
 from distingo.serving.keys import find_key, given_key
 from distingo.serving.metrics import Metrics
@@ -37,8 +38,13 @@ _WITHOUT_KEY = ("/livez", "/readyz", "/ping", "/v2/health/live", "/v2/health/rea
 _PAGE = "/page/"
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
+_WRONG_KEYS_A_MINUTE = 30
+"""Of one address: enough for a mistake, too few to guess."""
+
 _LINGER_SECONDS = 1.0
 _LINGER_BYTES = 64 * 2**20
+_MANY_LINGER = 4
+_LINGER_PAUSE = 0.05
 
 
 class Guard:
@@ -57,6 +63,7 @@ class Guard:
         self._settings = settings
         self._metrics = metrics
         self._rates = None if settings.rate_limit is None else RateLimit(settings.rate_limit / settings.workers)
+        self._wrong_keys = RateLimit(_WRONG_KEYS_A_MINUTE / settings.workers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -91,18 +98,23 @@ class Guard:
         if scope["method"] not in _READING and _comes_from_elsewhere(headers):
             return RefusedError(403, "only this server's own page and programs may send; a page from elsewhere may not",
                            closes=True)  # fmt: skip
-        who: Any = (scope.get("client") or ("",))[0]
+        who: Any = client_of((scope.get("client") or ("",))[0])
         if self._settings.key_hashes and not _is_open(scope["path"], scope["method"]):
             key = given_key(headers)
-            who = None if key is None else find_key(key, self._settings.key_hashes)
-            if who is None:
-                return RefusedError(
-                    401, "no key, or one that is not known; send 'Authorization: Bearer KEY'", closes=True
-                )
+            known = None if key is None else find_key(key, self._settings.key_hashes)
+            if known is None:
+                return self._refuse_unknown(who)
+            who = known
         if self._rates is not None and scope["path"] not in _WITHOUT_KEY and (wait := self._rates.seconds_to_wait(who)):
-            reason = f"more requests than are allowed; try again in {wait} seconds"
-            return RefusedError(429, reason, closes=True, retry=wait)
+            return _too_many(f"more requests than are allowed; try again in {wait} seconds", wait)
         return None
+
+    def _refuse_unknown(self, client: str) -> RefusedError:
+        """Who has no key, or a wrong one, learns so only a number of times a minute; who has one is not held up."""
+        if wait := self._wrong_keys.seconds_to_wait(client):
+            return _too_many(f"too many requests without a key that is known; try again in {wait} seconds", wait)
+        reason = "no key, or one that is not known; send 'Authorization: Bearer KEY'"
+        return RefusedError(401, reason, closes=True)
 
     def _knows(self, host: str) -> bool:
         """A name that an attacker's server resolves to this machine (DNS rebinding) is not known here."""
@@ -113,6 +125,10 @@ class Guard:
         except ValueError:
             return False
         return name in LOOPBACK or name in self._settings.allowed_hosts
+
+
+def _too_many(reason: str, wait: int) -> RefusedError:
+    return RefusedError(429, reason, closes=True, retry=wait)
 
 
 def _is_open(path: str, method: str) -> bool:
@@ -128,7 +144,13 @@ def _comes_from_elsewhere(headers: Headers) -> bool:
 
 
 class _Answer:
-    """Watches one answer: its status, the headers it gets, and whether the whole body was read before it."""
+    """Watches one answer: its status, the headers it gets, and whether the whole body was read before it.
+
+    Attributes:
+        lingering: Answers whose senders are still being read.
+    """
+
+    lingering = 0
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.status = 0
@@ -159,11 +181,19 @@ class _Answer:
         await self._send(message)
 
     async def _linger(self) -> None:
-        """Read on for a moment after an early answer: a connection closed on a sender would take the answer away."""
+        """Read on for a moment after an early answer: a connection closed on a sender would take the answer away.
+
+        Where many send on, each is read slowly: to read what is thrown away must not take the time of others.
+        """
         count = 0
+        _Answer.lingering += 1
         try:
             async with asyncio.timeout(_LINGER_SECONDS):
                 while not self._read and count < _LINGER_BYTES:
                     count += len((await self.receive()).get("body", b""))
+                    if _Answer.lingering > _MANY_LINGER:
+                        await asyncio.sleep(_LINGER_PAUSE)
         except TimeoutError:
             return
+        finally:
+            _Answer.lingering -= 1

@@ -15,13 +15,16 @@ from fastapi import Request
 
 from distingo.prediction.naming import Judged
 from distingo.serving.asking import Upload
+from distingo.serving.batching import Later
 from distingo.serving.bodies import BodyReader
+from distingo.serving.clients import client_of
 from distingo.serving.explaining import Explainer
 from distingo.serving.metrics import Metrics
 from distingo.serving.places import Places
 from distingo.serving.refusals import RefusedError
 from distingo.serving.served import ServedModel, ServedModels
 from distingo.serving.settings import ServeSettings
+from distingo.serving.turns import Share
 
 Verdict = tuple[Judged, int]
 """What a model says about a batch, and a picture's place in it."""
@@ -52,14 +55,14 @@ class Judging:
         self._explanations = Places(MOST_EXPLAINED)
 
     async def judge(
-        self, request: Request, model: ServedModel, looks: Sequence[Callable[[], np.ndarray]]
+        self, request: Request, model: ServedModel, looks: Sequence[Callable[[], np.ndarray | Later]]
     ) -> list[Verdict | RefusedError]:
         """Judge pictures together with those of other requests.
 
         Args:
             request: Whose body has been read; if its client goes away, its pictures are dropped.
             model: What judges.
-            looks: One for each picture: decodes it to what the model looks at.
+            looks: One for each picture: decodes it to what the model looks at, or says who does.
 
         Returns:
             For each picture what the model says, or why it could not be judged.
@@ -67,10 +70,12 @@ class Judging:
         Raises:
             RefusedError: There is no place for so many, or the client went away.
         """
-        began, succeeded = time.perf_counter(), False
+        share, began, succeeded = Share(_client_of(request)), time.perf_counter(), False
         try:
-            with self.places.hold(len(looks)):
-                answers = [model.batcher.submit(look) for look in looks]
+            with self.places.hold(len(looks)) as held:
+                answers = [model.batcher.submit(look, share) for look in looks]
+                for answer in answers:
+                    answer.add_done_callback(held.give_one)
                 with _cancelled_when_gone(request, answers):
                     verdicts = [await _settled(answer) for answer in answers]
             succeeded = not all(isinstance(verdict, RefusedError) for verdict in verdicts)
@@ -102,6 +107,10 @@ class Judging:
     def _explain(self, model: ServedModel, upload: Upload, label: str) -> dict[str, Any] | None:
         image = model.decode(upload.content)
         return self._explainer.explain(model, image, label)
+
+
+def _client_of(request: Request) -> str:
+    return client_of(request.client.host if request.client else "")
 
 
 async def _settled(answer: asyncio.Future[Verdict]) -> Verdict | RefusedError:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from distingo.serving.asking import decode_base64, read_json_object
+from distingo.serving.batching import Later
 from distingo.serving.open_inference_tensors import BinaryTail, InputTensor, read_elements, read_numbers, read_tensor
 from distingo.serving.pictures import check_tensor_size
 from distingo.serving.refusals import RefusedError
@@ -69,7 +70,7 @@ def read_request(body: bytes, length: str | None) -> InferenceRequest:
     Raises:
         RefusedError: The body is damaged (400), or not of the protocol's form (422).
     """
-    head, tail = _divide(body, length)
+    head, tail = divide(body, length)
     said = read_json_object(head)
     identifier, inputs, parameters = said.get("id"), said.get("inputs"), said.get("parameters") or {}
     if identifier is not None and not isinstance(identifier, str):
@@ -89,7 +90,7 @@ def read_request(body: bytes, length: str | None) -> InferenceRequest:
 
 def read_pictures(
     tensor: InputTensor, model: ServedModel, *, max_pictures: int, max_pixels: int
-) -> list[Callable[[], np.ndarray]]:
+) -> list[Callable[[], np.ndarray | Later]]:
     """What decodes each picture of an input.
 
     Pixels are [n, height, width, 1 or 3]: whole numbers of any datatype from 0 to 255, floating-point ones from 0 to 1,
@@ -137,8 +138,16 @@ def as_pixels(values: np.ndarray, what: str) -> np.ndarray:
     return (values if most == 255 else np.rint(values * np.float32(255))).astype(np.uint8)
 
 
-def _divide(body: bytes, length: str | None) -> tuple[bytes, memoryview]:
-    """A body's JSON, and the binary data after it."""
+def divide(body: bytes, length: str | None) -> tuple[bytes, memoryview]:
+    """A body's JSON, and the binary data after it.
+
+    Args:
+        body: Of a request.
+        length: Of the JSON, as `LENGTH_HEADER` says; None where there is no such header.
+
+    Raises:
+        RefusedError: The header does not fit the body (400).
+    """
     if length is None:
         return body, memoryview(b"")
     if not (length.isascii() and length.isdecimal() and len(length) <= 18 and int(length) <= len(body)):
@@ -173,7 +182,7 @@ def _truth(parameters: dict[str, Any], name: str, *, otherwise: bool) -> bool:
     return otherwise if said is None else said
 
 
-def _from_files(tensor: InputTensor, model: ServedModel) -> list[Callable[[], np.ndarray]]:
+def _from_files(tensor: InputTensor, model: ServedModel) -> list[Callable[[], np.ndarray | Later]]:
     if tensor.shape[1:] not in {(), (1,)}:
         raise RefusedError(422, f"BYTES of the shape {list(tensor.shape)}; send the shape [n] with n files")
     elements = read_elements(tensor)

@@ -16,7 +16,7 @@ from distingo.serving.asking import read_json_object
 from distingo.serving.bodies import take_apart
 from distingo.serving.compression import pack_answer
 from distingo.serving.judging import Judging, Verdict
-from distingo.serving.open_inference import LENGTH_HEADER, InferenceRequest, read_pictures, read_request
+from distingo.serving.open_inference import LENGTH_HEADER, InferenceRequest, divide, read_pictures, read_request
 from distingo.serving.open_inference_answers import answer_inference, check_outputs
 from distingo.serving.open_inference_models import EXTENSIONS, configure_model, describe_model, index_models
 from distingo.serving.refusals import RefusedError
@@ -44,7 +44,10 @@ def add_open_inference_routes(app: FastAPI, judging: Judging, on_reload: Callabl
         judging.places.check()
         with judging.bodies.watch() as allowance:
             body = await judging.bodies.read(request, allowance)
-            asked = await take_apart(body, partial(read_request, body, request.headers.get(LENGTH_HEADER)))
+            length = request.headers.get(LENGTH_HEADER)
+            if "json" not in request.headers.get("content-type", ""):
+                judging.bodies.charge_values(allowance, divide(body, length)[0])
+            asked = await take_apart(body, partial(read_request, body, length))
             answer = await _infer(judging, request, asked)
             return pack_answer(answer, request.headers.get("accept-encoding", ""))
 
@@ -101,7 +104,10 @@ def _add_repository_routes(app: FastAPI, judging: Judging, on_reload: Callable[[
     async def load(request: Request) -> Response:
         with judging.bodies.watch() as allowance:
             body = await judging.bodies.read(request, allowance)
-        if body and read_json_object(body).get("parameters"):
+            if "json" not in request.headers.get("content-type", ""):
+                judging.bodies.charge_values(allowance, body)
+            said = await take_apart(body, partial(read_json_object, body)) if body else {}
+        if said.get("parameters"):
             raise RefusedError(422, "'parameters': a model is loaded as its run folder has it; leave them out")
         name = request.path_params["name"]
         judging.models.get(name)

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from PIL import Image
 
-from distingo.datasets.decoding import TooManyPixelsError, UndecodableError, decode, read_header
+from distingo.datasets.decoding import (
+    TooManyPixelsError,
+    UndecodableError,
+    UnreadableError,
+    decode,
+    read_header,
+)
 from distingo.datasets.formats import describe_non_picture, detect_format
 from distingo.records import ValueRanges
-from distingo.serving.refusals import RefusedError
+from distingo.serving.header_costs import HeaderCost, read_cost
+from distingo.serving.refused import RefusedError
 
 ACCEPTED = ("JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "HEIF", "AVIF")
 """Formats that are decoded; anything else is refused from its first bytes."""
@@ -35,20 +42,42 @@ def decode_upload(
         RefusedError: It is no accepted format (415), too large (413), or damaged (422).
     """
     data = bytes(content)
-    name = detect_format(data)
-    if name not in ACCEPTED:
-        came = describe_non_picture(name) or ("no known picture" if name == "unknown" else f"a {name} file")
-        raise RefusedError(
-            422 if name == "empty" else 415, f"{came}; send {', '.join(ACCEPTED[:-1])} or {ACCEPTED[-1]}"
-        )
+    name = _accepted_format(data)
     try:
         if name == "JPEG":
             _check_scans(data, max_pixels)
         return decode(data, max_pixels=max_pixels, enough=enough, value_range=value_ranges).image
     except TooManyPixelsError as error:
         raise RefusedError(413, f"{error.reason}; send a smaller picture") from error
+    except UnreadableError as error:
+        raise RefusedError(413, "decoding it takes more memory than is allowed; send a smaller picture") from error
     except UndecodableError as error:
         raise RefusedError(422, f"{error.reason}; send the picture as it was saved") from error
+
+
+def cost_of(content: bytes | bytearray, enough: int | None) -> HeaderCost:
+    """What decoding an uploaded picture may cost, from its header.
+
+    Args:
+        content: The file's bytes.
+        enough: As for `distingo.datasets.decoding.decode`.
+
+    Raises:
+        RefusedError: It is no accepted format (415).
+    """
+    data = bytes(content)
+    name = _accepted_format(data)
+    return read_cost(data, name, scans=data.count(_SCAN) if name == "JPEG" else 1, enough=enough)
+
+
+def _accepted_format(data: bytes) -> str:
+    name = detect_format(data)
+    if name not in ACCEPTED:
+        came = describe_non_picture(name) or ("no known picture" if name == "unknown" else f"a {name} file")
+        raise RefusedError(
+            422 if name == "empty" else 415, f"{came}; send {', '.join(ACCEPTED[:-1])} or {ACCEPTED[-1]}"
+        )
+    return name
 
 
 def check_tensor_size(height: int, width: int, max_pixels: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from distingo.serving.refusals import RefusedError
+from distingo.serving.refused import RefusedError
 
 
 class Places:
@@ -31,20 +31,41 @@ class Places:
             raise RefusedError(503, "all places are taken; try again soon", closes=True)
 
     @contextmanager
-    def hold(self, count: int) -> Iterator[None]:
-        """While the block lasts, hold places.
+    def hold(self, count: int) -> Iterator[Held]:
+        """While the block lasts, hold places, as far as they are not given back before.
 
         Raises:
             RefusedError: There are not as many free (503).
         """
         if self.taken + count > self._most:
             raise RefusedError(503, "there is no place for so many pictures now; try again soon")
-        self._change(count)
+        held = Held(self, count)
+        self.change(count)
         try:
-            yield
+            yield held
         finally:
-            self._change(-count)
+            self.change(-held.count)
+            held.count = 0
 
-    def _change(self, count: int) -> None:
+    def change(self, count: int) -> None:
+        """Count places taken, or given back."""
         self.taken += count
         self._watch(self.taken)
+
+
+class Held:
+    """Places that one request holds.
+
+    Attributes:
+        count: How many.
+    """
+
+    def __init__(self, places: Places, count: int) -> None:
+        self._places = places
+        self.count = count
+
+    def give_one(self, _answer: object = None) -> None:
+        """Give one place back: its picture is done, whatever the request's others take."""
+        if self.count:
+            self.count -= 1
+            self._places.change(-1)

@@ -9,32 +9,15 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-RETRY_SECONDS = 1
-"""What a full queue asks a client to wait: many batches are judged in this time."""
+from distingo.serving.refused import RETRY_SECONDS, RefusedError
+
+__all__ = ["RETRY_SECONDS", "RefusedError", "add_refusals", "answer_fault", "answer_refusal", "as_json"]
 
 _log = logging.getLogger("distingo.serving")
 _REASONS = {
     404: "there is nothing at this address; GET /models lists the models, /openapi.json the addresses",
     405: "this address does not take this method; /openapi.json lists which does",
 }
-
-
-class RefusedError(Exception):
-    """A request that is refused.
-
-    Attributes:
-        status: The HTTP status.
-        reason: What came, what is allowed, what to do, in one sentence.
-        closes: Whether the connection ends with the answer, because not all that was sent has been read.
-        retry: Seconds after which it may be sent again, where waiting helps.
-    """
-
-    def __init__(self, status: int, reason: str, *, closes: bool = False, retry: int = RETRY_SECONDS) -> None:
-        super().__init__(reason)
-        self.status = status
-        self.reason = reason
-        self.closes = closes
-        self.retry = retry
 
 
 def as_json(status: int, reason: str, path: str = "") -> bytes:

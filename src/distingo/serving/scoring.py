@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from distingo.serving.asking import MOST_LABELS, Upload, Wishes, decode_base64, read_form, read_json_object, read_wishes
+from distingo.serving.batching import Later
 from distingo.serving.open_inference import as_pixels
 from distingo.serving.pictures import check_tensor_size
 from distingo.serving.refusals import RefusedError
@@ -40,7 +41,7 @@ class Rows:
     images: tuple[Upload | np.ndarray, ...]
     wishes: Wishes
 
-    def looks(self, model: ServedModel) -> list[Callable[[], np.ndarray]]:
+    def looks(self, model: ServedModel) -> list[Callable[[], np.ndarray | Later]]:
         """What decodes each image to what a model looks at."""
         return [
             partial(model.look_at, image)

@@ -39,7 +39,7 @@ def add_scoring_routes(app: FastAPI, judging: Judging) -> None:
             rows = read_instances(body, request.query_params, limits)
             return replace(rows, wishes=replace(rows.wishes, model=request.path_params["name"]))
 
-        return await _score(judging, request, read)
+        return await _score(judging, request, read, is_json=True)
 
     @app.post("/invocations", **documentation.INVOCATIONS)
     async def invocations(request: Request) -> Response:
@@ -51,10 +51,14 @@ def add_scoring_routes(app: FastAPI, judging: Judging) -> None:
         return Response("\n", media_type="application/json")
 
 
-async def _score(judging: Judging, request: Request, read: Callable[[bytes], Rows]) -> Response:
+async def _score(
+    judging: Judging, request: Request, read: Callable[[bytes], Rows], *, is_json: bool = False
+) -> Response:
     judging.places.check()
     with judging.bodies.watch() as allowance:
         body = await judging.bodies.read(request, allowance)
+        if is_json and "json" not in request.headers.get("content-type", ""):
+            judging.bodies.charge_values(allowance, body)
         rows = await take_apart(body, partial(read, body))
         model = judging.models.get(rows.wishes.model)
         _check(model, rows)

@@ -6,8 +6,8 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
@@ -18,11 +18,13 @@ from distingo.models.machine import give_large_blocks_back
 from distingo.prediction.certainty import Certainty, Levels, possible_levels, settle_certainty
 from distingo.prediction.naming import Judged
 from distingo.prediction.predictor import Predictor, load
-from distingo.serving.batching import Batcher
+from distingo.serving.batching import Batcher, Later
+from distingo.serving.decoding_processes import DecodingProcesses, Question, full
 from distingo.serving.metrics import Metrics
-from distingo.serving.pictures import decode_upload
+from distingo.serving.pictures import cost_of, decode_upload
 from distingo.serving.refusals import RefusedError
 from distingo.serving.settings import NamedRun, ServeSettings
+from distingo.serving.turns import Share, TurnPool
 from distingo.serving.versions import read_version
 from distingo.threads import free_this_thread, usable_cores
 
@@ -44,7 +46,14 @@ class ServedModel:
         counters: How often and how long it was asked.
     """
 
-    def __init__(self, run: NamedRun, decoders: ThreadPoolExecutor, settings: ServeSettings, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        run: NamedRun,
+        decoders: TurnPool,
+        processes: DecodingProcesses,
+        settings: ServeSettings,
+        metrics: Metrics,
+    ) -> None:
         self.name = run.name
         self.run = run.path
         self.version = read_version(run.path)
@@ -55,7 +64,10 @@ class ServedModel:
         thresholds = self.predictor.thresholds or {}
         self.label_thresholds = tuple(thresholds.get(label, 0.0) for label in self.predictor.classes)
         self.enough = None if rendition is None else shorter_side_for(rendition)
-        self._max_pixels = settings.max_pixels
+        self._question = Question(
+            "row", settings.max_pixels, self.enough, self.predictor.model.description.value_ranges, rendition
+        )
+        self._processes = processes
         self._certainties = functools.lru_cache(_LEVELS_KEPT)(self._settle)
         self.counters = metrics.inferences.of(run.name, self.version)
         self._batches = metrics.batches.labels(run.name)
@@ -74,32 +86,56 @@ class ServedModel:
         """Which levels it can be asked for; takes up to seconds the first time, so not on the event loop."""
         return possible_levels(self.predictor.model)
 
-    def look_at_bytes(self, content: bytes | bytearray) -> np.ndarray:
-        """An uploaded file as the model looks at it.
+    def look_at_bytes(self, content: bytes | bytearray) -> np.ndarray | Later:
+        """An uploaded file as the model looks at it: of an ordinary one at once, of others in their turn.
 
         Raises:
             RefusedError: It can't be decoded, or is too large.
         """
-        began = time.perf_counter()
-        row = self.predictor.look_at(self.decode(content))
-        self.counters.count_decoding(time.perf_counter() - began)
-        return row
+        data = bytes(content)
+        cost = cost_of(data, self.enough)
+        if cost.ordinary:
+            return self._counted(lambda: self.predictor.look_at(self._decode(data)))
+        memory = cost.memory(self._processes.memory)
+
+        def look(share: Share) -> np.ndarray:
+            return self._counted(lambda: self._processes.row(self._question, data, memory, share))
+
+        return Later(self._processes.pool, memory, look, full())
 
     def look_at(self, pixels: np.ndarray) -> np.ndarray:
         """Pixels, uint8 (height, width, 1 or 3), as the model looks at them."""
+        return self._counted(lambda: self.predictor.look_at(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
+
+    def _counted(self, look: Callable[[], np.ndarray]) -> np.ndarray:
+        """What was decoded, with its time counted."""
         began = time.perf_counter()
-        row = self.predictor.look_at(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+        row = look()
         self.counters.count_decoding(time.perf_counter() - began)
         return row
 
-    def decode(self, content: bytes | bytearray) -> Image.Image:
-        """An uploaded file's pixels, a deep image's scaled as in training.
+    def decode(self, content: bytes | bytearray, client: str = "") -> Image.Image:
+        """An uploaded file's pixels, a deep image's scaled as in training, one of more than 4 million pixels smaller.
+
+        Args:
+            content: The file.
+            client: Who sent it.
 
         Raises:
             RefusedError: It can't be decoded, or is too large.
         """
-        ranges = self.predictor.model.description.value_ranges
-        return decode_upload(content, max_pixels=self._max_pixels, enough=self.enough, value_ranges=ranges)
+        data = bytes(content)
+        cost = cost_of(data, self.enough)
+        if cost.ordinary:
+            return self._decode(data)
+        memory = cost.memory(self._processes.memory)
+        return self._processes.image(replace(self._question, result="image"), data, memory, Share(client))
+
+    def _decode(self, data: bytes) -> Image.Image:
+        question = self._question
+        return decode_upload(
+            data, max_pixels=question.max_pixels, enough=question.enough, value_ranges=question.value_ranges
+        )
 
     def certainty(self, abstain: float | None, coverage: float | None) -> Certainty:
         """The thresholds for wanted levels, as `distingo.prediction.certainty.settle_certainty`."""
@@ -139,9 +175,14 @@ class ServedModels:
     def __init__(self, runs: Sequence[NamedRun], settings: ServeSettings, metrics: Metrics) -> None:
         self.settings = settings
         self.metrics = metrics
-        self._decoders = ThreadPoolExecutor(len(usable_cores()), "decoding", free_this_thread)
+        self._decoders = TurnPool(len(usable_cores()), "decoding", begin=free_this_thread)
+        self.processes = DecodingProcesses(settings)
         self._reloading = threading.Lock()
-        self._models = {run.name: self._load(run) for run in runs}
+        try:
+            self._models = {run.name: self._load(run) for run in runs}
+        except BaseException:
+            self.processes.close()
+            raise
         if not any(model.predictor.engine == "torch" for model in self._models.values()):
             give_large_blocks_back()  # torch itself needs them for every batch
         for model in self._models.values():
@@ -204,14 +245,34 @@ class ServedModels:
             except Exception as error:
                 _log.warning("%s: not reloaded, version %s goes on (%s)", model.name, model.version, error)
 
+    def check_image(self, content: bytes | bytearray, *, enough: int, client: str) -> None:
+        """Decode a file to see that it is an image.
+
+        Args:
+            content: The file.
+            enough: As for `distingo.datasets.decoding.decode`.
+            client: Who sent it.
+
+        Raises:
+            RefusedError: It can't be decoded, or is too large.
+        """
+        data = bytes(content)
+        question = Question("image", self.settings.max_pixels, enough)
+        cost = cost_of(data, enough)
+        if cost.ordinary:
+            decode_upload(data, max_pixels=question.max_pixels, enough=enough)
+        else:
+            self.processes.image(question, data, cost.memory(self.processes.memory), Share(client))
+
     def close(self) -> None:
         """End the threads once what they were given is done."""
         for model in self:
             model.batcher.close()
-        self._decoders.shutdown(wait=False, cancel_futures=True)
+        self._decoders.close()
+        self.processes.close()
 
     def _load(self, run: NamedRun) -> ServedModel:
-        return ServedModel(run, self._decoders, self.settings, self.metrics)
+        return ServedModel(run, self._decoders, self.processes, self.settings, self.metrics)
 
     def _names(self) -> str:
         return ", ".join(list(self._models)[:20])

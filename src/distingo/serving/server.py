@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import signal
@@ -14,12 +15,16 @@ import uvicorn
 from fastapi import FastAPI
 
 from distingo.serving.app import create_app
+from distingo.serving.clients import Proxies
+from distingo.serving.connections import ConnectionLimits, ConnectionWatch
 from distingo.serving.metrics import Metrics
 from distingo.serving.protocol import limited_protocol
 from distingo.serving.served import ServedModels
 from distingo.serving.settings import NamedRun, ServeSettings
 
-_KEEP_ALIVE_SECONDS = 20
+_LONGEST_END = 2.0
+"""Seconds for what is left once connections have been ended and requests cancelled."""
+
 _log = logging.getLogger("distingo.serving")
 
 
@@ -62,10 +67,11 @@ def build_server(
     app: FastAPI, models: ServedModels, settings: ServeSettings, *, on_ready: Callable[[], None]
 ) -> uvicorn.Server:
     """The server of an application, with its limits on connections and its handling of signals."""
+    watch = ConnectionWatch(_limits(settings))
     config = uvicorn.Config(
         app,
         loop="auto",
-        http=limited_protocol(settings.header_timeout),
+        http=limited_protocol(watch),
         ws="none",
         lifespan="on",
         log_config=None,
@@ -73,26 +79,67 @@ def build_server(
         server_header=False,
         proxy_headers=bool(settings.proxies),
         forwarded_allow_ips=list(settings.proxies),
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=int(settings.grace),
     )
     for chatty in ("uvicorn", "python_multipart"):  # a client's faults are answered and counted, not logged
         logging.getLogger(chatty).setLevel(logging.ERROR)
-    return _Server(config, models, on_ready)
+    return _Server(config, models, on_ready, watch, settings.grace)
+
+
+def _limits(settings: ServeSettings) -> ConnectionLimits:
+    return ConnectionLimits(
+        header_timeout=settings.header_timeout,
+        idle_timeout=settings.idle_timeout,
+        body_timeout=settings.body_timeout,
+        write_timeout=settings.write_timeout,
+        most=settings.max_connections,
+        most_of_client=settings.client_connections or None,
+        proxies=Proxies(settings.proxies),
+    )
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server with an ordinary end: a signal that was obeyed is not raised again."""
+    """uvicorn's server with an ordinary end: on time, and a signal that was obeyed is not raised again."""
 
-    def __init__(self, config: uvicorn.Config, models: ServedModels, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        models: ServedModels,
+        on_ready: Callable[[], None],
+        watch: ConnectionWatch,
+        grace: float,
+    ) -> None:
         super().__init__(config)
         self._models = models
         self._on_ready = on_ready
+        self._watch = watch
+        self._grace = grace
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take nothing more in, finish what was asked, and after the time of grace end what is left."""
+        for server in self.servers:
+            server.close()
+        for each in sockets or []:
+            each.close()
+        state = self.server_state
+        for connection in list(state.connections):
+            connection.shutdown()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._grace):
+                while (state.connections or state.tasks) and not self.force_exit:
+                    await asyncio.sleep(0.05)
+        self._watch.abort_all()
+        for task in list(state.tasks):
+            task.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LONGEST_END):
+                while state.connections or state.tasks:
+                    await asyncio.sleep(0.02)
+        await self.lifespan.shutdown()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

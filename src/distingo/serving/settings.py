@@ -44,6 +44,12 @@ class ServeSettings:
         queue: Pictures of each worker that are taken in and not answered yet, at most.
         body_timeout: Seconds in which a body must have come.
         header_timeout: Seconds in which a request's head must have come.
+        idle_timeout: Seconds after an answer in which a connection's next request must begin.
+        write_timeout: Seconds in which a client must have taken an answer, or 256 KB of it.
+        max_connections: Of each worker.
+        client_connections: Of one address to each worker; 0 sets no limit. Proxies are exempt.
+        decode_timeout: Seconds that decoding one image may take; all images of a request may take three times that.
+        decode_memory: Bytes that decoding may take of memory beside ordinary images, for each worker.
         grace: Seconds that requests in flight are given when the server stops.
         rate_limit: Requests a minute for each key, or address without keys; None sets no limit.
         key_hashes: SHA-256 of each key that is let in; empty lets everybody in.
@@ -65,6 +71,12 @@ class ServeSettings:
     queue: int = 256
     body_timeout: float = 30.0
     header_timeout: float = 10.0
+    idle_timeout: float = 20.0
+    write_timeout: float = 30.0
+    max_connections: int = 900
+    client_connections: int = 100
+    decode_timeout: float = 10.0
+    decode_memory: int = 400 * 2**20
     grace: float = 30.0
     rate_limit: int | None = None
     key_hashes: tuple[bytes, ...] = ()
@@ -88,6 +100,9 @@ class ServeSettings:
             ("--max-wait", self.max_wait, 0, 1),
             ("--max-batch", self.max_batch, 1, 1024),
             ("--queue", self.queue, 1, 100_000),
+            ("--client-connections", self.client_connections, 0, 1_000_000),
+            ("--decode-timeout", self.decode_timeout, 0.1, 3600),
+            ("--decode-memory", self.decode_memory, 64 * 2**20, 2**40),
         )
         for option, value, least, most in ranges:
             if not least <= value <= most:

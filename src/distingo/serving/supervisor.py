@@ -168,7 +168,7 @@ class Supervisor:
         """Ask all workers to finish what is in flight, and end those that do not."""
         for worker in self._workers:
             worker.process.terminate()
-        deadline = time.monotonic() + self._settings.grace + 5
+        deadline = time.monotonic() + self._settings.grace + 4
         for worker in self._workers:
             worker.process.join(max(0.0, deadline - time.monotonic()))
             if worker.process.is_alive():

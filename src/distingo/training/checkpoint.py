@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from distingo.checksums import CHECKSUM, TENSOR_PLACE, seal_tensors
 from distingo.errors import RunError
-from distingo.files import write_bytes
+from distingo.files import atomic_writer, require_intact_tensors, write_bytes
+from distingo.run_folder import RunFolder
+
+log = logging.getLogger("distingo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +69,16 @@ class Progress:
 
 
 def save_checkpoint(
-    path: Path,
+    folder: RunFolder,
     progress: Progress,
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
     average: dict[str, Tensor] | None,
 ) -> None:
-    """Write the whole state of a run between two epochs.
+    """Write the whole state of a run between two epochs; the state before it is kept beside it.
 
     Args:
-        path: The file; an earlier one is replaced only when the new one is complete.
+        folder: The run's; its last checkpoint becomes the previous one only when the new one is complete.
         progress: How far the run is.
         network: Its weights and statistics.
         optimizer: Its state tensors; learning rates are a function of the step and not saved.
@@ -85,7 +91,38 @@ def save_checkpoint(
         for name, value in optimizer.state.get(parameter, {}).items():
             if isinstance(value, Tensor):
                 tensors[f"optimizer.{position}.{name}"] = value
-    save_tensors(path, tensors, {"progress": json.dumps(asdict(progress))})
+    content = _pack(tensors, {"progress": json.dumps(asdict(progress))})
+    path = folder.last_checkpoint
+    with atomic_writer(path) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+        if path.is_file():  # a kill between this and the end leaves the previous one to go on from
+            path.replace(folder.previous_checkpoint)
+
+
+def find_checkpoint(folder: RunFolder) -> Path | None:
+    """The newest checkpoint that is whole; what is damaged is said in a line each.
+
+    Returns:
+        The last one, else the one before it, else None: a run that starts again ends in the same weights.
+    """
+    for path in (folder.last_checkpoint, folder.previous_checkpoint):
+        if not path.is_file():
+            continue
+        try:
+            best_epoch = load_progress(path).best_epoch
+        except RunError as error:
+            log.warning("%s; going on from an earlier epoch", error)
+            continue
+        try:
+            if best_epoch or folder.best_checkpoint.is_file():
+                require_intact_tensors(folder.best_checkpoint)
+        except (RunError, OSError) as error:
+            log.warning("%s; training starts again", error)
+            return None
+        return path
+    return None
 
 
 def load_checkpoint(
@@ -120,6 +157,7 @@ def load_progress(path: Path) -> Progress:
         RunError: The file is missing or damaged.
     """
     try:
+        require_intact_tensors(path)
         with safe_open(path, framework="pt") as file:
             return _progress_from(json.loads((file.metadata() or {})["progress"]))
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
@@ -127,9 +165,13 @@ def load_progress(path: Path) -> Progress:
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write named tensors as one safetensors file, or nothing."""
+    """Write named tensors as one safetensors file with a checksum, or nothing."""
+    write_bytes(path, _pack(tensors, metadata))
+
+
+def _pack(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
     plain = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    write_bytes(path, save(plain, metadata))
+    return seal_tensors(save(plain, {**metadata, CHECKSUM: TENSOR_PLACE}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -139,6 +181,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         RunError: The file is missing or damaged.
     """
     try:
+        require_intact_tensors(path)
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except FileNotFoundError as error:

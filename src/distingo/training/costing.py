@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import csv
+import logging
 import time
 from pathlib import Path
 
 import torch
 
+from distingo.errors import RunError
+from distingo.files import require_intact
 from distingo.peak_memory import forget_peak_memory, peak_memory
 from distingo.run_cost import TrainingCost
+
+log = logging.getLogger("distingo")
 
 
 class TrainingClock:
@@ -49,6 +54,11 @@ class TrainingClock:
 
 def _seconds_of_epochs(history: Path) -> float:
     if not history.is_file():
+        return 0.0
+    try:
+        require_intact(history)
+    except RunError as error:
+        log.warning("%s; what earlier epochs took is not counted", error)
         return 0.0
     with history.open(encoding="utf-8", newline="") as file:
         return sum(float(row.get("seconds") or 0) for row in csv.DictReader(file))

@@ -38,7 +38,7 @@ def write_history(path: Path, history: tuple[EpochRecord, ...]) -> None:
     writer.writeheader()
     for row in rows:
         writer.writerow({name: _rounded(value) for name, value in row.items()})
-    write_text(path, text.getvalue())
+    write_text(path, text.getvalue(), recorded=True)
 
 
 def _rounded(value: float | None) -> float | str:

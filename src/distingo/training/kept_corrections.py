@@ -23,7 +23,7 @@ def keep_corrections(folder: RunFolder, corrections: Corrections | None) -> None
         ResourceError: It can't be written.
     """
     if corrections is not None and corrections.effective:
-        write_corrections(replace(corrections, path=folder.corrections))
+        write_corrections(replace(corrections, path=folder.corrections), recorded=True)
 
 
 def kept_corrections(folder: RunFolder) -> str:

@@ -20,7 +20,14 @@ from distingo.progress import Advance, progress_bar
 from distingo.records import Task
 from distingo.run_folder import RunFolder
 from distingo.training.augmentation import PRESETS, augment, mix
-from distingo.training.checkpoint import EpochRecord, Progress, load_checkpoint, save_checkpoint, save_tensors
+from distingo.training.checkpoint import (
+    EpochRecord,
+    Progress,
+    find_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+    save_tensors,
+)
 from distingo.training.history import write_history
 from distingo.training.losses import Loss, balanced_class_weights, balanced_positive_weights, build_loss
 from distingo.training.optimization import WeightAverage, build_optimizer, learning_rate, set_training_mode
@@ -81,27 +88,28 @@ def fit(session: Session, *, resume: bool) -> Progress:
 
     Args:
         session: What to train on what.
-        resume: Go on from the last checkpoint.
+        resume: Go on from the last checkpoint, or the one before where it is damaged.
 
     Returns:
         How far it came; the best epoch's weights lie in the run folder.
 
     Raises:
         TrainingDivergedError: The loss stopped being a number; earlier checkpoints stay.
-        RunError: The checkpoint to resume from is damaged.
+        RunError: The checkpoint to resume from belongs to another model.
     """
     recipe = session.recipe
     optimizer = build_optimizer(session.network, recipe)
     average = WeightAverage(session.network, recipe.ema_decay) if recipe.ema_decay else None
     averaged_state = average.state if average else None
-    if resume and session.folder.last_checkpoint.is_file():
-        progress = load_checkpoint(session.folder.last_checkpoint, session.network, optimizer, averaged_state)
+    checkpoint = find_checkpoint(session.folder) if resume else None
+    if checkpoint is not None:
+        progress = load_checkpoint(checkpoint, session.network, optimizer, averaged_state)
         write_history(session.folder.history, progress.history)
     else:
         progress = _begin(session)
     while progress.epoch < recipe.epochs and not _out_of_patience(progress, recipe):
         progress = _run_epoch(session, progress, optimizer, average)
-        save_checkpoint(session.folder.last_checkpoint, progress, session.network, optimizer, averaged_state)
+        save_checkpoint(session.folder, progress, session.network, optimizer, averaged_state)
         write_history(session.folder.history, progress.history)
         session.on_epoch(progress.history[-1])
     return progress

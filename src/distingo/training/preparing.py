@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from distingo.begun_folders import begin_folder, end_beginning, identify_request, is_free
 from distingo.datasets.corrections import find_corrections
 from distingo.datasets.gathering import Product, count_processors, pixels_product, read_dataset
 from distingo.datasets.manifest import sum_up_left_out, write_manifest
@@ -131,7 +132,7 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     Raises:
         DistingoError: Of the kind that fits the mistake; nothing is written then.
     """
-    folder = RunFolder(request.output)
+    folder, asked = RunFolder(request.output), request
     _require_free(folder)
     similarity = settle_similarity(request.near_duplicates)
     chosen, request = choose(request, divides=similarity is not None)
@@ -150,11 +151,14 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     choices = (*chosen.choices, *split.notes, *changed)
     for sentence in (*choices, *sum_up_left_out(dataset, "manifest.csv")):
         log.info(sentence)
+    begin_folder(folder.path, (folder.corrections.name,))
     write_manifest(dataset.manifest, folder.manifest)
     write_split(split, folder.split)
     write_counts(counts, folder.near_duplicates)
     keep_corrections(folder, corrections)
-    folder.write_config(describe_run(request, dataset, recipe, choices, corrections))
+    described = describe_run(request, dataset, recipe, choices, corrections)
+    folder.write_config({**described, "request": identify_training(asked)})
+    end_beginning(folder.path)
     return prepared, request
 
 
@@ -238,6 +242,7 @@ def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     folder = RunFolder(request.output)
     config = folder.read_config()
     remove_half_written(folder.path)
+    end_beginning(folder.path)
     chosen, request = choose_again(request, config, folder.config)
     return chosen.prepare(folder, read_split(folder.split, chosen.dataset)), request
 
@@ -294,8 +299,41 @@ def choose_again(
 def _require_free(folder: RunFolder) -> None:
     if folder.config.is_file():
         raise RunError(f"{folder.path}: holds another run; choose another -o, or --resume to go on with that one")
-    if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
+    if not is_free(folder.path):
         raise RunError(f"{folder.path}: exists and is not an empty folder; choose another -o")
+
+
+def settle_resuming(request: TrainRequest) -> TrainRequest:
+    """Go on with what the same command had begun before it was killed; begin anew where nothing is to be resumed.
+
+    Args:
+        request: What a person asked for.
+
+    Returns:
+        The request; it resumes where the folder holds an unfinished run of the very same request, and does not where
+        a kill came before there was anything to resume.
+    """
+    folder = RunFolder(request.output)
+    if request.resume:
+        begun = not folder.config.is_file() and folder.path.is_dir() and is_free(folder.path)
+        return replace(request, resume=False) if begun else request
+    if not folder.config.is_file() or (folder.is_finished() and folder.report.is_file()):
+        return request
+    if folder.read_config().get("request") != identify_training(request):
+        return request
+    log.info("%s: the same command was stopped here; going on with it", folder.path)
+    return replace(request, resume=True, corrections=None, split=None, value_ranges=None, near_duplicates=None)
+
+
+def identify_training(request: TrainRequest) -> str:
+    """Name all that was asked for of a run, but where it is and how fast it is read."""
+    names = ("wishes", "max_pixels", "table", "allow_missing", "corrections", "split", "near_duplicates", "repeats")
+    asked = {name: getattr(request, name) for name in names}
+    ranges = None if request.value_ranges is None else request.value_ranges.to_json()
+    recipe_file = None if request.recipe_file is None else request.recipe_file.content
+    return identify_request(
+        {**asked, "data": request.data.resolve(), "value_ranges": ranges, "recipe_file": recipe_file}
+    )
 
 
 def _require_same(recipe: Recipe, request: TrainRequest) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from distingo.errors import DataError, UsageError, name_the_nearest
-from distingo.files import content_hash
+from distingo.checksums import CHECKSUM, parse_json
+from distingo.errors import DataError, RunError, UsageError, name_the_nearest
+from distingo.files import content_hash, require_sealed
 from distingo.run_folder import FORMAT
 from distingo.training.recipe import Recipe
 
@@ -56,10 +56,13 @@ def read_recipe_file(path: Path) -> RecipeFile:
     """
     try:
         content = path.read_bytes()
-        found = json.loads(content.decode("utf-8"))
+        found = parse_json(content)
+        require_sealed(path, content)
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else f"can't be opened ({error.strerror})"
         raise DataError(f"{path}: {reason}; `distingo tune DATA -o FOLDER` writes a recipe file") from error
+    except RunError as error:
+        raise DataError(str(error)) from error
     except ValueError as error:
         raise DataError(f"{path}: is no JSON ({error}); a recipe file holds an object of recipe fields") from error
     section = found.get("recipe", found) if isinstance(found, dict) else found
@@ -68,7 +71,7 @@ def read_recipe_file(path: Path) -> RecipeFile:
     number = found.get("format", FORMAT)
     if not isinstance(number, int) or number > FORMAT:
         raise UsageError(f"{path}: written by a newer distingo (format {number}); `pip install --upgrade distingo`")
-    wishes = {name: value for name, value in section.items() if name != "format"}
+    wishes = {name: value for name, value in section.items() if name not in {"format", CHECKSUM}}
     known = [*(field.name for field in fields(Recipe)), "image_size"]
     for name in wishes:
         if name not in known:

@@ -15,7 +15,7 @@ from distingo.datasets.value_ranges import value_ranges_from_config
 from distingo.files import read_json
 from distingo.near_duplicates.keeping import Similarity
 from distingo.records import ValueRanges
-from distingo.run_folder import check_format
+from distingo.run_folder import check_format, check_settings
 from distingo.training.kept_corrections import said_in_config
 
 
@@ -60,6 +60,7 @@ def repeat(config: Path, wanted: Wanted) -> Wanted:
     """
     content = read_json(config)
     check_format(content, config)
+    check_settings(content, config)
     kept = dict(content["recipe"])
     if "image_size" in wanted.wishes:
         del kept["height"], kept["width"]

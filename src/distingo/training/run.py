@@ -30,7 +30,7 @@ from distingo.training.evidence import with_evidence
 from distingo.training.loop import LabelledRows, Session, fit
 from distingo.training.memory import is_out_of_memory, require_memory
 from distingo.training.normalising import fit_normalisation
-from distingo.training.preparing import PreparedRun, TrainRequest, resume, start
+from distingo.training.preparing import PreparedRun, TrainRequest, resume, settle_resuming, start
 from distingo.training.pretrained import feature_products, solve_head
 from distingo.training.run_config import resolve_precision
 
@@ -54,6 +54,7 @@ def train_run(request: TrainRequest) -> RunFolder:
         DistingoError: Of the kind that fits the mistake or hindrance.
     """
     prepare_process()
+    request = settle_resuming(request)
     clock = TrainingClock(RunFolder(request.output).history, resumed=request.resume)
     prepared, request = resume(request) if request.resume else start(request)
     clock.reading_is_done()
@@ -115,7 +116,7 @@ def train_network(prepared: PreparedRun, request: TrainRequest, device: torch.de
         network.normalisation = fit_normalisation(recipe.normalise, train.rows)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     summary = summarise(network, recipe.height, recipe.width, recipe.channels)
-    write_text(prepared.folder.model / "summary.txt", summary + "\n")
+    write_text(prepared.folder.model / "summary.txt", summary + "\n", recorded=True)
     log.debug(summary)
     require_memory(network, (recipe.channels, recipe.height, recipe.width), recipe.batch_size, device)
     session = Session(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from distingo.begun_folders import is_free
 from distingo.errors import RunError, UsageError
 from distingo.files import read_json, remove_half_written, write_json, write_text
 from distingo.run_folder import FORMAT, RunFolder, check_format
@@ -92,7 +93,7 @@ def open_search(path: Path, wanted: dict[str, Any]) -> Iterator[SearchFolder]:
     content = {"format": FORMAT, "distingo": __version__, **json.loads(json.dumps(wanted))}
     if folder.search.is_file():
         _require_same(folder, content)
-    elif path.exists() and (not path.is_dir() or any(path.iterdir())):
+    elif not is_free(path):
         raise RunError(f"{path}: exists and is not an empty folder; choose another -o")
     else:
         write_json(folder.search, content)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from distingo.files import content_hash, remove_half_written
 from distingo.run_folder import RunFolder
-from distingo.training.checkpoint import EpochRecord, Progress, load_progress
+from distingo.training.checkpoint import EpochRecord, Progress, find_checkpoint, load_progress
 from distingo.training.recipe import Recipe
 from distingo.training.run import train_network
 from distingo.tuning.material import Material, monitored
@@ -63,15 +63,15 @@ def try_training(material: Material, recipe: Recipe, place: RunFolder, tell: Tel
     """
     remove_half_written(place.path)
     run = material.run_of(recipe, place)
-    resuming = place.last_checkpoint.is_file()
-    if resuming:
-        for record in load_progress(place.last_checkpoint).history:
+    checkpoint = find_checkpoint(place)
+    if checkpoint is not None:
+        for record in load_progress(checkpoint).history:
             tell(record.epoch, monitored(recipe, record))
 
     def on_epoch(record: EpochRecord) -> None:
         tell(record.epoch, monitored(recipe, record))
 
-    request = replace(material.request, output=place.path, resume=resuming, on_epoch=on_epoch)
+    request = replace(material.request, output=place.path, resume=checkpoint is not None, on_epoch=on_epoch)
     train_network(run, request, material.device)
     return _sum_up(recipe, load_progress(place.last_checkpoint))
 

@@ -1,0 +1,169 @@
+"""All connections of one worker: how many there may be, of whom, and how long each may take for what it does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from distingo.serving.clients import Proxies, client_of
+from distingo.serving.starting import Starter
+
+if TYPE_CHECKING:
+    from distingo.serving.protocol import LimitedProtocol
+
+_SECONDS_BETWEEN_LOOKS = 0.25
+_LEAST_TAKEN = 256 * 1024
+"""Bytes of an answer that a client takes at least in each span of `ConnectionLimits.write_timeout` seconds."""
+
+
+class Phase(Enum):
+    """What a connection's client does."""
+
+    IDLE = "idle"
+    HEAD = "head"
+    BODY = "body"
+    WAITING = "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """Of one worker.
+
+    Attributes:
+        header_timeout: Seconds in which a head must be complete, from the connection or its first byte on.
+        idle_timeout: Seconds after an answer in which the next request must begin.
+        body_timeout: Seconds in which a body must have come, trailer included.
+        write_timeout: Seconds in which a client must have taken its answer, or 256 KB of it.
+        most: Connections at once.
+        most_of_client: Connections of one address at once; None sets no limit.
+        proxies: Addresses to which `most_of_client` does not apply.
+    """
+
+    header_timeout: float = 10.0
+    idle_timeout: float = 20.0
+    body_timeout: float = 30.0
+    write_timeout: float = 30.0
+    most: int = 900
+    most_of_client: int | None = 100
+    proxies: Proxies = Proxies(())  # noqa: RUF009 - holds nothing that changes
+
+
+class ConnectionWatch:
+    """Ends connections that take too long, and makes room for new ones.
+
+    Attributes:
+        limits: That are kept to.
+        starter: Begins the requests that come on them.
+
+    One look at all of them four times a second costs less than timers of each request, and holds whatever a client
+    sends in between.
+    """
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self.limits = limits
+        self.starter = Starter()
+        self._open: dict[LimitedProtocol, str] = {}
+        self._counts: Counter[str] = Counter()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, connection: LimitedProtocol, address: str) -> str | None:
+        """Take a new connection in.
+
+        Args:
+            connection: That was made.
+            address: Its other end's.
+
+        Returns:
+            Why there is no room for it; None where there is.
+        """
+        client = client_of(address)
+        self._open[connection] = client
+        self._counts[client] += 1
+        if self._timer is None:
+            self._look_again(connection.loop)
+        limits = self.limits
+        few = limits.most_of_client
+        if few is not None and self._counts[client] > few and not limits.proxies.holds(address):
+            if not self._make_room(connection, client):
+                return f"more than {few} connections of one address; close some"
+        elif len(self._open) > limits.most and not self._make_room(connection, None):
+            return "too many connections; try again soon"
+        return None
+
+    def remove(self, connection: LimitedProtocol) -> None:
+        """Forget a connection."""
+        client = self._open.pop(connection, None)
+        if client is None:
+            return
+        self._counts[client] -= 1
+        if not self._counts[client]:
+            del self._counts[client]
+        if not self._open and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def abort_all(self) -> None:
+        """End all connections at once, whatever is still to be written."""
+        for connection in list(self._open):
+            connection.transport.abort()
+
+    def _make_room(self, new: LimitedProtocol, client: str | None) -> bool:
+        """End the connection that has been waited for longest; of the address first that has the most of them."""
+        idle = [
+            (self._counts[owner], -connection.since, number)
+            for number, (connection, owner) in enumerate(self._open.items())
+            if connection is not new and (client is None or owner == client) and connection.gives_way
+        ]
+        if not idle:
+            return False
+        number = max(idle)[2]
+        next(each for place, each in enumerate(self._open) if place == number).transport.abort()
+        return True
+
+    def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = loop.call_later(_SECONDS_BETWEEN_LOOKS, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._look_again(loop)
+        now = loop.time()
+        for connection in list(self._open):
+            self._look_at(connection, now)
+
+    def _look_at(self, connection: LimitedProtocol, now: float) -> None:
+        limits = self.limits
+        if connection.is_writing(now):
+            if now - connection.written_since > limits.write_timeout:
+                connection.transport.abort()
+            return
+        if connection.transport.is_closing():
+            return
+        waited = now - connection.since
+        if connection.phase is Phase.IDLE and waited > (
+            limits.idle_timeout if connection.has_answered else limits.header_timeout
+        ):
+            connection.transport.close()
+        elif connection.phase is Phase.HEAD and waited > limits.header_timeout:
+            connection.refuse(408, f"the head was not complete after {limits.header_timeout:g} seconds; send it faster")
+        elif connection.phase is Phase.BODY and waited > limits.body_timeout + 2:  # the route's own limit comes first
+            connection.transport.abort()
+
+
+class WriteMark:
+    """Since when a client has taken too little of what is written to it."""
+
+    def __init__(self) -> None:
+        self.since = 0.0
+        self._left = 0
+
+    def update(self, left: int, now: float) -> bool:
+        """Note how many bytes wait to be taken; whether any do."""
+        if not left:
+            self._left = 0
+        elif not self._left or self._left - left >= _LEAST_TAKEN:
+            self._left, self.since = left, now
+        elif left > self._left:
+            self._left = left
+        return bool(left)

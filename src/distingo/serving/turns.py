@@ -1,0 +1,183 @@
+"""Threads that take turns: between clients, between a client's requests, and then in the order of coming."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+
+_log = logging.getLogger("distingo.serving")
+_LONGEST_WAIT = 2.0
+"""Seconds after which a job that needs much memory is no longer overtaken by others."""
+
+
+@dataclass(eq=False, slots=True)
+class Share:
+    """One request's part of the decoding.
+
+    Attributes:
+        client: Whom its time is counted to.
+        seconds: Spent so far on what is no ordinary image.
+        came: When the request was taken in, by `time.monotonic`.
+    """
+
+    client: str = ""
+    seconds: float = 0.0
+    came: float = field(default_factory=time.monotonic)
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """Something to be done.
+
+    Attributes:
+        share: Whose turn it takes.
+        work: Done by a thread of the pool.
+        memory: Bytes that it may take.
+        came: When it was given, by `time.monotonic`.
+    """
+
+    share: Share
+    work: Callable[[], None]
+    memory: int = 0
+    came: float = field(default_factory=time.monotonic)
+
+
+class TurnPool:
+    """Threads that do what is given to them, fairly.
+
+    Args:
+        threads: How many.
+        name: Of the threads.
+        begin: Called by each thread first.
+        of_client: Jobs of one client at once; None sets no limit.
+        memory: Bytes for all jobs together; a job that needs more is done alone.
+        most: Jobs that wait, at most.
+        most_of_client: Jobs of one client that wait, at most.
+    """
+
+    def __init__(
+        self,
+        threads: int,
+        name: str,
+        *,
+        begin: Callable[[], None] | None = None,
+        of_client: int | None = None,
+        memory: int = 0,
+        most: int | None = None,
+        most_of_client: int | None = None,
+    ) -> None:
+        self._begin = begin
+        self._of_client = of_client
+        self._memory = memory
+        self._is_limited = of_client is not None or memory > 0
+        self._most = most
+        self._most_of_client = most_of_client
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._calls: SimpleQueue[None] = SimpleQueue()
+        self._queues: OrderedDict[str, OrderedDict[Share, deque[Job]]] = OrderedDict()
+        self._waiting: Counter[str] = Counter()
+        self._running: Counter[str] = Counter()
+        self._used = 0
+        self._closed = False
+        for number in range(threads):
+            threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True).start()
+
+    def submit(self, job: Job) -> bool:
+        """Queue a job; False where too many wait."""
+        client = job.share.client
+        with self._lock:
+            if self._most is not None and self._waiting.total() >= self._most:
+                return False
+            if self._most_of_client is not None and self._waiting[client] >= self._most_of_client:
+                return False
+            self._queues.setdefault(client, OrderedDict()).setdefault(job.share, deque()).append(job)
+            self._waiting[client] += 1
+        self._calls.put(None)
+        return True
+
+    def cancel(self, job: Job) -> bool:
+        """Take a job back; False where it was begun."""
+        with self._lock:
+            requests = self._queues.get(job.share.client, OrderedDict())
+            queue = requests.get(job.share)
+            if queue is None or job not in queue:
+                return False
+            queue.remove(job)
+            self._tidy(job.share)
+        return True
+
+    def close(self) -> None:
+        """Begin nothing more; the threads end by themselves."""
+        with self._lock:
+            self._closed = True
+            self._queues.clear()
+            self._waiting.clear()
+        for _ in range(self._threads):
+            self._calls.put(None)
+
+    def _tidy(self, share: Share) -> None:
+        """Count one job less, and forget what is empty."""
+        self._waiting[share.client] -= 1
+        requests = self._queues[share.client]
+        if not requests[share]:
+            del requests[share]
+        if not requests:
+            del self._queues[share.client]
+            del self._waiting[share.client]
+
+    def _next(self) -> Job | None:
+        """The job whose turn it is, taken out; the lock is held."""
+        now = time.monotonic()
+        for client, requests in self._queues.items():
+            if self._of_client is not None and self._running[client] >= self._of_client:
+                continue
+            share, queue = next(iter(requests.items()))
+            job = queue[0]
+            if self._used and self._used + job.memory > self._memory > 0:
+                if now - job.came > _LONGEST_WAIT:
+                    return None
+                continue
+            queue.popleft()
+            requests.move_to_end(share)
+            self._queues.move_to_end(client)
+            self._tidy(share)
+            return job
+        return None
+
+    def _run(self) -> None:
+        if self._begin is not None:
+            self._begin()
+        while True:
+            self._calls.get()
+            with self._lock:
+                if self._closed:
+                    return
+                job = self._next()
+                if job is None:
+                    continue
+                if self._is_limited:
+                    self._running[job.share.client] += 1
+                    self._used += job.memory
+            try:
+                job.work()
+            except Exception as error:
+                _log.error("a job failed", exc_info=error)
+            if self._is_limited:
+                self._end(job)
+
+    def _end(self, job: Job) -> None:
+        """Give back what a job held, and call for those that waited for it."""
+        with self._lock:
+            self._used -= job.memory
+            self._running[job.share.client] -= 1
+            if not self._running[job.share.client]:
+                del self._running[job.share.client]
+            waiting = min(self._threads, self._waiting.total())
+        for _ in range(waiting):
+            self._calls.put(None)

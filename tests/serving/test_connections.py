@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2
+import pytest
+from attacks import GET, HEAD
+from served_runs import Server, picture, running, wait_until
+
+from distingo.serving.clients import Proxies, client_of
+
+
+@pytest.fixture(scope="module")
+def server(tiny_runs: dict[str, Path]) -> Iterator[Server]:
+    limits = {"body_timeout": 2.0, "header_timeout": 2.0, "idle_timeout": 1.0, "write_timeout": 1.0}
+    with running({"cnn": tiny_runs["small-cnn"]}, client_connections=20, **limits) as started:
+        yield started
+
+
+def connect(server: Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=10)
+
+
+def until_closed(connection: socket.socket) -> bytes:
+    got = b""
+    try:
+        while came := connection.recv(65536):
+            got += came
+    except ConnectionError:
+        pass
+    return got
+
+
+def test_empty_lines_after_an_answer_do_not_hold_a_connection(server: Server) -> None:
+    with connect(server) as connection:
+        connection.sendall(GET % b"/livez")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        began = time.monotonic()
+        connection.settimeout(0.2)
+        while time.monotonic() - began < 8:
+            try:
+                connection.sendall(b"\r\n")
+                if not connection.recv(10):
+                    break
+            except TimeoutError:
+                continue
+            except ConnectionError:
+                break
+        assert 0.7 < time.monotonic() - began < 6
+
+
+def test_who_takes_no_answer_is_cut_off(server: Server) -> None:
+    with connect(server) as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(0.5)
+        began = time.monotonic()
+        with pytest.raises(ConnectionError):
+            while time.monotonic() - began < 20:
+                try:
+                    connection.sendall(GET % b"/openapi.json" * 20)
+                except TimeoutError:
+                    continue
+
+
+@pytest.mark.parametrize("start", [b"1\r\na\r\n0\r\nX: ", b"1\r\na\r\n0\r\n", b"1;x=", b"0" * 60_000])
+def test_trailers_and_extensions_have_limits(server: Server, start: bytes) -> None:
+    with connect(server) as connection:
+        connection.sendall(HEAD % b"image/jpeg" + b"Transfer-Encoding: chunked\r\n\r\n" + start)
+        with pytest.raises(ConnectionError):
+            for _ in range(40_000):
+                connection.sendall(b"X: " + b"a" * 1000 + (b"\r\n" if start.endswith(b"0\r\n") else b""))
+
+
+def test_a_trailer_is_not_taken_for_a_header(server: Server) -> None:
+    body = picture()
+    chunk = b"%x\r\n" % len(body) + body + b"\r\n0\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n"
+    head = HEAD % b"image/jpeg" + b"Transfer-Encoding: chunked\r\n\r\n"
+    with connect(server) as connection:
+        connection.sendall(head + chunk)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        b"Host: localhost\r\nHost: localhost\r\n",
+        b"Host: localhost\r\nContent-Type: image/jpeg\r\nContent-Type: image/png\r\n",
+        b"Host: localhost\r\nAuthorization: Bearer a\r\nAuthorization: Bearer b\r\n",
+        b"Host: attacker.example@localhost\r\n",
+        b"Host: local host\r\n",
+        b"Accept: */*\r\n",
+    ],
+)
+def test_heads_that_can_be_read_in_two_ways_are_refused(server: Server, twice: bytes) -> None:
+    with connect(server) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\n" + twice + b"\r\n")
+        assert until_closed(connection).startswith(b"HTTP/1.1 400")
+
+
+def test_answers_to_pipelined_requests_come_in_order(server: Server) -> None:
+    paths = [b"/livez", b"/nothing", b"/models"] * 100
+    with connect(server) as connection:
+        whole = b"".join(GET % path for path in paths) + (GET % b"/livez")[:-2] + b"Connection: close\r\n\r\n"
+        connection.sendall(whole)
+        got = until_closed(connection)
+    statuses = [part[:3] for part in got.split(b"HTTP/1.1 ")[1:]]
+    assert statuses == [b"200", b"404", b"200"] * 100 + [b"200"]
+
+
+def test_a_half_head_behind_a_request_does_not_take_its_answer(server: Server) -> None:
+    with connect(server) as connection:
+        connection.sendall(GET % b"/livez" + b"GET /li")
+        assert until_closed(connection).startswith(b"HTTP/1.1 200")
+
+
+def test_one_address_has_so_many_connections_and_new_ones_take_the_place_of_idle_ones(server: Server) -> None:
+    held = [connect(server) for _ in range(40)]
+    assert httpx2.get(server.url + "/livez").status_code == 200
+    ended = 0
+    for connection in held:
+        connection.settimeout(0.05)
+        try:
+            ended += not connection.recv(10)
+        except TimeoutError:
+            continue
+        except ConnectionError:
+            ended += 1
+    assert ended >= 20
+    for connection in held:
+        connection.close()
+
+
+def test_connections_that_are_busy_are_not_ended_for_new_ones(server: Server) -> None:
+    held = [connect(server) for _ in range(20)]
+    for connection in held:
+        connection.sendall(HEAD % b"image/jpeg" + b"Content-Length: 5000\r\n\r\nabc")
+    time.sleep(0.3)
+    with connect(server) as one_more:
+        said = until_closed(one_more)
+    assert said.startswith(b"HTTP/1.1 503") and b"more than 20 connections of one address" in said
+    assert until_closed(held[0]).startswith(b"HTTP/1.1 408")
+    for connection in held:
+        connection.close()
+    wait_until(lambda: connect(server).getpeername()[1] == server.port)
+
+
+def test_the_end_is_on_time_whatever_clients_do(tiny_runs: dict[str, Path]) -> None:
+    with running({"cnn": tiny_runs["small-cnn"]}, grace=2.0) as server:
+        stalled, unread, half = (connect(server) for _ in range(3))
+        stalled.sendall(HEAD % b"image/jpeg" + b"Content-Length: 5000\r\n\r\nabc")
+        unread.settimeout(1)
+        with pytest.raises(TimeoutError):
+            while True:
+                unread.sendall(GET % b"/openapi.json" * 50)
+        half.sendall(b"GET /")
+        time.sleep(0.3)
+        began = time.monotonic()
+    assert 1.8 < time.monotonic() - began < 5
+    for connection in (stalled, unread, half):
+        connection.close()
+
+
+def test_clients_are_counted_by_address_or_network() -> None:
+    assert client_of("192.0.2.1") == "192.0.2.1" == client_of("::ffff:192.0.2.1")
+    assert client_of("2001:db8::1") == "2001:db8::/64" == client_of("2001:db8::ffff:1")
+    assert client_of("unix") == "unix"
+
+
+def test_proxies_are_named_by_address_network_or_all() -> None:
+    listed = Proxies(("192.0.2.1", "10.0.0.0/8"))
+    assert listed.holds("192.0.2.1") and listed.holds("10.1.2.3")
+    assert not listed.holds("192.0.2.2") and not listed.holds("unix")
+    assert Proxies(("*",)).holds("192.0.2.2") and not Proxies(()).holds("192.0.2.2")
