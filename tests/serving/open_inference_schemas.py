@@ -68,4 +68,53 @@ INFERENCE: dict[str, Any] = {
         },
     },
 }
+_DURATION: dict[str, Any] = {
+    "type": "object",
+    "required": ["count", "ns"],
+    "properties": {"count": {"type": "integer"}, "ns": {"type": "integer"}},
+}
+_DURATIONS = ("success", "fail", "queue", "compute_input", "compute_infer", "compute_output", "cache_hit", "cache_miss")
+STATISTICS: dict[str, Any] = {
+    "type": "object",
+    "required": ["model_stats"],
+    "properties": {
+        "model_stats": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": [
+                    "name",
+                    "last_inference",
+                    "inference_count",
+                    "execution_count",
+                    "inference_stats",
+                    "batch_stats",
+                ],
+                "properties": {
+                    "name": {"type": "string"},
+                    "version": {"type": "string"},
+                    **{name: {"type": "integer"} for name in ("last_inference", "inference_count", "execution_count")},
+                    "inference_stats": {
+                        "type": "object",
+                        "required": list(_DURATIONS),
+                        "properties": dict.fromkeys(_DURATIONS, _DURATION),
+                    },
+                    "batch_stats": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "required": ["batch_size", "compute_input", "compute_infer", "compute_output"],
+                            "properties": {
+                                "batch_size": {"type": "integer"},
+                                **dict.fromkeys(("compute_input", "compute_infer", "compute_output"), _DURATION),
+                            },
+                        },
+                    },
+                },
+            },
+        }
+    },
+}
+"""After docs/protocol/extension_statistics.md of github.com/triton-inference-server/server."""
+
 ERROR: dict[str, Any] = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}

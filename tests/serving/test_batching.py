@@ -32,7 +32,7 @@ class Bench:
             raise ValueError("a fault of the model")
         return Judged((rows * 2).astype(np.float32))
 
-    def batch_judged(self, pictures: int, seconds: float) -> None:
+    def batch_judged(self, pictures: int, seconds: float, waited: float) -> None:
         self.sizes.append(pictures)
 
     def submit(self, value: float, wait: float = 0.0) -> asyncio.Future[tuple[Judged, int]]:

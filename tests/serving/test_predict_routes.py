@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,7 +114,8 @@ def test_an_explanation_comes_as_data_addresses(server: Server) -> None:
         ("/predict?model=cnn", {"content": b"GIF89a"}, 422),
         ("/predict?model=cnn", {"content": b"%PDF-1.4"}, 415),
         ("/predict?model=cnn", {"content": picture(), "headers": {"Content-Type": "text/plain"}}, 415),
-        ("/predict?model=cnn", {"content": picture(), "headers": {"Content-Encoding": "gzip"}}, 415),
+        ("/predict?model=cnn", {"content": picture(), "headers": {"Content-Encoding": "br"}}, 415),
+        ("/predict?model=cnn", {"content": picture(), "headers": {"Content-Encoding": "gzip"}}, 400),
         ("/predict?model=cnn&top_k=0", {"content": picture()}, 422),
         ("/predict?model=cnn&topk=1", {"content": picture()}, 422),
         ("/predict?model=cnn", {"json": {"pictures": [{"data": ""}], "wish": 1}}, 422),
@@ -129,7 +132,6 @@ def test_an_explanation_comes_as_data_addresses(server: Server) -> None:
         ("/predict?model=cnn", {"json": {"pictures": [{"data": "http://127.0.0.1/a.jpg"}]}}, 422),
         ("/predict?model=cnn", {"json": {"pictures": [{"data": ""}] * 9}}, 413),
         ("/predict?model=cnn", {"files": [("pictures", ("a", picture()))] * 9}, 413),
-        ("/predict?model=cnn", {"files": [("file", ("a", picture()))]}, 422),
         ("/predict?model=cnn", {"content": b"--x", "headers": {"Content-Type": "multipart/form-data"}}, 400),
         (
             "/predict?model=cnn",
@@ -150,6 +152,58 @@ def test_what_can_not_be_answered_is_refused_with_a_reason(
     said = answer.json()["error"]
     assert (answer.status_code, said["status"]) == (status, status), answer.text
     assert said["reason"] and "Traceback" not in answer.text and str(Path(__file__).parents[2]) not in answer.text
+
+
+def test_a_file_may_be_in_a_field_of_any_name(server: Server) -> None:
+    one, other = picture(4), picture(5)
+    expected = post(server, "/predict?model=cnn", files=[("pictures", ("a", one)), ("pictures", ("b", other))]).json()
+    for first, second in (("file", "file"), ("image", "images[]"), ("top_k", "")):
+        found = post(server, "/predict?model=cnn", files=[(first, ("a", one)), (second, ("b", other))])
+        assert found.json() == expected
+    empty = post(server, "/predict?model=cnn", content=_form_without_a_chosen_file(one), headers=_FORM)
+    assert empty.json()["predictions"][0]["scores"] == expected["predictions"][0]["scores"]
+    assert len(empty.json()["predictions"]) == 1
+
+
+_FORM = {"Content-Type": "multipart/form-data; boundary=x"}
+
+
+def _form_without_a_chosen_file(one: bytes) -> bytes:
+    """What a browser sends for two file fields of which one was left empty."""
+    parts = (
+        b'Content-Disposition: form-data; name="second"; filename=""\r\nContent-Type: application/octet-stream\r\n\r\n',
+        b'Content-Disposition: form-data; name="file"; filename="a"\r\n\r\n' + one,
+    )
+    return b"".join(b"--x\r\n" + part + b"\r\n" for part in parts) + b"--x--\r\n"
+
+
+def test_base64_comes_wrapped_or_with_the_alphabet_of_addresses(server: Server) -> None:
+    one = next(each for each in map(picture, range(20)) if {43, 47} <= set(base64.b64encode(each)))
+    texts = (
+        base64.b64encode(one).decode(),
+        base64.encodebytes(one).decode(),
+        base64.encodebytes(one).decode().replace("\n", "\r\n  "),
+        base64.urlsafe_b64encode(one).decode().rstrip("="),
+        "data:image/jpeg;base64," + base64.encodebytes(one).decode(),
+        "DATA:image/jpeg;base64," + base64.b64encode(one).decode().replace("+", "%2B").replace("=", "%3D"),
+    )
+    pictures = [{"name": "a", "data": text} for text in texts]
+    found = post(server, "/predict?model=cnn", json={"pictures": pictures}).json()["predictions"]
+    assert found == [found[0]] * len(texts) and found[0]["error"] is None
+
+
+def test_a_compressed_body_holds_the_same_picture(server: Server) -> None:
+    one = picture(4)
+    plain = post(server, "/predict?model=cnn", content=one).json()
+    raw = zlib.compressobj(wbits=-15)
+    packed = {
+        "gzip": gzip.compress(one[:99]) + gzip.compress(one[99:]),
+        "deflate": zlib.compress(one),
+        "Deflate": raw.compress(one) + raw.flush(),
+    }
+    for encoding, body in packed.items():
+        found = post(server, "/predict?model=cnn", content=body, headers={"Content-Encoding": encoding})
+        assert found.json() == plain, encoding
 
 
 def test_a_wrong_method_is_405(server: Server) -> None:

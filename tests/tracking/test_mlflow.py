@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import mlflow.pyfunc
+import pandas as pd
 import pytest
 
 import distingo
@@ -102,6 +104,10 @@ def test_a_run_comes_back_through_the_client(tmp_path: Path, server: str, monkey
     (place / "model").rename(tmp_path / "back" / "model")
     picture = next((data / "red").iterdir())
     assert distingo.load(tmp_path / "back").predict([picture]) == distingo.load(trained.path).predict([picture])
+    model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/classifier")
+    (row,) = model.predict(pd.DataFrame({"image": [picture.read_bytes()]})).to_dict("records")
+    (expected,) = distingo.load(trained.path).predict([picture])
+    assert (row["label"], row["probability"]) == (expected.label, pytest.approx(expected.confidence, abs=1e-2))
 
 
 @pytest.mark.slow

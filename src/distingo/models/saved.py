@@ -29,10 +29,14 @@ from distingo.models.normalisation import ChannelNormalisation, build_normalisat
 from distingo.models.pretrained import PretrainedClassifier
 from distingo.models.prevalence import PrevalenceClassifier
 from distingo.models.saved_fields import check_description
+from distingo.models.timm_layout import CONFIG_FILE, lay_out, name_as_ours
 from distingo.records import NO_VALUE_RANGES, Rendition, Task, Thresholds, ValueRanges
 from distingo.run_folder import FORMAT, RunFolder, check_format
 
 ClassicClassifier = DescriptorClassifier | MajorityClassifier | PrevalenceClassifier
+
+_NORMALISATION = "normalisation."
+"""Begins the names of its constants."""
 
 _CLASSIC: dict[str, type[ClassicClassifier]] = {
     "descriptors": DescriptorClassifier,
@@ -160,15 +164,15 @@ def feature_extractor(network: nn.Module) -> nn.Sequential:
 def save_model(folder: Path, model: SavedModel) -> None:
     """Write ``model.safetensors``, then ``model.json`` with its hash: the JSON's presence means all is whole.
 
-    Before them ``bank.safetensors`` and ``confidence.json``, where the model has them.
+    Before them ``bank.safetensors`` and ``confidence.json``, where the model has them, and ``config.json``, where timm
+    can have the same network (`distingo.models.timm_layout`): then the weights have timm's names.
 
     Args:
         folder: Made if missing.
         model: What to save.
     """
     if model.network is not None:
-        state: dict[str, Tensor] = model.network.state_dict()
-        tensors = {name: tensor.detach().cpu().contiguous().numpy() for name, tensor in state.items()}
+        tensors = {name: tensor.numpy() for name, tensor in _lay_out(folder, model.description, model.network).items()}
     elif model.classic is not None:
         tensors = {name: np.ascontiguousarray(array) for name, array in model.classic.to_tensors().items()}
     else:
@@ -182,6 +186,17 @@ def save_model(folder: Path, model: SavedModel) -> None:
     described = {**asdict(model.description), "value_ranges": model.description.value_ranges.to_json()}
     content = {"format": FORMAT, **described, "weights_hash": content_hash(weights)}
     write_json(folder / "model.json", content)
+
+
+def _lay_out(folder: Path, description: ModelDescription, network: nn.Module) -> dict[str, Tensor]:
+    """The tensors to write; in timm's layout, and with its ``config.json``, where that can be."""
+    backbone = description.backbone
+    layout = None if backbone is None else lay_out(backbone, description.classes, network)
+    if layout is not None:
+        write_json(folder / CONFIG_FILE, layout.configuration)
+        return layout.tensors
+    state: dict[str, Tensor] = network.state_dict()
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
 
 
 def read_description(folder: Path) -> ModelDescription:
@@ -213,9 +228,12 @@ def load_model(folder: Path) -> SavedModel:
             _require_classes(description, tensors)
             classic = kind.from_tensors(tensors, description.settings)
             return SavedModel(description, classic=classic, bank=bank, evidence=evidence)
-        _require_shapes(description, tensors)
+        named = _require_shapes(description, tensors)
         network = assemble_network(description)
-        network.load_state_dict({name: from_numpy(array) for name, array in tensors.items()})
+        fresh: dict[str, Tensor] = network.state_dict()
+        state = {name: from_numpy(array) for name, array in named.items()}
+        normalisation = {name: tensor for name, tensor in fresh.items() if name.startswith(_NORMALISATION)}
+        network.load_state_dict(state if named is tensors else {**normalisation, **state})
         _require_votes(network)
     except ModelError:
         raise
@@ -225,15 +243,19 @@ def load_model(folder: Path) -> SavedModel:
     return SavedModel(description, network=network.eval(), bank=bank, evidence=evidence)
 
 
-def _require_shapes(description: ModelDescription, tensors: dict[str, np.ndarray]) -> None:
-    """Refuse weights of other shapes before the network that is described takes any memory."""
+def _require_shapes(description: ModelDescription, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Refuse weights of other shapes before the network that is described takes any memory; gives them our names."""
     with without_values():
         described = assemble_network(description).state_dict()
+    named = name_as_ours(tensors, set(described))
     for name, tensor in described.items():
-        if name not in tensors:
+        if name not in named:
+            if named is not tensors and name.startswith(_NORMALISATION):
+                continue  # timm has it in its configuration
             raise ValueError(f"{name} is missing")
-        if tuple(tensor.shape) != tensors[name].shape:
-            raise ValueError(f"{name} is {tensors[name].shape} instead of {tuple(tensor.shape)}")
+        if tuple(tensor.shape) != named[name].shape:
+            raise ValueError(f"{name} is {named[name].shape} instead of {tuple(tensor.shape)}")
+    return named
 
 
 def _require_classes(description: ModelDescription, tensors: dict[str, np.ndarray]) -> None:

@@ -51,6 +51,27 @@ def describe_model(model: ServedModel, *, corrections: bool) -> dict[str, Any]:
     }
 
 
+def name_and_count(
+    metrics: Metrics, model: ServedModel, name: str, verdict: tuple[Judged, int] | RefusedError, wishes: Wishes
+) -> dict[str, Any]:
+    """One picture's entry of ``predictions``, counted.
+
+    Args:
+        metrics: Count it.
+        model: What judged.
+        name: The client's name for the picture.
+        verdict: As for `name_verdict`, or why there is none.
+        wishes: Of the request.
+    """
+    if isinstance(verdict, RefusedError):
+        entry = name_refusal(name, verdict)
+    else:
+        entry = name_verdict(model, name, verdict, wishes)
+        count_scores(metrics, model, verdict)
+    count_verdict(metrics, model, entry)
+    return entry
+
+
 def name_verdict(model: ServedModel, name: str, verdict: tuple[Judged, int], wishes: Wishes) -> dict[str, Any]:
     """One picture's entry of ``predictions``.
 

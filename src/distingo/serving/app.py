@@ -18,6 +18,7 @@ from distingo.serving.open_inference_routes import add_open_inference_routes
 from distingo.serving.page_routes import add_page
 from distingo.serving.predict_routes import PREDICT_PATH, add_predict_routes
 from distingo.serving.refusals import add_refusals
+from distingo.serving.scoring_routes import add_scoring_routes
 from distingo.serving.served import ServedModels
 from distingo.serving.settings import ServeSettings
 from distingo.version import __version__
@@ -56,7 +57,8 @@ def create_app(
     )
     predict = DirectRoute(PREDICT_PATH, "POST", add_predict_routes(app, judging))
     add_model_routes(app, judging, on_reload)
-    add_open_inference_routes(app, judging)
+    add_open_inference_routes(app, judging, on_reload)
+    add_scoring_routes(app, judging)
     add_health_routes(app, judging)
     add_corrections(app, judging, store)
     add_page(app, settings)

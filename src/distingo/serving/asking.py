@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 
@@ -16,7 +17,12 @@ from distingo.serving.refusals import RefusedError
 _LONGEST_NAME = 255
 _NOT_WISHES = ("pictures", "name")
 """What else stands in an address or an object beside the wishes."""
-_MOST_LABELS = 1_000_000
+MOST_LABELS = 1_000_000
+"""So many classes may be asked for."""
+
+_DATA = "data:"
+_PLAIN_ALPHABET = bytes.maketrans(b"-_", b"+/")
+_WHITESPACE = b" \t\r\n\v\f"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,35 +89,42 @@ def read_json_object(body: bytes) -> dict[str, Any]:
 
 
 def decode_base64(text: Any, what: str) -> bytes:
-    """Bytes of a base64 text, with or without a ``data:`` prefix.
+    """Bytes of a base64 text.
+
+    With or without a ``data:`` prefix; in one line or wrapped; of either alphabet of RFC 4648, with or without padding.
 
     Raises:
         RefusedError: It is none (422).
     """
     if not isinstance(text, str):
         raise RefusedError(422, f"{what} is no text; send the picture's bytes in base64")
-    if text.startswith("data:"):
-        text = text.partition(",")[2]
+    if text[:8].lower().startswith(("http://", "https://")):
+        raise RefusedError(422, f"{what} is an address, and none is opened; send the picture's bytes in base64")
+    if text[: len(_DATA)].lower() == _DATA:
+        text = unquote(text.partition(",")[2])
     try:
-        return binascii.a2b_base64(text.encode("ascii"), strict_mode=True)
+        plain = text.encode("ascii").translate(_PLAIN_ALPHABET, _WHITESPACE).rstrip(b"=")
+        return binascii.a2b_base64(plain + b"=" * (-len(plain) % 4), strict_mode=True)
     except (binascii.Error, UnicodeEncodeError) as error:
         raise RefusedError(422, f"{what} is no valid base64; send the picture's bytes in base64") from error
 
 
 def read_form(body: bytes, content_type: str, wishes: Wishes, max_pictures: int) -> tuple[list[Upload], Wishes]:
-    """Pictures and wishes of a form: files in the field ``pictures``, wishes in fields of their names.
+    """Pictures and wishes of a form: files in fields of any name, wishes in fields of their names.
+
+    A part that has a file's name is a file, as is any part of the field ``pictures``.
 
     Raises:
-        RefusedError: The form is damaged, or a file is in another field.
+        RefusedError: The form is damaged, or a field is no wish.
     """
     uploads: list[Upload] = []
     fields: dict[str, str] = {}
     for part in parse_form(body, content_type, max_pictures):
-        if part.name == "pictures":
+        if part.file_name == "" and not part.content:
+            continue  # a browser's form where no file was chosen
+        if part.file_name is not None or part.name == "pictures":
             name = part.file_name or f"picture {len(uploads) + 1}"
             uploads.append(Upload(_shorten(name), part.content))
-        elif part.file_name is not None:
-            raise RefusedError(422, f"a file in the field {part.name[:40]!r}; send files in the field 'pictures'")
         else:
             fields[part.name] = part.content[:_LONGEST_NAME].decode("utf-8", "replace")
     return uploads, read_wishes(fields, wishes)
@@ -151,10 +164,10 @@ def _text(name: str, value: Any) -> str:
 
 
 def _count(name: str, value: Any) -> int:
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= len(str(_MOST_LABELS)):
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= len(str(MOST_LABELS)):
         value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST_LABELS:
-        raise RefusedError(422, f"{name} is no whole number from 1 to {_MOST_LABELS:,}")
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_LABELS:
+        raise RefusedError(422, f"{name} is no whole number from 1 to {MOST_LABELS:,}")
     return value
 
 

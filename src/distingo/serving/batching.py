@@ -20,8 +20,8 @@ from distingo.serving.turns import Job, Share, TurnPool
 class Watcher(Protocol):
     """Learns of every batch."""
 
-    def batch_judged(self, pictures: int, seconds: float) -> None:
-        """So many pictures were judged together in this time."""
+    def batch_judged(self, pictures: int, seconds: float, waited: float) -> None:
+        """So many pictures were judged together in this time; all together they had waited so many seconds for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class _Item:
     answer: asyncio.Future[tuple[Judged, int]]
     row: np.ndarray | None = None
     error: Exception | None = None
+    since: float = 0.0
     job: Job | None = None
     pool: TurnPool | None = None
     deferred: bool = False
@@ -140,6 +141,7 @@ class Batcher:
             else:
                 self._state.arriving -= 1
             if item.row is not None:
+                item.since = time.perf_counter()
                 self._state.ready.append(item)
             self._changed.notify_all()
         if item.error is not None:
@@ -209,7 +211,8 @@ class Batcher:
         except Exception as error:
             for item in batch:
                 item.error = error
-        self._watcher.batch_judged(len(batch), time.perf_counter() - began)
+        waited = sum(began - item.since for item in batch)
+        self._watcher.batch_judged(len(batch), time.perf_counter() - began, waited)
         _resolve(batch, judged)
 
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 from starlette.requests import ClientDisconnect, Request
 
 from distingo.serving.clients import client_of
+from distingo.serving.compression import Decompressor, find_encoding
 from distingo.serving.refusals import RefusedError
 
 _SHARE_OF_BODIES = 4
@@ -72,20 +73,24 @@ class BodyReader:
             self._values -= allowance.values
 
     async def read(self, request: Request, allowance: _Allowance) -> bytes:
-        """Read a whole body.
+        """Read a whole body; a compressed one is unpacked, and what it holds is counted while it is.
 
         Raises:
             RefusedError: It is longer than allowed (413), too slow (408), or there is no room for it now (503).
         """
         self._check_length(request)
+        encoding = find_encoding(request.headers.get("content-encoding", ""))
         allowance.client = client_of(request.client.host if request.client else "")
         allowance.began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(self._seconds) as allowance.limit:
                 self._reading.add(allowance)
-                async for part in request.stream():
-                    self._charge(allowance, len(part))
-                    allowance.body += part
+                if encoding is not None:
+                    await self._unpack(request, allowance, Decompressor(encoding))
+                else:
+                    async for part in request.stream():
+                        self._charge(allowance, len(part))
+                        allowance.body += part
                 if allowance.gave_way:
                     raise TimeoutError
         except TimeoutError as error:
@@ -101,16 +106,26 @@ class BodyReader:
             self._reading.discard(allowance)
             body, allowance.body = allowance.body, bytearray()
         if "json" in request.headers.get("content-type", ""):
-            self._charge_values(allowance, body)
+            self.charge_values(allowance, body)
         return bytes(body)
+
+    async def _unpack(self, request: Request, allowance: _Allowance, unpacker: Decompressor) -> None:
+        """Read a compressed body; on a thread, since a small part may hold a thousand times its length."""
+        packed = 0
+        async for part in request.stream():
+            packed += len(part)
+            if packed > self._most:
+                raise self._too_long()
+            pieces = unpacker.unpack(part)
+            while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+                self._charge(allowance, len(piece))
+                allowance.body += piece
+        unpacker.check_end()
 
     def _check_length(self, request: Request) -> None:
         said = request.headers.get("content-length", "")
         if said.isascii() and said.isdecimal() and (len(said) > 18 or int(said) > self._most):
             raise self._too_long()
-        encoding = request.headers.get("content-encoding", "identity").strip().lower()
-        if encoding not in {"", "identity"}:
-            raise RefusedError(415, "compressed bodies are not read; send the pictures as they are", closes=True)
 
     def _too_long(self) -> RefusedError:
         return RefusedError(
@@ -126,8 +141,12 @@ class BodyReader:
             raise self._too_long()
         self._take(allowance, count)
 
-    def _charge_values(self, allowance: _Allowance, body: bytearray) -> None:
-        """Count what the numbers, lists and objects of JSON will take."""
+    def charge_values(self, allowance: _Allowance, body: bytes | bytearray) -> None:
+        """Count what the numbers, lists and objects of JSON will take; `read` does where the request says it is JSON.
+
+        Raises:
+            RefusedError: Too much for one request (413), or for all together now (503).
+        """
         count = sum(size * body.count(mark) for mark, size in _VALUE_BYTES.items())
         if count > _MOST_VALUE_BYTES:
             raise RefusedError(413, "JSON of so many values takes too much memory; send files, or fewer numbers")

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+from distingo.serving.open_inference_tensors import NUMBERS
 from distingo.serving.schemas import (
     ErrorAnswer,
     LabelScore,
     LiveAnswer,
     ModelList,
+    ModelNames,
     OpenInferenceAnswer,
+    OpenInferenceConfig,
     OpenInferenceError,
     OpenInferenceModel,
     OpenInferenceReady,
     OpenInferenceServer,
+    OpenInferenceStatistics,
     PredictAnswer,
     ReadyAnswer,
     ReloadAnswer,
+    RepositoryModel,
+    ScoredRows,
 )
 
 _MEANINGS = {
@@ -102,7 +108,6 @@ PREDICT = _route(
             "multipart/form-data": {"schema": _FORM},
             "application/json": {"schema": _PICTURES_JSON},
             "application/octet-stream": _BINARY,
-            "image/*": _BINARY,
         },
     },
 )
@@ -110,7 +115,7 @@ CLASSIFY = _route(
     "classify_image",
     "Name what a picture shows, in the shape of Hugging Face's image classification",
     _responses(list[LabelScore], _TAKING),
-    parameters=[_NAME],
+    parameters=[_NAME, _parameter("top_k", *_WISHES["top_k"])],
     requestBody={
         "required": True,
         "content": {
@@ -128,10 +133,69 @@ CLASSIFY = _route(
                 }
             },
             "application/octet-stream": _BINARY,
-            "image/*": _BINARY,
         },
     },
 )
+V1_MODELS = _route("v1_models", "List the models' names", _responses(ModelNames, (401, 429), OpenInferenceError))
+V1_READY = _route(
+    "v1_model_ready",
+    "Whether a model is ready",
+    _responses(OpenInferenceReady, (401, 404, 429), OpenInferenceError),
+    parameters=[_NAME],
+)
+_INSTANCES: dict[str, Any] = {
+    "type": "array",
+    "minItems": 1,
+    "description": 'Images: {"b64": base64}, an object that holds that, base64 itself, or pixels as nested lists',
+    "items": {},
+}
+V1_PREDICT = _route(
+    "v1_predict",
+    "Name what pictures show, in KServe's and TensorFlow Serving's protocol of version 1",
+    _responses(ScoredRows, _TAKING, OpenInferenceError),
+    parameters=[_NAME],
+    requestBody={
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "required": ["instances"],
+                    "properties": {"instances": _INSTANCES, "parameters": {"type": "object"}},
+                }
+            }
+        },
+    },
+)
+INVOCATIONS = _route(
+    "invocations",
+    "Name what pictures show, as MLflow's scoring server and SageMaker's containers are asked",
+    _responses(ScoredRows, _TAKING),
+    parameters=[_parameter(name, schema, words) for name, (schema, words) in _WISHES.items() if name != "explain"],
+    requestBody={
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "instances": _INSTANCES,
+                        "inputs": {},
+                        "dataframe_split": {"type": "object"},
+                        "dataframe_records": {"type": "array", "items": {"type": "object"}},
+                        "params": {"type": "object"},
+                    },
+                }
+            },
+            "application/octet-stream": _BINARY,
+        },
+    },
+)
+PING: dict[str, Any] = {
+    "operation_id": "ping",
+    "summary": "Whether the server can be asked; for MLflow's clients and SageMaker",
+    "responses": {200: {"content": {"application/json": {"schema": {}}}, "description": "It can"}},
+}
 MODELS = _route("list_models", "List the models that are served", _responses(ModelList))
 RELOAD = _route(
     "reload_model",
@@ -149,23 +213,48 @@ METRICS: dict[str, Any] = {
 V2_SERVER = _route("v2_server", "The server", _responses(OpenInferenceServer, (401, 429), OpenInferenceError))
 V2_LIVE = _route("v2_live", "Whether the server is alive", _responses(LiveAnswer, ()))
 V2_READY = _route("v2_ready", "Whether all models are ready", _responses(ReadyAnswer, ()))
+V2_STATISTICS = _route(
+    "v2_statistics",
+    "How often and how long each model was asked",
+    _responses(OpenInferenceStatistics, (401, 429), OpenInferenceError),
+)
+V2_INDEX = _route(
+    "v2_repository_index",
+    "List the models that are served",
+    _responses(list[RepositoryModel], (401, 429), OpenInferenceError),
+)
+V2_LOAD = _route(
+    "v2_repository_load",
+    "Serve what is in the run folder now",
+    _responses(dict[str, Any], (401, 404, 409, 422, 429), OpenInferenceError),
+    parameters=[_NAME],
+)
+V2_UNLOAD = _route(
+    "v2_repository_unload",
+    "Refused: models are served until the server ends",
+    _responses(dict[str, Any], (401, 404, 409, 429), OpenInferenceError),
+    parameters=[_NAME],
+)
+_V2_OF_A_MODEL: dict[str, tuple[Any, str]] = {
+    "metadata": (OpenInferenceModel, "A model"),
+    "ready": (OpenInferenceReady, "Whether a model is ready"),
+    "config": (OpenInferenceConfig, "A model's configuration, in the shape of Triton's"),
+    "stats": (OpenInferenceStatistics, "How often and how long a model was asked"),
+}
 
 
 def open_inference(kind: str, *, versioned: bool) -> dict[str, Any]:
     """Words about a route of the Open Inference Protocol.
 
     Args:
-        kind: ``metadata``, ``ready`` or ``infer``.
+        kind: ``metadata``, ``ready``, ``config``, ``stats`` or ``infer``.
         versioned: Whether the address names a version.
     """
     named = [_NAME, _VERSION] if versioned else [_NAME]
     name = f"v2_model_{kind}{'_version' if versioned else ''}"
-    if kind == "metadata":
-        answers = _responses(OpenInferenceModel, (401, 404, 429), OpenInferenceError)
-        return _route(name, "A model", answers, parameters=named)
-    if kind == "ready":
-        answers = _responses(OpenInferenceReady, (401, 404, 429), OpenInferenceError)
-        return _route(name, "Whether a model is ready", answers, parameters=named)
+    if kind in _V2_OF_A_MODEL:
+        answer, summary = _V2_OF_A_MODEL[kind]
+        return _route(name, summary, _responses(answer, (401, 404, 429), OpenInferenceError), parameters=named)
     answers = _responses(OpenInferenceAnswer, _TAKING, OpenInferenceError)
     body = {"required": True, "content": {"application/json": {"schema": _INFERENCE}}}
     return _route(name, "Judge a tensor of pictures", answers, parameters=named, requestBody=body)
@@ -183,11 +272,11 @@ _INFERENCE = {
             "maxItems": 1,
             "items": {
                 "type": "object",
-                "required": ["name", "shape", "datatype", "data"],
+                "required": ["name", "shape", "datatype"],
                 "properties": {
                     "name": {"type": "string"},
                     "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
-                    "datatype": {"type": "string", "enum": ["UINT8", "FP32", "BYTES"]},
+                    "datatype": {"type": "string", "enum": ["BYTES", *NUMBERS, "BF16"]},
                     "parameters": {"type": "object"},
                     "data": {"type": "array", "items": {}},
                 },
@@ -195,7 +284,11 @@ _INFERENCE = {
         },
         "outputs": {
             "type": "array",
-            "items": {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}},
+            "items": {
+                "type": "object",
+                "required": ["name"],
+                "properties": {"name": {"type": "string"}, "parameters": {"type": "object"}},
+            },
         },
     },
 }

@@ -34,7 +34,7 @@ SECURITY_HEADERS = {
 """With every answer: the page may load from its own server only, and nobody may frame it or keep what it shows."""
 
 _HEADERS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
-_WITHOUT_KEY = ("/livez", "/readyz", "/v2/health/live", "/v2/health/ready", "/openapi.json")
+_WITHOUT_KEY = ("/livez", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready", "/openapi.json")
 _PAGE = "/page/"
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -69,13 +70,18 @@ class Judging:
         Raises:
             RefusedError: There is no place for so many, or the client went away.
         """
-        share = Share(_client_of(request))
-        with self.places.hold(len(looks)) as held:
-            answers = [model.batcher.submit(look, share) for look in looks]
-            for answer in answers:
-                answer.add_done_callback(held.give_one)
-            with _cancelled_when_gone(request, answers):
-                return [await _settled(answer) for answer in answers]
+        share, began, succeeded = Share(_client_of(request)), time.perf_counter(), False
+        try:
+            with self.places.hold(len(looks)) as held:
+                answers = [model.batcher.submit(look, share) for look in looks]
+                for answer in answers:
+                    answer.add_done_callback(held.give_one)
+                with _cancelled_when_gone(request, answers):
+                    verdicts = [await _settled(answer) for answer in answers]
+            succeeded = not all(isinstance(verdict, RefusedError) for verdict in verdicts)
+            return verdicts
+        finally:
+            model.counters.count_request(time.perf_counter() - began, succeeded=succeeded)
 
     async def judge_uploads(
         self, request: Request, model: ServedModel, uploads: Sequence[Upload]

@@ -22,6 +22,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from distingo.models.evidence import Evidence
 from distingo.serving.drift import LEAST, ScoreBins, ScoreWindow, bin_scores, chance_limit, stability_index
+from distingo.serving.statistics import InferenceCounters
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus-client's own name for the folder through which workers share their counts."""
@@ -52,6 +53,7 @@ class Metrics:
         self.batches = self._histogram("batch_pictures", "Pictures judged together", model, _SIZES)
         self.judging = self._histogram("judging_seconds", "Time to judge a batch", model, _SECONDS)
         self.waiting = self._gauge("pictures_in_flight", "Pictures taken in and not answered yet", [])
+        self.inferences = InferenceCounters(self._registry)
         words = "The latest scores of given labels, by bin of the validation scores"
         self._recent = self._gauge(_RECENT, words, [*version, "bin"])
         self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
@@ -101,14 +103,18 @@ class Metrics:
             for each, count in window.add(score).items():
                 self._recent.labels(model, version, str(each)).set(count)
 
-    def render(self) -> bytes:
-        """All counts, of all workers, with the drift of each model's scores."""
+    def collect(self) -> list[Any]:
+        """All counts, of all workers, as prometheus-client's families."""
         source = self._registry
         if os.environ.get(FOLDER_VARIABLE):
             source = CollectorRegistry()
             MultiProcessCollector(source)  # type: ignore[no-untyped-call]
+        return list(source.collect())
+
+    def render(self) -> bytes:
+        """All counts, of all workers, with the drift of each model's scores."""
         whole = CollectorRegistry()
-        families = list(source.collect())
+        families = self.collect()
         with self._lock:
             bins = {key: window.bins for key, window in self._windows.items()}
         whole.register(_Collected([*families, *_drift(families, bins)]))

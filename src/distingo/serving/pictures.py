@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 from PIL import Image
 
 from distingo.datasets.decoding import (
@@ -81,9 +80,13 @@ def _accepted_format(data: bytes) -> str:
     return name
 
 
-def check_tensor_size(pixels: np.ndarray, max_pixels: int) -> None:
-    """Refuse pixels that came as numbers and are too many."""
-    if pixels.shape[0] * pixels.shape[1] > max_pixels:
+def check_tensor_size(height: int, width: int, max_pixels: int) -> None:
+    """Refuse pixels that come as numbers and are too many.
+
+    Raises:
+        RefusedError: They are (413).
+    """
+    if height * width > max_pixels:
         raise RefusedError(413, f"a picture of more than {max_pixels:,} pixels; send a smaller one")
 
 

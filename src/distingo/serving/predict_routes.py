@@ -10,7 +10,7 @@ from fastapi import FastAPI, Request, Response
 
 from distingo.errors import UsageError
 from distingo.serving import documentation
-from distingo.serving.answers import as_answer, count_scores, count_verdict, name_refusal, name_verdict
+from distingo.serving.answers import as_answer, name_and_count
 from distingo.serving.asking import (
     Upload,
     Wishes,
@@ -21,7 +21,7 @@ from distingo.serving.asking import (
     read_wishes,
 )
 from distingo.serving.bodies import take_apart
-from distingo.serving.judging import MOST_EXPLAINED, Judging, Verdict
+from distingo.serving.judging import MOST_EXPLAINED, Judging
 from distingo.serving.refusals import RefusedError
 from distingo.serving.served import ServedModel
 
@@ -71,24 +71,12 @@ async def _predict(
         raise verdicts[0]
     entries = []
     for upload, verdict in zip(uploads, verdicts, strict=True):
-        entry = _name(judging, model, upload, verdict, wishes)
+        entry = name_and_count(judging.metrics, model, upload.name, verdict, wishes)
         if wishes.explain and entry["error"] is None:
             entry["explanation"] = await judging.explain(model, upload, entry["label"])
         entries.append(entry)
     identity = {"name": model.name, "version": model.version}
     return {"model": identity, "task": model.predictor.task, "predictions": entries}
-
-
-def _name(
-    judging: Judging, model: ServedModel, upload: Upload, verdict: Verdict | RefusedError, wishes: Wishes
-) -> dict[str, Any]:
-    if isinstance(verdict, RefusedError):
-        entry = name_refusal(upload.name, verdict)
-    else:
-        entry = name_verdict(model, upload.name, verdict, wishes)
-        count_scores(judging.metrics, model, verdict)
-    count_verdict(judging.metrics, model, entry)
-    return entry
 
 
 def _check_wishes(model: ServedModel, uploads: list[Upload], wishes: Wishes) -> None:

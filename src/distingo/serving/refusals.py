@@ -22,7 +22,7 @@ _REASONS = {
 
 def as_json(status: int, reason: str, path: str = "") -> bytes:
     """An error's body, in the words of the protocol that the path belongs to."""
-    if path.startswith("/v2"):
+    if path.startswith(("/v1", "/v2")):
         return orjson.dumps({"error": reason})
     return orjson.dumps({"error": {"status": status, "reason": reason}})
 

@@ -192,6 +192,58 @@ class OpenInferenceAnswer(BaseModel):
     outputs: list[Tensor]
 
 
+class OpenInferenceConfig(BaseModel):
+    """A model's configuration: the part of Triton's ModelConfig that says something here."""
+
+    name: str
+    platform: str
+    backend: str
+    max_batch_size: int
+    version_policy: dict[str, Any]
+    input: list[dict[str, Any]]
+    output: list[dict[str, Any]]
+    dynamic_batching: dict[str, Any]
+    parameters: dict[str, Any]
+
+
+class OpenInferenceStatistics(BaseModel):
+    """Counts and times of models, in the shape of Triton's."""
+
+    model_stats: list[dict[str, Any]]
+
+
+class RepositoryModel(BaseModel):
+    """A model in the repository's index."""
+
+    name: str
+    version: str
+    state: str
+    reason: str
+
+
+class ScoredRow(BaseModel):
+    """One image's row; `error` says why there is nothing else in it."""
+
+    label: str | None
+    probability: float | None
+    labels: list[str]
+    known: bool
+    probabilities: dict[str, float]
+    error: str | None
+
+
+class ScoredRows(BaseModel):
+    """The answer of KServe v1 and of POST /invocations."""
+
+    predictions: list[ScoredRow]
+
+
+class ModelNames(BaseModel):
+    """The names of the models that are served."""
+
+    models: list[str]
+
+
 def _rename(schema: dict[str, Any], old: str, new: str) -> None:
     schema["properties"] = {new if name == old else name: value for name, value in schema["properties"].items()}
     schema["properties"][new]["title"] = new.capitalize()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -42,6 +43,7 @@ class ServedModel:
         batcher: What gathers the pictures of several requests.
         label_thresholds: With several labels the probability from which on each is given, in the classes' order.
         enough: Pixels of a picture's shorter side that the model makes use of; None where it looks at all.
+        counters: How often and how long it was asked.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class ServedModel:
         )
         self._processes = processes
         self._certainties = functools.lru_cache(_LEVELS_KEPT)(self._settle)
+        self.counters = metrics.inferences.of(run.name, self.version)
         self._batches = metrics.batches.labels(run.name)
         self._seconds = metrics.judging.labels(run.name)
         self._warm_up()
@@ -92,13 +95,24 @@ class ServedModel:
         data = bytes(content)
         cost = cost_of(data, self.enough)
         if cost.ordinary:
-            return self.predictor.look_at(self._decode(data))
+            return self._counted(lambda: self.predictor.look_at(self._decode(data)))
         memory = cost.memory(self._processes.memory)
 
         def look(share: Share) -> np.ndarray:
-            return self._processes.row(self._question, data, memory, share)
+            return self._counted(lambda: self._processes.row(self._question, data, memory, share))
 
         return Later(self._processes.pool, memory, look, full())
+
+    def look_at(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixels, uint8 (height, width, 1 or 3), as the model looks at them."""
+        return self._counted(lambda: self.predictor.look_at(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
+
+    def _counted(self, look: Callable[[], np.ndarray]) -> np.ndarray:
+        """What was decoded, with its time counted."""
+        began = time.perf_counter()
+        row = look()
+        self.counters.count_decoding(time.perf_counter() - began)
+        return row
 
     def decode(self, content: bytes | bytearray, client: str = "") -> Image.Image:
         """An uploaded file's pixels, a deep image's scaled as in training, one of more than 4 million pixels smaller.
@@ -131,8 +145,9 @@ class ServedModel:
         """What the model says of rows, at once."""
         return self.predictor.judge(rows)
 
-    def batch_judged(self, pictures: int, seconds: float) -> None:
+    def batch_judged(self, pictures: int, seconds: float, waited: float) -> None:
         """Count a batch."""
+        self.counters.count_batch(pictures, seconds, waited)
         self._batches.observe(pictures)
         self._seconds.observe(seconds)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import time
@@ -13,8 +14,11 @@ from distingo.errors import ResourceError, UsageError
 from distingo.evaluation.reading import RunRecords
 from distingo.run_folder import RunFolder
 from distingo.tracking.destination import Ending, EpochPoint, final_scores, in_one_line, parameters
+from distingo.tracking.mlflow_model import LOGGED_AS, save_pyfunc
 from distingo.tracking.plots import draw_result
 from distingo.version import __version__
+
+log = logging.getLogger("distingo")
 
 _FILES = ("report.html", "config.json", "evaluation.json", "history.csv", "predictions.parquet")
 
@@ -74,7 +78,7 @@ class MlflowRun:
         self._send([(name, value, point.epoch) for point in points for name, value in point.values.items()])
 
     def send_result(self, records: RunRecords) -> None:
-        """Write scores as metrics, and the report, plots and model as artefacts."""
+        """Write scores as metrics, and the report, plots and model as artifacts."""
         last = records.history[-1].number if records.history else 0
         self._send([(name.replace("/", "_"), value, last) for name, value in final_scores(records).items()])
         for name in _FILES:
@@ -82,10 +86,24 @@ class MlflowRun:
                 self._client.log_artifact(self._run, str(records.folder / name))
         if (records.folder / "model").is_dir():
             self._client.log_artifacts(self._run, str(records.folder / "model"), "model")
+        self._send_model(records)
         with tempfile.TemporaryDirectory() as place:
             for name, picture in draw_result(records).items():
                 picture.save(Path(place) / f"{name}.png")
             self._client.log_artifacts(self._run, place, "plots")
+
+    def _send_model(self, records: RunRecords) -> None:
+        """The model as ``mlflow.pyfunc.load_model`` loads it."""
+        with tempfile.TemporaryDirectory() as place:
+            try:
+                folder = save_pyfunc(records, Path(place))
+            except ImportError as error:
+                log.warning("MLflow gets no model that it can load (%s); `pip install pandas`", in_one_line(error))
+                return
+            except Exception as error:  # whatever MLflow came up with: the run's own model lies there already
+                log.warning("MLflow gets no model that it can load (%s); model/ is what predicts", in_one_line(error))
+                return
+            self._client.log_artifacts(self._run, str(folder), LOGGED_AS)
 
     def end(self, ending: Ending) -> None:
         """Set the run's status."""

@@ -1,0 +1,150 @@
+"""A classifier as MLflow's pyfunc flavor loads and asks it: a table of images in, a table of labels out.
+
+MLflow calls `_load_pyfunc` with the folder of an export, in an environment that needs no torch. Images are a column of
+files' bytes, as Spark reads them and as MLflow's scoring server makes them of base64.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from distingo.errors import UsageError
+from distingo.records import Prediction, Task
+from distingo.runtime.runtime import Runtime
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMN = "image"
+"""The column of the images; a table of one column may call it otherwise."""
+
+
+class Predictor(Protocol):
+    """What answers: an exported model, or a run's own."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the model's probabilities."""
+
+    @property
+    def task(self) -> Task:
+        """Whether an image gets exactly one label or any number."""
+
+    def predict(self, pictures: Iterable[Any], *, topk: int | None = None) -> list[Prediction]:
+        """One prediction per image, in order."""
+
+
+class MlflowClassifier:
+    """What MLflow calls.
+
+    Args:
+        predictor: What answers.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+
+    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Name what images show.
+
+        Args:
+            model_input: A table whose column `COLUMN`, or only column, holds images; or a list, a series or an array of
+                them. An image is its file's bytes, their base64, or uint8 (height, width, 3) or (height, width).
+            params: None are known.
+
+        Returns:
+            A row for each image: ``label``, ``probability``, ``labels`` (those that are given; one, or any number where
+            images have several), ``known``, ``probabilities`` by class, and ``error``, which says why an image could
+            not be read and has nothing beside it.
+
+        Raises:
+            UsageError: There is no such column, an image is none of these, or a parameter is given.
+        """
+        import pandas as pd
+
+        if params:
+            raise UsageError(f"{', '.join(params)}: no parameters are known; leave them out")
+        images = [_read_image(image, number) for number, image in enumerate(_column(model_input), 1)]
+        found = self.predictor.predict(images, topk=len(self.predictor.classes)) if images else []
+        rows = [self._row(prediction) for prediction in found]
+        table = pd.DataFrame(
+            rows, columns=list(_COLUMNS), dtype=object
+        )  # else pandas makes NaN of None, and JSON breaks
+        table["known"] = table["known"].astype(bool)
+        return table if any(row["error"] for row in rows) else table.astype({"probability": float})
+
+    def _row(self, prediction: Prediction) -> dict[str, Any]:
+        if prediction.error:
+            empty: dict[str, Any] = {"label": None, "probability": None, "labels": [], "known": False}
+            return {**empty, "probabilities": {}, "error": prediction.error}
+        labels = prediction.given if prediction.given is not None else (prediction.label,)
+        return {
+            "label": prediction.label,
+            "probability": prediction.confidence,
+            "labels": list(labels),
+            "known": True,
+            "probabilities": dict(zip(prediction.labels, prediction.probabilities, strict=True)),
+            "error": None,
+        }
+
+
+_COLUMNS = ("label", "probability", "labels", "known", "probabilities", "error")
+
+
+def describe_signature() -> Any:
+    """MLflow's signature of `MlflowClassifier.predict`."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import Array, Map
+
+    outputs = (
+        ("label", DataType.string, False),
+        ("probability", DataType.double, False),
+        ("labels", Array(DataType.string), True),
+        ("known", DataType.boolean, True),
+        ("probabilities", Map(DataType.double), True),
+        ("error", DataType.string, False),
+    )
+    return ModelSignature(
+        inputs=Schema([ColSpec(DataType.binary, COLUMN)]),
+        outputs=Schema([ColSpec(kind, name, required=required) for name, kind, required in outputs]),
+    )
+
+
+def _column(model_input: Any) -> Sequence[Any]:
+    columns = getattr(model_input, "columns", None)
+    if columns is None:
+        return list(model_input)
+    name = COLUMN if COLUMN in columns else columns[0] if len(columns) == 1 else None
+    if name is None:
+        raise UsageError(f"a table of {len(columns)} columns of which none is {COLUMN!r}; name the images' so")
+    return list(model_input[name])
+
+
+def _read_image(image: Any, number: int) -> bytes | np.ndarray:
+    if isinstance(image, bytes | bytearray | memoryview):
+        return bytes(image)
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8:
+        return image
+    if isinstance(image, str):
+        plain = "".join(image.rpartition(",")[2].split()).replace("-", "+").replace("_", "/").rstrip("=")
+        try:
+            return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise UsageError(f"image {number}: text that is no base64; give the file's bytes") from error
+    raise UsageError(f"image {number}: {type(image).__name__}; give the file's bytes, their base64, or uint8 pixels")
+
+
+def _load_pyfunc(path: str) -> MlflowClassifier:
+    """What MLflow calls to load the model.
+
+    Args:
+        path: Of the export's folder.
+    """
+    return MlflowClassifier(Runtime(Path(path)))

@@ -1,0 +1,218 @@
+"""Rows of images as scoring protocols send them: KServe v1 and TensorFlow Serving, MLflow, SageMaker.
+
+A row is an image's file in base64, ``{"b64": base64}``, an object that holds one of these, or pixels as nested lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from distingo.serving.asking import MOST_LABELS, Upload, Wishes, decode_base64, read_form, read_json_object, read_wishes
+from distingo.serving.batching import Later
+from distingo.serving.open_inference import as_pixels
+from distingo.serving.pictures import check_tensor_size
+from distingo.serving.refusals import RefusedError
+from distingo.serving.served import ServedModel
+
+_RAW = ("application/octet-stream", "application/x-image")
+_BASE64 = "b64"
+_IMAGE_COLUMNS = ("image", "images", "picture", "pictures", "image_bytes", "input", "inputs", "data", "content", "file")
+_OBJECT_FORMATS = ("instances", "inputs", "dataframe_split", "dataframe_records")
+_DEEPEST = 3
+_ALL_CLASSES = Wishes(top_k=MOST_LABELS)
+_LONGEST_COLUMN_NAME = 40
+"""The smallest file of an image takes 48 characters in base64: a shorter first line of a CSV names the column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What a request holds.
+
+    Attributes:
+        images: Files, or pixels as uint8 (height, width, 1 or 3).
+        wishes: Of the request.
+    """
+
+    images: tuple[Upload | np.ndarray, ...]
+    wishes: Wishes
+
+    def looks(self, model: ServedModel) -> list[Callable[[], np.ndarray | Later]]:
+        """What decodes each image to what a model looks at."""
+        return [
+            partial(model.look_at, image)
+            if isinstance(image, np.ndarray)
+            else partial(model.look_at_bytes, image.content)
+            for image in self.images
+        ]
+
+    def names(self) -> list[str]:
+        """What the client calls each image; those that came in lists are numbered."""
+        return [
+            image.name if isinstance(image, Upload) else f"picture {number}"
+            for number, image in enumerate(self.images, 1)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class RowLimits:
+    """How much one request may hold.
+
+    Attributes:
+        pictures: At most.
+        pixels: Of each of them that comes as numbers.
+    """
+
+    pictures: int
+    pixels: int
+
+
+def read_instances(body: bytes, query: Mapping[str, str], limits: RowLimits) -> Rows:
+    """A body of ``{"instances": [...]}`` or ``{"inputs": ...}``, with ``params`` or ``parameters`` for wishes.
+
+    Raises:
+        RefusedError: It is of another form (400, 422), or holds too much (413).
+    """
+    return _read_object(read_json_object(body), query, limits, ("instances", "inputs"))
+
+
+def read_invocation(body: bytes, content_type: str, query: Mapping[str, str], limits: RowLimits) -> Rows:
+    """A body of ``/invocations``: JSON as MLflow's scoring server takes it, CSV, an image's bytes, or a form.
+
+    Raises:
+        RefusedError: It is of another form (400, 415, 422), or holds too much (413).
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    wishes = read_wishes(query, _ALL_CLASSES)
+    if kind == "application/json":
+        return _read_object(read_json_object(body), query, limits, _OBJECT_FORMATS)
+    if kind == "text/csv":
+        return Rows(_read_rows(_read_csv(body), limits), wishes)
+    if kind == "multipart/form-data":
+        uploads, wishes = read_form(body, content_type, wishes, limits.pictures)
+        return Rows(_counted(uploads, limits), wishes)
+    if kind in _RAW or kind.startswith("image/"):
+        return Rows((Upload("picture", body),), wishes)
+    raise RefusedError(
+        415, "a body of another type; send application/json, text/csv, multipart/form-data, image/* or"
+        " application/octet-stream",
+    )  # fmt: skip
+
+
+def _read_object(said: dict[str, Any], query: Mapping[str, str], limits: RowLimits, formats: tuple[str, ...]) -> Rows:
+    named = [name for name in formats if name in said]
+    if len(named) != 1:
+        raise RefusedError(422, f"send exactly one of {', '.join(formats)} in the JSON")
+    wishes = read_wishes(query, _ALL_CLASSES)
+    for name in ("params", "parameters"):
+        given = said.get(name)
+        if given is not None and not isinstance(given, dict):
+            raise RefusedError(422, f"{name!r} is no object")
+        wishes = read_wishes(given or {}, wishes)
+    content = said[named[0]]
+    if named[0] == "dataframe_split":
+        content = _column_of_split(content)
+    elif named[0] == "inputs":
+        content = _column_of_inputs(content)
+    if not isinstance(content, list):
+        raise RefusedError(422, f"{named[0]!r} is no list")
+    return Rows(_read_rows(content, limits), wishes)
+
+
+def _column_of_split(content: Any) -> list[Any]:
+    """The images of ``{"columns": [...], "data": [[...], ...]}``."""
+    columns, data = (content.get(name) for name in ("columns", "data")) if isinstance(content, dict) else (None, None)
+    if columns is None and isinstance(data, list):
+        columns = ["image"]
+    if not isinstance(columns, list) or not isinstance(data, list):
+        raise RefusedError(422, "'dataframe_split' is no object with 'columns' and 'data'")
+    at = columns.index(_choose_column([str(name) for name in columns]))
+    if not all(isinstance(row, list) and len(row) == len(columns) for row in data):
+        raise RefusedError(422, f"a row of 'data' that has not {len(columns)} values")
+    return [row[at] for row in data]
+
+
+def _column_of_inputs(content: Any) -> Any:
+    """The images of a list, of one image, or of an object of columns."""
+    if isinstance(content, str) or (isinstance(content, dict) and _BASE64 in content):
+        return [content]
+    if isinstance(content, dict):
+        column = content[_choose_column(list(content))]
+        return column if isinstance(column, list) else [column]
+    return content
+
+
+def _choose_column(names: list[str]) -> str:
+    """The only column, or the one that is called like an image."""
+    found = names if len(names) == 1 else [name for name in names if name.lower() in _IMAGE_COLUMNS]
+    if len(found) != 1:
+        raise RefusedError(
+            422, f"{len(names)} columns of which {len(found)} are called like an image; send one column 'image'"
+        )
+    return found[0]
+
+
+def _read_rows(rows: list[Any], limits: RowLimits) -> tuple[Upload | np.ndarray, ...]:
+    _counted(rows, limits)
+    return tuple(_read_row(row, f"picture {number}", limits) for number, row in enumerate(rows, 1))
+
+
+def _counted(rows: list[Any], limits: RowLimits) -> tuple[Any, ...]:
+    if not rows:
+        raise RefusedError(422, "no picture in the request; send at least one")
+    if len(rows) > limits.pictures:
+        raise RefusedError(413, f"{len(rows):,} pictures, at most {limits.pictures} are taken; send fewer at once")
+    return tuple(rows)
+
+
+def _read_row(row: Any, name: str, limits: RowLimits, depth: int = 1) -> Upload | np.ndarray:
+    if isinstance(row, dict) and depth <= _DEEPEST and row:
+        if _BASE64 in row:
+            return Upload(name, decode_base64(row[_BASE64], f"{_BASE64!r} of {name}"))
+        return _read_row(row[_choose_column(list(row))], name, limits, depth + 1)
+    if isinstance(row, list):
+        return _read_pixels(row, name, limits)
+    return Upload(name, decode_base64(row, name))
+
+
+def _read_pixels(nested: list[Any], name: str, limits: RowLimits) -> np.ndarray:
+    try:
+        values = np.asarray(nested)
+    except (ValueError, OverflowError) as error:
+        raise RefusedError(422, f"{name} is nested unevenly; send pixels as [height][width][3]") from error
+    if values.ndim == len(("height", "width")):
+        values = values[:, :, None]
+    if values.dtype.kind not in "iufb" or values.ndim != len(("height", "width", "channels")) or not values.size:
+        raise RefusedError(422, f"{name} holds no pixels; send them as [height][width][3], or the file in base64")
+    if values.shape[2] not in {1, 3}:
+        raise RefusedError(422, f"{name} has {values.shape[2]} channels; send 3, or 1 for grey pictures")
+    check_tensor_size(values.shape[0], values.shape[1], limits.pixels)
+    return as_pixels(values, name)
+
+
+def _read_csv(body: bytes) -> list[Any]:
+    """The images of a CSV with one column of base64, or with several of which one is called like an image."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    try:
+        table = csv.read_csv(
+            pa.BufferReader(body),
+            read_options=csv.ReadOptions(
+                use_threads=False, autogenerate_column_names=True, block_size=max(1, len(body) + 1)
+            ),
+            parse_options=csv.ParseOptions(newlines_in_values=True),
+        )
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        raise RefusedError(422, "a damaged CSV; send one column 'image' of files in base64") from error
+    columns = [column.to_pylist() for column in table.columns]
+    first = [str(column[0]).strip() for column in columns if column]
+    if first and all(len(name) < _LONGEST_COLUMN_NAME for name in first):
+        return list(columns[first.index(_choose_column(first))][1:])
+    if len(columns) != 1:
+        raise RefusedError(422, f"a CSV of {len(columns)} columns without names; send one column 'image'")
+    return list(columns[0])
