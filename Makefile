@@ -2,14 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-lowest lint check lock messages bench setup browser clean
+.PHONY: demo test test-lowest test-newest lint check lock messages bench setup browser clean
 
 demo: .venv/installed
 	@if [ -e demo/run/report.html ]; then echo "demo/run/report.html is there from an earlier demo; move demo away to run it again"; \
 	else $(BIN)/distingo demo -o demo; fi
 
+# Files of tests go to so many processes.
+WORKERS ?= 2
+
 test: .venv/developing browser
-	$(BIN)/python -m pytest -rs
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -rs -n $(WORKERS) --dist loadfile
 
 lint: .venv/developing
 	$(BIN)/ruff check
@@ -20,21 +23,22 @@ lint: .venv/developing
 check: lint
 	$(BIN)/python -m pytest -m "not slow"
 
-# The oldest versions that pyproject.toml allows of what distingo imports itself, in an environment of their own.
-LOWEST := .venv-lowest
-LOWEST_TESTS := tests/cleaning tests/models/test_saved.py tests/models/test_hostile_descriptions.py tests/datasets/test_store.py \
+# The oldest and the newest versions that pyproject.toml allows of what distingo imports itself, in environments of their own.
+VERSIONED_TESTS := tests/cleaning tests/models/test_saved.py tests/models/test_hostile_descriptions.py tests/datasets/test_store.py \
 	tests/datasets/test_manifest.py tests/datasets/test_tiff.py tests/prediction/test_tables.py tests/runtime/test_hostile_exports.py \
 	tests/runtime/test_runtime.py tests/serving/test_predict_routes.py tests/serving/test_open_inference_routes.py tests/evaluation tests/test_csv_cells.py tests/test_files.py
+RESOLUTION_lowest := lowest-direct
+RESOLUTION_newest := highest
 
-test-lowest: $(LOWEST)/installed
-	$(LOWEST)/bin/python -m pytest $(LOWEST_TESTS)
+test-lowest test-newest: test-%: .venv-%/installed
+	.venv-$*/bin/python -m pytest $(VERSIONED_TESTS)
 
-$(LOWEST)/installed: pyproject.toml
-	$(PYTHON) -m venv --clear $(LOWEST)
-	$(LOWEST)/bin/python -m pip install --quiet uv
-	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct ".[excel,export,serve]" --group lowest
-	$(LOWEST)/bin/python -m pip uninstall --quiet --yes distingo
-	echo "$(CURDIR)/src" > "$$($(LOWEST)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/distingo.pth"
+.venv-%/installed: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-$*
+	.venv-$*/bin/python -m pip install --quiet uv
+	.venv-$*/bin/uv pip install --quiet --python .venv-$*/bin/python --resolution $(RESOLUTION_$*) ".[excel,export,serve]" --group versions
+	.venv-$*/bin/python -m pip uninstall --quiet --yes distingo
+	echo "$(CURDIR)/src" > "$$(.venv-$*/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/distingo.pth"
 	touch $@
 
 # What CI and `make demo` install, exactly; pins stay as they are unless LOCK="--upgrade" says otherwise.
@@ -77,4 +81,4 @@ browser: .venv/developing
 	touch $@
 
 clean:
-	rm -rf .venv $(LOWEST) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf .venv .venv-lowest .venv-newest .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

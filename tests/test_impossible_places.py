@@ -163,7 +163,8 @@ def test_null_settings_are_named(
             ["report", run],
             ["train", "-o", tmp_path / "new", "--config", run / "config.json"],
         ):
-            assert f"{name!r} is null" in refused(capsys, *words)
+            said = refused(capsys, *words)
+            assert name in said and "null" in said
     refusals = 0
     for name in config["recipe"]:
         (tmp_path / "recipe.json").write_text(json.dumps({name: None}), "utf-8")

@@ -13,7 +13,7 @@ import pytest
 import distingo
 from distingo.errors import RunError
 from distingo.run_cost import PredictionCost, RunCost, TrainingCost, read_cost, write_cost
-from tiny_runs import copy_run
+from tiny_runs import copy_run, forget_checksums
 
 TRAINING = TrainingCost(1.5, 2.5, 1000, None, False)
 PREDICTION = PredictionCost(120.5, 12, 0.1, "cpu", "float32", None)
@@ -76,6 +76,7 @@ def test_an_interrupted_runs_epochs_count(tiny_runs: dict[str, Path], tmp_path: 
     lines = (run / "history.csv").read_text().splitlines()
     lines[1:] = [",".join([*line.split(",")[:-1], "500"]) for line in lines[1:]]
     (run / "history.csv").write_text("\n".join(lines) + "\n")
+    forget_checksums(run)
     distingo.train(output=run, resume=True)
     training = read_cost(run / "cost.json").training
     assert training is not None

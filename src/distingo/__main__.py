@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -43,6 +44,13 @@ class _CtrlC:
         os.write(2, b"distingo: stopped\n")
         os._exit(130)
 
+    def end(self, code: int) -> None:
+        """End after all is told and tidied up, without waiting for threads of engines, which may abort the process."""
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+
     def _hear_lost(self, lost: Any) -> None:
         """Ctrl-C came while a destructor or a callback ran, which swallows it: stop all the same."""
         if lost.exc_type is not None and issubclass(lost.exc_type, KeyboardInterrupt):
@@ -68,7 +76,10 @@ def run() -> int:
 
     try:
         _ctrl_c.is_working = True
-        return main()
+        code = main()
+        if _ctrl_c.pressed is not None:
+            _ctrl_c.end(code)
+        return code
     except KeyboardInterrupt:  # while an error was being told
         return 130
     except BaseException as error:

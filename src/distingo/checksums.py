@@ -11,10 +11,12 @@ reads more than a gigabyte a second. It protects against disks and cables, not a
 
 from __future__ import annotations
 
+import json
 import mmap
 import re
 import zlib
 from collections.abc import Iterable
+from typing import Any
 
 CHECKSUM = "checksum"
 TENSOR_PLACE = "00000000"
@@ -49,9 +51,12 @@ def is_json_intact(content: bytes) -> bool:
 def seal_tensors(content: bytes) -> bytes:
     """Fill in the checksum of a safetensors file that was made with `TENSOR_PLACE` in its metadata.
 
+    Its metadata are sorted by name: the library's order differs from one writing to the next.
+
     Raises:
         ValueError: There is no place for it.
     """
+    content = _sort_metadata(content)
     found = _find_tensor_seal(content)
     if found is None or found[1] != TENSOR_PLACE.encode():
         raise ValueError("no place for a checksum in the metadata")
@@ -69,6 +74,15 @@ def are_tensors_intact(content: bytes | memoryview | mmap.mmap) -> bool:
     start, end = found.span(1)
     view = memoryview(content)
     return compute_checksum([view[:start], TENSOR_PLACE.encode(), view[end:]]) == found[1].decode()
+
+
+def _sort_metadata(content: bytes) -> bytes:
+    size = int.from_bytes(content[:8], "little")
+    header: dict[str, Any] = json.loads(content[8 : 8 + size])
+    if isinstance(metadata := header.get("__metadata__"), dict):
+        header["__metadata__"] = dict(sorted(metadata.items()))
+    ordered = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8").ljust(size)
+    return content if len(ordered) != size else b"".join([content[:8], ordered, memoryview(content)[8 + size :]])
 
 
 def _find_tensor_seal(content: bytes | memoryview | mmap.mmap) -> re.Match[bytes] | None:

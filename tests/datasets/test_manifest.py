@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from distingo.datasets.manifest import join_labels, read_manifest, split_labels, write_manifest
 from distingo.errors import RunError
 from distingo.records import ManifestRow
+from tiny_runs import forget_checksums
 
 ROWS = (
     ManifestRow('katze/ß, "x"\n1.png', "used", "", ("katze",), "train", "PNG", 3, 4, "ab" * 16),
@@ -62,6 +63,7 @@ def test_damage_is_named_with_its_line(tmp_path: Path, old: str, new: str, messa
     path = tmp_path / "manifest.csv"
     write_manifest(ROWS, path)
     path.write_text(path.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+    forget_checksums(tmp_path)
     with pytest.raises(RunError, match=message) as caught:
         read_manifest(path)
     assert "\n" not in str(caught.value)

@@ -28,5 +28,8 @@ def test_no_file_is_no_maps_and_a_damaged_one_is_an_error(tmp_path: Path) -> Non
     write_heat_maps([], path)
     assert read_heat_maps(path) == {}
     path.write_bytes(b"PAR1 and no more")
+    with pytest.raises(RunError, match="its checksum does not fit"):
+        read_heat_maps(path)
+    (tmp_path / "checksums.json").unlink()
     with pytest.raises(RunError, match="evaluate the run again"):
         read_heat_maps(path)

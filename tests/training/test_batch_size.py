@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +12,7 @@ import distingo
 from distingo import cli
 from distingo.datasets.store import Cache
 from distingo.errors import ResourceError, UsageError
+from distingo.files import read_json
 from distingo.training import batch_size, preparing
 from distingo.training.batch_size import find_batch_size, most_images, scaled_lr, training_images
 from distingo.training.memory import TrainingPlan
@@ -131,7 +131,7 @@ QUICK = {"model": "small-cnn", "image_size": 8, "epochs": 1}
 
 
 def config_of(folder: Path, name: str = "config.json") -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / name).read_text(encoding="utf-8"))
+    content: dict[str, Any] = read_json(folder / name)
     return content
 
 

@@ -61,8 +61,8 @@ def read_heat_maps(path: Path) -> dict[tuple[str, str], KeptHeatMap]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    require_intact(path)
     try:
-        require_intact(path)
         rows = pq.read_table(path, columns=["file", "label", "seen", "values"]).to_pylist()
         return {(row["file"], row["label"]): _read_row(row) for row in rows}
     except (OSError, KeyError, ValueError, TypeError, pa.ArrowException) as error:
