@@ -84,7 +84,7 @@ def _fill_up(
     size = wishes.pop("image_size", None)
     if size is not None:
         wishes["height"], wishes["width"] = as_size(size)
-    elif "height" not in wishes:
+    elif not {"height", "width"} & wishes.keys():
         wishes["height"], wishes["width"] = entry.image_size or _own_size(facts)
         source = "published with it" if entry.image_size else f"the median picture is {facts.width}x{facts.height}"
         choices.append(f"image size: {wishes['height']}x{wishes['width']} (height x width), because {source}")
