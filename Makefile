@@ -26,7 +26,7 @@ check: lint
 # The oldest and the newest versions that pyproject.toml allows of what distingo imports itself, in environments of their own.
 VERSIONED_TESTS := tests/cleaning tests/models/test_saved.py tests/models/test_hostile_descriptions.py tests/datasets/test_store.py \
 	tests/datasets/test_manifest.py tests/datasets/test_tiff.py tests/prediction/test_tables.py tests/runtime/test_hostile_exports.py \
-	tests/runtime/test_runtime.py tests/serving/test_predict_routes.py tests/serving/test_open_inference_routes.py tests/evaluation tests/test_csv_cells.py tests/test_files.py
+	tests/runtime/test_runtime.py tests/serving/test_predict_routes.py tests/evaluation tests/test_csv_cells.py tests/test_files.py
 RESOLUTION_lowest := lowest-direct
 RESOLUTION_newest := highest
 
