@@ -31,7 +31,7 @@ RESOLUTION_lowest := lowest-direct
 RESOLUTION_newest := highest
 
 test-lowest test-newest: test-%: .venv-%/installed
-	.venv-$*/bin/python -m pytest $(VERSIONED_TESTS)
+	OMP_NUM_THREADS=1 .venv-$*/bin/python -m pytest -n $(WORKERS) --dist loadfile $(VERSIONED_TESTS)
 
 .venv-%/installed: pyproject.toml
 	$(PYTHON) -m venv --clear .venv-$*

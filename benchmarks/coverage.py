@@ -29,6 +29,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 
 from distingo.metrics.calibration_error import judge_calibration
+from distingo.metrics.confusion_intervals import class_intervals
 from distingo.metrics.intervals import mean_score, proportion
 from distingo.metrics.multi_label import multi_label_scores
 from distingo.metrics.paired import paired_difference
@@ -41,6 +42,7 @@ from distingo.records import Score
 SIZES = (30, 100, 300, 1000, 5000)
 ACCURACIES = (0.6, 0.8, 0.9, 0.95, 0.98, 0.995)
 BAND = (0.93, 0.97)
+TWO_CLASSES = {"first": 0, "rarest": -1}
 PROPORTIONS = ("accuracy", "top_k_accuracy", "exact_match")
 Draw = Callable[[np.random.Generator], dict[str, tuple[float, Score]]]
 
@@ -168,7 +170,8 @@ def _classes(cell: Cell, generator: np.random.Generator) -> Draw:
         numbers = np.minimum(np.searchsorted(edges, generator.random(cell.n) * edges[-1]), joint.size - 1)
         truth, first, second = np.unravel_index(numbers, (cell.classes,) * 3)
         flat = np.bincount(truth * cell.classes + first, minlength=cell.classes**2)
-        scores = _confusion_scores(flat.reshape(cell.classes, cell.classes))
+        confusion = flat.reshape(cell.classes, cell.classes)
+        scores = _confusion_scores(confusion) | _of_two_classes(confusion)
         found = {name: (truths[name], score) for name, score in scores.items() if name != "recall_weighted"}
         paired = paired_difference(first == truth, second == truth)
         apart = truths["accuracy"] - _averages(tables[1])["accuracy"]
@@ -179,6 +182,16 @@ def _classes(cell: Cell, generator: np.random.Generator) -> Draw:
         return found
 
     return draw
+
+
+def _of_two_classes(confusion: np.ndarray) -> dict[str, Score]:
+    """The scores of the most frequent class and of the rarest, those that some image says something about."""
+    each = list(class_intervals(confusion, [str(number) for number in range(len(confusion))]).values())
+    return {
+        f"{name}_of_{which}_class": score
+        for which, number in TWO_CLASSES.items()
+        for name, score in each[number].items()
+    }
 
 
 def _shares(cell: Cell) -> np.ndarray:
@@ -210,6 +223,7 @@ def _averages(table: np.ndarray) -> dict[str, float]:
     scores = {"accuracy": right.sum(), "balanced_accuracy": recall.mean()}
     for name, each in (("precision", precision), ("recall", recall), ("f1", f1)):
         scores |= {f"{name}_macro": each.mean(), f"{name}_weighted": true @ each}
+        scores |= {f"{name}_of_{which}_class": each[number] for which, number in TWO_CLASSES.items()}
     return {name: float(score) for name, score in scores.items()}
 
 

@@ -61,18 +61,24 @@ def test_an_interval_that_one_other_mistake_leads_out_of_is_none() -> None:
 
 
 def test_each_class_has_wilsons_intervals() -> None:
-    """8 of 10 found; of 9 called so 8 are; 8 of the 11 that are or were called so."""
-    scores = class_intervals(np.array([[8, 2, 0], [1, 9, 0], [0, 0, 0]]), ("a", "b", "c"))
-    assert (scores["a"]["recall"].low, scores["a"]["recall"].high) == pytest.approx(wilson(8, 10))
+    """8 of 12 found; of 9 called so 8 are; 8 of the 13 that are or were called so."""
+    scores = class_intervals(np.array([[8, 4, 0], [1, 9, 0], [0, 0, 0]]), ("a", "b", "c"))
+    assert (scores["a"]["recall"].low, scores["a"]["recall"].high) == pytest.approx(wilson(8, 12))
     assert (scores["a"]["precision"].low, scores["a"]["precision"].high) == pytest.approx(wilson(8, 9))
-    assert scores["a"]["f1"].value == pytest.approx(2 * 8 / (10 + 9))
-    low, high = wilson(8, 11)
+    assert scores["a"]["f1"].value == pytest.approx(2 * 8 / (12 + 9))
+    low, high = wilson(8, 13)
     assert (scores["a"]["f1"].low, scores["a"]["f1"].high) == pytest.approx(
         (2 * low / (1 + low), 2 * high / (1 + high))
     )
-    assert [scores["a"][name].n for name in ("precision", "recall", "f1")] == [9, 10, 11]
-    assert [scores["a"][name].too_few for name in ("precision", "recall", "f1")] == [True, True, False]
+    assert [scores["a"][name].n for name in ("precision", "recall", "f1")] == [9, 12, 13]
+    assert [scores["a"][name].too_few for name in ("precision", "recall", "f1")] == [True, False, False]
     assert scores["c"] == {}
+
+
+@pytest.mark.parametrize(("images", "too_few"), [(11, True), (12, False)])
+def test_a_class_of_eleven_images_has_too_few(images: int, too_few: bool) -> None:
+    scores = class_intervals(np.array([[images - 4, 4], [0, 50]]), ("a", "b"))
+    assert scores["a"]["recall"].n == images and scores["a"]["recall"].too_few is too_few
 
 
 @pytest.mark.slow

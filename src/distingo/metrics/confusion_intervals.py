@@ -13,7 +13,7 @@ a class with few images, would lead out of it is no interval at all: there are t
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,10 @@ FEWEST_OF_CLASS = 6
 
 MOST_SMALL = 0.2
 """Share of classes that may have fewer."""
+
+
+FEWEST_FOR_ONE_CLASS = 12
+"""Images that a score of one class rests on at least: with fewer, one that shows an interval covers too often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +113,17 @@ def class_intervals(confusion: Integers, classes: Sequence[str]) -> dict[str, di
     for at, name in enumerate(classes):
         right, true, said = int(confusion[at, at]), int(confusion[at].sum()), int(confusion[:, at].sum())
         numbers = {"precision": said, "recall": true, "f1": true + said - right}
-        scores = {score: proportion(right, n) for score, n in numbers.items() if n}
+        scores = {score: _of_one_class(right, n) for score, n in numbers.items() if n}
         if overlap := scores.get("f1"):
             value, low, high = (2 * share / (1 + share) for share in (overlap.value, overlap.low, overlap.high))
             scores["f1"] = Score(value, low, high, overlap.n, too_few=overlap.too_few)
         found[name] = scores
     return found
+
+
+def _of_one_class(right: int, n: int) -> Score:
+    share = proportion(right, n)
+    return replace(share, too_few=share.too_few or n < FEWEST_FOR_ONE_CLASS)
 
 
 def has_small_classes(true: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> bool:
