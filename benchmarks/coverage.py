@@ -393,8 +393,9 @@ def main() -> None:
     found = [*_kept(options.output, other_than=options.kind), *found]
     print(summary(found))
     rows = [{**asdict(entry), "outcome": entry.outcome, "is_off": entry.is_off} for entry in found]
-    record = {"band": BAND, "shares": shares(found), "cells": rows}
-    options.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    head = json.dumps({"band": BAND, "shares": shares(found)}, indent=1).removesuffix("\n}")
+    cells_of_json = ",\n  ".join(json.dumps(row) for row in rows)  # a line each: there are thousands
+    options.output.write_text(f'{head},\n "cells": [\n  {cells_of_json}\n ]\n}}\n', encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ NETWORKS = {
     "efficientnet_b0": (160, 24),
     "vit_small_patch16_224": (160, 24),
     "convnext_tiny": (160, 16),
+    "eva02_large_patch14_448": (448, 2),  # the preset `best`
 }
 """Name to side of the images in pixels and images per step."""
 
