@@ -192,11 +192,18 @@ def write_text(path: Path, content: str, *, recorded: bool = False) -> None:
     write_bytes(path, content.encode("utf-8"), recorded=recorded)
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Write readable UTF-8 JSON (two-space indent, no ASCII escapes, no NaN), or nothing; an object is sealed."""
+def write_json(path: Path, content: Any, *, sealed: bool = True) -> None:
+    """Write readable UTF-8 JSON (two-space indent, no ASCII escapes, no NaN), or nothing.
+
+    Args:
+        path: Where to.
+        content: Anything that JSON has; a member ``checksum`` of an object is left out.
+        sealed: Whether an object gets its checksum; not where people are meant to edit the file.
+    """
     if isinstance(content, dict):
         content = {name: value for name, value in content.items() if name != CHECKSUM}
-    write_text(path, seal_json(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"))
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_text(path, seal_json(text) if sealed else text)
 
 
 def read_json(path: Path) -> Any:

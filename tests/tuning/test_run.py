@@ -149,6 +149,10 @@ def test_the_best_recipe_trains_on_the_same_split(tmp_path: Path, data: Path) ->
     recipe = json.loads((run.path / "config.json").read_text())["recipe"]
     assert recipe == search.best
     assert (recipe["seed"], recipe["lr"]) == (4, 0.004)
+    written = tmp_path / "tune" / "best-recipe.json"  # for people to edit: it has no checksum
+    written.write_text(written.read_text("utf-8").replace('"lr": 0.004', '"lr": 0.003'), "utf-8")
+    changed = distingo.train(data, tmp_path / "changed", recipe_file=written)
+    assert json.loads((changed.path / "config.json").read_text())["recipe"]["lr"] == 0.003
 
 
 def test_more_trials_go_on_where_the_search_ended(tmp_path: Path, data: Path) -> None:

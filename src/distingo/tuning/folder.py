@@ -125,7 +125,7 @@ def write_search(folder: SearchFolder, search: Search) -> None:
         "validation_pictures": search.validation,
     }
     content = {"format": FORMAT, "distingo": __version__, "recipe": recipe, "found": found}
-    write_json(folder.best_recipe, content)
+    write_json(folder.best_recipe, content, sealed=False)
 
 
 def _write_table(path: Path, search: Search) -> None:
