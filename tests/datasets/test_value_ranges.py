@@ -6,16 +6,15 @@ import pytest
 from distingo.datasets.value_ranges import (
     ValueRange,
     ValueRanges,
-    ValueSummary,
     choose_range,
     decide_ranges,
     describe_ranges,
     range_of_one,
     settle_value_range,
-    summarize_values,
     to_eight_bits,
     warn_of_ranges,
 )
+from distingo.datasets.value_summaries import ValueSummary, summarize_values
 from distingo.errors import UsageError
 from distingo.records import row_key
 

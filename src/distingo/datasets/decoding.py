@@ -53,7 +53,7 @@ __all__ = [
 NO_LIMIT = 2**62
 """As a pixel limit, for images that were let in when their data set was read, and where only a header is read."""
 
-DECODING = 4
+DECODING = 5
 """Counts up whenever the same file may give other pixels than before; what is kept of decoded images names it."""
 
 _MOST_COMPONENTS = 4
@@ -236,6 +236,7 @@ def _decode_by_pillow(
         components, bits, signed = deep_images.jpeg2000_bits(data) or (1, 8, 0)
         if components > _MOST_COMPONENTS:
             raise UnsupportedError(f"a JPEG 2000 file of {components} bands; save those that count as TIFF", name)
+        deep_images.check_jpeg2000(image, components, max_pixels)
         if bits > 8 or signed:
             return show_values(deep_images.read_deep_jpeg2000(data, image, bits), name, value_range)
     if enough is not None and image.format == "JPEG":

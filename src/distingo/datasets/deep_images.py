@@ -8,15 +8,20 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from distingo.datasets.blocks import blocks_of, by_block
 from distingo.datasets.jpeg_markers import JpegFrame, read_frame
 from distingo.datasets.netpbm import NetpbmHeader, read_netpbm_header, read_netpbm_values
 from distingo.datasets.png_chunks import PngFacts
-from distingo.datasets.shown import StoredValues, orientation_of
+from distingo.datasets.shown import StoredValues, orientation_of, profile_of
 from distingo.datasets.undecodable import UnsupportedError, check_size
 
 _JXL_RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _JXL_WIDTHS = (9, 13, 18, 30)
-_RGB_AND_ALPHA = 4
+_JXL_BYTES = 24
+"""Memory that a pixel of JPEG XL takes at most: the decoder works with floats, whatever it gives."""
+
+_JPEG_2000_BYTES = 6.75
+"""Memory that a sample of JPEG 2000 takes at most, deep or not: the decoder works with 32-bit integers."""
 
 
 def require_codecs(what: str, name: str) -> Any:
@@ -56,7 +61,10 @@ def read_deep_png(data: bytes, image: Image.Image, facts: PngFacts) -> StoredVal
     """
     values = require_codecs("a PNG of 16 bits per color", "PNG").png_decode(data)
     bits = facts.bits or 16
-    return StoredValues(values >> (16 - bits), bits, image.info.get("icc_profile"), orientation_of(image))
+    if bits < 16:
+        values >>= 16 - bits
+    profile = profile_of(image, "PNG", facts.cicp, gray=values.ndim == 2 or values.shape[2] <= 2)
+    return StoredValues(values, bits, profile, orientation_of(image))
 
 
 def jpeg2000_bits(data: bytes) -> tuple[int, int, int] | None:
@@ -69,6 +77,15 @@ def jpeg2000_bits(data: bytes) -> tuple[int, int, int] | None:
     if not depths:
         return None
     return components, max((depth & 127) + 1 for depth in depths), max(depth >> 7 for depth in depths)
+
+
+def check_jpeg2000(image: Image.Image, components: int, max_pixels: int) -> None:
+    """Refuse a JPEG 2000 file that takes more memory than the pixel limit allows for.
+
+    Raises:
+        TooManyPixelsError: It does.
+    """
+    check_size(*image.size, "JPEG 2000", max_pixels, bytes_per_pixel=_JPEG_2000_BYTES * components)
 
 
 def read_deep_jpeg2000(data: bytes, image: Image.Image, bits: int) -> StoredValues:
@@ -116,11 +133,13 @@ def read_netpbm(data: bytes, header: NetpbmHeader, max_pixels: int) -> StoredVal
     check_size(header.width, header.height, "PPM", max_pixels)
     values = read_netpbm_values(data, header)
     if values.dtype == np.uint8 and header.most < 255:
-        values = np.rint(values * (255 / header.most)).astype(np.uint8)
+        values = by_block(lambda block: np.rint(block * (255 / header.most)).astype(np.uint8), values)
     bits = int(header.most).bit_length() if values.dtype == np.uint16 else None
     if bits is not None and header.most != 2**bits - 1:
         # A white that no number of bits has as its largest value.
-        values, bits = np.rint(values * (65535 / header.most)).astype(np.uint16), 16
+        for block in blocks_of(values):
+            values[block] = np.rint(values[block] * (65535 / header.most))
+        bits = 16
     return StoredValues(values, bits)
 
 
@@ -132,7 +151,7 @@ def read_jpeg_xl(data: bytes, max_pixels: int) -> StoredValues:
         UnsupportedError: What reads it is not installed.
     """
     codecs = require_codecs("a JPEG XL file", "JPEG XL")
-    check_size(*jpeg_xl_size(data), "JPEG XL", max_pixels)
+    check_size(*jpeg_xl_size(data), "JPEG XL", max_pixels, bytes_per_pixel=_JXL_BYTES)
     return StoredValues(codecs.jpegxl_decode(data, index=0, numthreads=1))
 
 
