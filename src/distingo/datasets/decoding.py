@@ -226,6 +226,7 @@ def _decode_by_pillow(
     data: bytes, max_pixels: int, enough: int | None, value_range: ValueRange | ValueRanges | None
 ) -> Decoded:
     image, name = open_by_pillow(data, max_pixels)
+    deep_images.check_cost(data, image, name, max_pixels)
     if name == "PNG":
         facts = read_png_facts(data)
         if deep_images.is_deep_png(image, facts):
@@ -236,7 +237,6 @@ def _decode_by_pillow(
         components, bits, signed = deep_images.jpeg2000_bits(data) or (1, 8, 0)
         if components > _MOST_COMPONENTS:
             raise UnsupportedError(f"a JPEG 2000 file of {components} bands; save those that count as TIFF", name)
-        deep_images.check_jpeg2000(image, components, max_pixels)
         if bits > 8 or signed:
             return show_values(deep_images.read_deep_jpeg2000(data, image, bits), name, value_range)
     if enough is not None and image.format == "JPEG":
@@ -280,6 +280,7 @@ def read_header(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Header:
             page, layout = tiff.open_checked(data, max_pixels)
             return Header(*page.upright_size, layout.kind == "gray", "TIFF")
         image, name = open_by_pillow(data, max_pixels)
+        deep_images.check_cost(data, image, name, max_pixels)
         width, height = image.size
         if orientation_of(image) in {5, 6, 7, 8}:
             width, height = height, width

@@ -11,12 +11,15 @@ from PIL import Image
 from distingo.datasets.blocks import blocks_of, by_block
 from distingo.datasets.jpeg_markers import JpegFrame, read_frame
 from distingo.datasets.netpbm import NetpbmHeader, read_netpbm_header, read_netpbm_values
-from distingo.datasets.png_chunks import PngFacts
+from distingo.datasets.png_chunks import PngFacts, read_png_facts
 from distingo.datasets.shown import StoredValues, orientation_of, profile_of
 from distingo.datasets.undecodable import UnsupportedError, check_size
 
 _JXL_RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _JXL_WIDTHS = (9, 13, 18, 30)
+_DEEP_PNG_BYTES = 18
+"""Memory that a pixel of a deep RGB PNG with alpha takes at most, with a color profile; without alpha it takes less."""
+
 _JXL_BYTES = 24
 """Memory that a pixel of JPEG XL takes at most: the decoder works with floats, whatever it gives."""
 
@@ -41,6 +44,28 @@ def require_codecs(what: str, name: str) -> Any:
             f"{what} needs imagecodecs, which is not installed; pip install 'distingo-runtime[tiff]'", name
         ) from error
     return imagecodecs
+
+
+def check_cost(data: bytes, image: Image.Image, name: str, max_pixels: int) -> None:
+    """Refuse a PNG or JPEG 2000 file that takes more memory than the pixel limit allows for.
+
+    Args:
+        data: The file's content.
+        image: The same file opened by Pillow.
+        name: Its format; others are left alone.
+        max_pixels: As for `check_size`.
+
+    Raises:
+        TooManyPixelsError: It does.
+    """
+    if name == "PNG" and (image.mode == "RGBA" or "transparency" in image.info):
+        facts = read_png_facts(data)
+        cost = _DEEP_PNG_BYTES if is_deep_png(image, facts) else 0.0
+    elif name == "JPEG 2000":
+        cost = _JPEG_2000_BYTES * (jpeg2000_bits(data) or (len(image.getbands()), 8, 0))[0]
+    else:
+        return
+    check_size(*image.size, name, max_pixels, bytes_per_pixel=cost)
 
 
 def is_deep_png(image: Image.Image, facts: PngFacts) -> bool:
@@ -79,18 +104,10 @@ def jpeg2000_bits(data: bytes) -> tuple[int, int, int] | None:
     return components, max((depth & 127) + 1 for depth in depths), max(depth >> 7 for depth in depths)
 
 
-def check_jpeg2000(image: Image.Image, components: int, max_pixels: int) -> None:
-    """Refuse a JPEG 2000 file that takes more memory than the pixel limit allows for.
-
-    Raises:
-        TooManyPixelsError: It does.
-    """
-    check_size(*image.size, "JPEG 2000", max_pixels, bytes_per_pixel=_JPEG_2000_BYTES * components)
-
-
 def read_deep_jpeg2000(data: bytes, image: Image.Image, bits: int) -> StoredValues:
     """Read a JPEG 2000 file of more than 8 bits per sample; arguments as for `read_deep_png`."""
     values = require_codecs("a JPEG 2000 file of more than 8 bits", "JPEG 2000").jpeg2k_decode(data, numthreads=1)
+    bits -= values.dtype.kind == "i"  # one of them is the sign
     return StoredValues(values, bits, image.info.get("icc_profile"), orientation_of(image))
 
 
