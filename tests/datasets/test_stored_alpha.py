@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from distingo.datasets.decoding import decode, decode_array
+from distingo.datasets.decoding import decode, decode_array, decode_image
 from distingo.datasets.value_ranges import ValueRange, ValueRanges
 
 _RGBA = np.random.default_rng(1).integers(0, 256, (12, 9, 4)).astype(np.uint8)
@@ -93,15 +93,11 @@ def test_deep_images_that_differ_in_alpha_are_different_images() -> None:
 
 @pytest.mark.parametrize("mode", ["La", "RGBa", "LA", "PA", "RGBA", "1", "L", "P", "CMYK", "YCbCr", "HSV", "LAB", "F"])
 def test_every_mode_of_pillow_is_shown(mode: str) -> None:
-    from distingo.datasets.decoding import decode_image
-
     expected = "L" if mode in {"La", "LA", "1", "L", "F"} else "RGB"
     assert decode_image(Image.new(mode, (5, 4))).image.mode == expected
 
 
 def test_colors_multiplied_by_alpha_are_divided_again() -> None:
-    from distingo.datasets.decoding import decode_image
-
     gray = Image.merge("LA", (Image.new("L", (3, 2), 60), Image.new("L", (3, 2), 128)))
     assert np.asarray(decode_image(gray.convert("La")).image).tolist() == [[157] * 3] * 2
     assert np.asarray(decode_image(gray).image).tolist() == [[157] * 3] * 2
