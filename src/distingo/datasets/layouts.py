@@ -17,13 +17,15 @@ from distingo.datasets.folder_layout import (
     split_layout,
     unlabelled_layout,
 )
-from distingo.datasets.folder_splits import FolderSplits, find_repeated, find_splits
+from distingo.datasets.folder_questions import ask_about_classes
+from distingo.datasets.folder_splits import find_splits
 from distingo.datasets.folder_tree import Folder, build_tree, class_name, find_wrapper
 from distingo.datasets.group_column import with_groups
 from distingo.datasets.idx_layout import IDX_IMAGES, idx_images, idx_layout
 from distingo.datasets.label_variants import merge_layout
 from distingo.datasets.own_files import mark_own_files, require_finished
 from distingo.datasets.side_column import with_sides
+from distingo.datasets.split_folders import FolderSplits
 from distingo.datasets.split_names import are_numbered_parts
 from distingo.datasets.split_tables import layout_of_split_tables
 from distingo.datasets.table_finding import (
@@ -182,8 +184,8 @@ class _Folders:
         around = {class_name(name) for name in (self._root.resolve().name, *wrapper.parts)}
         if known and (not around.isdisjoint(known) or set(map(class_name, wrapper.folders)).isdisjoint(known)):
             return None
-        if self._options.splits is None and (repeated := find_repeated(wrapper)):
-            raise DataError(f"{self._root}: {repeated.question}")
+        if self._options.splits is None and (doubt := ask_about_classes(wrapper)):
+            raise DataError(f"{self._root}: {doubt.question}")
         return wrapper
 
     def _class_names(self) -> frozenset[str]:

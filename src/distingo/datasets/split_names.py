@@ -42,6 +42,19 @@ _PARTS = frozenset({"part", "images", "image", "imgs", "img", "batch", "chunk", 
 _UNLABELLED = frozenset({"pred", "preds", "predict", "prediction", "predictions", "submission", "inference"})
 _UNLABELLED_MORE = frozenset({"unlabelled", "unlabeled", "unlabel", "unsup", "unsupervised", "nolabel", "nolabels"})
 
+_WRAPPERS = _FILLERS | {"archive", "raw", "input", "inputs", "download", "downloads", "unzipped", "extracted", "v"}
+_STRAYS = frozenset(
+    {"doc", "docs", "documentation", "readme", "asset", "assets", "static", "figure", "figures", "fig", "figs", "logo"}
+    | {"logos", "icon", "icons", "plot", "plots", "result", "results", "output", "outputs", "screenshot", "screenshots"}
+    | {"demo", "demos", "example", "examples", "sample", "samples", "notebook", "notebooks", "resource", "resources"}
+    | {"media", "misc", "web", "app", "src", "paper", "thumbnail", "thumbnails", "preview", "previews", "images", "img"}
+)
+_SOURCES = frozenset(
+    {"cam", "camera", "session", "seq", "sequence", "video", "clip", "batch", "part", "chunk", "shard", "fold", "run"}
+    | {"source", "scan", "device", "site", "hospital", "patient", "subject"}
+)
+"""Words for where images come from, in the names of folders that are no classes when a number follows."""
+
 
 def side_of_name(name: str, *, loose: bool = False) -> Side | None:
     """Tell which split a name stands for.
@@ -84,6 +97,30 @@ def is_part_name(name: str) -> bool:
         *("label", "labels", "mask", "masks", "annotation", "annotations", "segmentation", "segmentations"),
         *("groundtruth", "gt", "bbox", "bboxes", "boxes", "depth"),
     }
+
+
+def is_wrapper_name(name: str) -> bool:
+    """Whether a folder's name is usual for one around a data set: ``dataset``, ``archive``, ``data_v2``."""
+    words = [word for word in _words(name) if not word.isdigit()]
+    return bool(words) and all(word in _WRAPPERS for word in words)
+
+
+def is_stray_name(name: str) -> bool:
+    """Whether a folder's name is usual for images beside a data set that are no part of it: ``docs``, ``figures``."""
+    words = _words(name)
+    return bool(words) and all(word in _STRAYS for word in words)
+
+
+def is_source_name(name: str) -> bool:
+    """Whether a folder's name says from where or when its images are, and no class: ``camera_2``, ``2019-05-01``."""
+    words = _words(name)
+    numbers = [word for word in words if word.isdigit()]
+    if words and len(numbers) == len(words):
+        year = re.fullmatch(r"(19|20)\d\d(\d\d){0,2}", words[0])
+        return year is not None and len(words) <= 3
+    return bool(numbers) and any(word in _SOURCES for word in words) and all(
+        word in _SOURCES or word.isdigit() for word in words
+    )
 
 
 def are_numbered_parts(names: Iterable[str]) -> bool:
