@@ -100,7 +100,7 @@ def splits_inside_classes(tree: Folder) -> FolderSplits | None:
     divided = [top for top in tree if len(by_top[top.name]) > 1]
     if 2 * len(divided) < len(by_top) or any(_look_into(top).splits for top in divided):
         return None
-    return FolderSplits(question=_ask_about_undivided(tree, divided, splits))
+    return FolderSplits(in_order(splits), _ask_about_undivided(tree, divided, splits))
 
 
 def ask_about_classes(tree: Folder) -> FolderSplits | None:
@@ -119,8 +119,8 @@ def ask_about_classes(tree: Folder) -> FolderSplits | None:
         partial(_ask_about_parts, tree),
         partial(_ask_about_shared_in_splits, tops),
         partial(_ask_about_shared, tops),
-        partial(_ask_about_one_set, tops),
         partial(_ask_about_repeated_tops, tops),
+        partial(_ask_about_one_set, tops),
     )
     question = next((found for ask in asks if (found := ask())), "")
     return FolderSplits(question=question) if question else None
@@ -165,15 +165,16 @@ def _ask_about_shared_in_splits(tops: Sequence[_Top]) -> str:
     strays = sum(not top.splits and _is_stray(top, largest) for top in tops)
     if len(divided) < 2 or 2 * len(divided) <= len(tops) - strays or not shared or len(set(keys)) < 2:
         return ""
-    folders = sorted(each.shown for each in (top.folder for top in divided))
+    folders = sorted(top.folder.shown for top in divided)
     inside = name_some(sorted({name for top in divided for name in top.names_of(shared)}), 3)
-    every = _as_pattern(divided, ANY_FOLDER)
-    classes = _as_pattern(divided, CLASS_FOLDER) if len({each.side for each in divided[0].splits}) > 1 else NO_SPLITS
-    one = as_option(divided[0].splits)
+    splits, at = [split for top in divided for split in top.splits], len(divided[0].folder.parts) - 1
+    several = len({split.side for split in splits}) > 1
+    classes = f'"{_as_pattern(splits, at, CLASS_FOLDER)}"' if several else NO_SPLITS
     return (
-        f"its folders {name_some(folders, 3)} hold the same folders ({inside}) in their split folders; if those are the "
-        f'classes, read all of them together by --splits "{every}" (or only {divided[0].folder.shown} by --splits '
-        f'{one}); if {name_some(folders, 2)} are the classes, say so by --splits "{classes}"'
+        f"its folders {name_some(folders, 3)} hold the same folders ({inside}) in their split folders; if those are "
+        f'the classes, read all of them together by --splits "{_as_pattern(splits, at, ANY_FOLDER)}" (or only '
+        f"{divided[0].folder.shown} by --splits {as_option(divided[0].splits)}); if {name_some(folders, 2)} are the "
+        f"classes, say so by --splits {classes}"
     )
 
 
@@ -185,20 +186,24 @@ def _ask_about_shared(tops: Sequence[_Top]) -> str:
     if len(sharing) < len(tops) and not _are_most(sharing, tops, shared):
         return ""
     names = sorted(top.folder.shown for top in sharing)
-    of = "its folders" if len(sharing) == len(tops) else f"{len(names)} of its {len(tops)} folders,"
+    every_name = sorted(top.folder.shown for top in tops)
+    which = f"its folders {name_some(names, 3)}"
+    if len(sharing) < len(tops):
+        which = f"{len(names)} of its {len(tops)} folders ({name_some(names, 3)})"
     inside = name_some(sharing[0].names_of(shared), 3)
-    divided = [top for top in sharing if top.splits]
-    example, every = f"test={names[-1]},train={ANY_FOLDER}", f"train={ANY_FOLDER}"
-    if divided:
-        every = as_option(split for top in sharing for split in top.splits or (as_split(top.folder, "train"),))
-        example = every
-    elif len(tops) == 2:
-        example = f"train={names[0]},test={names[1]}"
     return (
-        f"{of} {name_some(names, 3)} hold the same folders ({inside}); if those are the classes, name the splits by "
-        f"--splits {example} (or read all of them together by --splits {every}); if {name_some(names, 2)} are the "
-        f"classes, say so by --splits {NO_SPLITS}"
+        f"{which} hold the same folders ({inside}); if those are the classes, name the splits by --splits "
+        f"{_example(sharing, tops)}; if {name_some(every_name, 2)} are the classes, say so by --splits {NO_SPLITS}"
     )
+
+
+def _example(sharing: Sequence[_Top], tops: Sequence[_Top]) -> str:
+    """How to take the folders that several top folders share for the classes."""
+    if any(top.splits for top in sharing):
+        return as_option(split for top in sharing for split in top.splits or (as_split(top.folder, "train"),))
+    names = sorted(top.folder.shown for top in sharing)
+    some = f"train={names[0]},test={names[1]}" if len(tops) == 2 else f"test={names[-1]},train={ANY_FOLDER}"
+    return f"{some} (or read all of them together by --splits train={ANY_FOLDER})"
 
 
 def _holds_most(top: _Top, shared: set[str]) -> bool:
@@ -219,11 +224,13 @@ def _are_most(sharing: Sequence[_Top], tops: Sequence[_Top], shared: set[str]) -
 
 def _ask_about_one_set(tops: Sequence[_Top]) -> str:
     """Where one top folder is a data set, and beside it are loose images: ``dataset/cat``, ``docs/logo.png``."""
-    sets = [top for top in tops if not top.is_loose and len(top.keys) > 1]
+    sets = [top for top in tops if not top.is_loose and sum(not is_source_name(key) for key in top.keys) > 1]
     if len(sets) != 1:
         return ""
     (only,) = sets
     others = [top for top in tops if top is not only]
+    if any(len(top.inside) > 1 for top in others):
+        return ""
     named = bool(only.splits) or is_wrapper_name(only.folder.name)
     if not named and not all(_is_stray(top, only.folder.total) for top in others):
         return ""
@@ -259,19 +266,19 @@ def _ask_about_undivided(tree: Folder, divided: Sequence[Folder], splits: Sequen
     names = name_some(sorted(top.shown for top in divided), 3)
     others = name_some(sorted(top.shown for top in tree if top.name not in kept), 3)
     folders = name_some(sorted({each.parts[-1] for each in splits}), 3)
-    option = _as_pattern([_Top(tree, tuple(each for each in splits if each.parts[-2] in kept), ())], CLASS_FOLDER)
+    kept_splits = [each for each in splits if each.parts[-2] in kept]
+    option = _as_pattern(kept_splits, len(tree.parts), CLASS_FOLDER)
     return (
-        f"its folders {names} hold split folders ({folders}), and {others} not all of them; read the split folders, "
-        f'and nothing else, by --splits "{option}", or every folder as a class without splits by --splits {NO_SPLITS}'
+        f"its folders {names} hold folders named like splits ({folders}), and {others} beside them not several; read "
+        f'these splits alone by --splits "{option}", or take every folder for a class without splits by --splits '
+        f"{NO_SPLITS}"
     )
 
 
-def _as_pattern(tops: Sequence[_Top], placeholder: str) -> str:
-    """The splits of all top folders in one option, with a placeholder for the top folders' names."""
-    at = len(tops[0].folder.parts) - 1
+def _as_pattern(splits: Iterable[SplitFolder], at: int, placeholder: str) -> str:
+    """Split folders in one option, with a placeholder for the part of their paths that differs."""
     pairs = {
         (SIDES.index(each.side), f"{each.side}={'/'.join((*each.parts[:at], placeholder, *each.parts[at + 1 :]))}")
-        for top in tops
-        for each in top.splits
+        for each in splits
     }
     return ",".join(text for _, text in sorted(pairs))

@@ -135,7 +135,9 @@ def _matching(folder: Folder, names: Sequence[str], class_at: int | None = None)
 
 
 def _as_matched(folder: Folder, class_at: int | None, side: Side) -> SplitFolder:
-    return as_split(folder, side) if class_at is None else SplitFolder(folder.parts, side, True, class_at)
+    if class_at is None:
+        return as_split(folder, side)
+    return SplitFolder(folder.parts, side, has_classes=True, class_at=class_at)
 
 
 def _by_name(folder: Folder) -> FolderSplits | None:

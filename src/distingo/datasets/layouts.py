@@ -140,7 +140,7 @@ class _Folders:
         """Read the labels from the names of the class folders."""
         root, files, splits = self._root, self._files, self.splits
         tables = tables_in(files)
-        if splits.question:
+        if splits.question and not self._are_known(known):
             if not (as_it_comes and splits.folders and not splits.have_classes):
                 raise DataError(f"{root}: {splits.question}")
             return replace(unlabelled_layout(root, files, tables, splits), notes=splits.notes)
@@ -187,6 +187,11 @@ class _Folders:
         if self._options.splits is None and (doubt := ask_about_classes(wrapper)):
             raise DataError(f"{self._root}: {doubt.question}")
         return wrapper
+
+    def _are_known(self, known: Collection[str]) -> bool:
+        """Whether the top folders are classes that a model knows, and none of them is divided into splits."""
+        names = {class_name(folder.name) for folder in self._tree}
+        return bool(known) and not self.splits.folders and names.issubset(known)
 
     def _class_names(self) -> frozenset[str]:
         """The names of the folders that may be classes; none where a table has to give the labels."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from distingo.datasets.folder_tree import Folder
-from distingo.datasets.split_names import is_container_name
+from distingo.datasets.split_names import is_container_name, is_wrapper_name
 from distingo.datasets.walking import display_name
 from distingo.records import SIDES, Side
 
@@ -65,10 +65,11 @@ class FolderSplits:
 
 
 def enter(folder: Folder) -> Folder:
-    """See through a doubled folder (``seg_train/seg_train``) and one around the images (``test/images``)."""
+    """See through a doubled folder (``seg_train/seg_train``) and one around images or a data set (``test/images``)."""
     while not folder.own and len(folder.folders) == 1:
         (only,) = folder
-        if only.name.casefold() != folder.name.casefold() and not is_container_name(only.name):
+        is_wrapper = is_wrapper_name(only.name) and not only.own and len(only.folders) > 1
+        if not is_wrapper and only.name.casefold() != folder.name.casefold() and not is_container_name(only.name):
             break
         folder = only
     return folder

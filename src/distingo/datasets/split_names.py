@@ -42,12 +42,15 @@ _PARTS = frozenset({"part", "images", "image", "imgs", "img", "batch", "chunk", 
 _UNLABELLED = frozenset({"pred", "preds", "predict", "prediction", "predictions", "submission", "inference"})
 _UNLABELLED_MORE = frozenset({"unlabelled", "unlabeled", "unlabel", "unsup", "unsupervised", "nolabel", "nolabels"})
 
-_WRAPPERS = _FILLERS | {"archive", "raw", "input", "inputs", "download", "downloads", "unzipped", "extracted", "v"}
+_WRAPPERS = frozenset(
+    {"data", "dataset", "datasets", "archive", "raw", "input", "inputs", "download", "downloads", "unzipped"}
+    | {"extracted", "labelled", "labeled", "v"}
+)
 _STRAYS = frozenset(
     {"doc", "docs", "documentation", "readme", "asset", "assets", "static", "figure", "figures", "fig", "figs", "logo"}
     | {"logos", "icon", "icons", "plot", "plots", "result", "results", "output", "outputs", "screenshot", "screenshots"}
     | {"demo", "demos", "example", "examples", "sample", "samples", "notebook", "notebooks", "resource", "resources"}
-    | {"media", "misc", "web", "app", "src", "paper", "thumbnail", "thumbnails", "preview", "previews", "images", "img"}
+    | {"media", "misc", "web", "src", "thumbnail", "thumbnails", "preview", "previews", "images", "img"}
 )
 _SOURCES = frozenset(
     {"cam", "camera", "session", "seq", "sequence", "video", "clip", "batch", "part", "chunk", "shard", "fold", "run"}
@@ -118,8 +121,10 @@ def is_source_name(name: str) -> bool:
     if words and len(numbers) == len(words):
         year = re.fullmatch(r"(19|20)\d\d(\d\d){0,2}", words[0])
         return year is not None and len(words) <= 3
-    return bool(numbers) and any(word in _SOURCES for word in words) and all(
-        word in _SOURCES or word.isdigit() for word in words
+    return (
+        bool(numbers)
+        and any(word in _SOURCES for word in words)
+        and all(word in _SOURCES or word.isdigit() for word in words)
     )
 
 
