@@ -90,7 +90,9 @@ def splits_inside_classes(tree: Folder) -> FolderSplits | None:
     sides = {class_name(each.parts[-1]): each.side for each in splits}
     if len(tree.folders) < 2 or len(set(sides.values())) < 2:
         return None
-    if question := _ask_about_parts(tree) or _ask_about_shared_in_splits([_look_into(top) for top in tree]):
+    if question := _ask_about_parts(tree):
+        return FolderSplits(question=question)
+    if question := _ask_about_shared_in_splits([_look_into(top) for top in tree]):
         return FolderSplits(in_order(splits), question)
     by_top = {top.name: {each.side for each in splits if each.parts[-2] == top.name} for top in tree}
     learned = sum("train" in found for found in by_top.values())
@@ -265,13 +267,13 @@ def _ask_about_undivided(tree: Folder, divided: Sequence[Folder], splits: Sequen
     kept = {top.name for top in divided}
     names = name_some(sorted(top.shown for top in divided), 3)
     others = name_some(sorted(top.shown for top in tree if top.name not in kept), 3)
-    folders = name_some(sorted({each.parts[-1] for each in splits}), 3)
     kept_splits = [each for each in splits if each.parts[-2] in kept]
+    words = name_some(sorted({each.parts[-1] for each in kept_splits}), 3)
     option = _as_pattern(kept_splits, len(tree.parts), CLASS_FOLDER)
+    alone = f'read only what is divided by --splits "{option}"' if len(kept) > 1 else f"divide {others} too"
     return (
-        f"its folders {names} hold folders named like splits ({folders}), and {others} beside them not several; read "
-        f'these splits alone by --splits "{option}", or take every folder for a class without splits by --splits '
-        f"{NO_SPLITS}"
+        f"not all of its folders are divided into splits: {names} into {words}, but not {others}; {alone}, or take "
+        f"every folder for a class without splits by --splits {NO_SPLITS}"
     )
 
 

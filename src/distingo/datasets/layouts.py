@@ -26,7 +26,7 @@ from distingo.datasets.label_variants import merge_layout
 from distingo.datasets.own_files import mark_own_files, require_finished
 from distingo.datasets.side_column import with_sides
 from distingo.datasets.split_folders import FolderSplits
-from distingo.datasets.split_names import are_numbered_parts
+from distingo.datasets.split_names import are_numbered_parts, is_part_name
 from distingo.datasets.split_tables import layout_of_split_tables
 from distingo.datasets.table_finding import (
     FoundTable,
@@ -205,8 +205,12 @@ class _Folders:
         return frozenset(class_name(name) for folder in inside if folder for name in folder.folders)
 
     def _are_parts(self) -> bool:
-        """Whether the folders are merely parts of one set (``images_001``, ``images_002``), which a table describes."""
-        if not are_numbered_parts(folder.name for folder in self._tree):
+        """Whether the folders are merely parts of one set, which a table describes.
+
+        Such as ``images_001`` and ``images_002``, or ``images`` and ``masks``.
+        """
+        names = [folder.name for folder in self._tree]
+        if not are_numbered_parts(names) and not all(map(is_part_name, names)):
             return False
         found = tables_in(self._files)
         pictures = PictureFinder(self._root, [file for file in self._files if file not in found])
