@@ -247,6 +247,22 @@ ASKED = {
             "train=*": {("train", ("benign",)): 3, ("train", ("malignant",)): 2},
         },
     ),
+    "sites in a folder around them": Asked(
+        ["zip/a/cat", "zip/a/dog", "zip/b/cat", "zip/b/dog", "zip/c/cat", "zip/c/dog"],
+        "its folders zip/a, zip/b, zip/c hold the same folders (cat, dog); if those are the classes, name the splits "
+        "by --splits test=zip/c,train=zip/* (or read all of them together by --splits train=zip/*); if zip/a, zip/b "
+        "and 1 more are the classes, say so by --splits none",
+        {
+            "test=zip/c,train=zip/*": {
+                ("train", ("cat",)): 2,
+                ("train", ("dog",)): 2,
+                ("test", ("cat",)): 1,
+                ("test", ("dog",)): 1,
+            },
+            "train=zip/*": {("train", ("cat",)): 3, ("train", ("dog",)): 3},
+            "none": {(None, ("a",)): 2, (None, ("b",)): 2, (None, ("c",)): 2},
+        },
+    ),
     "sites beside the images of a text": Asked(
         ["a/benign", "a/malignant", "b/benign", "b/malignant", "docs"],
         "2 of its 3 folders (a, b) hold the same folders (benign, malignant); if those are the classes, name the "
@@ -256,8 +272,8 @@ ASKED = {
     ),
     "a set of splits beside the images of a text": Asked(
         ["dataset/train/cat", "dataset/train/dog", "dataset/test/cat", "dataset/test/dog", "docs"],
-        "its folder dataset holds folders (cat, dog), and beside it docs only loose images; if the folders in dataset "
-        "are the classes, give it as DATA or say so by --splits train=dataset/train,test=dataset/test; if dataset and "
+        "its folder dataset holds folders (cat, dog), and beside it are only loose images (docs); if the folders in "
+        "dataset are the classes, give it as DATA or say so by --splits train=dataset/train,test=dataset/test; if dataset and "
         "docs are the classes, say so by --splits none",
         {
             "train=dataset/train,test=dataset/test": {
@@ -268,8 +284,8 @@ ASKED = {
     ),
     "a set beside the images of a text": Asked(
         ["flowers/rose", "flowers/tulip", "assets/screenshots"],
-        "its folder flowers holds folders (rose, tulip), and beside it assets only loose images; if the folders in "
-        "flowers are the classes, give it as DATA or say so by --splits train=flowers; if flowers and assets are the "
+        "its folder flowers holds folders (rose, tulip), and beside it are only loose images (assets); if the folders "
+        "in flowers are the classes, give it as DATA or say so by --splits train=flowers; if flowers and assets are the "
         "classes, say so by --splits none",
         {
             "train=flowers": {("train", ("rose",)): 1, ("train", ("tulip",)): 1},
@@ -278,7 +294,7 @@ ASKED = {
     ),
     "a set that is called one beside another folder": Asked(
         ["archive/data/cat", "archive/data/dog", "archive/other"],
-        "its folder archive/data holds folders (cat, dog), and beside it archive/other only loose images; if the "
+        "its folder archive/data holds folders (cat, dog), and beside it are only loose images (archive/other); if the "
         "folders in archive/data are the classes, give it as DATA or say so by --splits train=archive/data; if "
         "archive/data and archive/other are the classes, say so by --splits none",
         {
@@ -372,6 +388,7 @@ def test_a_class_without_images_to_learn_from_keeps_the_splits_of_the_others(
         ({"docs": 1, "figures": 1}, ("docs", "figures")),
         ({"boxes": 1, "labels": 1, "bottles": 1}, ("bottles", "boxes", "labels")),
         ({"cat/train": 1, "dog/train": 1}, ("cat", "dog")),
+        ({"cat/train/2019": 1, "cat/train/2020": 1, "dog/train/2019": 1, "dog/train/2020": 1}, ("cat", "dog")),
     ],
 )
 def test_ordinary_class_folders_raise_no_question(
@@ -385,14 +402,19 @@ def test_ordinary_class_folders_raise_no_question(
 
 def test_a_folder_with_very_few_images_beside_one_set_is_asked_about(class_folders: Callable[..., Path]) -> None:
     root = class_folders({"flowers/rose": 50, "flowers/tulip": 50, "teaser": 2})
-    with pytest.raises(DataError, match=r"its folder flowers holds folders \(rose, tulip\), and beside it teaser only"):
+    with pytest.raises(
+        DataError,
+        match=r"its folder flowers holds folders \(rose, tulip\), and beside it are only loose images \(teaser",
+    ):
         find_layout(root)
 
 
-def test_class_folders_that_a_model_knows_are_not_asked_about(class_folders: Callable[..., Path]) -> None:
-    root = class_folders({f"{name}/{place}": 1 for name in ("cat", "dog") for place in ("indoor", "outdoor")})
+@pytest.mark.parametrize("around", ["", "zip/"])
+def test_class_folders_that_a_model_knows_are_not_asked_about(class_folders: Callable[..., Path], around: str) -> None:
+    root = class_folders({f"{around}{name}/{place}": 1 for name in ("cat", "dog") for place in ("indoor", "outdoor")})
     assert find_layout(root, known_classes=("bird", "cat", "dog")).classes == ("cat", "dog")
-    with pytest.raises(DataError, match="its folders cat, dog hold the same folders"):
+    what = "its folders cat, dog hold the same folders" if not around else "give .*/zip"
+    with pytest.raises(DataError, match=what):
         find_layout(root, known_classes=("indoor", "outdoor"))
 
 

@@ -33,7 +33,7 @@ from distingo.datasets.split_names import (
     side_of_name,
 )
 from distingo.errors import name_some
-from distingo.records import SIDES
+from distingo.records import SIDES, Side
 
 _FEWEST_SHARED = 2
 """Folders that two top folders have in common before these may be the classes."""
@@ -94,7 +94,9 @@ def splits_inside_classes(tree: Folder) -> FolderSplits | None:
         return FolderSplits(question=question)
     if question := _ask_about_shared_in_splits([_look_into(top) for top in tree]):
         return FolderSplits(in_order(splits), question)
-    by_top = {top.name: {each.side for each in splits if each.parts[-2] == top.name} for top in tree}
+    by_top: dict[str, set[Side]] = {top.name: set() for top in tree}
+    for each in splits:
+        by_top[each.parts[-2]].add(each.side)
     learned = sum("train" in found for found in by_top.values())
     if all(by_top.values()) and 2 * learned > len(by_top):
         words = ", ".join(f"{name} ({side})" for name, side in sorted(sides.items()))
@@ -183,7 +185,12 @@ def _ask_about_shared_in_splits(tops: Sequence[_Top]) -> str:
 def _ask_about_shared(tops: Sequence[_Top]) -> str:
     """Where most top folders hold the same folders: they are splits of some kind, or classes of one structure."""
     counts = Counter(key for top in tops for key in top.keys)
-    shared = {key for key, count in counts.items() if count > 1 and not is_part_name(key)}
+    divided = any(top.splits for top in tops)
+    shared = {
+        key
+        for key, count in counts.items()
+        if count > 1 and not is_part_name(key) and not (divided and is_source_name(key))
+    }
     sharing = [top for top in tops if not top.is_loose and _holds_most(top, shared)]
     if len(sharing) < len(tops) and not _are_most(sharing, tops, shared):
         return ""
@@ -204,8 +211,9 @@ def _example(sharing: Sequence[_Top], tops: Sequence[_Top]) -> str:
     if any(top.splits for top in sharing):
         return as_option(split for top in sharing for split in top.splits or (as_split(top.folder, "train"),))
     names = sorted(top.folder.shown for top in sharing)
-    some = f"train={names[0]},test={names[1]}" if len(tops) == 2 else f"test={names[-1]},train={ANY_FOLDER}"
-    return f"{some} (or read all of them together by --splits train={ANY_FOLDER})"
+    every = "/".join((*sharing[0].folder.parts[:-1], ANY_FOLDER))
+    some = f"train={names[0]},test={names[1]}" if len(tops) == 2 else f"test={names[-1]},train={every}"
+    return f"{some} (or read all of them together by --splits train={every})"
 
 
 def _holds_most(top: _Top, shared: set[str]) -> bool:
@@ -218,7 +226,8 @@ def _are_most(sharing: Sequence[_Top], tops: Sequence[_Top], shared: set[str]) -
     if len(sharing) < 2 or sum(not is_source_name(key) for key in shared) < _FEWEST_SHARED:
         return False
     largest = max(top.folder.total for top in tops)
-    others = [top for top in tops if top not in sharing and not _is_stray(top, largest)]
+    names = {top.folder.name for top in sharing}
+    others = [top for top in tops if top.folder.name not in names and not _is_stray(top, largest)]
     incomplete = sum(not top.is_loose and top.keys <= shared for top in others)
     loose = sum(top.is_loose for top in others)
     return len(sharing) > 2 * loose and len(sharing) + incomplete > len(others) - incomplete
@@ -240,8 +249,8 @@ def _ask_about_one_set(tops: Sequence[_Top]) -> str:
     inside = name_some(only.names_of(only.keys), 3)
     option = as_option(only.splits) or f"train={name}"
     return (
-        f"its folder {name} holds folders ({inside}), and beside it {beside} only loose images; if the folders in "
-        f"{name} are the classes, give it as DATA or say so by --splits {option}; if {name} and {beside} are the "
+        f"its folder {name} holds folders ({inside}), and beside it are only loose images ({beside}); if the folders "
+        f"in {name} are the classes, give it as DATA or say so by --splits {option}; if {name} and {beside} are the "
         f"classes, say so by --splits {NO_SPLITS}"
     )
 
@@ -250,7 +259,7 @@ def _ask_about_repeated_tops(tops: Sequence[_Top]) -> str:
     """Where one top folder holds the others once more: ``cat``, ``dog`` and ``archive/cat``, ``archive/dog``."""
     names = {class_name(top.folder.name).casefold() for top in tops}
     for top in tops:
-        common = top.keys & (names - {class_name(top.folder.name).casefold()})
+        common = (top.keys & names) - {class_name(top.folder.name).casefold()}
         if len(common) >= _FEWEST_SHARED and 2 * len(common) >= len(top.keys):
             shown, inside = top.folder.shown, name_some(top.names_of(common), 3)
             option = as_option(top.splits) or f"train={shown}"

@@ -140,7 +140,7 @@ class _Folders:
         """Read the labels from the names of the class folders."""
         root, files, splits = self._root, self._files, self.splits
         tables = tables_in(files)
-        if splits.question and not self._are_known(known):
+        if splits.question and (splits.folders or not _are_known(self._tree, known)):
             if not (as_it_comes and splits.folders and not splits.have_classes):
                 raise DataError(f"{root}: {splits.question}")
             return replace(unlabelled_layout(root, files, tables, splits), notes=splits.notes)
@@ -184,14 +184,10 @@ class _Folders:
         around = {class_name(name) for name in (self._root.resolve().name, *wrapper.parts)}
         if known and (not around.isdisjoint(known) or set(map(class_name, wrapper.folders)).isdisjoint(known)):
             return None
-        if self._options.splits is None and (doubt := ask_about_classes(wrapper)):
+        asks = self._options.splits is None and not _are_known(wrapper, known)
+        if asks and (doubt := ask_about_classes(wrapper)):
             raise DataError(f"{self._root}: {doubt.question}")
         return wrapper
-
-    def _are_known(self, known: Collection[str]) -> bool:
-        """Whether the top folders are classes that a model knows, and none of them is divided into splits."""
-        names = {class_name(folder.name) for folder in self._tree}
-        return bool(known) and not self.splits.folders and names.issubset(known)
 
     def _class_names(self) -> frozenset[str]:
         """The names of the folders that may be classes; none where a table has to give the labels."""
@@ -226,6 +222,11 @@ class _Folders:
         sides = {file: folder.side for file, folder in by_file.items() if folder}
         candidates = tuple(replace(each, side=sides.get(each.source.file)) for each in layout.candidates)
         return replace(layout, candidates=candidates, notes=(*layout.notes, *self.splits.notes))
+
+
+def _are_known(tree: Folder, known: Collection[str]) -> bool:
+    """Whether the folders in a folder are all classes that a model knows."""
+    return bool(known) and {class_name(folder.name) for folder in tree}.issubset(known)
 
 
 def source_of(root: Path, file: str, value_ranges: ValueRanges | None = None) -> Source:
