@@ -273,8 +273,8 @@ ASKED = {
     "a set of splits beside the images of a text": Asked(
         ["dataset/train/cat", "dataset/train/dog", "dataset/test/cat", "dataset/test/dog", "docs"],
         "its folder dataset holds folders (cat, dog), and beside it are only loose images (docs); if the folders in "
-        "dataset are the classes, give it as DATA or say so by --splits train=dataset/train,test=dataset/test; if dataset and "
-        "docs are the classes, say so by --splits none",
+        "dataset are the classes, give it as DATA or say so by --splits train=dataset/train,test=dataset/test; if dataset "
+        "and docs are the classes, say so by --splits none",
         {
             "train=dataset/train,test=dataset/test": {
                 (side, (name,)): 1 for side in ("train", "test") for name in ("cat", "dog")
@@ -285,8 +285,8 @@ ASKED = {
     "a set beside the images of a text": Asked(
         ["flowers/rose", "flowers/tulip", "assets/screenshots"],
         "its folder flowers holds folders (rose, tulip), and beside it are only loose images (assets); if the folders "
-        "in flowers are the classes, give it as DATA or say so by --splits train=flowers; if flowers and assets are the "
-        "classes, say so by --splits none",
+        "in flowers are the classes, give it as DATA or say so by --splits train=flowers; if flowers and assets are "
+        "the classes, say so by --splits none",
         {
             "train=flowers": {("train", ("rose",)): 1, ("train", ("tulip",)): 1},
             "none": {(None, ("flowers",)): 2, (None, ("assets",)): 1},

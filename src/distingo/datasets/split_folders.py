@@ -68,7 +68,7 @@ def enter(folder: Folder) -> Folder:
     """See through a doubled folder (``seg_train/seg_train``) and one around images or a data set (``test/images``)."""
     while not folder.own and len(folder.folders) == 1:
         (only,) = folder
-        is_wrapper = is_wrapper_name(only.name) and not only.own and len(only.folders) > 1
+        is_wrapper = len(only.folders) > 1 and not only.own and is_wrapper_name(only.name)
         if not is_wrapper and only.name.casefold() != folder.name.casefold() and not is_container_name(only.name):
             break
         folder = only

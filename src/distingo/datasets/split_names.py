@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 from distingo.records import Side
 
@@ -150,6 +151,7 @@ def _words(name: str) -> list[str]:
     return [word.lower() for word in re.findall(r"[^\W\d_]+|\d+", parted)]
 
 
+@lru_cache(maxsize=4096)
 def _side_of_word(word: str) -> Side | None:
     """``train``, and with a filler ``trainset`` and ``testdata``."""
     if word in _WORDS:
