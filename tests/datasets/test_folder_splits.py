@@ -273,8 +273,8 @@ ASKED = {
     "a set of splits beside the images of a text": Asked(
         ["dataset/train/cat", "dataset/train/dog", "dataset/test/cat", "dataset/test/dog", "docs"],
         "its folder dataset holds folders (cat, dog), and beside it are only loose images (docs); if the folders in "
-        "dataset are the classes, give it as DATA or say so by --splits train=dataset/train,test=dataset/test; if dataset "
-        "and docs are the classes, say so by --splits none",
+        "dataset are the classes, give it as DATA or say so by --splits train=dataset/train,test=dataset/test; if "
+        "dataset and docs are the classes, say so by --splits none",
         {
             "train=dataset/train,test=dataset/test": {
                 (side, (name,)): 1 for side in ("train", "test") for name in ("cat", "dog")
@@ -416,6 +416,12 @@ def test_class_folders_that_a_model_knows_are_not_asked_about(class_folders: Cal
     what = "its folders cat, dog hold the same folders" if not around else "give .*/zip"
     with pytest.raises(DataError, match=what):
         find_layout(root, known_classes=("indoor", "outdoor"))
+
+
+def test_a_note_names_some_of_many_split_folders(class_folders: Callable[..., Path]) -> None:
+    root = class_folders({f"site_{at:02}/train/{name}": 1 for at in range(14) for name in ("cat", "dog")})
+    first = ", ".join(f"site_{at:02}/train (train)" for at in range(12))
+    assert find_layout(root, TableOptions(splits="train=*/train")).notes == (f"split folders: {first} and 2 more",)
 
 
 def test_a_path_with_a_star_that_stands_for_no_folder_is_refused(class_folders: Callable[..., Path]) -> None:
