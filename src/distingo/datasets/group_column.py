@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from distingo.datasets.candidates import Layout
+from distingo.datasets.image_column import recognise_image_column
 from distingo.datasets.table_finding import tables_in
 from distingo.datasets.table_matching import match_names
 from distingo.datasets.table_pictures import PictureFinder
 from distingo.datasets.table_reading import read_labels_table
-from distingo.datasets.table_shapes import recognise_image_column
 from distingo.datasets.tables import Table, TableOptions, text_of
 from distingo.datasets.walking import FoundFile, display_name
 from distingo.errors import UsageError, name_the_nearest

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from distingo.datasets.table_shapes import is_switch, known_label_column, recognise_side_column
+from distingo.datasets.known_columns import known_label_column
+from distingo.datasets.switches import is_switch
+from distingo.datasets.table_shapes import recognise_side_column
 from distingo.datasets.tables import LabelsFrom, Table, TableOptions, text_of
 from distingo.errors import DataError, name_some
 

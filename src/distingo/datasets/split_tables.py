@@ -10,6 +10,7 @@ from distingo.datasets.candidates import Layout, ignored_row
 from distingo.datasets.folder_layout import describe_unlabelled, split_layout
 from distingo.datasets.folder_splits import FolderSplits, SplitFolder
 from distingo.datasets.folder_tree import Folder, class_name
+from distingo.datasets.image_column import names_pictures
 from distingo.datasets.label_source import LabelSource, choose_label_source
 from distingo.datasets.own_files import describe_labels_table
 from distingo.datasets.split_names import is_unlabelled_name, side_of_name
@@ -17,7 +18,7 @@ from distingo.datasets.table_headers import with_first_row
 from distingo.datasets.table_layout import table_layout
 from distingo.datasets.table_pictures import PictureFinder
 from distingo.datasets.table_reading import read_labels_table
-from distingo.datasets.table_shapes import Shape, names_pictures, recognise_shape
+from distingo.datasets.table_shapes import Shape, recognise_shape
 from distingo.datasets.tables import FOLDER_ENDINGS, Table, TableOptions, text_of
 from distingo.datasets.walking import FoundFile, display_name
 from distingo.errors import DataError

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from distingo.datasets.candidates import Layout
 from distingo.datasets.corrections import is_corrections
+from distingo.datasets.image_column import names_pictures
 from distingo.datasets.label_source import LabelSource, choose_label_source
 from distingo.datasets.own_files import mark_own_files
 from distingo.datasets.second_tables import find_second_table
@@ -16,7 +17,6 @@ from distingo.datasets.split_names import is_unlabelled_name, side_of_name
 from distingo.datasets.table_layout import table_layout
 from distingo.datasets.table_pictures import PictureFinder
 from distingo.datasets.table_reading import read_labels_table
-from distingo.datasets.table_shapes import names_pictures
 from distingo.datasets.tables import FILE_ENDINGS, FOLDER_ENDINGS, Table, TableOptions
 from distingo.datasets.walking import FoundFile, walk
 from distingo.errors import DataError, UsageError
