@@ -136,7 +136,7 @@ def test_bare_names_of_several_folders_are_looked_up_in_the_one_that_has_them_al
         ("images/", "old_project/", False),
         ("", "rejected/", False),
         ("images/", "images/predictions/", False),
-        ("images/", "", True),  # at the top: as the table's own folder it goes first
+        ("images/", "", True),  # its path is the name itself
         ("train/", "val/", True),
         ("data/images_1/", "data/images_2/", True),
         ("patient1/", "patient2/", True),

@@ -172,7 +172,8 @@ def _find_strays(by_name: Mapping[str, Match], pictures: PictureFinder) -> Stray
     best, count = counts.most_common(1)[0]
     if count < _MOST_OF_FOUND * len(found) or (pictures.anywhere and best != pictures.below):
         return Strays()
-    files = {name: found[name][0] for name, each in folders.items() if best not in each}
+    # a name that stands for the path of a file is no stray
+    files = {name: found[name][0] for name, each in folders.items() if each.isdisjoint({best, pictures.below})}
     return Strays(best, {name: file for name, file in files.items() if not _belong_together(best, file.parts[:-1])})
 
 
