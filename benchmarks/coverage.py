@@ -253,7 +253,7 @@ def _confidence(cell: Cell, _: np.random.Generator) -> Draw:
         true, said, right = of(generator, cell.n)
         owners = np.arange(cell.n)
         found = {
-            "log_loss": (loss, mean_score(-np.log(np.where(right, true, 1 - true)))),
+            "log_loss": (loss, mean_score(-np.log(np.where(right, true, 1 - true)), mistakes=int((~right).sum()))),
             "top_k_accuracy": (accuracy, proportion(int(right.sum()), cell.n)),
             "area_under_risk_coverage": (area, risk_coverage(GivenLabels(owners, true, right), cell.n).area),
         }

@@ -83,6 +83,8 @@ def test_a_skewed_mean_is_held_where_the_plain_interval_misses() -> None:
 def test_one_large_loss_among_many_is_too_little_to_go_by() -> None:
     assert mean_score(np.append(np.zeros(99), 5.0)).too_few
     assert not mean_score(np.linspace(0, 1, 100)).too_few
+    assert mean_score(np.linspace(0, 1, 100), mistakes=2).too_few
+    assert not mean_score(np.linspace(0, 1, 100), mistakes=3).too_few
 
 
 def test_means_of_zeros_and_ones_are_proportions() -> None:

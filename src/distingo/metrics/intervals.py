@@ -145,12 +145,14 @@ def share_interval(center: float, effective: float, freedom: float = np.inf) -> 
     return Interval(*wilson(share * effective, effective, quantile), too_few=rarer < FEWEST_MISTAKES - 0.5)
 
 
-def mean_score(values: npt.ArrayLike, *, highest: float | None = None) -> Score:
+def mean_score(values: npt.ArrayLike, *, highest: float | None = None, mistakes: int | None = None) -> Score:
     """The mean of numbers with its interval.
 
     Args:
         values: One per image, shape (n,), none below 0.
         highest: The greatest number that a value can be; None where there is none.
+        mistakes: How many images most of the mean comes from, where those are few and need not have been drawn, as
+            with losses of images answered wrong; the mean rests on too few images without three of them.
 
     Returns:
         A proportion where all values are 0 or `highest`, else a mean with its skewness corrected.
@@ -171,4 +173,5 @@ def mean_score(values: npt.ArrayLike, *, highest: float | None = None) -> Score:
         scaled = share_interval(share, effective, found_moments.freedom)
         plain = Interval(scaled.low * highest, scaled.high * highest, too_few=scaled.too_few)
     ends = max(0.0, plain.low), plain.high if highest is None else min(highest, plain.high)
-    return Interval(*ends, too_few=plain.too_few).score(value, n)
+    rare = mistakes is not None and mistakes < FEWEST_MISTAKES
+    return Interval(*ends, too_few=plain.too_few or rare).score(value, n)

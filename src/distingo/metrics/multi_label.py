@@ -89,7 +89,11 @@ def _scores(judged: JudgedLabels, each: tuple[Estimate | None, ...]) -> dict[str
     """All scores by name in the order in which they are shown; without those that are undefined."""
     n, labels = judged.truth.shape
     highest = {"log_loss": None, "coverage_error": float(labels)}
-    means = {name: mean_score(values, highest=highest.get(name, 1.0)) for name, values in judged.means.items()}
+    wrong = int((judged.likely != judged.truth).any(axis=1).sum())
+    means = {
+        name: mean_score(values, highest=highest.get(name, 1.0), mistakes=wrong if name == "log_loss" else None)
+        for name, values in judged.means.items()
+    }
     labelled = judged.truth.any(axis=1)
     hits = {name: mean_score(values[labelled], highest=1.0) for name, values in judged.hits.items() if labelled.any()}
     estimates = {

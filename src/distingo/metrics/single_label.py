@@ -102,7 +102,7 @@ def classification_scores(
         if k < len(classes):
             right = int(np.count_nonzero(ranks < k))
             scores[f"top_{k}_accuracy"] = proportion(right, n)
-    scores["log_loss"] = mean_score(_log_losses(truth, chances))
+    scores["log_loss"] = mean_score(_log_losses(truth, chances), mistakes=n - int(confusion.trace()))
     return scores
 
 

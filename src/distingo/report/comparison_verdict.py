@@ -21,6 +21,8 @@ from distingo.report.wording import (
 _MOST_PICTURES = 1_000_000
 """Beyond, the number of pictures that would be needed is not worth telling."""
 
+_TOO_FEW = "the runs differ on too few images for an interval"
+
 
 def judge_comparison(comparison: Comparison) -> Verdict:
     """Say which run is best, by how much, how sure that is, and what it would take to know where it is not.
@@ -57,23 +59,30 @@ def _of_two(comparison: Comparison) -> tuple[str, str, str]:
         return (
             f"{names[0]} is better than {names[1]} by ",
             points(versus.score.difference),
-            f", 95{NO_BREAK}% sure it is between {_between(versus)}: {_what(comparison)} {values} "
+            f", {_sure_it_is(versus)}: {_what(comparison)} {values} "
             f"{_on_pictures(comparison)} ({p_value(versus.adjusted_p_value)}).",
         )
     start = f"No difference can be seen between {names[0]} and {names[1]}: "
     if comparison.tied:
         reach = points(max(abs(versus.score.low), abs(versus.score.high)))
-        after = f" {_on_pictures(comparison)}, and a difference of up to {reach} could stay unseen."
+        unseen = _TOO_FEW if versus.score.too_few else f"a difference of up to {reach} could stay unseen"
+        after = f" {_on_pictures(comparison)}, and {unseen}."
         return f"{start}both are {_what(comparison)} ", value, after
     after = (
-        f" ahead on {_pictures(comparison)} can be chance ({p_value(versus.adjusted_p_value)}; 95{NO_BREAK}% sure it "
-        f"is between {_between(versus)}){_needed(comparison, versus)}."
+        f" ahead on {_pictures(comparison)} can be chance ({p_value(versus.adjusted_p_value)}; {_sure_it_is(versus)})"
+        f"{_needed(comparison, versus)}."
     )
     return f"{start}{names[0]}’s ", points(versus.score.difference), after
 
 
+def _sure_it_is(versus: VersusBest) -> str:
+    return _TOO_FEW if versus.score.too_few else f"95{NO_BREAK}% sure it is between {_between(versus)}"
+
+
 def _of_one_recipe(comparison: Comparison, names: tuple[str, str], versus: VersusBest) -> tuple[str, str, str]:
     between = f"95{NO_BREAK}% sure that these two models differ by between {_between(versus)}"
+    if versus.score.too_few:
+        between = _TOO_FEW
     return (
         f"{names[0]} and {names[1]} are one recipe trained with other seeds: the ",
         points(versus.score.difference),
@@ -104,7 +113,7 @@ def _of_many(comparison: Comparison) -> tuple[str, str, str]:
 def _clear(run: ComparedRun) -> str:
     versus = run.versus_best
     assert versus is not None
-    between = f"95{NO_BREAK}% sure: {_between(versus, 'to')}"
+    between = _TOO_FEW if versus.score.too_few else f"95{NO_BREAK}% sure: {_between(versus, 'to')}"
     return f"{points(versus.score.difference)} than {isolated(run.name)} ({between})"
 
 
