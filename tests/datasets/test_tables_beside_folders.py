@@ -119,3 +119,14 @@ def test_an_unrelated_or_damaged_table_changes_nothing(class_folders: Callable[.
     (root / "labels.csv").write_text(text, encoding="utf-8")
     layout = find_layout(root)
     assert (layout.name, layout.classes, layout.notes) == ("class folders", ("cat", "dog"), (UNREAD,))
+
+
+def test_the_column_of_images_may_be_named_for_groups_of_class_folders(class_folders: Callable[..., Path]) -> None:
+    names = [*images("cat", 4), *images("dog", 4)]
+    root = class_folders({"cat": 4, "dog": 4})
+    write(root, "front,back,patient", names, list(reversed(names)), [0, 1, 2, 3, 4, 5, 6, 7])
+    options = TableOptions(group_column="patient", labels_from="folders")
+    with pytest.raises(DataError, match="name the right one by --image-column"):
+        find_layout(root, options)
+    layout = find_layout(root, TableOptions(group_column="patient", labels_from="folders", image_column="back"))
+    assert (layout.classes, layout.groups["cat/000.png"]) == (("cat", "dog"), ("7",))

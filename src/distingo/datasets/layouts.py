@@ -158,7 +158,7 @@ class _Folders:
         )
         layout = merge_layout(layout, self._options.merge_labels)
         if self._options.group_column is not None:
-            return with_groups(layout, files, self._options.group_column)
+            return with_groups(layout, files, self._options.group_column, self._options.image_column)
         return self._with_metadata(layout, tables)
 
     def _with_metadata(self, layout: Layout, tables: Sequence[FoundFile]) -> Layout:
