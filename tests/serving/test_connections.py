@@ -100,6 +100,70 @@ def test_heads_that_can_be_read_in_two_ways_are_refused(server: Server, twice: b
         assert until_closed(connection).startswith(b"HTTP/1.1 400")
 
 
+H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n"
+
+
+def answers(got: bytes) -> list[bytes]:
+    return [part[:3] for part in got.split(b"HTTP/1.1 ")[1:]]
+
+
+def upload(extra: bytes, body: bytes) -> tuple[bytes, bytes]:
+    return HEAD % b"image/jpeg" + extra + b"Content-Length: %d\r\n\r\n" % len(body), body
+
+
+@pytest.mark.parametrize("upgrade", [H2C, b"Connection: upgrade\r\nUpgrade: websocket\r\n"])
+@pytest.mark.parametrize("pieces", ["one", "head and body", "bytes"])
+def test_a_wish_for_another_protocol_is_ignored_and_the_body_read(server: Server, upgrade: bytes, pieces: str) -> None:
+    head, body = upload(upgrade, picture())
+    parts = {"one": [head + body], "head and body": [head, body], "bytes": [head[n : n + 1] for n in range(len(head))]}
+    with connect(server) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for _ in range(3):
+            for part in parts[pieces] + ([body] if pieces == "bytes" else []):
+                connection.sendall(part)
+                time.sleep(0.002)
+            answer = connection.recv(65536)
+            assert answer.startswith(b"HTTP/1.1 200") and b'"predictions"' in answer
+        chunked = HEAD % b"image/jpeg" + upgrade + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(body)
+        connection.sendall(chunked + body + b"\r\n0\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_a_body_behind_a_wish_for_another_protocol_is_no_further_request(server: Server) -> None:
+    smuggled = GET % b"/livez"
+    head, _ = upload(H2C, smuggled)
+    last = (GET % b"/livez")[:-2] + b"Connection: close\r\n\r\n"
+    for parts in ([head + smuggled + last], [head, smuggled, last]):
+        with connect(server) as connection:
+            for part in parts:
+                connection.sendall(part)
+                time.sleep(0.05)
+            assert answers(until_closed(connection)) == [b"415", b"200"]
+
+
+def test_pipelined_requests_that_ask_for_another_protocol_are_answered_in_order(server: Server) -> None:
+    head, body = upload(H2C, picture())
+    get = (GET % b"/nothing")[:-2] + H2C + b"\r\n"
+    last = (GET % b"/livez")[:-2] + b"Connection: close, Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    with connect(server) as connection:
+        connection.sendall((get + head + body) * 3 + last)
+        assert answers(until_closed(connection)) == [b"404", b"200"] * 3 + [b"200"]
+
+
+def test_limits_on_heads_hold_where_another_protocol_is_asked_for(server: Server) -> None:
+    for fault, status in ((b"Host: b\r\n", b"400"), (b"X: a\r\n" * 100, b"431"), (b"X: " + b"a" * 70_000, b"431")):
+        with connect(server) as connection:
+            connection.sendall((GET % b"/livez")[:-2] + H2C + fault + b"\r\n")
+            assert answers(until_closed(connection)) == [status]
+
+
+def test_no_tunnel_is_opened(server: Server) -> None:
+    for target in (b"localhost:80", b"/livez"):
+        with connect(server) as connection:
+            connection.sendall(b"CONNECT " + target + b" HTTP/1.1\r\nHost: localhost\r\n\r\n" + GET % b"/livez")
+            assert answers(until_closed(connection)) == [b"501"]
+
+
 def test_answers_to_pipelined_requests_come_in_order(server: Server) -> None:
     paths = [b"/livez", b"/nothing", b"/models"] * 100
     with connect(server) as connection:
