@@ -75,9 +75,10 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     )
     limits.add_argument(
         "--decode-memory",
-        default="400MB",
+        default="800MB",
         metavar="SIZE",
-        help="memory of each worker for decoding large and unusual pictures, 64MB or more (default: 400MB)",
+        help="memory of each worker for decoding large and unusual pictures, of which one picture takes half at most; "
+        "128MB or more (default: 800MB)",
     )
     limits.add_argument("--rate-limit", type=int, metavar="N", help="requests a minute of each key, or address")
 

@@ -11,6 +11,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from distingo.serving.clients import client_of
 from distingo.serving.connections import ConnectionLimits, ConnectionWatch, Phase, WriteMark
 from distingo.serving.refusals import RETRY_SECONDS, as_json
 
@@ -276,7 +277,7 @@ class LimitedProtocol(HttpToolsProtocol):
             if not cycle.disconnected:
                 super(LimitedProtocol, self)._start_asgi_task(cycle, app)
 
-        self.watch.starter.start(self.client[0] if self.client else "", begin, self.loop)
+        self.watch.starter.start(client_of(self.client[0] if self.client else ""), begin, self.loop)
 
     def _drop_cycles(self) -> None:
         """Nobody waits for these answers any more: what is written to them goes nowhere, and is no fault to log."""

@@ -49,7 +49,8 @@ class ServeSettings:
         max_connections: Of each worker.
         client_connections: Of one address to each worker; 0 sets no limit. Proxies are exempt.
         decode_timeout: Seconds that decoding one image may take; all images of a request may take three times that.
-        decode_memory: Bytes that decoding may take of memory beside ordinary images, for each worker.
+        decode_memory: Bytes that decoding may take of memory beside ordinary images, for each worker; one image may
+            take half.
         grace: Seconds that requests in flight are given when the server stops.
         rate_limit: Requests a minute for each key, or address without keys; None sets no limit.
         key_hashes: SHA-256 of each key that is let in; empty lets everybody in.
@@ -76,7 +77,7 @@ class ServeSettings:
     max_connections: int = 900
     client_connections: int = 100
     decode_timeout: float = 10.0
-    decode_memory: int = 400 * 2**20
+    decode_memory: int = 800 * 2**20
     grace: float = 30.0
     rate_limit: int | None = None
     key_hashes: tuple[bytes, ...] = ()
@@ -102,7 +103,7 @@ class ServeSettings:
             ("--queue", self.queue, 1, 100_000),
             ("--client-connections", self.client_connections, 0, 1_000_000),
             ("--decode-timeout", self.decode_timeout, 0.1, 3600),
-            ("--decode-memory", self.decode_memory, 64 * 2**20, 2**40),
+            ("--decode-memory", self.decode_memory, 128 * 2**20, 2**40),
         )
         for option, value, least, most in ranges:
             if not least <= value <= most:
