@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 from attacks import GET, HEAD
 from served_runs import Server, picture, running, wait_until
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from distingo.serving.clients import Proxies, client_of
+from distingo.serving.keys import hash_key
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +104,11 @@ def test_heads_that_can_be_read_in_two_ways_are_refused(server: Server, twice: b
         assert until_closed(connection).startswith(b"HTTP/1.1 400")
 
 
-H2C = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n"
+H2C = (
+    b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+    b"HTTP2-Settings: AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA\r\n"
+)
+"""What Java's HttpClient sends first, and curl with --http2."""
 
 
 def answers(got: bytes) -> list[bytes]:
@@ -231,6 +239,48 @@ def test_clients_are_counted_by_address_or_network() -> None:
     assert client_of("192.0.2.1") == "192.0.2.1" == client_of("::ffff:192.0.2.1")
     assert client_of("2001:db8::1") == "2001:db8::/64" == client_of("2001:db8::ffff:1")
     assert client_of("unix") == "unix"
+
+
+def test_proxies_are_the_same_however_their_addresses_are_written() -> None:
+    for listed in (
+        ("192.0.2.1", "10.0.0.0/8"),
+        ("::ffff:192.0.2.1", "::FFFF:10.0.0.0/104"),
+        ("192.0.2.1/32", "10.1.2.3/8"),
+    ):
+        proxies = Proxies(listed)
+        for held in ("192.0.2.1", "::ffff:192.0.2.1", "10.9.9.9", "::ffff:10.9.9.9"):
+            assert proxies.holds(held)
+        for other in ("192.0.2.2", "::ffff:192.0.2.2", "11.0.0.1", "::192.0.2.1", "unix"):
+            assert not proxies.holds(other)
+        assert proxies.written_out() == [
+            "192.0.2.1/32", "::ffff:192.0.2.1/128", "10.0.0.0/8", "::ffff:10.0.0.0/104"
+        ]  # fmt: skip
+    assert Proxies(("2001:DB8::1",)).holds("2001:db8:0::1") and Proxies(("::/0",)).written_out() == ["::/0"]
+    assert Proxies(("192.0.2.1", "*")).written_out() == ["*"]
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "::ffff:127.0.0.1"])
+def test_a_proxy_is_believed_whether_its_socket_is_of_ipv4_or_ipv6(peer: str) -> None:
+    clients = []
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        clients.append(scope["client"][0])
+
+    believing = ProxyHeadersMiddleware(app, Proxies(("127.0.0.1", "10.0.0.0/8")).written_out())
+    for forwarded in (b"203.0.113.7", b"203.0.113.7, ::ffff:10.1.1.1"):
+        scope: Any = {"type": "http", "client": (peer, 1), "headers": [(b"x-forwarded-for", forwarded)]}
+        asyncio.run(believing(scope, None, None))  # type: ignore[arg-type]
+    assert clients == ["203.0.113.7"] * 2
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")
+def test_a_proxy_that_reaches_a_server_on_all_addresses_over_ipv4_is_believed(tiny_runs: dict[str, Path]) -> None:
+    locked = {"host": "::", "key_hashes": (hash_key("a key that is long enough"),), "proxies": ("127.0.0.1",)}
+    with running({"cnn": tiny_runs["small-cnn"]}, address="::", **locked) as server:
+        url = f"http://127.0.0.1:{server.port}/models"
+        first = {httpx2.get(url, headers={"X-Forwarded-For": "203.0.113.7"}).status_code for _ in range(60)}
+        assert first == {401, 429}
+        assert httpx2.get(url, headers={"X-Forwarded-For": "198.51.100.9"}).status_code == 401
 
 
 def test_proxies_are_named_by_address_network_or_all() -> None:

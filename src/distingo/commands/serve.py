@@ -98,7 +98,8 @@ def _add_access(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="ADDRESS",
-        help="a proxy whose word about the client's address is believed",
+        help="address of a proxy whose word about the client's address is believed, a network such as 10.0.0.0/8, or * "
+        "for all",
     )
 
 

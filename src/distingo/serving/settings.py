@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distingo.errors import UsageError
+from distingo.serving.clients import Proxies
+from distingo.serving.hosts import host_name
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?", re.IGNORECASE)
@@ -90,7 +92,7 @@ class ServeSettings:
         """Refuse settings that make no sense, before a model is loaded.
 
         Raises:
-            UsageError: A number is out of range, or others could reach the server without a key.
+            UsageError: A number is out of range, a host or proxy is none, or others could reach the server without a key.
         """
         ranges = (
             ("--port", self.port, 0, 65535),
@@ -118,6 +120,17 @@ class ServeSettings:
             raise UsageError(
                 "--new-classes: is about corrections; name the file that keeps them with --corrections FILE"
             )
+        for name in self.allowed_hosts:
+            if host_name(name) is None:
+                raise UsageError(f"--allow-host {name}: is no host name; give one such as images.example.org")
+        for name in self.proxies:
+            try:
+                Proxies((name,))
+            except ValueError as error:
+                raise UsageError(
+                    f"--proxy {name}: is no address; give one such as 10.0.0.2, a network such as 10.0.0.0/8, or * for "
+                    "all"
+                ) from error
         if self.host not in LOOPBACK and not self.key_hashes:
             raise UsageError(
                 f"--host {self.host}: others could reach the server, and anybody would be let in; name a file of keys "
