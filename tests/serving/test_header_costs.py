@@ -4,10 +4,10 @@ import io
 import struct
 from collections.abc import Callable
 
-import lying_images
+import costly_images
 import numpy as np
 import pytest
-from attacks import bmp_of_runs, float_tiff, large_image, scan_bomb, tile_bomb
+from costly_images import bmp_of_runs, float_tiff, large_image, scan_bomb, tile_bomb
 from PIL import Image
 
 from distingo.datasets.formats import detect_format
@@ -43,13 +43,13 @@ def test_memory_goes_by_pixels_up_to_a_limit() -> None:
 
 
 LYING: list[Callable[[int], bytes]] = [
-    lying_images.stuffed_jpeg,
-    lying_images.two_frames,
-    lambda side: lying_images.jpeg_with(b"\xff\x00", side),
-    lambda side: lying_images.jpeg_with(b"junk", side),
-    lambda side: lying_images.jpeg_with(b"\xff\xd0", side),
-    lambda side: lying_images.jpeg_with(b"\xff\xfe\x00\x00", side),
-    lying_images.two_png_headers,
+    costly_images.stuffed_jpeg,
+    costly_images.two_frames,
+    lambda side: costly_images.jpeg_with(b"\xff\x00", side),
+    lambda side: costly_images.jpeg_with(b"junk", side),
+    lambda side: costly_images.jpeg_with(b"\xff\xd0", side),
+    lambda side: costly_images.jpeg_with(b"\xff\xfe\x00\x00", side),
+    costly_images.two_png_headers,
 ]
 
 
@@ -60,12 +60,12 @@ def test_what_two_decoders_may_read_in_two_ways_is_of_unknown_cost(make: Callabl
 
 
 def test_pillow_sees_the_true_size_of_files_that_lie() -> None:
-    for make in (lying_images.stuffed_jpeg, lying_images.two_png_headers, lying_images.gif_beyond_its_screen):
+    for make in (costly_images.stuffed_jpeg, costly_images.two_png_headers, costly_images.gif_beyond_its_screen):
         assert Image.open(io.BytesIO(make(2500))).size == (2500, 2500)
 
 
 def test_a_frame_beyond_a_gif_screen_and_a_negative_height_count() -> None:
-    for make in (lying_images.gif_beyond_its_screen, lying_images.bmp_upside_down):
+    for make in (costly_images.gif_beyond_its_screen, costly_images.bmp_upside_down):
         for side, ordinary in ((1500, True), (2500, False)):
             content = make(side)
             assert cost_of(content, None) == HeaderCost(side * side, ordinary=ordinary)
@@ -73,7 +73,7 @@ def test_a_frame_beyond_a_gif_screen_and_a_negative_height_count() -> None:
 
 
 def test_fill_bytes_before_a_jpeg_segment_are_ordinary() -> None:
-    assert cost_of(lying_images.jpeg_with(b"\xff\xff", 100), None) == HeaderCost(10_000, ordinary=True)
+    assert cost_of(costly_images.jpeg_with(b"\xff\xff", 100), None) == HeaderCost(10_000, ordinary=True)
 
 
 def test_a_gif_with_comments_and_loops_is_ordinary() -> None:
@@ -95,7 +95,7 @@ def test_only_a_jpeg_that_is_decoded_row_by_row_may_be_large() -> None:
     assert not cost_of(content[:scan] + one_component + content[scan + 14 :], 224).ordinary
 
 
-@pytest.mark.parametrize("make", [lying_images.stuffed_jpeg, lying_images.two_png_headers])
+@pytest.mark.parametrize("make", [costly_images.stuffed_jpeg, costly_images.two_png_headers])
 def test_no_more_pixels_are_decoded_here_than_a_header_names(make: Callable[[int], bytes]) -> None:
     content, stated = make(300), HeaderCost(64 * 64, ordinary=True)
     assert decode_ordinary(content, stated, max_pixels=10**6, enough=None) is None

@@ -92,7 +92,8 @@ class ServeSettings:
         """Refuse settings that make no sense, before a model is loaded.
 
         Raises:
-            UsageError: A number is out of range, a host or proxy is none, or others could reach the server without a key.
+            UsageError: A number is out of range, an allowed host or a proxy is none, or others could reach the server
+                without a key.
         """
         ranges = (
             ("--port", self.port, 0, 65535),
@@ -120,6 +121,14 @@ class ServeSettings:
             raise UsageError(
                 "--new-classes: is about corrections; name the file that keeps them with --corrections FILE"
             )
+        self._check_addresses()
+        if self.host not in LOOPBACK and not self.key_hashes:
+            raise UsageError(
+                f"--host {self.host}: others could reach the server, and anybody would be let in; name a file of keys "
+                "with --api-key-file, or leave --host out"
+            )
+
+    def _check_addresses(self) -> None:
         for name in self.allowed_hosts:
             if host_name(name) is None:
                 raise UsageError(f"--allow-host {name}: is no host name; give one such as images.example.org")
@@ -131,11 +140,6 @@ class ServeSettings:
                     f"--proxy {name}: is no address; give one such as 10.0.0.2, a network such as 10.0.0.0/8, or * for "
                     "all"
                 ) from error
-        if self.host not in LOOPBACK and not self.key_hashes:
-            raise UsageError(
-                f"--host {self.host}: others could reach the server, and anybody would be let in; name a file of keys "
-                "with --api-key-file, or leave --host out"
-            )
 
 
 def name_runs(runs: Sequence[str | Path]) -> tuple[NamedRun, ...]:
