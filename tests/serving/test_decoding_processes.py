@@ -53,7 +53,8 @@ def test_an_image_that_takes_too_long_is_413_and_its_process_replaced(server: Se
     assert ask(server, picture(form="TIFF")).status_code == 200
 
 
-def test_an_image_that_takes_too_much_memory_is_413(server: Server) -> None:
+def test_an_image_that_takes_too_much_memory_is_413(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server.models.processes, "_seconds", 30.0)
     refused = ask(server, float_tiff(7000))
     assert refused.status_code == 413 and "memory" in refused.json()["error"]["reason"]
     assert ask(server, picture(form="TIFF")).status_code == 200
@@ -87,7 +88,8 @@ def test_an_image_with_more_pixels_than_a_header_names_is_decoded_by_a_process(
     assert given == [(content, 150 * 2**20)] * 2
 
 
-def test_a_process_that_dies_is_started_again(server: Server) -> None:
+def test_a_process_that_dies_is_started_again(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server.models.processes, "_seconds", 30.0)
     processes = server.models.processes
     assert ask(server, picture(form="TIFF")).status_code == 200
     living = [process for process in list(processes._all) if process.lives]
