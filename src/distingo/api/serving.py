@@ -30,7 +30,7 @@ def serve(
     queue: int = 256,
     client_connections: int = 100,
     decode_timeout: float = 10.0,
-    decode_memory: int = 400 * 2**20,
+    decode_memory: int = 800 * 2**20,
     api_key_file: str | Path | None = None,
     rate_limit: int | None = None,
     allowed_hosts: str | Sequence[str] = (),
@@ -57,7 +57,8 @@ def serve(
         queue: Pictures of each worker that are taken in and not answered yet, at most; more are answered with 503.
         client_connections: Of one address to each worker, those of `proxies` excepted; 0 sets no limit.
         decode_timeout: Seconds that decoding one picture may take; those of a request together three times that.
-        decode_memory: Bytes of each worker's memory for decoding large and unusual pictures.
+        decode_memory: Bytes of each worker's memory for decoding large and unusual pictures, of which one picture takes
+            half at most; 128 MB or more.
         api_key_file: A file with one key a line; without one of them nobody is answered.
         rate_limit: Requests a minute of each key, or address.
         allowed_hosts: Names besides ``localhost`` under which the server may be called, for example a proxy's.

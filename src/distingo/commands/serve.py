@@ -75,9 +75,10 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     )
     limits.add_argument(
         "--decode-memory",
-        default="400MB",
+        default="800MB",
         metavar="SIZE",
-        help="memory of each worker for decoding large and unusual pictures, 64MB or more (default: 400MB)",
+        help="memory of each worker for decoding large and unusual pictures, of which one picture takes half at most; "
+        "128MB or more (default: 800MB)",
     )
     limits.add_argument("--rate-limit", type=int, metavar="N", help="requests a minute of each key, or address")
 
@@ -97,7 +98,8 @@ def _add_access(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="ADDRESS",
-        help="a proxy whose word about the client's address is believed",
+        help="address of a proxy whose word about the client's address is believed, a network such as 10.0.0.0/8, or * "
+        "for all",
     )
 
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import functools
 import ipaddress
 from collections.abc import Sequence
+from typing import TypeAlias
 
 _CUSTOMER_BITS = 64
+_MAPPED_BITS = 96
+"""Before the IPv4 address in an IPv6 one that holds it (RFC 4291, section 2.5.5.2)."""
+
 _ANY = "*"
+_Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @functools.lru_cache(4096)
@@ -25,40 +30,60 @@ def client_of(address: str) -> str:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return address
+    parsed = _unmapped(parsed)
     if isinstance(parsed, ipaddress.IPv4Address):
         return str(parsed)
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
     return str(ipaddress.ip_network((int(parsed), _CUSTOMER_BITS), strict=False))
 
 
 class Proxies:
     """Addresses whose connections carry the requests of many clients.
 
+    A socket that takes IPv6 has IPv4 addresses as ``::ffff:192.0.2.1``; both ways to write one mean the same.
+
     Args:
         listed: Addresses, networks such as ``10.0.0.0/8``, or ``*`` for all.
+
+    Raises:
+        ValueError: One is nothing of the kind.
     """
 
     def __init__(self, listed: Sequence[str]) -> None:
         self._all = _ANY in listed
-        self._names = frozenset(listed)
-        self._networks = tuple(network for name in listed if (network := _network(name)) is not None)
+        self._networks = tuple(_network(name) for name in listed if name != _ANY)
 
     def holds(self, address: str) -> bool:
         """Whether an address is one of them."""
-        if self._all or address in self._names:
+        if self._all:
             return True
         if not self._networks:
             return False
         try:
-            parsed = ipaddress.ip_address(address)
+            parsed = _unmapped(ipaddress.ip_address(address))
         except ValueError:
             return False
         return any(parsed in network for network in self._networks)
 
+    def written_out(self) -> list[str]:
+        """All of them for who compares addresses as they came: IPv4 ones in both ways to write them."""
+        if self._all:
+            return [_ANY]
+        names = []
+        for network in self._networks:
+            names.append(str(network))
+            if isinstance(network, ipaddress.IPv4Network):
+                names.append(f"::ffff:{network.network_address}/{_MAPPED_BITS + network.prefixlen}")
+        return names
 
-def _network(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    try:
-        return ipaddress.ip_network(name, strict=False)
-    except ValueError:
-        return None
+
+def _unmapped(address: _Address) -> _Address:
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return address if mapped is None else mapped
+
+
+def _network(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    network = ipaddress.ip_network(name, strict=False)
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    if mapped is None or network.prefixlen < _MAPPED_BITS:
+        return network
+    return ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))

@@ -55,16 +55,20 @@ class Question:
 class DecodingProcesses:
     """A few processes, and whose turn it is.
 
-    A client has all of them but one at the most, a request one image at a time, so that others get their turn while
-    one client's images take as long as they may.
+    A client has all of them but one at the most, each image its process's part of the memory, and the client whose
+    last image was done longest ago comes next: whatever one client's images take, another's need not wait for them.
 
     Args:
         settings: Of the server.
+
+    Attributes:
+        memory: Bytes that one image may take.
+        pool: Whose turn it is.
     """
 
     def __init__(self, settings: ServeSettings) -> None:
         self._seconds = settings.decode_timeout
-        self.memory = settings.decode_memory
+        self.memory = settings.decode_memory // _PROCESSES
         self._local = threading.local()
         self._all: set[_Process] = set()
         self._closed = False

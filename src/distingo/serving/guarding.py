@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from distingo.serving.clients import client_of
 from distingo.serving.direct import DirectRoute
+from distingo.serving.hosts import host_name, is_same_origin
 from distingo.serving.keys import find_key, given_key
 from distingo.serving.metrics import Metrics
 from distingo.serving.rate_limits import RateLimit
@@ -61,6 +61,7 @@ class Guard:
         self._app = app
         self._direct = direct
         self._settings = settings
+        self._hosts = frozenset(host_name(name) for name in settings.allowed_hosts) - {None}
         self._metrics = metrics
         self._rates = None if settings.rate_limit is None else RateLimit(settings.rate_limit / settings.workers)
         self._wrong_keys = RateLimit(_WRONG_KEYS_A_MINUTE / settings.workers)
@@ -120,11 +121,8 @@ class Guard:
         """A name that an attacker's server resolves to this machine (DNS rebinding) is not known here."""
         if self._settings.host not in LOOPBACK or self._settings.key_hashes:
             return True
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
-            return False
-        return name in LOOPBACK or name in self._settings.allowed_hosts
+        name = host_name(host)
+        return name in LOOPBACK or name in self._hosts
 
 
 def _too_many(reason: str, wait: int) -> RefusedError:
@@ -140,7 +138,7 @@ def _comes_from_elsewhere(headers: Headers) -> bool:
     if headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
         return True
     origin = headers.get("origin")
-    return origin is not None and origin.partition("://")[2] != headers.get("host", "")
+    return origin is not None and not is_same_origin(origin, headers.get("host", ""))
 
 
 class _Answer:

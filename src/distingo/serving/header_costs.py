@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from dataclasses import dataclass
 
@@ -35,6 +36,9 @@ class HeaderCost:
         return most if self.pixels is None else min(most, _FIXED_BYTES + self.pixels * _BYTES_PER_PIXEL)
 
 
+UNKNOWN_COST = HeaderCost(None, ordinary=False)
+
+
 def read_cost(data: bytes, name: str, *, scans: int = 1, enough: int | None = None) -> HeaderCost:
     """Estimate from a header what decoding costs.
 
@@ -45,87 +49,133 @@ def read_cost(data: bytes, name: str, *, scans: int = 1, enough: int | None = No
         enough: As for `distingo.datasets.decoding.decode`.
 
     Returns:
-        The cost. Ordinary are JPEG, PNG, WebP, GIF and uncompressed BMP of up to 4 million pixels, JPEG of up to 24
-        million where it is decoded at a fraction of its size, each scan of a JPEG counting anew, in files of up to
-        8 MB.
+        The cost; that of a file in which two decoders may see different sizes is not known. Ordinary are JPEG, PNG,
+        WebP, GIF and uncompressed BMP of up to 4 million pixels, JPEG of one scan and up to 24 million where it is
+        decoded at a fraction of its size, each scan of a JPEG counting anew, in files of up to 8 MB.
     """
     reader = _READERS.get(name)
-    size = None
+    header = None
     if reader is not None:
-        try:
-            size = reader(data)
-        except (IndexError, struct.error):
-            size = None
-    if size is None:
-        return HeaderCost(None, ordinary=False)
-    width, height, weight = size
-    cost = width * height * weight * max(1, scans if name == "JPEG" else 1)
+        with contextlib.suppress(IndexError, struct.error):
+            header = reader(data)
+    if header is None:
+        return UNKNOWN_COST
+    pixels = header.width * header.height
+    cost = pixels * header.weight * max(1, scans if name == "JPEG" else 1)
     most = _MOST_PIXELS
-    if name == "JPEG" and enough is not None and min(width, height) > _REDUCIBLE * enough and scans <= 1:
-        most = _MOST_REDUCED_PIXELS
-    return HeaderCost(width * height, 0 < cost <= most and len(data) <= _MOST_BYTES)
+    if header.reducible and scans <= 1 and enough is not None:
+        most = _MOST_REDUCED_PIXELS if min(header.width, header.height) > _REDUCIBLE * enough else most
+    return HeaderCost(pixels, 0 < cost <= most and len(data) <= _MOST_BYTES)
 
 
-_Size = tuple[int, int, int]
-"""Width, height, and how many times as much as an ordinary pixel each one costs."""
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """What a header has.
+
+    Attributes:
+        width: In pixels.
+        height: Likewise.
+        weight: How many times as much as an ordinary pixel each one costs.
+        reducible: Whether the file can be decoded at a fraction of its size without all its pixels in memory.
+    """
+
+    width: int
+    height: int
+    weight: int = 1
+    reducible: bool = False
 
 
-def _png(data: bytes) -> _Size | None:
-    if data[12:16] != b"IHDR":
+def _png(data: bytes) -> _Header | None:
+    """One header that comes first, and no other before the pixels: of several, decoders take the last."""
+    if data[12:16] != b"IHDR" or data[8:12] != b"\0\0\0\r":
         return None
+    at = 33
+    while (kind := data[at + 4 : at + 8]) != b"IDAT":
+        if kind == b"IHDR" or not kind.isalpha():
+            return None
+        at += 12 + int.from_bytes(data[at : at + 4], "big")
     width, height, bits = struct.unpack_from(">IIB", data, 16)
-    return width, height, 4 if bits > 8 else 1
+    return _Header(width, height, 4 if bits > 8 else 1)
 
 
-def _gif(data: bytes) -> _Size | None:
-    width, height = struct.unpack_from("<HH", data, 6)
-    return width, height, 1
+_IMAGE, _EXTENSION = 0x2C, 0x21
 
 
-def _bmp(data: bytes) -> _Size | None:
-    if struct.unpack_from("<I", data, 14)[0] < 40:
+def _gif(data: bytes) -> _Header | None:
+    """The screen, or as much more as the first frame covers: decoders enlarge it."""
+    width, height, flags = struct.unpack_from("<HHB", data, 6)
+    at = 13 + (3 << (flags & 7) + 1 if flags & 0x80 else 0)
+    while data[at] == _EXTENSION:
+        at += 2
+        if not data[at]:
+            return None
+        while data[at]:
+            at += 1 + data[at]
+        at += 1
+    if data[at] != _IMAGE:
+        return None
+    left, top, frame_width, frame_height = struct.unpack_from("<4H", data, at + 1)
+    return _Header(max(width, left + frame_width), max(height, top + frame_height))
+
+
+_BMP_HEADERS = frozenset({40, 52, 56, 64, 108, 124})
+_UNCOMPRESSED = frozenset({0, 3})
+
+
+def _bmp(data: bytes) -> _Header | None:
+    if struct.unpack_from("<I", data, 14)[0] not in _BMP_HEADERS:
         return None
     width, height, _planes, _bits, compression = struct.unpack_from("<iiHHI", data, 18)
-    return (width, abs(height), 1) if compression in {0, 3} and width > 0 else None
+    return _Header(width, abs(height)) if compression in _UNCOMPRESSED and width > 0 else None
 
 
-def _webp(data: bytes) -> _Size | None:
+def _webp(data: bytes) -> _Header | None:
     kind = data[12:16]
-    if kind == b"VP8 ":
+    if kind == b"VP8 " and data[23:26] == b"\x9d\x01\x2a":
         width, height = struct.unpack_from("<HH", data, 26)
-        return width & 0x3FFF, height & 0x3FFF, 1
-    if kind == b"VP8L":
+        return _Header(width & 0x3FFF, height & 0x3FFF)
+    if kind == b"VP8L" and data[20] == 0x2F:
         (packed,) = struct.unpack_from("<I", data, 21)
-        return (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1, 1
-    if kind == b"VP8X":
+        return _Header((packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1)
+    if kind == b"VP8X" and not data[20] & 2:  # one that moves has frames of their own sizes
         width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
-        return (width, height, 1) if not data[20] & 2 else None
+        return _Header(width, height)
     return None
 
 
-_STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
-_FRAMES = {0xC0: 1, 0xC1: 1, 0xC2: 2}
-"""Huffman-coded frames, a progressive one at twice the cost; any others are rare."""
+_SEQUENTIAL = frozenset({0xC0, 0xC1})
+_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
+"""Huffman-coded frames; any others are rare."""
+
+_START_OF_SCAN = 0xDA
+_SEGMENTS = _FRAMES | {0xC4, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE}
+"""Tables, what programs note, and comments: all that stands before an ordinary file's first scan."""
 
 
-def _jpeg(data: bytes) -> _Size | None:
-    at = 2
-    for _ in range(1000):
-        while data[at] != 0xFF:
-            at += 1
+def _jpeg(data: bytes) -> _Header | None:
+    """One frame, among nothing but whole segments: what else stands there, each decoder skips in its own way."""
+    at, frame = 2, None
+    while True:
+        if data[at] != 0xFF:
+            return None
         while data[at] == 0xFF:
             at += 1
-        marker = data[at]
-        if marker in _STANDALONE:
-            at += 1
-            continue
-        if marker in _FRAMES:
-            bits, height, width = struct.unpack_from(">BHH", data, at + 3)
-            return (width, height, 1) if bits == 8 else None
-        if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
+        marker, length = data[at], int.from_bytes(data[at + 1 : at + 3], "big")
+        if length < 2:
             return None
-        at += 1 + int.from_bytes(data[at + 1 : at + 3], "big")
-    return None
+        if marker == _START_OF_SCAN:
+            break
+        if marker not in _SEGMENTS or (marker in _FRAMES and frame is not None):
+            return None
+        if marker in _FRAMES:
+            frame = (marker, *struct.unpack_from(">BHHB", data, at + 3))
+        at += 1 + length
+    if frame is None:
+        return None
+    kind, bits, height, width, components = frame
+    if bits != 8:
+        return None
+    return _Header(width, height, reducible=kind in _SEQUENTIAL and data[at + 3] == components)
 
 
 _READERS = {"PNG": _png, "GIF": _gif, "BMP": _bmp, "WebP": _webp, "JPEG": _jpeg}

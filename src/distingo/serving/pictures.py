@@ -42,13 +42,54 @@ def decode_upload(
         RefusedError: It is no accepted format (415), too large (413), or damaged (422).
     """
     data = bytes(content)
+    try:
+        return _decode(data, max_pixels, max_pixels, enough, value_ranges)
+    except TooManyPixelsError as error:
+        raise RefusedError(413, f"{error.reason}; send a smaller picture") from error
+
+
+def decode_ordinary(
+    content: bytes | bytearray,
+    cost: HeaderCost,
+    *,
+    max_pixels: int,
+    enough: int | None,
+    value_ranges: ValueRanges | None = None,
+) -> Image.Image | None:
+    """Decode an uploaded picture that is cheap by its header, unless it turns out to have more pixels than that says.
+
+    Args:
+        content: The file's bytes.
+        cost: By its header, ordinary.
+        max_pixels: As for `decode_upload`.
+        enough: Likewise.
+        value_ranges: Likewise.
+
+    Returns:
+        The picture; None where the header lied, before any pixel is decoded.
+
+    Raises:
+        RefusedError: As `decode_upload`.
+    """
+    stated = cost.pixels or 0
+    if stated > max_pixels:
+        return decode_upload(content, max_pixels=max_pixels, enough=enough, value_ranges=value_ranges)
+    try:
+        return _decode(bytes(content), stated, max_pixels, enough, value_ranges)
+    except TooManyPixelsError:
+        return None
+
+
+def _decode(
+    data: bytes, most: int, max_pixels: int, enough: int | None, value_ranges: ValueRanges | None
+) -> Image.Image:
     name = _accepted_format(data)
     try:
         if name == "JPEG":
             _check_scans(data, max_pixels)
-        return decode(data, max_pixels=max_pixels, enough=enough, value_range=value_ranges).image
-    except TooManyPixelsError as error:
-        raise RefusedError(413, f"{error.reason}; send a smaller picture") from error
+        return decode(data, max_pixels=most, enough=enough, value_range=value_ranges).image
+    except TooManyPixelsError:
+        raise
     except UnreadableError as error:
         raise RefusedError(413, "decoding it takes more memory than is allowed; send a smaller picture") from error
     except UndecodableError as error:

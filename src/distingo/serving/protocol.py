@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from http import HTTPStatus
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from distingo.serving.clients import client_of
 from distingo.serving.connections import ConnectionLimits, ConnectionWatch, Phase, WriteMark
 from distingo.serving.refusals import RETRY_SECONDS, as_json
 
@@ -61,6 +64,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._feeding = False
         self._without_body = 0
         self._answered: RequestResponseCycle | None = None
+        self._read_again: bytes | None = None
 
     @property
     def gives_way(self) -> bool:
@@ -135,14 +139,35 @@ class LimitedProtocol(HttpToolsProtocol):
         try:
             while at < len(data) and self.phase is not Phase.WAITING and not self.transport.is_closing():
                 piece = data[at : at + (_BODY_PIECE if self.phase is Phase.BODY else _PIECE)]
-                at += len(piece)
                 self._without_body += len(piece)
-                super().data_received(piece)
+                at += self._parse(piece)
                 if self._without_body > _MOST_HEAD_BYTES:
                     self._refuse_length()
         finally:
             self._feeding = False
         return at
+
+    def _parse(self, piece: bytes) -> int:
+        """Parse some bytes.
+
+        Returns:
+            How many: all, or those up to the end of a head that asks for another protocol. Such a wish is ignored
+            (RFC 9110, section 7.8): the parser takes what follows for that protocol and drops the body, so that a new
+            one is given the same head without it.
+        """
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(piece)
+        except httptools.HttpParserUpgrade as upgrade:
+            head, self._read_again = self._read_again, None
+            if head is not None and not self.transport.is_closing():
+                self.parser = _new_parser(self)
+                self.parser.feed_data(head)
+            return int(upgrade.args[0])
+        except httptools.HttpParserError:
+            self._read_again = None
+            self.send_400_response("")
+        return len(piece)
 
     def _refuse_length(self) -> None:
         if not self.transport.is_closing():
@@ -167,9 +192,19 @@ class LimitedProtocol(HttpToolsProtocol):
             self.refuse(431, f"more than {_MOST_HEADERS} headers; send fewer")
         elif (fault := self._fault()) is not None:
             self.refuse(400, fault)
+        elif self.parser.get_method() == b"CONNECT":
+            self.refuse(501, "CONNECT asks for a proxy, which this server is not; send the request itself")
+        elif self.parser.should_upgrade():
+            self._read_again = self._head_without_upgrade()
         else:
             super().on_headers_complete()
             self._enter(Phase.BODY)
+
+    def _head_without_upgrade(self) -> bytes:
+        version = self.parser.get_http_version().encode("ascii")
+        lines = [self.parser.get_method() + b" " + self.url + b" HTTP/" + version]
+        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
 
     def _fault(self) -> str | None:
         """What makes a head ambiguous."""
@@ -192,6 +227,8 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The body is complete."""
+        if self._read_again is not None:
+            return
         self._without_body = 0
         self._enter(Phase.WAITING if self._is_answering else Phase.IDLE)
         if not self.transport.is_closing():
@@ -240,7 +277,7 @@ class LimitedProtocol(HttpToolsProtocol):
             if not cycle.disconnected:
                 super(LimitedProtocol, self)._start_asgi_task(cycle, app)
 
-        self.watch.starter.start(self.client[0] if self.client else "", begin, self.loop)
+        self.watch.starter.start(client_of(self.client[0] if self.client else ""), begin, self.loop)
 
     def _drop_cycles(self) -> None:
         """Nobody waits for these answers any more: what is written to them goes nowhere, and is no fault to log."""
@@ -254,6 +291,14 @@ class LimitedProtocol(HttpToolsProtocol):
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
         self.since = self.loop.time()
+
+
+def _new_parser(protocol: LimitedProtocol) -> httptools.HttpRequestParser:
+    """As uvicorn makes it: what follows a request that ends the connection is no fault."""
+    parser = httptools.HttpRequestParser(protocol)
+    with contextlib.suppress(AttributeError):  # httptools before 0.6.3
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser
 
 
 def limited_protocol(watch: ConnectionWatch) -> type[LimitedProtocol]:

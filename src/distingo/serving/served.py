@@ -20,8 +20,9 @@ from distingo.prediction.naming import Judged
 from distingo.prediction.predictor import Predictor, load
 from distingo.serving.batching import Batcher, Later
 from distingo.serving.decoding_processes import DecodingProcesses, Question, full
+from distingo.serving.header_costs import UNKNOWN_COST, HeaderCost
 from distingo.serving.metrics import Metrics
-from distingo.serving.pictures import cost_of, decode_upload
+from distingo.serving.pictures import cost_of, decode_ordinary
 from distingo.serving.refusals import RefusedError
 from distingo.serving.settings import NamedRun, ServeSettings
 from distingo.serving.turns import Share, TurnPool
@@ -95,7 +96,12 @@ class ServedModel:
         data = bytes(content)
         cost = cost_of(data, self.enough)
         if cost.ordinary:
-            return self._counted(lambda: self.predictor.look_at(self._decode(data)))
+            began = time.perf_counter()
+            if (image := self._decode(data, cost)) is not None:
+                row = self.predictor.look_at(image)
+                self.counters.count_decoding(time.perf_counter() - began)
+                return row
+            cost = UNKNOWN_COST
         memory = cost.memory(self._processes.memory)
 
         def look(share: Share) -> np.ndarray:
@@ -127,14 +133,17 @@ class ServedModel:
         data = bytes(content)
         cost = cost_of(data, self.enough)
         if cost.ordinary:
-            return self._decode(data)
+            if (image := self._decode(data, cost)) is not None:
+                return image
+            cost = UNKNOWN_COST
         memory = cost.memory(self._processes.memory)
         return self._processes.image(replace(self._question, result="image"), data, memory, Share(client))
 
-    def _decode(self, data: bytes) -> Image.Image:
+    def _decode(self, data: bytes, cost: HeaderCost) -> Image.Image | None:
+        """An ordinary file's image; None where its header lied."""
         question = self._question
-        return decode_upload(
-            data, max_pixels=question.max_pixels, enough=question.enough, value_ranges=question.value_ranges
+        return decode_ordinary(
+            data, cost, max_pixels=question.max_pixels, enough=question.enough, value_ranges=question.value_ranges
         )
 
     def certainty(self, abstain: float | None, coverage: float | None) -> Certainty:
@@ -260,9 +269,10 @@ class ServedModels:
         question = Question("image", self.settings.max_pixels, enough)
         cost = cost_of(data, enough)
         if cost.ordinary:
-            decode_upload(data, max_pixels=question.max_pixels, enough=enough)
-        else:
-            self.processes.image(question, data, cost.memory(self.processes.memory), Share(client))
+            if decode_ordinary(data, cost, max_pixels=question.max_pixels, enough=enough) is not None:
+                return
+            cost = UNKNOWN_COST
+        self.processes.image(question, data, cost.memory(self.processes.memory), Share(client))
 
     def close(self) -> None:
         """End the threads once what they were given is done."""

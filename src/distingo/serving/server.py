@@ -78,7 +78,7 @@ def build_server(
         access_log=False,
         server_header=False,
         proxy_headers=bool(settings.proxies),
-        forwarded_allow_ips=list(settings.proxies),
+        forwarded_allow_ips=Proxies(settings.proxies).written_out(),
     )
     for chatty in ("uvicorn", "python_multipart"):  # a client's faults are answered and counted, not logged
         logging.getLogger(chatty).setLevel(logging.ERROR)

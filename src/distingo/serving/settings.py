@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distingo.errors import UsageError
+from distingo.serving.clients import Proxies
+from distingo.serving.hosts import host_name
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?", re.IGNORECASE)
@@ -49,7 +51,8 @@ class ServeSettings:
         max_connections: Of each worker.
         client_connections: Of one address to each worker; 0 sets no limit. Proxies are exempt.
         decode_timeout: Seconds that decoding one image may take; all images of a request may take three times that.
-        decode_memory: Bytes that decoding may take of memory beside ordinary images, for each worker.
+        decode_memory: Bytes that decoding may take of memory beside ordinary images, for each worker; one image may
+            take half.
         grace: Seconds that requests in flight are given when the server stops.
         rate_limit: Requests a minute for each key, or address without keys; None sets no limit.
         key_hashes: SHA-256 of each key that is let in; empty lets everybody in.
@@ -76,7 +79,7 @@ class ServeSettings:
     max_connections: int = 900
     client_connections: int = 100
     decode_timeout: float = 10.0
-    decode_memory: int = 400 * 2**20
+    decode_memory: int = 800 * 2**20
     grace: float = 30.0
     rate_limit: int | None = None
     key_hashes: tuple[bytes, ...] = ()
@@ -89,7 +92,8 @@ class ServeSettings:
         """Refuse settings that make no sense, before a model is loaded.
 
         Raises:
-            UsageError: A number is out of range, or others could reach the server without a key.
+            UsageError: A number is out of range, an allowed host or a proxy is none, or others could reach the server
+                without a key.
         """
         ranges = (
             ("--port", self.port, 0, 65535),
@@ -102,7 +106,7 @@ class ServeSettings:
             ("--queue", self.queue, 1, 100_000),
             ("--client-connections", self.client_connections, 0, 1_000_000),
             ("--decode-timeout", self.decode_timeout, 0.1, 3600),
-            ("--decode-memory", self.decode_memory, 64 * 2**20, 2**40),
+            ("--decode-memory", self.decode_memory, 128 * 2**20, 2**40),
         )
         for option, value, least, most in ranges:
             if not least <= value <= most:
@@ -117,11 +121,25 @@ class ServeSettings:
             raise UsageError(
                 "--new-classes: is about corrections; name the file that keeps them with --corrections FILE"
             )
+        self._check_addresses()
         if self.host not in LOOPBACK and not self.key_hashes:
             raise UsageError(
                 f"--host {self.host}: others could reach the server, and anybody would be let in; name a file of keys "
                 "with --api-key-file, or leave --host out"
             )
+
+    def _check_addresses(self) -> None:
+        for name in self.allowed_hosts:
+            if host_name(name) is None:
+                raise UsageError(f"--allow-host {name}: is no host name; give one such as images.example.org")
+        for name in self.proxies:
+            try:
+                Proxies((name,))
+            except ValueError as error:
+                raise UsageError(
+                    f"--proxy {name}: is no address; give one such as 10.0.0.2, a network such as 10.0.0.0/8, or * for "
+                    "all"
+                ) from error
 
 
 def name_runs(runs: Sequence[str | Path]) -> tuple[NamedRun, ...]:

@@ -1,4 +1,10 @@
-"""Threads that take turns: between clients, between a client's requests, and then in the order of coming."""
+"""Threads that take turns: between clients, between a client's requests, and then in the order of coming.
+
+Of the clients that wait, the one comes next whose last turn ended longest ago, as in round-robin fair queueing (Nagle,
+*On Packet Switches with Infinite Storage*, RFC 970, 1985). One that had nothing waiting keeps its place in that order,
+so that who asks for one image after another is not behind who asks for hundreds at once; and nobody who comes later
+gets before who waits already, however new he is.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +17,9 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 
 _log = logging.getLogger("distingo.serving")
+_CLIENTS_KNOWN = 4096
+"""Clients whose last turn is remembered; who had his before all of these counts as new."""
+
 _LONGEST_WAIT = 2.0
 """Seconds after which a job that needs much memory is no longer overtaken by others."""
 
@@ -80,7 +89,10 @@ class TurnPool:
         self._threads = threads
         self._lock = threading.Lock()
         self._calls: SimpleQueue[None] = SimpleQueue()
-        self._queues: OrderedDict[str, OrderedDict[Share, deque[Job]]] = OrderedDict()
+        self._queues: dict[str, OrderedDict[Share, deque[Job]]] = {}
+        self._turn = 0
+        self._came: dict[str, int] = {}
+        self._last: OrderedDict[str, int] = OrderedDict()
         self._waiting: Counter[str] = Counter()
         self._running: Counter[str] = Counter()
         self._used = 0
@@ -96,7 +108,10 @@ class TurnPool:
                 return False
             if self._most_of_client is not None and self._waiting[client] >= self._most_of_client:
                 return False
-            self._queues.setdefault(client, OrderedDict()).setdefault(job.share, deque()).append(job)
+            if client not in self._queues:
+                self._queues[client] = OrderedDict()
+                self._came[client] = self._turn
+            self._queues[client].setdefault(job.share, deque()).append(job)
             self._waiting[client] += 1
         self._calls.put(None)
         return True
@@ -117,6 +132,7 @@ class TurnPool:
         with self._lock:
             self._closed = True
             self._queues.clear()
+            self._came.clear()
             self._waiting.clear()
         for _ in range(self._threads):
             self._calls.put(None)
@@ -129,12 +145,14 @@ class TurnPool:
             del requests[share]
         if not requests:
             del self._queues[share.client]
+            del self._came[share.client]
             del self._waiting[share.client]
 
     def _next(self) -> Job | None:
         """The job whose turn it is, taken out; the lock is held."""
         now = time.monotonic()
-        for client, requests in self._queues.items():
+        for client in sorted(self._queues, key=self._rank):
+            requests = self._queues[client]
             if self._of_client is not None and self._running[client] >= self._of_client:
                 continue
             share, queue = next(iter(requests.items()))
@@ -145,10 +163,23 @@ class TurnPool:
                 continue
             queue.popleft()
             requests.move_to_end(share)
-            self._queues.move_to_end(client)
+            self._note_turn(client)
             self._tidy(share)
             return job
         return None
+
+    def _rank(self, client: str) -> tuple[int, int]:
+        """The least comes first: when a client came or had its last turn, whichever is later, then the last turn."""
+        last = self._last.get(client, -1)
+        return max(self._came[client], last), last
+
+    def _note_turn(self, client: str) -> None:
+        """A turn of a client began or ended."""
+        self._turn += 1
+        self._last[client] = self._turn
+        self._last.move_to_end(client)
+        if len(self._last) > _CLIENTS_KNOWN:
+            self._last.popitem(last=False)
 
     def _run(self) -> None:
         if self._begin is not None:
@@ -178,6 +209,7 @@ class TurnPool:
             self._running[job.share.client] -= 1
             if not self._running[job.share.client]:
                 del self._running[job.share.client]
+            self._note_turn(job.share.client)
             waiting = min(self._threads, self._waiting.total())
         for _ in range(waiting):
             self._calls.put(None)
