@@ -190,7 +190,7 @@ def print_division(division: Division) -> None:
 def describe_prediction(prediction: Prediction) -> str:
     """A picture's labels with probabilities, or its error, in one line with tabs."""
     if prediction.error:
-        return _escape_line(f"{prediction.file}\tERROR: {prediction.error}")
+        return escape_line(f"{prediction.file}\tERROR: {prediction.error}")
     pairs = zip(prediction.labels, prediction.probabilities, strict=True)
     words = [f"{label} {probability:.1%}" for label, probability in pairs]
     words = words or ["(no label)"]
@@ -200,10 +200,11 @@ def describe_prediction(prediction: Prediction) -> str:
         words.append(f"{{{', '.join(prediction.prediction_set)}}}")
     if prediction.unlike:
         words.append("(unlike anything in training)")
-    return _escape_line("\t".join([prediction.file, *words]))
+    return escape_line("\t".join([prediction.file, *words]))
 
 
-def _escape_line(text: str) -> str:
+def escape_line(text: str) -> str:
+    """A line with names of files from anywhere, as a terminal may show it; tabs stay."""
     return escape_controls(display_name((text,)), kept="\t")
 
 
