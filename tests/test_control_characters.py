@@ -24,9 +24,7 @@ def test_which_characters_are_controls() -> None:
     assert found == list(REFUSED)
     by_category = [code for code in range(0x110000) if unicodedata.category(chr(code)) in {"Cc", "Zl", "Zp"}]
     assert set(by_category) < set(REFUSED)
-    turning = {
-        code for code in REFUSED if unicodedata.bidirectional(chr(code)) in set(["LRE", "RLE", "LRO", "RLO", "PDF"])
-    }
+    turning = {code for code in REFUSED if unicodedata.bidirectional(chr(code)) in {"LRE", "RLE", "LRO", "RLO", "PDF"}}
     assert turning == set(range(0x202A, 0x202F))
     assert CONTROLS.isascii()
 
