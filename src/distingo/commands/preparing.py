@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 
 from distingo.errors import escape_controls
-
-
-class _PlainLines(logging.Formatter):
-    """Sentences with names from anywhere, as a terminal may show them."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The sentence alone, with controls escaped."""
-        return escape_controls(super().format(record))
 
 
 def prepare(*, networks: bool = True) -> None:
@@ -22,13 +13,22 @@ def prepare(*, networks: bool = True) -> None:
     Args:
         networks: Whether the command is sure to load torch, before which threads must be placed.
     """
+    import logging
+
     from distingo.datasets import decoder_noise
     from distingo.threads import set_thread_environment
 
     if networks:
         set_thread_environment()
+
+    class PlainLines(logging.Formatter):
+        """Sentences with names from anywhere, as a terminal may show them."""
+
+        def format(self, record: logging.LogRecord) -> str:
+            return escape_controls(super().format(record))
+
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_PlainLines("%(message)s"))
+    handler.setFormatter(PlainLines("%(message)s"))
     logger = logging.getLogger("distingo")
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)
