@@ -23,6 +23,12 @@ def test_a_prediction_is_one_line() -> None:
     assert terminal.describe_prediction(Prediction("\udcff é.jpg", ("a",), (1.0,))) == "\\xff é.jpg\ta 100.0%"
 
 
+def test_a_file_s_name_commands_no_terminal() -> None:
+    shown = terminal.describe_prediction(Prediction("a\x1b[2J\u009b31m\n\u202eb.png", ("cat",), (0.5,)))
+    assert shown == "a\\x1b[2J\\x9b31m\\n\\u202eb.png\tcat 50.0%"
+    assert terminal.describe_prediction(Prediction("é 猫.png", ("cat",), (0.5,))) == "é 猫.png\tcat 50.0%"
+
+
 def test_a_backbone_is_one_line() -> None:
     known = ListedBackbone(name="tiny.a", preset="fast", parameters=3_504_872, height=224, width=192, licence="mit")
     assert terminal.describe_backbone(known).split() == ["tiny.a", "3.5", "M", "224x192", "mit", "(preset", "fast)"]

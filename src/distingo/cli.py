@@ -33,7 +33,7 @@ from distingo.commands import (
     train,
     tune,
 )
-from distingo.errors import DistingoError, ResourceError, UsageError, name_the_nearest
+from distingo.errors import DistingoError, ResourceError, UsageError, escape_controls, name_the_nearest
 from distingo.out_of_memory import is_out_of_memory
 from distingo.version import __version__
 
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command: Callable[[argparse.Namespace], int] = options.command
         return command(options)
     except DistingoError as error:
-        print(f"distingo: {error}", file=sys.stderr)
+        print(f"distingo: {escape_controls(str(error))}", file=sys.stderr)
         return error.exit_code
     except (OSError, MemoryError, RuntimeError) as error:
         return _end_with(error)
@@ -97,7 +97,7 @@ def _end_with(error: OSError | MemoryError | RuntimeError) -> int:
         return ResourceError.exit_code
     if not isinstance(error, OSError):
         raise error
-    print(f"distingo: {_say_failure(error)}", file=sys.stderr)
+    print(f"distingo: {escape_controls(_say_failure(error))}", file=sys.stderr)
     return 1
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+"""For a regular expression's character class: what commands a terminal, breaks a line or turns the direction of
+writing around (C0 and C1 controls, two separators, embeddings, overrides and isolates)."""
+
+_CONTROL = re.compile(f"[{CONTROLS}]")
 
 
 class DistingoError(Exception):
@@ -58,6 +65,16 @@ def quote(value: object, most: int = 80) -> str:
     """A value out of a foreign file for a message: on one line, in ASCII, without control characters, shortened."""
     shown = ascii(value if not isinstance(value, str) else value[: most + 1])
     return shown if len(shown) <= most else f"{shown[: most - 4]}...{shown[-1]}"
+
+
+def escape_controls(text: str, kept: str = "\n") -> str:
+    r"""Text from anywhere as a terminal may show it: controls as ``\xNN`` or ``\uNNNN``, all else as it is.
+
+    Args:
+        text: May hold anything.
+        kept: Controls that stay.
+    """
+    return _CONTROL.sub(lambda found: found[0] if found[0] in kept else ascii(found[0])[1:-1], text)
 
 
 def join_faults(faults: Sequence[str], advice: str) -> str:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from distingo.errors import RunError, join_faults, quote
+from distingo.errors import CONTROLS, RunError, join_faults, quote
 
 LONGEST_NAME = 1000
 """Characters of a class's name."""
@@ -23,6 +23,8 @@ MOST_CLASSES = 100_000
 
 Record = TypeVar("Record")
 
+_PLAIN = rf"^[^{CONTROLS}]*\Z"
+
 Size = Annotated[int, Meta(ge=1, le=8192)]
 """Pixels, as in `distingo.training.recipe`."""
 
@@ -31,11 +33,15 @@ Width = Annotated[int, Meta(ge=1, le=1 << 20)]
 Number = Annotated[float, Meta(ge=-1e300, le=1e300)]
 Positive = Annotated[float, Meta(gt=0, le=1e300)]
 Share = Annotated[float, Meta(ge=0, le=1)]
-Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
-Text = Annotated[str, Meta(max_length=4096, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME, pattern=_PLAIN)]
+Text = Annotated[str, Meta(max_length=4096, pattern=_PLAIN)]
 Hash = Annotated[str, Meta(pattern=r"^([0-9a-f]{32})?\Z")]
 Names = Annotated[list[Name], Meta(min_length=1, max_length=MOST_CLASSES)]
 Ranges = dict[Literal["unsigned", "signed", "floating"], tuple[Number, Number]]
+
+
+_LARGEST_RESIZED = 16_384
+"""Pixels of a side, before the middle is cut out: twice the largest image."""
 
 
 class RenditionFields(msgspec.Struct, forbid_unknown_fields=True):
@@ -47,6 +53,11 @@ class RenditionFields(msgspec.Struct, forbid_unknown_fields=True):
     fit: Literal["stretch", "crop"] = "stretch"
     crop_fraction: Annotated[float, Meta(gt=0, le=1)] = 1.0
     interpolation: Literal["bilinear", "bicubic", "lanczos"] = "bilinear"
+
+    def __post_init__(self) -> None:
+        """An image is resized before its middle is cut out: a small part of a large one takes all memory."""
+        if self.fit == "crop" and max(self.height, self.width) > self.crop_fraction * _LARGEST_RESIZED:
+            raise ValueError(f"crop_fraction {self.crop_fraction:g} enlarges over {_LARGEST_RESIZED:,} pixels")
 
 
 class ThresholdFields(msgspec.Struct, forbid_unknown_fields=True):
@@ -63,6 +74,11 @@ class CalibrationFields(msgspec.Struct, forbid_unknown_fields=True):
 
     slope: Positive
     offsets: Annotated[list[Number], Meta(max_length=MOST_CLASSES)]
+
+
+def find_rendition_fault(rendition: Mapping[str, Any]) -> str:
+    """Why a stored rendition would be refused; empty where it would not."""
+    return _find_fault(rendition, RenditionFields)
 
 
 def find_name_fault(name: str) -> str:
@@ -100,14 +116,25 @@ def check_fields(
     Raises:
         RunError: One line for each field that is missing, unknown or not as it may be.
     """
+    if faults := find_faults(content, fields, optional=optional, others=others):
+        raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], advice))
+
+
+def find_faults(
+    content: Mapping[str, Any],
+    fields: Mapping[str, Any],
+    *,
+    optional: Collection[str] = (),
+    others: bool = False,
+) -> list[str]:
+    """What `check_fields` refuses, a part of a sentence for each field at fault."""
     faults = [f"{name} is missing" for name in fields if name not in content and name not in optional]
     unknown = () if others else (name for name in content if name not in fields and name != "format")
     faults += [f"unknown field {quote(name)}" for name in unknown]
     for name, kind in fields.items():
         if name in content and (why := _find_fault(content[name], kind)):
             faults.append(f"{name}: {why}")
-    if faults:
-        raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], advice))
+    return faults
 
 
 def convert(content: Any, kind: type[Record], path: Path, *, advice: str) -> Record:
@@ -128,13 +155,18 @@ def check_classes(classes: Sequence[str], lengths: Mapping[str, int], path: Path
     Raises:
         RunError: One line for each fault.
     """
+    if faults := find_class_faults(classes, lengths):
+        raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], advice))
+
+
+def find_class_faults(classes: Sequence[str], lengths: Mapping[str, int]) -> list[str]:
+    """What `check_classes` refuses, a part of a sentence for each fault."""
     count = len(classes)
     faults = [f"{number:,} {what} for {count:,} classes" for what, number in lengths.items() if number != count]
     if len(set(classes)) != count:
         twice = Counter(classes).most_common(1)[0][0]
         faults.append(f"two classes are called {quote(twice)}")
-    if faults:
-        raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], advice))
+    return faults
 
 
 def _find_fault(value: Any, kind: Any) -> str:
@@ -148,6 +180,7 @@ def _find_fault(value: Any, kind: Any) -> str:
 def _plain(error: Exception) -> str:
     """Msgspec's sentence on one line; it may quote what the file holds."""
     text = str(error).replace("`", "").replace(" - at $", " at ")
+    text = text.replace(f"str matching regex {_PLAIN!r}", "a text without control characters")
     return quote(text, 200)[1:-1]
 
 
@@ -171,6 +204,11 @@ _CONFIG: dict[str, Any] = {
     "folds": Width,
     "repeats": Width,
 }
+
+
+def find_config_faults(content: Mapping[str, Any]) -> list[str]:
+    """What `check_config` would refuse, a part of a sentence for each field; before it is written."""
+    return find_faults(content, _CONFIG, optional=tuple(_CONFIG), others=True)
 
 
 def check_config(content: Mapping[str, Any], path: Path, *, required: Collection[str]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from distingo.datasets.walking import display_name
+from distingo.errors import escape_controls
 
 if TYPE_CHECKING:
     from distingo.crossvalidation.records import CrossValidation
@@ -24,6 +25,11 @@ _FOR_PAGES_ONLY = {0x00A0: " ", **dict.fromkeys((0x2060, 0x2066, 0x2067, 0x2068,
 
 
 _MOST_CLASSES = 40
+
+
+def _plain(text: str) -> str:
+    """Text with names from anywhere, as a terminal may show it."""
+    return escape_controls(text.translate(_FOR_PAGES_ONLY))
 
 
 def print_epoch(record: EpochRecord) -> None:
@@ -61,7 +67,7 @@ def print_evaluation(evaluation: Evaluation, run: Path) -> None:
     model = RunFolder(run).read_config()["recipe"]["model"]
     verdict = (judge_labels if evaluation.task == "multi-label" else judge)(evaluation, model)
     for line in (verdict.text, *(f"- {remark}" for remark in verdict.remarks)):
-        print(line.translate(_FOR_PAGES_ONLY))
+        print(_plain(line))
 
 
 def print_comparison(comparison: Comparison) -> None:
@@ -83,12 +89,12 @@ def print_comparison(comparison: Comparison) -> None:
         if versus is not None:
             lead = "tied" if run in comparison.tied else f"{versus.score.difference:+.3f}"
             beside = (lead, p_value(versus.adjusted_p_value))
-        model = Text(f"{run.model}, {run.mode}")
-        table.add_row(Text(run.name), model, f"{score.value:.3f}", _interval(score, 3), *beside)
+        model = Text(_plain(f"{run.model}, {run.mode}"))
+        table.add_row(Text(_plain(run.name)), model, f"{score.value:.3f}", _interval(score, 3), *beside)
     Console().print(table)
     verdict = judge_comparison(comparison)
     for line in (verdict.text, *(f"- {remark}" for remark in verdict.remarks)):
-        print(line.translate(_FOR_PAGES_ONLY))
+        print(_plain(line))
 
 
 def print_cross_validation(found: CrossValidation) -> None:
@@ -114,7 +120,7 @@ def print_cross_validation(found: CrossValidation) -> None:
     Console().print(table)
     verdict = judge_cross_validation(found)
     for line in (verdict.text, *(f"- {remark}" for remark in verdict.remarks)):
-        print(line.translate(_FOR_PAGES_ONLY))
+        print(_plain(line))
 
 
 def _interval(score: Score, digits: int = 4) -> str:
@@ -143,7 +149,7 @@ def print_learning_curve(found: LearningCurve) -> None:
     Console().print(table)
     verdict = judge_learning_curve(found)
     for line in (verdict.text, *(f"- {remark}" for remark in verdict.remarks)):
-        print(line.translate(_FOR_PAGES_ONLY))
+        print(_plain(line))
 
 
 def print_division(division: Division) -> None:
@@ -170,7 +176,7 @@ def print_division(division: Division) -> None:
         numbers = [divided + given for divided, given in zip(share.counts, share.given, strict=True)]
         total = max(1, sum(numbers))
         cells = [f"{number:,}" if division.folds else f"{number:,} ({number / total:.1%})" for number in numbers]
-        table.add_row(Text(share.name or "all"), *cells, f"{share.farthest * 100:.1f}")
+        table.add_row(Text(_plain(share.name or "all")), *cells, f"{share.farthest * 100:.1f}")
     Console().print(table)
     if hidden := len(division.shares) - 1 - len(classes):
         print(f"and {hidden:,} more that came out closer to what was asked for")
@@ -178,13 +184,13 @@ def print_division(division: Division) -> None:
     besides = f", not counting the {given:,} that had a side" if given else ""
     print(f"off: the largest difference from what was asked for, in points{besides}")
     for note in division.notes:
-        print(note)
+        print(_plain(note))
 
 
 def describe_prediction(prediction: Prediction) -> str:
     """A picture's labels with probabilities, or its error, in one line with tabs."""
     if prediction.error:
-        return display_name((f"{prediction.file}\tERROR: {prediction.error}",))
+        return escape_line(f"{prediction.file}\tERROR: {prediction.error}")
     pairs = zip(prediction.labels, prediction.probabilities, strict=True)
     words = [f"{label} {probability:.1%}" for label, probability in pairs]
     words = words or ["(no label)"]
@@ -194,7 +200,12 @@ def describe_prediction(prediction: Prediction) -> str:
         words.append(f"{{{', '.join(prediction.prediction_set)}}}")
     if prediction.unlike:
         words.append("(unlike anything in training)")
-    return display_name(("\t".join([prediction.file, *words]),))
+    return escape_line("\t".join([prediction.file, *words]))
+
+
+def escape_line(text: str) -> str:
+    """A line with names of files from anywhere, as a terminal may show it; tabs stay."""
+    return escape_controls(display_name((text,)), kept="\t")
 
 
 def describe_backbone(backbone: ListedBackbone) -> str:

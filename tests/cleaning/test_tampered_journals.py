@@ -163,6 +163,45 @@ def test_the_root_that_a_journal_names_is_not_believed(place: Path, tmp_path: Pa
     assert len(undo(place, tmp_path / "data").returned) == 3
 
 
+def test_a_packed_link_of_the_data_set_s_name_is_not_followed(tmp_path: Path) -> None:
+    """An archive unpacked beside what is a person's: a link, and a quarantine that lies beside it."""
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "archive").mkdir()
+    (tmp_path / "archive" / "photos").symlink_to("../victim")
+    place = tmp_path / "archive" / "photos-quarantine" / "2026"
+    names = (".bashrc", ".ssh/authorized_keys")
+    for name in names:
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(b"evil")
+    root = tmp_path / "archive" / "photos"
+    write(place, [{"format": 1, "root": str(root)}, *({"moving": name, "content": ""} for name in names)])
+    before = everything(tmp_path)
+    with pytest.raises(UsageError) as caught:
+        undo(place)
+    assert str(caught.value) == (
+        f"{place}: its journal names '{root}', which leads elsewhere, to '{tmp_path / 'victim'}'; "
+        "name where the pictures came from: distingo clean DATA --undo ..."
+    )
+    assert everything(tmp_path) == before
+    assert undo(place, root).root == tmp_path / "victim"  # a person who names the link means it
+    assert {path.name for path in (tmp_path / "victim").iterdir()} == {".bashrc", ".ssh"}
+
+
+@pytest.mark.parametrize("root", ["data/../data", "other/../data", "link/data", "data/a/..", "data/."])
+def test_a_root_that_is_written_in_a_detour_is_not_followed(place: Path, tmp_path: Path, root: str) -> None:
+    (tmp_path / "link").symlink_to(".")
+    (tmp_path / "other").mkdir()
+    lines = lines_of(place)
+    write(place, [{**lines[0], "root": f"{tmp_path}/{root}"}, *lines[1:]])
+    if root == "data/.":  # the same path to the system, and to us
+        assert len(undo(place).returned) == 3
+        return
+    before = everything(tmp_path)
+    with pytest.raises(UsageError, match="name where the pictures came from: distingo clean DATA --undo"):
+        undo(place)
+    assert everything(tmp_path) == before
+
+
 def test_data_and_quarantine_are_two_folders(place: Path, tmp_path: Path) -> None:
     before = everything(tmp_path)
     for root in (place, place.parent, place / "a", tmp_path):

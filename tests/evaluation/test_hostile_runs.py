@@ -6,13 +6,17 @@ import json
 import random
 from pathlib import Path
 
-from distingo.errors import DistingoError
+import pytest
+
+import distingo
+from distingo.errors import DistingoError, RunError
 from distingo.evaluation.confidence import read_confidence
 from distingo.evaluation.reading import read_run
 from distingo.run_cost import read_cost
 from distingo.run_folder import RunFolder
 from distingo.training.recipe_file import read_recipe_file
 from hostile_files import DEEP, VALUES, require_plain
+from tiny_datasets import draw_classes
 from tiny_runs import copy_run
 
 
@@ -50,3 +54,22 @@ def test_three_hundred_hostile_values(tiny_runs: dict[str, Path], tmp_path: Path
             require_plain(error, lines=len(str(error).splitlines()))
         path.write_text(good, encoding="utf-8")
     assert refused > 100
+
+
+@pytest.mark.parametrize("linked", ["evaluations", "evaluations/data"])
+def test_a_run_with_a_packed_link_is_not_written_through(
+    tiny_runs: dict[str, Path], tmp_path: Path, linked: str
+) -> None:
+    run, victim = copy_run(tiny_runs["majority"], tmp_path / "run"), tmp_path / "victim"
+    victim.mkdir()
+    (victim / "evaluation.json").write_bytes(b"mine")
+    (run / linked).parent.mkdir(exist_ok=True)
+    (run / linked).symlink_to(victim)
+    data = draw_classes(tmp_path / "data", per_class=2)
+    with pytest.raises(RunError) as caught:
+        distingo.evaluate(run, data)
+    assert str(caught.value) == f"{run}: '{linked}' is a link, through which nothing is written; remove the link"
+    assert [(path.name, path.read_bytes()) for path in victim.iterdir()] == [("evaluation.json", b"mine")]
+    (run / linked).unlink()
+    distingo.evaluate(run, data)
+    assert (run / "evaluations" / "data" / "evaluation.json").is_file()

@@ -183,7 +183,7 @@ def test_an_unknown_backbone_is_refused_with_the_nearest(name: str, says: str) -
         ({"architecture": "test_resnot"}, "did you mean test_resnet"),
         ({"architecture": None}, "names no timm architecture"),
         ({"pretrained_cfg": {"input_size": [1, 28, 28]}}, "3 channels"),
-        ({"pretrained_cfg": {"mean": ["a", "b", "c"]}}, "damaged pretrained configuration"),
+        ({"pretrained_cfg": {"mean": ["a", "b", "c"]}}, "mean: Expected float, got str"),
     ],
 )
 def test_a_folder_that_is_not_safe_or_not_timms_is_refused(tmp_path: Path, more: dict[str, Any], says: str) -> None:

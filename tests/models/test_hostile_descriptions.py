@@ -6,6 +6,7 @@ import copy
 import json
 import random
 import resource
+import time
 from pathlib import Path
 from typing import Any
 
@@ -119,12 +120,22 @@ ARGUMENT_TABLE: tuple[dict[str, Any], ...] = (
     {"__class__": 1},
     {"self": 1},
     {"mlp_ratio": [[[[[[1]]]]]]},
+    {"depth": 65_536},
+    {"layers": [65_536, 1, 1, 1]},
+    {"layers": [100, 100, 56, 1]},
+    {"layers": [1] * 101},
+    {"depth_mult": 65},
+    {"window_size": 65},
 )
+
+CONTROLS = "\0\x1b\x7f\x80\x85\x9b\x9f\u2028\u2029\u202a\u202e\u2066\u2069"
 
 FIELDS: tuple[tuple[str, str, Any, str], ...] = (
     ("network", "classes", ["cat", "cat"], "two classes are called 'cat'"),
     ("network", "classes", [], "classes: "),
     ("network", "classes", ["cat", "d\x1bog"], "classes: "),
+    *(("network", "classes", ["cat", f"d{control}og"], "classes: Expected a text without") for control in CONTROLS),
+    ("linear", "backbone.licence", "x\u009b31m", "backbone: Expected a text without control characters at .licence"),
     ("network", "classes", ["cat", "\ud800"], "half of a character"),
     ("network", "classes", ["cat", ""], "classes: "),
     ("network", "classes", ["cat", "x" * 1001], "classes: "),
@@ -138,6 +149,8 @@ FIELDS: tuple[tuple[str, str, Any, str], ...] = (
     ("network", "rendition.height", 0, "rendition: "),
     ("network", "rendition.channels", 4, "rendition: "),
     ("network", "rendition.extra", 1, "rendition: "),
+    ("linear", "rendition.crop_fraction", 1e-3, "crop_fraction 0.001 enlarges over 16,384 pixels"),
+    ("linear", "backbone.rendition.crop_fraction", 1e-300, "crop_fraction 1e-300 enlarges over 16,384 pixels"),
     ("network", "rendition.interpolation", "magic", "rendition: "),
     ("network", "rendition", None, "a network without an image size"),
     ("network", "dropout", 2.0, "dropout: "),
@@ -235,6 +248,49 @@ def test_giants_take_no_memory(saved: dict[str, Path], tmp_path: Path, kind: str
     except RunError as error:
         require_plain(error)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
+
+
+@pytest.mark.parametrize(
+    ("architecture", "arguments", "why"),
+    [
+        ("vit_tiny_patch16_224", {"depth": 65_536}, "argument depth is 65536; give at most 256 in all"),
+        ("resnet18", {"layers": [65_536, 1, 1, 1]}, "argument layers is [65536, 1, 1, 1]; give at most 256 in all"),
+        ("resnet18", {"layers": [64, 64, 64, 64], "channels": [65_536] * 4}, ""),
+        ("vit_tiny_patch16_224", {"depth": 256, "embed_dim": 65_472}, ""),
+        ("beit_base_patch16_224", {"img_size": [8192, 8192]}, ""),
+        ("tiny_vit_5m_224", {"window_sizes": [65_536] * 4}, "argument window_sizes is [65536, 65536, 65536, 65536]; "),
+    ],
+    ids=["depth", "layers", "wide", "deep and wide", "tables", "windows"],
+)
+def test_deep_architectures_take_neither_time_nor_memory(
+    saved: dict[str, Path], tmp_path: Path, architecture: str, arguments: dict[str, Any], why: str
+) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["backbone"] |= {"architecture": architecture, "arguments": arguments}
+
+    place = harm(saved["linear"], tmp_path / "x", change)
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    with nothing_reached(), pytest.raises(RunError) as caught:
+        load_model(place)
+    require_plain(caught.value)
+    assert why in str(caught.value)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
+    assert time.process_time() - began < 60
+
+
+def test_building_ends_whatever_the_arguments_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("distingo.models.architectures._MOST_CALLS", 200)
+    with pytest.raises(ModelError, match="test_resnet: its arguments make it larger than any of timm's"):
+        create_architecture("test_resnet", {})
+
+
+def test_what_timm_itself_builds_is_allowed() -> None:
+    """The deepest, the widest and the most called for of timm's own, as arguments of a file."""
+    check_architecture("resnetrs420", {"layers": [4, 44, 87, 4]})
+    check_architecture("vit_7b_patch16_dinov3", {"depth": 64, "embed_dim": 4096, "mlp_ratio": 8.571428571428571})
+    check_architecture("tf_efficientnet_l2", {"channel_multiplier": 4.3})
+    check_architecture("efficientformerv2_l", {"mlp_ratios": [[4] * 8, [4, 3]]})
+    check_architecture("vit_5b_patch16_sapiens2", {"num_kv_heads": [32] * 56})
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,10 @@ def test_mistakes_end_in_one_line(root: Path, capsys: pytest.CaptureFixture[str]
         process.communicate(timeout=20)
     assert main(["review", str(root), *findings, "--corrections", "none"]) == 2
     assert "--corrections none: a review writes corrections" in capsys.readouterr().err
+    (root / "corrections.csv").symlink_to(root.parent / "elsewhere.csv")
+    assert main(["review", str(root), *findings]) == 2
+    assert f"{root / 'corrections.csv'}: is a link; name the file that decisions" in capsys.readouterr().err
+    (root / "corrections.csv").unlink()
     assert main(["review", str(root), "--findings", str(root.parent / "none")]) == 1
     assert "`distingo check DATA -o FOLDER` writes one" in capsys.readouterr().err
     (root / "corrections.csv").write_text("file,action\na/1.png,maybe\n")

@@ -58,6 +58,8 @@ def review(
     found = read_findings(Path(findings))
     layout = find_layout(Path(data), table, allow_missing=True, as_it_comes=True)
     path = Path(corrections) if corrections is not None else layout.root / CORRECTIONS_NAME
+    if corrections is None and path.is_symlink():  # it may have come with the images, and lead anywhere
+        raise UsageError(f"{path}: is a link; name the file that decisions are written to in --corrections")
     ranges = read_value_ranges(Path(findings))
     session = ReviewSession(layout, found, Decisions(path.resolve(), layout.root), ranges, max_pixels)
     with ReviewServer(session, host, port) as server:

@@ -190,17 +190,28 @@ def undo(quarantine: Path, root: Path | None = None) -> Restoration:
 
 def _settle_root(quarantine: Path, journal: Journal, named: Path | None) -> Path:
     """Where files go back to: what a person named, or where they put the quarantine."""
-    if named is None and quarantine.parent != _usual_place(journal.root):
-        raise UsageError(
-            f"{quarantine}: its journal names {quote(str(journal.root))}, beside which it does not lie; name where the "
-            "pictures came from: distingo clean DATA --undo ..."
-        )
+    if named is None:
+        _require_own_root(quarantine, journal.root)
     root = (named or journal.root).resolve()
     if not root.is_dir():
         raise UsageError(f"{root}: is no folder; name where the pictures came from: distingo clean DATA --undo ...")
     if root.is_relative_to(quarantine) or quarantine.is_relative_to(root):
         raise UsageError(f"{quarantine}: one of it and {root} lies in the other; name where the pictures came from")
     return root
+
+
+def _require_own_root(quarantine: Path, root: Path) -> None:
+    """Refuse a root that only the journal names, unless it is the very folder beside the quarantine.
+
+    An archive can hold a link of the data set's name beside its quarantine: what lies behind it was named by nobody.
+    """
+    if quarantine.parent != _usual_place(root):
+        why = f"its journal names {quote(str(root))}, beside which it does not lie"
+    elif root != root.resolve():  # a link, a junction, or `..`
+        why = f"its journal names {quote(str(root))}, which leads elsewhere, to {quote(str(root.resolve()))}"
+    else:
+        return
+    raise UsageError(f"{quarantine}: {why}; name where the pictures came from: distingo clean DATA --undo ...")
 
 
 def _find_fault(entry: JournalEntry, root: Path, quarantine: Path) -> str:

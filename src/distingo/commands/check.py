@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from distingo.commands.preparing import prepare
+from distingo.errors import escape_controls
 from distingo.options import (
     add_corrections_option,
     add_machine_options,
@@ -88,11 +89,12 @@ def _print(check: Check) -> None:
     print(f"{check.root}: {check.layout}; {check.seconds:.1f} s")
     print(f"{check.files:,} files, {check.pictures:,} usable pictures")
     for note in check.notes:
-        print(f"  {note}")
+        print(f"  {escape_controls(note)}")
     if check.near_duplicates is not None:
         print(f"  {describe_search(check.near_duplicates)}")
     for kind, number in check.counts.items():
         worst = check.counting(kind)[0]
-        print(f"{number:>7,}  {WORDS[kind].name:<20} {worst.file + ': ' if worst.file else ''}{worst.reason}")
+        example = escape_controls(f"{worst.file + ': ' if worst.file else ''}{worst.reason}", kept="")
+        print(f"{number:>7,}  {WORDS[kind].name:<20} {example}")
     if not check.counts:
         print("nothing reaches its threshold")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from distingo.commands.preparing import prepare
-from distingo.errors import UsageError
+from distingo.errors import UsageError, escape_controls
 from distingo.findings import FINDINGS_FOLDER, PICTURE_KINDS, FindingKind
 from distingo.options import add_corrections_option, add_table_options, table_settings
 
@@ -116,7 +116,7 @@ def _print_cleaning(cleaning: Cleaning, kinds: Sequence[FindingKind], *, every: 
     left = [_describe_left(entry) for entry in plan.left_alone]
     _print_files(f"left alone: {len(left):,}", left, most)
     for note in plan.notes:
-        print(note)
+        print(escape_controls(note))
     if cleaning.applied and plan.moves:
         print(f"{_files(len(plan.moves))} moved to {cleaning.quarantine}")
         print(f"`{undo_command(plan.root, cleaning.quarantine)}` puts them back")
@@ -142,7 +142,7 @@ def _print_files(heading: str, lines: list[str], most: int) -> None:
         return
     print(heading)
     for line in lines[:most]:
-        print(f"  {line}")
+        print(f"  {escape_controls(line, kept='')}")
     if len(lines) > most:
         print(f"  ... and {len(lines) - most:,} more (--list names them)")
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from distingo import terminal
 from distingo.commands.preparing import prepare
 from distingo.datasets.decoder_noise import caught
-from distingo.datasets.walking import display_name
 from distingo.errors import InterruptionError, UsageError
 from distingo.options import LIMIT_OF_RUN, add_max_pixels_option
 
@@ -174,7 +173,7 @@ class _Told:
             print(line)
         elif self._planning and sorter is not None:
             for target in sorter.latest:
-                print(display_name((f"{prediction.file}\t{target}",)))
+                print(terminal.escape_line(f"{prediction.file}\t{target}"))
 
     def sum_up(self) -> int:
         for line in self._named:
@@ -195,7 +194,7 @@ def _print_sorting(sorter: Sorter, options: argparse.Namespace) -> None:
     else:
         print(f"`distingo predict --undo {options.sort_into}` takes them out again")
     for source, why in sorter.failures[:_NAMED]:
-        print(display_name((f"{source}\tNOT SORTED: {why}",)), file=sys.stderr)
+        print(terminal.escape_line(f"{source}\tNOT SORTED: {why}"), file=sys.stderr)
     if sorter.failures:
         print(f"distingo: {len(sorter.failures)} pictures could not be sorted", file=sys.stderr)
 
@@ -205,5 +204,5 @@ def _print_unsorting(undone: Unsorting) -> int:
     if undone.gone:
         print(f"{undone.gone:,} were not there")
     for path, why in undone.left:
-        print(display_name((f"{path}: {why}; it stays",)))
+        print(terminal.escape_line(f"{path}: {why}; it stays"))
     return int(bool(undone.left))

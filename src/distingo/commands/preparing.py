@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from distingo.errors import escape_controls
+
 
 def prepare(*, networks: bool = True) -> None:
     """Place OpenMP's threads and let choices and epochs be heard.
@@ -18,8 +20,15 @@ def prepare(*, networks: bool = True) -> None:
 
     if networks:
         set_thread_environment()
+
+    class PlainLines(logging.Formatter):
+        """Sentences with names from anywhere, as a terminal may show them."""
+
+        def format(self, record: logging.LogRecord) -> str:
+            return escape_controls(super().format(record))
+
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(PlainLines("%(message)s"))
     logger = logging.getLogger("distingo")
     logger.handlers = [handler]
     logger.setLevel(logging.INFO)

@@ -42,7 +42,7 @@ from distingo.records import Dataset
 from distingo.run_folder import RunFolder
 from distingo.training.kept_corrections import keep_corrections
 from distingo.training.preparing import ChosenRun, TrainRequest, choose, choose_again, identify_training
-from distingo.training.run_config import describe_run
+from distingo.training.run_config import describe_run, require_readable
 
 log = logging.getLogger("distingo")
 
@@ -148,6 +148,9 @@ def _start(request: CrossValidateRequest) -> _Prepared:
     chosen = replace(chosen, dataset=divided[0].dataset)
     chosen.prepare(folder.fold(1, 1), divided[0].split(1, validation=chosen.recipe.validation, seed=0))
     choices = (*chosen.choices, *divided[0].notes, *describe_counts(counts, folds=True))
+    corrections = find_corrections(chosen.dataset.root, training.corrections)
+    plan = describe_run(training, chosen.dataset, chosen.recipe, choices, corrections)
+    require_readable(plan, folder.path)
     for sentence in (*choices, *sum_up_left_out(chosen.dataset, "manifest.csv")):
         log.info(sentence)
     begin_folder(folder.path, ("corrections.csv",))
@@ -155,9 +158,7 @@ def _start(request: CrossValidateRequest) -> _Prepared:
     write_counts(counts, folder.near_duplicates)
     for repeat, folds in enumerate(divided, 1):
         write_split_file(folds.dataset, folds.division(), folder.division(repeat), recorded=True)
-    corrections = find_corrections(chosen.dataset.root, training.corrections)
     keep_corrections(RunFolder(folder.path), corrections)
-    plan = describe_run(training, chosen.dataset, chosen.recipe, choices, corrections)
     folder.write_plan({**plan, "folds": divided[0].count, "repeats": len(divided), "request": _identify(request)})
     end_beginning(folder.path)
     return _Prepared(folder, chosen, training, divided, tuple(plan["choices"]), counts)

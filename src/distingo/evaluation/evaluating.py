@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from distingo.contained_paths import find_link_above
 from distingo.datasets.corrections import find_corrections
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.manifest import write_manifest
@@ -15,7 +16,7 @@ from distingo.datasets.splitting import read_split, write_split
 from distingo.datasets.store import Cache
 from distingo.datasets.table_config import table_from_config
 from distingo.datasets.tables import TableOptions
-from distingo.errors import DataError, UsageError, name_some
+from distingo.errors import DataError, RunError, UsageError, name_some, quote
 from distingo.evaluation.confidence import write_confidence
 from distingo.evaluation.judging import MODEL, judge
 from distingo.evaluation.judging_confidence import judge_confidence
@@ -84,6 +85,8 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
     config = folder.read_config()
     if request.max_pixels is None:
         request = replace(request, max_pixels=max_pixels_from_config(config, folder.config))
+    if request.data is not None:
+        _require_own_place(folder, request.data)
     models = _load_models(folder)
     if request.data is None:
         dataset = _read(_as_for_training(request, config, folder), models)
@@ -111,6 +114,13 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
         if cost is not None:
             write_cost(folder.cost, prediction=cost)
     return evaluation, place
+
+
+def _require_own_place(folder: RunFolder, data: Path) -> None:
+    """Refuse a run, perhaps out of an archive of somebody's, in which results would be written through a link."""
+    place = folder.judged_on(data)
+    if link := find_link_above(folder.path, f"{place.relative_to(folder.path).as_posix()}/evaluation.json"):
+        raise RunError(f"{folder.path}: {quote(link)} is a link, through which nothing is written; remove the link")
 
 
 def _load_models(folder: RunFolder) -> dict[str, SavedModel]:

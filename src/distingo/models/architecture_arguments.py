@@ -16,6 +16,29 @@ _NAME = re.compile(r"[A-Za-z0-9_]{1,100}")
 _TEXT = re.compile(r"[A-Za-z0-9_.+-]{0,50}")
 _MOST = 65_536
 _DEEPEST = 4
+_LONGEST = 100
+_MOST_BLOCKS = 256
+_COUNTING = """
+depth depths focal_levels global_block_counts layers num_blocks num_blocks_list num_levels num_vit parallel_depth
+serial_depths
+"""
+_MULTIPLYING = """
+attn_pool_mlp_ratio attn_ratio bottle_ratio channel_multiplier depth_mult downsample_ratio expand_groups expand_ratio
+expansion_ratio ffn_ratio mlp_ratio mlp_ratios se_ratio stem_expand_ratio widen_factor width width_factor width_mult
+window_ratio
+"""
+_WINDOWS = "pretrained_window_sizes window_size window_sizes"
+_IMAGES = "img_size pos_embed_grid_size ref_feat_shape"
+
+_COUNTS_OF_BLOCKS = frozenset(_COUNTING.split())
+"""Arguments that say how often something is built, one after another; timm's own add up to 139 at most."""
+
+_BOUNDS = {
+    **dict.fromkeys([*_MULTIPLYING.split(), *_WINDOWS.split()], 64),
+    **dict.fromkeys(_IMAGES.split(), 8192),
+}
+"""The largest value of arguments that are multiplied with others, or that timm counts up to in Python: at least twice
+timm's own, and for images what the schemas allow."""
 
 _SHAPING = """
 aa_layer aa_stem_only act_layer attn_drop_rate attn_layer attn_pool_mlp_ratio attn_pool_num_heads attn_ratio
@@ -64,15 +87,28 @@ def check_architecture(architecture: str, arguments: dict[str, Any]) -> None:
     for name, value in arguments.items():
         if name not in ARGUMENTS:
             raise ModelError(f"{architecture}: argument {quote(name)} is not one that only shapes layers; leave it out")
-        if not _is_harmless(value):
-            raise ModelError(f"{architecture}: argument {name} is {quote(value)}; give numbers, short names or lists")
+        most = _BOUNDS.get(name, _MOST)
+        if not _is_harmless(value, most):
+            allowed = f"give numbers up to {most:,}, short names or lists of up to {_LONGEST}"
+            raise ModelError(f"{architecture}: argument {name} is {quote(value)}; {allowed}")
+        if name in _COUNTS_OF_BLOCKS and _add_up(value) > _MOST_BLOCKS:
+            allowed = f"give at most {_MOST_BLOCKS} in all"
+            raise ModelError(f"{architecture}: argument {name} is {quote(value)}; {allowed}")
 
 
-def _is_harmless(value: Any, depth: int = 0) -> bool:
+def _add_up(value: Any) -> float:
+    """All numbers of a harmless value, of each its size."""
     if isinstance(value, list | tuple):
-        return depth < _DEEPEST and len(value) <= 1000 and all(_is_harmless(entry, depth + 1) for entry in value)
+        return sum(_add_up(entry) for entry in value)
+    return abs(value) if isinstance(value, int | float) else 0
+
+
+def _is_harmless(value: Any, most: float, depth: int = 0) -> bool:
+    if isinstance(value, list | tuple):
+        few = depth < _DEEPEST and len(value) <= _LONGEST
+        return few and all(_is_harmless(entry, most, depth + 1) for entry in value)
     if isinstance(value, str):
         return bool(_TEXT.fullmatch(value))
     if isinstance(value, bool) or value is None:
         return True
-    return isinstance(value, int | float) and abs(value) <= _MOST
+    return isinstance(value, int | float) and abs(value) <= most

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from distingo.errors import ModelError
+from distingo.errors import DistingoError, ModelError, escape_controls
 from distingo.models.architecture_arguments import check_architecture
 from distingo.models.compiler_on_demand import without_fresh_weights, without_values
 from distingo.models.timm_import import import_timm
 
-_REFUSALS = (RuntimeError, AssertionError, ValueError, TypeError, IndexError, ZeroDivisionError, KeyError)
 _TRIES = 4
+_MOST_PARAMETERS = 1 << 34
+"""Twice as many as timm's largest architecture has."""
+
+_SMALL = 1 << 28
+"""Numbers that any machine has room for."""
+
+_MOST_CALLS = 100_000
+"""Of torch's functions while an architecture is built: timm's own take 20,000 at most."""
 _QUICK = 10e6 * 224 * 224
 """Up to so many parameters times pixels a pass with values is sooner done than torch has imported what it takes to
 make one without (0.3 s)."""
@@ -46,12 +54,34 @@ def create_architecture(architecture: str, arguments: dict[str, Any], *, classes
         A module from normalised float (n, 3, height, width) to (n, features) or (n, classes).
 
     Raises:
-        ModelError: timm knows no such architecture, or an argument does more than shape it.
+        ModelError: timm knows no such architecture, an argument does more than shape it, or it never ends.
+        Exception: Whatever the architecture's own code raises on arguments that it refuses.
     """
     check_architecture(architecture, arguments)
-    values = {name: tuple(value) if name == "img_size" else value for name, value in arguments.items()}
-    module: nn.Module = import_timm().create_model(architecture, num_classes=classes, in_chans=3, **values, **loading)
+    create = import_timm().create_model
+    values = {
+        name: tuple(value) if name == "img_size" and isinstance(value, list) else value
+        for name, value in arguments.items()
+    }
+    with _bounded(architecture):
+        module: nn.Module = create(architecture, num_classes=classes, in_chans=3, **values, **loading)
     return module
+
+
+def _bounded(architecture: str) -> AbstractContextManager[Any]:
+    """Within, what is built comes to an end, also where arguments that are each allowed multiply."""
+    from torch.overrides import TorchFunctionMode
+
+    class Counted(TorchFunctionMode):
+        calls = 0
+
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            self.calls += 1
+            if self.calls > _MOST_CALLS:
+                raise ModelError(f"{architecture}: its arguments make it larger than any of timm's; leave them out")
+            return function(*args, **(kwargs or {}))
+
+    return Counted()
 
 
 def measure_architecture(architecture: str, arguments: dict[str, Any], height: int, width: int) -> Measures:
@@ -77,6 +107,23 @@ def measure_architecture(architecture: str, arguments: dict[str, Any], height: i
     raise ModelError(f"{architecture}: refuses pictures of {height}x{width} ({reason}); sizes that work are {works}")
 
 
+def require_room(module: nn.Module, stored: int) -> None:
+    """Refuse an architecture that would take far more memory than the weights that are there for it.
+
+    Args:
+        module: Built without values.
+        stored: How many numbers the weights file holds.
+
+    Raises:
+        ValueError: It has more than four times as many (position tables may be made larger) and more than a machine has
+            room for, or so many entries in tables that it computes itself.
+    """
+    for what, tensors in (("parameters", module.parameters()), ("entries in tables", module.buffers())):
+        count = sum(tensor.numel() for tensor in tensors)
+        if count > max(4 * stored, _SMALL):
+            raise ValueError(f"it has {count:,} {what} for {stored:,} stored numbers")
+
+
 def count_parameters(architecture: str, arguments: dict[str, Any]) -> int:
     """How many parameters an architecture has without a classifier; built without memory for them."""
     with without_values():
@@ -88,8 +135,10 @@ def _refusal(architecture: str, arguments: dict[str, Any], height: int, width: i
     """What the architecture is at this size, or why it refuses it."""
     try:
         return _measure(architecture, arguments, height, width)
-    except _REFUSALS as error:
-        return _first_line(error)
+    except DistingoError:
+        raise
+    except Exception as error:  # an architecture's own code refuses odd arguments and sizes in any way that it likes
+        return first_line(error)
 
 
 def _measure(architecture: str, arguments: dict[str, Any], height: int, width: int) -> Measures:
@@ -97,6 +146,8 @@ def _measure(architecture: str, arguments: dict[str, Any], height: int, width: i
         module = create_architecture(architecture, arguments).eval()
     _check_grid(module, height, width)
     parameters = sum(parameter.numel() for parameter in module.parameters())
+    if parameters > _MOST_PARAMETERS:
+        raise ModelError(f"{architecture}: its arguments give it {parameters:,} parameters; leave them out")
     if parameters * height * width <= _QUICK:
         return Measures(_pass_with_values(architecture, arguments, height, width), parameters)
     try:
@@ -143,8 +194,13 @@ def _grid(module: nn.Module) -> tuple[int, int]:
 
 def _sizes_that_work(architecture: str, arguments: dict[str, Any], height: int, width: int) -> str:
     """A few square sizes around the wished one that the backbone takes, in words; empty where none is found."""
-    with without_values():
-        step, least = _grid(create_architecture(architecture, {**arguments, **_without_size(arguments)}))
+    try:
+        with without_values():
+            step, least = _grid(create_architecture(architecture, {**arguments, **_without_size(arguments)}))
+    except DistingoError:
+        raise
+    except Exception:  # it is not the size that it refuses
+        return ""
     spacing = max(step, least)
     middle = round(max(height, width, least) / spacing)
     around = sorted({number * spacing for number in range(max(1, middle - 1), middle + _TRIES)})
@@ -162,6 +218,7 @@ def _works(architecture: str, arguments: dict[str, Any], side: int) -> bool:
     return isinstance(_refusal(architecture, sized, side, side), Measures)
 
 
-def _first_line(error: BaseException) -> str:
-    text = (str(error) or type(error).__name__).strip().splitlines()[0]
-    return text.rstrip(".")
+def first_line(error: BaseException) -> str:
+    """Why an architecture's own code refused something, as a part of a sentence."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return escape_controls(lines[0][:200]).rstrip(".")

@@ -4,19 +4,45 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from distingo.errors import ModelError, name_the_nearest
+import msgspec
+
+from distingo.errors import ModelError, join_faults, name_the_nearest, quote
 from distingo.files import parse_json
 from distingo.models.architecture_arguments import check_architecture
 from distingo.models.catalogue import CATALOGUE
 from distingo.models.presets import PRESETS
 from distingo.models.timm_import import import_timm
 from distingo.records import Rendition
+from distingo.stored_fields import Count, Number, Positive, Size, Text, find_faults
 
 _ASKS_FOR_CODE = ("auto_map", "trust_remote_code", "custom_pipelines", "custom_load")
 _SET_BY_US = {"num_classes", "in_chans", "img_size"}
 _CREATION_OPTIONS = {"cache_dir", "checkpoint_path", "exportable", "features_only", "file", "no_jit", "scriptable"}
+_ADVICE = "take the folder from the hub again, or choose another backbone"
+
+_Channels = Annotated[list[Number], msgspec.Meta(min_length=1, max_length=64)]
+_Layers = Text | Annotated[list[Text], msgspec.Meta(max_length=64)] | None
+_PRETRAINED: dict[str, Any] = {
+    "tag": Text | None,
+    "license": Text | None,
+    "hf_hub_id": Text | None,
+    "hf_hub_filename": Text | None,
+    "input_size": tuple[Annotated[int, msgspec.Meta(ge=1, le=64)], Size, Size] | None,
+    "fixed_input_size": bool | None,
+    "interpolation": Text | None,
+    "crop_pct": Annotated[float, msgspec.Meta(gt=0, le=100)] | None,
+    "crop_mode": Text | None,
+    "mean": _Channels | None,
+    "std": Annotated[list[Positive], msgspec.Meta(min_length=1, max_length=64)] | None,
+    "num_classes": Count | None,
+    "first_conv": _Layers,
+    "classifier": _Layers,
+}
+"""Of timm's pretrained configuration what is read here or by timm; with the bounds of ``model.json``, where most of it
+goes. Channels are counted later: a backbone of other than three is refused as such."""
+
 _INTERPOLATIONS: dict[str, Literal["bilinear", "bicubic", "lanczos"]] = {"bilinear": "bilinear", "lanczos": "lanczos"}
 
 
@@ -145,13 +171,15 @@ def read_settings(path: Path) -> BackboneSettings:
         raise ModelError(f"{path}: names no timm architecture; give a folder that timm saved for the hub")
     models = import_timm().models
     if not models.is_model(architecture):
-        raise ModelError(
-            f"{path}: timm knows no architecture {architecture!r}; {_nearest(architecture, models.list_models())}"
-        )
-    known = {field.name for field in fields(models.PretrainedCfg)}
+        near = _nearest(architecture[:100], models.list_models())
+        raise ModelError(f"{path}: timm knows no architecture {quote(architecture)}; {near}")
+    # The places that timm would fetch from are none of ours: they would only be carried along unchecked.
+    known = {field.name for field in fields(models.PretrainedCfg)} & set(_PRETRAINED)
     configuration = {name: value for name, value in given.items() if name in known}
     if "num_classes" in content:
         configuration["num_classes"] = content["num_classes"]
+    if faults := find_faults(configuration, _PRETRAINED, optional=tuple(_PRETRAINED)):
+        raise ModelError(join_faults([f"{path}: damaged ({fault})" for fault in faults], _ADVICE))
     arguments = content.get("model_args") or {}
     _check_arguments(path, arguments)
     kept = {name: value for name, value in arguments.items() if name not in _SET_BY_US}
@@ -184,14 +212,15 @@ def _refuse_code(path: Path, *levels: dict[str, Any]) -> None:
                 )
         library = level.get("library_name")
         if library not in (None, "timm"):
-            raise ModelError(f"{path}: belongs to the library {library!r}; only timm's backbones can be used")
+            raise ModelError(f"{path}: belongs to the library {quote(library)}; only timm's backbones can be used")
 
 
 def _check_arguments(path: Path, arguments: Any) -> None:
     names = set(arguments) if isinstance(arguments, dict) else {"model_args"}
     refused = sorted(name for name in names if name in _CREATION_OPTIONS or name.startswith("pretrained"))
     if refused or not isinstance(arguments, dict):
-        raise ModelError(f"{path}: model_args may not hold {', '.join(refused or names)}; choose another backbone")
+        named = ", ".join(quote(name)[1:-1] for name in sorted(refused or names)[:10])
+        raise ModelError(f"{path}: model_args may not hold {named}; choose another backbone")
 
 
 def _checked(settings: BackboneSettings, place: str) -> BackboneSettings:
@@ -200,7 +229,7 @@ def _checked(settings: BackboneSettings, place: str) -> BackboneSettings:
         height, width = settings.input_size
         valid = len(settings.mean) == len(settings.std) == channels == 3
         valid = valid and min(height, width, *settings.std) > 0
-    except (TypeError, ValueError, IndexError) as error:
+    except (TypeError, ValueError, IndexError, KeyError, OverflowError) as error:
         raise ModelError(
             f"{place}: a damaged pretrained configuration ({error}); take it from the hub again"
         ) from error

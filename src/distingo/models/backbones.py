@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from torch import nn
 
-from distingo.errors import ModelError
-from distingo.models.architectures import create_architecture, measure_architecture
+from distingo.errors import DistingoError, ModelError
+from distingo.models.architectures import create_architecture, first_line, measure_architecture
 from distingo.models.backbone_settings import BackboneSettings, find_settings, read_settings
 from distingo.models.hub import fetch_file, get_file
 from distingo.models.presets import PRESETS
 from distingo.models.timm_import import import_timm
 from distingo.models.weights import find_weights_file, hash_weights, load_weights
 from distingo.records import Rendition
+from distingo.stored_fields import find_rendition_fault
 
 _FOLDER, _HUB = "local-dir:", "hf-hub:"
 
@@ -103,6 +104,9 @@ def find_backbone(
     if min(height, width) < 1:
         raise ModelError(f"{name}: no pictures of {height}x{width} pixels; give at least 1")
     sized = {"img_size": [height, width]} if settings.fixed_size else {}
+    rendition = settings.rendition(height, width)
+    if why := find_rendition_fault(asdict(rendition)):
+        raise ModelError(f"{name}: images of {height}x{width} pixels: {why}; choose another size or backbone")
     arguments = json.loads(json.dumps({**settings.arguments, **sized}))
     measures = measure_architecture(settings.architecture, arguments, height, width)
     return BackboneDescription(
@@ -113,7 +117,7 @@ def find_backbone(
         place=place,
         arguments=arguments,
         features=measures.features,
-        rendition=settings.rendition(height, width),
+        rendition=rendition,
         mean=settings.mean,
         std=settings.std,
         licence=settings.licence,
@@ -136,8 +140,10 @@ def build_backbone(description: BackboneDescription) -> nn.Module:
     """
     try:
         return create_architecture(description.architecture, description.arguments)
-    except (RuntimeError, TypeError) as error:
-        reason, version = str(error).splitlines()[0], import_timm().__version__
+    except DistingoError:
+        raise
+    except Exception as error:  # an architecture's own code refuses odd arguments in any way that it likes
+        reason, version = first_line(error), import_timm().__version__
         raise ModelError(
             f"{description.architecture}: timm {version} can't build it ({reason}); install another timm"
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor, from_numpy, nn
 from distingo.errors import ModelError, RunError, quote
 from distingo.files import content_hash, read_json, write_bytes, write_json
 from distingo.models.architecture_arguments import check_architecture
+from distingo.models.architectures import require_room
 from distingo.models.backbones import BackboneDescription, build_backbone
 from distingo.models.calibration import Calibration
 from distingo.models.catalogue import build_network
@@ -28,7 +30,7 @@ from distingo.models.majority import MajorityClassifier
 from distingo.models.normalisation import ChannelNormalisation, build_normalisation
 from distingo.models.pretrained import PretrainedClassifier
 from distingo.models.prevalence import PrevalenceClassifier
-from distingo.models.saved_fields import check_description
+from distingo.models.saved_fields import check_description, require_readable
 from distingo.models.timm_layout import CONFIG_FILE, lay_out, name_as_ours
 from distingo.records import NO_VALUE_RANGES, Rendition, Task, Thresholds, ValueRanges
 from distingo.run_folder import FORMAT, RunFolder, check_format
@@ -183,9 +185,21 @@ def save_model(folder: Path, model: SavedModel) -> None:
         save_evidence(folder, model.evidence)
     weights = save(tensors)
     write_bytes(folder / "model.safetensors", weights)
-    described = {**asdict(model.description), "value_ranges": model.description.value_ranges.to_json()}
-    content = {"format": FORMAT, **described, "weights_hash": content_hash(weights)}
+    content = {"format": FORMAT, **_describe(model.description), "weights_hash": content_hash(weights)}
     write_json(folder / "model.json", content)
+
+
+def _describe(description: ModelDescription) -> dict[str, Any]:
+    return {**asdict(description), "value_ranges": description.value_ranges.to_json()}
+
+
+def require_savable(description: ModelDescription) -> None:
+    """Refuse, before any training, a model that could not be loaded again after it.
+
+    Raises:
+        ModelError: One line for each fault.
+    """
+    require_readable({**json.loads(json.dumps(_describe(description))), "weights_hash": ""})
 
 
 def _lay_out(folder: Path, description: ModelDescription, network: nn.Module) -> dict[str, Tensor]:
@@ -246,7 +260,9 @@ def load_model(folder: Path) -> SavedModel:
 def _require_shapes(description: ModelDescription, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Refuse weights of other shapes before the network that is described takes any memory; gives them our names."""
     with without_values():
-        described = assemble_network(description).state_dict()
+        network = assemble_network(description)
+    described = network.state_dict()
+    require_room(network, sum(array.size for array in tensors.values()))
     named = name_as_ours(tensors, set(described))
     for name, tensor in described.items():
         if name not in named:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from distingo.errors import RunError, join_faults, quote
+from distingo.errors import ModelError, RunError, join_faults, quote
 from distingo.models.catalogue import CATALOGUE
 from distingo.models.heads import HEADS
 from distingo.stored_fields import (
@@ -23,8 +23,8 @@ from distingo.stored_fields import (
     Text,
     ThresholdFields,
     Width,
-    check_classes,
-    check_fields,
+    find_class_faults,
+    find_faults,
 )
 
 _ADVICE = "train again, or take the model from where it came from"
@@ -93,17 +93,51 @@ def check_description(content: dict[str, Any], path: Path) -> None:
     Raises:
         RunError: One line for each fault.
     """
-    check_fields(content, _FIELDS, path, optional=_LATER, advice=_ADVICE)
+    if faults := _find_faults(content):
+        raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], _ADVICE))
+
+
+def require_readable(content: dict[str, Any]) -> None:
+    """Refuse, before any training, a model whose ``model.json`` could not be read again after it.
+
+    Args:
+        content: Of the file that will be written, as JSON has it.
+
+    Raises:
+        ModelError: One line for each fault.
+    """
+    if faults := _find_faults(content):
+        model = quote(content.get("name"))
+        raise ModelError(
+            join_faults([f"model {model} can't be saved: {fault}" for fault in faults], "choose other data or weights")
+        )
+
+
+def require_readable_backbone(content: dict[str, Any]) -> None:
+    """The same of a backbone's description alone, before any image is read.
+
+    Raises:
+        ModelError: One line.
+    """
+    if faults := find_faults({"backbone": content}, {"backbone": _BackboneFields}):
+        raise ModelError(f"model {quote(content.get('name'))} can't be saved: {faults[0]}; choose another backbone")
+
+
+def _find_faults(content: dict[str, Any]) -> list[str]:
+    """A part of a sentence for each fault; of fields together only where each by itself is as it may be."""
+    if faults := find_faults(content, _FIELDS, optional=_LATER):
+        return faults
     lengths = {
         what: len(content[section][values])
         for what, section, values in (("thresholds", "thresholds", "values"), ("offsets", "calibration", "offsets"))
         if content.get(section) is not None
     }
-    check_classes(content["classes"], lengths, path, advice=_ADVICE)
     settings = {name: value for name, value in content["settings"].items() if name in _SETTINGS}
-    check_fields(settings, _SETTINGS, path, optional=tuple(_SETTINGS), advice=_ADVICE)
-    if faults := _contradictions(content):
-        raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], _ADVICE))
+    return (
+        find_class_faults(content["classes"], lengths)
+        or find_faults(settings, _SETTINGS, optional=tuple(_SETTINGS))
+        or _contradictions(content)
+    )
 
 
 def _contradictions(content: dict[str, Any]) -> list[str]:

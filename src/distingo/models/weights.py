@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from torch import Tensor, nn
 
 from distingo.errors import ModelError
 from distingo.files import content_hash
-from distingo.models.architectures import create_architecture
+from distingo.models.architectures import create_architecture, first_line, require_room
 from distingo.models.backbone_settings import BackboneSettings
+from distingo.models.compiler_on_demand import without_values
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -75,12 +77,26 @@ def load_weights(path: Path, settings: BackboneSettings, arguments: dict[str, An
         ModelError: The file is damaged, or of another architecture (names a tensor that doesn't fit).
     """
     shapes = read_shapes(path)
+    _require_room(path, shapes, settings.architecture, arguments)
     state, fresh = _read_state(path, shapes, settings, arguments)
     wanted: dict[str, Tensor] = fresh.state_dict()
     if _mostly_untouched(fresh, state):
         raise ModelError(_say_mismatch(path, settings.architecture, shapes, wanted))
     fresh.load_state_dict({name: state[name] for name in wanted}, assign=True)
     return fresh.eval()
+
+
+def _require_room(path: Path, shapes: Shapes, architecture: str, arguments: dict[str, Any]) -> None:
+    """Refuse weights of another architecture before it takes any memory."""
+    try:
+        with without_values():
+            require_room(create_architecture(architecture, arguments), sum(map(math.prod, shapes.values())))
+    except ModelError:
+        raise
+    except Exception as error:  # an architecture's own code refuses odd arguments in any way that it likes
+        raise ModelError(
+            f"{path}: weights of another architecture than {architecture} ({first_line(error)}); name the one they fit"
+        ) from error
 
 
 def _read_state(

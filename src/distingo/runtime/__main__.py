@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from distingo.errors import DistingoError
+from distingo.errors import DistingoError, escape_controls
 from distingo.runtime.runtime import Runtime
 
 EXIT_UNREADABLE = 3
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         wishes = {"topk": options.topk, "abstain": options.abstain, "coverage": options.coverage}
         predictions = runtime.predict(options.pictures, **wishes)
     except DistingoError as error:
-        print(f"distingo.runtime: {error}", file=sys.stderr)
+        print(f"distingo.runtime: {escape_controls(str(error))}", file=sys.stderr)
         return error.exit_code
     for prediction in predictions:
         print(json.dumps(asdict(prediction), ensure_ascii=False))

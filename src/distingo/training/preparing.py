@@ -23,7 +23,7 @@ from distingo.datasets.value_ranges import value_ranges_from_config
 from distingo.errors import RunError, UsageError
 from distingo.files import remove_half_written
 from distingo.models.compiler_on_demand import without_values
-from distingo.models.saved import ModelDescription, assemble_network
+from distingo.models.saved import ModelDescription, assemble_network, require_savable
 from distingo.near_duplicates.keeping import (
     Similarity,
     are_large_enough,
@@ -56,7 +56,7 @@ from distingo.training.pretrained import (
 )
 from distingo.training.recipe import Recipe, recipe_from_dict
 from distingo.training.recipe_file import RecipeFile
-from distingo.training.run_config import describe_run, is_auto
+from distingo.training.run_config import describe_run, is_auto, require_readable
 
 log = logging.getLogger("distingo")
 
@@ -150,6 +150,8 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     corrections = find_corrections(dataset.root, request.corrections)
     changed = describe_change(request.repeats, dataset.root, request.corrections) if request.repeats else ()
     choices = (*chosen.choices, *split.notes, *changed)
+    described = describe_run(request, dataset, recipe, choices, corrections)
+    require_readable(described, folder.path)
     for sentence in (*choices, *sum_up_left_out(dataset, "manifest.csv")):
         log.info(sentence)
     begin_folder(folder.path, (folder.corrections.name,))
@@ -157,7 +159,6 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     write_split(split, folder.split)
     write_counts(counts, folder.near_duplicates)
     keep_corrections(folder, corrections)
-    described = describe_run(request, dataset, recipe, choices, corrections)
     folder.write_config({**described, "request": identify_training(asked)})
     end_beginning(folder.path)
     return prepared, request
@@ -188,6 +189,7 @@ class ChosenRun:
             DistingoError: The network can't take pictures of this size.
         """
         description = describe_model(self.dataset, split, self.recipe, self.backbone)
+        require_savable(description)
         if description.kind == "network":  # found out before anything is written
             with without_values():
                 assemble_network(description)

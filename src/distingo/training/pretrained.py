@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from distingo.errors import ModelError
 from distingo.models.backbones import BackboneDescription, find_backbone, load_backbone
 from distingo.models.catalogue import find_model
 from distingo.models.saved import ModelDescription, SavedModel, feature_extractor, join_backbone
+from distingo.models.saved_fields import require_readable_backbone
 from distingo.prediction.embedding import Embedder, gather
 from distingo.records import Picture
 from distingo.training.defaults import DataFacts, as_size
@@ -81,6 +83,7 @@ def load_wished_backbone(wishes: dict[str, Any]) -> LoadedBackbone | None:
         size = (wishes["height"], wishes["width"])
     weights = wishes.get("weights", "auto")
     described = find_backbone(wishes["model"], weights=None if weights == "auto" else weights, image_size=size)
+    require_readable_backbone(json.loads(json.dumps(asdict(described))))
     module, description = load_backbone(described)
     return LoadedBackbone(description, module)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,11 +13,13 @@ import torch
 from distingo.datasets.corrections import Corrections
 from distingo.datasets.split_config import split_to_config
 from distingo.datasets.table_config import table_to_config
+from distingo.errors import DataError, join_faults
 from distingo.files import content_hash
 from distingo.models.machine import choose_precision
 from distingo.near_duplicates.keeping import settle_similarity
 from distingo.prediction.device import choose_device
 from distingo.records import Dataset, Split
+from distingo.stored_fields import find_config_faults
 from distingo.training.environment import describe_environment
 from distingo.training.kept_corrections import corrections_to_config
 from distingo.training.recipe import Recipe
@@ -48,6 +52,20 @@ def describe_run(
         "environment": describe_environment(device),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def require_readable(described: dict[str, Any], place: Path) -> None:
+    """Refuse, before anything is written, what could not be read out of ``config.json`` again.
+
+    Args:
+        described: As from `describe_run`, or a plan with the same fields.
+        place: The folder that is to be written, for the error.
+
+    Raises:
+        DataError: One line for each field, such as a path that holds a line break.
+    """
+    if faults := find_config_faults(json.loads(json.dumps(described))):
+        raise DataError(join_faults([f"{place}: can't be written down ({fault})" for fault in faults], "rename it"))
 
 
 def _requested(request: TrainRequest) -> dict[str, Any]:
