@@ -92,7 +92,7 @@ REQUESTS = {
     "Hugging Face": ("/models/cnn", "image/png", JUNK, 415),
     "Hugging Face JSON": ("/models/cnn", JSON, b'{"inputs": "' + TEXT + b'"}', 415),
     "CSV": ("/invocations", "text/csv", b"image\n" + TEXT + b"\n", 415),
-    "CSV that breaks off": ("/invocations", "text/csv", b'image\n"' + TEXT, 422),
+    "CSV that breaks off": ("/invocations", "text/csv", b'image\n"' + TEXT, 415),
     "CSV of lines": ("/invocations", "text/csv", b"\n" * MEBI, 413),
     "SageMaker": ("/invocations", "application/x-image", JUNK, 415),
     "MLflow": ("/invocations", JSON, b'{"dataframe_records": [{"image": "' + TEXT + b'"}]}', 415),

@@ -5,13 +5,9 @@ A row is an image's file in base64, ``{"b64": base64}``, an object that holds on
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -209,31 +205,34 @@ def _read_pixels(nested: list[Any], name: str, limits: RowLimits) -> np.ndarray:
     return as_pixels(values.reshape(shape[0], shape[1], channels), name)
 
 
-def _read_csv(body: bytes, limits: RowLimits) -> list[str]:
+def _read_csv(body: bytes, limits: RowLimits) -> list[Any]:
     """The images of a CSV with one column of base64, or with several of which one is called like an image."""
-    most = limits.pictures + 1
-    if body.count(b",") > most * _MOST_COLUMNS or body.count(b"\n") + body.count(b"\r") > _lines_in(len(body)):
-        raise RefusedError(413, f"a CSV of too many cells or lines; send one column 'image' of up to {most - 1} rows")
-    csv.field_size_limit(max(csv.field_size_limit(), len(body)))
-    # All that is read is ASCII: one byte a character, whatever else the file holds.
-    text = io.TextIOWrapper(io.BytesIO(body.removeprefix(codecs.BOM_UTF8)), "latin-1", newline="")
+    import pyarrow as pa
+    from pyarrow import csv
+
+    most_cells = _MOST_COLUMNS * (limits.pictures + 1)
+    if body.count(b",") > most_cells or body.count(b"\n") + body.count(b"\r") > _lines_in(len(body)):
+        raise RefusedError(413, "a CSV of too many cells or lines; send one column 'image' of files in base64")
+    pool = pa.system_memory_pool()  # it gives back what it had for a request
     try:
-        rows = list(islice(filter(None, csv.reader(text, strict=True)), most + 1))
-    except csv.Error as error:
+        table = csv.read_csv(
+            pa.BufferReader(body),
+            read_options=csv.ReadOptions(
+                use_threads=False, autogenerate_column_names=True, block_size=max(1, len(body) + 1)
+            ),
+            parse_options=csv.ParseOptions(newlines_in_values=True),
+            memory_pool=pool,
+        )
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise RefusedError(422, "a damaged CSV; send one column 'image' of files in base64") from error
-    width = len(rows[0]) if rows else 1
-    if any(len(row) != width for row in rows):
-        raise RefusedError(422, f"a row of the CSV that has not {width} values; send one column 'image'")
-    names = [name.strip() for name in rows[0]] if rows else []
-    at = 0
-    if all(len(name) < _LONGEST_COLUMN_NAME for name in names):
-        at = _choose_column(names) if names else 0
-        rows = rows[1:]
-    elif width != 1:
-        raise RefusedError(422, f"a CSV of {width} columns without names; send one column 'image'")
-    if len(rows) > limits.pictures:
+    names = [str(column[0].as_py()).strip() for column in table.columns if table.num_rows]
+    has_names = bool(names) and all(len(name) < _LONGEST_COLUMN_NAME for name in names)
+    if not has_names and table.num_columns != 1:
+        raise RefusedError(422, f"a CSV of {table.num_columns} columns without names; send one column 'image'")
+    if table.num_rows - has_names > limits.pictures:
         raise RefusedError(413, f"more than {limits.pictures} pictures; send fewer at once")
-    return [row[at] for row in rows]
+    rows = table.column(_choose_column(names) if has_names else 0).to_pylist()
+    return rows[1:] if has_names else rows
 
 
 def _lines_in(length: int) -> int:
