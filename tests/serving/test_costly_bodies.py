@@ -91,6 +91,9 @@ def test_base64_in_addresses_keeps_its_escapes() -> None:
             assert decode_base64(f"data:image/png;base64,{written}", "x") == content
         with pytest.raises(RefusedError, match="no valid base64"):
             decode_base64(escaped, "x")
+    for shift in range(6):  # wherever a long text is cut apart
+        long = "A" * shift + "%2B" * 200_000 + "A" * (8 - shift)
+        assert decode_base64(f"data:,{long}", "x") == decode_base64(long.replace("%2B", "+"), "x")
     for wrong in ("%41AAA", "%252B", "AA%", "AAA%3", "%2%2BB="):
         with pytest.raises(RefusedError, match="no valid base64"):
             decode_base64(f"data:,{wrong}", "x")

@@ -231,7 +231,7 @@ def _read_csv(body: bytes, limits: RowLimits) -> list[Any]:
         raise RefusedError(422, f"a CSV of {table.num_columns} columns without names; send one column 'image'")
     if table.num_rows - has_names > limits.pictures:
         raise RefusedError(413, f"more than {limits.pictures} pictures; send fewer at once")
-    rows = table.column(_choose_column(names) if has_names else 0).to_pylist()
+    rows: list[Any] = table.column(_choose_column(names) if has_names else 0).to_pylist()
     return rows[1:] if has_names else rows
 
 
