@@ -110,6 +110,24 @@ def test_a_table_beside_flat_folders_holds_the_labels_and_what_it_does_not_name_
     }
 
 
+def test_splits_below_sites_are_read_together_and_again_by_the_commands_that_follow(
+    colours: Path, tmp_path: Path
+) -> None:
+    data = spread(colours, tmp_path / "data", lambda side, name, at: f"site{at % 2}/{side}/{name}/{at}.png")
+    with pytest.raises(DataError, match="its folders site0, site1 hold the same folders") as caught:
+        distingo.train(data, tmp_path / "refused", model="majority")
+    text = "train=*/train,validation=*/validation,test=*/test"
+    assert f'--splits "{text}"' in str(caught.value)
+    run = tmp_path / "run"
+    found = train(data, run, table=TableOptions(splits=text))
+    assert found == {"train": each(12), "validation": each(4), "test": each(4)}
+    assert json.loads((run / "config.json").read_text(encoding="utf-8"))["table"] == {"splits": text}
+    evaluation = distingo.evaluate(run)
+    assert (evaluation.n, evaluation.classes) == (12, NAMES)
+    assert main(["train", "--config", str(run / "config.json"), "-o", str(tmp_path / "again")]) == 0
+    assert (tmp_path / "again" / "split.csv").read_bytes() == (run / "split.csv").read_bytes()
+
+
 def test_a_request_is_kept_for_the_commands_that_follow(colours: Path, tmp_path: Path) -> None:
     sites = {"train": "paris", "validation": "rome", "test": "oslo"}
     data = spread(colours, tmp_path / "data", lambda side, name, at: f"{sites[side]}/{name}/{at}.png")

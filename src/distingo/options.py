@@ -205,8 +205,9 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--splits",
         metavar="train=FOLDER,test=FOLDER|none",
-        help="which folders are the splits train, validation and test (* is every other folder), or that none is "
-        "(default: by their names, such as Training and test_set)",
+        help="which folders are the splits train, validation and test (* is every other folder; in a path such as "
+        "*/train any folder, and {class} one whose name is the class), or that none is (default: by their names, such "
+        "as Training and test_set)",
     )
     group.add_argument(
         "--labels-from",

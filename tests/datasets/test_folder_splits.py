@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,298 @@ def test_folders_in_class_folders_are_no_sign_by_themselves(
     class_folders: Callable[..., Path], folders: dict[str, int]
 ) -> None:
     assert find_layout(class_folders(folders)).classes == ("cat", "dog")
+
+
+Read = dict[tuple[Side | None, tuple[str, ...]], int]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Folders with an image each, the question about them, and what the options in it read."""
+
+    folders: Sequence[str]
+    question: str
+    options: dict[str, Read]
+
+
+SITES = [
+    f"{site}/{split}/{name}" for site in ("paris", "rome") for split in ("train", "test") for name in ("cat", "dog")
+]
+DIVIDED = [f"{name}/{split}" for name in ("cat", "dog") for split in ("train", "test")]
+
+ASKED = {
+    "splits below sites": Asked(
+        SITES,
+        "its folders paris, rome hold the same folders (cat, dog) in their split folders; if those are the classes, "
+        'read all of them together by --splits "train=*/train,test=*/test" (or only paris by --splits '
+        "train=paris/train,test=paris/test); if paris, rome are the classes, say so by --splits "
+        '"train={class}/train,test={class}/test"',
+        {
+            "train=*/train,test=*/test": {(side, (name,)): 2 for side in ("train", "test") for name in ("cat", "dog")},
+            "train=paris/train,test=paris/test": {
+                (side, (name,)): 1 for side in ("train", "test") for name in ("cat", "dog")
+            },
+            "train=*/train,test=*/test,validation=rome/test": {
+                ("train", ("cat",)): 2,
+                ("train", ("dog",)): 2,
+                ("test", ("cat",)): 1,
+                ("test", ("dog",)): 1,
+                ("validation", ("cat",)): 1,
+                ("validation", ("dog",)): 1,
+            },
+            "train={class}/train,test={class}/test": {
+                (side, (site,)): 2 for side in ("train", "test") for site in ("paris", "rome")
+            },
+            "none": {(None, ("paris",)): 4, (None, ("rome",)): 4},
+        },
+    ),
+    "splits below sites in a folder around them": Asked(
+        [f"zip/{folder}" for folder in SITES],
+        "its folders zip/paris, zip/rome hold the same folders (cat, dog) in their split folders; if those are the "
+        'classes, read all of them together by --splits "train=zip/*/train,test=zip/*/test" (or only zip/paris by '
+        "--splits train=zip/paris/train,test=zip/paris/test); if zip/paris, zip/rome are the classes, say so by "
+        '--splits "train=zip/{class}/train,test=zip/{class}/test"',
+        {
+            "train=zip/*/train,test=zip/*/test": {
+                (side, (name,)): 2 for side in ("train", "test") for name in ("cat", "dog")
+            },
+            "train=zip/{class}/train,test=zip/{class}/test": {
+                (side, (site,)): 2 for side in ("train", "test") for site in ("paris", "rome")
+            },
+        },
+    ),
+    "one split below sets": Asked(
+        ["ds1/train/cat", "ds1/train/dog", "ds2/train/cat", "ds2/train/dog"],
+        "its folders ds1, ds2 hold the same folders (cat, dog) in their split folders; if those are the classes, read "
+        'all of them together by --splits "train=*/train" (or only ds1 by --splits train=ds1/train); if ds1, ds2 are '
+        "the classes, say so by --splits none",
+        {
+            "train=*/train": {("train", ("cat",)): 2, ("train", ("dog",)): 2},
+            "train=ds1/train": {("train", ("cat",)): 1, ("train", ("dog",)): 1},
+            "none": {(None, ("ds1",)): 2, (None, ("ds2",)): 2},
+        },
+    ),
+    "one split below one of two sets": Asked(
+        ["ds1/train/cat", "ds1/train/dog", "ds2/cat", "ds2/dog"],
+        "its folders ds1, ds2 hold the same folders (cat, dog); if those are the classes, name the splits by --splits "
+        "train=ds1/train,train=ds2; if ds1, ds2 are the classes, say so by --splits none",
+        {"train=ds1/train,train=ds2": {("train", ("cat",)): 2, ("train", ("dog",)): 2}},
+    ),
+    "a folder around the classes of each set": Asked(
+        ["ds1/Dataset/cat", "ds1/Dataset/dog", "ds2/Dataset/cat", "ds2/Dataset/dog"],
+        "its folders ds1, ds2 hold the same folders (cat, dog); if those are the classes, name the splits by --splits "
+        "train=ds1,test=ds2 (or read all of them together by --splits train=*); if ds1, ds2 are the classes, say so "
+        "by --splits none",
+        {"train=*": {("train", ("cat",)): 2, ("train", ("dog",)): 2}},
+    ),
+    "images and masks in splits": Asked(
+        ["images/train", "images/val", "masks/train", "masks/val"],
+        "its folders images, masks look like the parts of one set, not like classes; give the one with the images as "
+        "DATA, or take them for classes by --splits none",
+        {"none": {(None, ("images",)): 2, (None, ("masks",)): 2}},
+    ),
+    "images and masks beside others": Asked(
+        ["docs", "images/train", "images/val", "masks/train", "masks/val"],
+        "its folders images, masks look like the parts of one set, not like classes; give the one with the images as "
+        "DATA, or take them for classes by --splits none",
+        {"none": {(None, ("docs",)): 1, (None, ("images",)): 2, (None, ("masks",)): 2}},
+    ),
+    "a site without one of the classes": Asked(
+        ["a/benign", "a/malignant", "b/benign", "b/malignant", "c/benign"],
+        "2 of its 3 folders (a, b) hold the same folders (benign, malignant); if those are the classes, name the "
+        "splits by --splits test=b,train=* (or read all of them together by --splits train=*); if a, b and 1 more are "
+        "the classes, say so by --splits none",
+        {
+            "test=b,train=*": {
+                ("train", ("benign",)): 2,
+                ("train", ("malignant",)): 1,
+                ("test", ("benign",)): 1,
+                ("test", ("malignant",)): 1,
+            },
+            "train=*": {("train", ("benign",)): 3, ("train", ("malignant",)): 2},
+        },
+    ),
+    "sites in a folder around them": Asked(
+        ["zip/a/cat", "zip/a/dog", "zip/b/cat", "zip/b/dog", "zip/c/cat", "zip/c/dog"],
+        "its folders zip/a, zip/b, zip/c hold the same folders (cat, dog); if those are the classes, name the splits "
+        "by --splits test=zip/c,train=zip/* (or read all of them together by --splits train=zip/*); if zip/a, zip/b "
+        "and 1 more are the classes, say so by --splits none",
+        {
+            "test=zip/c,train=zip/*": {
+                ("train", ("cat",)): 2,
+                ("train", ("dog",)): 2,
+                ("test", ("cat",)): 1,
+                ("test", ("dog",)): 1,
+            },
+            "train=zip/*": {("train", ("cat",)): 3, ("train", ("dog",)): 3},
+            "none": {(None, ("a",)): 2, (None, ("b",)): 2, (None, ("c",)): 2},
+        },
+    ),
+    "sites beside the images of a text": Asked(
+        ["a/benign", "a/malignant", "b/benign", "b/malignant", "docs"],
+        "2 of its 3 folders (a, b) hold the same folders (benign, malignant); if those are the classes, name the "
+        "splits by --splits test=b,train=* (or read all of them together by --splits train=*); if a, b and 1 more are "
+        "the classes, say so by --splits none",
+        {"train=*": {("train", ("benign",)): 2, ("train", ("malignant",)): 2}},
+    ),
+    "a set of splits beside the images of a text": Asked(
+        ["dataset/train/cat", "dataset/train/dog", "dataset/test/cat", "dataset/test/dog", "docs"],
+        "its folder dataset holds folders (cat, dog), and beside it are only loose images (docs); if the folders in "
+        "dataset are the classes, give it as DATA or say so by --splits train=dataset/train,test=dataset/test; if "
+        "dataset and docs are the classes, say so by --splits none",
+        {
+            "train=dataset/train,test=dataset/test": {
+                (side, (name,)): 1 for side in ("train", "test") for name in ("cat", "dog")
+            },
+            "none": {(None, ("dataset",)): 4, (None, ("docs",)): 1},
+        },
+    ),
+    "a set beside the images of a text": Asked(
+        ["flowers/rose", "flowers/tulip", "assets/screenshots"],
+        "its folder flowers holds folders (rose, tulip), and beside it are only loose images (assets); if the folders "
+        "in flowers are the classes, give it as DATA or say so by --splits train=flowers; if flowers and assets are "
+        "the classes, say so by --splits none",
+        {
+            "train=flowers": {("train", ("rose",)): 1, ("train", ("tulip",)): 1},
+            "none": {(None, ("flowers",)): 2, (None, ("assets",)): 1},
+        },
+    ),
+    "a set that is called one beside another folder": Asked(
+        ["archive/data/cat", "archive/data/dog", "archive/other"],
+        "its folder archive/data holds folders (cat, dog), and beside it are only loose images (archive/other); if the "
+        "folders in archive/data are the classes, give it as DATA or say so by --splits train=archive/data; if "
+        "archive/data and archive/other are the classes, say so by --splits none",
+        {
+            "train=archive/data": {("train", ("cat",)): 1, ("train", ("dog",)): 1},
+            "none": {(None, ("data",)): 2, (None, ("other",)): 1},
+        },
+    ),
+    "the class folders once more": Asked(
+        ["cat", "dog", "archive/cat", "archive/dog", "__MACOSX/cat"],
+        "its folder archive holds folders of the same names as those beside it (cat, dog); if it repeats the data set, "
+        "move it away, or read it alone by --splits train=archive; if archive is a class, say so by --splits none",
+        {
+            "train=archive": {("train", ("cat",)): 1, ("train", ("dog",)): 1},
+            "none": {(None, ("cat",)): 1, (None, ("dog",)): 1, (None, ("archive",)): 2},
+        },
+    ),
+    "splits in all class folders but one": Asked(
+        [*DIVIDED, "bird"],
+        "not all of its folders are divided into splits: cat, dog into test, train, but not bird; read only what is "
+        'divided by --splits "train={class}/train,test={class}/test", or take every folder for a class without splits '
+        "by --splits none",
+        {
+            "train={class}/train,test={class}/test": {
+                (side, (name,)): 1 for side in ("train", "test") for name in ("cat", "dog")
+            },
+            "none": {(None, ("cat",)): 2, (None, ("dog",)): 2, (None, ("bird",)): 1},
+        },
+    ),
+    "splits in one class folder of two": Asked(
+        ["cat/train", "cat/test", "dog"],
+        "not all of its folders are divided into splits: cat into test, train, but not dog; divide dog too, or take "
+        "every folder for a class without splits by --splits none",
+        {"none": {(None, ("cat",)): 2, (None, ("dog",)): 1}},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_which_folders_are_the_classes_is_asked_and_every_option_in_the_question_works(
+    class_folders: Callable[..., Path], name: str
+) -> None:
+    root = class_folders(dict.fromkeys(ASKED[name].folders, 1))
+    with pytest.raises(DataError) as caught:
+        find_layout(root)
+    assert str(caught.value) == f"{root}: {ASKED[name].question}"
+    assert {text: sides(root, text) for text in ASKED[name].options} == ASKED[name].options
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        ("",),
+        ("/camera_1", "/camera_2"),
+        ("/2019", "/2020-05-01"),
+        ("/session 1", "/session 2"),
+        ("/images", "/masks"),
+        ("/images",),
+        ("/raw",),
+    ],
+)
+def test_sources_and_dates_below_split_folders_are_no_classes(
+    class_folders: Callable[..., Path], inside: Sequence[str]
+) -> None:
+    root = class_folders({f"{folder}{below}": 1 for folder in DIVIDED for below in inside})
+    count = len(inside)
+    assert sides(root) == {(side, (name,)): count for side in ("train", "test") for name in ("cat", "dog")}
+
+
+def test_a_class_without_images_to_learn_from_keeps_the_splits_of_the_others(
+    class_folders: Callable[..., Path],
+) -> None:
+    root = class_folders(dict.fromkeys([*DIVIDED, "bird/test"], 1))
+    assert sides(root) == {
+        ("train", ("cat",)): 1,
+        ("train", ("dog",)): 1,
+        ("test", ("bird",)): 1,
+        ("test", ("cat",)): 1,
+        ("test", ("dog",)): 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("folders", "classes"),
+    [
+        ({"cat/indoor": 1, "cat/outdoor": 1, "dog/indoor": 1, "dog/outdoor": 1, "bird": 1}, ("bird", "cat", "dog")),
+        ({"cat/2019": 1, "cat/2020": 1, "dog/2019": 1, "dog/2020": 1, "bird/2019": 1}, ("bird", "cat", "dog")),
+        ({"photos/people": 1, "photos/houses": 1, "drawings": 1}, ("drawings", "photos")),
+        ({"data/2019": 1, "data/2020": 1, "other": 1}, ("data", "other")),
+        ({"cat/a": 60, "cat/b": 60, "dog": 3}, ("cat", "dog")),
+        ({"cat/cat": 1, "dog/dog": 1, "bird": 1}, ("bird", "cat", "dog")),
+        ({"docs": 1, "figures": 1}, ("docs", "figures")),
+        ({"boxes": 1, "labels": 1, "bottles": 1}, ("bottles", "boxes", "labels")),
+        ({"cat/train": 1, "dog/train": 1}, ("cat", "dog")),
+        ({"cat/train/2019": 1, "cat/train/2020": 1, "dog/train/2019": 1, "dog/train/2020": 1}, ("cat", "dog")),
+    ],
+)
+def test_ordinary_class_folders_raise_no_question(
+    class_folders: Callable[..., Path], folders: dict[str, int], classes: Sequence[str]
+) -> None:
+    assert sides(class_folders(folders)) == {
+        (None, (name,)): sum(count for folder, count in folders.items() if folder.split("/")[0] == name)
+        for name in classes
+    }
+
+
+def test_a_folder_with_very_few_images_beside_one_set_is_asked_about(class_folders: Callable[..., Path]) -> None:
+    root = class_folders({"flowers/rose": 50, "flowers/tulip": 50, "teaser": 2})
+    with pytest.raises(
+        DataError,
+        match=r"its folder flowers holds folders \(rose, tulip\), and beside it are only loose images \(teaser",
+    ):
+        find_layout(root)
+
+
+@pytest.mark.parametrize("around", ["", "zip/"])
+def test_class_folders_that_a_model_knows_are_not_asked_about(class_folders: Callable[..., Path], around: str) -> None:
+    root = class_folders({f"{around}{name}/{place}": 1 for name in ("cat", "dog") for place in ("indoor", "outdoor")})
+    assert find_layout(root, known_classes=("bird", "cat", "dog")).classes == ("cat", "dog")
+    what = "its folders cat, dog hold the same folders" if not around else "give .*/zip"
+    with pytest.raises(DataError, match=what):
+        find_layout(root, known_classes=("indoor", "outdoor"))
+
+
+def test_a_note_names_some_of_many_split_folders(class_folders: Callable[..., Path]) -> None:
+    root = class_folders({f"site_{at:02}/train/{name}": 1 for at in range(14) for name in ("cat", "dog")})
+    first = ", ".join(f"site_{at:02}/train (train)" for at in range(12))
+    assert find_layout(root, TableOptions(splits="train=*/train")).notes == (f"split folders: {first} and 2 more",)
+
+
+def test_a_path_with_a_star_that_stands_for_no_folder_is_refused(class_folders: Callable[..., Path]) -> None:
+    root = class_folders(dict.fromkeys(SITES, 1))
+    with pytest.raises(UsageError, match=r"--splits: .*data has no folder '\*/trian' with images in it"):
+        find_layout(root, TableOptions(splits="train=*/trian"))
 
 
 def test_a_class_that_is_called_like_a_split_and_holds_folders_is_asked_about(

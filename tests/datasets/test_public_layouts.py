@@ -363,6 +363,55 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
         {},
         Right(("broken_large", "good"), {"train": 4, "test": 4}, "ground_truth (2 files)", ignored=2),
     ),
+    "MVTec, all categories": (
+        under("bottle/train", ("good",))
+        + under("bottle/test", ("good", "broken_large"))
+        + under("cable/train", ("good",))
+        + under("cable/test", ("good", "bent_wire")),
+        {},
+        Refused('read all of them together by --splits "train=*/train,test=*/test"'),
+    ),
+    "a repository with its data set, a notebook and a figure": (
+        under("dataset/train", ABC) + under("dataset/test", ABC) + ["docs/logo.png", "notebook.ipynb", "README.md"],
+        {},
+        Refused("--splits train=dataset/train,test=dataset/test"),
+    ),
+    "a repository with its data set, as its question says": (
+        under("dataset/train", ABC) + under("dataset/test", ABC) + ["docs/logo.png", "notebook.ipynb", "README.md"],
+        {},
+        Right(
+            ABC,
+            SPLITS_OF_3,
+            "not read, because beside the split folders: docs (1 file)",
+            options=TableOptions(splits="train=dataset/train,test=dataset/test"),
+            ignored=3,
+        ),
+    ),
+    "train and valid beside an archive of the same": (
+        under("train", ABC) + under("valid", ABC) + under("archive/train", ABC) + under("archive/valid", ABC),
+        {},
+        Right(
+            ABC,
+            {"train": 6, "validation": 6},
+            "not read, because beside the split folders: archive (12 files)",
+            ignored=12,
+        ),
+    ),
+    "class folders zipped on a Mac": (
+        under("dataset", ABC) + under("__MACOSX/dataset", ABC, 1),
+        {},
+        Right(ABC, {None: 6}, "class folders: those in dataset, the only folder with images", ignored=3),
+    ),
+    "images and masks, with splits in each": (
+        flat("images/train") + flat("images/val") + flat("masks/train") + flat("masks/val"),
+        {},
+        Refused("its folders images, masks look like the parts of one set"),
+    ),
+    "images and masks with splits, and a table of labels": (
+        flat("images/train", prefix="a") + flat("images/val", prefix="b") + flat("masks/train", prefix="m"),
+        {"labels.csv": rows("file,label", *(f"images/train/a{at}.jpg,{ABC[at % 2]}" for at in range(4)))},
+        Right(ABC[:2], {None: 4}, ignored=9, pairs={"images/train/a1.jpg": "banana"}),
+    ),
     "YOLO": (
         [
             f"{side}/{part}/{at}.{ending}"

@@ -305,6 +305,22 @@ def test_every_float(order: str, compression: str | None, bits: int, dtype: str,
     assert (summary.dtype, summary.low, summary.high) == (values.dtype.name, finite.min(), finite.max())
 
 
+@pytest.mark.parametrize("photometric", ["minisblack", "rgb"])
+def test_a_tiff_without_a_finite_number_is_refused_as_an_array_is(photometric: str) -> None:
+    values = np.full((4, 5, 3 if photometric == "rgb" else 1), np.nan, np.float32)
+    values.flat[3] = np.inf
+    with pytest.raises(UndecodableError, match="none of its values is a finite number"):
+        decode(write(values, photometric, False, ()))
+
+
+@pytest.mark.parametrize(("divisor", "added"), [(6, 0), (10, 100), (1, 0)])
+def test_a_tiff_of_floats_or_16_bits_is_its_8_bit_file_however_dark_or_pale(divisor: int, added: int) -> None:
+    plain = (np.arange(48 * 16 * 3).reshape(48, 16, 3) % 256 // divisor + added).clip(0, 255).astype(np.uint8)
+    deep = (plain / 255, (plain / 255).astype("f4"), plain.astype("f4"), plain.astype("u2") * np.uint16(257))
+    for values in deep:
+        assert np.array_equal(np.asarray(decode(write(values, "rgb", False, ())).image), plain)
+
+
 @pytest.mark.parametrize(("bits", "dtype"), [(64, "c8"), (128, "c16")])
 def test_complex_samples_are_refused_by_name(bits: int, dtype: str) -> None:
     data = write(np.ones((HEIGHT, WIDTH, 1), dtype), "minisblack", False, ())

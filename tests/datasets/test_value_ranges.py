@@ -6,16 +6,15 @@ import pytest
 from distingo.datasets.value_ranges import (
     ValueRange,
     ValueRanges,
-    ValueSummary,
     choose_range,
     decide_ranges,
     describe_ranges,
     range_of_one,
     settle_value_range,
-    summarize_values,
     to_eight_bits,
     warn_of_ranges,
 )
+from distingo.datasets.value_summaries import ValueSummary, summarize_values
 from distingo.errors import UsageError
 from distingo.records import row_key
 
@@ -193,6 +192,63 @@ def test_an_image_of_which_nothing_is_known_decides_alone() -> None:
     assert choose_range(known, summary(0, 300)) == ValueRange(0.0, 1023.0)
     assert choose_range(known, summary(0.0, 1.0, "float32", 32)) == ValueRange(0.0, 1.0)
     assert choose_range(ValueRange(1.0, 2.0), summary(0, 300)) == ValueRange(1.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (0.0, 1.0, (0.0, 1.0)),
+        (0.0, 0.01, (0.0, 1.0)),
+        (0.4, 0.45, (0.0, 1.0)),
+        (-0.05, 1.05, (0.0, 1.0)),
+        (0.0, 1.3, (0.0, 1.3)),
+        (0.0, 42.0, (0.0, 255.0)),
+        (100.0, 125.0, (0.0, 255.0)),
+        (-5.0, 260.0, (0.0, 255.0)),
+        (2.0, 2.0, (0.0, 255.0)),
+        (280.0, 310.0, (280.0, 310.0)),
+        (20.0, 60000.0, (0.0, 65535.0)),
+        (-1024.0, 3071.0, (-1024.0, 3071.0)),
+        (-1.0, 1.0, (-1.0, 1.0)),
+    ],
+)
+def test_one_image_of_floats_is_not_stretched(low: float, high: float, expected: tuple[float, float]) -> None:
+    assert range_of_one(summary(low, high, "float32", 32)) == ValueRange(*expected)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "dtype", "bits", "expected"),
+    [
+        (0, 12, "int32", 32, (0.0, 255.0)),
+        (100, 125, "int64", 64, (0.0, 255.0)),
+        (-5, 260, "int32", 32, (0.0, 255.0)),
+        (0, 300, "int32", 32, (0.0, 65535.0)),
+        (0, 300, "uint32", 24, (0.0, 16777215.0)),
+        (0, 300, "uint16", 10, (0.0, 1023.0)),
+        (-10, 10, "int32", 32, (-10.0, 10.0)),
+        (-1024, 3071, "int16", 16, (-1024.0, 3071.0)),
+        (0, 2e6, "uint32", 32, (0.0, 2e6)),
+    ],
+)
+def test_one_image_of_integers_is_not_stretched(
+    low: float, high: float, dtype: str, bits: int, expected: tuple[float, float]
+) -> None:
+    assert range_of_one(summary(low, high, dtype, bits)) == ValueRange(*expected)
+
+
+def test_values_are_the_same_a_block_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(3).normal(0, 1, (37, 23, 3)).astype(np.float32)
+    values[values > 2.5] = np.nan
+    values[:2] = -9999.0
+    valid = values[..., :1] < 2.0
+    whole = summarize_values(values, valid=valid), to_eight_bits(values, ValueRange(-2.0, 2.0))
+    for block in (1, 7, 64, 500):
+        monkeypatch.setattr("distingo.datasets.blocks._BLOCK", block)
+        assert summarize_values(values, valid=valid) == whole[0]
+        assert np.array_equal(to_eight_bits(values, ValueRange(-2.0, 2.0)), whole[1])
+    kept = values[np.isfinite(values) & valid & (values != -9999.0)]
+    assert (whole[0].low, whole[0].high) == (kept.min(), kept.max())
+    assert whole[0].low_percentile == np.percentile(kept, 0.1, method="nearest")
 
 
 def test_the_digest_is_that_of_the_values_not_of_what_held_them() -> None:

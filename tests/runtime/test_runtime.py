@@ -41,6 +41,20 @@ def test_files_images_and_arrays_are_the_same_picture(tiny_exports: dict[str, Pa
     assert sum(answers[0].probabilities) == pytest.approx(1, abs=1e-6)
 
 
+def test_arrays_of_every_type_are_the_same_picture(tiny_exports: dict[str, Path]) -> None:
+    runtime = Runtime(tiny_exports["one label"])
+    rgba = np.random.default_rng(0).integers(0, 43, (40, 50, 4)).astype(np.uint8)
+    rgba[..., 3] = 255
+    rgba[:9, :9, 3] = 128
+    rgb = np.asarray(Image.fromarray(rgba[..., :3]))
+    for plain in (rgba, rgb):
+        expected = runtime.predict([plain])[0].probabilities
+        for same in (plain.astype(np.int32), plain.astype(np.int64), plain.astype(np.float32), plain / 255):
+            assert np.array_equal(runtime.predict([same])[0].probabilities, expected)
+    expected = runtime.predict([rgba])[0].probabilities
+    assert np.array_equal(runtime.predict([rgba.astype(np.uint16)])[0].probabilities, expected)
+
+
 def test_a_broken_picture_carries_its_error_and_spoils_no_other(tiny_exports: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not much")
     good = [picture(tmp_path / f"{at}.png") for at in range(40)]

@@ -53,7 +53,7 @@ __all__ = [
 NO_LIMIT = 2**62
 """As a pixel limit, for images that were let in when their data set was read, and where only a header is read."""
 
-DECODING = 4
+DECODING = 5
 """Counts up whenever the same file may give other pixels than before; what is kept of decoded images names it."""
 
 _MOST_COMPONENTS = 4
@@ -226,6 +226,7 @@ def _decode_by_pillow(
     data: bytes, max_pixels: int, enough: int | None, value_range: ValueRange | ValueRanges | None
 ) -> Decoded:
     image, name = open_by_pillow(data, max_pixels)
+    deep_images.check_cost(data, image, name, max_pixels)
     if name == "PNG":
         facts = read_png_facts(data)
         if deep_images.is_deep_png(image, facts):
@@ -279,6 +280,7 @@ def read_header(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Header:
             page, layout = tiff.open_checked(data, max_pixels)
             return Header(*page.upright_size, layout.kind == "gray", "TIFF")
         image, name = open_by_pillow(data, max_pixels)
+        deep_images.check_cost(data, image, name, max_pixels)
         width, height = image.size
         if orientation_of(image) in {5, 6, 7, 8}:
             width, height = height, width

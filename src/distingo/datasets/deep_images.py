@@ -8,15 +8,23 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from distingo.datasets.blocks import blocks_of, by_block
 from distingo.datasets.jpeg_markers import JpegFrame, read_frame
 from distingo.datasets.netpbm import NetpbmHeader, read_netpbm_header, read_netpbm_values
-from distingo.datasets.png_chunks import PngFacts
-from distingo.datasets.shown import StoredValues, orientation_of
+from distingo.datasets.png_chunks import PngFacts, read_png_facts
+from distingo.datasets.shown import StoredValues, orientation_of, profile_of
 from distingo.datasets.undecodable import UnsupportedError, check_size
 
 _JXL_RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _JXL_WIDTHS = (9, 13, 18, 30)
-_RGB_AND_ALPHA = 4
+_DEEP_PNG_BYTES = 18
+"""Memory that a pixel of a deep RGB PNG with alpha takes at most, with a color profile; without alpha it takes less."""
+
+_JXL_BYTES = 24
+"""Memory that a pixel of JPEG XL takes at most: the decoder works with floats, whatever it gives."""
+
+_JPEG_2000_BYTES = 6.75
+"""Memory that a sample of JPEG 2000 takes at most, deep or not: the decoder works with 32-bit integers."""
 
 
 def require_codecs(what: str, name: str) -> Any:
@@ -38,6 +46,28 @@ def require_codecs(what: str, name: str) -> Any:
     return imagecodecs
 
 
+def check_cost(data: bytes, image: Image.Image, name: str, max_pixels: int) -> None:
+    """Refuse a PNG or JPEG 2000 file that takes more memory than the pixel limit allows for.
+
+    Args:
+        data: The file's content.
+        image: The same file opened by Pillow.
+        name: Its format; others are left alone.
+        max_pixels: As for `check_size`.
+
+    Raises:
+        TooManyPixelsError: It does.
+    """
+    if name == "PNG" and (image.mode == "RGBA" or "transparency" in image.info):
+        facts = read_png_facts(data)
+        cost = _DEEP_PNG_BYTES if is_deep_png(image, facts) else 0.0
+    elif name == "JPEG 2000":
+        cost = _JPEG_2000_BYTES * (jpeg2000_bits(data) or (len(image.getbands()), 8, 0))[0]
+    else:
+        return
+    check_size(*image.size, name, max_pixels, bytes_per_pixel=cost)
+
+
 def is_deep_png(image: Image.Image, facts: PngFacts) -> bool:
     """Whether Pillow would lose something of an opened PNG: bits of color or alpha, or how many of them count."""
     return facts.depth == 16 and (not image.mode.startswith("I") or facts.bits is not None)
@@ -56,7 +86,10 @@ def read_deep_png(data: bytes, image: Image.Image, facts: PngFacts) -> StoredVal
     """
     values = require_codecs("a PNG of 16 bits per color", "PNG").png_decode(data)
     bits = facts.bits or 16
-    return StoredValues(values >> (16 - bits), bits, image.info.get("icc_profile"), orientation_of(image))
+    if bits < 16:
+        values >>= 16 - bits
+    profile = profile_of(image, "PNG", facts.cicp, gray=values.ndim == 2 or values.shape[2] <= 2)
+    return StoredValues(values, bits, profile, orientation_of(image))
 
 
 def jpeg2000_bits(data: bytes) -> tuple[int, int, int] | None:
@@ -74,6 +107,7 @@ def jpeg2000_bits(data: bytes) -> tuple[int, int, int] | None:
 def read_deep_jpeg2000(data: bytes, image: Image.Image, bits: int) -> StoredValues:
     """Read a JPEG 2000 file of more than 8 bits per sample; arguments as for `read_deep_png`."""
     values = require_codecs("a JPEG 2000 file of more than 8 bits", "JPEG 2000").jpeg2k_decode(data, numthreads=1)
+    bits -= values.dtype.kind == "i"  # one of them is the sign
     return StoredValues(values, bits, image.info.get("icc_profile"), orientation_of(image))
 
 
@@ -116,11 +150,13 @@ def read_netpbm(data: bytes, header: NetpbmHeader, max_pixels: int) -> StoredVal
     check_size(header.width, header.height, "PPM", max_pixels)
     values = read_netpbm_values(data, header)
     if values.dtype == np.uint8 and header.most < 255:
-        values = np.rint(values * (255 / header.most)).astype(np.uint8)
+        values = by_block(lambda block: np.rint(block * (255 / header.most)).astype(np.uint8), values)
     bits = int(header.most).bit_length() if values.dtype == np.uint16 else None
     if bits is not None and header.most != 2**bits - 1:
         # A white that no number of bits has as its largest value.
-        values, bits = np.rint(values * (65535 / header.most)).astype(np.uint16), 16
+        for block in blocks_of(values):
+            values[block] = np.rint(values[block] * (65535 / header.most))
+        bits = 16
     return StoredValues(values, bits)
 
 
@@ -132,7 +168,7 @@ def read_jpeg_xl(data: bytes, max_pixels: int) -> StoredValues:
         UnsupportedError: What reads it is not installed.
     """
     codecs = require_codecs("a JPEG XL file", "JPEG XL")
-    check_size(*jpeg_xl_size(data), "JPEG XL", max_pixels)
+    check_size(*jpeg_xl_size(data), "JPEG XL", max_pixels, bytes_per_pixel=_JXL_BYTES)
     return StoredValues(codecs.jpegxl_decode(data, index=0, numthreads=1))
 
 

@@ -31,7 +31,8 @@ from distingo.datasets.duplicates import Examined
 from distingo.datasets.facts import Facts, facts_of, facts_of_failure, facts_store, pack_facts, unpack_facts
 from distingo.datasets.products import Product
 from distingo.datasets.store import Cache, RowWriter
-from distingo.datasets.value_ranges import ValueSummary, choose_range, decide_ranges
+from distingo.datasets.value_ranges import choose_range, decide_ranges
+from distingo.datasets.value_summaries import ValueSummary
 from distingo.files import content_hash
 from distingo.progress import progress_bar
 from distingo.records import Source, ValueRanges, row_key

@@ -15,7 +15,7 @@ import PIL
 from distingo.datasets.decoding import DECODING, Decoded
 from distingo.datasets.store import ArrayStore, Cache
 from distingo.datasets.undecodable import TooManyPixelsError, UndecodableError, UnsupportedError
-from distingo.datasets.value_ranges import ValueSummary
+from distingo.datasets.value_summaries import ValueSummary
 from distingo.files import content_hash
 from distingo.records import ImageNote
 

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from distingo.datasets.candidates import Candidate, Layout, ignored_row
-from distingo.datasets.folder_splits import FolderSplits, SplitFolder
 from distingo.datasets.folder_tree import Folder, class_name
+from distingo.datasets.split_folders import FolderSplits, SplitFolder
 from distingo.datasets.walking import FoundFile, display_name, is_hidden_folder, walk
 from distingo.errors import DataError, name_some
 from distingo.records import Source

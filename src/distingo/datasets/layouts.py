@@ -17,14 +17,16 @@ from distingo.datasets.folder_layout import (
     split_layout,
     unlabelled_layout,
 )
-from distingo.datasets.folder_splits import FolderSplits, find_repeated, find_splits
+from distingo.datasets.folder_questions import ask_about_classes
+from distingo.datasets.folder_splits import find_splits
 from distingo.datasets.folder_tree import Folder, build_tree, class_name, find_wrapper
 from distingo.datasets.group_column import with_groups
 from distingo.datasets.idx_layout import IDX_IMAGES, idx_images, idx_layout
 from distingo.datasets.label_variants import merge_layout
 from distingo.datasets.own_files import mark_own_files, require_finished
 from distingo.datasets.side_column import with_sides
-from distingo.datasets.split_names import are_numbered_parts
+from distingo.datasets.split_folders import FolderSplits
+from distingo.datasets.split_names import are_numbered_parts, is_part_name
 from distingo.datasets.split_tables import layout_of_split_tables
 from distingo.datasets.table_finding import (
     FoundTable,
@@ -138,7 +140,7 @@ class _Folders:
         """Read the labels from the names of the class folders."""
         root, files, splits = self._root, self._files, self.splits
         tables = tables_in(files)
-        if splits.question:
+        if splits.question and (splits.folders or not _are_known(self._tree, known)):
             if not (as_it_comes and splits.folders and not splits.have_classes):
                 raise DataError(f"{root}: {splits.question}")
             return replace(unlabelled_layout(root, files, tables, splits), notes=splits.notes)
@@ -182,8 +184,9 @@ class _Folders:
         around = {class_name(name) for name in (self._root.resolve().name, *wrapper.parts)}
         if known and (not around.isdisjoint(known) or set(map(class_name, wrapper.folders)).isdisjoint(known)):
             return None
-        if self._options.splits is None and (repeated := find_repeated(wrapper)):
-            raise DataError(f"{self._root}: {repeated.question}")
+        asks = self._options.splits is None and not _are_known(wrapper, known)
+        if asks and (doubt := ask_about_classes(wrapper)):
+            raise DataError(f"{self._root}: {doubt.question}")
         return wrapper
 
     def _class_names(self) -> frozenset[str]:
@@ -198,8 +201,12 @@ class _Folders:
         return frozenset(class_name(name) for folder in inside if folder for name in folder.folders)
 
     def _are_parts(self) -> bool:
-        """Whether the folders are merely parts of one set (``images_001``, ``images_002``), which a table describes."""
-        if not are_numbered_parts(folder.name for folder in self._tree):
+        """Whether the folders are merely parts of one set, which a table describes.
+
+        Such as ``images_001`` and ``images_002``, or ``images`` and ``masks``.
+        """
+        names = [folder.name for folder in self._tree]
+        if not are_numbered_parts(names) and not all(map(is_part_name, names)):
             return False
         found = tables_in(self._files)
         pictures = PictureFinder(self._root, [file for file in self._files if file not in found])
@@ -215,6 +222,11 @@ class _Folders:
         sides = {file: folder.side for file, folder in by_file.items() if folder}
         candidates = tuple(replace(each, side=sides.get(each.source.file)) for each in layout.candidates)
         return replace(layout, candidates=candidates, notes=(*layout.notes, *self.splits.notes))
+
+
+def _are_known(tree: Folder, known: Collection[str]) -> bool:
+    """Whether the folders in a folder are all classes that a model knows."""
+    return bool(known) and {class_name(folder.name) for folder in tree}.issubset(known)
 
 
 def source_of(root: Path, file: str, value_ranges: ValueRanges | None = None) -> Source:

@@ -9,6 +9,8 @@ import numpy as np
 
 _TOKEN = re.compile(rb"(?:\s|#[^\n\r]*[\n\r])*([^\s#]+)")
 _PAM_LINE = re.compile(rb"[ \t\r\n]*(?:#[^\n]*\n[ \t\r\n]*)*([A-Z]+)[ \t]*([^\n]*)\n")
+_SPACE = re.compile(rb"\s")
+_STRETCH = 1 << 18
 _PLAIN = {b"P2": 1, b"P3": 3}
 _RAW = {b"P5": 1, b"P6": 3}
 _FLOAT = {b"Pf": 1, b"PF": 3}
@@ -103,13 +105,7 @@ def read_netpbm_values(data: bytes, header: NetpbmHeader) -> np.ndarray:
     """
     count = header.width * header.height * header.channels
     if header.magic in _PLAIN:
-        text = re.sub(rb"#[^\n]*", b"", data[header.at - 1 :])
-        numbers = np.array(text.split(maxsplit=count)[:count], dtype=np.uint32)
-        if len(numbers) < count:
-            raise EOFError("pixels are lacking")
-        if count and numbers.max() > header.most:
-            raise ValueError(f"a value above {header.most:.0f}")
-        flat = numbers.astype(np.uint16)
+        flat = _read_plain(data, header, count)
     else:
         if len(data) - header.at < count * header.dtype.itemsize:
             raise EOFError("pixels are lacking")
@@ -118,3 +114,22 @@ def read_netpbm_values(data: bytes, header: NetpbmHeader) -> np.ndarray:
     values = values[::-1] if header.magic in _FLOAT else values
     values = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
     return values[..., 0] if header.channels == 1 else values
+
+
+def _read_plain(data: bytes, header: NetpbmHeader, count: int) -> np.ndarray:
+    """The numbers of a plain file, uint16, a stretch of its text at a time."""
+    text, at = data, header.at - 1
+    if b"#" in data:
+        text, at = re.sub(rb"#[^\n]*", b"", data[at:]), 0
+    numbers, found = np.empty(count, np.uint16), 0
+    while found < count:
+        if at >= len(text):
+            raise EOFError("pixels are lacking")
+        after = _SPACE.search(text, at + _STRETCH)
+        end = after.start() if after is not None else len(text)
+        part = np.array(text[at:end].split()[: count - found], dtype=np.uint32)
+        if part.size and part.max() > header.most:
+            raise ValueError(f"a value above {header.most:.0f}")
+        numbers[found : found + part.size] = part
+        found, at = found + part.size, end
+    return numbers

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
 
 from distingo.datasets.color_profiles import profile_of_png, to_srgb
-from distingo.datasets.value_ranges import (
-    ValueRange,
-    ValueRanges,
-    ValueSummary,
-    choose_range,
-    require_finite,
-    summarize_values,
-    to_eight_bits,
-)
+from distingo.datasets.stored_alpha import opaque_value
+from distingo.datasets.value_ranges import ValueRange, ValueRanges, choose_range, to_eight_bits
+from distingo.datasets.value_summaries import ValueSummary, require_finite, summarize_values
 from distingo.records import ImageNote
 
 _ORIENTATION_TAG = 0x0112
@@ -32,6 +27,9 @@ _UPRIGHT = {
 
 _TELLING_KEYS = {"transparency", "icc_profile", "gamma", "chromaticity"}
 """What Pillow keeps beside the pixels that changes how they look."""
+
+
+_PIXELS_AT_ONCE = 2**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +86,32 @@ def show_image(
     orientation = orientation_of(image)
     if image.mode in {"RGB", "L"} and cicp is None and not image.info.keys() & _TELLING_KEYS:
         return Decoded(_turned(image, orientation), name)
-    profile = image.info.get("icc_profile")
     if image.mode.startswith("I") or image.mode == "F":
-        stored = StoredValues(_with_transparent_value(image), None, profile, orientation)
-        return show_values(stored, name, value_range)
+        profile = profile_of(image, name, cicp, gray=True)
+        return show_values(StoredValues(_with_transparent_value(image), None, profile, orientation), name, value_range)
     plain, alpha = _split(image)
-    if profile is None and "icc_profile" in image.info:
-        profile = b""  # Pillow found one that it can't unpack
-    if profile is None and name == "PNG":
-        profile = profile_of_png(image.info, cicp, gray=plain.mode == "L")
+    profile = profile_of(image, name, cicp, gray=plain.mode == "L")
     return _finish(Decoded(plain, name), alpha, profile, orientation)
+
+
+def profile_of(image: Image.Image, name: str, cicp: bytes | None, *, gray: bool) -> bytes | None:
+    """The color profile of an image that Pillow opened.
+
+    Args:
+        image: It need not be loaded.
+        name: Its format; a PNG may describe its colors by chunks of its own.
+        cicp: As for `show_image`.
+        gray: Whether its pixels are gray.
+
+    Returns:
+        An ICC profile, empty where there is one that can't be used; None for sRGB.
+    """
+    profile: bytes | None = image.info.get("icc_profile")
+    if profile is None and "icc_profile" in image.info:
+        return b""  # Pillow found one that it can't unpack
+    if profile is None and name == "PNG":
+        return profile_of_png(image.info, cicp, gray=gray)
+    return profile
 
 
 def show_values(stored: StoredValues, name: str, value_range: ValueRange | ValueRanges | None = None) -> Decoded:
@@ -111,14 +125,17 @@ def show_values(stored: StoredValues, name: str, value_range: ValueRange | Value
     Returns:
         As for `show_image`; with a summary of the values unless they are uint8.
     """
-    values, alpha = _without_alpha(stored)
+    values, alpha, bits = _without_alpha(stored)
+    profile, orientation = stored.profile, stored.orientation
+    del stored  # what is not needed any more is let go: large images take much memory
     summary = None
     if values.dtype != np.uint8:
         require_finite(values, name)
-        summary = summarize_values(values, bits=stored.bits, valid=_valid(values, alpha))
+        summary = summarize_values(values, bits=bits, valid=_valid(values, alpha))
         values = to_eight_bits(values, choose_range(value_range, summary))
     image = Image.fromarray(np.ascontiguousarray(values))
-    return _finish(Decoded(image, name, summary), alpha, stored.profile, stored.orientation)
+    del values
+    return _finish(Decoded(image, name, summary), alpha, profile, orientation)
 
 
 def show_parts(
@@ -165,23 +182,32 @@ def _turned(image: Image.Image, orientation: int) -> Image.Image:
 
 def _finish(decoded: Decoded, alpha: Image.Image | None, profile: bytes | None, orientation: int) -> Decoded:
     """Convert colors to sRGB, lay over white, turn upright."""
-    image, notes = decoded.image, decoded.notes
+    image, notes, values = decoded.image, decoded.notes, decoded.values
     if profile is not None:
-        image, fits = to_srgb(image, profile)
+        plain, (image, fits) = image, to_srgb(image, profile)
         notes = notes if fits else (*notes, "profile-ignored")
+        if values is not None and image is not plain:
+            values = _mixed(values, profile)
     if image.mode not in {"RGB", "L"}:
         image = image.convert("RGB")
     if alpha is not None:
         image = _over_white(image, alpha)
-    values = decoded.values
+        values = None if values is None else _mixed(values, alpha.tobytes())
     if values is not None and orientation in _UPRIGHT:
         values = replace(values, digest=f"{orientation}{values.digest}"[:32])
     return replace(decoded, image=_turned(image, orientation), values=values, notes=notes)
 
 
+def _mixed(values: ValueSummary, content: bytes) -> ValueSummary:
+    """The same with another digest: stored values that are shown in another way are another image."""
+    return replace(values, digest=hashlib.sha256(values.digest.encode() + content).hexdigest()[:32])
+
+
 def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """The colors in mode ``L``, ``RGB`` or ``CMYK``, and the alpha where it says anything."""
     gray = image.mode in {"1", "L", "LA", "La"}
+    if image.mode == "La":
+        image = image.convert("LA")  # the only conversion that Pillow has of it
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         plain = layer.convert("RGB")
@@ -200,9 +226,16 @@ def _telling(alpha: Image.Image) -> Image.Image | None:
 
 
 def _over_white(image: Image.Image, alpha: Image.Image) -> Image.Image:
-    layer = image.convert("RGBA")
-    layer.putalpha(alpha)
-    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert(image.mode)
+    """Lay an image over white, some rows at a time: each step takes four bytes per pixel."""
+    result = Image.new(image.mode, image.size)
+    width, height = image.size
+    rows = max(_PIXELS_AT_ONCE // width, 1)
+    for top in range(0, height, rows):
+        box = (0, top, width, min(top + rows, height))
+        layer = image.crop(box).convert("RGBA")
+        layer.putalpha(alpha.crop(box))
+        result.paste(Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert(image.mode), box)
+    return result
 
 
 def _lab_to_rgb(image: Image.Image) -> Image.Image:
@@ -225,21 +258,17 @@ def _with_transparent_value(image: Image.Image) -> np.ndarray:
     return np.stack([values, np.where(values == key, 0, opaque).astype(values.dtype)], axis=-1)
 
 
-def _without_alpha(stored: StoredValues) -> tuple[np.ndarray, Image.Image | None]:
-    """The values of the colors, and the alpha in 8 bits where it says anything."""
+def _without_alpha(stored: StoredValues) -> tuple[np.ndarray, Image.Image | None, int | None]:
+    """The values of the colors, the alpha in 8 bits where it says anything, and the bits of the colors."""
     values = stored.values
     if values.ndim == 2 or values.shape[2] in {1, 3}:
-        return values.squeeze(2) if values.ndim == 3 and values.shape[2] == 1 else values, None
+        return values.squeeze(2) if values.ndim == 3 and values.shape[2] == 1 else values, None, stored.bits
     colors, alpha = values[..., :-1], values[..., -1]
     colors = colors[..., 0] if colors.shape[2] == 1 else colors
     if not alpha.any():
-        return colors, None  # an unused channel
-    if alpha.dtype.kind == "f":
-        opaque = 1.0
-    else:
-        opaque = float(2**stored.bits - 1 if stored.bits else np.iinfo(alpha.dtype).max)
-    shares = np.nan_to_num(np.clip(alpha.astype(np.float32) / opaque, 0, 1))
-    return colors, Image.fromarray(np.rint(shares * 255).astype(np.uint8))
+        return colors, None, stored.bits  # an unused channel
+    opaque, bits = opaque_value(alpha, colors, stored.bits)
+    return colors, Image.fromarray(to_eight_bits(alpha, ValueRange(0.0, opaque))), bits
 
 
 def _valid(values: np.ndarray, alpha: Image.Image | None) -> np.ndarray | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 from distingo.records import Side
 
@@ -41,6 +42,22 @@ _FILLERS = frozenset(
 _PARTS = frozenset({"part", "images", "image", "imgs", "img", "batch", "chunk", "shard", "archive", "zip", "folder"})
 _UNLABELLED = frozenset({"pred", "preds", "predict", "prediction", "predictions", "submission", "inference"})
 _UNLABELLED_MORE = frozenset({"unlabelled", "unlabeled", "unlabel", "unsup", "unsupervised", "nolabel", "nolabels"})
+
+_WRAPPERS = frozenset(
+    {"data", "dataset", "datasets", "archive", "raw", "input", "inputs", "download", "downloads", "unzipped"}
+    | {"extracted", "labelled", "labeled", "v"}
+)
+_STRAYS = frozenset(
+    {"doc", "docs", "documentation", "readme", "asset", "assets", "static", "figure", "figures", "fig", "figs", "logo"}
+    | {"logos", "icon", "icons", "plot", "plots", "result", "results", "output", "outputs", "screenshot", "screenshots"}
+    | {"demo", "demos", "example", "examples", "sample", "samples", "notebook", "notebooks", "resource", "resources"}
+    | {"media", "misc", "web", "src", "thumbnail", "thumbnails", "preview", "previews", "images", "img"}
+)
+_SOURCES = frozenset(
+    {"cam", "camera", "session", "seq", "sequence", "video", "clip", "batch", "part", "chunk", "shard", "fold", "run"}
+    | {"source", "scan", "device", "site", "hospital", "patient", "subject"}
+)
+"""Words for where images come from, in the names of folders that are no classes when a number follows."""
 
 
 def side_of_name(name: str, *, loose: bool = False) -> Side | None:
@@ -86,6 +103,32 @@ def is_part_name(name: str) -> bool:
     }
 
 
+def is_wrapper_name(name: str) -> bool:
+    """Whether a folder's name is usual for one around a data set: ``dataset``, ``archive``, ``data_v2``."""
+    words = [word for word in _words(name) if not word.isdigit()]
+    return bool(words) and all(word in _WRAPPERS for word in words)
+
+
+def is_stray_name(name: str) -> bool:
+    """Whether a folder's name is usual for images beside a data set that are no part of it: ``docs``, ``figures``."""
+    words = _words(name)
+    return bool(words) and all(word in _STRAYS for word in words)
+
+
+def is_source_name(name: str) -> bool:
+    """Whether a folder's name says from where or when its images are, and no class: ``camera_2``, ``2019-05-01``."""
+    words = _words(name)
+    numbers = [word for word in words if word.isdigit()]
+    if words and len(numbers) == len(words):
+        year = re.fullmatch(r"(19|20)\d\d(\d\d){0,2}", words[0])
+        return year is not None and len(words) <= 3
+    return (
+        bool(numbers)
+        and any(word in _SOURCES for word in words)
+        and all(word in _SOURCES or word.isdigit() for word in words)
+    )
+
+
 def are_numbered_parts(names: Iterable[str]) -> bool:
     """Whether folders' names differ in a number only and call themselves parts: ``images_001``, ``images_002``."""
     found = [_words(name) for name in names]
@@ -108,6 +151,7 @@ def _words(name: str) -> list[str]:
     return [word.lower() for word in re.findall(r"[^\W\d_]+|\d+", parted)]
 
 
+@lru_cache(maxsize=4096)
 def _side_of_word(word: str) -> Side | None:
     """``train``, and with a filler ``trainset`` and ``testdata``."""
     if word in _WORDS:

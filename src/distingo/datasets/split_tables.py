@@ -8,10 +8,10 @@ from pathlib import Path
 
 from distingo.datasets.candidates import Layout, ignored_row
 from distingo.datasets.folder_layout import describe_unlabelled, split_layout
-from distingo.datasets.folder_splits import FolderSplits, SplitFolder
 from distingo.datasets.folder_tree import Folder, class_name
 from distingo.datasets.label_source import LabelSource, choose_label_source
 from distingo.datasets.own_files import describe_labels_table
+from distingo.datasets.split_folders import FolderSplits, SplitFolder
 from distingo.datasets.split_names import is_unlabelled_name, side_of_name
 from distingo.datasets.table_headers import with_first_row
 from distingo.datasets.table_layout import table_layout

@@ -60,8 +60,8 @@ class TableOptions:
         delimiter: What stands between the labels of one cell; empty: nothing, every cell is one label.
         image_folder: Where the pictures are; relative to the table's folder, or else to the working folder.
         group_column: The column whose value is the same for pictures that must stay on one side of a split.
-        splits: Which folders are which splits (``train=Training,test=Testing``), or ``none`` if none is; see
-            `distingo.datasets.folder_splits.parse_splits`.
+        splits: Which folders are which splits (``train=Training,test=Testing`` or ``train=*/train``), or ``none`` if
+            none is; see `distingo.datasets.folder_splits.parse_splits`.
         labels_from: Where class folders and a table both give labels: ``folders`` or ``table``.
         header: Whether the first line of a text or a sheet holds the names of the columns.
         class_names: A file with the names of classes that the labels are the numbers of, or ``none``; relative to the

@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from distingo.datasets.tiff_colors import TO_EIGHT_BITS, by_block, by_full_range, divide_by_alpha, full_scale
+from distingo.datasets.stored_alpha import opaque_value
+from distingo.datasets.tiff_colors import TO_EIGHT_BITS, by_full_range, divide_by_alpha, full_scale
 from distingo.datasets.tiff_directory import Page, open_page
 from distingo.datasets.tiff_samples import check_complete, read_samples, stored_no_data
 from distingo.datasets.tiff_support import (
@@ -21,14 +22,8 @@ from distingo.datasets.tiff_support import (
     unsupported,
 )
 from distingo.datasets.undecodable import UndecodableError
-from distingo.datasets.value_ranges import (
-    ValueRange,
-    ValueRanges,
-    ValueSummary,
-    choose_range,
-    summarize_values,
-    to_eight_bits,
-)
+from distingo.datasets.value_ranges import ValueRange, ValueRanges, choose_range, to_eight_bits
+from distingo.datasets.value_summaries import ValueSummary, require_finite, summarize_values
 
 Kind = Literal["gray", "rgb", "palette", "cmyk", "ycbcr", "lab"]
 
@@ -184,30 +179,34 @@ def show(page: Page, layout: Layout, max_pixels: int, value_range: ValueRange | 
         layout: From `open_checked`.
         max_pixels: As for `open_checked`.
         value_range: What deep gray and RGB are scaled by; None decides by the image alone. All other colors have a
-            meaning of their own, as has alpha: the full range of their type, 0 to 1 for floats.
+            meaning of their own, the full range of their type; for alpha see `opaque_value`.
 
     Returns:
         The image, not turned. Where white is zero, its gray is inverted after scaling; no-data values and what is not
         finite are black.
 
     Raises:
+        UndecodableError: It has floats, and none of its colors is a finite number.
         Exception: As `read_samples`.
     """
     kept = layout.colors if layout.alpha is None else (*layout.colors, layout.alpha)
     samples = read_samples(page, kept, max_pixels)
     colors, alpha, visible = samples[..., : len(layout.colors)], None, None
+    require_finite(colors, "TIFF")
+    bits = _significant_bits(page, colors)
     if layout.alpha is not None:
-        opacity = samples[..., -1:]
-        shares = by_full_range(opacity, full_scale(page))
+        opacity = samples[..., -1]
+        full, bits = _opaque_value(page, opacity, colors, bits)
+        shares = by_full_range(opacity, full)
         # An alpha of zero everywhere is a writer's mistake, not an image of nothing.
         if shares.any():
-            visible = opacity != 0
+            visible = (opacity != 0)[..., None]
             if layout.associated:
-                divide_by_alpha(colors, opacity, full_scale(page))
-            alpha = Image.fromarray(np.ascontiguousarray(shares[..., 0]))
+                divide_by_alpha(colors, opacity[..., None], full)
+            alpha = Image.fromarray(np.ascontiguousarray(shares))
     values = None
     if layout.kind in {"gray", "rgb"} and samples.dtype != np.uint8:
-        pixels, values = _scale(page, colors, visible, value_range)
+        pixels, values = _scale(page, colors, visible, value_range, bits)
     else:
         pixels = TO_EIGHT_BITS[layout.kind](page, colors)
     if page.photometric == 0 and layout.kind == "gray":
@@ -215,7 +214,7 @@ def show(page: Page, layout: Layout, max_pixels: int, value_range: ValueRange | 
         if values is not None:
             # The same values shown the other way round are another image.
             values = replace(values, digest=f"0{values.digest}"[:32])
-    if values is not None:
+    if values is not None and (colors.dtype.kind == "f" or stored_no_data(page) is not None):
         pixels[~_valid(page, colors)] = 0
     mode = {"cmyk": "CMYK", "lab": "LAB", "gray": "L"}.get(layout.kind, "RGB")
     image = _to_image(pixels, mode)
@@ -250,7 +249,11 @@ def _layout(page: Page) -> Layout:
 
 
 def _scale(
-    page: Page, colors: np.ndarray, visible: np.ndarray | None, value_range: ValueRange | ValueRanges | None
+    page: Page,
+    colors: np.ndarray,
+    visible: np.ndarray | None,
+    value_range: ValueRange | ValueRanges | None,
+    bits: int | None,
 ) -> tuple[np.ndarray, ValueSummary]:
     """Deep gray or RGB in 8 bits, all colors by one range, and what is known of its stored values."""
     missing = stored_no_data(page)
@@ -258,9 +261,16 @@ def _scale(
     if missing is not None:
         stored = colors != missing
         valid = stored if valid is None else stored & valid
-    summary = summarize_values(colors, bits=_significant_bits(page, colors), valid=valid)
+    summary = summarize_values(colors, bits=bits, valid=valid)
     scale = choose_range(value_range, summary)
-    return by_block(lambda block: to_eight_bits(block, scale), colors), summary
+    return to_eight_bits(colors, scale), summary
+
+
+def _opaque_value(page: Page, opacity: np.ndarray, colors: np.ndarray, bits: int | None) -> tuple[float, int | None]:
+    """As `opaque_value`; an alpha that needs more bits than the colors has all bits of a sample."""
+    if bits is not None and bits < page.bits[0] and opacity.max() >= 2**bits:
+        return full_scale(page), bits
+    return opaque_value(opacity, colors, bits)
 
 
 def _valid(page: Page, colors: np.ndarray) -> np.ndarray:

@@ -6,12 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from distingo.datasets.blocks import blocks_of, by_block
 from distingo.datasets.tiff_directory import Page
 from distingo.datasets.tiff_support import stored_dtype, unsupported
 from distingo.datasets.value_ranges import ValueRange, to_eight_bits
-
-# Samples of a block of rows that is converted at a time, which bounds what floats of them take.
-_BLOCK = 1 << 20
 
 
 def full_scale(page: Page) -> float:
@@ -22,31 +20,18 @@ def full_scale(page: Page) -> float:
     return float(2 ** (page.bits[0] - (dtype.kind == "i")) - 1)
 
 
-def _blocks(values: np.ndarray) -> list[slice]:
-    rows = max(_BLOCK // max(values[:1].size, 1), 1)
-    return [slice(at, at + rows) for at in range(0, len(values), rows)]
-
-
-def by_block(convert: Callable[..., np.ndarray], values: np.ndarray) -> np.ndarray:
-    """Convert values to uint8 a few rows at a time: floats of all of them would take many times the image."""
-    result = np.empty(values.shape, np.uint8)
-    for block in _blocks(values):
-        result[block] = convert(values[block])
-    return result
-
-
 def by_full_range(values: np.ndarray, full: float) -> np.ndarray:
     """Scale values of 0 to their largest to 8 bits, without a copy where they are that already."""
     if values.dtype == np.uint8 and full == 255.0:
         return values
-    return by_block(lambda block: to_eight_bits(block, ValueRange(0.0, full)), values)
+    return to_eight_bits(values, ValueRange(0.0, full))
 
 
 def divide_by_alpha(colors: np.ndarray, opacity: np.ndarray, full: float) -> None:
     """Undo in place that colors are stored multiplied by their alpha; a color without any stays."""
     # The largest 64-bit integer is no float: the next one above it would wrap.
     most = full if full < 2**53 else np.nextafter(full, 0.0)
-    for block in _blocks(colors):
+    for block in blocks_of(colors):
         share = np.clip(opacity[block].astype(np.float64) / full, 0.0, None)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             divided = np.where(share > 0, colors[block] / share, colors[block])

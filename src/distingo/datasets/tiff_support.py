@@ -9,10 +9,7 @@ from typing import Any
 import numpy as np
 
 from distingo.datasets.tiff_directory import Page
-from distingo.datasets.undecodable import TooManyPixelsError, UndecodableError, UnsupportedError
-
-BYTES_PER_PIXEL = 16
-"""Memory that decoding one pixel may take within the pixel limit; a page that takes more counts as more pixels."""
+from distingo.datasets.undecodable import BYTES_PER_PIXEL, TooManyPixelsError, UndecodableError, UnsupportedError
 
 JPEG = frozenset({6, 7, 33007, 34892})
 JPEG_2000 = frozenset({33003, 33004, 33005, 34712})

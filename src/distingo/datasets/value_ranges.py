@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from distingo.datasets.undecodable import UndecodableError
+from distingo.datasets.blocks import by_block
+from distingo.datasets.value_summaries import ValueSummary, is_customary_mark
 from distingo.errors import RunError, UsageError
 from distingo.records import ValueRange, ValueRanges
 
 __all__ = [
     "ValueRange",
     "ValueRanges",
-    "ValueSummary",
     "choose_range",
     "decide_ranges",
     "describe_ranges",
     "range_of_one",
     "settle_value_range",
-    "summarize_values",
     "to_eight_bits",
     "value_ranges_from_config",
     "warn_of_ranges",
@@ -36,103 +33,47 @@ KINDS = ("unsigned", "signed", "floating")
 
 _WHITES_OF_BITS = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)
 _WHITES_OF_FLOATS = (1.0, 255.0)
-_NO_DATA = (-9999.0, -99999.0, -32768.0, -32767.0, -2147483648.0)
-"""Customary marks of no data; numbers of a magnitude from `_NO_DATA_MAGNITUDE` on are too."""
-
-_NO_DATA_MAGNITUDE = 1e18
-_FAR = 3.0
-"""A lone extreme value is no data where it is so many times the spread of the others away from them."""
-
-_FEWEST_OTHERS = 100
 _OVERSHOOT = 0.05
-"""Share of white by which a few values may leave a customary range of floats, which clips them."""
+"""Share of white by which values may leave a customary range, which clips them: interpolation overshoots."""
 
 _LEAST_USED = 0.25
-"""A customary range of floats is taken where the values fill this share of it; bits leave no more unused either."""
-
-_MOST_LOOKED_AT = 2**20
-_BLOCK = 2**20
+"""A customary range of floats is taken for a data set whose values fill this share of it; bits leave no more unused
+either. One image alone may be dark or pale, so its range is not asked for that."""
 
 
-@dataclass(frozen=True, slots=True)
-class ValueSummary:
-    """The stored values of one deep image, from which the range of a whole data set is decided.
+class _Customary(NamedTuple):
+    """A customary range, and which values of an image that is read alone it is taken for.
 
     Attributes:
-        dtype: NumPy name of the stored type, for example ``uint16``, ``int16`` or ``float32``.
-        bits: Bits of a sample where the file packs so many (a TIFF of 12-bit samples), else those of the type.
-        low: Smallest finite value that is no no-data value.
-        high: Largest finite value that is no no-data value.
-        low_percentile: The 0.1th percentile of these values.
-        high_percentile: The 99.9th percentile of these values.
-        no_data: Values that were left out because they mark no data: a customary mark (-9999, the lowest number of
-            the type) or another lone extreme far outside the rest.
-        digest: Hash of all stored values (hexadecimal), the same for every file format and every range.
+        white: Its white; black is 0.
+        brightest: The smallest that the highest value may be, of more values than one.
     """
 
-    dtype: str
-    bits: int
-    low: float
-    high: float
-    low_percentile: float
-    high_percentile: float
-    no_data: tuple[float, ...] = ()
-    digest: str = ""
+    white: float
+    brightest: float = 0.0
 
 
-def summarize_values(values: np.ndarray, *, bits: int | None = None, valid: np.ndarray | None = None) -> ValueSummary:
-    """Summarize the stored values of a deep image.
+_OF_ONE_FLOAT = (_Customary(1.0), _Customary(255.0, 4.0), _Customary(65535.0, 16384.0))
+"""Floats between 1.05 and 4 are far more often light that exceeds 1 than levels of 255, all of them near black; those
+above 255 are 16-bit integers where they need all 16 bits, else they may be anything."""
 
-    Percentiles are those of at most about a million values, evenly spaced in the image.
-
-    Args:
-        values: Integer or float, of shape (height, width) or (height, width, channels).
-        bits: As for `ValueSummary.bits`; None takes those of the type.
-        valid: Boolean, of the same shape or one that broadcasts to it: False for no-data. None counts all.
-
-    Returns:
-        Their summary; all zeros where no value is finite and valid.
-    """
-    kept = values.reshape(-1)
-    counted = np.isfinite(values) if values.dtype.kind == "f" else None
-    if valid is not None:
-        counted = np.broadcast_to(valid, values.shape) if counted is None else counted & valid
-    if counted is not None and not counted.all():
-        kept = values[counted]
-    bits = bits or values.dtype.itemsize * 8
-    digest = _digest(values)
-    if not kept.size:
-        return ValueSummary(values.dtype.name, bits, 0.0, 0.0, 0.0, 0.0, (), digest)
-    kept, no_data = _without_no_data(kept)
-    low, high = np.percentile(_sample(kept), (0.1, 99.9), method="nearest")
-    ends = (float(kept.min()), float(kept.max()), float(low), float(high))
-    return ValueSummary(values.dtype.name, bits, *ends, no_data, digest)
-
-
-def require_finite(values: np.ndarray, name: str) -> None:
-    """Look whether there is anything to show.
-
-    Args:
-        values: Stored values of any shape.
-        name: Their format.
-
-    Raises:
-        UndecodableError: They are floats, and none is a finite number.
-    """
-    if values.dtype.kind == "f" and not np.isfinite(values).any():
-        raise UndecodableError("none of its values is a finite number", name)
+_OF_ONE_INTEGER = (_Customary(255.0), _Customary(65535.0))
 
 
 def to_eight_bits(values: np.ndarray, value_range: ValueRange) -> np.ndarray:
     """Scale stored values to 0..255, rounded to nearest; what is not finite becomes 0.
 
     Args:
-        values: Of any shape, integer or float.
+        values: As for `distingo.datasets.blocks.blocks_of`, integer or float.
         value_range: What becomes 0 and what becomes 255.
 
     Returns:
         uint8 of the same shape.
     """
+    return by_block(lambda block: _block_to_eight_bits(block, value_range), values)
+
+
+def _block_to_eight_bits(values: np.ndarray, value_range: ValueRange) -> np.ndarray:
     numbers = values.astype(np.float64)
     if values.dtype.kind == "f":
         numbers[~np.isfinite(values)] = value_range.black
@@ -167,15 +108,27 @@ def _range_of_integers_as_floats(ranges: ValueRanges, summary: ValueSummary) -> 
 def range_of_one(summary: ValueSummary) -> ValueRange:
     """The range of an image that is read alone, by a model that knows of none.
 
-    16-bit unsigned integers go by their whole range; the wider types and floats, which carry no agreed white, by the
-    smallest customary range that holds them (255, 65535; 1.0, 255), else by the image's own.
+    It is never stretched for being dark or pale, so that an image is the same whatever type holds it. Unsigned
+    integers go by the bits that their file declares, 16-bit ones by their whole range. The wider types and floats,
+    which carry no agreed white, go by the smallest customary range that holds them: 255 or 65535 for integers, 1, 255
+    or 65535 for floats, exceeded by no more than 5 %. What is within none (values further below zero, floats between
+    1.05 and 4 or between 267 and 16384, integers above 68811) goes from its own black to its own white.
     """
-    if summary.dtype == "uint16":
-        return ValueRange(0.0, float(2**summary.bits - 1))
     if summary.dtype.startswith("float"):
-        return _range_of_floats(summary.low_percentile, summary.high_percentile)
-    white = next((white for white in (255.0, 65535.0) if summary.low >= 0.0 and summary.high <= white), None)
-    return ValueRange(0.0, white) if white is not None else _spanning(summary.low, summary.high)
+        return _range_of_one(summary.low_percentile, summary.high_percentile, _OF_ONE_FLOAT)
+    declared = summary.bits < np.dtype(summary.dtype).itemsize * 8
+    if summary.dtype == "uint16" or (declared and summary.low >= 0.0):
+        return ValueRange(0.0, float(2**summary.bits - 1))
+    return _range_of_one(summary.low, summary.high, _OF_ONE_INTEGER)
+
+
+def _range_of_one(low: float, high: float, customary: Sequence[_Customary]) -> ValueRange:
+    """The first of some customary ranges that holds the values; else their own."""
+    for white, brightest in customary:
+        holds = -_OVERSHOOT * max(high, 1.0) <= low and high <= (1 + _OVERSHOOT) * white
+        if holds and (high >= brightest or high == low):
+            return ValueRange(0.0, white)
+    return _spanning(low, high)
 
 
 def decide_ranges(summaries: Sequence[ValueSummary]) -> ValueRanges:
@@ -339,7 +292,7 @@ def _shared_marks(members: Sequence[ValueSummary]) -> set[float]:
     marks = Counter(mark for member in members for mark in member.no_data)
     ends = Counter(end for member in members for end in {member.low, member.high})
     found = {mark for mark, count in marks.items() if count > ends[mark]}
-    return found | {end for end in ends if _is_customary_mark(end)}
+    return found | {end for end in ends if is_customary_mark(end)}
 
 
 def _range_of_integers(low: float, high: float, members: Sequence[ValueSummary]) -> ValueRange:
@@ -369,60 +322,3 @@ def _is_beyond(member: ValueSummary, value_range: ValueRange) -> bool:
     """Whether an image has values further outside a range than half its width."""
     margin = (value_range.white - value_range.black) / 2
     return member.high_percentile > value_range.white + margin or member.low_percentile < value_range.black - margin
-
-
-def _without_no_data(values: np.ndarray) -> tuple[np.ndarray, tuple[float, ...]]:
-    """Values without a lone lowest and a lone highest one that mark no data, and these.
-
-    Unsigned integers are left as they are: their files declare what marks no data, or it is 0, which is black.
-    """
-    marks: list[float] = []
-    if values.dtype.kind == "u":
-        return values, ()
-    for end in (np.min, np.max):
-        mark = end(values)
-        sample = _sample(values)
-        others = sample[sample != mark]
-        if others.size and _marks_no_data(float(mark), others):
-            values = values[values != mark]
-            marks.append(float(mark))
-    return values, tuple(marks)
-
-
-def _sample(values: np.ndarray) -> np.ndarray:
-    return values[:: -(-values.size // _MOST_LOOKED_AT)]
-
-
-def _marks_no_data(mark: float, others: np.ndarray) -> bool:
-    """Whether a value outside all the others marks no data; of few others only a customary mark is told."""
-    low, high = float(others.min()), float(others.max())
-    gap, spread = (low - mark if mark < low else mark - high), high - low
-    if _is_customary_mark(mark):
-        return gap > spread / 8
-    return others.size >= _FEWEST_OTHERS and spread > 0.0 and gap > _FAR * spread
-
-
-def _is_customary_mark(value: float) -> bool:
-    return value in _NO_DATA or abs(value) >= _NO_DATA_MAGNITUDE
-
-
-def _digest(values: np.ndarray) -> str:
-    """Hash values in a type that their own is a part of, so that it does not depend on what held them."""
-    if values.ndim == 3 and values.shape[2] == 1:
-        values = values[..., 0]
-    if values.ndim == 3 and values.shape[2] == 3 and (values == values[..., :1]).all():
-        values = values[..., 0]
-    common = _common_type(values)
-    digest = hashlib.sha256(f"{values.shape} {common}".encode())
-    flat = np.ascontiguousarray(values).reshape(-1)
-    for at in range(0, flat.size, _BLOCK):
-        digest.update(np.ascontiguousarray(flat[at : at + _BLOCK], common).data)
-    return digest.hexdigest()[:32]
-
-
-def _common_type(values: np.ndarray) -> str:
-    if values.dtype.kind == "f":
-        return "<f4" if values.dtype.itemsize <= 4 else "<f8"
-    if not values.size or (values.min() >= 0 and values.max() < 2**16):
-        return "<u2"
-    return "<i4" if values.min() >= -(2**31) and values.max() < 2**31 else "<f8"

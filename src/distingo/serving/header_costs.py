@@ -11,6 +11,8 @@ _MOST_REDUCED_PIXELS = 24_000_000
 """Of a JPEG that is decoded at a fraction of its size: a tenth of a second."""
 
 _BYTES_PER_PIXEL = 24
+"""Above what decoding was measured to take: 18 for a deep PNG with alpha and a color profile, 13 for 8-bit RGBA."""
+
 _FIXED_BYTES = 64 * 2**20
 _REDUCIBLE = 4
 """From so many times the pixels that are enough on, a JPEG is decoded at a fraction of its size."""
