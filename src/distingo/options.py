@@ -183,7 +183,7 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--label-column", metavar="NAME", help="column that holds the label, or several")
     group.add_argument("--label-columns", nargs="+", metavar="NAME", help="columns of 0 and 1, one per label")
     group.add_argument("--delimiter", metavar="TEXT", help="between the labels of one cell ('' for one label per cell)")
-    group.add_argument("--image-folder", metavar="FOLDER", help="where the table's pictures are")
+    group.add_argument("--image-folder", metavar="FOLDER", help="where the table's pictures are, at any depth")
     group.add_argument(
         "--header",
         action=argparse.BooleanOptionalAction,
@@ -212,7 +212,8 @@ def add_table_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--labels-from",
         choices=("folders", "table"),
-        help="where class folders lie beside a table (default: metadata with a label column, else the folders)",
+        help="where class folders lie beside a table (default: a table with a label column that names most images and "
+        "does not repeat the folders' names, else the folders)",
     )
 
 

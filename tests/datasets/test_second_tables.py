@@ -62,12 +62,19 @@ def test_several_such_tables_are_asked_about(flat: Path) -> None:
     assert find_layout(flat).classes == ("x", "y")
 
 
-def test_class_folders_do_without(flat: Path) -> None:
+def test_a_table_counts_where_its_images_are_in_no_class_folder(flat: Path) -> None:
     write_json(flat)
     (flat / "more").mkdir()
     (flat / "more" / "4.png").write_bytes(b"x")
-    assert find_layout(flat).classes == ("img", "more")
-    assert find_layout(flat, TableOptions(label_column="label")).classes == ("a", "b")
+    assert find_layout(flat).classes == ("a", "b")
+    assert find_layout(flat, TableOptions(labels_from="folders")).classes == ("img", "more")
+
+
+def test_class_folders_do_without(class_folders: Callable[..., Path]) -> None:
+    root = class_folders({"cat": 4, "dog": 4})
+    (root / "labels.json").write_text(json.dumps({"cat/000.png": "x", "cat/001.png": "y"}), encoding="utf-8")
+    assert find_layout(root).classes == ("cat", "dog")
+    assert find_layout(root, TableOptions(label_column="label")).classes == ("x", "y")
 
 
 def test_a_sheet_that_is_not_read_is_named(flat: Path) -> None:

@@ -237,6 +237,34 @@ def test_class_folders_are_not_given_up_for_a_stray_table(class_folders: Callabl
     assert find_layout(root, TableOptions(label_column="label")).classes == ("x", "y")
 
 
+def test_bare_names_take_no_other_folders_files(folder: Callable[..., Path]) -> None:
+    names = [f"p{at:02}" for at in range(20)]
+    table = "Id,label\n" + "".join(f"{name},{'xy'[at % 2]}\n" for at, name in enumerate(names))
+    root = folder(table, " ".join(names[:18]))
+    folder(table, " ".join(names[18:]), below="rejected")
+    layout = find_layout(root, TableOptions(labels_from="table"))
+    assert set(labels_of(layout)) == set(names[:18])
+    assert layout.notes[2] == (
+        "2 names without folders count as missing, as nearly all others are in Images/ and these are in other folders "
+        "only (first: 'p18' is rejected/p18.png); --image-folder . takes them"
+    )
+    assert rows_of(layout)["p18"].reason == (
+        "train.csv names it, but it is in rejected/ only, not where nearly all others are"
+    )
+    assert rows_of(layout)["rejected/p18.png"].reason == "no row of train.csv names it"
+    assert len(find_layout(root, TableOptions(image_folder=".")).candidates) == 20
+
+
+@pytest.mark.parametrize("labels", [("good", "bad"), ("Images", "defect")])
+def test_uneven_class_folders_keep_their_bare_names(folder: Callable[..., Path], labels: tuple[str, str]) -> None:
+    names = [f"p{at:02}" for at in range(20)]
+    table = "Id,label\n" + "".join(f"{name},{labels[at >= 18]}\n" for at, name in enumerate(names))
+    root = folder(table, " ".join(names[:18]))
+    folder(table, " ".join(names[18:]), below="defect")
+    layout = find_layout(root, TableOptions(labels_from="table"))
+    assert labels_of(layout) == {name: (labels[at >= 18],) for at, name in enumerate(names)}
+
+
 def test_a_split_column_is_honoured(folder: Callable[..., Path]) -> None:
     table = "Id,label,split\na,x,train\nb,y,TEST\nc,x,dev\nd,y,\n"
     layout = find_layout(folder(table))

@@ -130,6 +130,47 @@ def test_bare_names_of_several_folders_are_looked_up_in_the_one_that_has_them_al
     assert found(every)["3"] == ["train/3.png", "test/3.png"]
 
 
+@pytest.mark.parametrize(
+    ("here", "elsewhere", "taken"),
+    [
+        ("images/", "old_project/", False),
+        ("", "rejected/", False),
+        ("images/", "images/predictions/", False),
+        ("images/", "", True),  # its path is the name itself
+        ("train/", "val/", True),
+        ("data/images_1/", "data/images_2/", True),
+        ("patient1/", "patient2/", True),
+    ],
+)
+def test_a_bare_name_means_no_other_folders_file(here: str, elsewhere: str, taken: bool) -> None:
+    names = [f"{at}.png" for at in range(20)]
+    files = [f"{here}{name}" for name in names[:18]] + [f"{elsewhere}{name}" for name in names[18:]]
+    matches = match_names(names, finder(*files))
+    expected = {name: [file] for name, file in zip(names, files, strict=True)}
+    if not taken:
+        expected |= {"18.png": [], "19.png": []}
+        assert {name: "/".join(file.parts) for name, file in matches.strays.files.items()} == {
+            name: f"{elsewhere}{name}" for name in names[18:]
+        }
+    assert found(matches) == expected
+    assert bool(matches.strays.files) is not taken
+
+
+def test_a_named_image_folder_above_takes_bare_names_anywhere_in_it() -> None:
+    names = [f"{at}.png" for at in range(20)]
+    files = [f"images/{name}" for name in names[:18]] + [f"images/more/{name}" for name in names[18:]]
+    pictures = [FoundFile(tuple(name.split("/")), ROOT / name) for name in files]
+    above = match_names(names, PictureFinder(ROOT, pictures, anywhere=True))
+    assert found(above) == {name: [file] for name, file in zip(names, files, strict=True)}
+    itself = match_names(names, PictureFinder(ROOT, pictures, below=("images",), anywhere=True))
+    assert found(itself)["18.png"] == [] and found(itself)["17.png"] == ["images/17.png"]
+
+
+def test_class_folders_of_even_sizes_have_no_strays() -> None:
+    files = [f"{folder}/{folder}{at}.png" for folder in ("cat", "dog", "emu") for at in range(10)]
+    assert not match_names([file.rpartition("/")[2] for file in files], finder(*files)).strays.files
+
+
 def test_numbers_without_their_zeros_are_told() -> None:
     matches = match_names(["7", "12", "x"], finder("007.jpg", "12.jpg"))
     assert found(matches) == {"7": [], "12": ["12.jpg"], "x": []}

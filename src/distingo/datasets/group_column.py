@@ -7,23 +7,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from distingo.datasets.candidates import Layout
+from distingo.datasets.image_column import recognise_image_column
 from distingo.datasets.table_finding import tables_in
 from distingo.datasets.table_matching import match_names
 from distingo.datasets.table_pictures import PictureFinder
 from distingo.datasets.table_reading import read_labels_table
-from distingo.datasets.table_shapes import recognise_image_column
 from distingo.datasets.tables import Table, TableOptions, text_of
 from distingo.datasets.walking import FoundFile, display_name
 from distingo.errors import UsageError, name_the_nearest
 
 
-def with_groups(layout: Layout, files: Sequence[FoundFile], column: str) -> Layout:
+def with_groups(layout: Layout, files: Sequence[FoundFile], column: str, image_column: str | None = None) -> Layout:
     """Add to class folders what a table in the same folder says about groups.
 
     Args:
         layout: Of the folders.
         files: Every file found.
         column: The name of the column.
+        image_column: The column that names the images; None finds out.
 
     Returns:
         The layout with its groups, and a note on which table they are from and what it leaves open.
@@ -35,7 +36,7 @@ def with_groups(layout: Layout, files: Sequence[FoundFile], column: str) -> Layo
     found = tables_in(files)
     table = _choose(layout, [read_labels_table(file.path) for file in found], column)
     pictures = PictureFinder(layout.root, [file for file in files if file not in found])
-    image = recognise_image_column(table, TableOptions(group_column=column), pictures)
+    image = image_column or recognise_image_column(table, TableOptions(group_column=column), pictures)
     groups: dict[str, set[str]] = defaultdict(set)
     unclear = 0
     names = [text_of(cell) for cell in table.column(image)]

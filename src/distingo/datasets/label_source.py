@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from distingo.datasets.table_shapes import is_switch, known_label_column, recognise_side_column
+from distingo.datasets.known_columns import known_label_column
+from distingo.datasets.switches import is_switch
+from distingo.datasets.table_shapes import recognise_side_column
 from distingo.datasets.tables import LabelsFrom, Table, TableOptions, text_of
 from distingo.errors import DataError, name_some
 
@@ -68,12 +70,22 @@ def choose_label_source(
     folded = {each.casefold() for each in classes}
     alike = sum(value.casefold() in folded for value in values)
     if column.lower().strip() in _LABEL_ITSELF or 2 * alike >= len(values):
-        return LabelSource(
-            "table",
-            f"the labels are column {column!r} of {name}, not the folders' names (--labels-from folders would take "
-            f"those)",
-        )
+        return from_table(f"column {column!r}", table)
     raise DataError(
         f"{table.path}: its images lie in class folders ({name_some(sorted(classes), 3)}), and its column {column!r} "
         f"may hold labels too ({name_some(sorted(values), 3)}); {_OPTIONS}"
+    )
+
+
+def from_table(columns: str, table: Table) -> LabelSource:
+    """Labels that are taken from a table although there are folders.
+
+    Args:
+        columns: Those of the labels, in words.
+        table: As read.
+    """
+    return LabelSource(
+        "table",
+        f"the labels are {columns} of {table.path.name}, not the folders' names (--labels-from folders would take "
+        f"those)",
     )

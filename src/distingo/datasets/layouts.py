@@ -22,6 +22,7 @@ from distingo.datasets.folder_splits import find_splits
 from distingo.datasets.folder_tree import Folder, build_tree, class_name, find_wrapper
 from distingo.datasets.group_column import with_groups
 from distingo.datasets.idx_layout import IDX_IMAGES, idx_images, idx_layout
+from distingo.datasets.image_column import names_pictures
 from distingo.datasets.label_variants import merge_layout
 from distingo.datasets.own_files import mark_own_files, require_finished
 from distingo.datasets.side_column import with_sides
@@ -38,7 +39,6 @@ from distingo.datasets.table_finding import (
 )
 from distingo.datasets.table_pictures import PictureFinder
 from distingo.datasets.table_reading import read_labels_table
-from distingo.datasets.table_shapes import names_pictures
 from distingo.datasets.tables import TableOptions
 from distingo.datasets.walking import FoundFile, display_name, walk
 from distingo.errors import DataError, UsageError, name_some
@@ -160,7 +160,7 @@ class _Folders:
         )
         layout = merge_layout(layout, self._options.merge_labels)
         if self._options.group_column is not None:
-            return with_groups(layout, files, self._options.group_column)
+            return with_groups(layout, files, self._options.group_column, self._options.image_column)
         return self._with_metadata(layout, tables)
 
     def _with_metadata(self, layout: Layout, tables: Sequence[FoundFile]) -> Layout:

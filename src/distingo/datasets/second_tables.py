@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distingo.datasets.endings import PICTURE_ENDINGS
+from distingo.datasets.image_column import names_pictures
 from distingo.datasets.table_pictures import PictureFinder
 from distingo.datasets.table_reading import read_labels_table
-from distingo.datasets.table_shapes import names_pictures
 from distingo.datasets.tables import OTHER_PROGRAMS, SECOND_ENDINGS, Table, TableOptions
 from distingo.datasets.walking import FoundFile
 from distingo.errors import DataError

@@ -131,10 +131,15 @@ def is_source_name(name: str) -> bool:
 
 def are_numbered_parts(names: Iterable[str]) -> bool:
     """Whether folders' names differ in a number only and call themselves parts: ``images_001``, ``images_002``."""
+    every = list(names)
+    return differ_in_a_number(every) and not _PARTS.isdisjoint(_words(every[0]))
+
+
+def differ_in_a_number(names: Iterable[str]) -> bool:
+    """Whether names, two at least, have the same words and a number each: ``patient 1``, ``patient 2``."""
     found = [_words(name) for name in names]
     words = {tuple(word for word in each if not word.isdigit()) for each in found}
-    numbered = all(any(word.isdigit() for word in each) for each in found)
-    return len(found) > 1 and numbered and len(words) == 1 and not _PARTS.isdisjoint(next(iter(words)))
+    return len(found) > 1 and all(any(word.isdigit() for word in each) for each in found) and len(words) == 1
 
 
 def _key(name: str) -> str:

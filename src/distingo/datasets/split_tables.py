@@ -9,15 +9,17 @@ from pathlib import Path
 from distingo.datasets.candidates import Layout, ignored_row
 from distingo.datasets.folder_layout import describe_unlabelled, split_layout
 from distingo.datasets.folder_tree import Folder, class_name
+from distingo.datasets.image_column import names_pictures
 from distingo.datasets.label_source import LabelSource, choose_label_source
 from distingo.datasets.own_files import describe_labels_table
+from distingo.datasets.similar_tables import options_like
 from distingo.datasets.split_folders import FolderSplits, SplitFolder
 from distingo.datasets.split_names import is_unlabelled_name, side_of_name
 from distingo.datasets.table_headers import with_first_row
 from distingo.datasets.table_layout import table_layout
 from distingo.datasets.table_pictures import PictureFinder
 from distingo.datasets.table_reading import read_labels_table
-from distingo.datasets.table_shapes import Shape, names_pictures, recognise_shape
+from distingo.datasets.table_shapes import recognise_shape
 from distingo.datasets.tables import FOLDER_ENDINGS, Table, TableOptions, text_of
 from distingo.datasets.walking import FoundFile, display_name
 from distingo.errors import DataError
@@ -28,7 +30,7 @@ METADATA = "metadata"
 _LIST_ENDINGS = frozenset({".txt", ".lst", ".list"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Assigned:
     """A split folder and the table that may hold its labels.
 
@@ -98,13 +100,17 @@ def layout_of_split_tables(
         return None, tuple(notes)
     first = used[0]
     shape = recognise_shape(first.table, options, _pictures(root, files, first))
-    labelled = [first, *(each for each in used[1:] if _has_labels(each.table, shape))]
+    settled = {first: options}
+    for each in used[1:]:
+        if found_options := options_like(first.table, shape, each.table, _pictures(root, files, each), options):
+            settled[each] = found_options
+    labelled = list(settled)
     layouts = {
         each.folder: table_layout(
             root,
             each.table,
             _part_of(files, each),
-            options if each is first else _settle(options, shape, each.table),
+            settled[each],
             below=each.place,
             allow_missing=allow_missing,
             fewest_classes=1,
@@ -262,25 +268,6 @@ def _source_of(tree: Folder, each: _Assigned, options: TableOptions) -> LabelSou
         return LabelSource("table")
     classes = [class_name(name) for name in inside.folders]
     return choose_label_source(each.table, "file_name", classes, options)
-
-
-def _has_labels(table: Table, shape: Shape) -> bool:
-    """Whether a table has the columns of labels that another one has, and anything in them."""
-    columns = [name for name in shape.label_columns if name in table.columns]
-    return len(columns) == len(shape.label_columns) and any(
-        text_of(cell) for name in columns for cell in table.column(name)
-    )
-
-
-def _settle(options: TableOptions, shape: Shape, table: Table) -> TableOptions:
-    """Options that make a table be read as another one was."""
-    image = shape.image_column if shape.image_column in table.columns else options.image_column
-    group = options.group_column if options.group_column in table.columns else None
-    settled = replace(options, image_column=image, group_column=group)
-    if shape.kind == "0/1 columns":
-        return replace(settled, label_columns=shape.label_columns, label_column=None)
-    joined = "" if shape.kind == "plain" else shape.delimiter
-    return replace(settled, label_column=shape.label_columns[0], delimiter=joined)
 
 
 def _combine(

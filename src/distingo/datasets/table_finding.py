@@ -9,6 +9,7 @@ from pathlib import Path
 
 from distingo.datasets.candidates import Layout
 from distingo.datasets.corrections import is_corrections
+from distingo.datasets.image_column import names_pictures
 from distingo.datasets.label_source import LabelSource, choose_label_source
 from distingo.datasets.own_files import mark_own_files
 from distingo.datasets.second_tables import find_second_table
@@ -16,8 +17,8 @@ from distingo.datasets.split_names import is_unlabelled_name, side_of_name
 from distingo.datasets.table_layout import table_layout
 from distingo.datasets.table_pictures import PictureFinder
 from distingo.datasets.table_reading import read_labels_table
-from distingo.datasets.table_shapes import names_pictures
 from distingo.datasets.tables import FILE_ENDINGS, FOLDER_ENDINGS, Table, TableOptions
+from distingo.datasets.tables_beside_folders import find_table_beside_folders
 from distingo.datasets.walking import FoundFile, walk
 from distingo.errors import DataError, UsageError
 
@@ -62,7 +63,8 @@ def find_table(
 
     Returns:
         The Hugging Face ``metadata`` file; else, unless class folders do without, the only table that names
-        pictures and is not one of predictions to hand in; else None.
+        pictures and is not one of predictions to hand in; else, next to folders that may be classes, the table of
+        `find_table_beside_folders`; else None.
 
     Raises:
         DataError: Several tables name pictures, a table is damaged, or it can't be told whether the table or the
@@ -76,7 +78,7 @@ def find_table(
             return FoundTable(table, LabelSource("table"))
         if required:
             raise UsageError(f"{root}: holds no table for {', '.join(required)}; give the table as DATA")
-        return None
+        return _beside_folders(root, files, classes, options)
     metadata = [
         read_labels_table(file.path, header=options.header) for file in found if file.path.stem.lower() == "metadata"
     ]
@@ -85,13 +87,20 @@ def find_table(
         return FoundTable(named[0], choose_label_source(named[0], "file_name", classes, options))
     if not named:
         if classes and not required:
-            return None
+            return _beside_folders(root, files, classes, options)
         named = _naming(root, files, found, options)
     if len(named) == 1:
         return FoundTable(named[0], LabelSource("table"))
     names = ", ".join(table.path.name for table in named) or ", ".join(file.path.name for file in found)
     several = "several tables name pictures" if named else "none of its tables names its pictures"
     raise DataError(f"{root}: {several} ({names}); give the one with the labels as DATA")
+
+
+def _beside_folders(
+    root: Path, files: Sequence[FoundFile], classes: Collection[str], options: TableOptions
+) -> FoundTable | None:
+    found = find_table_beside_folders(root, files, classes, options) if classes else None
+    return FoundTable(*found) if found else None
 
 
 def _naming(root: Path, files: Sequence[FoundFile], found: Sequence[FoundFile], options: TableOptions) -> list[Table]:

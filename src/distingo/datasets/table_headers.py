@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from distingo.datasets.endings import PICTURE_ENDINGS
+from distingo.datasets.known_columns import is_known_column
 from distingo.datasets.table_matching import match_names
 from distingo.datasets.table_pictures import PictureFinder
-from distingo.datasets.table_shapes import is_known_column
 from distingo.datasets.tables import Cell, Table, text_of
 from distingo.errors import DataError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from distingo.datasets.endings import PICTURE_ENDINGS
-from distingo.datasets.table_shapes import named_like_pictures
+from distingo.datasets.known_columns import named_like_pictures
 from distingo.datasets.table_values import cells_of
 from distingo.datasets.tables import Table
 from distingo.errors import DataError

@@ -15,6 +15,7 @@ from distingo.datasets.table_headers import with_first_row
 from distingo.datasets.table_matching import Matches, match_names
 from distingo.datasets.table_notes import LayoutFacts, describe_layout, why_missing
 from distingo.datasets.table_pictures import PictureFinder
+from distingo.datasets.table_rerooting import folder_name
 from distingo.datasets.table_rows import LabelledRow, find_disagreements, merge_variants, read_rows
 from distingo.datasets.table_shapes import Shape, recognise_shape
 from distingo.datasets.tables import Table, TableOptions, text_of
@@ -76,7 +77,7 @@ def table_layout(
         UsageError: An option does not fit the table.
     """
     usable = [file for file in files if not _is_same(file.path, table.path)]
-    pictures = PictureFinder(root, usable, below=below)
+    pictures = PictureFinder(root, usable, below=below, anywhere=options.image_folder is not None)
     table = with_first_row(table, pictures)
     shape = recognise_shape(table, options, pictures)
     rows = read_rows(table, shape)
@@ -84,11 +85,14 @@ def table_layout(
     class_names = find_class_names(table, rows, options)
     rows = with_class_names(rows, class_names)
     matches = match_names((row.name for row in rows), pictures)
+    if _are_in_class_folders(rows, matches):
+        pictures = PictureFinder(root, usable, below=below, anywhere=True)
+        matches = match_names((row.name for row in rows), pictures)
     named = _gather(rows, matches)
     _check_missing(table, shape, named, matches, allow_missing=allow_missing)
     per_label = shape.kind == "plain" and _is_row_per_label(named)
     task: Task = "multi-label" if per_label or _has_several_or_none(named, shape) else "single-label"
-    candidates, left_out = _sort_out(table, named, per_label=per_label, task=task)
+    candidates, left_out = _sort_out(table, named, matches, per_label=per_label, task=task)
     candidates = _sides_of_folders(candidates, shape)
     classes = sorted({label for candidate in candidates for label in candidate.labels})
     _check_classes(table, shape, candidates, left_out, fewest_classes if task == "single-label" else 1)
@@ -106,6 +110,7 @@ def table_layout(
         class_names,
         variants,
         options.merge_labels,
+        may_name_folder=options.image_folder is None and not below,
     )
     name, notes = describe_layout(facts)
     groups = _groups(table, options, candidates)
@@ -123,6 +128,17 @@ def _groups(table: Table, options: TableOptions, candidates: Sequence[Candidate]
 
 def _is_same(one: Path, other: Path) -> bool:
     return one.name == other.name and one.resolve() == other.resolve()
+
+
+def _are_in_class_folders(rows: Sequence[LabelledRow], matches: Matches) -> bool:
+    """Whether names in other folders than most have labels of their own, or these folders are named like labels."""
+    strays = matches.strays.files
+    if not strays:
+        return False
+    here = {label for row in rows if matches.files(row.name) for label in row.labels}
+    there = {label for row in rows if row.name in strays for label in row.labels}
+    folders = {file.parts[-2].casefold() for file in strays.values() if len(file.parts) > 1}
+    return here.isdisjoint(there) or not folders.isdisjoint(label.casefold() for label in here | there)
 
 
 def _gather(rows: Sequence[LabelledRow], matches: Matches) -> list[_Named]:
@@ -168,11 +184,11 @@ def _has_several_or_none(named: Sequence[_Named], shape: Shape) -> bool:
 
 
 def _sort_out(
-    table: Table, named: Sequence[_Named], *, per_label: bool, task: Task
+    table: Table, named: Sequence[_Named], matches: Matches, *, per_label: bool, task: Task
 ) -> tuple[list[Candidate], list[ManifestRow]]:
     candidates, left_out = [], []
     for each in named:
-        status, reason = _why_left_out(table, each, per_label=per_label, task=task)
+        status, reason = _why_left_out(table, each, matches, per_label=per_label, task=task)
         if status == "used":
             (file,) = each.files
             source = Source(display_name(file.parts), file.path)
@@ -185,9 +201,14 @@ def _sort_out(
     return candidates, left_out
 
 
-def _why_left_out(table: Table, each: _Named, *, per_label: bool, task: Task) -> tuple[ManifestStatus, str]:
+def _why_left_out(
+    table: Table, each: _Named, matches: Matches, *, per_label: bool, task: Task
+) -> tuple[ManifestStatus, str]:
     if not each.rows[0].name:
         return "missing", f"{table.place(each.lines[0])} of {table.path.name} names no picture"
+    if stray := matches.strays.files.get(each.name):
+        folder = folder_name(stray.parts[:-1])
+        return "missing", f"{table.path.name} names it, but it is in {folder} only, not where nearly all others are"
     if not each.files:
         return "missing", f"{table.path.name} names it, but there is no such file"
     if len(each.files) > 1:

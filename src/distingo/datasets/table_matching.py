@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from distingo.datasets.split_names import differ_in_a_number, side_of_name
 from distingo.datasets.table_names import is_absolute, is_web_address, leads_outside, path_of
 from distingo.datasets.table_pictures import NOTHING, Match, PictureFinder
 from distingo.datasets.table_rerooting import Rerooting, find_rerooting
@@ -13,6 +14,8 @@ from distingo.datasets.walking import FoundFile
 
 _NEARLY_ALL = 0.95
 _RIVAL = 0.8
+_MOST_OF_FOUND = 0.9
+"""From this share of the bare names found on, one folder is the one that they are about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,30 @@ class Narrowing:
 
 
 @dataclass(frozen=True, slots=True)
+class Strays:
+    """Bare names that only other folders have than the one that has nearly all; they count as missing.
+
+    Attributes:
+        folder: The parts of the one that has nearly all.
+        files: By name, the file in another folder.
+    """
+
+    folder: tuple[str, ...] = ()
+    files: Mapping[str, FoundFile] = field(default_factory=dict)
+
+    @property
+    def shared_folder(self) -> tuple[str, ...]:
+        """The parts of the folder that all are in, together with `folder`."""
+        shared = list(self.folder)
+        for file in self.files.values():
+            same = (one == other for one, other in zip(shared, file.parts[:-1], strict=False))
+            shared = shared[
+                : next((at for at, each in enumerate(same) if not each), min(len(shared), len(file.parts) - 1))
+            ]
+        return tuple(shared)
+
+
+@dataclass(frozen=True, slots=True)
 class Matches:
     """What the names of a table lead to.
 
@@ -40,6 +67,7 @@ class Matches:
         by_name: Every different name.
         rerooting: How paths of another machine are read, or why they are not; None where none is tried.
         narrowing: Where bare names are looked up; None where anywhere.
+        strays: Bare names that are not taken, because only other folders have them.
         lost_zeros: Numbers that name no file, each with the file of that number with zeros before it.
         web_addresses: How many names are addresses on the web.
     """
@@ -47,6 +75,7 @@ class Matches:
     by_name: Mapping[str, Match]
     rerooting: Rerooting | None = None
     narrowing: Narrowing | None = None
+    strays: Strays = field(default_factory=Strays)
     lost_zeros: tuple[tuple[str, FoundFile], ...] = ()
     web_addresses: int = 0
 
@@ -71,7 +100,9 @@ def match_names(names: Iterable[str], pictures: PictureFinder) -> Matches:
     A name leads to the file of that path: from the image folder, or else the table's. If none of the absolute paths is
     there (or none of the relative ones with folders in them), then one folder may stand in for what they have in
     common (`find_rerooting`). If several folders have files of the same bare names, and one of them has nearly all,
-    then bare names are looked up in that folder only.
+    then bare names are looked up in that folder only. If one folder has nearly all bare names that are found, then the
+    others are not taken from elsewhere, unless its neighbors belong to it: splits, numbered parts, or folders in the
+    image folder that a person named.
 
     Args:
         names: A column of the table.
@@ -89,8 +120,10 @@ def match_names(names: Iterable[str], pictures: PictureFinder) -> Matches:
     narrowing = _narrow(by_name)
     if narrowing:
         by_name = {name: _narrowed(name, match, narrowing) for name, match in by_name.items()}
+    strays = _find_strays(by_name, pictures)
+    by_name |= dict.fromkeys(strays.files, NOTHING)
     lost = _lost_zeros([name for name, match in by_name.items() if not match.files], pictures)
-    return Matches(by_name, rerooting, narrowing, lost, sum(map(is_web_address, paths)))
+    return Matches(by_name, rerooting, narrowing, strays, lost, sum(map(is_web_address, paths)))
 
 
 def _not_one_is_there(by_name: Mapping[str, Match], missing: Mapping[str, str], *, outside: bool) -> dict[str, str]:
@@ -127,6 +160,29 @@ def _narrowed(name: str, match: Match, narrowing: Narrowing) -> Match:
         return match
     files = tuple(file for file in match.files if file.parts[:-1] == narrowing.folder)
     return match._replace(files=files) if files else NOTHING
+
+
+def _find_strays(by_name: Mapping[str, Match], pictures: PictureFinder) -> Strays:
+    """The bare names that the folder of nearly all others lacks."""
+    found = {name: match.files for name, match in by_name.items() if match.files and _is_bare(name)}
+    folders = {name: {file.parts[:-1] for file in files} for name, files in found.items()}
+    counts = Counter(folder for each in folders.values() for folder in each)
+    if len(counts) < 2:
+        return Strays()
+    best, count = counts.most_common(1)[0]
+    if count < _MOST_OF_FOUND * len(found) or (pictures.anywhere and best != pictures.below):
+        return Strays()
+    # a name that stands for the path of a file is no stray
+    files = {name: found[name][0] for name, each in folders.items() if each.isdisjoint({best, pictures.below})}
+    return Strays(best, {name: file for name, file in files.items() if not _belong_together(best, file.parts[:-1])})
+
+
+def _belong_together(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether two folders are by their names parts of one set: train and val, or images_1 and images_2."""
+    differing = [(a, b) for a, b in zip(one, other, strict=False) if a != b]
+    if len(one) != len(other) or not differing:
+        return False
+    return all((side_of_name(a) and side_of_name(b)) or differ_in_a_number([a, b]) for a, b in differing)
 
 
 def _lost_zeros(missing: Sequence[str], pictures: PictureFinder) -> tuple[tuple[str, FoundFile], ...]:

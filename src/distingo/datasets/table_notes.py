@@ -34,6 +34,7 @@ class LayoutFacts:
         class_names: The names of numbered classes; None where there are none.
         variants: Labels that differ only in how they are written.
         merge: Which of these were merged.
+        may_name_folder: Whether --image-folder may be given, and was not.
     """
 
     table: Table
@@ -48,6 +49,7 @@ class LayoutFacts:
     class_names: ClassNames | None = None
     variants: tuple[LabelVariants, ...] = ()
     merge: MergeLabels | None = None
+    may_name_folder: bool = False
 
 
 def describe_layout(facts: LayoutFacts) -> tuple[str, tuple[str, ...]]:
@@ -60,7 +62,7 @@ def describe_layout(facts: LayoutFacts) -> tuple[str, tuple[str, ...]]:
         Its name, and notes for a person: what was recognised first, then what is remarkable.
     """
     labels = (*_class_names(facts), *describe_variants(facts.variants, facts.merge, plural(facts.table.unit)))
-    noticed = (*_columns(facts), *labels, *_paths(facts.matches), *_repeats(facts), *_left_out(facts))
+    noticed = (*_columns(facts), *labels, *_paths(facts.matches), *_strays(facts), *_repeats(facts), *_left_out(facts))
     notes = [_recognised(facts), _task(facts), *noticed]
     return f"{facts.table.path.name}, {_shape_name(facts)}", tuple(notes)
 
@@ -124,6 +126,23 @@ def _paths(matches: Matches) -> list[str]:
     if matches.lost_zeros and not (moved is not None and not moved.certain):
         notes.append(f"{len(matches.lost_zeros):,} numbers name no file: {why_missing(matches)}")
     return notes
+
+
+def _strays(facts: LayoutFacts) -> list[str]:
+    """Bare names that are in other folders only, and the option that takes them."""
+    strays = facts.matches.strays
+    if not strays.files:
+        return []
+    name, file = next(iter(strays.files.items()))
+    shared = strays.shared_folder
+    take = f"--image-folder {display_name(shared) if shared else '.'} takes them"
+    if not facts.may_name_folder or shared == strays.folder:
+        take = "write their folders in the table to take them"
+    return [
+        f"{len(strays.files):,} names without folders count as missing, as nearly all others are in "
+        f"{folder_name(strays.folder)} and these are in other folders only (first: {name!r} is "
+        f"{display_name(file.parts)}); {take}"
+    ]
 
 
 def _shape_name(facts: LayoutFacts) -> str:

@@ -59,18 +59,23 @@ class PictureFinder:
     Attributes:
         root: The folder that the files' parts are relative to.
         below: The image folder's parts.
+        anywhere: Whether a bare name may mean a file anywhere in the image folder, wherever most of them are.
     """
 
-    def __init__(self, root: Path, files: Iterable[FoundFile], *, below: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, root: Path, files: Iterable[FoundFile], *, below: tuple[str, ...] = (), anywhere: bool = False
+    ) -> None:
         """Index the files.
 
         Args:
             root: The folder that the files' parts are relative to.
             files: All that may be meant.
             below: The image folder's parts: relative names mean files in it only, and may leave the parts out.
+            anywhere: Whether a person named the image folder, so that bare names are taken from all folders in it.
         """
         self.root = root
         self.below = below
+        self.anywhere = anywhere
         self._files = list(files)
         self._before = "".join(f"{unicodedata.normalize('NFC', part)}/" for part in below)
 

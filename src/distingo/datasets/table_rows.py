@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 
 from distingo.datasets.label_cells import parse_list, split_labels_of, tidy_labels
 from distingo.datasets.label_variants import find_variants, merged_labels
-from distingo.datasets.table_shapes import NO, SPARSE_NO, TABLE_SIDES, YES, Shape, text_labels
+from distingo.datasets.switches import NO, SPARSE_NO, YES
+from distingo.datasets.table_shapes import TABLE_SIDES, Shape, text_labels
 from distingo.datasets.tables import Cell, MergeLabels, Table, text_of
 from distingo.errors import DataError
 from distingo.records import LabelVariants, Side

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from distingo.datasets.candidates import SIDE_NAMES
+from distingo.datasets.image_column import describe_columns, recognise_image_column
+from distingo.datasets.known_columns import LABEL_NAMES, SPLIT_NAMES, column_key, known_label_column
 from distingo.datasets.label_cells import (
     looks_listed,
     parse_list,
     recognise_delimiter,
     split_labels_of,
 )
-from distingo.datasets.table_matching import match_names
+from distingo.datasets.switches import is_switch
 from distingo.datasets.table_pictures import PictureFinder
 from distingo.datasets.tables import Cell, Table, TableOptions, text_of
 from distingo.errors import DataError, UsageError
 from distingo.records import Side
 
 ShapeKind = Literal["0/1 columns", "lists", "joined", "plain"]
-
-YES = frozenset({"1", "1.0", "true", "yes"})
-NO = frozenset({"0", "0.0", "false", "no"})
-SPARSE_NO = frozenset({"", "-1", "-1.0"})
-"""What means no in a column that holds no 0 at all."""
-
-_SWITCHES = YES | NO | SPARSE_NO
 
 TABLE_SIDES: dict[str, Side] = SIDE_NAMES | {
     "dev": "validation",
@@ -37,17 +31,6 @@ TABLE_SIDES: dict[str, Side] = SIDE_NAMES | {
     "testing": "test",
 }
 
-# The likeliest first, without case and marks: "File_Name" is "filename".
-_IMAGE_NAMES = (
-    *("filename", "file", "filepath", "filepaths", "path", "imagepath", "imagename", "imagefile", "image", "images"),
-    *("imageid", "img", "imgname", "imgid", "imgpath", "picture", "photo", "poster", "fname", "id", "name"),
-)
-_LABEL_NAMES = (
-    *("label", "labels", "class", "classes", "classname", "category", "categories", "target", "targets", "tag", "tags"),
-    *("genre", "genres", "species", "breed"),
-)
-_SIDE_COLUMNS = frozenset({"split", "set", "subset", "partition", "dataset", "side", "phase"})
-_MOSTLY = 0.9
 _LOOKED_AT = 500
 _MOST_LABELS = 1000
 _FEW_ROWS = 20
@@ -74,12 +57,6 @@ class Shape:
     delimiter: str | None = None
     side_column: str | None = None
     unused: tuple[str, ...] = ()
-
-
-def names_labels(columns: Sequence[str]) -> bool:
-    """Whether a table's columns are by their names one for pictures and one for labels."""
-    keys = {_key(name) for name in columns}
-    return not keys.isdisjoint(_IMAGE_NAMES) and not keys.isdisjoint(_LABEL_NAMES)
 
 
 def recognise_shape(table: Table, options: TableOptions, pictures: PictureFinder) -> Shape:
@@ -112,7 +89,7 @@ def recognise_shape(table: Table, options: TableOptions, pictures: PictureFinder
         return Shape("0/1 columns", image, options.label_columns, twin, side_column=side)
     if options.label_column is not None:
         return _text_shape(table, image, options.label_column, side, options)
-    switches = tuple(name for name in rest if _key(name) not in _LABEL_NAMES and is_switch(table.column(name)))
+    switches = tuple(name for name in rest if column_key(name) not in LABEL_NAMES and is_switch(table.column(name)))
     if len(switches) >= 2:
         twin = _twin(table, rest, switches)
         if twin or not (known := known_label_column(rest)):
@@ -130,38 +107,8 @@ def recognise_side_column(table: Table, columns: Sequence[str]) -> str | None:
     return next((name for name in columns if _is_side(table, name)), None)
 
 
-def is_switch(cells: Sequence[Cell]) -> bool:
-    """Whether a column holds 0 and 1, but for a few unknown values."""
-    counts = Counter(cells)
-    filled = {cell: count for cell, count in counts.items() if cell}
-    known = sum(count for cell, count in filled.items() if text_of(cell).lower() in _SWITCHES)
-    return bool(filled) and known >= _MOSTLY * sum(filled.values())
-
-
-def names_pictures(table: Table, pictures: PictureFinder, *, fewest: int = 1) -> bool:
-    """Whether a column of a table names at least half of a sample's pictures, and so many different ones."""
-    counts = ((_count_found(table, name, pictures), len(_sample(table.column(name)))) for name in table.columns)
-    return any(different >= fewest and 2 * found >= sample for (different, found), sample in counts)
-
-
-def named_like_pictures(columns: Sequence[str]) -> list[str]:
-    """The columns that by their names hold pictures, the likeliest first."""
-    known = [name for name in columns if _key(name) in _IMAGE_NAMES]
-    return sorted(known, key=lambda name: _rank(name, _IMAGE_NAMES))
-
-
-def is_known_column(name: str) -> bool:
-    """Whether a text is a usual name of a column of images, labels or splits."""
-    key = _key(name)
-    return key in _IMAGE_NAMES or key in _LABEL_NAMES or key in _SIDE_COLUMNS
-
-
-def _key(name: str) -> str:
-    return re.sub(r"[\W_]", "", name).lower()
-
-
 def _is_side(table: Table, name: str) -> bool:
-    if _key(name) not in _SIDE_COLUMNS:
+    if column_key(name) not in SPLIT_NAMES:
         return False
     values = {text_of(cell).lower() for cell in table.column(name)} - {""}
     unknown = sorted(values - TABLE_SIDES.keys())
@@ -174,52 +121,6 @@ def _is_side(table: Table, name: str) -> bool:
     return bool(values) and not unknown
 
 
-def _sample(cells: Sequence[Cell]) -> list[str]:
-    return [text_of(cell) for cell in cells[:: max(1, len(cells) // _LOOKED_AT)]]
-
-
-def _count_found(table: Table, name: str, pictures: PictureFinder) -> tuple[int, int]:
-    """How many different pictures a sample of a column names, and how many of its cells name one."""
-    sample = _sample(table.column(name))
-    matches = match_names(sample, pictures)
-    found = [files[0].parts for cell in sample if (files := matches.files(cell))]
-    return len(set(found)), len(found)
-
-
-def recognise_image_column(table: Table, options: TableOptions, pictures: PictureFinder) -> str:
-    """Find the column that names the pictures.
-
-    Args:
-        table: As read.
-        options: Says which columns are taken.
-        pictures: What the names in it may mean.
-
-    Raises:
-        DataError: No column names pictures.
-    """
-    known = {name: _rank(name, _IMAGE_NAMES) for name in table.columns}
-    taken = {options.label_column, *options.label_columns, options.group_column}
-    free = [name for name in table.columns if name not in taken and not is_switch(table.column(name))]
-    counts = {name: _count_found(table, name, pictures)[0] for name in free}
-    ranked = sorted(free, key=lambda name: (-counts[name], known[name]))
-    if ranked and (counts[ranked[0]] or known[ranked[0]] < len(_IMAGE_NAMES)):
-        return ranked[0]
-    raise DataError(
-        f"{table.path}: no column names pictures that are there; it has {_described(table, table.columns)}; "
-        f"give --image-column, or --image-folder if the pictures are elsewhere"
-    )
-
-
-def _rank(name: str, known: Sequence[str]) -> int:
-    return known.index(_key(name)) if _key(name) in known else len(known)
-
-
-def known_label_column(names: Sequence[str]) -> str | None:
-    """The column that is most likely the label's, by its name alone; None where no name says so."""
-    ranked = sorted((name for name in names if _key(name) in _LABEL_NAMES), key=lambda name: _rank(name, _LABEL_NAMES))
-    return ranked[0] if ranked else None
-
-
 def _recognise_label_column(table: Table, image: str, rest: Sequence[str]) -> str:
     if known := known_label_column(rest):
         return known
@@ -227,7 +128,7 @@ def _recognise_label_column(table: Table, image: str, rest: Sequence[str]) -> st
     for names in (rest, listed, _groupings(table, rest)):
         if len(names) == 1:
             return names[0]
-    saw = f"beside {image!r} it has {_described(table, rest)}" if rest else f"it has the column {image!r} only"
+    saw = f"beside {image!r} it has {describe_columns(table, rest)}" if rest else f"it has the column {image!r} only"
     raise DataError(
         f"{table.path}: can't tell which column holds the labels; {saw}; "
         f"give --label-column, or --label-columns for columns of 0 and 1"
@@ -238,11 +139,6 @@ def _groupings(table: Table, names: Sequence[str]) -> list[str]:
     """Columns whose values occur several times, as those of labels do."""
     counts = {name: len({text_of(cell) for cell in table.column(name)}) for name in names}
     return [name for name in names if 2 <= counts[name] <= min(_MOST_LABELS, len(table.lines) / 2)]
-
-
-def _described(table: Table, names: Sequence[str]) -> str:
-    shown = [f"{name} ({len(set(table.column(name))):,} values)" for name in names[:8]]
-    return ", ".join(shown) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
 
 
 def _twin(table: Table, names: Sequence[str], switches: Sequence[str]) -> str | None:

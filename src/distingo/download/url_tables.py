@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from distingo.datasets.known_columns import known_label_column
 from distingo.datasets.label_cells import split_labels_of, tidy_labels
 from distingo.datasets.table_reading import read_labels_table
-from distingo.datasets.table_shapes import known_label_column, text_labels
+from distingo.datasets.table_shapes import text_labels
 from distingo.datasets.tables import Cell, Table, text_of
 from distingo.errors import DataError, UsageError
 

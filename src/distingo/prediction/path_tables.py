@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from distingo.csv_cells import restore_cells
+from distingo.datasets.known_columns import named_like_pictures
 from distingo.datasets.table_headers import has_names
 from distingo.datasets.table_reading import decode_text, find_column_delimiter, json_records, read_labels_table
-from distingo.datasets.table_shapes import named_like_pictures
 from distingo.datasets.tables import FOLDER_ENDINGS, text_of
 from distingo.errors import DataError, UsageError, name_the_nearest
 

@@ -237,6 +237,7 @@ RECORDED: Final[tuple[str, ...]] = (
     marked("set aside by line %(line)s of %(file)s (%(kinds)s)"),
     marked("no row of %(table)s names it"),
     marked("%(table)s names it, but there is no such file"),
+    marked("%(table)s names it, but it is in %(folder)s only, not where nearly all others are"),
     marked("%(said_place)s of %(table)s names no picture"),
     marked("%(said_place)s gives it no label"),
     marked("may mean %(names)s; write more of the path, or the ending"),
