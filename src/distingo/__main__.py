@@ -11,7 +11,8 @@ import time
 from types import FrameType
 from typing import Any
 
-_RARELY = (10_000, 50, 100)
+from distingo.garbage import collect_seldom
+
 _ONE_PRESS = 1.0
 """Seconds within which a second Ctrl-C is the same wish: it must not cut into what the first one tidies up."""
 
@@ -71,7 +72,7 @@ def run() -> int:
         The exit code, as from `distingo.cli.main`.
     """
     _ctrl_c.install()
-    gc.set_threshold(*_RARELY)
+    collect_seldom()
     from distingo.cli import main
 
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import json
 import random
 import socket
@@ -284,6 +285,40 @@ def number_bombs(target: Target) -> None:
     target.on_threads(one, 8)
 
 
+def refused_bodies(target: Target) -> None:
+    """Forms of 31 MB that hold no image, and bytes of 31 MB that are none."""
+    junk = b"a" * (31 * MEBI)
+    part = b'--b\r\nContent-Disposition: form-data; name="a"; filename="a"\r\n\r\n'
+    post_bodies(target, (b"multipart/form-data; boundary=b", part + junk + b"\r\n--b--\r\n"), (b"image/png", junk))
+
+
+def costly_tables(target: Target) -> None:
+    """CSVs of a million columns, rows or lines, and numbers beside a long text."""
+    numbers = b'{"instances":[[' + b"1," * 25_000 + b'"' + b"x" * 30_000 + b'"]]}'
+    tables = [b"1," * MEBI + b"1\n", b"1\n" * (15 * MEBI), b"\n" * (31 * MEBI)]
+    kinds = [(b"text/csv", table) for table in tables]
+    post_bodies(target, *kinds, (b"application/json", numbers), path=b"/invocations")
+
+
+def escaped_addresses(target: Target) -> None:
+    """31 MB of percent escapes in a data: address, and JSON whose type is written in capitals."""
+    escapes = b'{"pictures":[{"data":"data:,' + b"%2B" * (10 * MEBI) + b'"}]}'
+    lists = b'{"pictures": [' + b"[]," * (10 * MEBI) + b"1]}"
+    post_bodies(target, (b"application/json", escapes), (b"Application/JSON", lists))
+
+
+def post_bodies(target: Target, *bodies: tuple[bytes, bytes], path: bytes = b"/predict") -> None:
+    """Types and bodies in turn, over 4 connections."""
+    waiting = itertools.cycle(bodies)
+
+    def one() -> None:
+        kind, body = next(waiting)
+        head = HEAD.replace(b"/predict", path) % kind + b"Content-Length: %d\r\n\r\n" % len(body)
+        target.answered(target.send(head, body))
+
+    target.on_threads(one, 4)
+
+
 def tile_bombs(target: Target) -> None:
     """Requests of 30 TIFFs of 41 million pixels in tiles of 16 x 16."""
     post_images(target, [tile_bomb()] * 30, 4)
@@ -351,6 +386,9 @@ ATTACKS: dict[str, Callable[[Target], None]] = {
         two_hosts,
         wrong_keys,
         number_bombs,
+        refused_bodies,
+        costly_tables,
+        escaped_addresses,
         tile_bombs,
         float_tiffs,
         scan_bombs,

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import unquote
 
 import orjson
 
@@ -23,6 +22,14 @@ MOST_LABELS = 1_000_000
 _DATA = "data:"
 _PLAIN_ALPHABET = bytes.maketrans(b"-_", b"+/")
 _WHITESPACE = b" \t\r\n\v\f"
+_ESCAPES = tuple(
+    (escape, character)
+    for character in (b"+", b"/", b"=", b"\n", b"\r", b" ")
+    for escape in dict.fromkeys((b"%%%02X" % ord(character), b"%%%02x" % ord(character)))
+)
+"""What of base64 is written otherwise in addresses; a percent sign that is left is no base64."""
+
+_PIECE = 2**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +98,8 @@ def read_json_object(body: bytes) -> dict[str, Any]:
 def decode_base64(text: Any, what: str) -> bytes:
     """Bytes of a base64 text.
 
-    With or without a ``data:`` prefix; in one line or wrapped; of either alphabet of RFC 4648, with or without padding.
+    With or without a ``data:`` prefix (then with the percent escapes that base64 needs); in one line or wrapped; of
+    either alphabet of RFC 4648, with or without padding.
 
     Raises:
         RefusedError: It is none (422).
@@ -100,13 +108,39 @@ def decode_base64(text: Any, what: str) -> bytes:
         raise RefusedError(422, f"{what} is no text; send the picture's bytes in base64")
     if text[:8].lower().startswith(("http://", "https://")):
         raise RefusedError(422, f"{what} is an address, and none is opened; send the picture's bytes in base64")
-    if text[: len(_DATA)].lower() == _DATA:
-        text = unquote(text.partition(",")[2])
+    is_address = text[: len(_DATA)].lower() == _DATA
+    if is_address:
+        text = text.partition(",")[2]
     try:
-        plain = text.encode("ascii").translate(_PLAIN_ALPHABET, _WHITESPACE).rstrip(b"=")
+        plain = text.encode("ascii")
+        if is_address and b"%" in plain:
+            plain = _unescape(plain)
+        plain = plain.translate(_PLAIN_ALPHABET, _WHITESPACE).rstrip(b"=")
         return binascii.a2b_base64(plain + b"=" * (-len(plain) % 4), strict_mode=True)
     except (binascii.Error, UnicodeEncodeError) as error:
         raise RefusedError(422, f"{what} is no valid base64; send the picture's bytes in base64") from error
+
+
+def _unescape(text: bytes) -> bytes:
+    """Undo the escapes, piece by piece: one call for all of it would hold other threads up.
+
+    Raises:
+        binascii.Error: There is one that base64 does not need.
+    """
+    pieces: list[bytes] = []
+    at = 0
+    while at < len(text):
+        end = at + _PIECE
+        cut = text.rfind(b"%", end - 2, end)  # an escape that goes on in the next piece
+        end = end if cut < 0 else cut
+        piece = text[at:end]
+        for escape, character in _ESCAPES:
+            piece = piece.replace(escape, character)
+        if b"%" in piece:
+            raise binascii.Error
+        pieces.append(piece)
+        at = end
+    return b"".join(pieces)
 
 
 def read_form(body: bytes, content_type: str, wishes: Wishes, max_pictures: int) -> tuple[list[Upload], Wishes]:
@@ -182,8 +216,8 @@ def _share(name: str, value: Any) -> float:
 
 
 def _truth(name: str, value: Any) -> bool:
-    known = {"true": True, "1": True, "false": False, "0": False}
-    found = value if isinstance(value, bool) else known.get(str(value).lower())
+    known = {"true": True, "1": True, "false": False, "0": False, 1: True, 0: False}
+    found = known.get(value.lower() if isinstance(value, str) else value) if isinstance(value, str | int) else None
     if found is None:
         raise RefusedError(422, f"{name} is neither true nor false")
     return found

@@ -8,13 +8,15 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from distingo.prediction.naming import Judged
-from distingo.serving.refused import RefusedError
+from distingo.serving.refused import RefusedError, free_frames
 from distingo.serving.turns import Job, Share, TurnPool
+
+_Found = TypeVar("_Found")
 
 
 class Watcher(Protocol):
@@ -43,9 +45,13 @@ class Later:
 
 @dataclass(eq=False, slots=True)
 class _Item:
-    """A picture on its way; `answer` is resolved on the event loop with the batch's verdict and its place in it."""
+    """A picture on its way; `answer` is resolved on the event loop with the batch's verdict and its place in it.
+
+    `look` holds the picture's file, and is taken out where it is called: a thread may know its last job for long.
+    """
 
     answer: asyncio.Future[tuple[Judged, int]]
+    look: Callable[[], np.ndarray | Later] | None = None
     row: np.ndarray | None = None
     error: Exception | None = None
     since: float = 0.0
@@ -109,9 +115,9 @@ class Batcher:
             Resolves to the verdict on its batch and the picture's place in it, or to what `look` or `judge` raised.
             Cancelling it takes the picture out, unless it is being judged already.
         """
-        item = _Item(asyncio.get_running_loop().create_future())
-        item.job = Job(share or Share(), lambda: self._decode(item, look))
-        item.pool = self._decoders
+        item = _Item(asyncio.get_running_loop().create_future(), look)
+        of = share or Share()
+        item.job, item.pool = Job(of, lambda: self._decode(item, of)), self._decoders
         with self._changed:
             self._state.arriving += 1
         self._decoders.submit(item.job)
@@ -130,11 +136,14 @@ class Batcher:
             self._changed.notify_all()
 
     def _forget(self, item: _Item) -> None:
-        if item.pool is not None and item.job is not None and item.pool.cancel(item.job):
+        job, pool = item.job, item.pool
+        if pool is not None and job is not None and pool.cancel(job):
+            item.look = None
             self._count_out(item)
 
     def _count_out(self, item: _Item) -> None:
         """One picture less is on its way; it is ready where it has its row."""
+        item.job = item.pool = None  # the job knows the item: nothing is to wait for the garbage collector
         with self._changed:
             if item.deferred:
                 self._state.deferred -= 1
@@ -147,29 +156,23 @@ class Batcher:
         if item.error is not None:
             _resolve([item], None)
 
-    def _decode(self, item: _Item, look: Callable[[], np.ndarray | Later]) -> None:
-        try:
-            if not item.answer.cancelled():
-                row = look()
-                if isinstance(row, Later):
-                    self._defer(item, row)
-                    return
-                item.row = row
-        except Exception as error:
-            item.error = error
+    def _decode(self, item: _Item, share: Share) -> None:
+        look, item.look = item.look, None
+        if look is not None and not item.answer.cancelled():
+            found = _outcome(look)
+            if isinstance(found, Later):
+                self._defer(item, found, share)
+                return
+            _put(item, found)
         self._count_out(item)
 
-    def _defer(self, item: _Item, later: Later) -> None:
+    def _defer(self, item: _Item, later: Later, share: Share) -> None:
         """Queue a picture where it is decoded in its turn."""
-        assert item.job is not None
-        share = item.job.share
 
         def decode() -> None:
-            try:
-                if not item.answer.cancelled():
-                    item.row = later.look(share)
-            except Exception as error:
-                item.error = error
+            look, item.look = item.look, None
+            if look is not None and not item.answer.cancelled():
+                _put(item, _outcome(look))
             self._count_out(item)
 
         with self._changed:
@@ -177,8 +180,11 @@ class Batcher:
             self._state.deferred += 1
             item.deferred = True
             self._changed.notify_all()
+        look = later.look
+        item.look = lambda: look(share)
         item.job, item.pool = Job(share, decode, later.memory), later.pool
         if not later.pool.submit(item.job):
+            item.look = None
             item.error = later.full
             self._count_out(item)
 
@@ -205,15 +211,32 @@ class Batcher:
 
     def _judge_batch(self, batch: list[_Item]) -> None:
         began = time.perf_counter()
-        judged: Judged | None = None
-        try:
-            judged = self._judge(np.stack([item.row for item in batch if item.row is not None]))
-        except Exception as error:
-            for item in batch:
-                item.error = error
+        rows = [item.row for item in batch if item.row is not None]
+        judged = _outcome(lambda: self._judge(np.stack(rows)))
+        for item in batch:
+            item.row = None
+            if isinstance(judged, Exception):
+                item.error = judged
         waited = sum(began - item.since for item in batch)
         self._watcher.batch_judged(len(batch), time.perf_counter() - began, waited)
-        _resolve(batch, judged)
+        _resolve(batch, None if isinstance(judged, Exception) else judged)
+
+
+def _outcome(work: Callable[[], _Found]) -> _Found | Exception:
+    """What work comes to; an error is returned without what its frames hold."""
+    try:
+        return work()
+    except Exception as error:
+        error.__traceback__ = None if error.__traceback__ is None else error.__traceback__.tb_next
+        free_frames(error)
+        return error
+
+
+def _put(item: _Item, found: np.ndarray | Later | Exception) -> None:
+    if isinstance(found, Exception):
+        item.error = found
+    elif isinstance(found, np.ndarray):
+        item.row = found
 
 
 def _resolve(batch: list[_Item], judged: Judged | None) -> None:

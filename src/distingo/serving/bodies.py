@@ -32,7 +32,21 @@ _MOST_VALUE_BYTES = 160 * 2**20
 _VALUE_BYTES = {b",": 36, b"[": 64, b"{": 64, b'"': 25}
 """A number and its place in a list, a list, an object, half a text."""
 
+_WIDE = (*(bytes([first]) for first in range(0xF0, 0xF5)), b"\\ud", b"\\uD")
+_WIDTH = 4
+"""How characters beyond U+FFFF begin, and the bytes that each character of a text takes which holds one."""
+
 _Found = TypeVar("_Found")
+
+
+def media_type(content_type: str) -> str:
+    """The type that a ``Content-Type`` names, in lower case and without parameters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def says_json(request: Request) -> bool:
+    """Whether a request says that its body is JSON, in whatever case."""
+    return "json" in media_type(request.headers.get("content-type", ""))
 
 
 async def take_apart(body: bytes, work: Callable[[], _Found]) -> _Found:
@@ -105,7 +119,7 @@ class BodyReader:
         finally:
             self._reading.discard(allowance)
             body, allowance.body = allowance.body, bytearray()
-        if "json" in request.headers.get("content-type", ""):
+        if says_json(request):
             self.charge_values(allowance, body)
         return bytes(body)
 
@@ -142,12 +156,14 @@ class BodyReader:
         self._take(allowance, count)
 
     def charge_values(self, allowance: _Allowance, body: bytes | bytearray) -> None:
-        """Count what the numbers, lists and objects of JSON will take; `read` does where the request says it is JSON.
+        """Count what the values of JSON will take besides the body; `read` does where the request says it is JSON.
 
         Raises:
             RefusedError: Too much for one request (413), or for all together now (503).
         """
         count = sum(size * body.count(mark) for mark, size in _VALUE_BYTES.items())
+        if count < _MOST_VALUE_BYTES and any(mark in body for mark in _WIDE):
+            count = min(count + (_WIDTH - 1) * len(body), _MOST_VALUE_BYTES)
         if count > _MOST_VALUE_BYTES:
             raise RefusedError(413, "JSON of so many values takes too much memory; send files, or fewer numbers")
         if self._values + count > _MOST_VALUE_BYTES:

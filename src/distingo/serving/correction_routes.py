@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from distingo.datasets.formats import detect_format
 from distingo.errors import DistingoError, name_the_nearest
 from distingo.serving.answers import as_answer
+from distingo.serving.bodies import media_type
 from distingo.serving.clients import client_of
 from distingo.serving.corrections import CorrectionStore, SentCorrection, StoreFullError
 from distingo.serving.judging import Judging
@@ -97,7 +98,7 @@ def add_corrections(app: FastAPI, judging: Judging, store: CorrectionStore | Non
 
 def _read(judging: Judging, body: bytes, content_type: str, client: str) -> SentCorrection:
     """Take a form apart, and see that the picture is one: what is kept can be trained on."""
-    if content_type.partition(";")[0].strip().lower() != "multipart/form-data":
+    if media_type(content_type) != "multipart/form-data":
         raise RefusedError(415, "a body of another type; send multipart/form-data")
     parts = parse_form(body, content_type, 1)
     model = judging.models.get(_text(_only(parts, "model")))

@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from starlette.types import Receive, Scope, Send
 
 from distingo.serving.refusals import RefusedError, answer_refusal
+from distingo.serving.refused import free_frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,5 +32,6 @@ class DirectRoute:
         try:
             response = await self.respond(Request(scope, receive, send))
         except RefusedError as refusal:
+            free_frames(refusal)
             response = answer_refusal(self.path, refusal)
         await response(scope, receive, send)

@@ -22,6 +22,7 @@ from distingo.serving.explaining import Explainer
 from distingo.serving.metrics import Metrics
 from distingo.serving.places import Places
 from distingo.serving.refusals import RefusedError
+from distingo.serving.refused import free_frames
 from distingo.serving.served import ServedModel, ServedModels
 from distingo.serving.settings import ServeSettings
 from distingo.serving.turns import Share
@@ -117,6 +118,7 @@ async def _settled(answer: asyncio.Future[Verdict]) -> Verdict | RefusedError:
     try:
         return await answer
     except RefusedError as refusal:
+        free_frames(refusal)
         return refusal
 
 

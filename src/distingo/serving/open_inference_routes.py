@@ -13,7 +13,7 @@ from distingo.errors import DistingoError
 from distingo.serving import documentation
 from distingo.serving.answers import as_answer, count_scores
 from distingo.serving.asking import read_json_object
-from distingo.serving.bodies import take_apart
+from distingo.serving.bodies import says_json, take_apart
 from distingo.serving.compression import pack_answer
 from distingo.serving.judging import Judging, Verdict
 from distingo.serving.open_inference import LENGTH_HEADER, InferenceRequest, divide, read_pictures, read_request
@@ -45,7 +45,7 @@ def add_open_inference_routes(app: FastAPI, judging: Judging, on_reload: Callabl
         with judging.bodies.watch() as allowance:
             body = await judging.bodies.read(request, allowance)
             length = request.headers.get(LENGTH_HEADER)
-            if "json" not in request.headers.get("content-type", ""):
+            if not says_json(request):
                 judging.bodies.charge_values(allowance, divide(body, length)[0])
             asked = await take_apart(body, partial(read_request, body, length))
             answer = await _infer(judging, request, asked)
@@ -104,7 +104,7 @@ def _add_repository_routes(app: FastAPI, judging: Judging, on_reload: Callable[[
     async def load(request: Request) -> Response:
         with judging.bodies.watch() as allowance:
             body = await judging.bodies.read(request, allowance)
-            if "json" not in request.headers.get("content-type", ""):
+            if not says_json(request):
                 judging.bodies.charge_values(allowance, body)
             said = await take_apart(body, partial(read_json_object, body)) if body else {}
         if said.get("parameters"):
@@ -141,7 +141,7 @@ async def _infer(judging: Judging, request: Request, asked: InferenceRequest) ->
     verdicts: list[Verdict] = []
     for verdict in await judging.judge(request, model, looks):
         if isinstance(verdict, RefusedError):
-            raise verdict
+            raise verdict.anew()
         count_scores(judging.metrics, model, verdict)
         verdicts.append(verdict)
     return answer_inference(model, verdicts, asked, outputs)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from distingo.serving.nested_numbers import NestingError, NotNumbersError, read_nested
 from distingo.serving.refusals import RefusedError
 
 NUMBERS: dict[str, np.dtype[Any]] = {
@@ -34,6 +35,9 @@ NUMBERS: dict[str, np.dtype[Any]] = {
 
 _BFLOAT = "BF16"
 _MOST_DIMENSIONS = 4
+_TAKEN: dict[str, set[type]] = {"b": {bool}, "u": {int}, "i": {int}, "f": {int, float}}
+"""What JSON may hold for each kind of numbers."""
+
 _LENGTH = struct.Struct("<I")
 
 
@@ -150,8 +154,9 @@ def read_elements(tensor: InputTensor) -> list[Any]:
     Raises:
         RefusedError: There are more or fewer than its shape says (422), or its bytes break off (400).
     """
-    elements = _flatten(tensor.data or []) if tensor.content is None else _split(tensor.content)
-    if len(elements) != math.prod(tensor.shape):
+    count = math.prod(tensor.shape)
+    elements = _flatten(tensor.data or []) if tensor.content is None else _split(tensor.content, count)
+    if len(elements) != count:
         raise RefusedError(422, f"BYTES of the shape {list(tensor.shape)} with {len(elements):,} contents")
     return elements
 
@@ -171,14 +176,13 @@ def _read_shape(said: Any) -> tuple[int, ...]:
 
 
 def _from_list(tensor: InputTensor) -> np.ndarray:
-    try:
-        values = np.asarray(tensor.data)
-    except (ValueError, OverflowError) as error:
-        raise RefusedError(422, "'data' is nested unevenly") from error
     kind = NUMBERS[tensor.datatype].kind
-    taken = {"b": "b", "u": "ui", "i": "ui", "f": "iuf"}[kind]
-    if values.size and values.dtype.kind not in taken:
-        raise RefusedError(422, f"'data' holds something else than {tensor.datatype} numbers")
+    try:
+        values = read_nested(tensor.data or [], _TAKEN[kind])
+    except NestingError as error:
+        raise RefusedError(422, "'data' is nested unevenly") from error
+    except NotNumbersError as error:
+        raise RefusedError(422, f"'data' holds something else than {tensor.datatype} numbers") from error
     return values.astype(np.float64) if kind == "f" else values
 
 
@@ -198,10 +202,11 @@ def _whole(content: memoryview, size: int) -> memoryview:
     return content
 
 
-def _split(content: memoryview) -> list[bytes]:
+def _split(content: memoryview, count: int) -> list[bytes]:
+    """The elements, at most one more than there are to be."""
     elements: list[bytes] = []
     at = 0
-    while at < len(content):
+    while at < len(content) and len(elements) <= count:
         if at + _LENGTH.size > len(content):
             raise RefusedError(400, "binary BYTES that break off; send each content's length in four bytes before it")
         (length,) = _LENGTH.unpack_from(content, at)

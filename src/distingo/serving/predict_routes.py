@@ -20,7 +20,7 @@ from distingo.serving.asking import (
     read_json_object,
     read_wishes,
 )
-from distingo.serving.bodies import take_apart
+from distingo.serving.bodies import media_type, take_apart
 from distingo.serving.judging import MOST_EXPLAINED, Judging
 from distingo.serving.refusals import RefusedError
 from distingo.serving.served import ServedModel
@@ -68,7 +68,7 @@ async def _predict(
     verdicts = await judging.judge_uploads(request, model, uploads)
     if len(verdicts) == 1 and isinstance(verdicts[0], RefusedError):
         judging.metrics.unread.labels(model.name, str(verdicts[0].status)).inc()
-        raise verdicts[0]
+        raise verdicts[0].anew()
     entries = []
     for upload, verdict in zip(uploads, verdicts, strict=True):
         entry = name_and_count(judging.metrics, model, upload.name, verdict, wishes)
@@ -93,7 +93,7 @@ def _check_wishes(model: ServedModel, uploads: list[Upload], wishes: Wishes) -> 
 
 def _read_uploads(request: Request, body: bytes, wishes: Wishes, max_pictures: int) -> tuple[list[Upload], Wishes]:
     content_type = request.headers.get("content-type", _RAW)
-    kind = content_type.partition(";")[0].strip().lower()
+    kind = media_type(content_type)
     if kind == "multipart/form-data":
         return read_form(body, content_type, wishes, max_pictures)
     if kind == "application/json":
@@ -108,7 +108,7 @@ def _read_uploads(request: Request, body: bytes, wishes: Wishes, max_pictures: i
 def _read_inputs(request: Request, body: bytes) -> tuple[Upload, Wishes]:
     """A body in Hugging Face's shape: the picture itself, or JSON with ``inputs`` and ``parameters``."""
     wishes = read_wishes(request.query_params)
-    kind = request.headers.get("content-type", _RAW).partition(";")[0].strip().lower()
+    kind = media_type(request.headers.get("content-type", _RAW))
     if kind != "application/json":
         if kind != _RAW and not kind.startswith("image/"):
             raise RefusedError(
@@ -119,7 +119,7 @@ def _read_inputs(request: Request, body: bytes) -> tuple[Upload, Wishes]:
     parameters = said.get("parameters") or {}
     if not isinstance(parameters, dict):
         raise RefusedError(422, "'parameters' is no object")
-    if parameters.get("function_to_apply") not in {None, "softmax", "sigmoid"}:
+    if parameters.get("function_to_apply") not in (None, "softmax", "sigmoid"):
         raise RefusedError(422, "'function_to_apply' is not known; probabilities are always calibrated ones")
     wishes = read_wishes({"top_k": parameters.get("top_k")}, wishes)
     return Upload("picture", decode_base64(said.get("inputs"), "'inputs'")), wishes

@@ -9,7 +9,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from distingo.serving.refused import RETRY_SECONDS, RefusedError
+from distingo.serving.refused import RETRY_SECONDS, RefusedError, free_frames
 
 __all__ = ["RETRY_SECONDS", "RefusedError", "add_refusals", "answer_fault", "answer_refusal", "as_json"]
 
@@ -44,6 +44,7 @@ def add_refusals(app: FastAPI) -> None:
 
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, RefusedError)
+        free_frames(error)
         return answer_refusal(request.url.path, error)
 
     async def unknown(request: Request, error: Exception) -> Response:
@@ -61,4 +62,5 @@ def add_refusals(app: FastAPI) -> None:
 def answer_fault(path: str, error: BaseException) -> Response:
     """The answer where the fault is ours: the log has the details, the client only learns that it happened."""
     _log.error("an answer failed", exc_info=error)
+    free_frames(error)
     return answer_refusal(path, RefusedError(500, "the server failed at this request; its log says why", closes=True))

@@ -5,7 +5,7 @@ A row is an image's file in base64, ``{"b64": base64}``, an object that holds on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,6 +14,8 @@ import numpy as np
 
 from distingo.serving.asking import MOST_LABELS, Upload, Wishes, decode_base64, read_form, read_json_object, read_wishes
 from distingo.serving.batching import Later
+from distingo.serving.bodies import media_type
+from distingo.serving.nested_numbers import NestingError, NotNumbersError, read_nested, shape_of
 from distingo.serving.open_inference import as_pixels
 from distingo.serving.pictures import check_tensor_size
 from distingo.serving.refusals import RefusedError
@@ -25,6 +27,10 @@ _IMAGE_COLUMNS = ("image", "images", "picture", "pictures", "image_bytes", "inpu
 _OBJECT_FORMATS = ("instances", "inputs", "dataframe_split", "dataframe_records")
 _DEEPEST = 3
 _ALL_CLASSES = Wishes(top_k=MOST_LABELS)
+_PIXEL_DIMENSIONS = (2, 3)
+_MOST_COLUMNS = 100
+_FEW_LINES = 10_000
+_SHORT_LINE = 32
 _LONGEST_COLUMN_NAME = 40
 """The smallest file of an image takes 48 characters in base64: a shorter first line of a CSV names the column."""
 
@@ -86,12 +92,12 @@ def read_invocation(body: bytes, content_type: str, query: Mapping[str, str], li
     Raises:
         RefusedError: It is of another form (400, 415, 422), or holds too much (413).
     """
-    kind = content_type.partition(";")[0].strip().lower()
+    kind = media_type(content_type)
     wishes = read_wishes(query, _ALL_CLASSES)
     if kind == "application/json":
         return _read_object(read_json_object(body), query, limits, _OBJECT_FORMATS)
     if kind == "text/csv":
-        return Rows(_read_rows(_read_csv(body), limits), wishes)
+        return Rows(_read_rows(_read_csv(body, limits), limits), wishes)
     if kind == "multipart/form-data":
         uploads, wishes = read_form(body, content_type, wishes, limits.pictures)
         return Rows(_counted(uploads, limits), wishes)
@@ -125,12 +131,12 @@ def _read_object(said: dict[str, Any], query: Mapping[str, str], limits: RowLimi
 
 def _column_of_split(content: Any) -> list[Any]:
     """The images of ``{"columns": [...], "data": [[...], ...]}``."""
-    columns, data = (content.get(name) for name in ("columns", "data")) if isinstance(content, dict) else (None, None)
+    columns, data = (content.get("columns"), content.get("data")) if isinstance(content, dict) else (None, None)
     if columns is None and isinstance(data, list):
         columns = ["image"]
     if not isinstance(columns, list) or not isinstance(data, list):
         raise RefusedError(422, "'dataframe_split' is no object with 'columns' and 'data'")
-    at = columns.index(_choose_column([str(name) for name in columns]))
+    at = _choose_column(columns)
     if not all(isinstance(row, list) and len(row) == len(columns) for row in data):
         raise RefusedError(422, f"a row of 'data' that has not {len(columns)} values")
     return [row[at] for row in data]
@@ -141,14 +147,16 @@ def _column_of_inputs(content: Any) -> Any:
     if isinstance(content, str) or (isinstance(content, dict) and _BASE64 in content):
         return [content]
     if isinstance(content, dict):
-        column = content[_choose_column(list(content))]
+        column = list(content.values())[_choose_column(list(content))]
         return column if isinstance(column, list) else [column]
     return content
 
 
-def _choose_column(names: list[str]) -> str:
-    """The only column, or the one that is called like an image."""
-    found = names if len(names) == 1 else [name for name in names if name.lower() in _IMAGE_COLUMNS]
+def _choose_column(names: Sequence[Any]) -> int:
+    """Which column it is: the only one, whatever it is called, or the one that is called like an image."""
+    found = [at for at, name in enumerate(names) if isinstance(name, str) and name.lower() in _IMAGE_COLUMNS]
+    if len(names) == 1:
+        return 0
     if len(found) != 1:
         raise RefusedError(
             422, f"{len(names)} columns of which {len(found)} are called like an image; send one column 'image'"
@@ -173,32 +181,39 @@ def _read_row(row: Any, name: str, limits: RowLimits, depth: int = 1) -> Upload 
     if isinstance(row, dict) and depth <= _DEEPEST and row:
         if _BASE64 in row:
             return Upload(name, decode_base64(row[_BASE64], f"{_BASE64!r} of {name}"))
-        return _read_row(row[_choose_column(list(row))], name, limits, depth + 1)
+        return _read_row(list(row.values())[_choose_column(list(row))], name, limits, depth + 1)
     if isinstance(row, list):
         return _read_pixels(row, name, limits)
     return Upload(name, decode_base64(row, name))
 
 
 def _read_pixels(nested: list[Any], name: str, limits: RowLimits) -> np.ndarray:
+    no_pixels = RefusedError(422, f"{name} holds no pixels; send them as [height][width][3], or the file in base64")
+    shape = shape_of(nested)
+    if len(shape) not in _PIXEL_DIMENSIONS or 0 in shape:
+        raise no_pixels
+    channels = shape[2] if len(shape) == len(("height", "width", "channels")) else 1
+    if channels not in {1, 3}:
+        raise RefusedError(422, f"{name} has {channels} channels; send 3, or 1 for grey pictures")
+    check_tensor_size(shape[0], shape[1], limits.pixels)
     try:
-        values = np.asarray(nested)
-    except (ValueError, OverflowError) as error:
+        values = read_nested(nested, {bool, int, float})
+    except NestingError as error:
         raise RefusedError(422, f"{name} is nested unevenly; send pixels as [height][width][3]") from error
-    if values.ndim == len(("height", "width")):
-        values = values[:, :, None]
-    if values.dtype.kind not in "iufb" or values.ndim != len(("height", "width", "channels")) or not values.size:
-        raise RefusedError(422, f"{name} holds no pixels; send them as [height][width][3], or the file in base64")
-    if values.shape[2] not in {1, 3}:
-        raise RefusedError(422, f"{name} has {values.shape[2]} channels; send 3, or 1 for grey pictures")
-    check_tensor_size(values.shape[0], values.shape[1], limits.pixels)
-    return as_pixels(values, name)
+    except NotNumbersError as error:
+        raise no_pixels from error
+    return as_pixels(values.reshape(shape[0], shape[1], channels), name)
 
 
-def _read_csv(body: bytes) -> list[Any]:
+def _read_csv(body: bytes, limits: RowLimits) -> list[Any]:
     """The images of a CSV with one column of base64, or with several of which one is called like an image."""
     import pyarrow as pa
     from pyarrow import csv
 
+    most_cells = _MOST_COLUMNS * (limits.pictures + 1)
+    if body.count(b",") > most_cells or body.count(b"\n") + body.count(b"\r") > _lines_in(len(body)):
+        raise RefusedError(413, "a CSV of too many cells or lines; send one column 'image' of files in base64")
+    pool = pa.system_memory_pool()  # it gives back what it had for a request
     try:
         table = csv.read_csv(
             pa.BufferReader(body),
@@ -206,13 +221,20 @@ def _read_csv(body: bytes) -> list[Any]:
                 use_threads=False, autogenerate_column_names=True, block_size=max(1, len(body) + 1)
             ),
             parse_options=csv.ParseOptions(newlines_in_values=True),
+            memory_pool=pool,
         )
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise RefusedError(422, "a damaged CSV; send one column 'image' of files in base64") from error
-    columns = [column.to_pylist() for column in table.columns]
-    first = [str(column[0]).strip() for column in columns if column]
-    if first and all(len(name) < _LONGEST_COLUMN_NAME for name in first):
-        return list(columns[first.index(_choose_column(first))][1:])
-    if len(columns) != 1:
-        raise RefusedError(422, f"a CSV of {len(columns)} columns without names; send one column 'image'")
-    return list(columns[0])
+    names = [str(column[0].as_py()).strip() for column in table.columns if table.num_rows]
+    has_names = bool(names) and all(len(name) < _LONGEST_COLUMN_NAME for name in names)
+    if not has_names and table.num_columns != 1:
+        raise RefusedError(422, f"a CSV of {table.num_columns} columns without names; send one column 'image'")
+    if table.num_rows - has_names > limits.pictures:
+        raise RefusedError(413, f"more than {limits.pictures} pictures; send fewer at once")
+    rows: list[Any] = table.column(_choose_column(names) if has_names else 0).to_pylist()
+    return rows[1:] if has_names else rows
+
+
+def _lines_in(length: int) -> int:
+    """So many lines may a CSV have, also within the base64 of a cell, where they are about 76 characters long."""
+    return _FEW_LINES + length // _SHORT_LINE

@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request, Response
 from distingo.errors import UsageError
 from distingo.serving import documentation
 from distingo.serving.answers import as_answer, name_and_count
-from distingo.serving.bodies import take_apart
+from distingo.serving.bodies import says_json, take_apart
 from distingo.serving.judging import Judging
 from distingo.serving.refusals import RefusedError
 from distingo.serving.scoring import RowLimits, Rows, read_instances, read_invocation
@@ -57,7 +57,7 @@ async def _score(
     judging.places.check()
     with judging.bodies.watch() as allowance:
         body = await judging.bodies.read(request, allowance)
-        if is_json and "json" not in request.headers.get("content-type", ""):
+        if is_json and not says_json(request):
             judging.bodies.charge_values(allowance, body)
         rows = await take_apart(body, partial(read, body))
         model = judging.models.get(rows.wishes.model)
@@ -65,7 +65,7 @@ async def _score(
         verdicts = await judging.judge(request, model, rows.looks(model))
         if len(verdicts) == 1 and isinstance(verdicts[0], RefusedError):
             judging.metrics.unread.labels(model.name, str(verdicts[0].status)).inc()
-            raise verdicts[0]
+            raise verdicts[0].anew()
         entries = [
             name_and_count(judging.metrics, model, name, verdict, rows.wishes)
             for name, verdict in zip(rows.names(), verdicts, strict=True)

@@ -14,6 +14,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from distingo.garbage import collect_as_usual
 from distingo.serving.app import create_app
 from distingo.serving.clients import Proxies
 from distingo.serving.connections import ConnectionLimits, ConnectionWatch
@@ -48,6 +49,7 @@ def serve_process(
     Raises:
         RunError: A run can't be loaded.
     """
+    collect_as_usual()
     _keep_blas_to_one_thread()
     models = ServedModels(runs, settings, Metrics())
     app = create_app(models, settings, on_reload=on_reload)
