@@ -18,7 +18,7 @@ from PIL import Image
 
 from distingo.records import Rendition, ValueRanges
 from distingo.serving.decoder import LENGTHS
-from distingo.serving.refused import RefusedError
+from distingo.serving.refused import RefusedError, free_frames
 from distingo.serving.settings import ServeSettings
 from distingo.serving.turns import Job, Share, TurnPool
 
@@ -108,6 +108,7 @@ class DecodingProcesses:
                 said, pixels = self._ask(question, content, memory, share)
                 found.append(Image.frombytes(said["mode"], tuple(said["size"]), pixels))
             except Exception as error:
+                free_frames(error)  # they hold the content, and this list the error
                 found.append(error)
             finally:
                 done.set()
