@@ -66,14 +66,14 @@ def predict(run: Path, pictures: Path, output: Path, *options: str) -> dict[str,
 
 def measure_steady(run: Path, pictures: Path, output: Path, rounds: int) -> None:
     """In a process of its own: the stream without its first thousand, and what limits it, in turns."""
-    from distingo.threads import set_thread_environment
+    from distingo.machine.threads import set_thread_environment
 
     set_thread_environment()
     import distingo
+    from distingo.datasets.cache.store import Cache
     from distingo.datasets.gathering import count_processors
-    from distingo.datasets.store import Cache
-    from distingo.prediction.model_engine import ModelEngine
-    from distingo.prediction.streaming import map_in_order
+    from distingo.prediction.classifier import ModelEngine
+    from distingo.prediction.networks import map_in_order
 
     stream = distingo.predict_stream(run, [pictures], topk=1, output=output)
     times = []

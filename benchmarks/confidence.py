@@ -36,22 +36,21 @@ import numpy as np
 import torch
 from PIL import Image
 
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import Product, read_dataset
-from distingo.datasets.splitting import split_dataset
-from distingo.datasets.store import Cache
+from distingo.datasets.splits.splitting import split_dataset
 from distingo.datasets.targets import encode_labels
 from distingo.evaluation.confidence import Confidence
 from distingo.evaluation.judging_confidence import judge_confidence
+from distingo.machine.device import prepare_process
 from distingo.metrics.conformal import prediction_sets, set_threshold
 from distingo.metrics.thresholds import apply_thresholds, choose_thresholds
-from distingo.models.calibration import Calibration
-from distingo.models.evidence import gather_evidence
+from distingo.models.evidence import Calibration, gather_evidence
 from distingo.models.feature_bank import build_bank
-from distingo.models.machine import prepare_process
 from distingo.models.saved import ModelDescription, SavedModel
-from distingo.prediction.certainty import unlike_threshold
 from distingo.prediction.classifier import Outputs, to_probabilities
 from distingo.prediction.embedding import gather
+from distingo.prediction.naming import unlike_threshold
 from distingo.records import Dataset, Picture
 from distingo.training.cross_fitting import count_folds, cross_fit_head, deal_folds
 from distingo.training.defaults import DataFacts, choose_recipe

@@ -32,7 +32,7 @@ import numpy.typing as npt
 
 from distingo.evaluation.predicted import read_predicted
 from distingo.evaluation.reading import read_run
-from distingo.metrics.judged_labels import MIN_POSITIVES
+from distingo.metrics.label_intervals import MIN_POSITIVES
 from distingo.metrics.multi_label import MultiLabelScores, multi_label_scores
 from distingo.models.saved import load_model
 from distingo.records import Score

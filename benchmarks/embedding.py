@@ -37,13 +37,13 @@ def pictures() -> np.ndarray:
 
 
 def run_distingo(engine: str, precision: str, batch: int) -> None:
-    from distingo.threads import set_thread_environment
+    from distingo.machine.threads import set_thread_environment
 
     set_thread_environment()
     import torch
 
+    from distingo.machine.device import prepare_process
     from distingo.models.backbones import find_backbone, load_backbone
-    from distingo.models.machine import prepare_process
     from distingo.models.saved import feature_extractor, join_backbone
     from distingo.prediction.engines import build_engine
 

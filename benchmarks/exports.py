@@ -74,9 +74,9 @@ def export_all(run: Path, folder: Path) -> dict[str, Any]:
 
 
 def open_all(folder: Path) -> dict[str, Callable[[np.ndarray], Any]]:
-    from distingo.exporting.torch_program import open_program
+    from distingo.exporting.writing import open_program
     from distingo.runtime.description import read_export
-    from distingo.runtime.engines import open_engine
+    from distingo.runtime.runtime import open_engine
 
     opened: dict[str, Callable[[np.ndarray], Any]] = {}
     for place in sorted(folder.iterdir()):
@@ -91,7 +91,7 @@ def measure_rates(folder: Path, rounds: int) -> dict[str, dict[str, float]]:
     """Images a second by name and batch size, on pictures of 300 x 400 pixels."""
     from PIL import Image
 
-    from distingo.datasets.rendering import render
+    from distingo.datasets.decoding.rendering import render
     from distingo.runtime.description import read_export
 
     whole = np.random.default_rng(0).integers(0, 256, (32, 300, 400, 3), dtype=np.uint8)

@@ -29,8 +29,7 @@ import numpy as np
 import distingo
 from distingo.evaluation.comparing import compare_runs
 from distingo.evaluation.reading import read_run
-from distingo.metrics.multiple_comparisons import LEVEL
-from distingo.metrics.paired_recipes import recipe_difference
+from distingo.metrics.paired import LEVEL, recipe_difference
 from turns import processor
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -76,12 +76,12 @@ def pictures_and_targets(load: Workload, contender: str) -> tuple[np.ndarray, np
 
 
 def run_distingo(load: Workload) -> None:
-    from distingo.threads import set_thread_environment
+    from distingo.machine.threads import set_thread_environment
 
     set_thread_environment()
     import torch
 
-    from distingo.models.machine import bind_this_thread, choose_precision
+    from distingo.machine.device import bind_this_thread, choose_precision
     from distingo.prediction.networks import autocast
 
     torch.manual_seed(SEED)
@@ -122,7 +122,7 @@ def epoch_trainer(network: Any, optimizer: Any, load: Workload, autocast: Any) -
     import torch
     import torch.nn.functional as F
 
-    from distingo.prediction.tensors import to_tensor
+    from distingo.prediction.networks import to_tensor
 
     loss_of = F.binary_cross_entropy_with_logits if load.network == "poster-cnn" else F.cross_entropy
 

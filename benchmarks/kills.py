@@ -104,8 +104,8 @@ def tasks(root: Path, site: Any) -> dict[str, Task]:
         return sorted(known)
 
     def cache(folder: Path) -> int:
+        from distingo.datasets.cache.store import Cache
         from distingo.datasets.gathering import pixels_product, read_dataset
-        from distingo.datasets.store import Cache
         from distingo.records import Rendition
 
         kept = Cache(folder)
@@ -114,8 +114,8 @@ def tasks(root: Path, site: Any) -> dict[str, Task]:
         return 0
 
     def cached(folder: Path) -> object:
+        from distingo.datasets.cache.store import Cache
         from distingo.datasets.gathering import pixels_product, read_dataset
-        from distingo.datasets.store import Cache
         from distingo.records import Rendition
 
         kept = Cache(folder)

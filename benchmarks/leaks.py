@@ -32,8 +32,8 @@ import numpy as np
 from PIL import Image
 
 import distingo
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
-from distingo.datasets.store import Cache
 from distingo.near_duplicates.search import SAME_SCENE, find_copies, group_copies, signature_product
 from planted_faults import CHANGES, DATA, WEIGHTS, pictures_of
 from turns import processor

@@ -24,17 +24,22 @@ import numpy as np
 from PIL import Image
 
 from distingo.checking.belonging import Belonging
-from distingo.datasets.dividing import divide_groups
-from distingo.datasets.grouping import group_pictures
-from distingo.datasets.store import Cache
+from distingo.datasets.cache.store import Cache
+from distingo.datasets.splits.dividing import divide_groups
+from distingo.datasets.splits.grouping import group_pictures
 from distingo.datasets.targets import encode_labels
-from distingo.learning_curves.draws import choose_sizes, draw_subsets
-from distingo.learning_curves.forecasting import extrapolate
-from distingo.learning_curves.measuring import Learner, Measured, descriptor_learner, head_learner, measure
-from distingo.learning_curves.resampling import resample_curves
-from distingo.prediction.describing import descriptors_product
-from distingo.prediction.device import choose_device
-from distingo.prediction.embedding import gather
+from distingo.learning_curves.forecasting import extrapolate, resample_curves
+from distingo.learning_curves.measuring import (
+    Learner,
+    Measured,
+    choose_sizes,
+    descriptor_learner,
+    draw_subsets,
+    head_learner,
+    measure,
+)
+from distingo.machine.device import choose_device
+from distingo.prediction.embedding import descriptors_product, gather
 from distingo.training.preparing import TrainRequest, choose
 from distingo.training.pretrained import feature_products
 

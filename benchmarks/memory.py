@@ -121,8 +121,8 @@ def measure(name: str, precision: str) -> dict[str, Any]:
     import numpy as np
     import torch
 
-    from distingo.models.compiler_on_demand import compiler_on_demand
-    from distingo.peak_memory import forget_peak_memory, peak_memory
+    from distingo.machine.compiler import compiler_on_demand
+    from distingo.machine.memory import forget_peak_memory, peak_memory
     from distingo.run_folder import RunFolder
     from distingo.training.loop import LabelledRows, Session, fit
 
@@ -155,7 +155,7 @@ def _prepare(name: str) -> tuple[Any, Any, Any]:
     """Recipe, network on the device, device."""
     import torch
 
-    from distingo.models.machine import prepare_process
+    from distingo.machine.device import prepare_process
     from distingo.training.recipe import Recipe
 
     prepare_process()

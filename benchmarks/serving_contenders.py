@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from distingo.machine.threads import set_thread_environment
 from distingo.prediction.predictor import Predictor, load
-from distingo.threads import set_thread_environment
 
 set_thread_environment()
 

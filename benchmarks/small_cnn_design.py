@@ -26,15 +26,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import pixels_product, read_dataset
-from distingo.datasets.splitting import split_dataset
-from distingo.datasets.store import Cache
-from distingo.models.machine import prepare_process
+from distingo.datasets.splits.splitting import split_dataset
+from distingo.machine.device import prepare_process
 from distingo.models.small_cnn import NormalisedConvolution, Residual, SmallCNN
 from distingo.records import Rendition
 from distingo.training.augmentation import PRESETS, Augmentation, augment, mix
-from distingo.training.optimization import WeightAverage, build_optimizer, learning_rate
 from distingo.training.recipe import Recipe
+from distingo.training.step import WeightAverage, build_optimizer, learning_rate
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("DISTINGO_TEST_DATA", ROOT / ".." / "shared" / "data")).resolve()

@@ -14,7 +14,7 @@ import pytest
 
 import distingo
 from distingo.cli import main
-from distingo.datasets.tables import TableOptions
+from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError, UsageError
 from tiny_datasets import draw_classes
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from distingo import garbage
 from distingo.errors import RunError
+from distingo.machine import memory as garbage
 
 
 @pytest.fixture(autouse=True)

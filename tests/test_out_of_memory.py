@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from distingo import cli
-from distingo.out_of_memory import is_out_of_memory
+from distingo.machine.memory import is_out_of_memory
 
 ALLOCATOR = "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to"
 WINDOWS = (

@@ -85,7 +85,7 @@ def test_an_interrupted_runs_epochs_count(tiny_runs: dict[str, Path], tmp_path: 
 
 
 _HOLDING = """
-from distingo.peak_memory import forget_peak_memory, peak_memory
+from distingo.machine.memory import forget_peak_memory, peak_memory
 print(peak_memory())
 held = bytearray(b"x") * 100_000_000
 print(peak_memory())
@@ -95,7 +95,7 @@ print(forget_peak_memory(), peak_memory())
 
 
 def test_the_peak_rises_with_what_is_held_and_can_be_forgotten() -> None:
-    """In a process of its own: this one may keep what it frees (`distingo.models.machine`)."""
+    """In a process of its own: this one may keep what it frees (`distingo.machine.device`)."""
     done = subprocess.run([sys.executable, "-c", _HOLDING], capture_output=True, text=True, check=True)
     before, high, forgotten, after = done.stdout.split()
     assert int(high) >= int(before) + 90_000_000

@@ -13,7 +13,7 @@ import pytest
 
 import distingo
 from distingo.cli import main
-from distingo.datasets.tables import TableOptions
+from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError, InterruptionError, UsageError
 from distingo.models.saved import load_model
 from tiny_backbones import write_backbone

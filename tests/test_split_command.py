@@ -12,7 +12,7 @@ from PIL import ExifTags, Image
 
 import distingo
 from distingo.cli import main
-from distingo.datasets.bursts import BURST_SECONDS
+from distingo.datasets.splits.grouping import BURST_SECONDS
 from distingo.errors import ResourceError, UsageError
 from distingo.near_duplicates.search import SAME_SCENE
 from tiny_datasets import draw_classes

@@ -9,8 +9,8 @@ import pytest
 
 import distingo
 from distingo import terminal
-from distingo.datasets.group_splitting import ClassShare, Division
-from distingo.datasets.grouping import Grouping
+from distingo.datasets.splits.group_splitting import ClassShare, Division
+from distingo.datasets.splits.grouping import Grouping
 from distingo.models.backbone_listing import ListedBackbone
 from distingo.records import Prediction
 

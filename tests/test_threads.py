@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from distingo import threads
+from distingo.machine import threads
 
 NAMES = (
     "OMP_NUM_THREADS",

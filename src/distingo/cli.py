@@ -34,7 +34,7 @@ from distingo.commands import (
     tune,
 )
 from distingo.errors import DistingoError, ResourceError, UsageError, escape_controls, name_the_nearest
-from distingo.out_of_memory import is_out_of_memory
+from distingo.machine.memory import is_out_of_memory
 from distingo.version import __version__
 
 COMMANDS = (

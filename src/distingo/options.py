@@ -264,7 +264,7 @@ def training_settings(options: argparse.Namespace) -> dict[str, Any]:
 
 def table_settings(options: argparse.Namespace) -> dict[str, Any]:
     """What was said about a table, by the calls' names."""
-    from distingo.datasets.tables import TableOptions
+    from distingo.datasets.tables.table import TableOptions
 
     table = TableOptions(
         options.image_column,

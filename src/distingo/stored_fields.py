@@ -70,7 +70,7 @@ class ThresholdFields(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class CalibrationFields(msgspec.Struct, forbid_unknown_fields=True):
-    """Of `distingo.models.calibration.Calibration`."""
+    """Of `distingo.models.evidence.Calibration`."""
 
     slope: Positive
     offsets: Annotated[list[Number], Meta(max_length=MOST_CLASSES)]

@@ -11,9 +11,9 @@ from distingo.datasets.walking import display_name
 from distingo.errors import escape_controls
 
 if TYPE_CHECKING:
-    from distingo.crossvalidation.records import CrossValidation
-    from distingo.datasets.group_splitting import Division
-    from distingo.download.sets.record import NamedSet
+    from distingo.crossvalidation.folder import CrossValidation
+    from distingo.datasets.splits.group_splitting import Division
+    from distingo.download.sets.records import NamedSet
     from distingo.evaluation.comparison import Comparison
     from distingo.learning_curves.records import LearningCurve
     from distingo.models.backbone_listing import ListedBackbone
@@ -102,7 +102,7 @@ def print_cross_validation(found: CrossValidation) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from distingo.report.crossval_verdict import judge_cross_validation
+    from distingo.report.crossval_page import judge_cross_validation
 
     key = found.main_score
     table = Table(title=f"{key}, {found.folds_each} folds of {found.n:,} pictures")
@@ -137,7 +137,7 @@ def print_learning_curve(found: LearningCurve) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from distingo.report.learning_curve_verdict import judge_learning_curve
+    from distingo.report.learning_curve_page import judge_learning_curve
 
     table = Table(title=f"{found.score} by number of training pictures")
     for heading in ("pictures", "score", "95 %", ""):

@@ -4,8 +4,8 @@ from scenes import draw_scene
 
 import distingo
 from distingo.checking.check_folder import read_check
-from distingo.checking.near_duplicate_search import NearDuplicateSearch, describe_search, record_search
 from distingo.cli import main
+from distingo.near_duplicates.records import NearDuplicateSearch, describe_search, record_search
 from distingo.records import Picture, Source
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distingo.checking.outliers import comparable, judge_outliers, near_pairs, nearest
+from distingo.checking.relations import comparable, judge_outliers, near_pairs, nearest
 from distingo.records import Picture, Source
 
 

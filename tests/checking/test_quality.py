@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from distingo.checking.quality import judge_files, judge_quality
-from distingo.checking.thresholds import DEFAULT_THRESHOLDS
+from distingo.checking.thresholds import DEFAULT_THRESHOLDS, judge_files, judge_quality
 from distingo.features.measurements import measure
 from distingo.records import ManifestRow, Picture, Source
 

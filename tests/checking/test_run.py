@@ -9,8 +9,8 @@ from scenes import draw_scene, halve
 import distingo
 from distingo.checking.check_folder import read_check
 from distingo.cli import main
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import CORRECTIONS_NAME, Correction, Corrections, write_corrections
-from distingo.datasets.store import Cache
 from distingo.errors import DataError, ResourceError, RunError, UsageError
 from distingo.findings import read_findings
 

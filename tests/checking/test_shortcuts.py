@@ -5,8 +5,8 @@ from PIL import Image
 
 from distingo.checking.run import measurements_product
 from distingo.checking.shortcuts import Shortcut, judge_imbalance, judge_shortcuts, look_for_shortcuts
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
-from distingo.datasets.store import Cache
 
 
 def draw(root: Path, *, formats: tuple[str, str], levels: tuple[int, int], each: int = 30) -> Path:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distingo.cleaning import moving
+from distingo.cleaning import journal as moving
 from distingo.cleaning.journal import JOURNAL_NAME, read_journal
 from distingo.cleaning.planning import plan_cleaning
 from distingo.cleaning.quarantine import apply_plan, choose_quarantine, undo

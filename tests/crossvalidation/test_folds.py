@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from distingo.crossvalidation.folds import divide, from_split_file
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
-from distingo.datasets.grouping import Links, group_pictures
-from distingo.datasets.split_files import read_split_file, write_split_file
-from distingo.datasets.store import Cache
+from distingo.datasets.splits.files import read_split_file, write_split_file
+from distingo.datasets.splits.grouping import Links, group_pictures
 from distingo.errors import DataError, UsageError
 from distingo.records import Dataset
 from tiny_datasets import draw_classes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from distingo.datasets.grouping import Grouping, Links, chain_pairs, group_pictures
+from distingo.datasets.splits.grouping import Grouping, Links, chain_pairs, group_pictures
 from distingo.records import Dataset, Picture, Side, Source
 
 

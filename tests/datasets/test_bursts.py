@@ -9,7 +9,7 @@ import numpy as np
 from drawing import noise
 from PIL import ExifTags, Image
 
-from distingo.datasets.bursts import Shot, find_bursts, read_shot
+from distingo.datasets.splits.grouping import Shot, find_bursts, read_shot
 from distingo.records import Picture, Source
 
 CANON = {"Make": "Canon", "Model": "EOS R6"}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from distingo.datasets.layouts import find_layout
-from distingo.datasets.tables import TableOptions
+from distingo.datasets.layouts.detection import find_layout
+from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError, UsageError
 
 

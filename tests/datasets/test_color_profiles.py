@@ -10,8 +10,8 @@ import pytest
 from drawing import encode, noise
 from PIL import Image, ImageCms
 
-from distingo.datasets.color_profiles import _gray_profile, _matrix_profile, profile_of_png, to_srgb
-from distingo.datasets.decoding import decode
+from distingo.datasets.decoding.color_profiles import _gray_profile, _matrix_profile, profile_of_png, to_srgb
+from distingo.datasets.decoding.decode import decode
 
 _SRGB = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 _DISPLAY_P3 = (0.3127, 0.3290, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06)

@@ -12,6 +12,7 @@ from drawing import encode, noise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import (
     Correction,
     Corrections,
@@ -19,9 +20,7 @@ from distingo.datasets.corrections import (
     read_corrections,
     write_corrections,
 )
-from distingo.datasets.gathering import read_dataset
-from distingo.datasets.store import Cache
-from distingo.datasets.surveying import survey
+from distingo.datasets.gathering import read_dataset, survey
 from distingo.errors import DataError
 from distingo.files import content_hash
 from distingo.records import Dataset, ManifestRow

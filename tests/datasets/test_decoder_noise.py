@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from drawing import encode, noise
 
-from distingo.datasets.decoder_noise import complaints_of_decoding
+from distingo.datasets.decoding.failures import complaints_of_decoding
 
 
 def _damaged_tiff() -> bytes:

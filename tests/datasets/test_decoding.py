@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from distingo.datasets.decoding import (
+from distingo.datasets.decoding.decode import (
     TooManyPixelsError,
     UndecodableError,
     decode,

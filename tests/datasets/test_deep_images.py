@@ -12,9 +12,15 @@ import pytest
 from drawing import encode, noise
 from PIL import Image
 
-from distingo.datasets.decoding import TooManyPixelsError, UndecodableError, UnsupportedError, decode, read_header
-from distingo.datasets.deep_images import jpeg_xl_size
-from distingo.datasets.value_ranges import ValueRange
+from distingo.datasets.decoding.decode import (
+    TooManyPixelsError,
+    UndecodableError,
+    UnsupportedError,
+    decode,
+    read_header,
+)
+from distingo.datasets.decoding.deep_images import jpeg_xl_size
+from distingo.datasets.decoding.value_ranges import ValueRange
 
 imagecodecs = pytest.importorskip("imagecodecs")
 
@@ -103,7 +109,7 @@ def test_deep_gray_png_keeps_to_its_gamma(channels: int) -> None:
 
 _COSTS = r"""
 import imagecodecs, numpy as np
-from distingo.datasets.decoding import decode
+from distingo.datasets.decoding.decode import decode
 side = 1500
 rgba = np.tile((np.arange(side) * 7 % 4096).astype(np.uint16)[None, :, None] * 16, (side, 1, 4))
 files = [

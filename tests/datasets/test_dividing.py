@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 
-from distingo.datasets.dividing import divide_groups
+from distingo.datasets.splits.dividing import divide_groups
 
 
 def one_hot(classes: np.ndarray, width: int | None = None) -> np.ndarray:

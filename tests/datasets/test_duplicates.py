@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from distingo.datasets.candidates import Candidate
+from distingo.datasets.cache.facts import Facts
 from distingo.datasets.duplicates import Examined, Verdict, judge
-from distingo.datasets.facts import Facts
+from distingo.datasets.walking import Candidate
 from distingo.records import Side, Source
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from distingo.datasets.folder_splits import parse_splits
-from distingo.datasets.layouts import find_layout
-from distingo.datasets.split_names import are_numbered_parts, is_unlabelled_name, side_of_name, side_of_path
-from distingo.datasets.tables import TableOptions
+from distingo.datasets.layouts.detection import find_layout
+from distingo.datasets.layouts.folder_splits import parse_splits
+from distingo.datasets.layouts.split_names import are_numbered_parts, is_unlabelled_name, side_of_name, side_of_path
+from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError, UsageError
 from distingo.records import Side
 

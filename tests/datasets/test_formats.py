@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from distingo.datasets.formats import describe_non_picture, detect_format, is_unsupported
+from distingo.datasets.decoding.formats import describe_non_picture, detect_format, is_unsupported
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from PIL import Image
 
 from deep_images import write_image
 from distingo.datasets import examining
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import Product, pixels_product, read_dataset, survey
-from distingo.datasets.store import Cache
-from distingo.datasets.tables import TableOptions
+from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError, ResourceError, UsageError
 from distingo.records import Dataset, Rendition, ValueRange, ValueRanges
 

@@ -8,8 +8,8 @@ from grouped_pictures import a_dataset, alone, together
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distingo.datasets.group_splitting import divide_folds, divide_sides
-from distingo.datasets.grouping import Links, group_pictures
+from distingo.datasets.splits.group_splitting import divide_folds, divide_sides
+from distingo.datasets.splits.grouping import Links, group_pictures
 from distingo.errors import DataError, UsageError
 from distingo.records import SIDES, Side
 

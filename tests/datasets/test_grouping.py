@@ -9,10 +9,10 @@ from drawing import encode, noise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
-from distingo.datasets.grouping import Links, group_pictures, link_column
-from distingo.datasets.store import Cache
-from distingo.datasets.tables import TableOptions
+from distingo.datasets.splits.grouping import Links, group_pictures, link_column
+from distingo.datasets.tables.table import TableOptions
 from distingo.errors import UsageError
 
 

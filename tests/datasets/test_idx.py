@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from drawing import idx_bytes
 
-from distingo.datasets.idx import load_images, load_labels, read_shape
+from distingo.datasets.decoding.idx import load_images, load_labels, read_shape
 from distingo.errors import DataError
 
 VALUES = np.arange(3 * 4 * 5).reshape(3, 4, 5)

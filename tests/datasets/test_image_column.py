@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from distingo.datasets.image_column import recognise_image_column
-from distingo.datasets.table_pictures import PictureFinder
-from distingo.datasets.tables import Table, TableOptions
+from distingo.datasets.tables.image_column import recognise_image_column
+from distingo.datasets.tables.image_files import PictureFinder
+from distingo.datasets.tables.table import Table, TableOptions
 from distingo.datasets.walking import FoundFile
 from distingo.errors import DataError
 

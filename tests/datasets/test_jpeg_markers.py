@@ -7,8 +7,8 @@ import pytest
 from drawing import encode
 from PIL import Image
 
-from distingo.datasets.decoding import UndecodableError, decode
-from distingo.datasets.jpeg_markers import completed, read_frame
+from distingo.datasets.decoding.decode import UndecodableError, decode
+from distingo.datasets.decoding.jpeg_markers import completed, read_frame
 
 _PIXELS = (
     np.random.default_rng(1).normal(0, 9, (100, 130, 3)) + np.add.outer(np.arange(100) * 2, np.arange(130))[..., None]

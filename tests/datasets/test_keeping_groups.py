@@ -6,8 +6,8 @@ from collections import Counter
 
 from grouped_pictures import a_dataset, alone, together
 
-from distingo.datasets.keeping_groups import keep_groups, split_numbers
-from distingo.datasets.splitting import split_dataset
+from distingo.datasets.splits.keeping_groups import keep_groups, split_numbers
+from distingo.datasets.splits.splitting import split_dataset
 from distingo.records import SIDES, Dataset, Side, Split
 
 

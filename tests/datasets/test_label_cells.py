@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distingo.datasets.label_cells import parse_list, recognise_delimiter, split_labels_of
+from distingo.datasets.tables.labels import parse_list, recognise_delimiter, split_labels_of
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from drawing import encode, noise
 
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
-from distingo.datasets.label_variants import describe_variants, find_variants, merged_labels
-from distingo.datasets.layouts import find_layout
-from distingo.datasets.store import Cache
-from distingo.datasets.tables import TableOptions
+from distingo.datasets.layouts.detection import find_layout
+from distingo.datasets.tables.labels import describe_variants, find_variants, merged_labels
+from distingo.datasets.tables.table import TableOptions
 from distingo.records import LabelVariants
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from drawing import encode, idx_bytes, noise
 
-from distingo.datasets.decoding import open_source
-from distingo.datasets.layouts import find_layout, source_of
+from distingo.datasets.decoding.decode import open_source
+from distingo.datasets.layouts.detection import find_layout, source_of
 from distingo.errors import DataError
 
 

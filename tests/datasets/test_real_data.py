@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import pixels_product, read_dataset
 from distingo.datasets.manifest import read_manifest, write_manifest
-from distingo.datasets.splitting import split_dataset
-from distingo.datasets.store import Cache
+from distingo.datasets.splits.splitting import split_dataset
 from distingo.records import SIDES, Rendition
 
 pytestmark = pytest.mark.data

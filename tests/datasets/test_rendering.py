@@ -7,7 +7,7 @@ import pytest
 from drawing import noise
 from PIL import Image
 
-from distingo.datasets.rendering import render, seen_part
+from distingo.datasets.decoding.rendering import render, seen_part
 from distingo.records import Rendition
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from grouped_pictures import a_dataset, alone, together
 
-from distingo.datasets.group_splitting import divide_folds, divide_sides
-from distingo.datasets.split_files import apply_split_file, read_split_file, write_split_file
+from distingo.datasets.splits.files import apply_split_file, read_split_file, write_split_file
+from distingo.datasets.splits.group_splitting import divide_folds, divide_sides
 from distingo.errors import DataError, UsageError
 from distingo.records import Dataset, Source
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distingo.datasets.splitting import read_split, split_dataset, write_split
+from distingo.datasets.splits.splitting import read_split, split_dataset, write_split
 from distingo.errors import DataError, RunError, UsageError
 from distingo.records import SIDES, Dataset, ManifestRow, Picture, Side, Source, Split
 

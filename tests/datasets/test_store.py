@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distingo.datasets import segments, store
-from distingo.datasets.store import Cache
+from distingo.datasets.cache import segments, store
+from distingo.datasets.cache.store import Cache
 from distingo.errors import ResourceError, UsageError
 from distingo.files import content_hash
 
@@ -192,7 +192,8 @@ def test_unfinished_files_of_killed_processes_are_removed_after_a_day(tmp_path: 
 def test_a_killed_writer_leaves_the_store_whole(tmp_path: Path) -> None:
     fill(Cache(tmp_path), range(3))
     script = (
-        "import os, signal, sys, numpy as np; from pathlib import Path; from distingo.datasets.store import Cache\n"
+        "import os, signal, sys, numpy as np; from pathlib import Path\n"
+        "from distingo.datasets.cache.store import Cache\n"
         "with Cache(Path(sys.argv[1])).store('test', (4, 3), 'uint8').writer() as writer:\n"
         "    writer.add('0' * 32, np.zeros((4, 3), np.uint8)); os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -290,7 +291,7 @@ def test_a_batch_is_gathered_as_fast_as_memory_is_copied(tmp_path: Path) -> None
 
 
 def test_rows_that_took_long_are_sealed_as_they_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("distingo.datasets.store._SEGMENT_SECONDS", 0.0)
+    monkeypatch.setattr("distingo.datasets.cache.store._SEGMENT_SECONDS", 0.0)
     store = Cache(tmp_path).store("slow", (2,), "float32")
     with store.writer() as writer:
         for number in range(3):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from distingo.datasets.decoding import decode, decode_array, decode_image
-from distingo.datasets.value_ranges import ValueRange, ValueRanges
+from distingo.datasets.decoding.decode import decode, decode_array, decode_image
+from distingo.datasets.decoding.value_ranges import ValueRange, ValueRanges
 
 _RGBA = np.random.default_rng(1).integers(0, 256, (12, 9, 4)).astype(np.uint8)
 _RGBA[0, 0, 3], _RGBA[0, 1, 3], _RGBA[0, 2, 3] = 0, 128, 255

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distingo.datasets.stratifying import stratify
+from distingo.datasets.splits.splitting import stratify
 
 
 def draw(seed: int, pictures: int, labels: int, most: float = 0.6) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from drawing import encode, noise
 
-from distingo.datasets.surveying import Survey, survey
+from distingo.datasets.gathering import Survey, survey
 from distingo.errors import DataError
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from distingo.datasets.table_config import settle_image_folder, table_from_config, table_to_config
-from distingo.datasets.tables import TableOptions
+from distingo.datasets.run_options import settle_image_folder, table_from_config, table_to_config
+from distingo.datasets.tables.table import TableOptions
 from distingo.errors import RunError
 
 CONFIG = Path("config.json")

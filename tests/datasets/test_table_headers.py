@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from distingo.datasets.table_headers import has_names, with_first_row
-from distingo.datasets.table_lists import is_list
-from distingo.datasets.table_pictures import PictureFinder
-from distingo.datasets.table_reading import read_labels_table
+from distingo.datasets.tables.headers import has_names, with_first_row
+from distingo.datasets.tables.image_files import PictureFinder
+from distingo.datasets.tables.reading import is_list, read_labels_table
 from distingo.datasets.walking import FoundFile
 from distingo.errors import DataError
 

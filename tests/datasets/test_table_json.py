@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from distingo.datasets.table_reading import read_labels_table
+from distingo.datasets.tables.reading import read_labels_table
 from distingo.errors import DataError
 
 COCO = {

@@ -12,9 +12,9 @@ import pytest
 from drawing import encode, noise
 from pyarrow import parquet
 
-from distingo.datasets.candidates import Layout
-from distingo.datasets.layouts import find_layout
-from distingo.datasets.tables import TableOptions
+from distingo.datasets.layouts.detection import find_layout
+from distingo.datasets.tables.table import TableOptions
+from distingo.datasets.walking import Layout
 from distingo.errors import DataError, UsageError
 from distingo.records import ManifestRow
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from distingo.datasets.table_matching import Matches, match_names
-from distingo.datasets.table_pictures import PictureFinder
+from distingo.datasets.tables.image_files import PictureFinder
+from distingo.datasets.tables.matching import Matches, match_names
 from distingo.datasets.walking import FoundFile
 
 ROOT = Path("/somewhere/data")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distingo.datasets.table_names import is_absolute, is_web_address, leads_outside, other_readings, path_of
+from distingo.datasets.tables.image_files import is_absolute, is_web_address, leads_outside, other_readings, path_of
 
 
 @pytest.mark.parametrize(

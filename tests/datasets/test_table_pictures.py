@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from distingo.datasets.table_pictures import PictureFinder
+from distingo.datasets.tables.image_files import PictureFinder
 from distingo.datasets.walking import walk
 
 FILES = ("a.jpg", "Images/b.jpg", "Images/sub/c.d.png", "x/1.png", "y/1.png", "e.jpg", "e.txt", "Ünder.png", "f.jpg")

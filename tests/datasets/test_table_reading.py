@@ -8,7 +8,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from distingo.datasets.table_reading import read_labels_table
+from distingo.datasets.tables.reading import read_labels_table
 from distingo.errors import DataError
 
 TEXT = 'Id,Genre\nä1,"Comédie, noire"\nb2,Drama\n'

@@ -14,7 +14,7 @@ import pyarrow
 import pytest
 from pyarrow import csv, parquet
 
-from distingo.datasets.table_reading import read_labels_table
+from distingo.datasets.tables.reading import read_labels_table
 from distingo.errors import DataError, UsageError
 
 DAY, OTHER_DAY = datetime.date(2024, 1, 31), datetime.date(2023, 12, 1)

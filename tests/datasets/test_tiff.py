@@ -14,9 +14,9 @@ from drawing import encode
 from PIL import Image
 from raw_tiff import gray_tags, raw_tiff
 
-from distingo.datasets.decoding import UndecodableError, UnsupportedError, decode, read_header
-from distingo.datasets.tiff import open_checked, pillow_reads_exactly, show
-from distingo.datasets.value_ranges import ValueRange
+from distingo.datasets.decoding.decode import UndecodableError, UnsupportedError, decode, read_header
+from distingo.datasets.decoding.tiff import open_checked, pillow_reads_exactly, show
+from distingo.datasets.decoding.value_ranges import ValueRange
 
 WIDTH, HEIGHT = 37, 21
 DTYPES = ("u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8")

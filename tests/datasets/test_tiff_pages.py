@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from raw_tiff import gray_tags, raw_tiff
 
-from distingo.datasets.decoding import (
+from distingo.datasets.decoding.decode import (
     TooManyPixelsError,
     UndecodableError,
     UnsupportedError,
@@ -30,7 +30,7 @@ from distingo.datasets.decoding import (
     read_exif,
     read_header,
 )
-from distingo.datasets.value_ranges import ValueRange
+from distingo.datasets.decoding.value_ranges import ValueRange
 
 FULL, REDUCED, PAGE, MASK = 0, 1, 2, 4
 
@@ -335,7 +335,7 @@ def test_alpha_is_laid_over_white_unless_it_is_zero_everywhere(dtype: str, extra
 
 
 def test_a_profile_is_handed_on() -> None:
-    from distingo.datasets.tiff import open_checked, show
+    from distingo.datasets.decoding.tiff import open_checked, show
 
     data = raw_tiff((gray_tags(4, 4, 16) | {34675: ("B", b"a profile")}, [bytes(32)]))
     page_, layout = open_checked(data, 100)
@@ -440,8 +440,8 @@ def test_hostile_files_stay_within_the_memory_of_the_limit() -> None:
         import resource, sys
         sys.path[:0] = [{tests!r}]
         from test_tiff_pages import HOSTILE, hostile, encode, noise
-        from distingo.datasets.decoding import UndecodableError, decode
-        from distingo.datasets.value_ranges import ValueRange
+        from distingo.datasets.decoding.decode import UndecodableError, decode
+        from distingo.datasets.decoding.value_ranges import ValueRange
         import numpy as np, io, tifffile
         files = [hostile(name) for name in HOSTILE]
         buffer = io.BytesIO()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distingo.datasets.value_ranges import (
+from distingo.datasets.decoding.value_ranges import (
     ValueRange,
     ValueRanges,
     choose_range,
@@ -14,7 +14,7 @@ from distingo.datasets.value_ranges import (
     to_eight_bits,
     warn_of_ranges,
 )
-from distingo.datasets.value_summaries import ValueSummary, summarize_values
+from distingo.datasets.decoding.value_summaries import ValueSummary, summarize_values
 from distingo.errors import UsageError
 from distingo.records import row_key
 
@@ -243,7 +243,7 @@ def test_values_are_the_same_a_block_at_a_time(monkeypatch: pytest.MonkeyPatch) 
     valid = values[..., :1] < 2.0
     whole = summarize_values(values, valid=valid), to_eight_bits(values, ValueRange(-2.0, 2.0))
     for block in (1, 7, 64, 500):
-        monkeypatch.setattr("distingo.datasets.blocks._BLOCK", block)
+        monkeypatch.setattr("distingo.datasets.decoding.value_summaries._BLOCK", block)
         assert summarize_values(values, valid=valid) == whole[0]
         assert np.array_equal(to_eight_bits(values, ValueRange(-2.0, 2.0)), whole[1])
     kept = values[np.isfinite(values) & valid & (values != -9999.0)]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from distingo.datasets.views import VIEW_SETS, look, require_views
+from distingo.datasets.decoding.rendering import VIEW_SETS, look, require_views
 from distingo.errors import UsageError
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from distingo.datasets.layouts import find_layout
+from distingo.datasets.layouts.detection import find_layout
 from distingo.datasets.walking import display_name, walk
 
 
@@ -128,7 +128,7 @@ _AS_NOBODY = """
 import json, os, sys
 from pathlib import Path
 root = Path(sys.argv[1])
-import distingo.datasets.layouts as layouts
+import distingo.datasets.layouts.detection as layouts
 if os.getuid() == 0:
     os.setgid(65534), os.setuid(65534)
 layout = layouts.find_layout(root)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from drawing import encode, noise
 from loopback_site import LoopbackSite
 
-from distingo.download.open_images_addresses import OpenImagesAddresses
+from distingo.download.open_images_tables import OpenImagesAddresses
 
 FOOTBALL, RUGBY, PERSON = "/m/01226z", "/m/0wdt60w", "/m/01g317"
 CLASSES = {FOOTBALL: "Football", RUGBY: "Rugby ball", PERSON: "Person", "/m/0dx": "Übung, frei"}

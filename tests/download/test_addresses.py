@@ -6,7 +6,7 @@ import pytest
 from httpx2 import URL
 
 from distingo.download.addresses import follow_redirect, is_public, parse_address, resolve
-from distingo.download.failures import LastingError, PassingError
+from distingo.download.records import LastingError, PassingError
 
 PRIVATE = (
     *("127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1"),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distingo.download.file_names import distinct_names, safe_name, stem_of_address
+from distingo.download.names import distinct_names, safe_name, stem_of_address
 
 
 @pytest.mark.parametrize(

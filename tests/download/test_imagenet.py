@@ -13,12 +13,10 @@ import pytest
 from drawing import encode, noise
 from loopback_site import QUICK, LoopbackSite, Trouble
 
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
-from distingo.datasets.store import Cache
-from distingo.download.folder import read_outcomes
-from distingo.download.gathered import Gathered
-from distingo.download.imagenet import gather_imagenet
-from distingo.download.synsets import read_synsets
+from distingo.download.folder import Gathered, read_outcomes
+from distingo.download.imagenet import gather_imagenet, read_synsets
 from distingo.errors import DataError, UsageError
 
 RUGBY, GOLF = "n04118538", "n03445777"
@@ -166,7 +164,7 @@ def test_a_mistaken_name(imagenet: LoopbackSite, tmp_path: Path) -> None:
 
 def test_reading_the_names_loads_no_torch() -> None:
     program = (
-        "import sys; from distingo.download.synsets import read_synsets; read_synsets();"
+        "import sys; from distingo.download.imagenet import read_synsets; read_synsets();"
         "assert not {'torch', 'timm'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -18,14 +18,14 @@ from PIL import Image
 from tiny_sets import cifar_rows, tiny_set
 
 from distingo.cli import main
+from distingo.datasets.cache.store import Cache
+from distingo.datasets.decoding.idx import load_images
 from distingo.datasets.gathering import read_dataset
-from distingo.datasets.idx import load_images
 from distingo.datasets.own_files import LICENCE_NAME
-from distingo.datasets.store import Cache
-from distingo.download.gathered import Gathered
+from distingo.download.folder import Gathered
 from distingo.download.named import gather_set
 from distingo.download.sets import SETS, find_set
-from distingo.download.sets.record import NamedSet
+from distingo.download.sets.records import NamedSet
 from distingo.errors import DataError, UsageError
 
 
@@ -143,7 +143,7 @@ def test_a_kill_while_class_folders_are_made_costs_no_file(
     gather, site: LoopbackSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     place = {
-        "making": "distingo.download.set_layouts.writing.ClassFolders.draw",
+        "making": "distingo.download.class_folders.ClassFolders.draw",
         "made": "pathlib.Path.rmdir",
         "finished": "distingo.download.named._conclude",
     }[moment]

@@ -14,10 +14,9 @@ import pytest
 from loopback_site import QUICK, LoopbackSite, Trouble
 from open_images_site import FOOTBALL, IMAGES, PERSON, RUGBY, TABLES, addresses, name, picture, serve_tables
 
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
-from distingo.datasets.store import Cache
-from distingo.download.folder import read_outcomes
-from distingo.download.gathered import Gathered
+from distingo.download.folder import Gathered, read_outcomes
 from distingo.download.open_images import gather_open_images
 from distingo.download.open_images_planning import OpenImagesRequest
 from distingo.errors import DataError, UsageError

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from distingo.download.imagenet import ARCHIVES
-from distingo.download.open_images_addresses import OPEN_IMAGES_SPLITS, OpenImagesAddresses
+from distingo.download.open_images_tables import OPEN_IMAGES_SPLITS, OpenImagesAddresses
 
 SOURCES = Path(__file__).resolve().parents[2] / "docs" / "sources.md"
 

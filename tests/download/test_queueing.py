@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 import time
 
-from distingo.download.queueing import HostQueue, Turn
+from distingo.download.fetching import HostQueue, Turn
 from distingo.download.records import WantedFile
 
 

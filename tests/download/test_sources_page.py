@@ -7,7 +7,7 @@ import pytest
 
 from distingo.download.records import Limits
 from distingo.download.sets import SETS
-from distingo.download.sets.record import NamedSet
+from distingo.download.sets.records import NamedSet
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "sources.md").read_text(encoding="utf-8")
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distingo.download.table_lines import WantedLines, matching_lines
+from distingo.download.table_streaming import WantedLines, matching_lines
 from distingo.errors import DataError
 
 WANTED = frozenset({b"a", b"c"})

@@ -15,8 +15,7 @@ import pytest
 from loopback_site import QUICK, LoopbackSite, Trouble
 
 from distingo.download.connections import Connections
-from distingo.download.table_lines import WantedLines
-from distingo.download.table_streaming import TableSource
+from distingo.download.table_streaming import TableSource, WantedLines
 from distingo.errors import DataError
 
 LINES = [f"{number:016x},verification,/m/{number % 10},1\n".encode() for number in range(20_000)]
@@ -120,7 +119,7 @@ from contextlib import closing
 from pathlib import Path
 from distingo.download.connections import Connections
 from distingo.download.records import Limits
-from distingo.download.table_lines import WantedLines
+from distingo.download.table_streaming import WantedLines
 from distingo.download.table_streaming import TableSource
 
 def peak():

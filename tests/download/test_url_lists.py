@@ -11,13 +11,11 @@ from drawing import encode, noise
 from loopback_site import QUICK, LoopbackSite, Trouble
 
 from distingo.cli import main
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.manifest import sum_up_left_out
-from distingo.datasets.store import Cache
-from distingo.download.folder import read_outcomes
-from distingo.download.gathered import Gathered
-from distingo.download.url_lists import gather_urls
-from distingo.download.url_tables import UrlColumns, read_url_table
+from distingo.download.folder import Gathered, read_outcomes
+from distingo.download.url_lists import UrlColumns, gather_urls, read_url_table
 from distingo.errors import DataError, UsageError
 
 Gather = Callable[..., Gathered]

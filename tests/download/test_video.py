@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 from video_files import cut, draw_video, turn
 
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
-from distingo.datasets.store import Cache
 from distingo.download.video import VideoFrames, extract_frames
-from distingo.download.video_choosing import FrameChoice, parse_interval
+from distingo.download.video_frames import FrameChoice, parse_interval
 from distingo.errors import DataError, ResourceError, UsageError
 
 
@@ -191,7 +191,7 @@ def test_a_killed_run_goes_on_and_leaves_nothing_half_written(tmp_path: Path) ->
     video = draw_video(tmp_path / "clip.avi", "MJPG", frames=600)
     program = (
         "import sys; from pathlib import Path; from distingo.download.video import *\n"
-        "from distingo.download.video_choosing import *\n"
+        "from distingo.download.video_frames import *\n"
         "extract_frames(Path(sys.argv[1]), Path(sys.argv[2]), FrameChoice(parse_interval('1frame')))"
     )
     process = subprocess.Popen([sys.executable, "-c", program, str(video), str(tmp_path / "out")])

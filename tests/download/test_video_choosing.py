@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from distingo.download.video import frame_name
-from distingo.download.video_choosing import (
+from distingo.download.video_frames import (
+    Frame,
     FrameChoice,
     Interval,
     SimilarityGate,
@@ -14,7 +15,6 @@ from distingo.download.video_choosing import (
     parse_interval,
     parse_time,
 )
-from distingo.download.video_reading import Frame
 from distingo.errors import UsageError
 
 

@@ -15,7 +15,7 @@ from drawing import encode, idx_bytes, noise
 from scipy.io import savemat
 
 from distingo.download.sets import SETS
-from distingo.download.sets.record import NamedSet, SetFile
+from distingo.download.sets.records import NamedSet, SetFile
 
 
 def tar_of(files: dict[str, bytes]) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 
 from distingo.errors import RunError, UsageError
 from distingo.evaluation.comparing import compare_runs, name_apart
-from distingo.evaluation.cost_beside import count_parameters
+from distingo.evaluation.comparison import count_parameters
 from distingo.metrics.paired import mcnemar_p_value
 from distingo.models.saved import load_model
 from tiny_runs import answer, change_json, change_rows, copy_run, forget_checksums

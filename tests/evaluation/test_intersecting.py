@@ -10,8 +10,7 @@ import pytest
 import distingo
 from distingo.cli import main
 from distingo.errors import RunError
-from distingo.evaluation.comparing import compare_runs
-from distingo.evaluation.intersecting import on_common_pictures
+from distingo.evaluation.comparing import compare_runs, on_common_pictures
 from distingo.evaluation.reading import RunRecords, read_run
 from tiny_runs import change_rows, copy_run
 

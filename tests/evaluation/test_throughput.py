@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from distingo import run_cost
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
-from distingo.datasets.store import Cache
-from distingo.evaluation import throughput
-from distingo.evaluation.throughput import measure_throughput
+from distingo.evaluation import evaluating as throughput
+from distingo.evaluation.evaluating import measure_throughput
 from distingo.models.saved import load_model
 from distingo.prediction import predictor
 from distingo.records import Dataset

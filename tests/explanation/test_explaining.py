@@ -11,7 +11,7 @@ from PIL import Image
 import distingo
 from corner_pictures import CORNER, MARKED, PLAIN, SIZE, draw, hottest_point, is_in_corner
 from distingo.errors import DataError, ModelError, ResourceError, RunError, UsageError
-from distingo.report.heat import draw_heat
+from distingo.report.thumbnails import draw_heat
 from tiny_datasets import draw_classes, draw_labels
 
 

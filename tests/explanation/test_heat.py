@@ -9,11 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from distingo.explanation.attention import attention_layers
-from distingo.explanation.heat import find_heat, margins
+from distingo.explanation.relevance import attention_layers, find_heat, margins
 from distingo.models.heads import LinearHead
-from distingo.models.normalisation import ChannelNormalisation
-from distingo.models.pretrained import PretrainedClassifier
+from distingo.models.pretrained import ChannelNormalisation, PretrainedClassifier
 from distingo.models.small_cnn import SmallCNN
 from distingo.models.sports_cnn import SportsCNN
 

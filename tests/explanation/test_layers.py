@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from distingo.explanation.layers import MOST_LAYERS, feature_maps, first_filters
+from distingo.explanation.relevance import MOST_LAYERS, feature_maps, first_filters
 from distingo.models.heads import LinearHead
 from distingo.models.pretrained import PretrainedClassifier
 from distingo.models.small_cnn import SmallCNN

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
-from distingo.datasets.store import Cache
-from distingo.exploration.appearance import SIDE, describe_appearance, file_sizes, measure_light, small_pictures
-from distingo.exploration.records import BINS
+from distingo.exploration.appearance import BINS, SIDE, describe_appearance, file_sizes, measure_light, small_pictures
 from distingo.records import Picture, Source
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
-from distingo.datasets.store import Cache
 from distingo.errors import ModelError, UsageError
 from distingo.exploration.appearance import small_pictures
 from distingo.exploration.embedding import DESCRIPTORS, Machine, choose_embedding, embed

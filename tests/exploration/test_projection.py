@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distingo.exploration.projection import choose_perplexity, find_neighbourhoods, project, reduce
+from distingo.exploration.embedding import choose_perplexity, find_neighbourhoods, project, reduce
 
 
 def clusters(each: int = 20, dimensions: int = 60) -> tuple[np.ndarray, np.ndarray]:

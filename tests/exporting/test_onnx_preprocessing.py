@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from distingo.datasets.rendering import render
+from distingo.datasets.decoding.rendering import render
 from distingo.exporting.networks import WholePicture, resizes_in_graph
-from distingo.exporting.onnx_preprocessing import PIXELS, preprocessing_graph
+from distingo.exporting.onnx_graph import PIXELS, preprocessing_graph
 from distingo.records import Rendition
 
 onnxruntime = pytest.importorskip("onnxruntime")

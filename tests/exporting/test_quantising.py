@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from distingo.exporting import quantising
+from distingo.exporting import writing as quantising
+from distingo.exporting.agreement import original_answers
 from distingo.exporting.networks import ExportableNetwork
-from distingo.exporting.onnx_graph import network_graph
-from distingo.exporting.onnx_preprocessing import PIXELS
-from distingo.exporting.original import original_answers
-from distingo.exporting.quantising import _deciding_nodes, _quantise, quantise
+from distingo.exporting.onnx_graph import PIXELS, network_graph
+from distingo.exporting.writing import _deciding_nodes, _quantise, quantise
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network
 from distingo.records import Rendition
 

@@ -3,8 +3,7 @@ import pytest
 from PIL import Image
 from scenes import brighten, crop, draw_scene, halve, recompress
 
-from distingo.features.registration import compare
-from distingo.features.signatures import sign
+from distingo.features.signatures import compare, sign
 
 
 def likeness(one: Image.Image, other: Image.Image) -> float:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from distingo.features.symmetries import IN_WORDS, SYMMETRIES, turn, turn_frequencies
+from distingo.features.signatures import IN_WORDS, SYMMETRIES, turn, turn_frequencies
 from distingo.near_duplicates.coarse import describe
 
 TURNS = {

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from distingo.errors import DataError
-from distingo.learning_curves.draws import choose_sizes, draw_subsets
+from distingo.learning_curves.measuring import choose_sizes, draw_subsets
 
 
 def test_sizes_are_spaced_by_ratio_up_to_all() -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distingo.learning_curves.forecasting import extrapolate, forecast
-from distingo.learning_curves.resampling import ResampledCurve
+from distingo.learning_curves.forecasting import ResampledCurve, extrapolate, forecast
 
 SIZES = np.geomspace(40, 960, 8).round()
 

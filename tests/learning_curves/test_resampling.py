@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
+from distingo.learning_curves.forecasting import resample_curves
 from distingo.learning_curves.measuring import Measured
-from distingo.learning_curves.resampling import resample_curves
 
 
 def told(n: int = 200, draws: int = 1, *, several: bool = False) -> Measured:

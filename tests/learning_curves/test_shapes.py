@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distingo.learning_curves.shapes import SHAPES, fit_shape
+from distingo.learning_curves.forecasting import SHAPES, fit_shape
 
 X = np.geomspace(1 / 24, 1, 8)
 

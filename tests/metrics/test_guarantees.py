@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from scipy.stats import beta, betabinom
 
-from distingo.metrics.conformal import prediction_sets, set_threshold
-from distingo.metrics.guarantees import (
+from distingo.metrics.conformal import (
     chance_of_so_few,
     coverage_range,
     effective_images,
     held_rank,
     highest_coverage,
     images_needed,
+    prediction_sets,
+    set_threshold,
 )
 
 

@@ -7,8 +7,7 @@ import pytest
 from scipy.special import ndtr
 from sklearn.metrics import average_precision_score, f1_score
 
-from distingo.metrics.judged_labels import JudgedLabels
-from distingo.metrics.label_intervals import mean_precision, precision_estimates, threshold_estimates
+from distingo.metrics.label_intervals import JudgedLabels, mean_precision, precision_estimates, threshold_estimates
 from distingo.metrics.multi_label import multi_label_scores
 from distingo.metrics.ranking import Ranking
 

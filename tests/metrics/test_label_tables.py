@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from distingo.metrics.label_tables import co_occurrence, labels_per_picture, precision_recall_curve, two_by_two
+from distingo.metrics.multi_label import co_occurrence, labels_per_picture, precision_recall_curve, two_by_two
 from distingo.records import TwoByTwo
 
 TRUTH = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 0], [1, 1, 0]], dtype=bool)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from distingo.metrics.judged_labels import MIN_POSITIVES
+from distingo.metrics.label_intervals import MIN_POSITIVES
 from distingo.metrics.multi_label import multi_label_scores
 from distingo.records import TwoByTwo
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distingo.metrics.multiple_comparisons import holm, pictures_for_accuracy, pictures_for_score
-from distingo.metrics.paired import mcnemar_p_value
+from distingo.metrics.paired import holm, mcnemar_p_value, pictures_for_accuracy, pictures_for_score
 
 
 def test_a_textbook_example() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distingo.metrics.paired_recipes import recipe_difference
+from distingo.metrics.paired import recipe_difference
 
 
 def trainings(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from distingo.cli import main
-from distingo.datasets.store import Cache
+from distingo.datasets.cache.store import Cache
 from distingo.errors import ModelError
 from distingo.models import backbone_listing
 from distingo.models.backbone_listing import count_by_key, list_backbones, read_shipped_counts

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from distingo.errors import DistingoError, ModelError
-from distingo.models.backbone_settings import read_settings
 from distingo.models.backbones import find_backbone, load_backbone
+from distingo.models.presets import read_settings
 from hostile_files import VALUES, nothing_reached, require_plain
 from tiny_backbones import write_backbone
 

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from distingo.cli import main
-from distingo.datasets.rendering import render
+from distingo.datasets.decoding.rendering import render
 from distingo.errors import ModelError
 from distingo.models.architectures import create_architecture
 from distingo.models.backbones import (
@@ -25,8 +25,8 @@ from distingo.models.backbones import (
     find_backbone,
     load_backbone,
 )
-from distingo.models.normalisation import ChannelNormalisation
 from distingo.models.presets import PRESETS
+from distingo.models.pretrained import ChannelNormalisation
 
 TINY = "test_resnet"
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from distingo.models.calibration import Calibration
+from distingo.models.evidence import Calibration
 
 
 def test_the_order_of_classes_stays() -> None:

@@ -20,7 +20,7 @@ def test_timm_and_its_architectures_come_without_the_compiler() -> None:
     program = """
 import sys
 from distingo.models.architectures import create_architecture, measure_architecture
-from distingo.models.timm_import import import_timm
+from distingo.models.architectures import import_timm
 assert import_timm() is sys.modules["timm"]
 print(measure_architecture("mobilenetv2_035", {}, 64, 64).features)
 create_architecture("mobilenetv2_035", {})
@@ -58,7 +58,7 @@ print(roi_align(torch.ones(1, 1, 4, 4), [torch.tensor([[0.0, 0, 4, 4]])], 2).sha
 def test_what_the_stand_in_lacks_comes_from_the_compiler_at_once() -> None:
     program = """
 import sys
-from distingo.models.compiler_on_demand import compiler_on_demand
+from distingo.machine.compiler import compiler_on_demand
 with compiler_on_demand():
     from torch._dynamo.utils import is_compile_supported
     from torch._dynamo import config
@@ -72,7 +72,7 @@ print(is_compile_supported("cpu"), sys.modules["torch._dynamo"].utils.is_compile
 def test_functions_marked_meanwhile_are_not_compiled_later() -> None:
     program = """
 import torch
-from distingo.models.compiler_on_demand import compiler_on_demand
+from distingo.machine.compiler import compiler_on_demand
 with compiler_on_demand():
     marked = torch.compiler.disable(lambda x: torch.compiler.is_compiling())
 assert marked(1) is False
@@ -84,7 +84,7 @@ print(torch.compile(lambda x: (x + 1, marked(x)), backend="eager")(torch.ones(1)
 def test_a_compiler_that_is_there_is_left_alone() -> None:
     program = """
 import torch._dynamo, sys
-from distingo.models.compiler_on_demand import compiler_on_demand
+from distingo.machine.compiler import compiler_on_demand
 with compiler_on_demand():
     assert sys.modules["torch._dynamo"] is torch._dynamo
 print(torch._dynamo.__name__)

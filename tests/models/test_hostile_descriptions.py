@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 
 from distingo.errors import DistingoError, ModelError, RunError
-from distingo.models.architecture_arguments import ARGUMENTS, check_architecture
-from distingo.models.architectures import create_architecture
-from distingo.models.backbone_settings import read_settings
+from distingo.models.architectures import ARGUMENTS, check_architecture, create_architecture
 from distingo.models.backbones import find_backbone
 from distingo.models.majority import MajorityClassifier
+from distingo.models.presets import read_settings
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network, load_model, save_model
 from distingo.records import Rendition, Thresholds
 from hostile_files import DEEP, VALUES, nothing_reached, require_plain

@@ -9,21 +9,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from distingo.models import machine
+from distingo.machine import device as machine
 
 FRESH_PROCESS = """
 import json, os, threading
-import distingo.threads
+import distingo.machine.threads
 os.environ.update(OMP_PROC_BIND="close", OMP_PLACES="cores")
 import torch
 after_import = sorted(os.sched_getaffinity(0))
-from distingo.models.machine import prepare_process
+from distingo.machine.device import prepare_process
 prepare_process()
 inherited = []
 thread = threading.Thread(target=lambda: inherited.extend(sorted(os.sched_getaffinity(0))))
 thread.start(); thread.join()
 tasks = [sorted(os.sched_getaffinity(int(task))) for task in os.listdir("/proc/self/task")]
-from distingo.models.machine import bind_this_thread
+from distingo.machine.device import bind_this_thread
 with bind_this_thread():
     bound = sorted(os.sched_getaffinity(0))
 after = sorted(os.sched_getaffinity(0))
@@ -33,7 +33,7 @@ print(json.dumps(told))
 
 GROWTH = """
 import resource
-from distingo.models.machine import prepare_process
+from distingo.machine.device import prepare_process
 if {prepared}:
     prepare_process()
 import torch
@@ -63,7 +63,7 @@ from distingo import threads
 cores = sorted(threads.usable_cores())
 threads.busy_share = lambda: 0.0
 threads.set_thread_environment()
-from distingo.models.machine import prepare_process
+from distingo.machine.device import prepare_process
 prepare_process()
 import numpy
 from sklearn.neighbors import NearestNeighbors

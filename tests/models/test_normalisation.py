@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from distingo.errors import UsageError
-from distingo.models.normalisation import ChannelNormalisation, SampleNormalisation
-from distingo.training.normalising import fit_normalisation
+from distingo.models.pretrained import ChannelNormalisation, SampleNormalisation
+from distingo.training.run import fit_normalisation
 
 
 class Rows:

@@ -14,8 +14,8 @@ from timm.data import resolve_model_data_config
 import distingo
 from distingo.errors import RunError
 from distingo.files import content_hash
-from distingo.models.backbone_settings import read_settings
 from distingo.models.backbones import find_backbone
+from distingo.models.presets import read_settings
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network, load_model, save_model
 from tiny_backbones import write_backbone
 from tiny_datasets import draw_classes

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from distingo.features.symmetries import SYMMETRIES, turn_frequencies
+from distingo.features.signatures import SYMMETRIES, turn_frequencies
 from distingo.near_duplicates.coarse import describe, nearest_pairs
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from distingo.errors import ResourceError, UsageError
-from distingo.prediction.device import available_devices, choose_device
+from distingo.machine.device import available_devices, choose_device
 
 
 @pytest.fixture

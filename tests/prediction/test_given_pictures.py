@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from distingo.errors import DataError, UsageError
-from distingo.prediction.given_pictures import GivenPictures
+from distingo.prediction.given_images import GivenPictures
 
 
 @pytest.fixture

@@ -12,12 +12,11 @@ import pytest
 import torch
 from torch import nn
 
-from distingo.datasets.store import Cache
+from distingo.datasets.cache.store import Cache
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network, load_model
-from distingo.prediction.classifier import predict_outputs
+from distingo.prediction.classifier import ModelEngine, predict_outputs
 from distingo.prediction.engines import EngineName
-from distingo.prediction.model_engine import ModelEngine
-from distingo.prediction.tensors import ArrayRows
+from distingo.prediction.networks import ArrayRows
 from distingo.records import Rendition
 
 CPU = torch.device("cpu")

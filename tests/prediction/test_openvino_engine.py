@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from distingo.datasets.store import Cache
+from distingo.datasets.cache.store import Cache
 from distingo.prediction import openvino_engine
 from distingo.prediction.openvino_engine import openvino_runner
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from distingo.errors import ResourceError, UsageError
-from distingo.prediction.partial_table import PartialTable, partial_of
+from distingo.prediction.bulk import PartialTable, partial_of
 from distingo.prediction.tables import write_table
 from distingo.records import Prediction
 

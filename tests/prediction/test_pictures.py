@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image, ImageCms
 
-from distingo.datasets.decoding import UndecodableError
+from distingo.datasets.decoding.decode import UndecodableError
 from distingo.errors import UsageError
 from distingo.prediction.pictures import as_pictures, name_picture, open_picture
 from distingo.records import ValueRange, ValueRanges

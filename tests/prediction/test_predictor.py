@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 
 import distingo
-from distingo.datasets.decoding import UndecodableError
+from distingo.datasets.decoding.decode import UndecodableError
 from distingo.errors import RunError, UsageError
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network, save_model
-from distingo.prediction.certainty import Certainty
-from distingo.prediction.given_pictures import find_pictures
+from distingo.prediction.given_images import find_pictures
+from distingo.prediction.naming import Certainty
 from distingo.prediction.predictor import load, read_task
 from distingo.records import Rendition, Thresholds
 

@@ -15,8 +15,7 @@ import pytest
 
 from distingo.errors import DataError, UsageError
 from distingo.prediction.sort_journal import SORT_JOURNAL, Way
-from distingo.prediction.sorting import Sorter, Sorting
-from distingo.prediction.unsorting import undo_sorting
+from distingo.prediction.sorting import Sorter, Sorting, undo_sorting
 from distingo.records import Prediction
 
 CLASSES = ("red", "T-shirt/top", "Red", "unknown", "..", "猫")

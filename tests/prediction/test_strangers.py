@@ -8,7 +8,7 @@ import numpy as np
 from threadpoolctl import threadpool_info
 
 from distingo.models.feature_bank import build_bank
-from distingo.prediction.strangers import StrangerFinder
+from distingo.prediction.predictor import StrangerFinder
 
 
 def blas_threads() -> list[int]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from distingo.prediction.streaming import chunked, map_in_order
+from distingo.prediction.networks import chunked, map_in_order
 
 
 def test_results_come_in_order_whatever_takes_longest() -> None:

@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 from run_folders import HOSTILE
 
-from distingo.crossvalidation.records import CrossValidation, FoldScores
+from distingo.crossvalidation.folder import CrossValidation, FoldScores
 from distingo.evaluation.tables import write_predictions
-from distingo.learning_curves.forecasting import forecast
+from distingo.learning_curves.forecasting import ResampledCurve, forecast
 from distingo.learning_curves.records import LearningCurve
-from distingo.learning_curves.resampling import ResampledCurve
-from distingo.metrics.resampled_t import corrected_mean
+from distingo.metrics.resampling import corrected_mean
 from distingo.metrics.single_label import classification_scores, confusion_matrix, per_class_scores
 from distingo.records import Evaluation, Picture, Source
 

@@ -10,8 +10,8 @@ import pytest
 from run_folders import HOSTILE, SCRIPTS, build_run, draw_picture
 
 from browsing import CONTRASTS, TEXTS
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
-from distingo.datasets.store import Cache
 from distingo.evaluation.comparing import compare_runs
 from distingo.report.comparison import write_comparison_page
 from distingo.report.inspection import write_inspection

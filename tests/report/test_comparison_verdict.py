@@ -7,13 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from distingo.evaluation.comparison import ComparedRun, Comparison
-from distingo.evaluation.cost_beside import Cost
-from distingo.evaluation.pairing import VersusBest
+from distingo.evaluation.comparison import ComparedRun, Comparison, Cost
+from distingo.evaluation.pairing import ComparedRecipes, VersusBest
 from distingo.evaluation.reading import RunRecords
-from distingo.evaluation.seeds import ComparedRecipes
-from distingo.metrics.paired_recipes import RecipeDifference
-from distingo.metrics.paired_scores import PairedScore
+from distingo.metrics.paired import PairedScore, RecipeDifference
 from distingo.records import Evaluation, Score
 from distingo.report.comparison_verdict import is_clear, judge_comparison
 

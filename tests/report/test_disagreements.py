@@ -7,12 +7,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from distingo.evaluation.comparing import compare_runs
-from distingo.evaluation.comparison import ComparedRun, Comparison
-from distingo.evaluation.cost_beside import Cost
+from distingo.evaluation.comparison import ComparedRun, Comparison, Cost
 from distingo.evaluation.reading import PredictionRow, RunRecords
 from distingo.records import Evaluation
-from distingo.report.disagreements import find_disagreements
-from distingo.report.label_disagreements import find_label_disagreements
+from distingo.report.disagreements import find_disagreements, find_label_disagreements
 
 
 def run(name: str, answers: str) -> ComparedRun:

@@ -16,9 +16,8 @@ from distingo.explanation.records import (
     Neighbour,
     NetworkLayers,
 )
-from distingo.report.explanation_sheet import WIDTH, write_explanation
-from distingo.report.explanation_words import chance, describe_answer, describe_class
-from distingo.report.layer_sheet import write_layers
+from distingo.report.explanation_sheet import WIDTH, chance, describe_answer, describe_class, write_explanation
+from distingo.report.samples import write_layers
 
 
 def check(hottest: float, fall: float, falls: tuple[float, ...]) -> CoverCheck:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
-from distingo.report.fonts import fallback_font, writing_of
+from distingo.report.lettering import fallback_font, writing_of
 from distingo.report.samples import write_contact_sheet
 
 CHINESE = "猫道路"

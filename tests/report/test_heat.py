@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from distingo.report.heat import draw_heat, heat_address
+from distingo.report.thumbnails import draw_heat, heat_address
 
 
 def test_heat_lies_over_the_seen_part_only() -> None:

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 from run_folders import HOSTILE, draw_picture
 
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
-from distingo.datasets.store import Cache
 from distingo.records import Dataset
-from distingo.report.balance import balance_classes
+from distingo.report.class_balance import balance_classes, summarise_sizes
 from distingo.report.inspection import write_inspection
-from distingo.report.sizes import summarise_sizes
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from label_runs import LABELS, LabelRun, build_label_run
 from run_folders import HOSTILE
 
 from browsing import CONTRASTS, TEXTS
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
-from distingo.datasets.store import Cache
 from distingo.report.inspection import write_inspection
 from distingo.report.page import write_report
 

@@ -13,14 +13,19 @@ import pytest
 from distingo.errors import RunError
 from distingo.metrics.multi_label import multi_label_scores
 from distingo.records import Evaluation, Score
-from distingo.report.label_cards import mean_plain_f1, view_labels
-from distingo.report.label_counts import MOST_LABELS, count_labels, view_pairs
-from distingo.report.label_mistakes import surest_mistakes
-from distingo.report.label_predictions import LabelPredictions, read_label_predictions
-from distingo.report.label_samples import show_samples
+from distingo.report.class_balance import MOST_LABELS, count_labels, view_pairs
+from distingo.report.label_cards import (
+    BOTTOM,
+    LEFT,
+    RIGHT,
+    TOP,
+    draw_precision_recall,
+    mean_plain_f1,
+    view_cells,
+    view_labels,
+)
+from distingo.report.label_examples import LabelPredictions, read_label_predictions, show_samples, surest_mistakes
 from distingo.report.label_verdict import judge_labels
-from distingo.report.precision_recall import BOTTOM, LEFT, RIGHT, TOP, draw_precision_recall
-from distingo.report.two_by_two import view_cells
 from distingo.report.wording import score_name, score_range, score_value
 
 LABELS = ("a", "b", "c")

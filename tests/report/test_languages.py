@@ -19,8 +19,8 @@ from distingo.evaluation.confidence import write_confidence
 from distingo.evaluation.reading import read_run
 from distingo.explanation.kept import KeptHeatMap, write_heat_maps
 from distingo.language import LANGUAGES, written_in
-from distingo.report.explained_mistakes import list_mistakes
 from distingo.report.page import write_report
+from distingo.report.thumbnails import list_mistakes
 from distingo.run_folder import RunFolder
 
 TRANSLATED = [language for language in LANGUAGES if language != "en"]

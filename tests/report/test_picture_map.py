@@ -10,10 +10,9 @@ import numpy as np
 from PIL import Image
 from run_folders import draw_picture
 
-from distingo.exploration.records import PictureMap
+from distingo.exploration.appearance import PictureMap
 from distingo.records import Picture, Source
-from distingo.report.picture_map import COLOURS, WIDTH, show_map
-from distingo.report.sheets import ACROSS, TILE, make_sheets
+from distingo.report.picture_map import ACROSS, COLOURS, TILE, WIDTH, make_sheets, show_map
 
 
 def opened(address: str) -> Image.Image:

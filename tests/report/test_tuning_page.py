@@ -10,12 +10,10 @@ import pytest
 from searches import build_search, without_trials
 
 from browsing import CONTRASTS, TEXTS
-from distingo.report.tuning_charts import BOTTOM, LEFT, RIGHT, TOP, draw_history, draw_slices
-from distingo.report.tuning_page import write_tuning_page
-from distingo.tuning.cautions import cautions
+from distingo.report.tuning_page import BOTTOM, LEFT, RIGHT, TOP, draw_history, draw_slices, write_tuning_page
 from distingo.tuning.folder import SearchFolder, write_search
 from distingo.tuning.records import Search, choose_best, find_tied
-from distingo.tuning.words import name_trials, say_choice, say_gain, say_score
+from distingo.tuning.words import cautions, name_trials, say_choice, say_gain, say_score
 
 
 def read(search: Any, place: Path) -> str:

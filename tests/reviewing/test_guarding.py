@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from distingo.reviewing.guarding import Guard
+from distingo.reviewing.serving import Guard
 
 GUARD = Guard("127.0.0.1", 8123, "secret")
 OURS = {"Host": "127.0.0.1:8123", "Origin": "http://127.0.0.1:8123", "Content-Type": "application/json"}

@@ -10,7 +10,7 @@ from distingo import reviewing
 from distingo.datasets.corrections import Correction, Corrections
 from distingo.findings import PICTURE_KINDS, Finding
 from distingo.report.check_page import WORDS
-from distingo.reviewing.questions import gather_questions
+from distingo.reviewing.decisions import gather_questions
 
 DARK = Finding("dark", "a/1.png", 0.9, 0.5, ("a",), content="1" * 32)
 

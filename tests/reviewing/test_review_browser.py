@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from browsing import CONTRASTS
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import read_corrections
 from distingo.datasets.gathering import read_dataset
-from distingo.datasets.store import Cache
 from distingo.findings import Finding, write_findings
 from trees import draw, found, snapshot
 

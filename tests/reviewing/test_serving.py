@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from distingo.datasets.corrections import read_corrections
-from distingo.datasets.layouts import find_layout
+from distingo.datasets.layouts.detection import find_layout
 from distingo.errors import ResourceError
 from distingo.reviewing.decisions import Decisions
 from distingo.reviewing.serving import ReviewServer

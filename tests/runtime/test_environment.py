@@ -16,8 +16,8 @@ import pytest
 import tifffile
 
 import distingo
-from distingo.datasets.rendering import render, shorter_side_for
-from distingo.exporting.original import original_answers
+from distingo.datasets.decoding.rendering import render, shorter_side_for
+from distingo.exporting.agreement import original_answers
 from distingo.metrics.thresholds import apply_thresholds
 from distingo.models.saved import load_model
 from distingo.prediction.pictures import open_picture
@@ -68,7 +68,7 @@ for name in ("tifffile", "imagecodecs"):
     sys.modules[name] = None
 from pathlib import Path
 import numpy as np
-from distingo.datasets.decoding import UnsupportedError, decode
+from distingo.datasets.decoding.decode import UnsupportedError, decode
 for name in sys.argv[1:3]:
     assert np.array_equal(np.asarray(decode(Path(name).read_bytes()).image).ravel(), np.arange(192))
 try:

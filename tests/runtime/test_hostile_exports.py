@@ -18,14 +18,16 @@ import pytest
 from distingo.errors import DistingoError, RunError
 from distingo.models.evidence import load_evidence
 from distingo.models.feature_bank import build_bank
-from distingo.models.feature_bank_file import load_bank, save_bank
+from distingo.models.saved_layout import load_bank, save_bank
 from distingo.records import Rendition, Thresholds
-from distingo.runtime.bank import EXPORTED_BANK_FILE, load_exported_bank, save_exported_bank
 from distingo.runtime.description import (
     EXPORT_FILE,
+    EXPORTED_BANK_FILE,
     PREPROCESSING_FILE,
     ExportDescription,
+    load_exported_bank,
     read_export,
+    save_exported_bank,
     write_description,
 )
 from hostile_files import DEEP, VALUES, nothing_reached, require_plain

@@ -111,7 +111,7 @@ def test_certainty_is_that_of_the_run(
 
 def test_what_is_unlike_training_is_told_where_the_bank_is(export: Path, tmp_path: Path) -> None:
     from distingo.models.feature_bank import build_bank
-    from distingo.runtime.bank import save_exported_bank
+    from distingo.runtime.description import save_exported_bank
 
     path = picture(tmp_path / "a.png")
     (export / "bank.npz").unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distingo.serving.compression import Decompressor, find_encoding, pack_answer
-from distingo.serving.refusals import RefusedError
+from distingo.serving.refused import RefusedError
 
 
 def unpack(encoding: str, parts: list[bytes]) -> bytes:

@@ -14,7 +14,7 @@ from served_runs import Server, picture, running, wait_until
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from distingo.serving.clients import Proxies, client_of
-from distingo.serving.keys import hash_key
+from distingo.serving.guarding import hash_key
 
 
 @pytest.fixture(scope="module")

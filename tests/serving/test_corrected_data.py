@@ -11,8 +11,8 @@ from drawing import encode, noise
 
 import distingo
 from distingo.cli import main
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
-from distingo.datasets.store import Cache
 from distingo.errors import DataError, ResourceError, UsageError
 from distingo.records import Dataset, Task
 from distingo.serving.corrections import CorrectionStore, SentCorrection

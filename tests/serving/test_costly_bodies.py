@@ -14,7 +14,7 @@ import pytest
 from served_runs import Server, picture, running
 
 from distingo.serving.asking import decode_base64
-from distingo.serving.nested_numbers import NestingError, NotNumbersError, read_nested, shape_of
+from distingo.serving.open_inference_tensors import NestingError, NotNumbersError, read_nested, shape_of
 from distingo.serving.refused import RefusedError
 
 MEBI = 2**20

@@ -15,7 +15,7 @@ from costly_images import float_tiff, tile_bomb
 from PIL import Image
 from served_runs import Server, picture, running, wait_until
 
-from distingo.serving import header_costs
+from distingo.serving import pictures as header_costs
 from distingo.serving.decoding_processes import Question
 from distingo.serving.refused import RefusedError
 from distingo.serving.turns import Share

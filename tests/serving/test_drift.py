@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from distingo.models.evidence import Evidence, gather_evidence
-from distingo.serving.drift import WINDOW, ScoreWindow, bin_scores, chance_limit, stability_index
+from distingo.serving.metrics import WINDOW, ScoreWindow, bin_scores, chance_limit, stability_index
 
 
 def evidence_of(scores: np.ndarray) -> Evidence:

@@ -10,9 +10,8 @@ import pytest
 from costly_images import bmp_of_runs, float_tiff, large_image, scan_bomb, tile_bomb
 from PIL import Image
 
-from distingo.datasets.formats import detect_format
-from distingo.serving.header_costs import HeaderCost, read_cost
-from distingo.serving.pictures import cost_of, decode_ordinary, decode_upload
+from distingo.datasets.decoding.formats import detect_format
+from distingo.serving.pictures import HeaderCost, cost_of, decode_ordinary, decode_upload, read_cost
 from distingo.serving.refused import RefusedError
 
 ORDINARY = [("JPEG", 1500), ("PNG", 1500), ("GIF", 1500), ("BMP", 1500), ("WEBP", 500)]

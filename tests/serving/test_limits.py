@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from distingo.errors import UsageError
-from distingo.serving.keys import find_key, hash_key, read_keys
-from distingo.serving.places import Places
-from distingo.serving.rate_limits import RateLimit
-from distingo.serving.refusals import RefusedError
+from distingo.serving.guarding import RateLimit, find_key, hash_key, read_keys
+from distingo.serving.judging import Places
+from distingo.serving.refused import RefusedError
 from distingo.serving.settings import ServeSettings, name_runs, read_size
 
 

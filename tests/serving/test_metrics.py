@@ -6,7 +6,7 @@ import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 from served_runs import picture, running
 
-from distingo.serving.drift import LEAST
+from distingo.serving.metrics import LEAST
 
 
 def read(url: str) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:

@@ -18,8 +18,8 @@ import distingo
 from browsing import CONTRASTS
 from distingo.language import LANGUAGES, written_in
 from distingo.serving.corrections import CorrectionStore
-from distingo.serving.keys import hash_key
-from distingo.serving.page_words import page_words
+from distingo.serving.guarding import hash_key
+from distingo.serving.page_routes import page_words
 from tiny_datasets import COLOURS, draw_classes
 
 pytestmark = pytest.mark.browser

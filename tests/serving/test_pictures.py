@@ -10,7 +10,7 @@ from PIL import Image
 from served_runs import picture
 
 from distingo.serving.pictures import ACCEPTED, decode_upload
-from distingo.serving.refusals import RefusedError
+from distingo.serving.refused import RefusedError
 
 SAVED_AS = {"JPEG": "JPEG", "PNG": "PNG", "WebP": "WEBP", "GIF": "GIF", "BMP": "BMP", "TIFF": "TIFF", "AVIF": "AVIF"}
 

@@ -24,7 +24,7 @@ from distingo.errors import UsageError
 from distingo.evaluation.reading import read_run
 from distingo.runtime import Runtime
 from distingo.runtime.mlflow_model import MlflowClassifier
-from distingo.tracking.mlflow_model import save_pyfunc
+from distingo.tracking.mlflow import save_pyfunc
 
 
 def drawn(seed: int) -> bytes:
@@ -88,7 +88,7 @@ def test_mlflows_scoring_server_answers_as_ours_does(
 def test_a_model_that_can_not_be_exported_goes_as_it_is(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
     folder = save_pyfunc(read_run(tiny_runs["descriptors"]), tmp_path)
     model = mlflow.pyfunc.load_model(str(folder))
-    assert model.metadata.flavors["python_function"]["loader_module"] == "distingo.tracking.mlflow_model"
+    assert model.metadata.flavors["python_function"]["loader_module"] == "distingo.tracking.mlflow"
     (expected,) = distingo.load(tiny_runs["descriptors"]).predict([drawn(3)])
     (row,) = model.predict(pd.DataFrame({"image": [drawn(3)]})).to_dict("records")
     assert (row["label"], row["probability"]) == (expected.label, pytest.approx(expected.confidence))

@@ -10,16 +10,16 @@ import torch
 
 import distingo
 from distingo import cli
-from distingo.datasets.store import Cache
+from distingo.datasets.cache.store import Cache
 from distingo.errors import ResourceError, UsageError
 from distingo.files import read_json
-from distingo.training import batch_size, preparing
-from distingo.training.batch_size import find_batch_size, most_images, scaled_lr, training_images
-from distingo.training.memory import TrainingPlan
+from distingo.training import memory as batch_size
+from distingo.training import preparing
+from distingo.training.memory import TrainingPlan, find_batch_size, most_images, scaled_lr, training_images
 from distingo.training.preparing import TrainRequest
 from distingo.training.pretrained import load_wished_backbone
 from distingo.training.recipe import Recipe
-from distingo.training.repeating import Wanted, repeat
+from distingo.training.recipe_file import Wanted, repeat
 from distingo.training.step_memory import StepMemory
 from tiny_backbones import write_backbone
 from tiny_datasets import draw_classes

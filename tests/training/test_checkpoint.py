@@ -9,8 +9,8 @@ from torch import nn
 from distingo.errors import RunError
 from distingo.run_folder import RunFolder
 from distingo.training.checkpoint import EpochRecord, Progress, load_checkpoint, save_checkpoint
-from distingo.training.optimization import WeightAverage, build_optimizer
 from distingo.training.recipe import Recipe
+from distingo.training.step import WeightAverage, build_optimizer
 
 RECIPE = Recipe(model="small-cnn", height=8, width=8, optimizer="adamw", ema_decay=0.9)
 RECORD = EpochRecord(1, 0.1, 0.2, 0.3, 0.4, 0.5, 6.0, 7.0)

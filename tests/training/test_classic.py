@@ -9,7 +9,7 @@ import pytest
 
 from distingo.errors import UsageError
 from distingo.models.saved import ModelDescription, load_model, save_model
-from distingo.training.classic import fit_classic
+from distingo.training.baselines import fit_classic
 
 FEATURES = np.zeros((4, 5), np.float32)
 ONE, SEVERAL = np.array([0, 1, 1, 1]), np.array([[1, 0], [0, 0], [1, 1], [0, 0]], dtype=bool)

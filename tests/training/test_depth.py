@@ -7,9 +7,8 @@ from torch import nn
 from distingo.models.backbones import find_backbone, load_backbone
 from distingo.models.heads import LinearHead
 from distingo.models.saved import join_backbone
-from distingo.training.depth import depth_of_parameters
-from distingo.training.optimization import build_optimizer, set_training_mode
 from distingo.training.recipe import Recipe
+from distingo.training.step import build_optimizer, depth_of_parameters, set_training_mode
 from tiny_backbones import write_backbone
 
 

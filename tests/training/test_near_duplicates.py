@@ -15,7 +15,7 @@ import distingo
 from distingo.errors import UsageError
 from distingo.near_duplicates.keeping import describe_counts, settle_similarity
 from distingo.near_duplicates.records import NearDuplicateCounts, read_counts
-from distingo.report.recorded import is_known
+from distingo.report.recorded_sentences import is_known
 
 TURNS = tuple(Image.Transpose)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from distingo.training.optimization import WeightAverage, build_optimizer, learning_rate
 from distingo.training.recipe import Recipe
+from distingo.training.step import WeightAverage, build_optimizer, learning_rate
 
 
 def recipe(**fields: object) -> Recipe:

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import distingo
-from distingo.datasets.store import ArrayStore
+from distingo.datasets.cache.store import ArrayStore
 from distingo.errors import ModelError, UsageError
 from distingo.models.saved import load_model
 from distingo.prediction import embedding
@@ -88,7 +88,7 @@ def test_no_picture_goes_through_the_backbone_twice(
 def test_features_are_kept_while_embedding_goes_on(
     tmp_path: Path, data: Path, backbone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("distingo.datasets.store._SEGMENT_SECONDS", 0.0)
+    monkeypatch.setattr("distingo.datasets.cache.store._SEGMENT_SECONDS", 0.0)
     monkeypatch.setattr(embedding, "_BATCH", 8)
     calls: list[int] = []
     run = embedding.Embedder._run
@@ -109,7 +109,7 @@ def test_features_are_kept_while_embedding_goes_on(
 
 KILLED = """
 import sys
-import distingo.datasets.store as store
+import distingo.datasets.cache.store as store
 from distingo.cli import main
 from distingo.prediction import embedding
 store._SEGMENT_SECONDS = 0.0

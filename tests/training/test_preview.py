@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from distingo.datasets.store import Cache
+from distingo.datasets.cache.store import Cache
 from distingo.errors import UsageError
 from distingo.training.preview import VERSIONS, preview_augmentation
 from tiny_datasets import draw_classes, draw_labels

@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.metrics import average_precision_score, log_loss
 
-from distingo.training.scoring import Tally, score_pass
+from distingo.training.step import Tally, score_pass
 
 GENERATOR = np.random.default_rng(0)
 LOGITS = GENERATOR.normal(size=(40, 3)).astype(np.float32)

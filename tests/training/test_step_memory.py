@@ -11,10 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from distingo.models.compiler_on_demand import compiler_on_demand
-from distingo.training.live_memory import LiveMemory
+from distingo.machine.compiler import compiler_on_demand
 from distingo.training.recipe import Recipe
-from distingo.training.step_memory import StepMemory, measure_step
+from distingo.training.step_memory import LiveMemory, StepMemory, measure_step
 
 CPU = torch.device("cpu")
 BENCHMARK = Path(__file__).resolve().parents[2] / "benchmarks" / "memory.py"

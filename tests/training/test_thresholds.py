@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import torch
 
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
-from distingo.datasets.store import Cache
 from distingo.datasets.targets import encode_labels
 from distingo.metrics.thresholds import choose_thresholds
 from distingo.models.prevalence import fit_prevalence
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network
-from distingo.prediction.inputs import descriptors_product, input_product
+from distingo.prediction.embedding import descriptors_product, input_product
 from distingo.prediction.predictor import Predictor
 from distingo.records import Rendition
+from distingo.training.baselines import with_thresholds
 from distingo.training.recipe import Recipe
-from distingo.training.thresholds import with_thresholds
 from tiny_datasets import LABELS, draw_labels
 
 DEVICE = torch.device("cpu")

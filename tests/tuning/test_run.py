@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import distingo
-from distingo.datasets.store import ArrayStore
+from distingo.datasets.cache.store import ArrayStore
 from distingo.errors import RunError, UsageError
 from distingo.prediction import embedding
 from distingo.tuning.records import Search, choose_best

@@ -1,9 +1,7 @@
 """One Python call for each command; importing it loads no torch, calling it does."""
 
-from distingo.api.checking import check
-from distingo.api.cleaning import Cleaning, clean, undo_cleaning
-from distingo.api.correcting import export_corrections
-from distingo.api.crossvalidating import crossval
+from distingo.api.curation import Cleaning, check, clean, export_corrections, review, undo_cleaning
+from distingo.api.data import inspect, show_augmentation, split
 from distingo.api.downloading import (
     download_imagenet,
     download_open_images,
@@ -12,18 +10,11 @@ from distingo.api.downloading import (
     download_video,
     list_sets,
 )
-from distingo.api.explaining import explain
-from distingo.api.exporting import export
-from distingo.api.judging import compare, evaluate, write_report
-from distingo.api.learning import learning_curve
-from distingo.api.models import fetch_weights, list_backbones, list_models
-from distingo.api.pictures import inspect, show_augmentation
-from distingo.api.predicting import load, predict, predict_stream, undo_sorting
-from distingo.api.reviewing import review
+from distingo.api.evaluation import compare, evaluate, explain, write_report
+from distingo.api.experiments import crossval, learning_curve, tune
+from distingo.api.prediction import export, load, predict, predict_stream, undo_sorting
 from distingo.api.serving import serve
-from distingo.api.splitting import split
-from distingo.api.training import Run, demo, train, train_several
-from distingo.api.tuning import tune
+from distingo.api.training import Run, demo, fetch_weights, list_backbones, list_models, train, train_several
 
 __all__ = [
     "Cleaning",

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from distingo.files import as_names
 
 if TYPE_CHECKING:
-    from distingo.download.gathered import Gathered
-    from distingo.download.open_images_addresses import OpenImagesAddresses, OpenImagesSplit
+    from distingo.download.folder import Gathered
+    from distingo.download.open_images_tables import OpenImagesAddresses, OpenImagesSplit
     from distingo.download.records import Limits
-    from distingo.download.sets.record import NamedSet
-    from distingo.download.url_tables import UrlColumns
+    from distingo.download.sets.records import NamedSet
+    from distingo.download.url_lists import UrlColumns
     from distingo.download.video import FrameFormat, VideoFrames
-    from distingo.download.video_choosing import FrameChoice
+    from distingo.download.video_frames import FrameChoice
 
 
 def list_sets() -> tuple[NamedSet, ...]:
@@ -233,8 +233,8 @@ def download_video(
         ResourceError: The folder can't be written or holds frames of another video, or OpenCV is not installed.
     """
     from distingo.download.video import extract_frames
-    from distingo.download.video_choosing import FrameChoice as Choice
-    from distingo.download.video_choosing import Interval
+    from distingo.download.video_frames import FrameChoice as Choice
+    from distingo.download.video_frames import Interval
 
     wanted = choice or Choice(Interval("seconds", 1.0))
     return extract_frames(Path(video), Path(output), wanted, label=label, limit=limit, image_format=image_format)

@@ -75,7 +75,7 @@ def serve(
     """
     _require_parts()
     from distingo.serving.corrections import CorrectionStore
-    from distingo.serving.keys import read_keys
+    from distingo.serving.guarding import read_keys
     from distingo.serving.settings import ServeSettings, name_runs
 
     settings = ServeSettings(
@@ -107,7 +107,7 @@ def serve(
 
 def _run(named: Sequence[NamedRun], settings: ServeSettings, on_start: Callable[[str], None] | None) -> None:
     from distingo.serving.listening import address_of, listen
-    from distingo.serving.versions import read_version
+    from distingo.serving.settings import read_version
 
     for run in named:
         read_version(run.path)

@@ -1,4 +1,7 @@
-"""Calls that train."""
+"""Calls that train.
+
+Calls about the models that can be trained.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from distingo.api.judging import compare, evaluate
-from distingo.begun_folders import begin_folder, end_beginning, is_free
-from distingo.datasets.store import Cache
-from distingo.datasets.value_ranges import settle_value_range
+from distingo.api.evaluation import compare, evaluate
+from distingo.datasets.cache.store import Cache
+from distingo.datasets.decoding.value_ranges import settle_value_range
 from distingo.errors import InterruptionError, RunError, UsageError
 from distingo.files import as_names, is_half_written
 from distingo.language import settle_language
-from distingo.run_folder import RunFolder
+from distingo.models.catalogue import CATALOGUE, CatalogueEntry
+from distingo.run_folder import RunFolder, begin_folder, end_beginning, is_free
 
 if TYPE_CHECKING:
-    from distingo.datasets.tables import TableOptions
+    from distingo.datasets.tables.table import TableOptions
     from distingo.evaluation.comparison import Comparison
+    from distingo.models.backbone_listing import ListedBackbone
     from distingo.records import Evaluation
     from distingo.training.checkpoint import EpochRecord
 
@@ -101,14 +105,12 @@ def train(
     Raises:
         DistingoError: Of the kind that fits the mistake or hindrance; its text says what to do.
     """
-    from distingo.datasets.split_config import name_split
+    from distingo.datasets.run_options import name_split
     from distingo.tracking.following import choose_tracking, follow
-    from distingo.training.dividing import check_wishes
-    from distingo.training.kept_corrections import settle_corrections
     from distingo.training.preparing import TrainRequest
-    from distingo.training.recipe_file import read_recipe_file
-    from distingo.training.repeating import Wanted, repeat
+    from distingo.training.recipe_file import Wanted, read_recipe_file, repeat
     from distingo.training.run import train_run
+    from distingo.training.run_data import check_wishes, settle_corrections
 
     settle_language(language)  # before hours of training
     folder = RunFolder(Path(output))
@@ -239,3 +241,46 @@ def demo(output: str | Path = "demo", **options: Any) -> Run:
     write_digits(place / "digits")
     end_beginning(place)
     return train(place / "digits", place / "run", **{"epochs": 8, **options})
+
+
+def list_models() -> tuple[CatalogueEntry, ...]:
+    """Every model that ``train`` knows by name."""
+    return tuple(CATALOGUE.values())
+
+
+def list_backbones(pattern: str = "*") -> tuple[ListedBackbone, ...]:
+    """List the pretrained backbones that timm knows, with size, input and licence.
+
+    Args:
+        pattern: With ``*`` and ``?``, or a part of the name; or a preset (``fast``, ``good``, ``best``).
+
+    Returns:
+        Sorted by name.
+
+    Raises:
+        ModelError: Nothing fits the pattern.
+    """
+    from distingo.models.backbone_listing import list_backbones as list_all
+
+    return list_all(pattern)
+
+
+def fetch_weights(name: str) -> Path:
+    """Get a pretrained backbone's weights into the Hugging Face hub's cache ahead of time.
+
+    ``HF_ENDPOINT``, ``HF_HOME``, ``HF_TOKEN`` and proxies are honoured; they are read when the hub's library is first
+    loaded.
+
+    Args:
+        name: A preset, a timm name with or without tag, or ``hf-hub:OWNER/NAME``.
+
+    Returns:
+        The weights file; its size and hash are the hub's.
+
+    Raises:
+        ModelError: There is no such backbone, no network, or nothing usable at the other end.
+        ResourceError: The disk is full.
+    """
+    from distingo.models.backbones import fetch_weights as fetch
+
+    return fetch(name)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from distingo.datasets.bursts import BURST_SECONDS, find_bursts
-from distingo.datasets.grouping import Links, link_column
-from distingo.datasets.products import Product
-from distingo.datasets.store import Cache
+from distingo.datasets.cache.products import Product
+from distingo.datasets.cache.store import Cache
+from distingo.datasets.splits.grouping import BURST_SECONDS, Links, find_bursts, link_column
 from distingo.errors import UsageError
 from distingo.near_duplicates.search import LOOSEST, SAME_SCENE, find_copies, signature_product
 from distingo.records import Dataset

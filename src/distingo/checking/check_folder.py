@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from distingo.checking.label_basis import LabelBasis
-from distingo.checking.near_duplicate_search import NearDuplicateSearch
 from distingo.checking.shortcuts import Shortcut
 from distingo.checking.thresholds import settle_thresholds
 from distingo.errors import RunError
 from distingo.files import read_json, write_json
 from distingo.findings import FINDING_KINDS, FINDINGS_NAME, Finding, FindingKind, read_findings, write_findings
+from distingo.near_duplicates.records import NearDuplicateSearch
 from distingo.records import NO_VALUE_RANGES, ValueRanges
 from distingo.version import __version__
 

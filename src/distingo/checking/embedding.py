@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from distingo.datasets.gathering import Product
-from distingo.datasets.store import Cache
-from distingo.datasets.surveying import Survey
+from distingo.datasets.cache.store import Cache
+from distingo.datasets.gathering import Product, Survey
 from distingo.errors import UsageError
-from distingo.threads import set_thread_environment
+from distingo.machine.threads import set_thread_environment
 
 _WITHOUT = "none"
 _CLASSIC = "descriptors"
@@ -68,7 +67,7 @@ def choose_embedding(wish: str | None, weights: str | Path | None, seen: Survey,
 
 
 def _descriptors(cache: Cache, reason: str) -> Embedding:
-    from distingo.prediction.describing import descriptors_product
+    from distingo.prediction.embedding import descriptors_product
 
     return Embedding(descriptors_product(cache), _CLASSIC, reason)
 
@@ -87,7 +86,7 @@ def embed_by_backbone(name: str, weights: str | Path | None, reason: str, cache:
         UsageError: The model is none that embeds.
     """
     _load_torch()
-    from distingo.prediction.device import choose_device
+    from distingo.machine.device import choose_device
     from distingo.training.pretrained import feature_products, load_wished_backbone
     from distingo.training.recipe import Recipe
 
@@ -104,6 +103,6 @@ def embed_by_backbone(name: str, weights: str | Path | None, reason: str, cache:
 def _load_torch() -> None:
     """With its threads placed, and this one left free to start others that decode on every core."""
     set_thread_environment()
-    from distingo.models.machine import prepare_process
+    from distingo.machine.device import prepare_process
 
     prepare_process()

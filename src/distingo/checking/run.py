@@ -1,4 +1,7 @@
-"""The whole check: pictures are read once, measured, compared and judged."""
+"""The whole check: pictures are read once, measured, compared and judged.
+
+Predictions that another command made of pictures its models never saw, taken to doubt labels by.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,24 +17,104 @@ import numpy.typing as npt
 from distingo.answers import is_answered
 from distingo.checking.check_folder import Check
 from distingo.checking.embedding import Embedding, choose_embedding
-from distingo.checking.given_predictions import read_given_predictions
 from distingo.checking.label_basis import LabelBasis, describe_basis
-from distingo.checking.labels import OutOfFold, judge_labels, predict_out_of_fold, weigh_doubts
-from distingo.checking.near_duplicate_search import record_search
-from distingo.checking.outliers import NEIGHBOURS, comparable, judge_outliers, near_pairs, nearest
-from distingo.checking.quality import judge_files, judge_quality
-from distingo.checking.relations import judge_against, judge_copies, judge_exact
+from distingo.checking.labels import OutOfFold, judge_labels, predict_out_of_fold, score_out_of_fold, weigh_doubts
+from distingo.checking.relations import (
+    NEIGHBOURS,
+    comparable,
+    judge_against,
+    judge_copies,
+    judge_exact,
+    judge_outliers,
+    near_pairs,
+    nearest,
+)
 from distingo.checking.shortcuts import Shortcut, judge_imbalance, judge_shortcuts, look_for_shortcuts
-from distingo.checking.thresholds import settle_thresholds
+from distingo.checking.thresholds import judge_files, judge_quality, settle_thresholds
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import find_corrections
-from distingo.datasets.decoding import DECODING, DEFAULT_MAX_PIXELS
+from distingo.datasets.decoding.decode import DECODING, DEFAULT_MAX_PIXELS
 from distingo.datasets.gathering import Product, count_processors, read_dataset, survey
-from distingo.datasets.store import Cache
-from distingo.datasets.tables import TableOptions
+from distingo.datasets.manifest import read_manifest
+from distingo.datasets.tables.table import TableOptions
+from distingo.errors import DataError, RunError, UsageError
 from distingo.features.measurements import MEASUREMENTS, measure
+from distingo.files import read_json, require_intact
 from distingo.findings import FINDING_KINDS, Finding, FindingKind
+from distingo.near_duplicates.records import record_search
 from distingo.near_duplicates.search import CopyPair, find_copies, signature_product
 from distingo.records import Dataset, Picture, ValueRanges
+
+
+@dataclass(frozen=True, slots=True)
+class GivenPredictions:
+    """What models say of pictures of a data set that they never saw.
+
+    Attributes:
+        pictures: The pictures that it is known of.
+        told: What is said of them.
+        note: Where it is from and of how many pictures, in words.
+    """
+
+    pictures: tuple[Picture, ...]
+    told: OutOfFold
+    note: str
+
+
+def read_given_predictions(folder: Path, dataset: Dataset) -> GivenPredictions:
+    """Find a data set's pictures among the predictions of a cross-validation, or of a run's test side.
+
+    A picture counts where its file's content is still the same; labels may have been changed since.
+
+    Args:
+        folder: Holds ``predictions.parquet`` and ``manifest.csv``.
+        dataset: The pictures to check.
+
+    Raises:
+        RunError: A file is missing or damaged.
+        UsageError: The predictions are of another kind of labels.
+        DataError: None of the pictures is among them.
+    """
+    files, classes, probabilities = _read_table(folder / "predictions.parquet")
+    _require_task(folder, dataset)
+    contents = {row.file: row.content for row in read_manifest(folder / "manifest.csv")}
+    rows = {contents[file]: row for row, file in enumerate(files) if contents.get(file)}
+    known = tuple(picture for picture in dataset.pictures if picture.content in rows)
+    if not known:
+        raise DataError(f"{folder}: none of its {len(files):,} predictions is of a picture of {dataset.root}")
+    chosen = probabilities[[rows[picture.content] for picture in known]].astype(np.float64)
+    having = np.array([[name in picture.labels for name in classes] for picture in known], bool)
+    told = OutOfFold(chosen, classes, score_out_of_fold(chosen, having, dataset.task))
+    left = len(dataset.pictures) - len(known)
+    words = f"; of {left:,} there is none, so their labels are not doubted" if left else ""
+    return GivenPredictions(known, told, f"labels are doubted by the predictions in {folder}{words}")
+
+
+def _require_task(folder: Path, dataset: Dataset) -> None:
+    plans = [folder / name for name in ("plan.json", "config.json") if (folder / name).is_file()]
+    plan = read_json(plans[0]) if plans else {}
+    task = plan.get("task", dataset.task) if isinstance(plan, dict) else dataset.task
+    if task != dataset.task:
+        raise UsageError(f"--predictions {folder}: is {task}, and {dataset.root} is {dataset.task}")
+
+
+def _read_table(path: Path) -> tuple[Sequence[str], tuple[str, ...], np.ndarray]:
+    """Files, classes, and probabilities float32 (n, classes)."""
+    import pyarrow as arrow
+    from pyarrow import parquet
+
+    if not path.is_file():
+        raise RunError(f"{path}: no such file; `distingo crossval DATA -o {path.parent}` makes one")
+    try:
+        require_intact(path)
+        table = parquet.read_table(path, columns=["file", "probabilities"])
+        told: Any = table.column("probabilities").combine_chunks()
+        classes = tuple(field.name for field in told.type)
+        columns = [told.field(at).to_numpy(zero_copy_only=False) for at in range(len(classes))]
+        return table.column("file").to_pylist(), classes, np.stack(columns, axis=1)
+    except (OSError, KeyError, ValueError, arrow.ArrowException) as error:
+        raise RunError(f"{path}: damaged or unreadable ({error}); make it again") from error
+
 
 _SURELY_COPIES = 0.8
 """Pairs this alike must not confirm each other's label."""

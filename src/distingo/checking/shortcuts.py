@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distingo.checking.thresholds import KEPT_FROM
-from distingo.datasets.decoding import read_bytes
+from distingo.datasets.decoding.decode import read_bytes
 from distingo.features.measurements import MEASUREMENTS
 from distingo.findings import Finding
 from distingo.records import Dataset, Picture, Source

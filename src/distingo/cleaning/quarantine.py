@@ -19,9 +19,9 @@ from distingo.cleaning.journal import (
     JournalEntry,
     JournalWriter,
     journal_writer,
+    move_file,
     read_journal,
 )
-from distingo.cleaning.moving import move_file
 from distingo.cleaning.planning import CleaningPlan, LeftAlone, Move
 from distingo.contained_paths import find_link_above, find_path_fault
 from distingo.datasets.walking import display_name

@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _print(check: Check) -> None:
     """How many findings of each kind, and the worst of each."""
-    from distingo.checking.near_duplicate_search import describe_search
+    from distingo.near_duplicates.records import describe_search
     from distingo.report.check_page import WORDS
 
     print(f"{check.root}: {check.layout}; {check.seconds:.1f} s")

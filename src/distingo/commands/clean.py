@@ -12,7 +12,7 @@ from distingo.findings import FINDINGS_FOLDER, PICTURE_KINDS, FindingKind
 from distingo.options import add_corrections_option, add_table_options, table_settings
 
 if TYPE_CHECKING:
-    from distingo.api.cleaning import Cleaning
+    from distingo.api.curation import Cleaning
     from distingo.cleaning.planning import LeftAlone, Move
     from distingo.cleaning.quarantine import Restoration
 

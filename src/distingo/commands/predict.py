@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from distingo import terminal
 from distingo.commands.preparing import prepare
-from distingo.datasets.decoder_noise import caught
+from distingo.datasets.decoding.failures import caught
 from distingo.errors import InterruptionError, UsageError
 from distingo.options import LIMIT_OF_RUN, add_max_pixels_option
 
 if TYPE_CHECKING:
     from distingo.prediction.bulk import BulkPrediction
-    from distingo.prediction.sorting import Sorter
-    from distingo.prediction.unsorting import Unsorting
+    from distingo.prediction.sorting import Sorter, Unsorting
     from distingo.records import Prediction
 
 EXIT_UNREADABLE = 3

@@ -15,8 +15,8 @@ def prepare(*, networks: bool = True) -> None:
     """
     import logging
 
-    from distingo.datasets import decoder_noise
-    from distingo.threads import set_thread_environment
+    from distingo.datasets.decoding import failures as decoder_noise
+    from distingo.machine.threads import set_thread_environment
 
     if networks:
         set_thread_environment()

@@ -77,8 +77,7 @@ def _print_trial(trial: Trial, search: Search) -> None:
 
 
 def _print(search: Search, output: str) -> None:
-    from distingo.tuning.cautions import cautions
-    from distingo.tuning.words import say_choice, say_gain, say_values
+    from distingo.tuning.words import cautions, say_choice, say_gain, say_values
 
     print(say_gain(search))
     if search.best_trial is not None:

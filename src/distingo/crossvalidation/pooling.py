@@ -14,10 +14,10 @@ from statistics import fmean
 
 import numpy as np
 
-from distingo.crossvalidation.fold_runs import FinishedFold
-from distingo.crossvalidation.records import MAIN_SCORES, FoldScores, bounds_of
+from distingo.crossvalidation.folder import MAIN_SCORES, FoldScores, bounds_of
+from distingo.crossvalidation.folds import FinishedFold
 from distingo.evaluation.judging import MODEL, judge
-from distingo.metrics.resampled_t import corrected_mean
+from distingo.metrics.resampling import corrected_mean
 from distingo.metrics.single_label import per_class_scores
 from distingo.models.saved import ModelDescription
 from distingo.records import Dataset, Evaluation, LabelScores, Score, Thresholds, TwoByTwo

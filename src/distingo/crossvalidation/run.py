@@ -10,24 +10,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from distingo.begun_folders import begin_folder, end_beginning, identify_request, is_free
 from distingo.checking.belonging import Belonging
-from distingo.crossvalidation.fold_runs import FinishedFold, run_fold
-from distingo.crossvalidation.folder import CrossValidationFolder, read_fold
-from distingo.crossvalidation.folds import Folds, divide, from_split_file
+from distingo.crossvalidation.folder import CrossValidation, CrossValidationFolder, read_fold, write_cross_validation
+from distingo.crossvalidation.folds import FinishedFold, Folds, divide, from_split_file, run_fold
 from distingo.crossvalidation.pooling import mean_gains, mean_scores, pool, score_fold
-from distingo.crossvalidation.records import CrossValidation, write_cross_validation
 from distingo.datasets.corrections import find_corrections
 from distingo.datasets.gathering import count_processors
-from distingo.datasets.grouping import Links, group_pictures
 from distingo.datasets.manifest import sum_up_left_out, write_manifest
-from distingo.datasets.split_config import require_unchanged
-from distingo.datasets.split_files import read_split_file, write_split_file
+from distingo.datasets.run_options import require_unchanged
+from distingo.datasets.splits.files import read_split_file, write_split_file
+from distingo.datasets.splits.grouping import Links, group_pictures
 from distingo.errors import UsageError
 from distingo.evaluation.tables import write_predictions
 from distingo.files import remove_half_written
+from distingo.machine.device import prepare_process
 from distingo.models.catalogue import find_model
-from distingo.models.machine import prepare_process
 from distingo.near_duplicates.keeping import (
     FoundNearDuplicates,
     count_on_folds,
@@ -36,13 +33,13 @@ from distingo.near_duplicates.keeping import (
     settle_similarity,
 )
 from distingo.near_duplicates.records import NearDuplicateCounts, read_counts, write_counts
-from distingo.prediction.inputs import descriptors_product
+from distingo.prediction.embedding import descriptors_product
 from distingo.progress import progress_bar
 from distingo.records import Dataset
-from distingo.run_folder import RunFolder
-from distingo.training.kept_corrections import keep_corrections
+from distingo.run_folder import RunFolder, begin_folder, end_beginning, identify_request, is_free
 from distingo.training.preparing import ChosenRun, TrainRequest, choose, choose_again, identify_training
 from distingo.training.run_config import describe_run, require_readable
+from distingo.training.run_data import keep_corrections
 
 log = logging.getLogger("distingo")
 

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from distingo.datasets.candidates import Candidate, Layout
 from distingo.datasets.corrections import Correction, Corrections
 from distingo.datasets.duplicates import Examined
-from distingo.datasets.layouts import source_of
+from distingo.datasets.layouts.detection import source_of
+from distingo.datasets.walking import Candidate, Layout
 from distingo.errors import DataError, name_the_nearest
 from distingo.records import ManifestRow
 

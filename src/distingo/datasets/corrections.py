@@ -14,9 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar, get_args
 
 from distingo.csv_cells import restore_cells
-from distingo.datasets.known_columns import names_labels
 from distingo.datasets.manifest import join_labels, split_labels, write_table
-from distingo.datasets.table_reading import decode_text
+from distingo.datasets.tables.image_column import names_labels
+from distingo.datasets.tables.reading import decode_text
 from distingo.errors import DataError, RunError, name_the_nearest
 from distingo.files import content_hash, require_intact
 

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from distingo.datasets.candidates import Candidate
-from distingo.datasets.facts import Facts
+from distingo.datasets.cache.facts import Facts
+from distingo.datasets.walking import Candidate
 from distingo.records import ManifestStatus
 
 _KEPT_FIRST = {"test": 0, "validation": 1, "train": 2, None: 3}

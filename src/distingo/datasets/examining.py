@@ -17,22 +17,22 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from distingo.datasets import idx
-from distingo.datasets.candidates import Candidate
-from distingo.datasets.decoder_noise import caught
-from distingo.datasets.decoding import (
+from distingo.datasets.cache.facts import Facts, facts_of, facts_of_failure, facts_store, pack_facts, unpack_facts
+from distingo.datasets.cache.products import Product
+from distingo.datasets.cache.store import Cache, RowWriter
+from distingo.datasets.decoding import idx
+from distingo.datasets.decoding.decode import (
     TooManyPixelsError,
     UndecodableError,
     UnreadableError,
     decode,
     read_bytes,
 )
+from distingo.datasets.decoding.failures import caught
+from distingo.datasets.decoding.value_ranges import choose_range, decide_ranges
+from distingo.datasets.decoding.value_summaries import ValueSummary
 from distingo.datasets.duplicates import Examined
-from distingo.datasets.facts import Facts, facts_of, facts_of_failure, facts_store, pack_facts, unpack_facts
-from distingo.datasets.products import Product
-from distingo.datasets.store import Cache, RowWriter
-from distingo.datasets.value_ranges import choose_range, decide_ranges
-from distingo.datasets.value_summaries import ValueSummary
+from distingo.datasets.walking import Candidate
 from distingo.files import content_hash
 from distingo.progress import progress_bar
 from distingo.records import Source, ValueRanges, row_key

@@ -1,29 +1,132 @@
-"""A folder to a dataset: every file accounted for, every picture's arrays in the cache."""
+"""A folder to a dataset: every file accounted for, every picture's arrays in the cache.
+
+A quick look at a folder's pictures before any is decoded.
+"""
 
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import chain, zip_longest
 from pathlib import Path
+from statistics import median
 
-from distingo.datasets.candidates import Layout
+from distingo.datasets.cache.facts import describe_notes
+from distingo.datasets.cache.products import Product, pixels_product
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.correcting import correct, describe_makers, with_relabelled
 from distingo.datasets.corrections import Corrections, find_corrections
-from distingo.datasets.decoding import DEFAULT_MAX_PIXELS
+from distingo.datasets.decoding import idx
+from distingo.datasets.decoding.decode import (
+    DEFAULT_MAX_PIXELS,
+    NO_LIMIT,
+    Header,
+    UndecodableError,
+    read_bytes,
+    read_header,
+)
+from distingo.datasets.decoding.value_ranges import describe_ranges, warn_of_ranges
 from distingo.datasets.duplicates import Examined, Verdict, judge
 from distingo.datasets.examining import Examiner
-from distingo.datasets.facts import describe_notes
-from distingo.datasets.layouts import find_layout
-from distingo.datasets.products import Product, pixels_product
-from distingo.datasets.store import Cache
-from distingo.datasets.surveying import Survey, survey
-from distingo.datasets.tables import TableOptions
-from distingo.datasets.value_ranges import describe_ranges, warn_of_ranges
+from distingo.datasets.layouts.detection import find_layout
+from distingo.datasets.tables.table import TableOptions
+from distingo.datasets.walking import Candidate, Layout
 from distingo.errors import DataError, UsageError, quote
-from distingo.records import NO_VALUE_RANGES, Dataset, ManifestRow, Picture, ValueRanges
+from distingo.records import NO_VALUE_RANGES, Dataset, ManifestRow, Picture, Task, ValueRanges
 from distingo.stored_fields import find_name_fault
+
+_LOOKED_AT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a sample of the headers shows.
+
+    Attributes:
+        layout: As in `Dataset.layout`.
+        classes: All class names, sorted.
+        count: How many files may be pictures.
+        height: Median of the sample, in pixels, upright.
+        width: Median of the sample, in pixels, upright.
+        grey: Whether every picture of the sample is stored without colour.
+        task: As in `Dataset.task`.
+    """
+
+    layout: str
+    classes: tuple[str, ...]
+    count: int
+    height: int
+    width: int
+    grey: bool
+    task: Task = "single-label"
+
+
+def survey(
+    root: Path | str,
+    *,
+    limit: int = _LOOKED_AT,
+    table: TableOptions | None = None,
+    allow_missing: bool = False,
+    as_it_comes: bool = False,
+) -> Survey:
+    """Look at the headers of some pictures, spread evenly over the classes.
+
+    Args:
+        root: The dataset's folder.
+        limit: How many files to look at.
+        table: As for `find_layout`.
+        allow_missing: As for `find_layout`.
+        as_it_comes: As for `find_layout`.
+
+    Returns:
+        What they have in common.
+
+    Raises:
+        DataError: As `find_layout`, or none of the files looked at is a picture.
+    """
+    root = Path(root)
+    layout = find_layout(root, table, allow_missing=allow_missing, as_it_comes=as_it_comes)
+    headers = []
+    for candidate in _spread(layout.candidates, limit):
+        try:
+            headers.append(_header(candidate))
+        except UndecodableError:
+            continue
+    if not headers:
+        raise DataError(
+            f"{root}: none of the files looked at is a picture; distingo reads JPEG, PNG, WebP, TIFF and more"
+        )
+    return Survey(
+        layout.name,
+        layout.classes,
+        len(layout.candidates),
+        round(median(header.height for header in headers)),
+        round(median(header.width for header in headers)),
+        all(header.grey for header in headers),
+        layout.task,
+    )
+
+
+def _header(candidate: Candidate) -> Header:
+    source = candidate.source
+    if source.index is not None:
+        _, height, width = idx.read_shape(source.path)
+        return Header(width, height, grey=True, format="IDX")
+    return read_header(read_bytes(source), max_pixels=NO_LIMIT)
+
+
+def _spread(candidates: tuple[Candidate, ...], limit: int) -> list[Candidate]:
+    """Take one of each class in turn, evenly over each class's files."""
+    classes: dict[tuple[str, ...], list[Candidate]] = defaultdict(list)
+    for candidate in candidates:
+        classes[candidate.labels].append(candidate)
+    each = -(-limit // len(classes))
+    chosen = [members[:: max(1, len(members) // each)] for members in classes.values()]
+    taken = [candidate for candidate in chain.from_iterable(zip_longest(*chosen)) if candidate is not None]
+    return taken[:limit]
+
 
 __all__ = ["Product", "Survey", "count_processors", "pixels_product", "read_dataset", "survey"]
 
@@ -60,7 +163,7 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
         known_classes: As for `find_layout`.
         value_ranges: What deep images (more than 8 bits, signed or float) are scaled by, for example those of a model;
             one of a kind that they know nothing of is scaled by itself. None lets all usable images decide
-            (`distingo.datasets.value_ranges.decide_ranges`).
+            (`distingo.datasets.decoding.value_ranges.decide_ranges`).
 
     Returns:
         The usable pictures and the manifest of every file found. With several labels per picture, a label whose

@@ -6,7 +6,7 @@ import ipaddress
 import socket
 from typing import TYPE_CHECKING
 
-from distingo.download.failures import LastingError, PassingError
+from distingo.download.records import LastingError, PassingError
 
 if TYPE_CHECKING:
     from httpx2 import URL

@@ -1,4 +1,7 @@
-"""The folder that a download fills: whose it is, what is in it already, and what has become of every file."""
+"""The folder that a download fills: whose it is, what is in it already, and what has become of every file.
+
+What a download came to, as a person is told.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,11 @@ import os
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import IO, Any, get_args
-
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows has no flock
-    fcntl = None  # type: ignore[assignment]
 
 from distingo.checksums import CHECKSUM
 from distingo.contained_paths import find_link_above, find_path_fault
@@ -28,7 +27,13 @@ from distingo.download.records import FetchStatus, Outcome
 from distingo.errors import DataError, ResourceError, RunError, UsageError, join_faults, quote
 from distingo.files import parse_json, remove_half_written, require_sealed, write_json, write_text
 
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows has no flock
+    fcntl = None  # type: ignore[assignment]
+
 _COLUMNS = ("file", *(field.name for field in fields(Outcome) if field.name != "file"))
+
 _SYNC_EVERY = 1.0
 
 
@@ -239,10 +244,10 @@ def _outcome(row: dict[str, str]) -> Outcome:
 
 def _require_types(outcome: Outcome) -> Outcome:
     """Refuse what JSON can say and an outcome can't be."""
-    for field in fields(Outcome):
-        value, kind = getattr(outcome, field.name), int if field.name in {"size", "attempts"} else str
+    for each in fields(Outcome):
+        value, kind = getattr(outcome, each.name), int if each.name in {"size", "attempts"} else str
         if type(value) is not kind:
-            raise TypeError(f"{field.name} is {quote(value)}")
+            raise TypeError(f"{each.name} is {quote(value)}")
     if outcome.status not in get_args(FetchStatus):
         raise ValueError(f"unknown status {quote(outcome.status)}")
     return outcome
@@ -260,3 +265,65 @@ def _refuse_elsewhere(source: Path, root: Path, outcomes: Iterable[Outcome]) -> 
             faults.append(f"{source}: {quote(outcome.file)} leads through a link, {quote(link)}")
     if faults:
         raise DataError(join_faults(faults, "name a new folder by -o"))
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """What a download came to.
+
+    Attributes:
+        folder: Where everything is.
+        outcomes: One per file that was wanted.
+        notes: What a person should know.
+        arrived: Names (`Outcome.name`) of the files that this call fetched; an earlier one fetched the others.
+    """
+
+    folder: Path
+    outcomes: tuple[Outcome, ...]
+    notes: tuple[str, ...] = ()
+    arrived: frozenset[str] = field(default=frozenset(), compare=False)
+
+    @property
+    def manifest(self) -> Path:
+        """Where every file stands with its outcome."""
+        return self.folder / MANIFEST_NAME
+
+    @property
+    def counts(self) -> Counter[FetchStatus]:
+        """How many files ended how."""
+        return Counter(outcome.status for outcome in self.outcomes)
+
+    @property
+    def fetched_now(self) -> int:
+        """How many files this call fetched."""
+        return sum(outcome.status == "fetched" and outcome.name in self.arrived for outcome in self.outcomes)
+
+    @property
+    def there_already(self) -> int:
+        """How many files an earlier call had fetched that are still there."""
+        return sum(
+            outcome.status == "fetched"
+            and outcome.name not in self.arrived
+            and (not outcome.file or (self.folder / outcome.file).exists())
+            for outcome in self.outcomes
+        )
+
+    @property
+    def size(self) -> int:
+        """Of all fetched files, in bytes."""
+        return sum(outcome.size for outcome in self.outcomes)
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether some file is not there."""
+        return any(outcome.status != "fetched" for outcome in self.outcomes)
+
+    def reasons(self, most: int) -> list[tuple[str, int]]:
+        """Why files are not there, and how many for each reason, the most frequent first.
+
+        Args:
+            most: How many reasons to give; the rest are counted together.
+        """
+        counts = Counter(outcome.reason for outcome in self.outcomes if outcome.status != "fetched").most_common()
+        rest = sum(count for _, count in counts[most:])
+        return counts[:most] + ([("other reasons", rest)] if rest else [])

@@ -1,4 +1,7 @@
-"""Pictures of ImageNet by synset, out of the archive of each."""
+"""Pictures of ImageNet by synset, out of the archive of each.
+
+The names of ImageNet's classes: WordNet's noun synsets, out of the package data of timm.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,55 @@ import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
-from distingo.datasets.formats import describe_non_picture, detect_format
+from distingo.datasets.decoding.formats import describe_non_picture, detect_format
 from distingo.datasets.manifest import write_table
 from distingo.datasets.own_files import DOWNLOAD_FOLDER, LICENCE_NAME, METADATA_NAME
 from distingo.datasets.walking import walk
 from distingo.download.archives import extract_archive
 from distingo.download.fetching import fetch
-from distingo.download.folder import DownloadFolder, open_folder
-from distingo.download.gathered import Gathered
-from distingo.download.naming_classes import KnownClass, find_classes, folder_names
+from distingo.download.folder import DownloadFolder, Gathered, open_folder
+from distingo.download.names import KnownClass, find_classes, folder_names
 from distingo.download.records import PICTURES, Limits, Outcome, WantedFile
-from distingo.download.synsets import read_synsets
-from distingo.errors import DataError
+from distingo.errors import DataError, ResourceError
 from distingo.files import write_text
+
+_FOLDER = ("data", "_info")
+
+_NAMES = "imagenet_synset_to_lemma.txt"
+
+_MEANINGS = "imagenet_synset_to_definition.txt"
+
+
+def read_synsets() -> tuple[KnownClass, ...]:
+    """Read the synsets that ImageNet has pictures of: 21,844 with their lemmas and definitions (WordNet 3.0).
+
+    The package is found, not imported: that would load torch.
+
+    Raises:
+        ResourceError: timm is not installed, or has no such files any more.
+    """
+    spec = find_spec("timm")
+    if spec is None or spec.origin is None:
+        raise ResourceError("the names of ImageNet's classes come with timm, which is missing; run `pip install timm`")
+    folder = Path(spec.origin).parent.joinpath(*_FOLDER)
+    try:
+        names, meanings = _read(folder / _NAMES), _read(folder / _MEANINGS)
+    except (OSError, ValueError) as error:
+        why = f"this version of timm has no list of ImageNet's classes ({error})"
+        raise ResourceError(f"{folder}: {why}; run `pip install timm==1.0.31`") from error
+    return tuple(
+        KnownClass(identifier, tuple(lemmas.split(", ")), meanings.get(identifier, ""))
+        for identifier, lemmas in names.items()
+    )
+
+
+def _read(path: Path) -> dict[str, str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return {identifier: text for identifier, tab, text in (line.partition("\t") for line in lines) if tab}
+
 
 ARCHIVES = "https://image-net.org/data/winter21_whole"
 """Where the archive of each synset is: ``<WordNet id>.tar`` (the release of winter 2021)."""
@@ -36,8 +73,11 @@ Conference on Computer Vision and Pattern Recognition, 2009.
 """
 
 _ARCHIVES = f"{DOWNLOAD_FOLDER}/archives"
+
 _LARGEST = 16 << 30
+
 _HEAD = 2048
+
 _COLUMNS = ("file_name", "labels", "synset", "archive")
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 from distingo.datasets.own_files import DOWNLOAD_FOLDER, LICENCE_NAME
+from distingo.download.class_folders import LAYOUTS, ClassFolders
 from distingo.download.fetching import fetch
-from distingo.download.folder import DownloadFolder, open_folder
-from distingo.download.gathered import Gathered
+from distingo.download.folder import DownloadFolder, Gathered, open_folder
 from distingo.download.records import Limits, Outcome, WantedFile
-from distingo.download.set_layouts.writing import ClassFolders
-from distingo.download.sets.record import NamedSet
+from distingo.download.sets.records import NamedSet
 from distingo.errors import DataError
 from distingo.files import write_text
 from distingo.progress import progress_bar
@@ -108,10 +106,10 @@ def _lay_out(named: NamedSet, folder: DownloadFolder) -> tuple[str, ...]:
 
 
 def _make_class_folders(named: NamedSet, files: Path, making: Path) -> tuple[str, ...]:
-    room = import_module(f"distingo.download.set_layouts.{named.layout}")
+    layout = LAYOUTS[named.layout]
     with progress_bar(f"{named.name}: class folders", sum(named.pictures.values())) as advance:
-        folders = ClassFolders(making, named.classes or room.class_names(named, files), advance)
-        notes: tuple[str, ...] = room.lay_out(named, files, folders)
+        folders = ClassFolders(making, named.classes or layout.name_classes(named, files), advance)
+        notes = layout.lay_out(named, files, folders)
     if dict(folders.counts) != named.pictures:
         raise DataError(
             f"{named.name}: gave {_counted(folders.counts)} where {_counted(named.pictures)} belong; fetch it again"

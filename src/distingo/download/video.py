@@ -10,15 +10,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from distingo.download.file_names import safe_name
-from distingo.download.video_choosing import FrameChoice, SimilarityGate, choose_frames
-from distingo.download.video_reading import VideoReader, refuse_pictures
+from distingo.download.names import safe_name
+from distingo.download.video_frames import FrameChoice, SimilarityGate, VideoReader, choose_frames, refuse_pictures
 from distingo.errors import DataError, ResourceError, UsageError
 from distingo.files import atomic_writer, content_hash, read_json, write_json
 from distingo.progress import progress_bar
 
 if TYPE_CHECKING:
-    from distingo.download.video_reading import Pixels
+    from distingo.download.video_frames import Pixels
 
 FrameFormat = Literal["jpeg", "png"]
 FRAME_FORMATS: tuple[FrameFormat, ...] = get_args(FrameFormat)

@@ -1,40 +1,109 @@
-"""A finished run's model and baselines on pictures that nothing was chosen by."""
+"""A finished run's model and baselines on pictures that nothing was chosen by.
+
+How fast a model names pictures, measured over two seconds once everything else is written.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
+from distingo import run_cost
 from distingo.contained_paths import find_link_above
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import find_corrections
+from distingo.datasets.decoding.decode import open_source
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.manifest import write_manifest
-from distingo.datasets.pixel_limit import max_pixels_from_config
-from distingo.datasets.splitting import read_split, write_split
-from distingo.datasets.store import Cache
-from distingo.datasets.table_config import table_from_config
-from distingo.datasets.tables import TableOptions
-from distingo.errors import DataError, RunError, UsageError, name_some, quote
+from distingo.datasets.run_options import max_pixels_from_config, table_from_config
+from distingo.datasets.splits.splitting import read_split, write_split
+from distingo.datasets.tables.table import TableOptions
+from distingo.errors import DataError, DistingoError, RunError, UsageError, name_some, quote
 from distingo.evaluation.confidence import write_confidence
 from distingo.evaluation.judging import MODEL, judge
 from distingo.evaluation.judging_confidence import judge_confidence
 from distingo.evaluation.reading import DATA_FILE, read_run
 from distingo.evaluation.tables import write_evaluation, write_predictions
-from distingo.evaluation.throughput import measure_throughput
 from distingo.files import write_json
-from distingo.models.machine import choose_precision, prepare_process
+from distingo.machine.device import choose_device, choose_precision, prepare_process
+from distingo.machine.memory import forget_peak_memory, peak_memory
 from distingo.models.saved import SavedModel, load_model
-from distingo.peak_memory import forget_peak_memory
 from distingo.prediction.classifier import Outputs, predict_outputs, to_probabilities
-from distingo.prediction.device import choose_device
-from distingo.prediction.inputs import input_product
-from distingo.records import Dataset, Evaluation, Picture, Split
-from distingo.run_cost import write_cost
+from distingo.prediction.embedding import input_product
+from distingo.prediction.predictor import Predictor
+from distingo.records import Dataset, Evaluation, Picture, Source, Split
+from distingo.run_cost import PredictionCost, write_cost
 from distingo.run_folder import RunFolder
 from distingo.training.baselines import BASELINES
-from distingo.training.kept_corrections import kept_corrections
+from distingo.training.run_data import kept_corrections
+
+_LARGEST_BATCH = 64
+
+_SECONDS_OF_BATCH = 0.0625
+
+
+def measure_throughput(
+    model: SavedModel, pictures: Sequence[Picture], device: str = "auto", *, cache: Cache | None = None
+) -> PredictionCost | None:
+    """Time prediction as `distingo.prediction.predictor.Predictor` does it, from files to labels, no picture cached.
+
+    A picture goes first twice, once for what is done only once and once to tell how large a batch may be, and then a
+    batch that is not timed: a network takes longer over the first one of a new size.
+
+    Args:
+        model: A trained model.
+        pictures: With their files. They are predicted in turn, and again from the first, until the measurement has
+            taken `distingo.run_cost.MEASURED_SECONDS`; the record states how many that were.
+        device: Where a network computes.
+        cache: Where a converted network is kept; None keeps none.
+
+    Returns:
+        The measurement; None where there is no picture, or one can't be read any more.
+    """
+    if not pictures:
+        return None
+    peak = peak_memory()
+    predictor = Predictor(model, device, cache=cache)
+    try:
+        _seconds(predictor, pictures[:1])
+        batch = max(1, min(_LARGEST_BATCH, int(_SECONDS_OF_BATCH / max(_seconds(predictor, pictures[:1]), 1e-6))))
+        _seconds(predictor, pictures[:batch])
+        count, seconds = 0, 0.0
+        while seconds < run_cost.MEASURED_SECONDS:
+            start = count % len(pictures)
+            batched = pictures[start : start + batch]
+            seconds += _seconds(predictor, batched)
+            count += len(batched)
+    except (DistingoError, OSError):
+        return None
+    return PredictionCost(
+        images_per_second=round(count / seconds, 2),
+        pictures=count,
+        seconds=round(seconds, 6),
+        device=predictor.device.type,
+        precision=predictor.precision,
+        peak_memory_bytes=peak,
+    )
+
+
+def _seconds(predictor: Predictor, pictures: Sequence[Picture]) -> float:
+    started = time.perf_counter()
+    predictions = predictor.predict([_to_be_read(picture.source) for picture in pictures], topk=1)
+    seconds = time.perf_counter() - started
+    for prediction in predictions:
+        if prediction.error:
+            raise DataError(f"{prediction.file}: {prediction.error}")
+    return seconds
+
+
+def _to_be_read(source: Source) -> Path | Image.Image:
+    """A file as the predictor takes it; the small entries of an IDX file have none of their own."""
+    return source.path if source.index is None else open_source(source)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,16 +9,22 @@ import numpy as np
 from distingo.datasets.targets import encode_labels
 from distingo.evaluation.confidence import AnswersAt, Confidence, SetsAt, Strangers
 from distingo.metrics.calibration_error import Calibration, judge_calibration
-from distingo.metrics.conformal import prediction_sets, set_threshold
-from distingo.metrics.guarantees import CHANCE, CoverageRange, chance_of_so_few, images_needed
+from distingo.metrics.conformal import (
+    CHANCE,
+    CoverageRange,
+    chance_of_so_few,
+    images_needed,
+    prediction_sets,
+    set_threshold,
+)
 from distingo.metrics.intervals import mean_score
 from distingo.metrics.rejection import GivenLabels, answer_threshold, answers_needed
 from distingo.metrics.risk_coverage import risk_coverage
 from distingo.metrics.thresholds import apply_thresholds
 from distingo.models.evidence import Evidence
 from distingo.models.saved import SavedModel
-from distingo.prediction.certainty import given_labels, set_coverage, unlike_threshold
 from distingo.prediction.classifier import Outputs, to_probabilities
+from distingo.prediction.naming import given_labels, set_coverage, unlike_threshold
 from distingo.records import Picture
 
 ERRORS = (0.01, 0.02, 0.05, 0.1, 0.2)

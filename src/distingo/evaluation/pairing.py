@@ -1,20 +1,36 @@
-"""A run beside the best one, picture by picture: by the main score, by macro F1, and class by class."""
+"""A run beside the best one, picture by picture: by the main score, by macro F1, and class by class.
+
+Runs of one recipe with other seeds, and recipes beside each other by all their runs.
+
+Whether runs were judged on the same pictures; only then do their scores stand side by side.
+"""
 
 from __future__ import annotations
 
+import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from distingo.errors import RunError
 from distingo.evaluation.predicted import Predicted
 from distingo.evaluation.reading import RunRecords
-from distingo.metrics.multiple_comparisons import LEVEL, pictures_for_accuracy, pictures_for_score
-from distingo.metrics.paired import PairedDifference, paired_difference
+from distingo.metrics.paired import (
+    LEVEL,
+    PairedDifference,
+    PairedScore,
+    RecipeDifference,
+    paired_difference,
+    pictures_for_accuracy,
+    pictures_for_score,
+    recipe_difference,
+)
 from distingo.metrics.paired_classes import ClassDifference, compare_classes
 from distingo.metrics.paired_labels import LabelAnswers, compare_labels
-from distingo.metrics.paired_scores import PairedScore
+from distingo.records import Evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +121,205 @@ def _answers(predicted: Predicted) -> LabelAnswers:
 def _numbers(names: Sequence[str], classes: Sequence[str]) -> npt.NDArray[np.int64]:
     places = {name: place for place, name in enumerate(classes)}
     return np.array([places[name] for name in names], dtype=np.int64)
+
+
+NamedRun = tuple[str, RunRecords]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRecipes:
+    """The best recipe beside another, luck in training included.
+
+    Attributes:
+        best: Names of the best recipe's runs.
+        other: Names of the other's; one of the two has several.
+        result: The best one's accuracy first.
+        adjusted_p_value: The p-value times the number of pairs of recipes, at most 1 (Bonferroni).
+    """
+
+    best: tuple[str, ...]
+    other: tuple[str, ...]
+    result: RecipeDifference
+    adjusted_p_value: float
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the recipes differ by more than chance and luck explain."""
+        return self.adjusted_p_value < LEVEL
+
+
+def group_by_recipe(runs: Sequence[NamedRun]) -> tuple[tuple[NamedRun, ...], ...]:
+    """Put runs together whose recipes differ in nothing but the seed, and that learned from the same pictures.
+
+    Args:
+        runs: Of one comparison.
+
+    Returns:
+        One group for each recipe, in the given order.
+    """
+    groups = defaultdict(list)
+    for name, run in runs:
+        recipe = {setting: value for setting, value in run.recipe.items() if setting != "seed"}
+        groups[json.dumps(recipe, sort_keys=True, default=str), training_files(run)].append((name, run))
+    return tuple(tuple(group) for group in groups.values())
+
+
+def compare_recipes(groups: Sequence[Sequence[NamedRun]]) -> tuple[ComparedRecipes, ...]:
+    """Set the recipe that is best on average beside each other one, where either was trained more than once.
+
+    Args:
+        groups: As from `group_by_recipe`, of runs with one label per picture that were judged on the same ones.
+    """
+    files = [row.file for row in groups[0][0][1].predictions]
+    right = {_names(group): np.stack([_right(run, files) for _, run in group]) for group in groups}
+    ranked = sorted(right, key=lambda names: -right[names].mean())
+    pairs = len(ranked) * (len(ranked) - 1) // 2
+    found = []
+    for names in ranked[1:]:
+        if len(names) + len(ranked[0]) > 2:
+            result = recipe_difference(right[ranked[0]], right[names])
+            found.append(ComparedRecipes(ranked[0], names, result, min(1.0, pairs * result.p_value)))
+    return tuple(found)
+
+
+def training_files(run: RunRecords) -> frozenset[str]:
+    """The pictures that a run learned from."""
+    return frozenset(row.file for row in run.split if row.side == "train")
+
+
+def _names(group: Sequence[NamedRun]) -> tuple[str, ...]:
+    return tuple(name for name, _ in group)
+
+
+def _right(run: RunRecords, files: Sequence[str]) -> npt.NDArray[np.bool_]:
+    right = {row.file: row.truth == row.predicted for row in run.predictions}
+    return np.array([right[file] for file in files], dtype=np.bool_)
+
+
+_AS_THE_OTHER = "train both on the same DATA with the same --seed, --validation and --test, or with the same --split"
+
+
+@dataclass(frozen=True, slots=True)
+class TestPicture:
+    """Classes, and the content's hash where the manifest knows it."""
+
+    __test__ = False
+
+    labels: tuple[str, ...]
+    content: str
+
+    def is_same(self, other: TestPicture | None) -> bool:
+        """Whether the labels are equal, and the contents where both are known."""
+        if other is None or self.labels != other.labels:
+            return False
+        return not (self.content and other.content) or self.content == other.content
+
+
+def require_same_classes(first: RunRecords, second: RunRecords) -> None:
+    """Refuse two runs with other tasks or other classes.
+
+    Args:
+        first: A run.
+        second: Another.
+
+    Raises:
+        RunError: One line that names both runs and what differs.
+    """
+    for name, one, other in (
+        ("tasks", first.task, second.task),
+        ("classes", ", ".join(first.classes), ", ".join(second.classes)),
+    ):
+        if one != other:
+            what = f"the {name} differ ({_short(one)} against {_short(other)})"
+            raise RunError(f"{_both(first, second)}: {what}; {_AS_THE_OTHER}")
+
+
+def require_same_test(first: RunRecords, second: RunRecords) -> None:
+    """Refuse two runs whose test sides differ in task, classes, files, labels or content.
+
+    Args:
+        first: An evaluated run.
+        second: Another.
+
+    Raises:
+        RunError: One line that names both runs, what differs and how many pictures they have in common.
+    """
+    require_same_classes(first, second)
+    ours, theirs = test_side(first), test_side(second)
+    if difference := _difference(first, second, ours, theirs):
+        common = sum(picture.is_same(theirs.get(file)) for file, picture in ours.items())
+        way_out = f"{common:,} test pictures are the same in both, and --common judges on those; or " if common else ""
+        raise RunError(f"{_both(first, second)}: {difference}; {way_out}{_AS_THE_OTHER}")
+
+
+def _difference(
+    first: RunRecords, second: RunRecords, ours: dict[str, TestPicture], theirs: dict[str, TestPicture]
+) -> str:
+    """The first difference between two test sides in words; empty where there is none."""
+    for run, only in ((first, ours.keys() - theirs.keys()), (second, theirs.keys() - ours.keys())):
+        if only:
+            return (
+                f"{min(only)}, a test picture of {run.folder}, is not on the other's test side ({len(only):,} in all)"
+            )
+    for file in sorted(ours):
+        if ours[file].labels != theirs[file].labels:
+            one, other = (", ".join(side[file].labels) for side in (ours, theirs))
+            return f"the test picture {file} is {one} in one and {other} in the other"
+        if not ours[file].is_same(theirs[file]):
+            return f"the test picture {file} has another content in each"
+    return ""
+
+
+def _both(first: RunRecords, second: RunRecords) -> str:
+    return f"{first.folder} and {second.folder} can't be compared"
+
+
+def require_own_judgement(run: RunRecords) -> Evaluation:
+    """Refuse a run whose scores or predictions are missing, or are not those of its own test side.
+
+    Args:
+        run: Its predictions are looked at only where pictures carry one label each.
+
+    Returns:
+        Its evaluation.
+
+    Raises:
+        RunError: Names the run and what to do.
+    """
+    again = f"`distingo evaluate {run.folder}` judges it {'again' if run.evaluation else 'first'}"
+    if run.evaluation is None:
+        raise RunError(f"{run.folder}: not evaluated on test pictures yet; {again}")
+    side = test_side(run)
+    if run.evaluation.n != len(side):
+        raise RunError(
+            f"{run.folder}: evaluation.json tells of {run.evaluation.n} test pictures and split.csv of {len(side)}; "
+            f"{again}"
+        )
+    if run.task == "single-label":
+        _require_own_predictions(run, run.evaluation, side, again)
+    return run.evaluation
+
+
+def _require_own_predictions(run: RunRecords, evaluation: Evaluation, side: dict[str, TestPicture], again: str) -> None:
+    if not run.predictions:
+        raise RunError(f"{run.folder}: holds no predictions.parquet; {again}")
+    predicted = {row.file: row.truth for row in run.predictions}
+    if predicted.keys() != side.keys() or len(predicted) != len(run.predictions):
+        raise RunError(f"{run.folder}: predictions.parquet and split.csv name different test pictures; {again}")
+    for file, truth in predicted.items():
+        if side[file].labels != (truth,):
+            raise RunError(f"{run.folder}: predictions.parquet and split.csv disagree on the class of {file}; {again}")
+    right = sum(row.truth == row.predicted for row in run.predictions)
+    accuracy = evaluation.scores.get("accuracy")
+    if accuracy is not None and round(accuracy.value * evaluation.n) != right:
+        raise RunError(f"{run.folder}: predictions.parquet and evaluation.json give different accuracies; {again}")
+
+
+def test_side(run: RunRecords) -> dict[str, TestPicture]:
+    """The pictures on a run's test side by file."""
+    contents = {row.file: row.content for row in run.manifest}
+    return {row.file: TestPicture(row.labels, contents.get(row.file, "")) for row in run.split if row.side == "test"}
+
+
+def _short(text: str, longest: int = 80) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

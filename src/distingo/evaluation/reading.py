@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
+from distingo.datasets.decoding.value_ranges import value_ranges_from_config
 from distingo.datasets.manifest import read_manifest, read_side, read_table, split_labels
-from distingo.datasets.tables import FILE_ENDINGS
-from distingo.datasets.value_ranges import value_ranges_from_config
+from distingo.datasets.tables.table import FILE_ENDINGS
 from distingo.errors import RunError
 from distingo.evaluation.tables import read_evaluation
 from distingo.files import read_json, require_intact
@@ -72,7 +72,7 @@ class RunRecords:
         history: One entry per epoch; empty for a model that has none.
         evaluation: The scores, or None before ``distingo evaluate``.
         predictions: One row per test picture; empty before ``distingo evaluate``, and with several labels per
-            picture (`distingo.report.label_predictions` reads those).
+            picture (`distingo.report.label_examples` reads those).
         summary: The model's layer table, or empty.
         near_duplicates: What was searched for near-duplicates and found when the run divided its pictures; None for a
             run of an older version, and for an evaluation on other pictures.

@@ -1,4 +1,7 @@
-"""Cover parts of a picture and see what the model then says: a heat map for any model, and a check of any heat map."""
+"""Cover parts of a picture and see what the model then says: a heat map for any model, and a check of any heat map.
+
+A model as a plain question: pixels in, probabilities out.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,11 @@ import numpy.typing as npt
 from PIL import Image
 
 from distingo.explanation.records import CoverCheck
+from distingo.features.descriptors import describe
+from distingo.metrics.thresholds import apply_thresholds
+from distingo.prediction.classifier import predict_probabilities
+from distingo.prediction.networks import ArrayRows
+from distingo.prediction.predictor import Predictor
 from distingo.progress import progress_bar
 
 Answer = Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
@@ -25,11 +33,14 @@ HOTTEST = 0.2
 """Share of the pixels that the check covers."""
 
 RANDOM_COVERS = 40
+
 _MOST_OVERLAP = 0.35
 """Share of the hottest part that a random one may have in common with it: more, and it would show the same thing."""
 
 _MOST_ATTEMPTS = 400
+
 _SEED = 20
+
 _BATCH = 16
 
 
@@ -158,3 +169,34 @@ def _cover(
     covered = np.concatenate(parts)
     falls = log_odds(whole, column, several=several) - log_odds(covered, column, several=several)
     return float(whole[0, column]), falls, covered[:, column]
+
+
+class ModelAnswers:
+    """What a model says of pictures that are already as large as it wants them.
+
+    Computed in float32 also where `predict` takes 16 bits: of falls that a cover makes, rounding would be noise.
+
+    Args:
+        predictor: With the model.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+
+    def __call__(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Probabilities float32 (n, classes) of uint8 pictures (n, height, width, channels)."""
+        predictor = self._predictor
+        return predict_probabilities(predictor.model, self.rows(pixels), device=predictor.device, precision="float32")
+
+    def rows(self, pixels: npt.NDArray[np.uint8]) -> ArrayRows:
+        """What the model takes: pixels, or their descriptors."""
+        if self._predictor.model.network is not None:
+            return ArrayRows(pixels)
+        return ArrayRows(np.stack([describe(each) for each in pixels]).astype(np.float32))
+
+    def given(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+        """Which labels the model gives, bool (classes,), for one picture's probabilities."""
+        if self._predictor.task == "multi-label":
+            reached = apply_thresholds(probabilities, self._predictor.model.description.require_thresholds())
+            return np.asarray(reached, np.bool_)
+        return np.asarray(np.arange(len(probabilities)) == int(probabilities.argmax()), np.bool_)

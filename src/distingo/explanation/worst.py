@@ -10,16 +10,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from distingo.datasets.decoding import open_source
-from distingo.datasets.layouts import source_of
-from distingo.datasets.rendering import render, seen_part, shorter_side_for
+from distingo.datasets.decoding.decode import open_source
+from distingo.datasets.decoding.rendering import render, seen_part, shorter_side_for
+from distingo.datasets.layouts.detection import source_of
 from distingo.errors import DistingoError, ModelError
-from distingo.explanation.attention import attention_layers
-from distingo.explanation.heat import find_heat
 from distingo.explanation.kept import KeptHeatMap, write_heat_maps
-from distingo.models.machine import bind_this_thread
+from distingo.explanation.relevance import attention_layers, find_heat
+from distingo.machine.device import bind_this_thread
 from distingo.models.saved import SavedModel
-from distingo.prediction.tensors import to_tensor
+from distingo.prediction.networks import to_tensor
 from distingo.records import Rendition
 
 LEAST = 4

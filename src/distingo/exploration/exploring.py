@@ -10,16 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from distingo.datasets.targets import encode_labels
-from distingo.exploration.appearance import describe_appearance, file_sizes, small_pictures
-from distingo.exploration.embedding import Machine, choose_embedding, embed
-from distingo.exploration.projection import (
+from distingo.exploration.appearance import Exploration, PictureMap, describe_appearance, file_sizes, small_pictures
+from distingo.exploration.embedding import (
     NEAREST,
+    Machine,
+    choose_embedding,
     choose_perplexity,
+    embed,
     find_neighbourhoods,
     project,
     reduce,
 )
-from distingo.exploration.records import Exploration, PictureMap
 from distingo.progress import progress_bar
 from distingo.records import Dataset, Picture
 

@@ -1,24 +1,139 @@
-"""Whether an export says what the original says, on real pictures."""
+"""Whether an export says what the original says, on real pictures.
+
+What the original says, in float32: the measure of its exports.
+
+The real pictures that an export is checked and calibrated on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import torch
+from PIL import Image
 
-from distingo.datasets.rendering import render
-from distingo.errors import DataError
-from distingo.exporting.original import original_answers
-from distingo.exporting.pictures import KnownPicture, opened
+from distingo.datasets.decoding.decode import open_source
+from distingo.datasets.decoding.rendering import render, shorter_side_for
+from distingo.datasets.layouts.detection import source_of
+from distingo.datasets.walking import walk
+from distingo.errors import DataError, DistingoError, UsageError
+from distingo.evaluation.reading import RunRecords
 from distingo.metrics.ranking import mean_average_precision
 from distingo.metrics.thresholds import apply_thresholds
 from distingo.models.saved import SavedModel
-from distingo.prediction.certainty import settle_certainty
+from distingo.prediction.classifier import Outputs, predict_outputs, to_probabilities
+from distingo.prediction.naming import settle_certainty
+from distingo.prediction.networks import ArrayRows
 from distingo.progress import progress_bar
+from distingo.records import Rendition, Side, Source, ValueRanges
 from distingo.runtime.description import ExportDescription
-from distingo.runtime.engines import Run
-from distingo.runtime.runtime import prepare_input
+from distingo.runtime.runtime import Run, prepare_input
+
+MOST_CHECKED = 2000
+
+_AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPicture:
+    """A picture with its labels where they are known.
+
+    Attributes:
+        source: Where its pixels come from.
+        labels: Its classes; None where nobody said.
+    """
+
+    source: Source
+    labels: tuple[str, ...] | None
+
+
+def pictures_of_run(records: RunRecords, sides: Sequence[Side], most: int) -> list[KnownPicture]:
+    """The run's own pictures that are still there: of many a sample, the first side's before the next one's.
+
+    Args:
+        records: A run.
+        sides: Which of its sides, the dearest first.
+        most: How many at most.
+    """
+    generator = np.random.default_rng(0)
+    found: list[KnownPicture] = []
+    for side in sides:
+        rows = [row for row in records.split if row.side == side]
+        for at in generator.permutation(len(rows)):
+            if len(found) == most:
+                return found
+            picture = _find(records.root, rows[at].file, rows[at].labels)
+            if picture is not None:
+                found.append(picture)
+    return found
+
+
+def pictures_in(folder: Path, most: int) -> list[KnownPicture]:
+    """Pictures in a folder, of many a sample.
+
+    Raises:
+        UsageError: There is no such folder, or no file in it.
+    """
+    paths = sorted(file.path for file in walk(folder) if not file.ignored) if folder.is_dir() else []
+    if not paths:
+        raise UsageError(f"--check-on {folder}: no such folder, or no file in it; give a folder of pictures")
+    order = np.random.default_rng(0).permutation(len(paths))[:most]
+    return [KnownPicture(Source(paths[at].name, paths[at]), None) for at in order]
+
+
+def _find(root: Path, file: str, labels: tuple[str, ...]) -> KnownPicture | None:
+    try:
+        source = source_of(root, file)
+    except (DistingoError, OSError, ValueError):
+        return None
+    return KnownPicture(source, labels) if source.path.is_file() else None
+
+
+def opened(
+    pictures: Sequence[KnownPicture], rendition: Rendition, value_ranges: ValueRanges
+) -> Iterator[list[tuple[KnownPicture, Image.Image]]]:
+    """Decoded pictures in batches, as predicting decodes them; those that can't be read are left out."""
+    enough = shorter_side_for(rendition)
+
+    def look(picture: KnownPicture) -> tuple[KnownPicture, Image.Image] | None:
+        try:
+            return picture, open_source(picture.source, enough=enough, value_range=value_ranges)
+        except (DistingoError, OSError):
+            return None
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        for start in range(0, len(pictures), _AT_ONCE):
+            found = pool.map(look, pictures[start : start + _AT_ONCE])
+            yield [pair for pair in found if pair is not None]
+
+
+def rendered(pictures: Sequence[KnownPicture], rendition: Rendition, value_ranges: ValueRanges) -> np.ndarray:
+    """Pictures as the network sees them, uint8 (n, height, width, channels).
+
+    Raises:
+        DataError: None can be read.
+    """
+    rows = [render(image, rendition) for batch in opened(pictures, rendition, value_ranges) for _, image in batch]
+    if not rows:
+        raise DataError("--int8 is calibrated on the run's training pictures, and none of them can be read any more")
+    return np.stack(rows)
+
+
+def original_answers(model: SavedModel, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Calibrated probabilities float32 (n, classes), and features float32 (n, features).
+
+    Args:
+        model: With a network.
+        rows: uint8 (n, height, width, channels), at least one.
+    """
+    cpu = torch.device("cpu")
+    outputs: Outputs = predict_outputs(model, ArrayRows(rows), device=cpu, precision="float32")
+    return to_probabilities(model, outputs.logits), outputs.features
+
 
 LEAST_SAME = 0.995
 """Share of pictures that must get the same label, of several the same labels."""

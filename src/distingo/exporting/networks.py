@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from distingo.models.penultimate import record_features
+from distingo.models.pretrained import record_features
 from distingo.models.saved import SavedModel
 from distingo.records import Rendition
 
@@ -50,7 +50,7 @@ class ExportableNetwork(nn.Module):
 
 
 class WholePicture(nn.Module):
-    """Pictures of any size, resized and cut as `distingo.datasets.rendering.render` does it, through a network.
+    """Images of any size, resized and cut as `distingo.datasets.decoding.rendering.render` does it, through a network.
 
     Args:
         network: Takes rendered pictures.
@@ -106,7 +106,7 @@ FEW = 256
 LARGEST_HALF = torch.finfo(torch.float16).max
 
 LONGEST_ASPECT = 20
-"""Of longer strips only the middle is looked at, as `distingo.datasets.rendering` does it."""
+"""Of longer strips only the middle is looked at, as `distingo.datasets.decoding.rendering` does it."""
 
 
 def resizes_in_graph(rendition: Rendition) -> bool:

@@ -10,19 +10,37 @@ from pathlib import Path
 
 from distingo.errors import DataError, ExportError, ModelError, UsageError
 from distingo.evaluation.reading import RunRecords, read_run
-from distingo.exporting.agreement import HIGHEST_COST, LEAST_SAME, Agreement, measure_agreement
-from distingo.exporting.describing import describe_agreement, describe_export, describe_for_person
-from distingo.exporting.folders import appearing_folder, require_free
+from distingo.exporting.agreement import (
+    HIGHEST_COST,
+    LEAST_SAME,
+    MOST_CHECKED,
+    Agreement,
+    KnownPicture,
+    measure_agreement,
+    pictures_in,
+    pictures_of_run,
+)
+from distingo.exporting.folders import (
+    appearing_folder,
+    describe_agreement,
+    describe_export,
+    describe_for_person,
+    require_free,
+)
 from distingo.exporting.networks import resizes_in_graph
-from distingo.exporting.pictures import MOST_CHECKED, KnownPicture, pictures_in, pictures_of_run
 from distingo.exporting.writing import Writer
 from distingo.files import checksum_file, record_checksums, write_text
 from distingo.models.evidence import save_evidence
 from distingo.models.saved import SavedModel, load_model
 from distingo.prediction.predictor import model_folder
 from distingo.run_folder import RunFolder
-from distingo.runtime.bank import save_exported_bank
-from distingo.runtime.description import ExportDescription, ExportFormat, Precision, write_description
+from distingo.runtime.description import (
+    ExportDescription,
+    ExportFormat,
+    Precision,
+    save_exported_bank,
+    write_description,
+)
 
 _log = logging.getLogger(__name__)
 

@@ -13,18 +13,22 @@ import numpy as np
 from distingo.checking.belonging import Belonging
 from distingo.crossvalidation.folds import divide
 from distingo.datasets.gathering import count_processors
-from distingo.datasets.grouping import Grouping, group_pictures
+from distingo.datasets.splits.grouping import Grouping, group_pictures
 from distingo.datasets.targets import encode_labels
 from distingo.errors import UsageError
-from distingo.learning_curves.draws import Draw, choose_sizes, draw_subsets
-from distingo.learning_curves.forecasting import forecast
-from distingo.learning_curves.measuring import Learner, descriptor_learner, head_learner, measure
+from distingo.learning_curves.forecasting import forecast, resample_curves
+from distingo.learning_curves.measuring import (
+    Draw,
+    Learner,
+    choose_sizes,
+    descriptor_learner,
+    draw_subsets,
+    head_learner,
+    measure,
+)
 from distingo.learning_curves.records import LearningCurve, ScoreCurve
-from distingo.learning_curves.resampling import resample_curves
-from distingo.models.machine import prepare_process
-from distingo.prediction.device import choose_device
-from distingo.prediction.embedding import gather
-from distingo.prediction.inputs import descriptors_product
+from distingo.machine.device import choose_device, prepare_process
+from distingo.prediction.embedding import descriptors_product, gather
 from distingo.records import Dataset
 from distingo.training.preparing import ChosenRun, TrainRequest, choose
 from distingo.training.pretrained import feature_products

@@ -11,22 +11,184 @@ risk control, 2024), where the risk is the share of a picture's labels that its 
 picture the two are the same, so there is one function.
 
 Both hold on average over draws of the n pictures and of the new one, if these are alike and exchangeable. What one draw
-comes to is in `distingo.metrics.guarantees`, which also says which levels n pictures can hold.
+comes to is in `distingo.metrics.conformal`, which also says which levels n pictures can hold.
 
 The n pictures may also be all of training and validation, each with a probability from a model of its fold that was not
 fitted on it, against one threshold for all (Vovk, Cross-conformal predictors, 2015). Coverage is then exact only as far
 as the models of the folds are as sure as the final one. They are fitted on no more pictures than it, so that they are
 rather less sure, and sets rather too large.
+
+What prediction sets guarantee at the number of calibration images that there are.
+
+On average over draws of n calibration images, sets hold the true label at least as often as was requested. One draw
+may be lucky or not: the coverage that it leads to follows the beta distribution with k = ceil((n + 1) * coverage) and
+n + 1 - k (Vovk, Conditional validity of inductive conformal predictors, 2012; Angelopoulos and Bates, A gentle
+introduction to conformal prediction, 2021), exactly so where probabilities have no ties. How many of m new images are
+covered follows the beta-binomial distribution then. Numpy alone, since exported models come without SciPy.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import ceil, log, log1p
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.guarantees import held_rank
+from distingo.metrics.rejection import binomial_cdf
+
+USUAL = 0.9
+"""The share of calibration draws that the range of coverages holds for: its ends are the 5 % and 95 % quantiles."""
+
+CHANCE = 0.025
+"""What is measured falls short by more than chance where chance would do so this rarely."""
+
+_STEP = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageRange:
+    """The coverage that sets reach, from one draw of the calibration images to the next.
+
+    Attributes:
+        requested: The coverage that was requested, which the mean over draws reaches.
+        low: The 5 % quantile over draws.
+        high: The 95 % quantile.
+        n: How many calibration images there are.
+    """
+
+    requested: float
+    low: float
+    high: float
+    n: int
+
+
+def held_rank(n: int, coverage: float) -> int | None:
+    """How many of n calibration images must be covered for sets to hold a level.
+
+    ceil((n + 1) * coverage), so that the mean over draws is what was requested. Where with so many more than one draw
+    in twenty would miss over twice the share that may be missed, the number is raised until it is one. (Twice is also
+    what cross-validated sets are proven to keep to: Barber et al., Predictive inference with the jackknife+, 2021.)
+
+    Args:
+        n: How many calibration images there are.
+        coverage: The requested share, above 0 and below 1.
+
+    Returns:
+        The number, from 1 to n; None where n images can't hold the level.
+    """
+    floor = 1 - 2 * (1 - coverage)
+    for rank in range(max(1, ceil((n + 1) * coverage - 1e-9)), n + 1):
+        if _beta_cdf(floor, rank, n + 1 - rank) <= (1 - USUAL) / 2:
+            return rank
+    return None
+
+
+def coverage_range(n: int, coverage: float, *, effective: int | None = None) -> CoverageRange | None:
+    """The range of coverages in 9 of 10 draws of n calibration images.
+
+    Args:
+        n: How many calibration images there are.
+        coverage: The requested share, above 0 and below 1.
+        effective: How many images of one label each spread as much, of images with several (`effective_images`).
+
+    Returns:
+        The range; None where the level can't be held (`held_rank`).
+    """
+    rank = held_rank(n, coverage)
+    if rank is None:
+        return None
+    size = n if effective is None else max(n, effective)
+    rank = min(size, ceil(rank / (n + 1) * (size + 1) - 1e-9))
+    low, high = (_beta_quantile(share, rank, size + 1 - rank) for share in ((1 - USUAL) / 2, (1 + USUAL) / 2))
+    return CoverageRange(coverage, low, high, n)
+
+
+def highest_coverage(n: int) -> float:
+    """The highest coverage, in steps of a thousandth, that n calibration images hold; 0 where they hold none."""
+    steps = round(1 / _STEP)
+    return next((step / steps for step in range(steps - 1, 0, -1) if n >= images_needed(step / steps)), 0.0)
+
+
+def images_needed(coverage: float) -> int:
+    """The smallest number of calibration images that hold a coverage, above 0 and below 1; any larger one does too."""
+    misses = 1 - coverage
+    enough = ceil(coverage / misses - 1e-9)
+    if misses < 0.5:  # even where all are covered
+        enough = max(enough, ceil(log((1 - USUAL) / 2) / log1p(-2 * misses) - 1e-9))
+    return max(1, enough)
+
+
+def effective_images(
+    truths: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], n: int, threshold: float
+) -> int:
+    """How many images of one label each would spread as much as these with several.
+
+    The share of an image's labels that is missed varies less than a label that is missed or not. The coverage of a draw
+    is then as if from more images: as many as have the same variance. This is an approximation, good where n is not
+    small.
+
+    Args:
+        truths: Float (m,): the probability of each true label, those of an image one after another.
+        weights: Float (m,): one over how many labels its image has.
+        n: How many images, those without a label among them.
+        threshold: The probability from which a label belongs to the set.
+
+    Returns:
+        The number, n at the least; n where no label is missed.
+    """
+    if np.allclose(weights, 1):
+        return n
+    counts = np.rint(1 / weights).astype(np.int64)
+    starts, at = list[int](), 0
+    while at < len(counts):
+        starts.append(at)
+        at += int(counts[at])
+    missed = np.add.reduceat(np.where(truths < threshold, weights, 0.0), starts)
+    mean = missed.sum() / n
+    variance = (missed**2).sum() / n - mean**2
+    return n if variance <= 0 else max(n, int(n * mean * (1 - mean) / variance))
+
+
+def chance_of_so_few(covered: float, judged: int, n: int, coverage: float) -> float:
+    """How often sets would cover so few of some new images, by the chance of both draws.
+
+    Args:
+        covered: How many of the new images were covered, 0 .. judged; a fraction counts as the next whole number.
+        judged: How many new images there are.
+        n: How many calibration images.
+        coverage: The requested share, which n can hold.
+
+    Returns:
+        The probability of at most so many, for new images that are like those of calibration.
+    """
+    rank = held_rank(n, coverage) or n
+    most = min(judged, ceil(covered - 1e-9))
+    logs = np.concatenate([[0.0], np.log(np.arange(1, n + judged + 1, dtype=np.float64)).cumsum()])
+    some = np.arange(most + 1)
+
+    def choose(total: npt.NDArray[np.int64] | int, part: npt.NDArray[np.int64] | int) -> npt.NDArray[np.float64]:
+        return np.asarray(logs[total] - logs[part] - logs[np.subtract(total, part)])
+
+    # of all orders of n old and the new images, those in which so many of the new ones lie before the rank-th old one
+    terms = choose(some + rank - 1, some) + choose(n - rank + judged - some, judged - some) - choose(n + judged, judged)
+    return min(1.0, float(np.exp(terms).sum()))
+
+
+def _beta_cdf(value: float, first: int, second: int) -> float:
+    """The distribution function of the beta distribution with whole parameters, by that of the binomial one."""
+    if value <= 0:
+        return 0.0
+    return 1.0 if value >= 1 else 1 - binomial_cdf(first - 1, first + second - 1, value)
+
+
+def _beta_quantile(share: float, first: int, second: int) -> float:
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _beta_cdf(middle, first, second) < share else (low, middle)
+    return (low + high) / 2
 
 
 def set_threshold(

@@ -1,9 +1,30 @@
-"""Two classifiers on the same pictures: by how much one is better, and whether chance alone explains it."""
+"""Two classifiers on the same pictures: by how much one is better, and whether chance alone explains it.
+
+Two classifiers on the same pictures by any score: the difference, how sure it is, and whether chance explains it.
+
+The interval comes from what each picture moves the difference by, for both classifiers together (the influence function
+or the jackknife, `distingo.metrics.label_intervals`), with skewness corrected. The p-value is of a randomisation
+test: were the two exchangeable, their answers to any picture could be swapped, so the difference found is set beside
+those of thousands of random swaps (Noreen, Computer-Intensive Methods for Testing Hypotheses, 1989). The p-value counts
+the answers as they are among the swaps, so it is never 0.
+
+Two recipes on the same test pictures, trained with several seeds: is one better, luck in training included?
+
+McNemar's test and paired intervals tell two trained models apart. Two trainings of one recipe give two models, and
+with enough test pictures one of them is shown to be better; that says nothing about recipes (Dietterich, Approximate
+statistical tests for comparing supervised classification learning algorithms, Neural Computation 10, 1998; Bouthillier
+et al., Accounting for variance in machine learning benchmarks, MLSys 2021). Here the error of the difference is that of
+the test pictures and that of the seeds together.
+
+What is left of p-values when many questions were asked at once, and how many pictures an answer takes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import ceil, sqrt
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -114,3 +135,207 @@ def _checked(right: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     if array.dtype != np.bool_ or array.ndim != 1 or not array.size:
         raise ValueError(f"answers of shape {array.shape} and type {array.dtype}; give booleans, one per picture")
     return array
+
+
+Floats = npt.NDArray[np.float64]
+
+SWAPS = 4999
+"""How many random swaps a p-value rests on; none is below 1 in 5,000."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairedScore:
+    """One score of two classifiers on the same pictures.
+
+    Attributes:
+        first: The first one's.
+        second: The second one's.
+        difference: The first minus the second.
+        low: Lower end of the difference's 95 % interval.
+        high: Upper end of the difference's 95 % interval.
+        p_value: How often chance alone gives as large a difference; two-sided. None where it was not tested.
+        n: How many pictures they were judged on.
+        too_few: Whether there are too few pictures for the interval to hold the true difference at its rate.
+    """
+
+    first: float
+    second: float
+    difference: float
+    low: float
+    high: float
+    p_value: float | None
+    n: int
+    too_few: bool = False
+
+    @classmethod
+    def of(cls, both: tuple[float, float], interval: Interval, p_value: float | None, n: int) -> PairedScore:
+        """Put a difference together with its interval.
+
+        Args:
+            both: The first one's score and the second one's.
+            interval: Of the first minus the second.
+            p_value: Of a test of the two; None where there was none.
+            n: How many pictures there are.
+        """
+        first, second = both
+        found = interval.score(first - second, n)
+        return cls(first, second, found.value, found.low, found.high, p_value, n, found.too_few)
+
+
+def randomisation_p_value(found: float, swapped: Floats) -> float:
+    """How often swaps give a difference as large as the one found, itself counted.
+
+    Args:
+        found: The difference of the answers as they are.
+        swapped: Differences after random swaps, float64 (swaps,); NaN counts for nothing.
+    """
+    tolerance = 1e-12  # sums in another order are not another difference
+    as_large = int(np.count_nonzero(np.abs(swapped) >= abs(found) - tolerance))
+    return (1 + as_large) / (1 + int(np.count_nonzero(~np.isnan(swapped))))
+
+
+Booleans = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeDifference:
+    """How two recipes differ in accuracy, averaged over their trainings.
+
+    Attributes:
+        first: Mean accuracy of the first one's trainings.
+        second: Of the second one's.
+        difference: The first minus the second.
+        low: Lower end of its 95 % interval.
+        high: Upper end of it.
+        p_value: Two-sided.
+        luck: Standard deviation of the accuracy between trainings of one recipe.
+        n: How many test pictures there are.
+    """
+
+    first: float
+    second: float
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    luck: float
+    n: int
+
+
+def recipe_difference(first: Booleans, second: Booleans) -> RecipeDifference:
+    """Compare two recipes by all their trainings.
+
+    The variance of the mean difference is that over test pictures plus that of a training divided by how many there
+    are, the latter pooled over both recipes; Student's t with Satterthwaite's degrees of freedom (Satterthwaite, An
+    approximate distribution of estimates of variance components, Biometrics Bulletin 2, 1946). Chance of the pictures
+    is in both parts, which errs on the side of seeing no difference.
+
+    Args:
+        first: Whether each training of the first recipe was right on each picture, bool (trainings, n).
+        second: Of the second recipe, the same pictures in the same order.
+
+    Raises:
+        ValueError: The pictures differ in number, or there are not three trainings in all.
+    """
+    from scipy.special import stdtr, stdtrit
+
+    n, trainings = first.shape[1], len(first) + len(second)
+    if second.shape[1] != n or n < 2 or trainings < 3:
+        raise ValueError(
+            f"answers of shapes {first.shape} and {second.shape}; give three trainings on the same pictures"
+        )
+    each = first.mean(axis=0) - second.mean(axis=0)
+    difference = each.mean().item()
+    squares = sum(float(((side.mean(axis=1) - side.mean()) ** 2).sum()) for side in (first, second))
+    variance = squares / (trainings - 2)
+    of_pictures = each.var(ddof=1).item() / n
+    of_training = variance * (1 / len(first) + 1 / len(second))
+    error = sqrt(of_pictures + of_training)
+    freedom = of_pictures**2 / (n - 1) + of_training**2 / (trainings - 2)
+    degrees = error**4 / freedom if freedom else float(n - 1)
+    reach = float(stdtrit(degrees, 0.975)) * error
+    p_value = 2 * float(stdtr(degrees, -abs(difference) / error)) if error else 1.0
+    return RecipeDifference(
+        first=first.mean().item(),
+        second=second.mean().item(),
+        difference=difference,
+        low=max(-1.0, difference - reach),
+        high=min(1.0, difference + reach),
+        p_value=p_value,
+        luck=sqrt(variance),
+        n=n,
+    )
+
+
+LEVEL = 0.05
+"""Below it an adjusted p-value counts as more than chance."""
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p-values so that all that stay below a level are right together with that much certainty.
+
+    Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6 (1979): never
+    weaker than multiplying each by their number (Bonferroni), and as free of assumptions.
+
+    Args:
+        p_values: One per question, from 0 to 1.
+
+    Returns:
+        The adjusted ones in the same order, at most 1.
+    """
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda at: p_values[at])):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted
+
+
+def pictures_for_accuracy(
+    only_first: int, only_second: int, n: int, *, level: float = LEVEL, power: float = 0.8
+) -> int | None:
+    """How many pictures McNemar's test would need to see a difference in accuracy as large as the one found.
+
+    Connor, Sample size for testing differences in proportions for the paired-sample design, Biometrics 43 (1987).
+
+    Args:
+        only_first: How many of the n pictures only the first got right.
+        only_second: How many only the second got right.
+        n: How many pictures there were.
+        level: Of the two-sided test.
+        power: How often it shall see the difference.
+
+    Returns:
+        The number; None where there is no difference to be seen.
+    """
+    if only_first == only_second:
+        return None
+    differing, difference = (only_first + only_second) / n, abs(only_first - only_second) / n
+    normal = NormalDist()
+    reach = normal.inv_cdf(1 - level / 2) * sqrt(differing)
+    reach += normal.inv_cdf(power) * sqrt(differing - difference**2)
+    return ceil((reach / difference) ** 2)
+
+
+def pictures_for_score(
+    difference: float, low: float, high: float, n: int, *, level: float = LEVEL, power: float = 0.8
+) -> int | None:
+    """The same for any score whose error shrinks with the root of the number of pictures.
+
+    Args:
+        difference: As found on the n pictures.
+        low: Lower end of its 95 % interval.
+        high: Upper end of its 95 % interval.
+        n: How many pictures there were.
+        level: Of the two-sided test.
+        power: How often it shall see the difference.
+
+    Returns:
+        The number; None where there is no difference to be seen.
+    """
+    if difference == 0 or high <= low:
+        return None
+    normal = NormalDist()
+    error = (high - low) / (2 * normal.inv_cdf(0.975))
+    reach = normal.inv_cdf(1 - level / 2) + normal.inv_cdf(power)
+    return ceil(n * (reach * error / difference) ** 2)

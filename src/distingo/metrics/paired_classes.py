@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.bootstrap import chunks
 from distingo.metrics.confusion_intervals import FEWEST_OF_CLASS, has_small_classes
 from distingo.metrics.intervals import Interval, freedom_of_variance, moments, skewed_interval
-from distingo.metrics.multiple_comparisons import holm
-from distingo.metrics.paired import paired_difference
-from distingo.metrics.paired_scores import SWAPS, PairedScore, randomisation_p_value
+from distingo.metrics.paired import SWAPS, PairedScore, holm, paired_difference, randomisation_p_value
+from distingo.metrics.resampling import chunks
 from distingo.records import Score
 
 Integers = npt.NDArray[np.int64]

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.bootstrap import chunks
-from distingo.metrics.judged_labels import JudgedLabels
-from distingo.metrics.label_intervals import Estimate, mean_precision, precision_estimates, threshold_estimates
-from distingo.metrics.multiple_comparisons import holm
+from distingo.metrics.label_intervals import (
+    Estimate,
+    JudgedLabels,
+    mean_precision,
+    precision_estimates,
+    threshold_estimates,
+)
+from distingo.metrics.paired import SWAPS, PairedScore, holm, randomisation_p_value
 from distingo.metrics.paired_classes import ClassDifference
-from distingo.metrics.paired_scores import SWAPS, PairedScore, randomisation_p_value
+from distingo.metrics.resampling import chunks
 
 Booleans = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -49,7 +53,7 @@ def compare_labels(
     Average precision is of an order, so what is swapped in its test is a picture's rank in either order, which keeps
     classifiers with differently spread probabilities comparable (Bandos, Rockette and Gur, A permutation test sensitive
     to differences in areas for comparing ROC curves from a paired design, Statistics in Medicine 24, 2005). Macro
-    scores leave out labels with fewer pictures than `distingo.metrics.judged_labels.MIN_POSITIVES`; these are
+    scores leave out labels with fewer pictures than `distingo.metrics.label_intervals.MIN_POSITIVES`; these are
     not tested either.
 
     Args:

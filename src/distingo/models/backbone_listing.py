@@ -8,11 +8,11 @@ from fnmatch import fnmatchcase
 from importlib import resources
 from typing import Any
 
-from distingo.datasets.store import Cache
+from distingo.datasets.cache.store import Cache
 from distingo.errors import DistingoError, ModelError, name_the_nearest
 from distingo.files import parse_json, write_json
+from distingo.models.architectures import import_timm
 from distingo.models.presets import PRESETS
-from distingo.models.timm_import import import_timm
 from distingo.progress import progress_bar
 
 _SAVED_AFTER = 50

@@ -1,6 +1,6 @@
 """Pretrained backbones: what is known of one before its weights are there, and the module with or without them.
 
-A backbone takes normalised pictures; `distingo.models.normalisation.ChannelNormalisation` with the description's mean
+A backbone takes normalised pictures; `distingo.models.pretrained.ChannelNormalisation` with the description's mean
 and std belongs in front of it.
 """
 
@@ -15,11 +15,9 @@ from typing import Any, Literal, Self
 from torch import nn
 
 from distingo.errors import DistingoError, ModelError
-from distingo.models.architectures import create_architecture, first_line, measure_architecture
-from distingo.models.backbone_settings import BackboneSettings, find_settings, read_settings
+from distingo.models.architectures import create_architecture, first_line, import_timm, measure_architecture
 from distingo.models.hub import fetch_file, get_file
-from distingo.models.presets import PRESETS
-from distingo.models.timm_import import import_timm
+from distingo.models.presets import PRESETS, BackboneSettings, find_settings, read_settings
 from distingo.models.weights import find_weights_file, hash_weights, load_weights
 from distingo.records import Rendition
 from distingo.stored_fields import find_rendition_fault

@@ -6,7 +6,6 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from distingo.models.dropout import Dropout
 from distingo.models.layers import (
     ConvolutionBlock,
     Flatten,
@@ -14,6 +13,7 @@ from distingo.models.layers import (
     require_input_shape,
     require_probability,
 )
+from distingo.models.pooled_convolution import Dropout
 
 
 class FashionCNN(nn.Module):

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 
 from distingo.errors import ModelError
 from distingo.models import winograd
-from distingo.models.dropout import Dropout
-from distingo.models.pooled_convolution import convolve_pool_relu
+from distingo.models.pooled_convolution import Dropout, convolve_pool_relu
 
 
 class ConvolutionBlock(nn.Module):

@@ -15,23 +15,26 @@ from torch import Tensor, from_numpy, nn
 
 from distingo.errors import ModelError, RunError, quote
 from distingo.files import content_hash, read_json, write_bytes, write_json
-from distingo.models.architecture_arguments import check_architecture
-from distingo.models.architectures import require_room
+from distingo.machine.compiler import without_values
+from distingo.models.architectures import check_architecture, require_room
 from distingo.models.backbones import BackboneDescription, build_backbone
-from distingo.models.calibration import Calibration
 from distingo.models.catalogue import build_network
-from distingo.models.compiler_on_demand import without_values
 from distingo.models.descriptors import DescriptorClassifier
-from distingo.models.evidence import Evidence, load_evidence, save_evidence
+from distingo.models.evidence import Calibration, Evidence, load_evidence, save_evidence
 from distingo.models.feature_bank import FeatureBank
-from distingo.models.feature_bank_file import load_bank, save_bank
 from distingo.models.heads import NeighbourHead, build_head
 from distingo.models.majority import MajorityClassifier
-from distingo.models.normalisation import ChannelNormalisation, build_normalisation
-from distingo.models.pretrained import PretrainedClassifier
+from distingo.models.pretrained import ChannelNormalisation, PretrainedClassifier, build_normalisation
 from distingo.models.prevalence import PrevalenceClassifier
-from distingo.models.saved_fields import check_description, require_readable
-from distingo.models.timm_layout import CONFIG_FILE, lay_out, name_as_ours
+from distingo.models.saved_layout import (
+    CONFIG_FILE,
+    check_description,
+    lay_out,
+    load_bank,
+    name_as_ours,
+    require_readable,
+    save_bank,
+)
 from distingo.records import NO_VALUE_RANGES, Rendition, Task, Thresholds, ValueRanges
 from distingo.run_folder import FORMAT, RunFolder, check_format
 
@@ -167,7 +170,7 @@ def save_model(folder: Path, model: SavedModel) -> None:
     """Write ``model.safetensors``, then ``model.json`` with its hash: the JSON's presence means all is whole.
 
     Before them ``bank.safetensors`` and ``confidence.json``, where the model has them, and ``config.json``, where timm
-    can have the same network (`distingo.models.timm_layout`): then the weights have timm's names.
+    can have the same network (`distingo.models.saved_layout`): then the weights have timm's names.
 
     Args:
         folder: Made if missing.

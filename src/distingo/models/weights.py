@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from distingo.errors import ModelError
 from distingo.files import content_hash
+from distingo.machine.compiler import without_values
 from distingo.models.architectures import create_architecture, first_line, require_room
-from distingo.models.backbone_settings import BackboneSettings
-from distingo.models.compiler_on_demand import without_values
+from distingo.models.presets import BackboneSettings
 
 Shapes = dict[str, tuple[int, ...]]
 

@@ -8,11 +8,11 @@ from typing import Literal
 
 import numpy as np
 
-from distingo.datasets.grouping import Grouping, Links, group_pictures
-from distingo.datasets.keeping_groups import keep_groups, split_numbers
-from distingo.datasets.store import Cache
+from distingo.datasets.cache.store import Cache
+from distingo.datasets.splits.grouping import Grouping, Links, group_pictures
+from distingo.datasets.splits.keeping_groups import keep_groups, split_numbers
 from distingo.errors import UsageError
-from distingo.features.symmetries import SYMMETRIES
+from distingo.features.signatures import SYMMETRIES
 from distingo.near_duplicates.records import DividedBy, NearDuplicateCounts
 from distingo.near_duplicates.search import LOOSEST, SAME_SCENE, find_copies, signature_product
 from distingo.records import Dataset, Split

@@ -11,12 +11,21 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from distingo.datasets.decoding import DECODING
+from distingo.datasets.cache.store import Cache
+from distingo.datasets.decoding.decode import DECODING
 from distingo.datasets.gathering import Product, count_processors
-from distingo.datasets.store import Cache
-from distingo.features.registration import COARSE, align, compare
-from distingo.features.signatures import SIDE, low_frequencies, shrink, sign, smooth
-from distingo.features.symmetries import SYMMETRIES, turn
+from distingo.features.signatures import (
+    COARSE,
+    SIDE,
+    SYMMETRIES,
+    align,
+    compare,
+    low_frequencies,
+    shrink,
+    sign,
+    smooth,
+    turn,
+)
 from distingo.near_duplicates.coarse import Described, describe, nearest_pairs
 from distingo.progress import progress_bar
 
@@ -71,8 +80,8 @@ class CopyPair:
     Attributes:
         first: Position of the one, the smaller number.
         second: Position of the other.
-        similarity: From 0 to 1, see `distingo.features.registration.compare`.
-        symmetry: What turns the first into the second (`distingo.features.symmetries`); 0 for nothing.
+        similarity: From 0 to 1, see `distingo.features.signatures.compare`.
+        symmetry: What turns the first into the second (`distingo.features.signatures`); 0 for nothing.
     """
 
     first: int

@@ -1,4 +1,9 @@
-"""A frozen backbone's features of pictures, kept by content so that no picture goes through it twice."""
+"""A frozen backbone's features of pictures, kept by content so that no picture goes through it twice.
+
+What a model looks at, as products of the one decoding pass: pixels for networks, descriptors for classic models.
+
+Classic descriptors as a product of the one decoding pass; needs no torch.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +16,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from distingo.datasets.decoding import DECODING
-from distingo.datasets.gathering import Product
-from distingo.datasets.rendering import render, shorter_side_for
-from distingo.datasets.store import Cache
-from distingo.datasets.views import look, share_of_side
+from distingo.datasets.cache.store import Cache
+from distingo.datasets.decoding.decode import DECODING
+from distingo.datasets.decoding.rendering import look, render, share_of_side, shorter_side_for
+from distingo.datasets.gathering import Product, pixels_product
+from distingo.features.descriptors import describe, descriptor_names
 from distingo.models.backbones import BackboneDescription
+from distingo.models.saved import SavedModel, feature_extractor
 from distingo.models.weights import hash_weights
 from distingo.prediction.engines import Engine, EngineName, build_engine, choose_engine
 from distingo.version import __version__
@@ -70,7 +76,7 @@ class Embedder:
 
         Args:
             cache: Where they are kept, by content of the picture, hash of the weights, preprocessing and engine.
-            view: As in `distingo.datasets.views.look`.
+            view: As in `distingo.datasets.decoding.rendering.look`.
         """
         self._cache = cache
         rendition = self._description.rendition
@@ -110,3 +116,37 @@ def gather(product: Product, contents: Sequence[str]) -> np.ndarray:
     """The rows of these pictures as one array (n, features)."""
     rows = product.store.rows(contents)
     return rows.take(np.arange(len(rows)))
+
+
+_DESCRIPTORS_KIND = f"descriptors-1-decoded-{DECODING}"
+"""Raised when the descriptors' definition changes, so that old cached ones are not used."""
+
+
+def descriptors_product(cache: Cache) -> Product:
+    """The descriptors of every picture, float32 (52,)."""
+    store = cache.store(_DESCRIPTORS_KIND, (len(descriptor_names()),), "float32")
+    return Product(store, _describe)
+
+
+def _describe(image: Image.Image) -> np.ndarray:
+    return describe(image).astype(np.float32)
+
+
+__all__ = ["descriptors_product", "input_product"]
+
+
+def input_product(model: SavedModel, cache: Cache, device: torch.device) -> Product:
+    """The product that a saved model looks at: pixels, descriptors, or features of a backbone that stayed frozen."""
+    description = model.description
+    if description.mode == "frozen" and description.backbone is not None and model.network is not None:
+        embedder = Embedder(
+            description.backbone,
+            feature_extractor(model.network),
+            device=device,
+            engine=description.engine,
+            precision=description.precision,
+        )
+        return embedder.product(cache)
+    if description.rendition is None:
+        return descriptors_product(cache)
+    return pixels_product(cache, description.rendition)

@@ -12,12 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distingo.datasets.store import Cache
+from distingo.datasets.cache.store import Cache
 from distingo.errors import UsageError
-from distingo.models.machine import bind_this_thread, choose_precision
-from distingo.prediction.networks import autocast, prediction_batch_size
+from distingo.machine.device import bind_this_thread, choose_precision
+from distingo.prediction.networks import autocast, prediction_batch_size, to_tensor
 from distingo.prediction.openvino_engine import openvino_runner
-from distingo.prediction.tensors import to_tensor
 
 EngineName = Literal["auto", "torch", "openvino"]
 

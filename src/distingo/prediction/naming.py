@@ -1,4 +1,7 @@
-"""Probabilities to the prediction that a person reads: labels, sets, and what the model does not know."""
+"""Probabilities to the prediction that a person reads: labels, sets, and what the model does not know.
+
+What a model guarantees at the levels a person requests, from its calibration set.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,205 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.conformal import prediction_sets
+from distingo.errors import UsageError
+from distingo.metrics.conformal import (
+    CoverageRange,
+    coverage_range,
+    effective_images,
+    highest_coverage,
+    images_needed,
+    prediction_sets,
+    set_threshold,
+    upper_threshold,
+)
+from distingo.metrics.rejection import GivenLabels, answer_threshold, answers_needed, lowest_error
 from distingo.metrics.thresholds import apply_thresholds
-from distingo.prediction.certainty import Certainty
+from distingo.models.evidence import Evidence
+from distingo.models.feature_bank import FeatureBank
 from distingo.records import Prediction, Task, Thresholds
+
+FALSE_ALARMS = 0.01
+"""The share of pictures like those of training that may be called unlike them."""
+
+_NO_EVIDENCE = "the model keeps nothing to go by (an older distingo trained it, or it looks at no picture); train again"
+
+
+class Vouched(Protocol):
+    """A model with what vouches for it: a saved one or an exported one."""
+
+    @property
+    def bank(self) -> FeatureBank | None:
+        """Features of training pictures."""
+
+    @property
+    def evidence(self) -> Evidence | None:
+        """Its calibration set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certainty:
+    """Thresholds for one call.
+
+    Attributes:
+        answer_from: The probability from which a label is answered with; None answers always.
+        set_from: The probability from which a label belongs to the prediction set; None makes no sets.
+        unlike_from: The distance to the bank above which a picture is unlike training; None does not tell.
+        coverage: What the sets cover, from one draw of the calibration set to the next; None makes no sets.
+    """
+
+    answer_from: float | None = None
+    set_from: float | None = None
+    unlike_from: float | None = None
+    coverage: CoverageRange | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Which levels the calibration set can hold.
+
+    Attributes:
+        abstain_from: The lowest share of wrong answers that can be asked for; None where none can.
+        coverage_to: The highest coverage that can be asked for, in steps of a thousandth; None where none can.
+    """
+
+    abstain_from: float | None
+    coverage_to: float | None
+
+
+def possible_levels(model: Vouched) -> Levels:
+    """Which levels `settle_certainty` grants.
+
+    Args:
+        model: With its evidence, where it has any.
+    """
+    if model.evidence is None:
+        return Levels(None, None)
+    highest = highest_coverage(model.evidence.n)
+    return Levels(lowest_error(given_labels(model.evidence)), highest if highest > 0 else None)
+
+
+def settle_certainty(model: Vouched, *, abstain: float | None = None, coverage: float | None = None) -> Certainty:
+    """Derive a call's thresholds.
+
+    Args:
+        model: With its evidence, where it has any.
+        abstain: The wanted share of wrong answers; None always answers.
+        coverage: The wanted share of true labels in the prediction sets; None makes no sets.
+
+    Raises:
+        UsageError: A level is no share, or the calibration set can't hold it; says which it can, and what it takes.
+    """
+    for option, wanted, example in (("--abstain", abstain, 0.05), ("--coverage", coverage, 0.95)):
+        if wanted is not None and not 0 < wanted < 1:
+            likely = wanted / 100 if 1 < wanted < 100 else example
+            raise UsageError(f"{option} {wanted:g}: give a share above 0 and below 1, for example {likely:g}")
+        if wanted is not None and model.evidence is None:
+            raise UsageError(f"{option} {wanted:g}: {_NO_EVIDENCE}")
+    evidence = model.evidence
+    if evidence is None:
+        return Certainty()
+    threshold = None if coverage is None else _set_from(evidence, coverage)
+    return Certainty(
+        answer_from=None if abstain is None else _answer_from(evidence, abstain),
+        set_from=threshold,
+        unlike_from=unlike_threshold(model)[0] if model.bank is not None and len(evidence.distances) else None,
+        coverage=None if coverage is None or threshold is None else set_coverage(evidence, coverage, threshold),
+    )
+
+
+def set_coverage(evidence: Evidence, coverage: float, threshold: float) -> CoverageRange | None:
+    """What sets of a requested coverage cover, from one draw of the calibration set to the next.
+
+    Args:
+        evidence: The calibration set.
+        coverage: As was requested.
+        threshold: From which a label belongs to a set (`distingo.metrics.conformal.set_threshold`).
+
+    Returns:
+        None where the calibration set can't hold such coverage.
+    """
+    effective = effective_images(evidence.truths, evidence.weights, evidence.n, threshold)
+    return coverage_range(evidence.n, coverage, effective=effective)
+
+
+def describe_guarantees(model: Vouched, *, abstain: float | None = None, coverage: float | None = None) -> list[str]:
+    """What is guaranteed at requested levels that `settle_certainty` grants, one sentence for each.
+
+    Args:
+        model: With its evidence, where it has any.
+        abstain: As for `settle_certainty`.
+        coverage: As for `settle_certainty`.
+    """
+    evidence, sentences = model.evidence, list[str]()
+    if evidence is None:
+        return sentences
+    source = name_calibration(evidence)
+    reservation = " (as far as the models of the folds are like the final one)" if evidence.folds else ""
+    if abstain is not None:
+        sentences.append(
+            f"--abstain {abstain:g}: in 95 of 100 trainings at most {abstain:.4g} of the answers are wrong on new "
+            f"pictures like those of training, tested on {source}{reservation}"
+        )
+    found = settle_certainty(model, coverage=coverage).coverage
+    if coverage is not None and found is not None:
+        several = bool((evidence.weights != 1).any())
+        held = "hold between {} and {} of a picture's labels" if several else "hold the true label of {} to {} of"
+        held = held.format(f"{found.low:.1%}", f"{found.high:.1%}")
+        sentences.append(
+            f"--coverage {coverage:g}: in 9 of 10 trainings sets {held}{' in' if several else ''} new pictures like "
+            f"those of training, calibrated on {source}{reservation}"
+        )
+    return sentences
+
+
+def name_calibration(evidence: Evidence) -> str:
+    """What the calibration set is, in words: "302 training and validation pictures, each scored by ..."."""
+    if not evidence.folds:
+        return f"{evidence.n:,} validation pictures"
+    return (
+        f"{evidence.n:,} training and validation pictures, each scored by one of {evidence.folds} models that was not "
+        "fitted on it"
+    )
+
+
+def given_labels(evidence: Evidence) -> GivenLabels:
+    """The labels that were given to the pictures of the calibration set."""
+    return GivenLabels(evidence.owners, evidence.confidences, evidence.right)
+
+
+def unlike_threshold(model: Vouched) -> tuple[float, float]:
+    """The distance above which a picture is unlike training, and the rate of false alarms that it keeps to.
+
+    Args:
+        model: With a bank and evidence.
+    """
+    if model.evidence is None:
+        raise ValueError("a model without evidence knows no distances")
+    return upper_threshold(model.evidence.distances, FALSE_ALARMS)
+
+
+def _answer_from(evidence: Evidence, wanted: float) -> float:
+    found = answer_threshold(given_labels(evidence), wanted)
+    if found is None:
+        lowest = lowest_error(given_labels(evidence))
+        instead = "no share" if lowest is None else f"{lowest:g} at the lowest"
+        raise UsageError(
+            f"--abstain {wanted:g}: the {evidence.n:,} calibration pictures can hold {instead} for this model; ask for "
+            f"more wrong answers, or train with more pictures (it takes {answers_needed(wanted):,} answers even "
+            "without a wrong one)"
+        )
+    return found
+
+
+def _set_from(evidence: Evidence, wanted: float) -> float:
+    found = set_threshold(evidence.truths, evidence.weights, evidence.n, wanted)
+    if found is None:
+        raise UsageError(
+            f"--coverage {wanted:g}: the {evidence.n:,} calibration pictures can hold {highest_coverage(evidence.n):g} "
+            f"at the highest; ask for less, or train with more pictures (it takes {images_needed(wanted):,} of them "
+            "for calibration)"
+        )
+    return found
 
 
 class Described(Protocol):

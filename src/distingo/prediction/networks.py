@@ -1,17 +1,79 @@
-"""A network's logits over many pictures, in batches that fit."""
+"""A network's logits over many pictures, in batches that fit.
+
+Stored rows of pixels to the tensors that networks take.
+
+Work on a stream of unknown length: threads a few chunks ahead, results in order, memory that does not grow.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from itertools import islice
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from distingo.models.penultimate import record_features
-from distingo.prediction.tensors import Rows, to_tensor
+from distingo.models.pretrained import record_features
+
+
+class Rows(Protocol):
+    """Rows of one shape and dtype from which batches are gathered."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, *row)."""
+
+    def __len__(self) -> int:
+        """How many rows."""
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """Gather a batch (n, *shape)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayRows:
+    """An array as rows.
+
+    Attributes:
+        array: (n, *row).
+    """
+
+    array: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, *row)."""
+        return self.array.shape
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """Gather a batch (n, *row)."""
+        taken: np.ndarray = self.array[indices]
+        return taken
+
+
+def to_tensor(batch: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
+    """Pixels as networks want them.
+
+    Args:
+        batch: uint8 (n, height, width, channels).
+        device: Where the tensor shall live.
+
+    Returns:
+        float32 (n, channels, height, width) in [0, 1], channels last in memory.
+    """
+    pixels = torch.from_numpy(batch).to(device, non_blocking=True)
+    return pixels.permute(0, 3, 1, 2).to(torch.float32).div_(255.0)
+
 
 _PIXELS_PER_BATCH = 1_600_000
 """Pixels (height x width x pictures) that one prediction batch holds: activations stay near the caches."""
@@ -110,3 +172,46 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     exponentials = np.exp(shifted)
     probabilities: np.ndarray = (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
     return probabilities
+
+
+_Item = TypeVar("_Item")
+
+_Result = TypeVar("_Result")
+
+
+def chunked(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
+    """Cut a stream into lists of `size` items; the last may be shorter."""
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+def map_in_order(
+    work: Callable[[Sequence[_Item]], list[_Result]],
+    items: Iterable[_Item],
+    *,
+    chunk: int,
+    ahead: int,
+    workers: int,
+) -> Iterator[_Result]:
+    """Map chunks of a stream over threads, and give the results in order.
+
+    Args:
+        work: From some items to as many results; called from several threads.
+        items: The stream, taken from only as results are.
+        chunk: Items that a thread is handed at a time.
+        ahead: Items that may be worked on, or be done, before the first of them is taken.
+        workers: Threads.
+    """
+    waiting: deque[Future[list[_Result]]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="decode") as pool:
+        try:
+            for part in chunked(items, chunk):
+                waiting.append(pool.submit(work, part))
+                if len(waiting) * chunk > ahead:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

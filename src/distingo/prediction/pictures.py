@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from distingo.datasets.decoding import decode, decode_array, decode_image, open_source
+from distingo.datasets.decoding.decode import decode, decode_array, decode_image, open_source
 from distingo.errors import UsageError
 from distingo.records import DEFAULT_MAX_PIXELS, Source, ValueRanges
 
@@ -41,9 +41,9 @@ def open_picture(
 
     Args:
         picture: What a person gave.
-        enough: As for `distingo.datasets.decoding.decode`.
-        value_range: As for `distingo.datasets.decoding.decode`.
-        max_pixels: As for `distingo.datasets.decoding.decode`; None takes the default, and for Pillow
+        enough: As for `distingo.datasets.decoding.decode.decode`.
+        value_range: As for `distingo.datasets.decoding.decode.decode`.
+        max_pixels: As for `distingo.datasets.decoding.decode.decode`; None takes the default, and for Pillow
             images none; arrays are in memory already.
 
     Raises:

@@ -15,7 +15,7 @@ from distingo.datasets.manifest import join_labels
 from distingo.datasets.walking import display_name
 from distingo.errors import ResourceError, UsageError
 from distingo.files import atomic_writer
-from distingo.prediction.streaming import chunked
+from distingo.prediction.networks import chunked
 from distingo.records import Prediction
 
 ENDINGS = (".csv", ".jsonl", ".parquet")

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 
 from distingo.evaluation.reading import RunRecords
 from distingo.language import gettext
-from distingo.report.balance import balance_classes
+from distingo.report.class_balance import balance_classes
 from distingo.report.label_verdict import judge_labels
 from distingo.report.verdict import FEW_PICTURES, judge
 from distingo.report.wording import count, counted, isolated, percent, side_pictures

@@ -117,7 +117,7 @@ def write_check_page(check: Check, path: Path) -> Path:
     Raises:
         ResourceError: The page can't be written.
     """
-    from distingo.checking.near_duplicate_search import describe_search
+    from distingo.near_duplicates.records import describe_search
 
     search = check.near_duplicates
     sections = [section for kind in FINDING_KINDS if (section := _section(check.findings, kind)) is not None]

@@ -1,4 +1,7 @@
-"""The confusion matrix as a page shows it: which classes, how warm each cell, which pictures behind it."""
+"""The confusion matrix as a page shows it: which classes, how warm each cell, which pictures behind it.
+
+The line below a cell's heading: how many pictures it has, in which order, and how many of them are on the page.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distingo.evaluation.reading import PredictionRow
+from distingo.language import gettext
 from distingo.records import Evaluation
+from distingo.report.wording import count, counted
 
 MOST_CLASSES = 24
 """A larger matrix can't be read on a page; the most confused classes are shown instead."""
@@ -138,3 +143,27 @@ def _cell(evaluation: Evaluation, row: int, column: int) -> ConfusionCell:
         share=number / max(1, sum(numbers)),
         right=row == column,
     )
+
+
+def cell_note(number: int, shown: int, *, agrees: bool) -> str:
+    """Say what is seen when a cell is opened.
+
+    Args:
+        number: The cell's pictures.
+        shown: How many of them the page holds.
+        agrees: Whether the model was right about them, so that the least sure ones are worth seeing first.
+    """
+    pictures = counted(number, "picture", "pictures")
+    if not shown:
+        return gettext("%(pictures)s. The run folder has no predictions.parquet to show them from.", pictures=pictures)
+    if number == 1:
+        return gettext("%(pictures)s.", pictures=pictures)
+    if shown == number:
+        if agrees:
+            return gettext("%(pictures)s, least sure first.", pictures=pictures)
+        return gettext("%(pictures)s, surest first.", pictures=pictures)
+    if agrees:
+        return gettext(
+            "%(pictures)s, least sure first; the first %(shown)s are here.", pictures=pictures, shown=count(shown)
+        )
+    return gettext("%(pictures)s, surest first; the first %(shown)s are here.", pictures=pictures, shown=count(shown))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from distingo.language import gettext
-from distingo.metrics.judged_labels import MIN_POSITIVES
+from distingo.metrics.label_intervals import MIN_POSITIVES
 from distingo.records import Evaluation, LabelScores
-from distingo.report.recorded import recorded
+from distingo.report.recorded_sentences import recorded
 from distingo.report.verdict import FEW_PICTURES, FIGURE, Verdict, beside_baselines, set_apart
 from distingo.report.wording import (
     baseline_name,

@@ -1,17 +1,79 @@
-"""Text of any script on drawn pictures: each character in the first font of this machine that has it."""
+"""Text of any script on drawn pictures: each character in the first font of this machine that has it.
+
+A font of this machine for characters that the usual ones lack, as fontconfig tells.
+"""
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import unicodedata
 from collections.abc import Iterator
 from functools import cached_property, lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
-from distingo.report.fonts import fallback_font, writing_of
+_SECONDS = 5.0
+
+_KANA = range(0x3040, 0x3100)
+
+_HANGUL = range(0xAC00, 0xD7B0)
+
+
+@lru_cache(maxsize=256)
+def fallback_font(letter: str, writing: str = "") -> tuple[str, int] | None:
+    """A font file that has a character.
+
+    Args:
+        letter: The character.
+        writing: A language whose form of it is wanted (``zh-cn``, ``ja``), as Chinese and Japanese draw one character
+            in their own ways; empty for any.
+
+    Returns:
+        The file and the number of the font in it; None where no font has the character, or nobody can tell.
+    """
+    asked = shutil.which("fc-match")
+    if asked is None:
+        return None
+    pattern = f":charset={ord(letter):x}" + (f":lang={writing}" if writing else "")
+    try:
+        answer = subprocess.run(
+            [asked, "-f", "%{file}\n%{index}\n%{charset}", pattern],
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=True,
+        ).stdout
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    file, _, rest = answer.partition("\n")
+    index, _, charset = rest.partition("\n")
+    # the best match is told even where it lacks the character
+    number = int(index or 0) & 0xFFFF  # the upper half names a variation of the font
+    return (file, number) if file and _holds(charset, ord(letter)) else None
+
+
+def writing_of(text: str) -> str:
+    """The language whose forms a text with Chinese characters wants: by its kana or hangul, else Chinese."""
+    codes = [ord(letter) for letter in text]
+    if any(code in _KANA for code in codes):
+        return "ja"
+    return "ko" if any(code in _HANGUL for code in codes) else "zh-cn"
+
+
+def _holds(charset: str, code: int) -> bool:
+    """Whether fontconfig's list of hexadecimal ranges (``20-7e a0-17f``) has a code."""
+    for part in charset.split():
+        first, _, last = part.partition("-")
+        if int(first, 16) <= code <= int(last or first, 16):
+            return True
+    return False
+
 
 _REGULAR = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial.ttf", "segoeui.ttf")
+
 _BOLD = ("DejaVuSans-Bold.ttf", "NotoSans-Bold.ttf", "Arial Bold.ttf", "arialbd.ttf", "segoeuib.ttf")
+
 _OTHER_SCRIPTS = (
     "NotoSansCJK-Regular.ttc",
     "NotoSansArabic-Regular.ttf",
@@ -25,12 +87,16 @@ _OTHER_SCRIPTS = (
     "msyh.ttc",
     "simhei.ttf",
 )
+
 _EMOJI = (("NotoColorEmoji.ttf", 109), ("Apple Color Emoji.ttc", 160), ("seguiemj.ttf", 109))
 """Colour fonts, the first two with pictures of one size only."""
 
 _FIRST_EMOJI = 0x1F000
+
 _JOINERS = {0x200D, 0xFE0E, 0xFE0F}
+
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
+
 _NO_CHARACTER = "\U0010ffff"
 
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont

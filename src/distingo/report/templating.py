@@ -1,4 +1,9 @@
-"""Templates to one self-contained HTML file that reaches for nothing outside itself."""
+"""Templates to one self-contained HTML file that reaches for nothing outside itself.
+
+The sentences that a page's script writes, in the language of the page.
+
+The names of a recipe's and an environment's settings.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +12,62 @@ import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from distingo.errors import ResourceError, UsageError
 from distingo.files import write_text
-from distingo.language import catalogue, language_tag
+from distingo.language import catalogue, gettext, language_tag, translated
 from distingo.records import SIDES, Side
 from distingo.report import wording
-from distingo.report.balance import Bar
-from distingo.report.page_words import page_words
-from distingo.report.recorded import recorded
-from distingo.report.setting_names import setting_name
+from distingo.report.class_balance import Bar
+from distingo.report.recorded_sentences import marked, recorded
+from distingo.report.wording import percent_sign
 from distingo.version import __version__
+
+
+def page_words() -> dict[str, str]:
+    """By the name that ``page.js`` knows each by; a place is ``{name}``."""
+    return {
+        "percent": percent_sign(),
+        "comma": gettext(", "),
+        "notEmbedded": gettext("not embedded"),
+        "is": gettext("is %(names)s", names="{names}"),
+        "withoutLabel": gettext("is without label"),
+        "recognised": gettext("%(name)s recognised", name="{name}"),
+        "takenFor": gettext("%(truth)s taken for %(predicted)s", truth="{truth}", predicted="{predicted}"),
+        "predicted": gettext("true class %(truth)s, predicted %(predicted)s", truth="{truth}", predicted="{predicted}"),
+        "found": gettext("%(label)s is there and was given", label="{label}"),
+        "missed": gettext("%(label)s is there and was denied", label="{label}"),
+        "invented": gettext("%(label)s is absent and was given", label="{label}"),
+        "rest": gettext("%(label)s is absent and was denied", label="{label}"),
+    }
+
+
+SETTINGS: Final[tuple[str, ...]] = (
+    *(marked("model"), marked("height"), marked("width"), marked("channels"), marked("epochs"), marked("batch size")),
+    *(marked("lr"), marked("optimizer"), marked("momentum"), marked("weight decay"), marked("schedule")),
+    *(marked("warmup epochs"), marked("loss"), marked("label smoothing"), marked("dropout"), marked("class weights")),
+    *(marked("positive weights"), marked("augment"), marked("normalise"), marked("ema decay"), marked("mode")),
+    *(marked("weights"), marked("head"), marked("views"), marked("layer decay"), marked("batch norm")),
+    *(marked("unfreeze epochs"), marked("monitor"), marked("patience"), marked("threshold aim")),
+    *(marked("threshold wanted"), marked("seed"), marked("validation"), marked("test"), marked("precision")),
+    *(marked("engine"), marked("device"), marked("folder"), marked("layout"), marked("task"), marked("classes")),
+    *(marked("compared"), marked("too small to compare"), marked("from similarity"), marked("pairs"), marked("groups")),
+    *(marked("largest group"), marked("changed sides for it"), marked("groups taken apart")),
+    marked("pairs on two sides"),
+    *(marked("system"), marked("processor"), marked("cores"), marked("threads")),
+)
+
+
+def setting_name(key: str) -> str:
+    """A setting's name as a person reads it; that of a library, or one that is not known, as it is.
+
+    Args:
+        key: As in ``config.json``.
+    """
+    name = key.replace("_", " ")
+    return translated(name) if name in SETTINGS else name
+
 
 _MARKUP = re.compile(r"[\\`*{}\[\]<>|~]|(?<!\w)[_#]|_(?!\w)|^[+-](?=\s)|^\d+(?=[.)])")
 """What Markdown could take for more than text; an underscore inside a word is none."""

@@ -1,4 +1,9 @@
-"""Small copies of pictures inside the page: each file once, within a budget."""
+"""Small copies of pictures inside the page: each file once, within a budget.
+
+Heat maps as colours over pictures.
+
+Heat maps over the worst mistakes of a report.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +14,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from distingo.errors import DistingoError
+from distingo.evaluation.reading import RunRecords
+from distingo.explanation.kept import read_heat_maps
+from distingo.explanation.records import Box
 from distingo.records import ValueRanges
+from distingo.report.label_examples import read_label_predictions, surest_mistakes
+from distingo.report.selection import take_turns, worst_mistakes
+from distingo.run_folder import RunFolder
 
 LONGEST_SIDE = 160
 """Pixels of a thumbnail's longer side: shown at about 112, sharper on a dense screen."""
@@ -24,6 +36,7 @@ MOST_PICTURES = 400
 """Of ordinary size; a tiny one counts a quarter."""
 
 _TINY_WEIGHT = 0.25
+
 MOST_BYTES = 6_000_000
 
 
@@ -154,10 +167,115 @@ def make_thumbnail(image: Image.Image) -> Thumbnail:
 
 
 def _open_thumbnail(root: Path, file: str, value_ranges: ValueRanges | None) -> Thumbnail | None:
-    from distingo.datasets.decoding import open_source
-    from distingo.datasets.layouts import source_of
+    from distingo.datasets.decoding.decode import open_source
+    from distingo.datasets.layouts.detection import source_of
 
     try:
         return make_thumbnail(open_source(source_of(root, file, value_ranges)))
     except (DistingoError, OSError, ValueError, IndexError):
         return None
+
+
+_COLOURS = np.array(
+    [(20, 11, 52), (89, 16, 108), (160, 42, 98), (219, 81, 59), (251, 144, 9), (252, 240, 110)], np.float64
+)
+"""From cold to hot; brightness rises all the way, so that it reads without colour vision and in print."""
+
+_STRONGEST = 0.82
+"""Opacity of the hottest part."""
+
+_SMALL_SIDE = 96
+
+
+def draw_heat(picture: np.ndarray, seen: Box, values: np.ndarray) -> Image.Image:
+    """Lay a heat map over a picture, in grey; what the model does not see is pale.
+
+    Args:
+        picture: uint8 (height, width, 3).
+        seen: The part that the map lies over.
+        values: float (rows, columns) from 0 to 1.
+    """
+    grey = Image.fromarray(picture).convert("L").convert("RGB")
+    box = _pixels(seen, grey.width, grey.height)
+    drawn = Image.blend(grey, Image.new("RGB", grey.size, "white"), 0.72)
+    drawn.paste(grey.crop(box), box[:2])
+    layer = _colour(_enlarge(values, box[2] - box[0], box[3] - box[1]))
+    drawn.paste(layer, box[:2], layer)
+    return drawn
+
+
+def heat_address(size: tuple[int, int], seen: Box, values: np.ndarray) -> str:
+    """A heat map as a small see-through picture to lie over another, as a ``data:`` address.
+
+    Args:
+        size: Width and height of the picture below; the result has its shape.
+        seen: As for `draw_heat`.
+        values: As for `draw_heat`.
+    """
+    scale = _SMALL_SIDE / max(size)
+    width, height = (max(1, round(side * scale)) for side in size)
+    layer = Image.new("RGBA", (width, height))
+    box = _pixels(seen, width, height)
+    layer.paste(_colour(_enlarge(values, box[2] - box[0], box[3] - box[1])), box[:2])
+    encoded = io.BytesIO()
+    layer.save(encoded, "WEBP", quality=60, alpha_quality=60, method=4)
+    return f"data:image/webp;base64,{base64.b64encode(encoded.getvalue()).decode('ascii')}"
+
+
+def _pixels(seen: Box, width: int, height: int) -> tuple[int, int, int, int]:
+    left, top = round(seen[0] * width), round(seen[1] * height)
+    return left, top, max(left + 1, round(seen[2] * width)), max(top + 1, round(seen[3] * height))
+
+
+def _enlarge(values: np.ndarray, width: int, height: int) -> np.ndarray:
+    large = Image.fromarray(values.astype(np.float32)).resize((width, height), Image.Resampling.BICUBIC)
+    return np.clip(np.asarray(large, np.float64), 0, 1)
+
+
+def _colour(values: np.ndarray) -> Image.Image:
+    """RGBA (height, width): the colder, the more it lets through."""
+    steps = np.linspace(0, 1, len(_COLOURS))
+    channels = [np.interp(values, steps, _COLOURS[:, channel]) for channel in range(3)]
+    opacity = 255 * _STRONGEST * np.minimum(1, values * 1.6)
+    return Image.fromarray(np.stack([*channels, opacity], axis=-1).round().astype(np.uint8), "RGBA")
+
+
+Mistake = tuple[str, str]
+"""A file, and the class that was wrongly given or denied."""
+
+
+def list_mistakes(records: RunRecords) -> list[Mistake]:
+    """The mistakes that the report will show, the worst first.
+
+    Args:
+        records: Of an evaluation.
+    """
+    if records.task != "multi-label":
+        return [(row.file, row.predicted) for row in worst_mistakes(records.predictions)]
+    if records.evaluation is None:
+        return []
+    predictions = read_label_predictions(records.folder / "predictions.parquet", records.evaluation.classes)
+    if predictions is None:
+        return []
+    kinds = [surest_mistakes(predictions, missed=missed) for missed in (False, True)]
+    return list(dict.fromkeys(take_turns([[(each.file, each.label) for each in kind] for kind in kinds])))
+
+
+def heat_layers(records: RunRecords, mistakes: Iterable[Mistake], album: Album) -> dict[Mistake, str]:
+    """Heat maps to lie over thumbnails, as ``data:`` addresses by file and class.
+
+    Args:
+        records: Of an evaluation.
+        mistakes: Those on the page.
+        album: The page's thumbnails; without one there is no map.
+
+    Raises:
+        RunError: ``heat_maps.parquet`` is damaged.
+    """
+    kept = read_heat_maps(RunFolder(records.folder).heat_maps)
+    layers = {}
+    for mistake in mistakes:
+        heat, thumbnail = kept.get(mistake), album.get(mistake[0])
+        if heat is not None and thumbnail is not None:
+            layers[mistake] = heat_address((thumbnail.width, thumbnail.height), heat.seen, heat.values)
+    return layers

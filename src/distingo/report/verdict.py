@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from distingo.language import gettext, ngettext
 from distingo.records import Evaluation, Score
-from distingo.report.recorded import recorded
+from distingo.report.recorded_sentences import recorded
 from distingo.report.wording import (
     baseline_name,
     count,

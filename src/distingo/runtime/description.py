@@ -1,13 +1,22 @@
-"""What an exported model says of itself: ``distingo.json`` and ``preprocessing.json`` beside it."""
+"""What an exported model says of itself: ``distingo.json`` and ``preprocessing.json`` beside it.
+
+Features of training pictures beside an exported model, as numpy writes them.
+"""
 
 from __future__ import annotations
 
+import io
+import math
+import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
-from distingo.errors import RunError
-from distingo.files import read_json, write_json
+import numpy as np
+
+from distingo.errors import RunError, quote
+from distingo.files import read_json, require_intact, write_bytes, write_json
+from distingo.models.feature_bank import FeatureBank, check_bank
 from distingo.records import NO_VALUE_RANGES, Rendition, Task, Thresholds, ValueRanges
 from distingo.run_folder import EXPORT_FILE, FORMAT, check_format
 from distingo.stored_fields import (
@@ -21,11 +30,15 @@ from distingo.stored_fields import (
 )
 
 ExportFormat = Literal["onnx", "openvino", "torch-export"]
+
 Precision = Literal["float32", "half", "int8"]
 
 MODEL_FILES: dict[str, str] = {"onnx": "model.onnx", "openvino": "model.xml", "torch-export": "model.pt2"}
+
 PREPROCESSING_FILE = "preprocessing.json"
+
 INPUT = "pictures"
+
 OUTPUTS = ("probabilities", "features")
 
 _FACTS: dict[str, Any] = {
@@ -41,12 +54,14 @@ _FACTS: dict[str, Any] = {
     "file": str,
     "outputs": list[str],
 }
+
 _PREPROCESSING: dict[str, Any] = {
     "in_graph": bool,
     "input": dict[str, Any],
     "value_ranges": Ranges | None,
     "rendition": RenditionFields,
 }
+
 _ADVICE = "export the run again, or take the folder from where it came from"
 
 
@@ -61,7 +76,7 @@ class ExportDescription:
         classes: Names, in the order of the probabilities.
         rendition: The pictures that the network sees.
         in_graph: Whether the model resizes and crops pictures itself; else it takes what
-            `distingo.datasets.rendering.render` makes of them.
+            `distingo.datasets.decoding.rendering.render` makes of them.
         value_ranges: What the stored values of deep images are scaled by, before anything else.
         thresholds: With several labels, from which probability on each is given; None with one.
         calibration: Slope and offsets of the logits, for information: the model applies them itself.
@@ -158,3 +173,70 @@ def _read(path: Path, fields: dict[str, Any]) -> dict[str, Any]:
     check_format(content, path)
     check_fields(content, fields, path, optional=("value_ranges",), advice=_ADVICE)
     return dict(content)
+
+
+EXPORTED_BANK_FILE = "bank.npz"
+
+_MEMBERS = {
+    "rows": (2, ("<f2", "<f4")),
+    "center": (1, ("<f4",)),
+    "scale": (1, ("<f4",)),
+    "unit": (1, ("|b1",)),
+}
+"""By name, how many dimensions an array has, and which types it may be of."""
+
+
+def save_exported_bank(folder: Path, bank: FeatureBank) -> None:
+    """Write ``bank.npz``: rows, center, scale and unit; which pictures they are of stays with the run."""
+    content = io.BytesIO()
+    np.savez(content, rows=bank.rows, center=bank.center, scale=bank.scale, unit=np.array([bank.unit]))
+    write_bytes(folder / EXPORTED_BANK_FILE, content.getvalue(), recorded=True)
+
+
+def load_exported_bank(folder: Path) -> FeatureBank | None:
+    """Read back what `save_exported_bank` wrote; None where an export has none.
+
+    The file may come from anywhere: before anything is made of it, its members are compared with what numpy writes of
+    a bank, by name, type, shape and size. Nothing in it is compressed, so that it takes no more memory than its bytes.
+
+    Raises:
+        RunError: The file is damaged, or is no bank.
+    """
+    path = folder / EXPORTED_BANK_FILE
+    if not path.exists():
+        return None
+    try:
+        require_intact(path)
+        with path.open("rb") as file:
+            _check_members(file)
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as arrays:
+                rows, center, scale = arrays["rows"], arrays["center"], arrays["scale"]
+                return check_bank(FeatureBank(rows, ("",) * len(rows), center, scale, bool(arrays["unit"][0])))
+    except (OSError, KeyError, TypeError, ValueError, IndexError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+        reason = quote(str(error), 200)[1:-1] or type(error).__name__
+        raise RunError(f"{path}: damaged ({reason}); export the run again") from error
+
+
+def _check_members(file: IO[bytes]) -> None:
+    """Refuse what numpy would unpack, unpickle or allocate without its bytes being there."""
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        if sorted(member.filename for member in members) != sorted(f"{name}.npy" for name in _MEMBERS):
+            raise ValueError(f"its members are not {', '.join(_MEMBERS)}")
+        for member in members:
+            if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
+                raise ValueError(f"{member.filename} is compressed or encrypted")
+            with archive.open(member) as content:
+                _check_header(member, content)
+
+
+def _check_header(member: zipfile.ZipInfo, content: IO[bytes]) -> None:
+    dimensions, types = _MEMBERS[member.filename.removesuffix(".npy")]
+    if np.lib.format.read_magic(content) != (1, 0):
+        raise ValueError(f"{member.filename} is of another version of numpy's format")
+    shape, _, kind = np.lib.format.read_array_header_1_0(content)
+    if len(shape) != dimensions or kind.str not in types:
+        raise ValueError(f"{member.filename} is {kind} of shape {shape}")
+    if math.prod(shape) * kind.itemsize != member.file_size - content.tell():
+        raise ValueError(f"{member.filename} has not as many bytes as its shape {shape} takes")

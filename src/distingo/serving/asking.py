@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from distingo.serving.multipart import parse_form
-from distingo.serving.refusals import RefusedError
+from distingo.serving.bodies import parse_form
+from distingo.serving.refused import RefusedError
 
 _LONGEST_NAME = 255
 _NOT_WISHES = ("pictures", "name")

@@ -1,4 +1,7 @@
-"""Bodies of requests, read no further than they are allowed to be long, and no longer than they may take."""
+"""Bodies of requests, read no further than they are allowed to be long, and no longer than they may take.
+
+Multipart forms, taken apart in memory: the body is no longer than it may be, so nothing is written to disk.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +9,37 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
 
+from python_multipart import MultipartParser
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from distingo.serving.clients import client_of
 from distingo.serving.compression import Decompressor, find_encoding
-from distingo.serving.refusals import RefusedError
+from distingo.serving.refused import RefusedError
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
 
 _SHARE_OF_BODIES = 4
 """So many bodies of the greatest length may lie in memory at once, half of them of one client."""
 
 _SMALL = 2**20
+
 _RESERVE = 32 * 2**20
 """Room that only bodies of up to 1 MB use: large ones can't keep them out."""
 
 _SLOW = 256 * 1024
+
 _YOUNG = 1.0
 """An upload of fewer bytes a second than this gives way after a second where another needs its room."""
 
 _LONG = 256 * 1024
+
 _MOST_VALUE_BYTES = 160 * 2**20
 """What the values of all JSON together may take in memory besides the text: 4 million numbers."""
 
@@ -33,6 +47,7 @@ _VALUE_BYTES = {b",": 36, b"[": 64, b"{": 64, b'"': 25}
 """A number and its place in a list, a list, an object, half a text."""
 
 _WIDE = (*(bytes([first]) for first in range(0xF0, 0xF5)), b"\\ud", b"\\uD")
+
 _WIDTH = 4
 """How characters beyond U+FFFF begin, and the bytes that each character of a text takes which holds one."""
 
@@ -221,3 +236,106 @@ class _Allowance:
         self.began = 0.0
         self.limit: asyncio.Timeout | None = None
         self.gave_way = False
+
+
+_MOST_FIELDS = 64
+
+_MOST_HEADERS = 16
+
+_MOST_HEADER_BYTES = 4096
+
+
+@dataclass(slots=True)
+class Part:
+    """One part of a form.
+
+    Attributes:
+        name: The field's name.
+        file_name: The client's name for the file; None for a plain field.
+        content: Its bytes.
+    """
+
+    name: str = ""
+    file_name: str | None = None
+    content: bytearray = field(default_factory=bytearray)
+
+
+def parse_form(body: bytes, content_type: str, max_files: int) -> list[Part]:
+    """Take a form apart.
+
+    Args:
+        body: Of a request of type ``multipart/form-data``.
+        content_type: With the boundary.
+        max_files: Files and fields beyond so many are refused.
+
+    Raises:
+        RefusedError: It is damaged or incomplete (400) or has too many parts (413).
+    """
+    _, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary")
+    if not boundary:
+        raise RefusedError(400, "a multipart body without a boundary in its Content-Type; let the HTTP library set it")
+    form = _Form(max_files)
+    try:
+        parser = MultipartParser(
+            boundary, form.callbacks(), max_header_count=_MOST_HEADERS, max_header_size=_MOST_HEADER_BYTES
+        )
+        parser.write(body)
+        parser.finalize()
+    except (FormParserError, ValueError) as error:
+        raise RefusedError(400, "a damaged multipart body; let the HTTP library write it") from error
+    if not form.ended:
+        raise RefusedError(400, "a multipart body that breaks off; send it whole")
+    return form.parts
+
+
+class _Form:
+    def __init__(self, max_files: int) -> None:
+        self.parts: list[Part] = []
+        self.ended = False
+        self._most = max_files
+        self._files = 0
+        self._header_name = b""
+        self._header_value = b""
+
+    def callbacks(self) -> MultipartCallbacks:
+        return {
+            "on_part_begin": self.on_part_begin,
+            "on_part_data": self.on_part_data,
+            "on_header_field": self.on_header_field,
+            "on_header_value": self.on_header_value,
+            "on_header_end": self.on_header_end,
+            "on_headers_finished": self.on_headers_finished,
+            "on_end": self.on_end,
+        }
+
+    def on_part_begin(self) -> None:
+        if len(self.parts) >= self._most + _MOST_FIELDS:
+            raise RefusedError(413, f"more than {self._most} pictures; send fewer at once")
+        self.parts.append(Part())
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        self.parts[-1].content += memoryview(data)[start:end]
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header_name += data[start:end]
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header_value += data[start:end]
+
+    def on_header_end(self) -> None:
+        if self._header_name.lower() == b"content-disposition":
+            _, options = parse_options_header(self._header_value)
+            part = self.parts[-1]
+            part.name = options.get(b"name", b"").decode("utf-8", "replace")
+            if b"filename" in options:
+                part.file_name = options[b"filename"].decode("utf-8", "replace")
+        self._header_name = self._header_value = b""
+
+    def on_headers_finished(self) -> None:
+        self._files += self.parts[-1].file_name is not None
+        if self._files > self._most:
+            raise RefusedError(413, f"more than {self._most} pictures; send fewer at once")
+
+    def on_end(self) -> None:
+        self.ended = True

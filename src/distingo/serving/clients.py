@@ -1,17 +1,24 @@
-"""Who a client is, as far as limits go: its address, of IPv6 the network that one customer has."""
+"""Who a client is, as far as limits go: its address, of IPv6 the network that one customer has.
+
+Names under which a server is called, in one way to write each.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import ipaddress
 from collections.abc import Sequence
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 _CUSTOMER_BITS = 64
+
 _MAPPED_BITS = 96
 """Before the IPv4 address in an IPv6 one that holds it (RFC 4291, section 2.5.5.2)."""
 
 _ANY = "*"
+
 _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -87,3 +94,56 @@ def _network(name: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     if mapped is None or network.prefixlen < _MAPPED_BITS:
         return network
     return ipaddress.IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
+
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def host_name(host: str) -> str | None:
+    """The name in a Host header, or as a person writes it.
+
+    Args:
+        host: A name or address, perhaps with a port.
+
+    Returns:
+        The name in lower case without port, brackets and final dot, one of other letters as browsers send it
+        (``bücher.example`` is ``xn--bcher-kva.example``); None where it is no name.
+    """
+    with contextlib.suppress(ValueError):
+        return str(ipaddress.ip_address(host))
+    try:
+        parts = urlsplit(f"//{host}")
+        name, _port = (parts.hostname or "").rstrip("."), parts.port
+        if (
+            not name
+            or any(map(str.isspace, name))
+            or parts.path
+            or parts.query
+            or parts.fragment
+            or parts.username is not None
+        ):
+            return None
+        return str(ipaddress.ip_address(name)) if ":" in name else name.encode("idna").decode("ascii")
+    except ValueError:
+        return None
+
+
+def is_same_origin(origin: str, host: str) -> bool:
+    """Whether a page's origin is what a request's Host header names.
+
+    Args:
+        origin: As a browser has it, such as ``https://example.org:8443``.
+        host: The Host header; without a port the usual one of the origin's scheme counts.
+    """
+    scheme, separator, place = origin.lower().partition("://")
+    if not separator or host_name(place) is None:
+        return False
+    usual = _DEFAULT_PORTS.get(scheme)
+    return (host_name(place), _port(place) or usual) == (host_name(host), _port(host) or usual)
+
+
+def _port(host: str) -> int | None:
+    try:
+        return urlsplit(f"//{host}").port
+    except ValueError:
+        return None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from fastapi import Response
 
-from distingo.serving.refusals import RefusedError
+from distingo.serving.refused import RefusedError
 
 ENCODINGS = ("gzip", "deflate")
 _PIECE = 256 * 1024

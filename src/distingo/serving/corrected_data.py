@@ -10,11 +10,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from distingo.datasets.endings import ENDINGS
+from distingo.datasets.decoding.formats import ENDINGS
 from distingo.datasets.manifest import write_table
 from distingo.datasets.own_files import PROVENANCE_COLUMNS, PROVENANCE_NAME
 from distingo.datasets.walking import is_hidden_folder
-from distingo.download.file_names import safe_name
+from distingo.download.names import safe_name
 from distingo.errors import DataError, ResourceError, UsageError, name_the_nearest
 from distingo.files import write_bytes
 from distingo.progress import progress_bar

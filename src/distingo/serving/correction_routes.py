@@ -12,15 +12,14 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 
-from distingo.datasets.formats import detect_format
+from distingo.datasets.decoding.formats import detect_format
 from distingo.errors import DistingoError, name_the_nearest
 from distingo.serving.answers import as_answer
-from distingo.serving.bodies import media_type
+from distingo.serving.bodies import Part, media_type, parse_form
 from distingo.serving.clients import client_of
 from distingo.serving.corrections import CorrectionStore, SentCorrection, StoreFullError
 from distingo.serving.judging import Judging
-from distingo.serving.multipart import Part, parse_form
-from distingo.serving.refusals import RefusedError
+from distingo.serving.refused import RefusedError
 from distingo.serving.schemas import ErrorAnswer
 from distingo.serving.served import ServedModel
 

@@ -59,7 +59,7 @@ class SentCorrection:
 
     Attributes:
         picture: The file's bytes as they were uploaded.
-        format: What they are, as `distingo.datasets.formats.detect_format` names it.
+        format: What they are, as `distingo.datasets.decoding.formats.detect_format` names it.
         model: The model's name.
         version: The model's version.
         task: Whether a picture gets exactly one label or any number.

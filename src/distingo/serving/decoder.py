@@ -17,7 +17,7 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
-from distingo.datasets.rendering import render
+from distingo.datasets.decoding.rendering import render
 from distingo.features.descriptors import describe
 from distingo.records import Rendition, ValueRange, ValueRanges
 from distingo.serving.pictures import decode_upload
@@ -50,7 +50,7 @@ def main() -> None:
 
 def _load_libraries() -> None:
     """So that the first question is answered as quickly as the next."""
-    from distingo.datasets.pillow_files import quiet_pillow
+    from distingo.datasets.decoding.pillow_files import quiet_pillow
 
     quiet_pillow()
     for name in ("tifffile", "imagecodecs"):

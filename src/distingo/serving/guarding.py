@@ -1,22 +1,113 @@
-"""Who is answered, and with which headers: around all routes, for every request."""
+"""Who is answered, and with which headers: around all routes, for every request.
+
+Keys that let a client in: kept as hashes, compared in constant time.
+
+How many requests a key or an address may send a minute.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
+import math
 import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from pathlib import Path
 from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from distingo.serving.clients import client_of
-from distingo.serving.direct import DirectRoute
-from distingo.serving.hosts import host_name, is_same_origin
-from distingo.serving.keys import find_key, given_key
+from distingo.errors import UsageError
+from distingo.serving.clients import client_of, host_name, is_same_origin
 from distingo.serving.metrics import Metrics
-from distingo.serving.rate_limits import RateLimit
-from distingo.serving.refusals import RefusedError, answer_fault, answer_refusal
+from distingo.serving.predict_routes import DirectRoute
+from distingo.serving.refusals import answer_fault, answer_refusal
+from distingo.serving.refused import RefusedError
 from distingo.serving.settings import LOOPBACK, ServeSettings
+
+_SHORTEST = 16
+
+
+def read_keys(path: Path) -> tuple[bytes, ...]:
+    """Read a file with one key a line; empty lines and those that begin with ``#`` do not count.
+
+    Returns:
+        SHA-256 of each key.
+
+    Raises:
+        UsageError: The file can't be read, holds no key, or a key could be guessed.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "no UTF-8 text"
+        raise UsageError(f"--api-key-file {path}: can't be read ({reason})") from error
+    keys = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
+    if not keys:
+        raise UsageError(
+            f"--api-key-file {path}: holds no key; write one a line, for example from `openssl rand -hex 32`"
+        )
+    if any(len(key) < _SHORTEST for key in keys):
+        raise UsageError(
+            f"--api-key-file {path}: a key of fewer than {_SHORTEST} characters can be guessed; make it longer"
+        )
+    return tuple(hash_key(key) for key in keys)
+
+
+def hash_key(key: str) -> bytes:
+    """What is kept of a key."""
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def given_key(headers: Headers) -> str | None:
+    """The key that a request brings: ``Authorization: Bearer ...`` or ``X-API-Key: ...``."""
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and key.strip():
+        return key.strip()
+    return headers.get("x-api-key")
+
+
+def find_key(key: str, hashes: tuple[bytes, ...]) -> bytes | None:
+    """The hash of a key that is let in, or None; takes equally long whichever it is."""
+    came = hash_key(key)
+    found = None
+    for each in hashes:
+        if hmac.compare_digest(came, each):
+            found = each
+    return found
+
+
+_MOST_REMEMBERED = 10_000
+
+
+class RateLimit:
+    """Token buckets: a minute's requests at once at the most, then at an even pace.
+
+    Args:
+        per_minute: Requests of each.
+        now: Seconds, from any clock that only goes forward.
+    """
+
+    def __init__(self, per_minute: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._most = max(1.0, per_minute)
+        self._pace = per_minute / 60
+        self._now = now
+        self._left: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+
+    def seconds_to_wait(self, who: Hashable) -> int:
+        """Count a request; 0 where it is allowed, else whole seconds until the next one is."""
+        now = self._now()
+        left, since = self._left.pop(who, (self._most, now))
+        left = min(self._most, left + (now - since) * self._pace)
+        wait = 0 if left >= 1 else math.ceil((1 - left) / self._pace)
+        self._left[who] = (left - 1 if wait == 0 else left, now)
+        if len(self._left) > _MOST_REMEMBERED:
+            self._left.popitem(last=False)
+        return wait
+
 
 SECURITY_HEADERS = {
     "content-security-policy": (
@@ -34,16 +125,24 @@ SECURITY_HEADERS = {
 """With every answer: the page may load from its own server only, and nobody may frame it or keep what it shows."""
 
 _HEADERS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+
 _WITHOUT_KEY = ("/livez", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready", "/openapi.json")
+
 _PAGE = "/page/"
+
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
 _BODY_HEADERS = frozenset({b"content-length", b"transfer-encoding"})
+
 _WRONG_KEYS_A_MINUTE = 30
 """Of one address: enough for a mistake, too few to guess."""
 
 _LINGER_SECONDS = 1.0
+
 _LINGER_BYTES = 64 * 2**20
+
 _MANY_LINGER = 4
+
 _LINGER_PAUSE = 0.05
 
 

@@ -1,4 +1,7 @@
-"""From uploads to verdicts: places, batches, clients that go away."""
+"""From uploads to verdicts: places, batches, clients that go away.
+
+How many pictures may be in the house at once.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -14,18 +18,80 @@ import numpy as np
 from fastapi import Request
 
 from distingo.prediction.naming import Judged
+from distingo.serving.answers import Explainer
 from distingo.serving.asking import Upload
 from distingo.serving.batching import Later
 from distingo.serving.bodies import BodyReader
 from distingo.serving.clients import client_of
-from distingo.serving.explaining import Explainer
 from distingo.serving.metrics import Metrics
-from distingo.serving.places import Places
-from distingo.serving.refusals import RefusedError
-from distingo.serving.refused import free_frames
+from distingo.serving.refused import RefusedError, free_frames
 from distingo.serving.served import ServedModel, ServedModels
 from distingo.serving.settings import ServeSettings
 from distingo.serving.turns import Share
+
+
+class Places:
+    """A bounded number of places for pictures that are taken in and not answered yet.
+
+    Args:
+        most: How many there are.
+        watch: Told how many are taken whenever that changes.
+    """
+
+    def __init__(self, most: int, watch: Callable[[int], object] = int) -> None:
+        self._most = most
+        self._watch = watch
+        self.taken = 0
+
+    def check(self) -> None:
+        """Refuse a request before its body is read, where no place is left.
+
+        Raises:
+            RefusedError: All places are taken (503).
+        """
+        if self.taken >= self._most:
+            raise RefusedError(503, "all places are taken; try again soon", closes=True)
+
+    @contextmanager
+    def hold(self, count: int) -> Iterator[Held]:
+        """While the block lasts, hold places, as far as they are not given back before.
+
+        Raises:
+            RefusedError: There are not as many free (503).
+        """
+        if self.taken + count > self._most:
+            raise RefusedError(503, "there is no place for so many pictures now; try again soon")
+        held = Held(self, count)
+        self.change(count)
+        try:
+            yield held
+        finally:
+            self.change(-held.count)
+            held.count = 0
+
+    def change(self, count: int) -> None:
+        """Count places taken, or given back."""
+        self.taken += count
+        self._watch(self.taken)
+
+
+class Held:
+    """Places that one request holds.
+
+    Attributes:
+        count: How many.
+    """
+
+    def __init__(self, places: Places, count: int) -> None:
+        self._places = places
+        self.count = count
+
+    def give_one(self, _answer: object = None) -> None:
+        """Give one place back: its picture is done, whatever the request's others take."""
+        if self.count:
+            self.count -= 1
+            self._places.change(-1)
+
 
 Verdict = tuple[Judged, int]
 """What a model says about a batch, and a picture's place in it."""

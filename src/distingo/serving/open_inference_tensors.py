@@ -2,6 +2,10 @@
 
 Numbers are little-endian and in row-major order; each element of a BYTES tensor is its length in four bytes, then its
 content (github.com/triton-inference-server/server, docs/protocol/extension_binary_data.md).
+
+Numbers in nested lists, as JSON brings them, made arrays only once they are known to be numbers.
+
+numpy itself would first find a type for all: one text among numbers, and each of them takes that text's length.
 """
 
 from __future__ import annotations
@@ -10,12 +14,64 @@ import math
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from distingo.serving.nested_numbers import NestingError, NotNumbersError, read_nested
-from distingo.serving.refusals import RefusedError
+from distingo.serving.refused import RefusedError
+
+_MOST_DIMENSIONS = 4
+
+
+class NestingError(ValueError):
+    """Lists of different lengths or depths beside each other, or too deep ones."""
+
+
+class NotNumbersError(ValueError):
+    """Something else than the wanted numbers."""
+
+
+def shape_of(nested: list[Any]) -> tuple[int, ...]:
+    """The shape that lists have if they are even, known from the first of each depth alone."""
+    shape: list[int] = []
+    first: Any = nested
+    while isinstance(first, list) and len(shape) <= _MOST_DIMENSIONS:
+        shape.append(len(first))
+        first = first[0] if first else None
+    return tuple(shape)
+
+
+def read_nested(nested: list[Any], taken: set[type]) -> np.ndarray:
+    """Numbers of nested lists.
+
+    Args:
+        nested: Lists in lists, at most four deep.
+        taken: What the numbers may be, of bool, int and float.
+
+    Returns:
+        Of the lists' shape, and of a type that holds all the numbers.
+
+    Raises:
+        NestingError: The lists are uneven.
+        NotNumbersError: They hold something that is not taken.
+    """
+    shape: list[int] = []
+    level = [nested]
+    kinds: set[type] = {list}
+    while kinds == {list} and len(shape) < _MOST_DIMENSIONS:
+        lengths = set(map(len, level))
+        if len(lengths) != 1:
+            raise NestingError
+        shape.append(lengths.pop())
+        level = list(chain.from_iterable(level))
+        kinds = set(map(type, level))
+    if list in kinds:
+        raise NestingError
+    if not kinds <= taken:
+        raise NotNumbersError
+    return np.array(level).reshape(shape)
+
 
 NUMBERS: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype("?"),
@@ -34,7 +90,7 @@ NUMBERS: dict[str, np.dtype[Any]] = {
 """Datatypes of numbers, and what each is in numpy. BF16 comes too, but only as bytes: numpy has no such type."""
 
 _BFLOAT = "BF16"
-_MOST_DIMENSIONS = 4
+
 _TAKEN: dict[str, set[type]] = {"b": {bool}, "u": {int}, "i": {int}, "f": {int, float}}
 """What JSON may hold for each kind of numbers."""
 

@@ -13,7 +13,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from distingo.serving.clients import client_of
 from distingo.serving.connections import ConnectionLimits, ConnectionWatch, Phase, WriteMark
-from distingo.serving.refusals import RETRY_SECONDS, as_json
+from distingo.serving.refusals import as_json
+from distingo.serving.refused import RETRY_SECONDS
 
 _MOST_HEAD_BYTES = 64 * 1024
 """Of a head, a trailer or a chunk's extensions: bytes of which no part is a body."""

@@ -9,9 +9,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 
-from distingo.serving.refused import RETRY_SECONDS, RefusedError, free_frames
-
-__all__ = ["RETRY_SECONDS", "RefusedError", "add_refusals", "answer_fault", "answer_refusal", "as_json"]
+from distingo.serving.refused import RefusedError, free_frames
 
 _log = logging.getLogger("distingo.serving")
 _REASONS = {

@@ -12,22 +12,19 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from distingo.datasets.rendering import shorter_side_for
+from distingo.datasets.decoding.rendering import shorter_side_for
 from distingo.errors import RunError
-from distingo.models.machine import give_large_blocks_back
-from distingo.prediction.certainty import Certainty, Levels, possible_levels, settle_certainty
-from distingo.prediction.naming import Judged
+from distingo.machine.device import give_large_blocks_back
+from distingo.machine.threads import free_this_thread, usable_cores
+from distingo.prediction.naming import Certainty, Judged, Levels, possible_levels, settle_certainty
 from distingo.prediction.predictor import Predictor, load
 from distingo.serving.batching import Batcher, Later
 from distingo.serving.decoding_processes import DecodingProcesses, Question, full
-from distingo.serving.header_costs import UNKNOWN_COST, HeaderCost
 from distingo.serving.metrics import Metrics
-from distingo.serving.pictures import cost_of, decode_ordinary
-from distingo.serving.refusals import RefusedError
-from distingo.serving.settings import NamedRun, ServeSettings
+from distingo.serving.pictures import UNKNOWN_COST, HeaderCost, cost_of, decode_ordinary
+from distingo.serving.refused import RefusedError
+from distingo.serving.settings import NamedRun, ServeSettings, read_version
 from distingo.serving.turns import Share, TurnPool
-from distingo.serving.versions import read_version
-from distingo.threads import free_this_thread, usable_cores
 
 _LEVELS_KEPT = 64
 _log = logging.getLogger("distingo.serving")
@@ -147,7 +144,7 @@ class ServedModel:
         )
 
     def certainty(self, abstain: float | None, coverage: float | None) -> Certainty:
-        """The thresholds for wanted levels, as `distingo.prediction.certainty.settle_certainty`."""
+        """The thresholds for wanted levels, as `distingo.prediction.naming.settle_certainty`."""
         return self._certainties(abstain, coverage)
 
     def judge(self, rows: np.ndarray) -> Judged:
@@ -259,7 +256,7 @@ class ServedModels:
 
         Args:
             content: The file.
-            enough: As for `distingo.datasets.decoding.decode`.
+            enough: As for `distingo.datasets.decoding.decode.decode`.
             client: Who sent it.
 
         Raises:

@@ -14,7 +14,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from distingo.garbage import collect_as_usual
+from distingo.machine.memory import collect_as_usual
 from distingo.serving.app import create_app
 from distingo.serving.clients import Proxies
 from distingo.serving.connections import ConnectionLimits, ConnectionWatch

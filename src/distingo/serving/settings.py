@@ -1,4 +1,7 @@
-"""What a server is told: where it listens, whom it answers, and how much it takes."""
+"""What a server is told: where it listens, whom it answers, and how much it takes.
+
+Versions of served models; read without loading anything.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distingo.errors import UsageError
-from distingo.serving.clients import Proxies
-from distingo.serving.hosts import host_name
+from distingo.errors import RunError, UsageError
+from distingo.files import content_hash
+from distingo.run_folder import RunFolder
+from distingo.serving.clients import Proxies, host_name
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?", re.IGNORECASE)
+
 _FACTORS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 
 
@@ -176,3 +182,20 @@ def read_size(text: str) -> int:
     if found is None:
         raise UsageError(f"{text!r} is no size; write for example 20MB")
     return int(float(found[1]) * _FACTORS[found[2].upper()])
+
+
+_DIGITS = 12
+
+
+def read_version(run: Path) -> str:
+    """The version of the model in a run folder: of a hash of ``model.json``, which has the hash of its weights in it.
+
+    Raises:
+        RunError: There is no finished model in it.
+    """
+    folder = run if (run / "model.json").is_file() else RunFolder(run).model
+    try:
+        return content_hash((folder / "model.json").read_bytes())[:_DIGITS]
+    except OSError:
+        RunFolder(run).read_config()
+        raise RunError(f"{run}: its training has not ended; there is no model in it yet") from None

@@ -25,7 +25,7 @@ def import_all() -> None:
     import uvicorn.protocols.http.httptools_impl  # noqa: F401
 
     import distingo.explanation.explaining  # noqa: F401
-    from distingo.models.timm_import import import_timm
+    from distingo.models.architectures import import_timm
     from distingo.prediction.openvino_import import import_openvino
 
     import_timm()

@@ -1,4 +1,9 @@
-"""What a place that runs are tracked in must be able to take."""
+"""What a place that runs are tracked in must be able to take.
+
+A run's result as pictures: where a tracker can show no page.
+
+Classes are numbered as in the list of classes, so that no font need have their letters.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from PIL import Image, ImageDraw, ImageFont
+
 from distingo.evaluation.reading import RunRecords
+from distingo.records import Evaluation
 
 Ending = Literal["finished", "failed", "stopped"]
 
@@ -80,3 +88,75 @@ def final_scores(records: RunRecords) -> dict[str, float]:
     for baseline, scores in evaluation.baselines.items():
         found |= {f"baseline_{baseline}/{name}": score.value for name, score in scores.items()}
     return found
+
+
+_SIDE = 720
+
+_LEAST_CELL = 4
+
+_MARGIN = 34
+
+_INK, _PAPER, _GRID = (29, 33, 38), (255, 255, 255), (227, 224, 217)
+
+_RIGHT, _WRONG = (42, 143, 130), (196, 71, 43)
+
+_ROW = 22
+
+Colour = tuple[int, int, int]
+
+
+def draw_result(records: RunRecords) -> dict[str, Image.Image]:
+    """The plots of a judged run, by name: ``confusion``, or with several labels ``average_precision``."""
+    evaluation = records.evaluation
+    if evaluation is None:
+        return {}
+    if evaluation.task == "multi-label":
+        return {"average_precision": _draw_labels(evaluation)}
+    return {"confusion": _draw_confusion(evaluation)}
+
+
+def _draw_confusion(evaluation: Evaluation) -> Image.Image:
+    """Rows are the truth, columns the answer; the darker, the larger the share of the row."""
+    count = len(evaluation.classes)
+    cell = max(_LEAST_CELL, (_SIDE - _MARGIN) // max(1, count))
+    image = Image.new("RGB", (_MARGIN + cell * count + 2, _MARGIN + cell * count + 2), _PAPER)
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(max(9, min(18, cell // 3)))
+    for row, counts in enumerate(evaluation.confusion):
+        total = sum(counts)
+        for column, number in enumerate(counts):
+            left, top = _MARGIN + column * cell, _MARGIN + row * cell
+            share = number / total if total else 0.0
+            shade = _blend(_RIGHT if row == column else _WRONG, share)
+            draw.rectangle((left, top, left + cell - 1, top + cell - 1), fill=shade, outline=_GRID)
+            if number and cell >= 22:
+                ink = _PAPER if share > 0.55 else _INK
+                draw.text((left + cell / 2, top + cell / 2), str(number), fill=ink, font=font, anchor="mm")
+        if cell >= 12:
+            middle = _MARGIN + row * cell + cell / 2
+            draw.text((_MARGIN - 6, middle), str(row + 1), fill=_INK, font=font, anchor="rm")
+            draw.text((middle, _MARGIN - 6), str(row + 1), fill=_INK, font=font, anchor="mb")
+    return image
+
+
+def _draw_labels(evaluation: Evaluation) -> Image.Image:
+    """A bar for each label's average precision, with a line for its 95 % interval."""
+    image = Image.new("RGB", (_SIDE, _ROW * max(1, len(evaluation.per_label)) + 8), _PAPER)
+    draw, font = ImageDraw.Draw(image), ImageFont.load_default(13)
+    width = _SIDE - _MARGIN - 60
+    for row, label in enumerate(evaluation.per_label):
+        top = 4 + row * _ROW
+        draw.text((_MARGIN - 6, top + _ROW / 2), str(row + 1), fill=_INK, font=font, anchor="rm")
+        score = label.average_precision
+        if score is None:
+            continue
+        draw.rectangle((_MARGIN, top + 3, _MARGIN + width * score.value, top + _ROW - 3), fill=_blend(_RIGHT, 0.7))
+        middle = top + _ROW // 2
+        draw.line((_MARGIN + width * score.low, middle, _MARGIN + width * score.high, middle), fill=_INK, width=2)
+        draw.text((_MARGIN + width + 8, middle), f"{score.value:.3f}", fill=_INK, font=font, anchor="lm")
+    return image
+
+
+def _blend(colour: Colour, share: float) -> Colour:
+    red, green, blue = (round(paper + (full - paper) * share) for paper, full in zip(_PAPER, colour, strict=True))
+    return red, green, blue

@@ -13,8 +13,7 @@ from distingo.errors import ResourceError, UsageError
 from distingo.evaluation.reading import RunRecords
 from distingo.records import Score
 from distingo.run_folder import RunFolder
-from distingo.tracking.destination import Ending, EpochPoint, final_scores, parameters
-from distingo.tracking.plots import draw_result
+from distingo.tracking.destination import Ending, EpochPoint, draw_result, final_scores, parameters
 
 _SIDES = ("train_", "validation_")
 

@@ -19,16 +19,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from distingo.datasets.grouping import Links, group_pictures
-from distingo.datasets.split_files import read_split_file
+from distingo.datasets.splits.files import read_split_file
+from distingo.datasets.splits.grouping import Links, group_pictures
 from distingo.datasets.targets import encode_labels
+from distingo.machine.device import choose_device
 from distingo.models.descriptors import DescriptorClassifier, refit_descriptors
 from distingo.models.saved import ModelDescription, SavedModel
 from distingo.near_duplicates.records import read_counts
 from distingo.prediction.classifier import classic_logits
-from distingo.prediction.device import choose_device
-from distingo.prediction.embedding import gather
-from distingo.prediction.inputs import descriptors_product
+from distingo.prediction.embedding import descriptors_product, gather
 from distingo.records import Picture
 from distingo.training.heads import axes_of_all, refit_head
 from distingo.training.held_out import assign_folds

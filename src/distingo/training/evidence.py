@@ -1,4 +1,7 @@
-"""What a finished model keeps so that it can say how sure it is, and what it has never seen the like of."""
+"""What a finished model keeps so that it can say how sure it is, and what it has never seen the like of.
+
+The calibration of a finished model, whatever its kind, fitted on pictures that it was not fitted on.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,59 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from distingo.datasets.store import Cache
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.targets import encode_labels
+from distingo.machine.device import choose_precision
 from distingo.metrics.thresholds import apply_thresholds
-from distingo.models.evidence import gather_evidence
+from distingo.models.evidence import Calibration, gather_evidence
 from distingo.models.feature_bank import FeatureBank, build_bank
-from distingo.models.machine import choose_precision
 from distingo.models.saved import SavedModel
-from distingo.prediction.classifier import Outputs, predict_outputs, to_probabilities
-from distingo.prediction.inputs import input_product
+from distingo.prediction.classifier import Outputs, predict_model_logits, predict_outputs, to_probabilities
+from distingo.prediction.embedding import input_product
 from distingo.records import Picture
-from distingo.training.calibrating import FREQUENCIES
 from distingo.training.cross_fitting import CrossFitted
+from distingo.training.held_out import calibrate
+
+FREQUENCIES = frozenset({"majority", "prevalence"})
+"""Models that say how frequent classes are, whatever the picture: there is nothing to calibrate or to tell apart."""
+
+
+def with_calibration(
+    model: SavedModel,
+    validation: Sequence[Picture],
+    *,
+    cache: Cache,
+    device: torch.device,
+    cross_fitted: CrossFitted | None = None,
+) -> SavedModel:
+    """Fit a model's temperature, with several labels slope and offsets (`distingo.training.held_out.calibrate`).
+
+    What a fit did to become comparable on held-out pictures (margins of a support vector machine to logits) is part of
+    the model and stays; this comes on top for every kind alike, and is near nothing where little was left to do.
+
+    Args:
+        model: Trained, without thresholds yet: they are chosen on calibrated probabilities.
+        validation: Pictures whose inputs lie in the cache; with none the model is given back as it is.
+        cache: As the pictures were read into.
+        device: Where a network computes.
+        cross_fitted: Logits to fit it on instead, of more pictures.
+
+    Returns:
+        The model whose description holds the calibration.
+    """
+    description = model.description
+    if not validation or description.name in FREQUENCIES:
+        return model
+    if cross_fitted is not None:
+        pictures, logits = cross_fitted.pictures, cross_fitted.logits
+    else:
+        pictures = tuple(validation)
+        rows = input_product(model, cache, device).store.rows([picture.row_key for picture in pictures])
+        logits = predict_model_logits(model, rows, device=device, precision=choose_precision(device)[0])
+    slope, offsets = calibrate(logits, encode_labels(pictures, description.classes, description.task))
+    fitted = Calibration(slope, tuple(offsets.tolist()))
+    return replace(model, description=replace(description, calibration=fitted))
+
 
 LARGEST_BANK = 8_000_000
 """Bytes that a bank's rows take at most."""

@@ -20,10 +20,16 @@ from distingo.training.head_kinds import (
     calibrate_head,
     linear_head,
 )
-from distingo.training.head_problem import Problem, Side, balancing_weights, checked_side, require_every_class
+from distingo.training.head_problem import (
+    PrincipalAxes,
+    Problem,
+    Side,
+    balancing_weights,
+    checked_side,
+    require_every_class,
+)
 from distingo.training.held_out import Calibration, assign_folds, best_trial, calibrate, score_logits
 from distingo.training.linear_models import ITERATIONS, common_axes
-from distingo.training.preconditioning import PrincipalAxes
 
 PER_CLASS = 5
 """With fewer validation pictures than this times the classes, the choice is made inside the training side."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from distingo.training.preconditioning import Coordinates, PrincipalAxes, axes_where_worthwhile, precondition
+from distingo.training.head_problem import Coordinates, PrincipalAxes, axes_where_worthwhile, precondition
 
 Floats32 = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -99,7 +99,7 @@ def solve_path(
 
     Minimises scikit-learn's ``C * sum(weight * loss) + ||coefficients||^2 / 2`` over the standardised features, the
     intercept free (`Standardisation`), with L-BFGS (Byrd, Lu, Nocedal and Zhu 1995) along the rows' principal axes,
-    scaled so that the objective is nearly round (`distingo.training.preconditioning`). Features are float32; the
+    scaled so that the objective is nearly round (`distingo.training.head_problem`). Features are float32; the
     objective and the steps are summed in float64.
 
     Args:
@@ -147,7 +147,7 @@ def solve_path(
 def common_axes(features: Floats32, outputs: int) -> PrincipalAxes | None:
     """Axes of features float32 (n, features) to solve for parts of them with: finding them takes longest.
 
-    None where plain steps are cheaper (`distingo.training.preconditioning.axes_where_worthwhile`).
+    None where plain steps are cheaper (`distingo.training.head_problem.axes_where_worthwhile`).
     """
     from threadpoolctl import threadpool_limits
 

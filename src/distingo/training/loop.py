@@ -1,19 +1,25 @@
-"""The training loop: one epoch fits on one screen, and a run goes on from any epoch's end to the same weights."""
+"""The training loop: one epoch fits on one screen, and a run goes on from any epoch's end to the same weights.
+
+``history.csv``: one line per epoch.
+"""
 
 from __future__ import annotations
 
 import datetime
+import io
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from distingo.csv_cells import CsvWriter
 from distingo.errors import TrainingDivergedError
-from distingo.prediction.networks import predict_logits
-from distingo.prediction.tensors import Rows
+from distingo.files import write_text
+from distingo.prediction.networks import Rows, predict_logits
 from distingo.progress import Advance, progress_bar
 from distingo.records import Task
 from distingo.run_folder import RunFolder
@@ -25,12 +31,56 @@ from distingo.training.checkpoint import (
     save_checkpoint,
     save_tensors,
 )
-from distingo.training.history import write_history
 from distingo.training.losses import Loss, balanced_class_weights, balanced_positive_weights, build_loss
-from distingo.training.optimization import WeightAverage, build_optimizer, learning_rate, set_training_mode
 from distingo.training.recipe import Recipe
-from distingo.training.scoring import EpochScores, Tally, score_pass
-from distingo.training.step import compute_loss, prepare_batch, update_weights
+from distingo.training.step import (
+    EpochScores,
+    Tally,
+    WeightAverage,
+    build_optimizer,
+    compute_loss,
+    learning_rate,
+    prepare_batch,
+    score_pass,
+    set_training_mode,
+    update_weights,
+)
+
+_COLUMNS = (
+    "epoch",
+    "train_loss",
+    "train_accuracy",
+    "train_mean_average_precision",
+    "validation_loss",
+    "validation_accuracy",
+    "validation_mean_average_precision",
+    "learning_rate",
+    "images_per_second",
+    "seconds",
+)
+
+
+def write_history(path: Path, history: tuple[EpochRecord, ...]) -> None:
+    """Write all epochs so far, or nothing; a column that was never measured is left out.
+
+    Args:
+        path: The CSV file.
+        history: Oldest first.
+    """
+    rows = [asdict(record) for record in history]
+    columns = [name for name in _COLUMNS if any(row[name] is not None for row in rows)]
+    text = io.StringIO()
+    writer = CsvWriter(text)
+    writer.write(columns)
+    for row in rows:
+        writer.write(_rounded(row[name]) for name in columns)
+    write_text(path, text.getvalue(), recorded=True)
+
+
+def _rounded(value: float | None) -> float | str:
+    if value is None:
+        return ""
+    return value if isinstance(value, int) else f"{value:.6g}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,21 +8,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from distingo.begun_folders import begin_folder, end_beginning, identify_request, is_free
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import find_corrections
-from distingo.datasets.gathering import Product, count_processors, pixels_product, read_dataset
+from distingo.datasets.decoding.value_ranges import value_ranges_from_config
+from distingo.datasets.gathering import Product, count_processors, pixels_product, read_dataset, survey
 from distingo.datasets.manifest import sum_up_left_out, write_manifest
-from distingo.datasets.pixel_limit import max_pixels_from_config
-from distingo.datasets.split_config import WantedSplit, require_same_split, split_from_config
-from distingo.datasets.splitting import read_split, write_split
-from distingo.datasets.store import Cache
-from distingo.datasets.surveying import survey
-from distingo.datasets.table_config import settle_image_folder, table_from_config
-from distingo.datasets.tables import TableOptions
-from distingo.datasets.value_ranges import value_ranges_from_config
+from distingo.datasets.run_options import (
+    WantedSplit,
+    max_pixels_from_config,
+    require_same_split,
+    settle_image_folder,
+    split_from_config,
+    table_from_config,
+)
+from distingo.datasets.splits.splitting import read_split, write_split
+from distingo.datasets.tables.table import TableOptions
 from distingo.errors import RunError, UsageError
 from distingo.files import remove_half_written
-from distingo.models.compiler_on_demand import without_values
+from distingo.machine.compiler import without_values
+from distingo.machine.device import choose_device
 from distingo.models.saved import ModelDescription, assemble_network, require_savable
 from distingo.near_duplicates.keeping import (
     Similarity,
@@ -32,22 +36,13 @@ from distingo.near_duplicates.keeping import (
 )
 from distingo.near_duplicates.records import write_counts
 from distingo.near_duplicates.search import signature_product
-from distingo.prediction.device import choose_device
-from distingo.prediction.inputs import descriptors_product
+from distingo.prediction.embedding import descriptors_product
 from distingo.records import Dataset, Split, ValueRanges
-from distingo.run_folder import RunFolder
+from distingo.run_folder import RunFolder, begin_folder, end_beginning, identify_request, is_free
 from distingo.training.augmentation import require_preset
-from distingo.training.batch_size import find_batch_size, without_auto
 from distingo.training.checkpoint import EpochRecord
 from distingo.training.defaults import DataFacts, choose_recipe
-from distingo.training.describing import describe_model, rendition_of
-from distingo.training.dividing import divide
-from distingo.training.kept_corrections import (
-    describe_change,
-    keep_corrections,
-    kept_corrections,
-    said_in_config,
-)
+from distingo.training.memory import find_batch_size, without_auto
 from distingo.training.pretrained import (
     LoadedBackbone,
     choose_model,
@@ -57,6 +52,14 @@ from distingo.training.pretrained import (
 from distingo.training.recipe import Recipe, recipe_from_dict
 from distingo.training.recipe_file import RecipeFile
 from distingo.training.run_config import describe_run, is_auto, require_readable
+from distingo.training.run_data import (
+    describe_change,
+    divide,
+    keep_corrections,
+    kept_corrections,
+    said_in_config,
+)
+from distingo.training.several import describe_model, rendition_of
 
 log = logging.getLogger("distingo")
 

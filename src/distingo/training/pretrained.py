@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from distingo.datasets.cache.store import Cache
+from distingo.datasets.decoding.rendering import require_views
 from distingo.datasets.gathering import Product
-from distingo.datasets.store import Cache
-from distingo.datasets.views import require_views
 from distingo.errors import ModelError
 from distingo.models.backbones import BackboneDescription, find_backbone, load_backbone
 from distingo.models.catalogue import find_model
 from distingo.models.saved import ModelDescription, SavedModel, feature_extractor, join_backbone
-from distingo.models.saved_fields import require_readable_backbone
+from distingo.models.saved_layout import require_readable_backbone
 from distingo.prediction.embedding import Embedder, gather
 from distingo.records import Picture
 from distingo.training.defaults import DataFacts, as_size

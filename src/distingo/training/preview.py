@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from distingo.datasets.decoding import open_source
-from distingo.datasets.gathering import read_dataset
-from distingo.datasets.rendering import render
-from distingo.datasets.store import Cache
-from distingo.datasets.surveying import survey
-from distingo.datasets.tables import TableOptions
-from distingo.prediction.tensors import to_tensor
+from distingo.datasets.cache.store import Cache
+from distingo.datasets.decoding.decode import open_source
+from distingo.datasets.decoding.rendering import render
+from distingo.datasets.gathering import read_dataset, survey
+from distingo.datasets.tables.table import TableOptions
+from distingo.prediction.networks import to_tensor
 from distingo.records import Rendition, ValueRanges
 from distingo.training.augmentation import PRESETS, Augmentation, augment, require_preset
 from distingo.training.defaults import DataFacts, choose_recipe
@@ -40,7 +39,7 @@ def preview_augmentation(
         cache: Where facts about files are kept.
         image_size: Side in pixels; None takes training's own choice.
         seed: Of the augmentation.
-        table: As for `distingo.datasets.layouts.find_layout`.
+        table: As for `distingo.datasets.layouts.detection.find_layout`.
         value_ranges: What deep images are scaled by; None lets all of them decide.
 
     Returns:

@@ -1,39 +1,155 @@
-"""One training run from a folder of pictures to a saved model, in steps that a killed run takes up again."""
+"""One training run from a folder of pictures to a saved model, in steps that a killed run takes up again.
+
+What training takes, measured while it goes on.
+
+Fit a network's input normalisation on the training side.
+"""
 
 from __future__ import annotations
 
+import csv
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
+from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import pixels_product
-from distingo.datasets.store import Cache
 from distingo.datasets.targets import encode_labels
-from distingo.files import write_text
-from distingo.models.compiler_on_demand import compiler_on_demand
-from distingo.models.machine import bind_this_thread, prepare_process
+from distingo.errors import RunError, UsageError
+from distingo.files import require_intact, write_text
+from distingo.machine.compiler import compiler_on_demand
+from distingo.machine.device import bind_this_thread, choose_device, prepare_process
+from distingo.machine.memory import forget_peak_memory, peak_memory
+from distingo.models.pretrained import ChannelNormalisation, ZCAWhitening, build_normalisation
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network, save_model
 from distingo.models.summary import summarise
-from distingo.prediction.device import choose_device
+from distingo.prediction.networks import Rows, to_tensor
 from distingo.records import Picture
-from distingo.run_cost import write_cost
+from distingo.run_cost import TrainingCost, write_cost
 from distingo.run_folder import RunFolder
 from distingo.training.baselines import calibrated, fit_classic_model, save_baselines
 from distingo.training.checkpoint import EpochRecord, Progress, load_tensors
-from distingo.training.costing import TrainingClock
 from distingo.training.cross_fitting import CrossFitted, cross_fit
 from distingo.training.evidence import with_evidence
 from distingo.training.loop import LabelledRows, Session, fit
 from distingo.training.memory import TrainingPlan, memory_errors_explained, require_memory
-from distingo.training.normalising import fit_normalisation
 from distingo.training.preparing import PreparedRun, TrainRequest, resume, settle_resuming, start
 from distingo.training.pretrained import feature_products, solve_head
 from distingo.training.run_config import resolve_precision
 
 log = logging.getLogger("distingo")
+
+
+class TrainingClock:
+    """Starts when it is made.
+
+    Args:
+        history: ``history.csv`` of the run.
+        resumed: Whether epochs of an earlier process count.
+    """
+
+    def __init__(self, history: Path, *, resumed: bool) -> None:
+        self._resumed = resumed
+        self._earlier = _seconds_of_epochs(history) if resumed else 0.0
+        forget_peak_memory()
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+        self._started = self._read = time.perf_counter()
+
+    def reading_is_done(self) -> None:
+        """From now on the model is fitted."""
+        self._read = time.perf_counter()
+
+    def cost(self, device: torch.device) -> TrainingCost:
+        """What it took until now.
+
+        Args:
+            device: Where the model was fitted.
+        """
+        return TrainingCost(
+            reading_seconds=round(self._read - self._started, 3),
+            fitting_seconds=round(time.perf_counter() - self._read + self._earlier, 3),
+            peak_memory_bytes=peak_memory(),
+            device_memory_bytes=torch.cuda.max_memory_allocated(device) if device.type == "cuda" else None,
+            resumed=self._resumed,
+        )
+
+
+def _seconds_of_epochs(history: Path) -> float:
+    if not history.is_file():
+        return 0.0
+    try:
+        require_intact(history)
+    except RunError as error:
+        log.warning("%s; what earlier epochs took is not counted", error)
+        return 0.0
+    with history.open(encoding="utf-8", newline="") as file:
+        return sum(float(row.get("seconds") or 0) for row in csv.DictReader(file))
+
+
+_SAMPLE = 10_000
+"""Pictures that statistics are computed on: more change nothing in the third digit."""
+
+_LARGEST_WHITENING = 4096
+"""Numbers per picture that can be whitened: the matrix is that number squared."""
+
+
+def fit_normalisation(kind: str, rows: Rows) -> nn.Module:
+    """Learn a normalisation from training pictures.
+
+    Args:
+        kind: ``none``, ``dataset``, ``sample`` or ``zca``, as in the recipe.
+        rows: uint8 training pictures (height, width, channels).
+
+    Raises:
+        UsageError: The pictures are too large to whiten.
+    """
+    _, height, width, channels = rows.shape
+    if kind == "dataset":
+        return _channel_statistics(rows)
+    if kind == "zca":
+        return _whitening(rows)
+    return build_normalisation(kind, channels=channels, pixels=channels * height * width)
+
+
+def _sample(rows: Rows) -> np.ndarray:
+    return np.linspace(0, len(rows) - 1, min(len(rows), _SAMPLE)).astype(np.int64)
+
+
+def _channel_statistics(rows: Rows) -> ChannelNormalisation:
+    indices = _sample(rows)
+    channels = rows.shape[3]
+    sums, squares = np.zeros(channels), np.zeros(channels)
+    for part in np.array_split(indices, max(1, len(indices) // 64)):
+        pixels = rows.take(part).reshape(-1, channels).astype(np.float32) / 255.0
+        sums += pixels.sum(axis=0, dtype=np.float64)
+        squares += (pixels * pixels).sum(axis=0, dtype=np.float64)
+    n = len(indices) * rows.shape[1] * rows.shape[2]
+    mean = sums / n
+    std = np.sqrt(np.maximum(squares / n - mean**2, 1e-8))
+    return ChannelNormalisation(tuple(mean.tolist()), tuple(std.tolist()))
+
+
+def _whitening(rows: Rows, epsilon: float = 1e-2) -> ZCAWhitening:
+    _, height, width, channels = rows.shape
+    numbers = height * width * channels
+    if numbers > _LARGEST_WHITENING:
+        raise UsageError(
+            f"--normalise zca: {height}x{width}x{channels} pictures hold {numbers} numbers, "
+            f"at most {_LARGEST_WHITENING} can be whitened; take a smaller --image-size"
+        )
+    flat = to_tensor(rows.take(_sample(rows))).contiguous().flatten(1).double()
+    mean = flat.mean(0)
+    covariance = torch.cov((flat - mean).T).view(numbers, numbers)
+    values, vectors = torch.linalg.eigh(covariance)
+    matrix = vectors @ torch.diag((values.clamp(min=0) + epsilon).rsqrt()) @ vectors.T
+    return ZCAWhitening(mean.float(), matrix.float())
 
 
 def _ignore(record: EpochRecord) -> None:

@@ -1,33 +1,65 @@
-"""What a run writes down about itself: ``config.json``."""
+"""What a run writes down about itself: ``config.json``.
+
+Where a run was computed, written down so that its figures can be judged.
+"""
 
 from __future__ import annotations
 
 import datetime
 import json
+import os
+import platform
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from distingo.datasets.corrections import Corrections
-from distingo.datasets.split_config import split_to_config
-from distingo.datasets.table_config import table_to_config
+from distingo.datasets.run_options import split_to_config, table_to_config
 from distingo.errors import DataError, join_faults
 from distingo.files import content_hash
-from distingo.models.machine import choose_precision
+from distingo.machine.device import choose_device, choose_precision
 from distingo.near_duplicates.keeping import settle_similarity
-from distingo.prediction.device import choose_device
 from distingo.records import Dataset, Split
 from distingo.stored_fields import find_config_faults
-from distingo.training.environment import describe_environment
-from distingo.training.kept_corrections import corrections_to_config
 from distingo.training.recipe import Recipe
 from distingo.training.recipe_file import recipe_file_to_config
+from distingo.training.run_data import corrections_to_config
 from distingo.version import __version__
 
 if TYPE_CHECKING:
     from distingo.training.preparing import TrainRequest
+
+
+def describe_environment(device: torch.device) -> dict[str, str]:
+    """Versions and machine, ready for JSON.
+
+    Args:
+        device: Where the run computes.
+    """
+    packages = ("numpy", "pillow", "scikit-learn", "safetensors")
+    return {
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        **{name: version(name) for name in packages},
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": str(os.cpu_count()),
+        "threads": str(torch.get_num_threads()),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+    }
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"
 
 
 def describe_run(
@@ -92,7 +124,7 @@ def _data_config(request: TrainRequest, dataset: Dataset, corrections: Correctio
 
 
 def is_auto(options: dict[str, Any]) -> bool:
-    """Whether the batch size is to be found (`distingo.training.batch_size`)."""
+    """Whether the batch size is to be found (`distingo.training.memory`)."""
     return options.get("batch_size") == "auto"
 
 

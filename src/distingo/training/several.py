@@ -1,4 +1,7 @@
-"""Several models on one data set: which run each of them gets."""
+"""Several models on one data set: which run each of them gets.
+
+The model that a recipe describes, before it is trained.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,11 @@ from typing import Any, get_args
 
 from distingo.errors import UsageError
 from distingo.models.catalogue import find_model
-from distingo.training.recipe import OF_BACKBONES, Mode
+from distingo.models.saved import ModelDescription
+from distingo.records import Dataset, Rendition, Split
+from distingo.training.pretrained import LoadedBackbone
+from distingo.training.recipe import OF_BACKBONES, Mode, Recipe
+from distingo.training.run_config import describe_provenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,3 +64,32 @@ def split_mode(model: str) -> tuple[str, str]:
     """``NAME:frozen`` to the name and the mode, which is empty where none is given."""
     name, colon, mode = model.rpartition(":")
     return (name, mode) if colon and mode in get_args(Mode) else (model, "")
+
+
+def rendition_of(recipe: Recipe, backbone: LoadedBackbone | None) -> Rendition | None:
+    """The pictures that a network is to see; None for a classic model."""
+    if backbone is not None:
+        return backbone.description.rendition
+    if find_model(recipe.model).kind == "classic":
+        return None
+    return Rendition(height=recipe.height, width=recipe.width, channels=recipe.channels)
+
+
+def describe_model(dataset: Dataset, split: Split, recipe: Recipe, backbone: LoadedBackbone | None) -> ModelDescription:
+    """What is known of a model before it is trained."""
+    return ModelDescription(
+        name=recipe.model,
+        kind=find_model(recipe.model).kind,
+        task=dataset.task,
+        classes=dataset.classes,
+        rendition=rendition_of(recipe, backbone),
+        backbone=backbone.description if backbone else None,
+        head=recipe.head if backbone else "",
+        mode=recipe.mode,
+        engine=recipe.engine,
+        precision=recipe.precision,
+        normalise=recipe.normalise,
+        dropout=recipe.dropout,
+        provenance=describe_provenance(dataset, split, recipe),
+        value_ranges=dataset.value_ranges,
+    )

@@ -1,32 +1,98 @@
-"""The memory that training takes for any batch size, from two steps of two and of three images."""
+"""The memory that training takes for any batch size, from two steps of two and of three images.
+
+How many bytes of tensors are alive after every operation of torch, on any device and in their true types.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from distingo.models.compiler_on_demand import compiler_on_demand
-from distingo.models.machine import bind_this_thread
-from distingo.prediction.networks import autocast, prediction_batch_size
-from distingo.prediction.tensors import to_tensor
+from distingo.machine.compiler import compiler_on_demand
+from distingo.machine.device import bind_this_thread
+from distingo.prediction.networks import autocast, prediction_batch_size, to_tensor
 from distingo.records import Task
-from distingo.training.live_memory import LiveMemory
 from distingo.training.losses import build_loss
-from distingo.training.optimization import WeightAverage, build_optimizer, set_training_mode
 from distingo.training.recipe import Recipe
-from distingo.training.step import compute_loss, prepare_batch, update_weights
+from distingo.training.step import (
+    WeightAverage,
+    build_optimizer,
+    compute_loss,
+    prepare_batch,
+    set_training_mode,
+    update_weights,
+)
+
+
+class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """While it is entered, follows the storages that operations of this thread make on one device.
+
+    What a kernel takes and gives back within one operation is not seen.
+
+    Args:
+        device: Storages elsewhere do not count.
+        known: Tensors that exist already; their storages do not count.
+    """
+
+    def __init__(self, device: torch.device, known: Iterable[Tensor] = ()) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._device = device.type
+        self._storages: dict[int, int] = {}
+        self._points: list[int] | None = None
+        self.live = 0
+        """Bytes that are alive now."""
+        for tensor in known:
+            self._storages[tensor.untyped_storage()._cdata] = 0
+
+    def __torch_dispatch__(
+        self, function: Callable[..., Any], types: Any, inputs: tuple[Any, ...] = (), options: Any = None
+    ) -> Any:
+        results = function(*inputs, **(options or {}))
+        for result in tree_leaves(results):
+            if isinstance(result, Tensor) and result.device.type == self._device:
+                self._count(result.untyped_storage())
+        if self._points is not None:
+            self._points.append(self.live)
+        return results
+
+    @contextmanager
+    def record(self) -> Iterator[list[int]]:
+        """Within, `live` after every operation is appended to the list."""
+        points = [self.live]
+        self._points = points
+        try:
+            yield points
+        finally:
+            self._points = None
+
+    def _count(self, storage: torch.UntypedStorage) -> None:
+        key = storage._cdata
+        if key in self._storages:
+            return
+        self._storages[key] = storage.nbytes()
+        self.live += self._storages[key]
+        # torch keeps the Python object of a storage for as long as its memory is held
+        weakref.finalize(storage, self._forget, key).atexit = False
+
+    def _forget(self, key: int) -> None:
+        self.live -= self._storages.pop(key, 0)
+
 
 _SIZES = (2, 3)
 """Batch normalisation can't learn from a single image."""
 
-
 _HOST_FACTOR = 1.55
+
 _HOST_EXTRA = 80 * 2**20
 """What a process takes on a processor for each byte of its tensors, and besides: buffers of oneDNN's kernels, which are
 not tensors, and gaps between blocks (`benchmarks/memory.py` measures six networks in two precisions)."""

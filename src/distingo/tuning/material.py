@@ -12,7 +12,7 @@ import torch
 
 from distingo.datasets.gathering import Product, pixels_product, read_dataset, survey
 from distingo.datasets.targets import encode_labels
-from distingo.prediction.device import choose_device
+from distingo.machine.device import choose_device
 from distingo.prediction.embedding import gather
 from distingo.records import Rendition
 from distingo.run_folder import RunFolder
@@ -22,7 +22,7 @@ from distingo.training.heads import fit_head
 from distingo.training.preparing import PreparedRun, TrainRequest
 from distingo.training.pretrained import LoadedBackbone, feature_products
 from distingo.training.recipe import OF_STEPS, Recipe
-from distingo.training.scoring import EpochScores, score_pass
+from distingo.training.step import EpochScores, score_pass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,26 +1,75 @@
-"""A search for a recipe: heads on frozen features first, then training, by a number of trials or a stretch of time."""
+"""A search for a recipe: heads on frozen features first, then training, by a number of trials or a stretch of time.
+
+The trials of all stages to one record: what was best, by how much, and what mattered.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from distingo.errors import DistingoError, UsageError
+from distingo.machine.device import prepare_process
 from distingo.models.catalogue import find_model
-from distingo.models.machine import prepare_process
 from distingo.training.preparing import TrainRequest, resume, start
 from distingo.training.recipe import Recipe
 from distingo.tuning.folder import SearchFolder, open_search, write_search
 from distingo.tuning.material import Material, gather_material
-from distingo.tuning.records import Search, Trial
-from distingo.tuning.stages import StagePlan, plan_stages
+from distingo.tuning.records import Search, Stage, Trial, choose_best, find_tied
+from distingo.tuning.stages import (
+    GiveUpTrial,
+    StagePlan,
+    StopTrial,
+    place_of,
+    plan_stages,
+    tidy,
+    try_head,
+    try_training,
+)
 from distingo.tuning.study import require_optuna
-from distingo.tuning.summing_up import sum_up
-from distingo.tuning.trying import GiveUpTrial, StopTrial, place_of, tidy, try_head, try_training
+
+
+def sum_up(material: Material, plans: Sequence[StagePlan], *, is_finished: bool, explain: bool) -> Search:
+    """All that a search has found so far.
+
+    Args:
+        material: The pictures and the default recipe.
+        plans: Its stages.
+        is_finished: Whether it came to its end.
+        explain: Whether to find out how much each field mattered, which takes seconds.
+    """
+    prepared = material.prepared
+    stages = tuple(
+        Stage(plan.space.stage, plan.space.dimensions, plan.finished, plan.study.importances() if explain else {})
+        for plan in plans
+    )
+    counted = [trial for plan in plans if plan.counts for trial in plan.finished]
+    best = choose_best(counted)
+    return Search(
+        data=prepared.dataset.root.name or "data",
+        model=prepared.recipe.model,
+        task=prepared.dataset.task,
+        monitor=prepared.recipe.monitor,
+        train=len(prepared.split.train),
+        validation=len(prepared.split.validation),
+        test=material.left_alone,
+        stages=stages,
+        default=prepared.recipe.as_dict(),
+        best=None if best is None else _recipe(best, plans),
+        best_trial=best,
+        is_finished=is_finished,
+        tied=find_tied(counted),
+    )
+
+
+def _recipe(best: Trial, plans: Sequence[StagePlan]) -> dict[str, object]:
+    plan = next(plan for plan in plans if plan.space.stage == best.stage)
+    return plan.recipe_of(best.values, is_default=best.is_default).as_dict()
+
 
 log = logging.getLogger("distingo")
 

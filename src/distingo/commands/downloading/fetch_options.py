@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from distingo.errors import DataError
 
 if TYPE_CHECKING:
-    from distingo.download.gathered import Gathered
+    from distingo.download.folder import Gathered
 
 EXIT_UNFINISHED = 3
 """Some files could not be fetched, and may be when the command is run again; the others are there."""

@@ -37,7 +37,7 @@ def add(sources: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do what was asked; returns the exit code."""
     import distingo
-    from distingo.download.open_images_addresses import LICENCE, OpenImagesAddresses
+    from distingo.download.open_images_tables import LICENCE, OpenImagesAddresses
 
     print(LICENCE)
     given = {"tables": options.tables_mirror, "pictures": options.pictures_mirror}

@@ -23,7 +23,7 @@ def add(sources: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do what was asked; returns the exit code."""
     import distingo
-    from distingo.download.url_tables import UrlColumns
+    from distingo.download.url_lists import UrlColumns
 
     columns = UrlColumns(options.url_column, options.label_column, options.name_column, options.delimiter)
     gathered = distingo.download_urls(options.table, options.output, columns=columns, **fetch_settings(options))

@@ -34,7 +34,7 @@ def add(sources: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Do what was asked; returns the exit code."""
     import distingo
-    from distingo.download.video_choosing import FrameChoice, parse_interval, parse_time
+    from distingo.download.video_frames import FrameChoice, parse_interval, parse_time
 
     choice = FrameChoice(
         parse_interval(options.every),

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from distingo.download.sets.cifar import CIFAR10, CIFAR100
-from distingo.download.sets.eurosat import EUROSAT
-from distingo.download.sets.fashion_mnist import FASHION_MNIST
 from distingo.download.sets.flowers102 import FLOWERS102
-from distingo.download.sets.imagenette import IMAGENETTE, IMAGENETTE_160, IMAGENETTE_320
-from distingo.download.sets.mnist import MNIST
-from distingo.download.sets.oxford_pets import OXFORD_PETS
-from distingo.download.sets.record import NamedSet
+from distingo.download.sets.records import (
+    CIFAR10,
+    CIFAR100,
+    EUROSAT,
+    FASHION_MNIST,
+    IMAGENETTE,
+    IMAGENETTE_160,
+    IMAGENETTE_320,
+    MNIST,
+    OXFORD_PETS,
+    NamedSet,
+)
 from distingo.errors import UsageError, name_the_nearest
 
 SETS: dict[str, NamedSet] = {

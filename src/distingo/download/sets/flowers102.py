@@ -1,6 +1,6 @@
 """Oxford's 102 flowers."""
 
-from distingo.download.sets.record import NamedSet, SetFile
+from distingo.download.sets.records import NamedSet, SetFile
 
 FLOWERS102 = NamedSet(
     name="flowers102",

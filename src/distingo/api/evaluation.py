@@ -1,0 +1,228 @@
+"""Calls that judge finished runs and write their pages.
+
+Calls that say why a model says what it says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distingo.datasets.cache.store import Cache
+from distingo.errors import ResourceError, UsageError
+from distingo.files import as_names, as_paths
+from distingo.language import Language, settle_language, written_in
+from distingo.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from distingo.datasets.tables.table import TableOptions
+    from distingo.evaluation.comparison import Comparison
+    from distingo.explanation.records import Explanation
+    from distingo.prediction.pictures import PictureLike
+    from distingo.records import Evaluation
+
+
+_MOST_NEIGHBOURS = 8
+"""As many as a sheet has room for."""
+
+
+def explain(
+    run: str | Path,
+    picture: PictureLike,
+    *,
+    classes: str | Sequence[str] = (),
+    output: str | Path | None = None,
+    layers: str | Path | None = None,
+    neighbours: int = 8,
+    device: str = "auto",
+    max_pixels: int | None = None,
+) -> Explanation:
+    """Show what speaks for a class in a picture, whether that means something, and the nearest training pictures.
+
+    Args:
+        run: A run folder.
+        picture: A file, or one of the other forms that `distingo.load(run).predict` takes.
+        classes: To explain; without any the predicted one, of a model for several labels those that it gives.
+        output: A ``.png`` file to draw all of it on; an existing one is not overwritten.
+        layers: A ``.png`` file to draw the network's first filters and feature maps on, layer by layer.
+        neighbours: How many of the nearest training pictures to find, at most 8.
+        device: Where a network computes.
+        max_pixels: A larger image is not read; None is the run's own limit, else 178,956,970 (for images in memory
+            none).
+
+    Returns:
+        Heat maps as arrays with what covering their hottest parts does, probabilities and neighbours.
+
+    Raises:
+        RunError: The run folder is missing, damaged, unfinished or newer.
+        ModelError: The model looks at no picture, or `layers` are wanted of one that is no network.
+        UsageError: The model knows no such class, or a file does not end in ``.png``.
+        DataError: The picture can't be read.
+        ResourceError: A file exists already or can't be written.
+    """
+    from distingo.explanation.explaining import explain_picture, show_layers
+    from distingo.report.explanation_sheet import write_explanation
+    from distingo.report.samples import write_layers
+
+    if not 0 <= neighbours <= _MOST_NEIGHBOURS:
+        raise UsageError(f"neighbours {neighbours}: give 0 to {_MOST_NEIGHBOURS}")
+    places = [Path(place) for place in (output, layers) if place is not None]
+    for place in places:
+        _check_place(place)
+    if len(set(places)) < len(places):
+        raise UsageError(f"{output}: is to hold the explanation and the layers; give two names")
+    if layers is not None:
+        write_layers(show_layers(Path(run), picture, device=device, max_pixels=max_pixels), Path(layers))
+    explanation = explain_picture(
+        Path(run), picture, as_names(classes, "classes"), neighbours=neighbours, device=device, max_pixels=max_pixels
+    )
+    if output is not None:
+        write_explanation(explanation, Path(output))
+    return explanation
+
+
+def explain_mistakes(run: Path, judged: Path | None, *, device: str) -> None:
+    """Keep heat maps of an evaluation's worst mistakes in ``heat_maps.parquet`` beside it, for its report.
+
+    Args:
+        run: A run folder.
+        judged: The folder in it of an evaluation on other pictures; None for the run's own.
+        device: Where a network computes.
+    """
+    from distingo.evaluation.reading import read_other_evaluation, read_run
+    from distingo.explanation.worst import keep_heat_maps
+    from distingo.machine.device import choose_device
+    from distingo.models.saved import load_model
+    from distingo.report.thumbnails import list_mistakes
+
+    records = read_run(run) if judged is None else read_other_evaluation(run, judged)
+    folder = RunFolder(records.folder)
+    keep_heat_maps(
+        load_model(RunFolder(run).model),
+        records.root,
+        list_mistakes(records),
+        folder.heat_maps,
+        choose_device(device),
+    )
+
+
+def _check_place(path: Path) -> None:
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"{path}: ends in {path.suffix or 'nothing'!r}; give a name that ends in .png")
+    if path.exists():
+        raise ResourceError(f"{path}: exists already; choose another name")
+
+
+def evaluate(
+    run: str | Path,
+    data: str | Path | None = None,
+    *,
+    device: str = "auto",
+    workers: int | None = None,
+    max_pixels: int | None = None,
+    cache: str | Path | None = None,
+    table: TableOptions | None = None,
+    allow_missing: bool = False,
+    corrections: str | Path | None = None,
+    language: str | None = None,
+) -> Evaluation:
+    """Judge a run's model and its baselines.
+
+    Args:
+        run: A run folder.
+        data: Other pictures to judge on; None takes the run's own test side.
+        device: Where networks compute.
+        workers: Decoding threads; None takes one per core.
+        max_pixels: Larger pictures are listed as unusable; None is the limit that the run was trained with, else
+            178,956,970.
+        cache: As in `train`.
+        table: What to know about a table of labels in `data`; the run's own is read as it was for training.
+        allow_missing: As in `train`.
+        corrections: As in `train`, for `data`; the run's own data are corrected as they were for training.
+        language: Of the pages, as in `write_report`.
+
+    Returns:
+        The scores; they also lie in ``evaluation.json`` and on the page ``report.html``, in the run folder or, for
+        other data, in ``evaluations/<name of the data>`` in it.
+
+    Raises:
+        RunError: The run folder is damaged, unfinished or newer.
+        DataError: The data can't be judged on.
+    """
+    from distingo.evaluation.evaluating import EvaluateRequest, evaluate_run
+
+    settled = settle_language(language)
+    request = EvaluateRequest(
+        run=Path(run),
+        data=None if data is None else Path(data),
+        cache=Cache(cache),
+        workers=workers,
+        max_pixels=max_pixels,
+        device=device,
+        table=table,
+        allow_missing=allow_missing,
+        corrections=corrections,
+    )
+    evaluation, place = evaluate_run(request)
+    judged = None if data is None else place
+    explain_mistakes(Path(run), judged, device=device)
+    _write_pages(Path(run), judged, settled)
+    return evaluation
+
+
+def compare(runs: Sequence[str | Path], output: str | Path = "comparison", *, common: bool = False) -> Comparison:
+    """Put finished runs side by side that were judged on the same pictures.
+
+    Args:
+        runs: At least two run folders.
+        output: A folder; gets ``comparison.json`` and ``comparison.html``, older ones are replaced.
+        common: Judge runs with other test sides on the pictures that are on all of them, instead of refusing them.
+
+    Returns:
+        The comparison, the best run first.
+
+    Raises:
+        RunError: A run is missing, damaged or not evaluated, or two were not judged on the same pictures.
+        UsageError: Fewer than two runs were given, or one twice.
+        ResourceError: The output can't be written.
+    """
+    from distingo.evaluation.comparing import compare_runs
+    from distingo.evaluation.comparison import write_comparison
+    from distingo.report.comparison import write_comparison_page
+
+    comparison = compare_runs([Path(run) for run in as_paths(runs, "runs")], common=common)
+    write_comparison_page(comparison, Path(output))
+    write_comparison(comparison, Path(output))
+    return comparison
+
+
+def write_report(run: str | Path, *, language: str | None = None) -> Path:
+    """Write the run's ``report.html``, one self-contained page, and its model card, ``model/README.md``.
+
+    Args:
+        run: A run folder.
+        language: ``en``, ``es`` or ``zh``; None takes what ``DISTINGO_LANGUAGE`` says, else English. Names of classes
+            and files stay as they are.
+
+    Returns:
+        The page.
+
+    Raises:
+        RunError: The run folder is damaged or newer.
+        UsageError: There is no such language.
+    """
+    settled = settle_language(language)
+    RunFolder(Path(run)).read_config()
+    return _write_pages(Path(run), None, settled)
+
+
+def _write_pages(run: Path, judged: Path | None, language: Language) -> Path:
+    from distingo.report.card import write_card
+    from distingo.report.page import write_report as write_page
+
+    with written_in(language):
+        page = write_page(run, judged)
+        if judged is None:
+            write_card(run)
+    return page

@@ -1,0 +1,314 @@
+"""Calls that judge a recipe on every picture of a data set.
+
+The call that says whether more pictures would help.
+
+The call that searches for a recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from distingo.datasets.cache.store import Cache
+from distingo.datasets.decoding.value_ranges import settle_value_range
+from distingo.errors import InterruptionError, RunError, UsageError
+from distingo.run_folder import begin_folder, end_beginning, is_free
+
+if TYPE_CHECKING:
+    from distingo.crossvalidation.folder import CrossValidation
+    from distingo.datasets.tables.table import TableOptions
+    from distingo.learning_curves.records import LearningCurve
+    from distingo.training.checkpoint import EpochRecord
+    from distingo.tuning.records import Search, Trial
+
+
+def crossval(
+    data: str | Path | None = None,
+    output: str | Path = "crossval",
+    *,
+    folds: int | None = None,
+    repeats: int = 1,
+    split: str | Path | None = None,
+    group_column: str | None = None,
+    near_duplicates: float | None = 0.8,
+    burst: float | None = 2.0,
+    resplit: bool = False,
+    resume: bool = False,
+    workers: int | None = None,
+    max_pixels: int | None = None,
+    cache: str | Path | None = None,
+    table: TableOptions | None = None,
+    allow_missing: bool = False,
+    corrections: str | Path | None = None,
+    value_range: str | Sequence[float] | None = None,
+    on_epoch: Callable[[EpochRecord], None] | None = None,
+    **recipe: Any,
+) -> CrossValidation:
+    """Cross-validate: train on all folds but one and judge on that one, so that every picture is judged once.
+
+    Folds are stratified; near-duplicates, bursts and groups stay on one fold, as in `split`. In each turn a validation
+    part is cut from the other folds, by whole groups too. Pictures are decoded, and a frozen backbone's features made,
+    once for all folds.
+
+    Args:
+        data: Folder of pictures, or a table of labels beside them; may be left out with `resume`.
+        output: A new folder for ``crossval.json``, ``crossval.html``, ``folds.csv`` and ``predictions.parquet``, which
+            has every picture's probabilities by a model that never saw it (`check` takes them).
+        folds: How many; None for 5, or as many as `split` has.
+        repeats: How many times all pictures are divided into folds anew.
+        split: A file of `split`'s with folds, in place of dividing here.
+        group_column: As for `split`.
+        near_duplicates: As for `split`.
+        burst: As for `split`.
+        resplit: Divide all pictures into folds where the data has sides of its own.
+        resume: Go on with the cross-validation in `output`; finished folds are not computed again.
+        workers: Decoding threads; None takes one per core.
+        max_pixels: Larger pictures are listed as unusable; None is 178,956,970.
+        cache: As in `train`.
+        table: What to know about the table of labels; what is left out is recognised.
+        allow_missing: Go on even if half of the pictures that the table names are missing.
+        value_range: As in `train`.
+        corrections: As in `train`.
+        on_epoch: Called with an `EpochRecord` after every epoch of a fold.
+        **recipe: As for `train`, without ``test``.
+
+    Returns:
+        Scores fold by fold, their means with corrected resampled t intervals, and the scores of all predictions
+        together with 95 % intervals.
+
+    Raises:
+        DistingoError: Of the kind that fits the mistake or hindrance.
+    """
+    from distingo.checking.belonging import Belonging
+    from distingo.crossvalidation.folder import CrossValidationFolder
+    from distingo.crossvalidation.run import CrossValidateRequest, cross_validate
+    from distingo.datasets.run_options import name_split
+    from distingo.datasets.tables.table import TableOptions
+    from distingo.report.crossval_page import write_crossval_page
+    from distingo.training.preparing import TrainRequest
+    from distingo.training.run_data import settle_corrections
+
+    folder = CrossValidationFolder(Path(output))
+    if "test" in recipe:
+        raise UsageError("--test: every fold is the test side once; leave it out")
+    if group_column is not None:
+        table = replace(table or TableOptions(), group_column=group_column)
+    if data is None and not resume:
+        raise UsageError("crossval needs DATA, a folder of pictures (or --resume)")
+    training = TrainRequest(
+        data=Path(data) if data is not None else Path(folder.read_plan()["data"]),
+        output=folder.path,
+        wishes=recipe,
+        cache=Cache(cache),
+        workers=workers,
+        max_pixels=max_pixels,
+        table=table,
+        allow_missing=allow_missing,
+        corrections=settle_corrections(corrections),
+        value_ranges=settle_value_range(value_range),
+        split=name_split(split, None),
+        near_duplicates=None if resume else "none" if near_duplicates is None else near_duplicates,
+        resume=resume,
+        on_epoch=on_epoch,
+    )
+    belonging = Belonging(near_duplicates, burst)
+    request = CrossValidateRequest(
+        training=training, folds=folds, repeats=repeats, belonging=belonging, resplit=resplit
+    )
+    try:
+        found = cross_validate(request)
+    except KeyboardInterrupt:
+        raise InterruptionError(folder.how_to_resume()) from None
+    write_crossval_page(found, folder.path)
+    return found
+
+
+def learning_curve(
+    data: str | Path,
+    output: str | Path | None = None,
+    *,
+    sizes: int = 8,
+    draws: int = 5,
+    group_column: str | None = None,
+    near_duplicates: float | None = 0.8,
+    burst: float | None = 2.0,
+    workers: int | None = None,
+    max_pixels: int | None = None,
+    cache: str | Path | None = None,
+    table: TableOptions | None = None,
+    allow_missing: bool = False,
+    corrections: str | Path | None = None,
+    value_range: str | Sequence[float] | None = None,
+    **recipe: Any,
+) -> LearningCurve:
+    """Measure how scores grow with training pictures, and forecast them for twice and five times as many.
+
+    Heads are solved on a frozen backbone's features (or classifiers fitted to descriptors) of more and more pictures,
+    stratified and by whole groups. Power laws are fitted to resamples of the scores; a forecast is the middle of all
+    these curves, and its 95 % interval holds 95 % of them.
+
+    Args:
+        data: Folder of pictures, or a table of labels beside them; or a run folder, whose data and recipe are taken.
+        output: A new folder for ``learning-curve.json`` and ``learning-curve.html``; None writes nothing.
+        sizes: How many training sizes at most, evenly spaced by ratio.
+        draws: How many times pictures are drawn for each. Where the data has no test side of its own, as many folds,
+            each judged once.
+        group_column: As for `split`.
+        near_duplicates: As for `split`.
+        burst: As for `split`.
+        workers: Threads; None takes one per core.
+        max_pixels: Larger pictures are listed as unusable; None is 178,956,970.
+        cache: As in `train`.
+        table: What to know about the table of labels; what is left out is recognised.
+        allow_missing: Go on even if half of the pictures that the table names are missing.
+        value_range: As in `train`.
+        corrections: As in `train`.
+        **recipe: As for `train`; the model is a frozen backbone or ``descriptors``.
+
+    Returns:
+        The measured scores and the forecasts, of all pictures and of each class, the weakest class first.
+
+    Raises:
+        DistingoError: Of the kind that fits the mistake or hindrance.
+    """
+    from distingo.checking.belonging import Belonging
+    from distingo.datasets.tables.table import TableOptions
+    from distingo.learning_curves.records import write_learning_curve
+    from distingo.learning_curves.run import LearningCurveRequest, run_learning_curve
+    from distingo.report.learning_curve_page import write_learning_curve_page
+    from distingo.run_folder import RunFolder
+    from distingo.training.preparing import TrainRequest
+    from distingo.training.recipe_file import Wanted, repeat
+    from distingo.training.run_data import settle_corrections
+
+    place = None if output is None else Path(output)
+    if place is not None and not is_free(place):
+        raise RunError(f"{place}: exists and is not an empty folder; choose another -o")
+    if group_column is not None:
+        table = replace(table or TableOptions(), group_column=group_column)
+    wanted = Wanted(
+        data=Path(data),
+        wishes=recipe,
+        table=table,
+        allow_missing=allow_missing,
+        corrections=corrections,
+        value_range=value_range,
+        max_pixels=max_pixels,
+    )
+    run = RunFolder(Path(data))
+    if run.config.is_file():
+        wanted = repeat(run.config, replace(wanted, data=None))
+    training = TrainRequest(
+        data=wanted.data or Path(data),
+        output=place or Path(),
+        wishes=wanted.wishes,
+        cache=Cache(cache),
+        workers=workers,
+        max_pixels=wanted.max_pixels,
+        table=wanted.table,
+        allow_missing=wanted.allow_missing,
+        corrections=settle_corrections(wanted.corrections),
+        value_ranges=settle_value_range(wanted.value_range),
+    )
+    belonging = Belonging(near_duplicates, burst)
+    found = run_learning_curve(LearningCurveRequest(training=training, sizes=sizes, draws=draws, belonging=belonging))
+    if place is not None:
+        begin_folder(place)
+        write_learning_curve(found, place / "learning-curve.json")
+        write_learning_curve_page(found, place)
+        end_beginning(place)
+    return found
+
+
+def tune(
+    data: str | Path,
+    output: str | Path = "tune",
+    *,
+    trials: int | None = None,
+    budget: float | None = None,
+    recipe_file: str | Path | None = None,
+    workers: int | None = None,
+    max_pixels: int | None = None,
+    cache: str | Path | None = None,
+    table: TableOptions | None = None,
+    allow_missing: bool = False,
+    corrections: str | Path | None = None,
+    value_range: str | Sequence[float] | None = None,
+    split: str | Path | None = None,
+    fold: int | None = None,
+    near_duplicates: float | Literal["none"] | None = None,
+    on_trial: Callable[[Trial, Search], None] | None = None,
+    **recipe: Any,
+) -> Search:
+    """Search for a better recipe by what it is worth on validation; the test side is not looked at.
+
+    A search that was stopped or killed goes on when it is asked for again with the same output; asked for with more
+    trials or time, so does a finished one.
+
+    Args:
+        data: As for `train`.
+        output: A folder for ``best-recipe.json``, ``trials.csv`` and ``tune.html``; new, empty or of the same search.
+        trials: How many recipes to try in all; the first is the default one.
+        budget: How long to try, in seconds, earlier runs in the folder counted. One of the two must be given.
+        recipe_file: As for `train`; its fields stay as they are.
+        workers: As for `train`.
+        max_pixels: As for `train`.
+        cache: As for `train`.
+        table: As for `train`.
+        allow_missing: As for `train`.
+        value_range: As in `train`.
+        corrections: As for `train`.
+        split: As for `train`.
+        fold: As for `train`.
+        near_duplicates: As for `train`.
+        on_trial: Told every finished trial, and the search so far.
+        **recipe: Fields that stay as they are, and ``image_size``.
+
+    Returns:
+        The trials, the best recipe, and by how much it beats the default on validation.
+
+    Raises:
+        InterruptionError: Ctrl-C; what was found so far is written.
+        DistingoError: Of the kind that fits the mistake or hindrance.
+    """
+    from distingo.datasets.run_options import name_split
+    from distingo.report.tuning_page import write_tuning_page
+    from distingo.training.preparing import TrainRequest
+    from distingo.training.recipe_file import read_recipe_file
+    from distingo.training.run_data import check_wishes, settle_corrections
+    from distingo.tuning.folder import SearchFolder
+    from distingo.tuning.run import TuneRequest, tune_run
+
+    folder, wanted = SearchFolder(Path(output)), name_split(split, fold)
+    check_wishes(wanted, recipe)
+    chosen = None if recipe_file is None else read_recipe_file(Path(recipe_file))
+    request = TrainRequest(
+        data=Path(data),
+        output=folder.prepared.path,
+        wishes=recipe if chosen is None else chosen.fill_up(recipe, divided=split is not None),
+        cache=Cache(cache),
+        workers=workers,
+        max_pixels=max_pixels,
+        table=table,
+        allow_missing=allow_missing,
+        corrections=settle_corrections(corrections),
+        value_ranges=settle_value_range(value_range),
+        split=wanted,
+        near_duplicates=near_duplicates,
+        recipe_file=chosen,
+    )
+    try:
+        search = tune_run(
+            TuneRequest(train=request, output=folder.path, trials=trials, seconds=budget, on_trial=on_trial)
+        )
+    except KeyboardInterrupt:
+        raise InterruptionError("stopped before the first trial; the same command starts again") from None
+    write_tuning_page(search, folder.page)
+    if not search.is_finished:
+        which = "one of the best" if search.tied else "the best"
+        found = f"{which} of {len(search.trials)} so far is in {folder.best_recipe}" if search.best else "nothing yet"
+        raise InterruptionError(f"stopped; {found}; the same command goes on")
+    return search

@@ -1,0 +1,1 @@
+"""What is computed once from images, kept on disk by their content."""

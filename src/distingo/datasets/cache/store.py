@@ -1,0 +1,352 @@
+"""Arrays of one shape on disk, keyed by the content of the pictures they were computed from."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import threading
+import time
+import uuid
+import weakref
+import zlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import numpy as np
+
+from distingo.datasets.cache import segments
+from distingo.datasets.cache.segments import Segment, StoredRows
+from distingo.errors import ResourceError, UsageError
+from distingo.files import atomic_writer, content_hash
+
+__all__ = ["ArrayStore", "Cache", "RowWriter", "StoredRows"]
+
+_SEGMENT_BYTES = 256 * 2**20
+
+_WRITE_BYTES = 4 * 2**20
+
+_SEGMENT_SECONDS = 20.0
+"""Rows that took longer to compute are sealed in a segment of their own: a killed process loses no more than that."""
+
+_ABANDONED_SECONDS = 24 * 3600
+
+_DEFAULT_LIMIT = 50 * 10**9
+
+_UNITS = {
+    "": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KIB": 2**10,
+    "MIB": 2**20,
+    "GIB": 2**30,
+}
+
+
+class ArrayStore:
+    """Rows of one shape and dtype on disk, keyed by content hash; made by `Cache.store`.
+
+    Rows are appended in segments that are written whole or not at all. Every row's checksum is verified when
+    a segment is opened; a damaged segment is removed, and its rows count as missing.
+    """
+
+    def __init__(self, cache: Cache, folder: Path, shape: tuple[int, ...], dtype: str) -> None:
+        self.shape = shape
+        self.dtype = np.dtype(dtype)
+        self._cache = cache
+        self._folder = folder
+        self._row_bytes = int(np.prod(shape, dtype=np.int64)) * self.dtype.itemsize
+        self._segments: list[Segment] = []
+        self._where: dict[str, tuple[int, int]] = {}
+        self._opening = threading.Lock()
+
+    def missing(self, keys: Iterable[str]) -> list[str]:
+        """Say which keys have no row yet.
+
+        Args:
+            keys: Content hashes (`distingo.files.content_hash`).
+
+        Returns:
+            Those without a row, each once, in order.
+
+        Raises:
+            ResourceError: The cache can't be read.
+        """
+        wanted = dict.fromkeys(key for key in keys if key not in self._where)
+        if wanted:
+            with self._opening:
+                self._open_segments({key for key in wanted if key not in self._where})
+        return [key for key in wanted if key not in self._where]
+
+    def writer(self) -> RowWriter:
+        """Open the store for adding rows; use it in a ``with`` statement."""
+        return RowWriter(self)
+
+    def rows(self, keys: Sequence[str]) -> StoredRows:
+        """Open the rows of these keys, in this order.
+
+        Args:
+            keys: Content hashes; repetitions are fine.
+
+        Returns:
+            The rows; no value is read until `StoredRows.take`.
+
+        Raises:
+            ResourceError: A key has no row.
+        """
+        if missing := self.missing(keys):
+            raise ResourceError(
+                f"{self._folder}: {len(missing)} of {len(keys)} pictures are no longer in the cache; "
+                "run the same command again"
+            )
+        places = np.array([self._where[key] for key in keys], np.int64).reshape(-1, 2)
+        used, parts = np.unique(places[:, 0], return_inverse=True)
+        arrays = [self._typed(self._segments[number]) for number in used]
+        if not arrays:
+            arrays = [np.empty((0, *self.shape), self.dtype)]
+        return StoredRows(arrays, parts.reshape(-1), places[:, 1], self.shape, self.dtype.str)
+
+    def _typed(self, segment: Segment) -> np.ndarray:
+        return segment.values.view(self.dtype).reshape(-1, *self.shape)
+
+    def _open_segments(self, wanted: set[str]) -> None:
+        opened = {segment.path for segment in self._segments}
+        for path in self._cache.list_segments(self._folder):
+            if not wanted:
+                return
+            if path in opened:
+                continue
+            try:
+                segment = segments.open_segment(path, self._row_bytes)
+            except FileNotFoundError:  # evicted by another process a moment ago
+                continue
+            except OSError as error:
+                raise unreadable(path, error) from error
+            if segment is not None and wanted.isdisjoint(segment.keys):
+                continue
+            if segment is None or not segment.is_intact():
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
+                continue
+            self._adopt(segment)
+            wanted.difference_update(segment.keys)
+
+    def _adopt(self, segment: Segment) -> None:
+        number = len(self._segments)
+        self._segments.append(segment)
+        for row, key in enumerate(segment.keys):
+            self._where.setdefault(key, (number, row))
+        with contextlib.suppress(OSError):
+            os.utime(segment.path)  # the time of last use, which eviction goes by
+
+
+class RowWriter:
+    """Appends rows to a store; what was added is kept even if the block ends in an error of the caller's."""
+
+    def __init__(self, store: ArrayStore) -> None:
+        self._store = store
+        self._keys: list[str] = []
+        self._checksums: list[int] = []
+        self._seen: set[str] = set()
+        self._file: IO[bytes] | None = None
+        self._pending = bytearray()
+        self._stack = contextlib.ExitStack()
+        self._path = Path()
+        self._begun = 0.0
+
+    def __enter__(self) -> RowWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, OSError | ResourceError):
+            self._abandon(error)
+        else:
+            self._seal()
+        self._store._cache.evict()
+
+    def add(self, key: str, row: np.ndarray) -> None:
+        """Append one row; a key that was already added is left alone.
+
+        Args:
+            key: Content hash, 32 hexadecimal digits.
+            row: Of the store's shape and dtype.
+
+        Raises:
+            ResourceError: The disk is full or the cache can't be written.
+            ValueError: The row has another shape or dtype.
+        """
+        if row.shape != self._store.shape or row.dtype != self._store.dtype:
+            raise ValueError(
+                f"a row of shape {row.shape} and {row.dtype}, "
+                f"where the store holds {self._store.shape} and {self._store.dtype}"
+            )
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        content = np.ascontiguousarray(row).tobytes()
+        self._open()
+        self._pending += content
+        self._keys.append(key)
+        self._checksums.append(zlib.crc32(content))
+        if len(self._pending) >= _WRITE_BYTES:
+            self._flush()
+        if len(self._keys) * len(content) >= _SEGMENT_BYTES or time.monotonic() - self._begun > _SEGMENT_SECONDS:
+            self._seal()
+
+    def _open(self) -> None:
+        if self._file is None:
+            self._path = self._store._folder / f"{uuid.uuid4().hex}{segments.ENDING}"
+            self._file = self._stack.enter_context(atomic_writer(self._path))
+            self._begun = time.monotonic()
+
+    def _flush(self) -> None:
+        """Write in large pieces: each write lets other threads cut in, which costs milliseconds."""
+        assert self._file is not None
+        try:
+            self._file.write(self._pending)
+        except OSError as error:
+            self._abandon(error)
+        self._pending.clear()
+
+    def _seal(self) -> None:
+        if self._file is None:
+            return
+        self._flush()
+        try:
+            segments.write_footer(self._file, self._keys, self._checksums, self._store._row_bytes)
+            segment = segments.hold_written(self._file, self._path, self._store._row_bytes)
+        except OSError as error:
+            self._abandon(error)
+        self._reset()
+        self._stack.close()
+        self._store._adopt(segment)
+
+    def _abandon(self, error: BaseException) -> None:
+        self._reset()
+        # The atomic writer drops the unfinished file and says in words what went wrong.
+        self._stack.__exit__(type(error), error, error.__traceback__)
+        raise error
+
+    def _reset(self) -> None:
+        self._file = None
+        self._pending = bytearray()
+        self._keys, self._checksums = [], []
+
+
+class Cache:
+    """The folder that keeps what was computed from pictures, up to a size.
+
+    Attributes:
+        folder: Where it lies.
+        limit_bytes: Above this size the least recently used segments are removed, except those in use.
+    """
+
+    def __init__(self, folder: str | Path | None = None, limit_bytes: int | None = None) -> None:
+        """Name a cache; nothing is written yet.
+
+        Args:
+            folder: Default: the environment variable ``DISTINGO_CACHE``, else ``distingo`` in
+                ``XDG_CACHE_HOME`` or ``~/.cache``.
+            limit_bytes: Default: ``DISTINGO_CACHE_LIMIT`` (bytes, or such as ``20GB``), else 50 GB.
+
+        Raises:
+            UsageError: The limit in the environment is no size.
+        """
+        self.folder = Path(folder) if folder is not None else _default_folder()
+        self.limit_bytes = limit_bytes if limit_bytes is not None else _default_limit()
+        # Weak, so that a store nobody uses any more lets go of its segments.
+        self._stores: weakref.WeakValueDictionary[Path, ArrayStore] = weakref.WeakValueDictionary()
+
+    def store(self, kind: str, shape: tuple[int, ...], dtype: str) -> ArrayStore:
+        """Open the store of one kind of array; the same one for the same arguments.
+
+        Args:
+            kind: Names all that the values depend on besides the picture, for example the way of resizing.
+            shape: Of one row.
+            dtype: NumPy's name of the values' type.
+
+        Returns:
+            The store.
+        """
+        kind_slug = re.sub(r"[^A-Za-z0-9._-]+", "-", kind)[:80]
+        if kind_slug != kind:
+            kind_slug += f"-{content_hash(kind.encode())[:12]}"
+        folder = self.folder / f"{kind_slug}-{'x'.join(map(str, shape))}-{np.dtype(dtype).name}"
+        store = self._stores.get(folder)
+        if store is None:
+            store = self._stores[folder] = ArrayStore(self, folder, tuple(shape), dtype)
+        return store
+
+    def list_segments(self, folder: Path | None = None) -> list[Path]:
+        """List the finished segments of one store or of all, in a fixed order.
+
+        Raises:
+            ResourceError: The cache can't be read.
+        """
+        pattern = f"*{segments.ENDING}" if folder is not None else f"*/*{segments.ENDING}"
+        place = folder or self.folder
+        try:
+            if not place.is_dir():
+                return []
+            os.scandir(place).close()  # glob would pass over a folder that can't be read in silence
+            return sorted(path for path in place.glob(pattern) if not path.name.startswith("."))
+        except OSError as error:
+            raise unreadable(place, error) from error
+
+    def evict(self) -> None:
+        """Remove least recently used segments until the limit is kept; never one that a process has open."""
+        self._remove_abandoned()
+        found = []
+        for path in self.list_segments():
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                found.append((status.st_mtime_ns, status.st_size, path))
+        excess = sum(size for _, size, _ in found) - self.limit_bytes
+        for _, size, path in sorted(found):
+            if excess <= 0:
+                return
+            if segments.try_to_remove(path):
+                excess -= size
+
+    def _remove_abandoned(self) -> None:
+        """Remove the unfinished files of processes that were killed."""
+        for path in self.folder.glob(f"*/.*{segments.ENDING}.*"):
+            with contextlib.suppress(OSError):
+                if time.time() - path.stat().st_mtime > _ABANDONED_SECONDS:
+                    path.unlink(missing_ok=True)
+
+
+def unreadable(path: Path, error: OSError) -> ResourceError:
+    """Say that the cache can't be read, and what to do."""
+    reason = error.strerror or type(error).__name__
+    return ResourceError(f"{path}: the cache can't be read ({reason}); name another folder in DISTINGO_CACHE")
+
+
+def _default_folder() -> Path:
+    if named := os.environ.get("DISTINGO_CACHE"):
+        return Path(named).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG specification says that a relative path is to be ignored.
+    if Path(base).is_absolute():
+        return Path(base) / "distingo"
+    try:
+        return Path.home() / ".cache" / "distingo"
+    except RuntimeError as error:
+        raise ResourceError("HOME names no folder for the cache; name one in DISTINGO_CACHE") from error
+
+
+def _default_limit() -> int:
+    text = os.environ.get("DISTINGO_CACHE_LIMIT", "").strip()
+    if not text:
+        return _DEFAULT_LIMIT
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?I?B)?", text.upper())
+    unit = (match[2] or "").removeprefix("B") if match else None
+    if match is None or unit not in _UNITS:
+        raise UsageError(f"DISTINGO_CACHE_LIMIT={text}: not a size; write bytes or for example 20GB")
+    return int(float(match[1]) * _UNITS[unit])

@@ -1,0 +1,385 @@
+"""Bytes to a picture: RGB or grey, upright, 8 bits; or the reason why not."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import math
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from distingo.datasets.decoding import deep_images, idx, tiff
+from distingo.datasets.decoding.failures import (
+    TooManyPixelsError,
+    UndecodableError,
+    UnreadableError,
+    UnsupportedError,
+    check_size,
+    complaints_of_decoding,
+)
+from distingo.datasets.decoding.formats import describe_non_picture, detect_format, is_unsupported
+from distingo.datasets.decoding.jpeg_markers import completed, is_padded
+from distingo.datasets.decoding.pillow_files import NAMES, open_by_pillow, quiet_pillow, read_png_facts
+from distingo.datasets.decoding.shown import Decoded, StoredValues, orientation_of, show_image, show_parts, show_values
+from distingo.datasets.decoding.value_ranges import ValueRange, ValueRanges
+from distingo.records import DEFAULT_MAX_PIXELS, ImageNote, Source
+
+__all__ = [
+    "DECODING",
+    "DEFAULT_MAX_PIXELS",
+    "NO_LIMIT",
+    "Decoded",
+    "Header",
+    "TooManyPixelsError",
+    "UndecodableError",
+    "UnreadableError",
+    "UnsupportedError",
+    "decode",
+    "decode_array",
+    "decode_image",
+    "open_source",
+    "read_bytes",
+    "read_exif",
+    "read_header",
+]
+
+NO_LIMIT = 2**62
+"""As a pixel limit, for images that were let in when their data set was read, and where only a header is read."""
+
+DECODING = 5
+"""Counts up whenever the same file may give other pixels than before; what is kept of decoded images names it."""
+
+_MOST_COMPONENTS = 4
+
+_MOST_REMARKS = 3
+
+_reading = threading.Lock()
+"""One image of the caller's may be given twice, and be looked at by two threads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a picture's header says without decoding its pixels.
+
+    Attributes:
+        width: In pixels, after EXIF rotation.
+        height: In pixels, after EXIF rotation.
+        grey: Whether it is stored without colour.
+        format: As in `Decoded.format`.
+    """
+
+    width: int
+    height: int
+    grey: bool
+    format: str
+
+
+def decode(
+    data: bytes,
+    *,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    enough: int | None = None,
+    value_range: ValueRange | ValueRanges | None = None,
+) -> Decoded:
+    """Decode a picture file, whatever its name ends in.
+
+    The first frame of an animation counts. Transparent pixels are laid over white, EXIF rotation is applied,
+    deep images are scaled to 8 bits.
+
+    Args:
+        data: The file's content.
+        max_pixels: Width times height above which a picture is refused, from its header alone.
+        enough: Pixels of the shorter side that the caller will resize to. A JPEG of more than four times that is
+            decoded at a half, a quarter or an eighth of its size, never at less than twice what is enough, which
+            changes a resized picture by no more than another filter would. None decodes all pixels.
+        value_range: What a deep image's values are scaled by: its own, or those of its data set or model. None, and
+            ranges that know nothing of its kind, decide by the image alone
+            (`distingo.datasets.decoding.value_ranges.range_of_one`). 8-bit images are not scaled.
+
+    Returns:
+        The picture in mode ``RGB`` or ``L`` and the format it was stored in.
+
+    Raises:
+        UndecodableError: Whatever is wrong with the bytes; no other error leaves this function.
+    """
+    with complaints_of_decoding() as complaints:
+        error: UndecodableError | None = None
+        try:
+            decoded = _decode(data, max_pixels, enough, value_range)
+        except UndecodableError as raised:
+            error = raised
+    if error is None:
+        notes: tuple[ImageNote, ...] = ("decoder-warning",) if complaints else ()
+        return replace(decoded, notes=decoded.notes + notes, remarks=tuple(complaints[:_MOST_REMARKS]))
+    news = [line for line in complaints[:_MOST_REMARKS] if line not in error.reason]
+    if news and not isinstance(error, TooManyPixelsError):
+        raise type(error)(f"{error.reason}; its decoder: {'; '.join(news)}", error.format) from error
+    raise error
+
+
+def _decode(data: bytes, max_pixels: int, enough: int | None, value_range: ValueRange | ValueRanges | None) -> Decoded:
+    with _translated(data) as name:
+        if (read := _reader_of_values(data, name, max_pixels)) is not None:
+            return show_values(read(), name, value_range)
+        if name == "JPEG XL" and (jpeg := deep_images.jpeg_of_jpeg_xl(data)) is not None:
+            return replace(
+                decode(jpeg, max_pixels=max_pixels, enough=enough, value_range=value_range), format="JPEG XL"
+            )
+        if name == "TIFF":
+            page, layout = tiff.open_checked(data, max_pixels)
+            width, height = page.upright_size
+            most = Image.MAX_IMAGE_PIXELS or NO_LIMIT
+            if width * height > most or not tiff.read_by_pillow(page, layout):
+                shown = tiff.show(page, layout, max_pixels, value_range)
+                return show_parts(shown.image, shown.alpha, name, page.orientation, shown.values)
+        try:
+            if name == "JPEG" and is_padded(data):
+                raise EOFError("zero bytes instead of its end")
+            return _decode_by_pillow(data, max_pixels, enough, value_range)
+        except (OSError, EOFError):
+            whole = completed(data) if name == "JPEG" else None
+            if whole is None:
+                raise
+        decoded = _decode_by_pillow(whole, max_pixels, enough, value_range)
+        return replace(decoded, notes=("missing-end-marker", *decoded.notes))
+
+
+def decode_image(
+    image: Image.Image,
+    *,
+    max_pixels: int | None = None,
+    enough: int | None = None,
+    value_range: ValueRange | ValueRanges | None = None,
+) -> Decoded:
+    """Show a Pillow image as `decode` shows its file.
+
+    An opened file that was not read yet is decoded from its beginning, in all its bits; of any other image the pixels
+    count that Pillow has of it.
+
+    Args:
+        image: Of any mode. It is loaded at most, not changed.
+        max_pixels: As for `decode`; None sets no limit.
+        enough: As for `decode`, for files that were not read yet.
+        value_range: As for `decode`.
+
+    Returns:
+        As `decode`.
+
+    Raises:
+        UndecodableError: Its file turns out to be damaged.
+    """
+    name = NAMES.get(image.format or "", image.format or "image")
+    limit = max_pixels or max(DEFAULT_MAX_PIXELS, image.width * image.height)
+    with _explained(name):
+        quiet_pillow()
+        with _reading:
+            data = _unread_bytes(image)
+            if data is None:
+                check_size(*image.size, name, limit)
+                image.load()
+        if data is not None:
+            return decode(data, max_pixels=limit, enough=enough, value_range=value_range)
+        return show_image(image, name, value_range)
+
+
+def decode_array(values: np.ndarray, *, value_range: ValueRange | ValueRanges | None = None) -> Decoded:
+    """Show an array of pixels as `decode` shows a file of them.
+
+    Args:
+        values: (height, width) or (height, width, 1, 2, 3 or 4), the last of 2 and 4 being alpha: uint8, wider
+            integers, floats, or bool.
+        value_range: As for `decode`; uint8 and bool are not scaled.
+
+    Returns:
+        As `decode`, of format ``array``.
+    """
+    if values.dtype == np.bool_:
+        values = values.astype(np.uint8) * np.uint8(255)
+    return show_values(StoredValues(values), "array", value_range)
+
+
+def _unread_bytes(image: Image.Image) -> bytes | None:
+    """The content of the file that an image was opened from and not read yet; None for any other image."""
+    stream = getattr(image, "fp", None)
+    if stream is None or not getattr(image, "tile", None) or image.format is None:
+        return None
+    try:
+        if image.tell() != 0:
+            return None
+        place = stream.tell()
+        stream.seek(0)
+        data: bytes = stream.read()
+        stream.seek(place)
+        as_opened = open_by_pillow(data, image.width * image.height)[0]
+    except (OSError, ValueError, AttributeError, UndecodableError):
+        return None
+    # Another size: the caller has asked the decoder for a smaller image.
+    return data if as_opened.size == image.size and as_opened.mode == image.mode else None
+
+
+def _decode_by_pillow(
+    data: bytes, max_pixels: int, enough: int | None, value_range: ValueRange | ValueRanges | None
+) -> Decoded:
+    image, name = open_by_pillow(data, max_pixels)
+    deep_images.check_cost(data, image, name, max_pixels)
+    if name == "PNG":
+        facts = read_png_facts(data)
+        if deep_images.is_deep_png(image, facts):
+            return show_values(deep_images.read_deep_png(data, image, facts), name, value_range)
+        image.load()
+        return show_image(image, name, value_range, cicp=facts.cicp)
+    if name == "JPEG 2000":
+        components, bits, signed = deep_images.jpeg2000_bits(data) or (1, 8, 0)
+        if components > _MOST_COMPONENTS:
+            raise UnsupportedError(f"a JPEG 2000 file of {components} bands; save those that count as TIFF", name)
+        if bits > 8 or signed:
+            return show_values(deep_images.read_deep_jpeg2000(data, image, bits), name, value_range)
+    if enough is not None and image.format == "JPEG":
+        scale = 2 * enough / min(image.size)
+        image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
+    image.load()
+    return show_image(image, name, value_range)
+
+
+def _reader_of_values(data: bytes, name: str, max_pixels: int) -> Callable[[], StoredValues] | None:
+    """What reads a file that Pillow doesn't; None for all others."""
+    if name == "JPEG XL":
+        if deep_images.jpeg_of_jpeg_xl(data) is not None:
+            return None
+        return functools.partial(deep_images.read_jpeg_xl, data, max_pixels)
+    if name == "PPM" and (header := deep_images.netpbm_header(data)) is not None:
+        return functools.partial(deep_images.read_netpbm, data, header, max_pixels)
+    if name == "JPEG" and (frame := deep_images.deep_frame(data)) is not None:
+        return functools.partial(deep_images.read_deep_jpeg, data, frame, max_pixels)
+    return None
+
+
+def read_header(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Header:
+    """Read a picture's size and kind without decoding its pixels (those of JPEG XL and of deep JPEG are decoded).
+
+    Args:
+        data: The file's content.
+        max_pixels: As for `decode`.
+
+    Returns:
+        Its header, with the size it will have once upright.
+
+    Raises:
+        UndecodableError: As `decode`, where the header already shows it.
+    """
+    with _translated(data) as detected:
+        if detected == "JPEG XL" or _reader_of_values(data, detected, max_pixels) is not None:
+            image = decode(data, max_pixels=min(max_pixels, DEFAULT_MAX_PIXELS)).image
+            return Header(*image.size, image.mode == "L", detected)
+        if detected == "TIFF":
+            page, layout = tiff.open_checked(data, max_pixels)
+            return Header(*page.upright_size, layout.kind == "gray", "TIFF")
+        image, name = open_by_pillow(data, max_pixels)
+        deep_images.check_cost(data, image, name, max_pixels)
+        width, height = image.size
+        if orientation_of(image) in {5, 6, 7, 8}:
+            width, height = height, width
+        return Header(width, height, image.mode in {"1", "L", "LA", "I", "F"} or image.mode.startswith("I;"), name)
+
+
+def read_exif(data: bytes) -> dict[int, Any]:
+    """Read a picture's EXIF tags, those of the whole file and of the exposure, without decoding its pixels.
+
+    Raises:
+        UndecodableError: As `read_header`.
+    """
+    with _translated(data) as name:
+        if name == "JPEG XL" or _reader_of_values(data, name, NO_LIMIT) is not None:
+            return {}
+        if name == "TIFF" and tiff.is_classic(data):
+            # Pillow reads the tags of a TIFF whose pixels it doesn't.
+            quiet_pillow()
+            exif = Image.Exif()
+            exif.load_from_fp(io.BytesIO(data))
+            return {**exif, **exif.get_ifd(ExifTags.IFD.Exif)}
+        exif = open_by_pillow(data, NO_LIMIT)[0].getexif()
+        return {**exif, **exif.get_ifd(ExifTags.IFD.Exif)}
+
+
+def open_source(
+    source: Source,
+    *,
+    max_pixels: int = NO_LIMIT,
+    enough: int | None = None,
+    value_range: ValueRange | ValueRanges | None = None,
+) -> Image.Image:
+    """Decode the picture a source names: a file of its own or an entry of an IDX file.
+
+    Args:
+        source: Where the pixels are.
+        max_pixels: As for `decode`; no limit is for images that were let in when their data set was read.
+        enough: As for `decode`.
+        value_range: As for `decode`; None takes the source's own.
+
+    Returns:
+        The picture in mode ``RGB`` or ``L``.
+
+    Raises:
+        UndecodableError: The file can't be opened or gives no picture.
+    """
+    if source.index is not None:
+        images = idx.load_images(source.path)
+        if not 0 <= source.index < len(images):
+            raise UndecodableError(f"{source.file}: the file holds {len(images)} pictures only", "IDX")
+        return Image.fromarray(images[source.index])
+    value_range = value_range or source.value_range
+    return decode(read_bytes(source), max_pixels=max_pixels, enough=enough, value_range=value_range).image
+
+
+def read_bytes(source: Source) -> bytes:
+    """Read a source's file.
+
+    Raises:
+        UndecodableError: It can't be opened, with the system's reason.
+    """
+    try:
+        return source.path.read_bytes()
+    except OSError as error:
+        raise UnreadableError(f"can't be opened ({error.strerror or type(error).__name__})", "unknown") from error
+
+
+@contextlib.contextmanager
+def _translated(data: bytes) -> Iterator[str]:
+    """Name the format, and turn whatever decoders raise on malformed bytes into one sentence."""
+    name = detect_format(data)
+    if (words := describe_non_picture(name)) is not None:
+        raise (UnsupportedError if is_unsupported(name) else UndecodableError)(words, name)
+    with _explained(name):
+        yield name
+
+
+@contextlib.contextmanager
+def _explained(name: str) -> Iterator[None]:
+    try:
+        yield
+    except UndecodableError:
+        raise
+    except MemoryError as error:
+        raise UnreadableError("needs more memory than there is", name) from error
+    except Image.DecompressionBombError as error:
+        raise TooManyPixelsError(f"more than the {DEFAULT_MAX_PIXELS:,} pixels that can be decoded", name) from error
+    except Exception as error:
+        # Pillow's plugins raise almost anything on malformed input: struct.error, SyntaxError, IndexError.
+        raise UndecodableError(_explain(error, name), name) from error
+
+
+def _explain(error: Exception, name: str) -> str:
+    if name == "unknown":
+        return "not a picture in a known format"
+    text = " ".join(str(error).split())
+    if "truncated" in text.lower() or isinstance(error, EOFError) or "end of file" in text.lower():
+        return f"a truncated {name} file: it breaks off before the picture is complete"
+    if isinstance(error, UnidentifiedImageError) or not text:
+        return f"a damaged {name} file"
+    return f"a damaged {name} file ({text[:120]})"

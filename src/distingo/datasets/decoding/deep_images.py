@@ -1,0 +1,364 @@
+"""Images whose values Pillow cuts down to 8 bits or doesn't read: deep PNG, JPEG, JPEG 2000, Netpbm, and JPEG XL.
+
+Netpbm images that Pillow reads in 8 bits only: PGM and PPM of more, PAM, and PFM of floats.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from distingo.datasets.decoding.failures import UnsupportedError, check_size
+from distingo.datasets.decoding.jpeg_markers import JpegFrame, read_frame
+from distingo.datasets.decoding.pillow_files import PngFacts, read_png_facts
+from distingo.datasets.decoding.shown import StoredValues, orientation_of, profile_of
+from distingo.datasets.decoding.value_summaries import blocks_of, by_block
+
+_TOKEN = re.compile(rb"(?:\s|#[^\n\r]*[\n\r])*([^\s#]+)")
+
+_PAM_LINE = re.compile(rb"[ \t\r\n]*(?:#[^\n]*\n[ \t\r\n]*)*([A-Z]+)[ \t]*([^\n]*)\n")
+
+_SPACE = re.compile(rb"\s")
+
+_STRETCH = 1 << 18
+
+_PLAIN = {b"P2": 1, b"P3": 3}
+
+_RAW = {b"P5": 1, b"P6": 3}
+
+_FLOAT = {b"Pf": 1, b"PF": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class NetpbmHeader:
+    """What a Netpbm header tells.
+
+    Attributes:
+        magic: Its first two letters.
+        width: In pixels.
+        height: In pixels.
+        channels: Samples per pixel.
+        most: The value of white; of PFM the scale, negative for little-endian.
+        at: Where the pixels begin.
+    """
+
+    magic: bytes
+    width: int
+    height: int
+    channels: int
+    most: float
+    at: int
+
+    @property
+    def deep(self) -> bool:
+        """Whether its values are more than the 256 levels that Pillow keeps."""
+        return self.magic in _FLOAT or self.most > 255
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Of one stored sample."""
+        if self.magic in _FLOAT:
+            return np.dtype("<f4" if self.most < 0 else ">f4")
+        return np.dtype(np.uint8 if self.most < 256 else ">u2")
+
+
+def read_netpbm_header(data: bytes) -> NetpbmHeader | None:
+    """Read the header of a PGM, PPM, PAM or PFM file; None for another kind (bitmaps) or a damaged one."""
+    magic = data[:2]
+    if magic == b"P7":
+        return _read_pam_header(data)
+    channels = _PLAIN.get(magic) or _RAW.get(magic) or _FLOAT.get(magic)
+    if channels is None:
+        return None
+    numbers: list[float] = []
+    at = 2
+    for _ in range(3):
+        match = _TOKEN.match(data, at)
+        if match is None:
+            return None
+        try:
+            numbers.append(float(match[1]))
+        except ValueError:
+            return None
+        at = match.end()
+    width, height, most = numbers
+    sound = width == int(width) > 0 and height == int(height) > 0 and (magic in _FLOAT or 1 <= most <= 65535)
+    return NetpbmHeader(magic, int(width), int(height), channels, most, at + 1) if sound else None
+
+
+def _read_pam_header(data: bytes) -> NetpbmHeader | None:
+    fields: dict[bytes, bytes] = {}
+    at = 3
+    while (match := _PAM_LINE.match(data, at)) is not None and len(fields) < 16:
+        at = match.end()
+        if match[1] == b"ENDHDR":
+            break
+        fields[match[1]] = match[2].strip()
+    try:
+        width, height, channels, most = (int(fields[name]) for name in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
+    except (KeyError, ValueError):
+        return None
+    sound = width > 0 and height > 0 and 1 <= channels <= 4 and 1 <= most <= 65535
+    return NetpbmHeader(b"P7", width, height, channels, most, at) if sound else None
+
+
+def read_netpbm_values(data: bytes, header: NetpbmHeader) -> np.ndarray:
+    """Read the pixels.
+
+    Args:
+        data: The file's content.
+        header: Of this file.
+
+    Returns:
+        The stored values, (height, width) or (height, width, channels): uint8, uint16 or float32.
+
+    Raises:
+        EOFError: Pixels are lacking.
+        ValueError: A number of a plain file is none.
+    """
+    count = header.width * header.height * header.channels
+    if header.magic in _PLAIN:
+        flat = _read_plain(data, header, count)
+    else:
+        if len(data) - header.at < count * header.dtype.itemsize:
+            raise EOFError("pixels are lacking")
+        flat = np.frombuffer(data, header.dtype, count, header.at)
+    values = flat.reshape(header.height, header.width, header.channels)
+    values = values[::-1] if header.magic in _FLOAT else values
+    values = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
+    return values[..., 0] if header.channels == 1 else values
+
+
+def _read_plain(data: bytes, header: NetpbmHeader, count: int) -> np.ndarray:
+    """The numbers of a plain file, uint16, a stretch of its text at a time."""
+    text, at = data, header.at - 1
+    if b"#" in data:
+        text, at = re.sub(rb"#[^\n]*", b"", data[at:]), 0
+    numbers, found = np.empty(count, np.uint16), 0
+    while found < count:
+        if at >= len(text):
+            raise EOFError("pixels are lacking")
+        after = _SPACE.search(text, at + _STRETCH)
+        end = after.start() if after is not None else len(text)
+        part = np.array(text[at:end].split()[: count - found], dtype=np.uint32)
+        if part.size and part.max() > header.most:
+            raise ValueError(f"a value above {header.most:.0f}")
+        numbers[found : found + part.size] = part
+        found, at = found + part.size, end
+    return numbers
+
+
+_JXL_RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
+
+_JXL_WIDTHS = (9, 13, 18, 30)
+
+_DEEP_PNG_BYTES = 18
+"""Memory that a pixel of a deep RGB PNG with alpha takes at most, with a color profile; without alpha it takes less."""
+
+_JXL_BYTES = 24
+"""Memory that a pixel of JPEG XL takes at most: the decoder works with floats, whatever it gives."""
+
+_JPEG_2000_BYTES = 6.75
+"""Memory that a sample of JPEG 2000 takes at most, deep or not: the decoder works with 32-bit integers."""
+
+
+def require_codecs(what: str, name: str) -> Any:
+    """The package that reads deep images.
+
+    Args:
+        what: Kind of file, in words.
+        name: Its format.
+
+    Raises:
+        UnsupportedError: It is not installed, which only happens with the small distribution of exported models.
+    """
+    try:
+        import imagecodecs
+    except ImportError as error:
+        raise UnsupportedError(
+            f"{what} needs imagecodecs, which is not installed; pip install 'distingo-runtime[tiff]'", name
+        ) from error
+    return imagecodecs
+
+
+def check_cost(data: bytes, image: Image.Image, name: str, max_pixels: int) -> None:
+    """Refuse a PNG or JPEG 2000 file that takes more memory than the pixel limit allows for.
+
+    Args:
+        data: The file's content.
+        image: The same file opened by Pillow.
+        name: Its format; others are left alone.
+        max_pixels: As for `check_size`.
+
+    Raises:
+        TooManyPixelsError: It does.
+    """
+    if name == "PNG" and (image.mode == "RGBA" or "transparency" in image.info):
+        facts = read_png_facts(data)
+        cost = _DEEP_PNG_BYTES if is_deep_png(image, facts) else 0.0
+    elif name == "JPEG 2000":
+        cost = _JPEG_2000_BYTES * (jpeg2000_bits(data) or (len(image.getbands()), 8, 0))[0]
+    else:
+        return
+    check_size(*image.size, name, max_pixels, bytes_per_pixel=cost)
+
+
+def is_deep_png(image: Image.Image, facts: PngFacts) -> bool:
+    """Whether Pillow would lose something of an opened PNG: bits of color or alpha, or how many of them count."""
+    return facts.depth == 16 and (not image.mode.startswith("I") or facts.bits is not None)
+
+
+def read_deep_png(data: bytes, image: Image.Image, facts: PngFacts) -> StoredValues:
+    """Read a PNG of 16 bits per sample.
+
+    A file that states fewer significant bits (sBIT) holds them scaled up to 16, as the specification demands; they
+    are scaled down again to the values of the device.
+
+    Args:
+        data: The file's content.
+        image: The same file opened by Pillow, for its profile and orientation.
+        facts: Of this file.
+    """
+    values = require_codecs("a PNG of 16 bits per color", "PNG").png_decode(data)
+    bits = facts.bits or 16
+    if bits < 16:
+        values >>= 16 - bits
+    profile = profile_of(image, "PNG", facts.cicp, gray=values.ndim == 2 or values.shape[2] <= 2)
+    return StoredValues(values, bits, profile, orientation_of(image))
+
+
+def jpeg2000_bits(data: bytes) -> tuple[int, int, int] | None:
+    """Read a JPEG 2000 header (the SIZ marker): components, bits of the deepest, and 1 if signed; None if damaged."""
+    at = data.find(b"\xff\x4f\xff\x51")
+    if at < 0 or at + 42 > len(data):
+        return None
+    (components,) = struct.unpack_from(">H", data, at + 40)
+    depths = data[at + 42 : at + 42 + 3 * components : 3]
+    if not depths:
+        return None
+    return components, max((depth & 127) + 1 for depth in depths), max(depth >> 7 for depth in depths)
+
+
+def read_deep_jpeg2000(data: bytes, image: Image.Image, bits: int) -> StoredValues:
+    """Read a JPEG 2000 file of more than 8 bits per sample; arguments as for `read_deep_png`."""
+    values = require_codecs("a JPEG 2000 file of more than 8 bits", "JPEG 2000").jpeg2k_decode(data, numthreads=1)
+    bits -= values.dtype.kind == "i"  # one of them is the sign
+    return StoredValues(values, bits, image.info.get("icc_profile"), orientation_of(image))
+
+
+def deep_frame(data: bytes) -> JpegFrame | None:
+    """The frame header of a JPEG that Pillow doesn't read because it has more than 8 bits; None for any other."""
+    frame = read_frame(data)
+    return frame if frame is not None and (frame.precision > 8 or frame.lossless) else None
+
+
+def read_deep_jpeg(data: bytes, frame: JpegFrame, max_pixels: int) -> StoredValues:
+    """Read a JPEG of 12 bits per sample.
+
+    Raises:
+        UnsupportedError: It is a lossless JPEG.
+        TooManyPixelsError: It is over the limit.
+    """
+    check_size(frame.width, frame.height, "JPEG", max_pixels)
+    if frame.lossless:
+        raise UnsupportedError("a lossless JPEG, as medical and raw files hold; save it as PNG or TIFF", "JPEG")
+    exif = Image.Exif()
+    exif.load(frame.exif)
+    orientation = exif.get(0x0112, 1)
+    values = require_codecs("a JPEG of more than 8 bits", "JPEG").jpeg8_decode(data)
+    return StoredValues(values, frame.precision, frame.profile, orientation)
+
+
+def netpbm_header(data: bytes) -> NetpbmHeader | None:
+    """The header of a Netpbm file that Pillow would cut down or not read; None for any other."""
+    header = read_netpbm_header(data)
+    return header if header is not None and (header.deep or header.magic == b"P7") else None
+
+
+def read_netpbm(data: bytes, header: NetpbmHeader, max_pixels: int) -> StoredValues:
+    """Read a Netpbm file.
+
+    Raises:
+        TooManyPixelsError: It is over the limit.
+        EOFError: Pixels are lacking.
+    """
+    check_size(header.width, header.height, "PPM", max_pixels)
+    values = read_netpbm_values(data, header)
+    if values.dtype == np.uint8 and header.most < 255:
+        values = by_block(lambda block: np.rint(block * (255 / header.most)).astype(np.uint8), values)
+    bits = int(header.most).bit_length() if values.dtype == np.uint16 else None
+    if bits is not None and header.most != 2**bits - 1:
+        # A white that no number of bits has as its largest value.
+        for block in blocks_of(values):
+            values[block] = np.rint(values[block] * (65535 / header.most))
+        bits = 16
+    return StoredValues(values, bits)
+
+
+def read_jpeg_xl(data: bytes, max_pixels: int) -> StoredValues:
+    """Read the first frame of a JPEG XL file; the decoder turns it upright.
+
+    Raises:
+        TooManyPixelsError: It is over the limit.
+        UnsupportedError: What reads it is not installed.
+    """
+    codecs = require_codecs("a JPEG XL file", "JPEG XL")
+    check_size(*jpeg_xl_size(data), "JPEG XL", max_pixels, bytes_per_pixel=_JXL_BYTES)
+    return StoredValues(codecs.jpegxl_decode(data, index=0, numthreads=1))
+
+
+def jpeg_of_jpeg_xl(data: bytes) -> bytes | None:
+    """The very JPEG that was packed into a JPEG XL file; None where there is none, or it can't be had."""
+    if b"jbrd" not in data[:65536]:
+        return None
+    try:
+        return bytes(require_codecs("a JPEG XL file", "JPEG XL").jpegxl_decode_jpeg(data))
+    except RuntimeError:  # the base of imagecodecs' errors
+        return None
+
+
+def jpeg_xl_size(data: bytes) -> tuple[int, int]:
+    """Width and height from a JPEG XL header (ISO/IEC 18181-1, SizeHeader), as stored.
+
+    Raises:
+        EOFError: The header is cut off.
+    """
+    code = data if data.startswith(b"\xff\x0a") else _codestream(data)
+    bits, at = int.from_bytes(code[2:16], "little"), 0
+
+    def take(count: int) -> int:
+        nonlocal at
+        at += count
+        return bits >> (at - count) & ((1 << count) - 1)
+
+    def side(*, small: bool) -> int:
+        return (take(5) + 1) * 8 if small else take(_JXL_WIDTHS[take(2)]) + 1
+
+    small = bool(take(1))
+    height = side(small=small)
+    ratio = _JXL_RATIOS[take(3)]
+    width = side(small=small) if ratio is None else height * ratio[0] // ratio[1]
+    return width, height
+
+
+def _codestream(data: bytes) -> bytes:
+    """The beginning of the codestream in the container's boxes."""
+    at = 0
+    while at + 8 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, at)
+        head = 8
+        if length == 1 and at + 16 <= len(data):
+            (length,) = struct.unpack_from(">Q", data, at + 8)
+            head = 16
+        if name in {b"jxlc", b"jxlp"}:
+            head += 4 if name == b"jxlp" else 0
+            return data[at + head : at + head + 32]
+        if length < head:
+            break
+        at += length
+    raise EOFError("no codestream in the container")

@@ -1,0 +1,282 @@
+"""What a file's bytes really are, whatever its name ends in.
+
+Which endings the names of pictures have.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import struct
+from collections.abc import Mapping
+from types import MappingProxyType
+
+_SIGNATURES: tuple[tuple[bytes, str], ...] = (
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"GIF87a", "GIF"),
+    (b"GIF89a", "GIF"),
+    (b"BM", "BMP"),
+    (b"II*\x00\x10\x00\x00\x00CR", "camera raw"),
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+    (b"II+\x00", "TIFF"),
+    (b"MM\x00+", "TIFF"),
+    (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"qoif", "QOI"),
+    (b"DDS ", "DDS"),
+    (b"icns", "ICNS"),
+    (b"%PDF", "PDF"),
+    (b"8BPS", "PSD"),
+    (b"gimp xcf", "XCF"),
+    (b"v/1\x01", "OpenEXR"),
+    (b"#?RADIANCE", "Radiance HDR"),
+    (b"#?RGBE", "Radiance HDR"),
+    (b"SIMPLE  =", "FITS"),
+    (b"II\xbc\x01", "JPEG XR"),
+    (b"IIRO", "camera raw"),
+    (b"IIRS", "camera raw"),
+    (b"MMOR", "camera raw"),
+    (b"IIU\x00", "camera raw"),
+    (b"FUJIFILMCCD-RAW", "camera raw"),
+    (b"FOVb", "camera raw"),
+    (b"\x00MRM", "camera raw"),
+    (b"BPG\xfb", "BPG"),
+    (b"FLIF", "FLIF"),
+    (b"AT&TFORM", "DjVu"),
+    (b"\x01\xda", "SGI"),
+    (b"\x59\xa6\x6a\x95", "Sun raster"),
+    (b"\xabKTX ", "KTX"),
+    (b"\xd7\xcd\xc6\x9a", "WMF"),
+    (b"\x93NUMPY", "NumPy array"),
+    (b"\x89HDF\r\n\x1a\n", "HDF5"),
+    (b"PK\x03\x04", "ZIP"),
+    (b"\x1f\x8b", "gzip"),
+    (b"Rar!\x1a\x07", "RAR"),
+    (b"7z\xbc\xaf\x27\x1c", "7z"),
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"\x1aE\xdf\xa3", "Matroska or WebM video"),
+    (b"%!PS", "PostScript"),
+    (b"\xc5\xd0\xd3\xc6", "PostScript"),
+    (b"\x00\x05\x16\x07", "AppleDouble"),
+    (b"version https://git-lfs.github.com/spec/", "Git LFS pointer"),
+)
+
+_HEIF_BRANDS = {
+    b"heic",
+    b"heix",
+    b"hevc",
+    b"hevx",
+    b"heim",
+    b"heis",
+    b"hevm",
+    b"hevs",
+    b"mif1",
+    b"msf1",
+    b"heif",
+}
+
+_UNSUPPORTED = {
+    "SVG": "an SVG drawing; only pictures made of pixels can be used",
+    "PDF": "a PDF document, not a picture; save its pages as PNG",
+    "PostScript": "a PostScript document, not a picture; save it as PNG",
+    "WMF": "a Windows metafile (WMF), a drawing; save it as PNG",
+    "EMF": "a Windows metafile (EMF), a drawing; save it as PNG",
+    "PSD": "a Photoshop document; save it as PNG or TIFF",
+    "XCF": "a GIMP document (XCF); export it as PNG or TIFF",
+    "OpenEXR": "an OpenEXR image of scene light; tone-map it and save it as PNG or TIFF",
+    "Radiance HDR": "a Radiance HDR image of scene light; tone-map it and save it as PNG or TIFF",
+    "FITS": "a FITS file; save its image as TIFF",
+    "DICOM": "a DICOM file; save its image as PNG or TIFF (dcm2img, pydicom)",
+    "JPEG XR": "a JPEG XR image; save it as PNG or TIFF",
+    "camera raw": "a raw file of a camera; develop it and save it as JPEG, PNG or TIFF",
+    "BPG": "a BPG image; save it as PNG",
+    "FLIF": "a FLIF image; save it as PNG",
+    "DjVu": "a DjVu document; save its pages as PNG",
+    "Sun raster": "a Sun raster image; save it as PNG",
+    "KTX": "a KTX texture; save it as PNG",
+    "NumPy array": "a NumPy array; save it as PNG or TIFF",
+    "HDF5": "an HDF5 file; save its images as PNG or TIFF",
+}
+"""Images and drawings of kinds that are not read, and what helps: such a file is not damaged."""
+
+_NOT_PICTURES = {
+    "empty": "an empty file",
+    "zero bytes": "only zero bytes, as after an interrupted copy or a power cut; copy it anew",
+    "HTML": "an HTML page, not a picture",
+    "XML": "an XML file, not a picture",
+    "JSON": "a JSON file, not a picture",
+    "text": "a text file, not a picture",
+    "ZIP": "a ZIP archive (or an Office document), not a picture; unpack it",
+    "gzip": "a gzip archive, not a picture; unpack it",
+    "RAR": "a RAR archive, not a picture; unpack it",
+    "7z": "a 7z archive, not a picture; unpack it",
+    "xz": "an xz archive, not a picture; unpack it",
+    "MP4 video": "an MP4 video, not a picture",
+    "AVI video": "an AVI video, not a picture",
+    "WAV audio": "a WAV sound, not a picture",
+    "Matroska or WebM video": "a video, not a picture",
+    "AppleDouble": "what macOS keeps beside a file (._NAME), not a picture",
+    "Git LFS pointer": "a Git LFS pointer; run 'git lfs pull' to get the picture itself",
+}
+
+_HTML = re.compile(rb"<(!doctype\s+html|html|head|body|script|meta|div|title)\b", re.IGNORECASE)
+
+_LOOKED_AT = 2048
+
+
+def detect_format(data: bytes) -> str:
+    """Name the format that the first bytes speak of.
+
+    Args:
+        data: A file's content, or its first two kilobytes. A TGA file, which has no signature, is recognized from the
+            whole content only.
+
+    Returns:
+        For example ``JPEG``, ``HEIF``, ``HTML``; ``empty`` for no bytes, ``unknown`` where nothing fits.
+    """
+    if not data:
+        return "empty"
+    name = next((name for signature, name in _SIGNATURES if data.startswith(signature)), None)
+    if name is None:
+        name = _detect_by_marks(data) or _detect_text(data[:_LOOKED_AT])
+    return _detect_by_header(data) if name == "unknown" else name
+
+
+def _detect_by_marks(data: bytes) -> str | None:
+    """Formats whose marks don't stand at the very beginning."""
+    if data[:4] == b"RIFF":
+        return {b"WEBP": "WebP", b"AVI ": "AVI video", b"WAVE": "WAV audio"}.get(data[8:12], "unknown")
+    if data[4:8] == b"ftyp":
+        return _detect_container(data)
+    if re.match(rb"P[1-7Ff]\s", data) and not data.startswith(b"P7 332"):
+        return "PPM"
+    if data[128:132] == b"DICM":
+        return "DICOM"
+    if not data[:64].strip(b"\0") and not data.strip(b"\0"):
+        return "zero bytes"
+    return "EMF" if data[:4] == b"\x01\0\0\0" and data[40:44] == b" EMF" else None
+
+
+def _detect_by_header(data: bytes) -> str:
+    """Formats without a signature worth the name: their headers must be plausible throughout."""
+    if _is_icon(data):
+        return "ICO" if data[2] == 1 else "CUR"
+    if _is_pcx(data):
+        return "PCX"
+    return "TGA" if is_tga(data) else "unknown"
+
+
+def _is_icon(data: bytes) -> bool:
+    """Whether the directory of an ICO or CUR file fits: its first image begins behind it."""
+    if data[:4] not in {b"\0\0\1\0", b"\0\0\2\0"} or len(data) < 22:
+        return False
+    count, size, at = int.from_bytes(data[4:6], "little"), *struct.unpack_from("<II", data, 14)
+    return 0 < count <= 1024 and data[9] == 0 and size > 0 and at >= 6 + 16 * count
+
+
+def _is_pcx(data: bytes) -> bool:
+    if len(data) < 128 or data[0] != 10 or data[1] not in {0, 2, 3, 4, 5} or data[2] > 1:
+        return False
+    left, top, right, bottom = struct.unpack_from("<4H", data, 4)
+    return data[3] in {1, 2, 4, 8} and left <= right and top <= bottom and data[64] == 0 and data[65] in {1, 3, 4}
+
+
+def is_tga(data: bytes) -> bool:
+    """Whether a whole file is a TGA image: its header fits, and it has the footer or just the length of its pixels."""
+    if len(data) < 18:
+        return False
+    id_length, mapped, kind = data[:3]
+    map_length, map_depth = struct.unpack_from("<HB", data, 5)
+    width, height, depth, descriptor = struct.unpack_from("<HHBB", data, 12)
+    depths = {1: {8}, 2: {16, 24, 32}, 3: {8, 16}}.get(kind & 7, set())
+    if mapped > 1 or kind & ~11 or depth not in depths or not width or not height or descriptor & 0xC0:
+        return False
+    if (kind & 7 == 1) != bool(mapped) or (mapped and map_depth not in {15, 16, 24, 32}):
+        return False
+    if data.endswith(b"TRUEVISION-XFILE.\0"):
+        return True
+    length = 18 + id_length + (map_length * ((map_depth + 7) // 8) if mapped else 0)
+    bytes_per_pixel = (depth + 7) // 8
+    if kind & 8:
+        return bool(_end_of_runs(data, length, width * height, bytes_per_pixel) == len(data))
+    return bool(length + width * height * bytes_per_pixel == len(data))
+
+
+def _end_of_runs(data: bytes, at: int, pixels: int, bytes_per_pixel: int) -> int:
+    """Where the run-length coded pixels of a TGA file end; -1 where they don't come out even."""
+    while pixels > 0 and at < len(data):
+        count = (data[at] & 127) + 1
+        at += 1 + bytes_per_pixel * (1 if data[at] & 128 else count)
+        pixels -= count
+    return at if pixels == 0 else -1
+
+
+def _detect_container(data: bytes) -> str:
+    brands = {data[8:12], *(data[start : start + 4] for start in range(16, 64, 4))}
+    if data[8:12] in {b"avif", b"avis"} or (b"avif" in brands and not brands & (_HEIF_BRANDS - {b"mif1", b"msf1"})):
+        return "AVIF"
+    if data[8:12] == b"crx ":
+        return "camera raw"
+    return "HEIF" if data[8:12] in _HEIF_BRANDS else "MP4 video"
+
+
+def _detect_text(head: bytes) -> str:
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        head = head.decode("utf-16", "replace").encode("utf-8", "replace")
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n\x00")
+    if _HTML.search(text) and text.startswith(b"<"):
+        return "HTML"
+    if text.startswith(b"<?xml") or text.startswith(b"<svg"):
+        return "SVG" if b"<svg" in text else "XML"
+    if any(byte < 9 or 13 < byte < 27 or 27 < byte < 32 for byte in text):
+        return "unknown"
+    try:
+        # A character may be cut in two where the look ends, which an incremental decoder takes for unfinished.
+        codecs.getincrementaldecoder("utf-8")().decode(text, final=len(head) < _LOOKED_AT)
+    except UnicodeDecodeError:
+        return "unknown"
+    if text.startswith((b"{", b"[")):
+        return "JSON"
+    return "HTML" if _HTML.search(text) else "text"
+
+
+def describe_non_picture(name: str) -> str | None:
+    """Say in words what is wrong with a file of this format, or None if it could be a picture."""
+    return _NOT_PICTURES.get(name) or _UNSUPPORTED.get(name)
+
+
+def is_unsupported(name: str) -> bool:
+    """Whether files of this format are images or drawings that are not read, but need not be damaged."""
+    return name in _UNSUPPORTED
+
+
+ENDINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+        "PNG": (".png", ".apng"),
+        "GIF": (".gif",),
+        "WebP": (".webp",),
+        "TIFF": (".tif", ".tiff"),
+        "BMP": (".bmp", ".dib"),
+        "AVIF": (".avif",),
+        "HEIF": (".heic", ".heif"),
+        "JPEG 2000": (".jp2", ".j2k", ".jpx", ".jpf"),
+        "PPM": (".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".pfm"),
+        "JPEG XL": (".jxl",),
+        "ICO": (".ico",),
+        "CUR": (".cur",),
+        "ICNS": (".icns",),
+        "TGA": (".tga", ".icb", ".vda", ".vst"),
+        "QOI": (".qoi",),
+        "DDS": (".dds",),
+        "PCX": (".pcx",),
+        "SGI": (".sgi", ".rgb", ".rgba", ".bw"),
+    }
+)
+"""By the name of the format (`formats.detect_format`), the usual ending first; in lower case."""
+
+PICTURE_ENDINGS = frozenset(ending for endings in ENDINGS.values() for ending in endings)

@@ -1,0 +1,171 @@
+"""A decoded picture to an array of a fixed size.
+
+Ways of looking at a picture that a frozen backbone can be shown beside the picture itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from distingo.errors import UsageError, name_the_nearest
+from distingo.records import Rendition
+
+_FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+_LONGEST_ASPECT = 20
+
+
+def render(image: Image.Image, rendition: Rendition) -> np.ndarray:
+    """Resize a picture (with anti-aliasing) and give it the wanted channels.
+
+    ``crop`` follows torchvision's ``Resize`` of the shorter side with ``CenterCrop``, which is how timm
+    evaluates its pretrained models.
+
+    Args:
+        image: Mode ``RGB`` or ``L``.
+        rendition: Size, channels and way of fitting.
+
+    Returns:
+        uint8 of shape (height, width, channels).
+    """
+    if rendition.channels == 1 and image.mode != "L":
+        image = image.convert("L")
+    image = _crop(image, rendition) if rendition.fit == "crop" else _stretch(image, rendition)
+    if rendition.channels == 3 and image.mode != "RGB":
+        image = image.convert("RGB")
+    return np.array(image).reshape(rendition.height, rendition.width, rendition.channels)
+
+
+def shorter_side_for(rendition: Rendition) -> int:
+    """Pixels of a picture's shorter side, upright or not, from which rendering never enlarges."""
+    return math.ceil(max(rendition.height, rendition.width) / rendition.crop_fraction)
+
+
+def seen_part(width: int, height: int, rendition: Rendition) -> tuple[float, float, float, float]:
+    """Where in a picture lies what `render` makes of it.
+
+    Args:
+        width: Of the picture, upright, in pixels.
+        height: Of the picture, upright, in pixels.
+        rendition: As for `render`.
+
+    Returns:
+        Left, top, right and bottom in shares of the picture's sides; (0, 0, 1, 1) where nothing is cut off.
+    """
+    if rendition.fit == "stretch":
+        return 0.0, 0.0, 1.0, 1.0
+    left, top, right, bottom = _middle_of_strip((width, height))
+    (wide, high), x, y = _resized_and_cut((right - left, bottom - top), rendition)
+    across, down = (right - left) / wide / width, (bottom - top) / high / height
+    return (
+        left / width + x * across,
+        top / height + y * down,
+        left / width + (x + rendition.width) * across,
+        top / height + (y + rendition.height) * down,
+    )
+
+
+def _stretch(image: Image.Image, rendition: Rendition) -> Image.Image:
+    size = (rendition.width, rendition.height)
+    return image if image.size == size else image.resize(size, _FILTERS[rendition.interpolation])
+
+
+def _crop(image: Image.Image, rendition: Rendition) -> Image.Image:
+    image = _shorten(image)
+    size, left, top = _resized_and_cut(image.size, rendition)
+    if image.size != size:
+        image = image.resize(size, _FILTERS[rendition.interpolation])
+    return image.crop((left, top, left + rendition.width, top + rendition.height))
+
+
+def _resized_and_cut(original: tuple[int, int], rendition: Rendition) -> tuple[tuple[int, int], int, int]:
+    """To what width and height a picture is resized, and where the cut's left and top are then."""
+    width, height = original
+    if rendition.height == rendition.width:
+        shorter = math.floor(rendition.height / rendition.crop_fraction)
+        longer = int(shorter * max(width, height) / min(width, height))
+        size = (shorter, longer) if width <= height else (longer, shorter)
+    else:
+        scale = max(rendition.width / width, rendition.height / height) / rendition.crop_fraction
+        size = (max(rendition.width, round(width * scale)), max(rendition.height, round(height * scale)))
+    return size, round((size[0] - rendition.width) / 2), round((size[1] - rendition.height) / 2)
+
+
+def _shorten(image: Image.Image) -> Image.Image:
+    """Cut the middle out of a very long strip, whose ends would be enlarged enormously and then dropped."""
+    box = _middle_of_strip(image.size)
+    return image if box == (0, 0, *image.size) else image.crop(box)
+
+
+def _middle_of_strip(size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of what is looked at, in pixels: all but of a very long strip."""
+    width, height = size
+    limit = _LONGEST_ASPECT * min(width, height)
+    left, top = max(0, (width - limit) // 2), max(0, (height - limit) // 2)
+    return left, top, left + min(width, limit), top + min(height, limit)
+
+
+_CORNER = 0.8
+"""Share of each side that a corner view keeps."""
+
+
+def _corner(image: Image.Image, across: float, down: float) -> Image.Image:
+    width, height = max(1, round(image.width * _CORNER)), max(1, round(image.height * _CORNER))
+    left, top = round(across * (image.width - width)), round(down * (image.height - height))
+    return image.crop((left, top, left + width, top + height))
+
+
+_VIEWS: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "whole": lambda image: image,
+    "mirrored": ImageOps.mirror,
+    "top-left": lambda image: _corner(image, 0, 0),
+    "top-right": lambda image: _corner(image, 1, 0),
+    "bottom-left": lambda image: _corner(image, 0, 1),
+    "bottom-right": lambda image: _corner(image, 1, 1),
+}
+
+_CORNERS = ("top-left", "top-right", "bottom-left", "bottom-right")
+
+VIEW_SETS: dict[str, tuple[str, ...]] = {
+    "none": ("whole",),
+    "flip": ("whole", "mirrored"),
+    "crops": ("whole", "mirrored", *_CORNERS),
+}
+"""What a person asks for by ``--views``: the views that training sees, the picture itself first."""
+
+
+def require_views(name: str) -> tuple[str, ...]:
+    """The views of a set.
+
+    Raises:
+        UsageError: There is no such set.
+    """
+    if name not in VIEW_SETS:
+        raise UsageError(f"--views {name}: no such set of views; {name_the_nearest(name, list(VIEW_SETS))}")
+    return VIEW_SETS[name]
+
+
+def share_of_side(view: str) -> float:
+    """How much of a picture's sides a view shows."""
+    return _CORNER if view in _CORNERS else 1.0
+
+
+def look(image: Image.Image, view: str) -> Image.Image:
+    """One view of a picture.
+
+    Args:
+        image: Mode ``RGB`` or ``L``.
+        view: ``whole``, ``mirrored`` or a corner (``top-left`` ...) of 80 % of each side.
+
+    Returns:
+        A picture of the same mode.
+    """
+    return _VIEWS[view](image)

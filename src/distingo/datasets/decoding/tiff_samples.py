@@ -1,0 +1,276 @@
+"""The samples of a TIFF's page as the file stores them, decoded strip by strip or tile by tile."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import io
+import logging
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from distingo.datasets.decoding.failures import TooManyPixelsError, UnsupportedError
+from distingo.datasets.decoding.tiff_directory import Page
+from distingo.datasets.decoding.tiff_support import (
+    JPEG,
+    LERC,
+    RAW,
+    claimed_size,
+    describe_samples,
+    ignores_predictor,
+    is_installed,
+    is_subsampled,
+    stored_dtype,
+)
+
+
+def read_samples(page: Page, kept: tuple[int, ...], max_pixels: int) -> np.ndarray:
+    """Decode some of a page's samples.
+
+    Args:
+        page: Checked by `check_supported` and `check_size`.
+        kept: Numbers of the samples to keep.
+        max_pixels: What a compressed segment may claim to hold.
+
+    Returns:
+        Height x width x kept, of `stored_dtype`, in native byte order, not turned; missing segments are filled with
+        the no-data value, else 0.
+
+    Raises:
+        EOFError: The file breaks off.
+        UnsupportedError: The libraries that decode it aren't installed.
+        Exception: Whatever a codec raises on malformed bytes.
+    """
+    decode = _decoder(page)
+    fill = stored_no_data(page)
+    result = np.full((page.height, page.width, len(kept)), 0 if fill is None else fill, stored_dtype(page))
+    planes = [(plane, [at]) for at, plane in enumerate(kept)] if page.planar else [(0, list(range(len(kept))))]
+    for plane, channels in planes:
+        for index, row, column, content in _segments(page, plane):
+            _check_claim(page, content, max_pixels)
+            try:
+                decoded = decode(content, index)[0][0]
+            except Exception:
+                if row + page.strip_rows <= page.height or page.tile:
+                    raise
+                # Some writers fill the last strip up to the size of the others.
+                whole = dataclasses.replace(page, height=page.strip_rows * page.segments_down)
+                decoded = _decoder(whole)(content, index)[0][0]
+            part = result[row : row + decoded.shape[0], column : column + decoded.shape[1]]
+            chosen = decoded if page.planar else decoded[:, :, list(kept)]
+            part[:, :, channels] = chosen[: part.shape[0], : part.shape[1]]
+    return result
+
+
+def _segments(page: Page, plane: int) -> Iterator[tuple[int, int, int, Any]]:
+    """Yield each stored segment of a plane: its number, its first row and column, and its bytes."""
+    across, down = page.segments_across, page.segments_down
+    total = across * down * (page.samples if page.planar else 1)
+    offsets, counts = _places(page, total)
+    data, (wide, high) = memoryview(page.directory.data), page.segment_size
+    for at in range(across * down):
+        index = plane * across * down + at
+        row, column = at // across * high, at % across * wide
+        offset, count = int(offsets[index]), int(counts[index])
+        if page.compression == RAW and offset:
+            # What uncompressed rows take is known, whatever the file says.
+            rows = high if page.tile else min(high, page.height - row)
+            count = segment_bytes(page, rows)
+        if not offset or not count:
+            continue
+        if offset >= len(data) or offset + count > len(data):
+            raise EOFError
+        yield index, row, column, data[offset : offset + count]
+
+
+def _places(page: Page, total: int) -> tuple[np.ndarray, np.ndarray]:
+    """Offset and size of each segment, checked to cost no more reading than the image is worth."""
+    directory = page.directory
+    tags = (324, 325) if page.tile and 324 in directory.entries else (273, 279)
+    offsets, counts = (directory.array(tag, total) for tag in tags)
+    if offsets is None or len(offsets) < total:
+        raise ValueError(f"{0 if offsets is None else len(offsets)} of {total:,} strips or tiles")
+    if counts is None or len(counts) < total or (total == 1 and not counts[0]):
+        if total > 1 and page.compression != RAW:
+            raise ValueError("the sizes of its strips or tiles are missing")
+        counts = np.maximum(len(directory.data) - offsets.astype(np.int64), 0)
+    pixels = page.segment_size[0] * page.segment_size[1] * total
+    worth = 2 * pixels * (1 if page.planar else page.samples) * max(page.bits) // 8
+    if page.compression != RAW and counts.astype(np.float64).sum() > len(directory.data) + worth + 1024 * total:
+        raise ValueError("its strips or tiles hold more bytes than the file")
+    return offsets, counts
+
+
+def check_complete(page: Page) -> None:
+    """Check that each compressed strip or tile is within the file.
+
+    Raises:
+        EOFError: One isn't.
+        ValueError: There are too few of them.
+    """
+    if page.compression in {RAW, 6}:
+        return
+    total = page.segments_across * page.segments_down * (page.samples if page.planar else 1)
+    offsets, counts = (part[:total].astype(np.float64) for part in _places(page, total))
+    if (offsets + counts).max() > len(page.directory.data):
+        raise EOFError
+
+
+def segment_bytes(page: Page, rows: int) -> int:
+    """Bytes of an uncompressed segment."""
+    wide = page.segment_size[0]
+    if is_subsampled(page):
+        horizontal, vertical = page.subsampling
+        units = -(-wide // horizontal) * -(-rows // vertical)
+        return units * (horizontal * vertical + 2)
+    return rows * (-(-wide * (1 if page.planar else page.samples) * page.bits[0] // 8))
+
+
+def stored_no_data(page: Page) -> Any:
+    """The no-data value as it is stored, None where there is none that the type can hold."""
+    value, dtype = page.no_data, stored_dtype(page)
+    if value is None or dtype.kind == "f":
+        # Values beyond those of the type become infinite, as GDAL's texts of a float's limits may.
+        with np.errstate(over="ignore"):
+            return None if value is None else dtype.type(value)
+    limits = np.iinfo(dtype)
+    return dtype.type(value) if value == value // 1 and limits.min <= value <= limits.max else None
+
+
+def _check_claim(page: Page, content: Any, max_pixels: int) -> None:
+    """Refuse a compressed segment that says to hold more than the whole page may."""
+    claim = claimed_size(page.compression, content)
+    if claim is not None and claim[0] * claim[1] > max_pixels:
+        raise TooManyPixelsError(
+            f"{claim[0]} x {claim[1]} pixels in one strip or tile are more than the limit of {max_pixels:,}", "TIFF"
+        )
+
+
+def _tifffile(page: Page) -> Any:
+    if not is_installed():
+        raise UnsupportedError(
+            f"a TIFF of {describe_samples(page)} samples, which takes tifffile and imagecodecs to read: run pip "
+            "install 'distingo-runtime[tiff]' (or pip install tifffile imagecodecs)",
+            "TIFF",
+        )
+    return _quiet_tifffile()
+
+
+@functools.cache
+def _quiet_tifffile() -> Any:
+    """Tifffile, kept off the terminal: the manifest says what is wrong with a file."""
+    import tifffile
+
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())
+    return tifffile
+
+
+def _decoder(page: Page) -> Callable[[Any, int], Any]:
+    """The function that decodes a segment of a page, given its bytes and its number.
+
+    Tifffile makes it from a directory that holds nothing but what decoding takes, each value checked before.
+    """
+    tifffile = _tifffile(page)
+    if is_subsampled(page):
+        return functools.partial(
+            _decode_blocks, page, functools.cache(lambda size: _open_stand_in(tifffile, _block_tags(page, size), "<"))
+        )
+    # LERC has a byte order of its own and samples of odd sizes have none; tifffile would swap them all the same.
+    packed = page.sample_format != 3 and page.bits[0] not in {8, 16, 32, 64}
+    order = "<" if packed or page.compression == LERC else page.directory.order
+    stand_in = _open_stand_in(tifffile, _tags(page), order)
+    tables = page.directory.content(347)
+    if page.compression in JPEG:
+        start = next((bytes(content[6:10]) for *_, content in _segments(page, 0)), b"")
+        stand_in.is_jfif = start == b"JFIF"
+        return functools.partial(stand_in.decode, jpegtables=tables)
+    if page.compression == LERC:
+        return functools.partial(_decode_lerc, page, stand_in.decode)
+    decode: Callable[[Any, int], Any] = stand_in.decode
+    return decode
+
+
+def _tags(page: Page) -> dict[int, tuple[int, list[int]]]:
+    """The tags that decoding takes: their number to type and values."""
+    total = page.segments_across * page.segments_down * (page.samples if page.planar else 1)
+    tags = {
+        256: (4, [page.width]),
+        257: (4, [page.height]),
+        258: (3, [page.bits[0]] * page.samples),
+        259: (3, [page.compression]),
+        262: (3, [page.photometric if page.compression in JPEG else 1]),
+        266: (3, [2 if page.reversed_bits and not ignores_predictor(page) else 1]),
+        277: (3, [page.samples]),
+        284: (3, [2 if page.planar else 1]),
+        317: (3, [1 if ignores_predictor(page) else page.predictor]),
+        339: (3, [page.sample_format] * page.samples),
+    }
+    if page.tile:
+        tags |= {322: (4, [page.tile[0]]), 323: (4, [page.tile[1]]), 324: (4, [0] * total), 325: (4, [0] * total)}
+    else:
+        tags |= {278: (4, [page.strip_rows]), 273: (4, [0] * total), 279: (4, [0] * total)}
+    if page.extra and page.compression in JPEG:
+        tags[338] = (3, list(page.extra))
+    if page.photometric == 6:
+        tags[530] = (3, list(page.subsampling if page.compression in JPEG else (1, 1)))
+    if page.compression == 3:
+        tags[292] = (4, [page.directory.number(292, 0)])
+    return tags
+
+
+def _open_stand_in(tifffile: Any, tags: dict[int, tuple[int, list[int]]], order: str) -> Any:
+    """Tifffile's page of a TIFF in memory that has these tags and no pixels."""
+    start = 10 + 12 * len(tags) + 4
+    entries, values = b"", b""
+    for tag, (kind, numbers) in sorted(tags.items()):
+        packed = struct.pack(f"{order}{len(numbers)}{'H' if kind == 3 else 'I'}", *numbers)
+        if len(packed) <= 4:
+            place = packed.ljust(4, b"\0")
+        else:
+            place = struct.pack(f"{order}I", start + len(values))
+            values += packed
+        entries += struct.pack(f"{order}HHI", tag, kind, len(numbers)) + place
+    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HIH", 42, 8, len(tags))
+    return tifffile.TiffFile(io.BytesIO(head + entries + b"\0\0\0\0" + values)).pages[0]
+
+
+def _decode_lerc(page: Page, decode: Callable[[Any, int], Any], content: Any, index: int) -> Any:
+    """Undo what LERC blobs are compressed with in turn, as LercParameters (tag 50674) says."""
+    import imagecodecs
+
+    parameters = page.directory.numbers(50674, 2)
+    outer = parameters[1] if len(parameters) > 1 else 0
+    wide, high = page.segment_size
+    most = 4096 + 2 * wide * high * page.samples * stored_dtype(page).itemsize
+    if outer:
+        unpack = {1: imagecodecs.zlib_decode, 2: imagecodecs.zstd_decode}[outer]
+        content = unpack(content, out=most)
+    return decode(content, index)
+
+
+def _block_tags(page: Page, size: int) -> dict[int, tuple[int, list[int]]]:
+    """Tags of one strip of bytes, under which tifffile undoes the compression and leaves what was packed."""
+    tags = _tags(page)
+    for tag in (322, 323, 324, 325, 338, 530):
+        tags.pop(tag, None)
+    longs = {256: size, 257: 1, 278: 1, 273: 0, 279: 0}
+    shorts = {258: 8, 262: 1, 277: 1, 339: 1}
+    return tags | {tag: (4, [value]) for tag, value in longs.items()} | {tag: (3, [v]) for tag, v in shorts.items()}
+
+
+def _decode_blocks(page: Page, stand_in: Callable[[int], Any], content: Any, index: int) -> Any:
+    """Decode a segment of subsampled YCbCr: blocks of luma, each followed by the color that its pixels share."""
+    wide, high = page.segment_size
+    horizontal, vertical = page.subsampling
+    row = index // page.segments_across * high
+    rows = high if page.tile else min(high, page.height - row)
+    across, down = -(-wide // horizontal), -(-rows // vertical)
+    flat = np.asarray(stand_in(segment_bytes(page, rows)).decode(content, 0)[0])
+    blocks = flat.reshape(down, across, horizontal * vertical + 2)
+    squares = blocks[..., :-2].reshape(down, across, vertical, horizontal)
+    luma = squares.transpose(0, 2, 1, 3).reshape(down * vertical, across * horizontal)
+    color = blocks[..., -2:].repeat(vertical, axis=0).repeat(horizontal, axis=1)
+    return np.dstack([luma, color])[None, :rows, :wide], None, None

@@ -1,0 +1,325 @@
+"""Which stored values of deep images (more than 8 bits, signed or float) are shown as black and as white."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from distingo.datasets.decoding.value_summaries import ValueSummary, by_block, is_customary_mark
+from distingo.errors import RunError, UsageError
+from distingo.records import ValueRange, ValueRanges
+
+__all__ = [
+    "ValueRange",
+    "ValueRanges",
+    "choose_range",
+    "decide_ranges",
+    "describe_ranges",
+    "range_of_one",
+    "settle_value_range",
+    "to_eight_bits",
+    "value_ranges_from_config",
+    "warn_of_ranges",
+]
+
+KINDS = ("unsigned", "signed", "floating")
+"""The kinds of stored types, named like the attributes of `ValueRanges`."""
+
+_WHITES_OF_BITS = (255.0, 1023.0, 4095.0, 16383.0, 65535.0)
+
+_WHITES_OF_FLOATS = (1.0, 255.0)
+
+_OVERSHOOT = 0.05
+"""Share of white by which values may leave a customary range, which clips them: interpolation overshoots."""
+
+_LEAST_USED = 0.25
+"""A customary range of floats is taken for a data set whose values fill this share of it; bits leave no more unused
+either. One image alone may be dark or pale, so its range is not asked for that."""
+
+
+class _Customary(NamedTuple):
+    """A customary range, and which values of an image that is read alone it is taken for.
+
+    Attributes:
+        white: Its white; black is 0.
+        brightest: The smallest that the highest value may be, of more values than one.
+    """
+
+    white: float
+    brightest: float = 0.0
+
+
+_OF_ONE_FLOAT = (_Customary(1.0), _Customary(255.0, 4.0), _Customary(65535.0, 16384.0))
+"""Floats between 1.05 and 4 are far more often light that exceeds 1 than levels of 255, all of them near black; those
+above 255 are 16-bit integers where they need all 16 bits, else they may be anything."""
+
+_OF_ONE_INTEGER = (_Customary(255.0), _Customary(65535.0))
+
+
+def to_eight_bits(values: np.ndarray, value_range: ValueRange) -> np.ndarray:
+    """Scale stored values to 0..255, rounded to nearest; what is not finite becomes 0.
+
+    Args:
+        values: As for `distingo.datasets.decoding.value_summaries.blocks_of`, integer or float.
+        value_range: What becomes 0 and what becomes 255.
+
+    Returns:
+        uint8 of the same shape.
+    """
+    return by_block(lambda block: _block_to_eight_bits(block, value_range), values)
+
+
+def _block_to_eight_bits(values: np.ndarray, value_range: ValueRange) -> np.ndarray:
+    numbers = values.astype(np.float64)
+    if values.dtype.kind == "f":
+        numbers[~np.isfinite(values)] = value_range.black
+    numbers -= value_range.black
+    numbers *= 255.0 / (value_range.white - value_range.black)
+    return np.rint(np.clip(numbers, 0.0, 255.0, out=numbers), out=numbers).astype(np.uint8)
+
+
+def choose_range(value_range: ValueRange | ValueRanges | None, summary: ValueSummary) -> ValueRange:
+    """The range that an image is scaled by.
+
+    Args:
+        value_range: What is known: of the image, or of its data set or model; None where nothing is.
+        summary: Of the image, which decides for itself where nothing is known of its kind.
+    """
+    if isinstance(value_range, ValueRanges):
+        value_range = value_range.find(summary.dtype) or _range_of_integers_as_floats(value_range, summary)
+    return value_range or range_of_one(summary)
+
+
+def _range_of_integers_as_floats(ranges: ValueRanges, summary: ValueSummary) -> ValueRange | None:
+    """The range of integers where floats are within it and no customary range of floats holds them.
+
+    Programs that compute with an image make floats of its integers.
+    """
+    integers = ranges.unsigned or ranges.signed
+    if integers is None or not summary.dtype.startswith("float") or summary.high <= max(_WHITES_OF_FLOATS):
+        return None
+    return integers if integers.black <= summary.low and summary.high <= integers.white else None
+
+
+def range_of_one(summary: ValueSummary) -> ValueRange:
+    """The range of an image that is read alone, by a model that knows of none.
+
+    It is never stretched for being dark or pale, so that an image is the same whatever type holds it. Unsigned
+    integers go by the bits that their file declares, 16-bit ones by their whole range. The wider types and floats,
+    which carry no agreed white, go by the smallest customary range that holds them: 255 or 65535 for integers, 1, 255
+    or 65535 for floats, exceeded by no more than 5 %. What is within none (values further below zero, floats between
+    1.05 and 4 or between 267 and 16384, integers above 68811) goes from its own black to its own white.
+    """
+    if summary.dtype.startswith("float"):
+        return _range_of_one(summary.low_percentile, summary.high_percentile, _OF_ONE_FLOAT)
+    declared = summary.bits < np.dtype(summary.dtype).itemsize * 8
+    if summary.dtype == "uint16" or (declared and summary.low >= 0.0):
+        return ValueRange(0.0, float(2**summary.bits - 1))
+    return _range_of_one(summary.low, summary.high, _OF_ONE_INTEGER)
+
+
+def _range_of_one(low: float, high: float, customary: Sequence[_Customary]) -> ValueRange:
+    """The first of some customary ranges that holds the values; else their own."""
+    for white, brightest in customary:
+        holds = -_OVERSHOOT * max(high, 1.0) <= low and high <= (1 + _OVERSHOOT) * white
+        if holds and (high >= brightest or high == low):
+            return ValueRange(0.0, white)
+    return _spanning(low, high)
+
+
+def decide_ranges(summaries: Sequence[ValueSummary]) -> ValueRanges:
+    """Decide by what all deep images of a data set are scaled, each kind of stored type for itself.
+
+    Every image gives its 0.1th and 99.9th percentile without no-data values, so that a few pixels decide nothing; of
+    those of all images the most extreme hundredth (from 20 images on at least one) is passed over at either end, so
+    that a few files decide nothing either. Then:
+
+    - unsigned integers, and signed ones without negative values, go from 0 to 2**k - 1 for the smallest k of 8, 10,
+      12, 14 and 16 that holds them, or for the bits that all files declare; above 16 bits to their own white;
+    - signed integers with negative values go from their own black to their own white;
+    - floats go from 0 to 1 or 255 where they fill a quarter of that and leave it by no more than 5 %, else from
+      their own black to their own white.
+
+    Args:
+        summaries: One for each deep image, in any order.
+
+    Returns:
+        A range for each kind that there is.
+    """
+    kinds: dict[str, list[ValueSummary]] = {kind: [] for kind in KINDS}
+    for summary in summaries:
+        kinds[_kind(summary.dtype)].append(summary)
+    decided = {}
+    for kind, members in kinds.items():
+        if members:
+            low, high = _pooled_ends(members)
+            decided[kind] = (
+                _range_of_floats(low, high) if kind == "floating" else _range_of_integers(low, high, members)
+            )
+    return ValueRanges(**decided)
+
+
+def describe_ranges(ranges: ValueRanges, summaries: Sequence[ValueSummary], *, decided: bool) -> tuple[str, ...]:
+    """A sentence on every kind of deep image: how many there are and what is shown as black and white.
+
+    Args:
+        ranges: What they are scaled by.
+        summaries: One for each deep image.
+        decided: Whether the ranges were decided by these images; else they were given, and may not fit.
+    """
+    sentences = []
+    for kind in KINDS:
+        members = [summary for summary in summaries if _kind(summary.dtype) == kind]
+        if not members:
+            continue
+        types = ", ".join(sorted({member.dtype for member in members}))
+        files = f"1 deep image ({types})" if len(members) == 1 else f"{len(members):,} deep images ({types})"
+        value_range = ranges.find(members[0].dtype)
+        if value_range is None:
+            sentences.append(f"{files}: the value range is not known, so each image is scaled by itself")
+            continue
+        ends = f"{format_number(value_range.black)} to {format_number(value_range.white)}"
+        why = "as found in the data" if decided else "as given"
+        sentences.append(f"{files}: the value range {ends} is shown as black to white, {why}")
+    return tuple(sentences)
+
+
+def warn_of_ranges(ranges: ValueRanges, summaries: Sequence[ValueSummary]) -> tuple[str, ...]:
+    """A sentence on every kind of deep image that has values further outside a given range than half its width.
+
+    Args:
+        ranges: What they are scaled by.
+        summaries: One for each deep image.
+    """
+    sentences = []
+    for kind in KINDS:
+        members = [summary for summary in summaries if _kind(summary.dtype) == kind]
+        value_range = ranges.find(members[0].dtype) if members else None
+        if value_range is None or not (beyond := sum(_is_beyond(member, value_range) for member in members)):
+            continue
+        ends = f"{format_number(value_range.black)} to {format_number(value_range.white)}"
+        sentences.append(
+            f"of {len(members):,} deep images {beyond:,} have values far outside the value range {ends}, which are "
+            "clipped: check that their units are those of the range"
+        )
+    return tuple(sentences)
+
+
+def value_ranges_from_config(config: dict[str, Any], path: Path) -> ValueRanges | None:
+    """Read the section ``value_ranges`` of a ``config.json``.
+
+    Args:
+        config: Its content.
+        path: The file, for the error.
+
+    Returns:
+        The ranges; None where the run had no deep images, or is of version 0.1.
+
+    Raises:
+        RunError: The section is damaged.
+    """
+    if "value_ranges" not in config:
+        return None
+    try:
+        return ValueRanges.from_json(config["value_ranges"])
+    except (AttributeError, TypeError, ValueError) as error:
+        raise RunError(f"{path}: damaged (value_ranges: {error})") from error
+
+
+def format_number(value: float) -> str:
+    """A value of a range in as few digits as say it: ``4095``, ``-1024``, ``0.25``."""
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else f"{value:.6g}"
+
+
+def settle_value_range(value_range: str | Sequence[float] | ValueRanges | None) -> ValueRanges | None:
+    """Read a value range as a person gives it.
+
+    Args:
+        value_range: ``auto`` or None; ``LOW,HIGH`` or a pair of numbers, which hold for every kind of deep image; or
+            a range for each kind.
+
+    Returns:
+        The ranges; None where the data set is to decide.
+
+    Raises:
+        UsageError: It is none of these.
+    """
+    if value_range is None or isinstance(value_range, ValueRanges):
+        return value_range
+    if isinstance(value_range, str):
+        if value_range.strip().lower() == "auto":
+            return None
+        value_range = value_range.split(",")  # type: ignore[assignment]
+    try:
+        black, white = map(float, value_range)
+        if not -math.inf < black < white < math.inf:
+            raise ValueError
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"value range {value_range!r}: give the values shown as black and as white, such as 0,4095 (the first "
+            "below the second), or auto"
+        ) from None
+    pair = ValueRange(black, white)
+    return ValueRanges(pair, pair, pair)
+
+
+def _kind(dtype: str) -> str:
+    return "floating" if dtype.startswith("float") else "unsigned" if dtype.startswith("uint") else "signed"
+
+
+def _pooled_ends(members: Sequence[ValueSummary]) -> tuple[float, float]:
+    """The lowest and highest value of all images, but for those of a few images and those that mark no data."""
+    marks = _shared_marks(members)
+    with_data = [member for member in members if not (member.low == member.high and member.low in marks)]
+    lows = sorted(member.low_percentile for member in with_data if member.low_percentile not in marks)
+    highs = sorted(member.high_percentile for member in with_data if member.high_percentile not in marks)
+    if not lows or not highs:
+        return 0.0, 1.0
+    low, high = lows[_passed_over(len(lows))], highs[-1 - _passed_over(len(highs))]
+    return low, max(low, high)
+
+
+def _passed_over(images: int) -> int:
+    return max(images // 100, 1) if images >= 20 else 0
+
+
+def _shared_marks(members: Sequence[ValueSummary]) -> set[float]:
+    """No-data values of a data set: customary ones, and those that mark no data in more images than not."""
+    marks = Counter(mark for member in members for mark in member.no_data)
+    ends = Counter(end for member in members for end in {member.low, member.high})
+    found = {mark for mark, count in marks.items() if count > ends[mark]}
+    return found | {end for end in ends if is_customary_mark(end)}
+
+
+def _range_of_integers(low: float, high: float, members: Sequence[ValueSummary]) -> ValueRange:
+    if low < 0.0:
+        return _spanning(low, high)
+    declared = {member.bits for member in members}
+    if all(member.bits < np.dtype(member.dtype).itemsize * 8 for member in members):
+        return ValueRange(0.0, float(2 ** max(declared) - 1))
+    white = next((white for white in _WHITES_OF_BITS if high <= white), None)
+    return ValueRange(0.0, white) if white is not None else _spanning(low, high)
+
+
+def _range_of_floats(low: float, high: float) -> ValueRange:
+    for white in _WHITES_OF_FLOATS:
+        beyond = _OVERSHOOT * white
+        fills = high - low >= _LEAST_USED * white or high == low
+        if -beyond <= low and high <= white + beyond and fills:
+            return ValueRange(0.0, white)
+    return _spanning(low, high)
+
+
+def _spanning(low: float, high: float) -> ValueRange:
+    return ValueRange(low, high if high > low else low + 1.0)
+
+
+def _is_beyond(member: ValueSummary, value_range: ValueRange) -> bool:
+    """Whether an image has values further outside a range than half its width."""
+    margin = (value_range.white - value_range.black) / 2
+    return member.high_percentile > value_range.white + margin or member.low_percentile < value_range.black - margin

@@ -1,0 +1,287 @@
+"""Which layout a folder has, and which files are candidates for pictures of which class."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from distingo.datasets.layouts.folder_questions import ask_about_classes
+from distingo.datasets.layouts.folder_splits import find_splits
+from distingo.datasets.layouts.folders import (
+    HOW,
+    IDX_IMAGES,
+    check_classes,
+    check_no_class_is_empty,
+    class_layout,
+    describe_unlabelled,
+    idx_images,
+    idx_layout,
+    split_layout,
+    unlabelled_layout,
+)
+from distingo.datasets.layouts.side_columns import with_groups, with_sides
+from distingo.datasets.layouts.split_folders import FolderSplits
+from distingo.datasets.layouts.split_names import (
+    Folder,
+    are_numbered_parts,
+    build_tree,
+    class_name,
+    find_wrapper,
+    is_part_name,
+)
+from distingo.datasets.layouts.split_tables import layout_of_split_tables
+from distingo.datasets.own_files import mark_own_files, require_finished
+from distingo.datasets.tables.finding import (
+    FoundTable,
+    find_table,
+    is_table_file,
+    layout_in_folder,
+    layout_of_file,
+    tables_in,
+)
+from distingo.datasets.tables.image_column import names_pictures
+from distingo.datasets.tables.image_files import PictureFinder
+from distingo.datasets.tables.labels import merge_layout
+from distingo.datasets.tables.reading import read_labels_table
+from distingo.datasets.tables.table import TableOptions
+from distingo.datasets.walking import FoundFile, Layout, display_name, walk
+from distingo.errors import DataError, UsageError, name_some
+from distingo.records import HOLDS_PROVENANCE, Source, ValueRanges
+
+_ENTRY = re.compile(r"(?P<file>.+)#(?P<index>\d+)", re.DOTALL)
+
+
+def find_layout(
+    root: Path,
+    table: TableOptions | None = None,
+    *,
+    allow_missing: bool = False,
+    as_it_comes: bool = False,
+    known_classes: Collection[str] = (),
+) -> Layout:
+    """Recognise a folder's layout and list its candidates.
+
+    Args:
+        root: The dataset's folder: one folder per class; or split folders (``train``, ``val`` and ``test``, or other
+            usual names) with class folders or a table of labels in each; or the IDX files of the MNIST family; or a
+            table of labels beside pictures. Or the table itself.
+        table: What a person says about splits and the table; what is left out is recognised.
+        allow_missing: Go on even if half of the pictures that the table names are missing.
+        as_it_comes: Take what nothing can be trained on too: one class, empty class folders, pictures without any.
+        known_classes: Those of a model that is to be evaluated: one of them alone is enough, and `root` may be its
+            class folder itself.
+
+    Returns:
+        Every file found, either as a candidate or as ignored, and with a table every row of it.
+
+    Raises:
+        DataError: There is no such folder, it is empty, a download has not finished filling it, it has no or one
+            class only, its IDX files do not fit, its table can't be understood, or it can't be told whether its folders
+            are splits or classes.
+        UsageError: An option does not fit the table or the folders, or there is none.
+    """
+    options = table or TableOptions()
+    fewest = 1 if known_classes else 2
+    if is_table_file(root):
+        _refuse_folder_options(root, options, "is a table")
+        return layout_of_file(root, options, allow_missing=allow_missing, fewest_classes=fewest)
+    files = _find_files(root)
+    if images := idx_images(files):
+        _refuse_folder_options(root, options, "holds IDX files")
+        layout = idx_layout(root, files, images)
+        check_classes(root, layout, known_classes)
+    else:
+        folders = _Folders(root, files, options)
+        layout = folders.by_tables(allow_missing=allow_missing, fewest=fewest) or folders.by_names(
+            as_it_comes=as_it_comes, known=known_classes
+        )
+    return replace(layout, notes=(*layout.notes, *_describe_unopened(files)))
+
+
+class _Folders:
+    """A data set in folders: what its folders say about splits, and the ways to read it.
+
+    Attributes:
+        splits: What the folders say about splits.
+    """
+
+    def __init__(self, root: Path, files: Sequence[FoundFile], options: TableOptions) -> None:
+        self._root, self._files, self._options = root, files, options
+        self._tree = build_tree(files)
+        if any(file.ignored == HOLDS_PROVENANCE for file in files) and options.splits is None:
+            self.splits = FolderSplits()  # classes that a served model knows, whatever their names
+        else:
+            self.splits = find_splits(root, self._tree, options.splits)
+        wrapped = not self.splits.folders and not any(file.ignored == HOLDS_PROVENANCE for file in files)
+        self._wrapper = find_wrapper(self._tree, files) if wrapped else None
+        self._found: FoundTable | None = None
+        self._notes: tuple[str, ...] = ()
+
+    def by_tables(self, *, allow_missing: bool, fewest: int) -> Layout | None:
+        """Read the labels from a table, or one for each split; None where the folders' names are the labels."""
+        root, files, options = self._root, self._files, self._options
+        if options.labels_from == "folders":
+            return None
+        if self.splits.folders and options.image_folder is None:
+            layout, self._notes = layout_of_split_tables(
+                root, self._tree, files, self.splits, options, allow_missing=allow_missing
+            )
+            if layout is not None:
+                if layout.task == "single-label":
+                    check_classes(root, layout, layout.classes if fewest < 2 else ())
+                return merge_layout(layout, options.merge_labels)
+        # a column of groups alone says nothing about labels: folders go on saying them
+        self._found = find_table(root, files, options, classes=self._class_names())
+        if self._found is None or self._found.source.labels_from == "folders":
+            return None
+        layout = layout_in_folder(
+            root, self._found.table, files, options, allow_missing=allow_missing, fewest_classes=fewest
+        )
+        note = self._found.source.note
+        return self._on_requested_sides(replace(layout, notes=(note, *layout.notes)) if note else layout)
+
+    def by_names(self, *, as_it_comes: bool, known: Collection[str]) -> Layout:
+        """Read the labels from the names of the class folders."""
+        root, files, splits = self._root, self._files, self.splits
+        tables = tables_in(files)
+        if splits.question and (splits.folders or not _are_known(self._tree, known)):
+            if not (as_it_comes and splits.folders and not splits.have_classes):
+                raise DataError(f"{root}: {splits.question}")
+            return replace(unlabelled_layout(root, files, tables, splits), notes=splits.notes)
+        wrapper = self._wrapper_of_classes(known)
+        inside = wrapper.parts if wrapper else ()
+        layout = split_layout(root, files, splits) if splits.folders else class_layout(root, files, known, inside)
+        if wrapper:
+            layout = replace(layout, notes=(f"class folders: those in {wrapper.shown}, the only folder with images",))
+        if not as_it_comes:
+            check_no_class_is_empty(root, layout, splits, inside)
+            check_classes(root, layout, known, None if wrapper else self._tree)
+        elif not layout.candidates:
+            return unlabelled_layout(root, files, tables, splits)
+        without = [folder for folder in splits.folders if not folder.has_classes]
+        layout = replace(
+            layout, notes=(*layout.notes, *splits.notes, *describe_unlabelled(self._tree, without), *self._notes)
+        )
+        layout = merge_layout(layout, self._options.merge_labels)
+        if self._options.group_column is not None:
+            return with_groups(layout, files, self._options.group_column, self._options.image_column)
+        return self._with_metadata(layout, tables)
+
+    def _with_metadata(self, layout: Layout, tables: Sequence[FoundFile]) -> Layout:
+        """Add what the tables beside class folders say, and that no more is read from them."""
+        if self._found is not None:
+            layout = with_sides(layout, self._files, self._found.table, "file_name")
+            return replace(layout, notes=(*layout.notes, self._found.source.note))
+        names = ", ".join(file.path.name for file in tables)
+        note = f"the labels are the folders' names; {names} is not read (give it as DATA for the labels in it)"
+        return replace(layout, notes=(*layout.notes, note)) if tables else layout
+
+    def _wrapper_of_classes(self, known: Collection[str]) -> Folder | None:
+        """The folder around the class folders; None where a model knows it as a class, or knows nothing in it.
+
+        Raises:
+            DataError: The folders in it may as well be splits.
+        """
+        wrapper = self._wrapper
+        if wrapper is None:
+            return None
+        around = {class_name(name) for name in (self._root.resolve().name, *wrapper.parts)}
+        if known and (not around.isdisjoint(known) or set(map(class_name, wrapper.folders)).isdisjoint(known)):
+            return None
+        asks = self._options.splits is None and not _are_known(wrapper, known)
+        if asks and (doubt := ask_about_classes(wrapper)):
+            raise DataError(f"{self._root}: {doubt.question}")
+        return wrapper
+
+    def _class_names(self) -> frozenset[str]:
+        """The names of the folders that may be classes; none where a table has to give the labels."""
+        if not self.splits.folders:
+            folder, tables = self._tree, tables_in(self._files)
+            if self._wrapper and all(self._wrapper.parts == file.parts[:-1] for file in tables):
+                folder = self._wrapper
+            several = len(folder.folders) > 1 and not self._are_parts()
+            return frozenset(map(class_name, folder.folders)) if several else frozenset()
+        inside = [self._tree.find(each.parts[: each.class_at]) for each in self.splits.folders if each.has_classes]
+        return frozenset(class_name(name) for folder in inside if folder for name in folder.folders)
+
+    def _are_parts(self) -> bool:
+        """Whether the folders are merely parts of one set, which a table describes.
+
+        Such as ``images_001`` and ``images_002``, or ``images`` and ``masks``.
+        """
+        names = [folder.name for folder in self._tree]
+        if not are_numbered_parts(names) and not all(map(is_part_name, names)):
+            return False
+        found = tables_in(self._files)
+        pictures = PictureFinder(self._root, [file for file in self._files if file not in found])
+        return any(
+            names_pictures(read_labels_table(file.path, header=self._options.header), pictures) for file in found
+        )
+
+    def _on_requested_sides(self, layout: Layout) -> Layout:
+        """Put the images of a table on the splits whose folders they lie in, where a person named these."""
+        if not self.splits.is_requested or any(each.side for each in layout.candidates):
+            return layout
+        by_file = {display_name(file.parts): self.splits.folder_of(file.parts) for file in self._files}
+        sides = {file: folder.side for file, folder in by_file.items() if folder}
+        candidates = tuple(replace(each, side=sides.get(each.source.file)) for each in layout.candidates)
+        return replace(layout, candidates=candidates, notes=(*layout.notes, *self.splits.notes))
+
+
+def _are_known(tree: Folder, known: Collection[str]) -> bool:
+    """Whether the folders in a folder are all classes that a model knows."""
+    return bool(known) and {class_name(folder.name) for folder in tree}.issubset(known)
+
+
+def source_of(root: Path, file: str, value_ranges: ValueRanges | None = None) -> Source:
+    """Turn the ``file`` of a manifest or split back into a source.
+
+    Args:
+        root: The dataset's folder.
+        file: As in `Source.file`.
+        value_ranges: As in `Source.value_range`: those of the data set or of a model.
+
+    Returns:
+        The source; whether the file is still there shows when it is opened.
+    """
+    path = root / file
+    if path.exists():
+        return Source(file, path, value_range=value_ranges)
+    entry = _ENTRY.fullmatch(file)
+    if entry and IDX_IMAGES.fullmatch(entry["file"].rpartition("/")[2]):
+        return Source(file, root / entry["file"], int(entry["index"]))
+    if "\\x" in file:
+        written = re.sub(r"\\x([0-9a-f]{2})", lambda match: chr(0xDC00 + int(match[1], 16)), file)
+        return Source(file, root / written, value_range=value_ranges)
+    return Source(file, path, value_range=value_ranges)
+
+
+def _find_files(root: Path) -> list[FoundFile]:
+    try:
+        if not root.exists():
+            raise DataError(f"{root}: no such folder; check the spelling")
+        if not root.is_dir():
+            raise DataError(f"{root}: is a file; give the folder with the pictures, one folder per class, or a table")
+        require_finished(root)
+        files = mark_own_files(walk(root))
+        if not files and not any(root.iterdir()):
+            raise DataError(f"{root}: is empty; {HOW}")
+    except OSError as error:
+        raise DataError(f"{root}: can't be opened ({error.strerror}); check the permissions") from error
+    return files
+
+
+def _refuse_folder_options(root: Path, options: TableOptions, what: str) -> None:
+    given = [f"--{name}" for name in ("splits", "labels-from") if getattr(options, name.replace("-", "_")) is not None]
+    if given:
+        raise UsageError(f"{', '.join(given)}: is about folders, and {root} {what}; leave it out")
+
+
+def _describe_unopened(files: Sequence[FoundFile]) -> tuple[str, ...]:
+    names = [display_name(file.parts) for file in files if file.is_unopened]
+    if not names:
+        return ()
+    folders = "1 folder" if len(names) == 1 else f"{len(names):,} folders"
+    return (f"{folders} can't be opened, and no file in there is known: {name_some(names, 5)}",)

@@ -1,0 +1,297 @@
+"""Where folders do not say which of them are the classes: the top folders, or those inside of them.
+
+Class folders below sites, patients or copies look like the parts of class folders, so the names alone can't decide.
+What speaks for a question: folders of the same names under most top folders, also below their split folders; the
+parts of one set (images and masks); one data set beside loose images that are none of its classes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from distingo.datasets.layouts.split_folders import (
+    ANY_FOLDER,
+    CLASS_FOLDER,
+    NO_SPLITS,
+    FolderSplits,
+    SplitFolder,
+    as_option,
+    as_split,
+    enter,
+    in_order,
+)
+from distingo.datasets.layouts.split_names import (
+    Folder,
+    class_name,
+    is_container_name,
+    is_part_name,
+    is_source_name,
+    is_stray_name,
+    is_wrapper_name,
+    side_of_name,
+)
+from distingo.errors import name_some
+from distingo.records import SIDES, Side
+
+_FEWEST_SHARED = 2
+"""Folders that two top folders have in common before these may be the classes."""
+
+_TINY = 2
+
+_TINY_SHARE = 50
+"""A top folder with at most so many images, one in so many of the largest's, may be no part of the data set."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Top:
+    """A top folder and the folders in it that may be classes.
+
+    Attributes:
+        folder: The top folder.
+        splits: Its split folders with folders in them, where it holds no other folders that hold some.
+        inside: The folders that may be classes: in its split folders, or in itself.
+    """
+
+    folder: Folder
+    splits: tuple[SplitFolder, ...]
+    inside: tuple[Folder, ...]
+
+    @property
+    def keys(self) -> frozenset[str]:
+        return frozenset(class_name(each.name).casefold() for each in self.inside)
+
+    @property
+    def is_loose(self) -> bool:
+        """Whether images lie in it that are in none of these folders."""
+        return bool(enter(self.folder).own) or not self.inside
+
+    def names_of(self, keys: Iterable[str]) -> list[str]:
+        wanted = set(keys)
+        return sorted({each.name for each in self.inside if class_name(each.name).casefold() in wanted})
+
+
+def splits_inside_classes(tree: Folder) -> FolderSplits | None:
+    """Find split folders inside of class folders: ``cat/train``, ``cat/test``, ``dog/train``, ``dog/test``.
+
+    Args:
+        tree: The folder whose folders may be the classes.
+
+    Returns:
+        The splits; with a question where the class folders may as well be those inside of the splits
+        (``paris/train/cat``), or where some top folders have splits and others have none; None where there are none.
+    """
+    splits = [
+        SplitFolder(each.parts, side, has_classes=True, class_at=len(tree.parts))
+        for top in tree
+        for each in top
+        if (side := side_of_name(each.name))
+    ]
+    sides = {class_name(each.parts[-1]): each.side for each in splits}
+    if len(tree.folders) < 2 or len(set(sides.values())) < 2:
+        return None
+    if question := _ask_about_parts(tree):
+        return FolderSplits(question=question)
+    if question := _ask_about_shared_in_splits([_look_into(top) for top in tree]):
+        return FolderSplits(in_order(splits), question)
+    by_top: dict[str, set[Side]] = {top.name: set() for top in tree}
+    for each in splits:
+        by_top[each.parts[-2]].add(each.side)
+    learned = sum("train" in found for found in by_top.values())
+    if all(by_top.values()) and 2 * learned > len(by_top):
+        words = ", ".join(f"{name} ({side})" for name, side in sorted(sides.items()))
+        return FolderSplits(in_order(splits), "", (f"split folders inside of class folders: {words}",))
+    divided = [top for top in tree if len(by_top[top.name]) > 1]
+    if 2 * len(divided) < len(by_top) or any(_look_into(top).splits for top in divided):
+        return None
+    return FolderSplits(in_order(splits), _ask_about_undivided(tree, divided, splits))
+
+
+def ask_about_classes(tree: Folder) -> FolderSplits | None:
+    """Ask where the folders in a folder may be the classes as well as those inside of them.
+
+    Args:
+        tree: The folder whose folders would be the classes.
+
+    Returns:
+        The question, with the options that decide; None where nothing speaks against the folders being the classes.
+    """
+    if len(tree.folders) < 2:
+        return None
+    tops = [_look_into(top) for top in tree]
+    asks: Sequence[Callable[[], str]] = (
+        partial(_ask_about_parts, tree),
+        partial(_ask_about_shared_in_splits, tops),
+        partial(_ask_about_shared, tops),
+        partial(_ask_about_repeated_tops, tops),
+        partial(_ask_about_one_set, tops),
+    )
+    question = next((found for ask in asks if (found := ask())), "")
+    return FolderSplits(question=question) if question else None
+
+
+def _look_into(top: Folder) -> _Top:
+    inner = enter(top)
+    structured = [each for each in inner if enter(each).folders]
+    sides = [(each, side) for each in structured if (side := side_of_name(each.name, loose=True))]
+    if not sides or len(sides) < len(structured):
+        return _Top(top, (), tuple(inner))
+    inside = tuple(folder for each, _ in sides for folder in enter(each))
+    return _Top(top, in_order(as_split(each, side) for each, side in sides), inside)
+
+
+def _is_stray(top: _Top, largest: int) -> bool:
+    """Whether a top folder's images are probably no part of the data set: by its name, or because they are so few."""
+    total = top.folder.total
+    return len(top.inside) < 2 and (
+        is_stray_name(top.folder.name) or (total <= _TINY and total * _TINY_SHARE <= largest)
+    )
+
+
+def _ask_about_parts(tree: Folder) -> str:
+    """Where folders are named like the parts of one set: images and masks, whatever else lies beside these two."""
+    parts = [top for top in tree if is_part_name(top.name)]
+    holders = [top for top in parts if is_container_name(top.name)]
+    if len(parts) < 2 or not (len(parts) == len(tree.folders) or 0 < len(holders) < len(parts)):
+        return ""
+    return (
+        f"its folders {name_some(sorted(top.shown for top in parts), 3)} look like the parts of one set, not like "
+        f"classes; give the one with the images as DATA, or take them for classes by --splits {NO_SPLITS}"
+    )
+
+
+def _ask_about_shared_in_splits(tops: Sequence[_Top]) -> str:
+    """Where most top folders hold the same folders below their splits: ``paris/train/cat``, ``rome/train/cat``."""
+    divided = [top for top in tops if top.splits]
+    keys = [key for top in divided for key in top.keys if not is_part_name(key) and not is_source_name(key)]
+    shared = {key for key, count in Counter(keys).items() if count > 1 and 2 * count > len(divided)}
+    largest = max(top.folder.total for top in tops)
+    strays = sum(not top.splits and _is_stray(top, largest) for top in tops)
+    if len(divided) < 2 or 2 * len(divided) <= len(tops) - strays or not shared or len(set(keys)) < 2:
+        return ""
+    folders = sorted(top.folder.shown for top in divided)
+    inside = name_some(sorted({name for top in divided for name in top.names_of(shared)}), 3)
+    splits, at = [split for top in divided for split in top.splits], len(divided[0].folder.parts) - 1
+    several = len({split.side for split in splits}) > 1
+    classes = f'"{_as_pattern(splits, at, CLASS_FOLDER)}"' if several else NO_SPLITS
+    return (
+        f"its folders {name_some(folders, 3)} hold the same folders ({inside}) in their split folders; if those are "
+        f'the classes, read all of them together by --splits "{_as_pattern(splits, at, ANY_FOLDER)}" (or only '
+        f"{divided[0].folder.shown} by --splits {as_option(divided[0].splits)}); if {name_some(folders, 2)} are the "
+        f"classes, say so by --splits {classes}"
+    )
+
+
+def _ask_about_shared(tops: Sequence[_Top]) -> str:
+    """Where most top folders hold the same folders: they are splits of some kind, or classes of one structure."""
+    counts = Counter(key for top in tops for key in top.keys)
+    divided = any(top.splits for top in tops)
+    shared = {
+        key
+        for key, count in counts.items()
+        if count > 1 and not is_part_name(key) and not (divided and is_source_name(key))
+    }
+    sharing = [top for top in tops if not top.is_loose and _holds_most(top, shared)]
+    if len(sharing) < len(tops) and not _are_most(sharing, tops, shared):
+        return ""
+    names = sorted(top.folder.shown for top in sharing)
+    every_name = sorted(top.folder.shown for top in tops)
+    which = f"its folders {name_some(names, 3)}"
+    if len(sharing) < len(tops):
+        which = f"{len(names)} of its {len(tops)} folders ({name_some(names, 3)})"
+    inside = name_some(sharing[0].names_of(shared), 3)
+    return (
+        f"{which} hold the same folders ({inside}); if those are the classes, name the splits by --splits "
+        f"{_example(sharing, tops)}; if {name_some(every_name, 2)} are the classes, say so by --splits {NO_SPLITS}"
+    )
+
+
+def _example(sharing: Sequence[_Top], tops: Sequence[_Top]) -> str:
+    """How to take the folders that several top folders share for the classes."""
+    if any(top.splits for top in sharing):
+        return as_option(split for top in sharing for split in top.splits or (as_split(top.folder, "train"),))
+    names = sorted(top.folder.shown for top in sharing)
+    every = "/".join((*sharing[0].folder.parts[:-1], ANY_FOLDER))
+    some = f"train={names[0]},test={names[1]}" if len(tops) == 2 else f"test={names[-1]},train={every}"
+    return f"{some} (or read all of them together by --splits train={every})"
+
+
+def _holds_most(top: _Top, shared: set[str]) -> bool:
+    common = len(top.keys & shared)
+    return common >= _FEWEST_SHARED and 2 * common >= len(top.keys)
+
+
+def _are_most(sharing: Sequence[_Top], tops: Sequence[_Top], shared: set[str]) -> bool:
+    """Whether the top folders that share folders outweigh those that do not: with other folders, or loose images."""
+    if len(sharing) < 2 or sum(not is_source_name(key) for key in shared) < _FEWEST_SHARED:
+        return False
+    largest = max(top.folder.total for top in tops)
+    names = {top.folder.name for top in sharing}
+    others = [top for top in tops if top.folder.name not in names and not _is_stray(top, largest)]
+    incomplete = sum(not top.is_loose and top.keys <= shared for top in others)
+    loose = sum(top.is_loose for top in others)
+    return len(sharing) > 2 * loose and len(sharing) + incomplete > len(others) - incomplete
+
+
+def _ask_about_one_set(tops: Sequence[_Top]) -> str:
+    """Where one top folder is a data set, and beside it are loose images: ``dataset/cat``, ``docs/logo.png``."""
+    sets = [top for top in tops if not top.is_loose and sum(not is_source_name(key) for key in top.keys) > 1]
+    if len(sets) != 1:
+        return ""
+    (only,) = sets
+    others = [top for top in tops if top is not only]
+    if any(len(top.inside) > 1 for top in others):
+        return ""
+    named = bool(only.splits) or is_wrapper_name(only.folder.name)
+    if not named and not all(_is_stray(top, only.folder.total) for top in others):
+        return ""
+    name, beside = only.folder.shown, name_some(sorted(top.folder.shown for top in others), 3)
+    inside = name_some(only.names_of(only.keys), 3)
+    option = as_option(only.splits) or f"train={name}"
+    return (
+        f"its folder {name} holds folders ({inside}), and beside it are only loose images ({beside}); if the folders "
+        f"in {name} are the classes, give it as DATA or say so by --splits {option}; if {name} and {beside} are the "
+        f"classes, say so by --splits {NO_SPLITS}"
+    )
+
+
+def _ask_about_repeated_tops(tops: Sequence[_Top]) -> str:
+    """Where one top folder holds the others once more: ``cat``, ``dog`` and ``archive/cat``, ``archive/dog``."""
+    names = {class_name(top.folder.name).casefold() for top in tops}
+    for top in tops:
+        common = (top.keys & names) - {class_name(top.folder.name).casefold()}
+        if len(common) >= _FEWEST_SHARED and 2 * len(common) >= len(top.keys):
+            shown, inside = top.folder.shown, name_some(top.names_of(common), 3)
+            option = as_option(top.splits) or f"train={shown}"
+            return (
+                f"its folder {shown} holds folders of the same names as those beside it ({inside}); if it repeats the "
+                f"data set, move it away, or read it alone by --splits {option}; if {shown} is a class, say so by "
+                f"--splits {NO_SPLITS}"
+            )
+    return ""
+
+
+def _ask_about_undivided(tree: Folder, divided: Sequence[Folder], splits: Sequence[SplitFolder]) -> str:
+    """Where some top folders hold split folders, and others do not: ``cat/train``, ``cat/test``, ``docs/logo.png``."""
+    kept = {top.name for top in divided}
+    names = name_some(sorted(top.shown for top in divided), 3)
+    others = name_some(sorted(top.shown for top in tree if top.name not in kept), 3)
+    kept_splits = [each for each in splits if each.parts[-2] in kept]
+    words = name_some(sorted({each.parts[-1] for each in kept_splits}), 3)
+    option = _as_pattern(kept_splits, len(tree.parts), CLASS_FOLDER)
+    alone = f'read only what is divided by --splits "{option}"' if len(kept) > 1 else f"divide {others} too"
+    return (
+        f"not all of its folders are divided into splits: {names} into {words}, but not {others}; {alone}, or take "
+        f"every folder for a class without splits by --splits {NO_SPLITS}"
+    )
+
+
+def _as_pattern(splits: Iterable[SplitFolder], at: int, placeholder: str) -> str:
+    """Split folders in one option, with a placeholder for the part of their paths that differs."""
+    pairs = {
+        (SIDES.index(each.side), f"{each.side}={'/'.join((*each.parts[:at], placeholder, *each.parts[at + 1 :]))}")
+        for each in splits
+    }
+    return ",".join(text for _, text in sorted(pairs))

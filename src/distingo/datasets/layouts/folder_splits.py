@@ -1,0 +1,236 @@
+"""Which folders of a data set are splits: by their names, by the class folders that they share, or as requested."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from distingo.datasets.layouts.folder_questions import ask_about_classes, splits_inside_classes
+from distingo.datasets.layouts.split_folders import (
+    ANY_FOLDER,
+    CLASS_FOLDER,
+    NO_SPLITS,
+    FolderSplits,
+    SplitFolder,
+    as_option,
+    as_split,
+    enter,
+    in_order,
+)
+from distingo.datasets.layouts.split_names import (
+    DEEPEST_WRAPPER,
+    Folder,
+    is_part_name,
+    is_unlabelled_name,
+    side_of_name,
+)
+from distingo.errors import UsageError, name_some, name_the_nearest
+from distingo.records import Side
+
+EVERY_OTHER = "*"
+
+_MOST_SHOWN = 12
+
+_PAIRS = re.compile(r",(?=\s*[a-z]+\s*=)", re.IGNORECASE)
+
+_SIDES: dict[str, Side] = {
+    "train": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+}
+
+_HOW = "write none, or train=FOLDER,test=FOLDER (validation=FOLDER too; * is every other folder)"
+
+
+def parse_splits(text: str) -> dict[str, Side]:
+    """Read what a person wrote for ``--splits``.
+
+    Args:
+        text: ``none``, or pairs such as ``train=Training,test=Testing``. In a path ``*`` stands for any folder
+            (``train=*/train``), and ``{class}`` for any folder whose name is the class (``train={class}/train``).
+
+    Returns:
+        The split of every folder named; nothing for ``none``.
+
+    Raises:
+        UsageError: It is written otherwise, or puts a folder on two splits.
+    """
+    if text.strip().lower() == NO_SPLITS:
+        return {}
+    sides: dict[str, Side] = {}
+    for pair in _PAIRS.split(text):
+        name, _, folder = pair.partition("=")
+        side, folder = _SIDES.get(name.strip().lower()), folder.strip().strip("/")
+        if side is None or not folder:
+            raise UsageError(f"--splits {text!r}: {pair!r} is no split and folder; {_HOW}")
+        if sides.get(folder, side) != side:
+            raise UsageError(f"--splits {text!r}: {folder!r} can't be on two splits; name it once")
+        sides[folder] = side
+    return sides
+
+
+def find_splits(root: Path, tree: Folder, requested: str | None) -> FolderSplits:
+    """Find the folders that are splits.
+
+    A folder is a split if its name says so (``Training``, ``test_set``) and it holds class folders, or if it shares
+    class folders with another whose name also contains a word for a split (``seg_train``, ``seg_test``). Folders
+    around splits (``dataset/train``) and doubled ones (``seg_train/seg_train``) are seen through. Where the folders do
+    not say which of them are the classes, that is a question (`folder_questions`).
+
+    Args:
+        root: The data set's folder, for errors.
+        tree: Of its folders.
+        requested: As in `parse_splits`; None recognises.
+
+    Returns:
+        The splits, or a question, or neither. Splits without class folders come with a question too: their labels
+        have to come from a table.
+
+    Raises:
+        UsageError: A requested folder is not there.
+    """
+    if requested is not None:
+        sides = parse_splits(requested)
+        return _requested(root, tree, sides) if sides else FolderSplits()
+    folder = tree
+    for _ in range(DEEPEST_WRAPPER):
+        found = _by_name(folder)
+        if found is not None or folder.own or len(folder.folders) != 1:
+            break
+        (folder,) = folder
+    inside = None if found else splits_inside_classes(tree if folder.own else folder)
+    return found or inside or ask_about_classes(tree) or FolderSplits()
+
+
+def _requested(root: Path, tree: Folder, sides: dict[str, Side]) -> FolderSplits:
+    named, patterns = [], []
+    for name, side in sides.items():
+        if name == EVERY_OTHER:
+            continue
+        folder = tree.find(name.split("/"))
+        if folder is not None:
+            named.append(as_split(folder, side))
+            continue
+        found = [_as_matched(*each, side) for each in _matching(tree, name.split("/"))]
+        if not found:
+            near = name_the_nearest(name, [each.shown for each in tree])
+            raise UsageError(f"--splits: {root} has no folder {name!r} with images in it; {near}")
+        patterns += found
+    # a folder that is named itself is on the split it is named for, whatever patterns match it too
+    chosen = {each.parts: each for each in (*patterns, *named)}
+    if (other := sides.get(EVERY_OTHER)) is not None:
+        tops = {parts[0] for parts in chosen}
+        chosen |= {folder.parts: as_split(folder, other) for folder in tree if folder.name not in tops}
+    splits = in_order(chosen.values())
+    return FolderSplits(splits, "", (*_described(splits), *_unread(tree, splits)), is_requested=True)
+
+
+def _matching(folder: Folder, names: Sequence[str], class_at: int | None = None) -> Iterator[tuple[Folder, int | None]]:
+    """The folders that a path with placeholders stands for, and which part of their paths is the class, if one is."""
+    if not names:
+        yield folder, class_at
+        return
+    name, *rest = names
+    if name in (ANY_FOLDER, CLASS_FOLDER):
+        at = len(folder.parts) if name == CLASS_FOLDER else class_at
+        for each in folder:
+            yield from _matching(each, rest, at)
+    elif (found := folder.find([name])) is not None:
+        yield from _matching(found, rest, class_at)
+
+
+def _as_matched(folder: Folder, class_at: int | None, side: Side) -> SplitFolder:
+    if class_at is None:
+        return as_split(folder, side)
+    return SplitFolder(folder.parts, side, has_classes=True, class_at=class_at)
+
+
+def _by_name(folder: Folder) -> FolderSplits | None:
+    """Find split folders by the names of the folders in one folder."""
+    loose = {each.name: side for each in folder if (side := side_of_name(each.name, loose=True))}
+    strict = {name: side for name, side in loose.items() if side_of_name(name)}
+    others = [each for each in folder if each.name not in loose and not is_unlabelled_name(each.name)]
+    inner = {name: enter(folder.folders[name]) for name in loose}
+    structured = [name for name in loose if inner[name].folders]
+    if not structured:
+        names = strict if others else loose
+        unlabelled = not others and len(loose) < len(folder.folders)
+        several = len(set(names.values())) > 1 or (unlabelled and len(strict) > 0)
+        return _flat(folder, names) if several else None
+    if any(name in strict for name in structured) and (len(set(strict.values())) > 1 or not others):
+        return _with_classes(folder, strict if len(set(strict.values())) > 1 else loose)
+    if len(set(loose.values())) > 1 and (
+        _share_classes([inner[name] for name in structured]) or all(name in strict for name in structured)
+    ):
+        return _with_classes(folder, loose)
+    doubtful = [name for name in structured if name in strict]
+    return FolderSplits(question=_ask_about_one(folder.folders[doubtful[0]], others)) if doubtful else None
+
+
+def _splits(folder: Folder, sides: Mapping[str, Side]) -> tuple[SplitFolder, ...]:
+    return in_order(as_split(folder.folders[name], side) for name, side in sides.items())
+
+
+def _with_classes(folder: Folder, sides: Mapping[str, Side]) -> FolderSplits:
+    splits = _splits(folder, sides)
+    keys = {key for name in sides for key in enter(folder.folders[name]).keys}
+    question = ""
+    if len(keys) > 1 and all(map(is_part_name, keys)):
+        shown = name_some(sorted(keys), 3)
+        question = (
+            f"the folders in {splits[0].shown} ({shown}) look like the parts of a detection or segmentation set, not "
+            f"like classes; distingo names whole images: put those of each class in a folder of its own, or take these "
+            f"for classes by --splits {as_option(splits)}"
+        )
+    return FolderSplits(splits, question, (*_described(splits), *_unread(folder, splits)))
+
+
+def _flat(folder: Folder, sides: Mapping[str, Side]) -> FolderSplits:
+    splits = _splits(folder, sides)
+    names = name_some([each.shown for each in splits], 3)
+    question = (
+        f"its folders {names} are named like splits and hold neither class folders nor a table of their labels; put "
+        f"the images of each class in a folder of its own, give the table of labels as DATA, or take these for classes "
+        f"by --splits {NO_SPLITS}"
+    )
+    return FolderSplits(splits, question, (*_described(splits), *_unread(folder, splits)))
+
+
+def _share_classes(folders: Sequence[Folder]) -> bool:
+    counts = Counter(key for folder in folders for key in folder.keys)
+    return any(count > 1 for count in counts.values())
+
+
+def _ask_about_one(doubtful: Folder, others: Sequence[Folder]) -> str:
+    inside = name_some(sorted(doubtful.folders), 3)
+    beside = name_some(sorted(each.name for each in others), 3)
+    return (
+        f"its folder {doubtful.name} may be a split, with the classes {inside}, or a class beside {beside}; say by "
+        f"--splits train={doubtful.name} that it is a split, or by --splits {NO_SPLITS} that it is a class"
+    )
+
+
+def _described(splits: Sequence[SplitFolder]) -> list[str]:
+    """Which folder is which split, unless their names are the plain ones; and where a missing test split is from."""
+    words = name_some([f"{each.shown} ({each.side})" for each in splits], _MOST_SHOWN)
+    plain = all(len(each.parts) == 1 and each.parts[0].lower() in _SIDES for each in splits)
+    notes = [] if plain else [f"split folders: {words}"]
+    if {each.side for each in splits} == {"train", "validation"}:
+        notes.append("no folder is the test split; training cuts it from the train split")
+    return notes
+
+
+def _unread(folder: Folder, splits: Sequence[SplitFolder]) -> list[str]:
+    """Which folders beside the splits are not read."""
+    depth = len(folder.parts)
+    read = {each.parts[depth] for each in splits}
+    unread = sorted((each for each in folder if each.name not in read), key=lambda each: each.name)
+    if not unread:
+        return []
+    files = sum(each.total for each in unread)
+    names = name_some([each.shown for each in unread], 5)
+    return [f"not read, because beside the split folders: {names} ({files:,} {'file' if files == 1 else 'files'})"]

@@ -1,0 +1,260 @@
+"""Folders to candidates: the names of class folders are the labels, in split folders or without.
+
+The IDX files of the MNIST family to candidates.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+
+from distingo.datasets.decoding import idx
+from distingo.datasets.layouts.split_folders import FolderSplits, SplitFolder
+from distingo.datasets.layouts.split_names import Folder, class_name
+from distingo.datasets.walking import Candidate, FoundFile, Layout, display_name, ignored_row, is_hidden_folder, walk
+from distingo.errors import DataError, name_some
+from distingo.records import Side, Source
+
+HOW = "put the pictures of each class in a folder of its own"
+
+OUTSIDE_SPLITS = "lies outside train, validation and test"
+
+NO_CLASS_FOLDER = "lies in no class folder"
+
+
+def class_layout(
+    root: Path, files: Sequence[FoundFile], known: Collection[str] = (), wrapper: tuple[str, ...] = ()
+) -> Layout:
+    """Take the folders at the top of a data set, or in the folder wrapped around them, for its classes.
+
+    Args:
+        root: The data set's folder.
+        files: Every file in it.
+        known: The classes that a model knows: a folder called like one of them, with no folder inside of it that is,
+            holds this class only.
+        wrapper: The path of the folder that holds the class folders; empty where that is the root.
+    """
+    own = class_name(root.resolve().name)
+    tops = {class_name(file.parts[0]) for file in files if len(file.parts) > 1 and not file.ignored}
+    if not wrapper and own in known and tops.isdisjoint(known):
+        reasons = [file.ignored for file in files]
+        return _layout("one class folder", root, files, reasons, [own] * len(files))
+    at = len(wrapper)
+    reasons = [file.ignored or (NO_CLASS_FOLDER if len(file.parts) < at + 2 else "") for file in files]
+    labels = ["" if reason else file.parts[at] for file, reason in zip(files, reasons, strict=True)]
+    return _layout("class folders", root, files, reasons, labels)
+
+
+def split_layout(root: Path, files: Sequence[FoundFile], splits: FolderSplits) -> Layout:
+    """Take the folders in split folders for classes; what lies elsewhere is ignored."""
+    folders = [splits.folder_of(file.parts) for file in files]
+    reasons = [file.ignored or why_no_candidate(file, folder) for file, folder in zip(files, folders, strict=True)]
+    labels = [
+        file.parts[folder.class_at] if folder and not reason else ""
+        for file, folder, reason in zip(files, folders, reasons, strict=True)
+    ]
+    return _layout("split folders", root, files, reasons, labels, folders)
+
+
+def why_no_candidate(file: FoundFile, folder: SplitFolder | None) -> str:
+    """Why a file that is not ignored by itself is no candidate in its split folder; empty if it is one."""
+    if folder is None:
+        return OUTSIDE_SPLITS
+    if not folder.has_classes or len(file.parts) <= max(folder.class_at + 1, len(folder.parts)):
+        return NO_CLASS_FOLDER
+    return ""
+
+
+def unlabelled_layout(
+    root: Path, files: Sequence[FoundFile], tables: Iterable[FoundFile], splits: FolderSplits
+) -> Layout:
+    """Take every file that may be an image, without any class.
+
+    Raises:
+        DataError: There is none.
+    """
+    parts = {file.parts for file in tables}
+    reasons = [file.ignored or ("a table, not a picture" if file.parts in parts else "") for file in files]
+    if all(reasons):
+        raise DataError(f"{root}: holds no file that may be a picture")
+    folders = [splits.folder_of(file.parts) for file in files]
+    return _layout("pictures without classes", root, files, reasons, None, folders)
+
+
+def _layout(
+    name: str,
+    root: Path,
+    files: Sequence[FoundFile],
+    reasons: Sequence[str],
+    labels: Sequence[str] | None,
+    folders: Sequence[SplitFolder | None] | None = None,
+) -> Layout:
+    candidates, ignored = [], []
+    for at, (file, reason) in enumerate(zip(files, reasons, strict=True)):
+        folder = folders[at] if folders else None
+        side = folder.side if folder else None
+        if reason:
+            ignored.append(ignored_row(file, reason, side))
+        else:
+            given = () if labels is None else (class_name(labels[at]),)
+            candidates.append(Candidate(Source(display_name(file.parts), file.path), given, side))
+    candidates.sort(key=lambda candidate: candidate.source.file)
+    classes = sorted({label for candidate in candidates for label in candidate.labels})
+    return Layout(name, tuple(classes), tuple(candidates), tuple(ignored), root)
+
+
+def check_no_class_is_empty(root: Path, layout: Layout, splits: FolderSplits, wrapper: tuple[str, ...] = ()) -> None:
+    """Refuse a class folder without a file in it, unless the class has images on another split.
+
+    Raises:
+        DataError: There is one.
+    """
+    parents = {root.joinpath(*each.parts[: each.class_at]) for each in splits.folders if each.has_classes}
+    parents = parents or {root.joinpath(*wrapper)}
+    for folder in sorted(folder for parent in parents for folder in folders_in(parent)):
+        label = class_name(folder.name)
+        if label not in layout.classes and not is_hidden_folder(folder.name) and not _has_files(folder):
+            raise DataError(f"{root}: class folder {label!r} is empty; put pictures in it or move it away")
+
+
+def check_classes(root: Path, layout: Layout, known: Collection[str] = (), tree: Folder | None = None) -> None:
+    """Refuse a data set without classes, or with one only that is not among the known ones.
+
+    Raises:
+        DataError: It has none, or one.
+    """
+    if not layout.classes:
+        lying = sum(not row.is_own for row in layout.ignored)
+        found = f"its {lying:,} files lie in no class folder" if lying else "it holds no file"
+        raise DataError(f"{root}: no class folders with files in them ({found}); {HOW}")
+    _refuse_companions(root, layout, tree)
+    if len(layout.classes) > 1 or layout.classes[0] in known:
+        return
+    hint = "the model does not know it" if known else "a classifier needs at least two"
+    only = root / layout.classes[0]
+    below = folders_in(only)
+    if len(below) > 1 and not any(is_hidden_folder(path.name) for path in below):
+        hint += f"; if the folders inside it are the classes, give {only}"
+    elif known:
+        return  # evaluation says which classes the model knows
+    raise DataError(f"{root}: one class only ({layout.classes[0]}, {len(layout.candidates)} files); {hint}")
+
+
+def _refuse_companions(root: Path, layout: Layout, tree: Folder | None) -> None:
+    """Refuse ``images/`` with class folders in it, beside ``annotations/`` without any image."""
+    if (
+        tree is None
+        or len(tree.folders) != 1
+        or len(layout.classes) < 2
+        or any(each.side for each in layout.candidates)
+    ):
+        return
+    (only,) = tree
+    others = sorted(set(layout.classes) - {class_name(only.name)})
+    if len(only.folders) > 1 and others:
+        raise DataError(
+            f"{root}: its folders {name_some(others, 3)} hold no file that may be an image; if the folders inside "
+            f"{only.name} are the classes, give {root / only.name}"
+        )
+
+
+def describe_unlabelled(tree: Folder, folders: Iterable[SplitFolder]) -> list[str]:
+    """Say which split folders hold images without labels."""
+    notes = []
+    for folder in folders:
+        found = tree.find(folder.parts)
+        count = found.total if found else 0
+        images = "1 image" if count == 1 else f"{count:,} images"
+        notes.append(f"not used: {images} without a label in {folder.shown}")
+    return notes
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """The folders in a folder; none where it can't be opened."""
+    try:
+        return [path for path in folder.iterdir() if os.path.isdir(path)]  # noqa: PTH112 - False where nobody may look
+    except OSError:
+        return []  # listed as a folder that can't be opened
+
+
+def _has_files(folder: Path) -> bool:
+    try:
+        return next(walk(folder), None) is not None
+    except OSError:
+        return True  # listed as a folder that can't be opened
+
+
+IDX_IMAGES = re.compile(r"(?P<prefix>.*?)(?P<side>train|t10k|test)-images[-.]idx3-ubyte(?P<gz>\.gz)?", re.IGNORECASE)
+"""The names of the files that hold images."""
+
+
+def idx_images(files: Sequence[FoundFile]) -> list[FoundFile]:
+    """The files at the top of a folder that hold the images of an IDX data set."""
+    return [file for file in files if len(file.parts) == 1 and not file.ignored and IDX_IMAGES.fullmatch(file.parts[0])]
+
+
+def idx_layout(root: Path, files: Sequence[FoundFile], images: Sequence[FoundFile]) -> Layout:
+    """List the entries of IDX files as candidates.
+
+    Args:
+        root: The folder.
+        files: Every file in it.
+        images: As from `idx_images`.
+
+    Raises:
+        DataError: The files of several data sets are there, or the labels of one are missing or do not fit.
+    """
+    present = {file.parts[0]: file for file in files if len(file.parts) == 1}
+    used: dict[Side, FoundFile] = {}
+    candidates: list[Candidate] = []
+    reasons: dict[tuple[str, ...], str] = {}
+    prefixes = defaultdict(set)
+    for file in images:
+        match = IDX_IMAGES.fullmatch(file.parts[0])
+        assert match is not None
+        prefixes[match["prefix"]].add(file.parts[0])
+        side: Side = "train" if match["side"].lower() == "train" else "test"
+        if side in used and used[side].parts[0].removesuffix(".gz") == file.parts[0].removesuffix(".gz"):
+            reasons[file.parts] = f"the packed form of {used[side].parts[0]}"
+            continue
+        used.setdefault(side, file)
+    if len(prefixes) > 1:
+        raise DataError(f"{root}: IDX files of several datasets ({', '.join(sorted(prefixes))}); keep one per folder")
+    for side, file in used.items():
+        labels = _labels_beside(root, file, present)
+        reasons[labels.parts] = f"holds the labels of {file.parts[0]}"
+        candidates += _idx_candidates(file, labels, side)
+    taken = {file.parts for file in used.values()}
+    ignored = [
+        ignored_row(file, file.ignored or reasons.get(file.parts, "not one of the IDX files in use"))
+        for file in files
+        if file.parts not in taken
+    ]
+    classes = sorted({candidate.labels[0] for candidate in candidates})
+    return Layout("IDX files", tuple(classes), tuple(candidates), tuple(ignored), root)
+
+
+def _labels_beside(root: Path, images: FoundFile, present: dict[str, FoundFile]) -> FoundFile:
+    plain = re.sub(r"images([-.])idx3", r"labels\1idx1", images.parts[0], flags=re.IGNORECASE).removesuffix(".gz")
+    for name in (plain, plain + ".gz", plain.replace(".idx1", "-idx1"), plain.replace("-idx1", ".idx1")):
+        if name in present:
+            return present[name]
+    raise DataError(f"{root}: {images.parts[0]} has no labels beside it; put {plain}.gz in the same folder")
+
+
+def _idx_candidates(images: FoundFile, labels: FoundFile, side: Side) -> list[Candidate]:
+    count = idx.read_shape(images.path)[0]
+    values = idx.load_labels(labels.path)
+    if len(values) != count:
+        raise DataError(
+            f"{images.path}: {count} pictures, but {labels.path.name} holds {len(values)} labels; fetch both again"
+        )
+    name = display_name(images.parts)
+    names = {value: (str(value),) for value in Counter(values.tolist())}
+    return [
+        Candidate(Source(f"{name}#{index}", images.path, index), names[value], side)
+        for index, value in enumerate(values.tolist())
+    ]

@@ -1,0 +1,243 @@
+"""Whether labels come from class folders or from the table beside them, where there are both.
+
+A table of labels next to several folders with images, which may be no classes at all: ``images`` and ``docs``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from distingo.datasets.decoding.formats import PICTURE_ENDINGS
+from distingo.datasets.layouts.split_names import class_name, is_container_name, is_unlabelled_name
+from distingo.datasets.tables.columns import recognise_side_column
+from distingo.datasets.tables.headers import with_first_row
+from distingo.datasets.tables.image_column import CERTAIN, is_switch, known_label_column, rank_image_columns
+from distingo.datasets.tables.image_files import PictureFinder
+from distingo.datasets.tables.matching import match_names
+from distingo.datasets.tables.reading import read_labels_table
+from distingo.datasets.tables.table import FOLDER_ENDINGS, SECOND_ENDINGS, LabelsFrom, Table, TableOptions, text_of
+from distingo.datasets.walking import FoundFile, display_name
+from distingo.errors import DataError, UsageError, name_some
+
+_LABEL_ITSELF = frozenset({"label", "labels"})
+
+_OPTIONS = "say by --labels-from table or --labels-from folders which are meant"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelSource:
+    """Where labels come from.
+
+    Attributes:
+        labels_from: The class folders or the table.
+        note: Why, for a person; empty where there is no doubt.
+    """
+
+    labels_from: LabelsFrom
+    note: str = ""
+
+
+def choose_label_source(
+    table: Table, image_column: str, classes: Collection[str], options: TableOptions
+) -> LabelSource:
+    """Choose between class folders and a table of metadata.
+
+    Hugging Face's rule: a column ``label`` goes before the folders' names. Without any column that is named like a
+    label the folders' names are the labels.
+
+    Args:
+        table: Of metadata, beside or above class folders.
+        image_column: The one that names the images.
+        classes: The names of the class folders; none where folders are no classes, and the table is all there is.
+        options: What a person asked for goes first.
+
+    Raises:
+        DataError: It can't be told; the text names the options that decide.
+    """
+    if not classes:
+        return LabelSource("table")
+    if options.labels_from or options.about_labels:
+        return LabelSource(options.labels_from or "table")
+    name = table.path.name
+    rest = [each for each in table.columns if each not in {image_column, options.group_column}]
+    side = recognise_side_column(table, rest)
+    rest = [each for each in rest if each != side]
+    column = known_label_column(rest)
+    if column is None:
+        if len(switches := [each for each in rest if is_switch(table.column(each))]) > 1:
+            raise DataError(
+                f"{table.path}: its images lie in class folders ({name_some(sorted(classes), 3)}), and it has columns "
+                f"of 0 and 1 ({name_some(switches, 3)}); {_OPTIONS}"
+            )
+        other = f"{name_some(rest, 5)}; " if rest else ""
+        return LabelSource(
+            "folders",
+            f"the labels are the folders' names: {name} has no label column ({other}--label-column NAME would take "
+            f"them from it)",
+        )
+    values = {text_of(cell) for cell in table.column(column)} - {""}
+    folded = {each.casefold() for each in classes}
+    alike = sum(value.casefold() in folded for value in values)
+    if column.lower().strip() in _LABEL_ITSELF or 2 * alike >= len(values):
+        return from_table(f"column {column!r}", table)
+    raise DataError(
+        f"{table.path}: its images lie in class folders ({name_some(sorted(classes), 3)}), and its column {column!r} "
+        f"may hold labels too ({name_some(sorted(values), 3)}); {_OPTIONS}"
+    )
+
+
+def from_table(columns: str, table: Table) -> LabelSource:
+    """Labels that are taken from a table although there are folders.
+
+    Args:
+        columns: Those of the labels, in words.
+        table: As read.
+    """
+    return LabelSource(
+        "table",
+        f"the labels are {columns} of {table.path.name}, not the folders' names (--labels-from folders would take "
+        f"those)",
+    )
+
+
+_DECIDE = "say by --labels-from table or --labels-from folders which are meant"
+
+
+@dataclass(frozen=True, slots=True)
+class _Naming:
+    """A table that names images of some folders.
+
+    Attributes:
+        table: As read.
+        image_column: The one that names them.
+        evidence: As `distingo.datasets.tables.image_column.ImageColumn.evidence`.
+        files: The images, by the position of their row.
+    """
+
+    table: Table
+    image_column: str
+    evidence: int
+    files: Mapping[int, FoundFile]
+
+    def folders(self, classes: Collection[str]) -> dict[int, str]:
+        """The class folder of every image, by the position of its row; empty where it is in none."""
+        return {
+            at: next((name for part in file.parts[:-1] if (name := class_name(part)) in classes), "")
+            for at, file in self.files.items()
+        }
+
+
+def find_table_beside_folders(
+    root: Path, files: Sequence[FoundFile], classes: Collection[str], options: TableOptions
+) -> tuple[Table, LabelSource] | None:
+    """Find a table of labels at the top of a folder that could be read by its folders' names too.
+
+    It counts if it names more than half of the images, or if none of those it names is in a folder that may be a class
+    (``images``), and if it does not merely repeat the folders' names.
+
+    Args:
+        root: The folder.
+        files: Every file in it.
+        classes: The names of the folders that may be classes.
+        options: What a person says about a table.
+
+    Returns:
+        The table and whether its labels are taken; None where there is none, and the folders' names are the labels.
+
+    Raises:
+        DataError: It can't be told; the text names the options that decide.
+    """
+    top = [file for file in files if len(file.parts) == 1 and not file.ignored]
+    top = [file for file in top if not is_unlabelled_name(file.path.stem)]
+    images = [file for file in files if not file.ignored and file.path.suffix.lower() in PICTURE_ENDINGS]
+    pictures = PictureFinder(root, images)
+    for endings in (FOLDER_ENDINGS, SECOND_ENDINGS):
+        named = [
+            each
+            for file in top
+            if file.path.suffix.lower() in endings and (each := _read(file.path, pictures, options))
+            if _counts(each, classes, len(images))
+        ]
+        if named:
+            return _choose(root, named, classes, options)
+    return None
+
+
+def _read(path: Path, pictures: PictureFinder, options: TableOptions) -> _Naming | None:
+    """Read a table, if it has one that most cells of a column name an image each."""
+    try:
+        table = with_first_row(read_labels_table(path, header=options.header), pictures)
+    except (DataError, UsageError):
+        return None  # folders do without it
+    ranked = rank_image_columns(table, options, pictures)
+    if len(table.columns) < 2 or not ranked or not ranked[0].is_mostly_found:
+        return None
+    names = [text_of(cell) for cell in table.column(ranked[0].name)]
+    matches = match_names(names, pictures)
+    files = {at: found[0] for at, name in enumerate(names) if len(found := matches.files(name)) == 1}
+    if 2 * len(files) < len(names):
+        return None
+    return _Naming(table, ranked[0].name, ranked[0].evidence, files)
+
+
+def _counts(each: _Naming, classes: Collection[str], images: int) -> bool:
+    """Whether a table is about the images, and more than the folders' names."""
+    most = 2 * len({file.parts for file in each.files.values()}) > images
+    return (most or (each.evidence >= CERTAIN and _is_in_no_class(each, classes))) and not _repeats(each, classes)
+
+
+def _is_in_no_class(each: _Naming, classes: Collection[str]) -> bool:
+    return all(not name or is_container_name(name) for name in each.folders(classes).values())
+
+
+def _repeats(each: _Naming, classes: Collection[str]) -> bool:
+    """Whether a column has the folders' names, or the column of labels one label for each folder."""
+    folders = each.folders(classes)
+    if not all(folders.values()):
+        return False
+    label = known_label_column(_others(each))
+    for column in _others(each):
+        cells = each.table.column(column)
+        pairs = {(text_of(cells[at]).casefold(), name.casefold()) for at, name in folders.items()}
+        if all(value == name for value, name in pairs):
+            return True
+        one_to_one = len({value for value, _ in pairs}) == len({name for _, name in pairs}) == len(pairs) > 1
+        if column == label and one_to_one:
+            return True
+    return False
+
+
+def _others(each: _Naming) -> list[str]:
+    return [name for name in each.table.columns if name != each.image_column]
+
+
+def _choose(
+    root: Path, named: Sequence[_Naming], classes: Collection[str], options: TableOptions
+) -> tuple[Table, LabelSource] | None:
+    labelled = [each for each in named if known_label_column(_others(each)) or len(_switches(each)) > 1]
+    if len(labelled) > 1:
+        names = ", ".join(each.table.path.name for each in labelled)
+        raise DataError(
+            f"{root}: several tables name images ({names}), and there are folders that may be classes "
+            f"({name_some(sorted(classes), 3)}); give the table with the labels as DATA, or --labels-from folders"
+        )
+    if labelled:
+        (each,) = labelled
+        column = known_label_column(_others(each))
+        if _is_in_no_class(each, classes):
+            return each.table, from_table(f"column {column!r}" if column else "the columns of 0 and 1", each.table)
+        return each.table, choose_label_source(each.table, each.image_column, classes, options)
+    for each in named:
+        if _is_in_no_class(each, classes):
+            first = next(iter(each.files.values()))
+            raise DataError(
+                f"{each.table.path}: names images such as {display_name(first.parts)}, which is in no folder that "
+                f"looks like a class ({name_some(sorted(classes), 3)}); {_DECIDE}"
+            )
+    return None
+
+
+def _switches(each: _Naming) -> list[str]:
+    return [name for name in _others(each) if is_switch(each.table.column(name))]

@@ -1,0 +1,303 @@
+"""Split folders whose labels are in tables: one in each folder, or beside them one for each split."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from distingo.datasets.layouts.folders import describe_unlabelled, split_layout
+from distingo.datasets.layouts.label_source import LabelSource, choose_label_source
+from distingo.datasets.layouts.split_folders import FolderSplits, SplitFolder
+from distingo.datasets.layouts.split_names import Folder, class_name, is_unlabelled_name, side_of_name
+from distingo.datasets.own_files import describe_labels_table
+from distingo.datasets.tables.columns import recognise_shape
+from distingo.datasets.tables.headers import with_first_row
+from distingo.datasets.tables.image_column import names_pictures
+from distingo.datasets.tables.image_files import PictureFinder
+from distingo.datasets.tables.layout import table_layout
+from distingo.datasets.tables.reading import read_labels_table
+from distingo.datasets.tables.similar_tables import options_like
+from distingo.datasets.tables.table import FOLDER_ENDINGS, Table, TableOptions, text_of
+from distingo.datasets.walking import FoundFile, Layout, display_name, ignored_row
+from distingo.errors import DataError
+from distingo.records import SIDES, ManifestRow
+
+GIVES_NO_LABELS = "gives no labels"
+
+METADATA = "metadata"
+
+_LIST_ENDINGS = frozenset({".txt", ".lst", ".list"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Assigned:
+    """A split folder and the table that may hold its labels.
+
+    Attributes:
+        folder: The split folder.
+        file: The table.
+        table: As read.
+        place: The folder that the names in the table start from.
+    """
+
+    folder: SplitFolder
+    file: FoundFile
+    table: Table
+    place: tuple[str, ...]
+
+    @property
+    def shown(self) -> str:
+        return display_name(self.file.parts)
+
+
+def layout_of_split_tables(
+    root: Path,
+    tree: Folder,
+    files: Sequence[FoundFile],
+    splits: FolderSplits,
+    options: TableOptions,
+    *,
+    allow_missing: bool = False,
+) -> tuple[Layout | None, tuple[str, ...]]:
+    """Read split folders by their own tables.
+
+    A folder's table is ``metadata`` or the only table in it, or else one beside it that is named like its split
+    (``train.csv``), or else a text list in it of images and names of the other splits' class folders, whatever else is
+    on its lines (Tiny ImageNet's ``val_annotations.txt``). Folders without one keep the names of their class folders;
+    those without either are not used.
+
+    Args:
+        root: The data set's folder.
+        tree: Of its folders.
+        files: Every file in it.
+        splits: The split folders.
+        options: What a person says about the tables.
+        allow_missing: Go on even if half of the pictures that a table names are missing.
+
+    Returns:
+        The layout, None where no split folder has a table of its own for its labels; and why such a table was not
+        read, for a person.
+
+    Raises:
+        DataError: A table can't be understood, or it can't be told whether it holds the labels.
+        UsageError: An option does not fit a table.
+    """
+    classes = _classes_of(tree, splits)
+    found = [
+        each
+        for folder in splits.folders
+        if (each := _assign(root, files, folder, splits, options) or _assign_list(root, files, folder, splits, classes))
+    ]
+    notes: list[str] = []
+    used: list[_Assigned] = []
+    for each in sorted(found, key=lambda one: SIDES.index(one.folder.side)):
+        source = _source_of(tree, each, options)
+        notes += [f"{each.shown}: {source.note}"] if source.note else []
+        if source.labels_from == "table":
+            used.append(replace(each, table=with_first_row(each.table, _pictures(root, files, each))))
+    if not used:
+        return None, tuple(notes)
+    first = used[0]
+    shape = recognise_shape(first.table, options, _pictures(root, files, first))
+    settled = {first: options}
+    for each in used[1:]:
+        if found_options := options_like(first.table, shape, each.table, _pictures(root, files, each), options):
+            settled[each] = found_options
+    labelled = list(settled)
+    layouts = {
+        each.folder: table_layout(
+            root,
+            each.table,
+            _part_of(files, each),
+            settled[each],
+            below=each.place,
+            allow_missing=allow_missing,
+            fewest_classes=1,
+        )
+        for each in labelled
+    }
+    without = [each for each in splits.folders if each not in layouts and not each.has_classes]
+    notes += describe_unlabelled(tree, without)
+    rest = _rest(root, files, splits, used, layouts)
+    return _combine(layouts, rest, labelled, [*splits.notes, *notes]), ()
+
+
+def _rest(
+    root: Path,
+    files: Sequence[FoundFile],
+    splits: FolderSplits,
+    used: Sequence[_Assigned],
+    layouts: Mapping[SplitFolder, Layout],
+) -> Layout:
+    """What no table is about: the tables themselves, split folders without one, and all that is in none."""
+    places = [each.place for each in used if each.folder in layouts]
+    rest = [file for file in files if not any(file.parts[: len(place)] == place for place in places)]
+    about = {each.file.parts: each for each in used}
+    own = [about[file.parts] for file in files if file.parts in about]
+    layout = split_layout(root, [file for file in rest if file.parts not in about], splits)
+    rows = [ignored_row(each.file, _what_it_holds(each, layouts), each.folder.side) for each in own]
+    return replace(layout, ignored=(*rows, *layout.ignored))
+
+
+def _what_it_holds(each: _Assigned, layouts: Mapping[SplitFolder, Layout]) -> str:
+    return describe_labels_table(each.file.path) if each.folder in layouts else GIVES_NO_LABELS
+
+
+def _assign(
+    root: Path, files: Sequence[FoundFile], folder: SplitFolder, splits: FolderSplits, options: TableOptions
+) -> _Assigned | None:
+    """Find the table of a split folder: the deepest that is in it, or one beside it that is named like its split."""
+    base = min(_common(splits.folders), len(folder.parts) - 1)
+    for depth in range(len(folder.parts), base - 1, -1):
+        place = folder.parts[:depth]
+        tables = [file for file in files if _is_table_in(file, place)]
+        if depth > base:
+            chosen = _choose_own(root, files, folder, [_read(folder, file, place, options) for file in tables])
+        else:
+            named = [file for file in tables if side_of_name(file.path.stem, loose=True) == folder.side]
+            named = [] if folder.has_classes else named
+            chosen = _choose(root, files, [_read(folder, file, folder.parts, options) for file in named])
+        if chosen:
+            return chosen
+    return None
+
+
+def _classes_of(tree: Folder, splits: FolderSplits) -> frozenset[str]:
+    """The names of the class folders in all splits."""
+    inside = [tree.find(folder.parts) for folder in splits.folders if folder.has_classes]
+    return frozenset(class_name(name) for folder in inside if folder for name in folder.folders)
+
+
+def _assign_list(
+    root: Path, files: Sequence[FoundFile], folder: SplitFolder, splits: FolderSplits, classes: Collection[str]
+) -> _Assigned | None:
+    """Find the text list in a split folder without classes that gives its images those of the other splits."""
+    base = min(_common(splits.folders), len(folder.parts) - 1)
+    if folder.has_classes or not classes:
+        return None
+    for depth in range(len(folder.parts), base, -1):
+        place = folder.parts[:depth]
+        lists = [file for file in files if file.parts[:-1] == place and not file.ignored]
+        lists = [file for file in lists if file.path.suffix.lower() in _LIST_ENDINGS]
+        found = [each for file in lists if (each := _read_list(root, files, folder, file, place, classes))]
+        if len(found) == 1:
+            return found[0]
+    return None
+
+
+def _read_list(
+    root: Path,
+    files: Sequence[FoundFile],
+    folder: SplitFolder,
+    file: FoundFile,
+    place: tuple[str, ...],
+    classes: Collection[str],
+) -> _Assigned | None:
+    """Read the column of images and the one of classes; None where it has no such two columns, or several."""
+    try:
+        each = _Assigned(folder, file, read_labels_table(file.path), place)
+    except DataError:
+        return None  # a text of another kind
+    pictures = _pictures(root, files, each)
+    table = with_first_row(each.table, pictures)
+    labels = [name for name in table.columns if {text_of(cell) for cell in table.column(name)} <= set(classes)]
+    images = [name for name in table.columns if names_pictures(_narrowed(table, name), pictures)]
+    if len(labels) != 1 or len(images) != 1 or labels == images:
+        return None
+    return replace(each, table=_narrowed(table, images[0], labels[0]))
+
+
+def _narrowed(table: Table, *names: str) -> Table:
+    return replace(table, columns=names, cells=tuple(table.column(name) for name in names))
+
+
+def _common(folders: Sequence[SplitFolder]) -> int:
+    """How many parts the paths of all split folders begin with in common."""
+    first, last = min(each.parts for each in folders), max(each.parts for each in folders)
+    return next((at for at, (one, other) in enumerate(zip(first, last, strict=False)) if one != other), len(first))
+
+
+def _is_table_in(file: FoundFile, place: tuple[str, ...]) -> bool:
+    return (
+        file.parts[:-1] == place
+        and not file.ignored
+        and file.path.suffix.lower() in FOLDER_ENDINGS
+        and not is_unlabelled_name(file.path.stem)
+    )
+
+
+def _read(folder: SplitFolder, file: FoundFile, place: tuple[str, ...], options: TableOptions) -> _Assigned:
+    return _Assigned(folder, file, read_labels_table(file.path, header=options.header), place)
+
+
+def _choose_own(
+    root: Path, files: Sequence[FoundFile], folder: SplitFolder, tables: Sequence[_Assigned]
+) -> _Assigned | None:
+    metadata = [
+        each for each in tables if each.file.path.stem.lower() == METADATA and "file_name" in each.table.columns
+    ]
+    if metadata or folder.has_classes:
+        return _choose(root, files, metadata)
+    return _choose(root, files, tables)
+
+
+def _choose(root: Path, files: Sequence[FoundFile], tables: Sequence[_Assigned]) -> _Assigned | None:
+    """The only table; of several, the only one that names images of its folder."""
+    if len(tables) < 2:
+        return tables[0] if tables else None
+    naming = [each for each in tables if names_pictures(each.table, _pictures(root, files, each))]
+    if len(naming) == 1:
+        return naming[0]
+    names = ", ".join(each.shown for each in naming or tables)
+    several = "several tables name pictures" if naming else "none of its tables names its pictures"
+    raise DataError(f"{root}: {several} ({names}); move all but the one with the labels away")
+
+
+def _part_of(files: Sequence[FoundFile], each: _Assigned) -> list[FoundFile]:
+    return [file for file in files if file.parts[: len(each.place)] == each.place and file is not each.file]
+
+
+def _pictures(root: Path, files: Sequence[FoundFile], each: _Assigned) -> PictureFinder:
+    return PictureFinder(root, _part_of(files, each), below=each.place)
+
+
+def _source_of(tree: Folder, each: _Assigned, options: TableOptions) -> LabelSource:
+    inside = tree.find(each.folder.parts)
+    if not each.folder.has_classes or inside is None:
+        return LabelSource("table")
+    classes = [class_name(name) for name in inside.folders]
+    return choose_label_source(each.table, "file_name", classes, options)
+
+
+def _combine(
+    layouts: Mapping[SplitFolder, Layout], folders: Layout, labelled: Sequence[_Assigned], notes: Sequence[str]
+) -> Layout:
+    """One layout of those of all splits, and of the folders whose names are their labels."""
+    parts = [*layouts.items()]
+    candidates = [replace(one, side=folder.side) for folder, layout in parts for one in layout.candidates]
+    candidates = sorted([*candidates, *folders.candidates], key=lambda candidate: candidate.source.file)
+    ignored = [_placed(row, folder) for folder, layout in parts for row in layout.ignored]
+    said = [
+        note if len(labelled) == 1 else f"{each.folder.shown}: {note}"
+        for each in labelled
+        for note in layouts[each.folder].notes
+    ]
+    return Layout(
+        f"split folders, labels from {', '.join(dict.fromkeys(each.shown for each in labelled))}",
+        tuple(sorted({label for candidate in candidates for label in candidate.labels})),
+        tuple(candidates),
+        (*ignored, *folders.ignored),
+        folders.root,
+        "multi-label" if any(layout.task == "multi-label" for layout in layouts.values()) else "single-label",
+        (*notes, *said),
+        {file: values for layout in layouts.values() for file, values in layout.groups.items()},
+    )
+
+
+def _placed(row: ManifestRow, folder: SplitFolder) -> ManifestRow:
+    """A row of one split folder among those of all; what is missing in two of them may bear the same name."""
+    name = (
+        row.file if row.status != "missing" or row.file.startswith(f"{folder.shown}/") else f"{folder.shown}/{row.file}"
+    )
+    return replace(row, file=name, side=folder.side)

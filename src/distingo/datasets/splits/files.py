@@ -1,0 +1,273 @@
+"""Split files: which side or fold each picture is to fall on, decided once and honoured by every training."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from distingo.datasets.manifest import join_labels, read_side, read_table, split_labels, write_table
+from distingo.datasets.splits.dividing import divide_groups
+from distingo.datasets.splits.group_splitting import Division
+from distingo.datasets.splits.splitting import order_split
+from distingo.datasets.targets import encode_labels
+from distingo.errors import DataError, RunError, UsageError, name_some
+from distingo.records import SIDES, Dataset, Picture, Side, Split
+
+
+@dataclass(frozen=True, slots=True)
+class SplitLine:
+    """What a split file says of one picture.
+
+    Attributes:
+        file: As in `Source.file`.
+        part: Its side, or its fold's number.
+        group: Its group; pictures of one group are on one side.
+        labels: The class names it had; None where the file does not say.
+        content: Hash of the file's bytes; empty where the file does not say.
+    """
+
+    file: str
+    part: str
+    group: str
+    labels: tuple[str, ...] | None
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class SplitFile:
+    """A split file as it was read.
+
+    Attributes:
+        path: The file.
+        folds: How many folds it has; 0 where it has sides.
+        lines: One per picture.
+    """
+
+    path: Path
+    folds: int
+    lines: tuple[SplitLine, ...]
+
+
+def write_split_file(dataset: Dataset, division: Division, path: Path, *, recorded: bool = False) -> None:
+    """Write a division as UTF-8 CSV: file, side (or fold), group, why, labels, content; record its checksum on demand.
+
+    Groups are counted from 1; ``why`` says what holds a group together, and is empty for a single picture.
+
+    Raises:
+        ResourceError: It can't be written.
+    """
+    grouping = division.grouping
+    rows = [
+        (
+            picture.source.file,
+            division.parts[part],
+            group + 1,
+            " ".join(grouping.kinds[group]),
+            join_labels(picture.labels),
+            picture.content,
+        )
+        for picture, part, group in zip(dataset.pictures, division.numbers, grouping.numbers, strict=True)
+    ]
+    columns = ["file", "fold" if division.folds else "side", "group", "why", "labels", "content"]
+    write_table(path, columns, rows, recorded=recorded)
+
+
+def read_split_file(path: Path) -> SplitFile:
+    """Read what `write_split_file` wrote, or any table with the columns file and side (or fold).
+
+    The ``split.csv`` of a run is one such. Without a column ``content`` nothing tells whether a picture is still the
+    same, and without ``group`` each stands alone.
+
+    Raises:
+        DataError: It is missing or damaged, or names a file twice.
+    """
+    if not path.exists():
+        raise DataError(f"{path}: no such file; check the spelling, or write one by `distingo split DATA -o FILE`")
+    try:
+        rows = list(read_table(path, ["file"]))
+        columns = rows[0][1].keys() if rows else set()
+        if not columns & {"side", "fold"}:
+            raise RunError(f"{path}: names no picture, or has neither a column 'side' nor 'fold'")
+        lines = [_line(path, number, row) for number, row in rows]
+    except RunError as error:
+        raise DataError(f"{error}; `distingo split DATA -o FILE` writes a split file") from error
+    times = Counter(line.file for line in lines)
+    if twice := [file for file, count in times.items() if count > 1]:
+        raise DataError(f"{path}: names {name_some(twice, 3)} twice; keep one line for each")
+    folds = 0 if "side" in columns else max(int(line.part) for line in lines)
+    return SplitFile(path, folds, tuple(lines))
+
+
+def _line(path: Path, number: int, row: dict[str, str]) -> SplitLine:
+    if "side" in row:
+        part: str = read_side(row["side"], path, number)
+    else:
+        part = row["fold"]
+        if not (part.isascii() and part.isdecimal() and int(part) >= 1):
+            raise RunError(f"{path}: line {number}: {part!r} is no fold; folds are counted from 1")
+    labels = split_labels(row["labels"]) if "labels" in row else None
+    group = f"group {row['group']}" if row.get("group") else f"file {row['file']}"
+    return SplitLine(row["file"], part, group, labels, row.get("content", ""))
+
+
+def apply_split_file(
+    split_file: SplitFile, dataset: Dataset, *, fold: int | None = None, validation: float = 0.15, seed: int = 0
+) -> Split:
+    """Put a data set's pictures on the sides that a split file names.
+
+    A picture is found by its name, or else by its content (it was renamed, or another copy of it is used now). With
+    folds, one of them is the test side, and validation is cut from the others by whole groups.
+
+    Args:
+        split_file: As read.
+        dataset: The pictures; those that the file does not name are on no side, which a note says.
+        fold: Which fold is the test side; for a file with folds only.
+        validation: With folds, the share of the other folds' pictures.
+        seed: With folds, of the cut.
+
+    Returns:
+        The split, with notes on what did not fit.
+
+    Raises:
+        DataError: A picture's content is another than the file says, a side is empty, or a class has nothing to learn
+            from.
+        UsageError: The fold is missing or out of range, or the file has none.
+    """
+    _check_fold(split_file, fold)
+    found, notes = _find_pictures(split_file, dataset)
+    sides: dict[Side, list[Picture]] = {side: [] for side in SIDES}
+    if fold is None:
+        for line, picture in found:
+            sides[_as_side(line.part)].append(picture)
+    else:
+        sides["test"] = [picture for line, picture in found if int(line.part) == fold]
+        rest = [(line, picture) for line, picture in found if int(line.part) != fold]
+        for (_, picture), side in zip(rest, _cut_validation(dataset, rest, validation, seed), strict=True):
+            sides[side].append(picture)
+        notes.append(f"fold {fold} of {split_file.folds} of {split_file.path.name} is the test side")
+    _check_sides(split_file, dataset, sides)
+    notes += _lacking(dataset, sides)
+    return order_split(sides, tuple(notes))
+
+
+def match_folds(
+    split_file: SplitFile, dataset: Dataset
+) -> tuple[tuple[Picture, ...], np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Find a data set's pictures in a split file with folds, as `apply_split_file` does.
+
+    Returns:
+        The pictures that it names, in the data set's order; the fold of each, from 1, and its group, int64 (n,) each;
+        and notes on what did not fit.
+
+    Raises:
+        DataError: A picture's content is another than the file says.
+        UsageError: The file has no folds.
+    """
+    if not split_file.folds:
+        raise UsageError(f"{split_file.path}: has sides, not folds; `distingo split DATA --folds 5` makes some")
+    found, notes = _find_pictures(split_file, dataset)
+    folds = np.array([int(line.part) for line, _ in found], np.int64)
+    groups = _group_numbers([line for line, _ in found])
+    return tuple(picture for _, picture in found), folds, groups, tuple(notes)
+
+
+def _check_fold(split_file: SplitFile, fold: int | None) -> None:
+    path, folds = split_file.path, split_file.folds
+    if not folds and fold is not None:
+        raise UsageError(f"--fold {fold}: {path} has sides, not folds; leave --fold out")
+    if folds and fold is None:
+        raise UsageError(f"{path}: has {folds} folds; say by --fold 1 to {folds} which one is the test side")
+    if folds and fold is not None and not 1 <= fold <= folds:
+        raise UsageError(f"--fold {fold}: {path} has {folds} folds; choose 1 to {folds}")
+
+
+def _find_pictures(split_file: SplitFile, dataset: Dataset) -> tuple[list[tuple[SplitLine, Picture]], list[str]]:
+    """The pictures that the file names, in the data set's order, and notes on what does not fit."""
+    lines = {line.file: line for line in split_file.lines}
+    names = {picture.source.file for picture in dataset.pictures}
+    gone = {line.content or line.file: line for line in split_file.lines if line.file not in names}
+    found, renamed, unnamed, changed, relabelled = [], [], [], [], []
+    for picture in dataset.pictures:
+        file = picture.source.file
+        line = lines.get(file) or gone.pop(picture.content, None)
+        if line is None:
+            unnamed.append(file)
+            continue
+        found.append((line, picture))
+        if line.file != file:
+            renamed.append(file)
+        if line.content not in {"", picture.content}:
+            changed.append(file)
+        if line.labels is not None and set(line.labels) != set(picture.labels):
+            relabelled.append(file)
+    if changed:
+        raise DataError(
+            f"{split_file.path}: {name_some(changed, 3)}: other bytes than when the split was made; make a new split"
+        )
+    return found, _account(split_file, unnamed, [line.file for line in gone.values()], renamed, relabelled)
+
+
+def _account(
+    split_file: SplitFile,
+    unnamed: Sequence[str],
+    gone: Sequence[str],
+    renamed: Sequence[str],
+    relabelled: Sequence[str],
+) -> list[str]:
+    name = split_file.path.name
+    said = (
+        (unnamed, f"not in {name}, so on no side"),
+        (gone, f"in {name}, but not among the usable ones of the data any more"),
+        (renamed, f"found by content, as {name} has another name for it"),
+        (relabelled, f"labelled otherwise than in {name}; the labels of the data count"),
+    )
+    return [
+        f"{len(files):,} picture{'s' * (len(files) != 1)} {what} ({name_some(files, 3)})"
+        for files, what in said
+        if files
+    ]
+
+
+def _as_side(part: str) -> Side:
+    return next(side for side in SIDES if side == part)
+
+
+def _cut_validation(
+    dataset: Dataset, rest: Sequence[tuple[SplitLine, Picture]], validation: float, seed: int
+) -> list[Side]:
+    numbers = _group_numbers([line for line, _ in rest])
+    table = encode_labels([picture for _, picture in rest], dataset.classes, "multi-label")
+    divided = divide_groups(table, numbers, [1 - validation, validation], seed=seed, needed=0)
+    return ["validation" if part else "train" for part in divided.tolist()]
+
+
+def _group_numbers(lines: Sequence[SplitLine]) -> np.ndarray:
+    groups: dict[str, int] = defaultdict(lambda: len(groups))
+    return np.array([groups[line.group] for line in lines], np.int64)
+
+
+def _check_sides(split_file: SplitFile, dataset: Dataset, sides: dict[Side, list[Picture]]) -> None:
+    if empty := [side for side in SIDES if not sides[side]]:
+        raise DataError(
+            f"{split_file.path}: no picture of {dataset.root} is on the {' or '.join(empty)} side; training needs "
+            f"all of {', '.join(SIDES)}; make a new split with `distingo split`"
+        )
+    trained = {label for picture in sides["train"] for label in picture.labels}
+    if dataset.task == "single-label" and (lost := [name for name in dataset.classes if name not in trained]):
+        raise DataError(
+            f"{split_file.path}: class {name_some(lost, 3)} has no picture on the train side; make a new split, or "
+            "move the class away"
+        )
+
+
+def _lacking(dataset: Dataset, sides: dict[Side, list[Picture]]) -> list[str]:
+    noun = "class" if dataset.task == "single-label" else "label"
+    notes = []
+    for side in SIDES:
+        there = {label for picture in sides[side] for label in picture.labels}
+        notes += [f"{noun} {name} has no {side} picture" for name in dataset.classes if name not in there]
+    return notes

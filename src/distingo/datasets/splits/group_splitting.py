@@ -1,0 +1,276 @@
+"""A data set divided by whole groups, into the three sides or into folds."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from distingo.datasets.splits.dividing import divide_groups
+from distingo.datasets.splits.grouping import Grouping
+from distingo.datasets.targets import encode_labels
+from distingo.errors import DataError, UsageError
+from distingo.records import SIDES, Dataset, Side
+
+DEFAULT_SHARES: dict[Side, float] = {"validation": 0.15, "test": 0.2}
+"""Of the pictures to divide, where a person asks for no other."""
+
+_SIDE_NUMBERS = {side: number for number, side in enumerate(SIDES)}
+
+
+@dataclass(frozen=True, slots=True)
+class ClassShare:
+    """How one class or label, or all pictures, came out.
+
+    Attributes:
+        name: Of the class; empty for all pictures.
+        asked: The share of the divided pictures asked for, one per part; 0 where a part is not divided into.
+        counts: How many of the divided pictures each part got.
+        given: How many pictures their author had put there already.
+    """
+
+    name: str
+    asked: tuple[float, ...]
+    counts: tuple[int, ...]
+    given: tuple[int, ...]
+
+    @property
+    def got(self) -> tuple[float, ...]:
+        """The share of the divided pictures that each part got; all 0 where there were none."""
+        total = sum(self.counts)
+        return tuple(count / total if total else 0.0 for count in self.counts)
+
+    @property
+    def farthest(self) -> float:
+        """The largest difference between what was asked for and what came out, in shares."""
+        if not sum(self.counts):
+            return 0.0
+        return max(abs(got - asked) for got, asked in zip(self.got, self.asked, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Division:
+    """Which part of a division each picture of a data set fell on.
+
+    Attributes:
+        parts: Names of the parts: the sides, or ``1`` to ``k`` for folds.
+        folds: Whether the parts are folds.
+        numbers: The part of each picture (its position in `parts`), int64 (n,).
+        grouping: Which pictures belong together.
+        shares: All pictures first, then one entry per class.
+        leaks: Groups (their numbers) with pictures on several parts, as their author had put them there.
+        notes: What a person should know.
+    """
+
+    parts: tuple[str, ...]
+    folds: bool
+    numbers: np.ndarray
+    grouping: Grouping
+    shares: tuple[ClassShare, ...]
+    leaks: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def settle_shares(
+    dataset: Dataset, *, validation: float | None, test: float | None, resplit: bool = False
+) -> dict[Side, float]:
+    """Settle which shares are divided off where a person did not say so.
+
+    Args:
+        dataset: What is to be divided.
+        validation: Share that was asked for, or None: 0.15.
+        test: The same for the test side, or None: 0.2.
+        resplit: Whether the sides that the author gave are ignored.
+
+    Returns:
+        The shares of ``validation`` and ``test``.
+
+    Raises:
+        UsageError: A share was asked for a side that the author gave.
+    """
+    given = {picture.given_side for picture in dataset.pictures}
+    wanted: dict[Side, float | None] = {"validation": validation, "test": test}
+    for side, share in wanted.items():
+        if share is not None and side in given and not resplit:
+            raise UsageError(
+                f"--{side} {share:g}: {dataset.root} has a {side} side of its own; leave --{side} out to keep it, or "
+                "add --resplit to divide all anew"
+            )
+    return {side: DEFAULT_SHARES[side] if share is None else share for side, share in wanted.items()}
+
+
+def divide_sides(
+    dataset: Dataset, grouping: Grouping, *, validation: float, test: float, seed: int, resplit: bool = False
+) -> Division:
+    """Divide a data set's pictures over train, validation and test by whole groups.
+
+    What the author put on the validation or test side stays there, and what was put on the train side is divided only
+    over the sides that the author did not give, unless all is to be divided anew. A picture without a side follows the
+    pictures of its group that have one.
+
+    Args:
+        dataset: What to divide.
+        grouping: Of its pictures.
+        validation: Share of the pictures to divide for validation, 0 for none.
+        test: The same for the test side.
+        seed: Not negative.
+        resplit: Ignore the sides that the author gave.
+
+    Raises:
+        DataError: There are too few groups.
+        UsageError: The shares or the seed are out of range.
+    """
+    _check_shares(validation, test, seed)
+    fixed = _fixed_sides(dataset, grouping, resplit=resplit)
+    given = set() if resplit else {picture.given_side for picture in dataset.pictures}
+    wanted = {"validation": validation, "test": test}
+    open_sides = [side for side in SIDES if side == "train" or (side not in given and wanted[side] > 0)]
+    loose = np.flatnonzero(fixed < 0)
+    parts = np.array([wanted.get(side, 0.0) for side in open_sides])
+    parts[0] = 1.0 - parts.sum()
+    numbers = fixed.copy()
+    _require_groups(dataset, grouping, loose, len(open_sides))
+    if len(loose):
+        table = _label_table(dataset)[loose]
+        divided = divide_groups(table, grouping.numbers[loose], parts.tolist(), seed=seed, needed=0)
+        numbers[loose] = np.array([_SIDE_NUMBERS[side] for side in open_sides])[divided]
+    asked = np.zeros(len(SIDES))
+    asked[[_SIDE_NUMBERS[side] for side in open_sides]] = parts
+    return _judge(dataset, grouping, SIDES, numbers, asked, fixed >= 0, folds=False)
+
+
+def divide_folds(dataset: Dataset, grouping: Grouping, *, folds: int, seed: int, resplit: bool = False) -> Division:
+    """Divide all pictures of a data set into folds of the same size by whole groups.
+
+    Args:
+        dataset: What to divide.
+        grouping: Of its pictures.
+        folds: How many, at least 2.
+        seed: Not negative.
+        resplit: Go on although the author gave sides.
+
+    Raises:
+        DataError: There are fewer groups than folds.
+        UsageError: The number or the seed is out of range, or the author gave sides.
+    """
+    if folds < 2:
+        raise UsageError(f"--folds {folds}: choose 2 or more")
+    _check_shares(0.0, 0.0, seed)
+    if not resplit and any(picture.given_side for picture in dataset.pictures):
+        raise UsageError(f"{dataset.root}: has sides of its own; --folds divides all anew, add --resplit to allow that")
+    everything = np.arange(len(dataset.pictures))
+    _require_groups(dataset, grouping, everything, folds)
+    numbers = divide_groups(_label_table(dataset), grouping.numbers, [1 / folds] * folds, seed=seed)
+    names = tuple(str(number) for number in range(1, folds + 1))
+    none = np.zeros(len(numbers), bool)
+    return _judge(dataset, grouping, names, numbers, np.full(folds, 1 / folds), none, folds=True)
+
+
+def _check_shares(validation: float, test: float, seed: int) -> None:
+    for name, share in (("--validation", validation), ("--test", test)):
+        if not 0.0 <= share < 1.0:
+            raise UsageError(f"{name} {share} is not allowed; choose a share from 0 to below 1")
+    if validation + test >= 1.0:
+        raise UsageError(f"--validation {validation} and --test {test} leave nothing to train on; choose smaller ones")
+    if seed < 0:
+        raise UsageError(f"--seed {seed} is not allowed; choose 0 or more")
+
+
+def _fixed_sides(dataset: Dataset, grouping: Grouping, *, resplit: bool) -> np.ndarray:
+    """The side that each picture stays on, -1 where it is to be divided: int64 (n,)."""
+    fixed = np.full(len(dataset.pictures), -1, np.int64)
+    if resplit:
+        return fixed
+    around: dict[int, Counter[int]] = defaultdict(Counter)
+    for at, picture in enumerate(dataset.pictures):
+        if picture.given_side is not None:
+            around[int(grouping.numbers[at])][_SIDE_NUMBERS[picture.given_side]] += 1
+        if picture.given_side in {"validation", "test"}:
+            fixed[at] = _SIDE_NUMBERS[picture.given_side]
+    for at, picture in enumerate(dataset.pictures):
+        sides = around.get(int(grouping.numbers[at]))
+        if picture.given_side is None and sides:
+            side = max(sides, key=lambda side: (sides[side], side))
+            fixed[at] = side if side != _SIDE_NUMBERS["train"] else -1
+    return fixed
+
+
+def _label_table(dataset: Dataset) -> np.ndarray:
+    return encode_labels(dataset.pictures, dataset.classes, "multi-label")
+
+
+def _require_groups(dataset: Dataset, grouping: Grouping, loose: np.ndarray, parts: int) -> None:
+    groups = len(np.unique(grouping.numbers[loose]))
+    if len(loose) and groups < parts:
+        pictures = f"{len(loose):,} picture{'s' * (len(loose) != 1)} to divide"
+        raise DataError(
+            f"{dataset.root}: its {pictures} {_form(len(loose))} {groups:,} group{'s' * (groups != 1)}, and "
+            f"{parts} are needed to have one on each side; ask for fewer parts or link fewer pictures"
+        )
+
+
+def _judge(
+    dataset: Dataset,
+    grouping: Grouping,
+    parts: Sequence[str],
+    numbers: np.ndarray,
+    asked: np.ndarray,
+    fixed: np.ndarray,
+    *,
+    folds: bool,
+) -> Division:
+    table = _label_table(dataset)
+    columns = [("", np.ones(len(numbers), bool)), *zip(dataset.classes, table.T, strict=True)]
+    shares = []
+    for name, has in columns:
+        divided, given = (np.bincount(numbers[has & which], minlength=len(parts)).tolist() for which in (~fixed, fixed))
+        shares.append(ClassShare(name, tuple(asked.tolist()), tuple(divided), tuple(given)))
+    pairs = np.unique(np.stack([grouping.numbers, numbers], axis=1), axis=0)
+    groups, times = np.unique(pairs[:, 0], return_counts=True)
+    leaks = tuple(groups[times > 1].tolist())
+    notes = (*_missing(dataset, grouping, shares, parts, table), *_leaks(dataset, grouping, parts, numbers, leaks))
+    return Division(tuple(parts), folds, numbers, grouping, tuple(shares), leaks, notes)
+
+
+def _missing(
+    dataset: Dataset, grouping: Grouping, shares: Sequence[ClassShare], parts: Sequence[str], table: np.ndarray
+) -> list[str]:
+    """Say which classes some part has nothing of."""
+    noun = "class" if dataset.task == "single-label" else "label"
+    totals = [divided + given for divided, given in zip(shares[0].counts, shares[0].given, strict=True)]
+    notes = []
+    for column, share in enumerate(shares[1:]):
+        both = zip(share.counts, share.given, strict=True)
+        without = [parts[at] for at, (divided, given) in enumerate(both) if totals[at] and not divided + given]
+        if without:
+            groups = len(np.unique(grouping.numbers[table[:, column]]))
+            number = int(table[:, column].sum())
+            notes.append(
+                f"{noun} {share.name} has none on {' and '.join(without)}: its {number:,} "
+                f"picture{'s' * (number != 1)} {_form(number)} {groups:,} group{'s' * (groups != 1)}"
+            )
+    return notes
+
+
+def _leaks(
+    dataset: Dataset, grouping: Grouping, parts: Sequence[str], numbers: np.ndarray, leaks: Sequence[int]
+) -> list[str]:
+    if not leaks:
+        return []
+    members = np.flatnonzero(grouping.numbers == leaks[0])
+    shown: dict[str, str] = {}
+    for at in members:
+        shown.setdefault(parts[numbers[at]], dataset.pictures[at].source.file)
+    example = " and ".join(f"{file} ({side})" for side, file in shown.items())
+    count = int(np.isin(grouping.numbers, leaks).sum())
+    groups = f"{len(leaks):,} group{'s' * (len(leaks) != 1)}"
+    return [
+        f"leak: {groups} with {count:,} pictures lie on several sides, as the data was given, for example {example}; "
+        "--resplit puts each on one side"
+    ]
+
+
+def _form(number: int) -> str:
+    return "forms" if number == 1 else "form"

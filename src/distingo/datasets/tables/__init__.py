@@ -1,0 +1,1 @@
+"""Tables of labels: read, matched to files, and turned into candidates."""

@@ -1,0 +1,233 @@
+"""Which table in a folder holds the labels, and where its pictures are.
+
+Tables that a folder may hold besides CSV and its kin: workbooks, JSON, text lists, and what is refused by name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from distingo.datasets.corrections import is_corrections
+from distingo.datasets.decoding.formats import PICTURE_ENDINGS
+from distingo.datasets.layouts.label_source import LabelSource, choose_label_source, find_table_beside_folders
+from distingo.datasets.layouts.split_names import is_unlabelled_name, side_of_name
+from distingo.datasets.own_files import mark_own_files
+from distingo.datasets.tables.image_column import names_pictures
+from distingo.datasets.tables.image_files import PictureFinder
+from distingo.datasets.tables.layout import table_layout
+from distingo.datasets.tables.reading import read_labels_table
+from distingo.datasets.tables.table import (
+    FILE_ENDINGS,
+    FOLDER_ENDINGS,
+    OTHER_PROGRAMS,
+    SECOND_ENDINGS,
+    Table,
+    TableOptions,
+)
+from distingo.datasets.walking import FoundFile, Layout, walk
+from distingo.errors import DataError, UsageError
+
+_SHEETS = frozenset({".xls", ".xlsb", ".ods", ".numbers"})
+
+
+def find_second_table(root: Path, files: Sequence[FoundFile], options: TableOptions) -> Table | None:
+    """Find the one file at the top of a folder that names its images, of those that often hold something else.
+
+    Args:
+        root: The folder, which holds no CSV file or the like.
+        files: Every file in it.
+        options: What a person says about a table.
+
+    Returns:
+        The workbook, JSON file or text list; None where none names images.
+
+    Raises:
+        DataError: Several do; or none, but there is a sheet of another program.
+        UsageError: There is an Excel workbook, and openpyxl is not installed.
+    """
+    top = [file for file in files if len(file.parts) == 1 and not file.ignored]
+    others = [file for file in files if file.path.suffix.lower() in PICTURE_ENDINGS]
+    pictures = PictureFinder(root, others)
+    tables = []
+    for file in top:
+        if file.path.suffix.lower() in SECOND_ENDINGS:
+            try:
+                table = read_labels_table(file.path, header=options.header)
+            except DataError:
+                continue  # a text or JSON file may hold anything
+            if len(table.columns) > 1 and names_pictures(table, pictures, fewest=2):
+                tables.append(table)
+    if len(tables) > 1:
+        names = ", ".join(table.path.name for table in tables)
+        raise DataError(f"{root}: several tables name images ({names}); give the one with the labels as DATA")
+    sheet = next((file.path for file in top if file.path.suffix.lower() in _SHEETS), None)
+    if not tables and sheet is not None:
+        raise DataError(f"{sheet}: is {OTHER_PROGRAMS[sheet.suffix.lower()]}")
+    return tables[0] if tables else None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTable:
+    """A table that may hold the labels of a folder.
+
+    Attributes:
+        table: As read.
+        source: Whether it does, and why.
+    """
+
+    table: Table
+    source: LabelSource
+
+
+def is_table_file(path: Path) -> bool:
+    """Whether a path is a file that may be a table."""
+    return path.suffix.lower() in FILE_ENDINGS and os.path.isfile(path)  # noqa: PTH113 - False where nobody may look
+
+
+def tables_in(files: Sequence[FoundFile]) -> list[FoundFile]:
+    """The tables that lie at the top of a folder."""
+    return [
+        file
+        for file in files
+        if len(file.parts) == 1 and not file.ignored and file.path.suffix.lower() in FOLDER_ENDINGS
+    ]
+
+
+def find_table(
+    root: Path, files: Sequence[FoundFile], options: TableOptions, *, classes: Collection[str]
+) -> FoundTable | None:
+    """Choose the table that holds the labels of a folder.
+
+    Args:
+        root: The folder.
+        files: Every file in it.
+        options: What a person says about a table.
+        classes: The names of class folders that the folder may be read by without a table; none where it has none.
+
+    Returns:
+        The Hugging Face ``metadata`` file; else, unless class folders do without, the only table that names
+        pictures and is not one of predictions to hand in; else, next to folders that may be classes, the table of
+        `find_table_beside_folders`; else None.
+
+    Raises:
+        DataError: Several tables name pictures, a table is damaged, or it can't be told whether the table or the
+            folders hold the labels.
+        UsageError: There are options for a table, but none.
+    """
+    found = [file for file in tables_in(files) if options.about_labels or not is_unlabelled_name(file.path.stem)]
+    required = options.about_labels or (("--labels-from table",) if options.labels_from == "table" else ())
+    if not found:
+        if (not classes or required) and (table := find_second_table(root, files, options)):
+            return FoundTable(table, LabelSource("table"))
+        if required:
+            raise UsageError(f"{root}: holds no table for {', '.join(required)}; give the table as DATA")
+        return _beside_folders(root, files, classes, options)
+    metadata = [
+        read_labels_table(file.path, header=options.header) for file in found if file.path.stem.lower() == "metadata"
+    ]
+    named = [table for table in metadata if "file_name" in table.columns]
+    if len(named) == 1:
+        return FoundTable(named[0], choose_label_source(named[0], "file_name", classes, options))
+    if not named:
+        if classes and not required:
+            return _beside_folders(root, files, classes, options)
+        named = _naming(root, files, found, options)
+    if len(named) == 1:
+        return FoundTable(named[0], LabelSource("table"))
+    names = ", ".join(table.path.name for table in named) or ", ".join(file.path.name for file in found)
+    several = "several tables name pictures" if named else "none of its tables names its pictures"
+    raise DataError(f"{root}: {several} ({names}); give the one with the labels as DATA")
+
+
+def _beside_folders(
+    root: Path, files: Sequence[FoundFile], classes: Collection[str], options: TableOptions
+) -> FoundTable | None:
+    found = find_table_beside_folders(root, files, classes, options) if classes else None
+    return FoundTable(*found) if found else None
+
+
+def _naming(root: Path, files: Sequence[FoundFile], found: Sequence[FoundFile], options: TableOptions) -> list[Table]:
+    """The tables that name pictures: those of the train split go before tables of other splits without its labels."""
+    tables = [read_labels_table(file.path, header=options.header) for file in found]
+    if len(tables) == 1:
+        return tables
+    pictures = PictureFinder(root, [file for file in files if file not in found])
+    tables = [table for table in tables if names_pictures(table, pictures)]
+    train = [table for table in tables if side_of_name(table.path.stem, loose=True) == "train"]
+    if len(train) != 1:
+        return tables
+    others = [table for table in tables if table is not train[0] and _may_hold_labels(table, train[0])]
+    return [*train, *others]
+
+
+def _may_hold_labels(table: Table, train: Table) -> bool:
+    """Whether a table is not merely the train split's table without its labels."""
+    return side_of_name(table.path.stem, loose=True) is None or set(train.columns) <= set(table.columns)
+
+
+def layout_of_file(path: Path, options: TableOptions, *, allow_missing: bool, fewest_classes: int = 2) -> Layout:
+    """Read a table that is named itself; its pictures are in the image folder, or somewhere below its own.
+
+    Raises:
+        DataError: As `table_layout`, or the folder can't be opened.
+        UsageError: As `table_layout`, or there is no such image folder.
+    """
+    if is_corrections(path):
+        raise DataError(f"{path}: holds corrections, no labels; give the folder it lies in, or --corrections {path}")
+    table = read_labels_table(path, header=options.header)
+    root, folder = path.parent, path.parent
+    if options.image_folder is not None:
+        folder = _image_folder(root, options.image_folder)
+        root = root if folder.is_relative_to(root.resolve()) else folder
+    below = folder.relative_to(root.resolve()).parts if folder != root else ()
+    try:
+        files = [FoundFile((*below, *file.parts), file.path, file.ignored) for file in walk(folder)]
+    except OSError as error:
+        raise DataError(f"{folder}: can't be opened ({error.strerror}); check the permissions") from error
+    if below:
+        files.append(FoundFile((path.name,), path))
+    return table_layout(
+        root,
+        table,
+        mark_own_files(files),
+        options,
+        below=below,
+        allow_missing=allow_missing,
+        fewest_classes=fewest_classes,
+    )
+
+
+def layout_in_folder(
+    root: Path,
+    table: Table,
+    files: Sequence[FoundFile],
+    options: TableOptions,
+    *,
+    allow_missing: bool,
+    fewest_classes: int = 2,
+) -> Layout:
+    """Read a table that lies in the folder of its pictures.
+
+    Raises:
+        DataError: As `table_layout`.
+        UsageError: As `table_layout`, or there is no such image folder.
+    """
+    below: tuple[str, ...] = ()
+    if options.image_folder is not None:
+        folder = _image_folder(root, options.image_folder)
+        if not folder.is_relative_to(root.resolve()):
+            return layout_of_file(table.path, options, allow_missing=allow_missing, fewest_classes=fewest_classes)
+        below = folder.relative_to(root.resolve()).parts
+    return table_layout(
+        root, table, files, options, below=below, allow_missing=allow_missing, fewest_classes=fewest_classes
+    )
+
+
+def _image_folder(root: Path, name: str) -> Path:
+    for folder in (root / name, Path(name)):
+        if folder.is_dir():
+            return folder.resolve()
+    raise UsageError(f"--image-folder {name}: no such folder, neither in {root} nor here; check the spelling")

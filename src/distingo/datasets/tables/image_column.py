@@ -1,0 +1,265 @@
+"""Which column of a table names the images: by what its cells look like, by its name, and by the files found.
+
+Usual names of the columns of a table: of images, labels and splits.
+
+Columns of 0 and 1, one per label.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from distingo.datasets.decoding.formats import PICTURE_ENDINGS
+from distingo.datasets.tables.image_files import PictureFinder, is_web_address
+from distingo.datasets.tables.matching import match_names
+from distingo.datasets.tables.table import Cell, Table, TableOptions, text_of
+from distingo.errors import DataError
+
+# The likeliest first, without case and marks: "File_Name" is "filename".
+IMAGE_NAMES = (
+    *("filename", "file", "filepath", "filepaths", "path", "imagepath", "imagename", "imagefile", "image", "images"),
+    *("imageid", "img", "imgname", "imgid", "imgpath", "picture", "photo", "poster", "fname", "id", "name"),
+)
+
+LABEL_NAMES = (
+    *("label", "labels", "class", "classes", "classname", "category", "categories", "target", "targets", "tag", "tags"),
+    *("genre", "genres", "species", "breed"),
+)
+
+SPLIT_NAMES = frozenset({"split", "set", "subset", "partition", "dataset", "side", "phase"})
+
+
+def names_labels(columns: Sequence[str]) -> bool:
+    """Whether a table's columns are by their names one for pictures and one for labels."""
+    keys = {column_key(name) for name in columns}
+    return not keys.isdisjoint(IMAGE_NAMES) and not keys.isdisjoint(LABEL_NAMES)
+
+
+def named_like_pictures(columns: Sequence[str]) -> list[str]:
+    """The columns that by their names hold pictures, the likeliest first."""
+    known = [name for name in columns if column_key(name) in IMAGE_NAMES]
+    return sorted(known, key=lambda name: name_rank(name, IMAGE_NAMES))
+
+
+def is_known_column(name: str) -> bool:
+    """Whether a text is a usual name of a column of images, labels or splits."""
+    key = column_key(name)
+    return key in IMAGE_NAMES or key in LABEL_NAMES or key in SPLIT_NAMES
+
+
+def known_label_column(names: Sequence[str]) -> str | None:
+    """The column that is most likely the label's, by its name alone; None where no name says so."""
+    ranked = sorted(
+        (name for name in names if column_key(name) in LABEL_NAMES), key=lambda name: name_rank(name, LABEL_NAMES)
+    )
+    return ranked[0] if ranked else None
+
+
+def column_key(name: str) -> str:
+    """A name of a column without case and marks, as the usual names are written here."""
+    return re.sub(r"[\W_]", "", name).lower()
+
+
+def name_rank(name: str, known: Sequence[str]) -> int:
+    """The place of a column's name among usual ones; their number where it is none of them."""
+    return known.index(column_key(name)) if column_key(name) in known else len(known)
+
+
+YES = frozenset({"1", "1.0", "true", "yes"})
+
+NO = frozenset({"0", "0.0", "false", "no"})
+
+SPARSE_NO = frozenset({"", "-1", "-1.0"})
+"""What means no in a column that holds no 0 at all."""
+
+_SWITCHES = YES | NO | SPARSE_NO
+
+_MOSTLY = 0.9
+
+
+def is_switch(cells: Sequence[Cell]) -> bool:
+    """Whether a column holds 0 and 1, but for a few unknown values."""
+    counts = Counter(cells)
+    filled = {cell: count for cell, count in counts.items() if cell}
+    known = sum(count for cell, count in filled.items() if text_of(cell).lower() in _SWITCHES)
+    return bool(filled) and known >= _MOSTLY * sum(filled.values())
+
+
+_LOOKED_AT = 500
+
+_ENDINGS = tuple(PICTURE_ENDINGS)
+
+_NUMBER = re.compile(r"([0-9]{1,18})(\.0+)?")
+
+_UNNAMED = re.compile(r"(column|unnamed:?|level|index|idx) *[0-9]*|index level [0-9]+")
+
+_WEAK_NAMES = frozenset({"id", "name"})
+"""Usual names of the column of images that other columns bear as often."""
+
+CERTAIN = 2
+"""From this evidence on a column is about images by itself, and not only because numbers in it name files."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageColumn:
+    """What speaks for a column as the one that names the images.
+
+    Attributes:
+        name: Of the column.
+        evidence: 4: cells are paths, in a column of a usual name. 3: a usual name. 2: cells are paths; or numbers or a
+            counter in a column of a usual name. 1: neither. 0: numbers without a name, or a counter. -1: the column is
+            by its name one of labels or splits.
+        are_numbers: Whether nearly all cells are whole numbers.
+        end_like_images: Whether nearly all cells end like the names of image files.
+        cells: How many cells were looked up.
+        found: The file of each that names one, by its position.
+    """
+
+    name: str
+    evidence: int
+    are_numbers: bool
+    end_like_images: bool
+    cells: int
+    found: Mapping[int, tuple[str, ...]]
+
+    @property
+    def different(self) -> int:
+        """How many different files it names."""
+        return len(set(self.found.values()))
+
+    @property
+    def is_mostly_found(self) -> bool:
+        """Whether at least half of its cells name a file."""
+        return bool(self.found) and 2 * len(self.found) >= self.cells
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it has a usual name of the column of images."""
+        return column_key(self.name) in IMAGE_NAMES
+
+    def is_rival_of(self, best: ImageColumn) -> bool:
+        """Whether it may as well be the one: as likely, and not the same files."""
+        both = self.found.keys() & best.found.keys()
+        same = bool(both) and all(self.found[at] == best.found[at] for at in both)
+        if same or not self.is_mostly_found:
+            return False
+        if best.evidence >= CERTAIN or not best.are_numbers:
+            return self.evidence == best.evidence
+        # among mere numbers, few different ones (stars, years) are not those of images
+        few = 2 if self.evidence == best.evidence else 0.25 if self.evidence >= 0 else 0
+        return few * self.different > best.different
+
+    def casts_doubt_on(self, best: ImageColumn) -> bool:
+        """Whether it is likelier by its name and cells, though few files are there, while the best are numbers."""
+        if not best.are_numbers or self.is_mostly_found or self.evidence <= best.evidence:
+            return False
+        return bool(self.found) or (self.end_like_images and not best.is_known)
+
+    def described(self) -> str:
+        """Its name and how many of the cells that were looked up name a file."""
+        return f"{self.name!r} ({len(self.found):,} of {self.cells:,} cells name a file)"
+
+
+def recognise_image_column(table: Table, options: TableOptions, pictures: PictureFinder) -> str:
+    """Find the column that names the images.
+
+    Cells that are paths, and a usual name of the column, go before numbers: a counter of rows names files too where
+    these are numbered, and not those that the row is about.
+
+    Args:
+        table: As read.
+        options: Says which columns are taken.
+        pictures: What the names in it may mean.
+
+    Raises:
+        DataError: No column names images, or several do and lead to different files.
+    """
+    ranked = rank_image_columns(table, options, pictures)
+    if not ranked or not (ranked[0].found or ranked[0].is_known or ranked[0].end_like_images):
+        raise DataError(
+            f"{table.path}: no column names pictures that are there; it has {describe_columns(table, table.columns)}; "
+            f"give --image-column, or --image-folder if the pictures are elsewhere"
+        )
+    best = ranked[0]
+    if best.is_mostly_found:
+        for other in ranked[1:]:
+            if other.is_rival_of(best) or other.casts_doubt_on(best):
+                raise DataError(
+                    f"{table.path}: columns {best.described()} and {other.described()} may both name the images, and "
+                    f"lead to different files; name the right one by --image-column"
+                )
+    return best.name
+
+
+def rank_image_columns(table: Table, options: TableOptions, pictures: PictureFinder) -> list[ImageColumn]:
+    """The columns that may name the images, the likeliest first; those mostly found go before all others.
+
+    Args:
+        table: As read.
+        options: Says which columns are taken.
+        pictures: What the names in it may mean.
+    """
+    taken = {options.label_column, *options.label_columns, options.group_column}
+    free = [name for name in table.columns if name not in taken and not is_switch(table.column(name))]
+    found = [_examine(name, table.column(name), pictures) for name in free]
+
+    def key(column: ImageColumn) -> tuple[bool, bool, bool, int, int, float]:
+        names_any = bool(column.found) or column.end_like_images or column.is_known
+        share = len(column.found) / max(1, column.cells)
+        amount = share if column.evidence >= CERTAIN else float(column.different)
+        rank = name_rank(column.name, IMAGE_NAMES)
+        return not names_any, column.evidence < 0, not column.is_mostly_found, -column.evidence, rank, -amount
+
+    return sorted(found, key=key)
+
+
+def names_pictures(table: Table, pictures: PictureFinder, *, fewest: int = 1) -> bool:
+    """Whether a column of a table names at least half of a sample's images, and so many different ones."""
+    columns = (_examine(name, table.column(name), pictures) for name in table.columns)
+    return any(column.is_mostly_found and column.different >= fewest for column in columns)
+
+
+def describe_columns(table: Table, names: Sequence[str]) -> str:
+    """Columns with their numbers of values, for a message."""
+    shown = [f"{name} ({len(set(table.column(name))):,} values)" for name in names[:8]]
+    return ", ".join(shown) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+
+
+def _examine(name: str, cells: Sequence[Cell], pictures: PictureFinder) -> ImageColumn:
+    sample = [text_of(cell) for cell in cells[:: max(1, len(cells) // _LOOKED_AT)]]
+    filled = [cell for cell in sample if cell]
+    matches = match_names(sample, pictures)
+    found = {at: files[0].parts for at, cell in enumerate(sample) if (files := matches.files(cell))}
+    local = [cell for cell in filled if not is_web_address(cell)]
+    end_like_images = _are_most(sum(cell.lower().endswith(_ENDINGS) for cell in local), filled)
+    paths = sum("/" in cell or "\\" in cell or cell.lower().endswith(_ENDINGS) for cell in local)
+    are_numbers = _are_most(sum(_NUMBER.fullmatch(cell) is not None for cell in filled), filled)
+    evidence = _evidence(name, are_paths=_are_most(paths, filled), are_numbers=are_numbers, cells=cells)
+    return ImageColumn(name, evidence, are_numbers, end_like_images, len(sample), found)
+
+
+def _are_most(count: int, filled: Sequence[str]) -> bool:
+    return bool(filled) and count >= _MOSTLY * len(filled)
+
+
+def _evidence(name: str, *, are_paths: bool, are_numbers: bool, cells: Sequence[Cell]) -> int:
+    key = column_key(name)
+    if key in LABEL_NAMES or key in SPLIT_NAMES:
+        return -1
+    known = key in IMAGE_NAMES
+    if are_paths:
+        return 4 if known else 2
+    counts = are_numbers and _is_counter(cells)
+    if known:
+        return 3 - (counts or (are_numbers and key in _WEAK_NAMES)) - (counts and key in _WEAK_NAMES)
+    unnamed = _UNNAMED.fullmatch(re.sub(r"[\W_]+", " ", name).strip().lower()) is not None
+    return 0 if counts or (are_numbers and unnamed) else 1
+
+
+def _is_counter(cells: Sequence[Cell]) -> bool:
+    """Whether whole numbers count the rows from 0 or 1."""
+    numbers = [int(match[1]) for cell in cells if (match := _NUMBER.fullmatch(text_of(cell)))]
+    return len(numbers) == len(cells) > 0 and numbers in ([*range(len(cells))], [*range(1, len(cells) + 1)])

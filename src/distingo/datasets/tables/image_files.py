@@ -1,0 +1,336 @@
+"""Which file a table means by one name: with or without ending, in the right case or another.
+
+A name as a table writes it to the path it means: slashes of Windows, URIs, percent signs, dots, Unicode forms.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from distingo.datasets.decoding.formats import PICTURE_ENDINGS
+from distingo.datasets.walking import FoundFile
+
+_DRIVE = re.compile(r"[A-Za-z]:/")
+
+_PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
+
+_FILE_URI = "file:"
+
+
+def path_of(name: str) -> str:
+    r"""The likeliest path that a name means, with forward slashes and in Unicode's composed form.
+
+    Args:
+        name: ``a.jpg``, ``./x/a.jpg``, ``x\a.jpg``, ``C:\x\a.jpg``, ``file:///x/a%20b.jpg``.
+
+    Returns:
+        Without ``.`` and inner ``..``; a path that leads up begins with ``../``; nothing stays nothing. Percent signs
+        are resolved in URIs only.
+    """
+    text = name.strip()
+    if not text.isascii():
+        text = unicodedata.normalize("NFC", text)
+    if text[:5].lower() == _FILE_URI:
+        text = _path_of_uri(text)
+    if "\\" in text:
+        text = text.replace("\\", "/")
+    return _without_dots(text)
+
+
+def other_readings(name: str) -> tuple[str, ...]:
+    r"""What a name may mean besides, where `path_of` leads to no file, the likeliest first.
+
+    Args:
+        name: ``my%20photo.jpg`` may have been made for a web page; ``x\a.jpg`` may be one file's name; quotes may have
+            been taken along from another program.
+    """
+    readings = []
+    text = unicodedata.normalize("NFC", name.strip())
+    if "\\" in text:
+        readings.append(text)
+    if _PERCENT.search(text):
+        readings.append(path_of(unquote(text)))
+    if len(text) > 2 and text[0] == text[-1] and text[0] in "'\"":
+        readings.append(path_of(text[1:-1]))
+    return tuple(reading for reading in readings if reading)
+
+
+def is_absolute(path: str) -> bool:
+    """Whether a path from `path_of` begins at a root, a drive or a server."""
+    return path.startswith("/") or _DRIVE.match(path) is not None
+
+
+def leads_outside(path: str) -> bool:
+    """Whether a path from `path_of` is absolute or leads above the folder that it starts from."""
+    return path.startswith(("/", "../")) or _DRIVE.match(path) is not None
+
+
+def is_web_address(name: str) -> bool:
+    """Whether a name is the address of something on the web."""
+    return name.lstrip()[:8].lower().startswith(("http://", "https://"))
+
+
+def _path_of_uri(text: str) -> str:
+    path = text[len(_FILE_URI) :]
+    if path.startswith("//"):
+        host, slash, rest = path[2:].partition("/")
+        path = slash + rest if host.lower() in {"", "localhost"} else path
+    path = unicodedata.normalize("NFC", unquote(path))
+    return path[1:] if _DRIVE.match(path[1:].replace("\\", "/")) else path
+
+
+def _without_dots(path: str) -> str:
+    if not path or not ("/." in path or "//" in path or path.startswith(".") or path.endswith("/")):
+        return path
+    plain = posixpath.normpath(path)
+    return "" if plain == "." else plain
+
+
+_ENDINGS = PICTURE_ENDINGS | {".tga", ".ico", ".qoi", ".img"}
+
+_Keys = dict[str, list[FoundFile]]
+
+
+class Match(NamedTuple):
+    """What a name leads to.
+
+    Attributes:
+        files: One; several where the name may mean each of them; none where there is no such file.
+        any_case: Whether they were found only by taking upper and lower case for the same.
+        decoded: Whether they were found only by another reading of the name, such as without percent signs.
+    """
+
+    files: tuple[FoundFile, ...] = ()
+    any_case: bool = False
+    decoded: bool = False
+
+
+NOTHING = Match()
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """Files by their path from the root, and by their bare name; both with and without ending."""
+
+    whole: _Keys
+    whole_stems: _Keys
+    bare: _Keys
+    bare_stems: _Keys
+
+    def find(self, path: str) -> list[FoundFile]:
+        return self.whole.get(path) or self.whole_stems.get(path) or []
+
+    def find_bare(self, name: str) -> list[FoundFile]:
+        return self.bare.get(name) or self.bare_stems.get(name) or []
+
+
+class PictureFinder:
+    """Finds the files that names in a table mean.
+
+    Attributes:
+        root: The folder that the files' parts are relative to.
+        below: The image folder's parts.
+        anywhere: Whether a bare name may mean a file anywhere in the image folder, wherever most of them are.
+    """
+
+    def __init__(
+        self, root: Path, files: Iterable[FoundFile], *, below: tuple[str, ...] = (), anywhere: bool = False
+    ) -> None:
+        """Index the files.
+
+        Args:
+            root: The folder that the files' parts are relative to.
+            files: All that may be meant.
+            below: The image folder's parts: relative names mean files in it only, and may leave the parts out.
+            anywhere: Whether a person named the image folder, so that bare names are taken from all folders in it.
+        """
+        self.root = root
+        self.below = below
+        self.anywhere = anywhere
+        self._files = list(files)
+        self._before = "".join(f"{unicodedata.normalize('NFC', part)}/" for part in below)
+
+    def find(self, name: str) -> list[FoundFile]:
+        """The files of `match`."""
+        return list(self.match(name).files)
+
+    def match(self, name: str) -> Match:
+        """Find what a name means, without regard to the other names in its table.
+
+        A path with folders means the file of that path, relative to the image folder or else the root. A bare name
+        means the file of that name at the top of the image folder, or else anywhere in it. Each is tried with the
+        ending before without, in the given case before any case, and as it is written before any other reading.
+
+        Args:
+            name: As in the table: ``tt01``, ``tt01.jpg``, ``Images/tt01.jpg`` or absolute.
+        """
+        path = path_of(name)
+        if not path:
+            return NOTHING
+        if files := self._find(path, self._exact):
+            return Match(_pictures_first(files))
+        others = other_readings(name)
+        for other in others:
+            if files := self._find(other, self._exact):
+                return Match(_pictures_first(files), decoded=True)
+        if files := self._find(_folded(path), self._any_case, outside=path):
+            return Match(_pictures_first(files), any_case=True)
+        for other in others:
+            if files := self._find(_folded(other), self._any_case):
+                return Match(_pictures_first(files), any_case=True, decoded=True)
+        return NOTHING
+
+    def match_inside(self, path: str) -> Match:
+        """Find the file of exactly this path, from the root and with all its folders; nothing else is tried.
+
+        Args:
+            path: With forward slashes.
+        """
+        if files := self._exact.find(path):
+            return Match(_pictures_first(files))
+        if files := self._any_case.find(_folded(path)):
+            return Match(_pictures_first(files), any_case=True)
+        return NOTHING
+
+    def ending_in(self, path: str, *, any_case: bool = False) -> list[FoundFile]:
+        """The files in the image folder whose last parts are those of a path, whose ending may be left out."""
+        ends = self._ends_of_any_case if any_case else self._ends
+        return ends.get(_folded(path) if any_case else path, [])
+
+    @property
+    def place(self) -> str:
+        """The root's absolute path, with forward slashes."""
+        return self._places[0]
+
+    def of_number(self, number: int) -> FoundFile | None:
+        """A file whose name is this number with zeros before it (``007.jpg``); None where there is none."""
+        return self._with_zeros.get(number)
+
+    def is_in_image_folder(self, file: FoundFile) -> bool:
+        """Whether a file is in the image folder; every file is where there is none."""
+        return file.parts[: len(self.below)] == self.below
+
+    def _find(self, path: str, index: _Index, *, outside: str = "") -> list[FoundFile]:
+        if leads_outside(path):
+            return self._find_outside(outside or path, index)
+        before = self._before if index is self._exact else _folded(self._before)
+        found = index.find(before + path)
+        if not found and before and path.startswith(before):
+            found = index.find(path)
+        return found or ([] if "/" in path else index.find_bare(path))
+
+    def _find_outside(self, path: str, index: _Index) -> list[FoundFile]:
+        """A file by an absolute path, or one that leads upwards; it need not be among those that were walked."""
+        starts = ("",) if not path.startswith("../") else ("/".join(("", *self.below)), "") if self.below else ("",)
+        for start in starts:
+            place = path if not path.startswith("../") else f"{self._places[0]}{start}/{path}"
+            if found := self._at(posixpath.normpath(place), index):
+                return found
+        return []
+
+    def _at(self, place: str, index: _Index) -> list[FoundFile]:
+        if found := self._within(place, index):
+            return found
+        try:
+            if index is self._exact and os.path.isabs(place) and os.path.isfile(place):  # noqa: PTH113, PTH117
+                real = os.path.realpath(place)
+                return self._within(real, index) or [FoundFile((real,), Path(place))]
+        except (OSError, ValueError):
+            pass
+        return []
+
+    def _within(self, place: str, index: _Index) -> list[FoundFile]:
+        for root in self._places:
+            if place.startswith(f"{root}/"):
+                inside = place[len(root) + 1 :]
+                return index.find(inside if index is self._exact else _folded(inside))
+        return []
+
+    @cached_property
+    def _places(self) -> tuple[str, ...]:
+        """The root as it was given and as links lead to it, both absolute."""
+        given = os.path.abspath(self.root)  # noqa: PTH100 - a link in it stays one
+        places = (place.replace(os.sep, "/").rstrip("/") for place in (given, os.path.realpath(given)))
+        return tuple(dict.fromkeys(unicodedata.normalize("NFC", place) for place in places))
+
+    @cached_property
+    def _exact(self) -> _Index:
+        return self._build(any_case=False)
+
+    @cached_property
+    def _any_case(self) -> _Index:
+        return self._build(any_case=True)
+
+    @cached_property
+    def _ends(self) -> _Keys:
+        return self._build_ends(any_case=False)
+
+    @cached_property
+    def _ends_of_any_case(self) -> _Keys:
+        return self._build_ends(any_case=True)
+
+    @cached_property
+    def _with_zeros(self) -> dict[int, FoundFile]:
+        stems = ((file, _without_ending(file.parts[-1])) for file in filter(self.is_in_image_folder, self._files))
+        return {int(stem): file for file, stem in stems if stem[:1] == "0" and stem.isascii() and stem.isdigit()}
+
+    def _build(self, *, any_case: bool) -> _Index:
+        index = _Index(defaultdict(list), defaultdict(list), defaultdict(list), defaultdict(list))
+        for file in self._files:
+            path = _key(file, any_case=any_case)
+            stem = _without_ending(path)
+            index.whole[path].append(file)
+            index.whole_stems[stem].append(file)
+            if not self.below or self.is_in_image_folder(file):
+                index.bare[path.rpartition("/")[2]].append(file)
+                index.bare_stems[stem.rpartition("/")[2]].append(file)
+        return index
+
+    def _build_ends(self, *, any_case: bool) -> _Keys:
+        ends: _Keys = defaultdict(list)
+        for file in filter(self.is_in_image_folder, self._files):
+            path = _key(file, any_case=any_case)
+            stem = _without_ending(path)
+            at = 0
+            while True:
+                ends[path[at:]].append(file)
+                if stem != path:
+                    ends[stem[at:]].append(file)
+                at = path.find("/", at) + 1
+                if not at:
+                    break
+        return ends
+
+
+def _key(file: FoundFile, *, any_case: bool) -> str:
+    path = "/".join(file.parts)
+    if any_case:
+        return _folded(path)
+    return path if path.isascii() else unicodedata.normalize("NFC", path)
+
+
+def _folded(path: str) -> str:
+    return path.lower() if path.isascii() else unicodedata.normalize("NFC", path.casefold())
+
+
+def _without_ending(path: str) -> str:
+    """As `pathlib.PurePath.stem` has it: the dot of a hidden file begins no ending, a last one neither."""
+    at = path.rfind(".")
+    return path[:at] if at > path.rfind("/") + 1 and at < len(path) - 1 else path
+
+
+def _pictures_first(found: list[FoundFile]) -> tuple[FoundFile, ...]:
+    """Of ``a.jpg`` and ``a.txt``, a name without ending means the image."""
+    if len(found) < 2:
+        return tuple(found)
+    return tuple(file for file in found if file.path.suffix.lower() in _ENDINGS) or tuple(found)

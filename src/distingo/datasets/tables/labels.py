@@ -1,0 +1,273 @@
+"""One cell to the labels in it: a list as text, labels with a delimiter between them, or one label.
+
+Labels that differ only in how they are written: found, counted, and merged where a person wants it.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from distingo.datasets.tables.table import Cell, MergeLabels
+from distingo.datasets.walking import Layout
+from distingo.records import LabelVariants, ManifestRow, VariantKind
+
+DELIMITER_NAMES = {"|": "'|'", ";": "';'", ",": "commas", " ": "spaces", "\t": "tabs"}
+
+_LONGEST = 100_000
+
+
+def looks_listed(cell: Cell) -> bool:
+    """Whether a cell is a list, or a text that is written like one."""
+    if not isinstance(cell, str):
+        return True
+    text = cell.strip()
+    return text[:1] + text[-1:] in {"[]", "()", "{}"} and len(text) > 1
+
+
+def parse_list(cell: Cell) -> tuple[str, ...] | None:
+    """Read a list: of JSON, of Python, as numpy prints it, or without quotes.
+
+    Args:
+        cell: For example ``['Comedy', 'Drama']``.
+
+    Returns:
+        Its items as texts, or None for what is no list of texts or numbers.
+    """
+    if not isinstance(cell, str):
+        return tidy_labels(cell)
+    text = cell.strip()
+    if not looks_listed(text) or len(text) > _LONGEST:
+        return None
+    if re.search(r"""['"]\s+['"]""", text) and "," not in text:
+        # numpy writes no commas, and Python would join the neighbours into one
+        return tidy_labels([first or second for first, second in re.findall(r"""'([^']*)'|"([^"]*)\"""", text)])
+    items = _parse_literal(text)
+    if items is None:
+        inner = text[1:-1]
+        return None if re.search(r"""['"\[\](){}]""", inner) else tidy_labels(inner.split(","))
+    if any(isinstance(item, list | tuple | dict | set) for item in items):
+        return None
+    return tidy_labels([str(item) for item in items if item is not None])
+
+
+def _parse_literal(text: str) -> list[object] | None:
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            value = parse(text)
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            continue
+        if isinstance(value, list | tuple | set):
+            return sorted(value, key=str) if isinstance(value, set) else list(value)
+    return None
+
+
+def split_labels_of(cell: Cell, delimiter: str | None) -> tuple[str, ...]:
+    """Split a cell at a delimiter (None or empty: it is one label).
+
+    Args:
+        cell: A text, or a list of which every item is a label already.
+        delimiter: What stands between two labels; a space stands for any white space.
+
+    Returns:
+        The labels, sorted, each once.
+    """
+    if not isinstance(cell, str):
+        return tidy_labels(cell)
+    if not delimiter:
+        return tidy_labels([cell])
+    return tidy_labels(cell.split() if delimiter == " " else cell.split(delimiter))
+
+
+def tidy_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """Strip labels and bring them into one Unicode form; sorted, each once, without empty ones."""
+    stripped = (unicodedata.normalize("NFC", label.strip()) for label in labels)
+    return tuple(sorted({label for label in stripped if label}))
+
+
+def recognise_delimiter(cells: Sequence[str]) -> str | None:
+    """Find out what stands between the labels of a cell.
+
+    A comma or a space may as well be part of a name (``golf ball``). It counts as a delimiter only where
+    splitting at it makes few labels out of many different cells.
+
+    Args:
+        cells: A column.
+
+    Returns:
+        The delimiter, or None where every cell is one label.
+    """
+    different = {cell.strip() for cell in cells if cell.strip()}
+    for delimiter in ("|", ";", "\t"):
+        if any(delimiter in cell for cell in different):
+            return delimiter
+    commas = {label for cell in different for label in split_labels_of(cell, ",")}
+    if any("," in cell for cell in different) and len(commas) <= len(different):
+        return ","
+    words = {label for cell in different for label in cell.split()}
+    if any(" " in cell for cell in different) and 2 * len(words) <= len(different):
+        return " "
+    return None
+
+
+_NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]*)?")
+
+_SPACES = re.compile(r"[\s\u200b\u200c\u200d\u2060\ufeff\u00ad]+")
+
+_MISSING = frozenset(
+    {"na", "n/a", "#n/a", "<na>", "nan", "-nan", "none", "null", "nil", "nat", "-", "--", "?", ".", "missing"}
+)
+"""How programs write that there is no value, in lower case."""
+
+_MOST_SPELLINGS = 5
+"""So many spellings are named in a sentence."""
+
+
+def find_variants(counts: Counter[str]) -> tuple[LabelVariants, ...]:
+    """Find labels that differ only in case, spaces, Unicode form or number format, and those that mean no value.
+
+    Args:
+        counts: How often each label is given.
+
+    Returns:
+        One entry per group of labels, those with most occurrences first; labels that mean no value are one group.
+    """
+    groups: dict[str, list[str]] = defaultdict(list)
+    for label in counts:
+        groups[_key(label)].append(label)
+    found = [_group(_kind(labels), labels, counts) for labels in groups.values() if len(labels) > 1]
+    missing = [label for label in counts if is_missing(label)]
+    if missing:
+        found = [each for each in found if each.spellings[0][0] not in missing]
+        found.append(_group("missing value", missing, counts))
+    return tuple(sorted(found, key=lambda each: (-sum(count for _, count in each.spellings), each.spellings)))
+
+
+def merged_labels(variants: Iterable[LabelVariants], merge: MergeLabels | None) -> dict[str, str]:
+    """Which label becomes which; one that means no value becomes an empty text.
+
+    Args:
+        variants: As found.
+        merge: Which of them become one; None keeps all.
+
+    Returns:
+        Only labels that change. The most frequent spelling is kept.
+    """
+    changed: dict[str, str] = {}
+    for each in variants:
+        if each.kind == "missing value":
+            if merge in {"missing", "all"}:
+                changed |= {label: "" for label, _ in each.spellings}
+        elif merge in {"spelling", "all"}:
+            changed |= {label: each.spellings[0][0] for label, _ in each.spellings[1:]}
+    return changed
+
+
+def is_missing(label: str) -> bool:
+    """Whether a label is how a program writes that there is no value."""
+    return label.strip().lower() in _MISSING
+
+
+def describe_variants(variants: Sequence[LabelVariants], merge: MergeLabels | None, unit: str) -> list[str]:
+    """A sentence for every group of labels.
+
+    Args:
+        variants: As found.
+        merge: As for `merged_labels`.
+        unit: What is counted, in the plural.
+    """
+    return [_described(each, merge, unit) for each in variants]
+
+
+def merge_layout(layout: Layout, merge: MergeLabels | None) -> Layout:
+    """Report class folders whose names differ only in how they are written, and make them one where a person wants it.
+
+    Args:
+        layout: Of class folders.
+        merge: As for `merged_labels`; a folder that means no value then gives no label.
+    """
+    counts = Counter(label for candidate in layout.candidates for label in candidate.labels)
+    variants = find_variants(counts)
+    if not variants:
+        return layout
+    changed = merged_labels(variants, merge)
+    kept, dropped = [], []
+    for candidate in layout.candidates:
+        labels = tuple(label for old in candidate.labels if (label := changed.get(old, old)))
+        if labels or not candidate.labels:
+            kept.append(replace(candidate, labels=labels))
+        else:
+            reason = f"lies in folder {candidate.labels[0]}, which means no label"
+            row = ManifestRow(candidate.source.file, "ignored", reason, (), candidate.side, "", 0, 0, "")
+            dropped.append(row)
+    return replace(
+        layout,
+        classes=tuple(sorted({label for candidate in kept for label in candidate.labels})),
+        candidates=tuple(kept),
+        ignored=(*layout.ignored, *dropped),
+        notes=(*layout.notes, *describe_variants(variants, merge, "files")),
+        label_variants=variants,
+    )
+
+
+def _described(each: LabelVariants, merge: MergeLabels | None, unit: str) -> str:
+    shown = ", ".join(f"{label!r} ({count:,})" for label, count in each.spellings[:_MOST_SPELLINGS])
+    more = len(each.spellings) - _MOST_SPELLINGS
+    named = f"{shown} and {more:,} more" if more > 0 else shown
+    if each.kind == "missing value":
+        if merge in {"missing", "all"}:
+            return f"labels that mean no value are no label: {named} {unit}"
+        return f"labels that may mean no value are classes: {named} {unit}; --merge-labels missing makes them no label"
+    if merge in {"spelling", "all"}:
+        return f"labels that differ only in {each.kind} are merged into {each.spellings[0][0]!r}: {named} {unit}"
+    return f"labels that differ only in {each.kind}: {named} {unit}; --merge-labels spelling makes them one"
+
+
+def _group(kind: VariantKind, labels: Sequence[str], counts: Counter[str]) -> LabelVariants:
+    ranked = sorted(labels, key=lambda label: (-counts[label], label))
+    return LabelVariants(kind, tuple((label, counts[label]) for label in ranked))
+
+
+def _key(label: str) -> str:
+    if number := _number(label):
+        return number
+    text = unicodedata.normalize("NFKC", label).casefold()
+    # "golf ball" may be "golfball", but "1 0" is never "10"
+    text = _SPACES.sub(" ", text).strip()
+    return re.sub(r"(?<![0-9]) | (?![0-9])", "", text)
+
+
+def _number(label: str) -> str:
+    text = label.strip()
+    if not _NUMBER.fullmatch(text) or not text.isascii():
+        return ""
+    value = Decimal(text)
+    return f"number {int(value) if value == value.to_integral_value() else value.normalize()}"
+
+
+def _kind(labels: Sequence[str]) -> VariantKind:
+    """The least that makes the labels one."""
+    if all(map(_number, labels)):
+        return "number format"
+    steps: tuple[tuple[VariantKind, tuple[bool, bool, bool]], ...] = (
+        ("case", (True, False, False)),
+        ("spaces", (False, True, False)),
+        ("Unicode form", (False, False, True)),
+        ("case and spaces", (True, True, False)),
+    )
+    for kind, step in steps:
+        if len({_reduced(label, *step) for label in labels}) == 1:
+            return kind
+    return "case, spaces and Unicode form"
+
+
+def _reduced(label: str, case: bool, spaces: bool, form: bool) -> str:  # noqa: FBT001 - the columns of a table
+    text = unicodedata.normalize("NFKC", label) if form else label
+    text = text.casefold() if case else text
+    return re.sub(r"\s+", "", text) if spaces else text

@@ -1,0 +1,300 @@
+"""A table beside pictures to candidates: every row and every file accounted for."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from distingo.datasets.layouts.split_names import side_of_path
+from distingo.datasets.own_files import describe_labels_table
+from distingo.datasets.tables.columns import Shape, recognise_shape
+from distingo.datasets.tables.headers import with_first_row
+from distingo.datasets.tables.image_files import PictureFinder
+from distingo.datasets.tables.matching import Matches, folder_name, match_names
+from distingo.datasets.tables.notes import LayoutFacts, describe_layout, why_missing
+from distingo.datasets.tables.rows import (
+    LabelledRow,
+    find_class_names,
+    find_disagreements,
+    merge_variants,
+    read_rows,
+    with_class_names,
+)
+from distingo.datasets.tables.table import Table, TableOptions, text_of
+from distingo.datasets.walking import Candidate, FoundFile, Layout, display_name, ignored_row
+from distingo.errors import DataError
+from distingo.records import ManifestRow, ManifestStatus, Side, Source, Task
+
+_SEVERAL_ROWS = 0.2
+"""From this share of pictures with rows of different labels on, the rows are one per picture and label."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """All rows that name one picture, and the files that they may mean (none: it is missing)."""
+
+    name: str
+    files: tuple[FoundFile, ...]
+    rows: tuple[LabelledRow, ...]
+
+    @property
+    def lines(self) -> tuple[int, ...]:
+        return tuple(row.line for row in self.rows)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(sorted({label for row in self.rows for label in row.labels}))
+
+    @property
+    def side(self) -> Side | None:
+        return next((row.side for row in self.rows if row.side), None)
+
+
+def table_layout(
+    root: Path,
+    table: Table,
+    files: Sequence[FoundFile],
+    options: TableOptions,
+    *,
+    below: tuple[str, ...] = (),
+    allow_missing: bool = False,
+    fewest_classes: int = 2,
+) -> Layout:
+    """Say which files a table names, and with which labels.
+
+    Args:
+        root: The folder that the files' parts are relative to.
+        table: As read.
+        files: Every file found; the table itself may be among them.
+        options: What a person says about the table.
+        below: The image folder's parts.
+        allow_missing: Go on even if half of the table's pictures are missing.
+        fewest_classes: With one label per picture, refuse a table with fewer.
+
+    Returns:
+        The layout. A picture with contradicting rows is a conflict, unless rows are one per picture and label.
+
+    Raises:
+        DataError: The table can't be understood, or too many pictures are missing.
+        UsageError: An option does not fit the table.
+    """
+    usable = [file for file in files if not _is_same(file.path, table.path)]
+    pictures = PictureFinder(root, usable, below=below, anywhere=options.image_folder is not None)
+    table = with_first_row(table, pictures)
+    shape = recognise_shape(table, options, pictures)
+    rows = read_rows(table, shape)
+    rows, variants = merge_variants(rows, options.merge_labels)
+    class_names = find_class_names(table, rows, options)
+    rows = with_class_names(rows, class_names)
+    matches = match_names((row.name for row in rows), pictures)
+    if _are_in_class_folders(rows, matches):
+        pictures = PictureFinder(root, usable, below=below, anywhere=True)
+        matches = match_names((row.name for row in rows), pictures)
+    named = _gather(rows, matches)
+    _check_missing(table, shape, named, matches, allow_missing=allow_missing)
+    per_label = shape.kind == "plain" and _is_row_per_label(named)
+    task: Task = "multi-label" if per_label or _has_several_or_none(named, shape) else "single-label"
+    candidates, left_out = _sort_out(table, named, matches, per_label=per_label, task=task)
+    candidates = _sides_of_folders(candidates, shape)
+    classes = sorted({label for candidate in candidates for label in candidate.labels})
+    _check_classes(table, shape, candidates, left_out, fewest_classes if task == "single-label" else 1)
+    ignored = [*left_out, *_unnamed_rows(table, files, candidates, left_out, named, below)]
+    facts = LayoutFacts(
+        table,
+        shape,
+        task,
+        per_label,
+        tuple(candidates),
+        tuple(left_out),
+        len(named),
+        find_disagreements(table, shape, rows),
+        matches,
+        class_names,
+        variants,
+        options.merge_labels,
+        may_name_folder=options.image_folder is None and not below,
+    )
+    name, notes = describe_layout(facts)
+    groups = _groups(table, options, candidates)
+    return Layout(name, tuple(classes), tuple(candidates), tuple(ignored), root, task, notes, groups, variants)
+
+
+def _groups(table: Table, options: TableOptions, candidates: Sequence[Candidate]) -> dict[str, tuple[str, ...]]:
+    """By file, the different values of the group column in the rows that name it."""
+    if options.group_column is None:
+        return {}
+    cells = dict(zip(table.lines, map(text_of, table.column(options.group_column)), strict=True))
+    found = {each.source.file: sorted({cells[line] for line in each.lines} - {""}) for each in candidates}
+    return {file: tuple(values) for file, values in found.items() if values}
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.name == other.name and one.resolve() == other.resolve()
+
+
+def _are_in_class_folders(rows: Sequence[LabelledRow], matches: Matches) -> bool:
+    """Whether names in other folders than most have labels of their own, or these folders are named like labels."""
+    strays = matches.strays.files
+    if not strays:
+        return False
+    here = {label for row in rows if matches.files(row.name) for label in row.labels}
+    there = {label for row in rows if row.name in strays for label in row.labels}
+    folders = {file.parts[-2].casefold() for file in strays.values() if len(file.parts) > 1}
+    return here.isdisjoint(there) or not folders.isdisjoint(label.casefold() for label in here | there)
+
+
+def _gather(rows: Sequence[LabelledRow], matches: Matches) -> list[_Named]:
+    """Put the rows of each picture together, however they spell its name."""
+    groups: dict[tuple[str, ...], list[LabelledRow]] = defaultdict(list)
+    found: dict[tuple[str, ...], tuple[FoundFile, ...]] = {}
+    for row in rows:
+        files = matches.files(row.name)
+        # a name that leads to one file goes by the file, any other by itself, and no name by its line
+        key = files[0].parts if len(files) == 1 else ("", row.name) if row.name else ("", "", str(row.line))
+        groups[key].append(row)
+        found[key] = files
+    return [_Named(members[0].name, found[key], tuple(members)) for key, members in groups.items()]
+
+
+def _check_missing(
+    table: Table, shape: Shape, named: Sequence[_Named], matches: Matches, *, allow_missing: bool
+) -> None:
+    missing = [each for each in named if not each.files]
+    if len(missing) == len(named) or (2 * len(missing) >= len(named) and not allow_missing):
+        first = missing[0]
+        go_on = "" if len(missing) == len(named) else ", or go on with the others by --allow-missing"
+        raise DataError(
+            f"{table.path}: {len(missing):,} of {len(named):,} pictures named in column {shape.image_column!r} are "
+            f"missing (first: {first.name!r}, {table.place(first.lines[0])}); "
+            f"{why_missing(matches) or 'check --image-folder and --image-column'}{go_on}"
+        )
+
+
+def _is_row_per_label(named: Sequence[_Named]) -> bool:
+    several = sum(len({row.labels for row in each.rows if row.labels}) > 1 for each in named)
+    return several >= _SEVERAL_ROWS * len(named)
+
+
+def _has_several_or_none(named: Sequence[_Named], shape: Shape) -> bool:
+    """Whether a picture that is there has several labels, or none where none can be meant.
+
+    An empty cell in a column of single labels says that nobody looked, not that no label fits.
+    """
+    if shape.kind == "plain":
+        return False
+    return any(len(row.labels) != 1 for each in named if len(each.files) == 1 for row in each.rows if not row.problem)
+
+
+def _sort_out(
+    table: Table, named: Sequence[_Named], matches: Matches, *, per_label: bool, task: Task
+) -> tuple[list[Candidate], list[ManifestRow]]:
+    candidates, left_out = [], []
+    for each in named:
+        status, reason = _why_left_out(table, each, matches, per_label=per_label, task=task)
+        if status == "used":
+            (file,) = each.files
+            source = Source(display_name(file.parts), file.path)
+            candidates.append(Candidate(source, each.labels, each.side, each.lines))
+        else:
+            single = each.files[0] if len(each.files) == 1 else None
+            name = display_name(single.parts) if single else each.name or f"{table.path.name}#{each.lines[0]}"
+            left_out.append(ManifestRow(name, status, reason, each.labels, each.side, "", 0, 0, "", lines=each.lines))
+    candidates.sort(key=lambda candidate: candidate.source.file)
+    return candidates, left_out
+
+
+def _why_left_out(
+    table: Table, each: _Named, matches: Matches, *, per_label: bool, task: Task
+) -> tuple[ManifestStatus, str]:
+    if not each.rows[0].name:
+        return "missing", f"{table.place(each.lines[0])} of {table.path.name} names no picture"
+    if stray := matches.strays.files.get(each.name):
+        folder = folder_name(stray.parts[:-1])
+        return "missing", f"{table.path.name} names it, but it is in {folder} only, not where nearly all others are"
+    if not each.files:
+        return "missing", f"{table.path.name} names it, but there is no such file"
+    if len(each.files) > 1:
+        names = [display_name(file.parts) for file in each.files]
+        more = f" ({len(names):,} files)" if len(names) > 3 else ""
+        return "conflict", f"may mean {' or '.join(names[:3])}{more}; write more of the path, or the ending"
+    if contradiction := _contradiction(table, each.rows, per_label=per_label):
+        return "conflict", contradiction
+    problem = each.files[0].ignored or next((row.problem for row in each.rows if row.problem), "")
+    if not problem and task == "single-label" and not each.labels:
+        problem = f"{table.place(each.lines[0])} gives it no label"
+    return ("ignored", problem) if problem else ("used", "")
+
+
+def _contradiction(table: Table, rows: Sequence[LabelledRow], *, per_label: bool) -> str:
+    known = [row for row in rows if not row.problem]
+    if not per_label and (pair := _first_different(known, [row.labels for row in known])):
+        return " and ".join(f"{table.place(row.line)} says {', '.join(row.labels) or 'no label'}" for row in pair)
+    given = [row for row in known if row.side]
+    if pair := _first_different(given, [row.side for row in given]):
+        return " and ".join(f"{table.place(row.line)} puts it on the {row.side} side" for row in pair)
+    return ""
+
+
+def _first_different(rows: Sequence[LabelledRow], values: Sequence[object]) -> tuple[LabelledRow, LabelledRow] | None:
+    for row, value in zip(rows, values, strict=True):
+        if value != values[0]:
+            return rows[0], row
+    return None
+
+
+def _sides_of_folders(candidates: list[Candidate], shape: Shape) -> list[Candidate]:
+    """Take the sides from folders called train, val and test where every picture lies in one of them."""
+    sides = [side_of_path(candidate.source.file) for candidate in candidates]
+    if shape.side_column or None in sides or len(set(sides)) < 2:
+        return candidates
+    return [
+        Candidate(candidate.source, candidate.labels, side, candidate.lines)
+        for candidate, side in zip(candidates, sides, strict=True)
+    ]
+
+
+def _check_classes(
+    table: Table, shape: Shape, candidates: Sequence[Candidate], left_out: Sequence[ManifestRow], fewest: int
+) -> None:
+    if not candidates:
+        first = left_out[0]
+        raise DataError(
+            f"{table.path}: none of its {len(left_out):,} pictures can be used (first: {first.file}: {first.reason})"
+        )
+    columns = ", ".join(shape.label_columns[:5])
+    classes = sorted({label for candidate in candidates for label in candidate.labels})
+    if not classes:
+        raise DataError(f"{table.path}: no picture has a label in {columns}; name other columns by --label-column")
+    if len(classes) < fewest:
+        raise DataError(
+            f"{table.path}: one label only ({classes[0]}, {len(candidates):,} pictures) in {columns}; "
+            f"a classifier needs at least two"
+        )
+
+
+def _unnamed_rows(
+    table: Table,
+    files: Sequence[FoundFile],
+    candidates: Sequence[Candidate],
+    left_out: Sequence[ManifestRow],
+    named: Sequence[_Named],
+    below: tuple[str, ...],
+) -> list[ManifestRow]:
+    """Account for the files that are neither candidates nor left out by a row."""
+    accounted = {candidate.source.file for candidate in candidates} | {row.file for row in left_out}
+    unclear = {file.parts: each.name for each in named if len(each.files) > 1 for file in each.files}
+    rows = []
+    for file in files:
+        if display_name(file.parts) in accounted:
+            continue
+        why = file.ignored
+        if not why and _is_same(file.path, table.path):
+            why = describe_labels_table(table.path)
+        if not why and file.parts in unclear:
+            why = f"{table.path.name} may mean this file by {unclear[file.parts]!r}, or another"
+        if not why and file.parts[: len(below)] != below:
+            why = f"lies outside the image folder {'/'.join(below)}"
+        rows.append(ignored_row(file, why or f"no row of {table.path.name} names it"))
+    return rows

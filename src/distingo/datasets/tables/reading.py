@@ -1,0 +1,254 @@
+"""The bytes of a table to its cells, whatever kind of file it is.
+
+Lists of a path and a label on each line with white space between them, as many training programs take them.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from distingo.csv_cells import restore_cells
+from distingo.datasets.decoding.formats import PICTURE_ENDINGS
+from distingo.datasets.tables.headers import table_of_rows
+from distingo.datasets.tables.kinds import EXCEL_ENDINGS, read_excel, read_json, read_parquet
+from distingo.datasets.tables.table import OTHER_PROGRAMS, READ_ENDINGS, Table, cells_of, cells_of_texts
+from distingo.errors import DataError
+from distingo.files import parse_json
+
+_ENDINGS = "|".join(sorted(re.escape(ending) for ending in PICTURE_ENDINGS))
+
+_QUOTED = r"""(?P<quote>["'])(?P<quoted>.+?)(?P=quote)"""
+
+_LINE = re.compile(rf"\s*(?:{_QUOTED}|(?P<plain>\S.*?(?:{_ENDINGS})))[ \t]+(?P<rest>\S.*)", re.IGNORECASE)
+
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
+_LOOKED_AT = 64
+
+
+def is_list(lines: Sequence[str], *, any_name: bool) -> bool:
+    """Whether lines are a path and a label each.
+
+    Args:
+        lines: Of a text.
+        any_name: Whether names without the ending of an image count too; then each line holds exactly two words.
+    """
+    looked_at = list(islice((line for line in lines if line.strip()), _LOOKED_AT))
+    if not looked_at or any("\t" in line.strip() for line in looked_at):
+        return False  # tabs make a table
+    body = looked_at[1:] or looked_at  # the first line may hold names
+    if all(_LINE.fullmatch(line) for line in body):
+        return len(looked_at[0].split()) > 1
+    return any_name and all(len(line.split()) == 2 and not set(line) & set(",;|") for line in looked_at)
+
+
+def split_list(lines: Sequence[str]) -> list[tuple[int, list[str]]]:
+    """The rows of a list.
+
+    Args:
+        lines: For which `is_list` is true.
+
+    Returns:
+        The number of each line that is not empty, with the path and what follows it: one label, or, where as many
+        numbers follow every path, each of them.
+    """
+    rows = [(at, _halves(line)) for at, line in enumerate(lines, 1) if line.strip()]
+    words = [row[1].split() if len(row) > 1 else [] for _, row in rows]
+    several = len(words[-1])
+    numbers = all(len(each) == several and all(map(_NUMBER.fullmatch, each)) for each in words[1:] or words)
+    if several > 1 and numbers and len(words[0]) == several:
+        return [(at, [row[0], *each]) for (at, row), each in zip(rows, words, strict=True)]
+    return rows
+
+
+def _halves(line: str) -> list[str]:
+    match = _LINE.fullmatch(line.rstrip())
+    if match is None:
+        return line.strip().split(maxsplit=1)
+    return [match["quoted"] or match["plain"], match["rest"].rstrip()]
+
+
+# UTF-32's mark begins with UTF-16's and is therefore asked for first.
+_MARKS = (
+    (b"\xff\xfe\x00\x00", "utf-32", "UTF-32"),
+    (b"\x00\x00\xfe\xff", "utf-32", "UTF-32"),
+    (b"\xef\xbb\xbf", "utf-8-sig", "UTF-8 with byte order mark"),
+    (b"\xff\xfe", "utf-16", "UTF-16"),
+    (b"\xfe\xff", "utf-16", "UTF-16"),
+)
+
+_DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
+
+_TAB_ENDINGS = frozenset({".tsv", ".tab"})
+
+_PLAIN_ENDINGS = frozenset({".txt", ".lst", ".list"})
+
+_SAMPLE = 1_000_000
+
+
+def read_labels_table(path: Path, *, header: bool | None = None) -> Table:
+    """Read a table, whatever its encoding and delimiter.
+
+    Args:
+        path: ``.csv``, ``.tsv``, ``.tab``, ``.txt``, ``.lst`` or ``.list``; ``.jsonl`` or ``.ndjson``; ``.json``;
+            ``.parquet``; ``.xlsx`` or ``.xlsm``.
+        header: Whether the first line of a text or a sheet holds the names of the columns; None finds out.
+
+    Returns:
+        Its cells as texts; whole numbers without a decimal point, nothing as an empty text.
+
+    Raises:
+        DataError: It is empty or damaged, where the line is named; or of a kind that is not read.
+        UsageError: It is an Excel workbook, and openpyxl is not installed.
+    """
+    ending = path.suffix.lower()
+    if ending in OTHER_PROGRAMS:
+        raise DataError(f"{path}: is {OTHER_PROGRAMS[ending]}")
+    if ending not in READ_ENDINGS:
+        raise DataError(f"{path}: is no table; give a file that ends in {', '.join(sorted(READ_ENDINGS))}")
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file; check the spelling") from error
+    except OSError as error:
+        raise DataError(f"{path}: can't be opened ({error.strerror})") from error
+    table = _read(path, data, header=header)
+    if not table.lines:
+        raise DataError(
+            f"{path}: has no row below its line of names, if it is a table; give one with a row for each picture"
+        )
+    return table
+
+
+def _read(path: Path, data: bytes, *, header: bool | None) -> Table:
+    ending = path.suffix.lower()
+    if ending == ".parquet":
+        return read_parquet(path, data)
+    if ending in EXCEL_ENDINGS:
+        return read_excel(path, header=header)
+    text, encoding = decode_text(path, data)
+    if ending == ".json" and not _are_json_lines(text):
+        return read_json(path, text, encoding)
+    if ending in {".json", ".jsonl", ".ndjson"}:
+        return _read_json_lines(path, text, encoding)
+    return _read_csv(path, text, encoding, header=header)
+
+
+def _are_json_lines(text: str) -> bool:
+    """Whether a text has an object on each of its first two lines."""
+    lines = [line.strip() for line in text[:_SAMPLE].split("\n") if line.strip()][:2]
+    return len(lines) == 2 and all(line[0] == "{" and line[-1] == "}" for line in lines)
+
+
+def decode_text(path: Path, data: bytes) -> tuple[str, str]:
+    """The text of a table and the name of its encoding: UTF-8, what a byte order mark says, or Western European.
+
+    Raises:
+        DataError: It does not fit its byte order mark, or holds a NUL byte.
+    """
+    for mark, codec, name in _MARKS:
+        if data.startswith(mark):
+            try:
+                return _without_nul(path, data.decode(codec)), name
+            except UnicodeDecodeError as error:
+                raise DataError(f"{path}: begins as {name}, but byte {error.start} does not fit; save it again") from (
+                    error
+                )
+    try:
+        return _without_nul(path, data.decode("utf-8")), "UTF-8"
+    except UnicodeDecodeError:
+        pass
+    # Latin-1 has no printable characters from 80 to 9F, where Windows has its curly quotes and the euro.
+    if any(0x80 <= byte <= 0x9F for byte in set(data)):
+        try:
+            return _without_nul(path, data.decode("cp1252")), "Windows-1252"
+        except UnicodeDecodeError:
+            pass
+    return _without_nul(path, data.decode("latin-1")), "Latin-1"
+
+
+def _without_nul(path: Path, text: str) -> str:
+    at = text.find("\0")
+    if at >= 0:
+        line = text.count("\n", 0, at) + 1
+        raise DataError(f"{path}: line {line} holds a NUL byte; it is no text, or UTF-16 without a byte order mark")
+    return text
+
+
+def _read_csv(path: Path, text: str, encoding: str, *, header: bool | None) -> Table:
+    lines = text[:_SAMPLE].split("\n")
+    plain = path.suffix.lower() in _PLAIN_ENDINGS
+    if path.suffix.lower() not in _TAB_ENDINGS and is_list(lines, any_name=plain):
+        rows = split_list(text.split("\n"))
+        return table_of_rows(
+            path, f"a list of paths and labels, {encoding}", "line", rows, header=header, finish=cells_of_texts
+        )
+    delimiter = find_column_delimiter(path, text)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
+    records, start = [], 1
+    try:
+        for row in reader:
+            if row:
+                records.append((start, restore_cells(row)))
+            start = reader.line_num + 1
+    except csv.Error as error:
+        raise DataError(
+            f"{path}: line {start}: broken quoting ({error}); close the quote, and write a quote inside quotes twice"
+        ) from error
+    if not records:
+        raise DataError(f"{path}: is empty; give a table with a line of column names and one row per picture")
+    form = f"CSV with {_DELIMITERS[delimiter]}, {encoding}"
+    return table_of_rows(path, form, "line", records, header=header, finish=cells_of_texts)
+
+
+def find_column_delimiter(path: Path, text: str) -> str:
+    """The delimiter that gives every record of a text the same number of fields, the more the better."""
+    if path.suffix.lower() in _TAB_ENDINGS:
+        return "\t"
+    ranks = {}
+    for delimiter in _DELIMITERS:
+        reader = csv.reader(io.StringIO(text[:_SAMPLE], newline=""), delimiter=delimiter, skipinitialspace=True)
+        try:
+            widths = [len(row) for row in islice(reader, _LOOKED_AT) if row]
+        except csv.Error:
+            widths = []
+        width = widths[0] if widths else 1
+        ranks[delimiter] = (width > 1 and len(set(widths)) == 1, width)
+    return max(ranks, key=lambda delimiter: ranks[delimiter])
+
+
+def json_records(path: Path, lines: Iterable[str], *, example: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of JSON lines, each with the number of its line; empty lines are passed over.
+
+    Args:
+        path: Of the file, for errors.
+        lines: As they come.
+        example: What a line should look like, for errors.
+
+    Raises:
+        DataError: A line is no JSON object.
+    """
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            record = parse_json(line, strict=False)
+        except ValueError as error:
+            raise DataError(f"{path}: line {number} is no JSON ({error}); write one object per line") from error
+        if not isinstance(record, dict):
+            raise DataError(f"{path}: line {number} is no JSON object; write {example}")
+        yield number, record
+
+
+def _read_json_lines(path: Path, text: str, encoding: str) -> Table:
+    numbered = tuple(json_records(path, text.split("\n"), example='{"file_name": ..., "label": ...}'))
+    lines, records = [number for number, _ in numbered], [record for _, record in numbered]
+    columns = tuple(dict.fromkeys(name for record in records for name in record))
+    cells = tuple(cells_of(record.get(name) for record in records) for name in columns)
+    return Table(path, f"JSON Lines, {encoding}", "line", columns, cells, tuple(lines))

@@ -1,0 +1,244 @@
+"""The rows of a table to labels: what each row says about its picture, in one form for every shape.
+
+Names for classes that a table numbers: ``classes.txt`` and its kin next to it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from distingo.datasets.tables.columns import TABLE_SIDES, Shape, text_labels
+from distingo.datasets.tables.image_column import NO, SPARSE_NO, YES
+from distingo.datasets.tables.labels import find_variants, merged_labels, parse_list, split_labels_of, tidy_labels
+from distingo.datasets.tables.reading import decode_text
+from distingo.datasets.tables.table import NO_CLASS_NAMES, Cell, MergeLabels, Table, TableOptions, text_of
+from distingo.errors import DataError, UsageError
+from distingo.records import LabelVariants, Side
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRow:
+    """One row of a table.
+
+    Attributes:
+        line: Where it begins.
+        name: The picture as the row names it; may be empty.
+        labels: Sorted, each once.
+        side: The side it puts the picture on, or None.
+        problem: Why its labels can't be told; empty if they can.
+    """
+
+    line: int
+    name: str
+    labels: tuple[str, ...]
+    side: Side | None
+    problem: str = ""
+
+
+def read_rows(table: Table, shape: Shape) -> list[LabelledRow]:
+    """Read every row.
+
+    Args:
+        table: As read.
+        shape: As recognised.
+
+    Returns:
+        One entry per row, in the table's order.
+
+    Raises:
+        DataError: A list is damaged; the line is named.
+    """
+    if shape.kind == "0/1 columns":
+        labels, problems = _read_switches(table, shape.label_columns)
+    else:
+        labels, problems = _read_texts(table, shape), [""] * len(table.lines)
+    sides: Sequence[Cell] = table.column(shape.side_column) if shape.side_column else [""] * len(table.lines)
+    names = table.column(shape.image_column)
+    return [
+        LabelledRow(line, text_of(name), found, TABLE_SIDES.get(text_of(side).lower()), problem)
+        for line, name, found, side, problem in zip(table.lines, names, labels, sides, problems, strict=True)
+    ]
+
+
+def merge_variants(
+    rows: Sequence[LabelledRow], merge: MergeLabels | None
+) -> tuple[list[LabelledRow], tuple[LabelVariants, ...]]:
+    """Find labels that differ only in how they are written, and make them one where a person wants it.
+
+    Args:
+        rows: As read.
+        merge: As `TableOptions.merge_labels`.
+
+    Returns:
+        The rows, and what was found in them before.
+    """
+    counts = Counter(label for row in rows for label in row.labels)
+    variants = find_variants(counts)
+    changed = merged_labels(variants, merge)
+    if not changed:
+        return list(rows), variants
+    return [
+        row
+        if changed.keys().isdisjoint(row.labels)
+        else replace(row, labels=tidy_labels([changed.get(label, label) for label in row.labels]))
+        for row in rows
+    ], variants
+
+
+def find_disagreements(table: Table, shape: Shape, rows: Sequence[LabelledRow]) -> list[int]:
+    """The lines where the 0/1 columns and the text beside them differ about a label that both know."""
+    if shape.list_column is None:
+        return []
+    known = set(tidy_labels(shape.label_columns))
+    said = text_labels(table.column(shape.list_column))
+    return [
+        row.line
+        for row, labels in zip(rows, said, strict=True)
+        if not row.problem and set(row.labels) != known.intersection(labels or ())
+    ]
+
+
+def _read_texts(table: Table, shape: Shape) -> list[tuple[str, ...]]:
+    cells = table.column(shape.label_columns[0])
+    if shape.kind != "lists":
+        return [split_labels_of(cell, shape.delimiter) for cell in cells]
+    labels = []
+    for line, cell in zip(table.lines, cells, strict=True):
+        found = parse_list(cell) if cell else ()
+        if found is None:
+            raise DataError(
+                f"{table.path}: {table.place(line)}: {text_of(cell)[:60]!r} in column {shape.label_columns[0]!r} is no "
+                f"list; write it like ['Comedy', 'Drama']"
+            )
+        labels.append(found)
+    return labels
+
+
+def _read_switches(table: Table, columns: Sequence[str]) -> tuple[list[tuple[str, ...]], list[str]]:
+    """The labels of every row, and what can't be told about it."""
+    labels: list[list[str]] = [[] for _ in table.lines]
+    problems = [""] * len(table.lines)
+    for column in columns:
+        cells = table.column(column)
+        texts = {cell: text_of(cell).lower() for cell in set(cells)}
+        values = [texts[cell] for cell in cells]
+        no = NO if any(value in NO for value in values) else NO | SPARSE_NO
+        for at, value in enumerate(values):
+            if value in YES:
+                labels[at].append(column)
+            elif value not in no and not problems[at]:
+                problems[at] = f"{table.place(table.lines[at])} says {value!r} for {column}, neither 0 nor 1"
+    return [tidy_labels(each) for each in labels], problems
+
+
+_USUAL_NAMES = (
+    *("classes.txt", "class_names.txt", "classnames.txt", "labels.txt", "label_list.txt", "label_names.txt"),
+    *("names.txt", "categories.txt", "synset.txt", "synsets.txt", "synset_words.txt"),
+)
+
+_NUMBER = re.compile(r"[0-9]+")
+
+_NUMBERED = re.compile(r"([0-9]+)\s*[:,;]?\s+(\S.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class ClassNames:
+    """The names that a table's numbers stand for.
+
+    Attributes:
+        path: The file with the names.
+        by_number: The name of every number.
+        used: Whether the numbers are replaced.
+        first: The lowest number, 0 or 1.
+    """
+
+    path: Path
+    by_number: dict[str, str]
+    used: bool
+    first: int = 0
+
+
+def find_class_names(table: Table, rows: Sequence[LabelledRow], options: TableOptions) -> ClassNames | None:
+    """Find the names of classes for a table whose labels are all whole numbers.
+
+    Args:
+        table: As read.
+        rows: Its labels.
+        options: `TableOptions.class_names` names the file. Otherwise it has a usual name and is in the table's
+            folder, with one name per class: as many as there are numbers up to the highest, counted from 0, or from 1
+            if no label is 0.
+
+    Returns:
+        The names; with `ClassNames.used` false where a file of a usual name has another number of names, so that
+        nobody knows where it begins to count. None where there is no such file, or labels are no numbers.
+
+    Raises:
+        UsageError: The file that is named is not there, or labels are no numbers.
+        DataError: It has too few names, or one twice.
+    """
+    if options.class_names == NO_CLASS_NAMES:
+        return None
+    labels = {label for row in rows for label in row.labels}
+    numbers = {int(label) for label in labels if _NUMBER.fullmatch(label) and str(int(label)) == label}
+    whole = bool(labels) and len(numbers) == len(labels)
+    if options.class_names is not None:
+        return _named_by_option(table, options.class_names, numbers if whole else set())
+    return _usual(table, numbers) if whole else None
+
+
+def _usual(table: Table, numbers: set[int]) -> ClassNames | None:
+    for name in _USUAL_NAMES:
+        path = table.path.parent / name
+        try:
+            names = _read_names(path) if path != table.path and path.is_file() else []
+        except (DataError, OSError):
+            continue
+        if len(names) == max(numbers) + 1:
+            return _numbered(path, names, 0)
+        if 0 not in numbers and len(names) == max(numbers):
+            return _numbered(path, names, 1)
+        if len(names) > max(numbers):
+            return ClassNames(path, {}, used=False)
+    return None
+
+
+def with_class_names(rows: Sequence[LabelledRow], names: ClassNames | None) -> list[LabelledRow]:
+    """Put names in place of numbers."""
+    if names is None or not names.used:
+        return list(rows)
+    return [replace(row, labels=tidy_labels([names.by_number[label] for label in row.labels])) for row in rows]
+
+
+def _named_by_option(table: Table, name: str, numbers: set[int]) -> ClassNames:
+    path = next((path for path in (table.path.parent / name, Path(name)) if path.is_file()), None)
+    if path is None:
+        raise UsageError(f"--class-names {name}: no such file, neither next to {table.path.name} nor here")
+    if not numbers:
+        raise UsageError(f"--class-names {name}: the labels of {table.path} are no numbers; leave it out")
+    names = _read_names(path)
+    first = 1 if 0 not in numbers and len(names) == max(numbers) else 0
+    if max(numbers) - first >= len(names):
+        raise DataError(f"{path}: has {len(names):,} names, but {table.path.name} has label {max(numbers)}; add names")
+    return _numbered(path, names, first)
+
+
+def _numbered(path: Path, names: Sequence[str], first: int) -> ClassNames:
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"{path}: names {twice!r} twice; give every class a name of its own, or --class-names none")
+    return ClassNames(path, {str(at): name for at, name in enumerate(names, first)}, used=True, first=first)
+
+
+def _read_names(path: Path) -> list[str]:
+    """One name a line; numbers that count the lines are left away."""
+    text, _ = decode_text(path, path.read_bytes())
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    numbered = [_NUMBERED.fullmatch(line) for line in lines]
+    counted = [int(match[1]) for match in numbered if match]
+    if lines and len(counted) == len(lines) and counted == list(range(counted[0], counted[0] + len(lines))):
+        lines = [match[2] for match in numbered if match]
+    return [name for line in lines for name in tidy_labels([line])]

@@ -1,0 +1,209 @@
+"""Labels in a table: what a person says about it, and its cells once read.
+
+Typed values to cells, alike from every kind of file: what CSV writes as text is the same label in Parquet.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+from distingo.errors import UsageError, name_the_nearest
+
+Cell = str | tuple[str, ...]
+"""A text, or the items of a list (JSON Lines and Parquet have such); nothing is an empty text."""
+
+LabelsFrom = Literal["folders", "table"]
+
+MergeLabels = Literal["spelling", "missing", "all"]
+
+NO_CLASS_NAMES = "none"
+"""What is given instead of a file of class names to keep the numbers."""
+
+_ABOUT_FOLDERS = frozenset({"--group-column", "--merge-labels", "--splits", "--labels-from"})
+"""Options that make sense for class folders too."""
+
+FOLDER_ENDINGS = frozenset({".csv", ".tsv", ".tab", ".parquet", ".jsonl", ".ndjson"})
+"""What a table inside a folder is known by."""
+
+SECOND_ENDINGS = frozenset({".xlsx", ".xlsm", ".json", ".txt", ".lst", ".list"})
+"""What may be a table inside a folder that has none of `FOLDER_ENDINGS`."""
+
+OTHER_PROGRAMS = {
+    ".xls": "an old Excel workbook; save it as .xlsx or .csv",
+    ".xlsb": "a binary Excel workbook; save it as .xlsx or .csv",
+    ".ods": "a sheet of LibreOffice; save it as .csv",
+    ".numbers": "a sheet of Numbers; export it as .csv",
+    ".feather": "an Arrow file; write it as .parquet or .csv",
+    ".arrow": "an Arrow file; write it as .parquet or .csv",
+    ".pkl": "a Python pickle, which may run any code; write it as .parquet or .csv",
+    ".pickle": "a Python pickle, which may run any code; write it as .parquet or .csv",
+    ".mat": "a MATLAB file; write the labels as .csv",
+    ".xml": "XML; write the labels as .csv",
+    ".yaml": "YAML; write the labels as .csv or .json",
+    ".yml": "YAML; write the labels as .csv or .json",
+}
+"""Files with labels that are not read, by ending: what they are, and what to do."""
+
+READ_ENDINGS = FOLDER_ENDINGS | SECOND_ENDINGS
+"""What a table that is read may end in."""
+
+FILE_ENDINGS = READ_ENDINGS | OTHER_PROGRAMS.keys()
+"""What is taken for a table when it is named itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableOptions:
+    """What a person says about a table; what is left out is recognised.
+
+    Attributes:
+        image_column: The column that names the pictures.
+        label_column: The column that holds the label, or several of them.
+        label_columns: The columns of 0 and 1, one per label.
+        delimiter: What stands between the labels of one cell; empty: nothing, every cell is one label.
+        image_folder: Where the pictures are; relative to the table's folder, or else to the working folder.
+        group_column: The column whose value is the same for pictures that must stay on one side of a split.
+        splits: Which folders are which splits (``train=Training,test=Testing`` or ``train=*/train``), or ``none`` if
+            none is; see `distingo.datasets.layouts.folder_splits.parse_splits`.
+        labels_from: Where class folders and a table both give labels: ``folders`` or ``table``.
+        header: Whether the first line of a text or a sheet holds the names of the columns.
+        class_names: A file with the names of classes that the labels are the numbers of, or ``none``; relative to the
+            table's folder, or else to the working folder.
+        merge_labels: Which labels that differ in writing only become one: ``spelling`` (case, spaces, Unicode form,
+            number format), ``missing`` (NA, nan, None, ... mean no label), ``all`` (both); None only reports them.
+            Class folders too.
+    """
+
+    image_column: str | None = None
+    label_column: str | None = None
+    label_columns: tuple[str, ...] = ()
+    delimiter: str | None = None
+    image_folder: str | None = None
+    group_column: str | None = None
+    splits: str | None = None
+    labels_from: LabelsFrom | None = None
+    header: bool | None = None
+    class_names: str | None = None
+    merge_labels: MergeLabels | None = None
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The names of the options that were given, as on the command line."""
+        given = [field.name for field in fields(self) if getattr(self, field.name) not in (None, (), [])]
+        return tuple("--no-header" if self.header is False and name == "header" else _option(name) for name in given)
+
+    @property
+    def about_labels(self) -> tuple[str, ...]:
+        """Those that can only be meant for a table of labels: class folders are then not asked for their names."""
+        return tuple(name for name in self.given if name not in _ABOUT_FOLDERS)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table as it was read.
+
+    Attributes:
+        path: The file.
+        form: What it turned out to be, in words, with its encoding.
+        unit: What `lines` count: ``line`` of a text, ``row`` of a Parquet file or a sheet, ``entry`` of a JSON file.
+        columns: Names of the columns, all different.
+        cells: One entry per column: its cells from top to bottom.
+        lines: Where each row begins, counted from 1.
+        header_line: Where the names of the columns were taken from, if that was found out and not said; else 0.
+    """
+
+    path: Path
+    form: str
+    unit: str
+    columns: tuple[str, ...]
+    cells: tuple[tuple[Cell, ...], ...]
+    lines: tuple[int, ...]
+    header_line: int = 0
+
+    def column(self, name: str) -> tuple[Cell, ...]:
+        """The cells of a column.
+
+        Raises:
+            UsageError: There is none of that name.
+        """
+        if name not in self.columns:
+            near = name_the_nearest(name, list(self.columns))
+            every = "" if near.startswith("choose") else f" It has {', '.join(self.columns)}"
+            raise UsageError(f"{self.path}: no column {name!r}; {near}{every}")
+        return self.cells[self.columns.index(name)]
+
+    def place(self, line: int) -> str:
+        """A line in words: ``line 7``."""
+        return f"{self.unit} {line}"
+
+
+def text_of(cell: Cell) -> str:
+    """A cell as one text."""
+    return cell.strip() if isinstance(cell, str) else ", ".join(cell)
+
+
+_DECIMAL = re.compile(r"-?(0|[1-9][0-9]*)\.[0-9]+")
+
+_TRUTHS = ({"True", "False"}, {"TRUE", "FALSE"})
+
+
+def cells_of(values: Iterable[Any]) -> tuple[Cell, ...]:
+    """The cells of a column of typed values.
+
+    Args:
+        values: Texts, numbers, truth values, dates, lists of them, or nothing (None, NaN).
+
+    Returns:
+        Whole numbers without a decimal point, truth values as ``true`` and ``false``, nothing as an empty text, and
+        points in time that are all midnight as dates.
+    """
+    column = list(values)
+    moments = [value for value in column if isinstance(value, datetime.datetime)]
+    if moments and all(_is_midnight(moment) for moment in moments):
+        column = [value.date() if isinstance(value, datetime.datetime) else value for value in column]
+    return tuple(tuple(map(_text, value)) if isinstance(value, list | tuple) else _text(value) for value in column)
+
+
+def cells_of_texts(texts: Sequence[str]) -> tuple[Cell, ...]:
+    """The cells of a column of a text file.
+
+    A column of numbers with a decimal point in every one (as pandas writes whole numbers where some are missing), or of
+    truth values only, becomes what it was before it was written; any other stays as it is.
+    """
+    first = next((text for text in texts if text), "")
+    if _DECIMAL.fullmatch(first.strip()):
+        if all(_DECIMAL.fullmatch(text.strip()) for text in texts if text):
+            return tuple(text.strip().removesuffix(".0") for text in texts)
+    elif any(first.strip() in truths for truths in _TRUTHS):
+        different = {text.strip() for text in texts if text}
+        if any(different <= truths for truths in _TRUTHS):
+            return tuple(text.strip().lower() for text in texts)
+    return tuple(texts)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if value is None or (isinstance(value, float | Decimal) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, Decimal) and value.is_finite():
+        return format(value.normalize(), "f")
+    return str(value)
+
+
+def _is_midnight(moment: datetime.datetime) -> bool:
+    return moment.tzinfo is None and moment.time() == datetime.time()

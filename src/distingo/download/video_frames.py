@@ -1,0 +1,333 @@
+"""Which frames of a video are wanted: at an interval, between two times, and unlike the one before.
+
+A video's frames one after another, upright, each with its time.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Literal
+
+from distingo.datasets.decoding.formats import detect_format
+from distingo.errors import DataError, ResourceError, UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Pixels = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+
+
+SIMILAR = 8.0
+"""Default of ``--skip-similar``, in grey levels of 255."""
+
+_CLOSE = 0.0005  # seconds; times are fractions of a video's clock
+
+_SIDE = 32
+
+_UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0}
+
+_INTERVAL = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|frames?)")
+
+_TIME = re.compile(r"(?:(?:(\d+):)?([0-5]?\d):)?(\d+(?:\.\d+)?)s?")
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """How far apart wanted frames are.
+
+    Attributes:
+        unit: What is counted; ``keyframes`` takes each frame that is coded on its own.
+        amount: So many seconds or frames; 1 for ``keyframes``.
+    """
+
+    unit: Literal["seconds", "frames", "keyframes"]
+    amount: float
+
+
+@dataclass(frozen=True, slots=True)
+class FrameChoice:
+    """Which frames are wanted.
+
+    Attributes:
+        every: How far apart.
+        start: The first second to look at.
+        end: The second to stop before; None goes to the end.
+        similar: Leave out a frame that differs from the last kept one by less than so many grey levels of 255; None
+            keeps all.
+    """
+
+    every: Interval
+    start: float = 0.0
+    end: float | None = None
+    similar: float | None = None
+
+
+def parse_interval(text: str) -> Interval:
+    """Read ``1s``, ``250ms``, ``2min``, ``30frames`` or ``keyframes``.
+
+    Raises:
+        UsageError: It says something else, or nothing at all.
+    """
+    plain = text.strip().lower()
+    if plain == "keyframes":
+        return Interval("keyframes", 1)
+    found = _INTERVAL.fullmatch(plain)
+    amount = float(found[1]) if found else 0.0
+    whole = found is not None and (not found[2].startswith("frame") or amount == int(amount))
+    if found is None or not amount or not whole:
+        raise UsageError(f"--every {text}: give 1s, 250ms, 2min, 30frames or keyframes, with a number above 0")
+    if found[2].startswith("frame"):
+        return Interval("frames", amount)
+    return Interval("seconds", amount * _UNITS[found[2]])
+
+
+def parse_time(text: str, option: str) -> float:
+    """Read ``83.5``, ``1:23.5`` or ``1:02:03`` as seconds.
+
+    Raises:
+        UsageError: It is no time.
+    """
+    found = _TIME.fullmatch(text.strip().lower())
+    if not found:
+        raise UsageError(f"{option} {text}: give seconds (83.5) or hours, minutes and seconds (1:02:03.5)")
+    hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def choose_frames(frames: Iterable[Frame], choice: FrameChoice) -> Iterator[Frame]:
+    """Pass on the frames that are due; stops reading after the end.
+
+    Args:
+        frames: In the order of their times.
+        choice: Its `similar` is not looked at here.
+    """
+    seen = 0
+    due = choice.start
+    for frame in frames:
+        if frame.seconds < choice.start - _CLOSE:
+            continue
+        if choice.end is not None and frame.seconds >= choice.end - _CLOSE:
+            return
+        if choice.every.unit == "keyframes":
+            wanted = frame.is_key
+        elif choice.every.unit == "frames":
+            wanted = seen % int(choice.every.amount) == 0
+        else:
+            wanted = frame.seconds >= due - _CLOSE
+        seen += 1
+        if not wanted:
+            continue
+        passed = math.floor((frame.seconds - choice.start + _CLOSE) / choice.every.amount)
+        due = choice.start + (passed + 1) * choice.every.amount
+        yield frame
+
+
+class SimilarityGate:
+    """Tells a frame that shows the same as the last kept one.
+
+    Frames are shrunk to 32 x 32 grey cells, which evens out the noise of coding. They are near-identical where not one
+    cell differs by as much as the threshold: a small thing that moves changes some cells a lot, and the mean hardly.
+    """
+
+    def __init__(self, threshold: float | None) -> None:
+        """Start with nothing kept; a threshold of None lets every frame pass."""
+        self._threshold = threshold
+        self._kept: Pixels | None = None
+
+    def is_similar(self, pixels: Pixels) -> bool:
+        """Whether a frame is near-identical to the last one for which this said no.
+
+        Args:
+            pixels: uint8 of shape (height, width, 3) in RGB.
+        """
+        if self._threshold is None:
+            return False
+        import cv2
+
+        small = cv2.resize(pixels, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+        cells: Pixels = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)  # type: ignore[assignment]
+        if self._kept is not None and float(cv2.absdiff(cells, self._kept).max()) < self._threshold:
+            return True
+        self._kept = cells
+        return False
+
+
+_HEAD = 2048
+
+_RUN_UP = 10.0  # seconds that a jump aims before the wanted time, since it may land late
+
+_MISSING = 0.5  # seconds that may be missing at the end of a sound video
+
+_PICTURES = {"JPEG", "PNG", "BMP", "TIFF", "WebP", "JPEG 2000", "HEIF", "AVIF", "PPM"}
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One frame of a video, decoded but not yet converted.
+
+    Attributes:
+        seconds: Since the video's beginning, from its own clock; from its frame rate where it has none.
+        is_key: Whether it is coded without reference to other frames.
+        pixels: Gives the frame, upright, as uint8 of shape (height, width, 3) in RGB; only before the next frame is
+            asked for.
+    """
+
+    seconds: float
+    is_key: bool
+    pixels: Callable[[], Pixels]
+
+
+class VideoReader:
+    """Reads one video from front to back.
+
+    Attributes:
+        duration: Seconds that its header announces; 0.0 where it says nothing.
+        last: Time of the last frame that was read, in seconds; -1.0 before the first.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the video.
+
+        Raises:
+            DataError: The file can't be read as a video.
+            ResourceError: OpenCV is not installed.
+        """
+        self._library = _import_library()
+        self._path = path
+        self._open()
+        if self._capture.get(self._library.CAP_PROP_FRAME_COUNT) > 0 and self._rate > 0:
+            self._announced = int(self._capture.get(self._library.CAP_PROP_FRAME_COUNT))
+        else:
+            self._announced = 0
+        self.duration = self._announced / self._rate if self._announced else 0.0
+
+    def _open(self) -> None:
+        self._read = 0
+        self._ended = self._jumped = False
+        self.last = -1.0
+        self._capture = self._library.VideoCapture(str(self._path.absolute()), self._library.CAP_FFMPEG)
+        if not self._capture.isOpened():
+            raise DataError(f"{self._path}: {_why_not(self._path)}")
+        self._rate = float(self._capture.get(self._library.CAP_PROP_FPS))
+
+    def frames(self, start: float = 0.0) -> Iterator[Frame]:
+        """Read frames in the order in which they are shown.
+
+        Args:
+            start: Seconds; what lies well before is jumped over where the video allows it.
+        """
+        if start > _RUN_UP and self.duration > start:
+            self._jump(start)
+        while self._capture.grab():
+            self._read += 1
+            self.last = self._time()
+            key = self._capture.get(self._library.CAP_PROP_FRAME_TYPE) == ord("I")
+            yield Frame(self.last, key, self._pixels)
+        self._ended = True
+
+    def _jump(self, start: float) -> None:
+        """Go to some frame before `start`, or back to the beginning if that is not where the jump ended."""
+        self._jumped = True
+        self._capture.set(self._library.CAP_PROP_POS_MSEC, (start - _RUN_UP) * 1000)
+        if not self._capture.grab() or self._clock() >= start:
+            self._capture.release()
+            self._open()
+
+    def _clock(self) -> float:
+        return float(self._capture.get(self._library.CAP_PROP_POS_MSEC)) / 1000
+
+    def _time(self) -> float:
+        """The frame's own time where time goes on, else one step after the last frame's."""
+        now = self._clock()
+        if now > self.last:
+            return now
+        return self.last + (1 / self._rate if self._rate > 0 else 0.04)
+
+    def _pixels(self) -> Pixels:
+        _, frame = self._capture.retrieve()
+        pixels: Pixels = self._library.cvtColor(frame, self._library.COLOR_BGR2RGB)
+        return pixels
+
+    def fault(self) -> str:
+        """What is wrong with a video that was read to its end, in words; empty where nothing is, or where it wasn't."""
+        if not self._ended:
+            return ""
+        if self.last < 0:
+            return "no frame of it can be decoded"
+        missing = self.duration - self.last - 1 / self._rate
+        if missing <= _MISSING or (not self._jumped and self._read >= self._announced):
+            return ""
+        return (
+            f"breaks off at {self.last:.1f} s, though it says that it lasts {self.duration:.1f} s; "
+            "the frames up to there are kept"
+        )
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._capture.release()
+
+
+def _import_library() -> ModuleType:
+    # Both read their levels when they are loaded; what they would print is said by `fault` and by errors instead.
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    try:
+        import cv2
+    except ImportError as error:
+        raise ResourceError(f'reading videos needs OpenCV ({error}); run `pip install "distingo[video]"`') from error
+    return cv2
+
+
+def _why_not(path: Path) -> str:
+    """Why a file that does not open as a video does not."""
+    try:
+        with path.open("rb") as file:
+            kind = detect_format(file.read(_HEAD))
+    except FileNotFoundError:
+        return "no such file; check the spelling"
+    except OSError as error:
+        return f"can't be read ({error.strerror}); give a video file"
+    if kind == "MP4 video" and not _has_index(path):
+        return "is a video without its index, as when recording or copying broke off; copy it again"
+    if "video" in kind:
+        return "holds no pictures that can be decoded, perhaps sound only; convert it, for example to H.264 in MP4"
+    return f"is no video that can be read (its content: {kind}); give a video file"
+
+
+def _has_index(path: Path) -> bool:
+    """Whether an MP4 file has its ``moov`` box (ISO/IEC 14496-12), which recorders write last."""
+    end = path.stat().st_size
+    with path.open("rb") as file:
+        while file.tell() + 8 <= end:
+            start = file.tell()
+            size, kind = struct.unpack(">I4s", file.read(8))
+            if kind == b"moov":
+                return bool(start + size <= end)
+            if size == 1:  # a 64-bit size follows
+                size = int.from_bytes(file.read(8), "big")
+            if size < 8:
+                return False
+            file.seek(start + size)
+    return False
+
+
+def refuse_pictures(path: Path) -> None:
+    """Refuse a picture, which decoders would take for a video of one frame.
+
+    Raises:
+        DataError: It is one.
+    """
+    try:
+        with path.open("rb") as file:
+            kind = detect_format(file.read(_HEAD))
+    except OSError:
+        return  # opening it as a video says why
+    if kind in _PICTURES:
+        raise DataError(f"{path}: is a picture ({kind}), not a video; give a video file")

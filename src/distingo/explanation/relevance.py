@@ -1,0 +1,327 @@
+"""What speaks for a class in a network's last feature maps, or along its attention.
+
+Relevance of a transformer's patches for a class, along its attention layers.
+
+Outputs of a backbone's layers as maps over the picture: channels first or last, or a list of tokens.
+
+What a network's layers find in a picture: its first filters, and feature maps from layer to layer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from distingo.errors import ModelError
+from distingo.explanation.records import LayerMaps, Method
+from distingo.models.pretrained import PretrainedClassifier
+
+
+def as_grid(maps: Tensor, backbone: nn.Module, channels: int | None = None) -> Tensor:
+    """Bring a layer's output into the order (n, rows, columns, channels).
+
+    Args:
+        maps: Float (n, channels, rows, columns), (n, rows, columns, channels) or tokens (n, tokens, channels) with
+            those that are no patches first.
+        backbone: timm's, whose layer it is.
+        channels: Of the output; None takes the backbone's ``num_features``.
+
+    Raises:
+        ModelError: The output is no map.
+    """
+    if maps.ndim == 4:
+        channels = channels or int(getattr(backbone, "num_features", 0))
+        last = maps.shape[1] != channels and maps.shape[-1] == channels
+        return maps if last else maps.movedim(1, -1)
+    if maps.ndim == 3:
+        prefix = prefix_tokens(backbone)
+        rows, columns = token_grid(backbone, maps.shape[1] - prefix)
+        return maps[:, prefix:].reshape(len(maps), rows, columns, -1)
+    raise ModelError(f"{type(backbone).__name__}: its layers give no maps over the picture")
+
+
+def prefix_tokens(backbone: nn.Module) -> int:
+    """How many tokens (class, distillation, registers) come before those of the patches."""
+    return int(getattr(backbone, "num_prefix_tokens", 0))
+
+
+def token_grid(backbone: nn.Module, tokens: int) -> tuple[int, int]:
+    """Rows and columns that so many patch tokens lie in.
+
+    Raises:
+        ModelError: They fit no grid.
+    """
+    size = getattr(getattr(backbone, "patch_embed", None), "grid_size", None)
+    if size is not None and len(size) == 2 and size[0] * size[1] == tokens:
+        return int(size[0]), int(size[1])
+    side = math.isqrt(max(tokens, 0))
+    if side < 1 or side * side != tokens:
+        raise ModelError(f"{type(backbone).__name__}: its {tokens} tokens lie in no grid")
+    return side, side
+
+
+def attention_layers(backbone: nn.Module) -> list[nn.Module]:
+    """Those layers of a backbone of timm's that can be told to keep their attention, not to fuse it away."""
+    return [
+        layer
+        for layer in backbone.modules()
+        if hasattr(layer, "fused_attn") and isinstance(getattr(layer, "attn_drop", None), nn.Module)
+    ]
+
+
+def attention_relevance(
+    classifier: PretrainedClassifier, images: Tensor, score: Callable[[Tensor], Tensor]
+) -> Tensor | None:
+    """Follow what speaks for a class from the pooled output back to the patches.
+
+    Each layer mixes tokens by its attention where that has a positive gradient: R <- R + mean over heads of
+    (gradient * attention)+ @ R, beginning with the identity (Chefer, Gur and Wolf, Generic attention-model
+    explainability, ICCV 2021). The result is read where the classifier reads: at the class token, or at the patches in
+    proportion to what each of them adds to the score.
+
+    Args:
+        classifier: With a backbone of timm's.
+        images: Normalised float (n, 3, height, width).
+        score: From logits (n, classes) to what is to be explained, (n,).
+
+    Returns:
+        Float32 (n, rows, columns), not negative; NaN for pictures without gradient. None where the layers do not all
+        attend among one and the same list of patches (windows, pyramids, cross attention).
+    """
+    backbone = cast(Any, classifier.backbone)
+    with _keeping_attention(attention_layers(backbone)) as kept:
+        tokens = backbone.forward_features(images.detach().requires_grad_())
+        logits = classifier.head(backbone.forward_head(tokens).float())
+    if not _are_one_list(kept, tokens):
+        return None
+    gradients = torch.autograd.grad(score(logits).sum(), [tokens, *kept], materialize_grads=True)
+    with torch.no_grad():
+        return _follow(backbone, tokens, gradients[0], kept, gradients[1:])
+
+
+def _follow(
+    backbone: nn.Module, tokens: Tensor, of_tokens: Tensor, attentions: Sequence[Tensor], gradients: Sequence[Tensor]
+) -> Tensor:
+    relevance = torch.eye(tokens.shape[1], device=tokens.device).expand(len(tokens), -1, -1)
+    for attention, gradient in zip(attentions, gradients, strict=True):
+        relevance = relevance + (gradient * attention).float().relu().mean(1) @ relevance
+    prefix = prefix_tokens(backbone)
+    adds = (of_tokens * tokens).float().sum(-1)
+    # what a class token adds may be negative, and still everything the patches say goes through it
+    read = torch.cat([adds[:, :prefix].abs(), adds[:, prefix:].relu()], dim=1)
+    heat = torch.einsum("nt,nts->ns", read, relevance)[:, prefix:]
+    untold = of_tokens.flatten(1).abs().amax(1) == 0
+    heat = torch.where(untold[:, None], torch.nan, heat)
+    return heat.view(len(heat), *token_grid(backbone, heat.shape[1]))
+
+
+def _are_one_list(attentions: Sequence[Tensor], tokens: object) -> bool:
+    if not isinstance(tokens, Tensor) or tokens.ndim != 3 or not attentions:
+        return False
+    n, number, _ = tokens.shape
+    return all(each.ndim == 4 and each.shape[0] == n and each.shape[2:] == (number, number) for each in attentions)
+
+
+@contextmanager
+def _keeping_attention(layers: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
+    """Let layers compute their attention step by step, and keep it: (n, heads, tokens, tokens) each."""
+    kept: list[Tensor] = []
+    were_fused = [layer.fused_attn for layer in layers]
+
+    def keep(_layer: nn.Module, _inputs: object, output: Tensor) -> None:
+        kept.append(output)
+
+    hooks = [layer.get_submodule("attn_drop").register_forward_hook(keep) for layer in layers]
+    try:
+        for layer in layers:
+            _set_fused(layer, fused=False)
+        yield kept
+    finally:
+        for layer, fused in zip(layers, were_fused, strict=True):
+            _set_fused(layer, fused=bool(fused))
+        for hook in hooks:
+            hook.remove()
+
+
+def _set_fused(layer: nn.Module, *, fused: bool) -> None:
+    vars(layer)["fused_attn"] = fused  # a plain attribute of timm's, which may be typed as final
+
+
+def find_heat(network: nn.Module, images: Tensor, classes: Tensor, *, several: bool) -> tuple[Tensor, Method]:
+    """Heat maps of a batch, one class for each picture.
+
+    In convolutional networks, and whatever else ends in maps, each map is weighted by its gradient position by
+    position and only what speaks for the class is kept (HiResCAM: Draelos and Carin, Use HiResCAM instead of Grad-CAM
+    for faithful explanations, 2020). Behind average pooling these are the numbers of Grad-CAM (Selvaraju et al.,
+    2017); in front of dense layers, Grad-CAM's mean gradients would point to places that the network did not use.
+    Transformers whose layers all attend among the same patches: `distingo.explanation.relevance`.
+
+    Args:
+        network: Of a saved model: ``normalisation`` and ``network``, in evaluation mode.
+        images: Float (n, channels, height, width) in [0, 1].
+        classes: int64 (n,).
+        several: Whether each logit stands for itself.
+
+    Returns:
+        Float32 (n, rows, columns), not negative; and the method. A picture's zeros everywhere mean that nothing speaks
+        for the class, NaN that the method can't tell: the gradient is zero.
+
+    Raises:
+        ModelError: A backbone's last layer gives no map over the picture.
+    """
+    with torch.enable_grad():
+        classifier = network.get_submodule("network")
+        normalised = network.get_submodule("normalisation")(images)
+        if not isinstance(classifier, PretrainedClassifier):
+            return _from_own_maps(classifier, normalised, classes, several=several), "maps"
+        if attention_layers(classifier.backbone):
+            found = attention_relevance(
+                classifier, normalised, lambda logits: margins(logits, classes, several=several)
+            )
+            if found is not None:
+                return found, "attention"
+        return _from_backbone_maps(classifier, normalised, classes, several=several), "maps"
+
+
+def margins(logits: Tensor, classes: Tensor, *, several: bool) -> Tensor:
+    """The log odds of each picture's class, float (n,): against all other classes, or of an independent label."""
+    own = logits.gather(1, classes[:, None])[:, 0]
+    if several or logits.shape[1] == 1:
+        return own
+    others = torch.zeros_like(logits).scatter(1, classes[:, None], float("-inf"))
+    return own - torch.logsumexp(logits + others, dim=1)
+
+
+def _from_backbone_maps(classifier: PretrainedClassifier, images: Tensor, classes: Tensor, *, several: bool) -> Tensor:
+    backbone = cast(Any, classifier.backbone)
+    with torch.no_grad():
+        maps = backbone.forward_features(images)
+    if not isinstance(maps, Tensor):
+        raise ModelError(f"{type(backbone).__name__}: its last layer gives several maps")
+    maps = maps.detach().requires_grad_()
+    logits = classifier.head(backbone.forward_head(maps).float())
+    (gradient,) = torch.autograd.grad(margins(logits, classes, several=several).sum(), maps, materialize_grads=True)
+    return _weigh(as_grid(gradient, backbone), as_grid(maps, backbone))
+
+
+def _from_own_maps(classifier: nn.Module, images: Tensor, classes: Tensor, *, several: bool) -> Tensor:
+    last = getattr(classifier, "body", None) or classifier.get_submodule("features")
+    kept: list[Tensor] = []
+
+    def cut(_layer: nn.Module, _inputs: object, output: Tensor) -> Tensor:
+        kept.append(output.detach().requires_grad_())
+        return kept[0]
+
+    hook = last.register_forward_hook(cut)
+    try:
+        logits = classifier(images)
+    finally:
+        hook.remove()
+    (gradient,) = torch.autograd.grad(margins(logits, classes, several=several).sum(), kept[0])
+    return _weigh(gradient.movedim(1, -1), kept[0].movedim(1, -1))
+
+
+def _weigh(gradient: Tensor, maps: Tensor) -> Tensor:
+    """Gradient times maps (n, rows, columns, channels), summed where positive; NaN for pictures without gradient."""
+    heat = (gradient * maps).detach().float().sum(-1).relu()
+    untold = gradient.flatten(1).abs().amax(1) == 0
+    return torch.where(untold[:, None, None], torch.nan, heat)
+
+
+MOST_LAYERS = 6
+
+MOST_MAPS = 16
+
+MOST_FILTERS = 64
+
+
+def first_filters(network: nn.Module) -> tuple[str, np.ndarray]:
+    """The filters of a network's first convolution; of a transformer, what it cuts its patches with.
+
+    Args:
+        network: Of a saved model.
+
+    Returns:
+        The layer's name, and float32 (filters, rows, columns, channels), at most `MOST_FILTERS`, the longest first. An
+        empty name and no filters where there is no convolution over the picture's 1 or 3 channels.
+    """
+    for name, layer in network.get_submodule("network").named_modules():
+        if isinstance(layer, nn.Conv2d) and layer.in_channels in {1, 3} and layer.groups == 1:
+            filters = layer.weight.detach().float().cpu().permute(0, 2, 3, 1).numpy()
+            lengths = np.sqrt((filters**2).sum(axis=(1, 2, 3)))
+            return name, filters[np.argsort(-lengths, kind="stable")[:MOST_FILTERS]]
+    return "", np.zeros((0, 1, 1, 1), np.float32)
+
+
+@torch.inference_mode()
+def feature_maps(network: nn.Module, images: Tensor) -> tuple[LayerMaps, ...]:
+    """The maps that a network's stages make of a picture.
+
+    Args:
+        network: Of a saved model, in evaluation mode.
+        images: Float (1, channels, height, width) in [0, 1].
+
+    Returns:
+        At most `MOST_LAYERS` layers, evenly chosen, the first and the last among them.
+    """
+    classifier = network.get_submodule("network")
+    trunk = classifier.backbone if isinstance(classifier, PretrainedClassifier) else classifier
+    stages = _spread(_stages(trunk), MOST_LAYERS)
+    with _recording(trunk, [name for name, _ in stages]) as outputs:
+        network(images)
+    found = []
+    for name, channels in stages:
+        try:
+            grid = as_grid(outputs[name], trunk, channels)[0]
+        except (KeyError, ModelError):  # not passed as a module, or no map
+            continue
+        found.append(_choose_maps(name, grid.permute(2, 0, 1).float().cpu().numpy()))
+    return tuple(found)
+
+
+def _stages(trunk: nn.Module) -> list[tuple[str, int | None]]:
+    """Layers by name whose outputs are worth seeing, in order, with their number of channels where it is known."""
+    information = getattr(trunk, "feature_info", None)
+    if information:
+        listed = [(str(entry["module"]), int(entry["num_chs"])) for entry in information]
+        modules = dict(trunk.named_modules())
+        return [(name, channels) for name, channels in listed if name in modules]
+    parts = [(part, layers) for part, layers in trunk.named_children() if part in {"stem", "body", "features"}]
+    return [(f"{part}.{name}", None) for part, layers in parts for name, _ in layers.named_children()]
+
+
+def _spread(stages: list[tuple[str, int | None]], most: int) -> list[tuple[str, int | None]]:
+    if len(stages) <= most:
+        return stages
+    return [stages[round(place)] for place in np.linspace(0, len(stages) - 1, most)]
+
+
+@contextmanager
+def _recording(trunk: nn.Module, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    outputs: dict[str, Tensor] = {}
+
+    def keep(name: str, output: object) -> None:
+        if isinstance(output, Tensor):
+            outputs[name] = output.clone()  # the next layer may work in place
+
+    hooks = [
+        trunk.get_submodule(name).register_forward_hook(lambda _layer, _inputs, output, name=name: keep(name, output))
+        for name in names
+    ]
+    try:
+        yield outputs
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _choose_maps(name: str, maps: np.ndarray) -> LayerMaps:
+    varying = maps.std(axis=(1, 2))
+    shown = np.argsort(-varying, kind="stable")[:MOST_MAPS]
+    return LayerMaps(name, len(maps), tuple(map(int, shown)), maps[shown])

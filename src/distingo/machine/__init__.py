@@ -1,0 +1,1 @@
+"""What changes or measures the process: devices, threads, memory, torch's compiler."""

@@ -1,0 +1,194 @@
+"""What torch is told about the machine before it computes.
+
+Where networks compute.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from distingo.errors import ResourceError, UsageError
+from distingo.machine.memory import is_out_of_memory
+from distingo.machine.threads import forget_thread_environment, free_this_thread, usable_cores
+
+Precision = Literal["float32", "bfloat16"]
+
+# glibc's mallopt(3) parameters, malloc.h
+_M_TRIM_THRESHOLD = -1
+
+_M_MMAP_THRESHOLD = -3
+
+_M_MMAP_MAX = -4
+
+_M_ARENA_MAX = -8
+
+_LARGEST_INT = 2**31 - 1
+
+_BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
+
+_CPUINFO = Path("/proc/cpuinfo")
+
+
+@cache
+def prepare_process() -> frozenset[int]:
+    """Once per process: keep memory that is freed, place OpenMP's threads, give this thread its cores back.
+
+    glibc hands large freed blocks back to the system, and the next training step pays for fresh pages
+    (a factor of 2 on large feature maps). OpenMP places its threads when it first computes, and this thread
+    with them; threads that this one starts later would inherit its one core.
+
+    Returns:
+        The cores that OpenMP gave this thread; all that are usable where it places no threads.
+    """
+    _keep_freed_memory()
+    torch.ones(1 << 20).add_(1)
+    place = usable_cores()
+    forget_thread_environment()
+    free_this_thread()
+    return place
+
+
+@contextmanager
+def bind_this_thread() -> Iterator[None]:
+    """While the block lasts, keep this thread to the core that OpenMP gave it, away from its other threads."""
+    place = prepare_process()
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, place)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _keep_freed_memory() -> bool:
+    """Tell glibc's malloc never to use mmap and never to trim; says whether it could be told."""
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL("libc.so.6").mallopt
+    settings = ((_M_MMAP_THRESHOLD, _LARGEST_INT), (_M_TRIM_THRESHOLD, _LARGEST_INT), (_M_MMAP_MAX, 0))
+    return all(mallopt(parameter, value) == 1 for parameter, value in settings)
+
+
+def give_large_blocks_back() -> bool:
+    """Undo for large blocks what `prepare_process` tells glibc's malloc; says whether it could be told.
+
+    In a server a few huge pictures would else hold memory for ever.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL("libc.so.6").mallopt
+    settings = ((_M_MMAP_MAX, 65536), (_M_MMAP_THRESHOLD, 4 << 20), (_M_TRIM_THRESHOLD, 64 << 20), (_M_ARENA_MAX, 4))
+    return all(mallopt(parameter, value) == 1 for parameter, value in settings)
+
+
+def choose_precision(device: torch.device | str) -> tuple[Precision, str]:
+    """The precision in which networks train and predict fastest without losing accuracy.
+
+    Args:
+        device: Where they compute.
+
+    Returns:
+        ``bfloat16`` where the device computes in it, else ``float32``; and the reason, for a person.
+    """
+    device = torch.device(device)
+    if device.type == "cuda":
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return "bfloat16", "this GPU computes in it"
+        return "float32", "this GPU does not compute in bfloat16"
+    if device.type != "cpu":
+        return "float32", f"bfloat16 is not relied on for {device.type}"
+    flag = bfloat16_instructions()
+    if flag is not None:
+        return "bfloat16", f"this processor computes in it ({flag})"
+    return "float32", f"this processor has neither {' nor '.join(_BFLOAT16_FLAGS)}"
+
+
+@cache
+def bfloat16_instructions() -> str | None:
+    """The processor's bfloat16 instructions by Linux's name (``amx_bf16``, ``avx512_bf16``), None without."""
+    present = _capabilities()
+    return next((flag for flag in _BFLOAT16_FLAGS if flag in present), None)
+
+
+def _capabilities(cpuinfo: Path = _CPUINFO) -> frozenset[str]:
+    """Instruction sets by name, from torch where it can tell (2.8 on), else from Linux."""
+    tell = getattr(torch.cpu, "get_capabilities", None)
+    if tell is not None:
+        return frozenset(name for name, present in tell().items() if present is True)
+    return linux_flags(cpuinfo)
+
+
+def linux_flags(cpuinfo: Path) -> frozenset[str]:
+    """The first processor's flags from a file like ``/proc/cpuinfo``; none where there is no such file."""
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return frozenset()
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    return frozenset(flags.partition(":")[2].split())
+
+
+_NAME = re.compile(r"(cpu|cuda|mps|xpu)(?::(0|[1-9]\d{0,3}))?")
+
+
+def choose_device(name: str) -> torch.device:
+    """The device a person asked for, or the best one present.
+
+    Args:
+        name: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``xpu``, ``xpu:1``.
+
+    Raises:
+        UsageError: There is no such device here, or networks can't compute on it.
+        ResourceError: The device has no memory left at all.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    matched = _NAME.fullmatch(name)
+    if matched is None or int(matched[2] or 0) >= _count(matched[1]):
+        raise UsageError(_refusal(name))
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, ImportError) as error:
+        if is_out_of_memory(error):
+            raise ResourceError(f"--device {name}: other programs hold all of its memory; end them") from error
+        raise UsageError(_refusal(name)) from error
+    return device
+
+
+def available_devices() -> tuple[str, ...]:
+    """What `choose_device` takes on this machine, by name."""
+    found = ["auto", "cpu"]
+    for kind in ("cuda", "mps", "xpu"):
+        count = _count(kind)
+        found += [kind] if count else []
+        found += [f"{kind}:{number}" for number in range(count)] if count > 1 else []
+    return tuple(found)
+
+
+def _count(kind: str) -> int:
+    if kind == "cpu":
+        return 1
+    if kind == "mps":
+        return int(torch.backends.mps.is_available())
+    backend = getattr(torch, kind)
+    return int(backend.device_count()) if backend.is_available() else 0
+
+
+def _refusal(name: str) -> str:
+    return f"--device {name}: not available here; choose {' or '.join(available_devices())}"

@@ -1,0 +1,270 @@
+"""The files that a person gives to be named: folders, patterns, tables, standard input, one after another.
+
+Paths of pictures out of a column of a table that goes by row by row.
+"""
+
+from __future__ import annotations
+
+import csv
+import glob
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from distingo.csv_cells import restore_cells
+from distingo.datasets.tables.headers import has_names
+from distingo.datasets.tables.image_column import named_like_pictures
+from distingo.datasets.tables.reading import decode_text, find_column_delimiter, json_records, read_labels_table
+from distingo.datasets.tables.table import FOLDER_ENDINGS, text_of
+from distingo.datasets.walking import walk
+from distingo.errors import DataError, UsageError, name_some, name_the_nearest
+
+_HEAD_BYTES = 1 << 20
+
+_LOOKED_AT = 200
+"""Rows by which the column is recognised."""
+
+_READ_AT_ONCE = frozenset({".xlsx", ".xlsm", ".json"})
+"""Tables that do not go by row by row: they are read as `train` reads them."""
+
+_CODECS = {
+    "UTF-8": "utf-8",
+    "UTF-8 with byte order mark": "utf-8-sig",
+    "UTF-16": "utf-16",
+    "UTF-32": "utf-32",
+    "Windows-1252": "cp1252",
+    "Latin-1": "latin-1",
+}
+
+_Row = dict[str, str]
+
+
+def is_path_table(path: Path) -> bool:
+    """Whether a file is read as a table of pictures, by its ending."""
+    return path.suffix.lower() in FOLDER_ENDINGS | _READ_AT_ONCE and path.is_file()
+
+
+def paths_in_table(path: Path, *, column: str | None = None, folder: str | Path | None = None) -> Iterator[Path]:
+    """The pictures that a table names, in its order; an empty cell names none.
+
+    Args:
+        path: CSV and its kin, with or without a line of names; JSON Lines, JSON, Parquet, or an Excel workbook.
+        column: Which column names them; None takes the one most of whose cells are files, else the likeliest name.
+        folder: What relative names start from; None is the table's own folder, or the working folder where more of
+            them are found there.
+
+    Returns:
+        Paths, read as they are taken.
+
+    Raises:
+        UsageError: There is no such column, or none is recognised.
+        DataError: The table is damaged; while it is read, too.
+    """
+    bases = [path.parent, Path()] if folder is None else [Path(folder)]
+    base, chosen = _recognise(path, list(islice(_rows(path), _LOOKED_AT)), column, bases)
+    return (base / row[chosen] for row in _rows(path) if row.get(chosen))
+
+
+def _recognise(path: Path, head: Sequence[_Row], column: str | None, bases: Sequence[Path]) -> tuple[Path, str]:
+    """Where relative names start, and the column with the names: those by which most files of a sample are found."""
+    columns = list(dict.fromkeys(name for row in head for name in row))
+    if not head:
+        raise DataError(f"{path}: has no row below its line of names; give a table with a row for each picture")
+    if column is not None and column not in columns:
+        raise UsageError(f"{path}: no column {column!r}; {name_the_nearest(column, columns)}")
+    named = named_like_pictures(columns)
+    likely = [column] if column is not None else [*named, *(name for name in columns if name not in named)]
+    found = {(base, name): sum(_is_file(base, row.get(name, "")) for row in head) for base in bases for name in likely}
+    best = max(found, key=lambda each: found[each])
+    if found[best] or named or len(likely) == 1:
+        return best
+    raise UsageError(
+        f"{path}: no column names files below {bases[0]}; name it by --image-column, and their folder by "
+        f"--image-folder (it has {', '.join(columns)})"
+    )
+
+
+def _is_file(base: Path, name: str) -> bool:
+    try:
+        return bool(name) and (base / name).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _rows(path: Path) -> Iterator[_Row]:
+    try:
+        if path.suffix.lower() == ".parquet":
+            yield from _parquet_rows(path)
+            return
+        if path.suffix.lower() in _READ_AT_ONCE:
+            yield from _table_rows(path)
+            return
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+        text, encoding = decode_text(path, head[: head.rfind(b"\n") + 1] if len(head) == _HEAD_BYTES else head)
+        lines = path.suffix.lower() in {".jsonl", ".ndjson"}
+        with path.open(encoding=_CODECS[encoding], newline="" if not lines else None) as stream:
+            yield from _json_rows(path, stream) if lines else _csv_rows(path, stream, text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: can't be read ({error}); save it again as UTF-8") from error
+
+
+def _csv_rows(path: Path, stream: Any, head: str) -> Iterator[_Row]:
+    reader = csv.reader(stream, delimiter=find_column_delimiter(path, head), strict=True, skipinitialspace=True)
+    columns: list[str] = []
+    try:
+        rows = ((reader.line_num, restore_cells(row)) for row in reader if row)
+        first = list(islice(rows, _LOOKED_AT))
+        if first and not has_names([row for _, row in first]):
+            columns = [f"column {at}" for at in range(1, len(first[0][1]) + 1)]
+        for line, row in chain(first, rows):
+            if not columns:
+                columns = [name.strip() or f"column {at}" for at, name in enumerate(row, 1)]
+                continue
+            if len(row) != len(columns):
+                raise DataError(f"{path}: line {line} has {len(row)} fields instead of {len(columns)}")
+            yield {name: cell.strip() for name, cell in zip(columns, row, strict=True)}
+    except csv.Error as error:
+        raise DataError(f"{path}: line {reader.line_num}: broken quoting ({error}); close the quote") from error
+
+
+def _table_rows(path: Path) -> Iterator[_Row]:
+    table = read_labels_table(path)
+    for cells in zip(*table.cells, strict=True):
+        yield {name: text_of(cell) for name, cell in zip(table.columns, cells, strict=True)}
+
+
+def _json_rows(path: Path, stream: Any) -> Iterator[_Row]:
+    for _, record in json_records(path, stream, example='{"file_name": ...}'):
+        yield {str(name): value if isinstance(value, str) else "" for name, value in record.items()}
+
+
+def _parquet_rows(path: Path) -> Iterator[_Row]:
+    import pyarrow
+    from pyarrow import parquet, types
+
+    try:
+        file = parquet.ParquetFile(path)
+        fields = file.schema_arrow
+        texts = [field.name for field in fields if types.is_string(field.type) or types.is_large_string(field.type)]
+        for batch in file.iter_batches(columns=texts):
+            for row in batch.to_pylist():
+                yield {name: value or "" for name, value in row.items()}
+    except pyarrow.ArrowException as error:
+        reason = str(error).splitlines()[0]
+        raise DataError(f"{path}: is no readable Parquet file ({reason}); write it again") from error
+
+
+STANDARD_INPUT = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class GivenPictures:
+    """What a person gave, to be gone through any number of times (standard input: once).
+
+    Attributes:
+        paths: Files; folders, of which every visible file counts, sorted; tables with a column of paths; patterns such
+            as ``photos/**/*.jpg``, sorted; ``-`` for paths from standard input, one a line. A path that does not exist
+            stays, to be named among what can't be read.
+        image_column: Of tables; None recognises it.
+        image_folder: What relative paths in tables start from; None is the table's own folder, else the working one.
+        left_out: Files that are none of the pictures, such as the table that is being written.
+    """
+
+    paths: Sequence[str | Path]
+    image_column: str | None = None
+    image_folder: str | Path | None = None
+    left_out: tuple[Path, ...] = ()
+
+    def require_any(self) -> None:
+        """Look whether there is anything, and whether tables can be read; standard input is left alone.
+
+        Raises:
+            UsageError: None of the paths exists, or there is no file.
+            DataError: A table is damaged.
+        """
+        if self.is_standard_input:
+            return
+        if self.paths and not any(os.path.lexists(path) or _is_pattern(path) for path in self.paths):
+            raise UsageError(f"{name_some([str(path) for path in self.paths], 3)}: no such file or folder")
+        if next(iter(self), None) is None:
+            said = ", ".join(map(str, self.paths))
+            raise UsageError(f"{said}: no file in it; give pictures, folders, patterns or tables of them")
+        self._require_table()
+
+    def _require_table(self) -> None:
+        for option, value in (("--image-column", self.image_column), ("--image-folder", self.image_folder)):
+            if value is not None and not any(is_path_table(Path(path)) for path in self.paths):
+                raise UsageError(f"{option} {value}: is about tables of paths, and none was given; leave it out")
+
+    @property
+    def is_standard_input(self) -> bool:
+        """Whether any of it is read from standard input."""
+        return any(str(path) == STANDARD_INPUT for path in self.paths)
+
+    def count(self) -> int | None:
+        """How many there are; None where nobody knows before standard input has ended."""
+        return None if self.is_standard_input else sum(1 for _ in self)
+
+    def __iter__(self) -> Iterator[Path]:
+        names = {path.name for path in self.left_out}
+        places = {path.resolve() for path in self.left_out}
+        for path in chain.from_iterable(map(self._below, self.paths)):
+            if path.name not in names or path.resolve() not in places:
+                yield path
+
+    def _below(self, given: str | Path) -> Iterable[Path]:
+        path = Path(given)
+        if str(given) == STANDARD_INPUT:
+            return _lines_of_standard_input()
+        if path.is_dir():
+            return (file.path for file in walk(path) if not file.ignored)
+        if is_path_table(path):
+            return paths_in_table(path, column=self.image_column, folder=self.image_folder)
+        if _is_pattern(given) and not os.path.lexists(path):
+            return _matching(path)
+        return (path,)
+
+
+def find_pictures(paths: Sequence[str | Path]) -> list[Path]:
+    """All of `GivenPictures` in a list.
+
+    Raises:
+        UsageError: None of the paths exists, or there is no file.
+    """
+    given = GivenPictures(paths)
+    given.require_any()
+    return list(given)
+
+
+def _is_pattern(path: str | Path) -> bool:
+    return glob.has_magic(str(path))
+
+
+def _matching(pattern: Path) -> list[Path]:
+    """The visible files that a pattern matches, sorted; hidden ones only where the pattern names them."""
+    found = Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
+    every = any(map(_is_hidden, pattern.parts))
+    return sorted(path for path in found if (every or not any(map(_is_hidden, path.parts))) and path.is_file())
+
+
+def _is_hidden(part: str) -> bool:
+    return part.startswith(".") and part != ".."
+
+
+def _lines_of_standard_input() -> Iterator[Path]:
+    came = False
+    for line in sys.stdin.buffer:
+        if b"\0" in line:
+            raise UsageError(
+                "-: a zero byte in what came on standard input; give one path a line (find without -print0)"
+            )
+        if name := os.fsdecode(line.rstrip(b"\r\n")):
+            came = True
+            yield Path(name)
+    if not came:
+        raise UsageError("-: no path came on standard input; give one a line")

@@ -1,0 +1,131 @@
+"""Which pictures a run is trained, chosen and judged on: cut by class and seed, or as a split file says.
+
+Near-duplicates stay on one split where distingo divides, and are counted where others did.
+
+The corrections that a run was trained under, kept in its folder so that it can be gone on with and judged alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from distingo.datasets.corrections import NO_CORRECTIONS, Corrections, find_corrections, write_corrections
+from distingo.datasets.run_options import WantedSplit, require_unchanged
+from distingo.datasets.splits.files import apply_split_file, read_split_file
+from distingo.datasets.splits.splitting import split_dataset
+from distingo.errors import DataError, UsageError
+from distingo.near_duplicates.keeping import FoundNearDuplicates, count_straddling, keep_together
+from distingo.near_duplicates.records import NearDuplicateCounts
+from distingo.records import Dataset, Split
+from distingo.run_folder import RunFolder
+from distingo.training.recipe import Recipe
+
+
+def divide(
+    dataset: Dataset, recipe: Recipe, split: WantedSplit | None, found: FoundNearDuplicates
+) -> tuple[Split, NearDuplicateCounts]:
+    """Divide a run's pictures over the three sides.
+
+    Args:
+        dataset: All of them.
+        recipe: Says the shares and the seed where there is no split file.
+        split: The file that says the sides, or None.
+        found: The near-duplicates among the pictures.
+
+    Returns:
+        The split; and what became of near-duplicates.
+
+    Raises:
+        DataError: A class has too few pictures, or the split file does not fit them.
+        UsageError: The split file's fold is missing or out of range.
+    """
+    if split is None:
+        few = recipe.mode == "frozen"
+        cut = split_dataset(dataset, seed=recipe.seed, validation=recipe.validation, test=recipe.test, few=few)
+        return keep_together(dataset, cut, found, seed=recipe.seed)
+    require_unchanged(split)
+    divided = apply_split_file(
+        read_split_file(split.path), dataset, fold=split.fold, validation=recipe.validation, seed=recipe.seed
+    )
+    divided = replace(divided, notes=(f"split: as {split.path} says", *divided.notes))
+    return count_straddling(dataset, divided, found)
+
+
+def check_wishes(split: WantedSplit | None, wishes: dict[str, Any]) -> None:
+    """Refuse shares that a split file has decided already.
+
+    Args:
+        split: The file that is to be honoured, or None.
+        wishes: What the person set of the recipe.
+
+    Raises:
+        UsageError: ``test`` or, without folds, ``validation`` is among them.
+    """
+    if split is None:
+        return
+    decided = ("test",) if split.fold is not None else ("test", "validation")
+    if said := [f"--{name}" for name in decided if name in wishes]:
+        raise UsageError(f"{' and '.join(said)}: {split.path} says who is on which side; leave out one of the two")
+
+
+def settle_corrections(said: str | Path | None) -> str | None:
+    """Make a table that was named absolute: the working folder is another one tomorrow."""
+    return None if said is None else NO_CORRECTIONS if str(said) == NO_CORRECTIONS else str(Path(said).resolve())
+
+
+def keep_corrections(folder: RunFolder, corrections: Corrections | None) -> None:
+    """Write the run's own copy, where corrections change what is trained on.
+
+    Raises:
+        ResourceError: It can't be written.
+    """
+    if corrections is not None and corrections.effective:
+        write_corrections(replace(corrections, path=folder.corrections), recorded=True)
+
+
+def kept_corrections(folder: RunFolder) -> str:
+    """What `distingo.datasets.gathering.read_dataset` takes to read the data as the run did."""
+    return str(folder.corrections) if folder.corrections.is_file() else NO_CORRECTIONS
+
+
+def corrections_to_config(said: str | Path | None, corrections: Corrections | None) -> dict[str, Any]:
+    """The section ``corrections`` of ``config.json``; empty where none were said or found."""
+    section: dict[str, Any] = {}
+    if said is not None:
+        section["said"] = settle_corrections(said)
+    if corrections is not None:
+        section["file"] = str(corrections.path.resolve())
+        section["changes"] = len(corrections.effective)
+        section["fingerprint"] = corrections.fingerprint
+    return section
+
+
+def said_in_config(config: dict[str, Any]) -> str | None:
+    """What an older run was told about corrections."""
+    section = config.get("corrections")
+    return section.get("said") if isinstance(section, dict) else None
+
+
+def describe_change(config: dict[str, Any], root: Path, said: str | Path | None) -> tuple[str, ...]:
+    """Say whether the corrections of a data set are other ones now than when a run read them.
+
+    Args:
+        config: The run's ``config.json``.
+        root: The data set's root.
+        said: As for `find_corrections`.
+
+    Returns:
+        A sentence, or none where the same pictures are relabelled and set aside.
+    """
+    section = config.get("corrections") or {}
+    try:
+        now = find_corrections(root, said)
+    except DataError as error:
+        return (f"the corrections can't be compared with those of the earlier run ({error})",)
+    before = section.get("fingerprint", Corrections(root, ()).fingerprint)
+    if before == (now or Corrections(root, ())).fingerprint:
+        return ()
+    count = len(now.effective) if now else 0
+    return (f"the corrections have changed since the earlier run: {section.get('changes', 0)} then, {count} now",)
