@@ -51,7 +51,7 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
         "an epoch 16 steps (or the default), with a learning rate to suit unless --lr is given (default: by model and "
         "data, 32 to 128)",
     )
-    group.add_argument("--lr", type=float, help="peak learning rate")
+    group.add_argument("--lr", "--learning-rate", type=float, help="peak learning rate")
     group.add_argument("--image-size", type=image_size, metavar="N|HxW", help="pixels the model sees")
     group.add_argument("--channels", type=int, choices=(1, 3), help="1 grey, 3 RGB")
     group.add_argument("--optimizer", "--opt", choices=("adam", "adamw", "sgd"), help="optimiser")

@@ -6,7 +6,12 @@ import hashlib
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from distingo.score import Score as Score
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Side = Literal["train", "validation", "test"]
 """The three sides of a split, spelled this way in every file."""
@@ -334,26 +339,6 @@ class Rendition:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
-    """One score with its n and its 95 % interval.
-
-    Attributes:
-        value: The score.
-        low: Lower end of the 95 % interval.
-        high: Upper end of the 95 % interval.
-        n: How many pictures it was computed on.
-        too_few: Whether there are too few images for the interval to hold the true score at its rate; people are then
-            told so in its place. False in what an older distingo wrote.
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int
-    too_few: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class ClassScores:
     """Precision, recall, F1 and support of one class (scikit-learn's definitions)."""
 
@@ -432,6 +417,9 @@ class Thresholds:
         return cls(**{**content, "values": tuple(content["values"]), "notes": tuple(content.get("notes", ()))})
 
 
+_FIRST_SCORES = ("accuracy", "mean_average_precision_macro")
+
+
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """What a model is worth on one side of a dataset (the content of ``evaluation.json``).
@@ -467,6 +455,45 @@ class Evaluation:
     left_out: tuple[str, ...] = ()
     thresholds: Thresholds | None = None
     accuracy_gains: dict[str, Score] = field(default_factory=dict)
+
+    @property
+    def headline(self) -> str:
+        """The first score that a person looks at, with its interval; empty where there is none."""
+        name = next((name for name in _FIRST_SCORES if name in self.scores), next(iter(self.scores), None))
+        if name is None:
+            return ""
+        score = self.scores[name]
+        interval = "" if score.too_few else f" ({score.low:.1%} to {score.high:.1%})"
+        return f"{name} {score:.1%}{interval}" if name in _FIRST_SCORES else f"{name} {score:.4g}"
+
+    def to_pandas(self, what: Literal["scores", "classes", "confusion"] = "scores") -> pd.DataFrame:
+        """A pandas table.
+
+        Args:
+            what: ``scores``: a row for each score of the model and then of each baseline (columns ``model``, ``score``,
+                ``value``, ``low``, ``high``, ``n``, ``too_few``); ``classes``: a row for each class (with several
+                labels with average precision and threshold); ``confusion``: counts, truth down, prediction across.
+
+        Raises:
+            UsageError: There is no such table, or pandas is not installed.
+        """
+        from distingo.data_frames import evaluation_to_pandas
+
+        return evaluation_to_pandas(self, what)
+
+    def __repr__(self) -> str:
+        return f"Evaluation({self._summary})"
+
+    def _repr_html_(self) -> str:
+        from distingo.notebooks import show_evaluation
+
+        return show_evaluation(self, self._summary)
+
+    @property
+    def _summary(self) -> str:
+        kind = "classes" if self.task == "single-label" else "labels"
+        parts = [f"{self.side} split", f"n={self.n}", f"{len(self.classes)} {kind}", self.headline]
+        return ", ".join(filter(None, parts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -507,3 +534,24 @@ class Prediction:
     def confidence(self) -> float:
         """The probability of the most probable class, or 0.0."""
         return self.probabilities[0] if self.probabilities else 0.0
+
+    def __repr__(self) -> str:
+        name = repr(_shorten(self.file))
+        if self.error:
+            return f"Prediction({name}, error={_shorten(self.error)!r})"
+        ranked = [
+            f"{_shorten(label)!r} {probability:.1%}"
+            for label, probability in zip(self.labels[:_REPR_LABELS], self.probabilities, strict=False)
+        ]
+        left = len(self.labels) - _REPR_LABELS
+        marks = [f"{left:,} more"] if left > 0 else []
+        marks += ["abstained"] if self.abstained else []
+        marks += ["unlike training"] if self.unlike else []
+        return f"Prediction({', '.join([name, *(ranked or ['no label']), *marks])})"
+
+
+_REPR_LABELS = 3
+
+
+def _shorten(text: str, most: int = 60) -> str:
+    return text if len(text) <= most else f"...{text[3 - most :]}"

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from distingo.aliases import name_recipe_fields
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.value_ranges import settle_value_range
 from distingo.errors import InterruptionError, RunError, UsageError
@@ -91,6 +92,7 @@ def crossval(
     from distingo.training.preparing import TrainRequest
     from distingo.training.run_data import settle_corrections
 
+    recipe = name_recipe_fields(recipe)
     folder = CrossValidationFolder(Path(output))
     if "test" in recipe:
         raise UsageError("--test: every fold is the test side once; leave it out")
@@ -184,6 +186,7 @@ def learning_curve(
     from distingo.training.recipe_file import Wanted, repeat
     from distingo.training.run_data import settle_corrections
 
+    recipe = name_recipe_fields(recipe)
     place = None if output is None else Path(output)
     if place is not None and not is_free(place):
         raise RunError(f"{place}: exists and is not an empty folder; choose another -o")
@@ -282,6 +285,7 @@ def tune(
     from distingo.tuning.folder import SearchFolder
     from distingo.tuning.run import TuneRequest, tune_run
 
+    recipe = name_recipe_fields(recipe)
     folder, wanted = SearchFolder(Path(output)), name_split(split, fold)
     check_wishes(wanted, recipe)
     chosen = None if recipe_file is None else read_recipe_file(Path(recipe_file))

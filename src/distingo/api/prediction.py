@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from distingo.aliases import choose_alias
 from distingo.errors import UsageError
 from distingo.files import as_paths
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from distingo.prediction.bulk import BulkPrediction
     from distingo.prediction.predictor import Predictor
     from distingo.prediction.sorting import Unsorting
-    from distingo.records import Prediction
+    from distingo.prediction.predictions import OnError, Predictions
     from distingo.runtime.description import ExportFormat, Precision
 
 
@@ -32,6 +33,7 @@ def predict(
     paths: str | Path | Sequence[str | Path],
     *,
     topk: int | None = None,
+    top_k: int | None = None,
     abstain: float | None = None,
     coverage: float | None = None,
     output: str | Path | None = None,
@@ -44,7 +46,8 @@ def predict(
     engine: EngineName = "auto",
     workers: int | None = None,
     max_pixels: int | None = None,
-) -> list[Prediction]:
+    on_error: OnError | None = None,
+) -> Predictions:
     """Name what pictures show.
 
     Args:
@@ -54,6 +57,7 @@ def predict(
             input, one a line.
         topk: Keep the so many most probable labels per picture. None keeps all of a single-label model, and with
             several labels those that reach their thresholds.
+        top_k: Another name of `topk`.
         abstain: Answer only where at most this share of answers is wrong, as the validation pictures vouch for; the
             other pictures are marked as not known.
         coverage: Give each picture the set of labels that holds this share of the true ones.
@@ -69,22 +73,27 @@ def predict(
         engine: What runs a network: ``auto`` takes the one that it was trained with, else the fastest here.
         workers: Decoding threads; None takes one per core.
         max_pixels: Of larger images no prediction is made; None is the run's own limit, else 178,956,970.
+        on_error: ``row``: a picture that is missing or can't be read gets a row with its error; ``raise``: it raises;
+            None: a missing file raises, another fault gives a row.
 
     Returns:
-        One prediction per picture; one that can't be read carries its error.
+        One prediction per picture, in a list with `to_pandas`.
 
     Raises:
         RunError: The run folder is damaged, unfinished or newer.
+        DataError: As `on_error` says.
         UsageError: No path exists, there is no file, an option is not allowed, or the validation pictures can't vouch
             for a wanted level.
         ResourceError: The output exists, or something can't be written.
     """
+    from distingo.prediction.predictions import Predictions
     from distingo.progress import progress_bar
 
     stream = predict_stream(
         run,
         paths,
         topk=topk,
+        top_k=top_k,
         abstain=abstain,
         coverage=coverage,
         output=output,
@@ -97,6 +106,7 @@ def predict(
         engine=engine,
         workers=workers,
         max_pixels=max_pixels,
+        on_error=on_error,
     )
     predictions = []
     total = stream.pictures.count() if sys.stderr.isatty() else 0
@@ -104,7 +114,7 @@ def predict(
         for prediction in stream:
             predictions.append(prediction)
             advance()
-    return predictions
+    return Predictions(predictions, None, stream.value_ranges, stream.max_pixels)
 
 
 def predict_stream(
@@ -112,6 +122,7 @@ def predict_stream(
     paths: str | Path | Sequence[str | Path],
     *,
     topk: int | None = None,
+    top_k: int | None = None,
     abstain: float | None = None,
     coverage: float | None = None,
     output: str | Path | None = None,
@@ -124,10 +135,12 @@ def predict_stream(
     engine: EngineName = "auto",
     workers: int | None = None,
     max_pixels: int | None = None,
+    on_error: OnError | None = "row",
 ) -> BulkPrediction:
     """As `predict`, but one prediction after another, in memory that does not grow with the number of pictures.
 
-    Pictures are looked at, written down and sorted as the predictions are taken.
+    Pictures are looked at, written down and sorted as the predictions are taken. A missing one is a row with its error
+    here, if `on_error` does not say otherwise.
 
     Returns:
         To be iterated over once; the table appears at its end.
@@ -152,7 +165,7 @@ def predict_stream(
         BulkRequest(
             run=Path(run),
             pictures=GivenPictures(as_paths(paths, "paths", instead=_IN_MEMORY), image_column, image_folder),
-            topk=topk,
+            topk=choose_alias("topk", topk, "top_k", top_k),
             abstain=abstain,
             coverage=coverage,
             output=None if output is None else Path(output),
@@ -161,6 +174,7 @@ def predict_stream(
             engine=engine,
             workers=workers,
             max_pixels=max_pixels,
+            on_error=on_error,
         )
     )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from distingo.aliases import name_recipe_fields
 from distingo.api.evaluation import compare, evaluate
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.value_ranges import settle_value_range
@@ -41,6 +42,14 @@ class Run:
     path: Path
     evaluation: Evaluation
     report: Path
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, {self.evaluation!r})"
+
+    def _repr_html_(self) -> str:
+        from distingo.notebooks import as_html
+
+        return f"<div>{as_html(str(self.path), 200)}</div>{self.evaluation._repr_html_()}"
 
 
 def train(
@@ -97,7 +106,8 @@ def train(
             (None: what ``MLFLOW_TRACKING_URI`` says).
         on_epoch: Called with an `EpochRecord` after every epoch.
         language: Of the report and the model card, as in `write_report`.
-        **recipe: Any field of `distingo.training.recipe.Recipe`, and ``image_size`` (a number or (height, width)).
+        **recipe: Any field of `distingo.training.recipe.Recipe`, and ``image_size`` (a number or (height, width));
+            ``learning_rate`` is another name of ``lr``, ``normalize`` of ``normalise``.
 
     Returns:
         The run with its scores.
@@ -113,6 +123,7 @@ def train(
     from distingo.training.run_data import check_wishes, settle_corrections
 
     settle_language(language)  # before hours of training
+    recipe = name_recipe_fields(recipe)
     folder = RunFolder(Path(output))
     if config is not None and recipe_file is not None:
         raise UsageError("--config and --recipe both name a recipe; leave one out")
@@ -198,7 +209,7 @@ def train_several(
     from distingo.training.several import plan_runs
 
     place = Path(output)
-    plans = plan_runs(as_names(models, "models"), options)
+    plans = plan_runs(as_names(models, "models"), name_recipe_fields(options))
     resume = resume or _were_begun(place, [plan.folder for plan in plans])
     if not resume and not is_free(place):
         raise RunError(f"{place}: exists and is not an empty folder; choose another -o, or --resume to go on there")

@@ -38,6 +38,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument(
         "--topk",
+        "--top-k",
         type=int,
         help="so many labels per picture, most probable first (default: one; of a model for several labels those that"
         " reach their thresholds)",

@@ -21,10 +21,11 @@ from distingo.files import content_hash, parse_json
 from distingo.prediction.engines import EngineName
 from distingo.prediction.given_images import GivenPictures
 from distingo.prediction.naming import describe_guarantees
+from distingo.prediction.predictions import OnError, require_files, require_readable
 from distingo.prediction.predictor import load, model_folder
 from distingo.prediction.sorting import Sorter, Sorting
 from distingo.prediction.tables import Columns, check_table, write_rows
-from distingo.records import Prediction
+from distingo.records import Prediction, ValueRanges
 
 try:
     import fcntl
@@ -211,6 +212,7 @@ class BulkRequest:
         engine: As for `load`.
         workers: Decoding threads; None takes one per core.
         max_pixels: As for `Predictor`.
+        on_error: As for `Predictor.predict`; what raises is neither written nor sorted.
     """
 
     run: Path
@@ -224,6 +226,7 @@ class BulkRequest:
     engine: EngineName = "auto"
     workers: int | None = None
     max_pixels: int | None = None
+    on_error: OnError | None = "row"
 
 
 class BulkPrediction:
@@ -251,6 +254,7 @@ class BulkPrediction:
             check_table(output)
         self.pictures = request.pictures if output is None else _without(request.pictures, output)
         self.pictures.require_any()
+        require_files(() if self.pictures.is_standard_input else self.pictures, request.on_error)
         self._request = request
         self._predictor = load(request.run, device=request.device, engine=request.engine, max_pixels=request.max_pixels)
         self._predictor.require(
@@ -263,6 +267,16 @@ class BulkPrediction:
             self._table = None if output is None else opening.enter_context(PartialTable(output, self._made_by()))
             self.sorter = None if request.sorting is None else opening.enter_context(self._sorter(request.sorting))
             self._stack = opening.pop_all()
+
+    @property
+    def value_ranges(self) -> ValueRanges:
+        """Of the model, by which deep images are shown."""
+        return self._predictor.model.description.value_ranges
+
+    @property
+    def max_pixels(self) -> int | None:
+        """As for `Predictor`."""
+        return self._predictor.max_pixels
 
     def __iter__(self) -> Iterator[Prediction]:
         """The predictions, once."""
@@ -284,6 +298,7 @@ class BulkPrediction:
                 if earlier is None:
                     rest = chain([picture], pictures)
                     break
+                self._require(earlier)
                 self.resumed += 1
                 yield earlier
         request = self._request
@@ -292,9 +307,16 @@ class BulkPrediction:
         )
         with closing(stream):
             for prediction in stream:
+                self._require(prediction)
                 if self._table is not None:
                     self._table.append(prediction)
                 yield prediction
+
+    def _require(self, prediction: Prediction) -> None:
+        """Of paths from standard input, which goes by once, a missing one is noticed only now."""
+        if prediction.error:
+            require_files([prediction.file], self._request.on_error)
+            require_readable(prediction, self._request.on_error)
 
     def _made_by(self) -> dict[str, object]:
         request = self._request

@@ -5,14 +5,17 @@ Which pictures are unlike anything in training, asked again and again.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController
 
+from distingo.aliases import choose_alias
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.decode import UndecodableError
 from distingo.datasets.decoding.rendering import render, shorter_side_for
@@ -34,6 +37,14 @@ from distingo.prediction.pictures import (
     open_picture,
     require_limit,
     require_picture,
+)
+from distingo.prediction.predictions import (
+    OnError,
+    Predictions,
+    draw_given,
+    require_files,
+    require_readable,
+    unreadable,
 )
 from distingo.progress import progress_bar
 from distingo.records import Prediction, Task
@@ -141,9 +152,11 @@ class Predictor:
         pictures: Iterable[PictureLike] | PictureLike,
         *,
         topk: int | None = None,
+        top_k: int | None = None,
         abstain: float | None = None,
         coverage: float | None = None,
-    ) -> list[Prediction]:
+        on_error: OnError | None = None,
+    ) -> Predictions:
         """Name what pictures show.
 
         Args:
@@ -151,30 +164,77 @@ class Predictor:
                 `distingo.prediction.pictures.open_picture`; one or many, also as one array of four dimensions.
             topk: Keep only the so many most probable labels per picture. None keeps all of a single-label model, so
                 that probabilities sum to 1, and with several labels those that reach their thresholds.
+            top_k: Another name of `topk`.
             abstain: Answer only where at most this share of answers is wrong (`distingo.metrics.rejection`).
             coverage: Give each picture the set of labels that holds this share of its true ones
                 (`distingo.metrics.conformal`).
+            on_error: ``row``: a picture that is missing or can't be read gets a row with its error; ``raise``: it
+                raises; None: a missing file raises before any is read, another fault gives a row.
 
         Returns:
-            One prediction per picture, in order; a picture that can't be read carries its error instead.
+            One prediction per picture, in order, in a list with `to_pandas`.
 
         Raises:
             UsageError: `topk` is below 1, or the validation pictures can't vouch for a wanted level.
+            DataError: As `on_error` says.
         """
         pictures = as_pictures(pictures)
+        stream = self.stream(pictures, topk=topk, top_k=top_k, abstain=abstain, coverage=coverage)
+        require_files(pictures, on_error)
         predictions: list[Prediction] = []
-        stream = self.stream(pictures, topk=topk, abstain=abstain, coverage=coverage)
-        with progress_bar("predicting", len(pictures)) as advance:
+        with closing(stream), progress_bar("predicting", len(pictures)) as advance:
             for prediction in stream:
-                predictions.append(prediction)
+                predictions.append(require_readable(prediction, on_error))
                 advance()
-        return predictions
+        ranges = self.model.description.value_ranges
+        return Predictions(predictions, draw_given(pictures, ranges, self.max_pixels), ranges, self.max_pixels)
+
+    def __call__(self, images: Iterable[PictureLike] | PictureLike, **options: Any) -> Predictions:
+        """As `predict`, with the same options."""
+        return self.predict(images, **options)
+
+    def predict_proba(
+        self, images: Iterable[PictureLike] | PictureLike, *, on_error: OnError = "raise"
+    ) -> npt.NDArray[np.float64]:
+        """The probability of every class for every image.
+
+        Args:
+            images: As for `predict`.
+            on_error: ``row``: an image that is missing or can't be read gets a row of NaN; ``raise``: it raises.
+
+        Returns:
+            float64 (n, classes), in the order of `classes`. With one label per image each row sums to 1, with several
+            each probability stands by itself.
+
+        Raises:
+            DataError: An image can't be read.
+            UsageError: `on_error` is neither.
+        """
+        pictures = as_pictures(images)
+        require_files(pictures, on_error)
+        probabilities = np.full((len(pictures), len(self.classes)), np.nan, np.float64)
+        with (
+            closing(self._judge_all(self._see(pictures, None))) as found,
+            progress_bar("predicting", len(pictures)) as advance,
+        ):
+            for at, (name, judged, place) in enumerate(found):
+                if isinstance(judged, Judged):
+                    probabilities[at] = judged.probabilities[place]
+                elif on_error == "raise":
+                    raise unreadable(name, judged)
+                advance()
+        return probabilities
+
+    def __repr__(self) -> str:
+        kind = "classes" if self.task == "single-label" else "labels"
+        return f"Predictor({self.model.description.name!r}, {len(self.classes)} {kind}, {self.engine} on {self.device})"
 
     def stream(
         self,
         pictures: Iterable[PictureLike],
         *,
         topk: int | None = None,
+        top_k: int | None = None,
         abstain: float | None = None,
         coverage: float | None = None,
         workers: int | None = None,
@@ -186,25 +246,21 @@ class Predictor:
         Args:
             pictures: As for `predict`, but any number, from a generator too, which is taken from a few batches ahead.
             topk: As for `predict`.
+            top_k: As for `predict`.
             abstain: As for `predict`.
             coverage: As for `predict`.
             workers: Decoding threads; None takes one per core.
 
         Returns:
-            One prediction after another, in order; a picture that can't be read carries its error instead.
+            One prediction after another, in order; a picture that is missing or can't be read carries its error
+            instead.
 
         Raises:
             UsageError: As `predict`, before the first picture is taken.
         """
+        topk = choose_alias("topk", topk, "top_k", top_k)
         certainty = self.require(topk=topk, abstain=abstain, coverage=coverage, workers=workers)
-        seen = map_in_order(
-            self._see_all,
-            enumerate(pictures),
-            chunk=_CHUNK,
-            ahead=2 * _BATCH,
-            workers=workers or count_processors(),
-        )
-        return self._name_all(seen, topk, certainty)
+        return self._name_all(self._see(pictures, workers), topk, certainty)
 
     def require(
         self,
@@ -259,6 +315,16 @@ class Predictor:
         """Put what the model says about one picture in words; see `distingo.prediction.naming.name_prediction`."""
         return name_prediction(self.model.description, name, judged, position, topk=topk, certainty=certainty)
 
+    def _see(self, pictures: Iterable[PictureLike], workers: int | None) -> Iterator[tuple[str, np.ndarray | str]]:
+        """As `_see_all`, in threads, a few batches ahead of what is taken."""
+        return map_in_order(
+            self._see_all,
+            enumerate(pictures),
+            chunk=_CHUNK,
+            ahead=2 * _BATCH,
+            workers=workers or count_processors(),
+        )
+
     def _see_all(self, pictures: Sequence[tuple[int, PictureLike]]) -> list[tuple[str, np.ndarray | str]]:
         """Each picture's name, and its row or why there is none."""
         seen: list[tuple[str, np.ndarray | str]] = []
@@ -278,15 +344,23 @@ class Predictor:
     def _name_all(
         self, seen: Iterable[tuple[str, np.ndarray | str]], topk: int | None, certainty: Certainty
     ) -> Generator[Prediction]:
+        for name, judged, position in self._judge_all(seen):
+            if isinstance(judged, str):
+                yield name_failure(self.model.description, name, judged)
+            else:
+                yield self.describe(name, judged, position, topk=topk, certainty=certainty)
+
+    def _judge_all(self, seen: Iterable[tuple[str, np.ndarray | str]]) -> Generator[tuple[str, Judged | str, int]]:
+        """Each picture's name, what was said about its batch and where in that it is; or why there is nothing."""
         for batch in chunked(seen, _BATCH):
             rows = [row for _, row in batch if not isinstance(row, str)]
             judged = self.judge(np.stack(rows)) if rows else self.judge(np.empty(0))
             positions = iter(range(len(rows)))
             for name, row in batch:
                 if isinstance(row, str):
-                    yield name_failure(self.model.description, name, row)
+                    yield name, row, 0
                 else:
-                    yield self.describe(name, judged, next(positions), topk=topk, certainty=certainty)
+                    yield name, judged, next(positions)
 
 
 def load(

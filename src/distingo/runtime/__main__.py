@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         runtime = Runtime(options.folder)
         wishes = {"topk": options.topk, "abstain": options.abstain, "coverage": options.coverage}
-        predictions = runtime.predict(options.pictures, **wishes)
+        predictions = runtime.predict(options.pictures, on_error="row", **wishes)
     except DistingoError as error:
         print(f"distingo.runtime: {escape_controls(str(error))}", file=sys.stderr)
         return error.exit_code
@@ -41,7 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m distingo.runtime", description="Name what pictures show.")
     parser.add_argument("folder", metavar="FOLDER", help="an exported model")
     parser.add_argument("pictures", nargs="+", metavar="PICTURE")
-    parser.add_argument("--topk", type=int, help="so many labels per picture (default: all; with several: those given)")
+    parser.add_argument(
+        "--topk", "--top-k", type=int, help="so many labels per picture (default: all; with several: those given)"
+    )
     parser.add_argument("--abstain", type=float, metavar="SHARE", help="of wrong answers, for example 0.02")
     parser.add_argument("--coverage", type=float, metavar="SHARE", help="of true labels in the sets, for example 0.95")
     return parser

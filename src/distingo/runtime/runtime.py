@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
+from distingo.aliases import choose_alias
 from distingo.datasets.decoding.decode import UndecodableError
 from distingo.datasets.decoding.rendering import render, shorter_side_for
 from distingo.errors import DistingoError, ResourceError, RunError, UsageError
@@ -24,6 +26,14 @@ from distingo.models.feature_bank import FeatureBank
 from distingo.prediction.naming import Certainty, Judged, name_failure, name_prediction, settle_certainty
 from distingo.prediction.openvino_import import import_openvino
 from distingo.prediction.pictures import PictureLike, as_pictures, name_picture, open_picture, require_limit
+from distingo.prediction.predictions import (
+    OnError,
+    Predictions,
+    draw_given,
+    require_files,
+    require_readable,
+    unreadable,
+)
 from distingo.records import Prediction, Task
 from distingo.runtime.description import INPUT, OUTPUTS, ExportDescription, load_exported_bank, read_export
 
@@ -171,9 +181,11 @@ class Runtime:
         pictures: Iterable[PictureLike] | PictureLike,
         *,
         topk: int | None = None,
+        top_k: int | None = None,
         abstain: float | None = None,
         coverage: float | None = None,
-    ) -> list[Prediction]:
+        on_error: OnError | None = None,
+    ) -> Predictions:
         """Name what pictures show; the same as the run's own `predict`.
 
         Args:
@@ -181,22 +193,68 @@ class Runtime:
                 `distingo.prediction.pictures.open_picture`; one or many, also as one array of four dimensions.
             topk: Keep only the so many most probable labels per picture. None keeps all of a single-label model, and
                 with several labels those that reach their thresholds.
+            top_k: Another name of `topk`.
             abstain: Answer only where at most this share of answers is wrong (`distingo.metrics.rejection`).
             coverage: Give each picture the set of labels that holds this share of its true ones
                 (`distingo.metrics.conformal`).
+            on_error: ``row``: a picture that is missing or can't be read gets a row with its error; ``raise``: it
+                raises; None: a missing file raises before any is read, another fault gives a row.
 
         Returns:
-            One prediction per picture, in order; a picture that can't be read carries its error instead.
+            One prediction per picture, in order, in a list with `to_pandas`.
 
         Raises:
             UsageError: `topk` is below 1, or the validation pictures can't vouch for a wanted level.
+            DataError: As `on_error` says.
         """
         pictures = as_pictures(pictures)
+        topk = choose_alias("topk", topk, "top_k", top_k)
         if topk is not None and topk < 1:
             raise UsageError(f"topk {topk}: give 1 or more")
         certainty = settle_certainty(self, abstain=abstain, coverage=coverage)
+        require_files(pictures, on_error)
         named = enumerate(zip(pictures, self._look_at_all(pictures), strict=True))
-        return [self._name(name_picture(picture, at), row, topk, certainty) for at, (picture, row) in named]
+        predictions = [
+            require_readable(self._name(name_picture(picture, at), row, topk, certainty), on_error)
+            for at, (picture, row) in named
+        ]
+        ranges = self.description.value_ranges
+        return Predictions(predictions, draw_given(pictures, ranges, self.max_pixels), ranges, self.max_pixels)
+
+    def __call__(self, images: Iterable[PictureLike] | PictureLike, **options: Any) -> Predictions:
+        """As `predict`, with the same options."""
+        return self.predict(images, **options)
+
+    def predict_proba(
+        self, images: Iterable[PictureLike] | PictureLike, *, on_error: OnError = "raise"
+    ) -> npt.NDArray[np.float64]:
+        """The probability of every class for every image.
+
+        Args:
+            images: As for `predict`.
+            on_error: ``row``: an image that is missing or can't be read gets a row of NaN; ``raise``: it raises.
+
+        Returns:
+            float64 (n, classes), in the order of `classes`. With one label per image each row sums to 1, with several
+            each probability stands by itself.
+
+        Raises:
+            DataError: An image can't be read.
+            UsageError: `on_error` is neither.
+        """
+        pictures = as_pictures(images)
+        require_files(pictures, on_error)
+        probabilities = np.full((len(pictures), len(self.classes)), np.nan, np.float64)
+        for at, row in enumerate(self._look_at_all(pictures)):
+            if not isinstance(row, str):
+                probabilities[at] = self.judge(row[None]).probabilities[0]
+            elif on_error == "raise":
+                raise unreadable(name_picture(pictures[at], at), row)
+        return probabilities
+
+    def __repr__(self) -> str:
+        kind = "classes" if self.task == "single-label" else "labels"
+        return f"Runtime({str(self.folder)!r}, {len(self.classes)} {kind}, {self.description.exported_as})"
 
     def look_at(self, picture: PictureLike) -> np.ndarray:
         """A picture as the model takes it.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from distingo.aliases import name_recipe_fields
 from distingo.checksums import CHECKSUM
 from distingo.datasets.decoding.value_ranges import value_ranges_from_config
 from distingo.datasets.run_options import WantedSplit, max_pixels_from_config, split_from_config, table_from_config
@@ -82,7 +83,12 @@ def read_recipe_file(path: Path) -> RecipeFile:
     number = found.get("format", FORMAT)
     if not isinstance(number, int) or number > FORMAT:
         raise UsageError(f"{path}: written by a newer distingo (format {number}); `pip install --upgrade distingo`")
-    wishes = {name: value for name, value in section.items() if name not in {"format", CHECKSUM}}
+    try:
+        wishes = name_recipe_fields(
+            {name: value for name, value in section.items() if name not in {"format", CHECKSUM}}
+        )
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
     known = [*(field.name for field in fields(Recipe)), "image_size"]
     for name in wishes:
         if name not in known:

@@ -1,0 +1,118 @@
+"""Records as a notebook shows them: small HTML that holds all it needs, with everything from files escaped."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from distingo.errors import escape_controls
+
+if TYPE_CHECKING:
+    from distingo.records import Evaluation
+    from distingo.score import Score
+
+THUMBNAIL = 96
+"""Longer side of an image in a strip, in pixels."""
+
+_CELL = "padding:2px 12px 2px 0;font-variant-numeric:tabular-nums;text-align:"
+
+
+def in_notebook() -> bool:
+    """Whether IPython runs in this process, so that what is returned may be shown as HTML."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None
+
+
+def as_html(text: str, most: int = 60) -> str:
+    """Text from anywhere for HTML: shortened, escaped, without control characters and halves of characters."""
+    shown = text if len(text) <= most else f"{text[: most - 3]}..."
+    return escape(escape_controls(shown, kept="").encode("utf-8", "backslashreplace").decode("utf-8"))
+
+
+def show_evaluation(evaluation: Evaluation, headline: str) -> str:
+    """A table with a row for each score: value, 95 % interval, n, and what each baseline has.
+
+    Args:
+        evaluation: To be shown.
+        headline: What stands above, as plain text.
+    """
+    heads = ["Score", "Value", "95 % interval", "n", *evaluation.baselines]
+    rows = [
+        [name, _value(score), _interval(score), f"{score.n:,}", *_of_baselines(evaluation.baselines, name)]
+        for name, score in evaluation.scores.items()
+    ]
+    lines = "".join(f"<tr>{_row('td', row)}</tr>" for row in rows)
+    notes = "".join(f"<li>{as_html(note, 400)}</li>" for note in evaluation.notes)
+    return (
+        f'<div><div style="font-weight:600;margin-bottom:4px">{as_html(headline, 200)}</div>'
+        f'<table style="border-collapse:collapse"><thead><tr>{_row("th", heads)}</tr></thead><tbody>{lines}</tbody>'
+        f"</table>{f'<ul>{notes}</ul>' if notes else ''}</div>"
+    )
+
+
+def _row(tag: str, cells: Sequence[str]) -> str:
+    sides = ["left"] + ["right"] * (len(cells) - 1)
+    return "".join(
+        f'<{tag} style="{_CELL}{side}">{as_html(cell)}</{tag}>' for side, cell in zip(sides, cells, strict=True)
+    )
+
+
+def _value(score: Score) -> str:
+    return f"{score.value:.4f}" if math.isfinite(score.value) else "undefined"
+
+
+def _interval(score: Score) -> str:
+    if score.too_few:
+        return "too few images"
+    return f"{score.low:.4f} to {score.high:.4f}" if math.isfinite(score.low + score.high) else "undefined"
+
+
+def _of_baselines(baselines: Mapping[str, Mapping[str, Score]], name: str) -> list[str]:
+    return [_value(scores[name]) if name in scores else "" for scores in baselines.values()]
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One image of a strip.
+
+    Attributes:
+        name: Of the image.
+        address: Its pixels as a ``data:`` address; empty where there is nothing to show.
+        lines: Below it: labels with probabilities, or why there are none.
+        faulty: Whether the lines give a reason why there is no prediction.
+    """
+
+    name: str
+    address: str
+    lines: tuple[str, ...]
+    faulty: bool = False
+
+
+def show_strip(tiles: Sequence[Tile], left: int) -> str:
+    """Images next to each other with what was predicted of each.
+
+    Args:
+        tiles: In order.
+        left: How many more there are that are not shown.
+    """
+    more = f'<div style="align-self:center">and {left:,} more</div>' if left else ""
+    return f'<div style="display:flex;flex-wrap:wrap;gap:12px">{"".join(map(_show_tile, tiles))}{more}</div>'
+
+
+def _show_tile(tile: Tile) -> str:
+    box = f"width:{THUMBNAIL}px;height:{THUMBNAIL}px"
+    name = as_html(tile.name, 200)
+    if tile.address:
+        image = f'<img src="{escape(tile.address)}" alt="{name}" style="{box};object-fit:contain;margin:0">'
+    else:
+        image = f'<div style="{box};border:1px dashed currentColor;box-sizing:border-box;opacity:.5"></div>'
+    color = ";color:#d32f2f" if tile.faulty else ""
+    lines = "".join(f'<div style="overflow-wrap:anywhere{color}">{as_html(line, 80)}</div>' for line in tile.lines)
+    return (
+        f'<figure title="{name}" style="width:{THUMBNAIL + 24}px;margin:0;font-size:12px;line-height:1.4">{image}'
+        f"<figcaption>{lines}</figcaption></figure>"
+    )

@@ -1,0 +1,196 @@
+"""What `predict` returns: a list that a notebook shows as a strip of images and that pandas takes as a table.
+
+What becomes of images that are missing or can't be read.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Literal, SupportsIndex, overload
+
+from distingo.data_frames import predictions_to_pandas
+from distingo.errors import DataError, DistingoError, UsageError, name_some
+from distingo.notebooks import THUMBNAIL, Tile, in_notebook, show_strip
+from distingo.prediction.pictures import PictureLike, open_picture
+from distingo.records import Prediction, ValueRanges
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+OnError = Literal["raise", "row"]
+"""``raise``: an image that can't be read raises `DataError`; ``row``: it gets a row with its error."""
+
+_SHOWN = 12
+"""Images in a strip."""
+
+_LISTED = 10
+"""Predictions in a `repr`."""
+
+_LABELS = 2
+"""Labels below an image."""
+
+
+class Predictions(list[Prediction]):
+    """Predictions in the order of their images, a list in all other respects; a slice of them is of this kind too.
+
+    Args:
+        predictions: One per image.
+        drawn: For each, its thumbnail as a ``data:`` address where the image was given in memory (empty: there is
+            none), and None where it is a file; None where all are files.
+        value_ranges: Of the model, by which deep images are shown.
+        max_pixels: Larger files are not shown; None is the default limit.
+    """
+
+    def __init__(
+        self,
+        predictions: Iterable[Prediction] = (),
+        drawn: Sequence[str | None] | None = None,
+        value_ranges: ValueRanges | None = None,
+        max_pixels: int | None = None,
+    ) -> None:
+        super().__init__(predictions)
+        self._drawn = drawn
+        self._value_ranges = value_ranges
+        self._max_pixels = max_pixels
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Prediction: ...
+    @overload
+    def __getitem__(self, index: slice) -> Predictions: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> Prediction | Predictions:
+        if not isinstance(index, slice):
+            return super().__getitem__(index)
+        drawn = None if self._drawn is None else self._drawn[index]
+        return Predictions(super().__getitem__(index), drawn, self._value_ranges, self._max_pixels)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A table with a row for each image; `distingo.data_frames.predictions_to_pandas` says which columns.
+
+        Raises:
+            UsageError: pandas is not installed.
+        """
+        return predictions_to_pandas(self)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(map(repr, super().__getitem__(slice(_LISTED))))
+        left = len(self) - _LISTED
+        return f"[{shown}, ... {left:,} more]" if left > 0 else f"[{shown}]"
+
+    def _repr_html_(self) -> str:
+        first = super().__getitem__(slice(_SHOWN))
+        tiles = [Tile(each.file, self._draw(at), _caption(each), bool(each.error)) for at, each in enumerate(first)]
+        return show_strip(tiles, len(self) - len(first))
+
+    def _draw(self, at: int) -> str:
+        drawn = self._drawn[at] if self._drawn is not None and at < len(self._drawn) else None
+        if drawn is not None:
+            return drawn
+        prediction = super().__getitem__(at)
+        return "" if prediction.error else draw_thumbnail(prediction.file, self._value_ranges, self._max_pixels)
+
+
+def _caption(prediction: Prediction) -> tuple[str, ...]:
+    if prediction.error:
+        return (prediction.error,)
+    ranked = list(zip(prediction.labels, prediction.probabilities, strict=True))
+    lines = [f"{label} {probability:.1%}" for label, probability in ranked[:_LABELS]] or ["no label"]
+    lines += ["not sure enough"] if prediction.abstained else []
+    return (*lines, *(["unlike training"] if prediction.unlike else []))
+
+
+def draw_thumbnail(picture: PictureLike, value_ranges: ValueRanges | None, max_pixels: int | None) -> str:
+    """An image, made small, as a ``data:`` address; empty where it can't be read.
+
+    Args:
+        picture: As for `distingo.prediction.pictures.open_picture`.
+        value_ranges: Of the model.
+        max_pixels: As for `distingo.prediction.pictures.open_picture`.
+    """
+    try:
+        image = open_picture(picture, 2 * THUMBNAIL, value_ranges, max_pixels)
+    except (DistingoError, OSError, ValueError):
+        return ""
+    image = image.copy()  # the caller's own image must not shrink
+    image.thumbnail((2 * THUMBNAIL, 2 * THUMBNAIL))  # sharp on dense screens
+    content = io.BytesIO()
+    image.save(content, "JPEG", quality=80)
+    return f"data:image/jpeg;base64,{base64.b64encode(content.getvalue()).decode('ascii')}"
+
+
+def draw_given(
+    pictures: Sequence[PictureLike], value_ranges: ValueRanges | None, max_pixels: int | None
+) -> list[str | None] | None:
+    """Thumbnails of images in memory, for `Predictions`: in a notebook of the first ones, elsewhere none at all.
+
+    Files are drawn when they are shown. An open file is not read again.
+    """
+    if all(map(_is_path, pictures)):
+        return None
+    drawing = in_notebook()
+    drawn: list[str | None] = []
+    for at, picture in enumerate(pictures):
+        if _is_path(picture):
+            drawn.append(None)
+        elif drawing and at < _SHOWN and not hasattr(picture, "read"):
+            drawn.append(draw_thumbnail(picture, value_ranges, max_pixels))
+        else:
+            drawn.append("")
+    return drawn
+
+
+def require_files(pictures: Iterable[PictureLike], on_error: OnError | None) -> None:
+    """Look whether the files that were given are there, before any is read.
+
+    Args:
+        pictures: Those that are paths are looked at.
+        on_error: With ``row`` nothing is looked at.
+
+    Raises:
+        DataError: Some are missing.
+        UsageError: `on_error` has another value.
+    """
+    if on_error not in (None, "raise", "row"):
+        raise UsageError(f"on_error={on_error!r}: choose 'raise' or 'row'")
+    if on_error == "row":
+        return
+    missing = [os.fspath(picture) for picture in pictures if _is_path(picture) and is_missing(picture)]
+    if missing:
+        raise DataError(f"{name_some(missing, 3)}: no such file; on_error='row' gives a row with the error instead")
+
+
+def require_readable(prediction: Prediction, on_error: OnError | None) -> Prediction:
+    """Let a prediction through.
+
+    Args:
+        prediction: With or without an error.
+        on_error: Only with ``raise`` the error is raised.
+
+    Raises:
+        DataError: The image could not be read.
+    """
+    if on_error == "raise" and prediction.error:
+        raise unreadable(prediction.file, prediction.error)
+    return prediction
+
+
+def unreadable(name: str, reason: str) -> DataError:
+    """What is raised of an image that can't be read."""
+    return DataError(f"{name}: {reason}; on_error='row' gives a row for it instead")
+
+
+def is_missing(path: str | os.PathLike[str]) -> bool:
+    """Whether there is no such file, nor can be; one that is there and can't be opened is not missing."""
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _is_path(picture: object) -> bool:
+    return isinstance(picture, str | os.PathLike)

@@ -1,0 +1,109 @@
+"""One score with its interval, which Python's numbers can be compared and computed with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Real
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One score with its n and its 95 % interval; it works as the number `value`.
+
+    ``float(score)``, ``round(score, 2)``, ``score > 0.9``, ``score - other``, ``max(scores)`` and ``f"{score:.1%}"`` go
+    by `value` alone; what is computed is a plain float, without an interval. A score equals a number that is its value,
+    and another score only where all fields are the same.
+
+    Attributes:
+        value: The score.
+        low: Lower end of the 95 % interval.
+        high: Upper end of the 95 % interval.
+        n: How many pictures it was computed on.
+        too_few: Whether there are too few images for the interval to hold the true score at its rate; people are then
+            told so in its place. False in what an older distingo wrote.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    too_few: bool = False
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __str__(self) -> str:
+        interval = "too few for an interval" if self.too_few else f"95% interval {self.low:.4g} to {self.high:.4g}"
+        return f"{self.value:.4g} ({interval}, n={self.n})"
+
+    def __format__(self, spec: str) -> str:
+        return format(float(self), spec) if spec else str(self)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Score):
+            return self._fields() == other._fields()
+        return bool(self.value == other) if isinstance(other, Real) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.value)  # as the number that it equals; equal records have equal values
+
+    def __lt__(self, other: Score | float) -> bool:
+        number = _number(other)
+        return NotImplemented if number is None else bool(self.value < number)
+
+    def __le__(self, other: Score | float) -> bool:
+        number = _number(other)
+        return NotImplemented if number is None else bool(self.value <= number)
+
+    def __gt__(self, other: Score | float) -> bool:
+        number = _number(other)
+        return NotImplemented if number is None else bool(self.value > number)
+
+    def __ge__(self, other: Score | float) -> bool:
+        number = _number(other)
+        return NotImplemented if number is None else bool(self.value >= number)
+
+    def __round__(self, digits: int | None = None) -> float:
+        return round(float(self), digits)
+
+    def __abs__(self) -> float:
+        return abs(float(self))
+
+    def __neg__(self) -> float:
+        return -float(self)
+
+    def __add__(self, other: Score | float) -> float:
+        number = _number(other)
+        return NotImplemented if number is None else float(self) + number
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Score | float) -> float:
+        number = _number(other)
+        return NotImplemented if number is None else float(self) - number
+
+    def __rsub__(self, other: float) -> float:
+        number = _number(other)
+        return NotImplemented if number is None else number - float(self)
+
+    def __mul__(self, other: Score | float) -> float:
+        number = _number(other)
+        return NotImplemented if number is None else float(self) * number
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Score | float) -> float:
+        number = _number(other)
+        return NotImplemented if number is None else float(self) / number
+
+    def __rtruediv__(self, other: float) -> float:
+        number = _number(other)
+        return NotImplemented if number is None else number / float(self)
+
+    def _fields(self) -> tuple[float, float, float, int, bool]:
+        return self.value, self.low, self.high, self.n, self.too_few
+
+
+def _number(other: object) -> float | None:
+    """The number in a score or a number; None for anything else."""
+    return float(other) if isinstance(other, Score | Real) else None
