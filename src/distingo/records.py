@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from distingo.score import Score as Score
+from distingo.score import Score as Score  # noqa: PLC0414  the same name, for those that import it from here
 
 if TYPE_CHECKING:
     import pandas as pd

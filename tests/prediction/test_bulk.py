@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import shutil
@@ -11,13 +12,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
 import distingo
 from distingo.cli import main
-from distingo.errors import ResourceError, UsageError
+from distingo.errors import DataError, ResourceError, UsageError
 
 COLOURS = {"red": (220, 30, 30), "blue": (30, 30, 220)}
 
@@ -177,3 +179,46 @@ def test_what_can_t_be_done_is_said_before_anything_is_written(run: Path, photos
     undoing = ["predict", str(run), str(photos), "--undo", "x"], ["predict", "--undo", "x", "--dry-run"]
     for words in (["predict"], ["predict", str(run)], *undoing):
         assert main(words) == 2
+
+
+def test_a_missing_file_raises_in_python_and_is_a_row_on_the_command_line(
+    run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    named = [photos / "0000.png", photos / "gone.png", photos / "0077.png"]
+    output = tmp_path / "out.csv"
+    with pytest.raises(DataError, match=r"gone\.png: no such file; on_error='row' gives a row with the error instead"):
+        distingo.predict(run, named, output=output)
+    assert not list(tmp_path.iterdir())
+    kept = distingo.predict(run, named, on_error="row")
+    assert [bool(each.error) for each in kept] == [False, True, True]
+    assert list(distingo.predict_stream(run, named)) == kept
+    assert [bool(each.error) for each in distingo.predict(run, [named[0], named[2]])] == [False, True]
+    with pytest.raises(DataError, match=r"0077\.png: .+; on_error='row' gives a row for it instead"):
+        distingo.predict(run, [named[0], named[2]], on_error="raise", output=output)
+    assert main(["predict", str(run), *map(str, named), "-o", str(output)]) == 3
+    assert [bool(row["error"]) for row in rows(output)] == [False, True, True]
+
+
+def test_a_file_that_a_table_or_standard_input_names_may_be_missing_too(
+    run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = f"{photos / '0000.png'}\n{photos / 'gone.png'}\n"
+    (tmp_path / "list.csv").write_text(f"file\n{named}", encoding="utf-8")
+    with pytest.raises(DataError, match=r"gone\.png: no such file"):
+        distingo.predict(run, tmp_path / "list.csv")
+    assert len(distingo.predict(run, tmp_path / "list.csv", on_error="row")) == 2
+    for on_error in (None, "row"):
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(named.encode())))
+        if on_error is None:
+            with pytest.raises(DataError, match=r"gone\.png: no such file"):
+                distingo.predict(run, "-")
+        else:
+            assert [bool(each.error) for each in distingo.predict(run, "-", on_error="row")] == [False, True]
+
+
+def test_what_predict_gives_is_shown_and_tabled(run: Path, photos: Path) -> None:
+    found = distingo.predict(run, [photos / "0000.png", photos / "0077.png"], top_k=1)
+    assert found._repr_html_().count("<img ") == 1
+    assert found.to_pandas()["label"].tolist() == [found[0].label, None]
+    with pytest.raises(UsageError, match="topk=2 and top_k=1 are the same"):
+        distingo.predict(run, [photos], topk=2, top_k=1)

@@ -12,7 +12,7 @@ from PIL import Image
 
 import distingo
 from distingo.datasets.decoding.decode import UndecodableError
-from distingo.errors import RunError, UsageError
+from distingo.errors import DataError, RunError, UsageError
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network, save_model
 from distingo.prediction.given_images import find_pictures
 from distingo.prediction.naming import Certainty
@@ -248,3 +248,72 @@ def test_a_pixel_limit_holds_for_files_and_is_itself_checked(model: Path, tmp_pa
     assert not distingo.load(model, max_pixels=600).predict(path)[0].error
     with pytest.raises(UsageError, match="--max-pixels 0: give 1 or more"):
         distingo.load(model, max_pixels=0)
+
+
+def test_probabilities_are_in_the_order_of_the_classes(model: Path, tmp_path: Path) -> None:
+    paths = [picture(tmp_path / "photos" / f"{index}.png", index) for index in range(70)]
+    predictor = distingo.load(model)
+    found = predictor.predict_proba(paths)
+    assert (found.shape, found.dtype) == ((70, 3), np.float64)
+    assert found.sum(axis=1) == pytest.approx(1.0, abs=1e-6)
+    for row, prediction in zip(found, predictor.predict(paths), strict=True):
+        assert dict(zip(predictor.classes, row, strict=True)) == dict(
+            zip(prediction.labels, prediction.probabilities, strict=True)
+        )
+    assert predictor.predict_proba([]).shape == (0, 3)
+    one = predictor.predict_proba(np.asarray(Image.open(paths[0])))
+    assert one == pytest.approx(found[:1], abs=1e-6)
+
+
+def test_several_labels_have_rows_that_need_not_sum_to_one(tmp_path: Path) -> None:
+    path = picture(tmp_path / "a.png")
+    predictor = distingo.load(several(tmp_path / "several", (0.5, 0.5, 0.5)))
+    (prediction,) = predictor.predict(path, topk=3)
+    expected = dict(zip(prediction.labels, prediction.probabilities, strict=True))
+    assert predictor.predict_proba(path).tolist() == [[expected[name] for name in predictor.classes]]
+
+
+def test_a_model_is_called_as_it_predicts(model: Path, tmp_path: Path) -> None:
+    path = picture(tmp_path / "a.png")
+    predictor = distingo.load(model)
+    assert predictor([path], top_k=2) == predictor.predict([path], topk=2) == list(predictor.stream([path], top_k=2))
+    assert len(predictor(path, top_k=2)[0].labels) == 2
+    with pytest.raises(UsageError, match=r"topk=1 and top_k=2 are the same option"):
+        predictor(path, topk=1, top_k=2)
+    assert repr(predictor) == f"Predictor('fashion-cnn', 3 classes, {predictor.engine} on cpu)"
+
+
+def test_a_missing_file_raises_before_anything_is_read(model: Path, tmp_path: Path) -> None:
+    good = picture(tmp_path / "good.png")
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not much")
+    broken, gone = tmp_path / "broken.jpg", tmp_path / "gone.png"
+    predictor = distingo.load(model)
+    for call in (predictor.predict, predictor.predict_proba, predictor):
+        with pytest.raises(DataError, match=r"gone\.png: no such file; on_error='row' gives"):
+            call([good, broken, gone, np.zeros((5, 5, 3), np.uint8)])
+    with pytest.raises(DataError, match=r"gone\.png, .*1, .*2 and 1 more: no such file"):
+        predictor.predict([gone, f"{gone}1", f"{gone}2", f"{good}/3"])
+    with pytest.raises(DataError, match="no such file"):
+        predictor.predict("a\0b")
+    first, second, third = predictor.predict([good, broken, gone], on_error="row")
+    assert (bool(first.error), bool(second.error), third.labels) == (False, True, ())
+    assert third.error == "can't be opened (No such file or directory)"
+    assert [bool(each.error) for each in predictor.stream([good, gone])] == [False, True]
+
+
+def test_a_broken_picture_raises_where_that_was_asked_for(model: Path, tmp_path: Path) -> None:
+    good, broken = picture(tmp_path / "good.png"), tmp_path / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8\xff\xe0 not much")
+    predictor = distingo.load(model)
+    assert [bool(each.error) for each in predictor.predict([good, broken])] == [False, True]
+    for call in (
+        lambda: predictor.predict([good, broken], on_error="raise"),
+        lambda: predictor.predict_proba([broken]),
+    ):
+        with pytest.raises(DataError, match=r"broken\.jpg: .+; on_error='row' gives a row for it instead"):
+            call()
+    found = predictor.predict_proba([broken, good, tmp_path / "gone.png"], on_error="row")
+    assert np.isnan(found).all(axis=1).tolist() == [True, False, True]
+    assert found[1].sum() == pytest.approx(1.0)
+    with pytest.raises(UsageError, match="on_error='skip': choose 'raise' or 'row'"):
+        predictor.predict([good], on_error="skip")  # type: ignore[arg-type]

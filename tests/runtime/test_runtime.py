@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from distingo.errors import RunError, UsageError
+from distingo.errors import DataError, RunError, UsageError
 from distingo.models.evidence import load_evidence, save_evidence
 from distingo.prediction.predictor import load
 from distingo.runtime import Runtime, read_export
@@ -60,7 +60,7 @@ def test_a_broken_picture_carries_its_error_and_spoils_no_other(tiny_exports: di
     good = [picture(tmp_path / f"{at}.png") for at in range(40)]
     names = [*good[:20], tmp_path / "broken.jpg", *good[20:], tmp_path / "gone.png"]
     for kind, given in (("one label", None), ("several labels", ())):
-        found = Runtime(tiny_exports[kind]).predict(names, topk=1)
+        found = Runtime(tiny_exports[kind]).predict(names, topk=1, on_error="row")
         assert [each.file for each in found] == [str(name) for name in names]
         assert [bool(each.error) for each in found] == [at in (20, 41) for at in range(42)]
         assert found[20].labels == ()
@@ -199,3 +199,26 @@ def test_the_command_line_prints_a_json_line_per_picture(
 def test_an_export_is_no_run(export: Path) -> None:
     with pytest.raises(RunError, match=r"an export, no run; `python -m distingo\.runtime"):
         load(export)
+
+
+def test_an_export_answers_to_the_names_of_the_runs_own_model(tiny_exports: dict[str, Path], tmp_path: Path) -> None:
+    paths = [picture(tmp_path / "a.png"), picture(tmp_path / "b.png", colour=(40, 60, 200))]
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 not much")
+    for kind in ("one label", "several labels"):
+        runtime = Runtime(tiny_exports[kind])
+        every = runtime(paths, top_k=len(runtime.classes))
+        assert every == runtime.predict(paths, topk=len(runtime.classes))
+        expected = [dict(zip(each.labels, each.probabilities, strict=True)) for each in every]
+        found = runtime.predict_proba(paths)
+        assert found.dtype == np.float64
+        assert found.tolist() == [[each[name] for name in runtime.classes] for each in expected]
+        for call in (runtime.predict, runtime.predict_proba):
+            with pytest.raises(DataError, match=r"gone\.png: no such file"):
+                call([*paths, tmp_path / "gone.png"])
+        with pytest.raises(DataError, match=r"broken\.jpg: "):
+            runtime.predict(tmp_path / "broken.jpg", on_error="raise")
+        assert np.isnan(runtime.predict_proba([tmp_path / "broken.jpg"], on_error="row")).all()
+        with pytest.raises(UsageError, match="topk=1 and top_k=1 are the same"):
+            runtime.predict(paths, topk=1, top_k=1)
+        noun = "classes" if kind == "one label" else "labels"
+        assert repr(runtime) == f"Runtime({str(runtime.folder)!r}, {len(runtime.classes)} {noun}, onnx)"

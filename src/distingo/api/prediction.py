@@ -17,9 +17,9 @@ from distingo.files import as_paths
 if TYPE_CHECKING:
     from distingo.exporting.run import Exported
     from distingo.prediction.bulk import BulkPrediction
+    from distingo.prediction.predictions import OnError, Predictions
     from distingo.prediction.predictor import Predictor
     from distingo.prediction.sorting import Unsorting
-    from distingo.prediction.predictions import OnError, Predictions
     from distingo.runtime.description import ExportFormat, Precision
 
 

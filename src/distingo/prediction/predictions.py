@@ -9,6 +9,7 @@ import base64
 import io
 import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, SupportsIndex, overload
 
 from distingo.data_frames import predictions_to_pandas
@@ -184,7 +185,7 @@ def unreadable(name: str, reason: str) -> DataError:
 def is_missing(path: str | os.PathLike[str]) -> bool:
     """Whether there is no such file, nor can be; one that is there and can't be opened is not missing."""
     try:
-        os.stat(path)
+        Path(path).stat()
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return True
     except OSError:
