@@ -59,7 +59,7 @@ def photo(path: Path, color: tuple[int, int, int]) -> str:
 def test_an_evaluation_is_a_table_of_scores():
     read = _Reader(EVALUATION._repr_html_())
     assert read.texts[0] == "test split, n=1234, 2 classes, accuracy 90.0% (88.0% to 92.0%)"
-    assert read.texts[1:6] == ["Score", "Value", "95 % interval", "n", "majority"]
+    assert read.texts[1:6] == ["Score", "Value", "95 % interval", "n", "majority (baseline)"]
     assert read.texts[6:11] == ["accuracy", "0.9000", "0.8800 to 0.9200", "1,234", "0.5000"]
     assert read.texts[11:15] == ["log_loss", "0.3000", "too few images", "1,234"]
     assert read.texts[15:19] == ["roc_auc", "undefined", "undefined", "1,234"]
@@ -138,7 +138,7 @@ def test_an_image_that_is_gone_has_an_empty_frame(tmp_path: Path):
     found = Predictions([Prediction(str(tmp_path / "gone.png"), ("x",), (1.0,)), Prediction("b", (), (), "broken")])
     read = _Reader(found._repr_html_())
     assert "img" not in [tag for tag, _ in read.tags]
-    assert read.texts == ["x 100.0%", "broken"]
+    assert read.texts == ["x 100.0%", "error: broken"]
 
 
 def test_images_in_memory_are_drawn_in_notebooks_only(tmp_path: Path, monkeypatch):

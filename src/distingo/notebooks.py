@@ -40,7 +40,7 @@ def show_evaluation(evaluation: Evaluation, headline: str) -> str:
         evaluation: To be shown.
         headline: What stands above, as plain text.
     """
-    heads = ["Score", "Value", "95 % interval", "n", *evaluation.baselines]
+    heads = ["Score", "Value", "95 % interval", "n", *(f"{name} (baseline)" for name in evaluation.baselines)]
     rows = [
         [name, _value(score), _interval(score), f"{score.n:,}", *_of_baselines(evaluation.baselines, name)]
         for name, score in evaluation.scores.items()
@@ -49,7 +49,7 @@ def show_evaluation(evaluation: Evaluation, headline: str) -> str:
     notes = "".join(f"<li>{as_html(note, 400)}</li>" for note in evaluation.notes)
     return (
         f'<div><div style="font-weight:600;margin-bottom:4px">{as_html(headline, 200)}</div>'
-        f'<table style="border-collapse:collapse"><thead><tr>{_row("th", heads)}</tr></thead><tbody>{lines}</tbody>'
+        f'<table style="border-collapse:collapse;font-size:inherit"><thead><tr>{_row("th", heads)}</tr></thead><tbody>{lines}</tbody>'
         f"</table>{f'<ul>{notes}</ul>' if notes else ''}</div>"
     )
 
@@ -83,13 +83,11 @@ class Tile:
         name: Of the image.
         address: Its pixels as a ``data:`` address; empty where there is nothing to show.
         lines: Below it: labels with probabilities, or why there are none.
-        faulty: Whether the lines give a reason why there is no prediction.
     """
 
     name: str
     address: str
     lines: tuple[str, ...]
-    faulty: bool = False
 
 
 def show_strip(tiles: Sequence[Tile], left: int) -> str:
@@ -110,9 +108,8 @@ def _show_tile(tile: Tile) -> str:
         image = f'<img src="{escape(tile.address)}" alt="{name}" style="{box};object-fit:contain;margin:0">'
     else:
         image = f'<div style="{box};border:1px dashed currentColor;box-sizing:border-box;opacity:.5"></div>'
-    color = ";color:#d32f2f" if tile.faulty else ""
-    lines = "".join(f'<div style="overflow-wrap:anywhere{color}">{as_html(line, 80)}</div>' for line in tile.lines)
+    lines = "".join(f'<div style="overflow-wrap:anywhere">{as_html(line, 80)}</div>' for line in tile.lines)
     return (
-        f'<figure title="{name}" style="width:{THUMBNAIL + 24}px;margin:0;font-size:12px;line-height:1.4">{image}'
+        f'<figure title="{name}" style="width:{THUMBNAIL + 40}px;margin:0;font-size:12px;line-height:1.4">{image}'
         f"<figcaption>{lines}</figcaption></figure>"
     )

@@ -82,7 +82,7 @@ class Predictions(list[Prediction]):
 
     def _repr_html_(self) -> str:
         first = super().__getitem__(slice(_SHOWN))
-        tiles = [Tile(each.file, self._draw(at), _caption(each), bool(each.error)) for at, each in enumerate(first)]
+        tiles = [Tile(each.file, self._draw(at), _caption(each)) for at, each in enumerate(first)]
         return show_strip(tiles, len(self) - len(first))
 
     def _draw(self, at: int) -> str:
@@ -95,7 +95,7 @@ class Predictions(list[Prediction]):
 
 def _caption(prediction: Prediction) -> tuple[str, ...]:
     if prediction.error:
-        return (prediction.error,)
+        return (f"error: {prediction.error}",)
     ranked = list(zip(prediction.labels, prediction.probabilities, strict=True))
     lines = [f"{label} {probability:.1%}" for label, probability in ranked[:_LABELS]] or ["no label"]
     lines += ["not sure enough"] if prediction.abstained else []
