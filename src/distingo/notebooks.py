@@ -49,8 +49,8 @@ def show_evaluation(evaluation: Evaluation, headline: str) -> str:
     notes = "".join(f"<li>{as_html(note, 400)}</li>" for note in evaluation.notes)
     return (
         f'<div><div style="font-weight:600;margin-bottom:4px">{as_html(headline, 200)}</div>'
-        f'<table style="border-collapse:collapse;font-size:inherit"><thead><tr>{_row("th", heads)}</tr></thead><tbody>{lines}</tbody>'
-        f"</table>{f'<ul>{notes}</ul>' if notes else ''}</div>"
+        f'<table style="border-collapse:collapse;font-size:inherit"><thead><tr>{_row("th", heads)}</tr></thead>'
+        f"<tbody>{lines}</tbody></table>{f'<ul>{notes}</ul>' if notes else ''}</div>"
     )
 
 
