@@ -457,7 +457,7 @@ def test_hostile_files_stay_within_the_memory_of_the_limit() -> None:
         tifffile.imwrite(buffer, np.zeros((1000, 1000), "u2"), compression="zstd")
         decode(buffer.getvalue(), max_pixels=2_000_000)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-    """.format(tests=str(__import__("pathlib").Path(__file__).parent))
+    """.format(tests=str(__import__("pathlib").Path(__file__).parents[1]))
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) * 1024 < 2_000_000 * 16 + (64 << 20)
