@@ -279,6 +279,10 @@ class Dataset:
     label_variants: tuple[LabelVariants, ...] = ()
     range_warnings: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        counts = f"{len(self.classes)} classes, {len(self.pictures):,} usable images of {self.file_count:,} files"
+        return f"Dataset({str(self.root)!r}, {self.layout}, {counts})"
+
     @property
     def file_count(self) -> int:
         """How many files were found, not counting those that distingo keeps for itself."""

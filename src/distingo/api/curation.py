@@ -147,6 +147,10 @@ class Cleaning:
     quarantine: Path
     applied: bool
 
+    def __repr__(self) -> str:
+        moved = f"{len(self.plan.moves):,} files {'moved' if self.applied else 'to move'} to {str(self.quarantine)!r}"
+        return f"Cleaning({moved}, {len(self.plan.left_alone):,} left alone)"
+
 
 def clean(
     data: str | Path,

@@ -63,6 +63,10 @@ class Check:
     label_basis: LabelBasis | None = None
     near_duplicates: NearDuplicateSearch | None = None
 
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{number:,} {kind}" for kind, number in self.counts.items()) or "no findings"
+        return f"Check({str(self.data)!r}, {self.pictures:,} images: {counts})"
+
     def counting(self, kind: FindingKind) -> tuple[Finding, ...]:
         """The findings of a kind at or above its threshold."""
         return tuple(finding for finding in self.findings if finding.kind == kind and finding.counts)

@@ -247,6 +247,11 @@ class CrossValidation:
     value_ranges: ValueRanges = NO_VALUE_RANGES
     near_duplicates: NearDuplicateCounts | None = None
 
+    def __repr__(self) -> str:
+        mean = self.means.get(self.main_score)
+        score = "" if mean is None else f", mean {self.main_score} {mean:.4g} ({mean.low:.4g} to {mean.high:.4g})"
+        return f"CrossValidation({self.model!r}, {len(self.folds)} folds, n={self.n}{score})"
+
     @property
     def main_score(self) -> str:
         """The name of the score that stands for all others."""

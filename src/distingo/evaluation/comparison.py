@@ -183,6 +183,10 @@ class Comparison:
     seeds: tuple[tuple[str, ...], ...] = ()
     recipes: tuple[ComparedRecipes, ...] = ()
 
+    def __repr__(self) -> str:
+        best = f"best {self.best.name!r} with {self.score} {self.best.evaluation.scores[self.score]:.4g}"
+        return f"Comparison({len(self.runs)} runs, n={self.n}, {best})"
+
     @property
     def best(self) -> ComparedRun:
         """The run with the highest score; on a tie the first one of `tied`, which the others are compared with."""

@@ -143,6 +143,10 @@ class Explanation:
     neighbours: tuple[Neighbour, ...]
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        explained = ", ".join(repr(each.heat.label) for each in self.classes) or "no class"
+        return f"Explanation({self.file!r}, of {explained}, {len(self.neighbours)} neighbors)"
+
 
 @dataclass(frozen=True, slots=True)
 class ImageExplanation:

@@ -95,6 +95,11 @@ class LearningCurve:
     recipe: dict[str, Any]
     seconds: float
 
+    def __repr__(self) -> str:
+        return (
+            f"LearningCurve({self.model!r}, {self.score} at {len(self.overall.measured)} sizes up to {self.n:,} images)"
+        )
+
 
 def write_learning_curve(found: LearningCurve, path: Path) -> None:
     """Write ``learning-curve.json``.

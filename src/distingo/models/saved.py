@@ -116,6 +116,11 @@ class SavedModel:
     bank: FeatureBank | None = None
     evidence: Evidence | None = None
 
+    def __repr__(self) -> str:
+        return (
+            f"SavedModel({self.description.name!r}, {self.description.kind}, {len(self.description.classes)} classes)"
+        )
+
 
 def assemble_network(description: ModelDescription) -> nn.Sequential:
     """A network behind its normalisation, with fresh weights from torch's global random state.

@@ -119,6 +119,14 @@ class Search:
     is_finished: bool
     tied: tuple[Trial, ...] = ()
 
+    def __repr__(self) -> str:
+        best = self.best_trial
+        if best is None or best.score is None:
+            found = "none complete"
+        else:
+            found = f"best {self.monitor} {best.score:.4g} in trial {best.number}"
+        return f"Search({self.model!r}, {len(self.trials)} trials, {found})"
+
     @property
     def chosen_by(self) -> ChosenBy | None:
         """What made `best_trial` the chosen one; None before there is one."""

@@ -72,6 +72,11 @@ class Division:
     leaks: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        sizes = np.bincount(self.numbers, minlength=len(self.parts)).tolist()
+        counts = ", ".join(f"{part} {size:,}" for part, size in zip(self.parts, sizes, strict=True))
+        return f"Division({'folds' if self.folds else 'splits'}: {counts})"
+
 
 def settle_shares(
     dataset: Dataset, *, validation: float | None, test: float | None, resplit: bool = False
