@@ -182,7 +182,7 @@ def test_what_can_t_be_done_is_said_before_anything_is_written(run: Path, photos
 
 
 def test_a_missing_file_raises_in_python_and_is_a_row_on_the_command_line(
-    run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, photos: Path, tmp_path: Path
 ) -> None:
     named = [photos / "0000.png", photos / "gone.png", photos / "0077.png"]
     output = tmp_path / "out.csv"
@@ -195,8 +195,10 @@ def test_a_missing_file_raises_in_python_and_is_a_row_on_the_command_line(
     assert [bool(each.error) for each in distingo.predict(run, [named[0], named[2]])] == [False, True]
     with pytest.raises(DataError, match=r"0077\.png: .+; on_error='row' gives a row for it instead"):
         distingo.predict(run, [named[0], named[2]], on_error="raise", output=output)
-    assert main(["predict", str(run), *map(str, named), "-o", str(output)]) == 3
-    assert [bool(row["error"]) for row in rows(output)] == [False, True, True]
+    assert distingo.predict(run, [named[0], named[2]], output=output) == [kept[0], kept[2]]  # goes on
+    assert [bool(row["error"]) for row in rows(output)] == [False, True]
+    assert main(["predict", str(run), *map(str, named), "-o", str(tmp_path / "all.csv")]) == 3
+    assert [bool(row["error"]) for row in rows(tmp_path / "all.csv")] == [False, True, True]
 
 
 def test_a_file_that_a_table_or_standard_input_names_may_be_missing_too(
