@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -229,7 +229,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
             ValueError: As `fit`.
             DistingoError: An image can't be read.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "predictor_")
         from distingo.datasets.gathering import count_processors
         from distingo.prediction.networks import chunked, map_in_order
 
@@ -254,7 +254,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
             NotFittedError: `fit` was not called.
             ResourceError: The folder holds something, or can't be written.
         """
-        check_is_fitted(self)
+        check_is_fitted(self, "predictor_")
         from distingo.models.saved import save_model
 
         place = Path(folder)
@@ -319,7 +319,8 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
     def __getstate__(self) -> dict[str, Any]:
         """The state with the model as the content of its own files, which hold no code."""
         state: dict[str, Any] = dict(super().__getstate__())
-        if isinstance(predictor := state.get("predictor_"), object) and predictor is not None:
+        predictor: Predictor | None = state.get("predictor_")
+        if predictor is not None:
             state["predictor_"] = _to_files(predictor.model)
         return state
 
