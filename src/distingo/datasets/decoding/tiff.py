@@ -137,7 +137,7 @@ def pillow_reads_exactly(page: Page, layout: Layout) -> bool:
     """Whether Pillow gives the same pixels: ordinary 8-bit and bilevel pages, read without tifffile and its import.
 
     Gray, RGB, palette and CMYK of 8 bits without extra samples, bilevel gray, uncompressed or compressed without loss
-    by the methods of TIFF 6.0, fax included; `tests/datasets/test_tiff.py` compares them. Old-style JPEG, ThunderScan
+    by the methods of TIFF 6.0, fax included; `test_tiff.py` compares them. Old-style JPEG, ThunderScan
     and word-aligned fax are left to Pillow too, as nothing else decodes them.
     """
     if not page.first or page.directory.big:

@@ -59,7 +59,7 @@ def run(code: str, **environment: str) -> str:
 
 AFTER_SCIKIT_LEARN = """
 import json, os
-from distingo import threads
+from distingo.machine import threads
 cores = sorted(threads.usable_cores())
 threads.busy_share = lambda: 0.0
 threads.set_thread_environment()

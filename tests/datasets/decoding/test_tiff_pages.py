@@ -10,6 +10,7 @@ import sys
 import textwrap
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 import imagecodecs
@@ -436,9 +437,9 @@ def test_what_a_decoder_would_allocate_counts_towards_the_limit(name: str) -> No
 
 def test_hostile_files_stay_within_the_memory_of_the_limit() -> None:
     """Each in one process, whose peak is measured: 2 million pixels may take 16 bytes each, and Python its own."""
-    code = """
+    code = f"""
         import resource, sys
-        sys.path[:0] = [{tests!r}]
+        sys.path[:0] = {[str(folder) for folder in Path(__file__).parents[:2]]!r}
         from test_tiff_pages import HOSTILE, hostile, encode, noise
         from distingo.datasets.decoding.decode import UndecodableError, decode
         from distingo.datasets.decoding.value_ranges import ValueRange
@@ -457,7 +458,7 @@ def test_hostile_files_stay_within_the_memory_of_the_limit() -> None:
         tifffile.imwrite(buffer, np.zeros((1000, 1000), "u2"), compression="zstd")
         decode(buffer.getvalue(), max_pixels=2_000_000)
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-    """.format(tests=str(__import__("pathlib").Path(__file__).parent))
+    """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) * 1024 < 2_000_000 * 16 + (64 << 20)
