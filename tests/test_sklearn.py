@@ -21,6 +21,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import distingo
 from distingo.errors import DataError, DistingoError, ResourceError, UsageError
 from distingo.sklearn import ImageClassifier
+from tiny_backbones import write_backbone
 
 
 def color_images(count: int = 36, size: int = 12) -> tuple[np.ndarray, np.ndarray]:
@@ -154,6 +155,18 @@ def test_a_pickle_predicts_the_same_and_names_no_network(images, options):
     again = pickle.loads(content)
     np.testing.assert_array_equal(again.predict_proba(images[0]), model.predict_proba(images[0]))
     assert again.get_params() == model.get_params()
+
+
+@pytest.mark.parametrize("mode", ["frozen", "finetune"])
+def test_a_pretrained_backbone_is_fitted_and_pickled(images, tmp_path, mode):
+    pixels, colors = images
+    backbone = str(write_backbone(tmp_path / "tiny"))
+    model = ImageClassifier(backbone, mode=mode, views=None if mode == "finetune" else "flip", epochs=1)
+    model.fit(pixels, colors)
+    assert model.predictor_.model.description.mode == mode
+    assert mode == "finetune" or model.score(pixels, colors) == 1.0
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_allclose(again.predict_proba(pixels), model.predict_proba(pixels), atol=1e-6)
 
 
 def test_a_saved_model_is_loaded_by_distingo(images, fitted, tmp_path):
