@@ -188,7 +188,7 @@ class Examiner:
             what = "Embedding" if any(product.finish for product in self.products) else "Decoding"
             advance = stack.enter_context(progress_bar(what, len(tasks)))
             memory = stack.enter_context(facts_store(self.cache).writer())
-            keepers = [stack.enter_context(_keeper(product)) for product in self.products]
+            keepers = [stack.enter_context(row_keeper(product)) for product in self.products]
             for chunk in self._in_order(pool, self._perform_all, tasks, size):
                 for task, outcome in chunk:
                     if outcome.facts is not None:
@@ -260,7 +260,7 @@ class Examiner:
                 future.cancel()
 
 
-class _Keeper:
+class RowKeeper:
     """Takes a product's computed rows to its store: at once, or in the batches that the product wants."""
 
     def __init__(self, product: Product, writer: RowWriter) -> None:
@@ -269,6 +269,7 @@ class _Keeper:
         self._waiting: dict[str, np.ndarray] = {}
 
     def add(self, content: str, row: np.ndarray) -> None:
+        """Keep one row under its key (`distingo.records.row_key`)."""
         if self._product.finish is None:
             self._writer.add(content, row)
             return
@@ -286,9 +287,10 @@ class _Keeper:
 
 
 @contextmanager
-def _keeper(product: Product) -> Iterator[_Keeper]:
+def row_keeper(product: Product) -> Iterator[RowKeeper]:
+    """While the block lasts, take computed rows to a product; the last batch is kept at its end."""
     with product.store.writer() as writer:
-        keeper = _Keeper(product, writer)
+        keeper = RowKeeper(product, writer)
         yield keeper
         keeper.finish()
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from distingo.datasets.decoding.decode import decode, decode_array, decode_image, open_source
+from distingo.datasets.decoding.decode import Decoded, decode, decode_array, decode_image, read_bytes
 from distingo.errors import UsageError
 from distingo.records import DEFAULT_MAX_PIXELS, Source, ValueRanges
 
@@ -50,15 +50,25 @@ def open_picture(
         UndecodableError: It is no image, or can't be read.
         UsageError: It is nothing that could be an image, or an array of another shape or type.
     """
+    return decode_picture(picture, enough, value_range, max_pixels).image
+
+
+def decode_picture(
+    picture: PictureLike,
+    enough: int | None = None,
+    value_range: ValueRanges | None = None,
+    max_pixels: int | None = None,
+) -> Decoded:
+    """Open an image as `open_picture` does, and keep what is known of its stored values; same arguments and errors."""
     limit = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
     if isinstance(picture, str | os.PathLike):
-        source = Source(os.fspath(picture), Path(picture))
-        return open_source(source, enough=enough, value_range=value_range, max_pixels=limit)
+        data = read_bytes(Source(os.fspath(picture), Path(picture)))
+        return decode(data, enough=enough, value_range=value_range, max_pixels=limit)
     if isinstance(picture, Image.Image):
-        return decode_image(picture, enough=enough, value_range=value_range, max_pixels=max_pixels).image
+        return decode_image(picture, enough=enough, value_range=value_range, max_pixels=max_pixels)
     if _is_array(picture):
-        return decode_array(_pixels(picture), value_range=value_range).image
-    return decode(_content(picture), enough=enough, value_range=value_range, max_pixels=limit).image
+        return decode_array(_pixels(picture), value_range=value_range)
+    return decode(_content(picture), enough=enough, value_range=value_range, max_pixels=limit)
 
 
 def as_pictures(given: Any) -> list[PictureLike]:

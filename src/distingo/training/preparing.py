@@ -217,20 +217,36 @@ def choose(
     """
     request = replace(request, table=settle_image_folder(request.table, request.data))
     facts = _facts(request)
-    wishes, choices = _with_model(request.wishes, facts)
-    backbone = load_wished_backbone(wishes)
-    usual = without_auto(wishes)
-    recipe, further = choose_recipe(facts, usual, backbone.description if backbone else None)
-    require_preset(recipe.augment)
-    choose_device(recipe.device)
+    recipe, backbone, choices = settle_recipe(facts, request.wishes)
     is_signed = divides and are_large_enough(facts.height, facts.width)
     if is_signed:
         products = (*products, signature_product(request.cache))
     dataset = _read(request, recipe, backbone, products)
-    if is_auto(wishes):
-        found = find_batch_size(recipe, dataset, backbone, given_lr="lr" in wishes)
-        recipe, further = found.recipe, (*further, *found.choices)
-    return ChosenRun(recipe, dataset, backbone, (*choices, *further, *dataset.notes), is_signed), request
+    if is_auto(request.wishes):
+        found = find_batch_size(recipe, dataset, backbone, given_lr="lr" in request.wishes)
+        recipe, choices = found.recipe, (*choices, *found.choices)
+    return ChosenRun(recipe, dataset, backbone, (*choices, *dataset.notes), is_signed), request
+
+
+def settle_recipe(facts: DataFacts, requested: dict[str, Any]) -> tuple[Recipe, LoadedBackbone | None, tuple[str, ...]]:
+    """Choose all that a person did not request of a recipe, and load the backbone where it names one.
+
+    Args:
+        facts: About the images.
+        requested: Recipe fields, and ``image_size``.
+
+    Returns:
+        The recipe, the backbone, and a sentence for each choice that was made for the person.
+
+    Raises:
+        DistingoError: Of the kind that fits the mistake.
+    """
+    requested, chosen = _with_model(requested, facts)
+    backbone = load_wished_backbone(requested)
+    recipe, further = choose_recipe(facts, without_auto(requested), backbone.description if backbone else None)
+    require_preset(recipe.augment)
+    choose_device(recipe.device)
+    return recipe, backbone, (*chosen, *further)
 
 
 def _with_model(wishes: dict[str, Any], facts: DataFacts) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -174,7 +174,7 @@ def train_run(request: TrainRequest) -> RunFolder:
     prepared, request = resume(request) if request.resume else start(request)
     clock.reading_is_done()
     if not (prepared.folder.model / "model.json").is_file():
-        model = _with_evidence(*_train_calibrated(prepared, request), prepared, request)
+        model = train_whole_model(prepared, request)
         for note in model.description.thresholds.notes if model.description.thresholds else ():
             log.info(note)
         save_model(prepared.folder.model, model)
@@ -194,6 +194,11 @@ def train_model(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
         DistingoError: Of the kind that fits the hindrance.
     """
     return _train_calibrated(prepared, request)[0]
+
+
+def train_whole_model(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
+    """As `train_model`, with the bank and the calibration set that a saved model keeps."""
+    return _with_evidence(*_train_calibrated(prepared, request), prepared, request)
 
 
 def _train_calibrated(prepared: PreparedRun, request: TrainRequest) -> tuple[SavedModel, CrossFitted | None]:

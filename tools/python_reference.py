@@ -1,0 +1,213 @@
+"""Write docs/python-reference.md: every public call, from its signature and docstring.
+
+    python tools/python_reference.py [--check]
+
+``--check`` writes nothing and ends with 1 when the page is out of date.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import distingo
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "python-reference.md"
+
+SUBJECTS = {
+    "Train": "distingo.api.training",
+    "Evaluate, compare, explain": "distingo.api.evaluation",
+    "Predict and export": "distingo.api.prediction",
+    "Experiments": "distingo.api.experiments",
+    "Data sets": "distingo.api.data",
+    "Check and clean": "distingo.api.curation",
+    "Download": "distingo.api.downloading",
+    "Serve": "distingo.api.serving",
+}
+"""Modules behind ``import distingo``, in the order of the page."""
+
+OBJECTS = {
+    "The loaded model": ("distingo.prediction.predictor", ("Predictor",)),
+    "scikit-learn": ("distingo.sklearn", ("ImageClassifier",)),
+    "Predict from an export without torch": ("distingo.runtime", ("Runtime", "read_export", "ExportDescription")),
+    "Errors": (
+        "distingo.errors",
+        (
+            *("DistingoError", "UsageError", "DataError", "RunError", "ModelError", "ResourceError", "ExportError"),
+            *("TrainingDivergedError", "InterruptionError"),
+        ),
+    ),
+}
+"""What is imported from a module of its own, by section; classes come with their public methods."""
+
+_WIDTH = 100
+
+_SECTION = re.compile(r"^(Args|Attributes|Returns|Raises|Yields):$")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command as a person types it.
+
+    Attributes:
+        words: For example ``download urls``.
+        calls: The public calls that it makes, sorted.
+    """
+
+    words: str
+    calls: tuple[str, ...]
+
+
+def list_commands() -> list[Command]:
+    """Every command and action, with the public calls in the module that runs it."""
+    from distingo.cli import _parser
+
+    return [Command(words, _calls_in(module)) for words, module in _leaves(_parser(), ())]
+
+
+def _leaves(parser: argparse.ArgumentParser, words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    for action in below:
+        for name, command in action.choices.items():
+            yield from _leaves(command, (*words, name))
+    if not below:
+        yield " ".join(words), parser.get_default("command").__module__
+
+
+def _calls_in(module: str) -> tuple[str, ...]:
+    tree = ast.parse(inspect.getsource(import_module(module)))
+    used = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "distingo"
+    }
+    return tuple(sorted(used & set(distingo.__all__)))
+
+
+def public_names() -> set[str]:
+    """Headings that the page must have: what ``import distingo`` offers, and what `OBJECTS` lists."""
+    names = {f"distingo.{name}" for name in distingo.__all__ if name not in {"DistingoError", "__version__"}}
+    return names | {f"{module}.{name}" for module, classes in OBJECTS.values() for name in classes}
+
+
+def render_page() -> str:
+    """The whole page."""
+    parts = [
+        "# Python reference",
+        "Every public call. This page is made from signatures and docstrings by `python tools/python_reference.py`; "
+        "change those, not the page. `import distingo` is light: each call loads what it needs when it is made.",
+        "## Commands and their calls",
+        "\n".join(["| Command | Python |", "|---|---|", *map(_row, list_commands())]),
+    ]
+    for title, module in SUBJECTS.items():
+        own = [name for name in distingo.__all__ if getattr(getattr(distingo, name), "__module__", "") == module]
+        parts += [f"## {title}", *(_render(f"distingo.{name}", getattr(distingo, name)) for name in own)]
+    for title, (module, classes) in OBJECTS.items():
+        parts.append(f"## {title}")
+        parts += [_render(f"{module}.{name}", getattr(import_module(module), name)) for name in classes]
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(command: Command) -> str:
+    calls = ", ".join(f"[`distingo.{name}`](#distingo{name})" for name in command.calls)
+    return f"| `distingo {command.words}` | {calls} |"
+
+
+def _render(name: str, thing: Any) -> str:
+    if not inspect.isclass(thing):
+        return "\n\n".join([f"### {name}", _signature(name, thing), _describe(thing)])
+    parts = [f"### {name}"]
+    if not issubclass(thing, BaseException):
+        parts.append(_signature(name, thing))
+    parts.append(_describe(thing))
+    for method, value in vars(thing).items():
+        function = value.fget if isinstance(value, property) else value
+        if method.startswith("_") or not inspect.isfunction(function):
+            continue
+        title = f"#### {thing.__name__}.{method}"
+        shown = [] if isinstance(value, property) else [_signature(method, function)]
+        parts += ["\n\n".join([title, *shown, _describe(function)])]
+    return "\n\n".join(parts)
+
+
+def _signature(name: str, thing: Any) -> str:
+    signature = inspect.signature(thing)
+    words, keywords_only = [], False
+    for parameter in signature.parameters.values():
+        if parameter.name == "self":
+            continue
+        if parameter.kind is parameter.KEYWORD_ONLY and not keywords_only:
+            keywords_only = True
+            words.append("*")
+        words.append(_parameter(parameter))
+    answer = signature.return_annotation
+    arrow = "" if answer is signature.empty or inspect.isclass(thing) else f" -> {_annotation(answer)}"
+    line = f"{name}({', '.join(words)}){arrow}"
+    if len(line) > _WIDTH:
+        line = "\n".join([f"{name}(", *(f"    {word}," for word in words), f"){arrow}"])
+    return f"```python\n{line}\n```"
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+    word = f"{stars}{parameter.name}"
+    typed = parameter.annotation is not parameter.empty
+    if typed:
+        word += f": {_annotation(parameter.annotation)}"
+    if parameter.default is not parameter.empty:
+        word += f" = {parameter.default!r}" if typed else f"={parameter.default!r}"
+    return word
+
+
+def _annotation(annotation: Any) -> str:
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)
+
+
+def _describe(thing: Any) -> str:
+    """A docstring as Markdown: its sections become lists."""
+    text = inspect.cleandoc(thing.__doc__ or "")
+    blocks, section, entries = [], "", []
+    for line in [*text.splitlines(), "Args:"]:
+        if found := _SECTION.match(line):
+            blocks += [f"**{section}**", "\n".join(_entries(section, entries))] if section else ["\n".join(entries)]
+            section, entries = found[1], []
+        else:
+            entries.append(line)
+    return "\n\n".join(block.strip("\n") for block in blocks if block.strip("\n"))
+
+
+def _entries(section: str, lines: list[str]) -> Iterator[str]:
+    if section in {"Returns", "Yields"}:
+        yield from (line.removeprefix("    ") for line in lines)
+        return
+    for line in lines:
+        entry = re.match(r"^    (\*{0,2}[\w.]+): (.*)$", line)
+        if entry:
+            yield f"- `{entry[1]}`: {entry[2]}"
+        elif line.strip():
+            yield f"  {line.strip()}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="only say whether the page is out of date")
+    page = render_page()
+    if parser.parse_args().check:
+        is_current = PAGE.is_file() and PAGE.read_text(encoding="utf-8") == page
+        print(f"{PAGE.name} is {'up to date' if is_current else 'out of date; run python tools/python_reference.py'}")
+        return 0 if is_current else 1
+    PAGE.write_text(page, encoding="utf-8")
+    print(f"{PAGE} is written")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
