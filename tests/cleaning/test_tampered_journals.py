@@ -15,7 +15,7 @@ import pytest
 from distingo.cleaning.journal import JOURNAL_NAME
 from distingo.cleaning.planning import plan_cleaning
 from distingo.cleaning.quarantine import apply_plan, choose_quarantine, undo
-from distingo.errors import DataError, DistingoError, UsageError
+from distingo.errors import DataError, DistingoError, UsageError, quote
 from trees import draw, found
 
 NAMES = ("a/1.png", "a/2.png", "b/3.png")
@@ -179,7 +179,7 @@ def test_a_packed_link_of_the_data_set_s_name_is_not_followed(tmp_path: Path) ->
     with pytest.raises(UsageError) as caught:
         undo(place)
     assert str(caught.value) == (
-        f"{place}: its journal names '{root}', which leads elsewhere, to '{tmp_path / 'victim'}'; "
+        f"{place}: its journal names {quote(str(root))}, which leads elsewhere, to {quote(str(tmp_path / 'victim'))}; "
         "name where the pictures came from: distingo clean DATA --undo ..."
     )
     assert everything(tmp_path) == before

@@ -12,7 +12,7 @@ import torch
 from distingo.machine import device as machine
 
 FRESH_PROCESS = """
-import json, os, threading
+import contextlib, json, os, threading
 import distingo.machine.threads
 os.environ.update(OMP_PROC_BIND="close", OMP_PLACES="cores")
 import torch
@@ -22,7 +22,10 @@ prepare_process()
 inherited = []
 thread = threading.Thread(target=lambda: inherited.extend(sorted(os.sched_getaffinity(0))))
 thread.start(); thread.join()
-tasks = [sorted(os.sched_getaffinity(int(task))) for task in os.listdir("/proc/self/task")]
+tasks = []
+for task in os.listdir("/proc/self/task"):
+    with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
+        tasks.append(sorted(os.sched_getaffinity(int(task))))
 from distingo.machine.device import bind_this_thread
 with bind_this_thread():
     bound = sorted(os.sched_getaffinity(0))
