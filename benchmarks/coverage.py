@@ -373,6 +373,10 @@ def _kept(results: Path, *, other_than: str | None) -> list[Coverage]:
     return [Coverage(**{**row, "cell": Cell(**row["cell"])}) for row in known if row["cell"]["kind"] != other_than]
 
 
+def _rounded(row: dict[str, object]) -> dict[str, object]:
+    return {name: round(value, 6) if isinstance(value, float) else value for name, value in row.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=2000, help="test sets of a cell")
@@ -392,7 +396,7 @@ def main() -> None:
         found = [entry for part in pool.imap_unordered(measure, jobs) for entry in part]
     found = [*_kept(options.output, other_than=options.kind), *found]
     print(summary(found))
-    rows = [{**asdict(entry), "outcome": entry.outcome, "is_off": entry.is_off} for entry in found]
+    rows = [_rounded(asdict(entry)) | {"outcome": entry.outcome, "is_off": entry.is_off} for entry in found]
     head = json.dumps({"band": BAND, "shares": shares(found)}, indent=1).removesuffix("\n}")
     cells_of_json = ",\n  ".join(json.dumps(row) for row in rows)  # a line each: there are thousands
     options.output.write_text(f'{head},\n "cells": [\n  {cells_of_json}\n ]\n}}\n', encoding="utf-8")

@@ -85,7 +85,7 @@ def test_posters_are_accounted_for_by_row(real_data: Path, tmp_path: Path) -> No
 @pytest.mark.slow
 def test_fashion_mnist_takes_seconds(real_data: Path, tmp_path: Path) -> None:
     times = []
-    for _ in range(2):
+    for _ in range(4):
         cache = Cache(tmp_path / "cache")
         product = pixels_product(cache, Rendition(28, 28, 1))
         start = time.process_time()
@@ -95,5 +95,5 @@ def test_fashion_mnist_takes_seconds(real_data: Path, tmp_path: Path) -> None:
     assert len(dataset.pictures) == 70_000
     rows = product.store.rows([picture.content for picture in dataset.pictures])
     assert rows.take(np.array([0, 69_999])).shape == (2, 28, 28, 1)
-    assert times[0] < 8  # of processor time, which a neighbor on the other half of a core makes longer
-    assert times[1] < 4.5
+    assert times[0] < 6
+    assert min(times[1:]) < 3  # the best of three: another program on the same core takes from its time
