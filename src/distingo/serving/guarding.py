@@ -170,8 +170,8 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        answer = _Answer(scope, receive, send)
         began = time.perf_counter()
+        answer = _Answer(scope, receive, send, lambda status: self._count(scope, status, time.perf_counter() - began))
         try:
             refusal = self._refuse(scope)
             if refusal is not None:
@@ -184,7 +184,7 @@ class Guard:
                 raise
             await answer_fault(scope["path"], error)(scope, answer.receive, answer.send)
         finally:
-            self._count(scope, answer.status, time.perf_counter() - began)
+            answer.count()
 
     def _count(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")
@@ -249,12 +249,19 @@ class _Answer:
 
     lingering = 0
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, count: Callable[[int], None]) -> None:
         self.status = 0
+        self._count: Callable[[int], None] | None = count
         self._receive = receive
         self._send = send
         self._read = not any(name in _BODY_HEADERS and value != b"0" for name, value in scope["headers"])
         self._closes = False
+
+    def count(self) -> None:
+        """Count the request, once: before its answer ends, so that a worker killed then leaves none uncounted."""
+        if self._count is not None:
+            self._count(self.status)
+            self._count = None
 
     async def receive(self) -> Message:
         message = await self._receive()
@@ -262,6 +269,8 @@ class _Answer:
         return message
 
     async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self.count()
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = list(message["headers"])
