@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.pace import at_most
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import pixels_product, read_dataset
@@ -84,16 +84,12 @@ def test_posters_are_accounted_for_by_row(real_data: Path, tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_fashion_mnist_takes_seconds(real_data: Path, tmp_path: Path) -> None:
-    times = []
-    for _ in range(4):
+    for seconds in (6, 3):  # the second time from the cache
         cache = Cache(tmp_path / "cache")
         product = pixels_product(cache, Rendition(28, 28, 1))
-        start = time.process_time()
-        dataset = read_dataset(real_data / "fashion-mnist", cache=cache, products=[product])
-        times.append(time.process_time() - start)
+        with at_most(seconds):
+            dataset = read_dataset(real_data / "fashion-mnist", cache=cache, products=[product])
     assert len(dataset.manifest) == 70_002
     assert len(dataset.pictures) == 70_000
     rows = product.store.rows([picture.content for picture in dataset.pictures])
     assert rows.take(np.array([0, 69_999])).shape == (2, 28, 28, 1)
-    assert times[0] < 6
-    assert min(times[1:]) < 3  # the best of three: another program on the same core takes from its time

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
+from tests.pace import at_most
 
 from distingo.metrics.label_intervals import MIN_POSITIVES
 from distingo.metrics.multi_label import multi_label_scores
@@ -184,9 +184,8 @@ def test_a_perfect_order_of_few_pictures_is_not_certain() -> None:
 
 def test_3600_pictures_with_25_labels_are_scored_at_once() -> None:
     truth, chances = judged(3600, 25, seed=0, rarest=0.005)
-    started = time.process_time()
-    multi_label_scores(truth, chances, np.full(25, 0.3), names(25))
-    assert time.process_time() - started < 10
+    with at_most(10):
+        multi_label_scores(truth, chances, np.full(25, 0.3), names(25))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import logging
 import subprocess
 import sys
 import textwrap
-import time
 import warnings
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from raw_tiff import gray_tags, raw_tiff
+from tests.pace import at_most
 
 from distingo.datasets.decoding.decode import (
     TooManyPixelsError,
@@ -429,10 +429,8 @@ HOSTILE = (
 def test_what_a_decoder_would_allocate_counts_towards_the_limit(name: str) -> None:
     data = hostile(name)
     assert len(data) < 1 << 20
-    begun = time.process_time()
-    with pytest.raises(TooManyPixelsError, match=r"more than the limit of 10,000,000"):
+    with at_most(2), pytest.raises(TooManyPixelsError, match=r"more than the limit of 10,000,000"):
         decode(data, max_pixels=10_000_000)
-    assert time.process_time() - begun < 2
 
 
 def test_hostile_files_stay_within_the_memory_of_the_limit() -> None:
@@ -478,26 +476,25 @@ def test_what_is_within_the_limit_by_its_pixels_and_its_memory() -> None:
 
 def test_counts_and_offsets_cost_nothing() -> None:
     """Tags of billions of values, directories that are their own successors, and strips that are all the same bytes."""
-    begun = time.process_time()
-    for tag in (258, 273, 279, 320, 330, 338, 339, 347, 529, 532, 34675, 42113, 50674):
-        data = bytearray(raw_tiff((gray_tags(8, 8, 16) | {tag: ("I", [1, 2, 3])}, [bytes(128)])))
-        at = data.rindex(tag.to_bytes(2, "little") + b"\x04\0\x03\0\0\0")
-        data[at + 4 : at + 8] = b"\xff\xff\xff\xff"
-        assert decode(bytes(data)).image.size == (8, 8)
-        data[at + 8 : at + 12] = b"\xf0\xff\xff\xff"
-        if tag in {258, 273, 338, 339}:
-            with pytest.raises(UndecodableError, match=r"damaged TIFF file|truncated TIFF file"):
-                decode(bytes(data))
-        else:
+    with at_most(5):
+        for tag in (258, 273, 279, 320, 330, 338, 339, 347, 529, 532, 34675, 42113, 50674):
+            data = bytearray(raw_tiff((gray_tags(8, 8, 16) | {tag: ("I", [1, 2, 3])}, [bytes(128)])))
+            at = data.rindex(tag.to_bytes(2, "little") + b"\x04\0\x03\0\0\0")
+            data[at + 4 : at + 8] = b"\xff\xff\xff\xff"
             assert decode(bytes(data)).image.size == (8, 8)
-    loop = bytearray(raw_tiff(page(8, 1, REDUCED), page(9, 2, REDUCED)))
-    loop[-4:] = loop[4:8]
-    assert decode(bytes(loop)).image.size == (9, 9)
-    strips = gray_tags(8, 60_000, 16) | {259: ("H", [8]), 278: ("I", [1])}
-    data = raw_tiff((strips | {273: ("I", [8] * 60_000), 279: ("I", [1 << 20] * 60_000)}, [bytes(1 << 20)]))
-    with pytest.raises(UndecodableError, match="hold more bytes than the file"):
-        decode(data)
-    assert time.process_time() - begun < 5
+            data[at + 8 : at + 12] = b"\xf0\xff\xff\xff"
+            if tag in {258, 273, 338, 339}:
+                with pytest.raises(UndecodableError, match=r"damaged TIFF file|truncated TIFF file"):
+                    decode(bytes(data))
+            else:
+                assert decode(bytes(data)).image.size == (8, 8)
+        loop = bytearray(raw_tiff(page(8, 1, REDUCED), page(9, 2, REDUCED)))
+        loop[-4:] = loop[4:8]
+        assert decode(bytes(loop)).image.size == (9, 9)
+        strips = gray_tags(8, 60_000, 16) | {259: ("H", [8]), 278: ("I", [1])}
+        data = raw_tiff((strips | {273: ("I", [8] * 60_000), 279: ("I", [1 << 20] * 60_000)}, [bytes(1 << 20)]))
+        with pytest.raises(UndecodableError, match="hold more bytes than the file"):
+            decode(data)
 
 
 def samples_for_fuzzing() -> list[bytes]:
