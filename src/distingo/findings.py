@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from distingo.datasets.manifest import join_labels, read_table, split_labels, write_table
+from distingo.csv_files import join_labels, read_table, split_labels, write_table
 from distingo.errors import DataError, RunError
 
 FindingKind = Literal[

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distingo.datasets.manifest import join_labels, read_manifest, split_labels, write_manifest
+from distingo.csv_files import join_labels, split_labels
 from distingo.errors import RunError
 from distingo.records import ManifestRow
+from distingo.runs.manifest import read_manifest, write_manifest
 from tiny_runs import forget_checksums
 
 ROWS = (

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+from distingo.datasets.run_options import table_from_config, table_to_config
 
-from distingo.datasets.run_options import settle_image_folder, table_from_config, table_to_config
-from distingo.datasets.tables.table import TableOptions
+from distingo.datasets.tables.table import TableOptions, settle_image_folder
 from distingo.errors import RunError
 
 CONFIG = Path("config.json")

@@ -13,10 +13,10 @@ from loopback_site import QUICK, LoopbackSite, Trouble
 from distingo.cli import main
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
-from distingo.datasets.manifest import sum_up_left_out
 from distingo.download.folder import Gathered, read_outcomes
 from distingo.download.url_lists import UrlColumns, gather_urls, read_url_table
 from distingo.errors import DataError, UsageError
+from distingo.runs.manifest import sum_up_left_out
 
 Gather = Callable[..., Gathered]
 

@@ -10,10 +10,10 @@ import pytest
 
 import distingo
 from distingo.errors import DistingoError, RunError
-from distingo.evaluation.confidence import read_confidence
-from distingo.evaluation.reading import read_run
-from distingo.run_cost import read_cost
-from distingo.run_folder import RunFolder
+from distingo.runs.confidence import read_confidence
+from distingo.runs.contents import read_run
+from distingo.runs.cost import read_cost
+from distingo.runs.folder import RunFolder
 from distingo.training.recipe_file import read_recipe_file
 from hostile_files import DEEP, VALUES, require_plain
 from tiny_datasets import draw_classes

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from distingo.errors import RunError
-from distingo.evaluation.confidence import read_confidence, write_confidence
 from distingo.evaluation.judging_confidence import judge_confidence
 from distingo.models.evidence import Calibration, gather_evidence
 from distingo.models.feature_bank import build_bank
 from distingo.models.saved import ModelDescription, SavedModel
 from distingo.prediction.classifier import Outputs, to_probabilities
 from distingo.records import Picture, Source
+from distingo.runs.confidence import read_confidence, write_confidence
 
 CLASSES = ("a", "b", "c")
 TOO_SURE = 3.0

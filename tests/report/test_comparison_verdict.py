@@ -9,10 +9,10 @@ import pytest
 
 from distingo.evaluation.comparison import ComparedRun, Comparison, Cost
 from distingo.evaluation.pairing import ComparedRecipes, VersusBest
-from distingo.evaluation.reading import RunRecords
 from distingo.metrics.paired import PairedScore, RecipeDifference
 from distingo.records import Evaluation, Score
 from distingo.report.comparison_verdict import is_clear, judge_comparison
+from distingo.runs.contents import RunRecords
 
 
 def plain(text: str) -> str:

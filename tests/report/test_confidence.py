@@ -9,11 +9,11 @@ from pathlib import Path
 from made_up_confidence import made_up
 from run_folders import build_run
 
-from distingo.evaluation.confidence import AnswersAt, SetsAt, write_confidence
 from distingo.records import Score
 from distingo.report.charts import BOTTOM, TOP
 from distingo.report.confidence import strange_files, view_confidence
 from distingo.report.page import write_report
+from distingo.runs.confidence import AnswersAt, SetsAt, write_confidence
 
 
 def plain_spaces(text: str) -> str:

@@ -8,9 +8,10 @@ import pyarrow.parquet as pq
 
 from distingo.evaluation.comparing import compare_runs
 from distingo.evaluation.comparison import ComparedRun, Comparison, Cost
-from distingo.evaluation.reading import PredictionRow, RunRecords
 from distingo.records import Evaluation
 from distingo.report.disagreements import find_disagreements, find_label_disagreements
+from distingo.runs.contents import RunRecords
+from distingo.runs.predictions import PredictionRow
 
 
 def run(name: str, answers: str) -> ComparedRun:

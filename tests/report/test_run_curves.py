@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from distingo.evaluation.comparison import ComparedRun, Cost
-from distingo.evaluation.reading import Epoch, RunRecords
 from distingo.records import Evaluation
 from distingo.report.charts import BOTTOM, LEFT, RIGHT, TOP
 from distingo.report.comparison import draw_run_curves
+from distingo.runs.contents import RunRecords
+from distingo.runs.history import Epoch
 
 
 def run(name: str, accuracies: list[float | None], **recipe: object) -> ComparedRun:

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from distingo.evaluation.reading import _read_history
-from distingo.training.checkpoint import EpochRecord
-from distingo.training.loop import write_history
+from distingo.runs.contents import _read_history
+from distingo.runs.history import EpochRecord, write_history
 
 
 def test_one_label_per_picture_has_the_columns_it_always_had(tmp_path: Path) -> None:

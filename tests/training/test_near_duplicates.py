@@ -14,8 +14,8 @@ from scenes import draw_scene
 import distingo
 from distingo.errors import UsageError
 from distingo.near_duplicates.keeping import describe_counts, settle_similarity
-from distingo.near_duplicates.records import NearDuplicateCounts, read_counts
 from distingo.report.recorded_sentences import is_known
+from distingo.runs.near_duplicates import NearDuplicateCounts, read_counts
 
 TURNS = tuple(Image.Transpose)
 

@@ -19,7 +19,7 @@ from distingo.datasets.decoding.decode import DEFAULT_MAX_PIXELS
 from distingo.datasets.decoding.value_ranges import settle_value_range
 from distingo.errors import ResourceError, UsageError, name_the_nearest
 from distingo.findings import FINDINGS_FOLDER, PICTURE_KINDS, Finding, FindingKind, read_findings
-from distingo.run_folder import begin_folder, end_beginning, is_free
+from distingo.runs.folder import begin_folder, end_beginning, is_free
 
 if TYPE_CHECKING:
     from distingo.checking.check_folder import Check

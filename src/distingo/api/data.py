@@ -198,11 +198,11 @@ def split(
     """
     from distingo.checking.belonging import Belonging
     from distingo.datasets.gathering import count_processors, read_dataset
-    from distingo.datasets.manifest import sum_up_left_out
     from distingo.datasets.splits.files import write_split_file
     from distingo.datasets.splits.group_splitting import divide_folds, divide_sides, settle_shares
     from distingo.datasets.splits.grouping import group_pictures
     from distingo.datasets.tables.table import TableOptions
+    from distingo.runs.manifest import sum_up_left_out
 
     belonging = Belonging(near_duplicates, burst)
     _require_output(Path(output))

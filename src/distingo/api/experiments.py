@@ -16,13 +16,13 @@ from distingo.aliases import name_recipe_fields
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.value_ranges import settle_value_range
 from distingo.errors import InterruptionError, RunError, UsageError
-from distingo.run_folder import begin_folder, end_beginning, is_free
+from distingo.runs.folder import begin_folder, end_beginning, is_free
 
 if TYPE_CHECKING:
     from distingo.crossvalidation.folder import CrossValidation
     from distingo.datasets.tables.table import TableOptions
     from distingo.learning_curves.records import LearningCurve
-    from distingo.training.checkpoint import EpochRecord
+    from distingo.runs.history import EpochRecord
     from distingo.tuning.records import Search, Trial
 
 
@@ -86,7 +86,7 @@ def crossval(
     from distingo.checking.belonging import Belonging
     from distingo.crossvalidation.folder import CrossValidationFolder
     from distingo.crossvalidation.run import CrossValidateRequest, cross_validate
-    from distingo.datasets.run_options import name_split
+    from distingo.datasets.splits.files import name_split
     from distingo.datasets.tables.table import TableOptions
     from distingo.report.crossval_page import write_crossval_page
     from distingo.training.preparing import TrainRequest
@@ -101,7 +101,7 @@ def crossval(
     if data is None and not resume:
         raise UsageError("crossval needs DATA, a folder of pictures (or --resume)")
     training = TrainRequest(
-        data=Path(data) if data is not None else Path(folder.read_plan()["data"]),
+        data=Path(data) if data is not None else Path(folder.read_plan().data),
         output=folder.path,
         wishes=recipe,
         cache=Cache(cache),
@@ -181,7 +181,7 @@ def learning_curve(
     from distingo.learning_curves.records import write_learning_curve
     from distingo.learning_curves.run import LearningCurveRequest, run_learning_curve
     from distingo.report.learning_curve_page import write_learning_curve_page
-    from distingo.run_folder import RunFolder
+    from distingo.runs.folder import RunFolder
     from distingo.training.preparing import TrainRequest
     from distingo.training.recipe_file import Wanted, repeat
     from distingo.training.run_data import settle_corrections
@@ -277,7 +277,7 @@ def tune(
         InterruptionError: Ctrl-C; what was found so far is written.
         DistingoError: Of the kind that fits the mistake or hindrance.
     """
-    from distingo.datasets.run_options import name_split
+    from distingo.datasets.splits.files import name_split
     from distingo.report.tuning_page import write_tuning_page
     from distingo.training.preparing import TrainRequest
     from distingo.training.recipe_file import read_recipe_file

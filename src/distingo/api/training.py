@@ -19,14 +19,14 @@ from distingo.errors import InterruptionError, RunError, UsageError
 from distingo.files import as_names, is_half_written
 from distingo.language import settle_language
 from distingo.models.catalogue import CATALOGUE, CatalogueEntry
-from distingo.run_folder import RunFolder, begin_folder, end_beginning, is_free
+from distingo.runs.folder import RunFolder, begin_folder, end_beginning, is_free
 
 if TYPE_CHECKING:
     from distingo.datasets.tables.table import TableOptions
     from distingo.evaluation.comparison import Comparison
     from distingo.models.backbone_listing import ListedBackbone
     from distingo.records import Evaluation
-    from distingo.training.checkpoint import EpochRecord
+    from distingo.runs.history import EpochRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,8 @@ def train(
     Raises:
         DistingoError: Of the kind that fits the mistake or hindrance; its text says what to do.
     """
-    from distingo.datasets.run_options import name_split
+    from distingo.datasets.splits.files import name_split
+    from distingo.runs.config import read_config
     from distingo.tracking.following import choose_tracking, follow
     from distingo.training.preparing import TrainRequest
     from distingo.training.recipe_file import Wanted, read_recipe_file, repeat
@@ -142,7 +143,7 @@ def train(
     if config is not None:
         wanted = repeat(Path(config), wanted)
     check_wishes(wanted.split, recipe)
-    place = wanted.data or (Path(folder.read_config()["data"]) if resume else None)
+    place = wanted.data or (Path(read_config(folder).data) if resume else None)
     if place is None:
         raise UsageError("train needs DATA, a folder of pictures (or --config of another run, or --resume)")
     request = TrainRequest(

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     import distingo
-    from distingo.run_folder import RunFolder
+    from distingo.runs.folder import RunFolder
 
     common = {"device": options.device, **table_settings(options), **machine_settings(options)}
     common |= {"corrections": options.corrections, "language": options.language}

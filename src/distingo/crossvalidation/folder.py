@@ -16,10 +16,10 @@ import numpy as np
 from distingo.checksums import CHECKSUM, TENSOR_PLACE, seal_tensors
 from distingo.errors import RunError
 from distingo.files import read_json, require_intact_tensors, write_bytes, write_json
-from distingo.near_duplicates.records import NearDuplicateCounts
 from distingo.records import NO_VALUE_RANGES, Evaluation, Score, Task, Thresholds, ValueRanges
-from distingo.run_folder import FORMAT, RunFolder, check_format, is_free
-from distingo.stored_fields import check_config
+from distingo.runs.config import RunConfig, read_config_file
+from distingo.runs.folder import FORMAT, RunFolder, check_format, is_free
+from distingo.runs.near_duplicates import NearDuplicateCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class CrossValidationFolder:
         if not is_free(self.path):
             raise RunError(f"{self.path}: exists and is not an empty folder; choose another -o")
 
-    def read_plan(self) -> dict[str, Any]:
+    def read_plan(self) -> RunConfig:
         """What was asked and chosen.
 
         Raises:
@@ -108,20 +108,13 @@ class CrossValidationFolder:
         """
         if not self.plan.is_file():
             raise RunError(f"{self.path}: holds no cross-validation; leave --resume out to start one")
-        content = read_json(self.plan)
-        check_format(content, self.plan)
-        check_config(content, self.plan, required=("data", "recipe", "folds", "repeats"))
-        return dict(content)
+        return read_config_file(self.plan, required=("data", "recipe", "folds", "repeats"))
 
     def how_to_resume(self) -> str:
         """What a person reads who stopped the cross-validation."""
         if self.plan.is_file():
             return f"stopped; `distingo crossval -o {self.path} --resume` goes on, finished folds are kept"
         return "stopped before the first fold; nothing was trained"
-
-    def write_plan(self, content: dict[str, Any]) -> None:
-        """Write ``plan.json`` with the format's number in front."""
-        write_json(self.plan, {"format": FORMAT, **content})
 
 
 def write_fold(folder: RunFolder, result: FoldResult) -> None:

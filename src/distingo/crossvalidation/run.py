@@ -16,12 +16,9 @@ from distingo.crossvalidation.folds import FinishedFold, Folds, divide, from_spl
 from distingo.crossvalidation.pooling import mean_gains, mean_scores, pool, score_fold
 from distingo.datasets.corrections import find_corrections
 from distingo.datasets.gathering import count_processors
-from distingo.datasets.manifest import sum_up_left_out, write_manifest
-from distingo.datasets.run_options import require_unchanged
-from distingo.datasets.splits.files import read_split_file, write_split_file
+from distingo.datasets.splits.files import read_split_file, require_unchanged, write_split_file
 from distingo.datasets.splits.grouping import Links, group_pictures
 from distingo.errors import UsageError
-from distingo.evaluation.tables import write_predictions
 from distingo.files import remove_half_written
 from distingo.machine.device import prepare_process
 from distingo.models.catalogue import find_model
@@ -32,11 +29,14 @@ from distingo.near_duplicates.keeping import (
     search_near_duplicates,
     settle_similarity,
 )
-from distingo.near_duplicates.records import NearDuplicateCounts, read_counts, write_counts
 from distingo.prediction.embedding import descriptors_product
 from distingo.progress import progress_bar
 from distingo.records import Dataset
-from distingo.run_folder import RunFolder, begin_folder, end_beginning, identify_request, is_free
+from distingo.runs.config import write_config
+from distingo.runs.folder import RunFolder, begin_folder, end_beginning, identify_request, is_free
+from distingo.runs.manifest import sum_up_left_out, write_manifest
+from distingo.runs.near_duplicates import NearDuplicateCounts, read_counts, write_counts
+from distingo.runs.predictions import write_predictions
 from distingo.training.preparing import ChosenRun, TrainRequest, choose, choose_again, identify_training
 from distingo.training.run_config import describe_run, require_readable
 from distingo.training.run_data import keep_corrections
@@ -101,9 +101,9 @@ def _check(request: CrossValidateRequest) -> None:
         raise UsageError(f"--repeats {request.repeats}: choose 1 or more")
     split = request.training.split
     if split is not None and request.repeats > 1:
-        raise UsageError(f"--repeats {request.repeats}: {split.path} is one division; leave one of the two out")
+        raise UsageError(f"--repeats {request.repeats}: {split.file} is one division; leave one of the two out")
     if split is not None and request.folds is not None:
-        raise UsageError(f"--folds {request.folds}: {split.path} says the folds; leave one of the two out")
+        raise UsageError(f"--folds {request.folds}: {split.file} says the folds; leave one of the two out")
 
 
 def _settle_resuming(request: CrossValidateRequest) -> CrossValidateRequest:
@@ -115,7 +115,7 @@ def _settle_resuming(request: CrossValidateRequest) -> CrossValidateRequest:
         return replace(request, training=replace(training, resume=False)) if begun else request
     if not folder.plan.is_file() or (folder.summary.is_file() and folder.page.is_file()):
         return request
-    if folder.read_plan().get("request") != _identify(request):
+    if folder.read_plan().request != _identify(request):
         return request
     log.info("%s: the same command was stopped here; going on with it", folder.path)
     kept = replace(training, corrections=None, split=None, value_ranges=None, near_duplicates=None, resume=True)
@@ -156,9 +156,10 @@ def _start(request: CrossValidateRequest) -> _Prepared:
     for repeat, folds in enumerate(divided, 1):
         write_split_file(folds.dataset, folds.division(), folder.division(repeat), recorded=True)
     keep_corrections(RunFolder(folder.path), corrections)
-    folder.write_plan({**plan, "folds": divided[0].count, "repeats": len(divided), "request": _identify(request)})
+    plan = replace(plan, folds=divided[0].count, repeats=len(divided), request=_identify(request))
+    write_config(folder.plan, plan)
     end_beginning(folder.path)
-    return _Prepared(folder, chosen, training, divided, tuple(plan["choices"]), counts)
+    return _Prepared(folder, chosen, training, divided, plan.choices, counts)
 
 
 def _count(dataset: Dataset, folds: Folds, near: FoundNearDuplicates, *, of_file: bool) -> NearDuplicateCounts:
@@ -171,7 +172,7 @@ def _divide(request: CrossValidateRequest, dataset: Dataset, seed: int, near: Fo
     split = request.training.split
     if split is not None:
         require_unchanged(split)
-        return (from_split_file(read_split_file(split.path), dataset),)
+        return (from_split_file(read_split_file(split.file), dataset),)
     training = request.training
     others = replace(request.belonging, near_duplicates=None)  # these were searched for already
     links = others.link(dataset, training.cache, training.workers or count_processors())
@@ -186,14 +187,16 @@ def _resume(request: CrossValidateRequest) -> _Prepared:
     training = request.training
     folder = CrossValidationFolder(training.output)
     plan = folder.read_plan()
-    for name, asked in (("folds", request.folds), ("repeats", None if request.repeats == 1 else request.repeats)):
-        if asked not in {None, plan[name]}:
-            raise UsageError(f"--resume: {folder.path} was started with --{name} {plan[name]}, not {asked}")
+    repeats = 1 if plan.repeats is None else plan.repeats
+    asked_repeats = None if request.repeats == 1 else request.repeats
+    for name, asked, planned in (("folds", request.folds, plan.folds), ("repeats", asked_repeats, repeats)):
+        if asked not in {None, planned}:
+            raise UsageError(f"--resume: {folder.path} was started with --{name} {planned}, not {asked}")
     remove_half_written(folder.path)
     end_beginning(folder.path)
     products = [descriptors_product(training.cache)]
-    chosen, training = choose_again(training, plan, folder.plan, products)
-    files = (read_split_file(folder.division(repeat)) for repeat in range(1, plan["repeats"] + 1))
+    chosen, training = choose_again(training, plan, products)
+    files = (read_split_file(folder.division(repeat)) for repeat in range(1, repeats + 1))
     divided = tuple(from_split_file(file, chosen.dataset) for file in files)
     chosen = replace(chosen, dataset=divided[0].dataset)
     counts = read_counts(folder.near_duplicates)

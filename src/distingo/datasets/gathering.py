@@ -32,10 +32,10 @@ from distingo.datasets.duplicates import Examined, Verdict, judge
 from distingo.datasets.examining import Examiner
 from distingo.datasets.layouts.detection import find_layout
 from distingo.datasets.tables.table import TableOptions
+from distingo.datasets.targets import find_name_fault
 from distingo.datasets.walking import Candidate, Layout
 from distingo.errors import DataError, UsageError, quote
 from distingo.records import NO_VALUE_RANGES, Dataset, ManifestRow, Picture, Task, ValueRanges
-from distingo.stored_fields import find_name_fault
 
 _LOOKED_AT = 300
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distingo.datasets.manifest import write_table
+from distingo.csv_files import write_table
 from distingo.datasets.own_files import METADATA_NAME
 from distingo.datasets.tables.columns import text_labels
 from distingo.datasets.tables.image_column import known_label_column

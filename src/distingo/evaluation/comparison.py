@@ -15,11 +15,11 @@ from typing import Any
 
 from distingo.errors import RunError
 from distingo.evaluation.pairing import ComparedRecipes, VersusBest
-from distingo.evaluation.reading import RunRecords
 from distingo.files import write_json
 from distingo.records import Evaluation, Score
-from distingo.run_cost import RunCost, read_cost
-from distingo.run_folder import FORMAT, RunFolder
+from distingo.runs.contents import RunRecords
+from distingo.runs.cost import RunCost, read_cost
+from distingo.runs.folder import FORMAT, RunFolder
 
 _STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
 """What batch normalisation counts rather than learns."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from distingo.files import write_json
 from distingo.records import Score, Task
-from distingo.run_folder import FORMAT
+from distingo.runs.folder import FORMAT
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from distingo.models.hub import fetch_file, get_file
 from distingo.models.presets import PRESETS, BackboneSettings, find_settings, read_settings
 from distingo.models.weights import find_weights_file, hash_weights, load_weights
 from distingo.records import Rendition
-from distingo.stored_fields import find_rendition_fault
+from distingo.runs.fields import find_rendition_fault
 
 _FOLDER, _HUB = "local-dir:", "hf-hub:"
 

@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from distingo.errors import RunError
 from distingo.files import read_json, write_json
-from distingo.run_folder import FORMAT, check_format
-from distingo.stored_fields import Count, Share, check_fields
+from distingo.runs.fields import Count, Share, check_fields
+from distingo.runs.folder import FORMAT, check_format
 
 EVIDENCE_FILE = "confidence.json"
 

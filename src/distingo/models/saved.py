@@ -36,7 +36,7 @@ from distingo.models.saved_layout import (
     save_bank,
 )
 from distingo.records import NO_VALUE_RANGES, Rendition, Task, Thresholds, ValueRanges
-from distingo.run_folder import FORMAT, RunFolder, check_format
+from distingo.runs.folder import FORMAT, RunFolder, check_format
 
 ClassicClassifier = DescriptorClassifier | MajorityClassifier | PrevalenceClassifier
 

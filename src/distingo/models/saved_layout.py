@@ -33,7 +33,7 @@ from distingo.models.catalogue import CATALOGUE
 from distingo.models.feature_bank import FeatureBank, check_bank
 from distingo.models.heads import HEADS, LinearHead
 from distingo.models.pretrained import PretrainedClassifier
-from distingo.stored_fields import (
+from distingo.runs.fields import (
     CalibrationFields,
     Count,
     Hash,

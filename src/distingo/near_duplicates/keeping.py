@@ -13,9 +13,9 @@ from distingo.datasets.splits.grouping import Grouping, Links, group_pictures
 from distingo.datasets.splits.keeping_groups import keep_groups, split_numbers
 from distingo.errors import UsageError
 from distingo.features.signatures import SYMMETRIES
-from distingo.near_duplicates.records import DividedBy, NearDuplicateCounts
 from distingo.near_duplicates.search import LOOSEST, SAME_SCENE, find_copies, signature_product
 from distingo.records import Dataset, Split
+from distingo.runs.near_duplicates import DividedBy, NearDuplicateCounts
 
 SMALLEST_SIDE = 32
 """Pixels; in less there is too little to know a scene by, and any two digits or shirts would be one group."""

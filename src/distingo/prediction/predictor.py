@@ -20,7 +20,6 @@ from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.decode import UndecodableError
 from distingo.datasets.decoding.rendering import render, shorter_side_for
 from distingo.datasets.gathering import count_processors
-from distingo.datasets.run_options import max_pixels_from_config
 from distingo.errors import DistingoError, UsageError
 from distingo.features.descriptors import describe
 from distingo.machine.device import choose_device, prepare_process
@@ -48,7 +47,8 @@ from distingo.prediction.predictions import (
 )
 from distingo.progress import progress_bar
 from distingo.records import Prediction, Task
-from distingo.run_folder import RunFolder
+from distingo.runs.config import read_config
+from distingo.runs.folder import RunFolder
 
 
 class StrangerFinder:
@@ -390,7 +390,7 @@ def _limit_of_run(run: str | Path) -> int | None:
     folder = RunFolder(Path(run))
     if model_folder(run) == folder.path or not folder.config.is_file():
         return None
-    return max_pixels_from_config(folder.read_config(), folder.config)
+    return read_config(folder).max_pixels
 
 
 def read_task(run: str | Path) -> Task:
@@ -414,5 +414,5 @@ def model_folder(run: str | Path) -> Path:
     folder = Path(run)
     place = folder if (folder / "model.json").is_file() else RunFolder(folder).model
     if place != folder and not (place / "model.json").is_file():
-        RunFolder(folder).read_config()
+        read_config(RunFolder(folder))
     return place

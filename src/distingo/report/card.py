@@ -14,7 +14,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-from distingo.evaluation.reading import Epoch, RunRecords, read_run
 from distingo.files import read_json, write_text
 from distingo.language import gettext, written_in
 from distingo.report.card_limits import find_limits
@@ -27,7 +26,9 @@ from distingo.report.selection import group_skipped
 from distingo.report.templating import fill_text
 from distingo.report.verdict import Verdict, judge, other_baselines
 from distingo.report.wording import count, score_name
-from distingo.run_folder import RunFolder
+from distingo.runs.contents import RunRecords, read_run
+from distingo.runs.folder import RunFolder
+from distingo.runs.history import EpochRecord
 
 _PATH = re.compile(r"(?:^|[\s('\"])(?:~?/|[A-Za-z]:[\\/])")
 """An absolute path: whose machine the model was made on is nobody's business."""
@@ -55,7 +56,7 @@ def intended_against(records: RunRecords) -> tuple[str, ...]:
     )
 
 
-def describe_training(records: RunRecords, model: dict[str, Any], best: Epoch | None) -> tuple[str, ...]:
+def describe_training(records: RunRecords, model: dict[str, Any], best: EpochRecord | None) -> tuple[str, ...]:
     """How the model was trained: its kind, what it sees, how long, and what was chosen for the person and why."""
     return (
         *_kind(model),
@@ -108,14 +109,14 @@ def _has_descriptors(model: dict[str, Any]) -> bool:
     return str(model.get("name")) == "descriptors"
 
 
-def _length(records: RunRecords, best: Epoch | None) -> tuple[str, ...]:
+def _length(records: RunRecords, best: EpochRecord | None) -> tuple[str, ...]:
     if best is None:
         return ()
     return (
         gettext(
             "Epochs: %(epochs)s; kept is number %(best)s, the best on the validation pictures.",
             epochs=count(len(records.history)),
-            best=best.number,
+            best=best.epoch,
         ),
     )
 

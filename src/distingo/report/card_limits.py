@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 
-from distingo.evaluation.reading import RunRecords
 from distingo.language import gettext
 from distingo.report.class_balance import balance_classes
 from distingo.report.label_verdict import judge_labels
 from distingo.report.verdict import FEW_PICTURES, judge
 from distingo.report.wording import count, counted, isolated, percent, side_pictures
+from distingo.runs.contents import RunRecords
 
 LOPSIDED = 10
 """From so many times as many pictures in the largest class as in the smallest on, it is worth telling."""
@@ -57,7 +57,7 @@ def _near_copies(records: RunRecords) -> tuple[str, ...]:
     counts = records.near_duplicates
     if counts is not None and not counts.not_searched:
         return leaks(records)
-    if "split" in records.config:  # made by a command that keeps near copies together, or by a person
+    if records.config.split is not None:  # made by a command that keeps near copies together, or by a person
         return ()
     return (
         gettext(

@@ -12,7 +12,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 from distingo.evaluation.comparison import COMPARISON_PAGE, ComparedRun, Comparison, path_from
-from distingo.evaluation.reading import Epoch
 from distingo.records import Score
 from distingo.report.charts import (
     BOTTOM,
@@ -39,6 +38,7 @@ from distingo.report.page import REPORT_FILE
 from distingo.report.templating import write_page
 from distingo.report.thumbnails import fill_album
 from distingo.report.wording import NO_BREAK, isolated, percent
+from distingo.runs.history import EpochRecord
 
 COLOURS = 8
 """How many the page has; further runs begin again, in dashes."""
@@ -109,7 +109,7 @@ def draw_run_curves(runs: Sequence[ComparedRun], score: str) -> RunChart | None:
     def line(place: int, series: dict[int, float]) -> RunLine:
         path = path_through([(x(epoch), y(value)) for epoch, value in series.items()])
         best = _kept(runs[place])
-        dot = (x(best.number), y(series[best.number])) if best and best.number in series else None
+        dot = (x(best.epoch), y(series[best.epoch])) if best and best.epoch in series else None
         return RunLine(place, runs[place].name, path, dot)
 
     def readout(epoch: int) -> RunReadout:
@@ -128,11 +128,11 @@ def draw_run_curves(runs: Sequence[ComparedRun], score: str) -> RunChart | None:
 
 
 def _measured(run: ComparedRun, score: str) -> dict[int, float]:
-    values = {epoch.number: getattr(epoch, f"validation_{score}") for epoch in run.records.history}
+    values = {epoch.epoch: getattr(epoch, f"validation_{score}") for epoch in run.records.history}
     return {number: value for number, value in values.items() if value is not None}
 
 
-def _kept(run: ComparedRun) -> Epoch | None:
+def _kept(run: ComparedRun) -> EpochRecord | None:
     return best_epoch(run.records.history, str(run.records.recipe.get("monitor", "validation_accuracy")))
 
 

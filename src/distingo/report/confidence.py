@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from distingo.evaluation.confidence import Confidence, read_confidence
 from distingo.language import gettext
 from distingo.metrics.calibration_error import Calibration
 from distingo.report.charts import BOTTOM, LEFT, RIGHT, TOP, Tick, nice_ticks, path_through, scale_to
 from distingo.report.wording import count, percent, score_interval
+from distingo.runs.confidence import Confidence, read_confidence
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distingo.evaluation.reading import PredictionRow, read_predictions
 from distingo.metrics.label_intervals import MIN_POSITIVES
 from distingo.near_duplicates.keeping import describe_counts
 from distingo.records import ClassScores, LabelScores, Score
 from distingo.report.charts import Tick, nice_ticks
 from distingo.report.confusion import often_taken_for, view_confusion
-from distingo.report.label_examples import read_label_predictions, surest_mistakes
+from distingo.report.label_examples import surest_mistakes
 from distingo.report.page import describe_cells, open_confusion
 from distingo.report.selection import rank_pictures, worst_mistakes
 from distingo.report.templating import write_page
 from distingo.report.thumbnails import fill_album
 from distingo.report.verdict import FEW_PICTURES, Verdict, beside_baselines, other_baselines
 from distingo.report.wording import NO_BREAK, counted, interval_in_words, isolated, percent
+from distingo.runs.predictions import PredictionRow, read_predicted, read_predictions
 
 if TYPE_CHECKING:
     from distingo.crossvalidation.folder import CrossValidation
@@ -185,7 +185,7 @@ def _fill_classes(found: CrossValidation, predictions: Path) -> dict[str, Any]:
 
 
 def _fill_labels(found: CrossValidation, predictions: Path) -> dict[str, Any]:
-    told = read_label_predictions(predictions, found.classes)
+    told = read_predicted(predictions, found.classes)
     invented = surest_mistakes(told, missed=False) if told else ()
     missed = surest_mistakes(told, missed=True) if told else ()
     return {

@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distingo.evaluation.comparison import Comparison
-from distingo.evaluation.predicted import Predicted, predicted_on
-from distingo.evaluation.reading import PredictionRow
+from distingo.runs.predictions import Predicted, PredictionRow
 
 MOST_SHOWN = 12
 
@@ -120,7 +119,7 @@ def find_label_disagreements(comparison: Comparison) -> tuple[LabelDisagreements
         RunError: A run's predictions are missing or damaged.
     """
     files = [row.file for row in comparison.best.records.split if row.side == "test"]
-    runs = [predicted_on(run.records, files) for run in comparison.runs]
+    runs = [run.records.predicted_on(files) for run in comparison.runs]
     wrong = np.stack([(run.said != run.truth).sum(axis=1) for run in runs])
     behind = wrong[1:] - wrong[0]
     names = [run.name for run in comparison.runs[1:]]

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from distingo.errors import RunError
-from distingo.evaluation.reading import Epoch, PredictionRow, RunRecords, read_other_evaluation, read_run
 from distingo.language import gettext
 from distingo.metrics.confusion_intervals import class_intervals
 from distingo.metrics.label_intervals import MIN_POSITIVES
@@ -23,14 +22,7 @@ from distingo.report.class_balance import balance_classes, count_labels, view_pa
 from distingo.report.confidence import show_confidence, strange_files
 from distingo.report.confusion import CellKey, ConfusionView, cell_note, group_by_cell, often_taken_for, view_confusion
 from distingo.report.label_cards import MOST_CARDS, LabelCard, mean_plain_f1, view_labels
-from distingo.report.label_examples import (
-    LabelMistake,
-    LabelPredictions,
-    LabelSample,
-    read_label_predictions,
-    show_samples,
-    surest_mistakes,
-)
+from distingo.report.label_examples import LabelMistake, LabelSample, show_samples, surest_mistakes
 from distingo.report.label_verdict import MAIN_SCORE, judge_labels
 from distingo.report.selection import (
     choose_samples,
@@ -44,6 +36,9 @@ from distingo.report.templating import write_page
 from distingo.report.thumbnails import Album, fill_album, heat_layers
 from distingo.report.verdict import FIGURE, Verdict, judge, other_baselines, set_apart
 from distingo.report.wording import percent
+from distingo.runs.contents import RunRecords, read_other_evaluation, read_run
+from distingo.runs.history import EpochRecord
+from distingo.runs.predictions import Predicted, PredictionRow, read_predicted
 
 MOST_PICTURES = 600
 """More than other pages embed, as every label has cells of its own to open."""
@@ -105,12 +100,12 @@ def _judged_pictures(records: RunRecords) -> dict[str, Any]:
     }
 
 
-def _predictions(records: RunRecords) -> LabelPredictions | None:
+def _predictions(records: RunRecords) -> Predicted | None:
     evaluation = records.evaluation
     if evaluation is None or not evaluation.per_label:
         return None
     path = records.folder / "predictions.parquet"
-    predictions = read_label_predictions(path, evaluation.classes)
+    predictions = read_predicted(path, evaluation.classes)
     if predictions is not None and len(predictions.files) != evaluation.n:
         raise RunError(
             f"{path}: tells of {len(predictions.files)} pictures and evaluation.json of {evaluation.n}; "
@@ -119,14 +114,14 @@ def _predictions(records: RunRecords) -> LabelPredictions | None:
     return predictions
 
 
-def _unjudged_labels(best: Epoch | None) -> Verdict:
+def _unjudged_labels(best: EpochRecord | None) -> Verdict:
     if best is None or best.validation_mean_average_precision is None:
         return Verdict("", gettext("Not evaluated on test pictures yet."), "")
     sentence = gettext(
         "Not evaluated on test pictures yet; mean average precision %(figure)s on the validation pictures at epoch "
         "%(epoch)s, which flatters: it chose that epoch.",
         figure=FIGURE,
-        epoch=best.number,
+        epoch=best.epoch,
     )
     return set_apart(percent(best.validation_mean_average_precision), sentence)
 
@@ -144,7 +139,7 @@ def _rank_files(
     samples: Sequence[LabelSample],
     mistakes: Sequence[LabelMistake],
     cards: Sequence[LabelCard],
-    predictions: LabelPredictions | None,
+    predictions: Predicted | None,
 ) -> list[str]:
     """All pictures of the page, the most important first: samples, mistakes, then one of every cell and so on."""
     ranked = [*(sample.file for sample in samples), *(mistake.file for mistake in mistakes)]
@@ -153,15 +148,15 @@ def _rank_files(
     return list(dict.fromkeys(ranked))
 
 
-def _cell_data(cards: Sequence[LabelCard], predictions: LabelPredictions, album: Album) -> dict[str, Any]:
+def _cell_data(cards: Sequence[LabelCard], predictions: Predicted, album: Album) -> dict[str, Any]:
     """What the page's script needs to open a cell, as plain values; each picture with its labels once."""
     shown = {
         (cell.label, cell.outcome): _embedded(cell.rows, predictions, album) for card in cards for cell in card.cells
     }
     places = {row: place for place, row in enumerate(dict.fromkeys(row for rows in shown.values() for row in rows))}
-    columns = {name: column for column, name in enumerate(predictions.labels)}
+    columns = {name: column for column, name in enumerate(predictions.classes)}
     return {
-        "labels": predictions.labels,
+        "labels": predictions.classes,
         "pictures": [
             [predictions.files[row], album.number(predictions.files[row]), predictions.truth[row].nonzero()[0].tolist()]
             for row in places
@@ -185,7 +180,7 @@ def _cell_data(cards: Sequence[LabelCard], predictions: LabelPredictions, album:
     }
 
 
-def _embedded(rows: Sequence[int], predictions: LabelPredictions, album: Album) -> list[int]:
+def _embedded(rows: Sequence[int], predictions: Predicted, album: Album) -> list[int]:
     """The rows up to the first whose picture was beyond the page's budget; one at least, to say so."""
     for place, row in enumerate(rows):
         file = predictions.files[row]
@@ -261,14 +256,14 @@ def _class_intervals(evaluation: Evaluation | None) -> dict[str, dict[str, Score
     return class_intervals(np.asarray(evaluation.confusion, np.int64), evaluation.classes)
 
 
-def _unjudged(best: Epoch | None) -> Verdict:
+def _unjudged(best: EpochRecord | None) -> Verdict:
     if best is None or best.validation_accuracy is None:
         return Verdict("", gettext("Not evaluated on test pictures yet."), "")
     sentence = gettext(
         "Not evaluated on test pictures yet; right on %(figure)s of the validation pictures at epoch %(epoch)s, which "
         "flatters: it chose that epoch.",
         figure=FIGURE,
-        epoch=best.number,
+        epoch=best.epoch,
     )
     return set_apart(percent(best.validation_accuracy), sentence)
 

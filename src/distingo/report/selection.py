@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TypeVar
 
-from distingo.evaluation.reading import PredictionRow
 from distingo.language import gettext
 from distingo.records import ManifestRow, ManifestStatus
 from distingo.report.confusion import CellKey
+from distingo.runs.predictions import PredictionRow
 
 Entry = TypeVar("Entry")
 

@@ -18,8 +18,7 @@ from distingo.errors import RunError, quote
 from distingo.files import read_json, require_intact, write_bytes, write_json
 from distingo.models.feature_bank import FeatureBank, check_bank
 from distingo.records import NO_VALUE_RANGES, Rendition, Task, Thresholds, ValueRanges
-from distingo.run_folder import EXPORT_FILE, FORMAT, check_format
-from distingo.stored_fields import (
+from distingo.runs.fields import (
     CalibrationFields,
     Names,
     Ranges,
@@ -28,6 +27,7 @@ from distingo.stored_fields import (
     check_classes,
     check_fields,
 )
+from distingo.runs.folder import EXPORT_FILE, FORMAT, check_format
 
 ExportFormat = Literal["onnx", "openvino", "torch-export"]
 

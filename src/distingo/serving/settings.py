@@ -12,7 +12,8 @@ from pathlib import Path
 
 from distingo.errors import RunError, UsageError
 from distingo.files import content_hash
-from distingo.run_folder import RunFolder
+from distingo.runs.config import read_config
+from distingo.runs.folder import RunFolder
 from distingo.serving.clients import Proxies, host_name
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -197,5 +198,5 @@ def read_version(run: Path) -> str:
     try:
         return content_hash((folder / "model.json").read_bytes())[:_DIGITS]
     except OSError:
-        RunFolder(run).read_config()
+        read_config(RunFolder(run))
         raise RunError(f"{run}: its training has not ended; there is no model in it yet") from None

@@ -17,38 +17,10 @@ from torch import Tensor, nn
 from distingo.checksums import CHECKSUM, TENSOR_PLACE, seal_tensors
 from distingo.errors import RunError
 from distingo.files import atomic_writer, parse_json, require_intact_tensors, write_bytes
-from distingo.run_folder import RunFolder
+from distingo.runs.folder import RunFolder
+from distingo.runs.history import EpochRecord
 
 log = logging.getLogger("distingo")
-
-
-@dataclass(frozen=True, slots=True)
-class EpochRecord:
-    """One line of ``history.csv``.
-
-    Attributes:
-        epoch: Counted from 1.
-        train_loss: Mean over the epoch's batches, with augmentation, smoothing and dropout on.
-        train_accuracy: Likewise; None with several labels per picture.
-        validation_loss: Cross-entropy of the validated weights, whatever loss was trained with.
-        validation_accuracy: Share of validation pictures predicted right; None with several labels per picture.
-        learning_rate: Of the epoch's last step.
-        images_per_second: Training pictures per second, validation not counted.
-        seconds: The whole epoch took, with validation.
-        train_mean_average_precision: With several labels, in place of `train_accuracy`: the mean over labels.
-        validation_mean_average_precision: Likewise of the validated weights, over labels that a picture has.
-    """
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float | None
-    validation_loss: float
-    validation_accuracy: float | None
-    learning_rate: float
-    images_per_second: float
-    seconds: float
-    train_mean_average_precision: float | None = None
-    validation_mean_average_precision: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

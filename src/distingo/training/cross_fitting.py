@@ -25,10 +25,10 @@ from distingo.datasets.targets import encode_labels
 from distingo.machine.device import choose_device
 from distingo.models.descriptors import DescriptorClassifier, refit_descriptors
 from distingo.models.saved import ModelDescription, SavedModel
-from distingo.near_duplicates.records import read_counts
 from distingo.prediction.classifier import classic_logits
 from distingo.prediction.embedding import descriptors_product, gather
 from distingo.records import Picture
+from distingo.runs.near_duplicates import read_counts
 from distingo.training.heads import axes_of_all, refit_head
 from distingo.training.held_out import assign_folds
 from distingo.training.preparing import PreparedRun, TrainRequest
@@ -138,7 +138,7 @@ def _groups(pictures: Sequence[Picture], prepared: PreparedRun, request: TrainRe
         together += counts.files
     if request.split is not None:
         groups: dict[str, list[str]] = {}
-        for line in read_split_file(request.split.path).lines:
+        for line in read_split_file(request.split.file).lines:
             if line.group:
                 groups.setdefault(line.group, []).append(line.file)
         together += groups.values()

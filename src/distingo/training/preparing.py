@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import find_corrections
-from distingo.datasets.decoding.value_ranges import value_ranges_from_config
 from distingo.datasets.gathering import Product, count_processors, pixels_product, read_dataset, survey
-from distingo.datasets.manifest import sum_up_left_out, write_manifest
-from distingo.datasets.run_options import (
-    WantedSplit,
-    max_pixels_from_config,
-    require_same_split,
-    settle_image_folder,
-    split_from_config,
-    table_from_config,
-)
-from distingo.datasets.splits.splitting import read_split, write_split
-from distingo.datasets.tables.table import TableOptions
+from distingo.datasets.splits.files import WantedSplit, require_same_split
+from distingo.datasets.tables.table import TableOptions, settle_image_folder
 from distingo.errors import RunError, UsageError
 from distingo.files import remove_half_written
 from distingo.machine.compiler import without_values
@@ -34,13 +24,17 @@ from distingo.near_duplicates.keeping import (
     search_near_duplicates,
     settle_similarity,
 )
-from distingo.near_duplicates.records import write_counts
 from distingo.near_duplicates.search import signature_product
 from distingo.prediction.embedding import descriptors_product
 from distingo.records import Dataset, Split, ValueRanges
-from distingo.run_folder import RunFolder, begin_folder, end_beginning, identify_request, is_free
+from distingo.runs.config import RunConfig, config_to_json, read_config, write_config
+from distingo.runs.fields import Plain
+from distingo.runs.folder import RunFolder, begin_folder, end_beginning, identify_request, is_free
+from distingo.runs.history import EpochRecord
+from distingo.runs.manifest import sum_up_left_out, write_manifest
+from distingo.runs.near_duplicates import write_counts
+from distingo.runs.splits import read_split, write_split
 from distingo.training.augmentation import require_preset
-from distingo.training.checkpoint import EpochRecord
 from distingo.training.defaults import DataFacts, choose_recipe
 from distingo.training.memory import find_batch_size, without_auto
 from distingo.training.pretrained import (
@@ -57,7 +51,6 @@ from distingo.training.run_data import (
     divide,
     keep_corrections,
     kept_corrections,
-    said_in_config,
 )
 from distingo.training.several import describe_model, rendition_of
 
@@ -79,7 +72,7 @@ class TrainRequest:
         allow_missing: Go on even if half of the pictures that the table names are missing.
         corrections: As for `distingo.datasets.corrections.find_corrections`.
         value_ranges: What deep images are scaled by; None lets them decide.
-        repeats: The ``config.json`` of the run that is repeated; empty for a run of its own.
+        repeats: The config of the run that is repeated; None for a run of its own.
         split: The file that says which side each picture is on; None cuts the sides by class and seed.
         near_duplicates: From which similarity on near-duplicates are kept on one side; ``none`` for never, None for the
             default.
@@ -98,7 +91,7 @@ class TrainRequest:
     allow_missing: bool = False
     corrections: str | Path | None = None
     value_ranges: ValueRanges | None = None
-    repeats: dict[str, Any] = field(default_factory=dict)
+    repeats: RunConfig | None = None
     split: WantedSplit | None = None
     near_duplicates: Similarity = None
     recipe_file: RecipeFile | None = None
@@ -151,7 +144,7 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     split, counts = divide(dataset, recipe, request.split, found)
     prepared = chosen.prepare(folder, split)
     corrections = find_corrections(dataset.root, request.corrections)
-    changed = describe_change(request.repeats, dataset.root, request.corrections) if request.repeats else ()
+    changed = describe_change(request.repeats, dataset.root, request.corrections) if request.repeats is not None else ()
     choices = (*chosen.choices, *split.notes, *changed)
     described = describe_run(request, dataset, recipe, choices, corrections)
     require_readable(described, folder.path)
@@ -162,7 +155,7 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     write_split(split, folder.split)
     write_counts(counts, folder.near_duplicates)
     keep_corrections(folder, corrections)
-    folder.write_config({**described, "request": identify_training(asked)})
+    write_config(folder.config, replace(described, request=identify_training(asked)))
     end_beginning(folder.path)
     return prepared, request
 
@@ -266,60 +259,64 @@ def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
         DistingoError: The run can't be read, or other options are asked for than it was started with.
     """
     folder = RunFolder(request.output)
-    config = folder.read_config()
+    config = read_config(folder)
     remove_half_written(folder.path)
     end_beginning(folder.path)
-    chosen, request = choose_again(request, config, folder.config)
+    chosen, request = choose_again(request, config)
     return chosen.prepare(folder, read_split(folder.split, chosen.dataset)), request
 
 
 def choose_again(
-    request: TrainRequest, config: dict[str, Any], path: Path, products: Sequence[Product] = ()
+    request: TrainRequest, config: RunConfig, products: Sequence[Product] = ()
 ) -> tuple[ChosenRun, TrainRequest]:
     """What `choose` gave when a ``config.json`` was written, with its pictures read again.
 
     Args:
         request: What a person asks for now; it must agree with what was asked then.
         config: The content of the file.
-        path: Of the file, for errors.
         products: As for `choose`.
 
     Raises:
-        DistingoError: The file is damaged, or other options are asked for.
+        DistingoError: The recipe is damaged, or other options are asked for.
     """
-    recipe = recipe_from_dict(config["recipe"])
-    _require_same(recipe, request, config.get("requested", {}))
-    data, (table, allow_missing) = Path(config["data"]), table_from_config(config, path)
+    recipe = recipe_from_dict(config.recipe)
+    _require_same(recipe, request, config.requested or {})
+    data, table = Path(config.data), config.table_options
     if request.table is not None and settle_image_folder(request.table, data) != table:
         options = ", ".join(request.table.given)
         raise UsageError(
             f"--resume: {request.output} was started with other table options than {options}; leave them out"
         )
-    if request.near_duplicates not in {None, config.get("near_duplicates")}:
+    similarity = config.near_duplicates or "none"
+    if request.near_duplicates not in {None, similarity}:
         raise UsageError(
-            f"--resume: {request.output} was started with --near-duplicates {config.get('near_duplicates', 'none')}; "
-            "leave the option out"
+            f"--resume: {request.output} was started with --near-duplicates {similarity}; leave the option out"
         )
     if request.corrections is not None:
         raise UsageError(f"--resume: {request.output} keeps its own corrections; leave --corrections out")
     if request.split is not None:
-        require_same_split(request.split, split_from_config(config, path), request.output)
-    value_ranges = value_ranges_from_config(config, path) or ValueRanges()
+        require_same_split(request.split, config.split, request.output)
+    value_ranges = config.ranges or ValueRanges()
     if request.value_ranges not in (None, value_ranges):
         raise UsageError(f"--resume: {request.output} was started with another value range; leave --value-range out")
-    max_pixels = max_pixels_from_config(config, path)
-    if request.max_pixels not in (None, max_pixels):
-        was = "without --max-pixels" if max_pixels is None else f"with --max-pixels {max_pixels}"
+    if request.max_pixels not in (None, config.max_pixels):
+        was = "without --max-pixels" if config.max_pixels is None else f"with --max-pixels {config.max_pixels}"
         raise UsageError(f"--resume: {request.output} was started {was}; leave the option out")
-    request = replace(request, max_pixels=max_pixels)
-    request = replace(request, data=data, table=table, allow_missing=allow_missing or request.allow_missing)
-    request = replace(request, value_ranges=value_ranges)
-    request = replace(request, corrections=kept_corrections(RunFolder(request.output)))
+    request = replace(
+        request,
+        data=data,
+        table=table,
+        allow_missing=config.allow_missing or request.allow_missing,
+        max_pixels=config.max_pixels,
+        value_ranges=value_ranges,
+        corrections=kept_corrections(RunFolder(request.output)),
+    )
     backbone = load_wished_backbone(recipe.as_dict())
     dataset = _read(request, recipe, backbone, products)
-    for sentence in describe_change(config, dataset.root, said_in_config(config)):
+    said = None if config.corrections is None else config.corrections.said
+    for sentence in describe_change(config, dataset.root, said):
         log.info("%s; this run goes on with its own", sentence)
-    return ChosenRun(recipe, dataset, backbone, tuple(map(str, config.get("choices", ())))), request
+    return ChosenRun(recipe, dataset, backbone, config.choices), request
 
 
 def _require_free(folder: RunFolder) -> None:
@@ -345,7 +342,7 @@ def settle_resuming(request: TrainRequest) -> TrainRequest:
         return replace(request, resume=False) if begun else request
     if not folder.config.is_file() or (folder.is_finished() and folder.report.is_file()):
         return request
-    if folder.read_config().get("request") != identify_training(request):
+    if read_config(folder).request != identify_training(request):
         return request
     log.info("%s: the same command was stopped here; going on with it", folder.path)
     return replace(request, resume=True, corrections=None, split=None, value_ranges=None, near_duplicates=None)
@@ -353,16 +350,23 @@ def settle_resuming(request: TrainRequest) -> TrainRequest:
 
 def identify_training(request: TrainRequest) -> str:
     """Name all that was asked for of a run, but where it is and how fast it is read."""
-    names = ("wishes", "max_pixels", "table", "allow_missing", "corrections", "split", "near_duplicates", "repeats")
+    names = ("wishes", "max_pixels", "table", "allow_missing", "corrections", "split", "near_duplicates")
     asked = {name: getattr(request, name) for name in names}
     ranges = None if request.value_ranges is None else request.value_ranges.to_json()
     recipe_file = None if request.recipe_file is None else request.recipe_file.content
+    repeats = {} if request.repeats is None else config_to_json(request.repeats)
     return identify_request(
-        {**asked, "data": request.data.resolve(), "value_ranges": ranges, "recipe_file": recipe_file}
+        {
+            **asked,
+            "data": request.data.resolve(),
+            "value_ranges": ranges,
+            "recipe_file": recipe_file,
+            "repeats": repeats,
+        }
     )
 
 
-def _require_same(recipe: Recipe, request: TrainRequest, requested: dict[str, Any]) -> None:
+def _require_same(recipe: Recipe, request: TrainRequest, requested: Mapping[str, Plain]) -> None:
     """Refuse other options than those of a recipe, or than those that its values were found for."""
     wishes = {name: value for name, value in request.wishes.items() if name != "image_size"}
     for name, value in wishes.items():

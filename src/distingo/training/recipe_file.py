@@ -12,17 +12,15 @@ from typing import Any
 
 from distingo.aliases import name_recipe_fields
 from distingo.checksums import CHECKSUM
-from distingo.datasets.decoding.value_ranges import value_ranges_from_config
-from distingo.datasets.run_options import WantedSplit, max_pixels_from_config, split_from_config, table_from_config
+from distingo.datasets.splits.files import WantedSplit
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError, RunError, UsageError, name_the_nearest, quote
-from distingo.files import content_hash, parse_json, read_json, require_sealed
+from distingo.files import content_hash, parse_json, require_sealed
 from distingo.near_duplicates.keeping import Similarity
 from distingo.records import ValueRanges
-from distingo.run_folder import FORMAT, check_format
-from distingo.stored_fields import check_config
+from distingo.runs.config import RecipeSection, RunConfig, read_config_file
+from distingo.runs.folder import FORMAT
 from distingo.training.recipe import Recipe
-from distingo.training.run_data import said_in_config
 
 _SHARES = ("validation", "test")
 
@@ -40,6 +38,11 @@ class RecipeFile:
     path: Path
     content: str
     wishes: dict[str, Any]
+
+    @property
+    def section(self) -> RecipeSection:
+        """What ``config.json`` holds of it."""
+        return RecipeSection(str(self.path.resolve()), self.content)
 
     def fill_up(self, wishes: dict[str, Any], *, divided: bool) -> dict[str, Any]:
         """A person's wishes, and the file's where the person said nothing.
@@ -96,11 +99,6 @@ def read_recipe_file(path: Path) -> RecipeFile:
     return RecipeFile(path, content_hash(content), wishes)
 
 
-def recipe_file_to_config(file: RecipeFile | None) -> dict[str, Any]:
-    """The section ``recipe_file`` of a ``config.json``; nothing where no file was named."""
-    return {} if file is None else {"recipe_file": {"file": str(file.path.resolve()), "content": file.content}}
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
     """What a person asked of a run that an older run can answer too.
@@ -111,7 +109,7 @@ class Wanted:
         table: What to know about the table of labels.
         allow_missing: Go on even if half of the pictures that the table names are missing.
         corrections: As for `distingo.datasets.corrections.find_corrections`.
-        repeats: The older run's ``config.json``.
+        repeats: The older run's config; None where none is repeated.
         split: The file that says which side each picture is on.
         near_duplicates: As for `TrainRequest`.
         value_range: As for `distingo.datasets.decoding.value_ranges.settle_value_range`.
@@ -123,7 +121,7 @@ class Wanted:
     table: TableOptions | None = None
     allow_missing: bool = False
     corrections: str | Path | None = None
-    repeats: dict[str, Any] = field(default_factory=dict)
+    repeats: RunConfig | None = None
     split: WantedSplit | None = None
     near_duplicates: Similarity = None
     value_range: str | Sequence[float] | ValueRanges | None = None
@@ -140,25 +138,20 @@ def repeat(config: Path, wanted: Wanted) -> Wanted:
     Raises:
         RunError: The file is missing, damaged, not ours or from a newer version.
     """
-    content = read_json(config)
-    check_format(content, config)
-    check_config(content, config, required=("data", "recipe"))
-    kept = dict(content["recipe"])
+    older = read_config_file(config)
+    kept = dict(older.recipe)
     if "image_size" in wanted.wishes:
         kept = {name: value for name, value in kept.items() if name not in {"height", "width"}}
-    table, allow_missing = table_from_config(content, config)
+    corrections = None if older.corrections is None else older.corrections.said
     return Wanted(
-        data=wanted.data or Path(content["data"]),
+        data=wanted.data or Path(older.data),
         wishes={**kept, **wanted.wishes},
-        table=wanted.table or table,
-        allow_missing=wanted.allow_missing or allow_missing,
-        corrections=wanted.corrections if wanted.corrections is not None else said_in_config(content),
-        repeats=content,
-        split=wanted.split or split_from_config(content, config),
-        # a run of an older version took no notice of near-duplicates
-        near_duplicates=content.get("near_duplicates", "none")
-        if wanted.near_duplicates is None
-        else wanted.near_duplicates,
-        value_range=value_ranges_from_config(content, config) if wanted.value_range is None else wanted.value_range,
-        max_pixels=max_pixels_from_config(content, config) if wanted.max_pixels is None else wanted.max_pixels,
+        table=wanted.table or older.table_options,
+        allow_missing=wanted.allow_missing or older.allow_missing,
+        corrections=corrections if wanted.corrections is None else wanted.corrections,
+        repeats=older,
+        split=wanted.split or older.split,
+        near_duplicates=(older.near_duplicates or "none") if wanted.near_duplicates is None else wanted.near_duplicates,
+        value_range=older.ranges if wanted.value_range is None else wanted.value_range,
+        max_pixels=older.max_pixels if wanted.max_pixels is None else wanted.max_pixels,
     )

@@ -31,10 +31,11 @@ from distingo.models.saved import ModelDescription, SavedModel, assemble_network
 from distingo.models.summary import summarise
 from distingo.prediction.networks import Rows, to_tensor
 from distingo.records import Picture
-from distingo.run_cost import TrainingCost, write_cost
-from distingo.run_folder import RunFolder
+from distingo.runs.cost import TrainingCost, write_cost
+from distingo.runs.folder import RunFolder
+from distingo.runs.history import EpochRecord
 from distingo.training.baselines import calibrated, fit_classic_model, save_baselines
-from distingo.training.checkpoint import EpochRecord, Progress, load_tensors
+from distingo.training.checkpoint import Progress, load_tensors
 from distingo.training.cross_fitting import CrossFitted, cross_fit
 from distingo.training.evidence import with_evidence
 from distingo.training.loop import LabelledRows, Session, fit

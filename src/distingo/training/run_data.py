@@ -7,19 +7,19 @@ The corrections that a run was trained under, kept in its folder so that it can 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from distingo.datasets.corrections import NO_CORRECTIONS, Corrections, find_corrections, write_corrections
-from distingo.datasets.run_options import WantedSplit, require_unchanged
-from distingo.datasets.splits.files import apply_split_file, read_split_file
+from distingo.datasets.splits.files import WantedSplit, apply_split_file, read_split_file, require_unchanged
 from distingo.datasets.splits.splitting import split_dataset
 from distingo.errors import DataError, UsageError
 from distingo.near_duplicates.keeping import FoundNearDuplicates, count_straddling, keep_together
-from distingo.near_duplicates.records import NearDuplicateCounts
 from distingo.records import Dataset, Split
-from distingo.run_folder import RunFolder
+from distingo.runs.config import CorrectionsSection, RunConfig
+from distingo.runs.folder import RunFolder
+from distingo.runs.near_duplicates import NearDuplicateCounts
 from distingo.training.recipe import Recipe
 
 
@@ -47,18 +47,18 @@ def divide(
         return keep_together(dataset, cut, found, seed=recipe.seed)
     require_unchanged(split)
     divided = apply_split_file(
-        read_split_file(split.path), dataset, fold=split.fold, validation=recipe.validation, seed=recipe.seed
+        read_split_file(split.file), dataset, fold=split.fold, validation=recipe.validation, seed=recipe.seed
     )
-    divided = replace(divided, notes=(f"split: as {split.path} says", *divided.notes))
+    divided = replace(divided, notes=(f"split: as {split.file} says", *divided.notes))
     return count_straddling(dataset, divided, found)
 
 
-def check_wishes(split: WantedSplit | None, wishes: dict[str, Any]) -> None:
+def check_wishes(split: WantedSplit | None, wishes: Collection[str]) -> None:
     """Refuse shares that a split file has decided already.
 
     Args:
         split: The file that is to be honoured, or None.
-        wishes: What the person set of the recipe.
+        wishes: Names of the recipe's fields that the user set.
 
     Raises:
         UsageError: ``test`` or, without folds, ``validation`` is among them.
@@ -67,7 +67,7 @@ def check_wishes(split: WantedSplit | None, wishes: dict[str, Any]) -> None:
         return
     decided = ("test",) if split.fold is not None else ("test", "validation")
     if said := [f"--{name}" for name in decided if name in wishes]:
-        raise UsageError(f"{' and '.join(said)}: {split.path} says who is on which side; leave out one of the two")
+        raise UsageError(f"{' and '.join(said)}: {split.file} says who is on which side; leave out one of the two")
 
 
 def settle_corrections(said: str | Path | None) -> str | None:
@@ -90,42 +90,34 @@ def kept_corrections(folder: RunFolder) -> str:
     return str(folder.corrections) if folder.corrections.is_file() else NO_CORRECTIONS
 
 
-def corrections_to_config(said: str | Path | None, corrections: Corrections | None) -> dict[str, Any]:
-    """The section ``corrections`` of ``config.json``; empty where none were said or found."""
-    section: dict[str, Any] = {}
-    if said is not None:
-        section["said"] = settle_corrections(said)
-    if corrections is not None:
-        section["file"] = str(corrections.path.resolve())
-        section["changes"] = len(corrections.effective)
-        section["fingerprint"] = corrections.fingerprint
-    return section
+def describe_corrections(said: str | Path | None, corrections: Corrections | None) -> CorrectionsSection | None:
+    """The section ``corrections`` of ``config.json``; None where none were requested or found."""
+    said = settle_corrections(said)
+    if corrections is None:
+        return None if said is None else CorrectionsSection(said)
+    return CorrectionsSection(
+        said, str(corrections.path.resolve()), len(corrections.effective), corrections.fingerprint
+    )
 
 
-def said_in_config(config: dict[str, Any]) -> str | None:
-    """What an older run was told about corrections."""
-    section = config.get("corrections")
-    return section.get("said") if isinstance(section, dict) else None
-
-
-def describe_change(config: dict[str, Any], root: Path, said: str | Path | None) -> tuple[str, ...]:
+def describe_change(config: RunConfig, root: Path, said: str | Path | None) -> tuple[str, ...]:
     """Say whether the corrections of a data set are other ones now than when a run read them.
 
     Args:
-        config: The run's ``config.json``.
+        config: The run's.
         root: The data set's root.
         said: As for `find_corrections`.
 
     Returns:
         A sentence, or none where the same pictures are relabelled and set aside.
     """
-    section = config.get("corrections") or {}
+    earlier = config.corrections or CorrectionsSection()
     try:
         now = find_corrections(root, said)
     except DataError as error:
         return (f"the corrections can't be compared with those of the earlier run ({error})",)
-    before = section.get("fingerprint", Corrections(root, ()).fingerprint)
-    if before == (now or Corrections(root, ())).fingerprint:
+    none = Corrections(root, ())
+    if (earlier.fingerprint or none.fingerprint) == (now or none).fingerprint:
         return ()
     count = len(now.effective) if now else 0
-    return (f"the corrections have changed since the earlier run: {section.get('changes', 0)} then, {count} now",)
+    return (f"the corrections have changed since the earlier run: {earlier.changes or 0} then, {count} now",)

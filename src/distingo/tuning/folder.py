@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distingo.csv_cells import CsvWriter
+from distingo.csv_files import CsvWriter
 from distingo.errors import RunError, UsageError
 from distingo.files import read_json, remove_half_written, write_json, write_text
-from distingo.run_folder import FORMAT, RunFolder, check_format, is_free
+from distingo.runs.folder import FORMAT, RunFolder, check_format, is_free
 from distingo.tuning.records import Search
 from distingo.version import __version__
 

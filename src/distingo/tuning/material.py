@@ -15,8 +15,8 @@ from distingo.datasets.targets import encode_labels
 from distingo.machine.device import choose_device
 from distingo.prediction.embedding import gather
 from distingo.records import Rendition
-from distingo.run_folder import RunFolder
-from distingo.training.checkpoint import EpochRecord
+from distingo.runs.folder import RunFolder
+from distingo.runs.history import EpochRecord
 from distingo.training.defaults import DataFacts, choose_recipe
 from distingo.training.heads import fit_head
 from distingo.training.preparing import PreparedRun, TrainRequest
@@ -133,11 +133,13 @@ def gather_material(prepared: PreparedRun, request: TrainRequest) -> Material:
 def monitored(recipe: Recipe, scores: EpochScores | EpochRecord) -> float:
     """The score that decides, more being better."""
     if isinstance(scores, EpochScores):
-        loss, accuracy, precision = scores.loss, scores.accuracy, scores.mean_average_precision
+        loss: float | None = scores.loss
+        accuracy, precision = scores.accuracy, scores.mean_average_precision
     else:
         loss, accuracy = scores.validation_loss, scores.validation_accuracy
         precision = scores.validation_mean_average_precision
     if recipe.monitor == "validation_loss":
+        assert loss is not None
         return -loss
     score = precision if accuracy is None else accuracy
     assert score is not None

@@ -144,7 +144,7 @@ def _wanted(train: TrainRequest) -> dict[str, Any]:
     wanted = {
         "data": str(train.data.resolve()),
         "wishes": train.wishes,
-        "split": None if split is None else {"file": str(split.path.resolve()), "fold": split.fold},
+        "split": None if split is None else {"file": str(split.file.resolve()), "fold": split.fold},
         "table": None if train.table is None else list(map(str, train.table.given)),
         "corrections": None if train.corrections is None else str(train.corrections),
         "near_duplicates": train.near_duplicates,

@@ -13,8 +13,9 @@ from typing import Any
 
 from distingo.files import content_hash, read_json, remove_half_written, write_json
 from distingo.models.catalogue import find_model
-from distingo.run_folder import RunFolder
-from distingo.training.checkpoint import EpochRecord, Progress, find_checkpoint, load_progress
+from distingo.runs.folder import RunFolder
+from distingo.runs.history import EpochRecord
+from distingo.training.checkpoint import Progress, find_checkpoint, load_progress
 from distingo.training.memory import find_batch_size, without_auto
 from distingo.training.recipe import Mode, Recipe
 from distingo.training.run import train_network
@@ -240,4 +241,4 @@ def _sum_up(recipe: Recipe, progress: Progress) -> Outcome:
     curve = tuple(monitored(recipe, record) for record in progress.history)
     at = max(progress.best_epoch, 1)
     loss = next((record.validation_loss for record in progress.history if record.epoch == at), 0.0)
-    return Outcome(progress.best_score, loss, curve)
+    return Outcome(progress.best_score, loss or 0.0, curve)

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distingo.datasets.splits.splitting import read_split, split_dataset, write_split
+from distingo.datasets.splits.splitting import split_dataset
 from distingo.errors import DataError, RunError, UsageError
 from distingo.records import SIDES, Dataset, ManifestRow, Picture, Side, Source, Split
+from distingo.runs.splits import read_split, write_split
 
 
 def dataset(counts: dict[tuple[str, Side | None], int], *, shuffled: int | None = None) -> Dataset:

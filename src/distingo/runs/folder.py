@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from distingo.errors import RunError
-from distingo.files import is_half_written, read_json, remove_half_written, write_json
-from distingo.stored_fields import check_config
+from distingo.files import is_half_written, remove_half_written, write_json
 
 EXPORT_FILE = "distingo.json"
 """Marks the folder of an export, which is none of a run."""
@@ -132,26 +131,6 @@ class RunFolder:
         if self.config.is_file():
             return f"stopped before the first epoch ended; `distingo train -o {self.path} --resume` starts it again"
         return "stopped before training began; nothing was written"
-
-    def read_config(self) -> dict[str, Any]:
-        """What was asked and chosen.
-
-        Raises:
-            RunError: This is no run folder, it is damaged, or a newer distingo wrote it.
-        """
-        if not self.path.is_dir():
-            raise RunError(f"{self.path}: no such run folder; `distingo train DATA -o {self.path}` makes one")
-        if (self.path / EXPORT_FILE).is_file():
-            how = f"`python -m distingo.runtime {self.path} PICTURE` predicts from it"
-            raise RunError(f"{self.path}: an export, no run; {how}")
-        config = read_json(self.config)
-        check_format(config, self.config)
-        check_config(config, self.config, required=("data", "recipe"))
-        return dict(config)
-
-    def write_config(self, config: dict[str, Any]) -> None:
-        """Write ``config.json`` with the format's number in front."""
-        write_json(self.config, {"format": FORMAT, **config})
 
 
 def check_format(content: Any, path: Path) -> None:

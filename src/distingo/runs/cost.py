@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from distingo.files import read_json, write_json
-from distingo.run_folder import FORMAT, check_format
-from distingo.stored_fields import convert
+from distingo.files import write_json
+from distingo.runs.fields import read_record
+from distingo.runs.folder import FORMAT
 
 MEASURED_SECONDS = 2.0
 """How long a speed is measured at the least, what is done only once aside."""
@@ -79,9 +79,7 @@ def read_cost(path: Path) -> RunCost:
     """
     if not path.exists():
         return RunCost()
-    content = read_json(path)
-    check_format(content, path)
-    return convert(content, RunCost, path, advice="move it away, and `distingo evaluate` measures again")
+    return read_record(path, RunCost, advice="move it away, and `distingo evaluate` measures again")
 
 
 def write_cost(path: Path, **found: TrainingCost | PredictionCost) -> None:

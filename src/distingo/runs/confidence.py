@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from distingo.files import read_json, write_json
 from distingo.metrics.calibration_error import Calibration
 from distingo.records import Score
-from distingo.run_folder import FORMAT, check_format
-from distingo.stored_fields import convert
+from distingo.runs.fields import read_record, write_record
 
 CONFIDENCE_FILE = "confidence.json"
 
@@ -111,7 +109,7 @@ class Confidence:
 
 def write_confidence(folder: Path, confidence: Confidence) -> None:
     """Write ``confidence.json`` to a run folder, or the folder in it of an evaluation on other pictures."""
-    write_json(folder / CONFIDENCE_FILE, {"format": FORMAT, **asdict(confidence)})
+    write_record(folder / CONFIDENCE_FILE, confidence)
 
 
 def read_confidence(folder: Path) -> Confidence | None:
@@ -123,6 +121,4 @@ def read_confidence(folder: Path) -> Confidence | None:
     path = folder / CONFIDENCE_FILE
     if not path.is_file():
         return None
-    content = read_json(path)
-    check_format(content, path)
-    return convert(content, Confidence, path, advice="evaluate the run again")
+    return read_record(path, Confidence, advice="evaluate the run again")

@@ -1,0 +1,39 @@
+"""``evaluation.json``: what a model and its baselines are worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from distingo.errors import RunError
+from distingo.records import Evaluation
+from distingo.runs.fields import read_record, write_record
+
+_ADVICE = "evaluate the run again"
+
+
+def write_evaluation(path: Path, evaluation: Evaluation) -> None:
+    """Write all scores as ``scores.<name>.{value,low,high,n}``, baselines and labels' average precision likewise."""
+    write_record(path, evaluation)
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """Read what `write_evaluation` wrote.
+
+    Raises:
+        RunError: The file is missing, damaged or from a newer version.
+    """
+    evaluation = read_record(path, Evaluation, advice=_ADVICE)
+    if fault := _find_fault(evaluation):
+        raise RunError(f"{path}: damaged ({fault}); {_ADVICE}")
+    return evaluation
+
+
+def _find_fault(evaluation: Evaluation) -> str:
+    count = len(evaluation.classes)
+    if evaluation.confusion and [len(row) for row in evaluation.confusion] != [count] * count:
+        return f"the confusion matrix is not {count} by {count}"
+    if evaluation.per_label and tuple(entry.name for entry in evaluation.per_label) != evaluation.classes:
+        return "the scores per label are not those of the classes"
+    if evaluation.thresholds and len(evaluation.thresholds.values) != count:
+        return f"{len(evaluation.thresholds.values)} thresholds for {count} labels"
+    return ""
