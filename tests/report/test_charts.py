@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distingo.report.charts import BOTTOM, LEFT, RIGHT, TOP, best_epoch, draw_curves, nice_ticks
-from distingo.runs.history import Epoch
+from distingo.runs.history import EpochRecord
 
 
-def _epoch(number: int, accuracy: float | None, loss: float | None = 1.0) -> Epoch:
-    return Epoch(number, loss, accuracy, loss, accuracy, 0.1, 100.0, 1.0)
+def _epoch(number: int, accuracy: float | None, loss: float | None = 1.0) -> EpochRecord:
+    return EpochRecord(number, loss, accuracy, loss, accuracy, 0.1, 100.0, 1.0)
 
 
 def test_the_best_epoch_is_the_earliest_of_equals() -> None:

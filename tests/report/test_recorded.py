@@ -36,7 +36,7 @@ def sentences(records: RunRecords) -> set[str]:
     """Everything in a run folder that a page shows as a sentence of distingo's."""
     evaluation = records.evaluation
     assert evaluation is not None
-    found = {*records.choices, *evaluation.notes, str(records.config["layout"])}
+    found = {*records.choices, *evaluation.notes, records.config.layout}
     found |= {row.reason for row in records.manifest if row.reason}
     found |= {row.status for row in records.manifest if row.status != "used"}
     description = read_description(records.folder / "model")

@@ -22,7 +22,6 @@ from distingo.errors import DistingoError, ModelError, UsageError, name_the_near
 from distingo.explanation.covering import ModelAnswers, check_by_covering, map_by_covering
 from distingo.explanation.records import (
     LONGEST_SIDE,
-    Box,
     ClassExplanation,
     Explanation,
     HeatMap,
@@ -41,6 +40,7 @@ from distingo.prediction.pictures import PictureLike, name_picture, open_picture
 from distingo.prediction.predictor import Predictor, load
 from distingo.runs.contents import RunRecords, read_run
 from distingo.runs.folder import RunFolder
+from distingo.runs.heat_maps import Box
 
 THUMBNAIL = 256
 """Pixels of a shown picture's longer side at most."""

@@ -18,13 +18,12 @@ import numpy as np
 from PIL import Image
 
 from distingo.errors import DistingoError
-from distingo.explanation.records import Box
 from distingo.records import ValueRanges
 from distingo.report.label_examples import surest_mistakes
 from distingo.report.selection import take_turns, worst_mistakes
 from distingo.runs.contents import RunRecords
 from distingo.runs.folder import RunFolder
-from distingo.runs.heat_maps import read_heat_maps
+from distingo.runs.heat_maps import Box, read_heat_maps
 from distingo.runs.predictions import read_predicted
 
 LONGEST_SIDE = 160

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from distingo.errors import RunError
-from distingo.explanation.records import Box
 from distingo.files import require_intact, write_bytes
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom in shares of an image's sides."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import pytest
 import distingo
 from distingo.errors import DistingoError, RunError
 from distingo.runs.confidence import read_confidence
+from distingo.runs.config import read_config
 from distingo.runs.contents import read_run
 from distingo.runs.cost import read_cost
 from distingo.runs.folder import RunFolder
@@ -22,7 +23,7 @@ from tiny_runs import copy_run
 
 def read_everything(run: Path) -> None:
     folder = RunFolder(run)
-    folder.read_config()
+    read_config(folder)
     read_recipe_file(folder.config)
     read_run(run)
     read_cost(folder.cost)
