@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from distingo.aliases import name_recipe_fields
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.value_ranges import settle_value_range
-from distingo.errors import InterruptionError, RunError, UsageError
-from distingo.runs.folder import begin_folder, end_beginning, is_free
+from distingo.errors import InterruptionError, UsageError
+from distingo.runs.folder import begin_folder, end_beginning, require_free
 
 if TYPE_CHECKING:
     from distingo.crossvalidation.folder import CrossValidation
@@ -188,8 +188,8 @@ def learning_curve(
 
     recipe = name_recipe_fields(recipe)
     place = None if output is None else Path(output)
-    if place is not None and not is_free(place):
-        raise RunError(f"{place}: exists and is not an empty folder; choose another -o")
+    if place is not None:
+        require_free(place)
     if group_column is not None:
         table = replace(table or TableOptions(), group_column=group_column)
     wanted = Wanted(

@@ -15,11 +15,11 @@ from distingo.aliases import name_recipe_fields
 from distingo.api.evaluation import compare, evaluate
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.value_ranges import settle_value_range
-from distingo.errors import InterruptionError, RunError, UsageError
+from distingo.errors import InterruptionError, UsageError
 from distingo.files import as_names, is_half_written
 from distingo.language import settle_language
 from distingo.models.catalogue import CATALOGUE, CatalogueEntry
-from distingo.runs.folder import RunFolder, begin_folder, end_beginning, is_free
+from distingo.runs.folder import RunFolder, begin_folder, end_beginning, require_free
 
 if TYPE_CHECKING:
     from distingo.datasets.tables.table import TableOptions
@@ -212,8 +212,8 @@ def train_several(
     place = Path(output)
     plans = plan_runs(as_names(models, "models"), name_recipe_fields(options))
     resume = resume or _were_begun(place, [plan.folder for plan in plans])
-    if not resume and not is_free(place):
-        raise RunError(f"{place}: exists and is not an empty folder; choose another -o, or --resume to go on there")
+    if not resume:
+        require_free(place, resumable=True)
     for plan in plans:
         folder = place / plan.folder
         going_on = resume and RunFolder(folder).config.is_file()
@@ -247,8 +247,8 @@ def demo(output: str | Path = "demo", **options: Any) -> Run:
 
     place = Path(output)
     begun = RunFolder(place / "run")
-    if not is_free(place) and (begun.is_finished() or not (place / "digits").is_dir()):
-        raise RunError(f"{place}: exists and is not an empty folder; choose another -o")
+    if begun.is_finished() or not (place / "digits").is_dir():
+        require_free(place)
     begin_folder(place)
     write_digits(place / "digits")
     end_beginning(place)

@@ -18,7 +18,7 @@ from distingo.errors import RunError
 from distingo.files import read_json, require_intact_tensors, write_bytes, write_json
 from distingo.records import NO_VALUE_RANGES, Evaluation, Score, Task, Thresholds, ValueRanges
 from distingo.runs.config import RunConfig, read_config_file
-from distingo.runs.folder import FORMAT, RunFolder, check_format, is_free
+from distingo.runs.folder import FORMAT, RunFolder, check_format
 from distingo.runs.near_duplicates import NearDuplicateCounts
 
 
@@ -88,17 +88,6 @@ class CrossValidationFolder:
     def fold(self, repeat: int, number: int) -> RunFolder:
         """Where one fold is worked on."""
         return RunFolder(self.path / "folds" / f"{repeat}-{number}")
-
-    def require_free(self) -> None:
-        """Refuse a folder with something in it.
-
-        Raises:
-            RunError: Says what to do.
-        """
-        if self.plan.is_file():
-            raise RunError(f"{self.path}: holds another cross-validation; choose another -o, or --resume to go on")
-        if not is_free(self.path):
-            raise RunError(f"{self.path}: exists and is not an empty folder; choose another -o")
 
     def read_plan(self) -> RunConfig:
         """What was asked and chosen.

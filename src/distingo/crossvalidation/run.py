@@ -33,7 +33,7 @@ from distingo.prediction.embedding import descriptors_product
 from distingo.progress import progress_bar
 from distingo.records import Dataset
 from distingo.runs.config import write_config
-from distingo.runs.folder import RunFolder, begin_folder, end_beginning, identify_request, is_free
+from distingo.runs.folder import RunFolder, begin_folder, end_beginning, identify_request, is_free, require_free
 from distingo.runs.manifest import sum_up_left_out, write_manifest
 from distingo.runs.near_duplicates import NearDuplicateCounts, read_counts, write_counts
 from distingo.runs.predictions import write_predictions
@@ -130,7 +130,7 @@ def _identify(request: CrossValidateRequest) -> str:
 def _start(request: CrossValidateRequest) -> _Prepared:
     training = request.training
     folder = CrossValidationFolder(training.output)
-    folder.require_free()
+    require_free(folder.path, holds="cross-validation" if folder.plan.is_file() else "")
     similarity = settle_similarity(training.near_duplicates)
     chosen, training = choose(training, [descriptors_product(training.cache)], divides=similarity is not None)
     near = search_near_duplicates(

@@ -162,6 +162,24 @@ def is_free(folder: Path) -> bool:
     return (folder / BEGUN_FILE).is_file() or all(is_half_written(path) for path in folder.iterdir())
 
 
+def require_free(folder: Path, *, holds: str = "", resumable: bool = False) -> None:
+    """Refuse a folder that a command may not fill.
+
+    Args:
+        folder: The command's output.
+        holds: What is in it already, such as ``run``; empty where it is none of the command's own.
+        resumable: Whether ``--resume`` may go on in a folder of other things.
+
+    Raises:
+        RunError: It is not free.
+    """
+    if holds:
+        raise RunError(f"{folder}: holds another {holds}; choose another -o, or --resume to go on with that one")
+    if not is_free(folder):
+        resume = ", or --resume to go on there" if resumable else ""
+        raise RunError(f"{folder}: exists and is not an empty folder; choose another -o{resume}")
+
+
 def begin_folder(folder: Path, stale: Sequence[str] = ()) -> None:
     """Mark a folder that `is_free` as begun; made if missing.
 

@@ -13,7 +13,7 @@ from distingo.datasets.corrections import find_corrections
 from distingo.datasets.gathering import Product, count_processors, pixels_product, read_dataset, survey
 from distingo.datasets.splits.files import WantedSplit, require_same_split
 from distingo.datasets.tables.table import TableOptions, settle_image_folder
-from distingo.errors import RunError, UsageError
+from distingo.errors import UsageError
 from distingo.files import remove_half_written
 from distingo.machine.compiler import without_values
 from distingo.machine.device import choose_device
@@ -29,7 +29,7 @@ from distingo.prediction.embedding import descriptors_product
 from distingo.records import Dataset, Split, ValueRanges
 from distingo.runs.config import RunConfig, config_to_json, read_config, write_config
 from distingo.runs.fields import Plain
-from distingo.runs.folder import RunFolder, begin_folder, end_beginning, identify_request, is_free
+from distingo.runs.folder import RunFolder, begin_folder, end_beginning, identify_request, is_free, require_free
 from distingo.runs.history import EpochRecord
 from distingo.runs.manifest import sum_up_left_out, write_manifest
 from distingo.runs.near_duplicates import write_counts
@@ -130,7 +130,7 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
         DistingoError: Of the kind that fits the mistake; nothing is written then.
     """
     folder, asked = RunFolder(request.output), request
-    _require_free(folder)
+    require_free(folder.path, holds="run" if folder.config.is_file() else "")
     similarity = settle_similarity(request.near_duplicates)
     chosen, request = choose(request, divides=similarity is not None)
     recipe, dataset = chosen.recipe, chosen.dataset
@@ -317,13 +317,6 @@ def choose_again(
     for sentence in describe_change(config, dataset.root, said):
         log.info("%s; this run goes on with its own", sentence)
     return ChosenRun(recipe, dataset, backbone, config.choices), request
-
-
-def _require_free(folder: RunFolder) -> None:
-    if folder.config.is_file():
-        raise RunError(f"{folder.path}: holds another run; choose another -o, or --resume to go on with that one")
-    if not is_free(folder.path):
-        raise RunError(f"{folder.path}: exists and is not an empty folder; choose another -o")
 
 
 def settle_resuming(request: TrainRequest) -> TrainRequest:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from distingo.csv_files import CsvWriter
-from distingo.errors import RunError, UsageError
+from distingo.errors import UsageError
 from distingo.files import read_json, remove_half_written, write_json, write_text
-from distingo.runs.folder import FORMAT, RunFolder, check_format, is_free
+from distingo.runs.folder import FORMAT, RunFolder, check_format, require_free
 from distingo.tuning.records import Search
 from distingo.version import __version__
 
@@ -97,9 +97,8 @@ def open_search(path: Path, wanted: dict[str, Any]) -> Iterator[SearchFolder]:
     content = {"format": FORMAT, "distingo": __version__, **json.loads(json.dumps(wanted))}
     if folder.search.is_file():
         _require_same(folder, content)
-    elif not is_free(path):
-        raise RunError(f"{path}: exists and is not an empty folder; choose another -o")
     else:
+        require_free(path)
         write_json(folder.search, content)
     with _locked(folder):
         remove_half_written(path)
