@@ -19,8 +19,8 @@ from typing import Any
 
 from distingo.errors import ResourceError
 from distingo.exporting.agreement import Agreement
-from distingo.files import read_json
 from distingo.models.saved import SavedModel
+from distingo.runs.model_facts import read_model_facts
 from distingo.runtime.description import ExportDescription, ExportFormat, Precision
 from distingo.version import __version__
 
@@ -110,7 +110,7 @@ def describe_export(
     """
     of = model.description
     assert of.rendition is not None
-    weights = read_json(folder / "model.json").get("weights_hash", "")
+    weights = read_model_facts(folder).weights_hash
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return ExportDescription(
         exported_as=exported_as,
