@@ -9,16 +9,16 @@ import shutil
 from dataclasses import asdict, dataclass
 from math import inf
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from distingo.checksums import CHECKSUM, TENSOR_PLACE, seal_tensors
 from distingo.errors import RunError
-from distingo.files import read_json, require_intact_tensors, write_bytes, write_json
+from distingo.files import require_intact_tensors, write_bytes, write_json
 from distingo.records import NO_VALUE_RANGES, Evaluation, Score, Task, Thresholds, ValueRanges
 from distingo.runs.config import RunConfig, read_config_file
-from distingo.runs.folder import FORMAT, RunFolder, check_format
+from distingo.runs.fields import Plain, read_record, write_record
+from distingo.runs.folder import FORMAT, RunFolder
 from distingo.runs.near_duplicates import NearDuplicateCounts
 
 
@@ -106,6 +106,16 @@ class CrossValidationFolder:
         return "stopped before the first fold; nothing was trained"
 
 
+@dataclass(frozen=True, slots=True)
+class _FoldFile:
+    """The content of ``fold.json``."""
+
+    train: int
+    validation: int
+    seconds: float
+    thresholds: dict[str, tuple[float, ...]]
+
+
 def write_fold(folder: RunFolder, result: FoldResult) -> None:
     """Write a fold's probabilities, then ``fold.json``, whose presence says that it is finished.
 
@@ -115,9 +125,8 @@ def write_fold(folder: RunFolder, result: FoldResult) -> None:
 
     content = seal_tensors(save(result.probabilities, {CHECKSUM: TENSOR_PLACE}))
     write_bytes(folder.path / "probabilities.safetensors", content)
-    thresholds = {name: list(chosen.values) for name, chosen in result.thresholds.items()}
-    sizes = {"train": result.train, "validation": result.validation, "seconds": result.seconds}
-    write_json(folder.path / "fold.json", {"format": FORMAT, **sizes, "thresholds": thresholds})
+    thresholds = {name: chosen.values for name, chosen in result.thresholds.items()}
+    write_record(folder.path / "fold.json", _FoldFile(result.train, result.validation, result.seconds, thresholds))
     shutil.rmtree(folder.last_checkpoint.parent, ignore_errors=True)
 
 
@@ -137,18 +146,16 @@ def read_fold(folder: RunFolder, shape: tuple[int, int]) -> FoldResult | None:
     path = folder.path / "fold.json"
     if not path.is_file():
         return None
-    content = read_json(path)
-    check_format(content, path)
+    stored = read_record(path, _FoldFile, advice=f"remove {folder.path} to have this fold computed again")
+    thresholds = {name: Thresholds(values, "f1") for name, values in stored.thresholds.items()}
     try:
         require_intact_tensors(folder.path / "probabilities.safetensors")
         probabilities = load_file(folder.path / "probabilities.safetensors")
-        thresholds = {name: Thresholds(tuple(values), "f1") for name, values in content["thresholds"].items()}
         if any(found.shape != shape for found in probabilities.values()):
             raise ValueError(f"probabilities are not of shape {shape}")
-        sizes = (int(content["train"]), int(content["validation"]), float(content["seconds"]))
-        return FoldResult(*sizes, probabilities, thresholds)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (OSError, SafetensorError, ValueError) as error:
         raise RunError(f"{folder.path}: damaged ({error}); remove it to have this fold computed again") from error
+    return FoldResult(stored.train, stored.validation, stored.seconds, probabilities, thresholds)
 
 
 MAIN_SCORES: dict[Task, str] = {"single-label": "accuracy", "multi-label": "mean_average_precision_macro"}
@@ -224,7 +231,7 @@ class CrossValidation:
     pooled: Evaluation
     notes: tuple[str, ...]
     choices: tuple[str, ...]
-    recipe: dict[str, Any]
+    recipe: dict[str, Plain]
     seconds: float
     value_ranges: ValueRanges = NO_VALUE_RANGES
     near_duplicates: NearDuplicateCounts | None = None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from distingo.files import write_json
 from distingo.records import Score, Task
+from distingo.runs.fields import Plain
 from distingo.runs.folder import FORMAT
 
 
@@ -92,7 +92,7 @@ class LearningCurve:
     overall: ScoreCurve
     classes: tuple[ScoreCurve, ...]
     notes: tuple[str, ...]
-    recipe: dict[str, Any]
+    recipe: dict[str, Plain]
     seconds: float
 
     def __repr__(self) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from distingo.errors import UsageError, name_the_nearest, quote
 from distingo.records import ThresholdAim
+from distingo.runs.fields import Plain
 from distingo.training.losses import LossName, PositiveWeights
 
 Optimizer = Literal["adam", "adamw", "sgd"]
@@ -117,7 +119,7 @@ class Recipe:
         _check_types(self)
         _check_ranges(self)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Plain]:
         """The recipe as JSON-ready values."""
         return dataclasses.asdict(self)
 
@@ -159,7 +161,7 @@ def option(field: str) -> str:
     return "--image-size" if field in {"height", "width"} else f"--{field.replace('_', '-')}"
 
 
-def recipe_from_dict(values: dict[str, Any]) -> Recipe:
+def recipe_from_dict(values: Mapping[str, Plain]) -> Recipe:
     """Read a recipe back from ``config.json``.
 
     Args:
@@ -175,7 +177,7 @@ def recipe_from_dict(values: dict[str, Any]) -> Recipe:
     missing = [name for name in ("model", "height", "width") if name not in values]
     if missing:
         raise UsageError(f"recipe: {', '.join(missing)} missing; a recipe needs model, height and width")
-    return Recipe(**values)
+    return Recipe(**values)  # type: ignore[arg-type]  # it checks itself
 
 
 def _check_types(recipe: Recipe) -> None:

@@ -6,10 +6,9 @@ import contextlib
 import io
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from distingo.csv_files import CsvWriter
 from distingo.errors import UsageError
@@ -79,7 +78,7 @@ class SearchFolder:
 
 
 @contextlib.contextmanager
-def open_search(path: Path, wanted: dict[str, Any]) -> Iterator[SearchFolder]:
+def open_search(path: Path, wanted: Mapping[str, object]) -> Iterator[SearchFolder]:
     """Make the folder of a search, or go on in one that the same search began.
 
     Args:
@@ -142,7 +141,7 @@ def _rounded(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
-def _require_same(folder: SearchFolder, content: dict[str, Any]) -> None:
+def _require_same(folder: SearchFolder, content: Mapping[str, object]) -> None:
     known = read_json(folder.search)
     check_format(known, folder.search)
     for name in ("data", "wishes", "split", "table", "corrections", "near_duplicates", "max_pixels"):
@@ -153,7 +152,7 @@ def _require_same(folder: SearchFolder, content: dict[str, Any]) -> None:
             )
 
 
-def _said(value: Any) -> str:
+def _said(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {entry}" for name, entry in value.items()) or "none"
     return str(value)

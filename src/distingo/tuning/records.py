@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
+
+from distingo.runs.fields import Plain
 
 StageName = Literal["head", "training"]
 TrialState = Literal["complete", "pruned", "failed"]
@@ -113,8 +115,8 @@ class Search:
     validation: int
     test: int
     stages: tuple[Stage, ...]
-    default: dict[str, Any]
-    best: dict[str, Any] | None
+    default: dict[str, Plain]
+    best: dict[str, Plain] | None
     best_trial: Trial | None
     is_finished: bool
     tied: tuple[Trial, ...] = ()

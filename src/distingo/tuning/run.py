@@ -15,6 +15,7 @@ from typing import Any
 from distingo.errors import DistingoError, UsageError
 from distingo.machine.device import prepare_process
 from distingo.models.catalogue import find_model
+from distingo.runs.fields import Plain
 from distingo.training.preparing import TrainRequest, resume, start
 from distingo.training.recipe import Recipe
 from distingo.tuning.folder import SearchFolder, open_search, write_search
@@ -66,7 +67,7 @@ def sum_up(material: Material, plans: Sequence[StagePlan], *, is_finished: bool,
     )
 
 
-def _recipe(best: Trial, plans: Sequence[StagePlan]) -> dict[str, object]:
+def _recipe(best: Trial, plans: Sequence[StagePlan]) -> dict[str, Plain]:
     plan = next(plan for plan in plans if plan.space.stage == best.stage)
     return plan.recipe_of(best.values, is_default=best.is_default).as_dict()
 
@@ -139,9 +140,9 @@ def _check(request: TuneRequest) -> None:
         raise UsageError(f"--model {model}: its recipe has nothing to search; name a network or a backbone")
 
 
-def _wanted(train: TrainRequest) -> dict[str, Any]:
+def _wanted(train: TrainRequest) -> dict[str, object]:
     split, ranges = train.split, train.value_ranges
-    wanted = {
+    wanted: dict[str, object] = {
         "data": str(train.data.resolve()),
         "wishes": train.wishes,
         "split": None if split is None else {"file": str(split.file.resolve()), "fold": split.fold},
