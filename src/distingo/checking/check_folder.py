@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from distingo.checking.label_basis import LabelBasis
 from distingo.checking.shortcuts import Shortcut
@@ -104,7 +103,7 @@ def write_check(check: Check, folder: Path) -> None:
         ResourceError: The folder can't be written.
     """
     write_findings(check.findings, folder / FINDINGS_NAME)
-    content: dict[str, Any] = {
+    content: dict[str, object] = {
         "distingo": __version__,
         "data": str(check.data.resolve()),
         "root": str(check.root.resolve()),

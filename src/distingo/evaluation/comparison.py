@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from distingo.errors import RunError
 from distingo.evaluation.pairing import ComparedRecipes, VersusBest
@@ -234,7 +233,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
     return path
 
 
-def _run_as_json(run: ComparedRun, folder: Path) -> dict[str, Any]:
+def _run_as_json(run: ComparedRun, folder: Path) -> dict[str, object]:
     return {
         "name": run.name,
         "folder": path_from(folder, run.records.folder),

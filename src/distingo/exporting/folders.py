@@ -15,13 +15,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from distingo.errors import ResourceError
 from distingo.exporting.agreement import Agreement
 from distingo.models.saved import SavedModel
 from distingo.runs.model_facts import read_model_facts
-from distingo.runtime.description import ExportDescription, ExportFormat, Precision
+from distingo.runtime.description import INPUT, ExportDescription, ExportFormat, Precision
 from distingo.version import __version__
 
 try:
@@ -132,7 +131,7 @@ def describe_export(
     )
 
 
-def _model_facts(model: SavedModel) -> dict[str, Any]:
+def _model_facts(model: SavedModel) -> dict[str, object]:
     of = model.description
     if of.backbone is None:
         return {"name": of.name, "kind": of.kind}
@@ -142,7 +141,7 @@ def _model_facts(model: SavedModel) -> dict[str, Any]:
     return {key: value for key, value in facts.items() if value}
 
 
-def describe_agreement(agreement: Agreement, calibrated: str) -> dict[str, Any]:
+def describe_agreement(agreement: Agreement, calibrated: str) -> dict[str, object]:
     """The check's figures for ``distingo.json``."""
     facts = {**asdict(agreement), "share_same": round(agreement.share, 6)}
     if calibrated:
@@ -191,7 +190,7 @@ probabilities, features = torch.export.load("{folder}/{file}").module()(pictures
 
 def describe_for_person(description: ExportDescription, agreement: Agreement, folder: str) -> str:
     """The export's README."""
-    shape = "(" + ", ".join(map(str, description.preprocessing["input"]["shape"])) + ")"
+    shape = "(" + ", ".join(map(str, description.input_shape)) + ")"
     form = _PROGRAM if description.exported_as == "torch-export" else _README
     return form.format(
         name=description.model["name"],
@@ -201,7 +200,7 @@ def describe_for_person(description: ExportDescription, agreement: Agreement, fo
         n=len(description.classes),
         classes=", ".join(description.classes),
         file=description.file,
-        input=description.preprocessing["input"]["name"],
+        input=INPUT,
         shape=shape,
         resized="of any size: the model resizes them" if description.in_graph else "resized by Pillow beforehand",
         words=agreement.words,

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
 from distingo.errors import ResourceError, UsageError
 from distingo.files import content_hash, parse_json
@@ -59,7 +59,7 @@ class PartialTable:
             table is there that was made otherwise.
     """
 
-    def __init__(self, output: Path, made_by: dict[str, Any]) -> None:
+    def __init__(self, output: Path, made_by: dict[str, object]) -> None:
         check_table(output)
         self.path = partial_of(output)
         self._output = output
@@ -148,7 +148,7 @@ class PartialTable:
         except OSError:  # some network file systems know no locks
             return
 
-    def _start(self, made_by: dict[str, Any]) -> None:
+    def _start(self, made_by: dict[str, object]) -> None:
         wanted = {"distingo predictions": _FORMAT, **made_by}
         line = self._file.readline()
         if not line.endswith(b"\n"):
@@ -173,7 +173,7 @@ class PartialTable:
         self._repeating = False
 
 
-def _encode(content: dict[str, Any]) -> bytes:
+def _encode(content: dict[str, object]) -> bytes:
     return json.dumps(content).encode("ascii") + b"\n"
 
 

@@ -28,7 +28,7 @@ Record = TypeVar("Record")
 Plain = str | int | float | bool | None
 """A value of JSON that is neither an object nor a list."""
 
-JsonObject = Mapping[str, Any]
+JsonObject = Mapping[str, object]
 """As from `distingo.files.read_json`: an object whose fields are not checked yet."""
 
 _PLAIN = rf"^[^{CONTROLS}]*\Z"
@@ -84,14 +84,14 @@ class CalibrationFields(msgspec.Struct, forbid_unknown_fields=True):
     offsets: Annotated[list[Number], Meta(max_length=MOST_CLASSES)]
 
 
-def find_rendition_fault(rendition: Mapping[str, Any]) -> str:
+def find_rendition_fault(rendition: Mapping[str, object]) -> str:
     """Why a stored rendition would be refused; empty where it would not."""
     return _find_fault(rendition, RenditionFields)
 
 
 def check_fields(
-    content: Mapping[str, Any],
-    fields: Mapping[str, Any],
+    content: Mapping[str, object],
+    fields: Mapping[str, object],
     path: Path,
     *,
     optional: Collection[str] = (),
@@ -116,8 +116,8 @@ def check_fields(
 
 
 def find_faults(
-    content: Mapping[str, Any],
-    fields: Mapping[str, Any],
+    content: Mapping[str, object],
+    fields: Mapping[str, object],
     *,
     optional: Collection[str] = (),
     others: bool = False,
@@ -132,25 +132,34 @@ def find_faults(
     return faults
 
 
-def read_record(path: Path, kind: type[Record], *, advice: str, required: Collection[str] = ()) -> Record:
-    """Read a JSON file of ours as a record; fields that the record has not are left out.
+def read_record(
+    path: Path, kind: type[Record], *, advice: str, required: Collection[str] = (), strict: bool = False
+) -> Record:
+    """Read a JSON file of ours as a record.
 
     Args:
         path: The file.
         kind: A dataclass; its fields' types say what they may hold.
         advice: What to do about a damaged file, as the end of a sentence.
         required: Fields with a default that must be there all the same.
+        strict: Whether fields that the record has not are refused; else they are left out.
 
     Raises:
         RunError: The file is missing or damaged, a newer distingo wrote it, or a field is missing or not as it may be.
     """
     content = read_json(path)
     check_format(content, path)
-    return convert(content, kind, path, advice=advice, required=required)
+    return convert(content, kind, path, advice=advice, required=required, strict=strict)
 
 
 def convert(
-    content: JsonObject, kind: type[Record], path: Path, *, advice: str, required: Collection[str] = ()
+    content: JsonObject,
+    kind: type[Record],
+    path: Path,
+    *,
+    advice: str,
+    required: Collection[str] = (),
+    strict: bool = False,
 ) -> Record:
     """Make a record of a JSON object, as `read_record` does.
 
@@ -159,7 +168,7 @@ def convert(
     """
     if not isinstance(content, Mapping):
         raise _damaged(path, ["no JSON object"], advice)
-    if faults := find_record_faults(content, kind, required=required):
+    if faults := find_record_faults(content, kind, required=required, strict=strict):
         raise _damaged(path, faults, advice)
     try:
         return msgspec.convert(content, kind, dec_hook=_decode)
@@ -167,7 +176,9 @@ def convert(
         raise _damaged(path, [_plain(error)], advice) from error
 
 
-def find_record_faults(content: JsonObject, kind: type[Record], *, required: Collection[str] = ()) -> list[str]:
+def find_record_faults(
+    content: JsonObject, kind: type[Record], *, required: Collection[str] = (), strict: bool = False
+) -> list[str]:
     """What `convert` refuses, a part of a sentence for each field at fault."""
     members: Sequence[Field[object]] = fields(kind)  # type: ignore[arg-type]
     optional = [each.name for each in members if each.default is not MISSING or each.default_factory is not MISSING]
@@ -176,7 +187,7 @@ def find_record_faults(content: JsonObject, kind: type[Record], *, required: Col
         content,
         {each.name: hints[each.name] for each in members},
         optional=[name for name in optional if name not in required],
-        others=True,
+        others=not strict,
     )
 
 
@@ -189,6 +200,11 @@ def _decode(kind: type, value: object) -> Path:
     if kind is not Path or not isinstance(value, str):
         raise ValueError(f"Expected a path, got {type(value).__name__}")
     return Path(value)
+
+
+def to_record(fields: msgspec.Struct, kind: type[Record]) -> Record:
+    """Make a record of fields that were checked."""
+    return msgspec.convert(fields, kind, from_attributes=True)
 
 
 def write_record(path: Path, record: object) -> None:

@@ -203,7 +203,7 @@ def end_beginning(folder: Path) -> None:
     (folder / BEGUN_FILE).unlink(missing_ok=True)
 
 
-def identify_request(request: dict[str, Any]) -> str:
+def identify_request(request: dict[str, object]) -> str:
     """Name what was asked for, so that the same command is recognized after a kill.
 
     Args:

@@ -30,7 +30,7 @@ class TensorBoardRun:
         self._make = writer
         self._place = place
         self._writer: Any = None
-        self._parameters: dict[str, Any] = {}
+        self._parameters: dict[str, str | int | float | bool] = {}
 
     @property
     def where(self) -> str:

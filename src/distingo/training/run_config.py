@@ -9,10 +9,10 @@ import datetime
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import astuple
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -74,7 +74,7 @@ def describe_run(
     precision, reason = resolve_precision(recipe, device)
     data, root = request.data.resolve(), dataset.root.resolve()
     similarity = settle_similarity(request.near_duplicates)
-    table = TableSection(**_members(request.table or TableOptions()), allow_missing=request.allow_missing)
+    table = TableSection(*astuple(request.table or TableOptions()), request.allow_missing)
     return RunConfig(
         distingo=__version__,
         data=str(data),
@@ -97,10 +97,6 @@ def describe_run(
     )
 
 
-def _members(table: TableOptions) -> dict[str, Any]:
-    return {each.name: getattr(table, each.name) for each in fields(table)}
-
-
 def require_readable(config: RunConfig, place: Path) -> None:
     """Refuse, before anything is written, what could not be read out of ``config.json`` again.
 
@@ -115,7 +111,7 @@ def require_readable(config: RunConfig, place: Path) -> None:
         raise DataError(join_faults([f"{place}: can't be written down ({fault})" for fault in faults], "rename it"))
 
 
-def is_auto(options: dict[str, Any]) -> bool:
+def is_auto(options: dict[str, object]) -> bool:
     """Whether the batch size is to be found (`distingo.training.memory`)."""
     return options.get("batch_size") == "auto"
 
@@ -128,7 +124,7 @@ def resolve_precision(recipe: Recipe, device: torch.device) -> tuple[str, str]:
     return precision, reason
 
 
-def describe_provenance(dataset: Dataset, split: Split, recipe: Recipe) -> dict[str, Any]:
+def describe_provenance(dataset: Dataset, split: Split, recipe: Recipe) -> dict[str, object]:
     """Data, seed, versions and date that a model is trained with."""
     contents = "".join(sorted(picture.content for picture in split.train))
     return {
