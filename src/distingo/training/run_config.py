@@ -9,7 +9,7 @@ import datetime
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import astuple
+from dataclasses import fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,7 +74,10 @@ def describe_run(
     precision, reason = resolve_precision(recipe, device)
     data, root = request.data.resolve(), dataset.root.resolve()
     similarity = settle_similarity(request.near_duplicates)
-    table = TableSection(*astuple(request.table or TableOptions()), request.allow_missing)
+    given = request.table or TableOptions()
+    table = TableSection(
+        **{each.name: getattr(given, each.name) for each in fields(given)}, allow_missing=request.allow_missing
+    )
     return RunConfig(
         distingo=__version__,
         data=str(data),
