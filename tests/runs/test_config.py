@@ -14,7 +14,6 @@ from distingo.errors import RunError
 from distingo.files import write_json
 from distingo.records import ValueRange, ValueRanges
 from distingo.runs.config import (
-    CorrectionsSection,
     RecipeSection,
     RunConfig,
     TableSection,
@@ -23,6 +22,7 @@ from distingo.runs.config import (
     read_config_file,
     write_config,
 )
+from distingo.runs.corrections import CorrectionsSection
 from distingo.runs.folder import RunFolder
 
 SMALL = RunConfig(data="/data", classes=("a",), recipe={"model": "small-cnn", "dropout": None})

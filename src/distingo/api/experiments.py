@@ -89,8 +89,8 @@ def crossval(
     from distingo.datasets.splits.files import name_split
     from distingo.datasets.tables.table import TableOptions
     from distingo.report.crossval_page import write_crossval_page
+    from distingo.runs.corrections import settle_corrections
     from distingo.training.preparing import TrainRequest
-    from distingo.training.run_data import settle_corrections
 
     recipe = name_recipe_fields(recipe)
     folder = CrossValidationFolder(Path(output))
@@ -181,10 +181,10 @@ def learning_curve(
     from distingo.learning_curves.records import write_learning_curve
     from distingo.learning_curves.run import LearningCurveRequest, run_learning_curve
     from distingo.report.learning_curve_page import write_learning_curve_page
+    from distingo.runs.corrections import settle_corrections
     from distingo.runs.folder import RunFolder
     from distingo.training.preparing import TrainRequest
     from distingo.training.recipe_file import Wanted, repeat
-    from distingo.training.run_data import settle_corrections
 
     recipe = name_recipe_fields(recipe)
     place = None if output is None else Path(output)
@@ -279,9 +279,10 @@ def tune(
     """
     from distingo.datasets.splits.files import name_split
     from distingo.report.tuning_page import write_tuning_page
+    from distingo.runs.corrections import settle_corrections
     from distingo.training.preparing import TrainRequest
     from distingo.training.recipe_file import read_recipe_file
-    from distingo.training.run_data import check_wishes, settle_corrections
+    from distingo.training.run_data import check_wishes
     from distingo.tuning.folder import SearchFolder
     from distingo.tuning.run import TuneRequest, tune_run
 

@@ -117,11 +117,12 @@ def train(
     """
     from distingo.datasets.splits.files import name_split
     from distingo.runs.config import read_config
+    from distingo.runs.corrections import settle_corrections
     from distingo.tracking.following import choose_tracking, follow
     from distingo.training.preparing import TrainRequest
     from distingo.training.recipe_file import Wanted, read_recipe_file, repeat
     from distingo.training.run import train_run
-    from distingo.training.run_data import check_wishes, settle_corrections
+    from distingo.training.run_data import check_wishes
 
     settle_language(language)  # before hours of training
     recipe = name_recipe_fields(recipe)

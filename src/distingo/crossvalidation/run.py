@@ -33,13 +33,13 @@ from distingo.prediction.embedding import descriptors_product
 from distingo.progress import progress_bar
 from distingo.records import Dataset
 from distingo.runs.config import write_config
+from distingo.runs.corrections import keep_corrections
 from distingo.runs.folder import RunFolder, begin_folder, end_beginning, identify_request, is_free, require_free
 from distingo.runs.manifest import sum_up_left_out, write_manifest
 from distingo.runs.near_duplicates import NearDuplicateCounts, read_counts, write_counts
 from distingo.runs.predictions import write_predictions
 from distingo.training.preparing import ChosenRun, TrainRequest, choose, choose_again, identify_training
 from distingo.training.run_config import describe_run, require_readable
-from distingo.training.run_data import keep_corrections
 
 log = logging.getLogger("distingo")
 

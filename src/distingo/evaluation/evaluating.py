@@ -31,15 +31,15 @@ from distingo.records import Dataset, Evaluation, Picture, Source, Split
 from distingo.runs import cost as run_cost
 from distingo.runs.confidence import write_confidence
 from distingo.runs.config import RunConfig, read_config
-from distingo.runs.contents import OtherData, read_run, write_other_data
+from distingo.runs.contents import read_run
+from distingo.runs.corrections import kept_corrections
 from distingo.runs.cost import PredictionCost, write_cost
-from distingo.runs.evaluation import write_evaluation
+from distingo.runs.evaluation import OtherData, write_evaluation, write_other_data
 from distingo.runs.folder import RunFolder
 from distingo.runs.manifest import write_manifest
 from distingo.runs.predictions import write_predictions
 from distingo.runs.splits import read_split, write_split
 from distingo.training.baselines import BASELINES
-from distingo.training.run_data import kept_corrections
 
 _LARGEST_BATCH = 64
 

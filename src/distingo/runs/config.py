@@ -14,27 +14,11 @@ from distingo.datasets.tables.table import FILE_ENDINGS, TableOptions
 from distingo.errors import RunError
 from distingo.files import write_json
 from distingo.records import Task, ValueRanges
+from distingo.runs.corrections import CorrectionsSection
 from distingo.runs.fields import MOST_CLASSES, Name, Number, Plain, Ranges, Text, Width, find_record_faults, read_record
 from distingo.runs.folder import EXPORT_FILE, FORMAT, RunFolder
 
 _ADVICE = "restore it, or train again"
-
-
-@dataclass(frozen=True, slots=True)
-class CorrectionsSection:
-    """The corrections that a run was trained under; ``corrections.csv`` of the run folder holds them.
-
-    Attributes:
-        said: As for `distingo.datasets.corrections.find_corrections`; None where nothing was requested.
-        file: The table that was read; None where there was none.
-        changes: How many images are relabelled or set aside.
-        fingerprint: As in `distingo.datasets.corrections.Corrections`.
-    """
-
-    said: str | None = None
-    file: str | None = None
-    changes: int | None = None
-    fingerprint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

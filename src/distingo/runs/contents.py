@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from distingo.errors import RunError
-from distingo.files import read_json, require_intact, write_json
+from distingo.files import require_intact
 from distingo.records import Evaluation, ManifestRow, Task, ValueRanges
 from distingo.runs.config import RunConfig, read_config_file
-from distingo.runs.evaluation import read_evaluation
-from distingo.runs.fields import Plain, Text, convert
+from distingo.runs.evaluation import read_evaluation, read_other_data
+from distingo.runs.fields import Plain
 from distingo.runs.folder import RunFolder
 from distingo.runs.history import EpochRecord, read_history
 from distingo.runs.manifest import read_manifest
 from distingo.runs.near_duplicates import NearDuplicateCounts, read_counts
 from distingo.runs.predictions import Predicted, PredictionRow, encode_names, read_predicted, read_predictions
 from distingo.runs.splits import SplitRow, read_split_rows
-
-DATA_FILE = "data.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,28 +159,6 @@ def read_run(folder: Path) -> RunRecords:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class OtherData:
-    """The content of ``data.json``, next to an evaluation on other images: where these are.
-
-    Attributes:
-        data: A folder, or a table of labels.
-        root: The folder that the names of files are relative to.
-    """
-
-    data: Text
-    root: Text
-
-
-def write_other_data(place: Path, other: OtherData) -> None:
-    """Write ``data.json``.
-
-    Raises:
-        ResourceError: It can't be written.
-    """
-    write_json(place / DATA_FILE, asdict(other))
-
-
 def read_other_evaluation(run: Path, place: Path) -> RunRecords:
     """Read an evaluation on other images than the run's own.
 
@@ -197,7 +173,7 @@ def read_other_evaluation(run: Path, place: Path) -> RunRecords:
         RunError: As `read_run`.
     """
     records = read_run(run)
-    other = convert(read_json(place / DATA_FILE), OtherData, place / DATA_FILE, advice="evaluate on that data again")
+    other = read_other_data(place)
     return replace(
         records,
         folder=place,

@@ -1,12 +1,14 @@
-"""``evaluation.json``: what a model and its baselines are worth."""
+"""``evaluation.json``: what a model and its baselines are worth; ``data.json``: on which other images."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from distingo.errors import RunError
+from distingo.files import read_json, write_json
 from distingo.records import Evaluation
-from distingo.runs.fields import read_record, write_record
+from distingo.runs.fields import Text, convert, read_record, write_record
 
 _ADVICE = "evaluate the run again"
 
@@ -37,3 +39,35 @@ def _find_fault(evaluation: Evaluation) -> str:
     if evaluation.thresholds and len(evaluation.thresholds.values) != count:
         return f"{len(evaluation.thresholds.values)} thresholds for {count} labels"
     return ""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherData:
+    """The content of ``data.json``, next to an evaluation on other images than the run's own.
+
+    Attributes:
+        data: A folder, or a table of labels.
+        root: The folder that the names of files are relative to.
+    """
+
+    data: Text
+    root: Text
+
+
+def write_other_data(place: Path, other: OtherData) -> None:
+    """Write ``data.json`` to the folder of the evaluation.
+
+    Raises:
+        ResourceError: It can't be written.
+    """
+    write_json(place / "data.json", asdict(other))
+
+
+def read_other_data(place: Path) -> OtherData:
+    """Read what `write_other_data` wrote.
+
+    Raises:
+        RunError: The file is missing or damaged.
+    """
+    path = place / "data.json"
+    return convert(read_json(path), OtherData, path, advice="evaluate on that data again")

@@ -28,6 +28,7 @@ from distingo.near_duplicates.search import signature_product
 from distingo.prediction.embedding import descriptors_product
 from distingo.records import Dataset, Split, ValueRanges
 from distingo.runs.config import RunConfig, config_to_json, read_config, write_config
+from distingo.runs.corrections import describe_change, keep_corrections, kept_corrections
 from distingo.runs.fields import Plain
 from distingo.runs.folder import RunFolder, begin_folder, end_beginning, identify_request, is_free, require_free
 from distingo.runs.history import EpochRecord
@@ -46,12 +47,7 @@ from distingo.training.pretrained import (
 from distingo.training.recipe import Recipe, recipe_from_dict
 from distingo.training.recipe_file import RecipeFile
 from distingo.training.run_config import describe_run, is_auto, require_readable
-from distingo.training.run_data import (
-    describe_change,
-    divide,
-    keep_corrections,
-    kept_corrections,
-)
+from distingo.training.run_data import divide
 from distingo.training.several import describe_model, rendition_of
 
 log = logging.getLogger("distingo")
@@ -144,7 +140,7 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     split, counts = divide(dataset, recipe, request.split, found)
     prepared = chosen.prepare(folder, split)
     corrections = find_corrections(dataset.root, request.corrections)
-    changed = describe_change(request.repeats, dataset.root, request.corrections) if request.repeats is not None else ()
+    changed = describe_change(request.repeats.corrections, dataset.root, request.corrections) if request.repeats else ()
     choices = (*chosen.choices, *split.notes, *changed)
     described = describe_run(request, dataset, recipe, choices, corrections)
     require_readable(described, folder.path)
@@ -314,7 +310,7 @@ def choose_again(
     backbone = load_wished_backbone(recipe.as_dict())
     dataset = _read(request, recipe, backbone, products)
     said = None if config.corrections is None else config.corrections.said
-    for sentence in describe_change(config, dataset.root, said):
+    for sentence in describe_change(config.corrections, dataset.root, said):
         log.info("%s; this run goes on with its own", sentence)
     return ChosenRun(recipe, dataset, backbone, config.choices), request
 

@@ -25,8 +25,8 @@ from distingo.machine.device import choose_device, choose_precision
 from distingo.near_duplicates.keeping import settle_similarity
 from distingo.records import Dataset, Split
 from distingo.runs.config import RunConfig, TableSection, find_config_faults
+from distingo.runs.corrections import describe_corrections
 from distingo.training.recipe import Recipe
-from distingo.training.run_data import describe_corrections
 from distingo.version import __version__
 
 if TYPE_CHECKING:
