@@ -417,18 +417,6 @@ class Thresholds:
     wanted: float | None = None
     notes: tuple[str, ...] = ()
 
-    @classmethod
-    def from_json(cls, content: dict[str, Any] | None) -> Thresholds | None:
-        """Read back what ``dataclasses.asdict`` made; None stays None.
-
-        Raises:
-            KeyError: ``values`` is missing.
-            TypeError: A key is unknown, or the content is no dictionary.
-        """
-        if content is None:
-            return None
-        return cls(**{**content, "values": tuple(content["values"]), "notes": tuple(content.get("notes", ()))})
-
 
 _FIRST_SCORES = ("accuracy", "mean_average_precision_macro")
 

@@ -10,7 +10,7 @@ import json
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from torch import nn
 
@@ -60,18 +60,6 @@ class BackboneDescription:
     licence: str
     parameters: int
     weights_hash: str = ""
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Self:
-        """The description again that ``dataclasses.asdict`` and JSON made `values` of.
-
-        Raises:
-            TypeError: A field is missing or unknown.
-            KeyError: A field is missing.
-        """
-        rendition = Rendition(**values["rendition"])
-        tuples = {name: tuple(values[name]) for name in ("mean", "std")}
-        return cls(**{**values, **tuples, "rendition": rendition})
 
 
 def find_backbone(

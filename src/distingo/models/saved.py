@@ -14,7 +14,7 @@ from safetensors.numpy import load, save
 from torch import Tensor, from_numpy, nn
 
 from distingo.errors import ModelError, RunError, quote
-from distingo.files import content_hash, read_json, write_bytes, write_json
+from distingo.files import content_hash, write_bytes, write_json
 from distingo.machine.compiler import without_values
 from distingo.models.architectures import check_architecture, require_room
 from distingo.models.backbones import BackboneDescription, build_backbone
@@ -28,15 +28,17 @@ from distingo.models.pretrained import ChannelNormalisation, PretrainedClassifie
 from distingo.models.prevalence import PrevalenceClassifier
 from distingo.models.saved_layout import (
     CONFIG_FILE,
-    check_description,
+    ModelFile,
     lay_out,
     load_bank,
     name_as_ours,
+    read_model_file,
     require_readable,
     save_bank,
 )
 from distingo.records import NO_VALUE_RANGES, Rendition, Task, Thresholds, ValueRanges
-from distingo.runs.folder import FORMAT, RunFolder, check_format
+from distingo.runs.fields import to_record
+from distingo.runs.folder import FORMAT, RunFolder
 
 ClassicClassifier = DescriptorClassifier | MajorityClassifier | PrevalenceClassifier
 
@@ -197,7 +199,7 @@ def save_model(folder: Path, model: SavedModel) -> None:
     write_json(folder / "model.json", content)
 
 
-def _describe(description: ModelDescription) -> dict[str, Any]:
+def _describe(description: ModelDescription) -> dict[str, object]:
     return {**asdict(description), "value_ranges": description.value_ranges.to_json()}
 
 
@@ -240,9 +242,9 @@ def load_model(folder: Path) -> SavedModel:
         RunError: A file is missing, damaged, from a newer version, or the two do not belong together.
         ModelError: This timm can't build the architecture, or the description asks for more than layers.
     """
-    content = _read_model_json(folder)
-    description = _description_from(content, folder / "model.json")
-    tensors = _read_weights(folder / "model.safetensors", content["weights_hash"])
+    file = _read_model_json(folder)
+    description = _description_from(file, folder / "model.json")
+    tensors = _read_weights(folder / "model.safetensors", file.weights_hash)
     bank, evidence = load_bank(folder), load_evidence(folder)
     try:
         if description.kind == "classic":
@@ -301,32 +303,38 @@ def _require_votes(network: nn.Module) -> None:
                 raise ValueError(f"neighbours vote for class {high if low >= 0 else low}")
 
 
-def _read_model_json(folder: Path) -> dict[str, Any]:
+def _read_model_json(folder: Path) -> ModelFile:
     run = RunFolder(folder.parent)
     if run.model == folder and run.config.is_file() and not (folder / "model.json").is_file():
         raise RunError(f"{run.path}: its training has not ended; `distingo train -o {run.path} --resume` goes on")
-    content = read_json(folder / "model.json")
-    check_format(content, folder / "model.json")
-    check_description(content, folder / "model.json")
-    return dict(content)
+    return read_model_file(folder / "model.json")
 
 
-def _description_from(content: dict[str, Any], path: Path) -> ModelDescription:
-    values = {name: value for name, value in content.items() if name not in {"format", "weights_hash"}}
+def _description_from(file: ModelFile, path: Path) -> ModelDescription:
     try:
-        values["classes"] = tuple(values["classes"])
-        if values["rendition"] is not None:
-            values["rendition"] = Rendition(**values["rendition"])
-        if values.get("backbone") is not None:
-            values["backbone"] = BackboneDescription.from_json(values["backbone"])
-        values["thresholds"] = Thresholds.from_json(values.get("thresholds"))
-        values["calibration"] = Calibration.from_json(values.get("calibration"))
-        values["value_ranges"] = ValueRanges.from_json(values.get("value_ranges"))
-        description = ModelDescription(**values)
-        if description.backbone is not None:
-            check_architecture(description.backbone.architecture, description.backbone.arguments)
-        return description
-    except (KeyError, TypeError, ValueError, ModelError) as error:
+        backbone = None if file.backbone is None else to_record(file.backbone, BackboneDescription)
+        if backbone is not None:
+            check_architecture(backbone.architecture, backbone.arguments)
+        return ModelDescription(
+            name=file.name,
+            kind=file.kind,
+            task=file.task,
+            classes=tuple(file.classes),
+            rendition=None if file.rendition is None else to_record(file.rendition, Rendition),
+            backbone=backbone,
+            head=file.head,
+            mode=file.mode,
+            engine=file.engine,
+            precision=file.precision,
+            normalise=file.normalise,
+            dropout=file.dropout,
+            settings=file.settings,
+            provenance=file.provenance,
+            thresholds=None if file.thresholds is None else to_record(file.thresholds, Thresholds),
+            calibration=None if file.calibration is None else to_record(file.calibration, Calibration),
+            value_ranges=ValueRanges.from_json(file.value_ranges),
+        )
+    except (ValueError, ModelError) as error:
         raise RunError(f"{path}: damaged ({error})") from error
 
 

@@ -37,6 +37,7 @@ from distingo.runs.fields import (
     CalibrationFields,
     Count,
     Hash,
+    JsonObject,
     Names,
     Number,
     Positive,
@@ -47,6 +48,8 @@ from distingo.runs.fields import (
     Width,
     find_class_faults,
     find_faults,
+    find_record_faults,
+    read_record,
 )
 
 _ADVICE = "train again, or take the model from where it came from"
@@ -72,31 +75,31 @@ class _BackboneFields(msgspec.Struct, forbid_unknown_fields=True):
     weights_hash: Hash = ""
 
 
-_FIELDS: dict[str, Any] = {
-    "name": Annotated[Text, Meta(min_length=1)],
-    "kind": Literal["network", "pretrained", "classic"],
-    "task": Literal["single-label", "multi-label"],
-    "classes": Names,
-    "rendition": RenditionFields | None,
-    "backbone": _BackboneFields | None,
-    "head": Literal["", "linear", "linear-svm", "prototype", "knn"],
-    "mode": Literal["scratch", "frozen", "finetune"],
-    "engine": Literal["auto", "torch", "openvino"],
-    "precision": Literal["auto", "float32", "bfloat16"],
-    "normalise": Literal["none", "dataset", "sample", "zca"],
-    "dropout": Annotated[float, Meta(ge=0, lt=1)] | None,
-    "settings": dict[str, Any],
-    "provenance": dict[str, Any],
-    "thresholds": ThresholdFields | None,
-    "calibration": CalibrationFields | None,
-    "value_ranges": Ranges | None,
-    "weights_hash": Hash,
-}
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelFile:
+    """The content of ``model.json``; fields with a default are those that the first version did not write."""
 
-_LATER = ("backbone", "head", "mode", "engine", "precision", "thresholds", "calibration", "value_ranges")
-"""Fields that the first version did not write."""
+    name: Annotated[Text, Meta(min_length=1)]
+    kind: Literal["network", "pretrained", "classic"]
+    task: Literal["single-label", "multi-label"]
+    classes: Names
+    rendition: RenditionFields | None
+    backbone: _BackboneFields | None = None
+    head: Literal["", "linear", "linear-svm", "prototype", "knn"] = ""
+    mode: Literal["scratch", "frozen", "finetune"] = "scratch"
+    engine: Literal["auto", "torch", "openvino"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    normalise: Literal["none", "dataset", "sample", "zca"]
+    dropout: Annotated[float, Meta(ge=0, lt=1)] | None
+    settings: dict[str, Any]
+    provenance: dict[str, Any]
+    thresholds: ThresholdFields | None = None
+    calibration: CalibrationFields | None = None
+    value_ranges: Ranges | None = None
+    weights_hash: Hash
 
-_SETTINGS: dict[str, Any] = {
+
+_SETTINGS: dict[str, object] = {
     "task": Literal["single-label", "multi-label"],
     "bank": Annotated[int, Meta(ge=1, le=1 << 31)],
     "neighbours": Annotated[int, Meta(ge=1, le=1 << 20)],
@@ -106,21 +109,19 @@ _SETTINGS: dict[str, Any] = {
 """Settings that sizes or loops depend on; others are only shown."""
 
 
-def check_description(content: dict[str, Any], path: Path) -> None:
-    """Check the content of a ``model.json``, its format's number aside.
-
-    Args:
-        content: As from `distingo.files.read_json`.
-        path: The file, for the error.
+def read_model_file(path: Path) -> ModelFile:
+    """Read a ``model.json``.
 
     Raises:
-        RunError: One line for each fault.
+        RunError: It is missing or from a newer version, or damaged: one line for each fault.
     """
-    if faults := _find_faults(content):
+    file = read_record(path, ModelFile, advice=_ADVICE, strict=True)
+    if faults := _find_faults(file):
         raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], _ADVICE))
+    return file
 
 
-def require_readable(content: dict[str, Any]) -> None:
+def require_readable(content: JsonObject) -> None:
     """Refuse, before any training, a model whose ``model.json`` could not be read again after it.
 
     Args:
@@ -129,14 +130,15 @@ def require_readable(content: dict[str, Any]) -> None:
     Raises:
         ModelError: One line for each fault.
     """
-    if faults := _find_faults(content):
+    faults = find_record_faults(content, ModelFile, strict=True) or _find_faults(msgspec.convert(content, ModelFile))
+    if faults:
         model = quote(content.get("name"))
         raise ModelError(
             join_faults([f"model {model} can't be saved: {fault}" for fault in faults], "choose other data or weights")
         )
 
 
-def require_readable_backbone(content: dict[str, Any]) -> None:
+def require_readable_backbone(content: JsonObject) -> None:
     """The same of a backbone's description alone, before any image is read.
 
     Raises:
@@ -146,35 +148,30 @@ def require_readable_backbone(content: dict[str, Any]) -> None:
         raise ModelError(f"model {quote(content.get('name'))} can't be saved: {faults[0]}; choose another backbone")
 
 
-def _find_faults(content: dict[str, Any]) -> list[str]:
-    """A part of a sentence for each fault; of fields together only where each by itself is as it may be."""
-    if faults := find_faults(content, _FIELDS, optional=_LATER):
-        return faults
-    lengths = {
-        what: len(content[section][values])
-        for what, section, values in (("thresholds", "thresholds", "values"), ("offsets", "calibration", "offsets"))
-        if content.get(section) is not None
-    }
-    settings = {name: value for name, value in content["settings"].items() if name in _SETTINGS}
+def _find_faults(file: ModelFile) -> list[str]:
+    """A part of a sentence for each fault of fields together, where each by itself is as it may be."""
+    lengths = {} if file.thresholds is None else {"thresholds": len(file.thresholds.values)}
+    if file.calibration is not None:
+        lengths["offsets"] = len(file.calibration.offsets)
+    settings = {name: value for name, value in file.settings.items() if name in _SETTINGS}
     return (
-        find_class_faults(content["classes"], lengths)
+        find_class_faults(file.classes, lengths)
         or find_faults(settings, _SETTINGS, optional=tuple(_SETTINGS))
-        or _contradictions(content)
+        or _contradictions(file)
     )
 
 
-def _contradictions(content: dict[str, Any]) -> list[str]:
-    """Fields that are each as they may be, but not together."""
-    kind, name = content["kind"], content["name"]
+def _contradictions(file: ModelFile) -> list[str]:
+    kind, name = file.kind, file.name
     known = [entry.name for entry in CATALOGUE.values() if entry.kind == kind]
     faults = []
-    if kind == "pretrained" and (content.get("backbone") is None or content.get("head") not in HEADS):
+    if kind == "pretrained" and (file.backbone is None or file.head not in HEADS):
         faults.append("a pretrained model without its backbone or head")
-    if kind != "pretrained" and content.get("backbone") is not None:
+    if kind != "pretrained" and file.backbone is not None:
         faults.append(f"a {kind} model with a backbone")
     if kind != "pretrained" and name not in known:
         faults.append(f"{quote(name)} is no {kind} model; they are {', '.join(known)}")
-    if kind != "classic" and content["rendition"] is None:
+    if kind != "classic" and file.rendition is None:
         faults.append("a network without an image size")
     return faults
 
@@ -202,7 +199,7 @@ class TimmLayout:
     """
 
     tensors: dict[str, Tensor]
-    configuration: dict[str, Any]
+    configuration: dict[str, object]
 
 
 def lay_out(description: BackboneDescription, classes: tuple[str, ...], network: nn.Module) -> TimmLayout | None:
@@ -275,10 +272,10 @@ def _agree(description: BackboneDescription, ours: PretrainedClassifier, theirs:
     return found.shape == expected.shape and bool(((found - expected).abs() <= _TOLERANCE * scale).all())
 
 
-def _configure(description: BackboneDescription, classes: tuple[str, ...], whole: Any) -> dict[str, Any]:
+def _configure(description: BackboneDescription, classes: tuple[str, ...], whole: Any) -> dict[str, object]:
     """What timm and `distingo.models.presets.read_settings` read of a folder."""
     rendition = description.rendition
-    theirs: dict[str, Any] = dict(whole.pretrained_cfg)
+    theirs: dict[str, object] = dict(whole.pretrained_cfg)
     configuration = {
         "tag": description.tag,
         "custom_load": False,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from distingo.checksums import CHECKSUM, TENSOR_PLACE, seal_tensors
 from distingo.errors import RunError
 from distingo.files import atomic_writer, parse_json, require_intact_tensors, write_bytes
+from distingo.runs.fields import convert
 from distingo.runs.folder import RunFolder
 from distingo.runs.history import EpochRecord
 
@@ -117,7 +118,7 @@ def load_checkpoint(
         if average is not None:
             _copy_state(tensors, "average.", average)
         _restore_optimizer(tensors, optimizer)
-        return _progress_from(parse_json(metadata["progress"]))
+        return _progress_from(metadata, path)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise RunError(f"{path}: does not fit this run ({error}); delete it to train from the start") from error
 
@@ -131,7 +132,7 @@ def load_progress(path: Path) -> Progress:
     try:
         require_intact_tensors(path)
         with safe_open(path, framework="pt") as file:
-            return _progress_from(parse_json((file.metadata() or {})["progress"]))
+            return _progress_from(file.metadata() or {}, path)
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise RunError(f"{path}: damaged or no checkpoint ({error}); delete it to train from the start") from error
 
@@ -197,6 +198,5 @@ def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
     return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
 
 
-def _progress_from(values: dict[str, Any]) -> Progress:
-    history = tuple(EpochRecord(**record) for record in values.pop("history"))
-    return Progress(**values, history=history)
+def _progress_from(metadata: Mapping[str, str], path: Path) -> Progress:
+    return convert(parse_json(metadata["progress"]), Progress, path, advice="delete it to train from the start")
