@@ -195,11 +195,13 @@ def _damaged(path: Path, faults: Sequence[str], advice: str) -> RunError:
     return RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], advice))
 
 
-def _decode(kind: type, value: object) -> Path:
-    """What msgspec does not know itself."""
-    if kind is not Path or not isinstance(value, str):
-        raise ValueError(f"Expected a path, got {type(value).__name__}")
-    return Path(value)
+def _decode(kind: type, value: object) -> object:
+    """What msgspec does not know itself: paths, and values of any kind."""
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if kind is object:
+        return value
+    raise ValueError(f"Expected a path, got {type(value).__name__}")
 
 
 def to_record(fields: msgspec.Struct, kind: type[Record]) -> Record:
