@@ -12,7 +12,7 @@ from distingo.download.fetching import fetch
 from distingo.download.folder import DownloadFolder, Gathered, open_folder
 from distingo.download.records import Limits, Outcome, WantedFile
 from distingo.download.sets.records import NamedSet
-from distingo.errors import DataError
+from distingo.errors import DataError, option
 from distingo.files import write_text
 from distingo.progress import progress_bar
 
@@ -82,7 +82,8 @@ def _check_complete(named: NamedSet, outcomes: tuple[Outcome, ...]) -> None:
         name = first.name.rpartition("/")[2]
         raise DataError(
             f"{named.name}: {len(missing)} of {len(outcomes)} files can't be had ({name}: {first.reason}); "
-            "run the same command again, or name another place by --mirror"
+            f"run the same command again, or name another place by {option('mirror')}",
+            code="download_failed",
         )
 
 
@@ -112,7 +113,8 @@ def _make_class_folders(named: NamedSet, files: Path, making: Path) -> tuple[str
         notes = layout.lay_out(named, files, folders)
     if dict(folders.counts) != named.pictures:
         raise DataError(
-            f"{named.name}: gave {_counted(folders.counts)} where {_counted(named.pictures)} belong; fetch it again"
+            f"{named.name}: gave {_counted(folders.counts)} where {_counted(named.pictures)} belong; fetch it again",
+            code="damaged_download",
         )
     return notes
 

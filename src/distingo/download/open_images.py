@@ -33,6 +33,7 @@ from distingo.download.open_images_tables import BOX_FLAGS, LICENCE, Box, ImageF
 from distingo.download.records import PICTURES, Limits, Outcome, WantedFile
 from distingo.download.table_streaming import TableSource
 from distingo.download.url_lists import removed_since
+from distingo.errors import option
 from distingo.files import write_text
 
 _TAKEN_DOWN = "photo_unavailable"
@@ -234,7 +235,7 @@ def _notes(plan: Plan, kept: Sequence[KeptPicture]) -> Iterator[str]:
     if plan.selection.has_several:
         yield "some pictures have several of the classes: all are in images/, their labels in metadata.csv"
     if plan.selection.dropped:
-        yield f"left out for having several of the classes (--single): {plan.selection.dropped:,}"
+        yield f"left out for having several of the classes ({option('single', value=True)}): {plan.selection.dropped:,}"
     if turned := sum(_is_turned(plan, each) for each in kept):
         yield f"not upright: {turned:,}; metadata.csv says by how many degrees each is to be turned"
 

@@ -26,7 +26,7 @@ from distingo.download.open_images_tables import (
     read_labels,
 )
 from distingo.download.table_streaming import TableSource, WantedLines
-from distingo.errors import DataError, UsageError
+from distingo.errors import DataError, UsageError, option
 from distingo.files import content_hash
 
 if TYPE_CHECKING:
@@ -223,7 +223,11 @@ def find_open_images_classes(
     try:
         return find_classes(request.classes, known, "Open Images with boxes")
     except UsageError as error:
-        raise UsageError(f"{error} (of its 20,000 classes 600 have boxes; --labels takes the others)") from error
+        raise UsageError(
+            f"{error} (of its 20,000 classes 600 have boxes; {option('boxes', value=False)} takes the others)",
+            code=error.code,
+            parameter=error.parameter,
+        ) from error
 
 
 def make_plan(request: OpenImagesRequest, classes: Sequence[KnownClass], tables: OpenImagesTables) -> Plan:
@@ -240,7 +244,11 @@ def make_plan(request: OpenImagesRequest, classes: Sequence[KnownClass], tables:
     selection = select_pictures(found, len(classes), limit=request.limit, seed=request.seed, single=request.single)
     if not selection.pictures:
         names, sides = ", ".join(each.name for each in classes), ", ".join(request.splits)
-        raise DataError(f"Open Images has no such pictures of {names} in {sides}; try other classes or --split")
+        raise DataError(
+            f"Open Images has no such pictures of {names} in {sides}; try other classes or splits",
+            code="nothing_matches",
+            parameter="classes",
+        )
     facts: dict[str, ImageFacts] = {}
     boxes: defaultdict[str, list[Box]] = defaultdict(list)
     for split, path in extracts.items():

@@ -38,8 +38,8 @@ def run(options: argparse.Namespace) -> int:
 
     choice = FrameChoice(
         parse_interval(options.every),
-        parse_time(options.start, "--start"),
-        None if options.end is None else parse_time(options.end, "--end"),
+        parse_time(options.start, "start"),
+        None if options.end is None else parse_time(options.end, "end"),
         options.skip_similar,
     )
     result = distingo.download_video(

@@ -47,7 +47,7 @@ from distingo.datasets.tables.labels import merge_layout
 from distingo.datasets.tables.reading import read_labels_table
 from distingo.datasets.tables.table import TableOptions
 from distingo.datasets.walking import FoundFile, Layout, display_name, walk
-from distingo.errors import DataError, UsageError, name_some
+from distingo.errors import DataError, UsageError, name_some, option
 from distingo.records import HOLDS_PROVENANCE, Source, ValueRanges
 
 _ENTRY = re.compile(r"(?P<file>.+)#(?P<index>\d+)", re.DOTALL)
@@ -148,7 +148,7 @@ class _Folders:
         tables = tables_in(files)
         if splits.question and (splits.folders or not _are_known(self._tree, known)):
             if not (as_it_comes and splits.folders and not splits.have_classes):
-                raise DataError(f"{root}: {splits.question}")
+                raise DataError(f"{root}: {splits.question}", code="ambiguous_folders")
             return replace(unlabelled_layout(root, files, tables, splits), notes=splits.notes)
         wrapper = self._wrapper_of_classes(known)
         inside = wrapper.parts if wrapper else ()
@@ -192,7 +192,7 @@ class _Folders:
             return None
         asks = self._options.splits is None and not _are_known(wrapper, known)
         if asks and (doubt := ask_about_classes(wrapper)):
-            raise DataError(f"{self._root}: {doubt.question}")
+            raise DataError(f"{self._root}: {doubt.question}", code="ambiguous_folders")
         return wrapper
 
     def _class_names(self) -> frozenset[str]:
@@ -261,22 +261,30 @@ def source_of(root: Path, file: str, value_ranges: ValueRanges | None = None) ->
 def _find_files(root: Path) -> list[FoundFile]:
     try:
         if not root.exists():
-            raise DataError(f"{root}: no such folder; check the spelling")
+            raise DataError(f"{root}: no such folder; check the spelling", code="not_found", parameter="data")
         if not root.is_dir():
-            raise DataError(f"{root}: is a file; give the folder with the pictures, one folder per class, or a table")
+            raise DataError(
+                f"{root}: is a file; give the folder with the pictures, one folder per class, or a table",
+                code="not_a_folder",
+                parameter="data",
+            )
         require_finished(root)
         files = mark_own_files(walk(root))
         if not files and not any(root.iterdir()):
-            raise DataError(f"{root}: is empty; {HOW}")
+            raise DataError(f"{root}: is empty; {HOW}", code="empty_folder", parameter="data")
     except OSError as error:
-        raise DataError(f"{root}: can't be opened ({error.strerror}); check the permissions") from error
+        raise DataError(
+            f"{root}: can't be opened ({error.strerror}); check the permissions", code="cannot_read", parameter="data"
+        ) from error
     return files
 
 
 def _refuse_folder_options(root: Path, options: TableOptions, what: str) -> None:
-    given = [f"--{name}" for name in ("splits", "labels-from") if getattr(options, name.replace("-", "_")) is not None]
+    given = [option(name) for name in ("splits", "labels_from") if getattr(options, name) is not None]
     if given:
-        raise UsageError(f"{', '.join(given)}: is about folders, and {root} {what}; leave it out")
+        raise UsageError(
+            f"{', '.join(given)}: is about folders, and {root} {what}; leave it out", code="option_not_applicable"
+        )
 
 
 def _describe_unopened(files: Sequence[FoundFile]) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from distingo.datasets.tables.matching import match_names
 from distingo.datasets.tables.reading import read_labels_table
 from distingo.datasets.tables.table import Table, TableOptions, text_of
 from distingo.datasets.walking import FoundFile, Layout, display_name
-from distingo.errors import UsageError, name_the_nearest
+from distingo.errors import UsageError, name_the_nearest, option
 from distingo.records import Side
 
 
@@ -98,13 +98,25 @@ def with_groups(layout: Layout, files: Sequence[FoundFile], column: str, image_c
 
 def _choose(layout: Layout, tables: Sequence[Table], column: str) -> Table:
     if not tables:
-        raise UsageError(f"{layout.root}: holds no table for --group-column; give the table as DATA")
+        raise UsageError(
+            f"{layout.root}: holds no table for {option('group_column')}; give the table as {option('data')}",
+            code="no_table",
+            parameter="group_column",
+        )
     having = [table for table in tables if column in table.columns]
     if len(having) > 1:
         names = ", ".join(table.path.name for table in having)
-        raise UsageError(f"{layout.root}: several tables have a column {column!r} ({names}); move all but one away")
+        raise UsageError(
+            f"{layout.root}: several tables have a column {column!r} ({names}); move all but one away",
+            code="ambiguous_table",
+            parameter="group_column",
+        )
     if not having:
         known = [name for table in tables for name in table.columns]
         names = ", ".join(table.path.name for table in tables)
-        raise UsageError(f"{layout.root}: no column {column!r} in {names}; {name_the_nearest(column, known)}")
+        raise UsageError(
+            f"{layout.root}: no column {column!r} in {names}; {name_the_nearest(column, known)}",
+            code="unknown_column",
+            parameter="group_column",
+        )
     return having[0]
