@@ -17,6 +17,7 @@ from distingo.datasets.manifest import sum_up_left_out
 from distingo.download.folder import Gathered, read_outcomes
 from distingo.download.url_lists import UrlColumns, gather_urls, read_url_table
 from distingo.errors import DataError, UsageError
+from raising import raises
 
 Gather = Callable[..., Gathered]
 
@@ -134,11 +135,11 @@ def test_file_names_of_the_table_stay_in_the_folder(gather: Gather, tmp_path: Pa
 
 def test_columns_can_be_named(gather: Gather, tmp_path: Path) -> None:
     text = "where,thumbnail,what,who\nSITE/p/0.jpg,SITE/p/9.jpg,a;b,x\nSITE/p/1.jpg,SITE/p/9.jpg,c,y\n"
-    with pytest.raises(DataError, match=r"columns where, thumbnail all do\); give --url-column"):
+    with raises(DataError, code="ambiguous_column", parameter="url_column"):
         gather(text)
-    with pytest.raises(DataError, match="give --label-column"):
+    with raises(DataError, code="ambiguous_column", parameter="label_column"):
         gather(text, columns=UrlColumns(url="where"))
-    with pytest.raises(UsageError, match="no column 'wat'"):
+    with raises(UsageError, code="unknown_column", naming="'wat'"):
         gather(text, columns=UrlColumns(url="where", label="wat"))
     gather(text, columns=UrlColumns(url="where", label="what", delimiter=""))
     assert files_in(tmp_path / "out") == {"a;b/0.png", "c/1.jpg"}

@@ -12,6 +12,7 @@ import distingo
 from distingo.errors import RunError
 from distingo.evaluation.pairing import require_own_judgement, require_same_test
 from distingo.evaluation.reading import read_run
+from raising import raises
 from tiny_runs import answer, change_json, change_rows, copy_run
 
 
@@ -21,7 +22,7 @@ def changed(tiny_runs: dict[str, Path], tmp_path: Path) -> Path:
 
 
 def refusal(first: Path, second: Path) -> str:
-    with pytest.raises(RunError) as caught:
+    with raises(RunError, code="runs_differ") as caught:
         require_same_test(read_run(first), read_run(second))
     line = str(caught.value)
     assert "\n" not in line

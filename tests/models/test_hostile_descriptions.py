@@ -20,6 +20,7 @@ from distingo.models.presets import read_settings
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network, load_model, save_model
 from distingo.records import Rendition, Thresholds
 from hostile_files import DEEP, VALUES, nothing_reached, require_plain
+from raising import raises
 from tiny_backbones import write_backbone
 
 
@@ -178,7 +179,7 @@ FIELDS: tuple[tuple[str, str, Any, str], ...] = (
 @pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda value: repr(value)[:30])
 def test_only_registered_architectures_are_built(saved: dict[str, Path], tmp_path: Path, architecture: Any) -> None:
     place = harm(saved["linear"], tmp_path / "x", set_at("backbone.architecture", architecture))
-    with nothing_reached(), pytest.raises(RunError) as caught:
+    with nothing_reached(), raises(RunError, code="damaged_file") as caught:
         load_model(place)
     require_plain(caught.value)
 
@@ -188,10 +189,10 @@ def test_only_arguments_that_shape_layers_are_passed(
     saved: dict[str, Path], tmp_path: Path, arguments: dict[str, Any]
 ) -> None:
     place = harm(saved["linear"], tmp_path / "x", set_at("backbone.arguments", arguments))
-    with nothing_reached(), pytest.raises(DistingoError) as caught:
+    with nothing_reached(), raises(DistingoError, code="damaged_file") as caught:
         load_model(place)
     require_plain(caught.value)
-    with nothing_reached(), pytest.raises(ModelError):
+    with nothing_reached(), raises(ModelError, code="forbidden_argument"):
         create_architecture("test_resnet", arguments)
     config = {"architecture": "test_resnet", "model_args": arguments, "pretrained_cfg": {}}
     (tmp_path / "config.json").write_text(json.dumps(config))
@@ -217,7 +218,7 @@ def test_every_fault_has_its_line(saved: dict[str, Path], tmp_path: Path) -> Non
         del content["task"]
         content |= {"dropout": "x", "classes": 7, "evil": 1}
 
-    with pytest.raises(RunError) as caught:
+    with raises(RunError, code="damaged_file") as caught:
         load_model(harm(saved["network"], tmp_path / "x", change))
     require_plain(caught.value, lines=4)
     assert [line.partition("damaged (")[2].split(":")[0] for line in str(caught.value).splitlines()] == [
@@ -278,7 +279,7 @@ def test_deep_architectures_take_neither_time_nor_memory(
 
 def test_building_ends_whatever_the_arguments_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("distingo.models.architectures._MOST_CALLS", 200)
-    with pytest.raises(ModelError, match="test_resnet: its arguments make it larger than any of timm's"):
+    with raises(ModelError, code="too_large_model"):
         create_architecture("test_resnet", {})
 
 
@@ -315,7 +316,7 @@ def test_other_files_are_refused(saved: dict[str, Path], tmp_path: Path, content
     require_plain(caught.value, lines=len(str(caught.value).splitlines()))
     (place / "model.json").unlink()
     (place / "model.json").symlink_to("/dev/zero")
-    with pytest.raises(RunError, match="is no regular file"):
+    with raises(RunError, code="not_regular_file"):
         load_model(place)
 
 

@@ -14,6 +14,7 @@ from run_folders import HOSTILE, SCRIPTS, build_run
 
 from distingo.errors import RunError
 from distingo.report.page import write_report
+from raising import raises
 
 
 class _Tags(HTMLParser):
@@ -191,19 +192,19 @@ def test_a_damaged_value_is_named(tmp_path: Path, name: str, old: str, new: str)
 def test_damaged_predictions_are_named(tmp_path: Path) -> None:
     run = build_run(tmp_path)
     (run / "predictions.parquet").write_bytes(b"PAR1 nothing")
-    with pytest.raises(RunError, match=r"predictions\.parquet"):
+    with raises(RunError, code="damaged_file", naming="predictions.parquet"):
         write_report(run)
 
 
 def test_a_newer_run_is_refused(tmp_path: Path) -> None:
     run = build_run(tmp_path)
     (run / "config.json").write_text('{"format": 99}')
-    with pytest.raises(RunError, match="newer"):
+    with raises(RunError, code="newer_version"):
         write_report(run)
 
 
 def test_no_run_at_all(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"config\.json"):
+    with raises(RunError, code="not_found", naming="config.json"):
         write_report(tmp_path / "nothing")
 
 

@@ -10,13 +10,14 @@ from distingo.serving.guarding import RateLimit, find_key, hash_key, read_keys
 from distingo.serving.judging import Places
 from distingo.serving.refused import RefusedError
 from distingo.serving.settings import ServeSettings, name_runs, read_size
+from raising import raises
 
 
 def test_sizes_are_read_as_people_write_them() -> None:
     sizes = {"1000": 1000, "20MB": 20 * 2**20, "1.5k": 1536, " 2 GiB ": 2**31}
     assert {text: read_size(text) for text in sizes} == sizes
     for text in ("", "MB", "-1", "1TB", "1e3"):
-        with pytest.raises(UsageError, match="is no size"):
+        with raises(UsageError, code="invalid_value", parameter="max_upload"):
             read_size(text)
 
 
@@ -73,7 +74,7 @@ def test_a_file_without_good_keys_is_refused(tmp_path: Path, content: str) -> No
     file.write_text(content, encoding="utf-8")
     with pytest.raises(UsageError, match="--api-key-file"):
         read_keys(file)
-    with pytest.raises(UsageError, match="can't be read"):
+    with raises(UsageError, code="cannot_read", parameter="api_key_file"):
         read_keys(tmp_path / "none")
 
 

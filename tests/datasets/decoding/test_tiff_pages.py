@@ -32,6 +32,7 @@ from distingo.datasets.decoding.decode import (
     read_header,
 )
 from distingo.datasets.decoding.value_ranges import ValueRange
+from raising import raises
 
 FULL, REDUCED, PAGE, MASK = 0, 1, 2, 4
 
@@ -429,7 +430,7 @@ HOSTILE = (
 def test_what_a_decoder_would_allocate_counts_towards_the_limit(name: str) -> None:
     data = hostile(name)
     assert len(data) < 1 << 20
-    with at_most(2), pytest.raises(TooManyPixelsError, match=r"more than the limit of 10,000,000"):
+    with at_most(2), raises(TooManyPixelsError, code="too_many_pixels"):
         decode(data, max_pixels=10_000_000)
 
 
@@ -470,7 +471,7 @@ def test_what_is_within_the_limit_by_its_pixels_and_its_memory() -> None:
         tifffile.imwrite(buffer, values, photometric=photometric, metadata=None, rowsperstrip=100)
         decode(buffer.getvalue(), max_pixels=int(10_000 * factor))
         for read in (decode, read_header):
-            with pytest.raises(TooManyPixelsError):
+            with raises(TooManyPixelsError, code="too_many_pixels"):
                 read(buffer.getvalue(), max_pixels=int(10_000 * factor) - 1)
 
 
@@ -484,7 +485,7 @@ def test_counts_and_offsets_cost_nothing() -> None:
             assert decode(bytes(data)).image.size == (8, 8)
             data[at + 8 : at + 12] = b"\xf0\xff\xff\xff"
             if tag in {258, 273, 338, 339}:
-                with pytest.raises(UndecodableError, match=r"damaged TIFF file|truncated TIFF file"):
+                with raises(UndecodableError, code="damaged_image"):
                     decode(bytes(data))
             else:
                 assert decode(bytes(data)).image.size == (8, 8)
@@ -493,7 +494,7 @@ def test_counts_and_offsets_cost_nothing() -> None:
         assert decode(bytes(loop)).image.size == (9, 9)
         strips = gray_tags(8, 60_000, 16) | {259: ("H", [8]), 278: ("I", [1])}
         data = raw_tiff((strips | {273: ("I", [8] * 60_000), 279: ("I", [1 << 20] * 60_000)}, [bytes(1 << 20)]))
-        with pytest.raises(UndecodableError, match="hold more bytes than the file"):
+        with raises(UndecodableError, code="damaged_image"):
             decode(data)
 
 
@@ -558,7 +559,7 @@ def test_nothing_is_logged_or_printed(capfd: pytest.CaptureFixture[str], caplog:
                 decode(data[: int(len(data) * cut)])
     broken = bytearray(FILES[2])
     broken[60:90] = bytes(30)
-    with pytest.raises(UndecodableError):
+    with raises(UndecodableError, code="damaged_image"):
         decode(bytes(broken))
     assert capfd.readouterr() == ("", "")
     assert not caplog.records
