@@ -16,7 +16,7 @@ from distingo.datasets.gathering import read_dataset
 from distingo.datasets.manifest import sum_up_left_out
 from distingo.download.folder import Gathered, read_outcomes
 from distingo.download.url_lists import UrlColumns, gather_urls, read_url_table
-from distingo.errors import DataError, UsageError
+from distingo.errors import DataError, ErrorCode, UsageError
 from raising import raises
 
 Gather = Callable[..., Gathered]
@@ -148,16 +148,16 @@ def test_columns_can_be_named(gather: Gather, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "code"),
     [
-        ("name,label\na,b\n", "can't tell which column holds addresses"),
-        ("url\nhttp://h/a\n", "beside 'url' it has nothing; give --label-column"),
-        ("url,label\n", "has no row"),
+        ("name,label\na,b\n", "ambiguous_column"),
+        ("url\nhttp://h/a\n", "ambiguous_column"),
+        ("url,label\n", "empty_file"),
     ],
 )
-def test_tables_that_can_not_be_understood_are_said(tmp_path: Path, text: str, said: str) -> None:
+def test_tables_that_can_not_be_understood_are_said(tmp_path: Path, text: str, code: ErrorCode) -> None:
     (tmp_path / "list.csv").write_text(text)
-    with pytest.raises(DataError, match=said):
+    with raises(DataError, code=code):
         read_url_table(tmp_path / "list.csv", UrlColumns())
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.pace import at_most
 
-from distingo.errors import DistingoError, ModelError, RunError
+from distingo.errors import DistingoError, ErrorCode, ModelError, RunError
 from distingo.models.architectures import ARGUMENTS, check_architecture, create_architecture
 from distingo.models.backbones import find_backbone
 from distingo.models.majority import MajorityClassifier
@@ -251,26 +251,36 @@ def test_giants_take_no_memory(saved: dict[str, Path], tmp_path: Path, kind: str
 
 
 @pytest.mark.parametrize(
-    ("architecture", "arguments", "why"),
+    ("architecture", "arguments", "why", "code"),
     [
-        ("vit_tiny_patch16_224", {"depth": 65_536}, "argument depth is 65536; give at most 256 in all"),
-        ("resnet18", {"layers": [65_536, 1, 1, 1]}, "argument layers is [65536, 1, 1, 1]; give at most 256 in all"),
-        ("resnet18", {"layers": [64, 64, 64, 64], "channels": [65_536] * 4}, ""),
-        ("vit_tiny_patch16_224", {"depth": 256, "embed_dim": 65_472}, ""),
-        ("beit_base_patch16_224", {"img_size": [8192, 8192]}, ""),
-        ("tiny_vit_5m_224", {"window_sizes": [65_536] * 4}, "argument window_sizes is [65536, 65536, 65536, 65536]; "),
+        ("vit_tiny_patch16_224", {"depth": 65_536}, "argument depth is 65536; give at most 256 in all", "damaged_file"),
+        (
+            "resnet18",
+            {"layers": [65_536, 1, 1, 1]},
+            "argument layers is [65536, 1, 1, 1]; give at most 256 in all",
+            "damaged_file",
+        ),
+        ("resnet18", {"layers": [64, 64, 64, 64], "channels": [65_536] * 4}, "", "weights_differ"),
+        ("vit_tiny_patch16_224", {"depth": 256, "embed_dim": 65_472}, "", "weights_differ"),
+        ("beit_base_patch16_224", {"img_size": [8192, 8192]}, "", "weights_differ"),
+        (
+            "tiny_vit_5m_224",
+            {"window_sizes": [65_536] * 4},
+            "argument window_sizes is [65536, 65536, 65536, 65536]; ",
+            "damaged_file",
+        ),
     ],
     ids=["depth", "layers", "wide", "deep and wide", "tables", "windows"],
 )
 def test_deep_architectures_take_neither_time_nor_memory(
-    saved: dict[str, Path], tmp_path: Path, architecture: str, arguments: dict[str, Any], why: str
+    saved: dict[str, Path], tmp_path: Path, architecture: str, arguments: dict[str, Any], why: str, code: ErrorCode
 ) -> None:
     def change(content: dict[str, Any]) -> None:
         content["backbone"] |= {"architecture": architecture, "arguments": arguments}
 
     place = harm(saved["linear"], tmp_path / "x", change)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with at_most(60), nothing_reached(), pytest.raises(RunError) as caught:
+    with at_most(60), nothing_reached(), raises(RunError, code=code) as caught:
         load_model(place)
     require_plain(caught.value)
     assert why in str(caught.value)
@@ -293,25 +303,25 @@ def test_what_timm_itself_builds_is_allowed() -> None:
 
 
 @pytest.mark.parametrize(
-    "content",
+    "content, code",
     [
-        DEEP.encode(),
-        b"",
-        b"{",
-        b"7",
-        b"[]",
-        b"\xff\xfe",
-        b'{"format": 1}',
-        b'{"format": "1"}',
-        b'{"format": NaN}',
-        b"\0" * 100,
+        (DEEP.encode(), "damaged_file"),
+        (b"", "damaged_file"),
+        (b"{", "damaged_file"),
+        (b"7", "wrong_format"),
+        (b"[]", "wrong_format"),
+        (b"\xff\xfe", "damaged_file"),
+        (b'{"format": 1}', "damaged_file"),
+        (b'{"format": "1"}', "wrong_format"),
+        (b'{"format": NaN}', "damaged_file"),
+        (b"\0" * 100, "damaged_file"),
     ],
     ids=["deep", "empty", "cut", "number", "list", "bytes", "zeros", "bare", "text", "nan"],
 )
-def test_other_files_are_refused(saved: dict[str, Path], tmp_path: Path, content: bytes) -> None:
+def test_other_files_are_refused(saved: dict[str, Path], tmp_path: Path, content: bytes, code: ErrorCode) -> None:
     place = harm(saved["network"], tmp_path / "x", lambda _: None)
     (place / "model.json").write_bytes(content)
-    with nothing_reached(), pytest.raises(RunError) as caught:
+    with nothing_reached(), raises(RunError, code=code) as caught:
         load_model(place)
     require_plain(caught.value, lines=len(str(caught.value).splitlines()))
     (place / "model.json").unlink()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from distingo.errors import DataError, UsageError
+from distingo.errors import DataError, ErrorCode, UsageError
 from distingo.prediction.given_images import GivenPictures
 from raising import raises
 
@@ -77,10 +77,12 @@ def test_paths_from_standard_input(photos: Path, monkeypatch: pytest.MonkeyPatch
     ]
 
 
-@pytest.mark.parametrize(("came", "words"), [(b"", "no path came"), (b"a.jpg\0b.jpg\0", "-print0")])
-def test_no_path_a_line_on_standard_input_is_said(monkeypatch: pytest.MonkeyPatch, came: bytes, words: str) -> None:
+@pytest.mark.parametrize(("came", "code"), [(b"", "empty_file"), (b"a.jpg\0b.jpg\0", "invalid_path")])
+def test_no_path_a_line_on_standard_input_is_said(
+    monkeypatch: pytest.MonkeyPatch, came: bytes, code: ErrorCode
+) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(came)))
-    with pytest.raises(UsageError, match=words):
+    with raises(UsageError, code=code):
         list(GivenPictures(["-"]))
 
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageCms
 
 from distingo.datasets.decoding.decode import UndecodableError
-from distingo.errors import UsageError
+from distingo.errors import ErrorCode, UsageError
 from distingo.prediction.pictures import as_pictures, name_picture, open_picture
 from distingo.records import ValueRange, ValueRanges
 from raising import raises
@@ -170,20 +170,20 @@ def test_one_or_many_become_a_list() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("given", "code"),
     [
-        (None, "NoneType is no image"),
-        (7, "int is no image"),
-        ({"a": 1}, "dict is no image"),
-        ([b"x", 3.5], "float is no image"),
-        (np.zeros((5, 6, 7)), r"an array of shape \(5, 6, 7\) and type float64 has the shape of no image"),
-        (np.zeros(9), r"an array of shape \(9,\) and type float64 has the shape of no image"),
-        (np.zeros((0, 4, 3)), "has no pixels"),
-        (torch.zeros(2, 8, 9), r"shape \(2, 8, 9\)"),
+        (None, "invalid_type"),
+        (7, "invalid_type"),
+        ({"a": 1}, "invalid_type"),
+        ([b"x", 3.5], "invalid_type"),
+        (np.zeros((5, 6, 7)), "invalid_image_array"),
+        (np.zeros(9), "invalid_image_array"),
+        (np.zeros((0, 4, 3)), "invalid_image_array"),
+        (torch.zeros(2, 8, 9), "invalid_image_array"),
     ],
 )
-def test_what_is_no_image_is_refused_in_one_line(given: object, message: str) -> None:
-    with pytest.raises(UsageError, match=message) as caught:
+def test_what_is_no_image_is_refused_in_one_line(given: object, code: ErrorCode) -> None:
+    with raises(UsageError, code=code) as caught:
         as_pictures(given)
     assert "\n" not in str(caught.value)
     assert "(H, W), (H, W, C) or (C, H, W) with 1, 3 or 4 channels" in str(caught.value)

@@ -15,7 +15,7 @@ from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import read_corrections
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.layouts.detection import find_layout
-from distingo.errors import DataError, DistingoError, UsageError
+from distingo.errors import DataError, DistingoError, ErrorCode, UsageError
 from distingo.findings import Finding
 from distingo.reviewing.decisions import Decisions
 from distingo.reviewing.session import Asked, ReviewSession
@@ -85,20 +85,20 @@ def test_a_new_class_is_offered_from_then_on(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("asked", "code"),
     [
-        (Asked(0, "relabel", 0, ()), "exactly one class"),
-        (Asked(0, "relabel", 0, ("a", "b")), "exactly one class"),
-        (Asked(0, "relabel", 0, ("  ",)), "a class needs a name"),
-        (Asked(0, "relabel", 0, ("a\nb",)), "a class needs a name"),
-        (Asked(7, "keep"), "there is no question 7"),
-        (Asked(-1, "keep"), "there is no question -1"),
-        (Asked(0, "quarantine", 1), "question 0 has no picture 1"),
+        (Asked(0, "relabel", 0, ()), "invalid_request"),
+        (Asked(0, "relabel", 0, ("a", "b")), "invalid_request"),
+        (Asked(0, "relabel", 0, ("  ",)), "invalid_request"),
+        (Asked(0, "relabel", 0, ("a\nb",)), "invalid_request"),
+        (Asked(7, "keep"), "not_found"),
+        (Asked(-1, "keep"), "not_found"),
+        (Asked(0, "quarantine", 1), "not_found"),
     ],
 )
-def test_what_does_not_fit_is_refused(root: Path, asked: Asked, message: str) -> None:
+def test_what_does_not_fit_is_refused(root: Path, asked: Asked, code: ErrorCode) -> None:
     review = session(root, found(root, "label", "a/0.png"))
-    with pytest.raises(UsageError, match=message):
+    with raises(UsageError, code=code):
         review.decide(asked)
     assert not (root / "corrections.csv").exists()
 
