@@ -35,7 +35,7 @@ from distingo.datasets.corrections import find_corrections
 from distingo.datasets.decoding.decode import DECODING, DEFAULT_MAX_PIXELS
 from distingo.datasets.gathering import Product, count_processors, read_dataset, survey
 from distingo.datasets.tables.table import TableOptions
-from distingo.errors import DataError, UsageError
+from distingo.errors import DataError, UsageError, option
 from distingo.features.measurements import MEASUREMENTS, measure
 from distingo.findings import FINDING_KINDS, Finding, FindingKind
 from distingo.near_duplicates.records import record_search
@@ -81,7 +81,11 @@ def read_given_predictions(folder: Path, dataset: Dataset) -> GivenPredictions:
     rows = {contents[file]: row for row, file in enumerate(files) if contents.get(file)}
     known = tuple(picture for picture in dataset.pictures if picture.content in rows)
     if not known:
-        raise DataError(f"{folder}: none of its {len(files):,} predictions is of a picture of {dataset.root}")
+        raise DataError(
+            f"{folder}: none of its {len(files):,} predictions is of a picture of {dataset.root}",
+            code="data_differ",
+            parameter="predictions",
+        )
     chosen = probabilities[[rows[picture.content] for picture in known]].astype(np.float64)
     having = np.array([[name in picture.labels for name in classes] for picture in known], bool)
     told = OutOfFold(chosen, classes, score_out_of_fold(chosen, having, dataset.task))
@@ -94,7 +98,11 @@ def _require_task(folder: Path, dataset: Dataset) -> None:
     plans = [folder / name for name in ("plan.json", "config.json") if (folder / name).is_file()]
     task = read_config_file(plans[0], required=()).task if plans else dataset.task
     if task != dataset.task:
-        raise UsageError(f"--predictions {folder}: is {task}, and {dataset.root} is {dataset.task}")
+        raise UsageError(
+            f"{option('predictions')} {folder}: is {task}, and {dataset.root} is {dataset.task}",
+            code="task_differs",
+            parameter="predictions",
+        )
 
 
 _SURELY_COPIES = 0.8

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from distingo.checksums import CHECKSUM, TENSOR_PLACE, seal_tensors
-from distingo.errors import RunError
+from distingo.errors import RunError, option
 from distingo.files import require_intact_tensors, write_bytes, write_json
 from distingo.records import NO_VALUE_RANGES, Evaluation, Score, Task, Thresholds, ValueRanges
 from distingo.runs.config import RunConfig, read_config_file
@@ -96,7 +96,11 @@ class CrossValidationFolder:
             RunError: There is none, it is damaged, or a newer distingo wrote it.
         """
         if not self.plan.is_file():
-            raise RunError(f"{self.path}: holds no cross-validation; leave --resume out to start one")
+            raise RunError(
+                f"{self.path}: holds no cross-validation; leave {option('resume', value=True)} out to start one",
+                code="wrong_folder",
+                parameter="resume",
+            )
         return read_config_file(self.plan, required=("data", "recipe", "folds", "repeats"))
 
     def how_to_resume(self) -> str:
@@ -154,7 +158,9 @@ def read_fold(folder: RunFolder, shape: tuple[int, int]) -> FoldResult | None:
         if any(found.shape != shape for found in probabilities.values()):
             raise ValueError(f"probabilities are not of shape {shape}")
     except (OSError, SafetensorError, ValueError) as error:
-        raise RunError(f"{folder.path}: damaged ({error}); remove it to have this fold computed again") from error
+        raise RunError(
+            f"{folder.path}: damaged ({error}); remove it to have this fold computed again", code="damaged_file"
+        ) from error
     return FoldResult(stored.train, stored.validation, stored.seconds, probabilities, thresholds)
 
 

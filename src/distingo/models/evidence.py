@@ -147,7 +147,7 @@ def load_evidence(folder: Path) -> Evidence | None:
         folds=stored.folds,
     )
     if fault := _find_fault(evidence):
-        raise RunError(f"{path}: damaged ({fault}); {_ADVICE}")
+        raise RunError(f"{path}: damaged ({fault}); {_ADVICE}", code="damaged_file")
     return evidence
 
 

@@ -112,7 +112,7 @@ class RunRecords:
         again = f"`distingo evaluate {self.folder}` judges it again"
         predicted = read_predicted(self.folder / "predictions.parquet", self.classes)
         if predicted is None:
-            raise RunError(f"{self.folder}: holds no predictions.parquet; {again}")
+            raise RunError(f"{self.folder}: holds no predictions.parquet; {again}", code="not_evaluated")
         labels = {row.file: row.labels for row in self.split}
         try:
             predicted = predicted.of(files)
@@ -120,12 +120,14 @@ class RunRecords:
         except KeyError as error:
             raise RunError(
                 f"{self.folder}: predictions.parquet and split.csv name different test pictures or classes ({error}); "
-                f"{again}"
+                f"{again}",
+                code="records_differ",
             ) from error
         expected = truth.argmax(axis=1) if predicted.truth.ndim == 1 else truth
         if not np.array_equal(predicted.truth, expected):
             raise RunError(
-                f"{self.folder}: predictions.parquet and split.csv disagree on the labels of a picture; {again}"
+                f"{self.folder}: predictions.parquet and split.csv disagree on the labels of a picture; {again}",
+                code="records_differ",
             )
         return predicted
 

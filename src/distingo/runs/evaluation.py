@@ -26,7 +26,7 @@ def read_evaluation(path: Path) -> Evaluation:
     """
     evaluation = read_record(path, Evaluation, advice=_ADVICE)
     if fault := _find_fault(evaluation):
-        raise RunError(f"{path}: damaged ({fault}); {_ADVICE}")
+        raise RunError(f"{path}: damaged ({fault}); {_ADVICE}", code="damaged_file")
     return evaluation
 
 

@@ -192,7 +192,7 @@ def find_record_faults(
 
 
 def _damaged(path: Path, faults: Sequence[str], advice: str) -> RunError:
-    return RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], advice))
+    return RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], advice), code="damaged_file")
 
 
 def _decode(kind: type, value: object) -> object:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distingo.errors import RunError
+from distingo.errors import RunError, option
 from distingo.files import is_half_written, remove_half_written, write_json
 
 EXPORT_FILE = "distingo.json"
@@ -141,11 +141,12 @@ def check_format(content: Any, path: Path) -> None:
     """
     number = content.get("format") if isinstance(content, dict) else None
     if not isinstance(number, int):
-        raise RunError(f"{path}: not a file of distingo's (no format number)")
+        raise RunError(f"{path}: not a file of distingo's (no format number)", code="wrong_format")
     if number > FORMAT:
         raise RunError(
             f"{path}: written by a newer distingo (format {number}, this one reads up to {FORMAT}); "
-            "`pip install --upgrade distingo`"
+            "`pip install --upgrade distingo`",
+            code="newer_version",
         )
 
 
@@ -174,10 +175,19 @@ def require_free(folder: Path, *, holds: str = "", resumable: bool = False) -> N
         RunError: It is not free.
     """
     if holds:
-        raise RunError(f"{folder}: holds another {holds}; choose another -o, or --resume to go on with that one")
+        raise RunError(
+            f"{folder}: holds another {holds}; choose another {option('output')}, or {option('resume', value=True)} to "
+            "go on with that one",
+            code="not_empty",
+            parameter="output",
+        )
     if not is_free(folder):
-        resume = ", or --resume to go on there" if resumable else ""
-        raise RunError(f"{folder}: exists and is not an empty folder; choose another -o{resume}")
+        resume = f", or {option('resume', value=True)} to go on there" if resumable else ""
+        raise RunError(
+            f"{folder}: exists and is not an empty folder; choose another {option('output')}{resume}",
+            code="not_empty",
+            parameter="output",
+        )
 
 
 def begin_folder(folder: Path, stale: Sequence[str] = ()) -> None:

@@ -87,7 +87,7 @@ def read_history(path: Path) -> tuple[EpochRecord, ...]:
             numbers = {name: _finite(row.get(name, "")) for name in names}
             epochs.append(EpochRecord(epoch=int(row["epoch"]), **numbers))
         except ValueError as error:
-            raise RunError(f"{path}: line {line} is damaged ({error})") from error
+            raise RunError(f"{path}: line {line} is damaged ({error})", code="damaged_file") from error
     return tuple(epochs)
 
 

@@ -77,10 +77,13 @@ def sum_up_left_out(dataset: Dataset, where: str) -> tuple[str, ...]:
 def _manifest_row(path: Path, line: int, fields: dict[str, str]) -> ManifestRow:
     status = next((known for known in get_args(ManifestStatus) if known == fields["status"]), None)
     if status is None or not (fields["width"].isdecimal() and fields["height"].isdecimal()):
-        raise RunError(f"{path}: line {line} is damaged ({fields['status']!r} is no status or a size is no number)")
+        raise RunError(
+            f"{path}: line {line} is damaged ({fields['status']!r} is no status or a size is no number)",
+            code="damaged_line",
+        )
     lines = fields.get(_LINES, "").split()
     if not all(each.isdecimal() for each in lines):
-        raise RunError(f"{path}: line {line} is damaged ({fields[_LINES]!r} are no line numbers)")
+        raise RunError(f"{path}: line {line} is damaged ({fields[_LINES]!r} are no line numbers)", code="damaged_line")
     return ManifestRow(
         file=fields["file"],
         status=status,

@@ -118,7 +118,9 @@ def read_predictions(path: Path) -> tuple[PredictionRow, ...]:
         columns = parquet.read_table(path, columns=list(PredictionRow.__slots__)).to_pydict()
         return tuple(map(PredictionRow, *(columns[name] for name in PredictionRow.__slots__)))
     except (OSError, KeyError, arrow.ArrowException) as error:
-        raise RunError(f"{path}: damaged or unreadable ({error}); evaluate the run again") from error
+        raise RunError(
+            f"{path}: damaged or unreadable ({error}); evaluate the run again", code="damaged_file"
+        ) from error
 
 
 def read_predicted(path: Path, classes: Sequence[str]) -> Predicted | None:
@@ -149,7 +151,9 @@ def read_predicted(path: Path, classes: Sequence[str]) -> Predicted | None:
             probabilities=np.stack(columns, axis=1).astype(np.float32),
         )
     except (OSError, KeyError, TypeError, ValueError, AttributeError, arrow.ArrowException) as error:
-        raise RunError(f"{path}: damaged or of other classes ({error}); evaluate the run again") from error
+        raise RunError(
+            f"{path}: damaged or of other classes ({error}); evaluate the run again", code="damaged_file"
+        ) from error
 
 
 def encode_names(names: Sequence[str] | Sequence[Sequence[str]], classes: Sequence[str]) -> npt.NDArray[Any]:
@@ -177,7 +181,11 @@ def read_probabilities(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], np
     from pyarrow import parquet
 
     if not path.is_file():
-        raise RunError(f"{path}: no such file; `distingo crossval DATA -o {path.parent}` makes one")
+        raise RunError(
+            f"{path}: no such file; `distingo crossval DATA -o {path.parent}` makes one",
+            code="not_found",
+            parameter="predictions",
+        )
     try:
         require_intact(path)
         table = parquet.read_table(path, columns=["file", "probabilities"])
@@ -186,4 +194,6 @@ def read_probabilities(path: Path) -> tuple[tuple[str, ...], tuple[str, ...], np
         columns = [struct.field(at).to_numpy(zero_copy_only=False) for at in range(len(classes))]
         return tuple(table.column("file").to_pylist()), classes, np.stack(columns, axis=1)
     except (OSError, KeyError, ValueError, arrow.ArrowException) as error:
-        raise RunError(f"{path}: damaged or unreadable ({error}); make it again") from error
+        raise RunError(
+            f"{path}: damaged or unreadable ({error}); make it again", code="damaged_file", parameter="predictions"
+        ) from error

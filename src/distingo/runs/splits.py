@@ -73,15 +73,19 @@ def read_split(path: Path, dataset: Dataset) -> Split:
         picture = known.get(file)
         if picture is None:
             raise RunError(
-                f"{path}: line {line}: {file} is no usable picture of {dataset.root}{_what_became(dataset, file)}"
+                f"{path}: line {line}: {file} is no usable picture of {dataset.root}{_what_became(dataset, file)}",
+                code="split_differs",
             )
         if file in seen:
-            raise RunError(f"{path}: line {line}: {file} is named twice; keep one of the two lines")
+            raise RunError(
+                f"{path}: line {line}: {file} is named twice; keep one of the two lines", code="duplicate_entry"
+            )
         labels = split_labels(fields["labels"])
         if labels != picture.labels:
             raise RunError(
                 f"{path}: line {line}: {file} has the class {_named(labels)} here and "
-                f"{_named(picture.labels)} in {dataset.root}; make a new split"
+                f"{_named(picture.labels)} in {dataset.root}; make a new split",
+                code="split_differs",
             )
         seen.add(file)
         sides[read_side(fields["side"], path, line)].append(picture)

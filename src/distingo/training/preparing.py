@@ -13,7 +13,7 @@ from distingo.datasets.corrections import find_corrections
 from distingo.datasets.gathering import Product, count_processors, pixels_product, read_dataset, survey
 from distingo.datasets.splits.files import WantedSplit, require_same_split
 from distingo.datasets.tables.table import TableOptions, settle_image_folder
-from distingo.errors import UsageError
+from distingo.errors import UsageError, option
 from distingo.files import remove_half_written
 from distingo.machine.compiler import without_values
 from distingo.machine.device import choose_device
@@ -279,25 +279,44 @@ def choose_again(
     _require_same(recipe, request, config.requested or {})
     data, table = Path(config.data), config.table_options
     if request.table is not None and settle_image_folder(request.table, data) != table:
-        options = ", ".join(request.table.given)
+        options = ", ".join(request.table.shown)
         raise UsageError(
-            f"--resume: {request.output} was started with other table options than {options}; leave them out"
+            f"{option('resume')}: {request.output} was started with other table options than {options}; leave them out",
+            code="changed_options",
+            parameter="table",
         )
     similarity = config.near_duplicates or "none"
     if request.near_duplicates not in {None, similarity}:
         raise UsageError(
-            f"--resume: {request.output} was started with --near-duplicates {similarity}; leave the option out"
+            f"{option('resume')}: {request.output} was started with {option('near_duplicates')} {similarity}; "
+            "leave the option out",
+            code="changed_options",
+            parameter="near_duplicates",
         )
     if request.corrections is not None:
-        raise UsageError(f"--resume: {request.output} keeps its own corrections; leave --corrections out")
+        raise UsageError(
+            f"{option('resume')}: {request.output} keeps its own corrections; leave {option('corrections')} out",
+            code="changed_options",
+            parameter="corrections",
+        )
     if request.split is not None:
         require_same_split(request.split, config.split, request.output)
     value_ranges = config.ranges or ValueRanges()
     if request.value_ranges not in (None, value_ranges):
-        raise UsageError(f"--resume: {request.output} was started with another value range; leave --value-range out")
+        raise UsageError(
+            f"{option('resume')}: {request.output} was started with another value range; leave "
+            f"{option('value_range')} out",
+            code="changed_options",
+            parameter="value_range",
+        )
     if request.max_pixels not in (None, config.max_pixels):
-        was = "without --max-pixels" if config.max_pixels is None else f"with --max-pixels {config.max_pixels}"
-        raise UsageError(f"--resume: {request.output} was started {was}; leave the option out")
+        name = option("max_pixels")
+        was = f"without {name}" if config.max_pixels is None else f"with {name} {config.max_pixels}"
+        raise UsageError(
+            f"{option('resume')}: {request.output} was started {was}; leave the option out",
+            code="changed_options",
+            parameter="max_pixels",
+        )
     request = replace(
         request,
         data=data,
@@ -361,8 +380,10 @@ def _require_same(recipe: Recipe, request: TrainRequest, requested: Mapping[str,
     for name, value in wishes.items():
         if getattr(recipe, name) != value and requested.get(name) != value:
             raise UsageError(
-                f"--resume: {name} is {value!r}, but {request.output} was started with {getattr(recipe, name)!r}; "
-                "leave the option out, or start a new run with another -o"
+                f"{option('resume')}: {name} is {value!r}, but {request.output} was started with "
+                f"{getattr(recipe, name)!r}; leave the option out, or start a new run with another {option('output')}",
+                code="changed_options",
+                parameter=name,
             )
 
 

@@ -111,7 +111,10 @@ def require_readable(config: RunConfig, place: Path) -> None:
         DataError: One line for each field, such as a path that holds a line break.
     """
     if faults := find_config_faults(config):
-        raise DataError(join_faults([f"{place}: can't be written down ({fault})" for fault in faults], "rename it"))
+        raise DataError(
+            join_faults([f"{place}: can't be written down ({fault})" for fault in faults], "rename it"),
+            code="invalid_name",
+        )
 
 
 def is_auto(options: dict[str, object]) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from distingo.datasets.splits.files import WantedSplit, apply_split_file, read_split_file, require_unchanged
 from distingo.datasets.splits.splitting import split_dataset
-from distingo.errors import UsageError
+from distingo.errors import UsageError, option
 from distingo.near_duplicates.keeping import FoundNearDuplicates, count_straddling, keep_together
 from distingo.records import Dataset, Split
 from distingo.runs.near_duplicates import NearDuplicateCounts
@@ -60,5 +60,9 @@ def check_wishes(split: WantedSplit | None, wishes: Collection[str]) -> None:
     if split is None:
         return
     decided = ("test",) if split.fold is not None else ("test", "validation")
-    if said := [f"--{name}" for name in decided if name in wishes]:
-        raise UsageError(f"{' and '.join(said)}: {split.file} says who is on which side; leave out one of the two")
+    if said := [option(name) for name in decided if name in wishes]:
+        raise UsageError(
+            f"{' and '.join(said)}: {split.file} says who is on which side; leave out one of the two",
+            code="options_conflict",
+            parameter="split",
+        )

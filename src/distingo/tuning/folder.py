@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distingo.csv_files import CsvWriter
-from distingo.errors import UsageError
+from distingo.errors import UsageError, option
 from distingo.files import read_json, remove_half_written, write_json, write_text
 from distingo.runs.folder import FORMAT, RunFolder, check_format, require_free
 from distingo.tuning.records import Search
@@ -148,7 +148,9 @@ def _require_same(folder: SearchFolder, content: Mapping[str, object]) -> None:
         if known.get(name) != content.get(name):
             raise UsageError(
                 f"{folder.path}: was started with {name} {_said(known.get(name))}, not {_said(content.get(name))}; "
-                "give the same command to go on, or choose another -o"
+                f"give the same command to go on, or choose another {option('output')}",
+                code="changed_options",
+                parameter="output",
             )
 
 
@@ -165,5 +167,9 @@ def _locked(folder: SearchFolder) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise UsageError(f"{folder.path}: another process searches here; wait until it is done") from error
+                raise UsageError(
+                    f"{folder.path}: another process searches here; wait until it is done",
+                    code="in_use",
+                    parameter="output",
+                ) from error
         yield

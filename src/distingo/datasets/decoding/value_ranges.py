@@ -239,7 +239,9 @@ def settle_value_range(value_range: str | Sequence[float] | ValueRanges | None) 
     except (TypeError, ValueError):
         raise UsageError(
             f"value range {value_range!r}: give the values shown as black and as white, such as 0,4095 (the first "
-            "below the second), or auto"
+            "below the second), or auto",
+            code="invalid_value",
+            parameter="value_range",
         ) from None
     pair = ValueRange(black, white)
     return ValueRanges(pair, pair, pair)

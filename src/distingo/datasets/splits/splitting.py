@@ -205,7 +205,8 @@ def _split_labels(dataset: Dataset, seed: int, shares: dict[Side, float]) -> Spl
     if len(loose) < 1 + len(shares):
         raise DataError(
             f"{dataset.root}: {len(loose)} usable pictures to divide, and {1 + len(shares)} are needed to have one "
-            f"each for {', '.join(['train', *sorted(shares, reverse=True)])}; add pictures"
+            f"each for {', '.join(['train', *sorted(shares, reverse=True)])}; add pictures",
+            code="too_few_images",
         )
     counts = _counts(len(loose), shares)
     sizes = [counts.get(side, 0) for side in SIDES]
@@ -246,11 +247,19 @@ def _place_given(pictures: Sequence[Picture], sides: dict[Side, list[Picture]]) 
 def _check_shares(seed: int, validation: float, test: float) -> None:
     for name, share in (("validation", validation), ("test", test)):
         if not 0.0 <= share < 1.0:
-            raise UsageError(f"the {name} share {share} is not allowed; choose one from 0 to below 1")
+            raise UsageError(
+                f"the {name} share {share} is not allowed; choose one from 0 to below 1",
+                code="out_of_range",
+                parameter=name,
+            )
     if validation + test >= 1.0:
-        raise UsageError(f"validation {validation} and test {test} leave nothing to train on; choose smaller shares")
+        raise UsageError(
+            f"validation {validation} and test {test} leave nothing to train on; choose smaller shares",
+            code="out_of_range",
+            parameter="validation",
+        )
     if seed < 0:
-        raise UsageError(f"the seed {seed} is not allowed; choose 0 or more")
+        raise UsageError(f"the seed {seed} is not allowed; choose 0 or more", code="out_of_range", parameter="seed")
 
 
 def _by_class(dataset: Dataset) -> dict[str, list[Picture]]:
@@ -277,11 +286,15 @@ def _counts(total: int, shares: dict[Side, float]) -> dict[Side, int]:
 def _too_few(dataset: Dataset, label: str, count: int, wanted: Sequence[Side]) -> DataError:
     needed = 1 + len(wanted)
     if count == 0:
-        return DataError(f"{dataset.root}: class {label!r} has no picture to train on; put some on its train side")
+        return DataError(
+            f"{dataset.root}: class {label!r} has no picture to train on; put some on its train side",
+            code="split_incomplete",
+        )
     pictures = "1 usable picture" if count == 1 else f"{count} usable pictures"
     return DataError(
         f"{dataset.root}: class {label!r} has {pictures} to divide, and {needed} are needed to have one each "
-        f"for {', '.join(['train', *sorted(wanted, reverse=True)])}; add pictures or move the class away"
+        f"for {', '.join(['train', *sorted(wanted, reverse=True)])}; add pictures or move the class away",
+        code="too_few_images",
     )
 
 
