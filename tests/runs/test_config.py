@@ -24,6 +24,7 @@ from distingo.runs.config import (
 )
 from distingo.runs.corrections import CorrectionsSection
 from distingo.runs.folder import RunFolder
+from raising import raises
 
 SMALL = RunConfig(data="/data", classes=("a",), recipe={"model": "small-cnn", "dropout": None})
 FULL = RunConfig(
@@ -101,14 +102,14 @@ def test_sections_become_what_other_rooms_take() -> None:
 def test_a_damaged_field_is_refused_in_one_line(field: str, value: object, tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     write_json(path, {"format": 1, "data": "/data", "recipe": {}, field: value})
-    with pytest.raises(RunError, match=r"config\.json: damaged \(") as caught:
+    with raises(RunError, code="damaged_file", naming=("config.json", field)) as caught:
         read_config_file(path)
     assert "\n" not in str(caught.value)
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     write_json(tmp_path / "config.json", {"format": 1})
-    with pytest.raises(RunError, match=r"(?s)data is missing.*recipe is missing"):
+    with raises(RunError, code="damaged_file", naming=("data is missing", "recipe is missing")):
         read_config_file(tmp_path / "config.json")
     assert read_config_file(tmp_path / "config.json", required=()) == RunConfig()
 

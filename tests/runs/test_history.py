@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from distingo.errors import RunError
 from distingo.runs.history import EpochRecord, read_history, write_history
+from raising import raises
 
 
 def test_one_label_per_picture_has_the_columns_it_always_had(tmp_path: Path) -> None:
@@ -42,5 +41,5 @@ def test_what_was_not_measured_is_none(tmp_path: Path) -> None:
 
 def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     (tmp_path / "history.csv").write_text("epoch,train_loss\n1,much\n", encoding="utf-8")
-    with pytest.raises(RunError, match="line 2 is damaged"):
+    with raises(RunError, code="damaged_file", naming="line 2"):
         read_history(tmp_path / "history.csv")

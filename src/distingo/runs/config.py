@@ -98,7 +98,10 @@ class RunConfig:
     request: str | None = None
 
     def __post_init__(self) -> None:
-        ValueRanges.from_json(self.value_ranges)
+        try:
+            ValueRanges.from_json(self.value_ranges)
+        except ValueError as error:
+            raise ValueError(f"value_ranges: {error}") from error
 
     @property
     def table_options(self) -> TableOptions | None:
