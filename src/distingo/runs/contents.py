@@ -27,17 +27,17 @@ class RunRecords:
     """Everything that a run folder tells a page.
 
     Attributes:
-        folder: The run folder, or the folder in it of an evaluation on other pictures.
+        folder: The run folder, or the folder in it of an evaluation on other images.
         config: The content of ``config.json``.
         manifest: One row per file found.
-        split: One row per picture used.
+        split: One row per image used.
         history: One entry per epoch; empty for a model that has none.
         evaluation: The scores, or None before ``distingo evaluate``.
-        predictions: One row per test picture; empty before ``distingo evaluate``, and with several labels per
-            picture (`distingo.runs.predictions.read_predicted` reads those).
+        predictions: One row per test image; empty before ``distingo evaluate``, and with several labels per
+            image (`distingo.runs.predictions.read_predicted` reads those).
         summary: The model's layer table, or empty.
-        near_duplicates: What was searched for near-duplicates and found when the run divided its pictures; None for a
-            run of an older version, and for an evaluation on other pictures.
+        near_duplicates: What was searched for near-duplicates and found when the run divided its images; None for a
+            run of an older version, and for an evaluation on other images.
     """
 
     folder: Path
@@ -104,7 +104,7 @@ class RunRecords:
         """What the model predicts for some of the run's test images.
 
         Args:
-            files: As in ``split.csv``, in the order that is wanted.
+            files: As in ``split.csv``, in the order of the result.
 
         Raises:
             RunError: The predictions are missing or damaged, or do not go with ``split.csv``.

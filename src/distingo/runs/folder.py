@@ -1,6 +1,6 @@
-"""The run folder: the only hallway between commands, and the names of the files in it.
+"""The run folder: the names of the files in it, through which commands hand results to each other.
 
-Folders that a command fills: what a kill leaves of a new one is no obstacle to the same command.
+Also the folders that commands fill: what a killed command left of a new one does not hinder the same command.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class RunFolder:
 
     @property
     def config(self) -> Path:
-        """What was asked and chosen; written first, so its presence marks a run folder."""
+        """What was requested and chosen; written first, so its presence marks a run folder."""
         return self.path / "config.json"
 
     @property
@@ -44,12 +44,12 @@ class RunFolder:
 
     @property
     def split(self) -> Path:
-        """Which side each picture fell on."""
+        """Which split each image is on."""
         return self.path / "split.csv"
 
     @property
     def near_duplicates(self) -> Path:
-        """What was searched for near-duplicates, what was found, and what lies on several splits."""
+        """What was searched for near-duplicates, what was found, and what is on several splits."""
         return self.path / "near_duplicates.json"
 
     @property
@@ -83,12 +83,12 @@ class RunFolder:
         return self.path / "model"
 
     def baseline(self, name: str) -> Path:
-        """A baseline fitted on the same training side."""
+        """A baseline fitted on the same train split."""
         return self.path / "baselines" / name
 
     @property
     def evaluation(self) -> Path:
-        """Scores on the test side."""
+        """Scores on the test split."""
         return self.path / "evaluation.json"
 
     @property
@@ -108,7 +108,7 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
-        """The page a person opens."""
+        """The report."""
         return self.path / "report.html"
 
     @property
@@ -117,15 +117,15 @@ class RunFolder:
         return self.path / "exports"
 
     def judged_on(self, data: Path) -> Path:
-        """The folder for what is found out on other pictures."""
+        """The folder of an evaluation on other images."""
         return self.path / "evaluations" / data.resolve().name
 
     def is_finished(self) -> bool:
-        """Whether training and the one look at the test side are done."""
+        """Whether training and the evaluation on the test split are done."""
         return self.evaluation.is_file() and (self.model / "model.json").is_file()
 
     def how_to_resume(self) -> str:
-        """What a person reads who stopped the training."""
+        """The message for a user who stopped the training."""
         if self.last_checkpoint.is_file():
             return f"stopped; `distingo train -o {self.path} --resume` goes on from the last finished epoch"
         if self.config.is_file():
@@ -214,7 +214,7 @@ def end_beginning(folder: Path) -> None:
 
 
 def identify_request(request: dict[str, object]) -> str:
-    """Name what was asked for, so that the same command is recognized after a kill.
+    """Identify what was requested, so that the same command is recognized after a kill.
 
     Args:
         request: Everything that decides on the result; values that JSON has no form for count as their text.

@@ -21,9 +21,9 @@ class KeptHeatMap:
     """What spoke for a class in one picture.
 
     Attributes:
-        file: The picture, as in ``split.csv``.
+        file: The image, as in ``split.csv``.
         label: The class.
-        seen: The part of the picture that the map lies over.
+        seen: The part of the image that the map covers.
         values: float32 (rows, columns) from 0 to 1; all 0 where nothing speaks for the class.
     """
 

@@ -22,10 +22,10 @@ class EpochRecord:
         validation_loss: Cross-entropy of the validated weights, whatever loss was trained with.
         validation_accuracy: Share of validation pictures predicted right; None with several labels per picture.
         learning_rate: Of the epoch's last step.
-        images_per_second: Training pictures per second, validation not counted.
+        images_per_second: Training images per second, validation not counted.
         seconds: The whole epoch took, with validation.
         train_mean_average_precision: With several labels, in place of `train_accuracy`: the mean over labels.
-        validation_mean_average_precision: Likewise of the validated weights, over labels that a picture has.
+        validation_mean_average_precision: Likewise of the validated weights, over labels that an image has.
     """
 
     epoch: int

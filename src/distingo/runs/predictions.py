@@ -76,7 +76,7 @@ def write_predictions(
         pictures: n pictures with their truth.
         probabilities: float32 (n, classes).
         classes: Names of the columns; the field names of the struct column ``probabilities``.
-        thresholds: With several labels per picture, from which probability on each is given. Then ``truth`` and
+        thresholds: With several labels per image, the decision threshold of each. Then ``truth`` and
             ``predicted`` are lists of labels, and there is no ``confidence``.
         given: Likewise, where no thresholds stand for all pictures: which labels are given, bool (n, classes).
     """
@@ -103,7 +103,7 @@ def write_predictions(
 
 
 def read_predictions(path: Path) -> tuple[PredictionRow, ...]:
-    """Read ``predictions.parquet`` of pictures with one label each; nothing where there is none.
+    """Read ``predictions.parquet`` of images with one label each; nothing where there is none.
 
     Raises:
         RunError: It is damaged.
@@ -128,7 +128,7 @@ def read_predicted(path: Path, classes: Sequence[str]) -> Predicted | None:
 
     Args:
         path: As `write_predictions` wrote it.
-        classes: All classes, in the order that is wanted.
+        classes: All classes, in the order of the result.
 
     Raises:
         RunError: It is damaged, or of other classes.

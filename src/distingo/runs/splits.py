@@ -16,7 +16,7 @@ _COLUMNS = ("file", "side", "labels")
 
 @dataclass(frozen=True, slots=True)
 class SplitRow:
-    """One line of ``split.csv``: a picture, its side and its classes."""
+    """One line of ``split.csv``: an image, its split and its classes."""
 
     file: str
     side: Side
@@ -52,14 +52,14 @@ def read_split_rows(path: Path) -> tuple[SplitRow, ...]:
 
 
 def read_split(path: Path, dataset: Dataset) -> Split:
-    """Read a split and find its pictures in the dataset.
+    """Read a split and find its images in the data set.
 
     Args:
         path: A CSV with the columns file, side and labels.
-        dataset: What it divides; pictures that the split does not name are on no side, which a note says.
+        dataset: What it divides; images that the file does not name are on no split, which a note states.
 
     Returns:
-        The split, each side in order of file names.
+        The splits, each in order of file names.
 
     Raises:
         RunError: It is missing or damaged, names a file twice or one that the dataset does not hold, or a
