@@ -76,15 +76,15 @@ def test_splits_are_requested_in_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message", "code"),
+    ("text", "code"),
     [
-        ("", "'' is no split and folder; write none, or train=FOLDER,test=FOLDER", "invalid_value"),
-        ("train=", "'train=' is no split and folder", "invalid_value"),
-        ("learn=a", "'learn=a' is no split and folder", "invalid_value"),
-        ("train=a,test=a", "'a' can't be on two splits; name it once", "named_twice"),
+        ("", "invalid_value"),
+        ("train=", "invalid_value"),
+        ("learn=a", "invalid_value"),
+        ("train=a,test=a", "named_twice"),
     ],
 )
-def test_a_request_that_is_none_is_refused(text: str, message: str, code: ErrorCode) -> None:
+def test_a_request_that_is_none_is_refused(text: str, code: ErrorCode) -> None:
     with raises(UsageError, code=code, parameter="splits"):
         parse_splits(text)
 
