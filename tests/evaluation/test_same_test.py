@@ -48,7 +48,7 @@ def test_another_seed_gives_another_test_side(tiny_runs: dict[str, Path], tmp_pa
     ours, theirs = (
         {row.file for row in read_run(run).split if row.side == "test"} for run in (tiny_runs["descriptors"], other)
     )
-    assert f"{len(ours & theirs)} test pictures are the same in both, and --common judges on those; or train" in line
+    assert f"{len(ours & theirs)} test pictures are the same in both, and common=True judges on those; or train" in line
     assert ".png, a test picture of" in line
 
 

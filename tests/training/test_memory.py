@@ -83,7 +83,7 @@ def test_a_batch_that_cannot_fit_is_refused_with_what_helps(monkeypatch: pytest.
     with raises(ResourceError, code="out_of_memory", parameter="batch_size") as caught:
         require_memory(network(), plan(batch_size=100_000))
     assert str(caught.value) == (
-        "a batch of 100000 images needs about 6250.0 GiB, 2.0 GiB are free; --batch-size 16 would fit, "
+        "a batch of 100000 images needs about 6250.0 GiB, 2.0 GiB are free; batch_size 16 would fit, "
         "a smaller image_size or another model also helps"
     )
 

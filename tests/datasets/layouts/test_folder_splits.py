@@ -222,13 +222,13 @@ ASKED = {
     "images and masks in splits": Asked(
         ["images/train", "images/val", "masks/train", "masks/val"],
         "its folders images, masks look like the parts of one set, not like classes; give the one with the images as "
-        "DATA, or take them for classes by splits none",
+        "data, or take them for classes by splits none",
         {"none": {(None, ("images",)): 2, (None, ("masks",)): 2}},
     ),
     "images and masks beside others": Asked(
         ["docs", "images/train", "images/val", "masks/train", "masks/val"],
         "its folders images, masks look like the parts of one set, not like classes; give the one with the images as "
-        "DATA, or take them for classes by splits none",
+        "data, or take them for classes by splits none",
         {"none": {(None, ("docs",)): 1, (None, ("images",)): 2, (None, ("masks",)): 2}},
     ),
     "a site without one of the classes": Asked(
@@ -409,7 +409,7 @@ def test_a_folder_with_very_few_images_beside_one_set_is_asked_about(class_folde
 def test_class_folders_that_a_model_knows_are_not_asked_about(class_folders: Callable[..., Path], around: str) -> None:
     root = class_folders({f"{around}{name}/{place}": 1 for name in ("cat", "dog") for place in ("indoor", "outdoor")})
     assert find_layout(root, known_classes=("bird", "cat", "dog")).classes == ("cat", "dog")
-    with raises(DataError, code="no_images" if around else "ambiguous_folders"):
+    with raises(DataError, code="too_few_classes" if around else "ambiguous_folders"):
         find_layout(root, known_classes=("indoor", "outdoor"))
 
 
