@@ -53,8 +53,7 @@ def print_evaluation(evaluation: Evaluation, run: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from distingo.report.label_verdict import judge_labels
-    from distingo.report.verdict import judge
+    from distingo.report.text.summaries import judge, judge_labels
     from distingo.run_folder import RunFolder
 
     table = Table(title=f"{evaluation.side} side, n = {evaluation.n:,}")
@@ -76,8 +75,8 @@ def print_comparison(comparison: Comparison) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from distingo.report.comparison_verdict import judge_comparison
-    from distingo.report.wording import p_value
+    from distingo.report.pages.comparison_summary import judge_comparison
+    from distingo.report.text.wording import p_value
 
     table = Table(title=f"{comparison.score} on {comparison.n:,} test pictures")
     for heading in ("run", "model", "score", "95 %", "vs best", "p"):
@@ -102,7 +101,7 @@ def print_cross_validation(found: CrossValidation) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from distingo.report.crossval_page import judge_cross_validation
+    from distingo.report.pages.crossval import judge_cross_validation
 
     key = found.main_score
     table = Table(title=f"{key}, {found.folds_each} folds of {found.n:,} pictures")
@@ -137,7 +136,7 @@ def print_learning_curve(found: LearningCurve) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from distingo.report.learning_curve_page import judge_learning_curve
+    from distingo.report.pages.learning_curve import judge_learning_curve
 
     table = Table(title=f"{found.score} by number of training pictures")
     for heading in ("pictures", "score", "95 %", ""):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from distingo.errors import RunError
-from distingo.explanation.kept import KeptHeatMap, read_heat_maps, write_heat_maps
+from distingo.explanation.records import KeptHeatMap, read_heat_maps, write_heat_maps
 
 
 def test_maps_come_back(tmp_path: Path) -> None:

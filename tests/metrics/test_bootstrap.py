@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distingo.metrics.resampling import chunks, with_interval
+from distingo.metrics.intervals import chunks, with_interval
 
 
 @pytest.mark.parametrize(("resamples", "each"), [(1000, 1), (1000, 3_000_000), (7, 1_900_000), (0, 5)])

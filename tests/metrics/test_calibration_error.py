@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distingo.metrics.calibration_error import judge_calibration
+from distingo.metrics.calibration import judge_calibration
 
 
 def sigmoid(values: np.ndarray) -> np.ndarray:

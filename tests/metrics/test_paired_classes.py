@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import f1_score, recall_score
 
 from distingo.metrics.paired import mcnemar_p_value
-from distingo.metrics.paired_classes import _f1_without_each, compare_classes
+from distingo.metrics.paired_scores import _f1_without_each, compare_classes
 
 NAMES = ("a", "b", "c", "never shown")
 

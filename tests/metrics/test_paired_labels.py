@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, f1_score
 
-from distingo.metrics.paired_labels import LabelAnswers, compare_labels
+from distingo.metrics.paired_scores import LabelAnswers, compare_labels
 
 NAMES = ("common", "usual", "rare", "nowhere")
 

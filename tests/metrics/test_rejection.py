@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from distingo.metrics.rejection import GivenLabels, answer_threshold, binomial_cdf, lowest_error
+from distingo.metrics.conformal import GivenLabels, answer_threshold, binomial_cdf, lowest_error
 
 
 def draw(n: int, seed: int) -> GivenLabels:

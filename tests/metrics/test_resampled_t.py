@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from distingo.metrics.resampling import corrected_mean
+from distingo.metrics.intervals import corrected_mean
 
 SCORES = [0.80, 0.84, 0.79, 0.86, 0.81]
 

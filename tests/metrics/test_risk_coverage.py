@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distingo.metrics.rejection import GivenLabels
-from distingo.metrics.risk_coverage import risk_coverage
+from distingo.metrics.calibration import risk_coverage
+from distingo.metrics.conformal import GivenLabels
 
 
 def test_one_label_each_is_the_running_share_of_mistakes() -> None:

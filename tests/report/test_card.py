@@ -16,9 +16,9 @@ from visible_text import visible_texts
 
 import distingo
 from distingo.language import LANGUAGES, written_in
-from distingo.report.card import write_card
-from distingo.report.card_limits import told_by
-from distingo.report.wording import score_name
+from distingo.report.pages.card import write_card
+from distingo.report.pages.card_limits import told_by
+from distingo.report.text.wording import score_name
 from tiny_datasets import draw_classes, draw_labels
 
 CLASSES = ("plain|pipe", "猫", "_under_ `tick` <b>")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from distingo.evaluation.reading import Epoch
-from distingo.report.charts import BOTTOM, LEFT, RIGHT, TOP, best_epoch, draw_curves, nice_ticks
+from distingo.report.charts.curves import BOTTOM, LEFT, RIGHT, TOP, best_epoch, draw_curves, nice_ticks
 
 
 def _epoch(number: int, accuracy: float | None, loss: float | None = 1.0) -> Epoch:

@@ -5,8 +5,8 @@ import pytest
 from faulty_data import draw_faulty
 
 import distingo
-from distingo.findings import FINDING_KINDS
-from distingo.report.check_page import WORDS
+from distingo.curation.findings import FINDING_KINDS
+from distingo.report.pages.check import WORDS
 
 
 @pytest.fixture(scope="module")

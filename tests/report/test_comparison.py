@@ -14,9 +14,8 @@ import pytest
 from run_folders import HOSTILE, SCRIPTS, build_run
 
 from distingo.evaluation.comparing import compare_runs
-from distingo.report.comparison import draw_rail, write_comparison_page
-from distingo.report.comparison_tables import view_classes
-from distingo.report.disagreements import MOST_SHOWN
+from distingo.report.pages.comparison import MOST_SHOWN, draw_rail, write_comparison_page
+from distingo.report.pages.comparison_tables import view_classes
 from tiny_runs import answer, copy_run
 
 

@@ -12,7 +12,7 @@ from distingo.evaluation.pairing import ComparedRecipes, VersusBest
 from distingo.evaluation.reading import RunRecords
 from distingo.metrics.paired import PairedScore, RecipeDifference
 from distingo.records import Evaluation, Score
-from distingo.report.comparison_verdict import is_clear, judge_comparison
+from distingo.report.pages.comparison_summary import is_clear, judge_comparison
 
 
 def plain(text: str) -> str:

@@ -11,9 +11,8 @@ from run_folders import build_run
 
 from distingo.evaluation.confidence import AnswersAt, SetsAt, write_confidence
 from distingo.records import Score
-from distingo.report.charts import BOTTOM, TOP
-from distingo.report.confidence import strange_files, view_confidence
-from distingo.report.page import write_report
+from distingo.report.charts.curves import BOTTOM, TOP, strange_files, view_confidence
+from distingo.report.pages.run import write_report
 
 
 def plain_spaces(text: str) -> str:

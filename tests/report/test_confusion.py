@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from distingo.evaluation.reading import PredictionRow
 from distingo.records import Evaluation
-from distingo.report.confusion import MOST_CLASSES, group_by_cell, often_taken_for, view_confusion
+from distingo.report.charts.confusion import MOST_CLASSES, group_by_cell, often_taken_for, view_confusion
 
 
 def _evaluation(confusion: list[list[int]]) -> Evaluation:

@@ -10,7 +10,7 @@ from distingo.evaluation.comparing import compare_runs
 from distingo.evaluation.comparison import ComparedRun, Comparison, Cost
 from distingo.evaluation.reading import PredictionRow, RunRecords
 from distingo.records import Evaluation
-from distingo.report.disagreements import find_disagreements, find_label_disagreements
+from distingo.report.pages.comparison import find_disagreements, find_label_disagreements
 
 
 def run(name: str, answers: str) -> ComparedRun:

@@ -12,9 +12,9 @@ from run_folders import build_run
 
 from distingo.errors import RunError
 from distingo.evaluation.reading import read_run
-from distingo.explanation.kept import KeptHeatMap, write_heat_maps
-from distingo.report.page import write_report
-from distingo.report.selection import worst_mistakes
+from distingo.explanation.records import KeptHeatMap, write_heat_maps
+from distingo.report.examples import worst_mistakes
+from distingo.report.pages.run import write_report
 from distingo.report.thumbnails import list_mistakes
 
 VALUES = np.array([[0.0, 0.2], [0.4, 1.0]], np.float32)

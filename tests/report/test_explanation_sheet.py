@@ -16,8 +16,8 @@ from distingo.explanation.records import (
     Neighbour,
     NetworkLayers,
 )
-from distingo.report.explanation_sheet import WIDTH, chance, describe_answer, describe_class, write_explanation
-from distingo.report.samples import write_layers
+from distingo.report.pages.explanation_sheet import WIDTH, chance, describe_answer, describe_class, write_explanation
+from distingo.report.pages.samples import write_layers
 
 
 def check(hottest: float, fall: float, falls: tuple[float, ...]) -> CoverCheck:

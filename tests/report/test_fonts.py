@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFont
 
-from distingo.report.lettering import fallback_font, writing_of
-from distingo.report.samples import write_contact_sheet
+from distingo.report.pages.samples import write_contact_sheet
+from distingo.report.text.lettering import fallback_font, writing_of
 
 CHINESE = "猫道路"
 MISSING = "\U0010ffff"

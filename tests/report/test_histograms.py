@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from distingo.records import Picture, Source
-from distingo.report.inspection import BOTTOM, LEFT, RIGHT, TOP, draw_aspects, draw_file_sizes, draw_small
+from distingo.report.pages.inspection import BOTTOM, LEFT, RIGHT, TOP, draw_aspects, draw_file_sizes, draw_small
 
 
 def sized(width: int, height: int) -> Picture:

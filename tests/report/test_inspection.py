@@ -11,8 +11,8 @@ from run_folders import HOSTILE, draw_picture
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
 from distingo.records import Dataset
-from distingo.report.class_balance import balance_classes, summarise_sizes
-from distingo.report.inspection import write_inspection
+from distingo.report.charts.class_balance import balance_classes, summarise_sizes
+from distingo.report.pages.inspection import write_inspection
 
 
 @pytest.fixture

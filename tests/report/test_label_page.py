@@ -18,7 +18,7 @@ from sklearn.metrics import average_precision_score, f1_score
 
 from distingo.errors import RunError
 from distingo.evaluation.tables import write_evaluation
-from distingo.report.page import write_report
+from distingo.report.pages.run import write_report
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ import pytest
 from distingo.errors import RunError
 from distingo.metrics.multi_label import multi_label_scores
 from distingo.records import Evaluation, Score
-from distingo.report.class_balance import MOST_LABELS, count_labels, view_pairs
-from distingo.report.label_cards import (
+from distingo.report.charts.class_balance import MOST_LABELS, count_labels, view_pairs
+from distingo.report.charts.label_cards import (
     BOTTOM,
     LEFT,
     RIGHT,
@@ -24,9 +24,9 @@ from distingo.report.label_cards import (
     view_cells,
     view_labels,
 )
-from distingo.report.label_examples import LabelPredictions, read_label_predictions, show_samples, surest_mistakes
-from distingo.report.label_verdict import judge_labels
-from distingo.report.wording import score_name, score_range, score_value
+from distingo.report.examples import LabelPredictions, read_label_predictions, show_samples, surest_mistakes
+from distingo.report.text.summaries import judge_labels
+from distingo.report.text.wording import score_name, score_range, score_value
 
 LABELS = ("a", "b", "c")
 TRUTH = np.array([[1, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0], [1, 0, 0], [1, 1, 0]], dtype=np.bool_)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from distingo.report.lettering import Lettering, _emoji_font, _fonts, _has
+from distingo.report.text.lettering import Lettering, _emoji_font, _fonts, _has
 
 
 def ink(text: str, size: int = 24, **style: bool) -> np.ndarray:

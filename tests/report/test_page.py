@@ -13,7 +13,7 @@ import pytest
 from run_folders import HOSTILE, SCRIPTS, build_run
 
 from distingo.errors import RunError
-from distingo.report.page import write_report
+from distingo.report.pages.run import write_report
 
 
 class _Tags(HTMLParser):
@@ -210,7 +210,7 @@ def test_no_run_at_all(tmp_path: Path) -> None:
 def test_writing_a_report_imports_no_torch(tmp_path: Path) -> None:
     run = build_run(tmp_path)
     code = (
-        "import sys; from pathlib import Path; from distingo.report.page import write_report;"
+        "import sys; from pathlib import Path; from distingo.report.pages.run import write_report;"
         "write_report(Path(sys.argv[1])); print('torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(run)], capture_output=True, text=True, check=True)

@@ -12,7 +12,7 @@ from run_folders import draw_picture
 
 from distingo.exploration.appearance import PictureMap
 from distingo.records import Picture, Source
-from distingo.report.picture_map import ACROSS, COLOURS, TILE, WIDTH, make_sheets, show_map
+from distingo.report.charts.image_map import ACROSS, COLOURS, TILE, WIDTH, make_sheets, show_map
 
 
 def opened(address: str) -> Image.Image:

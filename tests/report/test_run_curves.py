@@ -7,8 +7,8 @@ from pathlib import Path
 from distingo.evaluation.comparison import ComparedRun, Cost
 from distingo.evaluation.reading import Epoch, RunRecords
 from distingo.records import Evaluation
-from distingo.report.charts import BOTTOM, LEFT, RIGHT, TOP
-from distingo.report.comparison import draw_run_curves
+from distingo.report.charts.curves import BOTTOM, LEFT, RIGHT, TOP
+from distingo.report.pages.comparison import draw_run_curves
 
 
 def run(name: str, accuracies: list[float | None], **recipe: object) -> ComparedRun:

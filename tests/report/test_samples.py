@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from distingo.report.samples import write_contact_sheet
+from distingo.report.pages.samples import write_contact_sheet
 
 
 def test_pictures_lie_in_rows_and_keep_their_pixels(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from distingo.records import ClassScores, Evaluation, Score
-from distingo.report.verdict import judge
+from distingo.report.text.summaries import judge
 
 
 def _plain(text: str) -> str:

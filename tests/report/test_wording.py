@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from distingo.report.wording import duration, file_size, p_value, points, points_difference, points_range
+from distingo.report.text.wording import duration, file_size, p_value, points, points_difference, points_range
 
 
 @pytest.mark.parametrize(

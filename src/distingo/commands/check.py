@@ -17,7 +17,7 @@ from distingo.options import (
 )
 
 if TYPE_CHECKING:
-    from distingo.checking.check_folder import Check
+    from distingo.curation.check import Check
 
 EXIT_FOUND = 1
 """With --strict: something reaches its threshold."""
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     """Do what was asked; returns the exit code."""
     prepare(networks=False)
     import distingo
-    from distingo.checking.thresholds import read_wishes
+    from distingo.curation.thresholds import read_wishes
 
     found = distingo.check(
         options.data,
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
 def _print(check: Check) -> None:
     """How many findings of each kind, and the worst of each."""
     from distingo.near_duplicates.records import describe_search
-    from distingo.report.check_page import WORDS
+    from distingo.report.pages.check import WORDS
 
     print(f"{check.root}: {check.layout}; {check.seconds:.1f} s")
     print(f"{check.files:,} files, {check.pictures:,} usable pictures")

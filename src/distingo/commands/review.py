@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from distingo.commands.preparing import prepare
-from distingo.findings import FINDINGS_FOLDER
+from distingo.curation.findings import FINDINGS_FOLDER
 from distingo.options import add_max_pixels_option, add_table_options, table_settings
 from distingo.records import DEFAULT_MAX_PIXELS
 

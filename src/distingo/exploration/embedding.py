@@ -141,7 +141,7 @@ def _choose_model(pictures: Sequence[Picture]) -> tuple[str, str]:
 
 
 def _embed_by_backbone(model: str, weights: str | Path | None, cache: Cache, reason: str) -> Embedding:
-    from distingo.checking.embedding import embed_by_backbone
+    from distingo.curation.embedding import embed_by_backbone
     from distingo.models.catalogue import find_model
     from distingo.models.presets import PRESETS
 

@@ -27,9 +27,9 @@ import numpy.typing as npt
 
 from distingo.learning_curves.measuring import Measured
 from distingo.learning_curves.records import Forecast, ScoreCurve, SizeScore
+from distingo.metrics.intervals import with_interval
 from distingo.metrics.label_intervals import MIN_POSITIVES
 from distingo.metrics.ranking import Ranking
-from distingo.metrics.resampling import with_interval
 from distingo.records import Score, Task
 
 Floats = npt.NDArray[np.float64]

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from distingo.checking.belonging import Belonging
 from distingo.crossvalidation.folds import divide
 from distingo.datasets.gathering import count_processors
 from distingo.datasets.splits.grouping import Grouping, group_pictures
@@ -28,6 +27,7 @@ from distingo.learning_curves.measuring import (
 )
 from distingo.learning_curves.records import LearningCurve, ScoreCurve
 from distingo.machine.device import choose_device, prepare_process
+from distingo.near_duplicates.keeping import Belonging
 from distingo.prediction.embedding import descriptors_product, gather
 from distingo.records import Dataset
 from distingo.training.preparing import ChosenRun, TrainRequest, choose

@@ -14,15 +14,18 @@ import numpy.typing as npt
 from distingo.errors import UsageError
 from distingo.metrics.conformal import (
     CoverageRange,
+    GivenLabels,
+    answer_threshold,
+    answers_needed,
     coverage_range,
     effective_images,
     highest_coverage,
     images_needed,
+    lowest_error,
     prediction_sets,
     set_threshold,
     upper_threshold,
 )
-from distingo.metrics.rejection import GivenLabels, answer_threshold, answers_needed, lowest_error
 from distingo.metrics.thresholds import apply_thresholds
 from distingo.models.evidence import Evidence
 from distingo.models.feature_bank import FeatureBank

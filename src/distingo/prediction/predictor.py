@@ -165,7 +165,7 @@ class Predictor:
             topk: Keep only the so many most probable labels per picture. None keeps all of a single-label model, so
                 that probabilities sum to 1, and with several labels those that reach their thresholds.
             top_k: Another name of `topk`.
-            abstain: Answer only where at most this share of answers is wrong (`distingo.metrics.rejection`).
+            abstain: Answer only where at most this share of answers is wrong (`distingo.metrics.conformal`).
             coverage: Give each picture the set of labels that holds this share of its true ones
                 (`distingo.metrics.conformal`).
             on_error: ``row``: a picture that is missing or can't be read gets a row with its error; ``raise``: it

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from distingo.cleaning.journal import JournalWriter, copy_file, journal_writer, remove_unfinished_copies
+from distingo.curation.journal import JournalWriter, copy_file, journal_writer, remove_unfinished_copies
 from distingo.download.names import distinct_names, safe_name
 from distingo.errors import DataError, ResourceError, UsageError
 from distingo.files import content_hash

@@ -18,10 +18,10 @@ from distingo.errors import ResourceError, UsageError
 from distingo.files import write_text
 from distingo.language import catalogue, gettext, language_tag, translated
 from distingo.records import SIDES, Side
-from distingo.report import wording
-from distingo.report.class_balance import Bar
+from distingo.report.charts.class_balance import Bar
 from distingo.report.recorded_sentences import marked, recorded
-from distingo.report.wording import percent_sign
+from distingo.report.text import wording
+from distingo.report.text.wording import percent_sign
 from distingo.version import __version__
 
 

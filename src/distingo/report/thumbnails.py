@@ -19,11 +19,9 @@ from PIL import Image
 
 from distingo.errors import DistingoError
 from distingo.evaluation.reading import RunRecords
-from distingo.explanation.kept import read_heat_maps
-from distingo.explanation.records import Box
+from distingo.explanation.records import Box, read_heat_maps
 from distingo.records import ValueRanges
-from distingo.report.label_examples import read_label_predictions, surest_mistakes
-from distingo.report.selection import take_turns, worst_mistakes
+from distingo.report.examples import read_label_predictions, surest_mistakes, take_turns, worst_mistakes
 from distingo.run_folder import RunFolder
 
 LONGEST_SIDE = 160

@@ -1,0 +1,41 @@
+from dataclasses import replace
+
+import pytest
+
+from distingo.curation.findings import Finding, read_findings, write_findings
+from distingo.errors import DataError, RunError
+
+FINDING = Finding(
+    "label", "Äpfel/a, b.jpg", 0.75, 0.5, ("Äpfel",), "train", "00ff", suggested=("Birnen", "a|b\\"), reason='says "b"'
+)
+
+
+def test_findings_come_back_as_they_were_written(tmp_path):
+    pair = Finding("leak", "a.png", 1.0, 0.9, ("x", "y"), "test", "01", "b.png", ("z",), "/other", reason="line\nbreak")
+    write_findings([FINDING, pair], tmp_path / "findings.csv")
+    assert read_findings(tmp_path / "findings.csv") == (FINDING, pair)
+
+
+def test_a_spreadsheet_reads_which_findings_count(tmp_path):
+    write_findings([FINDING, replace(FINDING, score=0.49)], tmp_path / "f.csv")
+    lines = (tmp_path / "f.csv").read_text(encoding="utf-8").splitlines()
+    assert [line.split(",")[0] for line in lines] == ["counts", "yes", "no"]
+
+
+def test_another_table_is_refused(tmp_path):
+    write_findings([FINDING], tmp_path / "f.csv")
+    text = (tmp_path / "f.csv").read_text(encoding="utf-8")
+    (tmp_path / "f.csv").write_text(text.replace(",label,", ",strange,"), encoding="utf-8")
+    with pytest.raises(
+        RunError,
+        match=r"f\.csv: line 2: 'strange' is no kind of finding; they are leak, contradiction, shortcut, label,",
+    ):
+        read_findings(tmp_path / "f.csv")
+    (tmp_path / "f.csv").write_text(text.replace(",0.75,", ",much,"), encoding="utf-8")
+    with pytest.raises(RunError, match="line 2: score or threshold is no number"):
+        read_findings(tmp_path / "f.csv")
+    (tmp_path / "f.csv").write_text("file,kind\n", encoding="utf-8")
+    with pytest.raises(RunError, match="has no column 'score'"):
+        read_findings(tmp_path / "f.csv")
+    with pytest.raises(DataError, match="distingo check DATA"):
+        read_findings(tmp_path / "none.csv")
