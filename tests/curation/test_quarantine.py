@@ -16,11 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from distingo.curation import journal as moving
+from distingo import journals as moving
 from distingo.curation.findings import write_findings
-from distingo.curation.journal import JOURNAL_NAME, read_journal
 from distingo.curation.planning import plan_cleaning
-from distingo.curation.quarantine import apply_plan, choose_quarantine, undo
+from distingo.curation.quarantine import JOURNAL_NAME, apply_plan, choose_quarantine, read_journal, undo
 from distingo.errors import DataError, ResourceError, UsageError
 from trees import draw, found, snapshot
 

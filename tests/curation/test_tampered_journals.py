@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from distingo.curation.journal import JOURNAL_NAME
 from distingo.curation.planning import plan_cleaning
-from distingo.curation.quarantine import apply_plan, choose_quarantine, undo
+from distingo.curation.quarantine import JOURNAL_NAME, apply_plan, choose_quarantine, undo
 from distingo.errors import DataError, DistingoError, UsageError, quote
 from trees import draw, found
 
@@ -100,7 +99,7 @@ def test_every_fault_has_its_line(place: Path) -> None:
         "line 2 is damaged ('../x' does not lead straight down)",
         "line 3 is damaged ('/y' is no relative path)",
         "line 4 is damaged (is no JSON object)",
-        "line 5 is damaged (tells of nothing known); nothing was moved",
+        "line 5 is damaged (is of no known kind); nothing was moved",
     ]
 
 

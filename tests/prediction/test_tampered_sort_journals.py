@@ -13,8 +13,7 @@ import pytest
 
 from distingo.errors import DataError, DistingoError
 from distingo.files import content_hash
-from distingo.prediction.sort_journal import SORT_JOURNAL
-from distingo.prediction.sorting import Sorter, Sorting, undo_sorting
+from distingo.prediction.sorting import SORT_JOURNAL, Sorter, Sorting, undo_sorting
 from distingo.records import Prediction
 
 

@@ -1,4 +1,8 @@
-"""A plan carried out: files into a quarantine, and back out of it."""
+"""The quarantine: files of a plan are moved into it, with a journal, and back out of it by that journal.
+
+The journal has a line for each move, on the disk before the move is made, so that a kill loses nothing. A quarantine
+may come from anywhere: what its journal names is checked as a whole before the first file is moved back.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +10,58 @@ import contextlib
 import datetime
 import errno
 import os
+import re
 import shlex
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from distingo.contained_paths import find_link_above, find_path_fault
-from distingo.curation.journal import (
-    FORMAT,
-    JOURNAL_NAME,
-    Journal,
-    JournalEntry,
-    JournalWriter,
-    journal_writer,
-    move_file,
-    read_journal,
-)
 from distingo.curation.planning import CleaningPlan, LeftAlone, Move
 from distingo.datasets.walking import display_name
 from distingo.errors import DataError, InterruptionError, ResourceError, UsageError, join_faults, quote
 from distingo.files import content_hash
+from distingo.journals import JournalWriter, journal_writer, move_file, parse_first, parse_line, read_lines
 from distingo.progress import progress_bar
 from distingo.version import __version__
 
+JOURNAL_NAME = "journal.jsonl"
+
+FORMAT = 1
+
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
+
+_HASH = re.compile("[0-9a-f]{32}|")
+
+_OTHER_LINES = ("copied", "moved", "returning", "returned")
+"""Lines that a kill may have left out, so that nothing follows from them."""
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One move that was begun.
+
+    Attributes:
+        path: Relative to the data set's root, with forward slashes.
+        content: Hash of the file's bytes; empty where it could not be read.
+    """
+
+    path: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """What a journal contains.
+
+    Attributes:
+        root: The folder that the files were moved from, as the journal has it: not to be trusted by itself.
+        entries: The moves that were begun, in their order.
+    """
+
+    root: Path
+    entries: tuple[JournalEntry, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +83,24 @@ class Restoration:
     left: tuple[LeftAlone, ...]
 
 
-def choose_quarantine(root: Path, said: Path | None = None) -> Path:
+def choose_quarantine(root: Path, chosen: Path | None = None) -> Path:
     """Where files go: a new folder with the time as its name, beside the data set.
 
     Args:
         root: The data set's root, resolved.
-        said: A folder to use instead; new or empty.
+        chosen: A folder to use instead; new or empty.
 
     Raises:
         UsageError: It lies inside the data set, or holds something.
     """
-    if said is not None:
-        place = said.resolve()
+    if chosen is not None:
+        place = chosen.resolve()
         if place.is_relative_to(root):
-            raise UsageError(f"--quarantine {said}: lies inside {root}, where it would be read as data; choose another")
+            raise UsageError(
+                f"--quarantine {chosen}: lies inside {root}, where it would be read as data; choose another"
+            )
         if place.exists() and (not place.is_dir() or any(place.iterdir())):
-            raise UsageError(f"--quarantine {said}: exists and is no empty folder; choose another")
+            raise UsageError(f"--quarantine {chosen}: exists and is no empty folder; choose another")
         return place
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     place = _usual_place(root) / now
@@ -89,7 +122,7 @@ def undo_command(root: Path, quarantine: Path) -> str:
 
 
 def apply_plan(plan: CleaningPlan, quarantine: Path) -> CleaningPlan:
-    """Move what a plan says.
+    """Move the files of a plan.
 
     Args:
         plan: As from `plan_cleaning`.
@@ -106,7 +139,7 @@ def apply_plan(plan: CleaningPlan, quarantine: Path) -> CleaningPlan:
         return plan
     moved: list[Move] = []
     left = list(plan.left_alone)
-    with journal_writer(quarantine) as journal, progress_bar("Moving", len(plan.moves)) as advance:
+    with journal_writer(quarantine / JOURNAL_NAME) as journal, progress_bar("Moving", len(plan.moves)) as advance:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         journal.write(format=FORMAT, distingo=__version__, root=str(plan.root), at=now)
         try:
@@ -174,7 +207,10 @@ def undo(quarantine: Path, root: Path | None = None) -> Restoration:
         raise DataError(join_faults(faults, "nothing was moved"))
     sorted_out: dict[str, list[str]] = {"returned": [], "in place": [], "copies": []}
     left: list[LeftAlone] = []
-    with journal_writer(quarantine) as writer, progress_bar("Putting back", len(journal.entries)) as advance:
+    with (
+        journal_writer(quarantine / JOURNAL_NAME) as writer,
+        progress_bar("Putting back", len(journal.entries)) as advance,
+    ):
         for entry in reversed(journal.entries):
             name = display_name(tuple(entry.path.split("/")))
             became = _put_back(entry, root, quarantine, writer)
@@ -186,6 +222,59 @@ def undo(quarantine: Path, root: Path | None = None) -> Restoration:
     _remove_empty_folders(quarantine, [entry.path for entry in journal.entries])
     in_place = (*sorted_out["in place"], *sorted_out["copies"])
     return Restoration(root, tuple(sorted_out["returned"]), in_place, tuple(sorted_out["copies"]), tuple(left))
+
+
+def read_journal(quarantine: Path) -> Journal:
+    """Read what was moved into a quarantine.
+
+    Raises:
+        DataError: There is no journal, it is damaged (a last line that a kill cut off is not), names paths that lead
+            elsewhere (one line for each), or a newer distingo wrote it.
+    """
+    path = quarantine / JOURNAL_NAME
+    try:
+        lines = read_lines(path)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise DataError(
+            f"{path}: can't be read ({reason}); name a folder that `distingo clean --apply` made"
+        ) from error
+    if not lines:
+        raise DataError(f"{path}: breaks off in its first line; nothing was moved")
+    root = parse_first(path, lines[0], "format", FORMAT).get("root")
+    if not isinstance(root, str) or "\0" in root:
+        raise DataError(f"{path}: line 1 is damaged (names no folder); nothing was moved")
+    entries: dict[str, JournalEntry] = {}
+    faults: list[str] = []
+    for number, line in enumerate(lines[1:], start=2):
+        entry = _parse_entry(line)
+        if isinstance(entry, JournalEntry) and entry.path in entries:
+            entry = f"{quote(entry.path)} is named twice"
+        if isinstance(entry, JournalEntry):
+            entries[entry.path] = entry
+        elif entry:
+            faults.append(f"{path}: line {number} is damaged ({entry})")
+    folders = {str(folder) for name in entries for folder in PurePosixPath(name).parents}
+    faults += [f"{path}: is damaged ({quote(name)} is a file and a folder)" for name in entries if name in folders]
+    if faults:
+        raise DataError(join_faults(faults, "nothing was moved"))
+    return Journal(Path(root), tuple(entries.values()))
+
+
+def _parse_entry(text: bytes) -> JournalEntry | str | None:
+    """A move that was begun, None of another line, or what is wrong."""
+    line = parse_line(text)
+    if isinstance(line, str):
+        return line
+    if "moving" not in line:
+        return None if any(name in line for name in _OTHER_LINES) else "is of no known kind"
+    path, content = line["moving"], line.get("content")
+    if why := find_path_fault(path):
+        return why
+    assert isinstance(path, str)
+    if not isinstance(content, str) or not _HASH.fullmatch(content):
+        return f"{quote(content)} is no hash"
+    return "names the journal itself" if path == JOURNAL_NAME else JournalEntry(path, content)
 
 
 def _settle_root(quarantine: Path, journal: Journal, named: Path | None) -> Path:

@@ -1,6 +1,7 @@
-"""Pictures into folders named after what they show: copies or links, never over anything.
+"""Images sorted into folders of their classes: copied or linked, never over anything, and taken out again.
 
-What was sorted into class folders taken out again, by the journal; what a person changed or added stays.
+A journal in the folder has what was put where, on the disk before it is done. `undo_sorting` takes back what it names;
+what a person changed or added stays.
 """
 
 from __future__ import annotations
@@ -8,21 +9,40 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self, get_args
 
-from distingo.curation.journal import JournalWriter, copy_file, journal_writer, remove_unfinished_copies
+from distingo.contained_paths import find_link_above, find_path_fault
 from distingo.download.names import distinct_names, safe_name
-from distingo.errors import DataError, ResourceError, UsageError
+from distingo.errors import DataError, ResourceError, UsageError, join_faults, quote
 from distingo.files import content_hash
-from distingo.prediction.sort_journal import SORT_JOURNAL, Placement, SortJournal, Way, first_line, read_sort_journal
+from distingo.journals import (
+    JournalWriter,
+    Line,
+    copy_file,
+    journal_writer,
+    parse_first,
+    parse_line,
+    read_lines,
+    remove_unfinished_copies,
+)
 from distingo.progress import progress_bar
 from distingo.records import Prediction
+
+SORT_JOURNAL = "distingo-sorted.jsonl"
+FORMAT, _FORMAT_KEY = 2, "distingo sorting"
+"""1 counted the folders that were made, which anybody can write; 2 names their inodes."""
+
+_HASH = re.compile("[0-9a-f]{32}")
+
+Way = Literal["copy", "link"]
+
 
 UNKNOWN, NO_LABEL = "unknown", "no-label"
 """The folders of pictures that the model does not know, and of those that no label was given to."""
@@ -31,6 +51,42 @@ _BATCH = 64
 """Placements that go to the disk's journal together."""
 
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One picture in one class folder.
+
+    Attributes:
+        source: The picture, an absolute path.
+        path: Where it was put, relative to the sorted folder, with forward slashes.
+        label: What it was put there as.
+        content: Hash of a copy's bytes; empty of a link.
+    """
+
+    source: str
+    path: str
+    label: str
+    content: str
+
+
+@dataclass(slots=True)
+class SortJournal:
+    """What a journal contains.
+
+    Attributes:
+        way: Whether pictures were copied or linked.
+        model: Names the model by which they were sorted.
+        made: The inodes of the folders that were made for the class folders: this one, and missing ones above it.
+        folders: The class folders that were made.
+        placements: In their order.
+    """
+
+    way: Way
+    model: str
+    made: tuple[int, ...]
+    folders: list[str] = field(default_factory=list)
+    placements: list[Placement] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +217,10 @@ class Sorter:
             )
         if not self._sorting.dry_run:
             made = [each for each in (folder.absolute(), *folder.absolute().parents) if not each.exists()]
-            self._journal = self._stack.enter_context(journal_writer(folder, SORT_JOURNAL))
+            self._journal = self._stack.enter_context(journal_writer(folder / SORT_JOURNAL))
             if journal is None:
-                self._journal.write(**first_line(way, model, tuple(each.lstat().st_ino for each in made)))
+                inodes = [each.lstat().st_ino for each in made]
+                self._journal.write(**{_FORMAT_KEY: FORMAT}, way=way, model=model, made=inodes)
         return {(each.source, each.label): each for each in journal.placements} if journal is not None else {}
 
     def _announce(self, planned: Placement) -> Placement:
@@ -195,6 +252,81 @@ class Sorter:
             ) from error
         self.counts[placement.path.rpartition("/")[0]] -= 1
         self.failures.append((placement.source, error.strerror or type(error).__name__))
+
+
+def read_sort_journal(folder: Path) -> SortJournal | None:
+    """Read what was sorted into a folder; None where there is no journal, or one without a finished line.
+
+    Raises:
+        DataError: It is damaged (a last line that a kill cut off is not), names what is not in a class folder (one
+            line for each), or a newer distingo wrote it.
+    """
+    path = folder / SORT_JOURNAL
+    try:
+        lines = read_lines(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DataError(f"{path}: can't be read ({error.strerror or type(error).__name__})") from error
+    if not lines:
+        return None
+    journal = _start_journal(path, parse_first(path, lines[0], _FORMAT_KEY, FORMAT))
+    faults = [
+        f"{path}: line {number} is damaged ({why})"
+        for number, line in enumerate(lines[1:], start=2)
+        if (why := _add_line(folder, journal, parse_line(line)))
+    ]
+    if faults:
+        raise DataError(join_faults(faults, "nothing was touched"))
+    return journal
+
+
+def _start_journal(path: Path, first: Line) -> SortJournal:
+    way: Way | None = next((each for each in get_args(Way) if each == first.get("way")), None)
+    model, made = first.get("model"), first.get("made")
+    inodes = made if isinstance(made, list) else [0] * bool(made)  # of format 1, the folders above stay
+    if way is None or not isinstance(model, str) or any(type(each) is not int for each in inodes):
+        raise DataError(
+            f"{path}: line 1 is damaged (way {quote(first.get('way'))}, model {quote(model)}, made {quote(made)})"
+        )
+    return SortJournal(way, model, tuple(inodes))
+
+
+def _add_line(folder: Path, journal: SortJournal, line: Line | str) -> str:
+    """Add a line to a journal; returns what is wrong, or nothing."""
+    if isinstance(line, str):
+        return line
+    if "folder" in line:
+        if not (why := _path_fault(folder, line["folder"], 1)):
+            journal.folders.append(str(line["folder"]))
+        return why
+    texts = {name: text for name, text in line.items() if isinstance(text, str)}
+    if set(line) != {each.name for each in fields(Placement)} or len(texts) < len(line):
+        return "is neither a folder nor a placement"
+    placement = Placement(**texts)
+    why = _path_fault(folder, placement.path, 2) or _placement_fault(journal, placement)
+    if not why:
+        journal.placements.append(placement)
+    return why
+
+
+def _placement_fault(journal: SortJournal, placement: Placement) -> str:
+    if bool(placement.content) != (journal.way == "copy") or not _HASH.fullmatch(placement.content or "0" * 32):
+        return f"{quote(placement.content)} is no hash of a {journal.way}"
+    if not Path(placement.source).is_absolute() or "\0" in placement.source:
+        return f"{quote(placement.source)} is no absolute path of a picture"
+    return ""
+
+
+def _path_fault(folder: Path, path: object, depth: int) -> str:
+    """Why a path is not so deep below the folder; a journal may come from anywhere."""
+    if why := find_path_fault(path):
+        return why
+    assert isinstance(path, str)
+    if path.count("/") != depth - 1:
+        return f"{quote(path)} is not in a class folder"
+    link = find_link_above(folder, path)
+    return f"{quote(path)} leads through a link, {quote(link)}" if link else ""
 
 
 @dataclass(frozen=True, slots=True)
