@@ -4,7 +4,13 @@ import numpy as np
 from PIL import Image
 
 from distingo.curation.checking import measurements_product
-from distingo.curation.shortcuts import Shortcut, judge_imbalance, judge_shortcuts, look_for_shortcuts
+from distingo.curation.shortcuts import (
+    Shortcut,
+    find_file_shortcuts,
+    find_shortcuts,
+    judge_imbalance,
+    judge_shortcuts,
+)
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
 
@@ -24,12 +30,12 @@ def found(root: Path) -> dict[str, float]:
     product = measurements_product(cache)
     dataset = read_dataset(root, cache=cache, products=[product])
     rows = product.store.rows([picture.content for picture in dataset.pictures]).take(np.arange(len(dataset.pictures)))
-    return {shortcut.name: shortcut.score for shortcut in look_for_shortcuts(dataset, rows)}
+    return {shortcut.name: shortcut.score for shortcut in find_shortcuts(dataset, rows)}
 
 
 def test_the_format_of_the_file_gives_a_class_away(tmp_path):
     scores = found(draw(tmp_path / "data", formats=("png", "jpg"), levels=(50, 50)))
-    assert scores["metadata"] == 1
+    assert scores["format"] == scores["metadata"] == 1
     assert scores["file size"] == 1
     assert scores["mean colour"] < 0.4
 
@@ -61,3 +67,14 @@ def test_classes_far_smaller_than_the_largest_are_named(tmp_path):
     assert finding.labels == ("b",)
     assert finding.counts
     assert finding.reason == "b has 2 pictures, a has 30"
+
+
+def test_the_manifest_alone_gives_the_same_figures(tmp_path):
+    root = draw(tmp_path / "data", formats=("png", "jpg"), levels=(50, 50))
+    for path in sorted((root / "b").iterdir())[:20]:
+        Image.open(path).resize((32, 24)).save(path)
+    scores = found(root)
+    dataset = read_dataset(root, cache=Cache())
+    of_files = {each.name: each.score for each in find_file_shortcuts(dataset.manifest, dataset.task)}
+    assert of_files == {name: scores[name] for name in ("dimensions", "format")}
+    assert 0 < of_files["dimensions"] < of_files["format"] == 1

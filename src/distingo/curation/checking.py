@@ -29,7 +29,7 @@ from distingo.curation.pairs import (
     near_pairs,
     nearest,
 )
-from distingo.curation.shortcuts import Shortcut, judge_imbalance, judge_shortcuts, look_for_shortcuts
+from distingo.curation.shortcuts import Shortcut, find_shortcuts, judge_imbalance, judge_shortcuts
 from distingo.curation.thresholds import judge_files, judge_quality, settle_thresholds
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import find_corrections
@@ -246,7 +246,7 @@ def _measure(request: CheckRequest, embedding: Embedding) -> _Measured:
         told: OutOfFold | None = given.told
     else:
         told = None if embeddings is None else _doubt_labels(dataset, embeddings, pairs, embedding, request)
-    shortcuts = look_for_shortcuts(dataset, measurements, seed=request.seed)
+    shortcuts = find_shortcuts(dataset, measurements, seed=request.seed)
     other_root = None if other is None else other.root
     basis = None if told is None else weigh_doubts(doubted, told, dataset.task)
     if basis is not None:

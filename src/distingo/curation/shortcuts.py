@@ -1,9 +1,13 @@
-"""Whether something beside what a picture shows tells the classes apart: a model would learn that instead."""
+"""Whether something other than what an image shows distinguishes the classes: a model would learn that instead.
+
+`find_shortcuts` inspects everything that is known of a data set's images, for `distingo check`. `find_file_shortcuts`
+inspects what the manifest of a run has of them, for the model card; on the same images both come to the same figures.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +17,7 @@ from distingo.curation.findings import Finding
 from distingo.curation.thresholds import KEPT_FROM
 from distingo.datasets.decoding.decode import read_bytes
 from distingo.features.measurements import MEASUREMENTS
-from distingo.records import Dataset, Picture, Source
+from distingo.records import Dataset, ManifestRow, Source
 
 _SAMPLE = 5_000
 
@@ -22,7 +26,7 @@ _FOLDS = 5
 _LEAVES = 64
 
 _FEWEST = 5
-"""A class, or a leaf of the tree, with fewer pictures says nothing."""
+"""A class, or a leaf of the tree, with fewer images shows nothing."""
 
 _WRITTEN_TAGS = (0x010F, 0x0110, 0x0131, 0x013B)
 """EXIF's make, model, software and artist."""
@@ -34,13 +38,13 @@ Columns = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Shortcut:
-    """How far one thing alone tells the classes apart.
+    """How far one thing alone distinguishes the classes.
 
     Attributes:
-        name: What it is, in words.
+        name: What it is.
         reached: Balanced accuracy; with several labels the mean area under the ROC curve.
         chance: What guessing reaches.
-        n: How many pictures were looked at.
+        n: How many images were inspected.
     """
 
     name: str
@@ -54,39 +58,58 @@ class Shortcut:
         return min(max((self.reached - self.chance) / (1 - self.chance), 0.0), 1.0)
 
 
-def look_for_shortcuts(
-    dataset: Dataset, measurements: npt.NDArray[np.float32], *, seed: int = 0
-) -> tuple[Shortcut, ...]:
-    """Let a decision tree tell the classes apart by one thing at a time, in five-fold cross-validation.
+def find_shortcuts(dataset: Dataset, measurements: npt.NDArray[np.float32], *, seed: int = 0) -> tuple[Shortcut, ...]:
+    """Find out how far each of several things alone distinguishes the classes.
 
-    Looked at are file size, sharpness, brightness, mean colour, dimensions, and what is written in the file beside the
-    picture (format, camera, software); in at most 5,000 pictures, drawn by the seed.
+    They are the format, the size and the dimensions of the files, metadata (camera, software), sharpness, brightness
+    and mean color. A decision tree has one of them at a time, in five-fold cross-validation on at most 5,000 images.
 
     Args:
-        dataset: With its usable pictures.
+        dataset: With its usable images.
         measurements: Float32 (n, 12) of them.
         seed: Of sample, folds and trees.
 
     Returns:
-        One for each thing, the most telling first; none where fewer than two classes have ten pictures.
+        One for each thing that differs, the one that distinguishes best first; none where fewer than two classes have
+        ten images.
     """
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(dataset.pictures))[:_SAMPLE])
-    pictures = [dataset.pictures[at] for at in chosen]
-    having, kept = _targets(pictures, dataset.task)
-    if having is None:
-        return ()
-    pictures = [pictures[at] for at in kept]
-    things = _things(pictures, measurements[chosen[kept]])
-    found = [
-        Shortcut(name, *_tell_apart(columns, having, dataset.task, seed), len(pictures))
-        for name, columns in things.items()
-        if len(np.unique(columns, axis=0)) > 1
-    ]
-    return tuple(sorted(found, key=lambda shortcut: -shortcut.score))
+    pictures = dataset.pictures
+
+    def things(rows: npt.NDArray[np.intp]) -> dict[str, Columns]:
+        named = dict(zip(MEASUREMENTS, measurements[rows].T.astype(np.float64), strict=True))
+        formats = {row.file: row.format for row in dataset.manifest}
+        chosen = [pictures[at] for at in rows]
+        columns = {
+            "sharpness": named["sharpness"][:, None],
+            "brightness": np.stack([named["brightness"], named["contrast"]], axis=1),
+            "mean colour": np.stack([named[name] for name in ("red", "green", "blue")], axis=1),
+            "dimensions": _dimensions([(picture.width, picture.height) for picture in chosen]),
+            "format": _one_hot([{formats.get(picture.source.file, "")} for picture in chosen]),
+        }
+        if all(picture.source.index is None for picture in chosen):
+            sizes, metadata = zip(*(_read_metadata(picture.source) for picture in chosen), strict=True)
+            columns |= {"file size": np.array(sizes, np.float64)[:, None], "metadata": _one_hot(metadata)}
+        return columns
+
+    return _measure([picture.labels for picture in pictures], things, dataset.task, seed)
+
+
+def find_file_shortcuts(manifest: Sequence[ManifestRow], task: str, *, seed: int = 0) -> tuple[Shortcut, ...]:
+    """The same for the format and the dimensions of a manifest's used files."""
+    used = [row for row in manifest if row.status == "used"]
+
+    def things(rows: npt.NDArray[np.intp]) -> dict[str, Columns]:
+        chosen = [used[at] for at in rows]
+        return {
+            "dimensions": _dimensions([(row.width, row.height) for row in chosen]),
+            "format": _one_hot([{row.format} for row in chosen]),
+        }
+
+    return _measure([row.labels for row in used], things, task, seed)
 
 
 def judge_shortcuts(shortcuts: Sequence[Shortcut], task: str, threshold: float) -> Iterator[Finding]:
-    """A finding for each thing that tells classes apart, scored by the share of the way from guessing to certainty."""
+    """A finding for each thing, scored by the share of the way from guessing to certainty."""
     measure = "balanced accuracy" if task == "single-label" else "mean area under the ROC curve"
     for shortcut in shortcuts:
         than = f"{shortcut.reached:.0%} where guessing has {shortcut.chance:.0%}"
@@ -105,38 +128,50 @@ def judge_imbalance(dataset: Dataset, threshold: float) -> Iterator[Finding]:
             yield Finding("imbalance", "", score, threshold, (name,), reason=reason)
 
 
-def _targets(pictures: Sequence[Picture], task: str) -> tuple[npt.NDArray[np.bool_] | None, npt.NDArray[np.intp]]:
-    """Classes that can be looked at, as truth values (n, classes), and the pictures that have them."""
-    counts = Counter(label for picture in pictures for label in picture.labels)
-    most = len(pictures) - 2 * _FEWEST if task == "multi-label" else len(pictures)
-    names = sorted(name for name, count in counts.items() if 2 * _FEWEST <= count <= most)
-    if len(names) < (1 if task == "multi-label" else 2):
-        return None, np.arange(0)
-    having = np.array([[name in picture.labels for name in names] for picture in pictures], bool)
-    kept = np.arange(len(pictures)) if task == "multi-label" else np.flatnonzero(having.any(axis=1))
+def _measure(
+    labels: Sequence[tuple[str, ...]],
+    things: Callable[[npt.NDArray[np.intp]], Mapping[str, Columns]],
+    task: str,
+    seed: int,
+) -> tuple[Shortcut, ...]:
+    """Measure each of the things that `things` has of some rows, on a sample of the rows."""
+    sample = np.sort(np.random.default_rng(seed).permutation(len(labels))[:_SAMPLE])
+    having, kept = _targets([labels[at] for at in sample], task)
+    if not having.size:
+        return ()
+    found = [
+        Shortcut(name, *_cross_validate(columns, having, task, seed), len(kept))
+        for name, columns in things(sample[kept]).items()
+        if len(np.unique(columns, axis=0)) > 1
+    ]
+    return tuple(sorted(found, key=lambda shortcut: -shortcut.score))
+
+
+def _targets(labels: Sequence[tuple[str, ...]], task: str) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
+    """Truth values (n, classes) of the classes that are large enough, and the rows that have them."""
+    several = task == "multi-label"
+    counts = Counter(label for names in labels for label in names)
+    most = len(labels) - 2 * _FEWEST if several else len(labels)
+    classes = sorted(name for name, count in counts.items() if 2 * _FEWEST <= count <= most)
+    if len(classes) < (1 if several else 2):
+        return np.zeros((0, 0), bool), np.arange(0)
+    having = np.array([[name in names for name in classes] for names in labels], bool)
+    kept = np.arange(len(labels)) if several else np.flatnonzero(having.any(axis=1))
     return having[kept], kept
 
 
-def _things(pictures: Sequence[Picture], measurements: npt.NDArray[np.float32]) -> dict[str, Columns]:
-    named = dict(zip(MEASUREMENTS, measurements.T.astype(np.float64), strict=True))
-    sizes = np.array([(picture.width, picture.height) for picture in pictures], np.float64)
-    things: dict[str, Columns] = {
-        "sharpness": named["sharpness"][:, None],
-        "brightness": np.stack([named["brightness"], named["contrast"]], axis=1),
-        "mean colour": np.stack([named[name] for name in ("red", "green", "blue")], axis=1),
-        "dimensions": np.concatenate([sizes, sizes[:, :1] / sizes[:, 1:]], axis=1),
-    }
-    if all(picture.source.index is None for picture in pictures):
-        read = [_read_beside(picture.source) for picture in pictures]
-        things["file size"] = np.array([[size] for size, _ in read], np.float64)
-        names = sorted({text for _, metadata in read for text in metadata})
-        columns = [[text in metadata for text in names] for _, metadata in read]
-        things["metadata"] = np.array(columns, np.float64).reshape(len(pictures), -1)
-    return things
+def _dimensions(sizes: Sequence[tuple[int, int]]) -> Columns:
+    columns = np.array(sizes, np.float64)
+    return np.concatenate([columns, columns[:, :1] / np.maximum(columns[:, 1:], 1)], axis=1)
 
 
-def _read_beside(source: Source) -> tuple[int, frozenset[str]]:
-    """The file's size, and what is written in it beside the picture."""
+def _one_hot(texts: Sequence[set[str] | frozenset[str]]) -> Columns:
+    names = sorted({name for each in texts for name in each})
+    return np.array([[name in each for name in names] for each in texts], np.float64).reshape(len(texts), -1)
+
+
+def _read_metadata(source: Source) -> tuple[int, frozenset[str]]:
+    """The file's size, and what is stored in it next to the pixels."""
     import io
 
     from PIL import Image
@@ -145,18 +180,14 @@ def _read_beside(source: Source) -> tuple[int, frozenset[str]]:
         data = read_bytes(source)
         with Image.open(io.BytesIO(data)) as image:
             exif = image.getexif()
-            written = {
-                f"{tag}={exif[tag]}" for tag in (271, 272, 305, 315) if tag in exif
-            }  # make, model, software, artist
-            kinds = {
-                name for name in ("icc_profile", "exif", "comment", "jfif", "dpi", "progressive") if name in image.info
-            }
-            return len(data), frozenset({f"format={image.format}", f"mode={image.mode}", *written, *kinds})
-    except Exception:  # what can't be read any more has nothing beside the picture either
+            tags = {f"{tag}={exif[tag]}" for tag in _WRITTEN_TAGS if tag in exif}
+            kinds = {name for name in _WRITTEN_KINDS if name in image.info}
+            return len(data), frozenset({f"mode={image.mode}", *tags, *kinds})
+    except Exception:  # a file that can't be read any more has no metadata either
         return 0, frozenset()
 
 
-def _tell_apart(columns: Columns, having: npt.NDArray[np.bool_], task: str, seed: int) -> tuple[float, float]:
+def _cross_validate(columns: Columns, having: npt.NDArray[np.bool_], task: str, seed: int) -> tuple[float, float]:
     from sklearn.metrics import balanced_accuracy_score, roc_auc_score
     from sklearn.model_selection import KFold, StratifiedKFold
     from sklearn.tree import DecisionTreeClassifier
@@ -166,10 +197,10 @@ def _tell_apart(columns: Columns, having: npt.NDArray[np.bool_], task: str, seed
     )
     if task == "single-label":
         targets = having.argmax(axis=1)
-        told = np.zeros(len(targets), np.int64)
+        predicted = np.zeros(len(targets), np.int64)
         for known, held in StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(columns, targets):
-            told[held] = tree.fit(columns[known], targets[known]).predict(columns[held])
-        return float(balanced_accuracy_score(targets, told)), 1 / having.shape[1]
+            predicted[held] = tree.fit(columns[known], targets[known]).predict(columns[held])
+        return float(balanced_accuracy_score(targets, predicted)), 1 / having.shape[1]
     shares = np.zeros(having.shape)
     for known, held in KFold(_FOLDS, shuffle=True, random_state=seed).split(columns):
         for label in range(having.shape[1]):

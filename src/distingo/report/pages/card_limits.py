@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Hashable, Sequence
-
+from distingo.curation.shortcuts import find_file_shortcuts
+from distingo.curation.thresholds import DEFAULT_THRESHOLDS
 from distingo.evaluation.reading import RunRecords
 from distingo.language import gettext
 from distingo.report.charts.class_balance import balance_classes
@@ -16,11 +15,6 @@ LOPSIDED = 10
 
 WIDE_INTERVAL = 0.1
 """An interval of ten points and more leaves much open."""
-
-TELLING = 0.5
-"""The share of the way from the commonest class to certainty from which on file facts are called a shortcut."""
-
-_LEAST_PICTURES = 50
 
 
 def find_limits(records: RunRecords) -> tuple[str, ...]:
@@ -110,44 +104,21 @@ def _imbalance(records: RunRecords) -> tuple[str, ...]:
 
 
 def _shortcut(records: RunRecords) -> tuple[str, ...]:
-    """Whether format and size of the files alone tell the classes apart, each picture judged by the others."""
-    if records.task == "multi-label":
+    """The shortcut that `distingo check` would find among format and dimensions of the files."""
+    found = find_file_shortcuts(records.manifest, records.task)
+    if not found or found[0].score < DEFAULT_THRESHOLDS["shortcut"]:
         return ()
-    used = [row for row in records.manifest if row.status == "used" and len(row.labels) == 1]
-    found = told_by([(row.format, row.width, row.height) for row in used], [row.labels[0] for row in used])
-    commonest = max(Counter(row.labels[0] for row in used).values(), default=0) / max(1, len(used))
-    if len(used) < _LEAST_PICTURES or found - commonest < TELLING * (1 - commonest):
-        return ()
-    return (
-        gettext(
-            "A possible shortcut: the format and the size of the files alone tell the class of %(share)s of the "
-            "pictures (always saying the commonest class: %(commonest)s). The model may have learned what goes with "
-            "them instead of what is shown.",
-            share=percent(found, 0),
-            commonest=percent(commonest, 0),
-        ),
+    dimensions = gettext(
+        "A possible shortcut: the dimensions of the images alone distinguish the classes (%(share)s of the way from "
+        "guessing to certainty). The model may have learned what goes with them instead of what is shown.",
+        share=percent(found[0].score, 0),
     )
-
-
-def told_by(facts: Sequence[Hashable], labels: Sequence[str]) -> float:
-    """The share of pictures whose class is the commonest among the others of the same facts (leave one out).
-
-    Args:
-        facts: What is known of each picture beside its content.
-        labels: Its class; as many.
-
-    Returns:
-        From 0 to 1; ties and pictures that are alone with their facts count as wrong.
-    """
-    groups: dict[Hashable, Counter[str]] = defaultdict(Counter)
-    for fact, label in zip(facts, labels, strict=True):
-        groups[fact][label] += 1
-    right = 0
-    for group in groups.values():
-        for label, number in group.items():
-            others = max((other for name, other in group.items() if name != label), default=0)
-            right += number if number - 1 > others else 0
-    return right / max(1, len(labels))
+    formats = gettext(
+        "A possible shortcut: the format of the files alone distinguishes the classes (%(share)s of the way from "
+        "guessing to certainty). The model may have learned what goes with it instead of what is shown.",
+        share=percent(found[0].score, 0),
+    )
+    return (dimensions if found[0].name == "dimensions" else formats,)
 
 
 def _left_out(records: RunRecords) -> tuple[str, ...]:
