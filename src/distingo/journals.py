@@ -31,7 +31,7 @@ class JournalWriter:
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
 
-    def write(self, *, durable: bool = True, **line: object) -> None:
+    def write(self, line: Line, *, durable: bool = True) -> None:
         """Add a line; a durable one is on the disk when this returns."""
         self._file.write(json.dumps(line).encode("ascii") + b"\n")
         self._file.flush()

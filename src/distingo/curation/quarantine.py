@@ -141,7 +141,7 @@ def apply_plan(plan: CleaningPlan, quarantine: Path) -> CleaningPlan:
     left = list(plan.left_alone)
     with journal_writer(quarantine / JOURNAL_NAME) as journal, progress_bar("Moving", len(plan.moves)) as advance:
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        journal.write(format=FORMAT, distingo=__version__, root=str(plan.root), at=now)
+        journal.write({"format": FORMAT, "distingo": __version__, "root": str(plan.root), "at": now})
         try:
             for move in plan.moves:
                 if why := _move(plan.root, move, quarantine, journal):
@@ -166,9 +166,11 @@ def _move(root: Path, move: Move, quarantine: Path, journal: JournalWriter) -> s
     try:
         if move.content and content_hash(move.path.read_bytes()) != move.content:
             return "has changed since the check"
-        journal.write(moving=path, content=move.content, kinds=move.kinds, reason=move.reason, stays=move.stays)
-        move_file(move.path, quarantine / path, before_removal=lambda: journal.write(copied=path))
-        journal.write(durable=False, moved=path)
+        journal.write(
+            {"moving": path, "content": move.content, "kinds": move.kinds, "reason": move.reason, "stays": move.stays}
+        )
+        move_file(move.path, quarantine / path, before_removal=lambda: journal.write({"copied": path}))
+        journal.write({"moved": path}, durable=False)
     except OSError as error:
         if error.errno in _FULL_DISK:
             raise ResourceError(
@@ -324,9 +326,9 @@ def _put_back(entry: JournalEntry, root: Path, quarantine: Path, journal: Journa
         if _find_fault(entry, root, quarantine):
             return "is reached through a link now; it stays in the quarantine"
         if not os.path.lexists(here):
-            journal.write(returning=entry.path)
+            journal.write({"returning": entry.path})
             move_file(there, here)
-            journal.write(durable=False, returned=entry.path)
+            journal.write({"returned": entry.path}, durable=False)
             return "returned"
         return _compare_with_place(here, there)
     except OSError as error:

@@ -29,7 +29,7 @@ from distingo.metrics.conformal import (
 from distingo.metrics.thresholds import apply_thresholds
 from distingo.models.evidence import Evidence
 from distingo.models.feature_bank import FeatureBank
-from distingo.records import Prediction, Task, Thresholds
+from distingo.records import Prediction, Task, Thresholds, ValueRanges
 
 FALSE_ALARMS = 0.01
 """The share of pictures like those of training that may be called unlike them."""
@@ -225,6 +225,10 @@ class Described(Protocol):
     @property
     def classes(self) -> tuple[str, ...]:
         """Names, in the order of the probabilities."""
+
+    @property
+    def value_ranges(self) -> ValueRanges:
+        """What the stored values of deep images are scaled by."""
 
     def require_thresholds(self) -> Thresholds:
         """With several labels, from which probability on each is given."""

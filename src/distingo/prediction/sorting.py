@@ -220,7 +220,7 @@ class Sorter:
             self._journal = self._stack.enter_context(journal_writer(folder / SORT_JOURNAL))
             if journal is None:
                 inodes = [each.lstat().st_ino for each in made]
-                self._journal.write(**{_FORMAT_KEY: FORMAT}, way=way, model=model, made=inodes)
+                self._journal.write({_FORMAT_KEY: FORMAT, "way": way, "model": model, "made": inodes})
         return {(each.source, each.label): each for each in journal.placements} if journal is not None else {}
 
     def _announce(self, planned: Placement) -> Placement:
@@ -229,9 +229,9 @@ class Sorter:
         content = content_hash(Path(planned.source).read_bytes()) if self._sorting.way == "copy" else ""
         placement = Placement(planned.source, planned.path, planned.label, content)
         if not target.parent.is_dir():
-            self._journal.write(folder=target.parent.name)
+            self._journal.write({"folder": target.parent.name})
             target.parent.mkdir()
-        self._journal.write(durable=False, **asdict(placement))
+        self._journal.write(asdict(placement), durable=False)
         return placement
 
     def _make(self, placement: Placement) -> None:
