@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from distingo.curation.findings import FINDING_KINDS, FINDINGS_NAME, Finding, FindingKind, read_findings, write_findings
 from distingo.curation.label_doubts import LabelBasis
@@ -105,7 +104,7 @@ def write_check(check: Check, folder: Path) -> None:
         ResourceError: The folder can't be written.
     """
     write_findings(check.findings, folder / FINDINGS_NAME)
-    content: dict[str, Any] = {
+    content: dict[str, object] = {
         "distingo": __version__,
         "data": str(check.data.resolve()),
         "root": str(check.root.resolve()),

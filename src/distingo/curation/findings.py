@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from distingo.datasets.corrections import Action, Correction, Corrections
 from distingo.datasets.manifest import join_labels, read_table, split_labels, write_table
@@ -94,8 +94,6 @@ class Finding:
 
 _SEVERAL = ("labels", "other_labels", "suggested")
 
-_NUMBERS = ("score", "threshold")
-
 _COLUMNS = [field.name for field in fields(Finding)]
 
 
@@ -131,16 +129,31 @@ def _to_row(finding: Finding) -> list[object]:
 
 
 def _from_row(path: Path, line: int, row: dict[str, str]) -> Finding:
-    if row["kind"] not in FINDING_KINDS:
+    kind = next((kind for kind in FINDING_KINDS if kind == row["kind"]), None)
+    if kind is None:
         raise RunError(
             f"{path}: line {line}: {row['kind']!r} is no kind of finding; they are {', '.join(FINDING_KINDS)}"
         )
-    values: dict[str, Any] = {name: row[name] for name in _COLUMNS}
     try:
-        values |= {name: float(row[name]) for name in _NUMBERS}
+        score, threshold = float(row["score"]), float(row["threshold"])
     except ValueError as error:
         raise RunError(f"{path}: line {line}: score or threshold is no number ({error})") from error
-    return Finding(**{**values, **{name: split_labels(row[name]) for name in _SEVERAL}})
+    return Finding(
+        kind=kind,
+        file=row["file"],
+        score=score,
+        threshold=threshold,
+        labels=split_labels(row["labels"]),
+        side=row["side"],
+        content=row["content"],
+        other=row["other"],
+        other_labels=split_labels(row["other_labels"]),
+        other_root=row["other_root"],
+        suggested=split_labels(row["suggested"]),
+        reason=row["reason"],
+        other_side=row["other_side"],
+        other_content=row["other_content"],
+    )
 
 
 def is_answered(finding: Finding, corrections: Corrections | None) -> bool:

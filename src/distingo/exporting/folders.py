@@ -15,7 +15,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from distingo.errors import ResourceError
 from distingo.exporting.agreement import Agreement
@@ -132,7 +131,7 @@ def describe_export(
     )
 
 
-def _model_facts(model: SavedModel) -> dict[str, Any]:
+def _model_facts(model: SavedModel) -> dict[str, object]:
     of = model.description
     if of.backbone is None:
         return {"name": of.name, "kind": of.kind}
@@ -142,7 +141,7 @@ def _model_facts(model: SavedModel) -> dict[str, Any]:
     return {key: value for key, value in facts.items() if value}
 
 
-def describe_agreement(agreement: Agreement, calibrated: str) -> dict[str, Any]:
+def describe_agreement(agreement: Agreement, calibrated: str) -> dict[str, object]:
     """The check's figures for ``distingo.json``."""
     facts = {**asdict(agreement), "share_same": round(agreement.share, 6)}
     if calibrated:

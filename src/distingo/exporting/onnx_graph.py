@@ -99,7 +99,7 @@ def preprocessing_graph(rendition: Rendition, pictures: str) -> Any:
         f'Resize <antialias = 1, axes = [1, 2], mode = "{_MODES[rendition.interpolation]}", cubic_coeff_a = -0.5, '
         'coordinate_transformation_mode = "half_pixel">'
     )
-    sides: dict[str, Any] = {"height": rendition.height, "width": rendition.width, "resize": resize}
+    sides: dict[str, object] = {"height": rendition.height, "width": rendition.width, "resize": resize}
     if rendition.fit == "crop":
         fit = _CROP.format(**sides, shorter=shorter_side(rendition), aspect=LONGEST_ASPECT)
     else:

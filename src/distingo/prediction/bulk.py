@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
 from distingo.errors import ResourceError, UsageError
 from distingo.files import content_hash, parse_json
@@ -59,7 +59,7 @@ class PartialTable:
             table is there that was made otherwise.
     """
 
-    def __init__(self, output: Path, made_by: dict[str, Any]) -> None:
+    def __init__(self, output: Path, made_by: Mapping[str, object]) -> None:
         check_table(output)
         self.path = partial_of(output)
         self._output = output
@@ -148,7 +148,7 @@ class PartialTable:
         except OSError:  # some network file systems know no locks
             return
 
-    def _start(self, made_by: dict[str, Any]) -> None:
+    def _start(self, made_by: Mapping[str, object]) -> None:
         wanted = {"distingo predictions": _FORMAT, **made_by}
         line = self._file.readline()
         if not line.endswith(b"\n"):
@@ -173,8 +173,8 @@ class PartialTable:
         self._repeating = False
 
 
-def _encode(content: dict[str, Any]) -> bytes:
-    return json.dumps(content).encode("ascii") + b"\n"
+def _encode(content: Mapping[str, object]) -> bytes:
+    return json.dumps(dict(content)).encode("ascii") + b"\n"
 
 
 def _read(line: bytes) -> Prediction | None:
@@ -318,7 +318,7 @@ class BulkPrediction:
             require_files([prediction.file], self._request.on_error)
             require_readable(prediction, self._request.on_error)
 
-    def _made_by(self) -> dict[str, object]:
+    def _made_by(self) -> Mapping[str, object]:
         request = self._request
         asked = {"topk": request.topk, "abstain": request.abstain, "coverage": request.coverage}
         return {"model": identify_model(request.run), **asked}

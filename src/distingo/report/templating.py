@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,7 +75,9 @@ _MARKUP = re.compile(r"[\\`*{}\[\]<>|~]|(?<!\w)[_#]|_(?!\w)|^[+-](?=\s)|^\d+(?=[
 _GENERATOR = b'<meta name="generator" content="distingo '
 
 
-def write_page(template: str, path: Path, context: dict[str, Any], *, scripts: Sequence[str] = ("page.js",)) -> Path:
+def write_page(
+    template: str, path: Path, context: Mapping[str, object], *, scripts: Sequence[str] = ("page.js",)
+) -> Path:
     """Fill a template and write the page, or nothing.
 
     Everything that comes from a person's files is escaped by the template engine; besides, the page's own
@@ -104,7 +106,7 @@ def write_page(template: str, path: Path, context: dict[str, Any], *, scripts: S
     return path
 
 
-def fill_text(template: str, context: dict[str, Any]) -> str:
+def fill_text(template: str, context: Mapping[str, object]) -> str:
     """Fill a Markdown template; what comes from a person's files has to pass through its filter ``plain``.
 
     Args:

@@ -95,7 +95,7 @@ def _open_openvino(path: Path, threads: int | None) -> Run:
     _require("openvino", "OpenVINO")
     openvino = import_openvino()
     # else a processor with bfloat16 would compute in it, which is not what was checked
-    settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    settings: dict[str, str | int] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = threads
     try:

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -143,7 +142,7 @@ class MapView:
     keys: tuple[Key, ...]
     labels: int
     neighbourhoods: tuple[Neighbourhood, ...]
-    data: dict[str, Any]
+    data: dict[str, object]
 
 
 def show_map(picture_map: PictureMap) -> MapView:
@@ -190,7 +189,7 @@ def _rarest(picture: Picture, position: dict[str, int]) -> str | None:
     return max(picture.labels, key=lambda name: position[name], default=None)
 
 
-def _data(pictures: tuple[Picture, ...], ranked: list[str], position: dict[str, int]) -> dict[str, Any]:
+def _data(pictures: tuple[Picture, ...], ranked: list[str], position: dict[str, int]) -> dict[str, object]:
     sheets = make_sheets([picture.source for picture in pictures])
     entries = [
         [picture.source.file, [position[name] for name in picture.labels], *size]

@@ -278,7 +278,7 @@ def _maker(model: dict[str, Any]) -> str:
     return str(model.get("provenance", {}).get("distingo", "unknown")).replace(" ", "-")
 
 
-def _context(records: RunRecords, model: dict[str, Any]) -> dict[str, Any]:
+def _context(records: RunRecords, model: dict[str, Any]) -> dict[str, object]:
     evaluation = records.evaluation
     several = records.task == "multi-label"
     main = MAIN_SCORE if several else "accuracy"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from distingo.evaluation.reading import PredictionRow, read_predictions
 from distingo.metrics.label_intervals import MIN_POSITIVES
@@ -167,7 +167,7 @@ def draw_fold_rail(found: CrossValidation) -> FoldRail:
     return FoldRail(rail.low, rail.high, ticks)
 
 
-def _fill_classes(found: CrossValidation, predictions: Path) -> dict[str, Any]:
+def _fill_classes(found: CrossValidation, predictions: Path) -> dict[str, object]:
     rows = read_predictions(predictions)
     mistakes = worst_mistakes(rows)
     confusion = view_confusion(found.pooled)
@@ -183,7 +183,7 @@ def _fill_classes(found: CrossValidation, predictions: Path) -> dict[str, Any]:
     }
 
 
-def _fill_labels(found: CrossValidation, predictions: Path) -> dict[str, Any]:
+def _fill_labels(found: CrossValidation, predictions: Path) -> dict[str, object]:
     told = read_label_predictions(predictions, found.classes)
     invented = surest_mistakes(told, missed=False) if told else ()
     missed = surest_mistakes(told, missed=True) if told else ()

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -264,7 +263,7 @@ def draw_wall(pictures: Sequence[Picture], *, most: int = MOST_ON_THE_WALL) -> l
     return [pictures[at] for at in order[:most].tolist()]
 
 
-def _explored(exploration: Exploration | None) -> dict[str, Any]:
+def _explored(exploration: Exploration | None) -> dict[str, object]:
     if exploration is None:
         return {"exploration": None, "map": None, "file_sizes": None}
     return {

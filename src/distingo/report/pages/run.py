@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -59,7 +58,7 @@ MOST_PICTURES = 600
 """More than other pages embed, as every label has cells of its own to open."""
 
 
-def label_context(records: RunRecords) -> dict[str, Any]:
+def label_context(records: RunRecords) -> dict[str, object]:
     """The values that ``label_report.html`` names.
 
     Args:
@@ -89,7 +88,7 @@ def label_context(records: RunRecords) -> dict[str, Any]:
     }
 
 
-def _judged_pictures(records: RunRecords) -> dict[str, Any]:
+def _judged_pictures(records: RunRecords) -> dict[str, object]:
     """What needs predictions or pictures; without an evaluation nothing, without predictions only the scores."""
     evaluation, predictions = records.evaluation, _predictions(records)
     thresholds = [scores.threshold for scores in evaluation.per_label] if evaluation else []
@@ -163,7 +162,7 @@ def _rank_files(
     return list(dict.fromkeys(ranked))
 
 
-def _cell_data(cards: Sequence[LabelCard], predictions: LabelPredictions, album: Album) -> dict[str, Any]:
+def _cell_data(cards: Sequence[LabelCard], predictions: LabelPredictions, album: Album) -> dict[str, object]:
     """What the page's script needs to open a cell, as plain values; each picture with its labels once."""
     shown = {
         (cell.label, cell.outcome): _embedded(cell.rows, predictions, album) for card in cards for cell in card.cells
@@ -227,7 +226,7 @@ def write_report(run: Path, judged: Path | None = None) -> Path:
     return write_page(template, records.folder / REPORT_FILE, context(records))
 
 
-def _context(records: RunRecords) -> dict[str, Any]:
+def _context(records: RunRecords) -> dict[str, object]:
     evaluation = records.evaluation
     best = best_epoch(records.history, str(records.recipe.get("monitor", "validation_accuracy")))
     balance = balance_classes(((row.side, row.labels) for row in records.split), records.classes)
@@ -294,7 +293,7 @@ def open_confusion(
 
 def describe_cells(
     cells: dict[CellKey, list[PredictionRow]], confusion: ConfusionView | None, album: Album
-) -> list[dict[str, Any]]:
+) -> list[dict[str, object]]:
     """What the page's script needs to open a cell, as plain values, in the order of `ConfusionView.cells`."""
     if confusion is None:
         return []

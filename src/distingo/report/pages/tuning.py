@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from distingo.report.charts.curves import Tick, nice_ticks, path_through, scale_to
 from distingo.report.templating import write_page
@@ -213,7 +212,7 @@ def _score(search: Search, score: float | None) -> str:
     return "–" if score is None else say_score(search.monitor, score)
 
 
-def _stage(search: Search, stage: Stage) -> dict[str, Any]:
+def _stage(search: Search, stage: Stage) -> dict[str, object]:
     name, meaning = _STAGE_WORDS[stage.name]
     largest = max(stage.importances.values(), default=1.0) or 1.0
     return {
