@@ -1,4 +1,4 @@
-"""The folder that `distingo check` writes: what it found, as a table, as a summary and as a page."""
+"""The result of a check, and the folder that `distingo check` writes: a table of findings, a summary and a page."""
 
 from __future__ import annotations
 

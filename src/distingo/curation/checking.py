@@ -1,6 +1,6 @@
-"""The whole check: pictures are read once, measured, compared and judged.
+"""The whole check: images are read once, measured and compared, and thresholds are applied to the scores.
 
-Predictions that another command made of pictures its models never saw, taken to doubt labels by.
+Labels are doubted by models that the check trains, or by the predictions of a cross-validation or run.
 """
 
 from __future__ import annotations

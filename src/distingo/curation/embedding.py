@@ -1,4 +1,4 @@
-"""What pictures are compared by: a frozen backbone's features, or descriptors where no weights can be had."""
+"""What images are compared by: a frozen backbone's features, or descriptors where no weights are available."""
 
 from __future__ import annotations
 

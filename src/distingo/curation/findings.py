@@ -1,7 +1,4 @@
-"""What may be wrong with pictures: the record that `check` writes, and that `clean` and `review` read.
-
-Which findings a person has answered in their corrections.
-"""
+"""Findings: the record that `check` writes and that `clean` and `review` read, and which of them are resolved."""
 
 from __future__ import annotations
 

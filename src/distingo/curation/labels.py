@@ -1,4 +1,4 @@
-"""Pictures that are probably under a wrong class: what a model that never saw them says against their labels."""
+"""Images that probably have a wrong label: what models that were not trained on them predict instead."""
 
 from __future__ import annotations
 

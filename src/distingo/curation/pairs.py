@@ -1,6 +1,6 @@
-"""Findings about pairs: copies, copies on another side of the split, copies under another class.
+"""Findings about pairs: duplicates, duplicates on another split or under another class; and outliers.
 
-Pictures unlike all others: far from their nearest neighbours among embeddings.
+An outlier is far from its nearest neighbors among the embeddings.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Findings to a plan: what would be moved and why, which copy stays, and what is left alone.
-
-Of pictures that are copies of each other: which one stays.
-"""
+"""From findings to a plan: which files would be moved and why, which of several duplicates stays."""
 
 from __future__ import annotations
 

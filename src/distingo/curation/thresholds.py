@@ -1,6 +1,6 @@
-"""From which score on a finding counts, and from which it is kept so that the threshold can be moved.
+"""The thresholds of findings, and the findings about single files that need no comparison with others.
 
-Findings about single pictures that need no comparison of what they show.
+A finding counts from its threshold on. It is kept from a lower score on, so that the threshold can be moved later.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Cover parts of a picture and see what the model then says: a heat map for any model, and a check of any heat map.
+"""Occlusion: parts of an image are covered to see how the prediction changes.
 
-A model as a plain question: pixels in, probabilities out.
+This gives a heat map for any model, and it checks any heat map.
 """
 
 from __future__ import annotations

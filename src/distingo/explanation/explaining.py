@@ -1,7 +1,4 @@
-"""Why a run's model says what it says of one picture.
-
-The training pictures that a model takes for most like a picture.
-"""
+"""Explanations of a run's prediction for one image: heat maps, their check, the most similar training images."""
 
 from __future__ import annotations
 

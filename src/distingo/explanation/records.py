@@ -1,7 +1,4 @@
-"""What an explanation consists of; needs no torch.
-
-``heat_maps.parquet``: maps of the worst mistakes, as a run keeps them; needs no torch.
-"""
+"""The records of an explanation, and ``heat_maps.parquet`` with the maps of a run's top losses; needs no torch."""
 
 from __future__ import annotations
 

@@ -1,10 +1,7 @@
-"""What speaks for a class in a network's last feature maps, or along its attention.
+"""Relevance of an image's parts for a class, read off a network.
 
-Relevance of a transformer's patches for a class, along its attention layers.
-
-Outputs of a backbone's layers as maps over the picture: channels first or last, or a list of tokens.
-
-What a network's layers find in a picture: its first filters, and feature maps from layer to layer.
+Convolutional networks give it by their last feature maps, transformers along their attention layers. Also here: the
+outputs of a backbone's layers as maps over the image, and its first filters.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Heat maps of a run's worst mistakes, kept in the run for its report."""
+"""Heat maps of a run's top losses, stored in the run for its report."""
 
 from __future__ import annotations
 

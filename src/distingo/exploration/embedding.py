@@ -1,7 +1,4 @@
-"""What pictures are laid out by: a frozen backbone's features, else descriptors, else the pixels themselves.
-
-Embeddings laid out in two dimensions, and who is whose neighbour.
-"""
+"""What images are laid out by on the map: a backbone's features, else descriptors, else pixels; and the layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A data set to what a person wants to know before training: colours, mean pictures, a map."""
+"""The exploration of a data set: colors, mean images and a map of its images."""
 
 from __future__ import annotations
 

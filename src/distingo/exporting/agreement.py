@@ -1,9 +1,4 @@
-"""Whether an export says what the original says, on real pictures.
-
-What the original says, in float32: the measure of its exports.
-
-The real pictures that an export is checked and calibrated on.
-"""
+"""Whether an export predicts the same as the original in float32, on real images of the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's model to a folder that is checked, or to none."""
+"""The export of a run's model: a folder whose model was compared with the original, or no folder."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
-"""A model to the file of a format, ready to be checked.
+"""The file of each format: ONNX, OpenVINO and torch.export, in float32, half precision or 8-bit integers.
 
-A network as a program of ``torch.export``.
-
-Networks in 8-bit integers: weights for each channel on its own, activations calibrated on training pictures.
+Weights in 8-bit integers have a scale for each channel, activations one that is calibrated on training images.
 """
 
 from __future__ import annotations

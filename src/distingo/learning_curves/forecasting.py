@@ -1,19 +1,15 @@
-"""A measured learning curve carried on to more pictures, with an interval that owns up to what it can't know.
+"""A measured learning curve and its forecast for more images, with an interval that includes what can't be known.
 
-Shapes that the error takes over the number of training pictures, fitted to many curves at once.
-
-Measured curves mostly follow a power law, perhaps towards an error that no number of pictures mends (Hestness et al.,
+Measured curves mostly follow a power law, perhaps towards an error that more images don't reduce (Hestness et al.,
 Deep learning scaling is predictable, empirically, 2017; Viering and Loog, The shape of learning curves, 2022).
-Which shape it is can't be told from a few noisy sizes, and the shapes differ most where there is no size yet, so
-several are fitted. Exponentials, which fit measured curves worse (Viering and Loog) and promise nothing from more
-pictures whatever the curve, are not among them.
+A few noisy sizes don't show which shape it is, and the shapes differ most where there is no size yet, so several are
+fitted. Exponentials, which fit measured curves worse (Viering and Loog) and predict no gain from more images whatever
+the curve, are not among them.
 
-The scores of a learning curve, and what they might have been with other pictures and other draws.
-
-Each resample draws the judged pictures anew, with repetition. Where every draw judges pictures of its own (folds), that
-varies the draws with them; where draws share their judged pictures, the draws are drawn anew too (a bootstrap of two
-factors; Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8). The same resample holds at
-every size, so that the sizes stay as alike as they are: all are judged on the same pictures.
+Intervals come from resamples. Each draws the evaluated images anew, with repetition. Where every draw evaluates images
+of its own (folds), that varies the draws with them; where draws share their evaluated images, the draws are drawn anew
+too (a bootstrap of two factors; Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8). The
+same resample is used at every size, so that sizes stay as alike as they are: all are evaluated on the same images.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Probabilities of judged pictures by models that were trained on more and more pictures.
-
-Which pictures are learned from at each size, and which they are judged on.
-"""
+"""The measurements of a learning curve: which images are trained and evaluated on at each size, and the results."""
 
 from __future__ import annotations
 

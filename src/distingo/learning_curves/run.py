@@ -1,4 +1,4 @@
-"""The whole learning curve: pictures are read once, models trained on more and more of them, scores carried on."""
+"""The whole learning curve: images are read once, models trained on more and more of them, scores extrapolated."""
 
 from __future__ import annotations
 

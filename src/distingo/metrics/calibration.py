@@ -1,16 +1,16 @@
-"""Whether probabilities are what they say: of what is 80 % sure, 80 % should be right.
+"""Calibration: of what has a probability of 80 %, 80 % should be right. Also the risk-coverage curve.
 
 The expected calibration error (Naeini et al. 2015; Guo et al., On calibration of modern neural networks, 2017) is the
-mean distance between what a bin's predictions say and how often they are right. Bins hold equally many predictions
+mean distance between what a bin predicts and how often it is right. Bins hold equally many predictions
 (Nguyen and O'Connor 2015), at most fifteen and twenty each at the least: bins of equal width leave nearly all
 predictions of a good model in one. A bin's share of right ones is off its true value by chance, and distances only
 add up, so the plain error is far from 0 for perfect probabilities (Kumar, Liang and Ma, Verified uncertainty
 calibration, 2019). What is given instead is the error for which the plain one would be typical: every bin is taken to
-be off by that much, and by chance as much as its predictions' variance says. The interval is made alike, of errors
+be off by that much, and by chance as much as the variance of its predictions. The interval is made alike, of errors
 for which the plain one would be among the highest or the lowest 2.5 %; it reaches as far as if the bins were off as
-unequally as they seem to be, chance taken off. With few mistakes their shares in the bins say too little.
+unequally as they seem to be, chance taken off. With few mistakes their shares in the bins mean too little.
 
-How many answers are wrong when a model answers only where it is surest: the risk-coverage curve.
+The risk-coverage curve shows how many answers are wrong when a model answers only where it is most confident.
 """
 
 from __future__ import annotations

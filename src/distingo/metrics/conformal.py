@@ -1,41 +1,35 @@
-"""Prediction sets that hold the truth as often as was requested, whatever the model (split conformal prediction).
+"""Guarantees from a calibration set: prediction sets of a requested coverage, and abstention at a requested error.
 
-One label per picture: the least ambiguous sets of Sadinle, Lei and Wasserman (Least ambiguous set-valued classifiers
-with bounded error levels, 2019). A class is in the set if its probability reaches a threshold, and the threshold is
-what the share of the true classes that was asked for reaches on pictures the model was not fitted on. Of all sets of
-their coverage they are the smallest on average, and coverage is exact but for 1 / (n + 1). A set may be empty: then
-the model is right more often than was asked for, and these are the pictures of which it is least sure.
+Prediction sets (split conformal prediction), one label per image: the least ambiguous sets of Sadinle, Lei and
+Wasserman (Least ambiguous set-valued classifiers with bounded error levels, 2019). A class is in the set if its
+probability reaches a threshold, and the threshold is what the requested share of the true classes reaches on images
+that the model was not fitted on. Of all sets of their coverage they are the smallest on average, and coverage is exact
+except for 1 / (n + 1). A set may be empty: then the model is right more often than requested, and these are the images
+of which it is least confident. Several labels: the same threshold by conformal risk control (Angelopoulos, Bates,
+Fisch, Lei and Schuster, Conformal risk control, 2024), where the risk is the share of an image's labels that its set
+misses. With one label for every image the two are the same, so there is one function.
 
-Several labels: the same threshold by conformal risk control (Angelopoulos, Bates, Fisch, Lei and Schuster, Conformal
-risk control, 2024), where the risk is the share of a picture's labels that its set misses. With one label for every
-picture the two are the same, so there is one function.
-
-Both hold on average over draws of the n pictures and of the new one, if these are alike and exchangeable. What one draw
-comes to is in `distingo.metrics.conformal`, which also says which levels n pictures can hold.
-
-The n pictures may also be all of training and validation, each with a probability from a model of its fold that was not
-fitted on it, against one threshold for all (Vovk, Cross-conformal predictors, 2015). Coverage is then exact only as far
-as the models of the folds are as sure as the final one. They are fitted on no more pictures than it, so that they are
-rather less sure, and sets rather too large.
-
-What prediction sets guarantee at the number of calibration images that there are.
-
-On average over draws of n calibration images, sets hold the true label at least as often as was requested. One draw
-may be lucky or not: the coverage that it leads to follows the beta distribution with k = ceil((n + 1) * coverage) and
+Both hold on average over draws of the n images and of the new one, if these are alike and exchangeable. One draw may be
+lucky or not: the coverage that it leads to follows the beta distribution with k = ceil((n + 1) * coverage) and
 n + 1 - k (Vovk, Conditional validity of inductive conformal predictors, 2012; Angelopoulos and Bates, A gentle
 introduction to conformal prediction, 2021), exactly so where probabilities have no ties. How many of m new images are
-covered follows the beta-binomial distribution then. Numpy alone, since exported models come without SciPy.
+covered follows the beta-binomial distribution then.
 
-From which probability on a model may answer, for a requested share of wrong answers.
+The n images may also be all of training and validation, each with a probability from a model of its fold that was not
+fitted on it, against one threshold for all (Vovk, Cross-conformal predictors, 2015). Coverage is then exact only as far
+as the models of the folds are as confident as the final one. They are fitted on no more images than it, so that they
+are rather less confident, and sets rather too large.
 
-The threshold is chosen by testing (Angelopoulos, Bates, Candès, Jordan and Lei, Learn then test, 2021): candidates are
-held against the hypothesis that more answers than wanted are wrong, in a fixed order, the strictest first, each at a
-level of 5 % until one fails. So, in at least 95 of 100 draws of the held-out pictures, no more of the answers to new
-pictures like them are wrong than was wanted, for a model that errs the more the less sure it is.
+Abstention: the probability from which on a model may answer is chosen by testing (Angelopoulos, Bates, Candès, Jordan
+and Lei, Learn then test, 2021): candidates are tested against the hypothesis that more answers than requested are
+wrong, in a fixed order, the strictest first, each at a level of 5 % until one fails. So, in at least 95 of 100 draws of
+the held-out images, no more of the answers to new images like them are wrong than was requested, for a model that errs
+the more the less confident it is. One label per image: an answer is right or wrong, and the test is the exact binomial
+one (Clopper and Pearson 1934). Several labels: labels below the threshold are withheld, an image with none left is not
+answered, and the error of an answer is the share of its labels that are wrong; the test is Hoeffding's and Bentkus', as
+in the paper above.
 
-One label per picture: an answer is right or wrong, and the test is the exact binomial one (Clopper and Pearson 1934).
-Several labels: labels below the threshold are withheld, a picture with none left is not answered, and the error of
-an answer is the share of its labels that are wrong; the test is Hoeffding's and Bentkus', as in the paper above.
+Numpy alone, since exported models come without SciPy.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""95 % intervals of scores, made so that they hold the true score in 95 of 100 draws of test images.
+"""95 % intervals of scores, made so that they contain the true score in 95 of 100 draws of test images.
 
 A proportion has Wilson's score interval (Wilson, Probable inference, the law of succession, and statistical inference,
 1927; Brown, Cai and DasGupta, Interval estimation for a binomial proportion, 2001). A mean of other numbers has
@@ -9,18 +9,15 @@ images as would make a proportion vary as much as the score does (the effective 
 1998), with Student's t quantile.
 
 What an interval is for: the score that the same model would have on ever more images drawn like these. `benchmarks/
-coverage.py` draws test sets from known populations and counts how often the intervals hold that score. Where too few
-images, mistakes or positives leave that rate off 95 %, the score says so (`Score.too_few`); the interval that it still
-has is for drawing and for cautious decisions.
+coverage.py` draws test sets from known populations and counts how often the intervals contain that score. Where too few
+images, mistakes or positives leave that rate off 95 %, the score has a mark (`Score.too_few`); the interval that it
+still has is for drawing and for cautious decisions.
 
-Scores of resampled images: n are drawn anew from the n evaluated ones, with repetition, many times.
-
-The percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13) holds the middle
-95 % of the resampled scores. It serves learning curves, whose forecasts are fits to whole resampled curves. A score
-of its own has an interval of `distingo.metrics.intervals`: drawing images twice makes ranks look better than they
-are.
-
-How sure the mean of scores over folds is, though folds share most of their training pictures.
+Learning curves, whose forecasts are fits to whole resampled curves, have intervals of resampled images: n are drawn
+anew from the n evaluated ones, with repetition, many times, and the middle 95 % of the resampled scores are taken (the
+percentile bootstrap; Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13). Other scores don't:
+drawing images twice makes ranks look better than they are. The mean of scores over folds has an interval of its own,
+since folds share most of their training images.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""Labels that were judged, arranged so that all scores and their intervals are counted in one pass.
-
-Intervals of the scores of independent labels, from what each image moves them by.
+"""Scores of independent labels and their intervals, counted in one pass, from what each image moves them by.
 
 Average precision is too high on average where few images have a label: the topmost one counts itself. The jackknife
-(Quenouille 1956; Tukey 1958) takes that off, by leaving out each image once, and the same numbers say how much the
+(Quenouille 1956; Tukey 1958) takes that off, by leaving out each image once, and the same numbers show how much the
 score varies, labels of one image together. The bias of a ranking shrinks more slowly than by one over the number of
 positives, so a quarter more than the jackknife's estimate is taken off (Schucany, Gray and Owen, On bias reduction in
 estimation, 1971, for other rates of shrinking). As with one label, the scores at thresholds have the variance of

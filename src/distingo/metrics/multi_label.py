@@ -1,6 +1,6 @@
 """Scores of independent labels: what the probabilities and thresholds of a multi-label classifier are worth.
 
-What a report draws about several labels per picture: curves, two-by-two tables, counts of labels and of pairs.
+Also here is what a report draws of them: curves, per-label confusion matrices, counts of labels and of pairs.
 """
 
 from __future__ import annotations

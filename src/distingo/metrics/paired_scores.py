@@ -1,6 +1,6 @@
-"""Two classifiers of exclusive classes on the same pictures: macro F1, and class by class.
+"""Two classifiers on the same images by macro F1 and mean average precision, also class by class.
 
-Two classifiers of independent labels on the same pictures: mean average precision, macro F1, and label by label.
+Macro F1 compares classifiers of exclusive classes, mean average precision and macro F1 those of independent labels.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Near-duplicates kept on one split when a run divides its images, or counted where others divided them.
+"""Near-duplicates and other images that belong together stay on one split when a run divides its images.
 
-Which pictures of a data set belong together, so that a split must not tear them apart.
+Where others divided them, near-duplicates are counted.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Any number of pictures named, written down and sorted as they come, in memory that does not grow with them.
+"""Predictions for any number of images, written and sorted one by one, in memory that does not grow.
 
-Predictions that are on the disk as soon as they are made, so that a run that was killed goes on where it was.
+Each is on the disk as soon as it is made, so that a run that was killed continues where it was.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Any saved model behind one question: what it says about these rows, and by which features.
-
-A saved model behind an engine: rows of pictures to logits and features in one pass.
-"""
+"""One interface for all saved models: rows of images to logits and features, by the engine that runs the model."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Engines that run a frozen network over pictures: its own framework, or a faster one where it is installed.
+"""Engines that run a frozen network: torch, and OpenVINO where it is installed.
 
-OpenVINO as an engine: a network is converted once, kept in the cache, and run in streams.
+For OpenVINO a network is converted once, kept in the cache, and run in streams.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from distingo.datasets.cache.stored_bytes import keep_bytes, recall_bytes
 from distingo.errors import UsageError
 from distingo.files import content_hash
 from distingo.machine.device import bind_this_thread, choose_precision
+from distingo.prediction.libraries import import_openvino
 from distingo.prediction.networks import autocast, prediction_batch_size, to_tensor
-from distingo.prediction.openvino_import import import_openvino
 
 _KIND = "openvino-networks"
 

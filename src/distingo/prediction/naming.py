@@ -1,6 +1,6 @@
-"""Probabilities to the prediction that a person reads: labels, sets, and what the model does not know.
+"""From probabilities to a prediction: labels, sets, abstention and whether an image is out of distribution.
 
-What a model guarantees at the levels a person requests, from its calibration set.
+The calibration set of a model gives the thresholds at the levels that are requested, and what they guarantee.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""A network's logits over many pictures, in batches that fit.
+"""A network's logits for many images, in batches that fit into memory.
 
-Stored rows of pixels to the tensors that networks take.
-
-Work on a stream of unknown length: threads a few chunks ahead, results in order, memory that does not grow.
+Also here: rows of pixels as tensors, and work on a stream of unknown length, by threads a few chunks ahead.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What `predict` returns: a list that a notebook shows as a strip of images and that pandas takes as a table.
 
-What becomes of images that are missing or can't be read.
+Also here is how images that are missing or can't be read are treated.
 """
 
 from __future__ import annotations

@@ -1,12 +1,6 @@
-"""Pictures with their true labels and what the model said.
+"""Which images a page shows: samples, top losses, the images behind a confusion matrix's cells, unused files.
 
-The mistakes that a model of several labels was surest of.
-
-``predictions.parquet`` of a run with several labels per picture, as arrays.
-
-Which pictures a page shows, and in which order they are worth their bytes.
-
-The files that are not used, by reason.
+They come from the predictions of a run, ``predictions.parquet``, and from its manifest.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""Templates to one self-contained HTML file that reaches for nothing outside itself.
+"""Templates to one self-contained HTML file that loads nothing from outside.
 
-The sentences that a page's script writes, in the language of the page.
-
-The names of a recipe's and an environment's settings.
+Also here are the messages of a page's script and the names of settings, in the language of the page.
 """
 
 from __future__ import annotations

@@ -1,9 +1,4 @@
-"""Small copies of pictures inside the page: each file once, within a budget.
-
-Heat maps as colours over pictures.
-
-Heat maps over the worst mistakes of a report.
-"""
+"""Small copies of images inside a page: each file once, within a budget; and heat maps as colors over them."""
 
 from __future__ import annotations
 

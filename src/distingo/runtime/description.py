@@ -1,7 +1,4 @@
-"""What an exported model says of itself: ``distingo.json`` and ``preprocessing.json`` beside it.
-
-Features of training pictures beside an exported model, as numpy writes them.
-"""
+"""The files that describe an exported model: ``distingo.json``, ``preprocessing.json`` and the feature bank."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A classifier as MLflow's pyfunc flavor loads and asks it: a table of images in, a table of labels out.
+"""A classifier as MLflow's pyfunc flavor loads and calls it: a table of images to a table of labels.
 
 MLflow calls `_load_pyfunc` with the folder of an export, in an environment that needs no torch. Images are a column of
 files' bytes, as Spark reads them and as MLflow's scoring server makes them of base64.

@@ -18,8 +18,8 @@ from distingo.files import read_checksums, require_intact
 from distingo.models.evidence import Evidence, load_evidence
 from distingo.models.feature_bank import FeatureBank
 from distingo.prediction.image_model import ImageModel
+from distingo.prediction.libraries import first_line, import_openvino
 from distingo.prediction.naming import Judged, settle_certainty
-from distingo.prediction.openvino_import import import_openvino
 from distingo.prediction.pictures import PictureLike, name_picture, open_picture
 from distingo.runtime.description import INPUT, OUTPUTS, ExportDescription, load_exported_bank, read_export
 
@@ -79,13 +79,13 @@ def _open_onnx(path: Path, threads: int | None) -> Run:
     try:
         session: Any = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no common family
-        raise RunError(f"{path}: ONNX Runtime can't load it ({_first_line(error)}); export the run again") from error
+        raise RunError(f"{path}: ONNX Runtime can't load it ({first_line(error)}); export the run again") from error
 
     def run(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:
             probabilities, features = session.run(OUTPUTS, {INPUT: pictures})
         except Exception as error:
-            raise ResourceError(f"{path}: ONNX Runtime failed ({_first_line(error)})") from error
+            raise ResourceError(f"{path}: ONNX Runtime failed ({first_line(error)})") from error
         return probabilities, features
 
     return run
@@ -101,7 +101,7 @@ def _open_openvino(path: Path, threads: int | None) -> Run:
     try:
         compiled = openvino.Core().compile_model(path, "CPU", settings)
     except RuntimeError as error:
-        raise RunError(f"{path}: OpenVINO can't load it ({_first_line(error)}); export the run again") from error
+        raise RunError(f"{path}: OpenVINO can't load it ({first_line(error)}); export the run again") from error
 
     lock = threading.Lock()  # the compiled model has one place for what comes out
 
@@ -111,10 +111,6 @@ def _open_openvino(path: Path, threads: int | None) -> Run:
             return np.array(found[OUTPUTS[0]]), np.array(found[OUTPUTS[1]])
 
     return run
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 _AHEAD = 16

@@ -1,1 +1,1 @@
-"""What is drawn: curves as geometry, confusion matrices, class balance, cards of labels, the map of images."""
+"""What pages draw: curves, confusion matrices, class balance, cards of labels, the map of images."""

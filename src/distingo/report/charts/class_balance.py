@@ -1,9 +1,4 @@
-"""How many pictures each class has, side by side.
-
-How large the pictures of a dataset are.
-
-How many labels the pictures have, and which labels they have together.
-"""
+"""How many images each class has, how large they are, and which labels they have together."""
 
 from __future__ import annotations
 

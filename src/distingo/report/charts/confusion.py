@@ -1,7 +1,4 @@
-"""The confusion matrix as a page shows it: which classes, how warm each cell, which pictures behind it.
-
-The line below a cell's heading: how many pictures it has, in which order, and how many of them are on the page.
-"""
+"""The confusion matrix as a page shows it: which classes, the shade of each cell, and the images behind it."""
 
 from __future__ import annotations
 

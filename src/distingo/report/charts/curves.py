@@ -1,6 +1,6 @@
-"""Charts as geometry: where lines, ticks and bars go; the templates draw them as inline SVG.
+"""Charts as geometry: lines, ticks and bars, which templates draw as inline SVG.
 
-How sure a model may be: reliability diagrams and the risk-coverage curve as geometry.
+Reliability diagrams and the risk-coverage curve are made of them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The map of pictures, ready to draw: points in the colours of their classes, and what the page's script needs.
-
-Sheets of tiny pictures: many points of a map in few embedded files.
-"""
+"""The map of images, ready to draw: points in the colors of their classes, and sheets of tiny images."""
 
 from __future__ import annotations
 

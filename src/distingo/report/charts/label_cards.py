@@ -1,9 +1,4 @@
-"""Every label on its own: curve, two-by-two table, scores, and what its threshold does.
-
-The two-by-two table of each label and the pictures behind its cells.
-
-Precision-recall curves as geometry; the templates draw them as small inline SVG.
-"""
+"""The card of each label: precision-recall curve, confusion matrix, scores, and the effect of its threshold."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""One module for each file that a person opens: HTML pages, model cards, PNG sheets."""
+"""One module for each file that a user opens: HTML pages, model cards, PNG sheets."""

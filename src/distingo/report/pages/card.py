@@ -1,8 +1,6 @@
-"""A run folder to its model card: ``model/README.md``, as the Hugging Face hub reads it.
+"""The model card of a run: ``model/README.md``, as the Hugging Face hub reads it.
 
-How a model came about, in the sentences of its card; no path of the machine it was made on is among them.
-
-The front matter of a model card: YAML that the Hugging Face hub sorts models by.
+It has no path of the machine that the model was trained on.
 """
 
 from __future__ import annotations

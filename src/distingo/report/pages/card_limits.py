@@ -1,4 +1,4 @@
-"""What limits of a model its own run folder shows."""
+"""The limits of a model that its run shows, for its card and report."""
 
 from __future__ import annotations
 

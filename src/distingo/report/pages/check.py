@@ -1,4 +1,4 @@
-"""A check to a page on which a person goes through what was found, the worst first."""
+"""``check.html``: the findings of a check, the worst first."""
 
 from __future__ import annotations
 

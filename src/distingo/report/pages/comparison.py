@@ -1,11 +1,4 @@
-"""Several runs to one ``comparison.html``.
-
-Validation curves of several runs in one chart.
-
-The test pictures on which the best run and the others differ.
-
-The test pictures with several labels on which the best run and the others differ.
-"""
+"""``comparison.html``: several runs side by side, and the test images on which the best one and the others differ."""
 
 from __future__ import annotations
 

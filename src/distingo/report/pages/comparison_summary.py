@@ -1,6 +1,6 @@
-"""What a comparison of runs shows, in a sentence that a person can act on and that claims no more than was seen.
+"""The summary of a comparison, which claims no more than the runs show.
 
-What a comparison says about luck in training: other seeds of one recipe, and recipes that were trained once.
+It also covers chance in training: other seeds of one recipe, and recipes that were trained once.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What runs cost, one kind of cost after another, each on a scale of its own.
-
-The best run beside another, class by class, ready to be drawn on one scale.
-"""
+"""The tables of a comparison: what runs cost, and the best run next to another, class by class."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A cross-validation to its ``crossval.html``.
-
-What a cross-validation shows, in a sentence that claims no more than the folds do.
-"""
+"""``crossval.html``: a cross-validation with its summary."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""An explanation as one PNG file: picture, heat maps, what they are worth, the top classes, the nearest pictures.
-
-What an explanation says, in sentences.
-"""
+"""An explanation as one PNG file: image, heat maps and their check, the top classes, the most similar images."""
 
 from __future__ import annotations
 

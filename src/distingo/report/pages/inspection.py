@@ -1,9 +1,4 @@
-"""A dataset to a page: what is in it, before anything is trained.
-
-What the pictures of each class look like on the whole, as the rows of a table.
-
-Histograms as geometry: file sizes and aspects of pictures, and small ones inside a table.
-"""
+"""The page about a data set before anything is trained: classes, sizes, appearance, the map of images."""
 
 from __future__ import annotations
 

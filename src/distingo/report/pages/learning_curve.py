@@ -1,7 +1,4 @@
-"""A learning curve to its ``learning-curve.html``.
-
-Whether more pictures would help, in sentences that a person can act on.
-"""
+"""``learning-curve.html``: a learning curve, and whether more images would help."""
 
 from __future__ import annotations
 

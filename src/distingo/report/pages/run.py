@@ -1,7 +1,4 @@
-"""A run folder to its ``report.html``.
-
-What the report of a run with several labels per picture shows.
-"""
+"""``report.html``: the report of a run with one label or several labels per image."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Pictures in a grid with captions, as one PNG file.
-
-A network's first filters and feature maps as one PNG file.
-"""
+"""Sheets as PNG files: images in a grid with captions, and a network's filters and feature maps."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A search for a recipe to one ``tune.html``.
-
-Charts of a search: trials in their order, and each field's values against the score.
-"""
+"""``tune.html``: the search for a recipe, with charts of its trials and of each field."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Text of any script on drawn pictures: each character in the first font of this machine that has it.
-
-A font of this machine for characters that the usual ones lack, as fontconfig tells.
-"""
+"""Text of any script on drawn images: each character in the first font of this machine that has it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The verdict: what a score means, in sentences that claim no more than the test pictures show.
-
-The verdict on several labels per picture: how well the model ranks, beside what needs no model.
-"""
+"""The summary of an evaluation: what a score means, in sentences that claim no more than the test images show."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Numbers and names as a person reads them.
-
-What the scores are called, and what each means in a few words.
-"""
+"""Numbers and names as pages show them, and the names and meanings of scores."""
 
 from __future__ import annotations
 
