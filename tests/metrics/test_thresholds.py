@@ -49,6 +49,7 @@ def test_chosen_thresholds_beat_one_half_on_new_pictures(sharpness: float) -> No
     assert macro_f1(*new, values) > 1.5 * macro_f1(*new, 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sharpness", [1.0, 1.7])
 def test_shrinkage_helps_rare_labels_on_new_pictures(sharpness: float) -> None:
     prevalence = np.concatenate([np.full(6, 0.006), np.geomspace(0.03, 0.4, 8)])

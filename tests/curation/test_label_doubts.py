@@ -31,6 +31,7 @@ def accuracy(chances: np.ndarray, having: np.ndarray) -> float:
     return float((chances.argmax(axis=1) == having.argmax(axis=1)).mean())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [2, 7])
 def test_labels_without_noise_are_hardly_ever_doubted(classes: int) -> None:
     flagged = []
@@ -42,6 +43,7 @@ def test_labels_without_noise_are_hardly_ever_doubted(classes: int) -> None:
     assert max(flagged) <= 0.02
 
 
+@pytest.mark.slow
 def test_an_imbalanced_set_without_noise_is_not_doubted() -> None:
     """About 300 of one class to 40 of another."""
     flagged = []
