@@ -133,9 +133,9 @@ def test_mistakes_are_told_in_one_line(faulty, tmp_path, capsys):
 def test_the_command_tells_the_worst_and_is_strict_when_asked(faulty, tmp_path, capsys):
     words = ["check", str(faulty), "-o", str(tmp_path / "check"), "--model", "none"]
     assert main(words) == 0
-    told = capsys.readouterr().out
-    assert "55 files, 52 usable pictures" in told
-    assert "2  Unreadable files     train/blue/cut.png: a truncated PNG file" in told
+    out_of_fold = capsys.readouterr().out
+    assert "55 files, 52 usable pictures" in out_of_fold
+    assert "2  Unreadable files     train/blue/cut.png: a truncated PNG file" in out_of_fold
     assert main([*words, "--strict"]) == 1
 
 
@@ -218,9 +218,9 @@ def test_corrections_are_not_counted_among_the_files(faulty, tmp_path, capsys):
     shutil.copytree(faulty, tmp_path / "data")
     (tmp_path / "data" / "corrections.csv").write_text("file,action\ntrain/red/00.png,keep\n", encoding="utf-8")
     assert main(["inspect", str(tmp_path / "data"), "-o", str(tmp_path / "page.html"), "--no-map"]) == 0
-    told = capsys.readouterr().out
-    assert "of 55 files found" in told
-    assert "holds corrections" not in told
+    out_of_fold = capsys.readouterr().out
+    assert "of 55 files found" in out_of_fold
+    assert "holds corrections" not in out_of_fold
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert ">55\N{NO-BREAK SPACE}files found." in page
     assert "holds corrections" in page

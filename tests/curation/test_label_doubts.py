@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from distingo.curation.label_doubts import MOST_WRONG, LabelBasis, describe_basis, estimate_noise, weigh_labels
-from distingo.curation.labels import OutOfFold, judge_labels
+from distingo.curation.labels import OutOfFold, label_findings
 from distingo.records import Picture, Source
 
 
@@ -89,8 +89,8 @@ def test_models_no_better_than_the_commonest_class_doubt_nothing() -> None:
     assert note.startswith("no label is doubted")
     labels = [("a",) if row[0] else ("b",) for row in having]
     pictures = [Picture(Source(f"{at}", Path()), row, str(at), str(at), 9, 9) for at, row in enumerate(labels)]
-    told = OutOfFold(chances, ("a", "b"), basis.score)
-    assert list(judge_labels(pictures, told, "single-label", 0.5)) == []
+    out_of_fold = OutOfFold(chances, ("a", "b"), basis.score)
+    assert list(label_findings(pictures, out_of_fold, "single-label", 0.5)) == []
 
 
 def test_the_gain_is_the_lower_end_of_its_interval() -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from distingo.curation.labels import judge_labels, predict_out_of_fold
+from distingo.curation.labels import label_findings, predict_out_of_fold
 from distingo.records import Picture, Source
 
 NAMES = ("ape", "bee", "cat")
@@ -26,10 +26,12 @@ def test_flipped_labels_are_the_worst(deep):
     flipped = {3: "bee", 150: "cat", 250: "ape"}
     for at, label in flipped.items():
         labels[at] = (label,)
-    told = predict_out_of_fold(embeddings, labels, "single-label", deep=deep, workers=2)
-    assert told is not None
-    assert told.score > 0.9
-    found = sorted(judge_labels(pictures(labels), told, "single-label", 0.5), key=lambda finding: -finding.score)
+    out_of_fold = predict_out_of_fold(embeddings, labels, "single-label", deep=deep, workers=2)
+    assert out_of_fold is not None
+    assert out_of_fold.score > 0.9
+    found = sorted(
+        label_findings(pictures(labels), out_of_fold, "single-label", 0.5), key=lambda finding: -finding.score
+    )
     assert {int(finding.file) for finding in found[:3]} == set(flipped)
     counting = {int(finding.file) for finding in found if finding.counts}
     assert len(counting) >= 2
@@ -54,8 +56,10 @@ def test_copies_do_not_confirm_each_other():
 
 def test_the_same_seed_says_the_same():
     embeddings, labels = clusters()
-    told = [predict_out_of_fold(embeddings, labels, "single-label", deep=False, workers=w, seed=3) for w in (1, 2)]
-    assert np.array_equal(told[0].probabilities, told[1].probabilities)
+    out_of_fold = [
+        predict_out_of_fold(embeddings, labels, "single-label", deep=False, workers=w, seed=3) for w in (1, 2)
+    ]
+    assert np.array_equal(out_of_fold[0].probabilities, out_of_fold[1].probabilities)
 
 
 def test_several_labels_are_doubted_one_by_one():
@@ -63,9 +67,9 @@ def test_several_labels_are_doubted_one_by_one():
     high = embeddings[:, 0] > np.median(embeddings[:, 0])
     labels = [tuple(sorted({*row, *(("high",) if up else ())})) for row, up in zip(single, high, strict=True)]
     labels[5] = tuple(label for label in labels[5] if label != "ape")
-    told = predict_out_of_fold(embeddings, labels, "multi-label", deep=True)
-    assert told is not None
-    found = {finding.file: finding for finding in judge_labels(pictures(labels), told, "multi-label", 0.5)}
+    out_of_fold = predict_out_of_fold(embeddings, labels, "multi-label", deep=True)
+    assert out_of_fold is not None
+    found = {finding.file: finding for finding in label_findings(pictures(labels), out_of_fold, "multi-label", 0.5)}
     assert "ape" in found["005"].suggested
     assert "with ape (" in found["005"].reason
 
@@ -74,7 +78,7 @@ def test_what_can_not_be_learned_is_not_judged():
     embeddings, labels = clusters()
     assert predict_out_of_fold(embeddings[:3], [("a",), ("b",), ("c",)], "single-label", deep=True) is None
     labels[0] = ("only one",)
-    told = predict_out_of_fold(embeddings, labels, "single-label", deep=True)
-    assert told is not None
-    assert told.classes == NAMES
-    assert "000" not in {finding.file for finding in judge_labels(pictures(labels), told, "single-label", 0.5)}
+    out_of_fold = predict_out_of_fold(embeddings, labels, "single-label", deep=True)
+    assert out_of_fold is not None
+    assert out_of_fold.classes == NAMES
+    assert "000" not in {finding.file for finding in label_findings(pictures(labels), out_of_fold, "single-label", 0.5)}

@@ -5,12 +5,12 @@ import pytest
 
 from distingo.curation.pairs import (
     comparable,
-    judge_against,
-    judge_copies,
-    judge_exact,
-    judge_outliers,
+    duplicate_findings,
+    leak_findings,
     near_pairs,
     nearest,
+    outlier_findings,
+    pair_findings,
 )
 from distingo.curation.thresholds import DEFAULT_THRESHOLDS
 from distingo.near_duplicates.search import CopyPair
@@ -34,7 +34,7 @@ def test_exact_copies_are_duplicates_leaks_or_contradictions():
         row("5", "a", "train", "conflict", "6"),
         row("6", "b", "train", "conflict", "5"),
     ]
-    found = list(judge_exact(rows, DEFAULT_THRESHOLDS))
+    found = list(duplicate_findings(rows, DEFAULT_THRESHOLDS))
     assert [(finding.kind, finding.file, finding.other) for finding in found] == [
         ("duplicate", "2", "1"),
         ("leak", "4", "3"),
@@ -46,7 +46,7 @@ def test_exact_copies_are_duplicates_leaks_or_contradictions():
 def test_near_copies_name_first_what_is_to_be_put_away():
     pictures = [picture("test/1", side="test"), picture("train/2", side="train"), picture("train/3", "b", "train")]
     pairs = [CopyPair(0, 1, 0.9, False), CopyPair(1, 2, 0.7, True)]
-    leak, contradiction = judge_copies(pictures, (), "", pairs, DEFAULT_THRESHOLDS)
+    leak, contradiction = pair_findings(pictures, (), "", pairs, DEFAULT_THRESHOLDS)
     assert (leak.kind, leak.file, leak.other) == ("leak", "train/2", "test/1")
     assert leak.reason == "the same scene as test/1, on the test side"
     assert (contradiction.kind, contradiction.counts) == ("contradiction", False)
@@ -54,17 +54,17 @@ def test_near_copies_name_first_what_is_to_be_put_away():
 
 
 def test_the_later_of_two_copies_is_named_where_nothing_else_decides():
-    (found,) = judge_copies([picture("a"), picture("b")], (), "", [CopyPair(0, 1, 0.9, False)], DEFAULT_THRESHOLDS)
+    (found,) = pair_findings([picture("a"), picture("b")], (), "", [CopyPair(0, 1, 0.9, False)], DEFAULT_THRESHOLDS)
     assert (found.kind, found.file, found.other) == ("near-duplicate", "b", "a")
 
 
 def test_copies_in_another_data_set_leak():
     pictures = [picture("a", pixels="p"), picture("b")]
     others = (picture("x", pixels="p"), picture("y", "strange"))
-    (exact,) = judge_against(pictures, others, "/other", DEFAULT_THRESHOLDS)
+    (exact,) = leak_findings(pictures, others, "/other", DEFAULT_THRESHOLDS)
     assert (exact.kind, exact.file, exact.other, exact.other_root) == ("leak", "a", "x", "/other")
     pairs = [CopyPair(0, 2, 1.0, False), CopyPair(1, 3, 0.85, False), CopyPair(2, 3, 0.9, False)]
-    (near,) = judge_copies(pictures, others, "/other", pairs, DEFAULT_THRESHOLDS)
+    (near,) = pair_findings(pictures, others, "/other", pairs, DEFAULT_THRESHOLDS)
     assert (near.kind, near.file, near.other, near.score) == ("leak", "b", "y", 0.85)
 
 
@@ -77,7 +77,7 @@ def test_a_picture_of_another_kind_is_found():
     embeddings = generator.normal(3, 1, (200, 16)).astype(np.float32)
     embeddings[17] = generator.normal(-3, 1, 16)
     distances, _ = nearest(comparable(embeddings, deep=True), 10)
-    found = sorted(judge_outliers(pictures(200), distances, 0.5), key=lambda finding: -finding.score)
+    found = sorted(outlier_findings(pictures(200), distances, 0.5), key=lambda finding: -finding.score)
     assert found[0].file == "17.png"
     assert found[0].score > 0.9
     assert [finding.file for finding in found if finding.counts] == ["17.png"]
@@ -85,11 +85,11 @@ def test_a_picture_of_another_kind_is_found():
 
 
 def test_few_pictures_have_no_outliers():
-    assert list(judge_outliers(pictures(10), np.ones((10, 9)), 0.5)) == []
+    assert list(outlier_findings(pictures(10), np.ones((10, 9)), 0.5)) == []
 
 
 def test_equal_pictures_have_no_outliers():
-    assert list(judge_outliers(pictures(20), np.zeros((20, 10)), 0.5)) == []
+    assert list(outlier_findings(pictures(20), np.zeros((20, 10)), 0.5)) == []
 
 
 def test_embeddings_are_made_comparable():

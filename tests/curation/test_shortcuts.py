@@ -8,8 +8,8 @@ from distingo.curation.shortcuts import (
     Shortcut,
     find_file_shortcuts,
     find_shortcuts,
-    judge_imbalance,
-    judge_shortcuts,
+    imbalance_findings,
+    shortcut_findings,
 )
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
@@ -53,7 +53,7 @@ def test_few_pictures_say_nothing(tmp_path):
 
 def test_a_finding_says_what_guessing_has():
     shortcut = Shortcut("file size", 0.75, 0.5, 1200)
-    (finding,) = judge_shortcuts([shortcut], "single-label", 0.4)
+    (finding,) = shortcut_findings([shortcut], "single-label", 0.4)
     assert finding.score == 0.5
     assert finding.counts
     assert finding.reason == "file size alone reaches a balanced accuracy of 75% where guessing has 50% (n = 1,200)"
@@ -63,7 +63,7 @@ def test_classes_far_smaller_than_the_largest_are_named(tmp_path):
     root = draw(tmp_path / "data", formats=("png", "png"), levels=(0, 100), each=30)
     for path in sorted((root / "b").iterdir())[2:]:
         path.unlink()
-    (finding,) = judge_imbalance(read_dataset(root, cache=Cache()), 0.9)
+    (finding,) = imbalance_findings(read_dataset(root, cache=Cache()), 0.9)
     assert finding.labels == ("b",)
     assert finding.counts
     assert finding.reason == "b has 2 pictures, a has 30"

@@ -8,9 +8,9 @@ from distingo.curation.findings import FINDING_KINDS
 from distingo.curation.thresholds import (
     DEFAULT_THRESHOLDS,
     KEPT_FROM,
-    judge_files,
-    judge_quality,
-    read_wishes,
+    file_findings,
+    parse_thresholds,
+    quality_findings,
     settle_thresholds,
 )
 from distingo.errors import UsageError
@@ -24,7 +24,7 @@ def test_every_kind_has_a_threshold_above_what_is_kept():
 
 
 def test_wishes_take_the_place_of_defaults():
-    settled = settle_thresholds(read_wishes(["blurred=0.7", "dark=1"]))
+    settled = settle_thresholds(parse_thresholds(["blurred=0.7", "dark=1"]))
     assert settled == {**DEFAULT_THRESHOLDS, "blurred": 0.7, "dark": 1.0}
 
 
@@ -34,7 +34,7 @@ def test_mistakes_are_explained():
     with pytest.raises(UsageError, match=r"dark=0\.1: is out of range; choose from 0\.5 to 1"):
         settle_thresholds({"dark": 0.1})
     with pytest.raises(UsageError, match="write KIND=VALUE, for example"):
-        read_wishes(["dark"])
+        parse_thresholds(["dark"])
 
 
 def picture(name: str, width: int = 100, height: int = 100) -> Picture:
@@ -43,7 +43,7 @@ def picture(name: str, width: int = 100, height: int = 100) -> Picture:
 
 def kinds_of(image: Image.Image) -> dict[str, float]:
     rows = np.stack([measure(image)])
-    found = judge_quality([picture("x.png", *image.size)], rows, DEFAULT_THRESHOLDS)
+    found = quality_findings([picture("x.png", *image.size)], rows, DEFAULT_THRESHOLDS)
     return {finding.kind: round(finding.score, 2) for finding in found if finding.counts}
 
 
@@ -79,7 +79,7 @@ def test_sizes_are_odd_by_the_median():
         picture("small.png", 10, 10),
     ]
     rows = np.stack([measure(noise(0, 256))] * len(pictures))
-    odd = [found for found in judge_quality(pictures, rows, DEFAULT_THRESHOLDS) if found.kind == "odd-size"]
+    odd = [found for found in quality_findings(pictures, rows, DEFAULT_THRESHOLDS) if found.kind == "odd-size"]
     assert {found.file: round(found.score, 3) for found in odd} == {"large.png": 0.833, "small.png": 0.9}
     assert odd[0].reason == "600 x 600 pixels, where the median is 100 squared"
 
@@ -96,7 +96,7 @@ def test_files_without_a_picture_and_under_wrong_names_are_found():
         row("a/z", "conflict", "WebP"),
         row("a/notes.txt", "ignored", ""),
     ]
-    found = {finding.file: finding for finding in judge_files(rows, DEFAULT_THRESHOLDS)}
+    found = {finding.file: finding for finding in file_findings(rows, DEFAULT_THRESHOLDS)}
     assert {file: (finding.kind, finding.score) for file, finding in found.items()} == {
         "a/page.jpg": ("unreadable", 1.0),
         "a/x.png": ("wrong-ending", 1.0),
@@ -113,4 +113,4 @@ def test_an_image_that_is_merely_not_read_is_no_unreadable_file() -> None:
         return ManifestRow(file, "unusable", "why", ("a",), None, "PSD", 0, 0, "c", notes=notes)
 
     rows = [row("a.psd", "unsupported"), row("huge.png", "too-many-pixels"), row("broken.png")]
-    assert [finding.file for finding in judge_files(rows, {"unreadable": 0.5, "wrong-ending": 0.5})] == ["broken.png"]
+    assert [finding.file for finding in file_findings(rows, {"unreadable": 0.5, "wrong-ending": 0.5})] == ["broken.png"]

@@ -202,7 +202,7 @@ def test_an_answer_is_wrong_by_the_share_of_its_labels() -> None:
     labels = GivenLabels(
         np.array([0, 0, 1, 3, 3]), np.array([0.9, 0.6, 0.7, 0.8, 0.2]), np.array([True, False, False, True, False])
     )
-    np.testing.assert_allclose(labels.surest(), [0.9, 0.8, 0.7])
+    np.testing.assert_allclose(labels.most_confident(), [0.9, 0.8, 0.7])
     np.testing.assert_allclose(labels.errors(0.65), [0, 1, 0])
     np.testing.assert_allclose(labels.errors(0.0), [0.5, 1, 0.5])
     assert labels.errors(0.95).size == 0

@@ -16,8 +16,8 @@ def answers(n: int, first: float, second: float, seed: int = 0) -> tuple[np.ndar
     """Truth, and two classifiers that are right on these shares of the pictures."""
     generator = np.random.default_rng(seed)
     truth = generator.integers(0, 3, n)
-    said = [np.where(generator.random(n) < share, truth, generator.integers(0, 3, n)) for share in (first, second)]
-    return truth, said[0], said[1]
+    predicted = [np.where(generator.random(n) < share, truth, generator.integers(0, 3, n)) for share in (first, second)]
+    return truth, predicted[0], predicted[1]
 
 
 def test_scores_are_scikit_learns() -> None:
@@ -84,12 +84,12 @@ def test_answers_that_are_no_classes_are_refused(broken: tuple[list[float], list
 
 
 def test_the_jackknife_of_macro_f1_is_what_leaving_each_image_out_gives() -> None:
-    truth, said = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 2]), np.array([0, 0, 1, 1, 1, 0, 2, 2, 1, 2])
-    value, changes = _f1_without_each(truth, said, 3)
-    assert value == pytest.approx(f1_score(truth, said, average="macro"))
+    truth, predicted = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 2]), np.array([0, 0, 1, 1, 1, 0, 2, 2, 1, 2])
+    value, changes = _f1_without_each(truth, predicted, 3)
+    assert value == pytest.approx(f1_score(truth, predicted, average="macro"))
     for image in range(10):
         rest = np.arange(10) != image
-        without = f1_score(truth[rest], said[rest], average="macro")
+        without = f1_score(truth[rest], predicted[rest], average="macro")
         assert changes[image] == pytest.approx(without - value)
 
 

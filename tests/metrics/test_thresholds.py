@@ -107,24 +107,24 @@ def test_without_any_positive_every_threshold_is_one_half() -> None:
     ("aim", "wanted", "score"), [("precision", 0.5, precision_score), ("recall", 0.7, recall_score)]
 )
 def test_what_is_wanted_is_reached_on_validation_and_nearly_on_new_pictures(
-    aim: str, wanted: float, score: Callable[..., np.ndarray]
+    aim: str, requested: float, score: Callable[..., np.ndarray]
 ) -> None:
     prevalence = np.array([0.2, 0.3, 0.4])
     truth, chances = judged(3000, prevalence, 0)
-    exact = choose_thresholds(truth, chances, aim=aim, wanted=wanted, shrinkage=0).values
+    exact = choose_thresholds(truth, chances, aim=aim, requested=requested, shrinkage=0).values
     reached = score(truth, chances >= np.array(exact), average=None)
-    assert (reached >= wanted).all()
-    assert (reached < wanted + 0.02).all()  # no more is given up than must be
+    assert (reached >= requested).all()
+    assert (reached < requested + 0.02).all()  # no more is given up than must be
 
     new_truth, new_chances = judged(20_000, prevalence, 1)
-    values = choose_thresholds(truth, chances, aim=aim, wanted=wanted).values
-    np.testing.assert_allclose(score(new_truth, new_chances >= np.array(values), average=None), wanted, atol=0.1)
+    values = choose_thresholds(truth, chances, aim=aim, requested=requested).values
+    np.testing.assert_allclose(score(new_truth, new_chances >= np.array(values), average=None), requested, atol=0.1)
 
 
 def test_a_precision_out_of_reach_is_said() -> None:
     truth = np.array([[True], [False], [True], [False], [False]] * 4)
     chances = np.array([[0.4], [0.9], [0.4], [0.4], [0.1]] * 4)
-    chosen = choose_thresholds(truth, chances, aim="precision", wanted=0.9, labels=("rare",), shrinkage=0)
+    chosen = choose_thresholds(truth, chances, aim="precision", requested=0.9, labels=("rare",), shrinkage=0)
     assert chosen.values[0] == pytest.approx((0.4 + 0.1) / 2)  # the nearest: 8 right in 16
     assert any("rare: no threshold reaches a precision of 0.9" in note for note in chosen.notes)
 

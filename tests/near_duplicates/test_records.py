@@ -49,12 +49,12 @@ def test_a_check_records_the_search_and_a_moved_threshold(tmp_path, capsys):
     assert read_check(folder).near_duplicates == found.near_duplicates
     capsys.readouterr()
     assert main(["check", "-o", str(folder), "--threshold", "near-duplicate=0.9"]) == 0
-    told = "searched for among 5 images, and between these and 6 of the other data set"
+    out_of_fold = "searched for among 5 images, and between these and 6 of the other data set"
     console = capsys.readouterr().out
-    assert told in console
+    assert out_of_fold in console
     assert "from a similarity of 0.9 on" in console
     page = (folder / "check.html").read_text(encoding="utf-8")
-    assert told in page
+    assert out_of_fold in page
     assert "from a similarity of 0.9 on" in page
     assert main(["check", "-o", str(folder)]) == 0
     assert "from a similarity of 0.9 on" in capsys.readouterr().out

@@ -93,7 +93,7 @@ def check(
         measuring = {"against": against, "model": model, "weights": weights, "corrections": corrections, "table": table}
         if said := [name for name, value in measuring.items() if value is not None]:
             raise UsageError(f"--{said[0]}: judging {folder} again measures nothing; name the data too")
-        found = read_check(folder).judged_by(dict(thresholds or {}))
+        found = read_check(folder).with_thresholds(dict(thresholds or {}))
     else:
         _require_place(folder)
         request = CheckRequest(

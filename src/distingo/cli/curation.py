@@ -62,7 +62,7 @@ def run_check(options: argparse.Namespace) -> int:
     """Do what was asked; returns the exit code."""
     prepare(networks=False)
     import distingo
-    from distingo.curation.thresholds import read_wishes
+    from distingo.curation.thresholds import parse_thresholds
 
     found = distingo.check(
         options.data,
@@ -71,7 +71,7 @@ def run_check(options: argparse.Namespace) -> int:
         model=options.model,
         weights=options.weights,
         predictions=options.predictions,
-        thresholds=read_wishes(options.threshold),
+        thresholds=parse_thresholds(options.threshold),
         seed=options.seed,
         corrections=options.corrections,
         value_range=options.value_range,

@@ -77,7 +77,7 @@ class Check:
         numbers = {kind: len(self.counting(kind)) for kind in FINDING_KINDS}
         return {kind: number for kind, number in numbers.items() if number}
 
-    def judged_by(self, wishes: dict[str, float]) -> Check:
+    def with_thresholds(self, wishes: dict[str, float]) -> Check:
         """The same measurements under other thresholds.
 
         Args:

@@ -18,19 +18,19 @@ from distingo.curation.check import Check
 from distingo.curation.embedding import Embedding, choose_embedding
 from distingo.curation.findings import FINDING_KINDS, Finding, FindingKind, is_answered
 from distingo.curation.label_doubts import LabelBasis, describe_basis
-from distingo.curation.labels import OutOfFold, judge_labels, predict_out_of_fold, score_out_of_fold, weigh_doubts
+from distingo.curation.labels import OutOfFold, label_findings, predict_out_of_fold, score_out_of_fold, weigh_doubts
 from distingo.curation.pairs import (
     NEIGHBOURS,
     comparable,
-    judge_against,
-    judge_copies,
-    judge_exact,
-    judge_outliers,
+    duplicate_findings,
+    leak_findings,
     near_pairs,
     nearest,
+    outlier_findings,
+    pair_findings,
 )
-from distingo.curation.shortcuts import Shortcut, find_shortcuts, judge_imbalance, judge_shortcuts
-from distingo.curation.thresholds import judge_files, judge_quality, settle_thresholds
+from distingo.curation.shortcuts import Shortcut, find_shortcuts, imbalance_findings, shortcut_findings
+from distingo.curation.thresholds import file_findings, quality_findings, settle_thresholds
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import find_corrections
 from distingo.datasets.decoding.decode import DECODING, DEFAULT_MAX_PIXELS
@@ -47,16 +47,16 @@ from distingo.records import Dataset, Picture, ValueRanges
 
 @dataclass(frozen=True, slots=True)
 class GivenPredictions:
-    """What models say of pictures of a data set that they never saw.
+    """What models predict for images of a data set that they were not trained on.
 
     Attributes:
         pictures: The pictures that it is known of.
-        told: What is said of them.
+        out_of_fold: What the models predict for them.
         note: Where it is from and of how many pictures, in words.
     """
 
     pictures: tuple[Picture, ...]
-    told: OutOfFold
+    out_of_fold: OutOfFold
     note: str
 
 
@@ -83,10 +83,10 @@ def read_given_predictions(folder: Path, dataset: Dataset) -> GivenPredictions:
         raise DataError(f"{folder}: none of its {len(files):,} predictions is of a picture of {dataset.root}")
     chosen = probabilities[[rows[picture.content] for picture in known]].astype(np.float64)
     having = np.array([[name in picture.labels for name in classes] for picture in known], bool)
-    told = OutOfFold(chosen, classes, score_out_of_fold(chosen, having, dataset.task))
+    out_of_fold = OutOfFold(chosen, classes, score_out_of_fold(chosen, having, dataset.task))
     left = len(dataset.pictures) - len(known)
     words = f"; of {left:,} there is none, so their labels are not doubted" if left else ""
-    return GivenPredictions(known, told, f"labels are doubted by the predictions in {folder}{words}")
+    return GivenPredictions(known, out_of_fold, f"labels are doubted by the predictions in {folder}{words}")
 
 
 def _require_task(folder: Path, dataset: Dataset) -> None:
@@ -107,9 +107,9 @@ def _read_table(path: Path) -> tuple[Sequence[str], tuple[str, ...], np.ndarray]
     try:
         require_intact(path)
         table = parquet.read_table(path, columns=["file", "probabilities"])
-        told: Any = table.column("probabilities").combine_chunks()
-        classes = tuple(field.name for field in told.type)
-        columns = [told.field(at).to_numpy(zero_copy_only=False) for at in range(len(classes))]
+        stored: Any = table.column("probabilities").combine_chunks()
+        classes = tuple(field.name for field in stored.type)
+        columns = [stored.field(at).to_numpy(zero_copy_only=False) for at in range(len(classes))]
         return table.column("file").to_pylist(), classes, np.stack(columns, axis=1)
     except (OSError, KeyError, ValueError, arrow.ArrowException) as error:
         raise RunError(f"{path}: damaged or unreadable ({error}); make it again") from error
@@ -166,7 +166,7 @@ class _Measured:
     measurements: npt.NDArray[np.float32]
     pairs: tuple[CopyPair, ...]
     distances: npt.NDArray[np.float64] | None
-    told: OutOfFold | None
+    out_of_fold: OutOfFold | None
     doubted: tuple[Picture, ...]
     basis: LabelBasis | None
     shortcuts: tuple[Shortcut, ...]
@@ -185,7 +185,7 @@ def run_check(request: CheckRequest) -> Check:
     embedding = choose_embedding(request.model, request.weights, seen, request.cache)
     measured = _measure(request, embedding)
     dataset = measured.dataset
-    found = _in_order(_judge(measured, thresholds, request))
+    found = _in_order(_apply_thresholds(measured, thresholds, request))
     decided = find_corrections(dataset.root, request.corrections)
     findings = tuple(finding for finding in found if not is_answered(finding, decided))
     answered = len(found) - len(findings)
@@ -204,7 +204,7 @@ def run_check(request: CheckRequest) -> Check:
         findings=findings,
         shortcuts=measured.shortcuts,
         embedded_by=embedding.name,
-        label_score=None if measured.told is None else measured.told.score,
+        label_score=None if measured.out_of_fold is None else measured.out_of_fold.score,
         notes=(*notes, *measured.notes),
         seconds=time.perf_counter() - begun,
         value_ranges=dataset.value_ranges,
@@ -243,16 +243,16 @@ def _measure(request: CheckRequest, embedding: Embedding) -> _Measured:
     if request.predictions is not None:
         given = read_given_predictions(request.predictions, dataset)
         doubted, notes = given.pictures, (given.note,)
-        told: OutOfFold | None = given.told
+        out_of_fold: OutOfFold | None = given.out_of_fold
     else:
-        told = None if embeddings is None else _doubt_labels(dataset, embeddings, pairs, embedding, request)
+        out_of_fold = None if embeddings is None else _doubt_labels(dataset, embeddings, pairs, embedding, request)
     shortcuts = find_shortcuts(dataset, measurements, seed=request.seed)
     other_root = None if other is None else other.root
-    basis = None if told is None else weigh_doubts(doubted, told, dataset.task)
+    basis = None if out_of_fold is None else weigh_doubts(doubted, out_of_fold, dataset.task)
     if basis is not None:
         notes = (*notes, *describe_basis(basis, dataset.task))
     return _Measured(
-        dataset, others, other_root, measurements, pairs, distances, told, doubted, basis, shortcuts, notes
+        dataset, others, other_root, measurements, pairs, distances, out_of_fold, doubted, basis, shortcuts, notes
     )
 
 
@@ -293,22 +293,24 @@ def _doubt_labels(
     )
 
 
-def _judge(measured: _Measured, thresholds: Mapping[FindingKind, float], request: CheckRequest) -> Iterator[Finding]:
+def _apply_thresholds(
+    measured: _Measured, thresholds: Mapping[FindingKind, float], request: CheckRequest
+) -> Iterator[Finding]:
     dataset, pictures = measured.dataset, measured.dataset.pictures
-    yield from judge_files(dataset.manifest, thresholds)
-    yield from judge_exact(dataset.manifest, thresholds)
+    yield from file_findings(dataset.manifest, thresholds)
+    yield from duplicate_findings(dataset.manifest, thresholds)
     root = "" if measured.other_root is None else str(measured.other_root.resolve())
     if request.against is not None:
-        yield from judge_against(pictures, measured.others, root, thresholds)
-    yield from judge_copies(pictures, measured.others, root, measured.pairs, thresholds)
-    yield from judge_quality(pictures, measured.measurements, thresholds)
+        yield from leak_findings(pictures, measured.others, root, thresholds)
+    yield from pair_findings(pictures, measured.others, root, measured.pairs, thresholds)
+    yield from quality_findings(pictures, measured.measurements, thresholds)
     if measured.distances is not None:
-        yield from judge_outliers(pictures, measured.distances, thresholds["outlier"])
-    if measured.told is not None:
+        yield from outlier_findings(pictures, measured.distances, thresholds["outlier"])
+    if measured.out_of_fold is not None:
         basis = measured.basis
-        yield from judge_labels(measured.doubted, measured.told, dataset.task, thresholds["label"], basis)
-    yield from judge_imbalance(dataset, thresholds["imbalance"])
-    yield from judge_shortcuts(measured.shortcuts, dataset.task, thresholds["shortcut"])
+        yield from label_findings(measured.doubted, measured.out_of_fold, dataset.task, thresholds["label"], basis)
+    yield from imbalance_findings(dataset, thresholds["imbalance"])
+    yield from shortcut_findings(measured.shortcuts, dataset.task, thresholds["shortcut"])
 
 
 def _in_order(findings: Iterator[Finding]) -> list[Finding]:

@@ -103,8 +103,8 @@ def predict_out_of_fold(
     return OutOfFold(probabilities, classes, score_out_of_fold(probabilities, having, task))
 
 
-def judge_labels(
-    pictures: Sequence[Picture], told: OutOfFold, task: Task, threshold: float, basis: LabelBasis | None = None
+def label_findings(
+    pictures: Sequence[Picture], out_of_fold: OutOfFold, task: Task, threshold: float, basis: LabelBasis | None = None
 ) -> Iterator[Finding]:
     """Pictures whose labels are doubtful.
 
@@ -114,7 +114,7 @@ def judge_labels(
 
     Args:
         pictures: The usable ones.
-        told: What models say that never saw them.
+        out_of_fold: What models say that never saw them.
         task: One label per picture, or several.
         threshold: From which score on one counts.
         basis: What doubts rest on, as from `weigh_doubts`; made here without.
@@ -123,34 +123,36 @@ def judge_labels(
         ``label``, with the more probable classes as suggestion; none where the models are not clearly better than
         guessing.
     """
-    basis = basis or weigh_doubts(pictures, told, task)
+    basis = basis or weigh_doubts(pictures, out_of_fold, task)
     if not basis.is_better:
         return
-    known = _known(pictures, told, task)
-    probabilities, having = told.probabilities[known], _having(pictures, told.classes)[known]
+    known = _known(pictures, out_of_fold, task)
+    probabilities, having = out_of_fold.probabilities[known], _having(pictures, out_of_fold.classes)[known]
     doubt = _doubt(probabilities, having) if task == "single-label" else _doubt_several(probabilities, having)
     scores = _stretch(doubt, basis.counted)
     for row, at in enumerate(known.tolist()):
         if scores[row] < KEPT_FROM["label"]:
             continue
         picture = pictures[at]
-        suggested, reason = _suggest(picture.labels, told.classes, probabilities[row], task)
+        suggested, reason = _suggest(picture.labels, out_of_fold.classes, probabilities[row], task)
         if suggested != picture.labels:
             found = (picture.labels, picture.given_side or "", picture.content)
             score = float(scores[row])
             yield Finding("label", picture.source.file, score, threshold, *found, suggested=suggested, reason=reason)
 
 
-def weigh_doubts(pictures: Sequence[Picture], told: OutOfFold, task: Task) -> LabelBasis:
+def weigh_doubts(pictures: Sequence[Picture], out_of_fold: OutOfFold, task: Task) -> LabelBasis:
     """What doubts of labels rest on.
 
     Args:
         pictures: The usable ones.
-        told: What models say that never saw them.
+        out_of_fold: What models say that never saw them.
         task: One label per picture, or several.
     """
-    known = _known(pictures, told, task)
-    return weigh_labels(told.probabilities[known], _having(pictures, told.classes)[known], told.score, task)
+    known = _known(pictures, out_of_fold, task)
+    return weigh_labels(
+        out_of_fold.probabilities[known], _having(pictures, out_of_fold.classes)[known], out_of_fold.score, task
+    )
 
 
 def _having(pictures: Sequence[Picture], classes: tuple[str, ...]) -> npt.NDArray[np.bool_]:
@@ -161,9 +163,9 @@ def _having(pictures: Sequence[Picture], classes: tuple[str, ...]) -> npt.NDArra
     return having
 
 
-def _known(pictures: Sequence[Picture], told: OutOfFold, task: Task) -> npt.NDArray[np.int64]:
+def _known(pictures: Sequence[Picture], out_of_fold: OutOfFold, task: Task) -> npt.NDArray[np.int64]:
     """Positions of the pictures whose label can be doubted."""
-    return np.flatnonzero(_having(pictures, told.classes).any(axis=1) | (task == "multi-label"))
+    return np.flatnonzero(_having(pictures, out_of_fold.classes).any(axis=1) | (task == "multi-label"))
 
 
 def _assign_folds(
@@ -213,14 +215,14 @@ def _probabilities(logits: npt.NDArray[np.float64], task: Task) -> npt.NDArray[n
 def _predict_trees(
     trees: ExtraTreesClassifier, known: Floats, having: npt.NDArray[np.bool_], asked: Floats, task: Task
 ) -> npt.NDArray[np.float64]:
-    told = trees.fit(known, having.argmax(axis=1) if task == "single-label" else having)
+    fitted = trees.fit(known, having.argmax(axis=1) if task == "single-label" else having)
     trees.set_params(n_jobs=1)  # threads would add up the trees' shares in whatever order
     if task == "single-label":
         result = np.zeros((len(asked), having.shape[1]))
-        result[:, told.classes_] = told.predict_proba(asked)
+        result[:, fitted.classes_] = fitted.predict_proba(asked)
         return result
-    shares = told.predict_proba(asked)
-    return np.stack([_share_of_yes(share, kinds) for share, kinds in zip(shares, told.classes_, strict=True)], axis=1)
+    shares = fitted.predict_proba(asked)
+    return np.stack([_share_of_yes(share, kinds) for share, kinds in zip(shares, fitted.classes_, strict=True)], axis=1)
 
 
 def _share_of_yes(share: npt.NDArray[np.float64], kinds: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
@@ -274,13 +276,13 @@ def _stretch(doubt: npt.NDArray[np.float64], wrong: int) -> npt.NDArray[np.float
 def _suggest(
     labels: tuple[str, ...], classes: tuple[str, ...], probabilities: npt.NDArray[np.float64], task: Task
 ) -> tuple[tuple[str, ...], str]:
-    told = dict(zip(classes, probabilities, strict=True))
+    by_class = dict(zip(classes, probabilities, strict=True))
     if task == "single-label":
         best = classes[int(probabilities.argmax())]
-        return (best,), f"looks like {best} ({told[best]:.0%}), not {labels[0]} ({told[labels[0]]:.0%})"
-    doubted = [label for label in labels if label in told and told[label] < 0.5]
-    missing = [label for label in classes if told[label] >= 0.5 and label not in labels]
-    words = [f"without {label} ({told[label]:.0%})" for label in doubted]
-    words += [f"with {label} ({told[label]:.0%})" for label in missing]
+        return (best,), f"looks like {best} ({by_class[best]:.0%}), not {labels[0]} ({by_class[labels[0]]:.0%})"
+    doubted = [label for label in labels if label in by_class and by_class[label] < 0.5]
+    missing = [label for label in classes if by_class[label] >= 0.5 and label not in labels]
+    words = [f"without {label} ({by_class[label]:.0%})" for label in doubted]
+    words += [f"with {label} ({by_class[label]:.0%})" for label in missing]
     suggested = tuple(sorted({*labels, *missing} - set(doubted)))
     return suggested, "; ".join(words)

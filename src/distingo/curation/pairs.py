@@ -49,7 +49,7 @@ class Seen:
         return cls(picture.source.file, picture.labels, picture.given_side or "", picture.content, root)
 
 
-def judge_exact(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> Iterator[Finding]:
+def duplicate_findings(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> Iterator[Finding]:
     """Files with the bytes or pixels of another, as the manifest names them, with score 1.
 
     Args:
@@ -68,7 +68,7 @@ def judge_exact(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> Iter
             yield _relate(Seen.of(row), Seen.of(rows[row.same_as]), 1.0, row.reason, thresholds)
 
 
-def judge_copies(
+def pair_findings(
     pictures: Sequence[Picture],
     others: Sequence[Picture],
     other_root: str,
@@ -85,7 +85,7 @@ def judge_copies(
         thresholds: By kind.
 
     Yields:
-        As `judge_exact`, with ``near-duplicate`` in place of ``duplicate``; ``leak`` for a pair across the data sets.
+        As `duplicate_findings`, with ``near-duplicate`` for ``duplicate``; ``leak`` for a pair across the data sets.
     """
     for pair in pairs:
         if pair.first >= len(pictures):
@@ -95,7 +95,7 @@ def judge_copies(
             second = Seen.of(pictures[pair.second])
         else:
             other = others[pair.second - len(pictures)]
-            if other.pixels == pictures[pair.first].pixels:  # `judge_against` has it
+            if other.pixels == pictures[pair.first].pixels:  # `leak_findings` has it
                 continue
             second = Seen.of(other, other_root)
         how = IN_WORDS[pair.symmetry]
@@ -103,7 +103,7 @@ def judge_copies(
         yield _relate(first, second, pair.similarity, reason, thresholds, near=True)
 
 
-def judge_against(
+def leak_findings(
     pictures: Sequence[Picture], others: Sequence[Picture], other_root: str, thresholds: Thresholds
 ) -> Iterator[Finding]:
     """Pictures whose pixels are in another data set too, with score 1.
@@ -206,7 +206,7 @@ def nearest(embeddings: Floats, count: int) -> tuple[npt.NDArray[np.float64], np
     return distances, places
 
 
-def judge_outliers(
+def outlier_findings(
     pictures: Sequence[Picture], distances: npt.NDArray[np.float64], threshold: float
 ) -> Iterator[Finding]:
     """Pictures whose nearest are far away.

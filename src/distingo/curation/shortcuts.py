@@ -108,7 +108,7 @@ def find_file_shortcuts(manifest: Sequence[ManifestRow], task: str, *, seed: int
     return _measure([row.labels for row in used], things, task, seed)
 
 
-def judge_shortcuts(shortcuts: Sequence[Shortcut], task: str, threshold: float) -> Iterator[Finding]:
+def shortcut_findings(shortcuts: Sequence[Shortcut], task: str, threshold: float) -> Iterator[Finding]:
     """A finding for each thing, scored by the share of the way from guessing to certainty."""
     measure = "balanced accuracy" if task == "single-label" else "mean area under the ROC curve"
     for shortcut in shortcuts:
@@ -117,7 +117,7 @@ def judge_shortcuts(shortcuts: Sequence[Shortcut], task: str, threshold: float) 
         yield Finding("shortcut", "", shortcut.score, threshold, reason=reason)
 
 
-def judge_imbalance(dataset: Dataset, threshold: float) -> Iterator[Finding]:
+def imbalance_findings(dataset: Dataset, threshold: float) -> Iterator[Finding]:
     """A finding for each class that is far smaller than the largest: 1 minus its share of that."""
     counts = Counter(label for picture in dataset.pictures for label in picture.labels)
     largest, most = max(counts.items(), key=lambda entry: entry[1], default=("", 0))

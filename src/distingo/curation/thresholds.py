@@ -84,7 +84,7 @@ def settle_thresholds(wishes: Mapping[str, float]) -> dict[FindingKind, float]:
     return settled
 
 
-def read_wishes(words: Sequence[str]) -> dict[str, float]:
+def parse_thresholds(words: Sequence[str]) -> dict[str, float]:
     """Thresholds as a person types them, each ``KIND=VALUE``.
 
     Raises:
@@ -109,7 +109,7 @@ _UNNAMED = 0.75
 Thresholds = Mapping[FindingKind, float]
 
 
-def judge_files(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> Iterator[Finding]:
+def file_findings(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> Iterator[Finding]:
     """Files that give no picture, and pictures under another format's name.
 
     Args:
@@ -137,7 +137,7 @@ def judge_files(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> Iter
                 yield _finding("wrong-ending", found, score, reason, thresholds)
 
 
-def judge_quality(
+def quality_findings(
     pictures: Sequence[Picture], measurements: npt.NDArray[np.float32], thresholds: Thresholds
 ) -> Iterator[Finding]:
     """Pictures that are empty, too dark, too bright, blurred, or of odd size or shape.

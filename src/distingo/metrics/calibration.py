@@ -93,8 +93,8 @@ def judge_calibration(
     if chances.shape != answers.shape or not chances.size:
         raise ValueError(f"probabilities of shape {chances.shape}, truth of shape {answers.shape}")
     sums = _sums_by_picture(chances.reshape(len(chances), -1), answers.reshape(len(chances), -1))
-    counts, said, came, _ = sums.sum(axis=0)
-    shares, gaps = counts / counts.sum(), (said - came) / counts
+    counts, predicted, came, _ = sums.sum(axis=0)
+    shares, gaps = counts / counts.sum(), (predicted - came) / counts
     normal = np.random.default_rng(seed).standard_normal((draws, len(counts)))
     plain, spread = float(shares @ np.abs(gaps)), _spread(sums, gaps)
     found = _typical(plain, shares, spread, normal, np.ones_like(gaps))
@@ -102,7 +102,7 @@ def judge_calibration(
     few = min(int(answers.sum()), int((~answers).sum())) < FEWEST_MISTAKES
     low, high = min(found[0], unequal[0], found[1]), max(found[2], unequal[2], found[1])
     score = Score(found[1], low, high, len(sums), too_few=few)
-    return Calibration(score, tuple(_bin(*row) for row in zip(counts, said, came, strict=True)))
+    return Calibration(score, tuple(_bin(*row) for row in zip(counts, predicted, came, strict=True)))
 
 
 def _profile(shares: Floats, gaps: Floats, spread: Floats) -> Floats:
@@ -129,8 +129,8 @@ def _typical(plain: float, shares: Floats, spread: Floats, normal: Floats, profi
 
 def _spread(sums: Floats, gaps: Floats) -> Floats:
     """By how much chance moves each bin's distance (bins,), a picture's labels not being independent."""
-    counts, said, came, variances = np.moveaxis(sums, 1, 0)
-    residuals = said - came - counts * gaps
+    counts, predicted, came, variances = np.moveaxis(sums, 1, 0)
+    residuals = predicted - came - counts * gaps
     spread: Floats = np.sqrt(np.maximum((residuals**2).sum(axis=0), variances.sum(axis=0))) / counts.sum(axis=0)
     return spread
 
@@ -148,9 +148,9 @@ def _sums_by_picture(chances: Floats, answers: npt.NDArray[np.bool_]) -> Floats:
     return sums[:, :, sums[:, 0].sum(axis=0) > 0]
 
 
-def _bin(count: float, said: float, came: float) -> CalibrationBin:
+def _bin(count: float, predicted: float, came: float) -> CalibrationBin:
     low, high = wilson(round(came), round(count))
-    return CalibrationBin(round(count), said / count, came / count, low, high)
+    return CalibrationBin(round(count), predicted / count, came / count, low, high)
 
 
 FEWEST_MISTAKEN = 10
@@ -223,8 +223,8 @@ def _area(owners: npt.NDArray[np.int64], new: Floats, added: Floats, n: int) -> 
     mistaken = np.flatnonzero(added > 0)
     found = _interval(area, moved, few=np.unique(owners[mistaken]).size < FEWEST_MISTAKEN)
     # the mean over all places above the surest mistake of what another one there would add
-    surest = answered[mistaken[0]] if mistaken.size else total
-    another = (1 + log(total / surest)) / total
+    most_confident = answered[mistaken[0]] if mistaken.size else total
+    another = (1 + log(total / most_confident)) / total
     return replace(found, too_few=found.too_few or another > found.high - area).score(area, n)
 
 

@@ -66,7 +66,7 @@ class GivenLabels:
     confidences: npt.NDArray[np.float64]
     right: npt.NDArray[np.bool_]
 
-    def surest(self) -> npt.NDArray[np.float64]:
+    def most_confident(self) -> npt.NDArray[np.float64]:
         """The highest probability of each picture with a label, the highest first."""
         order = np.lexsort((-self.confidences, self.owners))
         first = np.flatnonzero(np.diff(self.owners[order], prepend=-1))
@@ -96,10 +96,10 @@ def answer_threshold(labels: GivenLabels, error: float) -> float | None:
     """
     if not 0 < error < 1:
         raise ValueError(f"error {error}; give a number between 0 and 1")
-    surest = labels.surest()
+    most_confident = labels.most_confident()
     found = None
-    for rank in _ranks(len(surest), error):
-        threshold = float(surest[rank - 1])
+    for rank in _ranks(len(most_confident), error):
+        threshold = float(most_confident[rank - 1])
         if _p_value(labels.errors(threshold), error) > LEVEL:
             break
         found = threshold

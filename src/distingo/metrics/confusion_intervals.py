@@ -59,12 +59,14 @@ class _Influence:
         n = of_truth.sum()
         mean = (of_truth @ self.truth + of_predicted @ self.predicted + diagonal @ self.right) / n
         by_class = of_truth * self.truth**2 + table @ self.predicted**2 + 2 * self.truth * (table @ self.predicted)
-        by_said = of_predicted * self.predicted**2 + self.truth**2 @ table + 2 * self.predicted * (self.truth @ table)
+        by_predicted = (
+            of_predicted * self.predicted**2 + self.truth**2 @ table + 2 * self.predicted * (self.truth @ table)
+        )
         both = diagonal * self.right * (self.right + 2 * (self.truth + self.predicted))
         total = float((by_class + both).sum())
         uncertain = max(
             float(((moved + both) ** 2 / np.maximum(count, 1)).sum())
-            for moved, count in ((by_class, of_truth), (by_said, of_predicted))
+            for moved, count in ((by_class, of_truth), (by_predicted, of_predicted))
         )
         return max(0.0, total / n - mean**2) / n, total**2 / uncertain if uncertain else float(n)
 

@@ -90,7 +90,9 @@ def compare_classes(
 
 def macro_f1_difference(truth: Integers, first: Integers, second: Integers, classes: int) -> Score:
     """Macro F1 of the first minus that of the second, with its interval; class numbers of shape (n,) each."""
-    (one, without_one), (other, without_other) = (_f1_without_each(truth, said, classes) for said in (first, second))
+    (one, without_one), (other, without_other) = (
+        _f1_without_each(truth, predicted, classes) for predicted in (first, second)
+    )
     n, without = len(truth), without_one - without_other
     center = one - other - (n - 1) * float(without.mean())
     found = _interval(center, -(n - 1) * (without - without.mean()))
@@ -99,17 +101,18 @@ def macro_f1_difference(truth: Integers, first: Integers, second: Integers, clas
     return replace(found, too_few=few).score(one - other, n)
 
 
-def _f1_without_each(truth: Integers, said: Integers, classes: int) -> tuple[float, Floats]:
+def _f1_without_each(truth: Integers, predicted: Integers, classes: int) -> tuple[float, Floats]:
     """Macro F1, and by how much it changes without each image (the jackknife), (n,); over the same classes."""
     right, *counts = (
-        np.bincount(numbers, minlength=classes).astype(np.float64) for numbers in (truth[truth == said], truth, said)
+        np.bincount(numbers, minlength=classes).astype(np.float64)
+        for numbers in (truth[truth == predicted], truth, predicted)
     )
     total = counts[0] + counts[1]
     f1 = np.divide(2 * right, total, out=np.zeros(classes), where=total > 0)
     found = np.divide(2 * (right - 1), total - 2, out=f1.copy(), where=total > 2) - f1
     missed = np.divide(2 * right, total - 1, out=f1.copy(), where=total > 1) - f1
     shown = int(np.count_nonzero(total))
-    changes = np.where(truth == said, found[truth], missed[truth] + missed[said]) / shown
+    changes = np.where(truth == predicted, found[truth], missed[truth] + missed[predicted]) / shown
     return float(f1.sum() / shown), changes
 
 
@@ -152,10 +155,10 @@ def _each(triple: Integers, classes: tuple[str, ...], points: tuple[Floats, ...]
     return tuple(ClassDifference(*entry[:3], p_value, entry[3]) for entry, p_value in zip(found, adjusted, strict=True))
 
 
-def _f1_of_class(shown: npt.NDArray[np.bool_], said: npt.NDArray[np.bool_], f1: float) -> Floats:
+def _f1_of_class(shown: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_], f1: float) -> Floats:
     """What each image moves a class's F1 by, (n,)."""
-    total = int(shown.sum()) + int(said.sum())
-    moved: Floats = (2.0 * (shown & said) - f1 * shown - f1 * said) * (len(shown) / total)
+    total = int(shown.sum()) + int(predicted.sum())
+    moved: Floats = (2.0 * (shown & predicted) - f1 * shown - f1 * predicted) * (len(shown) / total)
     return moved
 
 
@@ -165,7 +168,7 @@ class _Tables:
 
     true: Any
     right: tuple[Any, Any]
-    said: tuple[Any, Any]
+    predicted: tuple[Any, Any]
 
     @classmethod
     def of(cls, cells: Integers, classes: int) -> _Tables:
@@ -173,21 +176,22 @@ class _Tables:
         return cls(
             true=_one_hot(truth, np.ones(truth.size), classes),
             right=tuple(_one_hot(truth, answer == truth, classes) for answer in answers),
-            said=tuple(_one_hot(answer, np.ones(truth.size), classes) for answer in answers),
+            predicted=tuple(_one_hot(answer, np.ones(truth.size), classes) for answer in answers),
         )
 
     def f1(self, counts: Floats) -> tuple[Floats, Floats]:
         """Both classifiers' F1 of each class, (resamples, classes); NaN of a class neither shown nor said."""
         true = counts @ self.true
         first, second = (
-            _f1(counts @ right, true, counts @ said) for right, said in zip(self.right, self.said, strict=True)
+            _f1(counts @ right, true, counts @ predicted)
+            for right, predicted in zip(self.right, self.predicted, strict=True)
         )
         return first, second
 
 
-def _f1(right: Floats, true: Floats, said: Floats) -> Floats:
+def _f1(right: Floats, true: Floats, predicted: Floats) -> Floats:
     f1: Floats = np.full(np.shape(right), np.nan)
-    np.divide(2 * right, true + said, out=f1, where=(true + said) > 0)
+    np.divide(2 * right, true + predicted, out=f1, where=(true + predicted) > 0)
     return f1
 
 
@@ -209,23 +213,23 @@ def _swap(triple: Integers, classes: int, generator: np.random.Generator) -> flo
     truth, first, second = triple
     tables = _Tables.of(triple, classes)
     everything = np.ones((1, truth.size))
-    true, right, said = (
+    true, right, predicted = (
         everything @ tables.true,
         [everything @ part for part in tables.right],
-        [everything @ part for part in tables.said],
+        [everything @ part for part in tables.predicted],
     )
-    found = _macro(_f1(right[0], true, said[0])) - _macro(_f1(right[1], true, said[1]))
+    found = _macro(_f1(right[0], true, predicted[0])) - _macro(_f1(right[1], true, predicted[1]))
     differing = np.flatnonzero(first != second)
     if not differing.size:
         return 1.0
     more_right = (tables.right[1] - tables.right[0])[differing]
-    more_said = (tables.said[1] - tables.said[0])[differing]
+    more_predicted = (tables.predicted[1] - tables.predicted[0])[differing]
     swapped = []
     for size in chunks(SWAPS, max(differing.size, classes)):
         swap = generator.integers(0, 2, size=(size, differing.size)).astype(np.float64)
-        moved_right, moved_said = swap @ more_right, swap @ more_said
-        one = _macro(_f1(right[0] + moved_right, true, said[0] + moved_said))
-        other = _macro(_f1(right[1] - moved_right, true, said[1] - moved_said))
+        moved_right, moved_predicted = swap @ more_right, swap @ more_predicted
+        one = _macro(_f1(right[0] + moved_right, true, predicted[0] + moved_predicted))
+        other = _macro(_f1(right[1] - moved_right, true, predicted[1] - moved_predicted))
         swapped.append(one - other)
     return randomisation_p_value(float(found[0]), np.concatenate(swapped))
 
@@ -376,10 +380,10 @@ def _f1_differences(
     if not kept.size:
         return np.full(len(swap), np.nan)
     moved, true = swap.astype(np.float64), truth[:, kept].sum(axis=0)
-    said = [side[:, kept].astype(np.float64) for side in given]
-    right = [side * truth[:, kept] for side in said]
-    more_said, more_right = moved @ (said[1] - said[0]), moved @ (right[1] - right[0])
-    first = 2 * (right[0].sum(axis=0) + more_right) / (true + said[0].sum(axis=0) + more_said)
-    second = 2 * (right[1].sum(axis=0) - more_right) / (true + said[1].sum(axis=0) - more_said)
+    predicted = [side[:, kept].astype(np.float64) for side in given]
+    right = [side * truth[:, kept] for side in predicted]
+    more_predicted, more_right = moved @ (predicted[1] - predicted[0]), moved @ (right[1] - right[0])
+    first = 2 * (right[0].sum(axis=0) + more_right) / (true + predicted[0].sum(axis=0) + more_predicted)
+    second = 2 * (right[1].sum(axis=0) - more_right) / (true + predicted[1].sum(axis=0) - more_predicted)
     differences: Floats = first.mean(axis=1) - second.mean(axis=1)
     return differences

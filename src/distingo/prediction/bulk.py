@@ -149,15 +149,15 @@ class PartialTable:
             return
 
     def _start(self, made_by: Mapping[str, object]) -> None:
-        wanted = {"distingo predictions": _FORMAT, **made_by}
+        requested = {"distingo predictions": _FORMAT, **made_by}
         line = self._file.readline()
         if not line.endswith(b"\n"):
-            if line and not _encode(wanted).startswith(line):
+            if line and not _encode(requested).startswith(line):
                 raise self._foreign()
             self._cut(0)
-            self._file.write(_encode(wanted))
+            self._file.write(_encode(requested))
             self._file.flush()
-        elif line != _encode(wanted):
+        elif line != _encode(requested):
             raise self._foreign()
 
     def _foreign(self) -> ResourceError:
@@ -320,8 +320,8 @@ class BulkPrediction:
 
     def _made_by(self) -> Mapping[str, object]:
         request = self._request
-        asked = {"topk": request.topk, "abstain": request.abstain, "coverage": request.coverage}
-        return {"model": identify_model(request.run), **asked}
+        requested_options = {"topk": request.topk, "abstain": request.abstain, "coverage": request.coverage}
+        return {"model": identify_model(request.run), **requested_options}
 
     def _sorter(self, sorting: Sorting) -> Sorter:
         return Sorter(sorting, self._predictor.classes, f"{identify_model(self._request.run)} {self._request.abstain}")

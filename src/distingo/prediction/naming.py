@@ -102,12 +102,12 @@ def settle_certainty(model: Vouched, *, abstain: float | None = None, coverage: 
     Raises:
         UsageError: A level is no share, or the calibration set can't hold it; says which it can, and what it takes.
     """
-    for option, wanted, example in (("--abstain", abstain, 0.05), ("--coverage", coverage, 0.95)):
-        if wanted is not None and not 0 < wanted < 1:
-            likely = wanted / 100 if 1 < wanted < 100 else example
-            raise UsageError(f"{option} {wanted:g}: give a share above 0 and below 1, for example {likely:g}")
-        if wanted is not None and model.evidence is None:
-            raise UsageError(f"{option} {wanted:g}: {_NO_EVIDENCE}")
+    for option, requested, example in (("--abstain", abstain, 0.05), ("--coverage", coverage, 0.95)):
+        if requested is not None and not 0 < requested < 1:
+            likely = requested / 100 if 1 < requested < 100 else example
+            raise UsageError(f"{option} {requested:g}: give a share above 0 and below 1, for example {likely:g}")
+        if requested is not None and model.evidence is None:
+            raise UsageError(f"{option} {requested:g}: {_NO_EVIDENCE}")
     evidence = model.evidence
     if evidence is None:
         return Certainty()
@@ -191,25 +191,25 @@ def unlike_threshold(model: Vouched) -> tuple[float, float]:
     return upper_threshold(model.evidence.distances, FALSE_ALARMS)
 
 
-def _answer_from(evidence: Evidence, wanted: float) -> float:
-    found = answer_threshold(given_labels(evidence), wanted)
+def _answer_from(evidence: Evidence, requested: float) -> float:
+    found = answer_threshold(given_labels(evidence), requested)
     if found is None:
         lowest = lowest_error(given_labels(evidence))
         instead = "no share" if lowest is None else f"{lowest:g} at the lowest"
         raise UsageError(
-            f"--abstain {wanted:g}: the {evidence.n:,} calibration pictures can hold {instead} for this model; ask for "
-            f"more wrong answers, or train with more pictures (it takes {answers_needed(wanted):,} answers even "
+            f"--abstain {requested:g}: the {evidence.n:,} calibration pictures can hold {instead} for this model; ask "
+            f"for more wrong answers, or train with more pictures (it takes {answers_needed(requested):,} answers even "
             "without a wrong one)"
         )
     return found
 
 
-def _set_from(evidence: Evidence, wanted: float) -> float:
-    found = set_threshold(evidence.truths, evidence.weights, evidence.n, wanted)
+def _set_from(evidence: Evidence, requested: float) -> float:
+    found = set_threshold(evidence.truths, evidence.weights, evidence.n, requested)
     if found is None:
         raise UsageError(
-            f"--coverage {wanted:g}: the {evidence.n:,} calibration pictures can hold {highest_coverage(evidence.n):g} "
-            f"at the highest; ask for less, or train with more pictures (it takes {images_needed(wanted):,} of them "
+            f"--coverage {requested:g}: the {evidence.n:,} calibration pictures can hold "
+            f"{highest_coverage(evidence.n):g} at the highest; ask for less, or train with more pictures (it takes {images_needed(requested):,} of them "
             "for calibration)"
         )
     return found

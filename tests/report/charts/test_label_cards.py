@@ -25,7 +25,7 @@ from distingo.report.charts.label_cards import (
     view_labels,
 )
 from distingo.report.examples import LabelPredictions, read_label_predictions, show_samples, surest_mistakes
-from distingo.report.text.summaries import judge_labels
+from distingo.report.text.summaries import summarize_label_evaluation
 from distingo.report.text.wording import score_name, score_range, score_value
 
 LABELS = ("a", "b", "c")
@@ -205,19 +205,19 @@ def test_the_verdict_compares_with_both_baselines() -> None:
     evaluation = Evaluation(
         "test", 900, LABELS, score(0.239), (), (), {"prevalence": score(0.105), "descriptors": score(0.23)}, ("Note.",)
     )
-    verdict = judge_labels(evaluation, "poster-cnn")
-    assert _plain(verdict.text) == (
+    summary = summarize_label_evaluation(evaluation, "poster-cnn")
+    assert _plain(summary.text) == (
         "Mean average precision 23.9 % over 0 labels on 900 test pictures (95 % interval 21.9–25.9 %) — 13 points "
         "above answering every label's frequency, but not shown to be better than colour-and-texture descriptors "
         "(23.0 %), as the intervals overlap."
     )
-    assert _plain(verdict.remarks[0]) == (
+    assert _plain(summary.remarks[0]) == (
         "For 74 % of the pictures with labels, at least one of the three most probable labels is right (answering "
         "every label's frequency: 60 %; colour-and-texture descriptors: 73 %)."
     )
-    assert verdict.remarks[-1] == "Note."
-    assert "points above" in judge_labels(evaluation, "descriptors").text
-    assert "descriptors" not in judge_labels(evaluation, "descriptors").text
+    assert summary.remarks[-1] == "Note."
+    assert "points above" in summarize_label_evaluation(evaluation, "descriptors").text
+    assert "descriptors" not in summarize_label_evaluation(evaluation, "descriptors").text
 
 
 def test_the_verdict_names_what_it_left_out_and_what_chance_would_give(evaluation: Evaluation) -> None:
@@ -229,7 +229,7 @@ def test_the_verdict_names_what_it_left_out_and_what_chance_would_give(evaluatio
         per_label=tuple(dataclasses.replace(scores, support=20 * scores.support) for scores in evaluation.per_label),
         n=120,
     )
-    remarks = [_plain(remark) for remark in judge_labels(judged, "m").remarks]
+    remarks = [_plain(remark) for remark in summarize_label_evaluation(judged, "m").remarks]
     assert "on average 50 % of the pictures up to there have it. In an order of chance it would be 58 %." in remarks[0]
     assert remarks[1].startswith("Furthest above chance: a, 8")
     assert "where chance gives 67 %; least: b, " in remarks[1]
@@ -238,7 +238,10 @@ def test_the_verdict_names_what_it_left_out_and_what_chance_would_give(evaluatio
 
 def test_a_verdict_without_a_judged_label_claims_nothing(evaluation: Evaluation) -> None:
     assert "mean_average_precision_macro" not in evaluation.scores
-    assert _plain(judge_labels(evaluation, "m").text) == "Judged on 6 test pictures; too few have a label to score it."
+    assert (
+        _plain(summarize_label_evaluation(evaluation, "m").text)
+        == "Judged on 6 test pictures; too few have a label to score it."
+    )
 
 
 def test_scores_of_several_labels_have_words() -> None:

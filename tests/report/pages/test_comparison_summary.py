@@ -12,7 +12,7 @@ from distingo.evaluation.pairing import ComparedRecipes, VersusBest
 from distingo.evaluation.reading import RunRecords
 from distingo.metrics.paired import PairedScore, RecipeDifference
 from distingo.records import Evaluation, Score
-from distingo.report.pages.comparison_summary import is_clear, judge_comparison
+from distingo.report.pages.comparison_summary import is_clear, summarize_comparison
 
 
 def plain(text: str) -> str:
@@ -42,7 +42,7 @@ def run(
 
 
 def told(*runs: ComparedRun, score: str = "accuracy") -> str:
-    return plain(judge_comparison(Comparison("single-label", score, 400, runs, {}, ())).text)
+    return plain(summarize_comparison(Comparison("single-label", score, 400, runs, {}, ())).text)
 
 
 def test_a_clear_lead_comes_with_its_interval() -> None:
@@ -115,7 +115,7 @@ def test_several_labels_are_told_by_mean_average_precision() -> None:
 
 def remarks(*runs: ComparedRun, **more: object) -> str:
     comparison = replace(Comparison("single-label", "accuracy", 400, runs, {}, ("N",)), **more)
-    return plain("\n".join(judge_comparison(comparison).remarks))
+    return plain("\n".join(summarize_comparison(comparison).remarks))
 
 
 def test_remarks_say_what_flatters_the_best() -> None:

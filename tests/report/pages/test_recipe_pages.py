@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 from evaluated_recipes import CLASSES, make_cross_validation, make_learning_curve
 
-from distingo.report.pages.crossval import draw_fold_rail, judge_cross_validation, write_crossval_page
-from distingo.report.pages.learning_curve import draw_forecast, judge_learning_curve, write_learning_curve_page
+from distingo.report.pages.crossval import draw_fold_rail, summarize_cross_validation, write_crossval_page
+from distingo.report.pages.learning_curve import draw_forecast, summarize_learning_curve, write_learning_curve_page
 
 
 def test_the_cross_validation_says_mean_interval_and_unevenness(tmp_path: Path) -> None:
-    verdict = judge_cross_validation(make_cross_validation(tmp_path / "cv"))
-    assert verdict.figure == "73.3\u00a0%"
-    assert "in the mean over 3\u00a0folds of 30\u00a0pictures" in verdict.text
-    assert "not shown to be better than always answering the commonest class" in verdict.text
-    assert any("from 50.0\u00a0% (fold 1) to 90.0\u00a0%" in remark for remark in verdict.remarks)
-    assert "a note" in verdict.remarks
+    summary = summarize_cross_validation(make_cross_validation(tmp_path / "cv"))
+    assert summary.figure == "73.3\u00a0%"
+    assert "in the mean over 3\u00a0folds of 30\u00a0pictures" in summary.text
+    assert "not shown to be better than always answering the commonest class" in summary.text
+    assert any("from 50.0\u00a0% (fold 1) to 90.0\u00a0%" in remark for remark in summary.remarks)
+    assert "a note" in summary.remarks
 
 
 def test_the_rail_holds_every_fold(tmp_path: Path) -> None:
@@ -39,13 +39,13 @@ def test_names_are_escaped(tmp_path: Path) -> None:
 
 
 def test_the_advice_follows_the_gain() -> None:
-    assert judge_learning_curve(make_learning_curve(gain=0.5)).text.startswith("More pictures would help.")
-    little = judge_learning_curve(make_learning_curve(gain=0.01))
+    assert summarize_learning_curve(make_learning_curve(gain=0.5)).text.startswith("More pictures would help.")
+    little = summarize_learning_curve(make_learning_curve(gain=0.01))
     assert little.text.startswith("More pictures of the same kind would help little.")
     assert "try another model" in little.remarks[0]
-    much = judge_learning_curve(make_learning_curve(gain=0.5))
+    much = summarize_learning_curve(make_learning_curve(gain=0.5))
     assert any("begin with" in remark for remark in much.remarks)
-    assert not any("Weakest" in remark for remark in judge_learning_curve(make_learning_curve(support=30)).remarks)
+    assert not any("Weakest" in remark for remark in summarize_learning_curve(make_learning_curve(support=30)).remarks)
 
 
 def test_the_chart_holds_what_was_measured_and_forecast() -> None:

@@ -22,7 +22,13 @@ from distingo.report.examples import group_skipped
 from distingo.report.pages.card_limits import find_limits
 from distingo.report.recorded_sentences import recorded
 from distingo.report.templating import fill_text
-from distingo.report.text.summaries import MAIN_SCORE, Verdict, judge, judge_labels, other_baselines
+from distingo.report.text.summaries import (
+    MAIN_SCORE,
+    Summary,
+    other_baselines,
+    summarize_evaluation,
+    summarize_label_evaluation,
+)
 from distingo.report.text.wording import count, score_name
 from distingo.run_folder import RunFolder
 
@@ -284,7 +290,7 @@ def _context(records: RunRecords, model: dict[str, Any]) -> dict[str, object]:
     return {
         "records": records,
         "several": several,
-        "verdict": _verdict(records),
+        "headline": _summary(records),
         "evaluation": evaluation,
         "baselines": other_baselines(evaluation, records.model, main),
         "balance": balance_classes(((row.side, row.labels) for row in records.split), records.classes),
@@ -298,8 +304,8 @@ def _context(records: RunRecords, model: dict[str, Any]) -> dict[str, object]:
     }
 
 
-def _verdict(records: RunRecords) -> Verdict | None:
+def _summary(records: RunRecords) -> Summary | None:
     if records.evaluation is None:
         return None
-    judged = judge_labels if records.task == "multi-label" else judge
+    judged = summarize_label_evaluation if records.task == "multi-label" else summarize_evaluation
     return judged(records.evaluation, records.model)

@@ -7,7 +7,7 @@ from distingo.curation.thresholds import DEFAULT_THRESHOLDS
 from distingo.evaluation.reading import RunRecords
 from distingo.language import gettext
 from distingo.report.charts.class_balance import balance_classes
-from distingo.report.text.summaries import FEW_PICTURES, judge, judge_labels
+from distingo.report.text.summaries import FEW_PICTURES, summarize_evaluation, summarize_label_evaluation
 from distingo.report.text.wording import count, counted, isolated, percent, side_pictures
 
 LOPSIDED = 10
@@ -63,7 +63,7 @@ def _near_copies(records: RunRecords) -> tuple[str, ...]:
 def _judged(records: RunRecords) -> tuple[str, ...]:
     if records.evaluation is None:
         return (gettext("Not judged on test pictures: nothing is known about how well it does."),)
-    judged = judge_labels if records.task == "multi-label" else judge
+    judged = summarize_label_evaluation if records.task == "multi-label" else summarize_evaluation
     return judged(records.evaluation, records.model).remarks
 
 

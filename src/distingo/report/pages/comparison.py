@@ -29,7 +29,7 @@ from distingo.report.charts.curves import (
     path_through,
     scale_to,
 )
-from distingo.report.pages.comparison_summary import is_clear, judge_comparison
+from distingo.report.pages.comparison_summary import is_clear, summarize_comparison
 from distingo.report.pages.comparison_tables import speed, view_classes, view_costs
 from distingo.report.pages.run import REPORT_FILE
 from distingo.report.templating import write_page
@@ -313,7 +313,7 @@ def write_comparison_page(comparison: Comparison, folder: Path) -> Path:
     context = {
         "comparison": comparison,
         "data_name": data.name or "data",
-        "verdict": judge_comparison(comparison),
+        "headline": summarize_comparison(comparison),
         "rail": draw_rail(comparison),
         "links": {run.name: _report_link(run, folder) for run in comparison.runs},
         "clear": {run.name: is_clear(run) for run in comparison.runs},

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from distingo.evaluation.comparison import ComparedRun, Comparison
 from distingo.evaluation.pairing import ComparedRecipes, VersusBest
-from distingo.report.text.summaries import Verdict
+from distingo.report.text.summaries import Summary
 from distingo.report.text.wording import (
     NO_BREAK,
     count,
@@ -89,7 +89,7 @@ _MOST_PICTURES = 1_000_000
 _TOO_FEW = "the runs differ on too few images for an interval"
 
 
-def judge_comparison(comparison: Comparison) -> Verdict:
+def summarize_comparison(comparison: Comparison) -> Summary:
     """Say which run is best, by how much, how sure that is, and what it would take to know where it is not.
 
     A lead counts as more than chance where the p-value of the paired test, multiplied by the number of pairs of runs,
@@ -101,9 +101,9 @@ def judge_comparison(comparison: Comparison) -> Verdict:
     Returns:
         The verdict; its remarks say what to know before trusting it.
     """
-    verdict = _of_two if len(comparison.runs) == 2 else _of_many
-    before, figure, after = verdict(comparison)
-    return Verdict(figure, before, after, (*tell_luck(comparison), *_flattered(comparison), *comparison.notes))
+    summary = _of_two if len(comparison.runs) == 2 else _of_many
+    before, figure, after = summary(comparison)
+    return Summary(figure, before, after, (*tell_luck(comparison), *_flattered(comparison), *comparison.notes))
 
 
 def is_clear(run: ComparedRun) -> bool:

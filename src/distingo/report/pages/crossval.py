@@ -15,7 +15,7 @@ from distingo.report.charts.curves import Tick, nice_ticks
 from distingo.report.examples import rank_pictures, read_label_predictions, surest_mistakes, worst_mistakes
 from distingo.report.pages.run import describe_cells, open_confusion
 from distingo.report.templating import write_page
-from distingo.report.text.summaries import FEW_PICTURES, Verdict, beside_baselines, other_baselines
+from distingo.report.text.summaries import FEW_PICTURES, Summary, beside_baselines, other_baselines
 from distingo.report.text.wording import NO_BREAK, counted, interval_in_words, isolated, percent
 from distingo.report.thumbnails import fill_album
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _UNEVEN = 0.1
 
 
-def judge_cross_validation(found: CrossValidation) -> Verdict:
+def summarize_cross_validation(found: CrossValidation) -> Summary:
     """Put the mean over folds into one sentence, beside the baselines'.
 
     A baseline counts as surpassed where the corrected interval of the difference, fold by fold, leaves out zero.
@@ -46,7 +46,7 @@ def judge_cross_validation(found: CrossValidation) -> Verdict:
     interval = f"95{NO_BREAK}% interval {interval_in_words(key, mean)}"
     before = "Right on " if found.task == "single-label" else "Mean average precision "
     of = f" of the pictures in the mean over {folds}" if found.task == "single-label" else f" in the mean over {folds}"
-    return Verdict(
+    return Summary(
         figure=percent(mean.value),
         before=before,
         after=f"{of} of {counted(found.n, 'picture')} ({interval}){beside_baselines(mean, others, found.gains)}.",
@@ -132,7 +132,7 @@ def write_crossval_page(found: CrossValidation, folder: Path) -> Path:
     fill = _fill_labels if found.task == "multi-label" else _fill_classes
     context = {
         "found": found,
-        "verdict": judge_cross_validation(found),
+        "headline": summarize_cross_validation(found),
         "data_name": found.data.name or "data",
         "evaluation": found.pooled,
         "main_score": found.main_score,

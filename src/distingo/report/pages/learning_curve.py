@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from distingo.report.charts.curves import Tick, nice_ticks, path_through, scale_to
 from distingo.report.templating import write_page
-from distingo.report.text.summaries import FEW_PICTURES, Verdict
+from distingo.report.text.summaries import FEW_PICTURES, Summary
 from distingo.report.text.wording import NO_BREAK, count, isolated, percent, points, points_range, score_range
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _WEAK = 3
 _FACTOR_NAMES = {2.0: "twice", 5.0: "five times"}
 
 
-def judge_learning_curve(found: LearningCurve) -> Verdict:
+def summarize_learning_curve(found: LearningCurve) -> Summary:
     """Say what twice and five times the pictures would be expected to give.
 
     Args:
@@ -37,7 +37,7 @@ def judge_learning_curve(found: LearningCurve) -> Verdict:
     twice, most = found.overall.forecasts[0], found.overall.forecasts[-1]
     name = "accuracy" if found.score == "accuracy" else "mean average precision"
     now = f"With all {count(found.n)} training pictures the {name} is {percent(found.overall.now.value)}"
-    return Verdict(
+    return Summary(
         figure=percent(twice.score.value),
         before=f"{_advice(twice)} {now}; {_name(twice)} as many would give about ",
         after=f" (95{NO_BREAK}% interval {score_range(found.score, twice.score.low, twice.score.high)}), "
@@ -156,7 +156,7 @@ def write_learning_curve_page(found: LearningCurve, folder: Path) -> Path:
     """
     context = {
         "found": found,
-        "verdict": judge_learning_curve(found),
+        "headline": summarize_learning_curve(found),
         "data_name": found.data.name or "data",
         "chart": draw_forecast(found.overall, found.score),
         "class_charts": [(curve, draw_forecast(curve, found.class_score)) for curve in found.classes[:MOST_CLASSES]],

@@ -47,7 +47,15 @@ from distingo.report.examples import (
 )
 from distingo.report.pages.card_limits import leaks
 from distingo.report.templating import write_page
-from distingo.report.text.summaries import FIGURE, MAIN_SCORE, Verdict, judge, judge_labels, other_baselines, set_apart
+from distingo.report.text.summaries import (
+    FIGURE,
+    MAIN_SCORE,
+    Summary,
+    other_baselines,
+    set_apart,
+    summarize_evaluation,
+    summarize_label_evaluation,
+)
 from distingo.report.text.wording import percent
 from distingo.report.thumbnails import Album, fill_album, heat_layers
 
@@ -69,7 +77,9 @@ def label_context(records: RunRecords) -> dict[str, object]:
     return {
         "records": records,
         "data_name": records.data_name,
-        "verdict": judge_labels(evaluation, records.model, leaks(records)) if evaluation else _unjudged_labels(best),
+        "headline": summarize_label_evaluation(evaluation, records.model, leaks(records))
+        if evaluation
+        else _unjudged_labels(best),
         "evaluation": evaluation,
         "main_score": MAIN_SCORE,
         "rail_end": _rail_end(records),
@@ -125,9 +135,9 @@ def _predictions(records: RunRecords) -> LabelPredictions | None:
     return predictions
 
 
-def _unjudged_labels(best: Epoch | None) -> Verdict:
+def _unjudged_labels(best: Epoch | None) -> Summary:
     if best is None or best.validation_mean_average_precision is None:
-        return Verdict("", gettext("Not evaluated on test pictures yet."), "")
+        return Summary("", gettext("Not evaluated on test pictures yet."), "")
     sentence = gettext(
         "Not evaluated on test pictures yet; mean average precision %(figure)s on the validation pictures at epoch "
         "%(epoch)s, which flatters: it chose that epoch.",
@@ -239,7 +249,7 @@ def _context(records: RunRecords) -> dict[str, object]:
     return {
         "records": records,
         "data_name": records.data_name,
-        "verdict": judge(evaluation, records.model, leaks(records)) if evaluation else _unjudged(best),
+        "headline": summarize_evaluation(evaluation, records.model, leaks(records)) if evaluation else _unjudged(best),
         "evaluation": evaluation,
         "class_intervals": _class_intervals(evaluation),
         "main_score": "accuracy",
@@ -267,9 +277,9 @@ def _class_intervals(evaluation: Evaluation | None) -> dict[str, dict[str, Score
     return class_intervals(np.asarray(evaluation.confusion, np.int64), evaluation.classes)
 
 
-def _unjudged(best: Epoch | None) -> Verdict:
+def _unjudged(best: Epoch | None) -> Summary:
     if best is None or best.validation_accuracy is None:
-        return Verdict("", gettext("Not evaluated on test pictures yet."), "")
+        return Summary("", gettext("Not evaluated on test pictures yet."), "")
     sentence = gettext(
         "Not evaluated on test pictures yet; right on %(figure)s of the validation pictures at epoch %(epoch)s, which "
         "flatters: it chose that epoch.",

@@ -30,7 +30,7 @@ FIGURE = "\ufffc"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Summary:
     """The report's first sentence, in parts so that a page can set the figure apart.
 
     Attributes:
@@ -51,13 +51,13 @@ class Verdict:
         return f"{self.before}{self.figure}{self.after}"
 
 
-def set_apart(figure: str, sentence: str, remarks: tuple[str, ...] = ()) -> Verdict:
+def set_apart(figure: str, sentence: str, remarks: tuple[str, ...] = ()) -> Summary:
     """A verdict from a whole sentence in which `FIGURE` stands for the figure."""
     before, _, after = sentence.partition(FIGURE)
-    return Verdict(figure, before, after, remarks)
+    return Summary(figure, before, after, remarks)
 
 
-def judge(evaluation: Evaluation, model: str, leaks: tuple[str, ...] = ()) -> Verdict:
+def summarize_evaluation(evaluation: Evaluation, model: str, leaks: tuple[str, ...] = ()) -> Summary:
     """Put an evaluation's accuracy into one sentence, beside its baselines.
 
     Two accuracies are called different where the 95 % interval of their difference, picture by picture, leaves out
@@ -75,7 +75,7 @@ def judge(evaluation: Evaluation, model: str, leaks: tuple[str, ...] = ()) -> Ve
     notes = tuple(map(recorded, evaluation.notes))
     pictures = side_pictures(evaluation.n, evaluation.side)
     if accuracy is None:
-        return Verdict("", gettext("Judged on %(pictures)s.", pictures=pictures), "", notes)
+        return Summary("", gettext("Judged on %(pictures)s.", pictures=pictures), "", notes)
     baselines = {
         name: scores["accuracy"]
         for name, scores in evaluation.baselines.items()
@@ -220,7 +220,7 @@ def _lopsided(evaluation: Evaluation) -> tuple[str, ...]:
 MAIN_SCORE = "mean_average_precision_macro"
 
 
-def judge_labels(evaluation: Evaluation, model: str, leaks: tuple[str, ...] = ()) -> Verdict:
+def summarize_label_evaluation(evaluation: Evaluation, model: str, leaks: tuple[str, ...] = ()) -> Summary:
     """Put an evaluation's mean average precision (macro) into one sentence, beside its baselines.
 
     Two scores are called different only where their 95 % intervals do not overlap.
@@ -238,7 +238,7 @@ def judge_labels(evaluation: Evaluation, model: str, leaks: tuple[str, ...] = ()
     if own is None:
         judged = side_pictures(evaluation.n, evaluation.side)
         said = gettext("Judged on %(pictures)s; too few have a label to score it.", pictures=judged)
-        return Verdict("", said, "", notes)
+        return Summary("", said, "", notes)
     baselines = {
         name: scores[MAIN_SCORE]
         for name, scores in evaluation.baselines.items()
