@@ -209,8 +209,8 @@ def _set_from(evidence: Evidence, requested: float) -> float:
     if found is None:
         raise UsageError(
             f"--coverage {requested:g}: the {evidence.n:,} calibration pictures can hold "
-            f"{highest_coverage(evidence.n):g} at the highest; ask for less, or train with more pictures (it takes {images_needed(requested):,} of them "
-            "for calibration)"
+            f"{highest_coverage(evidence.n):g} at the highest; ask for less, or train with more pictures (it takes "
+            f"{images_needed(requested):,} of them for calibration)"
         )
     return found
 
