@@ -60,7 +60,9 @@ def journal_writer(path: Path) -> Iterator[JournalWriter]:
             yield JournalWriter(file)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise ResourceError(f"{path}: can't be written ({reason}); choose another folder") from error
+        raise ResourceError(
+            f"{path}: can't be written ({reason}); choose another folder", code="cannot_write"
+        ) from error
 
 
 def read_lines(path: Path) -> list[bytes]:
@@ -91,9 +93,9 @@ def parse_first(path: Path, line: bytes, key: str, newest: int) -> Line:
     number = first if isinstance(first, str) else first.get(key)
     if isinstance(first, str) or type(number) is not int:
         reason = first if isinstance(first, str) else "no format number"
-        raise DataError(f"{path}: line 1 is damaged ({reason}); nothing was changed")
+        raise DataError(f"{path}: line 1 is damaged ({reason}); nothing was changed", code="damaged_file")
     if number > newest:
-        raise DataError(f"{path}: written by a newer distingo; `pip install --upgrade distingo`")
+        raise DataError(f"{path}: written by a newer distingo; `pip install --upgrade distingo`", code="newer_version")
     return first
 
 
@@ -108,7 +110,9 @@ def parse_line(line: bytes) -> Line | str:
 
 def _require_regular(path: Path) -> None:
     if path.is_symlink() or not path.is_file():
-        raise DataError(f"{path}: is no regular file; a journal is never reached through a link")
+        raise DataError(
+            f"{path}: is no regular file; a journal is never reached through a link", code="not_regular_file"
+        )
 
 
 _PARTIAL = ".partial"

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from distingo.datasets.corrections import Action, Correction, Corrections
 from distingo.datasets.manifest import join_labels, read_table, split_labels, write_table
-from distingo.errors import DataError, RunError
+from distingo.errors import DataError, RunError, option
 
 FindingKind = Literal[
     "leak",
@@ -115,7 +115,10 @@ def read_findings(path: Path) -> tuple[Finding, ...]:
     """
     path = path / FINDINGS_NAME if path.is_dir() else path
     if not path.is_file():
-        raise DataError(f"{path}: no such file; `distingo check DATA -o FOLDER` writes one, --findings FOLDER names it")
+        raise DataError(
+            f"{path}: no such file; `distingo check DATA -o FOLDER` writes one, {option('findings')} FOLDER names it",
+            code="not_found",
+        )
     return tuple(_from_row(path, line, row) for line, row in read_table(path, _COLUMNS))
 
 
@@ -129,12 +132,15 @@ def _from_row(path: Path, line: int, row: dict[str, str]) -> Finding:
     kind = next((kind for kind in FINDING_KINDS if kind == row["kind"]), None)
     if kind is None:
         raise RunError(
-            f"{path}: line {line}: {row['kind']!r} is no kind of finding; they are {', '.join(FINDING_KINDS)}"
+            f"{path}: line {line}: {row['kind']!r} is no kind of finding; they are {', '.join(FINDING_KINDS)}",
+            code="damaged_line",
         )
     try:
         score, threshold = float(row["score"]), float(row["threshold"])
     except ValueError as error:
-        raise RunError(f"{path}: line {line}: score or threshold is no number ({error})") from error
+        raise RunError(
+            f"{path}: line {line}: score or threshold is no number ({error})", code="damaged_line"
+        ) from error
     return Finding(
         kind=kind,
         file=row["file"],

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from distingo.contained_paths import find_link_above, find_path_fault
 from distingo.curation.planning import CleaningPlan, LeftAlone, Move
 from distingo.datasets.walking import display_name
-from distingo.errors import DataError, InterruptionError, ResourceError, UsageError, join_faults, quote
+from distingo.errors import DataError, InterruptionError, ResourceError, UsageError, join_faults, option, quote
 from distingo.files import content_hash
 from distingo.journals import JournalWriter, journal_writer, move_file, parse_first, parse_line, read_lines
 from distingo.progress import progress_bar
@@ -97,10 +97,16 @@ def choose_quarantine(root: Path, chosen: Path | None = None) -> Path:
         place = chosen.resolve()
         if place.is_relative_to(root):
             raise UsageError(
-                f"--quarantine {chosen}: lies inside {root}, where it would be read as data; choose another"
+                f"{option('quarantine')} {chosen}: lies inside {root}, where it would be read as data; choose another",
+                code="overlapping_folders",
+                parameter="quarantine",
             )
         if place.exists() and (not place.is_dir() or any(place.iterdir())):
-            raise UsageError(f"--quarantine {chosen}: exists and is no empty folder; choose another")
+            raise UsageError(
+                f"{option('quarantine')} {chosen}: exists and is no empty folder; choose another",
+                code="not_empty",
+                parameter="quarantine",
+            )
         return place
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     place = _usual_place(root) / now
@@ -151,7 +157,8 @@ def apply_plan(plan: CleaningPlan, quarantine: Path) -> CleaningPlan:
                 advance()
         except KeyboardInterrupt:
             raise InterruptionError(
-                f"stopped after {len(moved):,} files; `{undo_command(plan.root, quarantine)}` puts them back"
+                f"stopped after {len(moved):,} files; `{undo_command(plan.root, quarantine)}` puts them back",
+                code="interrupted",
             ) from None
     return replace(plan, moves=tuple(moved), left_alone=tuple(left))
 
@@ -174,7 +181,8 @@ def _move(root: Path, move: Move, quarantine: Path, journal: JournalWriter) -> s
     except OSError as error:
         if error.errno in _FULL_DISK:
             raise ResourceError(
-                f"{quarantine}: the disk is full; `{undo_command(root, quarantine)}` puts back what was moved"
+                f"{quarantine}: the disk is full; `{undo_command(root, quarantine)}` puts back what was moved",
+                code="disk_full",
             ) from error
         return f"can't be moved ({error.strerror or type(error).__name__})"
     return ""
@@ -206,7 +214,7 @@ def undo(quarantine: Path, root: Path | None = None) -> Restoration:
         if (why := _find_fault(entry, root, quarantine))
     ]
     if faults:
-        raise DataError(join_faults(faults, "nothing was moved"))
+        raise DataError(join_faults(faults, "nothing was moved"), code="cannot_undo")
     sorted_out: dict[str, list[str]] = {"returned": [], "in place": [], "copies": []}
     left: list[LeftAlone] = []
     with (
@@ -239,13 +247,13 @@ def read_journal(quarantine: Path) -> Journal:
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise DataError(
-            f"{path}: can't be read ({reason}); name a folder that `distingo clean --apply` made"
+            f"{path}: can't be read ({reason}); name a folder that `distingo clean --apply` made", code="cannot_read"
         ) from error
     if not lines:
-        raise DataError(f"{path}: breaks off in its first line; nothing was moved")
+        raise DataError(f"{path}: breaks off in its first line; nothing was moved", code="damaged_file")
     root = parse_first(path, lines[0], "format", FORMAT).get("root")
     if not isinstance(root, str) or "\0" in root:
-        raise DataError(f"{path}: line 1 is damaged (names no folder); nothing was moved")
+        raise DataError(f"{path}: line 1 is damaged (names no folder); nothing was moved", code="damaged_file")
     entries: dict[str, JournalEntry] = {}
     faults: list[str] = []
     for number, line in enumerate(lines[1:], start=2):
@@ -259,7 +267,7 @@ def read_journal(quarantine: Path) -> Journal:
     folders = {str(folder) for name in entries for folder in PurePosixPath(name).parents}
     faults += [f"{path}: is damaged ({quote(name)} is a file and a folder)" for name in entries if name in folders]
     if faults:
-        raise DataError(join_faults(faults, "nothing was moved"))
+        raise DataError(join_faults(faults, "nothing was moved"), code="damaged_file")
     return Journal(Path(root), tuple(entries.values()))
 
 
@@ -285,9 +293,17 @@ def _settle_root(quarantine: Path, journal: Journal, named: Path | None) -> Path
         _require_own_root(quarantine, journal.root)
     root = (named or journal.root).resolve()
     if not root.is_dir():
-        raise UsageError(f"{root}: is no folder; name where the pictures came from: distingo clean DATA --undo ...")
+        raise UsageError(
+            f"{root}: is no folder; name where the pictures came from: distingo clean DATA --undo ...",
+            code="not_a_folder",
+            parameter="data",
+        )
     if root.is_relative_to(quarantine) or quarantine.is_relative_to(root):
-        raise UsageError(f"{quarantine}: one of it and {root} lies in the other; name where the pictures came from")
+        raise UsageError(
+            f"{quarantine}: one of it and {root} lies in the other; name where the pictures came from",
+            code="overlapping_folders",
+            parameter="data",
+        )
     return root
 
 
@@ -302,7 +318,11 @@ def _require_own_root(quarantine: Path, root: Path) -> None:
         why = f"its journal names {quote(str(root))}, which leads elsewhere, to {quote(str(root.resolve()))}"
     else:
         return
-    raise UsageError(f"{quarantine}: {why}; name where the pictures came from: distingo clean DATA --undo ...")
+    raise UsageError(
+        f"{quarantine}: {why}; name where the pictures came from: distingo clean DATA --undo ...",
+        code="missing_argument",
+        parameter="data",
+    )
 
 
 def _find_fault(entry: JournalEntry, root: Path, quarantine: Path) -> str:

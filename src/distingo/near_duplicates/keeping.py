@@ -15,7 +15,7 @@ from distingo.datasets.cache.products import Product
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.splits.grouping import BURST_SECONDS, Grouping, Links, find_bursts, group_pictures, link_column
 from distingo.datasets.splits.keeping_groups import keep_groups, split_numbers
-from distingo.errors import UsageError
+from distingo.errors import UsageError, option
 from distingo.features.signatures import SYMMETRIES
 from distingo.near_duplicates.records import DividedBy, NearDuplicateCounts
 from distingo.near_duplicates.search import LOOSEST, SAME_SCENE, find_copies, signature_product
@@ -43,22 +43,26 @@ class FoundNearDuplicates:
     counts: NearDuplicateCounts
 
 
-def settle_similarity(option: Similarity) -> float | None:
+def settle_similarity(wanted: Similarity) -> float | None:
     """From which similarity on two images are near-duplicates; None: they are not searched for.
 
     Args:
-        option: What a person said; None for the default, 0.8.
+        wanted: The option's value; None for the default, 0.8.
 
     Raises:
         UsageError: It is out of range.
     """
-    if option is None:
+    if wanted is None:
         return SAME_SCENE
-    if option == "none":
+    if wanted == "none":
         return None
-    if isinstance(option, bool | str) or not LOOSEST <= option <= 1:
-        raise UsageError(f"--near-duplicates {option}: choose {LOOSEST:g} to 1, or none")
-    return float(option)
+    if isinstance(wanted, bool | str) or not LOOSEST <= wanted <= 1:
+        raise UsageError(
+            f"{option('near_duplicates')} {wanted}: choose {LOOSEST:g} to 1, or none",
+            code="out_of_range",
+            parameter="near_duplicates",
+        )
+    return float(wanted)
 
 
 def are_large_enough(height: int, width: int) -> bool:
@@ -249,9 +253,17 @@ class Belonging:
 
     def __post_init__(self) -> None:
         if self.near_duplicates is not None and not LOOSEST <= self.near_duplicates <= 1:
-            raise UsageError(f"--near-duplicates {self.near_duplicates:g}: choose {LOOSEST:g} to 1, or none")
+            raise UsageError(
+                f"{option('near_duplicates')} {self.near_duplicates:g}: choose {LOOSEST:g} to 1, or none",
+                code="out_of_range",
+                parameter="near_duplicates",
+            )
         if self.burst is not None and not self.burst >= 0:
-            raise UsageError(f"--burst {self.burst:g}: choose 0 seconds or more, or none")
+            raise UsageError(
+                f"{option('burst')} {self.burst:g}: choose 0 seconds or more, or none",
+                code="out_of_range",
+                parameter="burst",
+            )
 
     def products(self, cache: Cache) -> list[Product]:
         """What is to be computed from every picture for it."""

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from distingo.aliases import choose_alias
 from distingo.datasets.decoding.decode import UndecodableError
-from distingo.errors import DistingoError, UsageError
+from distingo.errors import DistingoError, UsageError, option
 from distingo.prediction.naming import (
     Certainty,
     Described,
@@ -183,9 +183,9 @@ class ImageModel(ABC):
         Raises:
             UsageError: `topk` or `workers` is below 1, or the calibration set can't guarantee a requested level.
         """
-        for option, number in (("--topk", topk), ("--workers", workers)):
+        for name, number in (("top_k", topk), ("workers", workers)):
             if number is not None and number < 1:
-                raise UsageError(f"{option} {number}: give 1 or more")
+                raise UsageError(f"{option(name)} {number}: give 1 or more", code="out_of_range", parameter=name)
         return settle_certainty(self._calibrated, abstain=abstain, coverage=coverage)
 
     def _look_at_or_explain(self, picture: PictureLike) -> np.ndarray | str:

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from distingo.errors import UsageError
+from distingo.errors import UsageError, option
 from distingo.metrics.conformal import (
     CoverageRange,
     GivenLabels,
@@ -102,12 +102,16 @@ def settle_certainty(model: Vouched, *, abstain: float | None = None, coverage: 
     Raises:
         UsageError: A level is no share, or the calibration set can't hold it; says which it can, and what it takes.
     """
-    for option, requested, example in (("--abstain", abstain, 0.05), ("--coverage", coverage, 0.95)):
+    for name, requested, example in (("abstain", abstain, 0.05), ("coverage", coverage, 0.95)):
         if requested is not None and not 0 < requested < 1:
             likely = requested / 100 if 1 < requested < 100 else example
-            raise UsageError(f"{option} {requested:g}: give a share above 0 and below 1, for example {likely:g}")
+            raise UsageError(
+                f"{option(name)} {requested:g}: give a share above 0 and below 1, for example {likely:g}",
+                code="out_of_range",
+                parameter=name,
+            )
         if requested is not None and model.evidence is None:
-            raise UsageError(f"{option} {requested:g}: {_NO_EVIDENCE}")
+            raise UsageError(f"{option(name)} {requested:g}: {_NO_EVIDENCE}", code="no_calibration", parameter=name)
     evidence = model.evidence
     if evidence is None:
         return Certainty()
@@ -150,8 +154,8 @@ def describe_guarantees(model: Vouched, *, abstain: float | None = None, coverag
     reservation = " (as far as the models of the folds are like the final one)" if evidence.folds else ""
     if abstain is not None:
         sentences.append(
-            f"--abstain {abstain:g}: in 95 of 100 trainings at most {abstain:.4g} of the answers are wrong on new "
-            f"pictures like those of training, tested on {source}{reservation}"
+            f"{option('abstain')} {abstain:g}: in 95 of 100 trainings at most {abstain:.4g} of the answers are wrong "
+            f"on new pictures like those of training, tested on {source}{reservation}"
         )
     found = settle_certainty(model, coverage=coverage).coverage
     if coverage is not None and found is not None:
@@ -159,8 +163,8 @@ def describe_guarantees(model: Vouched, *, abstain: float | None = None, coverag
         held = "hold between {} and {} of a picture's labels" if several else "hold the true label of {} to {} of"
         held = held.format(f"{found.low:.1%}", f"{found.high:.1%}")
         sentences.append(
-            f"--coverage {coverage:g}: in 9 of 10 trainings sets {held}{' in' if several else ''} new pictures like "
-            f"those of training, calibrated on {source}{reservation}"
+            f"{option('coverage')} {coverage:g}: in 9 of 10 trainings sets {held}{' in' if several else ''} new "
+            f"pictures like those of training, calibrated on {source}{reservation}"
         )
     return sentences
 
@@ -197,9 +201,11 @@ def _answer_from(evidence: Evidence, requested: float) -> float:
         lowest = lowest_error(given_labels(evidence))
         instead = "no share" if lowest is None else f"{lowest:g} at the lowest"
         raise UsageError(
-            f"--abstain {requested:g}: the {evidence.n:,} calibration pictures can hold {instead} for this model; ask "
-            f"for more wrong answers, or train with more pictures (it takes {answers_needed(requested):,} answers even "
-            "without a wrong one)"
+            f"{option('abstain')} {requested:g}: the {evidence.n:,} calibration pictures can hold {instead} for this "
+            f"model; ask for more wrong answers, or train with more pictures (it takes {answers_needed(requested):,} "
+            "answers even without a wrong one)",
+            code="unreachable_guarantee",
+            parameter="abstain",
         )
     return found
 
@@ -208,9 +214,11 @@ def _set_from(evidence: Evidence, requested: float) -> float:
     found = set_threshold(evidence.truths, evidence.weights, evidence.n, requested)
     if found is None:
         raise UsageError(
-            f"--coverage {requested:g}: the {evidence.n:,} calibration pictures can hold "
+            f"{option('coverage')} {requested:g}: the {evidence.n:,} calibration pictures can hold "
             f"{highest_coverage(evidence.n):g} at the highest; ask for less, or train with more pictures (it takes "
-            f"{images_needed(requested):,} of them for calibration)"
+            f"{images_needed(requested):,} of them for calibration)",
+            code="unreachable_guarantee",
+            parameter="coverage",
         )
     return found
 

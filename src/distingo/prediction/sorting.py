@@ -20,7 +20,7 @@ from typing import Literal, Self, get_args
 
 from distingo.contained_paths import find_link_above, find_path_fault
 from distingo.download.names import distinct_names, safe_name
-from distingo.errors import DataError, ResourceError, UsageError, join_faults, quote
+from distingo.errors import DataError, ResourceError, UsageError, join_faults, option, quote
 from distingo.files import content_hash
 from distingo.journals import (
     JournalWriter,
@@ -212,8 +212,11 @@ class Sorter:
         journal = read_sort_journal(folder)
         if journal is not None and (journal.model, journal.way) != (model, way):
             raise UsageError(
-                f"--sort-into {folder}: holds pictures sorted with another model, other options or the other of "
-                f"--copy and --link; `distingo predict --undo {folder}` takes them back, or choose another folder"
+                f"{option('sort_into')} {folder}: holds pictures sorted with another model, other options or the "
+                f"other of {option('sort_as', 'copy')} and {option('sort_as', 'link')}; `distingo predict --undo "
+                f"{folder}` takes them back, or choose another folder",
+                code="changed_options",
+                parameter="sort_into",
             )
         if not self._sorting.dry_run:
             made = [each for each in (folder.absolute(), *folder.absolute().parents) if not each.exists()]
@@ -248,7 +251,8 @@ class Sorter:
         if error.errno in _FULL_DISK:
             folder = self._sorting.folder
             raise ResourceError(
-                f"{folder}: the disk is full; `distingo predict --undo {folder}` takes back what was sorted"
+                f"{folder}: the disk is full; `distingo predict --undo {folder}` takes back what was sorted",
+                code="disk_full",
             ) from error
         self.counts[placement.path.rpartition("/")[0]] -= 1
         self.failures.append((placement.source, error.strerror or type(error).__name__))
@@ -267,7 +271,9 @@ def read_sort_journal(folder: Path) -> SortJournal | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise DataError(f"{path}: can't be read ({error.strerror or type(error).__name__})") from error
+        raise DataError(
+            f"{path}: can't be read ({error.strerror or type(error).__name__})", code="cannot_read"
+        ) from error
     if not lines:
         return None
     journal = _start_journal(path, parse_first(path, lines[0], _FORMAT_KEY, FORMAT))
@@ -277,7 +283,7 @@ def read_sort_journal(folder: Path) -> SortJournal | None:
         if (why := _add_line(folder, journal, parse_line(line)))
     ]
     if faults:
-        raise DataError(join_faults(faults, "nothing was touched"))
+        raise DataError(join_faults(faults, "nothing was touched"), code="damaged_file")
     return journal
 
 
@@ -287,7 +293,8 @@ def _start_journal(path: Path, first: Line) -> SortJournal:
     inodes = made if isinstance(made, list) else [0] * bool(made)  # of format 1, the folders above stay
     if way is None or not isinstance(model, str) or any(type(each) is not int for each in inodes):
         raise DataError(
-            f"{path}: line 1 is damaged (way {quote(first.get('way'))}, model {quote(model)}, made {quote(made)})"
+            f"{path}: line 1 is damaged (way {quote(first.get('way'))}, model {quote(model)}, made {quote(made)})",
+            code="damaged_file",
         )
     return SortJournal(way, model, tuple(inodes))
 
@@ -361,7 +368,9 @@ def undo_sorting(folder: Path) -> Unsorting:
     """
     journal = read_sort_journal(folder)
     if journal is None and not (folder / SORT_JOURNAL).is_file():
-        raise DataError(f"{folder / SORT_JOURNAL}: no such file; name a folder that pictures were sorted into")
+        raise DataError(
+            f"{folder / SORT_JOURNAL}: no such file; name a folder that pictures were sorted into", code="not_found"
+        )
     journal = journal or SortJournal("link", "", ())
     removed = gone = 0
     left: list[tuple[str, str]] = []

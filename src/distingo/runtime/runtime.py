@@ -43,7 +43,7 @@ def open_engine(folder: Path, description: ExportDescription, *, threads: int | 
     """
     path = folder / description.file
     if not path.is_file():
-        raise RunError(f"{path}: missing; export the run again")
+        raise RunError(f"{path}: missing; export the run again", code="not_found")
     for name in read_checksums(folder):
         if name.startswith("model."):
             _require_intact(folder / name)
@@ -52,7 +52,8 @@ def open_engine(folder: Path, description: ExportDescription, *, threads: int | 
     if description.exported_as == "openvino":
         return _open_openvino(path, threads)
     raise UsageError(
-        f"{path}: a program of torch.export; `torch.export.load({str(path)!r}).module()` runs it, or export as onnx"
+        f"{path}: a program of torch.export; `torch.export.load({str(path)!r}).module()` runs it, or export as onnx",
+        code="option_not_applicable",
     )
 
 
@@ -60,12 +61,14 @@ def _require_intact(path: Path) -> None:
     try:
         require_intact(path)
     except OSError as error:
-        raise RunError(f"{path}: missing or unreadable ({error.strerror}); export the run again") from error
+        raise RunError(
+            f"{path}: missing or unreadable ({error.strerror}); export the run again", code="cannot_read"
+        ) from error
 
 
 def _require(package: str, name: str) -> None:
     if importlib.util.find_spec(package) is None:
-        raise UsageError(f"{name} is not installed; `pip install {package}`")
+        raise UsageError(f"{name} is not installed; `pip install {package}`", code="missing_extra")
 
 
 def _open_onnx(path: Path, threads: int | None) -> Run:
@@ -79,13 +82,15 @@ def _open_onnx(path: Path, threads: int | None) -> Run:
     try:
         session: Any = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no common family
-        raise RunError(f"{path}: ONNX Runtime can't load it ({first_line(error)}); export the run again") from error
+        raise RunError(
+            f"{path}: ONNX Runtime can't load it ({first_line(error)}); export the run again", code="damaged_file"
+        ) from error
 
     def run(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:
             probabilities, features = session.run(OUTPUTS, {INPUT: pictures})
         except Exception as error:
-            raise ResourceError(f"{path}: ONNX Runtime failed ({first_line(error)})") from error
+            raise ResourceError(f"{path}: ONNX Runtime failed ({first_line(error)})", code="engine_failed") from error
         return probabilities, features
 
     return run
@@ -101,7 +106,9 @@ def _open_openvino(path: Path, threads: int | None) -> Run:
     try:
         compiled = openvino.Core().compile_model(path, "CPU", settings)
     except RuntimeError as error:
-        raise RunError(f"{path}: OpenVINO can't load it ({first_line(error)}); export the run again") from error
+        raise RunError(
+            f"{path}: OpenVINO can't load it ({first_line(error)}); export the run again", code="damaged_file"
+        ) from error
 
     lock = threading.Lock()  # the compiled model has one place for what comes out
 
