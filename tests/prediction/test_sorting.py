@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from distingo.errors import DataError, UsageError
-from distingo.prediction.sorting import SORT_JOURNAL, Sorter, Sorting, Way, undo_sorting
+from distingo.prediction.sort_journal import SORT_JOURNAL, Way, undo_sorting
+from distingo.prediction.sorting import Sorter, Sorting
 from distingo.records import Prediction
 from raising import raises
 

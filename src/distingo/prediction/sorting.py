@@ -1,92 +1,31 @@
-"""Images sorted into folders of their classes: copied or linked, never over anything, and taken out again.
-
-A journal in the folder has what was put where, on the disk before it is done. `undo_sorting` takes back what it names;
-what a person changed or added stays.
-"""
+"""Images sorted into folders of their classes as their predictions come: copied or linked, never over anything."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import re
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, get_args
+from typing import Self
 
-from distingo.contained_paths import find_link_above, find_path_fault
 from distingo.download.names import distinct_names, safe_name
-from distingo.errors import DataError, ResourceError, UsageError, join_faults, option, quote
+from distingo.errors import ResourceError, UsageError, option
 from distingo.files import content_hash
-from distingo.journals import (
-    JournalWriter,
-    Line,
-    copy_file,
-    journal_writer,
-    parse_first,
-    parse_line,
-    read_lines,
-    remove_unfinished_copies,
-)
-from distingo.progress import progress_bar
+from distingo.journals import JournalWriter, copy_file, journal_writer, remove_unfinished_copies
+from distingo.prediction.sort_journal import FORMAT, FORMAT_KEY, SORT_JOURNAL, Placement, Way, read_sort_journal
 from distingo.records import Prediction
 
-SORT_JOURNAL = "distingo-sorted.jsonl"
-FORMAT, _FORMAT_KEY = 2, "distingo sorting"
-"""1 counted the folders that were made, which anybody can write; 2 names their inodes."""
-
-_HASH = re.compile("[0-9a-f]{32}")
-
-Way = Literal["copy", "link"]
-
-
 UNKNOWN, NO_LABEL = "unknown", "no-label"
-"""The folders of pictures that the model does not know, and of those that no label was given to."""
+"""The folders of images for which the model abstained, and of those without a predicted label."""
 
 _BATCH = 64
 """Placements that go to the disk's journal together."""
 
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT}
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """One picture in one class folder.
-
-    Attributes:
-        source: The picture, an absolute path.
-        path: Where it was put, relative to the sorted folder, with forward slashes.
-        label: What it was put there as.
-        content: Hash of a copy's bytes; empty of a link.
-    """
-
-    source: str
-    path: str
-    label: str
-    content: str
-
-
-@dataclass(slots=True)
-class SortJournal:
-    """What a journal contains.
-
-    Attributes:
-        way: Whether pictures were copied or linked.
-        model: Names the model by which they were sorted.
-        made: The inodes of the folders that were made for the class folders: this one, and missing ones above it.
-        folders: The class folders that were made.
-        placements: In their order.
-    """
-
-    way: Way
-    model: str
-    made: tuple[int, ...]
-    folders: list[str] = field(default_factory=list)
-    placements: list[Placement] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,20 +44,20 @@ class Sorting:
 
 
 class Sorter:
-    """Puts pictures into class folders as their predictions come; use it in a ``with`` statement.
+    """Puts images into class folders as their predictions come; use it in a ``with`` statement.
 
-    A folder that was begun with the same model goes on: a picture that lies there as the same class is not put there
-    again.
+    A folder that was begun with the same model is continued: an image that is there already in the same class is not put
+    there again.
 
     Args:
         sorting: Where and how.
         classes: The model's, each of which gets a folder of its own when its first picture comes.
-        model: Names the model and what it was asked for.
+        model: Names the model and the options of the predictions.
 
     Attributes:
         counts: Pictures by the name of their class folder, those of an earlier run included.
         failures: Pictures that could not be put anywhere, and why.
-        latest: Where the last picture that was taken is put, once for each of its labels.
+        latest: Where the last image was put, once for each of its labels.
 
     Raises:
         UsageError: The folder was sorted into by another model, or in the other way.
@@ -151,7 +90,7 @@ class Sorter:
                 self.flush()
 
     def take(self, prediction: Prediction) -> None:
-        """Put a picture where it belongs, or plan to; one that can't be read belongs nowhere."""
+        """Put an image into its class folders, or plan to; one that can't be read has none."""
         self.latest = []
         if prediction.error:
             return
@@ -161,7 +100,7 @@ class Sorter:
             self.flush()
 
     def flush(self) -> None:
-        """Put what was taken and still waits: write down what is about to be done, then do it."""
+        """Put the waiting images into their folders: first into the journal, then into the folders."""
         waiting, self._waiting = self._waiting, []
         if self._journal is None:
             return
@@ -207,7 +146,7 @@ class Sorter:
         return path
 
     def _begin(self, model: str) -> dict[tuple[str, str], Placement]:
-        """Open the journal; returns what lies there from earlier, by picture and class."""
+        """Open the journal; returns the placements of an earlier run, by image and class."""
         folder, way = self._sorting.folder, self._sorting.way
         journal = read_sort_journal(folder)
         if journal is not None and (journal.model, journal.way) != (model, way):
@@ -223,7 +162,7 @@ class Sorter:
             self._journal = self._stack.enter_context(journal_writer(folder / SORT_JOURNAL))
             if journal is None:
                 inodes = [each.lstat().st_ino for each in made]
-                self._journal.write({_FORMAT_KEY: FORMAT, "way": way, "model": model, "made": inodes})
+                self._journal.write({FORMAT_KEY: FORMAT, "way": way, "model": model, "made": inodes})
         return {(each.source, each.label): each for each in journal.placements} if journal is not None else {}
 
     def _announce(self, planned: Placement) -> Placement:
@@ -256,173 +195,3 @@ class Sorter:
             ) from error
         self.counts[placement.path.rpartition("/")[0]] -= 1
         self.failures.append((placement.source, error.strerror or type(error).__name__))
-
-
-def read_sort_journal(folder: Path) -> SortJournal | None:
-    """Read what was sorted into a folder; None where there is no journal, or one without a finished line.
-
-    Raises:
-        DataError: It is damaged (a last line that a kill cut off is not), names what is not in a class folder (one
-            line for each), or a newer distingo wrote it.
-    """
-    path = folder / SORT_JOURNAL
-    try:
-        lines = read_lines(path)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise DataError(
-            f"{path}: can't be read ({error.strerror or type(error).__name__})", code="cannot_read"
-        ) from error
-    if not lines:
-        return None
-    journal = _start_journal(path, parse_first(path, lines[0], _FORMAT_KEY, FORMAT))
-    faults = [
-        f"{path}: line {number} is damaged ({why})"
-        for number, line in enumerate(lines[1:], start=2)
-        if (why := _add_line(folder, journal, parse_line(line)))
-    ]
-    if faults:
-        raise DataError(join_faults(faults, "nothing was touched"), code="damaged_file")
-    return journal
-
-
-def _start_journal(path: Path, first: Line) -> SortJournal:
-    way: Way | None = next((each for each in get_args(Way) if each == first.get("way")), None)
-    model, made = first.get("model"), first.get("made")
-    inodes = made if isinstance(made, list) else [0] * bool(made)  # of format 1, the folders above stay
-    if way is None or not isinstance(model, str) or any(type(each) is not int for each in inodes):
-        raise DataError(
-            f"{path}: line 1 is damaged (way {quote(first.get('way'))}, model {quote(model)}, made {quote(made)})",
-            code="damaged_file",
-        )
-    return SortJournal(way, model, tuple(inodes))
-
-
-def _add_line(folder: Path, journal: SortJournal, line: Line | str) -> str:
-    """Add a line to a journal; returns what is wrong, or nothing."""
-    if isinstance(line, str):
-        return line
-    if "folder" in line:
-        if not (why := _path_fault(folder, line["folder"], 1)):
-            journal.folders.append(str(line["folder"]))
-        return why
-    texts = {name: text for name, text in line.items() if isinstance(text, str)}
-    if set(line) != {each.name for each in fields(Placement)} or len(texts) < len(line):
-        return "is neither a folder nor a placement"
-    placement = Placement(**texts)
-    why = _path_fault(folder, placement.path, 2) or _placement_fault(journal, placement)
-    if not why:
-        journal.placements.append(placement)
-    return why
-
-
-def _placement_fault(journal: SortJournal, placement: Placement) -> str:
-    if bool(placement.content) != (journal.way == "copy") or not _HASH.fullmatch(placement.content or "0" * 32):
-        return f"{quote(placement.content)} is no hash of a {journal.way}"
-    if not Path(placement.source).is_absolute() or "\0" in placement.source:
-        return f"{quote(placement.source)} is no absolute path of a picture"
-    return ""
-
-
-def _path_fault(folder: Path, path: object, depth: int) -> str:
-    """Why a path is not so deep below the folder; a journal may come from anywhere."""
-    if why := find_path_fault(path):
-        return why
-    assert isinstance(path, str)
-    if path.count("/") != depth - 1:
-        return f"{quote(path)} is not in a class folder"
-    link = find_link_above(folder, path)
-    return f"{quote(path)} leads through a link, {quote(link)}" if link else ""
-
-
-@dataclass(frozen=True, slots=True)
-class Unsorting:
-    """What taking sorted pictures back came to.
-
-    Attributes:
-        folder: That they had been sorted into.
-        removed: How many copies or links were taken away.
-        gone: How many were not there, or not yet.
-        left: Files that stay, and why.
-    """
-
-    folder: Path
-    removed: int
-    gone: int
-    left: tuple[tuple[str, str], ...]
-
-
-def undo_sorting(folder: Path) -> Unsorting:
-    """Take away what a journal names: links to their pictures, and copies of pictures that are still in their place.
-
-    Folders that were made are removed once empty, and the journal with them once nothing is left. Interrupted, it is
-    begun again.
-
-    Args:
-        folder: That pictures were sorted into.
-
-    Raises:
-        DataError: There is no journal in it, it is damaged, or it names what does not lie in a class folder; nothing
-            was touched then.
-    """
-    journal = read_sort_journal(folder)
-    if journal is None and not (folder / SORT_JOURNAL).is_file():
-        raise DataError(
-            f"{folder / SORT_JOURNAL}: no such file; name a folder that pictures were sorted into", code="not_found"
-        )
-    journal = journal or SortJournal("link", "", ())
-    removed = gone = 0
-    left: list[tuple[str, str]] = []
-    with progress_bar("Taking back", len(journal.placements)) as advance:
-        for placement in reversed(journal.placements):
-            became = _take_back(folder, placement)
-            removed += became == "removed"
-            gone += became == "gone"
-            if became not in {"removed", "gone"}:
-                left.append((placement.path, became))
-            advance()
-    _clear(folder, journal, keep_journal=bool(left))
-    return Unsorting(folder, removed, gone, tuple(left))
-
-
-def _take_back(folder: Path, placement: Placement) -> str:
-    """Remove one copy or link; returns ``removed``, ``gone``, or why it stays, in words."""
-    target = folder / placement.path
-    try:
-        if not os.path.lexists(target):
-            remove_unfinished_copies(target)
-            return "gone"
-        if why := _why_it_stays(placement, target):
-            return why
-        target.unlink()
-    except OSError as error:
-        return f"can't be taken away ({error.strerror or type(error).__name__})"
-    return "removed"
-
-
-def _why_it_stays(placement: Placement, target: Path) -> str:
-    source = Path(placement.source)
-    if target.is_symlink():
-        return "is another link now" if placement.content or target.readlink() != source else ""
-    if not placement.content or not target.is_file() or content_hash(target.read_bytes()) != placement.content:
-        return "has changed since it was put there"
-    if source.exists() and source.samefile(target):
-        return f"is the only copy: {placement.source} is the same file"
-    if not source.is_file() or content_hash(source.read_bytes()) != placement.content:
-        return f"is the only copy: {placement.source} has changed or is gone"
-    return ""
-
-
-def _clear(folder: Path, journal: SortJournal, *, keep_journal: bool) -> None:
-    for name in reversed(journal.folders):
-        with contextlib.suppress(OSError):
-            (folder / name).rmdir()
-    if keep_journal:
-        return
-    (folder / SORT_JOURNAL).unlink(missing_ok=True)
-    places = (folder.absolute(), *folder.absolute().parents)
-    for number, (made, inode) in enumerate(zip(places, journal.made, strict=False)):
-        with contextlib.suppress(OSError):
-            if number == 0 or made.lstat().st_ino == inode:  # a journal from elsewhere can't know what is above
-                made.rmdir()
