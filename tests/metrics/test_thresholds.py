@@ -104,7 +104,7 @@ def test_without_any_positive_every_threshold_is_one_half() -> None:
 
 
 @pytest.mark.parametrize(
-    ("aim", "wanted", "score"), [("precision", 0.5, precision_score), ("recall", 0.7, recall_score)]
+    ("aim", "requested", "score"), [("precision", 0.5, precision_score), ("recall", 0.7, recall_score)]
 )
 def test_what_is_wanted_is_reached_on_validation_and_nearly_on_new_pictures(
     aim: str, requested: float, score: Callable[..., np.ndarray]
@@ -152,9 +152,9 @@ def test_probabilities_of_exactly_0_and_1_stay_numbers() -> None:
         (np.zeros((2, 2), bool), np.zeros((2, 3)), {}, "give truth values"),
         (np.zeros((1, 1), bool), np.array([[np.nan]]), {}, "not a number"),
         (np.zeros((1, 1), bool), np.array([[0.5]]), {"aim": "f2"}, "choose f1"),
-        (np.zeros((1, 1), bool), np.array([[0.5]]), {"aim": "recall"}, "wanted None"),
-        (np.zeros((1, 1), bool), np.array([[0.5]]), {"wanted": 0.5}, "f1 takes None"),
-        (np.zeros((1, 1), bool), np.array([[0.5]]), {"aim": "recall", "wanted": 70.0}, "up to 1"),
+        (np.zeros((1, 1), bool), np.array([[0.5]]), {"aim": "recall"}, "requested None"),
+        (np.zeros((1, 1), bool), np.array([[0.5]]), {"requested": 0.5}, "f1 takes None"),
+        (np.zeros((1, 1), bool), np.array([[0.5]]), {"aim": "recall", "requested": 70.0}, "up to 1"),
     ],
 )
 def test_what_does_not_fit_is_refused(truth: np.ndarray, chances: np.ndarray, options: dict, message: str) -> None:

@@ -232,6 +232,6 @@ def _check(truth: npt.NDArray[Any], chances: Floats, aim: str, requested: float 
     if aim not in get_args(ThresholdAim):
         raise ValueError(f"aim {aim!r}; choose {', '.join(get_args(ThresholdAim))}")
     if (aim == "f1") != (requested is None):
-        raise ValueError(f"aim {aim} with {requested}; f1 takes None, precision and recall a number in 0 .. 1")
+        raise ValueError(f"aim {aim} with requested {requested}; f1 takes None, precision and recall 0 to 1")
     if requested is not None and not 0 < requested <= 1:
         raise ValueError(f"a {aim} of {requested}; give a number above 0, up to 1")

@@ -46,8 +46,8 @@ class Sorting:
 class Sorter:
     """Puts images into class folders as their predictions come; use it in a ``with`` statement.
 
-    A folder that was begun with the same model is continued: an image that is there already in the same class is not put
-    there again.
+    A folder that was begun with the same model is continued: an image that is there already in the same class is not
+    put there again.
 
     Args:
         sorting: Where and how.
