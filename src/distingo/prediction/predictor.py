@@ -120,13 +120,13 @@ class Predictor(ImageModel):
         return (self._name(name, batch, at, topk, certainty) for name, batch, at in judged)
 
     def look_at(self, picture: PictureLike) -> np.ndarray:
-        """See `ImageModel.look_at`."""
+        """Decode and preprocess an image; see `ImageModel.look_at`."""
         image = open_picture(picture, self._enough, self.model.description.value_ranges, self.max_pixels)
         rendition = self.model.description.rendition
         return describe(image).astype(np.float32) if rendition is None else render(image, rendition)
 
     def judge(self, rows: np.ndarray) -> Judged:
-        """See `ImageModel.judge`; there may be no row at all."""
+        """Compute the probabilities of images, see `ImageModel.judge`; there may be no row at all."""
         if not len(rows):
             none = None if self._strangers is None else np.zeros(0, np.bool_)
             return Judged(np.zeros((0, len(self.classes)), np.float32), none)

@@ -165,7 +165,7 @@ class Runtime(ImageModel):
         return prepare_input(image, self.description)
 
     def judge(self, rows: np.ndarray) -> Judged:
-        """See `ImageModel.judge`; there must be at least one row."""
+        """Compute the probabilities of images, see `ImageModel.judge`; there must be at least one row."""
         probabilities, features = self._run(rows)
         unlike = None
         if self._unlike_from is not None and self.bank is not None:
