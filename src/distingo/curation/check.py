@@ -34,11 +34,11 @@ class Check:
         files: How many files were found.
         pictures: How many of them are usable and distinct.
         findings: All that are kept, those of each kind together, the worst first.
-        shortcuts: How far things beside the subject tell the classes apart.
+        shortcuts: How far things other than the subject distinguish the classes.
         embedded_by: What pictures were compared by: a backbone, ``descriptors`` or ``none``.
         label_score: What the models were worth that doubted labels (accuracy; area under the ROC curve with several
             labels); None where labels were not judged.
-        notes: What a person should know.
+        notes: Notes for the user.
         seconds: How long it took.
         value_ranges: What the stored values of deep images were scaled by.
         label_basis: What doubts of labels rest on; None where labels were not judged, or by an older distingo.

@@ -135,7 +135,7 @@ _SURELY_COPIES = 0.8
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckRequest:
-    """What a person asked for.
+    """The options of a check.
 
     Attributes:
         data: Folder of pictures, or a table of labels beside them.
@@ -191,7 +191,7 @@ def run_check(request: CheckRequest) -> Check:
     """Look for everything that may be wrong with a data set; nothing is written but the cache.
 
     Raises:
-        DistingoError: Of the kind that fits: the data can't be read, an option is wrong, weights can't be had.
+        DistingoError: The specific subclass: the data can't be read, an option is wrong, weights are not available.
     """
     begun = time.perf_counter()
     thresholds = settle_thresholds(request.thresholds)

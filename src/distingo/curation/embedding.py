@@ -33,14 +33,14 @@ class Embedding:
 
     @property
     def in_words(self) -> str:
-        """A sentence for the person."""
+        """One sentence about it."""
         if self.product is None:
             return "pictures are compared by their pixels only, so outliers and wrong labels are not looked for"
         return f"pictures are compared by {self.name}, because {self.reason}"
 
 
 def choose_embedding(wish: str | None, weights: str | Path | None, seen: Survey, cache: Cache) -> Embedding:
-    """Settle what pictures are embedded by.
+    """Choose what images are embedded by.
 
     Args:
         wish: A backbone as `train` takes it, ``descriptors``, or ``none``; None chooses as `train` does.
@@ -49,7 +49,7 @@ def choose_embedding(wish: str | None, weights: str | Path | None, seen: Survey,
         cache: Where embeddings are kept.
 
     Raises:
-        ModelError: There is no such backbone, or its weights can't be had.
+        ModelError: There is no such backbone, or its weights are not available.
         UsageError: The model is none that embeds.
     """
     if wish == _WITHOUT:
@@ -83,7 +83,7 @@ def embed_by_backbone(name: str, weights: str | Path | None, reason: str, cache:
         cache: Where embeddings are kept.
 
     Raises:
-        ModelError: There is no such backbone, or its weights can't be had.
+        ModelError: There is no such backbone, or its weights are not available.
         UsageError: The model is none that embeds.
     """
     _load_torch()

@@ -30,8 +30,8 @@ FindingKind = Literal[
     "imbalance",
 ]
 """In the order of what they do to a model. Has a copy on another side of the split; has a copy under another class;
-something beside the subject tells the classes apart; is probably wrongly labelled; is another copy of the same scene;
-has the same bytes or pixels; is unlike all others; has one color only; is too dark; too bright; out of focus;
+something other than the subject distinguishes the classes; is probably wrongly labelled; is another copy of the same
+scene; has the same bytes or pixels; is unlike all others; has one color only; is too dark; too bright; out of focus;
 unusually large or small; unusually wide or tall; is named as another format; gives no picture; a class is far smaller
 than the largest. Shortcuts and imbalance are about the whole data set and name no file."""
 
@@ -58,12 +58,12 @@ class Finding:
         threshold: From which score on it counts; those below are kept so that the threshold can be moved.
         labels: The class names that the file was found under.
         side: The side its author put it on; empty where none.
-        content: Hash of the file's bytes, empty where it can't be read; tells whether the file is still the same.
+        content: Hash of the file's bytes, empty where it can't be read; shows whether the file is still the same.
         other: The other picture of a pair; empty where there is none.
         other_labels: The class names that the other one was found under.
         other_root: Folder that `other` is relative to, where that is another data set; else empty.
         suggested: For ``label``, the class names that are more likely.
-        reason: In words for a person.
+        reason: In words for people.
         other_side: The side that the other one's author put it on.
         other_content: Hash of the other one's bytes.
     """
@@ -95,7 +95,7 @@ _COLUMNS = [field.name for field in fields(Finding)]
 
 
 def write_findings(findings: Iterable[Finding], path: Path) -> None:
-    """Write findings as CSV, with a first column that says which count, for people and spreadsheets.
+    """Write findings as CSV, whose first column has which of them count, for people and spreadsheets.
 
     Raises:
         ResourceError: The file can't be written.
@@ -160,7 +160,7 @@ def _from_row(path: Path, line: int, row: dict[str, str]) -> Finding:
 
 
 def is_answered(finding: Finding, corrections: Corrections | None) -> bool:
-    """Whether a person has decided what a finding asks.
+    """Whether a finding is resolved by a decision in the corrections.
 
     A picture set aside answers everything about it. A pair is answered when one of the two is set aside or relabelled
     for it, or when both are kept for it. What was decided about a file that has changed since answers nothing.

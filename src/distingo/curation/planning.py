@@ -88,7 +88,7 @@ class Move:
         file: As in `Source.file`.
         path: Where it is.
         kinds: The findings that it goes for.
-        reason: In words for a person.
+        reason: In words for people.
         content: Hash of its bytes; empty where it can't be read.
         stays: The copy that stays; empty where it goes for another reason.
     """

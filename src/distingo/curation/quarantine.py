@@ -91,7 +91,7 @@ def choose_quarantine(root: Path, chosen: Path | None = None) -> Path:
         chosen: A folder to use instead; new or empty.
 
     Raises:
-        UsageError: It lies inside the data set, or holds something.
+        UsageError: It is inside the data set, or holds something.
     """
     if chosen is not None:
         place = chosen.resolve()
@@ -196,7 +196,7 @@ def undo(quarantine: Path, root: Path | None = None) -> Restoration:
 
     Args:
         quarantine: The folder with the journal.
-        root: Where the data set is now. None takes the folder beside which the quarantine lies, as `choose_quarantine`
+        root: Where the data set is now. None takes the folder next to which the quarantine is, as `choose_quarantine`
             chooses it, if the journal names the same; what the journal names alone is not trusted.
 
     Raises:
@@ -310,7 +310,7 @@ def _settle_root(quarantine: Path, journal: Journal, named: Path | None) -> Path
 def _require_own_root(quarantine: Path, root: Path) -> None:
     """Refuse a root that only the journal names, unless it is the very folder beside the quarantine.
 
-    An archive can hold a link of the data set's name beside its quarantine: what lies behind it was named by nobody.
+    An archive can hold a link of the data set's name beside its quarantine: nobody named what is behind it.
     """
     if quarantine.parent != _usual_place(root):
         why = f"its journal names {quote(str(root))}, beside which it does not lie"

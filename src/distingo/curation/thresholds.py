@@ -38,7 +38,7 @@ DEFAULT_THRESHOLDS: Mapping[FindingKind, float] = MappingProxyType(
         "shortcut": 0.4,
     }
 )
-"""What each score means is said where it is made: `quality`, `relations`, `labels`, `outliers`, `shortcuts`."""
+"""What each score means is described where it is made: `quality_findings`, `distingo.curation.pairs` and so on."""
 
 KEPT_FROM: Mapping[FindingKind, float] = MappingProxyType(
     {

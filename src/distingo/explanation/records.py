@@ -118,7 +118,7 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a model says what it says of one picture.
+    """The explanation of a model's prediction for one image.
 
     Attributes:
         file: The picture, as the caller named it.
@@ -159,7 +159,7 @@ class ImageExplanation:
 
     Attributes:
         heat: The map.
-        seen: The part of the image that the model sees, over which the map lies.
+        seen: The part of the image that the model sees, that the map covers.
         neighbours: The nearest training pictures, the nearest first.
     """
 
@@ -214,7 +214,7 @@ class KeptHeatMap:
     Attributes:
         file: The picture, as in ``split.csv``.
         label: The class.
-        seen: The part of the picture that the map lies over.
+        seen: The part of the picture that the map covers.
         values: float32 (rows, columns) from 0 to 1; all 0 where nothing speaks for the class.
     """
 

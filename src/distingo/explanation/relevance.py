@@ -163,7 +163,7 @@ def find_heat(network: nn.Module, images: Tensor, classes: Tensor, *, several: b
         network: Of a saved model: ``normalisation`` and ``network``, in evaluation mode.
         images: Float (n, channels, height, width) in [0, 1].
         classes: int64 (n,).
-        several: Whether each logit stands for itself.
+        several: Whether each logit is independent of the others.
 
     Returns:
         Float32 (n, rows, columns), not negative; and the method. A picture's zeros everywhere mean that nothing speaks

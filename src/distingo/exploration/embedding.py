@@ -61,7 +61,7 @@ class Embedding:
 def choose_embedding(
     pictures: Sequence[Picture], cache: Cache, *, model: str | None = None, weights: str | Path | None = None
 ) -> Embedding:
-    """Settle what pictures are embedded by; without a wish nothing is fetched from the network.
+    """Choose what images are embedded by; without a request nothing is fetched from the network.
 
     Args:
         pictures: At least one.
@@ -71,7 +71,7 @@ def choose_embedding(
         weights: As for `train`.
 
     Raises:
-        ModelError: There is no such backbone, or its weights can't be had.
+        ModelError: There is no such backbone, or its weights are not available.
         UsageError: The model is none that embeds.
     """
     reason = "it was asked for"
@@ -86,7 +86,7 @@ def choose_embedding(
         words = "histograms of their colours and the texture of their grey values (52 numbers)"
         return Embedding(descriptors_product(cache), DESCRIPTORS, words, reason)
     if model is None and weights is not None and (Path(weights) / "config.json").is_file():
-        model, weights = str(weights), None  # a hub folder says itself which backbone it is
+        model, weights = str(weights), None  # a hub folder names its backbone
     return _embed_by_backbone(model or "fast", weights, cache, reason)
 
 

@@ -58,7 +58,7 @@ def quantise(model: Any, rows: np.ndarray, probabilities: np.ndarray, *, several
     Args:
         model: `onnx.ModelProto` of a network that takes rendered pictures.
         rows: uint8 (n, height, width, channels) to calibrate on.
-        probabilities: What the original says of them, float (n, classes).
+        probabilities: The original's probabilities for them, float (n, classes).
         several: Whether a picture has several labels.
 
     Returns:
@@ -78,7 +78,7 @@ def quantise(model: Any, rows: np.ndarray, probabilities: np.ndarray, *, several
 
 
 class _Reader:
-    """Batches of pictures as the calibrator asks for them, all of one size as histograms want them."""
+    """Batches of pictures as the calibrator takes them, all of one size as histograms want them."""
 
     def __init__(self, name: str, rows: np.ndarray) -> None:
         size = min(_BATCH, len(rows))

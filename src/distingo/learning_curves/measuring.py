@@ -112,7 +112,7 @@ Learner = Callable[[Side, Side, Floats32], Floats32]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What every draw's models say at every size.
+    """The outputs of every draw's models at every size.
 
     Attributes:
         sizes: How many training pictures, those chosen by among them.

@@ -44,7 +44,7 @@ DRAWS = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LearningCurveRequest:
-    """What a person asked for.
+    """The options of a learning curve.
 
     Attributes:
         training: Data, recipe, machine; nothing is written to its output.
@@ -67,7 +67,7 @@ def run_learning_curve(request: LearningCurveRequest) -> LearningCurve:
     every picture is judged.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake or hindrance.
+        DistingoError: The specific subclass.
     """
     begun = time.perf_counter()
     _check(request)

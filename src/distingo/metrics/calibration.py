@@ -49,7 +49,7 @@ class CalibrationBin:
 
     Attributes:
         count: How many.
-        probability: What they say on average.
+        probability: Their mean.
         frequency: The share of them that is right.
         low: Lower end of its 95 % interval (Wilson's).
         high: Upper end.

@@ -42,7 +42,7 @@ import numpy as np
 import numpy.typing as npt
 
 LEVEL = 0.05
-"""How often the choice of a threshold may promise too much."""
+"""How often the choice of a threshold may guarantee too much."""
 
 FIRST_SHARE = 0.3
 """The strictest candidate answers so many of the pictures: with fewer, one mistake of chance would end the search."""
@@ -86,7 +86,7 @@ def answer_threshold(labels: GivenLabels, error: float) -> float | None:
 
     Args:
         labels: What the model gave to held-out pictures.
-        error: The wanted share of wrong answers, above 0 and below 1.
+        error: The requested share of wrong answers, above 0 and below 1.
 
     Returns:
         The threshold; None where these pictures can't hold such a share (see `lowest_error`).
@@ -127,12 +127,12 @@ def _ranks(n: int, error: float) -> list[int]:
     return sorted({round(rank) for rank in np.linspace(first, n, _MOST_CANDIDATES).tolist()}) if first <= n else []
 
 
-def _p_value(errors: npt.NDArray[np.float64], wanted: float) -> float:
+def _p_value(errors: npt.NDArray[np.float64], target: float) -> float:
     n, total = len(errors), float(errors.sum())
     if np.isin(errors, (0, 1)).all():
-        return binomial_cdf(round(total), n, wanted)
-    bentkus = np.e * binomial_cdf(ceil(total - 1e-9), n, wanted)
-    return min(1.0, bentkus, _hoeffding(min(total / n, wanted), wanted, n))
+        return binomial_cdf(round(total), n, target)
+    bentkus = np.e * binomial_cdf(ceil(total - 1e-9), n, target)
+    return min(1.0, bentkus, _hoeffding(min(total / n, target), target, n))
 
 
 def binomial_cdf(successes: int, n: int, probability: float) -> float:
@@ -152,13 +152,13 @@ def binomial_cdf(successes: int, n: int, probability: float) -> float:
     return min(1.0, float(np.exp(highest) * np.exp(terms - highest).sum()))
 
 
-def _hoeffding(found: float, wanted: float, n: int) -> float:
-    """Hoeffding's bound on the chance of a mean as low as `found` of n numbers in 0 .. 1 around `wanted`."""
+def _hoeffding(found: float, target: float, n: int) -> float:
+    """Hoeffding's bound on the chance of a mean as low as `found` of n numbers in 0 .. 1 around `target`."""
     divergence = 0.0
     if found > 0:
-        divergence += found * log(found / wanted)
+        divergence += found * log(found / target)
     if found < 1:
-        divergence += (1 - found) * log((1 - found) / (1 - wanted))
+        divergence += (1 - found) * log((1 - found) / (1 - target))
     return float(np.exp(-n * divergence))
 
 
@@ -361,8 +361,8 @@ def upper_threshold(scores: npt.NDArray[np.float64], alarms: float) -> tuple[flo
         alarms: Wanted share of pictures like these that raise an alarm.
 
     Returns:
-        The threshold, to be exceeded, and the rate that it keeps to: what was wanted, or 1 / (n + 1) where n
-        pictures can vouch for no lower one (Bates et al., Testing for outliers with conformal p-values, 2023).
+        The threshold, to be exceeded, and the rate that it keeps to: what was requested, or 1 / (n + 1) where n
+        pictures can guarantee no lower one (Bates et al., Testing for outliers with conformal p-values, 2023).
     """
     n = len(scores)
     rate = max(alarms, 1 / (n + 1))

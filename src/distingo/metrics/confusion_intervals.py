@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 FEWEST_OF_CLASS = 6
-"""Images that a class has at least for its recall to say something."""
+"""Images that a class has at least for its recall to mean something."""
 
 MOST_SMALL = 0.2
 """Share of classes that may have fewer."""
@@ -50,7 +50,7 @@ class _Influence:
         return float(self.right.max()) / n
 
     def variance(self, table: Floats) -> tuple[float, float]:
-        """Of the score on as many images as `table` sums to, drawn as it says, and its degrees of freedom.
+        """Of the score on as many images as `table` sums to, drawn like it, and its degrees of freedom.
 
         The latter are Satterthwaite's (1946): where one small class makes up most of the variance, as few as its
         images. So where one class that is seldom predicted does.

@@ -65,8 +65,8 @@ def compare_classes(
 
     Args:
         truth: Class numbers, integers (n,).
-        first: What the first says, likewise.
-        second: What the second says, likewise.
+        first: The classes that the first predicts, likewise.
+        second: The classes that the second predicts, likewise.
         classes: The class names.
         seed: Of the swaps.
 
@@ -180,7 +180,7 @@ class _Tables:
         )
 
     def f1(self, counts: Floats) -> tuple[Floats, Floats]:
-        """Both classifiers' F1 of each class, (resamples, classes); NaN of a class neither shown nor said."""
+        """Both classifiers' F1 of each class, (resamples, classes); NaN of a class neither true nor predicted."""
         true = counts @ self.true
         first, second = (
             _f1(counts @ right, true, counts @ predicted)
@@ -257,7 +257,7 @@ SCORES = ("mean_average_precision_macro", "f1_macro")
 
 @dataclass(frozen=True, slots=True)
 class LabelAnswers:
-    """What a classifier says about n pictures: probabilities float (n, labels), and bool (n, labels) what it gives."""
+    """A classifier's predictions for n images: probabilities float (n, labels), and bool (n, labels) what it gives."""
 
     probabilities: npt.NDArray[np.float32]
     given: Booleans

@@ -60,7 +60,7 @@ def choose_thresholds(
         truth: Bool (n, labels), of the validation pictures.
         probabilities: Floats in 0 .. 1 of shape (n, labels), of the model for these pictures.
         aim: ``f1`` is the best F1 of each label; ``precision`` and ``recall`` are the lowest and the highest
-            threshold that reach what is wanted: the first finds as many pictures as such precision allows, the second
+            threshold that reach `requested`: the first finds as many images as such precision allows, the second
             errs as little as such recall allows. A precision that no threshold reaches is come as near as can be.
         requested: The precision or recall in 0 .. 1; None for ``f1``.
         labels: The names of the columns, for the notes; None numbers them from 0.

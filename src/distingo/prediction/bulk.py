@@ -51,7 +51,7 @@ class PartialTable:
 
     Args:
         output: The table to come.
-        made_by: What the predictions depend on besides the pictures; rows of another are not gone on with.
+        made_by: What the predictions depend on besides the pictures; rows of another are not continued.
 
     Raises:
         UsageError: The output's ending is unknown.
@@ -186,9 +186,9 @@ def _read(line: bytes) -> Prediction | None:
     if not line.endswith(b"\n"):
         return None
     with contextlib.suppress(ValueError, TypeError, AttributeError):
-        said = parse_json(line, strict=False)  # names of files may be no UTF-8
-        tuples = {name: tuple(said[name]) for name in _TUPLES if said.get(name) is not None}
-        return Prediction(**{**said, **tuples})
+        stored = parse_json(line, strict=False)  # names of files may be no UTF-8
+        tuples = {name: tuple(stored[name]) for name in _TUPLES if stored.get(name) is not None}
+        return Prediction(**{**stored, **tuples})
     return None
 
 
@@ -204,7 +204,7 @@ def _unwritable(output: Path, error: OSError) -> ResourceError:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BulkRequest:
-    """What a person asked for.
+    """The options of predictions for many images.
 
     Attributes:
         run: A run folder.
@@ -238,11 +238,11 @@ class BulkRequest:
 class BulkPrediction:
     """Predictions one after another; they are written and sorted as they are taken.
 
-    The table appears when all were taken. One that was left off, by a kill or because no more were taken, goes on where
-    it was when the same is asked for again.
+    The table appears when all were taken. One that was left off, by a kill or because no more were taken, continues
+    where it was when the same is requested again.
 
     Args:
-        request: What a person asked for.
+        request: The request.
 
     Attributes:
         guarantees: What the requested levels come to, in sentences.
@@ -250,7 +250,7 @@ class BulkPrediction:
         sorter: What was sorted so far; None where nothing is.
 
     Raises:
-        DistingoError: Of the kind that fits, before the first picture is looked at.
+        DistingoError: The specific subclass, before the first image is read.
     """
 
     def __init__(self, request: BulkRequest) -> None:
@@ -334,7 +334,7 @@ class BulkPrediction:
 
 
 def identify_model(run: Path) -> str:
-    """Names what a run's model says: its weights, thresholds, calibration and evidence."""
+    """Identifies what a run's model predicts by: its weights, thresholds, calibration and evidence."""
     folder = model_folder(run)
     names = ("model.json", "confidence.json")
     return content_hash(*((folder / name).read_bytes() for name in names if (folder / name).is_file()))

@@ -68,7 +68,7 @@ def openvino_runner(
         From uint8 pictures (n, height, width, channels) to float32 (n, outputs); may be called from several threads.
 
     Raises:
-        RuntimeError: The network can't be converted, or what comes of it says something else than the network.
+        RuntimeError: The network can't be converted, or the converted network gives other numbers.
     """
     openvino = import_openvino()
     core = openvino.Core()
@@ -226,7 +226,7 @@ def choose_engine(name: EngineName, device: torch.device, precision: str = "auto
         Engine and precision by name.
 
     Raises:
-        UsageError: OpenVINO is asked for where it is not installed, or on another device than the processor.
+        UsageError: OpenVINO is requested where it is not installed, or on another device than the processor.
     """
     if precision == "auto":
         precision = choose_precision(device)[0]
@@ -267,7 +267,7 @@ def build_engine(
     Args:
         network: From float (n, channels, height, width) in [0, 1] to (n, outputs); put into evaluation mode.
         shape: Height, width and channels of the pictures.
-        name: ``torch`` or ``openvino``, as `choose_engine` says.
+        name: ``torch`` or ``openvino``, as from `choose_engine`.
         precision: ``float32`` or ``bfloat16``.
         device: Where `torch` computes.
         cache: Where a converted network is kept for the next start; None keeps none.
@@ -275,7 +275,7 @@ def build_engine(
         verify: Whether a network that is converted is compared with what comes of it.
 
     Raises:
-        RuntimeError: The network can't be converted, or says something else afterwards.
+        RuntimeError: The network can't be converted, or gives other numbers afterwards.
     """
     network = network.eval()
     if name == "openvino":

@@ -38,7 +38,7 @@ _NO_EVIDENCE = "the model keeps nothing to go by (an older distingo trained it, 
 
 
 class Vouched(Protocol):
-    """A model with what vouches for it: a saved one or an exported one."""
+    """A model with its calibration set: a saved one or an exported one."""
 
     @property
     def bank(self) -> FeatureBank | None:
@@ -56,7 +56,7 @@ class Certainty:
     Attributes:
         answer_from: The probability from which a label is answered with; None answers always.
         set_from: The probability from which a label belongs to the prediction set; None makes no sets.
-        unlike_from: The distance to the bank above which a picture is unlike training; None does not tell.
+        unlike_from: The distance to the bank above which an image is out of distribution; None without one.
         coverage: What the sets cover, from one draw of the calibration set to the next; None makes no sets.
     """
 
@@ -71,8 +71,8 @@ class Levels:
     """Which levels the calibration set can hold.
 
     Attributes:
-        abstain_from: The lowest share of wrong answers that can be asked for; None where none can.
-        coverage_to: The highest coverage that can be asked for, in steps of a thousandth; None where none can.
+        abstain_from: The lowest share of wrong answers that can be requested; None where none can.
+        coverage_to: The highest coverage that can be requested, in steps of a thousandth; None where none can.
     """
 
     abstain_from: float | None
@@ -96,11 +96,11 @@ def settle_certainty(model: Vouched, *, abstain: float | None = None, coverage: 
 
     Args:
         model: With its evidence, where it has any.
-        abstain: The wanted share of wrong answers; None always answers.
-        coverage: The wanted share of true labels in the prediction sets; None makes no sets.
+        abstain: The requested share of wrong answers; None always answers.
+        coverage: The requested share of true labels in the prediction sets; None makes no sets.
 
     Raises:
-        UsageError: A level is no share, or the calibration set can't hold it; says which it can, and what it takes.
+        UsageError: A level is no share, or the calibration set can't guarantee it.
     """
     for name, requested, example in (("abstain", abstain, 0.05), ("coverage", coverage, 0.95)):
         if requested is not None and not 0 < requested < 1:
@@ -129,7 +129,7 @@ def set_coverage(evidence: Evidence, coverage: float, threshold: float) -> Cover
 
     Args:
         evidence: The calibration set.
-        coverage: As was requested.
+        coverage: As requested.
         threshold: From which a label belongs to a set (`distingo.metrics.conformal.set_threshold`).
 
     Returns:
@@ -180,7 +180,7 @@ def name_calibration(evidence: Evidence) -> str:
 
 
 def given_labels(evidence: Evidence) -> GivenLabels:
-    """The labels that were given to the pictures of the calibration set."""
+    """The labels predicted for the images of the calibration set."""
     return GivenLabels(evidence.owners, evidence.confidences, evidence.right)
 
 
@@ -224,7 +224,7 @@ def _set_from(evidence: Evidence, requested: float) -> float:
 
 
 class Described(Protocol):
-    """What must be known of a model to put its probabilities in words; a saved or an exported model's description."""
+    """What is needed of a model to name its predictions: a saved or an exported model's description."""
 
     @property
     def task(self) -> Task:
@@ -239,16 +239,16 @@ class Described(Protocol):
         """What the stored values of deep images are scaled by."""
 
     def require_thresholds(self) -> Thresholds:
-        """With several labels, from which probability on each is given."""
+        """With several labels, the decision threshold of each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What a model says about some pictures.
+    """The output of a model for some images.
 
     Attributes:
         probabilities: float32 (n, classes), calibrated.
-        unlike: bool (n,), whether a picture is unlike anything in training; None where the model can't tell.
+        unlike: bool (n,), whether an image is out of distribution; None where the model has no threshold for it.
     """
 
     probabilities: npt.NDArray[np.float32]
@@ -261,7 +261,7 @@ class Judged:
 def name_prediction(
     model: Described, name: str, judged: Judged, position: int, *, topk: int | None, certainty: Certainty
 ) -> Prediction:
-    """Put a picture's probabilities in words.
+    """The prediction for one image of a batch.
 
     Args:
         model: Whose classes and thresholds are meant.
@@ -269,7 +269,7 @@ def name_prediction(
         judged: Of some pictures.
         position: Of the picture among them.
         topk: So many labels; None as for `distingo.records.Prediction.labels`.
-        certainty: What the model may claim.
+        certainty: The thresholds of the call.
     """
     probabilities = judged.probabilities[position]
     order = np.argsort(-probabilities, kind="stable")

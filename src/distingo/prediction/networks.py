@@ -78,7 +78,7 @@ _PIXELS_PER_BATCH = 1_600_000
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """The context in which a network computes in the wanted precision.
+    """The context in which a network computes in the requested precision.
 
     Args:
         device: Where it computes.
@@ -141,7 +141,7 @@ def _batches_of_logits(network: nn.Module, rows: Rows, device: torch.device, pre
 
 @torch.inference_mode()
 def head_logits(network: nn.Module, rows: Rows) -> np.ndarray:
-    """What the head of a pretrained model says about features that its backbone gave earlier.
+    """The outputs of a pretrained model's head for features that its backbone gave earlier.
 
     Args:
         network: A pretrained model's.

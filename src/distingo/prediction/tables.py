@@ -35,7 +35,7 @@ class Columns:
     Attributes:
         most_labels: Of any of them.
         given: Whether they are of a model for several labels.
-        certainty: Which of ``abstained``, ``prediction_set`` and ``unlike`` any of them says.
+        certainty: Which of ``abstained``, ``prediction_set`` and ``unlike`` any of them has.
     """
 
     most_labels: int = 0
@@ -87,7 +87,7 @@ def write_rows(predictions: Iterable[Prediction], columns: Columns, path: Path) 
     """Write one row per picture: file, label, probability, then the next labels, then the error.
 
     Of a model for several labels per picture the column ``labels`` comes after the file: those that reach their
-    thresholds, a list, in CSV joined by ``|`` as in ``split.csv``. Where they were asked for or the model can tell,
+    thresholds, a list, in CSV joined by ``|`` as in ``split.csv``. Where they were requested or the model has them,
     ``abstained``, ``prediction_set`` (a list likewise) and ``unlike`` stand before the error; truth values are
     ``yes`` and ``no`` in CSV.
 

@@ -58,7 +58,7 @@ SETTINGS: Final[tuple[str, ...]] = (
 
 
 def setting_name(key: str) -> str:
-    """A setting's name as a person reads it; that of a library, or one that is not known, as it is.
+    """A setting's name as people read it; that of a library, or one that is not known, as it is.
 
     Args:
         key: As in ``config.json``.

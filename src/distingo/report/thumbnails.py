@@ -185,7 +185,7 @@ def draw_heat(picture: np.ndarray, seen: Box, values: np.ndarray) -> Image.Image
 
     Args:
         picture: uint8 (height, width, 3).
-        seen: The part that the map lies over.
+        seen: The part that the map covers.
         values: float (rows, columns) from 0 to 1.
     """
     grey = Image.fromarray(picture).convert("L").convert("RGB")

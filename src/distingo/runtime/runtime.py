@@ -33,7 +33,7 @@ def open_engine(folder: Path, description: ExportDescription, *, threads: int | 
     """Make an exported model ready to run.
 
     Args:
-        folder: Where it lies.
+        folder: Where it is.
         description: What it is.
         threads: How many to compute in; None takes one per core.
 

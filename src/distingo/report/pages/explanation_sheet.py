@@ -45,7 +45,7 @@ def describe_answer(explanation: Explanation) -> str:
 
 
 def chance(probability: float) -> str:
-    """A probability as a person reads it; never 0 % or 100 % where it is not."""
+    """A probability as people read it; never 0 % or 100 % where it is not."""
     if 0 < probability < 0.0005:
         return "under 0.1 %"
     if 0.9995 <= probability < 1:
