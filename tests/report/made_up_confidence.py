@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from distingo.metrics.calibration_error import Calibration, CalibrationBin
+from distingo.metrics.calibration import Calibration, CalibrationBin
 from distingo.records import Score
 from distingo.runs.confidence import AnswersAt, Confidence, SetsAt, Strangers
 

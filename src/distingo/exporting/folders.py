@@ -1,7 +1,4 @@
-"""A folder that appears whole or not at all.
-
-What is written down about an export, for machines and for a person.
-"""
+"""The folder of an export: it appears complete or not at all, with a description for programs and one for people."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
-"""Templates to one self-contained HTML file that reaches for nothing outside itself.
+"""Templates to one self-contained HTML file that loads nothing from outside.
 
-The sentences that a page's script writes, in the language of the page.
-
-The names of a recipe's and an environment's settings.
+Also here are the messages of a page's script and the names of settings, in the language of the page.
 """
 
 from __future__ import annotations
@@ -18,10 +16,10 @@ from distingo.errors import ResourceError, UsageError, option
 from distingo.files import write_text
 from distingo.language import catalogue, gettext, language_tag, translated
 from distingo.records import SIDES, Side
-from distingo.report import wording
-from distingo.report.class_balance import Bar
+from distingo.report.charts.class_balance import Bar
 from distingo.report.recorded_sentences import marked, recorded
-from distingo.report.wording import percent_sign
+from distingo.report.text import wording
+from distingo.report.text.wording import percent_sign
 from distingo.version import __version__
 
 
@@ -60,7 +58,7 @@ SETTINGS: Final[tuple[str, ...]] = (
 
 
 def setting_name(key: str) -> str:
-    """A setting's name as a person reads it; that of a library, or one that is not known, as it is.
+    """A setting's name as people read it; that of a library, or one that is not known, as it is.
 
     Args:
         key: As in ``config.json``.

@@ -1,9 +1,4 @@
-"""Small copies of pictures inside the page: each file once, within a budget.
-
-Heat maps as colours over pictures.
-
-Heat maps over the worst mistakes of a report.
-"""
+"""Small copies of images inside a page: each file once, within a budget; and heat maps as colors over them."""
 
 from __future__ import annotations
 
@@ -18,12 +13,12 @@ import numpy as np
 from PIL import Image
 
 from distingo.errors import DistingoError
+from distingo.explanation.records import read_heat_maps
 from distingo.records import ValueRanges
-from distingo.report.label_examples import surest_mistakes
-from distingo.report.selection import take_turns, worst_mistakes
+from distingo.report.examples import surest_mistakes, take_turns, worst_mistakes
 from distingo.runs.contents import RunRecords
 from distingo.runs.folder import RunFolder
-from distingo.runs.heat_maps import Box, read_heat_maps
+from distingo.runs.heat_maps import Box
 from distingo.runs.predictions import read_predicted
 
 LONGEST_SIDE = 160
@@ -192,7 +187,7 @@ def draw_heat(picture: np.ndarray, seen: Box, values: np.ndarray) -> Image.Image
 
     Args:
         picture: uint8 (height, width, 3).
-        seen: The part that the map lies over.
+        seen: The part that the map covers.
         values: float (rows, columns) from 0 to 1.
     """
     grey = Image.fromarray(picture).convert("L").convert("RGB")

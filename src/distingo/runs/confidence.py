@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from distingo.metrics.calibration_error import Calibration
+from distingo.metrics.calibration import Calibration
 from distingo.records import Score
 from distingo.runs.fields import read_record, write_record
 
