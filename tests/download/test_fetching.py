@@ -344,7 +344,7 @@ def test_a_file_killed_between_its_record_and_its_name_gets_the_name(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("distingo.download.transferring.PartialFile.finish", die)
+        patched.setattr("distingo.download.transfer.PartialFile.finish", die)
         with pytest.raises(KeyboardInterrupt):
             get("/a")
     assert not out(tmp_path, "a").exists()
@@ -362,7 +362,7 @@ def test_a_file_killed_after_its_last_byte_is_not_asked_for_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("distingo.download.transferring._finish", die)
+        patched.setattr("distingo.download.transfer._finish", die)
         with pytest.raises(KeyboardInterrupt):
             get("/a")
     (outcome,) = get("/a")
@@ -377,7 +377,7 @@ def test_a_full_disk_stops_the_run_and_is_said(site: LoopbackSite, get: Get, mon
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("distingo.download.transferring.PartialFile.begin", full)
+    monkeypatch.setattr("distingo.download.transfer.PartialFile.begin", full)
     with pytest.raises(ResourceError, match="No space left on device"):
         get("/a")
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distingo.download.names import distinct_names, safe_name, stem_of_address
+from distingo.download.url_lists import stem_of_address
+from distingo.file_names import distinct_names, safe_name
 
 
 @pytest.mark.parametrize(

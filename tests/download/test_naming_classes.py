@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from distingo.download.names import KnownClass, find_classes, folder_names
+from distingo.download.known_classes import KnownClass, find_classes, folder_names
 from distingo.errors import UsageError
 
 KNOWN = (

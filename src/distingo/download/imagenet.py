@@ -20,7 +20,7 @@ from distingo.datasets.walking import walk
 from distingo.download.archives import extract_archive
 from distingo.download.fetching import fetch
 from distingo.download.folder import DownloadFolder, Gathered, open_folder
-from distingo.download.names import KnownClass, find_classes, folder_names
+from distingo.download.known_classes import KnownClass, find_classes, folder_names
 from distingo.download.records import PICTURES, Limits, Outcome, WantedFile
 from distingo.errors import DataError, ResourceError
 from distingo.files import write_text

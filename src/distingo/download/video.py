@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from distingo.download.names import safe_name
 from distingo.download.video_frames import FrameChoice, SimilarityGate, VideoReader, choose_frames, refuse_pictures
 from distingo.errors import DataError, ResourceError, UsageError
+from distingo.file_names import safe_name
 from distingo.files import atomic_writer, content_hash, read_json, write_json
 from distingo.progress import progress_bar
 

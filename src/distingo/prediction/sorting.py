@@ -17,8 +17,8 @@ from types import TracebackType
 from typing import Self
 
 from distingo.cleaning.journal import JournalWriter, copy_file, journal_writer, remove_unfinished_copies
-from distingo.download.names import distinct_names, safe_name
 from distingo.errors import DataError, ResourceError, UsageError
+from distingo.file_names import distinct_names, safe_name
 from distingo.files import content_hash
 from distingo.prediction.sort_journal import SORT_JOURNAL, Placement, SortJournal, Way, first_line, read_sort_journal
 from distingo.progress import progress_bar
