@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from distingo.datasets.decoding.formats import describe_non_picture, detect_format
+from distingo.datasets.decoding.formats import detect_format, why_no_image
 from distingo.download.connections import Connections
 from distingo.download.records import LastingError, Limits, PassingError, StoppedError, WantedFile
 from distingo.download.request import Response, request
@@ -186,7 +186,7 @@ class _Inspection:
     def _check_format(self) -> str:
         found = detect_format(self._head)
         if self._wanted.formats is not None and found not in self._wanted.formats:
-            raise LastingError("refused", describe_non_picture(found) or f"not a picture ({found})")
+            raise LastingError("refused", why_no_image(found))
         return found
 
     def finish(self, url: str) -> Received:
