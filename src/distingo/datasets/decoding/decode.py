@@ -24,9 +24,10 @@ from distingo.datasets.decoding.failures import (
     complaints_of_decoding,
 )
 from distingo.datasets.decoding.formats import describe_non_picture, detect_format, is_unsupported
-from distingo.datasets.decoding.jpeg_markers import completed, is_padded
-from distingo.datasets.decoding.pillow_files import NAMES, open_by_pillow, quiet_pillow, read_png_facts
+from distingo.datasets.decoding.headers import jpeg_2000_bits, read_png_facts
+from distingo.datasets.decoding.pillow_files import NAMES, completed, is_padded, open_by_pillow, quiet_pillow
 from distingo.datasets.decoding.shown import Decoded, StoredValues, orientation_of, show_image, show_parts, show_values
+from distingo.datasets.decoding.tiff_support import is_classic, open_checked
 from distingo.datasets.decoding.value_ranges import ValueRange, ValueRanges
 from distingo.records import DEFAULT_MAX_PIXELS, ImageNote, Source
 
@@ -132,7 +133,7 @@ def _decode(data: bytes, max_pixels: int, enough: int | None, value_range: Value
                 decode(jpeg, max_pixels=max_pixels, enough=enough, value_range=value_range), format="JPEG XL"
             )
         if name == "TIFF":
-            page, layout = tiff.open_checked(data, max_pixels)
+            page, layout = open_checked(data, max_pixels)
             width, height = page.upright_size
             most = Image.MAX_IMAGE_PIXELS or NO_LIMIT
             if width * height > most or not tiff.read_by_pillow(page, layout):
@@ -235,7 +236,7 @@ def _decode_by_pillow(
         image.load()
         return show_image(image, name, value_range, cicp=facts.cicp)
     if name == "JPEG 2000":
-        components, bits, signed = deep_images.jpeg2000_bits(data) or (1, 8, 0)
+        components, bits, signed = jpeg_2000_bits(data) or (1, 8, 0)
         if components > _MOST_COMPONENTS:
             raise UnsupportedError(f"a JPEG 2000 file of {components} bands; save those that count as TIFF", name)
         if bits > 8 or signed:
@@ -278,7 +279,7 @@ def read_header(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Header:
             image = decode(data, max_pixels=min(max_pixels, DEFAULT_MAX_PIXELS)).image
             return Header(*image.size, image.mode == "L", detected)
         if detected == "TIFF":
-            page, layout = tiff.open_checked(data, max_pixels)
+            page, layout = open_checked(data, max_pixels)
             return Header(*page.upright_size, layout.kind == "gray", "TIFF")
         image, name = open_by_pillow(data, max_pixels)
         deep_images.check_cost(data, image, name, max_pixels)
@@ -297,7 +298,7 @@ def read_exif(data: bytes) -> dict[int, Any]:
     with _translated(data) as name:
         if name == "JPEG XL" or _reader_of_values(data, name, NO_LIMIT) is not None:
             return {}
-        if name == "TIFF" and tiff.is_classic(data):
+        if name == "TIFF" and is_classic(data):
             # Pillow reads the tags of a TIFF whose pixels it doesn't.
             quiet_pillow()
             exif = Image.Exif()
