@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from distingo.datasets.cache.store import Cache
-from distingo.datasets.cache.stored_bytes import keep_bytes, recall_bytes
+from distingo.datasets.cache.store import Cache, keep_bytes, recall_bytes
 
 KEY = "0123456789abcdef" * 2
 
