@@ -102,9 +102,6 @@ def from_table(columns: str, table: Table) -> LabelSource:
     )
 
 
-_DECIDE = "say by --labels-from table or --labels-from folders which are meant"
-
-
 @dataclass(frozen=True, slots=True)
 class _Naming:
     """A table that names images of some folders.
@@ -234,7 +231,7 @@ def _choose(
             first = next(iter(each.files.values()))
             raise DataError(
                 f"{each.table.path}: names images such as {display_name(first.parts)}, which is in no folder that "
-                f"looks like a class ({name_some(sorted(classes), 3)}); {_DECIDE}"
+                f"looks like a class ({name_some(sorted(classes), 3)}); {_OPTIONS}"
             )
     return None
 
