@@ -21,6 +21,7 @@ from loopback_site import QUICK, LoopbackSite, Trouble
 from distingo.download.connections import Connections
 from distingo.download.table_streaming import TableSource, WantedLines, matching_lines
 from distingo.errors import DataError
+from raising import raises
 
 WANTED = frozenset({b"a", b"c"})
 
@@ -71,16 +72,16 @@ def test_what_comes_is_what_the_csv_module_finds(rows: list[tuple[str, str, str]
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    "text",
     [
-        (b"", "is empty"),
-        (b"<!DOCTYPE html>\n<p>Sign in\n", "no column ImageID, it begins '<!DOCTYPE html>'"),
-        (b'ImageID,Title\na,"open\n', "a quote is never closed"),
-        (b"ImageID" + b"x" * (3 << 20), "a line has over"),
+        b"",
+        b"<!DOCTYPE html>\n<p>Sign in\n",
+        b'ImageID,Title\na,"open\n',
+        b"ImageID" + b"x" * (3 << 20),
     ],
 )
-def test_what_is_no_such_table_is_refused(text: bytes, reason: str) -> None:
-    with pytest.raises(DataError, match=reason):
+def test_what_is_no_such_table_is_refused(text: bytes) -> None:
+    with raises(DataError, code="unexpected_answer"):
         rows_of(text, "ImageID", 1 << 20)
 
 
@@ -122,7 +123,7 @@ def test_a_broken_table_is_gone_on_from_where_it_broke(keep: Keep, site: Loopbac
 
 def test_a_server_that_always_breaks_off_at_once_is_given_up(keep: Keep, site: LoopbackSite) -> None:
     site.always[PATH] = Trouble(break_after=10)
-    with pytest.raises(DataError, match="the connection broke"):
+    with raises(DataError, code="download_failed"):
         keep()
     assert len(site.asked) == 3
 
@@ -161,7 +162,7 @@ def test_what_has_not_the_announced_md5_is_begun_anew(keep: Keep, site: Loopback
     assert keep() == EXPECTED
     (tmp_path / "kept.csv").unlink()
     site.pages[PATH] = TABLE.replace(b"/m/3", b"/m/4", 1)
-    with pytest.raises(DataError, match="comes damaged, 3 times"):
+    with raises(DataError, code="damaged_download"):
         keep()
     assert not (tmp_path / "kept.csv").exists()
 
@@ -174,7 +175,7 @@ def test_a_server_that_says_less_than_it_sends_is_not_believed(keep: Keep, site:
 @pytest.mark.parametrize(("trouble", "reason"), [(404, "answers 404"), (503, "answers 503")])
 def test_a_table_that_cannot_be_had(keep: Keep, site: LoopbackSite, tmp_path: Path, trouble: int, reason: str) -> None:
     site.always[PATH] = Trouble(status=trouble)
-    with pytest.raises(DataError, match=rf"table\.csv: .*{reason}; run the same command again"):
+    with raises(DataError, code="download_failed", naming="table.csv"):
         keep()
     assert list(tmp_path.iterdir()) == []
 

@@ -6,9 +6,8 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from distingo.errors import UsageError
+from distingo.errors import UsageError, name_the_nearest, option
 from distingo.file_names import safe_name
 
 
@@ -59,7 +58,11 @@ def find_classes(requested: Iterable[str], known: Sequence[KnownClass], where: s
             names[name].append(each)
     found = [identifiers.get(text.strip().casefold()) or _only(text, names, where) for text in requested]
     if not found:
-        raise UsageError("no class is named; give one or several --class NAME")
+        raise UsageError(
+            f"no class is named; give one or several {option('classes')} NAME",
+            code="missing_argument",
+            parameter="classes",
+        )
     return tuple(dict.fromkeys(found))
 
 
@@ -69,10 +72,14 @@ def _only(text: str, names: Mapping[str, Sequence[KnownClass]], where: str) -> K
         return found[0]
     if found:
         choices = " or ".join(each.described for each in found[:6])
-        raise UsageError(f"--class {text!r}: {where} has {len(found)} classes of that name; give {choices}")
-    if near := get_close_matches(_key(text), names, cutoff=0.5):
-        raise UsageError(f"--class {text!r}: {where} has no such class; did you mean {' or '.join(near)}?")
-    raise UsageError(f"--class {text!r}: {where} has no such class, nor one with a similar name; try another word")
+        raise UsageError(
+            f"{option('classes')} {text!r}: {where} has {len(found)} classes of that name; give {choices}",
+            code="ambiguous_name",
+            parameter="classes",
+        )
+    near = name_the_nearest(_key(text), list(names), otherwise="")
+    reason = f"no such class; {near}" if near else "no such class, nor one with a similar name; try another word"
+    raise UsageError(f"{option('classes')} {text!r}: {where} has {reason}", code="unknown_name", parameter="classes")
 
 
 def _key(name: str) -> str:

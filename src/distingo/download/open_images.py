@@ -34,7 +34,7 @@ from distingo.download.open_images_tables import (
 from distingo.download.records import PICTURES, Limits, Outcome, WantedFile
 from distingo.download.table_streaming import TableSource, WantedLines
 from distingo.download.url_lists import removed_since
-from distingo.errors import DataError, UsageError
+from distingo.errors import DataError, UsageError, option
 from distingo.files import content_hash, write_text
 
 _SEVERAL = "images"
@@ -176,7 +176,11 @@ def _find_classes(
     try:
         return find_classes(request.classes, known, "Open Images with boxes")
     except UsageError as error:
-        raise UsageError(f"{error} (of its 20,000 classes 600 have boxes; --labels takes the others)") from error
+        raise UsageError(
+            f"{error} (of its 20,000 classes 600 have boxes; {option('boxes', value=False)} takes the others)",
+            code=error.code,
+            parameter=error.parameter,
+        ) from error
 
 
 def _describe(request: OpenImagesRequest, classes: Sequence[KnownClass]) -> dict[str, object]:
@@ -215,7 +219,11 @@ def _make_plan(request: OpenImagesRequest, classes: Sequence[KnownClass], tables
     selection = select_images(found, len(classes), limit=request.limit, seed=request.seed, single=request.single)
     if not selection.images:
         names, splits = ", ".join(each.name for each in classes), ", ".join(request.splits)
-        raise DataError(f"Open Images has no such pictures of {names} in {splits}; try other classes or --split")
+        raise DataError(
+            f"Open Images has no such pictures of {names} in {splits}; try other classes or splits",
+            code="nothing_matches",
+            parameter="classes",
+        )
     facts: dict[str, ImageFacts] = {}
     boxes: defaultdict[str, list[Box]] = defaultdict(list)
     for split, path in extracts.items():
@@ -334,6 +342,6 @@ def _notes(plan: _Plan, kept: Sequence[_KeptImage]) -> Iterator[str]:
     if plan.selection.has_several:
         yield "some pictures have several of the classes: all are in images/, their labels in metadata.csv"
     if plan.selection.dropped:
-        yield f"left out for having several of the classes (--single): {plan.selection.dropped:,}"
+        yield f"left out for having several of the classes ({option('single', value=True)}): {plan.selection.dropped:,}"
     if turned := sum(plan.facts_of(each.image).rotation not in {"", "0", "0.0"} for each in kept):
         yield f"not upright: {turned:,}; metadata.csv says by how many degrees each is to be turned"

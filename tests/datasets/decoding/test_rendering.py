@@ -10,6 +10,7 @@ from PIL import Image
 from distingo.datasets.decoding.rendering import VIEW_SETS, look, render, require_views, seen_part
 from distingo.errors import UsageError
 from distingo.records import Rendition
+from raising import raises
 
 
 def test_stretch_is_pillows_resize() -> None:
@@ -120,5 +121,5 @@ def test_a_picture_of_one_pixel_has_all_views() -> None:
 
 
 def test_an_unknown_set_is_refused_with_the_nearest() -> None:
-    with pytest.raises(UsageError, match="flip"):
+    with raises(UsageError, code="unknown_name", parameter="views"):
         require_views("flips")

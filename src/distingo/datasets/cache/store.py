@@ -89,7 +89,8 @@ class ArrayStore:
         if missing := self.missing(keys):
             raise ResourceError(
                 f"{self._folder}: {len(missing)} of {len(keys)} pictures are no longer in the cache; "
-                "run the same command again"
+                "run the same command again",
+                code="changed_meanwhile",
             )
         places = np.array([self._where[key] for key in keys], np.int64).reshape(-1, 2)
         used, parts = np.unique(places[:, 0], return_inverse=True)
@@ -362,7 +363,9 @@ def recall_bytes(cache: Cache, kind: str, key: str) -> np.ndarray | None:
 
 def _unreadable(path: Path, error: OSError) -> ResourceError:
     reason = error.strerror or type(error).__name__
-    return ResourceError(f"{path}: the cache can't be read ({reason}); name another folder in DISTINGO_CACHE")
+    return ResourceError(
+        f"{path}: the cache can't be read ({reason}); name another folder in DISTINGO_CACHE", code="cannot_read"
+    )
 
 
 def _default_folder() -> Path:
@@ -375,7 +378,9 @@ def _default_folder() -> Path:
     try:
         return Path.home() / ".cache" / "distingo"
     except RuntimeError as error:
-        raise ResourceError("HOME names no folder for the cache; name one in DISTINGO_CACHE") from error
+        raise ResourceError(
+            "HOME names no folder for the cache; name one in DISTINGO_CACHE", code="missing_setting"
+        ) from error
 
 
 def _default_limit() -> int:
@@ -384,5 +389,7 @@ def _default_limit() -> int:
         return _DEFAULT_LIMIT
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGTIB]*)", text.upper())
     if match is None or match[2] not in _UNITS:
-        raise UsageError(f"DISTINGO_CACHE_LIMIT={text}: not a size; write bytes or for example 20GB")
+        raise UsageError(
+            f"DISTINGO_CACHE_LIMIT={text}: not a size; write bytes or for example 20GB", code="invalid_value"
+        )
     return int(float(match[1]) * _UNITS[match[2]])
