@@ -199,7 +199,7 @@ class OpenImagesAddresses:
     """The roots of the two stores; a mirror has the same paths below them.
 
     Attributes:
-        tables: Class lists, labels, boxes, and where each picture comes from.
+        tables: Class lists, labels, boxes, and where each image comes from.
         pictures: The images of the Common Visual Data Foundation, of which the training ones without boxes are
             missing.
     """

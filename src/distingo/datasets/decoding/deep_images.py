@@ -1,7 +1,4 @@
-"""Images whose values Pillow cuts down to 8 bits or doesn't read: deep PNG, JPEG, JPEG 2000, Netpbm, and JPEG XL.
-
-Netpbm images that Pillow reads in 8 bits only: PGM and PPM of more, PAM, and PFM of floats.
-"""
+"""Images that Pillow reduces to 8 bits or can't read: deep PNG, JPEG, JPEG 2000 and Netpbm (PAM, PFM), and JPEG XL."""
 
 from __future__ import annotations
 
@@ -41,7 +38,7 @@ _FLOAT = {b"Pf": 1, b"PF": 3}
 
 @dataclass(frozen=True, slots=True)
 class NetpbmHeader:
-    """What a Netpbm header tells.
+    """The header of a Netpbm file.
 
     Attributes:
         magic: Its first two letters.
@@ -172,7 +169,7 @@ def require_codecs(what: str, name: str) -> Any:
     """The package that reads deep images.
 
     Args:
-        what: Kind of file, in words.
+        what: Kind of file, for the error.
         name: Its format.
 
     Raises:

@@ -239,7 +239,7 @@ def _check_supported(page: Page) -> None:
     """Refuse what isn't read, by its name.
 
     Raises:
-        UnsupportedError: As said.
+        UnsupportedError: It is not supported.
     """
     if page.compression not in _READ:
         name = _COMPRESSION_NAMES.get(page.compression)
