@@ -150,6 +150,10 @@ def _describe(named: NamedSet) -> str:
     )
 
 
+def _damaged(fault: str) -> DataError:
+    return DataError(f"{fault}; fetch the set again", code="damaged_download")
+
+
 class _ClassFolders:
     """Class folders that are being filled; each split's are in a folder of its name."""
 
@@ -175,10 +179,7 @@ class _ClassFolders:
         """Move a file into its class folder."""
         target = self._place(split, label, file.name)
         if target.exists() or not file.is_file():
-            raise DataError(
-                f"{file.name}: the set's lists name it, but it is not there once; fetch the set again",
-                code="damaged_download",
-            )
+            raise _damaged(f"{file.name}: the set's lists name it, but it is not there once")
         file.rename(target)
 
     def draw(self, values: np.ndarray, split: str, label: str, number: int) -> None:
@@ -200,10 +201,7 @@ def _lay_out_idx(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple[
         images = load_images(files / f"{prefix}-images-idx3-ubyte.gz")
         labels = load_labels(files / f"{prefix}-labels-idx1-ubyte.gz")
         if len(images) != len(labels) or labels.max(initial=0) >= len(named.classes):
-            raise DataError(
-                f"{named.name}: pictures and labels of {split} do not agree; fetch the set again",
-                code="damaged_download",
-            )
+            raise _damaged(f"{named.name}: pictures and labels of {split} do not agree")
         for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
             folders.draw(image, split, named.classes[label], number)
     return ()
@@ -229,7 +227,7 @@ def _read_cifar_classes(folder: Path) -> tuple[str, ...]:
     for name in ("batches.meta.txt", "fine_label_names.txt"):
         if (folder / name).is_file():
             return tuple((folder / name).read_text(encoding="utf-8").split())
-    raise DataError(f"{folder.name}: holds no list of class names; fetch the set again", code="damaged_download")
+    raise _damaged(f"{folder.name}: holds no list of class names")
 
 
 def _draw_cifar(path: Path, split: str, classes: tuple[str, ...], folders: _ClassFolders) -> None:
@@ -241,13 +239,11 @@ def _draw_cifar(path: Path, split: str, classes: tuple[str, ...], folders: _Clas
     head = 2 if (path.parent / "fine_label_names.txt").is_file() else 1
     values = np.fromfile(path, np.uint8)
     if len(values) % (head + 3 * 32 * 32):
-        raise DataError(
-            f"{path.name}: breaks off in the middle of a picture; fetch the set again", code="damaged_download"
-        )
+        raise _damaged(f"{path.name}: breaks off in the middle of a picture")
     rows = values.reshape(-1, head + 3 * 32 * 32)
     labels = rows[:, head - 1]
     if labels.max(initial=0) >= len(classes):
-        raise DataError(f"{path.name}: holds a class without a name; fetch the set again", code="damaged_download")
+        raise _damaged(f"{path.name}: holds a class without a name")
     images = rows[:, head:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True), folders.counts[split]):
         folders.draw(np.ascontiguousarray(image), split, classes[label], number)
@@ -258,9 +254,7 @@ def _lay_out_folders(named: NamedSet, files: Path, folders: _ClassFolders) -> tu
     found = []
     for split, inside in named.inside.items():
         if not (unpacked / inside).is_dir():
-            raise DataError(
-                f"{named.files[0].name}: holds no folder {inside}; fetch the set again", code="damaged_download"
-            )
+            raise _damaged(f"{named.files[0].name}: holds no folder {inside}")
         found += [
             (split, named.renamed.get(path.name, path.name), path)
             for path in sorted((unpacked / inside).iterdir())
@@ -286,10 +280,7 @@ def _lay_out_flowers(named: NamedSet, files: Path, folders: _ClassFolders) -> tu
     for split, own in zip(_FLOWERS, numbers, strict=True):
         for number in own:
             if not 1 <= number <= len(labels) or not 1 <= labels[number - 1] <= len(named.classes):
-                raise DataError(
-                    f"{named.name}: setid.mat and imagelabels.mat do not agree; fetch the set again",
-                    code="damaged_download",
-                )
+                raise _damaged(f"{named.name}: setid.mat and imagelabels.mat do not agree")
             label = named.classes[labels[number - 1] - 1]
             folders.move(unpacked / "jpg" / f"image_{number:05}.jpg", split, label)
     return ()
@@ -301,13 +292,9 @@ def _read_matlab(path: Path, names: list[str]) -> list[list[int]]:
     try:
         content = loadmat(path)
     except (ValueError, TypeError, RuntimeError, OSError, EOFError) as error:  # RuntimeError: the format of MATLAB 7.3
-        raise DataError(
-            f"{path.name}: is no MATLAB file, or damaged ({error}); fetch the set again", code="damaged_download"
-        ) from error
+        raise _damaged(f"{path.name}: is no MATLAB file, or damaged ({error})") from error
     if not set(names) <= content.keys():
-        raise DataError(
-            f"{path.name}: holds no {', '.join(sorted(names))}; fetch the set again", code="damaged_download"
-        )
+        raise _damaged(f"{path.name}: holds no {', '.join(sorted(names))}")
     return [content[name].ravel().tolist() for name in names]
 
 
@@ -326,7 +313,7 @@ def _lay_out_pets(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple
 
 def _read_names(path: Path) -> list[str]:
     if not path.is_file():
-        raise DataError(f"annotations.tar.gz: holds no {path.name}; fetch the set again", code="damaged_download")
+        raise _damaged(f"annotations.tar.gz: holds no {path.name}")
     lines = path.read_text(encoding="utf-8").splitlines()
     return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
 
