@@ -17,8 +17,8 @@ from PIL import Image
 import distingo
 from deep_images import FORMS, draw_stripes, stripes, write_image
 from distingo.cli import main
+from distingo.curation.findings import read_findings
 from distingo.errors import RunError, UsageError
-from distingo.findings import read_findings
 from distingo.models.saved import read_description
 from distingo.records import ValueRange, ValueRanges
 from distingo.report.thumbnails import fill_album
@@ -254,7 +254,7 @@ def test_a_check_of_deep_images_finds_what_a_check_of_8_bits_finds(
 
 
 def test_a_review_shows_images_as_the_check_saw_them(runs: dict[tuple[str, str], Path], tmp_path: Path) -> None:
-    from distingo.checking.check_folder import read_value_ranges
+    from distingo.curation.check import read_value_ranges
 
     data = runs["12 bit", "small-cnn"].parent / "data"
     distingo.check(data, tmp_path / "check", model="none", cache=tmp_path / "cache")
