@@ -58,5 +58,5 @@ def test_a_table_that_was_damaged_meanwhile_is_left_as_it_is(path: Path) -> None
 
 def test_a_table_of_something_else_is_not_overwritten(path: Path) -> None:
     path.write_text("image,label\n1.png,x\n")
-    with pytest.raises(DataError, match="is no table of corrections; name another place by --corrections FILE"):
+    with pytest.raises(DataError, match="is no table of corrections; name another file by --corrections FILE"):
         Decisions(path)

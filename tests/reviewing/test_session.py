@@ -18,7 +18,7 @@ from distingo.datasets.layouts.detection import find_layout
 from distingo.errors import DataError, DistingoError, UsageError
 from distingo.findings import Finding
 from distingo.reviewing.decisions import Decisions
-from distingo.reviewing.session import Asked, ReviewSession
+from distingo.reviewing.session import Choice, ReviewSession
 from trees import draw, found
 
 
@@ -40,9 +40,9 @@ def test_decisions_are_written_with_what_they_answer(root: Path) -> None:
     dark, label = found(root, "dark", "a/0.png"), found(root, "label", "b/0.png", suggested=("a",))
     review = session(root, dark, label)
     assert review.describe()["questions"] == [{"counting": ["label"], "below": []}, {"counting": ["dark"], "below": []}]
-    outcome = review.decide(Asked(0, "relabel", 0, ("a",)))
+    outcome = review.decide(Choice(0, "relabel", 0, ("a",)))
     assert outcome == {"touched": [0], "answered": [0], "classes": ("a", "b", "c")}
-    review.decide(Asked(1, "keep"))
+    review.decide(Choice(1, "keep"))
     assert written(root) == {"b/0.png": ("relabel", ("a",), ("label",)), "a/0.png": ("keep", (), ("dark",))}
     first = read_corrections(root / "corrections.csv").entries[0]
     assert first.content == label.content
@@ -54,9 +54,9 @@ def test_both_of_a_pair_are_kept_and_one_is_set_aside(root: Path) -> None:
     pairs = [found(root, "leak", "a/0.png", "b/0.png"), found(root, "near-duplicate", "a/0.png", "c/0.png")]
     review = session(root, *pairs)
     leak, near = 0, 1
-    review.decide(Asked(leak, "keep"))
+    review.decide(Choice(leak, "keep"))
     assert review.describe()["answered"] == [leak]
-    assert review.decide(Asked(near, "quarantine", 0))["answered"] == [leak, near]
+    assert review.decide(Choice(near, "quarantine", 0))["answered"] == [leak, near]
     assert written(root) == {
         "a/0.png": ("quarantine", (), ("near-duplicate", "leak")),
         "b/0.png": ("keep", (), ("leak",)),
@@ -68,10 +68,10 @@ def test_both_of_a_pair_are_kept_and_one_is_set_aside(root: Path) -> None:
 def test_keeping_for_another_reason_leaves_a_label_put_right(root: Path) -> None:
     label, pair = found(root, "label", "a/0.png"), found(root, "near-duplicate", "a/0.png", "a/1.png")
     review = session(root, label, pair)
-    review.decide(Asked(0, "relabel", 0, ("b",)))
-    review.decide(Asked(1, "keep"))
+    review.decide(Choice(0, "relabel", 0, ("b",)))
+    review.decide(Choice(1, "keep"))
     assert written(root)["a/0.png"] == ("relabel", ("b",), ("label", "near-duplicate"))
-    review.decide(Asked(0, "keep"))
+    review.decide(Choice(0, "keep"))
     assert written(root)["a/0.png"] == ("keep", (), ("label", "near-duplicate"))
     review.clear(0)
     assert set(written(root)) == {"a/1.png"}
@@ -79,26 +79,26 @@ def test_keeping_for_another_reason_leaves_a_label_put_right(root: Path) -> None
 
 def test_a_new_class_is_offered_from_then_on(root: Path) -> None:
     review = session(root, found(root, "label", "a/0.png"))
-    assert review.decide(Asked(0, "relabel", 0, (" kiwi ",)))["classes"] == ("a", "b", "c", "kiwi")
+    assert review.decide(Choice(0, "relabel", 0, (" kiwi ",)))["classes"] == ("a", "b", "c", "kiwi")
     assert written(root)["a/0.png"][1] == ("kiwi",)
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("choice", "message"),
     [
-        (Asked(0, "relabel", 0, ()), "exactly one class"),
-        (Asked(0, "relabel", 0, ("a", "b")), "exactly one class"),
-        (Asked(0, "relabel", 0, ("  ",)), "a class needs a name"),
-        (Asked(0, "relabel", 0, ("a\nb",)), "a class needs a name"),
-        (Asked(7, "keep"), "there is no question 7"),
-        (Asked(-1, "keep"), "there is no question -1"),
-        (Asked(0, "quarantine", 1), "question 0 has no picture 1"),
+        (Choice(0, "relabel", 0, ()), "exactly one class"),
+        (Choice(0, "relabel", 0, ("a", "b")), "exactly one class"),
+        (Choice(0, "relabel", 0, ("  ",)), "a class needs a name"),
+        (Choice(0, "relabel", 0, ("a\nb",)), "a class needs a name"),
+        (Choice(7, "keep"), "there is no question 7"),
+        (Choice(-1, "keep"), "there is no question -1"),
+        (Choice(0, "quarantine", 1), "question 0 has no image 1"),
     ],
 )
-def test_what_does_not_fit_is_refused(root: Path, asked: Asked, message: str) -> None:
+def test_what_does_not_fit_is_refused(root: Path, choice: Choice, message: str) -> None:
     review = session(root, found(root, "label", "a/0.png"))
     with pytest.raises(UsageError, match=message):
-        review.decide(asked)
+        review.decide(choice)
     assert not (root / "corrections.csv").exists()
 
 
@@ -107,9 +107,9 @@ def test_several_labels_may_be_none(tmp_path: Path) -> None:
     (root / "labels.csv").write_text("image,tags\n1.png,x|y\n2.png,x\n3.png,\n")
     review = session(root, found(root, "label", "1.png"))
     assert (review.describe()["task"], review.classes) == ("multi-label", ("x", "y"))
-    review.decide(Asked(0, "relabel", 0, ("y", "x", "z")))
+    review.decide(Choice(0, "relabel", 0, ("y", "x", "z")))
     assert written(root)["1.png"][1] == ("x", "y", "z")
-    review.decide(Asked(0, "relabel", 0, ()))
+    review.decide(Choice(0, "relabel", 0, ()))
     assert written(root)["1.png"][:2] == ("relabel", ())
 
 
@@ -119,14 +119,14 @@ def test_a_file_that_changed_is_not_decided_about(root: Path) -> None:
     (root / "a/1.png").unlink()
     for number in (0, 1):
         with pytest.raises(DataError, match="has changed since the check; check again"):
-            review.decide(Asked(number, "keep"))
+            review.decide(Choice(number, "keep"))
 
 
 def test_what_went_is_counted_and_other_data_refused(root: Path) -> None:
     gone = found(root, "dark", "a/9.png")
     review = session(root, found(root, "dark", "a/0.png"), gone)
     assert (len(review.questions), review.gone) == (1, 1)
-    with pytest.raises(DataError, match=r"holds none of the pictures .*a/9\.png.* name the data set that was checked"):
+    with pytest.raises(DataError, match=r"holds none of the images .*a/9\.png.* name the data set that was checked"):
         session(root, gone)
     assert session(root).questions == ()
 
@@ -166,7 +166,7 @@ def test_what_cant_be_shown_says_why(root: Path) -> None:
     assert review.question(0)["pictures"][0]["trouble"] == "a truncated PNG file"
     with pytest.raises(DistingoError, match="truncated"):
         review.picture(0, 0)
-    review.decide(Asked(0, "quarantine"))
+    review.decide(Choice(0, "quarantine"))
     assert written(root)["a/0.png"][0] == "quarantine"
 
 
@@ -176,8 +176,8 @@ def test_a_picture_of_another_data_set_is_only_shown(root: Path, tmp_path: Path)
     assert [picture["elsewhere"] for picture in review.question(0)["pictures"]] == [str(other), ""]
     assert review.picture(0, 0).content
     with pytest.raises(UsageError, match="only shown"):
-        review.decide(Asked(0, "quarantine", 0))
-    review.decide(Asked(0, "keep"))
+        review.decide(Choice(0, "quarantine", 0))
+    review.decide(Choice(0, "keep"))
     assert set(written(root)) == {"a/0.png"}
     assert review.describe()["answered"] == [0]
 
@@ -194,7 +194,7 @@ def test_entries_of_idx_files_are_reviewed(tmp_path: Path) -> None:
         tmp_path, Finding("label", "t10k-images-idx3-ubyte#0", 0.9, 0.5, ("0",)), Finding("label", first, 0.8, 0.5)
     )
     assert Image.open(io.BytesIO(review.picture(1, 0).content)).size == (6, 8)
-    review.decide(Asked(1, "relabel", 0, ("2",)))
+    review.decide(Choice(1, "relabel", 0, ("2",)))
     assert read_corrections(tmp_path / "corrections.csv").entries[0].content == content
     dataset = read_dataset(tmp_path, cache=Cache(tmp_path / "cache"))
     assert {picture.source.file: picture.labels for picture in dataset.pictures}[first] == ("2",)
@@ -203,9 +203,9 @@ def test_entries_of_idx_files_are_reviewed(tmp_path: Path) -> None:
 def test_what_gives_no_picture_takes_no_class(root: Path) -> None:
     (root / "a" / "0.png").write_bytes(b"<html>")
     review = session(root, found(root, "unreadable", "a/0.png", reason="an HTML page, not a picture"))
-    with pytest.raises(UsageError, match=r"a/0\.png gives no picture, whatever its class"):
-        review.decide(Asked(0, "relabel", 0, ("b",)))
-    assert review.decide(Asked(0, "quarantine"))["answered"] == [0]
+    with pytest.raises(UsageError, match=r"a/0\.png can.t be read, whatever its class"):
+        review.decide(Choice(0, "relabel", 0, ("b",)))
+    assert review.decide(Choice(0, "quarantine"))["answered"] == [0]
 
 
 def test_all_of_a_kind_are_kept_for_that_kind_and_taken_back_at_once(root: Path) -> None:

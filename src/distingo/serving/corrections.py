@@ -18,10 +18,10 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+from distingo.datasets.corrections import utc_now
 from distingo.datasets.decoding.formats import ENDINGS
 from distingo.datasets.manifest import write_table
 from distingo.datasets.own_files import PROVENANCE_COLUMNS, PROVENANCE_NAME
@@ -233,11 +233,6 @@ class CorrectionStore:
             raise DataError(
                 f"{self.path}: is no file of corrections, or damaged ({error}); name another one"
             ) from error
-
-
-def utc_now() -> str:
-    """The time, in UTC as ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _make_private(path: Path) -> None:

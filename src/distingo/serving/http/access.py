@@ -203,16 +203,17 @@ def is_same_origin(origin: str, host: str) -> bool:
     return (host_name(place), host_port(place, usual)) == (host_name(host), host_port(host, usual))
 
 
-def is_cross_site(headers: Mapping[str, str]) -> bool:
+def is_cross_site(headers: Mapping[str, str], *, writes: bool = True) -> bool:
     """Whether a browser says that another site's page sends this (cross-site request forgery).
 
     Args:
         headers: By names in lower case.
+        writes: Whether the request changes anything: then its origin counts too.
     """
     if headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
         return True
     origin = headers.get("origin")
-    return origin is not None and not is_same_origin(origin, headers.get("host", ""))
+    return writes and origin is not None and not is_same_origin(origin, headers.get("host", ""))
 
 
 def security_headers(*, images: str = "'self'", media: str = "'none'") -> dict[str, str]:
