@@ -130,6 +130,22 @@ class Decisions:
         return status.st_mtime_ns, status.st_size, status.st_ino
 
 
+def join_decisions(entry: Correction, before: Correction | None) -> Correction:
+    """A decision together with an earlier one about the same image.
+
+    The kinds that the action was chosen for come first. To keep an image for another reason than it was relabeled for
+    leaves the corrected labels. An earlier one about other bytes is forgotten.
+    """
+    if before is None or (before.content and before.content != entry.content):
+        return entry
+    kinds = tuple(dict.fromkeys((*entry.kinds, *before.kinds)))
+    relabelled_for = before.kinds[:1] if before.action == "relabel" else ()
+    if entry.action == "keep" and relabelled_for and relabelled_for[0] not in entry.kinds:
+        kinds = tuple(dict.fromkeys((*before.kinds, *entry.kinds)))
+        return Correction(entry.file, "relabel", before.labels, entry.content, kinds, entry.at)
+    return Correction(entry.file, entry.action, entry.labels, entry.content, kinds, entry.at)
+
+
 _STAYS_FIRST = {"test": 0, "validation": 1, "train": 2, "": 3}
 
 

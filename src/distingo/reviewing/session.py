@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from distingo.datasets.corrections import Action, Correction, utc_now
 from distingo.datasets.decoding.decode import UndecodableError
@@ -29,23 +29,8 @@ from distingo.reviewing.decisions import (
     Shown,
     describe_image,
     gather_questions,
+    join_decisions,
 )
-
-
-def join_decisions(entry: Correction, before: Correction | None) -> Correction:
-    """A decision together with an earlier one about the same image.
-
-    The kinds that the action was chosen for come first. To keep an image for another reason than it was relabeled for
-    leaves the corrected labels. An earlier one about other bytes is forgotten.
-    """
-    if before is None or (before.content and before.content != entry.content):
-        return entry
-    kinds = tuple(dict.fromkeys((*entry.kinds, *before.kinds)))
-    relabelled_for = before.kinds[:1] if before.action == "relabel" else ()
-    if entry.action == "keep" and relabelled_for and relabelled_for[0] not in entry.kinds:
-        kinds = tuple(dict.fromkeys((*before.kinds, *entry.kinds)))
-        return Correction(entry.file, "relabel", before.labels, entry.content, kinds, entry.at)
-    return Correction(entry.file, entry.action, entry.labels, entry.content, kinds, entry.at)
 
 
 class DecisionAnswer(TypedDict):
@@ -112,19 +97,17 @@ class QuestionAnswer(_Images):
 
 
 class Outcome(TypedDict):
-    """What a decision changed: the questions that it concerns, those of them that are answered now, and all classes."""
+    """What a decision changed: the questions that it concerns, those of them that are answered now, and all classes.
+
+    Of `keep_all` also how many questions were kept, how many of them are answered now, how many images were left open.
+    """
 
     touched: list[int]
     answered: list[int]
     classes: tuple[str, ...]
-
-
-class KeptOutcome(Outcome):
-    """Also how many questions were kept, how many of them are answered now, and how many images were left open."""
-
-    kept: int
-    closed: int
-    changed: int
+    kept: NotRequired[int]
+    closed: NotRequired[int]
+    changed: NotRequired[int]
 
 
 def describe_decision(correction: Correction | None) -> DecisionAnswer | None:
@@ -323,7 +306,7 @@ class ReviewSession:
 
         return self._outcome(self.decisions.change(choose))
 
-    def keep_all(self, kind: FindingKind, *, below: bool = False) -> KeptOutcome:
+    def keep_all(self, kind: FindingKind, *, below: bool = False) -> Outcome:
         """Keep the images of all open questions of a kind, for that kind only; one change, which is undone at once.
 
         Args:
@@ -356,22 +339,12 @@ class ReviewSession:
         return {**outcome, "kept": len(numbers), "closed": len(closed), "changed": len(changed)}
 
     def clear(self, number: int) -> Outcome:
-        """Take back the decisions about a question's images.
-
-        Raises:
-            DataError: As `decide`.
-            ResourceError: As `decide`.
-        """
+        """Take back the decisions about a question's images; raises as `decide`."""
         files = [shown.file for shown in self._question(number).pictures if not shown.root]
         return self._outcome(self.decisions.change(lambda known: {file: None for file in files if file in known}))
 
     def undo(self) -> Outcome:
-        """Take back the latest decision of this start.
-
-        Raises:
-            DataError: As `decide`.
-            ResourceError: As `decide`.
-        """
+        """Take back the latest decision of this start; raises as `decide`."""
         return self._outcome(dict.fromkeys(self.decisions.undo()))
 
     def _outcome(self, changes: Changes) -> Outcome:

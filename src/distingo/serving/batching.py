@@ -44,10 +44,7 @@ class Later:
 
 @dataclass(eq=False, slots=True)
 class _Entry:
-    """An image in the batcher, and the future that gets it once it is scored or refused.
-
-    What holds the image's file is taken out as soon as it is done: a thread may know its last job for long.
-    """
+    """An image in the batcher, and the future that gets it once it is scored or refused."""
 
     answer: asyncio.Future[RequestImage]
     image: RequestImage | None
@@ -194,6 +191,7 @@ class Batcher:
     def _run(self) -> None:
         while batch := self._take():
             self._score(batch)
+            del batch  # it may hold whole uploads, and the next one may not come for long
 
     def _take(self) -> list[_Entry]:
         """The next batch, as soon as there is one; empty when all is done."""
@@ -218,15 +216,18 @@ class Batcher:
         if not decoded:
             return  # their clients went away meanwhile
         judged = _outcome(lambda: self._judge(np.stack([row for _, _, row in decoded])))
-        for at, (entry, image, _) in enumerate(decoded):
+        while decoded:  # emptied, since the frames of an error lead here
+            entry, image, _ = decoded.pop()
+            at = len(decoded)
             if isinstance(judged, Exception):
                 entry.error = judged
             else:
                 is_ood = None if judged.unlike is None else bool(judged.unlike[at])
                 entry.image = replace(image, row=None, probabilities=judged.probabilities[at], is_ood=is_ood)
-        waited = sum(began - entry.since for entry, _, _ in decoded)
-        self._watcher.on_batch(len(decoded), time.perf_counter() - began, waited)
-        _resolve([entry for entry, _, _ in decoded])
+            del image, _
+        waited = sum(began - entry.since for entry in batch)
+        self._watcher.on_batch(len(batch), time.perf_counter() - began, waited)
+        _resolve(batch)
 
 
 def _outcome(work: Callable[[], _Found]) -> _Found | Exception:

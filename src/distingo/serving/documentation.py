@@ -57,91 +57,64 @@ def _route(name: str, summary: str, responses: dict[int, Any], **extra: Any) -> 
     return {"operation_id": name, "summary": summary, "responses": responses, "openapi_extra": extra or None}
 
 
-def _parameter(name: str, schema: _Schema, description: str, place: str = "query") -> _Schema:
-    return {"name": name, "in": place, "required": place == "path", "description": description, "schema": schema}
+def _parameter(name: str, schema: _Schema, description: str, kind: str = "query") -> _Schema:
+    return {"name": name, "in": kind, "required": kind == "path", "description": description, "schema": schema}
 
 
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
+def _object(required: tuple[str, ...] = (), /, **properties: _Schema) -> _Schema:
+    return {"type": "object", **({"required": list(required)} if required else {}), "properties": properties}
+
+
+def _array(items: _Schema, **limits: Any) -> _Schema:
+    return {"type": "array", **limits, "items": items}
+
+
+def _body(**types: _Schema) -> _Schema:
+    """A request's body by its media types: ``json``, ``form`` or ``binary``."""
+    content = {_MEDIA_TYPES[kind]: {"schema": schema} for kind, schema in types.items()}
+    return {"required": True, "content": content}
+
+
+_MEDIA_TYPES = {"form": "multipart/form-data", "json": "application/json", "binary": "application/octet-stream"}
+_TEXT = {"type": "string"}
+_FILE = {"type": "string", "format": "binary"}
+_BASE64 = {"type": "string", "format": "byte", "description": "The image's file in base64"}
+_ANY_OBJECT = {"type": "object"}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+_COUNT = {"type": "integer", "minimum": 1, "maximum": MOST_LABELS}
 _OPTIONS: dict[str, tuple[_Schema, str]] = {
-    "model": ({"type": "string"}, "The model's name; needed where several are served"),
-    "top_k": ({"type": "integer", "minimum": 1, "maximum": MOST_LABELS, "default": 5}, "So many classes are listed"),
+    "model": (_TEXT, "The model's name; needed where several are served"),
+    "top_k": ({**_COUNT, "default": 5}, "So many classes are listed"),
     "threshold": (_SHARE, "Decision threshold of every label, instead of the model's own"),
     "explain": ({"type": "boolean", "default": False}, "Explain the first label"),
     "abstain": (_SHARE, "Answer only where at most this share of answers is wrong"),
     "coverage": (_SHARE, "Give the set of labels that holds this share of the true ones"),
 }
-_NAME = _parameter("name", {"type": "string"}, "The model's name", "path")
-_VERSION = _parameter("version", {"type": "string"}, "The model's version", "path")
+_NAME = _parameter("name", _TEXT, "The model's name", "path")
+_VERSION = _parameter("version", _TEXT, "The model's version", "path")
 # without defaults, which generated clients would send and so override the address
 _OPTION_SCHEMAS = {
     name: {key: value for key, value in schema.items() if key != "default"} for name, (schema, _) in _OPTIONS.items()
 }
-_IMAGES_JSON = {
-    "type": "object",
-    "required": ["pictures"],
-    "properties": {
-        "pictures": {
-            "type": "array",
-            "minItems": 1,
-            "items": {
-                "type": "object",
-                "required": ["data"],
-                "properties": {
-                    "name": {"type": "string"},
-                    "data": {"type": "string", "format": "byte", "description": "The image's file in base64"},
-                },
-            },
-        },
-        **_OPTION_SCHEMAS,
-    },
-}
-_FORM = {
-    "type": "object",
-    "required": ["pictures"],
-    "properties": {
-        "pictures": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}},
-        **_OPTION_SCHEMAS,
-    },
-}
+_IMAGES = _array(_object(("data",), name=_TEXT, data=_BASE64), minItems=1)
+_FILES = _array(_FILE, minItems=1)
 PREDICT = _route(
     "predict",
     "Predict what images show",
     _responses(PredictAnswer, _TAKING),
     parameters=[_parameter(name, schema, description) for name, (schema, description) in _OPTIONS.items()],
-    requestBody={
-        "required": True,
-        "content": {
-            "multipart/form-data": {"schema": _FORM},
-            "application/json": {"schema": _IMAGES_JSON},
-            "application/octet-stream": _BINARY,
-        },
-    },
+    requestBody=_body(
+        form=_object(("pictures",), **{"pictures": _FILES}, **_OPTION_SCHEMAS),
+        json=_object(("pictures",), **{"pictures": _IMAGES}, **_OPTION_SCHEMAS),
+        binary=_FILE,
+    ),
 )
 CLASSIFY = _route(
     "classify_image",
     "Predict what an image shows, in the shape of Hugging Face's image classification",
     _responses(list[LabelScore], _TAKING),
     parameters=[_NAME, _parameter("top_k", *_OPTIONS["top_k"])],
-    requestBody={
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["inputs"],
-                    "properties": {
-                        "inputs": {"type": "string", "format": "byte", "description": "The image's file in base64"},
-                        "parameters": {
-                            "type": "object",
-                            "properties": {"top_k": {"type": "integer", "minimum": 1, "maximum": MOST_LABELS}},
-                        },
-                    },
-                }
-            },
-            "application/octet-stream": _BINARY,
-        },
-    },
+    requestBody=_body(json=_object(("inputs",), inputs=_BASE64, parameters=_object(top_k=_COUNT)), binary=_FILE),
 )
 V1_MODELS = _route("v1_models", "List the models' names", _responses(ModelNames, (401, 429), OpenInferenceError))
 V1_READY = _route(
@@ -150,73 +123,48 @@ V1_READY = _route(
     _responses(OpenInferenceReady, (401, 404, 429), OpenInferenceError),
     parameters=[_NAME],
 )
-_INSTANCES: _Schema = {
-    "type": "array",
-    "minItems": 1,
+_INSTANCES = {
+    **_array({}, minItems=1),
     "description": 'Images: {"b64": base64}, an object that holds that, base64 itself, or pixels as nested lists',
-    "items": {},
 }
 V1_PREDICT = _route(
     "v1_predict",
     "Predict what images show, in KServe's and TensorFlow Serving's protocol of version 1",
     _responses(ScoredRows, _TAKING, OpenInferenceError),
     parameters=[_NAME],
-    requestBody={
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["instances"],
-                    "properties": {"instances": _INSTANCES, "parameters": {"type": "object"}},
-                }
-            }
-        },
-    },
+    requestBody=_body(json=_object(("instances",), instances=_INSTANCES, parameters=_ANY_OBJECT)),
 )
 INVOCATIONS = _route(
     "invocations",
     "Predict what images show, as MLflow's scoring server and SageMaker's containers do",
     _responses(ScoredRows, _TAKING),
-    parameters=[_parameter(name, schema, words) for name, (schema, words) in _OPTIONS.items() if name != "explain"],
-    requestBody={
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "instances": _INSTANCES,
-                        "inputs": {},
-                        "dataframe_split": {"type": "object"},
-                        "dataframe_records": {"type": "array", "items": {"type": "object"}},
-                        "params": {"type": "object"},
-                    },
-                }
-            },
-            "application/octet-stream": _BINARY,
-        },
-    },
+    parameters=[_parameter(name, schema, text) for name, (schema, text) in _OPTIONS.items() if name != "explain"],
+    requestBody=_body(
+        json=_object(
+            instances=_INSTANCES,
+            inputs={},
+            dataframe_split=_ANY_OBJECT,
+            dataframe_records=_array(_ANY_OBJECT),
+            params=_ANY_OBJECT,
+        ),
+        binary=_FILE,
+    ),
 )
 PING: _Schema = {
     "operation_id": "ping",
     "summary": "Whether the server is ready; for MLflow's clients and SageMaker",
     "responses": {200: {"content": {"application/json": {"schema": {}}}, "description": "It is"}},
 }
-_CORRECTION = {
-    "type": "object",
-    "required": ["picture"],
-    "properties": {
-        "picture": {"type": "string", "format": "binary"},
-        "model": {"type": "string", "description": "Needed where several models are served"},
-        "labels": {
-            "type": "array",
-            "items": {"type": "string", "minLength": 1, "maxLength": LONGEST_LABEL},
-            "description": "The right class; with several labels per image any number, perhaps none",
-        },
-        "predicted": {"type": "string", "description": "The model's prediction, as JSON"},
+_CORRECTION = _object(
+    ("picture",),
+    **{"picture": _FILE},
+    model={**_TEXT, "description": "Needed where several models are served"},
+    labels={
+        **_array({**_TEXT, "minLength": 1, "maxLength": LONGEST_LABEL}),
+        "description": "The right class; with several labels per image any number, perhaps none",
     },
-}
+    predicted={**_TEXT, "description": "The model's prediction, as JSON"},
+)
 _CORRECTION_MEANINGS = {
     400: "The form is damaged",
     403: "The owner of this server stores no corrections, or no more",
@@ -237,7 +185,7 @@ CORRECT: _Schema = {
             for status in _TAKING
         },
     },
-    "openapi_extra": {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _CORRECTION}}}},
+    "openapi_extra": {"requestBody": _body(form=_CORRECTION)},
 }
 MODELS = _route("list_models", "List the models that are served", _responses(ModelList))
 RELOAD = _route(
@@ -284,6 +232,21 @@ _V2_OF_A_MODEL: dict[str, tuple[Any, str]] = {
     "config": (OpenInferenceConfig, "A model's configuration, in the shape of Triton's"),
     "stats": (OpenInferenceStatistics, "How often and how long a model was called"),
 }
+_INPUT = _object(
+    ("name", "shape", "datatype"),
+    name=_TEXT,
+    shape=_array({"type": "integer", "minimum": 0}),
+    datatype={**_TEXT, "enum": ["BYTES", *NUMBERS, "BF16"]},
+    parameters=_ANY_OBJECT,
+    data=_array({}),
+)
+_INFERENCE = _object(
+    ("inputs",),
+    id=_TEXT,
+    parameters=_ANY_OBJECT,
+    inputs=_array(_INPUT, minItems=1, maxItems=1),
+    outputs=_array(_object(("name",), name=_TEXT, parameters=_ANY_OBJECT)),
+)
 
 
 def open_inference(kind: str, *, versioned: bool) -> _Schema:
@@ -299,39 +262,4 @@ def open_inference(kind: str, *, versioned: bool) -> _Schema:
         answer, summary = _V2_OF_A_MODEL[kind]
         return _route(name, summary, _responses(answer, (401, 404, 429), OpenInferenceError), parameters=named)
     answers = _responses(OpenInferenceAnswer, _TAKING, OpenInferenceError)
-    body = {"required": True, "content": {"application/json": {"schema": _INFERENCE}}}
-    return _route(name, "Score a tensor of images", answers, parameters=named, requestBody=body)
-
-
-_INFERENCE = {
-    "type": "object",
-    "required": ["inputs"],
-    "properties": {
-        "id": {"type": "string"},
-        "parameters": {"type": "object"},
-        "inputs": {
-            "type": "array",
-            "minItems": 1,
-            "maxItems": 1,
-            "items": {
-                "type": "object",
-                "required": ["name", "shape", "datatype"],
-                "properties": {
-                    "name": {"type": "string"},
-                    "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
-                    "datatype": {"type": "string", "enum": ["BYTES", *NUMBERS, "BF16"]},
-                    "parameters": {"type": "object"},
-                    "data": {"type": "array", "items": {}},
-                },
-            },
-        },
-        "outputs": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["name"],
-                "properties": {"name": {"type": "string"}, "parameters": {"type": "object"}},
-            },
-        },
-    },
-}
+    return _route(name, "Score a tensor of images", answers, parameters=named, requestBody=_body(json=_INFERENCE))

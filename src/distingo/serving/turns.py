@@ -182,6 +182,7 @@ class TurnPool:
                 _log.error("a job failed", exc_info=error)
             if self._of_client is not None:
                 self._end(job)
+            del job  # it may hold a whole upload, and the next one may not come for long
 
     def _end(self, job: Job) -> None:
         """Count a job's end as a turn, and call for those that waited for it."""
