@@ -177,14 +177,14 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         action, labels = body.get("action"), body.get("labels", [])
         if action not in get_args(Action) or not isinstance(labels, list):
-            raise UsageError("what was sent is no decision")
+            raise UsageError("what was sent is no decision", code="invalid_request")
         number, image = _whole(body.get("number")), _whole(body.get("picture", 0))
         return _json(self._session.decide(Choice(number, cast(Action, action), image, tuple(map(str, labels)))))
 
     def _keep_all(self) -> _Answer:
         body = self._body()
         if body.get("kind") not in PICTURE_KINDS:
-            raise UsageError("what was sent is no decision")
+            raise UsageError("what was sent is no decision", code="invalid_request")
         return _json(self._session.keep_all(cast(FindingKind, body["kind"]), below=body.get("below") is True))
 
     def _clear(self) -> _Answer:
@@ -198,13 +198,16 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal() or int(length) > MOST_BYTES:
             self.close_connection = True
-            raise UsageError(f"at most {MOST_BYTES:,} bytes are read, and Content-Length must give their number")
+            raise UsageError(
+                f"at most {MOST_BYTES:,} bytes are read, and Content-Length must give their number",
+                code="invalid_request",
+            )
         try:
             body = parse_json(self.rfile.read(int(length)))
         except (ValueError, RecursionError) as error:
-            raise UsageError(f"what was sent is no JSON ({error})") from error
+            raise UsageError(f"what was sent is no JSON ({error})", code="invalid_request") from error
         if not isinstance(body, dict):
-            raise UsageError("what was sent is no JSON object")
+            raise UsageError("what was sent is no JSON object", code="invalid_request")
         return body
 
     def _number(self, name: str) -> int:
@@ -229,7 +232,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _whole(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise UsageError("a number is missing")
+        raise UsageError("a number is missing", code="invalid_request")
     return value
 
 

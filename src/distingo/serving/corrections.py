@@ -27,7 +27,7 @@ from distingo.datasets.manifest import write_table
 from distingo.datasets.own_files import PROVENANCE_COLUMNS, PROVENANCE_NAME
 from distingo.datasets.walking import is_hidden_folder
 from distingo.download.names import safe_name
-from distingo.errors import DataError, ResourceError, UsageError, name_the_nearest
+from distingo.errors import DataError, ResourceError, UsageError, name_the_nearest, option
 from distingo.files import write_bytes
 from distingo.progress import progress_bar
 from distingo.records import Task
@@ -136,7 +136,9 @@ class CorrectionStore:
         self.path = path
         self._most_bytes = most_bytes
         if not create and not path.is_file():
-            raise DataError(f"{path}: no such file; `distingo serve RUN --corrections FILE` makes one")
+            raise DataError(
+                f"{path}: no such file; `distingo serve RUN --corrections FILE` makes one", code="not_found"
+            )
         if create:
             _make_private(path)
         with self._connected() as connection:
@@ -204,7 +206,10 @@ class CorrectionStore:
         with self._connected() as connection:
             found = connection.execute("SELECT content FROM pictures WHERE sha256 = ?", (sha256,)).fetchone()
         if found is None or hashlib.sha256(found[0]).hexdigest() != sha256:
-            raise DataError(f"{self.path}: image {sha256[:16]} is missing or damaged; restore the file from a copy")
+            raise DataError(
+                f"{self.path}: image {sha256[:16]} is missing or damaged; restore the file from a copy",
+                code="damaged_file",
+            )
         return bytes(found[0])
 
     def _require_room(self, connection: sqlite3.Connection, more: int) -> None:
@@ -212,7 +217,8 @@ class CorrectionStore:
         if pages * size + more > self._most_bytes:
             raise StoreFullError(
                 f"{self.path}: holds {pages * size:,} bytes, and {self._most_bytes:,} are allowed; "
-                "export the corrections and name a new file"
+                "export the corrections and name a new file",
+                code="store_full",
             )
 
     @contextlib.contextmanager
@@ -228,10 +234,12 @@ class CorrectionStore:
             finally:
                 connection.close()
         except sqlite3.OperationalError as error:
-            raise ResourceError(f"{self.path}: can't be used now ({error}); check disk and permissions") from error
+            raise ResourceError(
+                f"{self.path}: can't be used now ({error}); check disk and permissions", code="cannot_write"
+            ) from error
         except sqlite3.DatabaseError as error:
             raise DataError(
-                f"{self.path}: is no file of corrections, or damaged ({error}); name another one"
+                f"{self.path}: is no file of corrections, or damaged ({error}); name another one", code="damaged_file"
             ) from error
 
 
@@ -240,7 +248,9 @@ def _make_private(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
-        raise ResourceError(f"{path}: can't be made ({error.strerror}); choose another path") from error
+        raise ResourceError(
+            f"{path}: can't be made ({error.strerror}); choose another path", code="cannot_write"
+        ) from error
 
 
 def _require_ours(path: Path, connection: sqlite3.Connection, *, create: bool) -> None:
@@ -251,9 +261,12 @@ def _require_ours(path: Path, connection: sqlite3.Connection, *, create: bool) -
         for statement in _SCHEMA.split(";"):  # executescript would end the transaction that keeps other processes out
             connection.execute(statement)
     elif application != _APPLICATION_ID:
-        raise DataError(f"{path}: is a database of something else; name another file")
+        raise DataError(f"{path}: is a database of something else; name another file", code="wrong_format")
     elif version != _SCHEMA_VERSION:
-        raise DataError(f"{path}: was written by a newer distingo (layout {version}); use that one, or another file")
+        raise DataError(
+            f"{path}: was written by a newer distingo (layout {version}); use that one, or another file",
+            code="newer_version",
+        )
 
 
 def _read(row: tuple[Any, ...]) -> KeptCorrection:
@@ -326,19 +339,31 @@ def export_store(path: Path, folder: Path, model: str | None = None) -> Correcte
 def _choose_model(store: CorrectionStore, requested: str | None) -> str:
     models = store.models()
     if not models:
-        raise DataError(f"{store.path}: holds no correction yet; they come from the page of `distingo serve`")
+        raise DataError(
+            f"{store.path}: holds no correction yet; they come from the page of `distingo serve`", code="empty_file"
+        )
     if requested is None and len(models) > 1:
         named = ", ".join(f"{name} ({count:,})" for name, count in models.items())
-        raise UsageError(f"{store.path}: holds corrections of several models, {named}; choose one by --model NAME")
+        raise UsageError(
+            f"{store.path}: holds corrections of several models, {named}; choose one by {option('model')} NAME",
+            code="ambiguous_name",
+            parameter="model",
+        )
     if requested is not None and requested not in models:
         nearest = name_the_nearest(requested, list(models))
-        raise UsageError(f"--model {requested}: no correction is for such a model; {nearest}")
+        raise UsageError(
+            f"{option('model')} {requested}: no correction is for such a model; {nearest}",
+            code="unknown_name",
+            parameter="model",
+        )
     return requested or next(iter(models))
 
 
 def _require_free(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ResourceError(f"{folder}: exists already and is not empty; name a new folder")
+        raise ResourceError(
+            f"{folder}: exists already and is not empty; name a new folder", code="not_empty", parameter="output"
+        )
 
 
 def _fit_for_folders(labels: set[str]) -> bool:
@@ -361,7 +386,9 @@ def _write_at_once(
         folder.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     except OSError as error:
-        raise ResourceError(f"{folder}: can't be made ({error.strerror}); choose another place") from error
+        raise ResourceError(
+            f"{folder}: can't be made ({error.strerror}); choose another place", code="cannot_write", parameter="output"
+        ) from error
     try:
         with progress_bar("exporting", len(rows)) as advance:
             for file, kept in rows:

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from distingo.errors import ResourceError, RunError
+from distingo.errors import ResourceError, RunError, names_options, naming_options
 from distingo.serving.settings import NamedRun, ServeSettings
 
 _WORKER = "distingo.serving.worker"
@@ -105,7 +105,8 @@ class Supervisor:
 
     def _start(self, context: Any) -> _Worker:
         reports, sender = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(self._runs, self._settings, self._listening, sender), daemon=True)
+        arguments = (self._runs, self._settings, self._listening, sender)
+        process = context.Process(target=_work, args=arguments, kwargs={"as_options": names_options()}, daemon=True)
         process.start()
         sender.close()
         return _Worker(process, reports, time.monotonic())
@@ -134,7 +135,7 @@ class Supervisor:
             _log.warning("a worker could not start: %s", report)
             return
         if report != _READY:
-            raise RunError(report)
+            raise RunError(str(report), code=report.code, parameter=report.parameter)
         worker.is_ready = True
         if not self._announced and all(each.is_ready for each in self._workers):
             self._announced = True
@@ -146,7 +147,9 @@ class Supervisor:
         self._forget_metrics(worker)
         how = f"exit code {worker.process.exitcode}"
         if not self._announced:
-            raise ResourceError(f"a worker ended before it served ({how}); its last messages are above")
+            raise ResourceError(
+                f"a worker ended before it served ({how}); its last messages are above", code="worker_failed"
+            )
         lived = time.monotonic() - worker.began
         quick = not worker.is_ready or lived <= _QUICK_DEATH_SECONDS
         self._pause = min(_LONGEST_PAUSE, max(0.5, 2 * self._pause)) if quick else 0.0
@@ -178,10 +181,11 @@ class Supervisor:
         self._bell.close()
 
 
-def _work(*arguments: Any) -> None:
+def _work(*arguments: Any, as_options: bool) -> None:
     from distingo.serving.worker import work
 
-    work(*arguments)
+    with naming_options(named=as_options):
+        work(*arguments)
 
 
 def _context() -> Any:

@@ -48,7 +48,7 @@ def work(runs: Sequence[NamedRun], settings: ServeSettings, listening: socket, r
     try:
         serve_process(runs, settings, listening, on_ready=lambda: reports.send("ready"), on_reload=_notify_supervisor)
     except DistingoError as error:
-        reports.send(str(error))
+        reports.send(error)
         sys.exit(error.exit_code)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from distingo.errors import ResourceError, UsageError
+from distingo.errors import ResourceError, UsageError, option
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -57,7 +57,11 @@ def listen(host: str, port: int) -> socket.socket:
 def cannot_listen(host: str, port: int, error: Exception) -> ResourceError:
     """The error of a port that is taken, or of an address that is none of this machine's."""
     reason = getattr(error, "strerror", None) or str(error)
-    return ResourceError(f"{host}, port {port}: can't listen there ({reason}); choose another --port")
+    return ResourceError(
+        f"{host}, port {port}: can't listen there ({reason}); choose another {option('port')}",
+        code="port_unavailable",
+        parameter="port",
+    )
 
 
 def local_url(host: str, port: int) -> str:
@@ -251,15 +255,22 @@ def read_keys(path: Path) -> tuple[bytes, ...]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "no UTF-8 text"
-        raise UsageError(f"--api-key-file {path}: can't be read ({reason})") from error
+        raise UsageError(
+            f"{option('api_key_file')} {path}: can't be read ({reason})", code="cannot_read", parameter="api_key_file"
+        ) from error
     keys = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
     if not keys:
         raise UsageError(
-            f"--api-key-file {path}: holds no key; write one a line, for example from `openssl rand -hex 32`"
+            f"{option('api_key_file')} {path}: holds no key; write one a line, for example from `openssl rand -hex 32`",
+            code="empty_file",
+            parameter="api_key_file",
         )
     if any(len(key) < _SHORTEST_KEY for key in keys):
         raise UsageError(
-            f"--api-key-file {path}: a key of fewer than {_SHORTEST_KEY} characters can be guessed; make it longer"
+            f"{option('api_key_file')} {path}: a key of fewer than {_SHORTEST_KEY} characters can be guessed; make it "
+            "longer",
+            code="weak_key",
+            parameter="api_key_file",
         )
     return tuple(map(hash_key, keys))
 
