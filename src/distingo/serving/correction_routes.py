@@ -80,7 +80,8 @@ def _read_labels(model: ServedModel, parts: Sequence[Part], *, new_classes: bool
         raise RefusedError(422, f"{len(labels)} labels; send exactly one in the field 'labels'")
     unknown = [] if new_classes else [label for label in labels if label not in classes]
     if unknown:
-        raise RefusedError(422, f"{unknown[0]!r} is no class of the model; {_nearest(unknown[0], classes)}")
+        nearest = name_the_nearest(unknown[0], list(classes), otherwise="GET /models lists them")
+        raise RefusedError(422, f"{unknown[0]!r} is no class of the model; {nearest}")
     return tuple(labels)
 
 
@@ -89,10 +90,6 @@ def _read_label(part: Part) -> str:
     if not label or len(label) > LONGEST_LABEL or not label.isprintable():
         raise RefusedError(422, f"a label is empty, longer than {LONGEST_LABEL} characters or not printable")
     return label
-
-
-def _nearest(label: str, classes: tuple[str, ...]) -> str:
-    return name_the_nearest(label, list(classes), otherwise="GET /models lists them")
 
 
 def _only(parts: Sequence[Part], name: str) -> Part | None:

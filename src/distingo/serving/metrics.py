@@ -23,7 +23,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from distingo.models.evidence import Evidence
-from distingo.serving.answers import Duration
+from distingo.serving.answers import Duration, ModelStatistics
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """prometheus-client's own name for the folder through which workers share their counts."""
@@ -41,17 +41,17 @@ _INFERENCE = _PREFIX + "inference_"
 _NONE: Duration = {"count": 0, "ns": 0}
 
 WINDOW = 1000
-"""The latest given labels of each worker that count."""
+"""The latest predicted labels of each worker that count."""
 
 LEAST = 100
-"""With fewer given labels nothing is said."""
+"""With fewer predicted labels the drift is not reported."""
 
 _MOST_BINS = 10
 
 _LEAST_A_BIN = 10
 
 _FLOOR = 0.5
-"""Pictures that an empty bin counts as, so that the logarithm is finite."""
+"""Images that an empty bin counts as, so that the logarithm is finite."""
 
 
 class Metrics:
@@ -63,32 +63,32 @@ class Metrics:
         model, version = ["model"], ["model", "version"]
         self.requests = self._counter("requests", "Requests answered", ["route", "method", "status"])
         self.refused = self._counter("refused", "Requests refused", ["status"])
-        self.unread = self._counter("unread_pictures", "Pictures that could not be judged", ["model", "status"])
-        self.predicted = self._counter("predicted", "Labels given", [*version, "label"])
-        self.unknown = self._counter("unknown", "Pictures of which the model did not know enough", version)
-        self.unlike = self._counter("unlike_training", "Pictures unlike anything in training", version)
+        self.unread = self._counter("unread_pictures", "Images that could not be scored", ["model", "status"])
+        self.predicted = self._counter("predicted", "Labels predicted", [*version, "label"])
+        self.unknown = self._counter("unknown", "Images that the model did not answer for", version)
+        self.unlike = self._counter("unlike_training", "Images out of distribution", version)
         self.seconds = self._histogram(
             "request_seconds", "Time from a request's head to its answer", ["route"], _SECONDS
         )
-        self.batches = self._histogram("batch_pictures", "Pictures judged together", model, _SIZES)
-        self.judging = self._histogram("judging_seconds", "Time to judge a batch", model, _SECONDS)
-        self.waiting = self._gauge("pictures_in_flight", "Pictures taken in and not answered yet", [])
+        self.batches = self._histogram("batch_pictures", "Images scored together", model, _SIZES)
+        self.judging = self._histogram("judging_seconds", "Time to score a batch", model, _SECONDS)
+        self.waiting = self._gauge("pictures_in_flight", "Images taken in and not answered yet", [])
         self.inferences = InferenceCounters(self._registry)
-        words = "The latest scores of given labels, by bin of the validation scores"
-        self._recent = self._gauge(_RECENT, words, [*version, "bin"])
+        text = "The latest scores of predicted labels, by bin of the validation scores"
+        self._recent = self._gauge(_RECENT, text, [*version, "bin"])
         self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._windows: dict[tuple[str, str], ScoreWindow] = {}
         self._lock = threading.Lock()
 
-    def _counter(self, name: str, words: str, labels: list[str]) -> Counter:
-        return Counter(_PREFIX + name, words, labels, registry=self._registry)
+    def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
+        return Counter(_PREFIX + name, text, labels, registry=self._registry)
 
-    def _histogram(self, name: str, words: str, labels: list[str], buckets: Sequence[float]) -> Histogram:
-        return Histogram(_PREFIX + name, words, labels, buckets=buckets, registry=self._registry)
+    def _histogram(self, name: str, text: str, labels: list[str], buckets: Sequence[float]) -> Histogram:
+        return Histogram(_PREFIX + name, text, labels, buckets=buckets, registry=self._registry)
 
-    def _gauge(self, name: str, words: str, labels: list[str]) -> Gauge:
+    def _gauge(self, name: str, text: str, labels: list[str]) -> Gauge:
         """Of several workers the sum of those that live."""
-        return Gauge(_PREFIX + name, words, labels, registry=self._registry, multiprocess_mode="livesum")
+        return Gauge(_PREFIX + name, text, labels, registry=self._registry, multiprocess_mode="livesum")
 
     def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count an answer and the time that it took."""
@@ -102,7 +102,7 @@ class Metrics:
             self.refused.labels(str(status)).inc()
 
     def watch_scores(self, model: str, version: str, evidence: Evidence | None) -> None:
-        """Compare the scores that a model gives from now on with those of its validation pictures."""
+        """Compare the scores that a model gives from now on with those of its validation images."""
         bins = bin_scores(evidence)
         if bins is not None:
             with self._lock:
@@ -117,7 +117,7 @@ class Metrics:
                 self._recent.labels(model, version, str(each)).set(0)
 
     def count_score(self, model: str, version: str, score: float) -> None:
-        """Count the probability of a label that was given."""
+        """Count the probability of a predicted label."""
         window = self._windows.get((model, version))
         if window is not None:
             for each, count in window.add(score).items():
@@ -143,7 +143,7 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class ScoreBins:
-    """The validation pictures' distribution of the probabilities of given labels.
+    """The distribution of the probabilities of predicted labels on the validation images.
 
     Attributes:
         edges: float64 (bins - 1,), ascending, between the bins.
@@ -153,7 +153,7 @@ class ScoreBins:
     edges: npt.NDArray[np.float64]
     expected: npt.NDArray[np.float64]
 
-    def place(self, score: float) -> int:
+    def find(self, score: float) -> int:
         """The bin of a score."""
         return int(np.searchsorted(self.edges, score, side="right"))
 
@@ -168,10 +168,10 @@ def bin_scores(evidence: Evidence | None) -> ScoreBins | None:
         The bins; None where there are too few scores, or all are the same.
     """
     scores = np.empty(0) if evidence is None else evidence.confidences
-    wanted = min(_MOST_BINS, len(scores) // _LEAST_A_BIN)
-    if wanted < 2:
+    number = min(_MOST_BINS, len(scores) // _LEAST_A_BIN)
+    if number < 2:
         return None
-    edges = np.unique(np.quantile(scores, np.linspace(0, 1, wanted + 1)[1:-1]))
+    edges = np.unique(np.quantile(scores, np.linspace(0, 1, number + 1)[1:-1]))
     counts = np.bincount(np.searchsorted(edges, scores, side="right"), minlength=len(edges) + 1)
     if np.count_nonzero(counts) < 2:
         return None
@@ -196,7 +196,7 @@ def chance_limit(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float
     """What the index stays below in 99 of 100 cases where nothing has changed.
 
     Without a change the index is about (1/n + 1/m) times a chi-squared number with bins - 1 degrees of freedom
-    (Yurdakul, Statistical Properties of Population Stability Index, 2018): with few validation pictures the customary
+    (Yurdakul, Statistical Properties of Population Stability Index, 2018): with few validation images the customary
     0.1 is often exceeded by chance.
 
     Args:
@@ -223,11 +223,11 @@ class ScoreWindow:
 
     def add(self, score: float) -> dict[int, int]:
         """Count a score, forget the one that is too old; the counts that changed, by bin."""
-        place = self.bins.place(score)
+        number = self.bins.find(score)
         with self._lock:
-            self._latest.append(place)
-            self._counts[place] += 1
-            changed = {place}
+            self._latest.append(number)
+            self._counts[number] += 1
+            changed = {number}
             if len(self._latest) > WINDOW:
                 old = self._latest.popleft()
                 self._counts[old] -= 1
@@ -246,7 +246,7 @@ class _Collected:
 def _drift(families: Iterable[Any], bins: dict[tuple[str, str], ScoreBins]) -> Iterator[GaugeMetricFamily]:
     index = GaugeMetricFamily(
         "distingo_score_drift",
-        "Population stability index of the latest scores against the validation pictures'",
+        "Population stability index of the latest scores against the validation images'",
         labels=["model", "version"],
     )
     limit = GaugeMetricFamily(
@@ -277,21 +277,21 @@ class InferenceCounters:
     def __init__(self, registry: CollectorRegistry) -> None:
         version = ["model", "version"]
         self._counters = {
-            name: Counter(_INFERENCE + name, words, [*version, *labels], registry=registry)
-            for name, words, labels in (
-                ("requests", "Requests that asked a model", ["outcome"]),
-                ("request_seconds", "Their time from the body's end to the verdict", ["outcome"]),
-                ("batches", "Batches judged, by their pictures", ["pictures"]),
-                ("batch_seconds", "The time to judge them", ["pictures"]),
-                ("waiting_pictures", "Decoded pictures that came into a batch", []),
+            name: Counter(_INFERENCE + name, text, [*version, *labels], registry=registry)
+            for name, text, labels in (
+                ("requests", "Requests that called a model", ["outcome"]),
+                ("request_seconds", "Their time from the body's end to the scores", ["outcome"]),
+                ("batches", "Batches scored, by their images", ["pictures"]),
+                ("batch_seconds", "The time to score them", ["pictures"]),
+                ("waiting_pictures", "Decoded images that came into a batch", []),
                 ("waiting_seconds", "The time that they waited for it", []),
-                ("decoded_pictures", "Pictures decoded", []),
+                ("decoded_pictures", "Images decoded", []),
                 ("decoding_seconds", "The time to decode them", []),
             )
         }
         self._last = Gauge(
             _INFERENCE + "last_seconds",
-            "When a model was last asked",
+            "When a model was last called",
             version,
             registry=registry,
             multiprocess_mode="max",
@@ -312,18 +312,18 @@ class ModelCounters:
         self._children: dict[tuple[str, ...], Counter] = {}
 
     def count_request(self, seconds: float, *, succeeded: bool) -> None:
-        """Count a request that asked the model."""
+        """Count a request that called the model."""
         self._add("requests", seconds, "success" if succeeded else "fail", timed="request_seconds")
         self._last.set(time.time())
 
-    def count_batch(self, pictures: int, seconds: float, waited: float) -> None:
-        """Count a batch, the time to judge it, and the time that its pictures waited for it, all together."""
-        self._add("batches", seconds, str(pictures), timed="batch_seconds")
-        self._child("waiting_pictures").inc(pictures)
+    def count_batch(self, images: int, seconds: float, waited: float) -> None:
+        """Count a batch, the time to score it, and the time that its images waited for it, all together."""
+        self._add("batches", seconds, str(images), timed="batch_seconds")
+        self._child("waiting_pictures").inc(images)
         self._child("waiting_seconds").inc(waited)
 
     def count_decoding(self, seconds: float) -> None:
-        """Count a picture that was decoded."""
+        """Count an image that was decoded."""
         self._add("decoded_pictures", seconds, timed="decoding_seconds")
 
     def _add(self, name: str, seconds: float, *labels: str, timed: str) -> None:
@@ -338,7 +338,7 @@ class ModelCounters:
         return child
 
 
-def summarize(families: Iterable[Any], models: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
+def summarize(families: Iterable[Any], models: Iterable[tuple[str, str]]) -> list[ModelStatistics]:
     """``model_stats`` of the statistics extension.
 
     Args:
@@ -358,21 +358,21 @@ def _kind(labels: dict[str, str]) -> str:
     return labels.get("outcome") or labels.get("pictures") or ""
 
 
-def _summarize(name: str, version: str, values: dict[tuple[str, str], float]) -> dict[str, Any]:
+def _summarize(name: str, version: str, values: dict[tuple[str, str], float]) -> ModelStatistics:
     batches = {int(kind): int(count) for (what, kind), count in sorted(values.items()) if what == "batches"}
     seconds = {size: values.get(("batch_seconds", str(size)), 0.0) for size in batches}
-    pictures = sum(size * count for size, count in batches.items())
+    images = sum(size * count for size, count in batches.items())
     return {
         "name": name,
         "version": version,
         "last_inference": int(values.get(("last_seconds", ""), 0.0) * 1000),
-        "inference_count": pictures,
+        "inference_count": images,
         "execution_count": sum(batches.values()),
         "inference_stats": {
             **{outcome: _duration(values, "requests", "request_seconds", outcome) for outcome in ("success", "fail")},
             "queue": _duration(values, "waiting_pictures", "waiting_seconds"),
             "compute_input": _duration(values, "decoded_pictures", "decoding_seconds"),
-            "compute_infer": {"count": pictures, "ns": _nanoseconds(sum(seconds.values()))},
+            "compute_infer": {"count": images, "ns": _nanoseconds(sum(seconds.values()))},
             "compute_output": _NONE,
             "cache_hit": _NONE,
             "cache_miss": _NONE,
@@ -390,7 +390,7 @@ def _summarize(name: str, version: str, values: dict[tuple[str, str], float]) ->
     }
 
 
-def _duration(values: dict[tuple[str, str], float], counted: str, timed: str, kind: str = "") -> dict[str, int]:
+def _duration(values: dict[tuple[str, str], float], counted: str, timed: str, kind: str = "") -> Duration:
     return {"count": int(values.get((counted, kind), 0)), "ns": _nanoseconds(values.get((timed, kind), 0.0))}
 
 

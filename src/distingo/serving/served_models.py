@@ -228,7 +228,7 @@ class ServedModels:
             self._models[name] = new
             old.batcher.close()
             self.metrics.forget_scores(name, old.version)
-        _log.info("%s: version %s took the place of %s", name, new.version, old.version)
+        _log.info("%s: version %s replaces %s", name, new.version, old.version)
         return new, True
 
     def reload_all(self) -> None:
@@ -237,7 +237,7 @@ class ServedModels:
             try:
                 self.reload(model.name)
             except Exception as error:
-                _log.warning("%s: not reloaded, version %s goes on (%s)", model.name, model.version, error)
+                _log.warning("%s: not reloaded, version %s stays (%s)", model.name, model.version, error)
 
     def check_image(self, data: bytes, *, enough: int, client: str) -> None:
         """Decode a file to check that it is an image.
