@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from distingo.cleaning.quarantine import Restoration
     from distingo.datasets.tables.table import TableOptions
     from distingo.reviewing.session import ReviewSession
-    from distingo.serving.corrections import CorrectedData
+    from distingo.serving.corrected_data import CorrectedData
 
 
 def check(
@@ -363,6 +363,6 @@ def export_corrections(corrections: str | Path, output: str | Path, *, model: st
         UsageError: There is no such model, or there are several and none is named.
         ResourceError: Something is in the folder, or it can't be written.
     """
-    from distingo.serving.corrections import export_store
+    from distingo.serving.corrected_data import export_store
 
     return export_store(Path(corrections), Path(output), model)

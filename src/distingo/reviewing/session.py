@@ -41,22 +41,18 @@ class DecisionAnswer(TypedDict):
     kinds: tuple[str, ...]
 
 
-class QuestionKinds(TypedDict):
-    """The kinds of a question's findings, by whether they reach their thresholds."""
-
-    counting: list[FindingKind]
-    below: list[FindingKind]
-
-
 class ReviewAnswer(TypedDict):
-    """What the page needs before the first question."""
+    """What the page needs before the first question.
+
+    Of each question the kinds of its findings, by whether they reach their thresholds: ``counting`` or ``below``.
+    """
 
     data: str
     task: Task
     classes: tuple[str, ...]
     table: str
     gone: int
-    questions: list[QuestionKinds]
+    questions: list[dict[str, list[FindingKind]]]
     answered: list[int]
 
 
@@ -108,13 +104,6 @@ class Outcome(TypedDict):
     kept: NotRequired[int]
     closed: NotRequired[int]
     changed: NotRequired[int]
-
-
-def describe_decision(correction: Correction | None) -> DecisionAnswer | None:
-    """A decision as the page shows it."""
-    if correction is None:
-        return None
-    return {"action": correction.action, "labels": correction.labels, "kinds": correction.kinds}
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +239,9 @@ class ReviewSession:
     def _describe_image(self, question: Question, at: int, decided: Correction | None) -> ImageAnswer:
         shown = question.pictures[at]
         facts, trouble = describe_image(self._source(shown))
+        decision: DecisionAnswer | None = None
+        if decided is not None:
+            decision = {"action": decided.action, "labels": decided.labels, "kinds": decided.kinds}
         unreadable = next((finding.reason for finding in question.findings if finding.kind == "unreadable"), "")
         return {
             "file": shown.file,
@@ -260,7 +252,7 @@ class ReviewSession:
             "version": shown.content[:8],
             "facts": facts,
             "trouble": trouble or unreadable,
-            "decision": describe_decision(decided),
+            "decision": decision,
         }
 
     def picture(self, number: int, at: int) -> EncodedImage:
@@ -321,9 +313,6 @@ class ReviewSession:
         Returns:
             What it changed; images that have changed since the check are left open.
 
-        Raises:
-            DataError: The table was damaged meanwhile.
-            ResourceError: The table can't be written.
         """
         every = range(len(self.questions))
         closed = set(self.answered(every))

@@ -1,0 +1,175 @@
+"""Corrections from the page as a data set that `distingo train` takes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from distingo.datasets.decoding.formats import ENDINGS
+from distingo.datasets.manifest import write_table
+from distingo.datasets.own_files import PROVENANCE_COLUMNS, PROVENANCE_NAME
+from distingo.datasets.walking import is_hidden_folder
+from distingo.download.names import safe_name
+from distingo.errors import DataError, ResourceError, UsageError, name_the_nearest, option
+from distingo.files import write_bytes
+from distingo.progress import progress_bar
+from distingo.records import Task
+from distingo.serving.corrections import CorrectionStore, KeptCorrection
+
+LABELS_NAME = "labels.csv"
+_IMAGES_FOLDER = "pictures"
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectedData:
+    """A data set made of corrections.
+
+    Attributes:
+        folder: Where it is.
+        model: The model that was corrected.
+        task: Whether an image has exactly one label or any number.
+        pictures: How many images it holds.
+        classes: How many images each class has, the most first.
+        unlabelled: How many images have no label at all; none with one label per image.
+        superseded: How many earlier corrections of the same images are left out.
+        notes: What to know before training on it.
+    """
+
+    folder: Path
+    model: str
+    task: Task
+    pictures: int
+    classes: dict[str, int]
+    unlabelled: int
+    superseded: int
+    notes: tuple[str, ...] = ()
+
+
+def export_store(path: Path, folder: Path, model: str | None = None) -> CorrectedData:
+    """Write the latest correction of every image as a data set, whole or not at all.
+
+    Class folders for one label per image; else, and where a class's name is no name for a folder, ``labels.csv`` next
+    to the images. ``provenance.csv`` has each image's model and prediction, and when it was corrected.
+
+    Args:
+        path: The file that `distingo serve` stores corrections in; only read.
+        folder: A new or empty folder.
+        model: Whose corrections; None where the file holds those of one model.
+
+    Raises:
+        DataError: The file is missing, damaged, something else, or holds no correction.
+        UsageError: There is no such model, or there are several and none is named.
+        ResourceError: Something is in the folder, or it can't be written.
+    """
+    store = CorrectionStore(path, create=False)
+    model = _choose_model(store, model)
+    kept = store.latest(model)
+    task: Task = "multi-label" if any(each.task == "multi-label" for each in kept) else "single-label"
+    _require_free(folder)
+    by_folder = task == "single-label" and _fit_for_folders({each.labels[0] for each in kept})
+    rows = [(_file_of(each, by_folder=by_folder), each) for each in kept]
+    _write_at_once(store, folder, rows, task, by_folder=by_folder)
+    classes = Counter(label for each in kept for label in each.labels)
+    notes = _describe(classes, task, by_folder=by_folder)
+    earlier = sum(each.times - 1 for each in kept)
+    unlabelled = sum(not each.labels for each in kept)
+    return CorrectedData(folder, model, task, len(kept), dict(classes.most_common()), unlabelled, earlier, notes)
+
+
+def _choose_model(store: CorrectionStore, requested: str | None) -> str:
+    models = store.models()
+    if not models:
+        raise DataError(
+            f"{store.path}: holds no correction yet; they come from the page of `distingo serve`", code="empty_file"
+        )
+    if requested is None and len(models) > 1:
+        named = ", ".join(f"{name} ({count:,})" for name, count in models.items())
+        raise UsageError(
+            f"{store.path}: holds corrections of several models, {named}; choose one by {option('model')} NAME",
+            code="ambiguous_name",
+            parameter="model",
+        )
+    if requested is not None and requested not in models:
+        nearest = name_the_nearest(requested, list(models))
+        raise UsageError(
+            f"{option('model')} {requested}: no correction is for such a model; {nearest}",
+            code="unknown_name",
+            parameter="model",
+        )
+    return requested or next(iter(models))
+
+
+def _require_free(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ResourceError(
+            f"{folder}: exists already and is not empty; name a new folder", code="not_empty", parameter="output"
+        )
+
+
+def _fit_for_folders(labels: set[str]) -> bool:
+    """Whether each class can have a folder of its name, also where upper and lower case are the same."""
+    folders = {unicodedata.normalize("NFC", label).casefold() for label in labels}
+    return len(folders) == len(labels) and not any(
+        safe_name(label) != label or is_hidden_folder(label) for label in labels
+    )
+
+
+def _file_of(kept: KeptCorrection, *, by_folder: bool) -> str:
+    ending = ENDINGS.get(kept.format, ("",))[0]
+    return f"{kept.labels[0] if by_folder else _IMAGES_FOLDER}/{kept.sha256[:16]}{ending}"
+
+
+def _write_at_once(
+    store: CorrectionStore, folder: Path, rows: list[tuple[str, KeptCorrection]], task: Task, *, by_folder: bool
+) -> None:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    except OSError as error:
+        raise ResourceError(
+            f"{folder}: can't be made ({error.strerror}); choose another place", code="cannot_write", parameter="output"
+        ) from error
+    try:
+        with progress_bar("exporting", len(rows)) as advance:
+            for file, kept in rows:
+                write_bytes(unfinished / file, store.picture(kept.sha256))
+                advance()
+        if not by_folder:
+            write_table(
+                unfinished / LABELS_NAME, ("file", "label" + "s" * (task == "multi-label")), _labels(rows, task)
+            )
+        write_table(unfinished / PROVENANCE_NAME, PROVENANCE_COLUMNS, map(_provenance, rows))
+        unfinished.chmod(0o755)
+        unfinished.replace(folder)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+
+
+def _labels(rows: list[tuple[str, KeptCorrection]], task: Task) -> list[tuple[str, str]]:
+    """Files and their labels: several as a list in JSON, so that no character of a name can be read as a delimiter."""
+    if task == "single-label":
+        return [(file, kept.labels[0]) for file, kept in rows]
+    return [(file, json.dumps(kept.labels, ensure_ascii=False)) for file, kept in rows]
+
+
+def _provenance(row: tuple[str, KeptCorrection]) -> tuple[object, ...]:
+    file, kept = row
+    labels, prediction = (json.dumps(value, ensure_ascii=False) for value in (kept.labels, kept.predicted))
+    return file, kept.sha256, labels, prediction, kept.model, kept.version, kept.at, kept.times
+
+
+def _describe(classes: Counter[str], task: Task, *, by_folder: bool) -> tuple[str, ...]:
+    notes: list[str] = []
+    if len(classes) < 2 and task == "single-label":
+        notes.append("all images are of one class: add them to the data that the model was trained on, and train again")
+    if task == "single-label" and not by_folder:
+        notes.append(f"{LABELS_NAME} holds the labels, as not every class's name can be a folder's")
+    if task == "single-label" and not by_folder and any("|" in name or ";" in name or "\t" in name for name in classes):
+        notes.append("a class's name holds a delimiter: train with --delimiter ''")
+    return tuple(notes)
