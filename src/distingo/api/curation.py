@@ -317,7 +317,7 @@ def review(
     from distingo.datasets.layouts.detection import find_layout
     from distingo.errors import UsageError
     from distingo.reviewing.decisions import Decisions
-    from distingo.reviewing.serving import ReviewServer
+    from distingo.reviewing.server import ReviewServer
     from distingo.reviewing.session import ReviewSession
 
     if corrections is not None and str(corrections) == NO_CORRECTIONS:

@@ -75,7 +75,7 @@ def serve(
     """
     _require_parts()
     from distingo.serving.corrections import CorrectionStore
-    from distingo.serving.guarding import read_keys
+    from distingo.serving.http.access import read_keys
     from distingo.serving.settings import ServeSettings, name_runs
 
     settings = ServeSettings(
@@ -106,13 +106,13 @@ def serve(
 
 
 def _run(named: Sequence[NamedRun], settings: ServeSettings, on_start: Callable[[str], None] | None) -> None:
-    from distingo.serving.listening import address_of, listen
+    from distingo.serving.http.access import listen, local_url
     from distingo.serving.settings import read_version
 
     for run in named:
         read_version(run.path)
     with listen(settings.host, settings.port) as listening:
-        address = address_of(listening)
+        address = local_url(*listening.getsockname()[:2])
 
         def announce() -> None:
             if on_start is not None:

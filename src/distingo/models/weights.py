@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +16,7 @@ from distingo.files import content_hash
 from distingo.machine.compiler import without_values
 from distingo.models.architectures import create_architecture, first_line, require_room
 from distingo.models.presets import BackboneSettings
+from distingo.progress import quiet_loggers
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -124,7 +123,7 @@ def _read_state(
             loading = {"pretrained": True, "pretrained_cfg": _loading_from(path, settings, classes)}
             torch.manual_seed(_SEED)
             try:
-                with _silent_timm():
+                with quiet_loggers("timm.models._builder"):  # it lists every tensor that doesn't fit
                     complete = create_architecture(settings.architecture, arguments, classes=classes, **loading)
             except SafetensorError as error:
                 raise ModelError(
@@ -136,18 +135,6 @@ def _read_state(
             if state.keys() >= fresh.state_dict().keys():
                 return state, fresh
     raise ModelError(_say_mismatch(path, settings.architecture, shapes, fresh.state_dict()), code="weights_differ")
-
-
-@contextlib.contextmanager
-def _silent_timm() -> Iterator[None]:
-    """Keep timm from listing every tensor that doesn't fit; we say one, in an error of our own."""
-    logger = logging.getLogger("timm.models._builder")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 def _possible_classes(shapes: Shapes, settings: BackboneSettings) -> list[int]:

@@ -1,7 +1,4 @@
-"""What a server is told: where it listens, whom it answers, and how much it takes.
-
-Versions of served models; read without loading anything.
-"""
+"""Settings of a server: where it listens, which clients it answers, and how much it takes; and which runs it serves."""
 
 from __future__ import annotations
 
@@ -13,13 +10,13 @@ from pathlib import Path
 from distingo.errors import RunError, UsageError, option
 from distingo.files import content_hash
 from distingo.run_folder import RunFolder
-from distingo.serving.clients import Proxies, host_name
-
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+from distingo.serving.http.access import LOOPBACK, Proxies, host_name
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?", re.IGNORECASE)
 
 _FACTORS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
+
+_DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +34,7 @@ class NamedRun:
 
 @dataclass(frozen=True, slots=True)
 class ServeSettings:
-    """Limits and places of one server.
+    """Limits and addresses of one server.
 
     Attributes:
         host: The address to listen on.
@@ -45,11 +42,11 @@ class ServeSettings:
         workers: Processes that serve.
         device: Where networks compute.
         max_upload: Bytes of one request's body at most.
-        max_pixels: Of one picture, width times height, at most.
+        max_pixels: Of one image, width times height, at most.
         max_pictures: In one request at most.
-        max_wait: Seconds that a decoded picture waits at most for others that are being decoded.
-        max_batch: Pictures judged together at most.
-        queue: Pictures of each worker that are taken in and not answered yet, at most.
+        max_wait: Seconds that a decoded image waits at most for others that are being decoded.
+        max_batch: Images scored together at most.
+        queue: Images of each worker that are taken in and not answered yet, at most.
         body_timeout: Seconds in which a body must have come.
         header_timeout: Seconds in which a request's head must have come.
         idle_timeout: Seconds after an answer in which a connection's next request must begin.
@@ -57,14 +54,13 @@ class ServeSettings:
         max_connections: Of each worker.
         client_connections: Of one address to each worker; 0 sets no limit. Proxies are exempt.
         decode_timeout: Seconds that decoding one image may take; all images of a request may take three times that.
-        decode_memory: Bytes that decoding may take of memory beside ordinary images, for each worker; one image may
-            take half.
+        decode_memory: Bytes of each worker's memory for decoding images that are not ordinary; one image may take half.
         grace: Seconds that requests in flight are given when the server stops.
         rate_limit: Requests a minute for each key, or address without keys; None sets no limit.
-        key_hashes: SHA-256 of each key that is let in; empty lets everybody in.
+        key_hashes: SHA-256 of each accepted key; empty accepts every client.
         allowed_hosts: Names besides the machine's own under which the server may be called.
-        proxies: Addresses of proxies whose word about the client's address is believed.
-        corrections: The SQLite file that corrections are kept in; None keeps none.
+        proxies: Addresses of proxies that are trusted to name the client's address.
+        corrections: The SQLite file that corrections are stored in; None stores none.
         new_classes: Whether a correction may name a class that the model does not know.
     """
 
@@ -136,7 +132,7 @@ class ServeSettings:
             )
         if self.new_classes and self.corrections is None:
             raise UsageError(
-                f"{option('new_classes')}: is about corrections; name the file that keeps them with "
+                f"{option('new_classes')}: is about corrections; name the file that stores them with "
                 f"{option('corrections')} FILE",
                 code="needs_other_option",
                 parameter="new_classes",
@@ -144,8 +140,8 @@ class ServeSettings:
         self._check_addresses()
         if self.host not in LOOPBACK and not self.key_hashes:
             raise UsageError(
-                f"{option('host')} {self.host}: others could reach the server, and anybody would be let in; name a "
-                f"file of keys with {option('api_key_file')}, or leave {option('host')} out",
+                f"{option('host')} {self.host}: others could reach the server, and all would be accepted; name a file "
+                f"of keys with {option('api_key_file')}, or leave {option('host')} out",
                 code="unsafe_setting",
                 parameter="host",
             )
@@ -203,7 +199,7 @@ def name_runs(runs: Sequence[str | Path]) -> tuple[NamedRun, ...]:
 
 
 def read_size(text: str) -> int:
-    """Bytes from words such as ``20MB``, ``512K`` or ``1000000``; K, M and G are powers of 1,024.
+    """Bytes of a text such as ``20MB``, ``512K`` or ``1000000``; K, M and G are powers of 1,024.
 
     Raises:
         UsageError: It is no size.
@@ -212,9 +208,6 @@ def read_size(text: str) -> int:
     if found is None:
         raise UsageError(f"{text!r} is no size; write for example 20MB", code="invalid_value", parameter="max_upload")
     return int(float(found[1]) * _FACTORS[found[2].upper()])
-
-
-_DIGITS = 12
 
 
 def read_version(run: Path) -> str:

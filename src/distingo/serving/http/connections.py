@@ -1,6 +1,6 @@
-"""All connections of one worker: how many there may be, of whom, and how long each may take for what it does.
+"""All connections of one worker: how many there may be, of which clients, and how long each may take.
 
-Which request is begun next: a few in each round of the event loop, the clients in turn.
+Of the requests that come on them, a few begin in each round of the event loop, the clients in turn.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from distingo.serving.clients import Proxies, client_of
-
-if TYPE_CHECKING:
-    from distingo.serving.protocol import LimitedProtocol
-
+from distingo.serving.http.access import Proxies, client_of
 
 _A_ROUND = 4
-"""Requests begun between two looks at the network: what one client floods us with holds others up no longer."""
+"""Requests begun between two reads of the network: a client that floods the server holds others up no longer."""
+
+_SECONDS_BETWEEN_CHECKS = 0.25
+_LEAST_TAKEN = 256 * 1024
+"""Bytes of an answer that a client takes at least in each span of `ConnectionLimits.write_timeout` seconds."""
 
 
 class Starter:
@@ -34,7 +34,7 @@ class Starter:
         """Begin a request, now or in one of the next rounds.
 
         Args:
-            client: Whose it is.
+            client: That sent it.
             begin: Begins it.
             loop: The running event loop.
         """
@@ -59,12 +59,6 @@ class Starter:
             begin()
         if self._begun and self._loop is not None:
             self._loop.call_soon(self._next_round)
-
-
-_SECONDS_BETWEEN_LOOKS = 0.25
-
-_LEAST_TAKEN = 256 * 1024
-"""Bytes of an answer that a client takes at least in each span of `ConnectionLimits.write_timeout` seconds."""
 
 
 class Phase(Enum):
@@ -99,30 +93,62 @@ class ConnectionLimits:
     proxies: Proxies = Proxies(())  # noqa: RUF009 - holds nothing that changes
 
 
+class Connection(Protocol):
+    """What the watch needs of a connection.
+
+    Attributes:
+        transport: To its client.
+        loop: The event loop.
+        phase: What the client does.
+        since: When that began, by the event loop's clock.
+        has_answered: Whether a request was answered on it.
+    """
+
+    transport: asyncio.Transport
+    loop: asyncio.AbstractEventLoop
+    phase: Phase
+    since: float
+    has_answered: bool
+
+    @property
+    def gives_way(self) -> bool:
+        """Whether nothing is lost if it ends for the sake of another."""
+
+    @property
+    def written_since(self) -> float:
+        """Since when the client has taken too little of its answer."""
+
+    def is_writing(self, now: float) -> bool:
+        """Whether something is still to be taken by the client."""
+
+    def refuse(self, status: int, reason: str) -> None:
+        """Answer without the application, and end the connection."""
+
+
 class ConnectionWatch:
     """Ends connections that take too long, and makes room for new ones.
 
-    Attributes:
-        limits: That are kept to.
-        starter: Begins the requests that come on them.
-
-    One look at all of them four times a second costs less than timers of each request, and holds whatever a client
+    One check of all of them four times a second costs less than timers of each request, and holds whatever a client
     sends in between.
+
+    Attributes:
+        limits: Of all connections.
+        starter: Begins the requests that come on them.
     """
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
         self.starter = Starter()
-        self._open: dict[LimitedProtocol, str] = {}
+        self._open: dict[Connection, str] = {}
         self._counts: Counter[str] = Counter()
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, connection: LimitedProtocol, address: str) -> str | None:
-        """Take a new connection in.
+    def add(self, connection: Connection, address: str) -> str | None:
+        """Add a new connection.
 
         Args:
-            connection: That was made.
-            address: Its other end's.
+            connection: The new one.
+            address: Of its client.
 
         Returns:
             Why there is no room for it; None where there is.
@@ -131,7 +157,7 @@ class ConnectionWatch:
         self._open[connection] = client
         self._counts[client] += 1
         if self._timer is None:
-            self._look_again(connection.loop)
+            self._schedule(connection.loop)
         limits = self.limits
         few = limits.most_of_client
         if few is not None and self._counts[client] > few and not limits.proxies.holds(address):
@@ -141,8 +167,8 @@ class ConnectionWatch:
             return "too many connections; try again soon"
         return None
 
-    def remove(self, connection: LimitedProtocol) -> None:
-        """Forget a connection."""
+    def remove(self, connection: Connection) -> None:
+        """Remove a connection that has ended."""
         client = self._open.pop(connection, None)
         if client is None:
             return
@@ -158,29 +184,27 @@ class ConnectionWatch:
         for connection in list(self._open):
             connection.transport.abort()
 
-    def _make_room(self, new: LimitedProtocol, client: str | None) -> bool:
-        """End the connection that has been waited for longest; of the address first that has the most of them."""
+    def _make_room(self, new: Connection, client: str | None) -> bool:
+        """End the connection that has been idle longest, first of the client that has the most of them."""
         idle = [
-            (self._counts[owner], -connection.since, number)
-            for number, (connection, owner) in enumerate(self._open.items())
+            (self._counts[owner], -connection.since, connection)
+            for connection, owner in self._open.items()
             if connection is not new and (client is None or owner == client) and connection.gives_way
         ]
-        if not idle:
-            return False
-        number = max(idle)[2]
-        next(each for place, each in enumerate(self._open) if place == number).transport.abort()
-        return True
+        if idle:
+            max(idle, key=lambda each: each[:2])[2].transport.abort()
+        return bool(idle)
 
-    def _look_again(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._timer = loop.call_later(_SECONDS_BETWEEN_LOOKS, self._look, loop)
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = loop.call_later(_SECONDS_BETWEEN_CHECKS, self._check_all, loop)
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._look_again(loop)
+    def _check_all(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._schedule(loop)
         now = loop.time()
         for connection in list(self._open):
-            self._look_at(connection, now)
+            self._check(connection, now)
 
-    def _look_at(self, connection: LimitedProtocol, now: float) -> None:
+    def _check(self, connection: Connection, now: float) -> None:
         limits = self.limits
         if connection.is_writing(now):
             if now - connection.written_since > limits.write_timeout:

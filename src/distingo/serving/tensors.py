@@ -3,46 +3,46 @@
 Numbers are little-endian and in row-major order; each element of a BYTES tensor is its length in four bytes, then its
 content (github.com/triton-inference-server/server, docs/protocol/extension_binary_data.md).
 
-Numbers in nested lists, as JSON brings them, made arrays only once they are known to be numbers.
-
-numpy itself would first find a type for all: one text among numbers, and each of them takes that text's length.
+Nested lists become arrays only once all they hold is known to be numbers. NumPy itself would first find a type for all:
+one text among numbers, and each of them takes that text's length.
 """
 
 from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from distingo.serving.refused import RefusedError
+from distingo.serving.http.errors import RefusedError
+from distingo.serving.requests import read_parameters
 
 _MOST_DIMENSIONS = 4
 
 
 class NestingError(ValueError):
-    """Lists of different lengths or depths beside each other, or too deep ones."""
+    """Lists of different lengths or depths next to each other, or too deep ones."""
 
 
 class NotNumbersError(ValueError):
-    """Something else than the wanted numbers."""
+    """Something else than numbers."""
 
 
-def shape_of(nested: list[Any]) -> tuple[int, ...]:
+def shape_of(nested: list[object]) -> tuple[int, ...]:
     """The shape that lists have if they are even, known from the first of each depth alone."""
     shape: list[int] = []
-    first: Any = nested
+    first: object = nested
     while isinstance(first, list) and len(shape) <= _MOST_DIMENSIONS:
         shape.append(len(first))
         first = first[0] if first else None
     return tuple(shape)
 
 
-def read_nested(nested: list[Any], taken: set[type]) -> np.ndarray:
+def read_nested(nested: list[object], taken: set[type]) -> np.ndarray:
     """Numbers of nested lists.
 
     Args:
@@ -57,7 +57,7 @@ def read_nested(nested: list[Any], taken: set[type]) -> np.ndarray:
         NotNumbersError: They hold something that is not taken.
     """
     shape: list[int] = []
-    level = [nested]
+    level: list[Any] = [nested]
     kinds: set[type] = {list}
     while kinds == {list} and len(shape) < _MOST_DIMENSIONS:
         lengths = set(map(len, level))
@@ -71,6 +71,29 @@ def read_nested(nested: list[Any], taken: set[type]) -> np.ndarray:
     if not kinds <= taken:
         raise NotNumbersError
     return np.array(level).reshape(shape)
+
+
+def as_pixels(values: np.ndarray, what: str) -> np.ndarray:
+    """Numbers as pixels.
+
+    Args:
+        values: Whole numbers from 0 to 255, floating-point ones from 0 to 1, or booleans; at least one.
+        what: Names them in a refusal.
+
+    Returns:
+        uint8 of the same shape.
+
+    Raises:
+        RefusedError: They are out of range (422).
+    """
+    if values.dtype == np.uint8:
+        return values
+    most = 1 if values.dtype.kind in "fb" else 255
+    if not (values.min() >= 0 and values.max() <= most):
+        raise RefusedError(
+            422, f"{what} numbers out of range; whole numbers are pixels from 0 to 255, floating-point ones from 0 to 1"
+        )
+    return (values if most == 255 else np.rint(values * np.float32(255))).astype(np.uint8)
 
 
 NUMBERS: dict[str, np.dtype[Any]] = {
@@ -112,11 +135,11 @@ class InputTensor:
     name: str
     datatype: str
     shape: tuple[int, ...]
-    data: list[Any] | None
+    data: list[object] | None
     content: memoryview | None
 
 
-def read_tensor(described: Any, binary: BinaryTail) -> InputTensor:
+def read_tensor(described: object, binary: BinaryTail) -> InputTensor:
     """An input as the request describes it.
 
     Args:
@@ -134,9 +157,7 @@ def read_tensor(described: Any, binary: BinaryTail) -> InputTensor:
     if not isinstance(datatype, str) or (datatype not in NUMBERS and datatype not in {_BFLOAT, "BYTES"}):
         raise RefusedError(422, f"a datatype that is not taken; send BYTES, {', '.join(NUMBERS)} or {_BFLOAT}")
     shape, data = _read_shape(described.get("shape")), described.get("data")
-    parameters = described.get("parameters") or {}
-    if not isinstance(parameters, dict):
-        raise RefusedError(422, "'parameters' of an input is no object")
+    parameters = read_parameters(described)
     if "shared_memory_region" in parameters:
         raise RefusedError(422, "shared memory is not read; send the tensor's contents")
     size = parameters.get("binary_data_size")
@@ -161,7 +182,7 @@ class BinaryTail:
     def __init__(self, content: memoryview) -> None:
         self._left = content
 
-    def take(self, size: Any) -> memoryview:
+    def take(self, size: object) -> memoryview:
         """The next tensor's bytes.
 
         Raises:
@@ -204,14 +225,16 @@ def read_numbers(tensor: InputTensor) -> np.ndarray:
     return values.reshape(tensor.shape)
 
 
-def read_elements(tensor: InputTensor) -> list[Any]:
+def read_elements(tensor: InputTensor) -> Sequence[object]:
     """The elements of a BYTES tensor in row-major order: bytes where they came as bytes, else what the list holds.
 
     Raises:
         RefusedError: There are more or fewer than its shape says (422), or its bytes break off (400).
     """
     count = math.prod(tensor.shape)
-    elements = _flatten(tensor.data or []) if tensor.content is None else _split(tensor.content, count)
+    elements: Sequence[object] = (
+        _flatten(tensor.data or []) if tensor.content is None else _split(tensor.content, count)
+    )
     if len(elements) != count:
         raise RefusedError(422, f"BYTES of the shape {list(tensor.shape)} with {len(elements):,} contents")
     return elements
@@ -223,12 +246,12 @@ def write_elements(texts: Iterable[str]) -> bytes:
     return b"".join(part for content in encoded for part in (_LENGTH.pack(len(content)), content))
 
 
-def _read_shape(said: Any) -> tuple[int, ...]:
-    if not isinstance(said, list) or not 1 <= len(said) <= _MOST_DIMENSIONS:
+def _read_shape(shape: object) -> tuple[int, ...]:
+    if not isinstance(shape, list) or not 1 <= len(shape) <= _MOST_DIMENSIONS:
         raise RefusedError(422, "'shape' is no list of one to four whole numbers")
-    if not all(isinstance(each, int) and not isinstance(each, bool) and 0 <= each < 2**31 for each in said):
+    if not all(isinstance(each, int) and not isinstance(each, bool) and 0 <= each < 2**31 for each in shape):
         raise RefusedError(422, "'shape' holds something else than whole numbers from 0")
-    return tuple(said)
+    return tuple(shape)
 
 
 def _from_list(tensor: InputTensor) -> np.ndarray:
@@ -263,18 +286,15 @@ def _split(content: memoryview, count: int) -> list[bytes]:
     elements: list[bytes] = []
     at = 0
     while at < len(content) and len(elements) <= count:
-        if at + _LENGTH.size > len(content):
+        begin = at + _LENGTH.size
+        at = begin + _LENGTH.unpack_from(content, at)[0] if begin <= len(content) else begin
+        if at > len(content):
             raise RefusedError(400, "binary BYTES that break off; send each content's length in four bytes before it")
-        (length,) = _LENGTH.unpack_from(content, at)
-        at += _LENGTH.size
-        if at + length > len(content):
-            raise RefusedError(400, "binary BYTES that break off; send each content's length in four bytes before it")
-        elements.append(bytes(content[at : at + length]))
-        at += length
+        elements.append(bytes(content[begin:at]))
     return elements
 
 
-def _flatten(nested: list[Any]) -> list[Any]:
+def _flatten(nested: list[object]) -> list[object]:
     """The elements of lists in lists, no deeper than a shape can be."""
     for _ in range(_MOST_DIMENSIONS - 1):
         if not any(isinstance(each, list) for each in nested):

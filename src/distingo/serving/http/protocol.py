@@ -11,10 +11,9 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from distingo.serving.clients import client_of
-from distingo.serving.connections import ConnectionLimits, ConnectionWatch, Phase, WriteMark
-from distingo.serving.refusals import as_json
-from distingo.serving.refused import RETRY_SECONDS
+from distingo.serving.http.access import client_of
+from distingo.serving.http.connections import ConnectionLimits, ConnectionWatch, Phase, WriteMark
+from distingo.serving.http.errors import RETRY_SECONDS, error_body
 
 _MOST_HEAD_BYTES = 64 * 1024
 """Of a head, a trailer or a chunk's extensions: bytes of which no part is a body."""
@@ -40,7 +39,7 @@ _ONLY_ONCE = frozenset(
         b"sec-fetch-site",
     }
 )
-"""Headers that decide who is answered and what is read: of two, a proxy may believe one and we the other."""
+"""Headers that decide who is answered and what is read: of two, a proxy may believe one and the server the other."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
@@ -69,7 +68,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     @property
     def gives_way(self) -> bool:
-        """Whether nothing is lost if it ends for the sake of another: no request on it is complete."""
+        """Whether no request on it is complete, so that nothing is lost if it ends for the sake of another."""
         return self.phase in {Phase.IDLE, Phase.HEAD} and not self._is_answering
 
     @property
@@ -82,7 +81,7 @@ class LimitedProtocol(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def is_writing(self, now: float) -> bool:
-        """Whether something waits to be taken by the client."""
+        """Whether something is still to be taken by the client."""
         return self._mark.update(self.transport.get_write_buffer_size(), now)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -107,7 +106,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def data_received(self, data: bytes) -> None:
-        """Read on, as far as the requests before are answered."""
+        """Read on, as far as the earlier requests are answered."""
         if self.transport.is_closing():
             return
         if self._unread or self._feeding:
@@ -117,7 +116,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._keep(data[read:])
 
     def _feed_unread(self) -> None:
-        """Parse what came before it was its turn."""
+        """Parse what came too early."""
         if self._unread and not self._feeding:
             data = bytes(self._unread)
             self._unread.clear()
@@ -152,9 +151,9 @@ class LimitedProtocol(HttpToolsProtocol):
         """Parse some bytes.
 
         Returns:
-            How many: all, or those up to the end of a head that asks for another protocol. Such a wish is ignored
-            (RFC 9110, section 7.8): the parser takes what follows for that protocol and drops the body, so that a new
-            one is given the same head without it.
+            How many: all, or those up to the end of a head that asks for another protocol. That is ignored (RFC 9110,
+            section 7.8): the parser takes what follows for that protocol and drops the body, so that a new one is given
+            the same head without it.
         """
         self._unset_keepalive_if_required()
         try:
@@ -180,7 +179,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._enter(Phase.HEAD)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header came; what follows a body is dropped, since nobody asks for it and a proxy has not seen it."""
+        """A header came; a trailer is dropped, since nothing reads it and a proxy has not checked it."""
         if self.phase is Phase.HEAD:
             super().on_header(name, value)
 
@@ -236,7 +235,7 @@ class LimitedProtocol(HttpToolsProtocol):
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """The answer is written: the next request's turn."""
+        """The answer is written: the next request begins."""
         self.has_answered = True
         super().on_response_complete()
         self._unset_keepalive_if_required()
@@ -260,7 +259,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._drop_cycles()
             self.transport.close()
             return
-        body = as_json(status, reason)
+        body = error_body(status, reason)
         head = (
             f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: application/json\r\n"
             f"content-length: {len(body)}\r\nx-content-type-options: nosniff\r\nconnection: close\r\n"
@@ -281,7 +280,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self.watch.starter.start(client_of(self.client[0] if self.client else ""), begin, self.loop)
 
     def _drop_cycles(self) -> None:
-        """Nobody waits for these answers any more: what is written to them goes nowhere, and is no fault to log."""
+        """Mark answers whose client is gone: what is written to them goes nowhere, and is no fault to log."""
         self.pipeline.clear()
         for cycle in (self._answered, self.cycle):
             if cycle is not None and not cycle.response_complete:
@@ -303,7 +302,7 @@ def _new_parser(protocol: LimitedProtocol) -> httptools.HttpRequestParser:
 
 
 def limited_protocol(watch: ConnectionWatch) -> type[LimitedProtocol]:
-    """A protocol for uvicorn that keeps to limits and answers as JSON what does not.
+    """A protocol for uvicorn that has limits, and refuses as JSON what exceeds them.
 
     Args:
         watch: Over the connections of this worker.

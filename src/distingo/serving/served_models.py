@@ -1,4 +1,4 @@
-"""The models that are served: loaded, judged with, and changed for newer ones while requests go on."""
+"""The models that are served: loaded, called, and replaced by newer ones while requests go on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,13 +16,13 @@ from distingo.datasets.decoding.rendering import shorter_side_for
 from distingo.errors import RunError
 from distingo.machine.device import give_large_blocks_back
 from distingo.machine.threads import free_this_thread, usable_cores
-from distingo.prediction.naming import Certainty, Judged, Levels, possible_levels, settle_certainty
+from distingo.prediction.naming import Certainty, Levels, possible_levels, settle_certainty
 from distingo.prediction.predictor import Predictor, load
 from distingo.serving.batching import Batcher, Later
-from distingo.serving.decoding_processes import DecodingProcesses, Question, full
+from distingo.serving.decoding import DecodeTask, DecodingProcesses, too_many_waiting
+from distingo.serving.http.errors import RefusedError
+from distingo.serving.images import UNKNOWN_COST, HeaderCost, RequestImage, cost_of, decode_ordinary
 from distingo.serving.metrics import Metrics
-from distingo.serving.pictures import UNKNOWN_COST, HeaderCost, cost_of, decode_ordinary
-from distingo.serving.refused import RefusedError
 from distingo.serving.settings import NamedRun, ServeSettings, read_version
 from distingo.serving.turns import Share, TurnPool
 
@@ -37,11 +37,10 @@ class ServedModel:
         name: In addresses.
         run: Its run folder.
         version: Twelve digits of a hash of its description, which names its weights by their hash.
-        predictor: What judges.
-        batcher: What gathers the pictures of several requests.
-        label_thresholds: With several labels the probability from which on each is given, in the classes' order.
-        enough: Pixels of a picture's shorter side that the model makes use of; None where it looks at all.
-        counters: How often and how long it was asked.
+        predictor: The loaded model.
+        batcher: Gathers the images of several requests.
+        label_thresholds: With several labels each one's decision threshold, in the classes' order.
+        counters: How often and how long it was called.
     """
 
     def __init__(
@@ -60,13 +59,11 @@ class ServedModel:
             raise RunError(
                 f"{run.path}: changed while it was being read; try again when it is whole", code="changed_meanwhile"
             )
-        rendition = self.predictor.model.description.rendition
-        thresholds = self.predictor.thresholds or {}
+        description, thresholds = self.predictor.model.description, self.predictor.thresholds or {}
         self.label_thresholds = tuple(thresholds.get(label, 0.0) for label in self.predictor.classes)
-        self.enough = None if rendition is None else shorter_side_for(rendition)
-        self._question = Question(
-            "row", settings.max_pixels, self.enough, self.predictor.model.description.value_ranges, rendition
-        )
+        spec = description.rendition
+        enough = None if spec is None else shorter_side_for(spec)
+        self._task = DecodeTask("row", settings.max_pixels, enough, description.value_ranges, spec)
         self._processes = processes
         self._certainties = functools.lru_cache(_LEVELS_KEPT)(self._settle)
         self.counters = metrics.inferences.of(run.name, self.version)
@@ -74,6 +71,7 @@ class ServedModel:
         self._seconds = metrics.judging.labels(run.name)
         self._warm_up()
         self.batcher = Batcher(
+            self.decode,
             self.predictor.judge,
             decoders,
             max_wait=settings.max_wait,
@@ -83,89 +81,77 @@ class ServedModel:
 
     @functools.cached_property
     def levels(self) -> Levels:
-        """Which levels it can be asked for; takes up to seconds the first time, so not on the event loop."""
+        """The levels that a request may name; takes up to seconds the first time, so not on the event loop."""
         return possible_levels(self.predictor.model)
 
-    def look_at_bytes(self, content: bytes | bytearray) -> np.ndarray | Later:
-        """An uploaded file as the model looks at it: of an ordinary one at once, of others in their turn.
+    def decode(self, image: RequestImage) -> np.ndarray | Later:
+        """What the model takes for an image: of pixels and an ordinary file at once, of other files in their turn.
 
         Raises:
             RefusedError: It can't be decoded, or is too large.
         """
-        data = bytes(content)
-        cost = cost_of(data, self.enough)
-        if cost.ordinary:
-            began = time.perf_counter()
-            if (image := self._decode(data, cost)) is not None:
-                row = self.predictor.look_at(image)
-                self.counters.count_decoding(time.perf_counter() - began)
-                return row
-            cost = UNKNOWN_COST
-        memory = cost.memory(self._processes.memory)
-
-        def look(share: Share) -> np.ndarray:
-            return self._counted(lambda: self._processes.row(self._question, data, memory, share))
-
-        return Later(self._processes.pool, memory, look, full())
-
-    def look_at(self, pixels: np.ndarray) -> np.ndarray:
-        """Pixels, uint8 (height, width, 1 or 3), as the model looks at them."""
-        return self._counted(lambda: self.predictor.look_at(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
-
-    def _counted(self, look: Callable[[], np.ndarray]) -> np.ndarray:
-        """What was decoded, with its time counted."""
         began = time.perf_counter()
-        row = look()
-        self.counters.count_decoding(time.perf_counter() - began)
-        return row
+        if isinstance(image.content, np.ndarray):
+            pixels = image.content
+            return self._count(began, self.predictor.look_at(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
+        data = image.file
+        ordinary, cost = _decode_ordinary(data, self._task)
+        if ordinary is not None:
+            return self._count(began, self.predictor.look_at(ordinary))
+        memory = cost.memory(self._processes.memory)
 
-    def decode(self, content: bytes | bytearray, client: str = "") -> Image.Image:
-        """An uploaded file's pixels, a deep image's scaled as in training, one of more than 4 million pixels smaller.
+        def decode(share: Share) -> np.ndarray:
+            began = time.perf_counter()
+            return self._count(began, self._processes.row(self._task, data, memory, share))
 
-        Args:
-            content: The file.
-            client: Who sent it.
+        return Later(self._processes.pool, decode, too_many_waiting())
+
+    def decode_image(self, image: RequestImage) -> Image.Image:
+        """An image's pixels, a deep one's scaled as in training, one of more than 4 million pixels smaller.
 
         Raises:
             RefusedError: It can't be decoded, or is too large.
         """
-        data = bytes(content)
-        cost = cost_of(data, self.enough)
-        if cost.ordinary:
-            if (image := self._decode(data, cost)) is not None:
-                return image
-            cost = UNKNOWN_COST
-        memory = cost.memory(self._processes.memory)
-        return self._processes.image(replace(self._question, result="image"), data, memory, Share(client))
-
-    def _decode(self, data: bytes, cost: HeaderCost) -> Image.Image | None:
-        """An ordinary file's image; None where its header lied."""
-        question = self._question
-        return decode_ordinary(
-            data, cost, max_pixels=question.max_pixels, enough=question.enough, value_ranges=question.value_ranges
-        )
+        return _decode_image(self._processes, self._task, image.file, "")
 
     def certainty(self, abstain: float | None, coverage: float | None) -> Certainty:
-        """The thresholds for wanted levels, as `distingo.prediction.naming.settle_certainty`."""
+        """The thresholds for requested levels, as `distingo.prediction.naming.settle_certainty`."""
         return self._certainties(abstain, coverage)
 
-    def judge(self, rows: np.ndarray) -> Judged:
-        """What the model says of rows, at once."""
-        return self.predictor.judge(rows)
-
-    def batch_judged(self, pictures: int, seconds: float, waited: float) -> None:
+    def on_batch(self, images: int, seconds: float, waited: float) -> None:
         """Count a batch."""
-        self.counters.count_batch(pictures, seconds, waited)
-        self._batches.observe(pictures)
+        self.counters.count_batch(images, seconds, waited)
+        self._batches.observe(images)
         self._seconds.observe(seconds)
+
+    def _count(self, began: float, row: np.ndarray) -> np.ndarray:
+        self.counters.count_decoding(time.perf_counter() - began)
+        return row
 
     def _settle(self, abstain: float | None, coverage: float | None) -> Certainty:
         return settle_certainty(self.predictor.model, abstain=abstain, coverage=coverage)
 
     def _warm_up(self) -> None:
-        """Judge a grey picture, so that what is built at first use is built before the first request."""
-        grey = self.predictor.look_at(np.full((64, 64, 3), 128, np.uint8))
-        self.predictor.judge(grey[None])
+        """Score a gray image, so that what is built at first use is built before the first request."""
+        gray = self.predictor.look_at(np.full((64, 64, 3), 128, np.uint8))
+        self.predictor.judge(gray[None])
+
+
+def _decode_ordinary(data: bytes, task: DecodeTask) -> tuple[Image.Image | None, HeaderCost]:
+    """An ordinary file's image, and what decoding costs; None where a process is to decode it."""
+    cost = cost_of(data, task.enough)
+    if not cost.ordinary:
+        return None, cost
+    image = decode_ordinary(data, cost, max_pixels=task.max_pixels, enough=task.enough, value_ranges=task.value_ranges)
+    return image, cost if image is not None else UNKNOWN_COST
+
+
+def _decode_image(processes: DecodingProcesses, task: DecodeTask, data: bytes, client: str) -> Image.Image:
+    image, cost = _decode_ordinary(data, task)
+    if image is not None:
+        return image
+    memory = cost.memory(processes.memory)
+    return processes.image(replace(task, result="image"), data, memory, Share(client))
 
 
 class ServedModels:
@@ -174,7 +160,7 @@ class ServedModels:
     Args:
         runs: To load.
         settings: Of the server.
-        metrics: Told of every batch.
+        metrics: Count every batch.
 
     Raises:
         RunError: A run folder is missing, damaged or unfinished.
@@ -223,15 +209,15 @@ class ServedModels:
     def reload(self, name: str) -> tuple[ServedModel, bool]:
         """Load a model's run folder anew if it has changed, and serve that from then on; not on the event loop.
 
-        The old version still judges the pictures that it was given. Where the folder is damaged or incomplete, the old
-        one goes on.
+        The old version still scores the images that it has. Where the folder is damaged or incomplete, the old one
+        stays.
 
         Returns:
             The model that is served now, and whether it is another one than before.
 
         Raises:
             RefusedError: There is no model of this name.
-            RunError: What is in the folder now can't be served.
+            RunError: The folder's model can't be served now.
         """
         with self._reloading:
             old = self.get(name)
@@ -242,7 +228,7 @@ class ServedModels:
             self._models[name] = new
             old.batcher.close()
             self.metrics.forget_scores(name, old.version)
-        _log.info("%s: version %s took the place of %s", name, new.version, old.version)
+        _log.info("%s: version %s replaces %s", name, new.version, old.version)
         return new, True
 
     def reload_all(self) -> None:
@@ -251,30 +237,23 @@ class ServedModels:
             try:
                 self.reload(model.name)
             except Exception as error:
-                _log.warning("%s: not reloaded, version %s goes on (%s)", model.name, model.version, error)
+                _log.warning("%s: not reloaded, version %s stays (%s)", model.name, model.version, error)
 
-    def check_image(self, content: bytes | bytearray, *, enough: int, client: str) -> None:
-        """Decode a file to see that it is an image.
+    def check_image(self, data: bytes, *, enough: int, client: str) -> None:
+        """Decode a file to check that it is an image.
 
         Args:
-            content: The file.
+            data: The file.
             enough: As for `distingo.datasets.decoding.decode.decode`.
-            client: Who sent it.
+            client: That sent it.
 
         Raises:
             RefusedError: It can't be decoded, or is too large.
         """
-        data = bytes(content)
-        question = Question("image", self.settings.max_pixels, enough)
-        cost = cost_of(data, enough)
-        if cost.ordinary:
-            if decode_ordinary(data, cost, max_pixels=question.max_pixels, enough=enough) is not None:
-                return
-            cost = UNKNOWN_COST
-        self.processes.image(question, data, cost.memory(self.processes.memory), Share(client))
+        _decode_image(self.processes, DecodeTask("image", self.settings.max_pixels, enough), data, client)
 
     def close(self) -> None:
-        """End the threads once what they were given is done."""
+        """End the threads once their jobs are done."""
         for model in self:
             model.batcher.close()
         self._decoders.close()

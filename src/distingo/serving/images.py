@@ -1,25 +1,29 @@
-"""Uploaded bytes to what a model looks at, within limits that hold before any pixel is decoded.
+"""One image of a request as a record, and the decoding of its file within limits.
 
-What decoding an uploaded image may cost, from its first bytes alone: no library opens the file for this.
+What decoding may cost is estimated from the file's first bytes alone, before any library opens it: a header of an
+ordinary image is decoded at once, of any other in a process that may be killed (`distingo.serving.decoding`).
 """
 
 from __future__ import annotations
 
 import contextlib
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
 from PIL import Image
 
 from distingo.datasets.decoding.decode import TooManyPixelsError, UndecodableError, UnreadableError, decode, read_header
 from distingo.datasets.decoding.formats import describe_non_picture, detect_format
 from distingo.records import ValueRanges
-from distingo.serving.refused import RefusedError
+from distingo.serving.http.errors import RefusedError
 
+ACCEPTED = ("JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "HEIF", "AVIF")
+"""Formats that are decoded; anything else is refused from its first bytes."""
+
+_NOT_SCORED = np.empty(0, np.float32)
 _MOST_BYTES = 8 * 2**20
-
 _MOST_PIXELS = 4_000_000
-
 _MOST_REDUCED_PIXELS = 24_000_000
 """Of a JPEG that is decoded at a fraction of its size: a tenth of a second."""
 
@@ -27,17 +31,46 @@ _BYTES_PER_PIXEL = 24
 """Above what decoding was measured to take: 18 for a deep PNG with alpha and a color profile, 13 for 8-bit RGBA."""
 
 _FIXED_BYTES = 64 * 2**20
-
 _REDUCIBLE = 4
 """From so many times the pixels that are enough on, a JPEG is decoded at a fraction of its size."""
+
+_SCAN = b"\xff\xda"
+_MOST_SCANS = 20
+"""Passes over all pixels that a JPEG of the greatest size may take; ordinary progressive ones take about ten."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RequestImage:
+    """One image of a request, from the upload to the answer; each step fills in what it finds.
+
+    Attributes:
+        name: What the client calls it.
+        content: Its file's bytes, or pixels as uint8 (height, width, 1 or 3).
+        row: What the model takes, while it is decoded and not scored yet.
+        probabilities: float32 (classes,), calibrated, once it is scored; empty before.
+        is_ood: Whether it is out of distribution; None where the model can't tell.
+        refusal: Why it can't be scored; None where it can.
+    """
+
+    name: str
+    content: bytes | bytearray | np.ndarray
+    row: np.ndarray | None = None
+    probabilities: np.ndarray = field(default_factory=lambda: _NOT_SCORED)
+    is_ood: bool | None = None
+    refusal: RefusedError | None = None
+
+    @property
+    def file(self) -> bytes:
+        """Its file's bytes; empty where it came as pixels."""
+        return b"" if isinstance(self.content, np.ndarray) else bytes(self.content)
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderCost:
-    """An image file as its header has it.
+    """What decoding a file may cost, by its header.
 
     Attributes:
-        pixels: Width times height; None where the header is not understood here.
+        pixels: Width times height; None where they are not known.
         ordinary: Whether decoding takes a tenth of a second and a hundred megabytes at the most, whatever follows.
     """
 
@@ -62,7 +95,7 @@ def read_cost(data: bytes, name: str, *, scans: int = 1, enough: int | None = No
         enough: As for `distingo.datasets.decoding.decode.decode`.
 
     Returns:
-        The cost; that of a file in which two decoders may see different sizes is not known. Ordinary are JPEG, PNG,
+        The cost; that of a file in which two decoders may find different sizes is not known. Ordinary are JPEG, PNG,
         WebP, GIF and uncompressed BMP of up to 4 million pixels, JPEG of one scan and up to 24 million where it is
         decoded at a fraction of its size, each scan of a JPEG counting anew, in files of up to 8 MB.
     """
@@ -83,7 +116,7 @@ def read_cost(data: bytes, name: str, *, scans: int = 1, enough: int | None = No
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """What a header has.
+    """A header's numbers.
 
     Attributes:
         width: In pixels.
@@ -160,16 +193,16 @@ def _webp(data: bytes) -> _Header | None:
 _SEQUENTIAL = frozenset({0xC0, 0xC1})
 
 _FRAMES = frozenset({0xC0, 0xC1, 0xC2})
-"""Huffman-coded frames; any others are rare."""
+"""Huffman-coded frames; all others are rare."""
 
 _START_OF_SCAN = 0xDA
 
 _SEGMENTS = _FRAMES | {0xC4, 0xDB, 0xDD, *range(0xE0, 0xF0), 0xFE}
-"""Tables, what programs note, and comments: all that stands before an ordinary file's first scan."""
+"""Tables, programs' notes, and comments: all that comes before an ordinary file's first scan."""
 
 
 def _jpeg(data: bytes) -> _Header | None:
-    """One frame, among nothing but whole segments: what else stands there, each decoder skips in its own way."""
+    """One frame, among nothing but whole segments: anything else each decoder skips in its own way."""
     at, frame = 2, None
     while True:
         if data[at] != 0xFF:
@@ -196,67 +229,53 @@ def _jpeg(data: bytes) -> _Header | None:
 
 _READERS = {"PNG": _png, "GIF": _gif, "BMP": _bmp, "WebP": _webp, "JPEG": _jpeg}
 
-ACCEPTED = ("JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "HEIF", "AVIF")
-"""Formats that are decoded; anything else is refused from its first bytes."""
-
-_SCAN = b"\xff\xda"
-
-_MOST_SCANS = 20
-"""Passes over all pixels that a JPEG of the greatest size may take; ordinary progressive ones take about ten."""
-
 
 def decode_upload(
-    content: bytes | bytearray, *, max_pixels: int, enough: int | None, value_ranges: ValueRanges | None = None
+    data: bytes, *, max_pixels: int, enough: int | None, value_ranges: ValueRanges | None = None
 ) -> Image.Image:
-    """Decode an uploaded picture.
+    """Decode an uploaded image.
 
     Args:
-        content: The file's bytes.
+        data: The file.
         max_pixels: Width times height above which it is refused, from its header alone.
         enough: As for `distingo.datasets.decoding.decode.decode`.
         value_ranges: The model's, likewise.
 
     Returns:
-        The picture in mode ``RGB`` or ``L``, upright.
+        The image in mode ``RGB`` or ``L``, upright.
 
     Raises:
         RefusedError: It is no accepted format (415), too large (413), or damaged (422).
     """
-    data = bytes(content)
     try:
         return _decode(data, max_pixels, max_pixels, enough, value_ranges)
     except TooManyPixelsError as error:
-        raise RefusedError(413, f"{error.reason}; send a smaller picture") from error
+        raise RefusedError(413, f"{error.reason}; send a smaller image") from error
 
 
 def decode_ordinary(
-    content: bytes | bytearray,
-    cost: HeaderCost,
-    *,
-    max_pixels: int,
-    enough: int | None,
-    value_ranges: ValueRanges | None = None,
+    data: bytes, cost: HeaderCost, *, max_pixels: int, enough: int | None, value_ranges: ValueRanges | None = None
 ) -> Image.Image | None:
-    """Decode an uploaded picture that is cheap by its header, unless it turns out to have more pixels than that says.
+    """Decode an uploaded image that is cheap by its header, unless it turns out to have more pixels than that states.
 
     Args:
-        content: The file's bytes.
+        data: The file.
         cost: By its header, ordinary.
         max_pixels: As for `decode_upload`.
         enough: Likewise.
         value_ranges: Likewise.
 
     Returns:
-        The picture; None where the header lied, before any pixel is decoded.
+        The image; None where the header is wrong, before any pixel is decoded.
 
     Raises:
         RefusedError: As `decode_upload`.
     """
     stated = cost.pixels or 0
     if stated > max_pixels:
-        return decode_upload(content, max_pixels=max_pixels, enough=enough, value_ranges=value_ranges)
+        return decode_upload(data, max_pixels=max_pixels, enough=enough, value_ranges=value_ranges)
     try:
-        return _decode(bytes(content), stated, max_pixels, enough, value_ranges)
+        return _decode(data, stated, max_pixels, enough, value_ranges)
     except TooManyPixelsError:
         return None
 
@@ -272,22 +291,26 @@ def _decode(
     except TooManyPixelsError:
         raise
     except UnreadableError as error:
-        raise RefusedError(413, "decoding it takes more memory than is allowed; send a smaller picture") from error
+        raise too_much_memory() from error
     except UndecodableError as error:
-        raise RefusedError(422, f"{error.reason}; send the picture as it was saved") from error
+        raise RefusedError(422, f"{error.reason}; send the image as it was saved") from error
 
 
-def cost_of(content: bytes | bytearray, enough: int | None) -> HeaderCost:
-    """What decoding an uploaded picture may cost, from its header.
+def too_much_memory() -> RefusedError:
+    """The refusal of an image whose decoding needs more memory than it may take."""
+    return RefusedError(413, "decoding it takes more memory than is allowed; send a smaller image")
+
+
+def cost_of(data: bytes, enough: int | None) -> HeaderCost:
+    """What decoding an uploaded image may cost, from its header.
 
     Args:
-        content: The file's bytes.
+        data: The file.
         enough: As for `distingo.datasets.decoding.decode.decode`.
 
     Raises:
         RefusedError: It is no accepted format (415).
     """
-    data = bytes(content)
     name = _accepted_format(data)
     return read_cost(data, name, scans=data.count(_SCAN) if name == "JPEG" else 1, enough=enough)
 
@@ -295,21 +318,11 @@ def cost_of(content: bytes | bytearray, enough: int | None) -> HeaderCost:
 def _accepted_format(data: bytes) -> str:
     name = detect_format(data)
     if name not in ACCEPTED:
-        came = describe_non_picture(name) or ("no known picture" if name == "unknown" else f"a {name} file")
+        came = describe_non_picture(name) or ("no known image" if name == "unknown" else f"a {name} file")
         raise RefusedError(
             422 if name == "empty" else 415, f"{came}; send {', '.join(ACCEPTED[:-1])} or {ACCEPTED[-1]}"
         )
     return name
-
-
-def check_tensor_size(height: int, width: int, max_pixels: int) -> None:
-    """Refuse pixels that come as numbers and are too many.
-
-    Raises:
-        RefusedError: They are (413).
-    """
-    if height * width > max_pixels:
-        raise RefusedError(413, f"a picture of more than {max_pixels:,} pixels; send a smaller one")
 
 
 def _check_scans(data: bytes, max_pixels: int) -> None:
@@ -320,3 +333,13 @@ def _check_scans(data: bytes, max_pixels: int) -> None:
     header = read_header(data, max_pixels=max_pixels)
     if scans * header.width * header.height > _MOST_SCANS * max_pixels:
         raise RefusedError(413, f"a JPEG of {scans:,} scans is too costly to decode; save it anew")
+
+
+def check_pixels(height: int, width: int, max_pixels: int) -> None:
+    """Refuse pixels that come as numbers and are too many.
+
+    Raises:
+        RefusedError: They are (413).
+    """
+    if height * width > max_pixels:
+        raise RefusedError(413, f"an image of more than {max_pixels:,} pixels; send a smaller one")

@@ -1,11 +1,10 @@
 """The page's server: the standard library's, on this machine, for one person.
 
-Who may speak to the page's server: this page, from where it was told, with the token of this start.
+Only this page may ask it, by the address and the token of this start.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import secrets
 import socket
@@ -19,26 +18,35 @@ from urllib.parse import parse_qs, urlsplit
 
 from distingo.curation.findings import PICTURE_KINDS, FindingKind
 from distingo.datasets.corrections import Action
-from distingo.errors import DistingoError, ResourceError, UsageError, option
+from distingo.errors import DistingoError, UsageError
 from distingo.files import parse_json
 from distingo.report.templating import house_style
-from distingo.reviewing.session import Asked, ReviewSession
+from distingo.reviewing.session import Choice, ReviewSession
+from distingo.serving.http.access import (
+    cannot_listen,
+    host_port,
+    is_cross_site,
+    is_own_host,
+    is_same_origin,
+    local_url,
+    security_headers,
+)
+from distingo.serving.http.errors import RefusedError
 
-SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",
+MOST_BYTES = 64 * 1024
+"""Of what the page may send at once."""
+
+_SECONDS = 30
+_PAGE = Path(__file__).parent / "page"
+_SCRIPTS = ("review.js", "confirming.js", "kinds.js", "names.js", "picture.js", "server.js", "words.js")
+_FILES = {
+    "": ("review.html", "text/html; charset=utf-8"),
+    **{name: (name, "text/javascript; charset=utf-8") for name in _SCRIPTS},
+    "icon.svg": ("icon.svg", "image/svg+xml"),
 }
-"""With every answer: the page may load from its own server only, and nobody may frame it or keep what it shows."""
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_HEADERS = security_headers()
+_Answer = tuple[bytes, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,75 +66,25 @@ class Guard:
     @property
     def url(self) -> str:
         """The page's address, for a browser on this machine."""
-        host = "127.0.0.1" if self.host in {"0.0.0.0", ""} else "::1" if self.host == "::" else self.host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/{self.token}/"
+        return f"{local_url(self.host, self.port)}/{self.token}/"
 
-    def refuse(self, method: str, path: str, headers: Mapping[str, str]) -> tuple[int, str] | None:
-        """Say why a request is not answered.
-
-        A name that an attacker's server resolves to this machine (DNS rebinding) is seen in ``Host``; a page from
-        elsewhere that sends a request (cross-site request forgery) is seen in ``Origin`` and ``Sec-Fetch-Site``.
-
-        Returns:
-            Status and reason, or None for a request to answer.
-        """
-        host = headers.get("Host", "")
-        if not self._knows(host):
-            return 403, "this name is not served here"
+    def refuse(self, method: str, path: str, headers: Mapping[str, str]) -> RefusedError | None:
+        """Why a request is not answered; None for a request to answer."""
+        headers = {name.lower(): value for name, value in headers.items()}
+        host = headers.get("host", "")
+        if host_port(host, 80) != self.port or not is_own_host(host, self.host):
+            return RefusedError(403, "this name is not served here")
         if not secrets.compare_digest(path.partition("/")[0].encode(), self.token.encode()):
-            return 404, "no such page; the address of this start is in the terminal"
-        navigates = method == "GET" and headers.get("Sec-Fetch-Mode") == "navigate"
-        if headers.get("Sec-Fetch-Site", "none") not in {"none", "same-origin"} and not navigates:
-            return 403, "only the page itself may ask"
+            return RefusedError(404, "no such page; the address of this start is in the terminal")
+        navigates = method == "GET" and headers.get("sec-fetch-mode") == "navigate"
+        if not navigates and is_cross_site(headers, writes=method == "POST"):
+            return RefusedError(403, "only the page itself may ask")
         if method == "POST":
-            if headers.get("Origin", "") != f"http://{host}":
-                return 403, "only the page itself may write"
-            if headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
-                return 415, "only JSON is read"
+            if headers.get("origin", "").startswith("https:") or not is_same_origin(headers.get("origin", ""), host):
+                return RefusedError(403, "only the page itself may write")
+            if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+                return RefusedError(415, "only JSON is read")
         return None
-
-    def _knows(self, host: str) -> bool:
-        try:
-            parts = urlsplit(f"//{host}")
-            name, port = parts.hostname or "", parts.port or 80
-        except ValueError:
-            return False
-        if port != self.port or parts.path or parts.username is not None:
-            return False
-        if name in _LOOPBACK:
-            return True
-        if self.host in _LOOPBACK:
-            return False
-        # told to listen elsewhere: numbers can't be rebound, and the machine's own name is its own
-        return _is_address(name) or name in {self.host.lower(), socket.gethostname().lower()}
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-LOOPBACK = "127.0.0.1"
-
-MOST_BYTES = 64 * 1024
-"""Of what the page may send at once."""
-
-_SECONDS = 30
-
-_PAGE = Path(__file__).parent / "page"
-
-_SCRIPTS = ("review.js", "confirming.js", "kinds.js", "names.js", "picture.js", "server.js", "words.js")
-
-_FILES = {
-    "": ("review.html", "text/html; charset=utf-8"),
-    **{name: (name, "text/javascript; charset=utf-8") for name in _SCRIPTS},
-    "icon.svg": ("icon.svg", "image/svg+xml"),
-}
-
-_Answer = tuple[bytes, str]
 
 
 class ReviewServer(ThreadingHTTPServer):
@@ -134,12 +92,12 @@ class ReviewServer(ThreadingHTTPServer):
 
     Attributes:
         session: The review.
-        guard: Who may ask.
+        guard: Decides which requests are answered.
     """
 
     daemon_threads = True
 
-    def __init__(self, session: ReviewSession, host: str = LOOPBACK, port: int = 0) -> None:
+    def __init__(self, session: ReviewSession, host: str = "127.0.0.1", port: int = 0) -> None:
         """Listen.
 
         Args:
@@ -155,11 +113,7 @@ class ReviewServer(ThreadingHTTPServer):
         try:
             super().__init__((host, port), _Handler)
         except (OSError, OverflowError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise ResourceError(
-                f"{host}, port {port}: can't listen there ({reason}); choose another {option('port')}",
-                code="port_unavailable",
-            ) from error
+            raise cannot_listen(host, port, error) from error
         self.guard = Guard(host, self.server_address[1])
 
     def server_bind(self) -> None:
@@ -168,7 +122,7 @@ class ReviewServer(ThreadingHTTPServer):
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that goes away in the middle of an answer is no error."""
+        """Do nothing: a browser that goes away in the middle of an answer is no error."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -196,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
         refused = cast(ReviewServer, self.server).guard.refuse(self.command, path, dict(self.headers.items()))
         if refused is not None:
             self.close_connection = True  # what else it sent is not read
-            self._send(refused[0], *_json({"error": refused[1]}))
+            self._send(refused.status, *_json({"error": refused.reason}))
             return
         _, slash, name = path.partition("/")
         try:
@@ -220,20 +174,18 @@ class _Handler(BaseHTTPRequestHandler):
         return encoded.content, encoded.media_type
 
     def _decide(self) -> _Answer:
-        said = self._body()
-        action = said.get("action")
-        labels = said.get("labels", [])
+        body = self._body()
+        action, labels = body.get("action"), body.get("labels", [])
         if action not in get_args(Action) or not isinstance(labels, list):
             raise UsageError("what was sent is no decision", code="invalid_request")
-        place = _whole(said.get("picture", 0))
-        asked = Asked(_whole(said.get("number")), cast(Action, action), place, tuple(map(str, labels)))
-        return _json(self._session.decide(asked))
+        number, image = _whole(body.get("number")), _whole(body.get("picture", 0))
+        return _json(self._session.decide(Choice(number, cast(Action, action), image, tuple(map(str, labels)))))
 
     def _keep_all(self) -> _Answer:
-        said = self._body()
-        if said.get("kind") not in PICTURE_KINDS:
+        body = self._body()
+        if body.get("kind") not in PICTURE_KINDS:
             raise UsageError("what was sent is no decision", code="invalid_request")
-        return _json(self._session.keep_all(cast(FindingKind, said["kind"]), below=said.get("below") is True))
+        return _json(self._session.keep_all(cast(FindingKind, body["kind"]), below=body.get("below") is True))
 
     def _clear(self) -> _Answer:
         return _json(self._session.clear(_whole(self._body().get("number"))))
@@ -242,20 +194,21 @@ class _Handler(BaseHTTPRequestHandler):
         self._body()
         return _json(self._session.undo())
 
-    def _body(self) -> dict[str, Any]:
+    def _body(self) -> dict[str, object]:
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal() or int(length) > MOST_BYTES:
             self.close_connection = True
             raise UsageError(
-                f"at most {MOST_BYTES:,} bytes are read, and their number must be said", code="invalid_request"
+                f"at most {MOST_BYTES:,} bytes are read, and Content-Length must give their number",
+                code="invalid_request",
             )
         try:
-            said = parse_json(self.rfile.read(int(length)))
+            body = parse_json(self.rfile.read(int(length)))
         except (ValueError, RecursionError) as error:
             raise UsageError(f"what was sent is no JSON ({error})", code="invalid_request") from error
-        if not isinstance(said, dict):
+        if not isinstance(body, dict):
             raise UsageError("what was sent is no JSON object", code="invalid_request")
-        return said
+        return body
 
     def _number(self, name: str) -> int:
         values = parse_qs(urlsplit(self.path).query).get(name, [""])
@@ -265,7 +218,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", media_type)
         self.send_header("Content-Length", str(len(content)))
-        for name, value in SECURITY_HEADERS.items():
+        for name, value in _HEADERS.items():
             self.send_header(name, value)
         if self.close_connection:
             self.send_header("Connection", "close")
@@ -274,16 +227,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the base class calls it so
-        """The terminal is for the person, who does not read requests."""
+        """Requests are not logged: the terminal is for the person."""
 
 
-def _whole(value: Any) -> int:
+def _whole(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise UsageError("a number is missing", code="invalid_request")
     return value
 
 
-def _json(content: Any) -> _Answer:
+def _json(content: object) -> _Answer:
     return json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace"), "application/json"
 
 

@@ -16,7 +16,7 @@ from distingo.datasets.corrections import read_corrections
 from distingo.datasets.layouts.detection import find_layout
 from distingo.errors import ResourceError
 from distingo.reviewing.decisions import Decisions
-from distingo.reviewing.serving import ReviewServer
+from distingo.reviewing.server import ReviewServer
 from distingo.reviewing.session import ReviewSession
 from raising import raises
 from trees import draw, found
@@ -64,9 +64,9 @@ def test_the_page_and_its_parts_are_served(server: ReviewServer) -> None:
         status, headers, content = ask(server, path_of(server, name))
         assert (status, headers["Content-Type"].partition(";")[0]) == (200, kind)
         assert content
-        assert "default-src 'none'" in headers["Content-Security-Policy"]
-        assert headers["X-Content-Type-Options"] == "nosniff"
-        assert headers["Cache-Control"] == "no-store"
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
         assert "Python" not in headers["Server"]
     status, headers, content = ask(server, path_of(server, "picture?number=0&place=0"))
     assert (status, headers["Content-Type"], content[:4]) == (200, "image/png", b"\x89PNG")

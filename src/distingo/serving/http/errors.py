@@ -1,11 +1,12 @@
-"""A request that is refused: its status and its sentence; imports nothing, for processes that only decode."""
+"""Refused requests: a status and a sentence, and the JSON that carries them; light, for processes that only decode."""
 
 from __future__ import annotations
 
+import json
 import traceback
 
 RETRY_SECONDS = 1
-"""What a full queue asks a client to wait: many batches are judged in this time."""
+"""Seconds after which a client may try again at a full queue: many batches are scored in this time."""
 
 
 class RefusedError(Exception):
@@ -13,7 +14,7 @@ class RefusedError(Exception):
 
     Attributes:
         status: The HTTP status.
-        reason: What came, what is allowed, what to do, in one sentence.
+        reason: What came, what is allowed and what to do, in one sentence; nothing of the machine's insides.
         closes: Whether the connection ends with the answer, because not all that was sent has been read.
         retry: Seconds after which it may be sent again, where waiting helps.
     """
@@ -33,20 +34,25 @@ class RefusedError(Exception):
         return RefusedError(self.status, self.reason, closes=self.closes, retry=self.retry)
 
 
+def error_body(status: int, reason: str, path: str = "") -> bytes:
+    """An error as JSON, in the shape of the protocol that the path belongs to."""
+    error = reason if path.startswith(("/v1", "/v2")) else {"status": status, "reason": reason}
+    return json.dumps({"error": error}, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
 def free_frames(error: BaseException) -> None:
     """Free what the frames of an error's traceback, and of its causes', hold: whole bodies, for instance.
 
-    To be called where an error is kept as a value, or has been seen to. A refusal loses its tracebacks and causes; of
+    To be called where an error is kept as a value or has been handled. A refusal loses its tracebacks and causes; of
     other errors the lines stay, for the log.
     """
-    kept = not isinstance(error, RefusedError)
     chain: list[BaseException] = []
     following: BaseException | None = error
     while following is not None and following not in chain:
         chain.append(following)
         following = following.__cause__ or following.__context__
     for each in chain:
-        if kept:
-            traceback.clear_frames(each.__traceback__)
-        else:
+        if isinstance(error, RefusedError):
             each.__traceback__ = each.__cause__ = each.__context__ = None
+        else:
+            traceback.clear_frames(each.__traceback__)
