@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from distingo.explanation.relevance import attention_layers, find_heat, margins
-from distingo.models.heads import ChannelNormalisation, LinearHead, PretrainedClassifier
+from distingo.models.heads import LinearHead, PretrainedClassifier
+from distingo.models.layers import ChannelNormalisation
 from distingo.models.reference_networks import SportsCNN
 from distingo.models.small_cnn import SmallCNN
 

@@ -25,7 +25,7 @@ from distingo.models.backbones import (
     find_backbone,
     load_backbone,
 )
-from distingo.models.heads import ChannelNormalisation
+from distingo.models.layers import ChannelNormalisation
 from distingo.models.presets import PRESETS
 
 TINY = "test_resnet"

@@ -22,50 +22,19 @@ def test_block_is_convolution_relu_pooling_as_the_reference_writes_it() -> None:
     assert block(images).shape == (2, 8, 5, 5)
 
 
-@pytest.mark.parametrize("way", ["_winograd_is_faster", "_blocks_are_faster"])
 @pytest.mark.parametrize("size", [(14, 14), (7, 7), (9, 12)])
-def test_training_gives_the_same_whichever_way_it_is_computed(
-    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], way: str
-) -> None:
+def test_training_gives_the_same_in_blocks_and_at_once(monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     block = ConvolutionBlock(16, 24).double()
     images = torch.randn(3, 16, *size, dtype=torch.float64, requires_grad=True)
     results = []
     for fast in (False, True):
-        monkeypatch.setattr(layers, way, lambda *_, fast=fast: fast)
+        monkeypatch.setattr(layers, "_blocks_are_faster", lambda *_, fast=fast: fast)
         result = block(images)
         inputs = [images, *block.parameters()]
         results.append((result, *torch.autograd.grad(result.square().sum(), inputs)))
-    for plain, winograd in zip(*results, strict=True):
-        torch.testing.assert_close(winograd, plain, rtol=1e-9, atol=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("capability", "n", "size", "dtype", "kernel_size", "faster"),
-    [
-        ("AVX2", 32, 14, torch.float32, 3, True),
-        ("AVX512", 32, 14, torch.float32, 3, False),
-        ("AVX2", 8, 14, torch.float32, 3, False),
-        ("AVX2", 32, 112, torch.float32, 3, False),
-        ("AVX2", 32, 14, torch.float64, 3, False),
-        ("AVX2", 32, 14, torch.float32, 5, False),
-    ],
-)
-def test_winograd_is_left_to_where_it_was_measured_to_pay(
-    monkeypatch: pytest.MonkeyPatch,
-    capability: str,
-    n: int,
-    size: int,
-    dtype: torch.dtype,
-    kernel_size: int,
-    faster: bool,
-) -> None:
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    convolution = nn.Conv2d(32, 64, kernel_size, padding=kernel_size // 2, dtype=dtype)
-    images = torch.zeros(n, 32, size, size, dtype=dtype)
-    assert layers._winograd_is_faster(images, convolution) is faster
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert not layers._winograd_is_faster(images, convolution)
+    for plain, in_blocks in zip(*results, strict=True):
+        torch.testing.assert_close(in_blocks, plain, rtol=1e-9, atol=1e-9)
 
 
 def test_blocks_are_left_to_where_they_were_measured_to_pay() -> None:
@@ -76,15 +45,6 @@ def test_blocks_are_left_to_where_they_were_measured_to_pay() -> None:
     assert not layers._blocks_are_faster(large.to("meta"), convolution)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert layers._blocks_are_faster(small, convolution)
-
-
-def test_evaluation_never_takes_the_less_exact_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise AssertionError("winograd in evaluation")
-
-    monkeypatch.setattr(layers.winograd, "convolve_pool_relu", refuse)
-    monkeypatch.setattr(layers, "_winograd_is_faster", lambda *_: True)
-    ConvolutionBlock(32, 8).eval()(torch.zeros(32, 32, 14, 14))
 
 
 def test_flatten_has_channels_fastest_as_keras() -> None:

@@ -23,13 +23,8 @@ from distingo.models.descriptors import DescriptorClassifier
 from distingo.models.evidence import Calibration, Evidence, load_evidence, save_evidence
 from distingo.models.feature_bank import FeatureBank
 from distingo.models.frequencies import MajorityClassifier, PrevalenceClassifier
-from distingo.models.heads import (
-    ChannelNormalisation,
-    NeighbourHead,
-    PretrainedClassifier,
-    build_head,
-    build_normalisation,
-)
+from distingo.models.heads import NeighbourHead, PretrainedClassifier, build_head
+from distingo.models.layers import ChannelNormalisation, build_normalisation
 from distingo.models.saved_layout import (
     CONFIG_FILE,
     check_description,

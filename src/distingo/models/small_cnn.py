@@ -11,8 +11,6 @@ from torch.nn import functional as F
 
 from distingo.models.fast_convolutions import Dropout
 from distingo.models.layers import (
-    BatchNormalisation,
-    Convolution3x3,
     require_input_shape,
     require_probability,
 )
@@ -88,12 +86,9 @@ class NormalisedConvolution(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1, pool: bool = False) -> None:
         super().__init__()
-        if stride == 1:
-            self.convolution: nn.Conv2d = Convolution3x3(in_channels, out_channels)
-        else:
-            self.convolution = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
+        self.convolution = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
         self.pool = nn.MaxPool2d(2) if pool else nn.Identity()
-        self.normalisation = BatchNormalisation(out_channels)
+        self.normalisation = nn.BatchNorm2d(out_channels)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Apply the layers to float maps (n, in, h, w)."""

@@ -26,8 +26,7 @@ from distingo.files import require_intact, write_text
 from distingo.machine.compiler import compiler_on_demand
 from distingo.machine.device import bind_this_thread, choose_device, prepare_process
 from distingo.machine.memory import forget_peak_memory, peak_memory
-from distingo.models.heads import ChannelNormalisation, ZCAWhitening, build_normalisation
-from distingo.models.layers import summarise
+from distingo.models.layers import ChannelNormalisation, ZCAWhitening, build_normalisation, summarise
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network, save_model
 from distingo.prediction.networks import Rows, to_tensor
 from distingo.records import Picture
