@@ -42,7 +42,7 @@ from distingo.datasets.splits.splitting import split_dataset
 from distingo.datasets.targets import encode_labels
 from distingo.evaluation.confidence import Confidence
 from distingo.evaluation.judging_confidence import judge_confidence
-from distingo.machine.device import prepare_process
+from distingo.machine.process import configure_process, prepare_process
 from distingo.metrics.conformal import prediction_sets, set_threshold
 from distingo.metrics.thresholds import apply_thresholds, choose_thresholds
 from distingo.models.evidence import Calibration, gather_evidence
@@ -83,6 +83,7 @@ class Fitted:
 
 
 def open_sets(names: list[str]) -> tuple[Product, dict[str, Dataset]]:
+    configure_process()
     prepare_process()
     wishes = {"model": str(DATA / "weights" / "mobilenetv2_100.tf_in1k"), "mode": "frozen"}
     backbone = load_wished_backbone(wishes)

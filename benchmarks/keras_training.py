@@ -76,12 +76,13 @@ def pictures_and_targets(load: Workload, contender: str) -> tuple[np.ndarray, np
 
 
 def run_distingo(load: Workload) -> None:
-    from distingo.machine.process import set_thread_environment
+    from distingo.machine.process import configure_process
 
-    set_thread_environment()
+    configure_process()
     import torch
 
-    from distingo.machine.device import bind_this_thread, choose_precision
+    from distingo.machine.device import choose_precision
+    from distingo.machine.process import bind_this_thread
     from distingo.prediction.networks import autocast
 
     torch.manual_seed(SEED)

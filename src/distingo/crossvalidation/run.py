@@ -23,7 +23,7 @@ from distingo.datasets.splits.grouping import Links, group_pictures
 from distingo.errors import UsageError
 from distingo.evaluation.tables import write_predictions
 from distingo.files import remove_half_written
-from distingo.machine.device import prepare_process
+from distingo.machine.process import configure_process, prepare_process
 from distingo.models.catalogue import find_model
 from distingo.near_duplicates.keeping import (
     FoundNearDuplicates,
@@ -87,6 +87,7 @@ def cross_validate(request: CrossValidateRequest) -> CrossValidation:
     """
     begun = time.perf_counter()
     _check(request)
+    configure_process()
     prepare_process()
     request = _settle_resuming(request)
     prepared = _resume(request) if request.training.resume else _start(request)

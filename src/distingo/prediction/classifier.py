@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from distingo.datasets.cache.store import Cache
-from distingo.machine.device import bind_this_thread
+from distingo.machine.process import bind_this_thread
 from distingo.models.heads import record_features
 from distingo.models.saved import ClassicClassifier, SavedModel, feature_extractor
 from distingo.models.weights import hash_weights

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from distingo.datasets.cache.store import Cache
 from distingo.errors import UsageError
-from distingo.machine.device import bind_this_thread, choose_precision
+from distingo.machine.device import choose_precision
+from distingo.machine.process import bind_this_thread
 from distingo.prediction.networks import autocast, prediction_batch_size, to_tensor
 from distingo.prediction.openvino_engine import openvino_runner
 

@@ -23,7 +23,8 @@ from distingo.datasets.gathering import count_processors
 from distingo.datasets.run_options import max_pixels_from_config
 from distingo.errors import DistingoError, UsageError
 from distingo.features.descriptors import describe
-from distingo.machine.device import choose_device, prepare_process
+from distingo.machine.device import choose_device
+from distingo.machine.process import prepare_process
 from distingo.models.feature_bank import FeatureBank
 from distingo.models.saved import SavedModel, load_model, read_description
 from distingo.prediction.classifier import ModelEngine, to_probabilities

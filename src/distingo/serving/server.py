@@ -14,7 +14,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from distingo.machine.memory import collect_as_usual
+from distingo.machine.process import collect_as_usual, configure_process
 from distingo.serving.app import create_app
 from distingo.serving.clients import Proxies
 from distingo.serving.connections import ConnectionLimits, ConnectionWatch
@@ -49,6 +49,7 @@ def serve_process(
     Raises:
         RunError: A run can't be loaded.
     """
+    configure_process(threads=False)
     collect_as_usual()
     _keep_blas_to_one_thread()
     models = ServedModels(runs, settings, Metrics())

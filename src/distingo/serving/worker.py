@@ -25,9 +25,11 @@ def import_all() -> None:
     import uvicorn.protocols.http.httptools_impl  # noqa: F401
 
     import distingo.explanation.explaining  # noqa: F401
+    from distingo.machine.process import configure_process
     from distingo.models.architectures import import_timm
     from distingo.prediction.openvino_import import import_openvino
 
+    configure_process(threads=False)
     import_timm()
     if importlib.util.find_spec("openvino") is not None:
         import_openvino()

@@ -28,7 +28,8 @@ from distingo.datasets.gathering import count_processors
 from distingo.datasets.splits.dividing import divide_groups
 from distingo.datasets.splits.grouping import Links, group_pictures
 from distingo.errors import DataError
-from distingo.machine.device import choose_device, prepare_process
+from distingo.machine.device import choose_device
+from distingo.machine.process import prepare_process
 from distingo.models.saved import SavedModel
 from distingo.near_duplicates.keeping import are_large_enough, search_near_duplicates, settle_similarity
 from distingo.near_duplicates.records import write_counts

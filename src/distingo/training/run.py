@@ -24,8 +24,9 @@ from distingo.datasets.targets import encode_labels
 from distingo.errors import RunError, UsageError
 from distingo.files import require_intact, write_text
 from distingo.machine.compiler import compiler_on_demand
-from distingo.machine.device import bind_this_thread, choose_device, prepare_process
+from distingo.machine.device import choose_device
 from distingo.machine.memory import forget_peak_memory, peak_memory
+from distingo.machine.process import bind_this_thread, configure_process, prepare_process
 from distingo.models.layers import ChannelNormalisation, ZCAWhitening, build_normalisation, summarise
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network, save_model
 from distingo.prediction.networks import Rows, to_tensor
@@ -166,6 +167,7 @@ def train_run(request: TrainRequest) -> RunFolder:
     Raises:
         DistingoError: Of the kind that fits the mistake or hindrance.
     """
+    configure_process()
     prepare_process()
     request = settle_resuming(request)
     clock = TrainingClock(RunFolder(request.output).history, resumed=request.resume)

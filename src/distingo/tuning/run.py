@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from distingo.errors import DistingoError, UsageError
-from distingo.machine.device import prepare_process
+from distingo.machine.process import configure_process, prepare_process
 from distingo.models.catalogue import find_model
 from distingo.training.preparing import TrainRequest, resume, start
 from distingo.training.recipe import Recipe
@@ -120,6 +120,7 @@ def tune_run(request: TuneRequest) -> Search:
     """
     _check(request)
     require_optuna()
+    configure_process()
     prepare_process()
     with open_search(request.output, _wanted(request.train)) as folder:
         order = replace(request.train, output=folder.prepared.path)
