@@ -43,6 +43,7 @@ from distingo.datasets.targets import encode_labels
 from distingo.evaluation.confidence import Confidence
 from distingo.evaluation.judging_confidence import judge_confidence
 from distingo.machine.process import configure_process, prepare_process
+from distingo.metrics.calibration import fit_calibration
 from distingo.metrics.conformal import prediction_sets, set_threshold
 from distingo.metrics.thresholds import apply_thresholds, choose_thresholds
 from distingo.models.evidence import Calibration, gather_evidence
@@ -55,7 +56,6 @@ from distingo.records import Dataset, Picture
 from distingo.training.calibration import count_folds, cross_fit_head, deal_folds
 from distingo.training.defaults import DataFacts, choose_recipe
 from distingo.training.heads import fit_head
-from distingo.training.held_out import calibrate
 from distingo.training.pretrained import feature_products, load_wished_backbone
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -138,7 +138,7 @@ def fit(dataset: Dataset, product: Product, seed: int) -> Fitted:
         "linear", "pretrained", dataset.task, dataset.classes, head="linear", settings=fitted.settings
     )
     held_out, held_targets, folds = calibration_set(description, features, targets, logits["validation"], seed)
-    slope, offsets = calibrate(held_out, held_targets)
+    slope, offsets = fit_calibration(held_out, held_targets)
     description = replace(description, calibration=Calibration(slope, tuple(offsets.tolist())))
     bank = build_bank(features["train"], tuple(picture.content for picture in sides["train"]), unit=True)
     model = SavedModel(description, bank=bank)

@@ -306,7 +306,8 @@ predictor.predict(Image.new("RGB", (16, 16)))
 from distingo.models.architectures import measure_architecture
 measure_architecture("mobilenetv2_035", {{}}, 64, 64)
 after = state()
-print(json.dumps({{"changed": [name for name in before if before[name] != after[name]], "replaced": replaced, "pages": [pages, new_pages()]}}))
+changed = [name for name in before if before[name] != after[name]]
+print(json.dumps({{"changed": changed, "replaced": replaced, "pages": [pages, new_pages()]}}))
 """
 
 

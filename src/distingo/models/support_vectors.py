@@ -1,9 +1,8 @@
 """Support vector machines as plain arrays: fitted by scikit-learn, saved and used without it.
 
 One machine per class against all others (Rifkin and Klautau, In Defense of One-Vs-All Classification, JMLR 2004)
-with a radial basis function kernel. Decisions between exclusive classes become probabilities by one temperature,
-fitted on validation (Guo et al., On Calibration of Modern Neural Networks, 2017); those of independent labels by a
-slope and an offset each (Platt, Probabilistic Outputs for Support Vector Machines, 1999).
+with a radial basis function kernel. Decisions become probabilities by the calibration that every model has
+(`distingo.metrics.calibration`), fitted on validation.
 """
 
 from __future__ import annotations
@@ -15,9 +14,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from distingo.metrics.calibration import as_probabilities, fit_calibration
+
 Floats = npt.NDArray[np.float64]
 
-_SHARPNESS_RANGE = (1e-2, 20.0)  # up to near certainty at the margin, however few the validation pictures
 _KERNEL_VALUES_AT_ONCE = 4_000_000
 
 
@@ -74,27 +74,19 @@ class SupportVectors:
             Float32 of shape (n, classes), rows summing to 1 if the classes are exclusive.
         """
         logits = self.sharpness * self.decide(features)
-        return (_softmax(logits) if self.exclusive else _sigmoid(logits)).astype(np.float32)
+        return as_probabilities(logits, "single-label" if self.exclusive else "multi-label")
 
     def calibrated(self, features: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Self:
-        """The same machines with the sharpness at which their log loss on other pictures is least.
+        """The same machines with the calibration of their decisions for held-out images.
 
         Args:
-            features: Shape (n, features), of pictures not fitted on.
+            features: Shape (n, features), of images that they were not fitted on.
             labels: Their class numbers, integers of shape (n,); or for independent labels bool of shape (n, classes).
         """
-        decisions = self.decide(features)
-        if not self.exclusive:
-            slope, offset = _platt(decisions, labels)
-            return replace(self, dual=self.dual * slope, intercept=self.intercept * slope + offset)
-        of_truth = decisions[np.arange(len(labels)), labels]
-        low, high = _SHARPNESS_RANGE
-        # The log loss is convex in the sharpness: halve the range by the sign of its slope.
-        for _ in range(60):
-            middle = (low + high) / 2
-            slope = ((_softmax(middle * decisions) * decisions).sum(axis=1) - of_truth).mean()
-            low, high = (low, middle) if slope > 0 else (middle, high)
-        return replace(self, sharpness=(low + high) / 2)
+        slope, offsets = fit_calibration(self.decide(features), labels)
+        if self.exclusive:
+            return replace(self, sharpness=slope)
+        return replace(self, dual=self.dual * slope, intercept=self.intercept * slope + offsets)
 
     def to_tensors(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays that `from_tensors` needs."""
@@ -166,42 +158,3 @@ def fit_support_vectors(
         intercept[number] = machine.intercept_[0]
     used = dual.any(axis=1)
     return SupportVectors(mean, scale, rows[used], dual[used], intercept, gamma, exclusive=exclusive)
-
-
-def _softmax(scores: Floats) -> Floats:
-    exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
-    shares: Floats = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return shares
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    chances: Floats = 0.5 * (1 + np.tanh(logits / 2))
-    return chances
-
-
-def _platt(decisions: Floats, truth: npt.NDArray[Any]) -> tuple[Floats, Floats]:
-    """The slope and offset of each label at which log loss is least, slopes kept positive so that the order stays.
-
-    Targets are drawn in a little, as in Platt's paper: a label with few positives does not become certain.
-    """
-    positives = truth.sum(axis=0)
-    targets = np.where(truth, (positives + 1) / (positives + 2), 1 / (len(truth) - positives + 2))
-
-    def offset_for(slope: Floats) -> Floats:
-        # For each slope the mean probability rises with the offset: halve the range until it is the targets' mean.
-        reach = np.abs(slope * decisions).max(axis=0) + 40
-        low, high = -reach, reach
-        for _ in range(50):
-            middle = (low + high) / 2
-            above = _sigmoid(slope * decisions + middle).mean(axis=0) > targets.mean(axis=0)
-            low, high = np.where(above, low, middle), np.where(above, middle, high)
-        offset: Floats = (low + high) / 2
-        return offset
-
-    low, high = (np.full(decisions.shape[1], end) for end in _SHARPNESS_RANGE)
-    for _ in range(30):
-        middle = (low + high) / 2
-        rises = ((_sigmoid(middle * decisions + offset_for(middle)) - targets) * decisions).mean(axis=0) > 0
-        low, high = np.where(rises, low, middle), np.where(rises, middle, high)
-    slope = (low + high) / 2
-    return slope, offset_for(slope)

@@ -159,21 +159,6 @@ def head_logits(network: nn.Module, rows: Rows) -> np.ndarray:
     return logits
 
 
-def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of independent labels from logits (n, labels): float64 inside, float32 out."""
-    # half the hyperbolic tangent of half a logit overflows nowhere
-    probabilities: np.ndarray = (0.5 + 0.5 * np.tanh(0.5 * logits.astype(np.float64))).astype(np.float32)
-    return probabilities
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities from logits (n, classes): float64 inside, float32 out, each row summing to 1."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    exponentials = np.exp(shifted)
-    probabilities: np.ndarray = (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
-    return probabilities
-
-
 _Item = TypeVar("_Item")
 
 _Result = TypeVar("_Result")

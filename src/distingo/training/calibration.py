@@ -28,6 +28,7 @@ from distingo.datasets.splits.files import read_split_file
 from distingo.datasets.splits.grouping import Links, group_pictures
 from distingo.datasets.targets import encode_labels
 from distingo.machine.device import choose_device, choose_precision
+from distingo.metrics.calibration import fit_calibration
 from distingo.metrics.thresholds import apply_thresholds
 from distingo.models.descriptors import DescriptorClassifier, refit_descriptors
 from distingo.models.evidence import Calibration, gather_evidence
@@ -44,7 +45,7 @@ from distingo.prediction.classifier import (
 from distingo.prediction.embedding import descriptors_product, gather, input_product
 from distingo.records import Picture
 from distingo.training.heads import axes_of_all, refit_head
-from distingo.training.held_out import assign_folds, calibrate
+from distingo.training.held_out import assign_folds
 from distingo.training.preparing import PreparedRun, TrainRequest
 from distingo.training.pretrained import balances_classes, feature_products
 
@@ -245,7 +246,7 @@ def with_calibration(
     device: torch.device,
     cross_fitted: CrossFitted | None = None,
 ) -> SavedModel:
-    """Fit a model's temperature, with several labels slope and offsets (`distingo.training.held_out.calibrate`).
+    """Fit a model's calibration (`distingo.metrics.calibration.fit_calibration`).
 
     What a fit did to become comparable on held-out pictures (margins of a support vector machine to logits) is part of
     the model and stays; this comes on top for every kind alike, and is near nothing where little was left to do.
@@ -269,7 +270,7 @@ def with_calibration(
         pictures = tuple(validation)
         rows = input_product(model, cache, device).store.rows([picture.row_key for picture in pictures])
         logits = predict_model_logits(model, rows, device=device, precision=choose_precision(device)[0])
-    slope, offsets = calibrate(logits, encode_labels(pictures, description.classes, description.task))
+    slope, offsets = fit_calibration(logits, encode_labels(pictures, description.classes, description.task))
     fitted = Calibration(slope, tuple(offsets.tolist()))
     return replace(model, description=replace(description, calibration=fitted))
 

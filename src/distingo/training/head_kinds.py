@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distingo.metrics.calibration import Calibration
 from distingo.models.heads import LinearHead, NeighbourHead, PrototypeHead, center_and_normalise, find_neighbours
-from distingo.training.held_out import Calibration
 from distingo.training.linear_models import (
     REGULARISATIONS,
     Floats32,

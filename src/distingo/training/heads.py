@@ -11,6 +11,7 @@ import numpy.typing as npt
 from torch import nn
 
 from distingo.errors import UsageError
+from distingo.metrics.calibration import Calibration, fit_calibration
 from distingo.models.heads import require_head
 from distingo.records import Task
 from distingo.training.head_kinds import (
@@ -20,7 +21,7 @@ from distingo.training.head_kinds import (
     calibrate_head,
     linear_head,
 )
-from distingo.training.held_out import Calibration, assign_folds, best_trial, calibrate, score_logits
+from distingo.training.held_out import assign_folds, best_trial, score_logits
 from distingo.training.linear_models import (
     ITERATIONS,
     PrincipalAxes,
@@ -222,7 +223,7 @@ def _calibration(
 ) -> Calibration | None:
     if KINDS[kind].slope is None:
         return None
-    return calibrate(margins, targets, balancing_weights(targets, problem.classes) if problem.balanced else None)
+    return fit_calibration(margins, targets, balancing_weights(targets, problem.classes) if problem.balanced else None)
 
 
 def _has_worsened(trials: list[Trial]) -> bool:

@@ -1,4 +1,4 @@
-"""Choosing among fits by pictures they have not seen: scores, folds, calibration."""
+"""Choose among fits by images that they were not fitted on: scores and folds."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from distingo.metrics.calibration import log_softmax
 from distingo.records import Task
 
 Floats = npt.NDArray[np.float64]
 Targets = npt.NDArray[Any]
-Calibration = tuple[float, Floats]
-"""A slope and offsets (classes,): logits are slope * margins + offsets."""
 
 FOLDS = 5
-_SLOPES = (1e-2, 1e3)
 
 
 def score_logits(logits: npt.NDArray[Any], targets: Targets, task: Task) -> tuple[float, float]:
@@ -60,7 +58,7 @@ def best_trial(scores: list[tuple[float, float]], n: int, task: Task) -> int:
 
 def softmax_log_loss(logits: npt.NDArray[Any], targets: Targets) -> float:
     """Mean log loss of logits (n, classes) for class numbers (n,)."""
-    return float(-_log_softmax(logits.astype(np.float64))[np.arange(len(targets)), targets].mean())
+    return float(-log_softmax(logits.astype(np.float64))[np.arange(len(targets)), targets].mean())
 
 
 def assign_folds(targets: Targets, *, seed: int, folds: int = FOLDS) -> npt.NDArray[np.int64]:
@@ -88,65 +86,6 @@ def assign_folds(targets: Targets, *, seed: int, folds: int = FOLDS) -> npt.NDAr
             assigned[members] = (dealt + np.arange(count)) % folds
             dealt += int(count)
     return assigned
-
-
-def calibrate(margins: npt.NDArray[Any], targets: Targets, weights: npt.NDArray[Any] | None = None) -> Calibration:
-    """Find slope and offsets that make margins of unseen pictures the best logits.
-
-    One slope for all, so that rare labels borrow from the others. One label per picture: offsets stay 0, and one
-    more picture than there is counts as spread over all classes, so that few pictures without a mistake make
-    nobody certain. Several labels: an offset each, with Platt's smoothed targets (Platt 1999).
-
-    Args:
-        margins: Float (n, classes).
-        targets: int64 (n,), or 0/1 (n, labels).
-        weights: How much each 0/1 target counts, of their shape; all alike without.
-    """
-    wide = margins.astype(np.float64)
-    if targets.ndim == 1:
-        return _temper(wide, targets)
-    return _platt(wide, targets.astype(np.float64), np.ones(wide.shape) if weights is None else weights)
-
-
-def _temper(margins: Floats, targets: Targets) -> Calibration:
-    n, classes = margins.shape
-    shares = np.full((n, classes), 1 / ((n + 1) * classes))
-    shares[np.arange(n), targets] += n / (n + 1)
-    low, high = np.log(_SLOPES)
-    # The loss is convex in the slope: halve the range by the sign of its derivative.
-    for _ in range(50):
-        middle = (low + high) / 2
-        probabilities = np.exp(_log_softmax(np.exp(middle) * margins))
-        low, high = (low, middle) if ((probabilities - shares) * margins).sum() > 0 else (middle, high)
-    return float(np.exp((low + high) / 2)), np.zeros(classes)
-
-
-def _platt(margins: Floats, targets: Floats, weights: npt.NDArray[Any]) -> Calibration:
-    from scipy.optimize import minimize
-    from scipy.special import expit, logit
-
-    having = targets.sum(axis=0)
-    lacking = len(targets) - having
-    smoothed = np.where(targets > 0, (having + 1) / (having + 2), 1 / (lacking + 2))
-    scale = float(margins.std()) or 1.0
-
-    def objective(packed: Floats) -> tuple[float, Floats]:
-        logits = packed[0] / scale * margins + packed[1:]
-        losses = np.logaddexp(0, logits) - smoothed * logits
-        residuals = weights * (expit(logits) - smoothed) / margins.size
-        gradient = np.concatenate([[(residuals * margins).sum() / scale], residuals.sum(axis=0)])
-        return float((weights * losses).sum() / margins.size), gradient
-
-    start = np.concatenate([[1.0], logit((having + 1) / (len(targets) + 2))])
-    bounds = [(1e-3, 1e3), *((-30.0, 30.0) for _ in having)]
-    found = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"gtol": 1e-9, "ftol": 0})
-    return float(found.x[0] / scale), np.asarray(found.x[1:])
-
-
-def _log_softmax(logits: Floats) -> Floats:
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    logarithms: Floats = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return logarithms
 
 
 def _binary_cross_entropy(logits: Floats, targets: Targets) -> float:

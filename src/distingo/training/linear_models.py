@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distingo.errors import DataError
+from distingo.metrics.calibration import softmax
 from distingo.records import Task
 
 Floats32 = npt.NDArray[np.float32]
@@ -414,16 +415,11 @@ def _mean_curvature(loss: Loss, logits: Floats32, targets: npt.NDArray[Any], wei
     if loss == "squared-hinge":
         curvatures = 2.0 * (np.where(targets > 0, logits, -logits) < 1)
     else:
-        shares = _softmax(logits) if loss == "softmax" else 1 / (1 + np.exp(-np.abs(logits)))
+        shares = softmax(logits) if loss == "softmax" else 1 / (1 + np.exp(-np.abs(logits)))
         curvatures = shares * (1 - shares)
     if curvatures.ndim > counts.ndim:
         counts = counts[:, None]
     return max(float((curvatures * counts).mean()), 1e-4)
-
-
-def _softmax(logits: Floats32) -> Floats32:
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 
 def _bind_loss(loss: Loss, targets: npt.NDArray[Any], weights: Floats32 | None) -> Callable[[Floats32], Measured]:
