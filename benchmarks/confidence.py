@@ -46,9 +46,10 @@ from distingo.machine.process import configure_process, prepare_process
 from distingo.metrics.calibration import fit_calibration
 from distingo.metrics.conformal import prediction_sets, set_threshold
 from distingo.metrics.thresholds import apply_thresholds, choose_thresholds
+from distingo.models.description import ModelDescription
 from distingo.models.evidence import Calibration, gather_evidence
 from distingo.models.feature_bank import build_bank
-from distingo.models.saved import ModelDescription, SavedModel
+from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import Outputs, to_probabilities
 from distingo.prediction.embedding import gather
 from distingo.prediction.naming import unlike_threshold

@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from distingo.models.description import ModelDescription
 from distingo.models.heads import last_layer, record_features
-from distingo.models.saved import ModelDescription, assemble_network
+from distingo.models.saved import assemble_network
 from distingo.records import Rendition
 
 

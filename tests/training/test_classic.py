@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from distingo.errors import UsageError
-from distingo.models.saved import ModelDescription, load_model, save_model
+from distingo.models.description import ModelDescription
+from distingo.models.saved import load_model, save_model
 from distingo.training.baselines import fit_classic
 
 FEATURES = np.zeros((4, 5), np.float32)

@@ -7,7 +7,7 @@ import pytest
 
 import distingo
 from distingo.errors import RunError, UsageError
-from distingo.training.several import plan_runs, split_mode
+from distingo.training.defaults import plan_runs, split_mode
 from tiny_backbones import write_backbone
 from tiny_datasets import draw_classes
 

@@ -89,7 +89,7 @@ def crossval(
     from distingo.datasets.run_options import name_split
     from distingo.datasets.tables.table import TableOptions
     from distingo.report.crossval_page import write_crossval_page
-    from distingo.training.preparing import TrainRequest
+    from distingo.training.request import TrainRequest
     from distingo.training.run_data import settle_corrections
 
     recipe = name_recipe_fields(recipe)
@@ -182,8 +182,8 @@ def learning_curve(
     from distingo.learning_curves.run import LearningCurveRequest, run_learning_curve
     from distingo.report.learning_curve_page import write_learning_curve_page
     from distingo.run_folder import RunFolder
-    from distingo.training.preparing import TrainRequest
     from distingo.training.recipe_file import Wanted, repeat
+    from distingo.training.request import TrainRequest
     from distingo.training.run_data import settle_corrections
 
     recipe = name_recipe_fields(recipe)
@@ -279,8 +279,8 @@ def tune(
     """
     from distingo.datasets.run_options import name_split
     from distingo.report.tuning_page import write_tuning_page
-    from distingo.training.preparing import TrainRequest
     from distingo.training.recipe_file import read_recipe_file
+    from distingo.training.request import TrainRequest
     from distingo.training.run_data import check_wishes, settle_corrections
     from distingo.tuning.records import SearchFolder
     from distingo.tuning.run import TuneRequest, tune_run

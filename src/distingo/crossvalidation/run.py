@@ -37,7 +37,8 @@ from distingo.prediction.embedding import descriptors_product
 from distingo.progress import progress_bar
 from distingo.records import Dataset
 from distingo.run_folder import RunFolder, begin_folder, end_beginning, identify_request, is_free
-from distingo.training.preparing import ChosenRun, TrainRequest, choose, choose_again, identify_training
+from distingo.training.preparing import ChosenRun, choose, choose_again, identify_training
+from distingo.training.request import TrainRequest
 from distingo.training.run_config import describe_run, require_readable
 from distingo.training.run_data import keep_corrections
 

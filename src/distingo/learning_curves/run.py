@@ -31,8 +31,9 @@ from distingo.machine.device import choose_device
 from distingo.machine.process import configure_process, prepare_process
 from distingo.prediction.embedding import descriptors_product, gather
 from distingo.records import Dataset
-from distingo.training.preparing import ChosenRun, TrainRequest, choose
+from distingo.training.preparing import ChosenRun, choose
 from distingo.training.pretrained import feature_products
+from distingo.training.request import TrainRequest
 
 log = logging.getLogger("distingo")
 

@@ -25,8 +25,9 @@ from distingo.errors import DistingoError, UsageError
 from distingo.features.descriptors import describe
 from distingo.machine.device import choose_device
 from distingo.machine.process import prepare_process
+from distingo.models.description import read_description
 from distingo.models.feature_bank import FeatureBank
-from distingo.models.saved import SavedModel, load_model, read_description
+from distingo.models.saved import SavedModel, load_model
 from distingo.prediction.classifier import ModelEngine, to_probabilities
 from distingo.prediction.engines import EngineName
 from distingo.prediction.naming import Certainty, Judged, name_failure, name_prediction, settle_certainty

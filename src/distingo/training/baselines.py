@@ -14,20 +14,20 @@ import numpy as np
 import torch
 
 from distingo.datasets.cache.store import Cache
-from distingo.datasets.gathering import Product, read_dataset
 from distingo.datasets.targets import encode_labels
 from distingo.errors import UsageError
 from distingo.machine.device import choose_device, choose_precision
 from distingo.metrics.thresholds import choose_thresholds
+from distingo.models.description import ModelDescription
 from distingo.models.descriptors import fit_descriptors
 from distingo.models.frequencies import fit_majority, fit_prevalence
-from distingo.models.saved import ClassicClassifier, ModelDescription, SavedModel, save_model
+from distingo.models.saved import ClassicClassifier, SavedModel, save_model
 from distingo.prediction.classifier import predict_probabilities
-from distingo.prediction.embedding import descriptors_product, input_product
+from distingo.prediction.embedding import descriptors_product, gather, input_product
 from distingo.records import Picture, Task
 from distingo.training.calibration import CrossFitted, with_calibration
-from distingo.training.preparing import PreparedRun, TrainRequest, decoding_is_dear
 from distingo.training.recipe import Recipe
+from distingo.training.request import PreparedRun, TrainRequest
 
 
 def fit_classic(
@@ -144,25 +144,9 @@ def calibrated(
 
 def _fit(prepared: PreparedRun, request: TrainRequest, description: ModelDescription) -> SavedModel:
     product = descriptors_product(request.cache)
-    used = (*prepared.split.train, *prepared.split.validation)
-    if not decoding_is_dear(prepared.dataset.root) and product.store.missing(picture.row_key for picture in used):
-        _read_again(prepared, request, product)
-    sides = []
-    for pictures in (prepared.split.train, prepared.split.validation):
-        features = product.store.rows([picture.row_key for picture in pictures])
-        targets = encode_labels(pictures, prepared.dataset.classes, prepared.dataset.task)
-        sides.append((features.take(np.arange(len(pictures))), targets))
-    return fit_classic(description, sides[0], sides[1], seed=prepared.recipe.seed)
-
-
-def _read_again(prepared: PreparedRun, request: TrainRequest, product: Product) -> None:
-    """Fill a product that the first reading left out; what is filled already costs a hash per picture."""
-    read_dataset(
-        prepared.dataset.root,
-        cache=request.cache,
-        products=[product],
-        max_pixels=request.max_pixels,
-        workers=request.workers,
-        corrections=request.corrections,
-        value_ranges=prepared.dataset.value_ranges,
+    prepared.fill([product], request)
+    train, validation = (
+        (gather(product, [picture.row_key for picture in pictures]), prepared.encode(pictures))
+        for pictures in (prepared.split.train, prepared.split.validation)
     )
+    return fit_classic(description, train, validation, seed=prepared.recipe.seed)

@@ -30,10 +30,11 @@ from distingo.datasets.targets import encode_labels
 from distingo.machine.device import choose_device, choose_precision
 from distingo.metrics.calibration import fit_calibration
 from distingo.metrics.thresholds import apply_thresholds
+from distingo.models.description import ModelDescription
 from distingo.models.descriptors import DescriptorClassifier, refit_descriptors
 from distingo.models.evidence import Calibration, gather_evidence
 from distingo.models.feature_bank import FeatureBank, build_bank
-from distingo.models.saved import ModelDescription, SavedModel
+from distingo.models.saved import SavedModel
 from distingo.near_duplicates.records import read_counts
 from distingo.prediction.classifier import (
     Outputs,
@@ -46,8 +47,8 @@ from distingo.prediction.embedding import descriptors_product, gather, input_pro
 from distingo.records import Picture
 from distingo.training.heads import axes_of_all, refit_head
 from distingo.training.held_out import assign_folds
-from distingo.training.preparing import PreparedRun, TrainRequest
 from distingo.training.pretrained import balances_classes, feature_products
+from distingo.training.request import PreparedRun, TrainRequest
 
 ENOUGH = 1_000
 """From so many validation pictures on they are the calibration set: with them, sets for 90 % cover 88.4 to 91.5 % in 9
@@ -88,8 +89,7 @@ def cross_fit(model: SavedModel, prepared: PreparedRun, request: TrainRequest) -
     folds = count_folds(len(pictures), validation)
     if not folds or not _is_cheap(model):
         return None
-    dataset = prepared.dataset
-    targets = encode_labels(pictures, dataset.classes, dataset.task)
+    targets = prepared.encode(pictures)
     assigned = deal_folds(targets, _groups(pictures, prepared, request), folds=folds, seed=prepared.recipe.seed)
     folds = int(assigned.max()) + 1
     if folds < 2:

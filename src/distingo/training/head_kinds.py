@@ -17,16 +17,52 @@ from torch.nn import functional as F
 
 from distingo.metrics.calibration import Calibration
 from distingo.models.heads import LinearHead, NeighbourHead, PrototypeHead, center_and_normalise, find_neighbours
-from distingo.training.linear_models import (
-    REGULARISATIONS,
-    Floats32,
-    Loss,
-    Problem,
-    Side,
-    Solution,
-    balancing_weights,
-    solve_path,
-)
+from distingo.records import Task
+from distingo.training.linear_models import REGULARISATIONS, Floats32, Loss, PrincipalAxes, Solution, solve_path
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is to be fitted, whatever the pictures.
+
+    Attributes:
+        classes: How many logits are wanted.
+        task: One label per picture, or several.
+        balanced: Whether classes weigh the same however frequent they are.
+        iterations: Limit of a linear solver, for each regularisation.
+        axes: Of more embeddings that those of each side are among; None has a linear solver find a side's own.
+    """
+
+    classes: int
+    task: Task
+    balanced: bool
+    iterations: int
+    axes: PrincipalAxes | None = None
+
+
+Side = tuple[Floats32, npt.NDArray[Any]]
+"""Embeddings float32 (n, features) and targets: int64 (n,), or float32 0/1 (n, labels)."""
+
+
+def balancing_weights(targets: npt.NDArray[Any], classes: int) -> Floats32:
+    """scikit-learn's ``balanced``: each class, with several labels each label's yes and no, weighs the same.
+
+    Args:
+        targets: int64 (n,), or 0/1 (n, labels).
+        classes: How many classes or labels there are.
+
+    Returns:
+        Float32 of the targets' shape.
+    """
+    if targets.ndim == 1:
+        counts = np.bincount(targets, minlength=classes)
+        by_class: Floats32 = (len(targets) / (classes * np.maximum(counts, 1))).astype(np.float32)
+        return np.take(by_class, targets)
+    having = np.maximum((targets > 0).sum(axis=0), 1)
+    lacking = np.maximum((targets == 0).sum(axis=0), 1)
+    weights: Floats32 = np.where(targets > 0, len(targets) / (2 * having), len(targets) / (2 * lacking))
+    return weights.astype(np.float32)
+
 
 NEIGHBOURS = (1, 3, 5, 10, 20, 50)
 

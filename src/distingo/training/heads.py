@@ -10,28 +10,22 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from distingo.errors import UsageError
+from distingo.errors import DataError, UsageError
 from distingo.metrics.calibration import Calibration, fit_calibration
 from distingo.models.heads import require_head
 from distingo.records import Task
 from distingo.training.head_kinds import (
     KINDS,
     Candidate,
+    Problem,
     Settings,
+    Side,
+    balancing_weights,
     calibrate_head,
     linear_head,
 )
 from distingo.training.held_out import assign_folds, best_trial, score_logits
-from distingo.training.linear_models import (
-    ITERATIONS,
-    PrincipalAxes,
-    Problem,
-    Side,
-    balancing_weights,
-    checked_side,
-    common_axes,
-    require_every_class,
-)
+from distingo.training.linear_models import ITERATIONS, PrincipalAxes, common_axes
 
 PER_CLASS = 5
 """With fewer validation pictures than this times the classes, the choice is made inside the training side."""
@@ -274,3 +268,71 @@ def _head_of(kind: str, problem: Problem, side: Side, choice: _Choice) -> tuple[
     if solution is not None:
         return linear_head(solution), solution.converged
     return KINDS[kind].fit(problem, side, choice.settings)
+
+
+def checked_side(side: tuple[npt.ArrayLike, npt.ArrayLike], problem: Problem) -> Side:
+    """Embeddings and targets as the solvers take them.
+
+    Args:
+        side: Embeddings (n, features) and targets: class numbers (n,), or 0/1 (n, labels).
+        problem: Says which targets are wanted.
+
+    Raises:
+        DataError: An embedding is not finite.
+        ValueError: The arrays don't fit each other, or a target is no class.
+    """
+    embeddings = np.ascontiguousarray(side[0], dtype=np.float32)
+    targets = np.asarray(side[1])
+    several = problem.task == "multi-label"
+    wanted = (len(embeddings), problem.classes) if several else (len(embeddings),)
+    if embeddings.ndim != 2 or targets.shape != wanted:
+        raise ValueError(f"embeddings {embeddings.shape} with targets {targets.shape}; give (n, features), {wanted}")
+    if not np.isfinite(embeddings).all():
+        broken = int((~np.isfinite(embeddings)).any(axis=1).sum())
+        raise DataError(
+            f"the embeddings of {broken} of {len(embeddings)} pictures are not finite numbers; "
+            "take another backbone, or --precision float32"
+        )
+    if several:
+        if not np.isin(targets, (0, 1)).all():
+            raise ValueError("targets of several labels must be 0 or 1")
+        return embeddings, targets.astype(np.float32)
+    if targets.size and (not np.issubdtype(targets.dtype, np.integer) or targets.min() < 0):
+        raise ValueError(f"targets of type {targets.dtype} from {targets.min()}; give class numbers")
+    if targets.size and targets.max() >= problem.classes:
+        raise ValueError(
+            f"class number {targets.max()}; with {problem.classes} classes give 0 .. {problem.classes - 1}"
+        )
+    return embeddings, targets.astype(np.int64)
+
+
+def require_every_class(targets: npt.NDArray[Any], problem: Problem) -> tuple[str, ...]:
+    """Refuse a training side that says nothing about a class; of several labels some may be silent, which is noted.
+
+    Args:
+        targets: Of the training side.
+        problem: Says which targets they are.
+
+    Returns:
+        Notes for the person.
+
+    Raises:
+        DataError: A class without a training picture, or no label that tells pictures apart.
+    """
+    if problem.task == "single-label":
+        counts = np.bincount(targets, minlength=problem.classes)
+        empty = np.flatnonzero(counts == 0)
+        if len(empty) or problem.classes < 2:
+            raise DataError(
+                f"{len(empty)} of {problem.classes} classes have no training picture (first: class number "
+                f"{empty[0] if len(empty) else 0}); a head needs two classes and a picture of each"
+            )
+        return ()
+    if not len(targets):
+        raise DataError("no training pictures; a head needs some to be solved on")
+    having = (targets > 0).sum(axis=0)
+    alike = int(((having == 0) | (having == len(targets))).sum())
+    if alike == problem.classes:
+        raise DataError("no label tells the training pictures apart: each is on all of them or on none")
+    words = f"{alike} of {problem.classes} labels are on all training pictures or on none and cannot be learned"
+    return (words,) if alike else ()

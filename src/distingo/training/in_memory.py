@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 
 from distingo.datasets.cache.facts import Facts, facts_of
-from distingo.datasets.cache.products import Product, pixels_product
+from distingo.datasets.cache.products import Product
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.decode import UndecodableError
 from distingo.datasets.decoding.value_ranges import choose_range, decide_ranges, describe_ranges
@@ -28,7 +28,6 @@ from distingo.datasets.gathering import count_processors
 from distingo.datasets.splits.dividing import divide_groups
 from distingo.datasets.splits.grouping import Links, group_pictures
 from distingo.errors import DataError
-from distingo.machine.device import choose_device
 from distingo.machine.process import prepare_process
 from distingo.models.saved import SavedModel
 from distingo.near_duplicates.keeping import are_large_enough, search_near_duplicates, settle_similarity
@@ -40,11 +39,10 @@ from distingo.prediction.pictures import PictureLike, decode_picture, name_pictu
 from distingo.records import Dataset, Picture, Source, Split, ValueRanges, row_key
 from distingo.run_folder import RunFolder
 from distingo.training.defaults import DataFacts
-from distingo.training.preparing import ChosenRun, TrainRequest, settle_recipe
-from distingo.training.pretrained import LoadedBackbone, feature_products
-from distingo.training.recipe import Recipe
+from distingo.training.preparing import ChosenRun, settle_recipe
+from distingo.training.pretrained import model_products
+from distingo.training.request import TrainRequest
 from distingo.training.run import train_whole_model
-from distingo.training.several import rendition_of
 
 log = logging.getLogger("distingo")
 
@@ -111,7 +109,9 @@ def _choose(given: ImagesToLearn, cache: Cache) -> ChosenRun:
     about = _survey(given)
     recipe, backbone, choices = settle_recipe(about, given.requested)
     is_signed = are_large_enough(about.height, about.width)
-    products = (*_products(recipe, backbone, cache), *([signature_product(cache)] if is_signed else ()))
+    products = model_products(recipe, backbone, cache) or [descriptors_product(cache)]
+    if is_signed:
+        products.append(signature_product(cache))
     facts = [seen.facts for seen in _decode(given, range(len(given.images)), products, given.value_ranges)]
     deep = [at for at, each in enumerate(facts) if each.values is not None]
     values = [each.values for each in facts if each.values is not None]
@@ -151,19 +151,6 @@ def _picture(position: int, facts: Facts, label: str, ranges: ValueRanges) -> Pi
     file = f"{position:09}"
     source = Source(file, Path(file), value_range=value_range)
     return Picture(source, (label,), facts.pixels, facts.pixels, facts.width, facts.height)
-
-
-def _products(recipe: Recipe, backbone: LoadedBackbone | None, cache: Cache) -> list[Product]:
-    """What the recipe's model looks at."""
-    rendition = rendition_of(recipe, backbone)
-    if rendition is None:
-        return [descriptors_product(cache)]
-    products = []
-    if backbone is not None and recipe.mode != "scratch":
-        products += feature_products(backbone, recipe, cache, choose_device(recipe.device))
-    if recipe.mode != "frozen":
-        products.append(pixels_product(cache, rendition))
-    return products
 
 
 @dataclass(frozen=True, slots=True)

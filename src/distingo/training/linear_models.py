@@ -14,9 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from distingo.errors import DataError
 from distingo.metrics.calibration import softmax
-from distingo.records import Task
 
 Floats32 = npt.NDArray[np.float32]
 
@@ -116,117 +114,6 @@ def precondition(axes: PrincipalAxes | None, *, curvature: float, ridge: float, 
     if axes is None:
         return Coordinates()
     return Coordinates(np.sqrt(curvature * axes.products + ridge), float(np.sqrt(curvature * n + ridge)))
-
-
-Side = tuple[Floats32, npt.NDArray[Any]]
-"""Embeddings float32 (n, features) and targets: int64 (n,), or float32 0/1 (n, labels)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is to be fitted, whatever the pictures.
-
-    Attributes:
-        classes: How many logits are wanted.
-        task: One label per picture, or several.
-        balanced: Whether classes weigh the same however frequent they are.
-        iterations: Limit of a linear solver, for each regularisation.
-        axes: Of more embeddings that those of each side are among; None has a linear solver find a side's own.
-    """
-
-    classes: int
-    task: Task
-    balanced: bool
-    iterations: int
-    axes: PrincipalAxes | None = None
-
-
-def checked_side(side: tuple[npt.ArrayLike, npt.ArrayLike], problem: Problem) -> Side:
-    """Embeddings and targets as the solvers take them.
-
-    Args:
-        side: Embeddings (n, features) and targets: class numbers (n,), or 0/1 (n, labels).
-        problem: Says which targets are wanted.
-
-    Raises:
-        DataError: An embedding is not finite.
-        ValueError: The arrays don't fit each other, or a target is no class.
-    """
-    embeddings = np.ascontiguousarray(side[0], dtype=np.float32)
-    targets = np.asarray(side[1])
-    several = problem.task == "multi-label"
-    wanted = (len(embeddings), problem.classes) if several else (len(embeddings),)
-    if embeddings.ndim != 2 or targets.shape != wanted:
-        raise ValueError(f"embeddings {embeddings.shape} with targets {targets.shape}; give (n, features), {wanted}")
-    if not np.isfinite(embeddings).all():
-        broken = int((~np.isfinite(embeddings)).any(axis=1).sum())
-        raise DataError(
-            f"the embeddings of {broken} of {len(embeddings)} pictures are not finite numbers; "
-            "take another backbone, or --precision float32"
-        )
-    if several:
-        if not np.isin(targets, (0, 1)).all():
-            raise ValueError("targets of several labels must be 0 or 1")
-        return embeddings, targets.astype(np.float32)
-    if targets.size and (not np.issubdtype(targets.dtype, np.integer) or targets.min() < 0):
-        raise ValueError(f"targets of type {targets.dtype} from {targets.min()}; give class numbers")
-    if targets.size and targets.max() >= problem.classes:
-        raise ValueError(
-            f"class number {targets.max()}; with {problem.classes} classes give 0 .. {problem.classes - 1}"
-        )
-    return embeddings, targets.astype(np.int64)
-
-
-def require_every_class(targets: npt.NDArray[Any], problem: Problem) -> tuple[str, ...]:
-    """Refuse a training side that says nothing about a class; of several labels some may be silent, which is noted.
-
-    Args:
-        targets: Of the training side.
-        problem: Says which targets they are.
-
-    Returns:
-        Notes for the person.
-
-    Raises:
-        DataError: A class without a training picture, or no label that tells pictures apart.
-    """
-    if problem.task == "single-label":
-        counts = np.bincount(targets, minlength=problem.classes)
-        empty = np.flatnonzero(counts == 0)
-        if len(empty) or problem.classes < 2:
-            raise DataError(
-                f"{len(empty)} of {problem.classes} classes have no training picture (first: class number "
-                f"{empty[0] if len(empty) else 0}); a head needs two classes and a picture of each"
-            )
-        return ()
-    if not len(targets):
-        raise DataError("no training pictures; a head needs some to be solved on")
-    having = (targets > 0).sum(axis=0)
-    alike = int(((having == 0) | (having == len(targets))).sum())
-    if alike == problem.classes:
-        raise DataError("no label tells the training pictures apart: each is on all of them or on none")
-    words = f"{alike} of {problem.classes} labels are on all training pictures or on none and cannot be learned"
-    return (words,) if alike else ()
-
-
-def balancing_weights(targets: npt.NDArray[Any], classes: int) -> Floats32:
-    """scikit-learn's ``balanced``: each class, with several labels each label's yes and no, weighs the same.
-
-    Args:
-        targets: int64 (n,), or 0/1 (n, labels).
-        classes: How many classes or labels there are.
-
-    Returns:
-        Float32 of the targets' shape.
-    """
-    if targets.ndim == 1:
-        counts = np.bincount(targets, minlength=classes)
-        by_class: Floats32 = (len(targets) / (classes * np.maximum(counts, 1))).astype(np.float32)
-        return np.take(by_class, targets)
-    having = np.maximum((targets > 0).sum(axis=0), 1)
-    lacking = np.maximum((targets == 0).sum(axis=0), 1)
-    weights: Floats32 = np.where(targets > 0, len(targets) / (2 * having), len(targets) / (2 * lacking))
-    return weights.astype(np.float32)
 
 
 Loss = Literal["softmax", "sigmoid", "squared-hinge"]

@@ -40,6 +40,7 @@ from distingo.training.step import (
     build_optimizer,
     compute_loss,
     learning_rate,
+    monitored_score,
     prepare_batch,
     score_pass,
     set_training_mode,
@@ -166,7 +167,7 @@ def fit(session: Session, *, resume: bool) -> Progress:
 def _begin(session: Session) -> Progress:
     if not session.start_counts:
         return Progress()
-    score = _score(session.recipe, _validate(session, None, epoch=0))
+    score = monitored_score(session.recipe, _validate(session, None, epoch=0))
     save_tensors(session.folder.best_checkpoint, session.network.state_dict(), {"epoch": "0"})
     return Progress(best_score=score)
 
@@ -199,7 +200,7 @@ def _run_epoch(
         validation_mean_average_precision=validation.mean_average_precision,
     )
     progress = replace(progress, epoch=epoch + 1, history=(*progress.history, record))
-    return _keep_the_best(session, progress, _score(session.recipe, validation), weights)
+    return _keep_the_best(session, progress, monitored_score(session.recipe, validation), weights)
 
 
 def _train_epoch(
@@ -319,12 +320,3 @@ def _keep_the_best(session: Session, progress: Progress, score: float, weights: 
         return progress
     save_tensors(session.folder.best_checkpoint, weights, {"epoch": str(progress.epoch)})
     return replace(progress, best_epoch=progress.epoch, best_score=score)
-
-
-def _score(recipe: Recipe, validation: EpochScores) -> float:
-    """What the best epoch is chosen by: more is better."""
-    if recipe.monitor == "validation_loss":
-        return -validation.loss
-    score = validation.mean_average_precision if validation.accuracy is None else validation.accuracy
-    assert score is not None
-    return score

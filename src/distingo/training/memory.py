@@ -22,8 +22,8 @@ from distingo.models.catalogue import build_network, find_model
 from distingo.models.saved import join_backbone
 from distingo.records import Dataset, Task
 from distingo.training.pretrained import LoadedBackbone
-from distingo.training.recipe import Recipe
-from distingo.training.run_config import is_auto, resolve_precision
+from distingo.training.recipe import Recipe, is_auto
+from distingo.training.step import resolve_precision
 from distingo.training.step_memory import StepMemory, measure_step
 
 _MOST_COPIES = 3.0

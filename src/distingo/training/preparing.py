@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import find_corrections
 from distingo.datasets.decoding.value_ranges import value_ranges_from_config
-from distingo.datasets.gathering import Product, count_processors, pixels_product, read_dataset, survey
+from distingo.datasets.gathering import Product, count_processors
 from distingo.datasets.manifest import sum_up_left_out, write_manifest
 from distingo.datasets.run_options import (
-    WantedSplit,
     max_pixels_from_config,
     require_same_split,
     settle_image_folder,
@@ -22,14 +20,14 @@ from distingo.datasets.run_options import (
     table_from_config,
 )
 from distingo.datasets.splits.splitting import read_split, write_split
-from distingo.datasets.tables.table import TableOptions
 from distingo.errors import RunError, UsageError
 from distingo.files import remove_half_written
 from distingo.machine.compiler import without_values
 from distingo.machine.device import choose_device
-from distingo.models.saved import ModelDescription, assemble_network, require_savable
+from distingo.models.catalogue import find_model
+from distingo.models.description import ModelDescription, require_savable
+from distingo.models.saved import assemble_network
 from distingo.near_duplicates.keeping import (
-    Similarity,
     are_large_enough,
     search_near_duplicates,
     settle_similarity,
@@ -40,18 +38,18 @@ from distingo.prediction.embedding import descriptors_product
 from distingo.records import Dataset, Split, ValueRanges
 from distingo.run_folder import RunFolder, begin_folder, end_beginning, identify_request, is_free
 from distingo.training.augmentation import require_preset
-from distingo.training.checkpoint import EpochRecord
 from distingo.training.defaults import DataFacts, choose_recipe
 from distingo.training.memory import find_batch_size, without_auto
 from distingo.training.pretrained import (
     LoadedBackbone,
     choose_model,
-    feature_products,
     load_wished_backbone,
+    model_products,
+    rendition_of,
 )
-from distingo.training.recipe import Recipe, recipe_from_dict
-from distingo.training.recipe_file import RecipeFile
-from distingo.training.run_config import describe_run, is_auto, require_readable
+from distingo.training.recipe import Recipe, is_auto, recipe_from_dict
+from distingo.training.request import PreparedRun, TrainRequest
+from distingo.training.run_config import describe_provenance, describe_run, require_readable
 from distingo.training.run_data import (
     describe_change,
     divide,
@@ -59,72 +57,8 @@ from distingo.training.run_data import (
     kept_corrections,
     said_in_config,
 )
-from distingo.training.several import describe_model, rendition_of
 
 log = logging.getLogger("distingo")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainRequest:
-    """What a person asked for.
-
-    Attributes:
-        data: Folder of pictures, or a table of labels beside them.
-        output: The run folder to make.
-        wishes: Recipe fields the person set (and ``image_size``); everything else is chosen.
-        cache: Where decoded pictures are kept.
-        workers: Decoding threads; None takes one per core.
-        max_pixels: Larger pictures are listed as unusable; None is the default of `read_dataset`.
-        table: What to know about the table of labels; what is left out is recognised.
-        allow_missing: Go on even if half of the pictures that the table names are missing.
-        corrections: As for `distingo.datasets.corrections.find_corrections`.
-        value_ranges: What deep images are scaled by; None lets them decide.
-        repeats: The ``config.json`` of the run that is repeated; empty for a run of its own.
-        split: The file that says which side each picture is on; None cuts the sides by class and seed.
-        near_duplicates: From which similarity on near-duplicates are kept on one side; ``none`` for never, None for the
-            default.
-        recipe_file: Where wishes came from that the person did not set.
-        resume: Go on with the run in `output`.
-        on_epoch: Told every finished epoch.
-    """
-
-    data: Path
-    output: Path
-    wishes: dict[str, Any] = field(default_factory=dict)
-    cache: Cache = field(default_factory=Cache)
-    workers: int | None = None
-    max_pixels: int | None = None
-    table: TableOptions | None = None
-    allow_missing: bool = False
-    corrections: str | Path | None = None
-    value_ranges: ValueRanges | None = None
-    repeats: dict[str, Any] = field(default_factory=dict)
-    split: WantedSplit | None = None
-    near_duplicates: Similarity = None
-    recipe_file: RecipeFile | None = None
-    resume: bool = False
-    on_epoch: Callable[[EpochRecord], None] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedRun:
-    """A run whose pictures are read, split and written down.
-
-    Attributes:
-        folder: The run folder.
-        recipe: All choices.
-        dataset: All pictures.
-        split: Which side each fell on.
-        description: Of the model to be trained.
-        backbone: With its weights, where the model is a pretrained one.
-    """
-
-    folder: RunFolder
-    recipe: Recipe
-    dataset: Dataset
-    split: Split
-    description: ModelDescription
-    backbone: LoadedBackbone | None = None
 
 
 def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
@@ -216,7 +150,7 @@ def choose(
         DistingoError: Of the kind that fits the mistake.
     """
     request = replace(request, table=settle_image_folder(request.table, request.data))
-    facts = _facts(request)
+    facts = request.survey()
     recipe, backbone, choices = settle_recipe(facts, request.wishes)
     is_signed = divides and are_large_enough(facts.height, facts.width)
     if is_signed:
@@ -373,33 +307,29 @@ def _require_same(recipe: Recipe, request: TrainRequest, requested: dict[str, An
             )
 
 
-def _facts(request: TrainRequest) -> DataFacts:
-    seen = survey(request.data, table=request.table, allow_missing=request.allow_missing)
-    return DataFacts(pictures=seen.count, height=seen.height, width=seen.width, grey=seen.grey, task=seen.task)
-
-
 def _read(
     request: TrainRequest, recipe: Recipe, backbone: LoadedBackbone | None, further: Sequence[Product] = ()
 ) -> Dataset:
-    products = [*further, *([descriptors_product(request.cache)] if decoding_is_dear(request.data) else [])]
-    if backbone is not None and recipe.mode != "scratch":
-        products += feature_products(backbone, recipe, request.cache, choose_device(recipe.device))
-    rendition = rendition_of(recipe, backbone)
-    if rendition is not None and recipe.mode != "frozen":
-        products.append(pixels_product(request.cache, rendition))
-    return read_dataset(
-        request.data,
-        cache=request.cache,
-        products=products,
-        max_pixels=request.max_pixels,
-        workers=request.workers,
-        table=request.table,
-        allow_missing=request.allow_missing,
-        corrections=request.corrections,
-        value_ranges=request.value_ranges,
+    # decoding files computes the descriptors as well; from IDX arrays they are cheap to compute later
+    descriptors = [] if any(request.data.glob("*-idx3-ubyte*")) else [descriptors_product(request.cache)]
+    return request.read([*further, *descriptors, *model_products(recipe, backbone, request.cache)])
+
+
+def describe_model(dataset: Dataset, split: Split, recipe: Recipe, backbone: LoadedBackbone | None) -> ModelDescription:
+    """What is known of a model before it is trained."""
+    return ModelDescription(
+        name=recipe.model,
+        kind=find_model(recipe.model).kind,
+        task=dataset.task,
+        classes=dataset.classes,
+        rendition=rendition_of(recipe, backbone),
+        backbone=backbone.description if backbone else None,
+        head=recipe.head if backbone else "",
+        mode=recipe.mode,
+        engine=recipe.engine,
+        precision=recipe.precision,
+        normalise=recipe.normalise,
+        dropout=recipe.dropout,
+        provenance=describe_provenance(dataset, split, recipe),
+        value_ranges=dataset.value_ranges,
     )
-
-
-def decoding_is_dear(data: Path) -> bool:
-    """Descriptors are made in the decoding pass of picture files; IDX arrays give them later for nothing."""
-    return not any(data.glob("*-idx3-ubyte*"))

@@ -10,12 +10,13 @@ import torch
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.decode import open_source
 from distingo.datasets.decoding.rendering import render
-from distingo.datasets.gathering import read_dataset, survey
+from distingo.datasets.gathering import read_dataset
 from distingo.datasets.tables.table import TableOptions
 from distingo.prediction.networks import to_tensor
 from distingo.records import Rendition, ValueRanges
 from distingo.training.augmentation import PRESETS, Augmentation, augment, require_preset
-from distingo.training.defaults import DataFacts, choose_recipe
+from distingo.training.defaults import choose_recipe
+from distingo.training.request import survey_images
 
 VERSIONS = 7
 _PICTURES = 6
@@ -49,8 +50,7 @@ def preview_augmentation(
         UsageError: There is no such preset.
     """
     require_preset(preset)
-    seen = survey(data, table=table)
-    facts = DataFacts(pictures=seen.count, height=seen.height, width=seen.width, grey=seen.grey, task=seen.task)
+    facts = survey_images(data, table)
     wishes = {} if image_size is None else {"image_size": image_size}
     recipe, _ = choose_recipe(facts, {"model": "small-cnn", **wishes})
     rendition = Rendition(recipe.height, recipe.width, recipe.channels)

@@ -223,3 +223,8 @@ def _check_ranges(recipe: Recipe) -> None:
             f"--threshold-aim is {recipe.threshold_aim} and --threshold-wanted {recipe.threshold_wanted}; f1 wants no "
             "number, precision and recall want one, such as 0.8"
         )
+
+
+def is_auto(options: dict[str, Any]) -> bool:
+    """Whether the batch size is to be found (`distingo.training.memory`)."""
+    return options.get("batch_size") == "auto"

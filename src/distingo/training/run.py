@@ -20,15 +20,15 @@ from torch import nn
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import pixels_product
-from distingo.datasets.targets import encode_labels
 from distingo.errors import RunError, UsageError
 from distingo.files import require_intact, write_text
 from distingo.machine.compiler import compiler_on_demand
 from distingo.machine.device import choose_device
 from distingo.machine.memory import forget_peak_memory, peak_memory
 from distingo.machine.process import bind_this_thread, configure_process, prepare_process
+from distingo.models.description import ModelDescription
 from distingo.models.layers import ChannelNormalisation, ZCAWhitening, build_normalisation, summarise
-from distingo.models.saved import ModelDescription, SavedModel, assemble_network, save_model
+from distingo.models.saved import SavedModel, assemble_network, save_model
 from distingo.prediction.networks import Rows, to_tensor
 from distingo.records import Picture
 from distingo.run_cost import TrainingCost, write_cost
@@ -38,9 +38,10 @@ from distingo.training.calibration import CrossFitted, cross_fit, with_evidence
 from distingo.training.checkpoint import EpochRecord, Progress, load_tensors
 from distingo.training.loop import LabelledRows, Session, fit
 from distingo.training.memory import TrainingPlan, memory_errors_explained, require_memory
-from distingo.training.preparing import PreparedRun, TrainRequest, resume, settle_resuming, start
+from distingo.training.preparing import resume, settle_resuming, start
 from distingo.training.pretrained import feature_products, solve_head
-from distingo.training.run_config import resolve_precision
+from distingo.training.request import PreparedRun, TrainRequest
+from distingo.training.step import resolve_precision
 
 log = logging.getLogger("distingo")
 
@@ -263,11 +264,9 @@ def _start_weights(prepared: PreparedRun, request: TrainRequest, device: torch.d
     if backbone is None or recipe.mode == "scratch":
         return SavedModel(prepared.description, network=assemble_network(prepared.description))
     products = feature_products(backbone, recipe, request.cache, device)
-    classes = prepared.dataset.classes
     train, validation = prepared.split.train, prepared.split.validation
-    task = prepared.dataset.task
-    sides = (train, encode_labels(train, classes, task)), (validation, encode_labels(validation, classes, task))
-    return solve_head(prepared.description, backbone, recipe, products, sides)[0]
+    sides = (train, prepared.encode(train)), (validation, prepared.encode(validation))
+    return solve_head(prepared.description, backbone, recipe, products, sides)
 
 
 def _trained(description: ModelDescription, progress: Progress) -> ModelDescription:
@@ -287,8 +286,7 @@ def labelled_rows(pictures: Sequence[Picture], prepared: PreparedRun, cache: Cac
     assert rendition is not None
     product = pixels_product(cache, rendition)
     rows = product.store.rows([picture.row_key for picture in pictures])
-    dataset = prepared.dataset
-    return LabelledRows(rows, encode_labels(pictures, dataset.classes, dataset.task), len(dataset.classes))
+    return LabelledRows(rows, prepared.encode(pictures), len(prepared.dataset.classes))
 
 
 def _with_evidence(

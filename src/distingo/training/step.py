@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from distingo.machine.device import choose_precision
 from distingo.metrics.ranking import mean_average_precision
 from distingo.models.architectures import import_timm
 from distingo.models.fast_convolutions import faster_depthwise
@@ -250,6 +251,15 @@ class EpochScores:
     mean_average_precision: float | None = None
 
 
+def monitored_score(recipe: Recipe, validation: EpochScores) -> float:
+    """The validation score that the best epoch is chosen by; higher is better."""
+    if recipe.monitor == "validation_loss":
+        return -validation.loss
+    score = validation.mean_average_precision if validation.accuracy is None else validation.accuracy
+    assert score is not None
+    return score
+
+
 def score_pass(logits: np.ndarray, targets: np.ndarray) -> EpochScores:
     """Judge a network on pictures that it does not learn from, by the plain cross-entropy whatever it is trained with.
 
@@ -310,3 +320,11 @@ class Tally:
             return EpochScores(self.total_loss / n, accuracy=self.right / n)
         ranked = _rank(np.concatenate(self._targets), np.concatenate(self._logits))
         return EpochScores(self.total_loss / n, mean_average_precision=ranked)
+
+
+def resolve_precision(recipe: Recipe, device: torch.device) -> tuple[str, str]:
+    """The precision that a network is trained in, and why."""
+    if recipe.precision != "auto":
+        return recipe.precision, "it was asked for"
+    precision, reason = choose_precision(device)
+    return precision, reason

@@ -15,8 +15,9 @@ from typing import Any
 from distingo.errors import DistingoError, UsageError
 from distingo.machine.process import configure_process, prepare_process
 from distingo.models.catalogue import find_model
-from distingo.training.preparing import TrainRequest, resume, start
+from distingo.training.preparing import resume, start
 from distingo.training.recipe import Recipe
+from distingo.training.request import TrainRequest
 from distingo.tuning.records import (
     Search,
     SearchFolder,
