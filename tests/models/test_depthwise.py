@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from distingo.models import depthwise
-from distingo.models.depthwise import faster_depthwise
+from distingo.models import fast_convolutions as depthwise
+from distingo.models.fast_convolutions import faster_depthwise
 
 CPU = torch.device("cpu")
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from distingo.models.pooled_convolution import Dropout, kept_bits
+from distingo.models.fast_convolutions import Dropout, kept_bits
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])

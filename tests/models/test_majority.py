@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load, save
 from sklearn.dummy import DummyClassifier
 
-from distingo.models.majority import MajorityClassifier, fit_majority
+from distingo.models.frequencies import MajorityClassifier, fit_majority
 
 
 def test_probabilities_are_the_class_frequencies() -> None:

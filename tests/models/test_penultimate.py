@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from distingo.models.pretrained import last_layer, record_features
+from distingo.models.heads import last_layer, record_features
 from distingo.models.saved import ModelDescription, assemble_network
 from distingo.records import Rendition
 

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from distingo.models import pooled_convolution
-from distingo.models.pooled_convolution import convolve_pool_relu
+from distingo.models import fast_convolutions as pooled_convolution
+from distingo.models.fast_convolutions import convolve_pool_relu
 
 SHAPES = [
     (5, 1, 8, 28, 28, 3),

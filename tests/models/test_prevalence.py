@@ -9,7 +9,7 @@ import pytest
 from safetensors.numpy import load, save
 from sklearn.metrics import average_precision_score
 
-from distingo.models.prevalence import PrevalenceClassifier, fit_prevalence
+from distingo.models.frequencies import PrevalenceClassifier, fit_prevalence
 
 TARGETS = np.array([[1, 0, 1], [0, 0, 1], [1, 0, 1], [0, 1, 1]])
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from distingo.models.sports_cnn import SportsCNN
-from distingo.models.summary import summarise
+from distingo.models.layers import summarise
+from distingo.models.reference_networks import SportsCNN
 
 
 def test_every_layer_has_its_shape_and_its_count() -> None:

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from distingo.models.descriptors import fit_descriptors, refit_descriptors
 from distingo.models.saved import ModelDescription
-from distingo.training.cross_fitting import count_folds, cross_fit_head, deal_folds
+from distingo.training.calibration import count_folds, cross_fit_head, deal_folds
 from distingo.training.heads import fit_head, refit_head
 from distingo.training.linear_models import fit_standardisation
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from distingo.training.head_problem import Coordinates, axes_where_worthwhile, precondition
-from distingo.training.linear_models import solve_path
+from distingo.training.linear_models import Coordinates, axes_where_worthwhile, precondition, solve_path
 
 
 def made_for(features: int = 12) -> tuple[np.ndarray, Coordinates]:
@@ -72,5 +71,5 @@ def test_it_saves_steps(monkeypatch: pytest.MonkeyPatch) -> None:
         return sum(solution.iterations for solution in solve_path(features, targets, loss="softmax"))
 
     with_it = steps()
-    monkeypatch.setattr("distingo.training.head_problem._WORTHWHILE", 10**9)
+    monkeypatch.setattr("distingo.training.linear_models._WORTHWHILE", 10**9)
     assert with_it < 0.6 * steps()

@@ -12,7 +12,7 @@ from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.targets import encode_labels
 from distingo.metrics.thresholds import choose_thresholds
-from distingo.models.prevalence import fit_prevalence
+from distingo.models.frequencies import fit_prevalence
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network
 from distingo.prediction.embedding import descriptors_product, input_product
 from distingo.prediction.predictor import Predictor

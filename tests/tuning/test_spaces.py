@@ -8,7 +8,7 @@ import pytest
 from distingo.training.defaults import DataFacts, choose_recipe
 from distingo.training.recipe import Recipe
 from distingo.tuning.records import LogRange, Options
-from distingo.tuning.spaces import SCRATCH_SPACE, SPACES, default_values, narrow
+from distingo.tuning.study import SCRATCH_SPACE, SPACES, default_values, narrow
 
 FACTS = DataFacts(pictures=1000, height=300, width=400, grey=False)
 

@@ -7,8 +7,7 @@ import pytest
 
 from distingo.errors import ResourceError
 from distingo.tuning.records import LogRange, Options, choose_best
-from distingo.tuning.spaces import SearchSpace
-from distingo.tuning.study import Study
+from distingo.tuning.study import SearchSpace, Study
 
 SPACE = SearchSpace("training", (LogRange("lr", 1e-4, 1e-2), Options("augment", ("none", "light"))))
 DEFAULT = {"lr": 1e-3, "augment": "light"}
