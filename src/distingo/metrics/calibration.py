@@ -15,7 +15,7 @@ Calibration = tuple[float, Floats]
 
 _Logits = TypeVar("_Logits", bound=npt.NDArray[Any])
 
-_SLOPES = (1e-2, 1e3)
+_FLATTEST, _STEEPEST = 1e-2, 1e3
 
 
 def softmax(logits: _Logits) -> _Logits:
@@ -49,7 +49,12 @@ def as_probabilities(logits: npt.NDArray[Any], task: Task) -> npt.NDArray[np.flo
 
 
 def fit_calibration(
-    margins: npt.NDArray[Any], targets: npt.NDArray[Any], weights: npt.NDArray[Any] | None = None
+    margins: npt.NDArray[Any],
+    targets: npt.NDArray[Any],
+    weights: npt.NDArray[Any] | None = None,
+    *,
+    smoothed: bool = True,
+    steepest: float = _STEEPEST,
 ) -> Calibration:
     """Find the slope and the offsets that make margins of held-out images the best logits.
 
@@ -63,18 +68,21 @@ def fit_calibration(
         margins: Float (n, classes).
         targets: int64 (n,), or 0/1 (n, labels).
         weights: How much each 0/1 target counts, of their shape; None counts all alike.
+        smoothed: False counts no additional image where the task is single-label.
+        steepest: The largest slope of a single-label task.
     """
     wide = margins.astype(np.float64)
     if targets.ndim == 1:
-        return _fit_temperature(wide, targets), np.zeros(wide.shape[1])
+        additional = 1 if smoothed else 0
+        return _fit_temperature(wide, targets, additional, steepest), np.zeros(wide.shape[1])
     return _fit_platt(wide, targets.astype(np.float64), np.ones(wide.shape) if weights is None else weights)
 
 
-def _fit_temperature(margins: Floats, targets: npt.NDArray[Any]) -> float:
+def _fit_temperature(margins: Floats, targets: npt.NDArray[Any], additional: int, steepest: float) -> float:
     n, classes = margins.shape
-    shares = np.full((n, classes), 1 / ((n + 1) * classes))
-    shares[np.arange(n), targets] += n / (n + 1)
-    low, high = np.log(_SLOPES)
+    shares = np.full((n, classes), additional / ((n + additional) * classes))
+    shares[np.arange(n), targets] += n / (n + additional)
+    low, high = np.log((_FLATTEST, steepest))
     for _ in range(50):  # the loss is convex in the slope: halve the range by the sign of its derivative
         middle = (low + high) / 2
         probabilities = np.exp(log_softmax(np.exp(middle) * margins))

@@ -18,6 +18,7 @@ from distingo.metrics.calibration import as_probabilities, fit_calibration
 
 Floats = npt.NDArray[np.float64]
 
+_SHARPEST = 20.0  # near certainty at the margin, however few the validation images
 _KERNEL_VALUES_AT_ONCE = 4_000_000
 
 
@@ -83,10 +84,14 @@ class SupportVectors:
             features: Shape (n, features), of images that they were not fitted on.
             labels: Their class numbers, integers of shape (n,); or for independent labels bool of shape (n, classes).
         """
-        slope, offsets = fit_calibration(self.decide(features), labels)
+        decisions = self.decide(features)
         if self.exclusive:
-            return replace(self, sharpness=slope)
-        return replace(self, dual=self.dual * slope, intercept=self.intercept * slope + offsets)
+            sharpness, _ = fit_calibration(decisions, labels, smoothed=False, steepest=_SHARPEST)
+            return replace(self, sharpness=sharpness)
+        of_labels = [fit_calibration(decisions[:, [label]], labels[:, [label]]) for label in range(labels.shape[1])]
+        slopes = np.array([slope for slope, _ in of_labels])
+        offsets = np.concatenate([offset for _, offset in of_labels])
+        return replace(self, dual=self.dual * slopes, intercept=self.intercept * slopes + offsets)
 
     def to_tensors(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays that `from_tensors` needs."""
