@@ -15,6 +15,7 @@ import pytest
 import distingo
 from distingo.errors import RunError
 from distingo.machine import process
+from raising import raises
 from tiny_datasets import draw_classes
 
 NAMES = (
@@ -269,7 +270,7 @@ def test_a_server_collects_as_python_does(tmp_path: Path, usual: tuple[int, int,
 
     process.collect_seldom()
     assert gc.get_threshold() == (10_000, 50, 100)
-    with socket.socket() as listening, pytest.raises(RunError):
+    with socket.socket() as listening, raises(RunError, code="wrong_folder"):
         serve_process([NamedRun("a", tmp_path / "missing")], ServeSettings(), listening, on_ready=lambda: None)
     assert gc.get_threshold() == usual
 

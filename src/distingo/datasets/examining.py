@@ -222,7 +222,9 @@ class Examiner:
         try:
             data = read_bytes(task.source)
             if content_hash(data) != task.content:
-                raise UnreadableError("changed while it was being read; run the same command again", "unknown")
+                raise UnreadableError(
+                    "changed while it was being read; run the same command again", "unknown", code="changed_meanwhile"
+                )
             value_range = task.source.value_range or self.value_ranges
             decoded = decode(data, max_pixels=self.max_pixels, enough=self._enough(task), value_range=value_range)
         except UndecodableError as error:

@@ -112,7 +112,7 @@ def check_description(content: dict[str, Any], path: Path) -> None:
         RunError: One line for each fault.
     """
     if faults := _find_faults(content):
-        raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], _ADVICE))
+        raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], _ADVICE), code="damaged_file")
 
 
 def require_readable(content: dict[str, Any]) -> None:
@@ -127,7 +127,8 @@ def require_readable(content: dict[str, Any]) -> None:
     if faults := _find_faults(content):
         model = quote(content.get("name"))
         raise ModelError(
-            join_faults([f"model {model} can't be saved: {fault}" for fault in faults], "choose other data or weights")
+            join_faults([f"model {model} can't be saved: {fault}" for fault in faults], "choose other data or weights"),
+            code="cannot_write",
         )
 
 
@@ -138,7 +139,10 @@ def require_readable_backbone(content: dict[str, Any]) -> None:
         ModelError: One line.
     """
     if faults := find_faults({"backbone": content}, {"backbone": _BackboneFields}):
-        raise ModelError(f"model {quote(content.get('name'))} can't be saved: {faults[0]}; choose another backbone")
+        raise ModelError(
+            f"model {quote(content.get('name'))} can't be saved: {faults[0]}; choose another backbone",
+            code="cannot_write",
+        )
 
 
 def _find_faults(content: dict[str, Any]) -> list[str]:
@@ -247,7 +251,10 @@ def _describe(description: ModelDescription) -> dict[str, Any]:
 def _read_model_json(folder: Path) -> dict[str, Any]:
     run = RunFolder(folder.parent)
     if run.model == folder and run.config.is_file() and not (folder / "model.json").is_file():
-        raise RunError(f"{run.path}: its training has not ended; `distingo train -o {run.path} --resume` goes on")
+        raise RunError(
+            f"{run.path}: its training has not ended; `distingo train -o {run.path} --resume` goes on",
+            code="unfinished",
+        )
     content = read_json(folder / "model.json")
     check_format(content, folder / "model.json")
     check_description(content, folder / "model.json")
@@ -270,4 +277,4 @@ def _description_from(content: dict[str, Any], path: Path) -> ModelDescription:
             check_architecture(description.backbone.architecture, description.backbone.arguments)
         return description
     except (KeyError, TypeError, ValueError, ModelError) as error:
-        raise RunError(f"{path}: damaged ({error})") from error
+        raise RunError(f"{path}: damaged ({error})", code="damaged_file") from error

@@ -82,7 +82,7 @@ def assemble_network(description: ModelDescription) -> nn.Sequential:
         return _assemble_pretrained(description, description.backbone)
     rendition = description.rendition
     if rendition is None:
-        raise RunError(f"model {description.name}: a network without a picture size")
+        raise RunError(f"model {description.name}: a network without a picture size", code="damaged_file")
     normalisation = build_normalisation(
         description.normalise,
         channels=rendition.channels,
@@ -186,7 +186,9 @@ def load_model(folder: Path) -> SavedModel:
         raise
     except Exception as error:  # an architecture's own code refuses odd arguments in any way that it likes
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise RunError(f"{folder}: weights do not fit the model {quote(description.name)[1:-1]} ({reason})") from error
+        raise RunError(
+            f"{folder}: weights do not fit the model {quote(description.name)[1:-1]} ({reason})", code="weights_differ"
+        ) from error
     return SavedModel(description, network=network.eval(), bank=bank, evidence=evidence)
 
 
@@ -228,17 +230,20 @@ def _require_votes(network: nn.Module) -> None:
 
 def _read_weights(path: Path, expected_hash: str) -> dict[str, np.ndarray]:
     if path.exists() and not path.is_file():
-        raise RunError(f"{path}: is no regular file")
+        raise RunError(f"{path}: is no regular file", code="not_regular_file")
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise RunError(f"{path}: missing or unreadable ({error.strerror})") from error
+        raise RunError(f"{path}: missing or unreadable ({error.strerror})", code="cannot_read") from error
     if content_hash(content) != expected_hash:
-        raise RunError(f"{path}: damaged, or not the weights that model.json describes; train again or restore it")
+        raise RunError(
+            f"{path}: damaged, or not the weights that model.json describes; train again or restore it",
+            code="damaged_file",
+        )
     try:
         return dict(load(content))
     except SafetensorError as error:
-        raise RunError(f"{path}: damaged ({error})") from error
+        raise RunError(f"{path}: damaged ({error})", code="damaged_file") from error
 
 
 BANK_FILE = "bank.safetensors"
@@ -272,4 +277,4 @@ def load_bank(folder: Path) -> FeatureBank | None:
         rows, center, scale = tensors["rows"], tensors["center"], tensors["scale"]
         return check_bank(FeatureBank(rows, contents, center, scale, bool(tensors["unit"][0])))
     except (OSError, KeyError, TypeError, ValueError, IndexError, SafetensorError) as error:
-        raise RunError(f"{path}: damaged ({error}); train again or restore it") from error
+        raise RunError(f"{path}: damaged ({error}); train again or restore it", code="damaged_file") from error

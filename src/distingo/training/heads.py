@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from distingo.errors import DataError, UsageError
+from distingo.errors import DataError, UsageError, option
 from distingo.metrics.calibration import Calibration, fit_calibration
 from distingo.models.heads import require_head
 from distingo.records import Task
@@ -114,7 +114,9 @@ def fit_head(
     """
     require_head(kind)
     if class_weights not in {"none", "balanced"}:
-        raise UsageError(f"class weights {class_weights!r}; choose none or balanced")
+        raise UsageError(
+            f"class weights {class_weights!r}; choose none or balanced", code="unknown_name", parameter="class_weights"
+        )
     problem = Problem(classes, task, class_weights == "balanced", iterations)
     side, held_out = checked_side(train, problem), checked_side(validation, problem)
     if side[0].shape[1] != held_out[0].shape[1] and len(held_out[0]):
@@ -290,8 +292,9 @@ def checked_side(side: tuple[npt.ArrayLike, npt.ArrayLike], problem: Problem) ->
     if not np.isfinite(embeddings).all():
         broken = int((~np.isfinite(embeddings)).any(axis=1).sum())
         raise DataError(
-            f"the embeddings of {broken} of {len(embeddings)} pictures are not finite numbers; "
-            "take another backbone, or --precision float32"
+            f"the embeddings of {broken} of {len(embeddings)} images are not finite numbers; "
+            f"take another backbone, or {option('precision', 'float32')}",
+            code="not_finite",
         )
     if several:
         if not np.isin(targets, (0, 1)).all():
@@ -325,14 +328,17 @@ def require_every_class(targets: npt.NDArray[Any], problem: Problem) -> tuple[st
         if len(empty) or problem.classes < 2:
             raise DataError(
                 f"{len(empty)} of {problem.classes} classes have no training picture (first: class number "
-                f"{empty[0] if len(empty) else 0}); a head needs two classes and a picture of each"
+                f"{empty[0] if len(empty) else 0}); a head needs two classes and a picture of each",
+                code="empty_class",
             )
         return ()
     if not len(targets):
-        raise DataError("no training pictures; a head needs some to be solved on")
+        raise DataError("no training images; a head needs some to be solved on", code="too_few_images")
     having = (targets > 0).sum(axis=0)
     alike = int(((having == 0) | (having == len(targets))).sum())
     if alike == problem.classes:
-        raise DataError("no label tells the training pictures apart: each is on all of them or on none")
+        raise DataError(
+            "no label distinguishes the training images: each is on all of them or on none", code="too_few_classes"
+        )
     words = f"{alike} of {problem.classes} labels are on all training pictures or on none and cannot be learned"
     return (words,) if alike else ()
