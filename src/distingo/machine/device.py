@@ -27,7 +27,7 @@ def choose_precision(device: torch.device | str) -> tuple[Precision, str]:
         device: Where they compute.
 
     Returns:
-        ``bfloat16`` where the device computes in it, else ``float32``; and the reason, for a person.
+        ``bfloat16`` where the device computes in it, else ``float32``; and the reason, for a user.
     """
     device = torch.device(device)
     if device.type == "cuda":
@@ -71,7 +71,7 @@ _NAME = re.compile(r"(cpu|cuda|mps|xpu)(?::(0|[1-9]\d{0,3}))?")
 
 
 def choose_device(name: str) -> torch.device:
-    """The device a person asked for, or the best one present.
+    """The device a user asked for, or the best one present.
 
     Args:
         name: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``xpu``, ``xpu:1``.

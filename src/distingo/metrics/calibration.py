@@ -28,13 +28,14 @@ def softmax(logits: _Logits) -> _Logits:
 def log_softmax(logits: _Logits) -> _Logits:
     """The logarithm of `softmax`."""
     shifted: Any = logits - logits.max(axis=1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))  # type: ignore[no-any-return]
+    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return shifted  # type: ignore[no-any-return]
 
 
 def sigmoid(logits: _Logits) -> _Logits:
     """Probabilities of independent labels, in the type of the logits."""
-    # half the hyperbolic tangent of half a logit never overflows
-    return 0.5 + 0.5 * np.tanh(0.5 * logits)  # type: ignore[no-any-return]
+    probabilities: Any = 0.5 + 0.5 * np.tanh(0.5 * logits)  # half the tangent of half a logit never overflows
+    return probabilities  # type: ignore[no-any-return]
 
 
 def as_probabilities(logits: npt.NDArray[Any], task: Task) -> npt.NDArray[np.float32]:

@@ -1,11 +1,8 @@
-"""Building timm's architectures without weights, and asking them what they take and give.
+"""timm's architectures: imported quickly, checked, built without weights, and measured.
 
-What may be said to timm about an architecture by a file from anywhere: names and arguments that only shape it.
-
-timm's ``create_model`` would also fetch (``hf-hub:``), read folders (``local-dir:``) and unpickle checkpoints
-(``checkpoint_path``, ``pretrained``); none of this can be reached with what passes here.
-
-timm, imported in a fraction of a second instead of two.
+A file from anywhere may name an architecture and arguments that only shape it. timm's ``create_model`` would also fetch
+(``hf-hub:``), read folders (``local-dir:``) and unpickle checkpoints (``checkpoint_path``, ``pretrained``); nothing
+that passes the check here reaches any of this.
 """
 
 from __future__ import annotations
@@ -190,7 +187,7 @@ def create_architecture(architecture: str, arguments: dict[str, Any], *, classes
         **loading: timm's options for pretrained weights; none are loaded without them.
 
     Returns:
-        A module from normalised float (n, 3, height, width) to (n, features) or (n, classes).
+        A module from normalized float (n, 3, height, width) to (n, features) or (n, classes).
 
     Raises:
         ModelError: timm knows no such architecture, an argument does more than shape it, or it never ends.
@@ -227,7 +224,7 @@ def _bounded(architecture: str) -> AbstractContextManager[Any]:
 
 
 def measure_architecture(architecture: str, arguments: dict[str, Any], height: int, width: int) -> Measures:
-    """Find the width of the pooled output at a size of picture, by a pass: of a large one without values.
+    """Find the width of the pooled output at an image size, by a pass: of a large one without values.
 
     timm's own ``num_features`` is another number where a hidden layer follows the pooling (MobileNetV3, VGG).
 
@@ -356,7 +353,7 @@ def _sizes_that_work(architecture: str, arguments: dict[str, Any], height: int, 
 
 
 def _without_size(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Leaves the size to timm where it is fixed at creation, so that the architecture can be looked at."""
+    """Leaves the size to timm where it is fixed at creation, so that the architecture can be used."""
     return {"img_size": (224, 224)} if "img_size" in arguments else {}
 
 

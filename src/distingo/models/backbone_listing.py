@@ -1,4 +1,4 @@
-"""The pretrained backbones that timm knows, with size, input and licence."""
+"""The pretrained backbones that timm knows, with size, input and license."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class ListedBackbone:
         name: timm's name with tag.
         preset: The preset that names it, or empty.
         parameters: How many numbers it has learned, without a classifier; None where it can't be built.
-        height: Of the pictures it wants, in pixels.
-        width: Of the pictures it wants, in pixels.
+        height: Of the images it wants, in pixels.
+        width: Of the images it wants, in pixels.
         licence: Of the weights, as their publisher names it; empty where unknown.
     """
 

@@ -1,13 +1,4 @@
-"""What ``model.json`` may hold, whoever wrote it.
-
-A backbone with a linear head as timm lays it out: its names for the weights, and ``config.json`` beside them.
-
-``timm.create_model("local-dir:RUN/model", pretrained=True)`` then builds the same network. A head that timm has no
-layer for (``prototype``, ``knn``) and an architecture whose classifier is not one dense layer over the pooled features
-keep our own names, and get no ``config.json``.
-
-``bank.safetensors``: a feature bank as it lies beside a saved model.
-"""
+"""``model.json``: the record that describes a model, what its fields may hold, and reading it."""
 
 from __future__ import annotations
 
@@ -185,9 +176,9 @@ class ModelDescription:
     Attributes:
         name: Its name in the catalogue.
         kind: ``network`` (trained from scratch), ``pretrained`` (a backbone with a head) or ``classic``.
-        task: One label per picture, or several.
+        task: Single-label or multi-label.
         classes: Names, in the order of the outputs.
-        rendition: The pictures a network wants; None for a classic model, which sees descriptors.
+        rendition: The images a network wants; None for a classic model, which sees descriptors.
         backbone: Of a pretrained model; it carries the preprocessing.
         head: Of a pretrained model (`distingo.models.heads`).
         mode: ``scratch``, ``frozen`` or ``finetune``.
@@ -197,7 +188,7 @@ class ModelDescription:
         dropout: As in the recipe.
         settings: A classic model's or a head's own.
         provenance: Data, seed, versions and date it was trained with.
-        thresholds: With several labels, from which probability on each is given; None with one.
+        thresholds: Multi-label: from which probability on each is given; None with one.
         calibration: What logits go through before they become probabilities; None leaves them as they are.
         value_ranges: What the stored values of deep images are scaled by; an image of a kind that nothing is known of
             (of any kind for a model of version 0.1) is scaled by itself.

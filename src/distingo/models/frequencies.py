@@ -1,6 +1,6 @@
-"""Always the commonest class: the floor that every model must beat.
+"""Models that ignore the image: the floor that every other model must beat.
 
-Each label's frequency, whatever the picture: the floor for several labels.
+`MajorityClassifier` gives the frequency of each class, `PrevalenceClassifier` (multi-label) that of each label.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 @dataclass(frozen=True, slots=True)
 class MajorityClassifier:
-    """Gives every picture the same probabilities: how frequent each class is in training.
+    """Gives every image the same probabilities: how frequent each class is in training.
 
-    Of all answers that don't look at the picture, the commonest class has the highest accuracy and the
+    Of all answers that don't look at the image, the commonest class has the highest accuracy and the
     frequencies have the lowest log loss.
 
     Attributes:
@@ -26,10 +26,10 @@ class MajorityClassifier:
     frequencies: npt.NDArray[np.float64]
 
     def predict_probabilities(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """The class frequencies, once per picture.
+        """The class frequencies, once per image.
 
         Args:
-            features: Anything with one row per picture; never looked at.
+            features: Anything with one row per image; never used.
 
         Returns:
             Float32 of shape (n, classes), rows summing to 1.
@@ -62,7 +62,7 @@ def fit_majority(labels: npt.ArrayLike, classes: int) -> MajorityClassifier:
     """Count the classes.
 
     Args:
-        labels: Class numbers of the training pictures, integers of shape (n,), each in 0 .. classes - 1.
+        labels: Class numbers of the training images, integers of shape (n,), each in 0 .. classes - 1.
         classes: How many classes there are.
 
     Raises:
@@ -76,9 +76,9 @@ def fit_majority(labels: npt.ArrayLike, classes: int) -> MajorityClassifier:
 
 @dataclass(frozen=True, slots=True)
 class PrevalenceClassifier:
-    """Gives every picture the same independent probabilities: how frequent each label is in training.
+    """Gives every image the same independent probabilities: how frequent each label is in training.
 
-    Of all answers that don't look at the picture, these have the lowest binary cross-entropy; the average precision
+    Of all answers that don't look at the image, these have the lowest binary cross-entropy; the average precision
     of each label is its prevalence.
 
     Attributes:
@@ -88,10 +88,10 @@ class PrevalenceClassifier:
     frequencies: npt.NDArray[np.float64]
 
     def predict_probabilities(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """The frequencies, once per picture.
+        """The frequencies, once per image.
 
         Args:
-            features: Anything with one row per picture; never looked at.
+            features: Anything with one row per image; never used.
 
         Returns:
             Float32 of shape (n, labels), each number in 0 .. 1.
@@ -124,10 +124,10 @@ def fit_prevalence(targets: npt.ArrayLike) -> PrevalenceClassifier:
     """Count the labels.
 
     Args:
-        targets: Bool or 0/1 of shape (n, labels): the labels of the training pictures.
+        targets: Bool or 0/1 of shape (n, labels): the labels of the training images.
 
     Raises:
-        ValueError: There are no pictures, or a number is neither 0 nor 1.
+        ValueError: There are no images, or a number is neither 0 nor 1.
     """
     table = np.asarray(targets)
     if table.ndim != 2 or len(table) == 0 or not np.isin(table, (0, 1)).all():

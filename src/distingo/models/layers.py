@@ -1,7 +1,4 @@
-"""The layers that networks share.
-
-A network as a table: layer, output shape, parameters.
-"""
+"""Layers that networks share: the convolution block, input normalization, initial weights; and the table of layers."""
 
 from __future__ import annotations
 
@@ -90,7 +87,7 @@ def require_input_shape(name: str, classes: int, *, height: int, width: int, cha
     """Refuse what a network of `halvings` poolings can't be built for.
 
     Raises:
-        ModelError: No class, no channel, or a picture that the poolings leave nothing of.
+        ModelError: No class, no channel, or an image that the poolings leave nothing of.
     """
     if classes < 1:
         raise ModelError(f"{name}: {classes} classes; it needs at least 1", code="out_of_range")
@@ -121,16 +118,16 @@ def require_probability(name: str, dropout: float) -> None:
 
 
 def summarise(model: nn.Module, height: int, width: int, channels: int) -> str:
-    """Table of the layers that one picture passes, with output shapes and parameter counts.
+    """Table of the layers that one image passes, with output shapes and parameter counts.
 
-    A layer that holds no other layers is one row, in the order in which the picture passes them; one
+    A layer that holds no other layers is one row, in the order in which the image passes them; one
     that is passed twice has two rows, its parameters counted once. The model is left as it was found.
 
     Args:
         model: Takes float images (n, channels, height, width).
         height: In pixels.
         width: In pixels.
-        channels: 3 for RGB, 1 for grey.
+        channels: 3 for RGB, 1 for gray.
 
     Returns:
         The table and the totals as lines of text, without a newline at the end.
@@ -193,7 +190,7 @@ def _table(rows: list[tuple[str, str, str, str]]) -> str:
 
 
 class ChannelNormalisation(nn.Module):
-    """Centre and scale each channel by fixed numbers.
+    """Center and scale each channel by fixed numbers.
 
     Input and output: float (n, channels, height, width), input in [0, 1].
     """
@@ -212,17 +209,17 @@ class ChannelNormalisation(nn.Module):
 
 
 class SampleNormalisation(nn.Module):
-    """Centre and scale each picture by its own mean and deviation over all pixels and channels."""
+    """Center and scale each image by its own mean and deviation over all pixels and channels."""
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return pictures of mean 0 and deviation 1; a picture of one colour becomes all zeros."""
+        """Return images of mean 0 and deviation 1; an image of one color becomes all zeros."""
         mean = images.mean(dim=(1, 2, 3), keepdim=True)
         std = images.std(dim=(1, 2, 3), keepdim=True, correction=0)
         return (images - mean) / (std + 1e-6)
 
 
 class ZCAWhitening(nn.Module):
-    """Decorrelate pixels by a fixed linear map that stays as close to the picture as it can.
+    """Decorrelate pixels by a fixed linear map that stays as close to the image as it can.
 
     Source: Bell and Sejnowski, "The independent components of natural scenes are edge filters", 1997.
     """
@@ -236,18 +233,18 @@ class ZCAWhitening(nn.Module):
         self.register_buffer("matrix", matrix)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return whitened pictures of the same shape."""
+        """Return whitened images of the same shape."""
         flat = images.flatten(1) - self.mean
         return (flat @ self.matrix.to(flat.dtype)).view(images.shape)
 
 
 def build_normalisation(kind: str, *, channels: int, pixels: int) -> nn.Module:
-    """An empty normalisation of a kind, ready to be filled from a saved state.
+    """An empty normalization of a kind, ready to be filled from a saved state.
 
     Args:
         kind: ``none``, ``dataset``, ``sample`` or ``zca``.
-        channels: Of the pictures.
-        pixels: Numbers per picture (channels x height x width), for ``zca``.
+        channels: Of the images.
+        pixels: Numbers per image (channels x height x width), for ``zca``.
     """
     if kind == "dataset":
         return ChannelNormalisation((0.0,) * channels, (1.0,) * channels)

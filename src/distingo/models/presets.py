@@ -1,6 +1,7 @@
-"""Presets: three pretrained backbones under names that stay. `docs/backbones.md` gives the evidence for each.
+"""Names and configurations of pretrained backbones.
 
-What a pretrained configuration says about a backbone: timm's own, or the ``config.json`` of a folder.
+Three presets have names that stay (`docs/backbones.md` gives the evidence for each). Any other backbone has timm's own
+configuration, or that in the ``config.json`` of a folder.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class BackbonePreset:
     """A short name for one pretrained backbone.
 
     Attributes:
-        name: What a person types.
+        name: What a user types.
         backbone: timm's name with tag.
         summary: One line about it.
     """
@@ -109,7 +110,7 @@ class BackboneSettings:
 
     @property
     def licence(self) -> str:
-        """The weights' licence as their publisher names it; empty where unknown."""
+        """The weights' license as their publisher names it; empty where unknown."""
         return self.configuration.get("license") or ""
 
     @property
@@ -136,7 +137,7 @@ class BackboneSettings:
 
     @property
     def fixed_size(self) -> bool:
-        """Whether the architecture must know the picture's size when it is built."""
+        """Whether the architecture must know the image's size when it is built."""
         return bool(self.configuration.get("fixed_input_size", False))
 
     @property
@@ -150,15 +151,15 @@ class BackboneSettings:
         return tuple(float(value) for value in self.configuration.get("std") or (0.229, 0.224, 0.225))
 
     def rendition(self, height: int, width: int) -> Rendition:
-        """The pictures that the weights were evaluated on, at another size where wished.
+        """The images that the weights were evaluated on, at another size where wished.
 
-        timm's ``squash`` is our ``stretch``. Its ``border`` (the whole picture, padded) has no equal here: the middle
+        timm's ``squash`` is our ``stretch``. Its ``border`` (the whole image, padded) has no equal here: the middle
         cut with the configuration's own fraction comes nearest.
         """
         interpolation = _INTERPOLATIONS.get(self.configuration.get("interpolation", ""), "bicubic")
         if self.configuration.get("crop_mode") == "squash":
             return Rendition(height, width, 3, "stretch", 1.0, interpolation)
-        # Some configurations say more than 1 (a padded picture), which a cut can't give.
+        # Some configurations say more than 1 (a padded image), which a cut can't give.
         fraction = min(1.0, float(self.configuration.get("crop_pct") or 0.875))
         return Rendition(height, width, 3, "crop", fraction, interpolation)
 

@@ -1,8 +1,7 @@
-"""sports-cnn: the reference network that tells two look-alike sports apart, trained from scratch.
+"""The reference networks, with the layers as they were published.
 
-fashion-cnn: the reference's one small network for pictures of any kind, first of all Fashion-MNIST.
-
-poster-cnn: the reference network that gives film posters any number of genres.
+sports-cnn distinguishes two look-alike sports. fashion-cnn is for small images of any kind, Fashion-MNIST first.
+poster-cnn is multi-label: it gives film posters any number of genres.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ class SportsCNN(nn.Module):
 
     Args:
         classes: How many logits come out.
-        height: Of the pictures, in pixels, at least 8.
-        width: Of the pictures, in pixels, at least 8.
-        channels: 3 for RGB, 1 for grey.
+        height: Of the images, in pixels, at least 8.
+        width: Of the images, in pixels, at least 8.
+        channels: 3 for RGB, 1 for gray.
         dropout: Share of the last feature maps' numbers that training drops.
 
     Raises:
@@ -66,9 +65,9 @@ class FashionCNN(nn.Module):
 
     Args:
         classes: How many logits come out.
-        height: Of the pictures, in pixels, at least 8.
-        width: Of the pictures, in pixels, at least 8.
-        channels: 3 for RGB, 1 for grey.
+        height: Of the images, in pixels, at least 8.
+        width: Of the images, in pixels, at least 8.
+        channels: 3 for RGB, 1 for gray.
         dropout: Share of the last feature maps' numbers that training drops; the reference drops none.
 
     Raises:
@@ -103,13 +102,13 @@ class FashionCNN(nn.Module):
 class PosterCNN(nn.Module):
     """Four 5x5 convolution blocks of 16, 32, 64 and 64 filters, dense layers of 128 and 64, logits.
 
-    For several labels per picture each logit goes through a sigmoid of its own, outside.
+    For several labels per image each logit goes through a sigmoid of its own, outside.
 
     Args:
         classes: How many logits come out.
-        height: Of the pictures, in pixels, at least 16.
-        width: Of the pictures, in pixels, at least 16.
-        channels: 3 for RGB, 1 for grey.
+        height: Of the images, in pixels, at least 16.
+        width: Of the images, in pixels, at least 16.
+        channels: 3 for RGB, 1 for gray.
         dropout: Share of each block's output that training drops.
         dense_dropout: Share of each hidden dense layer's output that training drops.
 

@@ -1,4 +1,7 @@
-"""The self-describing saved model: ``model.json`` says what ``model.safetensors`` is; neither can run code."""
+"""A saved model: ``model.json`` describes what is in ``model.safetensors``; neither can run code.
+
+Next to them are the feature bank (``bank.safetensors``) and the calibration set, where the model has them.
+"""
 
 from __future__ import annotations
 
@@ -53,8 +56,8 @@ class SavedModel:
         description: What the model is.
         network: From float (n, channels, height, width) in [0, 1] to logits; None for a classic model.
         classic: The classic model, or None.
-        bank: Features of training pictures; None where a model looks at no features, or an older one kept none.
-        evidence: What it said about the validation pictures; None where none was kept.
+        bank: Features of training images; None where a model looks at no features, or an older one kept none.
+        evidence: What it said about the validation images; None where none was kept.
     """
 
     description: ModelDescription
@@ -70,7 +73,7 @@ class SavedModel:
 
 
 def assemble_network(description: ModelDescription) -> nn.Sequential:
-    """A network behind its normalisation, with fresh weights from torch's global random state.
+    """A network behind its normalization, with fresh weights from torch's global random state.
 
     Args:
         description: Of a network or a pretrained model.
@@ -105,7 +108,7 @@ def _assemble_pretrained(description: ModelDescription, backbone: BackboneDescri
 
 
 def join_backbone(description: BackboneDescription, backbone: nn.Module, head: nn.Module) -> nn.Sequential:
-    """A backbone behind its own normalisation, and a head: the parts ``normalisation`` and ``network``."""
+    """A backbone behind its own normalization, and a head: the parts ``normalisation`` and ``network``."""
     normalisation = ChannelNormalisation(description.mean, description.std)
     return nn.Sequential(OrderedDict(normalisation=normalisation, network=PretrainedClassifier(backbone, head)))
 

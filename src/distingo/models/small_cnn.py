@@ -1,4 +1,4 @@
-"""small-cnn: distingo's own network for training from scratch, on pictures from 8x8 to 224x224 and beyond."""
+"""small-cnn: distingo's own network for training from scratch, on images from 8x8 to 224x224 and beyond."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ STEM_WIDTH = 16
 """Filters of the stem's convolutions."""
 
 LARGEST_STAGE_INPUT = 40
-"""The stem halves a picture until the geometric mean of its sides is at most this many pixels."""
+"""The stem halves an image until the geometric mean of its sides is at most this many pixels."""
 
 SMALLEST_MAP = 8
 """Maps are halved only while their longer side is above this many pixels."""
 
 
 class SmallCNN(nn.Module):
-    """3x3 convolutions with batch normalisation, a residual block and global average pooling; logits.
+    """3x3 convolutions with batch normalization, a residual block and global average pooling; logits.
 
-    A stem brings any picture down to 40 pixels or less, so that one body serves 28x28 and 224x224 alike. The first
+    A stem brings any image down to 40 pixels or less, so that one body serves 28x28 and 224x224 alike. The first
     layers are narrow, so that they can work at full resolution: on Fashion-MNIST that was worth more, in the same
     time, than wide layers on halved maps (``benchmarks/small_cnn_design.py`` holds alternatives against it).
 
@@ -38,9 +38,9 @@ class SmallCNN(nn.Module):
 
     Args:
         classes: How many logits come out.
-        height: Of the pictures, in pixels, at least 8.
-        width: Of the pictures, in pixels, at least 8.
-        channels: 3 for RGB, 1 for grey.
+        height: Of the images, in pixels, at least 8.
+        width: Of the images, in pixels, at least 8.
+        channels: 3 for RGB, 1 for gray.
         dropout: Share of the pooled features that training drops.
 
     Raises:
@@ -75,7 +75,7 @@ class SmallCNN(nn.Module):
 
 
 class NormalisedConvolution(nn.Module):
-    """3x3 convolution, 2x2 max-pooling if asked for, batch normalisation, ReLU.
+    """3x3 convolution, 2x2 max-pooling if asked for, batch normalization, ReLU.
 
     Args:
         in_channels: Channels in.
@@ -112,7 +112,7 @@ class Residual(nn.Module):
 
 
 def stem_halvings(height: int, width: int) -> int:
-    """How often the stem halves a picture by strides: until sqrt(height x width) is at most 40 pixels."""
+    """How often the stem halves an image by strides: until sqrt(height x width) is at most 40 pixels."""
     return max(0, math.ceil(math.log2(math.sqrt(height * width) / LARGEST_STAGE_INPUT)))
 
 

@@ -29,12 +29,12 @@ class SupportVectors:
     Attributes:
         mean: Float64 of shape (features,): subtracted from the features.
         scale: Float64 of shape (features,): divides them then.
-        vectors: Float64 of shape (vectors, features), standardised so.
+        vectors: Float64 of shape (vectors, features), standardized so.
         dual: Float64 of shape (vectors, classes): each machine's weight of each vector.
         intercept: Float64 of shape (classes,).
         gamma: The kernel is ``exp(-gamma * squared distance)``.
         sharpness: What the decisions are multiplied by before they become probabilities.
-        exclusive: Whether a picture has exactly one class; without, the probabilities are independent.
+        exclusive: Whether an image has exactly one class; without, the probabilities are independent.
     """
 
     mean: Floats
@@ -126,13 +126,13 @@ _TENSORS = ("mean", "scale", "vectors", "dual", "intercept")
 def fit_support_vectors(
     features: npt.NDArray[Any], labels: npt.NDArray[Any], classes: int, *, regularisation: float
 ) -> SupportVectors:
-    """Fit one machine per class on standardised features, gamma being 1 / features.
+    """Fit one machine per class on standardized features, gamma being 1 / features.
 
     Args:
         features: Shape (n, features).
         labels: Class numbers, integers of shape (n,), of two classes at least; or for independent labels bool of shape
             (n, classes).
-        classes: How many classes there are; one without a picture is always decided against, and one that all pictures
+        classes: How many classes there are; one without an image is always decided against, and one that all images
             have for.
         regularisation: scikit-learn's C: how much an error costs.
 

@@ -1,4 +1,9 @@
-"""."""
+"""A backbone with a linear head in timm's layout: its names for the weights, and ``config.json`` next to them.
+
+``timm.create_model("local-dir:RUN/model", pretrained=True)`` then builds the same network. A head that timm has no
+layer for (``prototype``, ``knn``) and an architecture whose classifier is not one dense layer over the pooled features
+keep our own names, and get no ``config.json``.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +85,7 @@ def name_as_ours(tensors: dict[str, Any], wanted: set[str]) -> dict[str, Any]:
 
     Args:
         tensors: As read from the weights file; in our own layout they stay as they are.
-        wanted: Names of the network's tensors, those of its normalisation among them.
+        wanted: Names of the network's tensors, those of its normalization among them.
 
     Raises:
         ValueError: What timm's names leave over is no dense layer.

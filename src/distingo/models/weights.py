@@ -1,4 +1,4 @@
-"""Weights files of backbones: safetensors only, matched to their architecture name by name."""
+"""Weights files of backbones: safetensors only, matched to their architecture tensor by tensor."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ def _loading_from(path: Path, settings: BackboneSettings, classes: int) -> dict[
 def _mostly_untouched(fresh: nn.Module, state: dict[str, Tensor]) -> bool:
     """Whether most parameters still have the values that the seed gave them.
 
-    timm lets a few architectures load whatever is there; without this they would go on with random weights.
+    timm lets a few architectures load whatever is there; without this they would resume random weights.
     """
     drawn = untouched = 0
     for name, parameter in fresh.named_parameters():
@@ -207,7 +207,7 @@ def hash_weights(module: nn.Module, architecture: str, arguments: dict[str, Any]
     Args:
         module: With its weights.
         architecture: timm's name.
-        arguments: As it was built with, without the picture's size.
+        arguments: As it was built with, without the image's size.
 
     Returns:
         BLAKE2b (128 bits, hexadecimal) over architecture, arguments and every tensor's name, type, shape and bytes.

@@ -1,8 +1,6 @@
-"""Models without epochs on a prepared run: its own, or the baselines beside it.
+"""Models that are fitted at once, without epochs, and the decision thresholds of multi-label models.
 
-Models without epochs: fitted at once, as models of their own and as the baselines beside every network.
-
-With several labels per picture: the thresholds that a finished model gives its labels from.
+They are models of their own, and the baselines next to every network.
 """
 
 from __future__ import annotations
@@ -75,13 +73,13 @@ def fit_classic(
 def with_thresholds(
     model: SavedModel, validation: Sequence[Picture], recipe: Recipe, *, cache: Cache, device: torch.device
 ) -> SavedModel:
-    """Choose a model's thresholds on the validation side.
+    """Choose a model's thresholds on the validation split.
 
     Args:
         model: Trained; one for single labels is given back as it is.
-        validation: Pictures whose inputs lie in the cache.
+        validation: Images whose inputs are in the cache.
         recipe: Says what the thresholds are for.
-        cache: As the pictures were read into.
+        cache: As the images were read into.
         device: Where a network computes.
 
     Returns:
@@ -93,7 +91,7 @@ def with_thresholds(
     rows = input_product(model, cache, device).store.rows([picture.row_key for picture in validation])
     thresholds = choose_thresholds(
         encode_labels(validation, description.classes, description.task),
-        # in the precision that evaluation and prediction compute in, so that equal pictures give equal probabilities
+        # in the precision that evaluation and prediction compute in, so that equal images give equal probabilities
         predict_probabilities(model, rows, device=device, precision=choose_precision(device)[0]),
         aim=recipe.threshold_aim,
         wanted=recipe.threshold_wanted,
@@ -106,7 +104,7 @@ BASELINES: dict[Task, tuple[str, ...]] = {
     "single-label": ("majority", "descriptors"),
     "multi-label": ("prevalence", "descriptors"),
 }
-"""Fitted beside every network, so that no score stands alone."""
+"""Fitted next to every network, so that no score stands alone."""
 
 
 def save_baselines(prepared: PreparedRun, request: TrainRequest) -> None:
@@ -119,14 +117,14 @@ def save_baselines(prepared: PreparedRun, request: TrainRequest) -> None:
 
 
 def fit_baseline(name: str, prepared: PreparedRun, request: TrainRequest) -> SavedModel:
-    """Fit one of `BASELINES` on a prepared run's training side, calibrated and with its thresholds."""
+    """Fit one of `BASELINES` on a prepared run's train split, calibrated and with its thresholds."""
     description = replace(prepared.description, name=name, kind="classic", rendition=None, normalise="none")
     description = replace(description, backbone=None, head="", mode="scratch", dropout=None)
     return calibrated(_fit(prepared, request, description), prepared, request)
 
 
 def fit_classic_model(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
-    """Fit the model that a run of a classic model is about, on its training side."""
+    """Fit the model that a run of a classic model is about, on its train split."""
     return _fit(prepared, request, prepared.description)
 
 
@@ -137,7 +135,7 @@ def calibrated(
 
     Args:
         model: Fitted.
-        prepared: Its validation side is what both are fitted on.
+        prepared: Its validation split is what both are fitted on.
         request: Says where the cache is.
         cross_fitted: What the calibration is fitted on instead.
     """

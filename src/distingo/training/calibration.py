@@ -1,15 +1,11 @@
-"""What a finished model keeps so that it can say how sure it is, and what it has never seen the like of.
+"""The calibration of a finished model, and its calibration set: outputs for images that it was not fitted on.
 
-The calibration of a finished model, whatever its kind, fitted on pictures that it was not fitted on.
-
-The calibration set: what a recipe's models give for pictures that they were not fitted on.
-
-The model itself gives it for validation, and where that is large nothing more is needed. Where it is small, and another
-fit is cheap (a head on a frozen backbone, a classic model), training and validation are divided into folds, and each
-picture is scored by a model that was fitted on the other folds with the settings that were chosen: cross-conformal
+Where the validation split is large, the model's own outputs for it are the calibration set. Where it is small and
+another fit is cheap (a head on a frozen backbone, a classic model), the train and validation splits are divided into
+folds, and each image is scored by a model that was fitted on the other folds with the chosen settings: cross-conformal
 prediction (Vovk 2015; Barber et al., Predictive inference with the jackknife+, 2021) with one threshold for the final
-model. There are no more folds than leave each model with at most as many pictures as the final one, whose probabilities
-are therefore rather a little higher.
+model. There are no more folds than leave each model with at most as many images as the final one has, so the final
+model's probabilities are rather a little higher.
 """
 
 from __future__ import annotations
@@ -51,7 +47,7 @@ from distingo.training.pretrained import balances_classes, feature_products
 from distingo.training.request import PreparedRun, TrainRequest
 
 ENOUGH = 1_000
-"""From so many validation pictures on they are the calibration set: with them, sets for 90 % cover 88.4 to 91.5 % in 9
+"""From so many validation images on they are the calibration set: with them, sets for 90 % cover 88.4 to 91.5 % in 9
 of 10 trainings, and the guarantee needs no likeness of models."""
 
 MOST_FOLDS = 10
@@ -59,10 +55,10 @@ MOST_FOLDS = 10
 
 @dataclass(frozen=True, slots=True)
 class CrossFitted:
-    """Logits of pictures by models that were not fitted on them.
+    """Logits of images by models that were not fitted on them.
 
     Attributes:
-        pictures: Of training and validation; a class's only picture is not among them.
+        pictures: Of training and validation; a class's only image is not among them.
         logits: float64 (n, classes), before calibration.
         folds: How many models were fitted.
     """
@@ -77,11 +73,11 @@ def cross_fit(model: SavedModel, prepared: PreparedRun, request: TrainRequest) -
 
     Args:
         model: Fitted on training, with the settings that were chosen.
-        prepared: Its pictures' inputs lie in the cache.
-        request: Says where the cache is, and which pictures a split file keeps together.
+        prepared: Its images' inputs are in the cache.
+        request: Says where the cache is, and which images a split file keeps together.
 
     Returns:
-        None where validation is the calibration set: it is large enough or over half of the pictures, there is none, or
+        None where validation is the calibration set: it is large enough or over half of the images, there is none, or
         the model is a network that is trained by epochs.
     """
     pictures = (*prepared.split.train, *prepared.split.validation)
@@ -116,16 +112,16 @@ def count_folds(pictures: int, validation: int) -> int:
 def deal_folds(
     targets: npt.NDArray[Any], groups: npt.NDArray[np.int64] | None, *, folds: int, seed: int
 ) -> npt.NDArray[np.int64]:
-    """Deal pictures out to folds, each class evenly, groups whole.
+    """Deal images out to folds, each class evenly, groups whole.
 
     Args:
         targets: int64 (n,), or truth values (n, classes).
-        groups: Each picture's group, int64 (n,), from 0; None holds none together.
+        groups: Each image's group, int64 (n,), from 0; None holds none together.
         folds: How many.
         seed: Of the order within a class.
 
     Returns:
-        Fold numbers int64 (n,), from 0; -1 for pictures that are never held out, as their class would have no other.
+        Fold numbers int64 (n,), from 0; -1 for images that are never held out, as their class would have no other.
     """
     if groups is None:
         return assign_folds(targets, folds=folds, seed=seed)
@@ -189,13 +185,13 @@ def cross_fit_head(
 
     Args:
         description: Of the model: the head's kind and its settings as they were chosen.
-        views: Embeddings float32 (n, features), one array for each view; the first is what held-out pictures show.
+        views: Embeddings float32 (n, features), one array for each view; the first is what held-out images show.
         targets: int64 (n,), or truth values (n, classes).
         assigned: Fold numbers int64 (n,), as from `deal_folds`.
         balanced: Whether classes weigh the same.
 
     Returns:
-        Logits float64 (n, classes) of each picture by the head that was not fitted on it; 0 where it has no fold.
+        Logits float64 (n, classes) of each image by the head that was not fitted on it; 0 where it has no fold.
     """
     classes = len(description.classes)
     logits = np.zeros((len(targets), classes))
@@ -235,7 +231,7 @@ def _descriptor_logits(
 
 
 FREQUENCIES = frozenset({"majority", "prevalence"})
-"""Models that say how frequent classes are, whatever the picture: there is nothing to calibrate or to tell apart."""
+"""Models that give the frequency of classes, whatever the image: there is nothing to calibrate."""
 
 
 def with_calibration(
@@ -248,15 +244,15 @@ def with_calibration(
 ) -> SavedModel:
     """Fit a model's calibration (`distingo.metrics.calibration.fit_calibration`).
 
-    What a fit did to become comparable on held-out pictures (margins of a support vector machine to logits) is part of
+    What a fit did to become comparable on held-out images (margins of a support vector machine to logits) is part of
     the model and stays; this comes on top for every kind alike, and is near nothing where little was left to do.
 
     Args:
         model: Trained, without thresholds yet: they are chosen on calibrated probabilities.
-        validation: Pictures whose inputs lie in the cache; with none the model is given back as it is.
-        cache: As the pictures were read into.
+        validation: Images whose inputs are in the cache; with none the model is given back as it is.
+        cache: As the images were read into.
         device: Where a network computes.
-        cross_fitted: Logits to fit it on instead, of more pictures.
+        cross_fitted: Logits to fit it on instead, of more images.
 
     Returns:
         The model whose description holds the calibration.
@@ -279,7 +275,7 @@ LARGEST_BANK = 8_000_000
 """Bytes that a bank's rows take at most."""
 
 MOST_ROWS = 5_000
-"""Rows that a bank has at most, so that a wide training side is not run through the network again for it."""
+"""Rows that a bank has at most, so that a wide train split is not run through the network again for it."""
 
 
 def with_evidence(
@@ -296,11 +292,11 @@ def with_evidence(
 
     Args:
         model: With its calibration and thresholds.
-        train: Pictures whose inputs lie in the cache; a bank too large takes a part of them, classes in turn.
+        train: Images whose inputs are in the cache; a bank too large takes a part of them, classes in turn.
         validation: Likewise; with none the model is given back as it is.
         cross_fitted: The calibration set where it is more than validation (`distingo.training.calibration`).
         seed: Of the choice of that part.
-        cache: As the pictures were read into.
+        cache: As the images were read into.
         device: Where a network computes.
     """
     if not validation or model.description.name in FREQUENCIES:
@@ -318,10 +314,10 @@ def with_evidence(
 
 
 def choose_rows(pictures: Sequence[Picture], most: int, *, seed: int) -> list[int]:
-    """Positions of pictures for a bank: all, or one of every class in turn at random until there are enough.
+    """Positions of images for a bank: all, or one of every class in turn at random until there are enough.
 
     Args:
-        pictures: Of the training side; of several labels the first alphabetically counts.
+        pictures: Of the train split; of several labels the first alphabetically counts.
         most: How many at most.
         seed: Of the choice.
     """

@@ -1,4 +1,4 @@
-"""Which model and which recipe a person gets who asks for nothing, and why."""
+"""The default model and recipe for a data set, with the reason for each choice; the options of each of several models."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from distingo.training.losses import build_loss
 from distingo.training.recipe import OF_BACKBONES, OF_STEPS, Mode, Recipe, recipe_from_dict
 
 _LARGEST_OWN_SIZE = 64
-"""Pictures up to this size are trained on as they are; larger ones at `_PHOTO_SIZE`."""
+"""Images up to this size are trained on as they are; larger ones at `_PHOTO_SIZE`."""
 
 _PHOTO_SIZE = 128
 
 _FINE_TUNED_HEADS = ("linear", "linear-svm")
-"""The others remember pictures instead of learning weights."""
+"""The others remember images instead of learning weights."""
 
 _RECIPES: dict[str, dict[str, Any]] = {
     "sports-cnn": {"epochs": 20, "batch_size": 32, "lr": 1e-3, "augment": "reference", "schedule": "cosine"},
@@ -44,8 +44,8 @@ class DataFacts:
         pictures: How many there are.
         height: The median, in pixels.
         width: The median, in pixels.
-        grey: Whether all are grey.
-        task: One label per picture, or several.
+        grey: Whether all are gray.
+        task: Single-label or multi-label.
     """
 
     pictures: int
@@ -58,19 +58,19 @@ class DataFacts:
 def choose_recipe(
     facts: DataFacts, wishes: dict[str, Any], backbone: BackboneDescription | None = None
 ) -> tuple[Recipe, tuple[str, ...]]:
-    """Fill a person's wishes up to a whole recipe.
+    """Complete the requested options to a whole recipe.
 
     Args:
-        facts: About the pictures.
-        wishes: Recipe fields a person set, ``model`` among them; also ``image_size``, a number or (height, width).
-        backbone: What the model is, where it is a pretrained one; it has the wished size.
+        facts: About the images.
+        wishes: Recipe fields the user set, ``model`` among them; also ``image_size``, a number or (height, width).
+        backbone: What the model is, where it is a pretrained one; it has the requested size.
 
     Returns:
-        The recipe, and a sentence for each choice that was made for the person.
+        The recipe, and a sentence for each choice that was made for the user.
 
     Raises:
         ModelError: There is no such model.
-        UsageError: A wish is out of range, or not for this many labels per picture.
+        UsageError: An option is out of range, or not for this many labels per image.
     """
     recipe, choices = _fill_up(facts, dict(wishes), backbone)
     require_task(recipe, facts.task)
@@ -112,7 +112,7 @@ def _refuse_wishes_for_backbones(model: str, wishes: dict[str, Any]) -> None:
 
 
 def _not_used(model: str, wishes: dict[str, Any], defaults: dict[str, Any]) -> list[str]:
-    """A sentence on wishes that a model has no use for which is not trained by steps."""
+    """A sentence on options that a model has no use for which is not trained by steps."""
     differing = [name for name in OF_STEPS if name in wishes and wishes[name] != defaults.get(name, _plain_value(name))]
     if not differing:
         return []
@@ -125,7 +125,7 @@ def _plain_value(name: str) -> Any:
 
 
 def require_task(recipe: Recipe, task: Task) -> None:
-    """Refuse choices that make no sense with one label per picture, or with several.
+    """Refuse choices that make no sense for the task.
 
     Raises:
         UsageError: Says what to choose instead.
@@ -235,12 +235,12 @@ def _pretrained_defaults(mode: str, facts: DataFacts) -> dict[str, Any]:
 
 
 def _smoothing(facts: DataFacts) -> float:
-    """None for several labels: a label of one picture in a hundred would seem to be five times as frequent."""
+    """None for several labels: a label of one image in a hundred would seem to be five times as frequent."""
     return 0.0 if facts.task == "multi-label" else 0.1
 
 
 def as_size(size: object) -> tuple[int, int]:
-    """Height and width of an ``image_size`` as a person gives it.
+    """Height and width of an ``image_size`` as a user gives it.
 
     Raises:
         UsageError: It is neither a number nor two.
@@ -268,7 +268,7 @@ def _defaults(model: str, facts: DataFacts) -> dict[str, Any]:
 
 
 def _small_cnn_defaults(facts: DataFacts) -> dict[str, Any]:
-    """Few pictures are seen more often."""
+    """Few images are seen more often."""
     many = facts.pictures >= 20_000
     return {
         "epochs": max(40, min(200, round(400_000 / facts.pictures))),

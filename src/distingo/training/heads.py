@@ -1,4 +1,4 @@
-"""Solve a head on the embeddings of a frozen backbone; its settings are chosen on pictures it was not fitted on."""
+"""Solve a head on the embeddings of a frozen backbone; its settings are chosen on held-out images."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from distingo.training.held_out import assign_folds, best_trial, score_logits
 from distingo.training.linear_models import ITERATIONS, PrincipalAxes, common_axes
 
 PER_CLASS = 5
-"""With fewer validation pictures than this times the classes, the choice is made inside the training side."""
+"""With fewer validation images than this times the classes, the choice is made inside the train split."""
 
 _SURE_ENOUGH = 0.01
 """Log loss at which the average right answer has a probability of 99 %."""
@@ -39,12 +39,12 @@ _PATIENCE = 3
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One setting and what it was worth on pictures not fitted on.
+    """One setting and what it was worth on images not fitted on.
 
     Attributes:
         settings: What was tried, by name.
         score: Accuracy, or mean average precision with several labels.
-        log_loss: Of the same pictures.
+        log_loss: Of the same images.
     """
 
     settings: Settings
@@ -63,7 +63,7 @@ class FittedHead:
         chosen: The trial that won; None where nothing could be held out.
         path: All trials, in the order in which they were made.
         converged: Whether the solver reached the optimum.
-        notes: Sentences for the person: how the choice was made where validation could not make it.
+        notes: Sentences for the user: how the choice was made where validation could not make it.
     """
 
     kind: str
@@ -86,30 +86,30 @@ def fit_head(
     seed: int = 0,
     iterations: int = ITERATIONS,
 ) -> FittedHead:
-    """Solve a head on the training side, with the settings that are best on validation.
+    """Solve a head on the train split, with the settings that are best on validation.
 
-    Best is what `distingo.training.held_out.best_trial` says. The head is fitted on the training side alone. Where
-    validation has fewer than `PER_CLASS` pictures a class, the settings are chosen by stratified cross-validation
-    within the training side; where that has one picture a class, they are the kind's defaults. A note says so.
-    All labels share one regularisation: chosen for each on its few held-out positives it was worse on unseen pictures.
+    Best is what `distingo.training.held_out.best_trial` says. The head is fitted on the train split alone. Where
+    validation has fewer than `PER_CLASS` images a class, the settings are chosen by stratified cross-validation
+    within the train split; where that has one image a class, they are the kind's defaults. A note says so.
+    All labels share one regularization: chosen for each on its few held-out positives it was worse on unseen images.
 
     Args:
         kind: One of `distingo.models.heads.HEADS`.
         train: Embeddings float (n, features), and targets: class numbers (n,), or 0/1 (n, classes).
         validation: The same; may be empty.
         classes: How many classes or labels there are.
-        task: One label per picture, or several.
+        task: Single-label or multi-label.
         class_weights: ``balanced`` makes classes (each label's yes and no) weigh the same. Prototypes of single
             labels do anyway.
         seed: Of the folds.
-        iterations: Limit of the linear solvers for each regularisation.
+        iterations: Limit of the linear solvers for each regularization.
 
     Returns:
         The head and how it was chosen.
 
     Raises:
         UsageError: No such kind, or no such class weights.
-        DataError: Embeddings that are not finite, or a class without a training picture.
+        DataError: Embeddings that are not finite, or a class without a training image.
         ValueError: Arrays that don't fit each other, or targets that are no classes.
     """
     require_head(kind)
@@ -162,7 +162,7 @@ def refit_head(
     iterations: int = ITERATIONS,
     axes: PrincipalAxes | None = None,
 ) -> nn.Module:
-    """Solve a head once more on other pictures, with settings that were chosen before.
+    """Solve a head once more on other images, with settings that were chosen before.
 
     Args:
         kind: One of `distingo.models.heads.HEADS`.
@@ -198,7 +198,7 @@ class _Choice:
 
 
 def _choose(kind: str, problem: Problem, rounds: list[tuple[Side, Side]]) -> _Choice:
-    """Try all settings on every (fitted on, held out) pair; the held-out pictures of all pairs are judged together."""
+    """Try all settings on every (fitted on, held out) pair; the held-out images of all pairs are scored together."""
     targets = np.concatenate([held_out[1] for _, held_out in rounds])
     tried = list[_Choice]()
     trials = list[Trial]()
@@ -232,7 +232,7 @@ def _has_worsened(trials: list[Trial]) -> bool:
 
 
 def _is_perfect(trial: Trial) -> bool:
-    """Whether nothing is left to gain: weaker regularisation would only make right answers surer, and takes longest."""
+    """Whether nothing is left to gain: weaker regularization would only make right answers surer, and takes longest."""
     return trial.score == 1.0 and trial.log_loss <= _SURE_ENOUGH
 
 
@@ -242,7 +242,7 @@ def _in_step(kind: str, problem: Problem, rounds: list[tuple[Side, Side]]) -> It
 
 
 def _choose_within(kind: str, problem: Problem, side: Side, *, seed: int) -> tuple[_Choice, str]:
-    """Choose by cross-validation within the training side, or take the defaults; and the words for it."""
+    """Choose by cross-validation within the train split, or take the defaults; and the words for it."""
     folds = assign_folds(side[1], seed=seed)
     count = int(folds.max()) + 1
     if count < 2:
@@ -310,17 +310,17 @@ def checked_side(side: tuple[npt.ArrayLike, npt.ArrayLike], problem: Problem) ->
 
 
 def require_every_class(targets: npt.NDArray[Any], problem: Problem) -> tuple[str, ...]:
-    """Refuse a training side that says nothing about a class; of several labels some may be silent, which is noted.
+    """Refuse a train split that says nothing about a class; of several labels some may be silent, which is noted.
 
     Args:
-        targets: Of the training side.
+        targets: Of the train split.
         problem: Says which targets they are.
 
     Returns:
-        Notes for the person.
+        Notes for the user.
 
     Raises:
-        DataError: A class without a training picture, or no label that tells pictures apart.
+        DataError: A class without a training image, or no label that distinguishes images.
     """
     if problem.task == "single-label":
         counts = np.bincount(targets, minlength=problem.classes)

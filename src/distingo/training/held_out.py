@@ -22,11 +22,11 @@ def score_logits(logits: npt.NDArray[Any], targets: Targets, task: Task) -> tupl
     Args:
         logits: Float (n, classes).
         targets: int64 (n,), or 0/1 (n, labels) with several labels.
-        task: One label per picture, or several.
+        task: Single-label or multi-label.
 
     Returns:
-        Accuracy, with several labels the mean average precision over those that a picture has (scikit-learn's; 0
-        where no picture has any); and the log loss (mean binary cross-entropy with several labels).
+        Accuracy, with several labels the mean average precision over those that an image has (scikit-learn's; 0
+        where no image has any); and the log loss (mean binary cross-entropy with several labels).
     """
     if task == "single-label":
         return float((logits.argmax(axis=1) == targets).mean()), softmax_log_loss(logits, targets)
@@ -34,17 +34,17 @@ def score_logits(logits: npt.NDArray[Any], targets: Targets, task: Task) -> tupl
 
 
 def best_trial(scores: list[tuple[float, float]], n: int, task: Task) -> int:
-    """Which of several trials on the same pictures to take.
+    """Which of several trials on the same images to take.
 
     With one label, of those whose accuracy is within one standard error of the highest the one of lowest log loss:
-    one picture more or less that happens to be right decides nothing (the rule of Breiman et al., Classification
+    one image more or less that happens to be right decides nothing (the rule of Breiman et al., Classification
     and regression trees, 1984, with the log loss for simplicity). With several, the highest mean average
     precision, of equals the lowest log loss.
 
     Args:
         scores: Score and log loss of each trial, as from `score_logits`.
-        n: How many pictures they rest on.
-        task: One label per picture, or several.
+        n: How many images they rest on.
+        task: Single-label or multi-label.
 
     Returns:
         The trial's position; the first of equals.
@@ -62,17 +62,17 @@ def softmax_log_loss(logits: npt.NDArray[Any], targets: Targets) -> float:
 
 
 def assign_folds(targets: Targets, *, seed: int, folds: int = FOLDS) -> npt.NDArray[np.int64]:
-    """Deal pictures out to folds, each class evenly.
+    """Deal images out to folds, each class evenly.
 
-    With several labels a picture counts as of its rarest label. A class's only picture is always trained on.
+    With several labels an image counts as of its rarest label. A class's only image is always trained on.
 
     Args:
         targets: int64 (n,), or 0/1 (n, labels).
         seed: Of the order within a class.
-        folds: How many at most; no more than the largest class has pictures.
+        folds: How many at most; no more than the largest class has images.
 
     Returns:
-        Fold numbers int64 (n,), -1 for pictures that are never held out. With fewer than two pictures of every
+        Fold numbers int64 (n,), -1 for images that are never held out. With fewer than two images of every
         class all are -1.
     """
     classes = targets if targets.ndim == 1 else _rarest_labels(targets)
@@ -102,7 +102,7 @@ def _mean_average_precision(logits: npt.NDArray[Any], targets: Targets) -> float
 
 
 def _rarest_labels(targets: Targets) -> npt.NDArray[np.int64]:
-    """The number of each picture's rarest label, of pictures without any the number of labels."""
+    """The number of each image's rarest label, of images without any the number of labels."""
     having = targets > 0
     counts = np.where(having, having.sum(axis=0), np.iinfo(np.int64).max)
     rarest: npt.NDArray[np.int64] = np.where(having.any(axis=1), counts.argmin(axis=1), targets.shape[1])

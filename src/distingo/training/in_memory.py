@@ -1,6 +1,6 @@
-"""Train on images that the caller holds (paths, Pillow images, arrays) instead of a data set on disk.
+"""Train on images in memory (paths, Pillow images, arrays) instead of a data set on disk.
 
-A run's folder and cache are temporary; what is left is the model.
+The run directory and the cache are temporary; only the model remains.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class ImagesToLearn:
         images: In any form of `distingo.prediction.pictures.open_picture`.
         labels: The name of each image's class.
         classes: All names, in the order that the model's outputs are to have.
-        requested: Recipe fields a person set, and ``image_size``; everything else is chosen.
+        requested: Recipe fields the user set, and ``image_size``; everything else is chosen.
         value_ranges: What deep images are scaled by; None lets them decide.
         max_pixels: As for `distingo.prediction.pictures.open_picture`.
         workers: Decoding threads; None takes one per core.
@@ -90,7 +90,7 @@ def train_in_memory(given: ImagesToLearn) -> SavedModel:
 
     Raises:
         DataError: An image can't be read, or every class has but one image.
-        DistingoError: Of the kind that fits another mistake or hindrance.
+        DistingoError: The specific subclass for the failure.
     """
     prepare_process()
     with TemporaryDirectory(prefix="distingo-") as place, torch.random.fork_rng(devices=[]):

@@ -1,8 +1,7 @@
-"""Linear classifiers solved to convergence over a path of regularisations: logistic regression and linear SVM.
+"""Logistic regression and linear SVM, solved to convergence over a path of regularizations.
 
-What a head is fitted to: two sides of embeddings and targets, checked, and how much each picture counts.
-
-Coordinates in which a linear classifier's objective is nearly round, so that few steps find its optimum.
+The solver works along the principal axes of the rows, scaled so that the objective is nearly round: few steps find its
+optimum.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _ROUNDING = 1e-7
 
 @dataclass(frozen=True, slots=True)
 class PrincipalAxes:
-    """The directions in which centred rows vary, and how much.
+    """The directions in which centered rows vary, and how much.
 
     A classifier with a ridge has no weight along any other direction, so it can be solved in these alone: with fewer
     rows than features in as many numbers as there are rows.
@@ -54,7 +53,7 @@ class PrincipalAxes:
 
 
 def axes_where_worthwhile(rows: Floats32, outputs: int) -> PrincipalAxes | None:
-    """The axes of centred rows float32 (n, features), or None where finding them takes longer than it saves."""
+    """The axes of centered rows float32 (n, features), or None where finding them takes longer than it saves."""
     from scipy.linalg import eigh
 
     n, features = rows.shape
@@ -106,7 +105,7 @@ def precondition(axes: PrincipalAxes | None, *, curvature: float, ridge: float, 
     """Coordinates that make ``curvature * products + ridge`` the identity.
 
     Args:
-        axes: Of the centred rows; None for plain coordinates.
+        axes: Of the centered rows; None for plain coordinates.
         curvature: The loss's mean second derivative by a logit.
         ridge: The penalty's second derivative.
         n: How many rows there are.
@@ -119,7 +118,7 @@ def precondition(axes: PrincipalAxes | None, *, curvature: float, ridge: float, 
 Loss = Literal["softmax", "sigmoid", "squared-hinge"]
 
 REGULARISATIONS = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-8, 5))
-"""scikit-learn's C from strong to weak regularisation, two values a decade."""
+"""scikit-learn's C from strong to weak regularization, two values a decade."""
 
 ITERATIONS = 1000
 
@@ -159,10 +158,10 @@ class Solution:
 
 @dataclass(frozen=True, slots=True)
 class Standardisation:
-    """Centring, and one scale for all features: what regularisation is meant in terms of.
+    """Centering, and one scale for all features: what regularization is meant in terms of.
 
-    Each feature has its own deviation in common practice; from few pictures that is a guess. One scale keeps the
-    embedding's geometry and was as good or better in all that was tried, by ten points with one picture a class.
+    Each feature has its own deviation in common practice; from few images that is a guess. One scale keeps the
+    embedding's geometry and was as good or better in all that was tried, by ten points with one image a class.
 
     Attributes:
         mean: Float32 (features,).
@@ -173,7 +172,7 @@ class Standardisation:
     scale: float
 
     def apply(self, features: Floats32) -> Floats32:
-        """The standardised features, float32 (n, features)."""
+        """The standardized features, float32 (n, features)."""
         standardised = features - self.mean
         standardised /= np.float32(self.scale)
         return standardised
@@ -201,9 +200,9 @@ def solve_path(
     iterations: int = ITERATIONS,
     axes: PrincipalAxes | None = None,
 ) -> Iterator[Solution]:
-    """Solve for one regularisation after another, each from the solution before.
+    """Solve for one regularization after another, each from the solution before.
 
-    Minimises scikit-learn's ``C * sum(weight * loss) + ||coefficients||^2 / 2`` over the standardised features, the
+    Minimises scikit-learn's ``C * sum(weight * loss) + ||coefficients||^2 / 2`` over the standardized features, the
     intercept free (`Standardisation`), with L-BFGS (Byrd, Lu, Nocedal and Zhu 1995) along the rows' principal axes,
     scaled so that the objective is nearly round (`distingo.training.linear_models`). Features are float32; the
     objective and the steps are summed in float64.
@@ -219,7 +218,7 @@ def solve_path(
         axes: Of more rows, with these among them, in place of their own (`common_axes`): they span these as well.
 
     Yields:
-        One solution for each regularisation.
+        One solution for each regularization.
     """
     from scipy.optimize import minimize
     from threadpoolctl import threadpool_limits

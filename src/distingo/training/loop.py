@@ -1,7 +1,4 @@
-"""The training loop: one epoch fits on one screen, and a run goes on from any epoch's end to the same weights.
-
-``history.csv``: one line per epoch.
-"""
+"""The training loop: one epoch fits on one screen, and a run resumes from the end of any epoch to the same weights."""
 
 from __future__ import annotations
 
@@ -86,10 +83,10 @@ def _rounded(value: float | None) -> float | str:
 
 @dataclass(frozen=True, slots=True)
 class LabelledRows:
-    """Pictures with the positions of their classes.
+    """Images with the positions of their classes.
 
     Attributes:
-        rows: uint8 pictures (height, width, channels).
+        rows: uint8 images (height, width, channels).
         targets: int64 (n,), positions in the dataset's classes; with several labels bool (n, classes).
         classes: How many classes there are.
     """
@@ -100,7 +97,7 @@ class LabelledRows:
 
     @property
     def task(self) -> Task:
-        """One label per picture, or several."""
+        """Single-label or multi-label."""
         return "single-label" if self.targets.ndim == 1 else "multi-label"
 
 
@@ -116,7 +113,7 @@ class Session:
         folder: Where checkpoints and history go.
         device: Where the network computes.
         precision: ``float32`` or ``bfloat16``.
-        on_epoch: Told every finished epoch.
+        on_epoch: Called with every finished epoch.
         start_counts: Whether the weights it begins with are a candidate for the best ones (fine-tuning never returns
             what is worse on validation than what it began with).
     """
@@ -137,10 +134,10 @@ def fit(session: Session, *, resume: bool) -> Progress:
 
     Args:
         session: What to train on what.
-        resume: Go on from the last checkpoint, or the one before where it is damaged.
+        resume: Resume from the last checkpoint, or the one before where it is damaged.
 
     Returns:
-        How far it came; the best epoch's weights lie in the run folder.
+        How far it came; the best epoch's weights are in the run folder.
 
     Raises:
         TrainingDivergedError: The loss stopped being a number; earlier checkpoints stay.
@@ -254,7 +251,7 @@ def _batches(n: int, batch_size: int, generator: torch.Generator) -> Iterator[np
     order = torch.randperm(n, generator=generator).numpy()
     for start in range(0, n, batch_size):
         indices = order[start : start + batch_size]
-        if len(indices) > 1 or n == 1:  # batch normalisation can't learn from a single picture
+        if len(indices) > 1 or n == 1:  # batch normalization can't learn from a single image
             yield indices
 
 
@@ -276,7 +273,7 @@ def _loss(session: Session) -> Loss:
 
 
 def class_weights(train: LabelledRows, recipe: Recipe) -> Tensor:
-    """The loss's weight per class, 1 on average over the training pictures.
+    """The loss's weight per class, 1 on average over the training images.
 
     Args:
         train: Where the frequencies come from.

@@ -1,6 +1,6 @@
-"""Will a batch fit into memory? Asked before the first step, since a full CPU memory kills without an exception.
+"""Whether a batch fits into memory, checked before the first step, as a full CPU memory kills without an exception.
 
-``--batch-size auto``: the largest power of two that fits into memory and suits the number of images.
+``--batch-size auto`` takes the largest power of two that fits and suits the number of images.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class TrainingPlan:
 
     Attributes:
         recipe: Size, batch size, optimizer, augmentation, moving average.
-        classes: How many the network tells apart.
-        task: One label per image, or several.
+        classes: How many there are.
+        task: Single-label or multi-label.
         device: Where it is to compute.
         precision: ``float32`` or ``bfloat16``.
     """
@@ -218,7 +218,7 @@ class FoundBatchSize:
     """A recipe with the size that was found.
 
     Attributes:
-        recipe: With it, and with a learning rate to suit where the person gave none.
+        recipe: With it, and with a learning rate to suit where the user gave none.
         choices: A sentence for each.
     """
 
@@ -243,7 +243,7 @@ def find_batch_size(
         recipe: All other choices; its batch size is the usual one.
         dataset: Its classes, and how many images there are to learn from.
         backbone: With its weights, where the model is a pretrained one.
-        given_lr: Whether the person gave the learning rate; it stays then.
+        given_lr: Whether the user gave the learning rate; it stays then.
 
     Raises:
         ResourceError: Not even two images fit.

@@ -1,4 +1,4 @@
-"""What happens before a run trains: choices are made, pictures are read and divided, and all is written down."""
+"""What happens before a run trains: choices are made, images are read and split, and all of it is recorded."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
         The prepared run, and the request with what was settled about its table.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake; nothing is written then.
+        DistingoError: The specific subclass for the failure; nothing is written then.
     """
     folder, asked = RunFolder(request.output), request
     _require_free(folder)
@@ -103,14 +103,14 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
 
 @dataclass(frozen=True, slots=True)
 class ChosenRun:
-    """A run whose recipe is chosen and whose pictures are read, but not yet divided.
+    """A run whose recipe is chosen and whose images are read, but not yet divided.
 
     Attributes:
         recipe: All choices.
-        dataset: All pictures; what the recipe needs of them is in the cache.
+        dataset: All images; what the recipe needs of them is in the cache.
         backbone: With its weights, where the model is a pretrained one.
-        choices: A sentence for each choice that was made for the person.
-        is_signed: Whether the cache has what near-duplicates among the pictures are found by.
+        choices: A sentence for each choice that was made for the user.
+        is_signed: Whether the cache has what near-duplicates among the images are found by.
     """
 
     recipe: Recipe
@@ -120,10 +120,10 @@ class ChosenRun:
     is_signed: bool = False
 
     def prepare(self, folder: RunFolder, split: Split) -> PreparedRun:
-        """The run on these sides; nothing is written.
+        """The run on these splits; nothing is written.
 
         Raises:
-            DistingoError: The network can't take pictures of this size.
+            DistingoError: The network can't take images of this size.
         """
         description = describe_model(self.dataset, split, self.recipe, self.backbone)
         require_savable(description)
@@ -136,18 +136,18 @@ class ChosenRun:
 def choose(
     request: TrainRequest, products: Sequence[Product] = (), *, divides: bool = False
 ) -> tuple[ChosenRun, TrainRequest]:
-    """Choose a recipe and read the pictures; nothing is written but the cache.
+    """Choose a recipe and read the images; nothing is written but the cache.
 
     Args:
-        request: What a person asked for.
-        products: What to compute from every picture besides what the recipe needs.
-        divides: Also compute what near-duplicates are found by, if the pictures are large enough for that.
+        request: What is requested.
+        products: What to compute from every image besides what the recipe needs.
+        divides: Also compute what near-duplicates are found by, if the images are large enough for that.
 
     Returns:
         What was chosen, and the request with what was settled about its table.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake.
+        DistingoError: The specific subclass for the failure.
     """
     request = replace(request, table=settle_image_folder(request.table, request.data))
     facts = request.survey()
@@ -163,17 +163,17 @@ def choose(
 
 
 def settle_recipe(facts: DataFacts, requested: dict[str, Any]) -> tuple[Recipe, LoadedBackbone | None, tuple[str, ...]]:
-    """Choose all that a person did not request of a recipe, and load the backbone where it names one.
+    """Choose all that a user did not request of a recipe, and load the backbone where it names one.
 
     Args:
         facts: About the images.
         requested: Recipe fields, and ``image_size``.
 
     Returns:
-        The recipe, the backbone, and a sentence for each choice that was made for the person.
+        The recipe, the backbone, and a sentence for each choice that was made for the user.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake.
+        DistingoError: The specific subclass for the failure.
     """
     requested, chosen = _with_model(requested, facts)
     backbone = load_wished_backbone(requested)
@@ -191,7 +191,7 @@ def _with_model(wishes: dict[str, Any], facts: DataFacts) -> tuple[dict[str, Any
 
 
 def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
-    """Read again what an interrupted run had chosen, and its pictures.
+    """Read again what an interrupted run had chosen, and its images.
 
     Returns:
         The prepared run, and the request with the run's own data and table.
@@ -210,10 +210,10 @@ def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
 def choose_again(
     request: TrainRequest, config: dict[str, Any], path: Path, products: Sequence[Product] = ()
 ) -> tuple[ChosenRun, TrainRequest]:
-    """What `choose` gave when a ``config.json`` was written, with its pictures read again.
+    """What `choose` gave when a ``config.json`` was written, with its images read again.
 
     Args:
-        request: What a person asks for now; it must agree with what was asked then.
+        request: What is requested now; it must agree with what was requested then.
         config: The content of the file.
         path: Of the file, for errors.
         products: As for `choose`.
@@ -291,10 +291,10 @@ def _require_free(folder: RunFolder) -> None:
 
 
 def settle_resuming(request: TrainRequest) -> TrainRequest:
-    """Go on with what the same command had begun before it was killed; begin anew where nothing is to be resumed.
+    """Resume what the same command had begun before it was killed; begin anew where nothing is to be resumed.
 
     Args:
-        request: What a person asked for.
+        request: What is requested.
 
     Returns:
         The request; it resumes where the folder holds an unfinished run of the very same request, and does not where

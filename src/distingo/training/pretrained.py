@@ -1,4 +1,4 @@
-"""Pretrained backbones: the head is solved on features that each picture is asked for once."""
+"""Pretrained backbones in training: loading one, its features as products of the cache, and the head solved on them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class LoadedBackbone:
 
     Attributes:
         description: With the weights' hash.
-        module: From normalised float (n, 3, height, width) to features (n, features).
+        module: From normalized float (n, 3, height, width) to features (n, features).
     """
 
     description: BackboneDescription
@@ -55,7 +55,7 @@ class LoadedBackbone:
 
 
 def choose_model(facts: DataFacts) -> tuple[str, str]:
-    """The model for a person who named none.
+    """The model for a user who named none.
 
     Returns:
         Its name, and the reason in words.
@@ -71,7 +71,7 @@ def choose_model(facts: DataFacts) -> tuple[str, str]:
 
 
 def load_wished_backbone(wishes: dict[str, Any]) -> LoadedBackbone | None:
-    """The backbone that a recipe's wishes name, with its weights; None where they name a model of another kind.
+    """The backbone that a recipe's options name, with its weights; None where they name a model of another kind.
 
     Raises:
         ModelError: There is no such model, its weights can't be had, or it refuses the size.
@@ -91,7 +91,7 @@ def load_wished_backbone(wishes: dict[str, Any]) -> LoadedBackbone | None:
 
 
 def feature_products(backbone: LoadedBackbone, recipe: Recipe, cache: Cache, device: torch.device) -> list[Product]:
-    """One product for each view that a frozen backbone is shown, the picture itself first."""
+    """One product for each view that a frozen backbone is shown, the image itself first."""
     embedder = backbone.embedder(device, recipe)
     return [embedder.product(cache, view) for view in require_views(recipe.views)]
 
@@ -195,7 +195,7 @@ def _in_words(fitted: FittedHead) -> dict[str, Any]:
 
 
 def rendition_of(recipe: Recipe, backbone: LoadedBackbone | None) -> Rendition | None:
-    """The pictures that a network is to see; None for a classic model."""
+    """The images that a network is to see; None for a classic model."""
     if backbone is not None:
         return backbone.description.rendition
     if find_model(recipe.model).kind == "classic":

@@ -1,4 +1,4 @@
-"""What augmentation does to one's own pictures, for the eye."""
+"""Augmented versions of a user's own images, to look at."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def preview_augmentation(
     table: TableOptions | None = None,
     value_ranges: ValueRanges | None = None,
 ) -> list[list[np.ndarray]]:
-    """Augment some pictures, each several times.
+    """Augment some images, each several times.
 
     Args:
-        data: Folder of pictures.
+        data: Folder of images.
         preset: Name of an augmentation preset.
         cache: Where facts about files are kept.
         image_size: Side in pixels; None takes training's own choice.
@@ -44,7 +44,7 @@ def preview_augmentation(
         value_ranges: What deep images are scaled by; None lets all of them decide.
 
     Returns:
-        One list per picture: itself, then its augmented versions, each uint8 (height, width, channels).
+        One list per image: itself, then its augmented versions, each uint8 (height, width, channels).
 
     Raises:
         UsageError: There is no such preset.

@@ -27,26 +27,26 @@ from distingo.training.recipe_file import RecipeFile
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainRequest:
-    """What a person asked for.
+    """A training as it is requested.
 
     Attributes:
-        data: Folder of pictures, or a table of labels beside them.
+        data: Folder of images, or a table of labels next to them.
         output: The run folder to make.
-        wishes: Recipe fields the person set (and ``image_size``); everything else is chosen.
-        cache: Where decoded pictures are kept.
+        wishes: Recipe fields the user set (and ``image_size``); everything else is chosen.
+        cache: Where decoded images are kept.
         workers: Decoding threads; None takes one per core.
-        max_pixels: Larger pictures are listed as unusable; None is the default of `read_dataset`.
-        table: What to know about the table of labels; what is left out is recognised.
-        allow_missing: Go on even if half of the pictures that the table names are missing.
+        max_pixels: Larger images are listed as unusable; None is the default of `read_dataset`.
+        table: What to know about the table of labels; what is left out is recognized.
+        allow_missing: Go on even if half of the images that the table names are missing.
         corrections: As for `distingo.datasets.corrections.find_corrections`.
         value_ranges: What deep images are scaled by; None lets them decide.
         repeats: The ``config.json`` of the run that is repeated; empty for a run of its own.
-        split: The file that says which side each picture is on; None cuts the sides by class and seed.
+        split: The file that says which split each image is in; None splits by class and seed.
         near_duplicates: From which similarity on near-duplicates are kept on one side; ``none`` for never, None for the
             default.
-        recipe_file: Where wishes came from that the person did not set.
-        resume: Go on with the run in `output`.
-        on_epoch: Told every finished epoch.
+        recipe_file: Where options come from that are not set.
+        resume: Resume the run in `output`.
+        on_epoch: Called with every finished epoch.
     """
 
     data: Path
@@ -92,13 +92,13 @@ class TrainRequest:
 
 @dataclass(frozen=True, slots=True)
 class PreparedRun:
-    """A run whose pictures are read, split and written down.
+    """A run whose images are read, split and written down.
 
     Attributes:
         folder: The run folder.
         recipe: All choices.
-        dataset: All pictures.
-        split: Which side each fell on.
+        dataset: All images.
+        split: The split of each image.
         description: Of the model to be trained.
         backbone: With its weights, where the model is a pretrained one.
     """

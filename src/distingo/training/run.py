@@ -1,8 +1,6 @@
-"""One training run from a folder of pictures to a saved model, in steps that a killed run takes up again.
+"""One training run from a data set to a saved model; a killed run resumes.
 
-What training takes, measured while it goes on.
-
-Fit a network's input normalisation on the training side.
+Its cost is measured meanwhile, and a network's input normalization is fitted on the train split.
 """
 
 from __future__ import annotations
@@ -94,21 +92,21 @@ def _seconds_of_epochs(history: Path) -> float:
 
 
 _SAMPLE = 10_000
-"""Pictures that statistics are computed on: more change nothing in the third digit."""
+"""Images that statistics are computed on: more change nothing in the third digit."""
 
 _LARGEST_WHITENING = 4096
-"""Numbers per picture that can be whitened: the matrix is that number squared."""
+"""Numbers per image that can be whitened: the matrix is that number squared."""
 
 
 def fit_normalisation(kind: str, rows: Rows) -> nn.Module:
-    """Learn a normalisation from training pictures.
+    """Learn a normalization from training images.
 
     Args:
         kind: ``none``, ``dataset``, ``sample`` or ``zca``, as in the recipe.
-        rows: uint8 training pictures (height, width, channels).
+        rows: uint8 training images (height, width, channels).
 
     Raises:
-        UsageError: The pictures are too large to whiten.
+        UsageError: The images are too large to whiten.
     """
     _, height, width, channels = rows.shape
     if kind == "dataset":
@@ -159,16 +157,16 @@ def _ignore(record: EpochRecord) -> None:
 
 
 def train_run(request: TrainRequest) -> RunFolder:
-    """Read, split, train, save the model and its baselines; the test side is not looked at.
+    """Read, split, train, save the model and its baselines; the test split is not used.
 
     Args:
-        request: What a person asked for.
+        request: What is requested.
 
     Returns:
         The run folder, ready for evaluation.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake or hindrance.
+        DistingoError: The specific subclass for the failure.
     """
     configure_process()
     prepare_process()
@@ -187,14 +185,14 @@ def train_run(request: TrainRequest) -> RunFolder:
 
 
 def train_model(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
-    """Train a prepared run's model, calibrated and with its thresholds; the test side is not looked at.
+    """Train a prepared run's model, calibrated and with its thresholds; the test split is not used.
 
     Args:
         prepared: A network's checkpoints are written to its folder.
-        request: Says where the cache is, and whether to go on from a checkpoint.
+        request: Says where the cache is, and whether to resume from a checkpoint.
 
     Raises:
-        DistingoError: Of the kind that fits the hindrance.
+        DistingoError: The specific subclass for the failure.
     """
     return _train_calibrated(prepared, request)[0]
 
@@ -217,7 +215,7 @@ def _train_any(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
 
 
 def train_network(prepared: PreparedRun, request: TrainRequest, device: torch.device) -> SavedModel:
-    """Train a network by epochs, or solve a head; a folder with a checkpoint is gone on with if the request says so.
+    """Train a network by epochs, or solve a head; a folder with a checkpoint is resumed if the request says so.
 
     Raises:
         ResourceError: Memory ran out, or will.

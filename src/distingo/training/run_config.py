@@ -1,7 +1,4 @@
-"""What a run writes down about itself: ``config.json``.
-
-Where a run was computed, written down so that its figures can be judged.
-"""
+"""What ``config.json`` records about a run: data, choices, environment, and the provenance of its model."""
 
 from __future__ import annotations
 
@@ -105,12 +102,12 @@ def require_readable(described: dict[str, Any], place: Path) -> None:
 
 
 def _requested(request: TrainRequest) -> dict[str, Any]:
-    """What the person typed where the recipe holds the number that was found for it."""
+    """What the user typed where the recipe holds the number that was found for it."""
     return {"requested": {"batch_size": request.wishes["batch_size"]}} if is_auto(request.wishes) else {}
 
 
 def _data_config(request: TrainRequest, dataset: Dataset, corrections: Corrections | None) -> dict[str, Any]:
-    """Where and how the pictures are read, and of a table the folder that file names are relative to."""
+    """Where and how the images are read, and of a table the folder that file names are relative to."""
     section: dict[str, Any] = {"data": str(request.data.resolve())}
     if dataset.root.resolve() != request.data.resolve():
         section["root"] = str(dataset.root.resolve())

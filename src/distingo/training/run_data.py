@@ -1,8 +1,7 @@
-"""Which pictures a run is trained, chosen and judged on: cut by class and seed, or as a split file says.
+"""The splits of a run, by class and seed or from a split file, and the corrections that it is trained under.
 
-Near-duplicates stay on one split where distingo divides, and are counted where others did.
-
-The corrections that a run was trained under, kept in its folder so that it can be gone on with and judged alike.
+Near-duplicates stay on one split where distingo divides the images, and are counted where a file does. The run keeps a
+copy of the corrections, so that it can be resumed and evaluated under the same ones.
 """
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ from distingo.training.recipe import Recipe
 def divide(
     dataset: Dataset, recipe: Recipe, split: WantedSplit | None, found: FoundNearDuplicates
 ) -> tuple[Split, NearDuplicateCounts]:
-    """Divide a run's pictures over the three sides.
+    """Divide a run's images over the three splits.
 
     Args:
         dataset: All of them.
         recipe: Says the shares and the seed where there is no split file.
         split: The file that says the sides, or None.
-        found: The near-duplicates among the pictures.
+        found: The near-duplicates among the images.
 
     Returns:
         The split; and what became of near-duplicates.
 
     Raises:
-        DataError: A class has too few pictures, or the split file does not fit them.
+        DataError: A class has too few images, or the split file does not fit them.
         UsageError: The split file's fold is missing or out of range.
     """
     if split is None:
@@ -58,7 +57,7 @@ def check_wishes(split: WantedSplit | None, wishes: dict[str, Any]) -> None:
 
     Args:
         split: The file that is to be honoured, or None.
-        wishes: What the person set of the recipe.
+        wishes: What the user set of the recipe.
 
     Raises:
         UsageError: ``test`` or, without folds, ``validation`` is among them.
@@ -121,7 +120,7 @@ def describe_change(config: dict[str, Any], root: Path, said: str | Path | None)
         said: As for `find_corrections`.
 
     Returns:
-        A sentence, or none where the same pictures are relabelled and set aside.
+        A sentence, or none where the same images are relabelled and set aside.
     """
     section = config.get("corrections") or {}
     try:

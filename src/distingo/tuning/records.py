@@ -1,7 +1,4 @@
-"""What a search for a recipe leaves behind, as frozen records.
-
-The folder of a search: whose it is, and the names of the files in it.
-"""
+"""The result of a search as frozen records, and the folder that holds it."""
 
 from __future__ import annotations
 
@@ -63,7 +60,7 @@ class Trial:
         stage: Which kind of trial.
         values: The searched fields and what they were.
         state: Whether it came to its end, was given up as worse than others, or could not be trained.
-        score: The best monitored validation score, more is better; None for one that failed before any.
+        score: The best monitored validation score, higher is better; None for one that failed before any.
         loss: Cross-entropy on validation at that point, which decides between equal scores; None likewise.
         curve: The monitored score after each epoch; empty for a head.
         seconds: It took, of the process that finished it.
@@ -108,10 +105,10 @@ class Search:
     Attributes:
         data: Name of the data set's folder.
         model: Of the recipes.
-        task: One label per picture, or several.
+        task: Single-label or multi-label.
         monitor: The validation score that decides, as in `distingo.training.recipe.Recipe.monitor`.
-        train: How many pictures every trial learned from.
-        validation: How many judged it.
+        train: How many images every trial learned from.
+        validation: How many it was scored on.
         test: How many were left alone.
         stages: In order; the cheap one first.
         default: The recipe that one gets who asks for nothing, by field.
@@ -257,7 +254,7 @@ class SearchFolder:
 
     @property
     def page(self) -> Path:
-        """The page a person opens."""
+        """The page a user opens."""
         return self.path / "tune.html"
 
 
@@ -267,7 +264,7 @@ def open_search(path: Path, wanted: dict[str, Any]) -> Iterator[SearchFolder]:
 
     Args:
         path: New, empty, or of the same search.
-        wanted: What is searched, as JSON values: data, wishes, split.
+        wanted: What is searched, as JSON values: data, options, split.
 
     Yields:
         The folder; no other process is at work in it.

@@ -1,11 +1,10 @@
-"""Trials of one stage in Optuna's storage: asked for one by one, kept through a kill, in an order set by the seed.
+"""The search spaces, and the trials of one stage in Optuna's storage, in an order that the seed decides.
 
-The sampler is the tree-structured Parzen estimator (Bergstra et al., Algorithms for Hyper-Parameter Optimization,
-2011), made anew for every trial with a seed of its own, so that a search that was killed asks for the same recipes as
-one that was not. Trials are given up by the median rule (Golovin et al., Google Vizier, 2017): worse after an epoch
-than half of the others were by then.
-
-What is searched: for each kind of training a frozen space, narrowed to the recipe, the pictures and the wishes.
+A space is that of its kind of training, narrowed to the recipe, the data and the options that are set. The sampler is
+the tree-structured Parzen estimator (Bergstra et al., Algorithms for Hyper-Parameter Optimization, 2011), made anew for
+every trial with a seed of its own, so that a search that was killed tries the same recipes as one that was not. Trials
+are pruned by the median rule (Golovin et al., Google Vizier, 2017): worse after an epoch than half of the others were
+by then.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _LR_FACTOR = 10.0
 """The learning rate is searched this far below and above the default."""
 
 _SMALLEST_PHOTO = 65
-"""Sides from which on other image sizes are tried: smaller pictures are seen as they are."""
+"""Sides from which on other image sizes are tried: smaller images are seen as they are."""
 
 _BATCHES = 4
 """An epoch has at least so many steps."""
@@ -54,7 +53,7 @@ HEAD_SPACE = SearchSpace(
         Options("positive_weights", ("none", "balanced")),
     ),
 )
-"""A solved head: 24 combinations, tried one after another; its regularisation or neighbours are chosen within each."""
+"""A solved head: 24 combinations, tried one after another; its regularization or neighbours are chosen within each."""
 
 FINETUNE_SPACE = SearchSpace(
     "training",
@@ -70,7 +69,7 @@ FINETUNE_SPACE = SearchSpace(
         Options("batch_norm", ("frozen", "updated")),
     ),
 )
-"""Fine-tuning goes on from the best head; its head, views and class weights are that one's."""
+"""Fine-tuning resumes from the best head; its head, views and class weights are that one's."""
 
 SCRATCH_SPACE = SearchSpace(
     "training",
@@ -89,7 +88,7 @@ SCRATCH_SPACE = SearchSpace(
         Options("positive_weights", ("none", "balanced")),
     ),
 )
-"""Networks from scratch. Epochs, optimiser and loss are the recipe's: trials stay comparable epoch by epoch."""
+"""Networks from scratch. Epochs, optimizer and loss are the recipe's: trials stay comparable epoch by epoch."""
 
 SPACES: dict[Mode, SearchSpace] = {"frozen": HEAD_SPACE, "finetune": FINETUNE_SPACE, "scratch": SCRATCH_SPACE}
 
@@ -99,15 +98,15 @@ _FINE_TUNED_HEADS = ("linear", "linear-svm")
 def narrow(
     space: SearchSpace, recipe: Recipe, *, wished: Collection[str], task: Task, train: int, for_finetune: bool = False
 ) -> SearchSpace:
-    """A space for one search: without what is wished for or means nothing here, and with the default inside.
+    """A space for one search: without what is requested or means nothing here, and with the default inside.
 
     Args:
         space: One of `SPACES`.
         recipe: The default of that mode.
-        wished: Fields that the person set; they stay as they are.
-        task: One label per picture, or several.
-        train: How many training pictures there are.
-        for_finetune: Whether fine-tuning must be able to go on from every head.
+        wished: Fields that the user set; they stay as they are.
+        task: Single-label or multi-label.
+        train: How many training images there are.
+        for_finetune: Whether fine-tuning must be able to resume from every head.
     """
     left_out = {*wished, *_meaningless(recipe, task)}
     if "height" in wished or recipe.height != recipe.width:
@@ -123,7 +122,7 @@ def default_values(space: SearchSpace, recipe: Recipe) -> dict[str, Value]:
 
 
 def default_value(name: str, recipe: Recipe) -> Value:
-    """What a recipe says of a searched field; ``image_size`` is the side of its square pictures."""
+    """What a recipe says of a searched field; ``image_size`` is the side of its square images."""
     return recipe.height if name == "image_size" else cast(Value, getattr(recipe, name))
 
 

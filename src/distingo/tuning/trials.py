@@ -1,8 +1,6 @@
-"""What all trials of a search work on: pictures that are read once, without those of the test side.
+"""The stages of a search, and the trial of one recipe on the train and validation splits.
 
-Which stages a search has: heads on frozen features, training, or one after the other.
-
-One recipe to what it is worth on validation; an interrupted trial goes on from its last epoch.
+Images are read once for all trials, and no trial uses the test split. An interrupted trial resumes from its last epoch.
 """
 
 from __future__ import annotations
@@ -40,14 +38,14 @@ from distingo.tuning.study import SPACES, SearchSpace, Study, default_values, na
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """Pictures, targets and features of one search.
+    """Images, targets and features of one search.
 
     Attributes:
-        prepared: The default recipe's run; its test side is empty.
-        request: Where pictures come from and are kept.
+        prepared: The default recipe's run; its test split is empty.
+        request: Where images come from and are kept.
         facts: What defaults depend on.
         device: Where networks compute.
-        left_alone: How many pictures the test side has.
+        left_alone: How many images the test split has.
     """
 
     prepared: PreparedRun
@@ -97,7 +95,7 @@ class Material:
 
 
 def gather_material(prepared: PreparedRun, request: TrainRequest) -> Material:
-    """The material of a search: the prepared run without its test side, which no trial gets to see."""
+    """The material of a search: the prepared run without its test split, which no trial gets to see."""
     unseen = replace(prepared, split=replace(prepared.split, test=()))
     return Material(unseen, request, request.survey(), choose_device(prepared.recipe.device), len(prepared.split.test))
 
@@ -184,8 +182,8 @@ def plan_stages(material: Material, wishes: dict[str, Any], folder: SearchFolder
     """The stages for a model, cheap ones first.
 
     Args:
-        material: The pictures and the default recipe.
-        wishes: What the person set; that stays as it is.
+        material: The images and the default recipe.
+        wishes: What the user set; that stays as it is.
         folder: Where trials are kept.
     """
     model = material.prepared.recipe.model
@@ -228,7 +226,7 @@ def _with_batch_size(recipe: Recipe, material: Material, folder: SearchFolder, *
 
 
 def _modes(default: Recipe, wishes: dict[str, Any]) -> tuple[Mode, ...]:
-    """Frozen, then fine-tuned; only what the person asked for where a mode was named or a head that can't be tuned."""
+    """Frozen, then fine-tuned; only what the user asked for where a mode was named or a head that can't be tuned."""
     if default.mode == "scratch" or wishes.get("mode") == "frozen":
         return (default.mode,)
     if wishes.get("head", "linear") not in _TUNABLE_HEADS:
@@ -249,7 +247,7 @@ class GiveUpTrial(Exception):  # noqa: N818 - no error: it is worse than others 
 
 
 class StopTrial(Exception):  # noqa: N818 - no error: time is up
-    """A trial is to be put off; it goes on from its last epoch later."""
+    """A trial is to be put off; it resumes from its last epoch later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +255,7 @@ class Outcome:
     """What a recipe is worth.
 
     Attributes:
-        score: The best monitored validation score, more is better.
+        score: The best monitored validation score, higher is better.
         loss: Validation cross-entropy of the same weights.
         curve: The score after each epoch; empty for a head.
     """
@@ -268,7 +266,7 @@ class Outcome:
 
 
 Tell = Callable[[int, float], None]
-"""Told an epoch and its score; may raise `GiveUpTrial` or `StopTrial`."""
+"""Called with an epoch and its score; may raise `GiveUpTrial` or `StopTrial`."""
 
 
 def try_head(material: Material, recipe: Recipe) -> Outcome:
@@ -281,10 +279,10 @@ def try_training(material: Material, recipe: Recipe, place: RunFolder, tell: Tel
     """Train by epochs, from the start or from the checkpoint of the same recipe.
 
     Args:
-        material: The pictures.
+        material: The images.
         recipe: To be tried.
         place: As `place_of` names it; keeps ``history.csv`` when the trial is over.
-        tell: Told every epoch, those of an earlier attempt first.
+        tell: Called with every epoch, those of an earlier attempt first.
 
     Raises:
         GiveUpTrial: As `tell` decided; likewise `StopTrial`.
