@@ -1,4 +1,4 @@
-"""The default model and recipe for a data set, with the reason for each choice; the options of each of several models."""
+"""The default model and recipe for a data set, with the reason for each choice; the options of several models."""
 
 from __future__ import annotations
 
