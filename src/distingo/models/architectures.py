@@ -8,6 +8,7 @@ that passes the check here reaches any of this.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -94,7 +95,7 @@ ARGUMENTS = frozenset(_SHAPING.split())
 """Arguments of constructors that say how wide, deep or joined the layers are."""
 
 
-def check_architecture(architecture: str, arguments: dict[str, Any]) -> None:
+def check_architecture(architecture: str, arguments: Mapping[str, Any]) -> None:
     """Refuse what is no architecture that timm knows, or does more than shape it.
 
     Args:
@@ -177,7 +178,9 @@ class Measures:
     parameters: int
 
 
-def create_architecture(architecture: str, arguments: dict[str, Any], *, classes: int = 0, **loading: Any) -> nn.Module:
+def create_architecture(
+    architecture: str, arguments: Mapping[str, Any], *, classes: int = 0, **loading: Any
+) -> nn.Module:
     """Build an architecture with timm.
 
     Args:
@@ -223,7 +226,7 @@ def _bounded(architecture: str) -> AbstractContextManager[Any]:
     return Counted()
 
 
-def measure_architecture(architecture: str, arguments: dict[str, Any], height: int, width: int) -> Measures:
+def measure_architecture(architecture: str, arguments: Mapping[str, Any], height: int, width: int) -> Measures:
     """Find the width of the pooled output at an image size, by a pass: of a large one without values.
 
     timm's own ``num_features`` is another number where a hidden layer follows the pooling (MobileNetV3, VGG).
@@ -266,14 +269,14 @@ def require_room(module: nn.Module, stored: int) -> None:
             raise ValueError(f"it has {count:,} {what} for {stored:,} stored numbers")
 
 
-def count_parameters(architecture: str, arguments: dict[str, Any]) -> int:
+def count_parameters(architecture: str, arguments: Mapping[str, Any]) -> int:
     """How many parameters an architecture has without a classifier; built without memory for them."""
     with without_values():
         module = create_architecture(architecture, arguments)
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _refusal(architecture: str, arguments: dict[str, Any], height: int, width: int) -> Measures | str:
+def _refusal(architecture: str, arguments: Mapping[str, Any], height: int, width: int) -> Measures | str:
     """What the architecture is at this size, or why it refuses it."""
     try:
         return _measure(architecture, arguments, height, width)
@@ -283,7 +286,7 @@ def _refusal(architecture: str, arguments: dict[str, Any], height: int, width: i
         return first_line(error)
 
 
-def _measure(architecture: str, arguments: dict[str, Any], height: int, width: int) -> Measures:
+def _measure(architecture: str, arguments: Mapping[str, Any], height: int, width: int) -> Measures:
     with without_values():
         module = create_architecture(architecture, arguments).eval()
     _check_grid(module, height, width)
@@ -309,7 +312,7 @@ def _check_grid(module: nn.Module, height: int, width: int) -> None:
         raise ValueError(f"it divides a side by {least}")
 
 
-def _pass_with_values(architecture: str, arguments: dict[str, Any], height: int, width: int) -> int:
+def _pass_with_values(architecture: str, arguments: Mapping[str, Any], height: int, width: int) -> int:
     with without_fresh_weights():
         module = create_architecture(architecture, arguments).eval()
     return _pass(module, height, width)
@@ -336,7 +339,7 @@ def _grid(module: nn.Module) -> tuple[int, int]:
     return step, max(step, least)
 
 
-def _sizes_that_work(architecture: str, arguments: dict[str, Any], height: int, width: int) -> str:
+def _sizes_that_work(architecture: str, arguments: Mapping[str, Any], height: int, width: int) -> str:
     """A few square sizes around the wished one that the backbone takes, in words; empty where none is found."""
     try:
         with without_values():
@@ -352,12 +355,12 @@ def _sizes_that_work(architecture: str, arguments: dict[str, Any], height: int, 
     return ", ".join(str(side) for side in good[:_TRIES])
 
 
-def _without_size(arguments: dict[str, Any]) -> dict[str, Any]:
+def _without_size(arguments: Mapping[str, Any]) -> dict[str, object]:
     """Leaves the size to timm where it is fixed at creation, so that the architecture can be used."""
     return {"img_size": (224, 224)} if "img_size" in arguments else {}
 
 
-def _works(architecture: str, arguments: dict[str, Any], side: int) -> bool:
+def _works(architecture: str, arguments: Mapping[str, Any], side: int) -> bool:
     sized = {**arguments, "img_size": [side, side]} if "img_size" in arguments else arguments
     return isinstance(_refusal(architecture, sized, side, side), Measures)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib import resources
@@ -92,7 +93,7 @@ def key_of(name: str, configuration: Any) -> str:
     return f"{architecture}@{height}x{width}" if configuration.fixed_input_size else architecture
 
 
-def _count(configurations: dict[str, Any], cache: Cache) -> dict[str, int | None]:
+def _count(configurations: Mapping[str, Any], cache: Cache) -> dict[str, int | None]:
     known = {**read_shipped_counts(), **_read_kept(cache)}
     missing = [key for key in configurations if key not in known]
     if not missing:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -52,7 +53,7 @@ class BackboneDescription:
     tag: str
     source: WeightsSource
     place: str
-    arguments: dict[str, Any]
+    arguments: Mapping[str, Any]
     features: int
     rendition: Rendition
     mean: tuple[float, ...]
@@ -62,7 +63,7 @@ class BackboneDescription:
     weights_hash: str = ""
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Self:
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
         """The description again that ``dataclasses.asdict`` and JSON made `values` of.
 
         Raises:

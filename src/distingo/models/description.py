@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,14 +12,14 @@ import msgspec
 from msgspec import Meta
 
 from distingo.errors import ModelError, RunError, join_faults, quote
-from distingo.files import read_json
+from distingo.files import read_json, write_json
 from distingo.models.architectures import check_architecture
 from distingo.models.backbones import BackboneDescription
 from distingo.models.catalogue import CATALOGUE
 from distingo.models.evidence import Calibration
 from distingo.models.heads import HEADS
 from distingo.records import NO_VALUE_RANGES, Rendition, Task, Thresholds, ValueRanges
-from distingo.run_folder import RunFolder, check_format
+from distingo.run_folder import FORMAT, RunFolder, check_format
 from distingo.stored_fields import (
     CalibrationFields,
     Count,
@@ -48,7 +49,7 @@ class _BackboneFields(msgspec.Struct, forbid_unknown_fields=True):
     tag: Text
     source: Literal["hub", "folder", "file", "none"]
     place: Text
-    arguments: dict[str, Any]
+    arguments: dict[str, object]
     features: Width
     rendition: RenditionFields
     mean: _Channels
@@ -58,7 +59,7 @@ class _BackboneFields(msgspec.Struct, forbid_unknown_fields=True):
     weights_hash: Hash = ""
 
 
-_FIELDS: dict[str, Any] = {
+_FIELDS: dict[str, object] = {
     "name": Annotated[Text, Meta(min_length=1)],
     "kind": Literal["network", "pretrained", "classic"],
     "task": Literal["single-label", "multi-label"],
@@ -71,8 +72,8 @@ _FIELDS: dict[str, Any] = {
     "precision": Literal["auto", "float32", "bfloat16"],
     "normalise": Literal["none", "dataset", "sample", "zca"],
     "dropout": Annotated[float, Meta(ge=0, lt=1)] | None,
-    "settings": dict[str, Any],
-    "provenance": dict[str, Any],
+    "settings": dict[str, object],
+    "provenance": dict[str, object],
     "thresholds": ThresholdFields | None,
     "calibration": CalibrationFields | None,
     "value_ranges": Ranges | None,
@@ -82,7 +83,7 @@ _FIELDS: dict[str, Any] = {
 _LATER = ("backbone", "head", "mode", "engine", "precision", "thresholds", "calibration", "value_ranges")
 """Fields that the first version did not write."""
 
-_SETTINGS: dict[str, Any] = {
+_SETTINGS: dict[str, object] = {
     "task": Literal["single-label", "multi-label"],
     "bank": Annotated[int, Meta(ge=1, le=1 << 31)],
     "neighbours": Annotated[int, Meta(ge=1, le=1 << 20)],
@@ -92,7 +93,7 @@ _SETTINGS: dict[str, Any] = {
 """Settings that sizes or loops depend on; others are only shown."""
 
 
-def check_description(content: dict[str, Any], path: Path) -> None:
+def check_description(content: Mapping[str, Any], path: Path) -> None:
     """Check the content of a ``model.json``, its format's number aside.
 
     Args:
@@ -106,7 +107,7 @@ def check_description(content: dict[str, Any], path: Path) -> None:
         raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], _ADVICE), code="damaged_file")
 
 
-def require_readable(content: dict[str, Any]) -> None:
+def require_readable(content: Mapping[str, Any]) -> None:
     """Refuse, before any training, a model whose ``model.json`` could not be read again after it.
 
     Args:
@@ -123,7 +124,7 @@ def require_readable(content: dict[str, Any]) -> None:
         )
 
 
-def require_readable_backbone(content: dict[str, Any]) -> None:
+def require_readable_backbone(content: Mapping[str, Any]) -> None:
     """The same of a backbone's description alone, before any image is read.
 
     Raises:
@@ -136,7 +137,7 @@ def require_readable_backbone(content: dict[str, Any]) -> None:
         )
 
 
-def _find_faults(content: dict[str, Any]) -> list[str]:
+def _find_faults(content: Mapping[str, Any]) -> list[str]:
     """A part of a sentence for each fault; of fields together only where each by itself is as it may be."""
     if faults := find_faults(content, _FIELDS, optional=_LATER):
         return faults
@@ -153,7 +154,7 @@ def _find_faults(content: dict[str, Any]) -> list[str]:
     )
 
 
-def _contradictions(content: dict[str, Any]) -> list[str]:
+def _contradictions(content: Mapping[str, Any]) -> list[str]:
     """Fields that are each as they may be, but not together."""
     kind, name = content["kind"], content["name"]
     known = [entry.name for entry in CATALOGUE.values() if entry.kind == kind]
@@ -206,8 +207,8 @@ class ModelDescription:
     precision: str = "auto"
     normalise: str = "none"
     dropout: float | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
-    provenance: dict[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
     thresholds: Thresholds | None = None
     calibration: Calibration | None = None
     value_ranges: ValueRanges = NO_VALUE_RANGES
@@ -223,7 +224,42 @@ def read_description(folder: Path) -> ModelDescription:
     Raises:
         RunError: It is missing, damaged or from a newer version.
     """
-    return _description_from(_read_model_json(folder), folder / "model.json")
+    return read_model_json(folder)[0]
+
+
+def read_model_json(folder: Path) -> tuple[ModelDescription, str]:
+    """Read ``model.json``.
+
+    Args:
+        folder: The ``model`` folder of a run.
+
+    Returns:
+        The description, and the hash of the weights that it describes.
+
+    Raises:
+        RunError: It is missing, damaged or from a newer version.
+    """
+    run, path = RunFolder(folder.parent), folder / "model.json"
+    if run.model == folder and run.config.is_file() and not path.is_file():
+        raise RunError(
+            f"{run.path}: its training has not ended; `distingo train -o {run.path} --resume` goes on",
+            code="unfinished",
+        )
+    content = read_json(path)
+    check_format(content, path)
+    check_description(content, path)
+    return _description_from(content, path), str(content["weights_hash"])
+
+
+def write_model_json(folder: Path, description: ModelDescription, weights_hash: str) -> None:
+    """Write ``model.json``; its presence means that all other files of the model are there.
+
+    Args:
+        folder: The ``model`` folder of a run.
+        description: Of the model.
+        weights_hash: Of the bytes of ``model.safetensors``.
+    """
+    write_json(folder / "model.json", {"format": FORMAT, **_describe(description), "weights_hash": weights_hash})
 
 
 def require_savable(description: ModelDescription) -> None:
@@ -235,24 +271,11 @@ def require_savable(description: ModelDescription) -> None:
     require_readable({**json.loads(json.dumps(_describe(description))), "weights_hash": ""})
 
 
-def _describe(description: ModelDescription) -> dict[str, Any]:
+def _describe(description: ModelDescription) -> dict[str, object]:
     return {**asdict(description), "value_ranges": description.value_ranges.to_json()}
 
 
-def _read_model_json(folder: Path) -> dict[str, Any]:
-    run = RunFolder(folder.parent)
-    if run.model == folder and run.config.is_file() and not (folder / "model.json").is_file():
-        raise RunError(
-            f"{run.path}: its training has not ended; `distingo train -o {run.path} --resume` goes on",
-            code="unfinished",
-        )
-    content = read_json(folder / "model.json")
-    check_format(content, folder / "model.json")
-    check_description(content, folder / "model.json")
-    return dict(content)
-
-
-def _description_from(content: dict[str, Any], path: Path) -> ModelDescription:
+def _description_from(content: Mapping[str, Any], path: Path) -> ModelDescription:
     values = {name: value for name, value in content.items() if name not in {"format", "weights_hash"}}
     try:
         values["classes"] = tuple(values["classes"])

@@ -7,7 +7,7 @@ on Fashion-MNIST, and histogram gradient boosting took a hundred times as long f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
@@ -82,7 +82,7 @@ class DescriptorClassifier:
         """The arrays that `from_tensors` needs."""
         return self.scorer.to_tensors()
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Mapping[str, object]:
         """All else that `from_tensors` needs, as JSON, with what was tried and chosen."""
         (kind,) = (name for name, scorer in _SCORERS.items() if isinstance(self.scorer, scorer))
         return {
@@ -93,7 +93,7 @@ class DescriptorClassifier:
         }
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: dict[str, Any]) -> Self:
+    def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: Mapping[str, Any]) -> Self:
         """The classifier again that `to_tensors` and `settings` were called on.
 
         Raises:

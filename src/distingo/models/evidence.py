@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -29,7 +30,7 @@ class _TrueFields(msgspec.Struct, forbid_unknown_fields=True):
     weight: list[Share]
 
 
-_FIELDS: dict[str, Any] = {
+_FIELDS: dict[str, object] = {
     "validation_pictures": Count,
     "folds": Annotated[int, msgspec.Meta(ge=0, le=1000)],
     "given_labels": _GivenFields,
@@ -179,7 +180,7 @@ class Calibration:
         return calibrated
 
     @classmethod
-    def from_json(cls, content: dict[str, Any] | None) -> Self | None:
+    def from_json(cls, content: Mapping[str, Any] | None) -> Self | None:
         """Read back what ``dataclasses.asdict`` made; None stays None.
 
         Raises:

@@ -5,6 +5,7 @@ Source: Geurts, Ernst and Wehenkel, Extremely Randomized Trees, Machine Learning
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -94,12 +95,12 @@ class ExtraTrees:
         """The arrays that `from_tensors` needs."""
         return {name: getattr(self, name) for name in _TENSORS}
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Mapping[str, object]:
         """All else that `from_tensors` needs, as JSON."""
         return {"classes": self.classes} | ({} if self.exclusive else {"exclusive": False})
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: dict[str, Any]) -> Self:
+    def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: Mapping[str, Any]) -> Self:
         """The trees again that `to_tensors` was called on.
 
         Raises:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -40,12 +41,12 @@ class MajorityClassifier:
         """The arrays that `from_tensors` needs."""
         return {"frequencies": self.frequencies}
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Mapping[str, object]:
         """All else that `from_tensors` needs, as JSON: nothing."""
         return {}
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: dict[str, Any]) -> Self:  # noqa: ARG003
+    def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: Mapping[str, Any]) -> Self:  # noqa: ARG003
         """The classifier again that `to_tensors` was called on.
 
         Raises:
@@ -102,12 +103,12 @@ class PrevalenceClassifier:
         """The arrays that `from_tensors` needs."""
         return {"frequencies": self.frequencies}
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Mapping[str, object]:
         """All else that `from_tensors` needs, as JSON: nothing."""
         return {}
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: dict[str, Any]) -> Self:  # noqa: ARG003
+    def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: Mapping[str, Any]) -> Self:  # noqa: ARG003
         """The classifier again that `to_tensors` was called on.
 
         Raises:

@@ -5,7 +5,7 @@ Heads are solved on the features of a frozen backbone; fine-tuning trains a line
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,7 +36,7 @@ def require_head(name: str) -> None:
         )
 
 
-def build_head(kind: str, features: int, classes: int, settings: dict[str, Any]) -> nn.Module:
+def build_head(kind: str, features: int, classes: int, settings: Mapping[str, Any]) -> nn.Module:
     """Build a head whose weights are yet to be filled in, by a solver or from a file.
 
     Args:

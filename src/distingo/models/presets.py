@@ -6,6 +6,7 @@ configuration, or that in the ``config.json`` of a folder.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -67,7 +68,7 @@ _Channels = Annotated[list[Number], msgspec.Meta(min_length=1, max_length=64)]
 
 _Layers = Text | Annotated[list[Text], msgspec.Meta(max_length=64)] | None
 
-_PRETRAINED: dict[str, Any] = {
+_PRETRAINED: dict[str, object] = {
     "tag": Text | None,
     "license": Text | None,
     "hf_hub_id": Text | None,
@@ -100,8 +101,8 @@ class BackboneSettings:
     """
 
     architecture: str
-    configuration: dict[str, Any]
-    arguments: dict[str, Any]
+    configuration: Mapping[str, Any]
+    arguments: Mapping[str, Any]
 
     @property
     def tag(self) -> str:
@@ -242,7 +243,7 @@ def read_settings(path: Path) -> BackboneSettings:
     return _checked(BackboneSettings(architecture, configuration, kept), str(path))
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def _read_object(path: Path) -> Mapping[str, Any]:
     try:
         content = parse_json(path.read_bytes())
     except FileNotFoundError as error:
@@ -258,7 +259,7 @@ def _read_object(path: Path) -> dict[str, Any]:
     return content
 
 
-def _refuse_code(path: Path, *levels: dict[str, Any]) -> None:
+def _refuse_code(path: Path, *levels: Mapping[str, Any]) -> None:
     """We run no code that comes with weights; a configuration that asks for it is refused as a whole."""
     for level in levels:
         for name in _ASKS_FOR_CODE:

@@ -23,9 +23,8 @@ from distingo.models.backbones import BackboneDescription, build_backbone
 from distingo.models.catalogue import build_network
 from distingo.models.description import (
     ModelDescription,
-    _describe,
-    _description_from,
-    _read_model_json,
+    read_model_json,
+    write_model_json,
 )
 from distingo.models.descriptors import DescriptorClassifier
 from distingo.models.evidence import Evidence, load_evidence, save_evidence
@@ -34,7 +33,6 @@ from distingo.models.frequencies import MajorityClassifier, PrevalenceClassifier
 from distingo.models.heads import NeighbourHead, PretrainedClassifier, build_head
 from distingo.models.layers import ChannelNormalisation, build_normalisation
 from distingo.models.timm_layout import CONFIG_FILE, lay_out, name_as_ours
-from distingo.run_folder import FORMAT
 
 ClassicClassifier = DescriptorClassifier | MajorityClassifier | PrevalenceClassifier
 
@@ -143,8 +141,7 @@ def save_model(folder: Path, model: SavedModel) -> None:
         save_evidence(folder, model.evidence)
     weights = save(tensors)
     write_bytes(folder / "model.safetensors", weights)
-    content = {"format": FORMAT, **_describe(model.description), "weights_hash": content_hash(weights)}
-    write_json(folder / "model.json", content)
+    write_model_json(folder, model.description, content_hash(weights))
 
 
 def _lay_out(folder: Path, description: ModelDescription, network: nn.Module) -> dict[str, Tensor]:
@@ -168,9 +165,8 @@ def load_model(folder: Path) -> SavedModel:
         RunError: A file is missing, damaged, from a newer version, or the two do not belong together.
         ModelError: This timm can't build the architecture, or the description asks for more than layers.
     """
-    content = _read_model_json(folder)
-    description = _description_from(content, folder / "model.json")
-    tensors = _read_weights(folder / "model.safetensors", content["weights_hash"])
+    description, weights_hash = read_model_json(folder)
+    tensors = _read_weights(folder / "model.safetensors", weights_hash)
     bank, evidence = load_bank(folder), load_evidence(folder)
     try:
         if description.kind == "classic":

@@ -7,6 +7,7 @@ with a radial basis function kernel. Decisions become probabilities by the calib
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -97,13 +98,13 @@ class SupportVectors:
         """The arrays that `from_tensors` needs."""
         return {name: getattr(self, name) for name in _TENSORS}
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Mapping[str, object]:
         """All else that `from_tensors` needs, as JSON."""
         settings = {"gamma": self.gamma, "sharpness": self.sharpness}
         return settings | ({} if self.exclusive else {"exclusive": False})
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: dict[str, Any]) -> Self:
+    def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: Mapping[str, Any]) -> Self:
         """The machines again that `to_tensors` was called on.
 
         Raises:

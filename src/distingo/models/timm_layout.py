@@ -8,7 +8,7 @@ keep our own names, and get no ``config.json``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ from distingo.machine.compiler import without_fresh_weights
 from distingo.models.architectures import create_architecture, import_timm
 from distingo.models.backbones import BackboneDescription
 from distingo.models.heads import LinearHead, PretrainedClassifier
+
+_Tensor = TypeVar("_Tensor")
 
 CONFIG_FILE = "config.json"
 
@@ -46,7 +48,7 @@ class TimmLayout:
     """
 
     tensors: dict[str, Tensor]
-    configuration: dict[str, Any]
+    configuration: dict[str, object]
 
 
 def lay_out(description: BackboneDescription, classes: tuple[str, ...], network: nn.Module) -> TimmLayout | None:
@@ -80,7 +82,7 @@ def lay_out(description: BackboneDescription, classes: tuple[str, ...], network:
     return TimmLayout(tensors, _configure(description, classes, whole))
 
 
-def name_as_ours(tensors: dict[str, Any], wanted: set[str]) -> dict[str, Any]:
+def name_as_ours(tensors: dict[str, _Tensor], wanted: set[str]) -> dict[str, _Tensor]:
     """Our own names for tensors in timm's layout.
 
     Args:
@@ -119,10 +121,10 @@ def _agree(description: BackboneDescription, ours: PretrainedClassifier, theirs:
     return found.shape == expected.shape and bool(((found - expected).abs() <= _TOLERANCE * scale).all())
 
 
-def _configure(description: BackboneDescription, classes: tuple[str, ...], whole: Any) -> dict[str, Any]:
+def _configure(description: BackboneDescription, classes: tuple[str, ...], whole: Any) -> dict[str, object]:
     """What timm and `distingo.models.presets.read_settings` read of a folder."""
     rendition = description.rendition
-    theirs: dict[str, Any] = dict(whole.pretrained_cfg)
+    theirs: dict[str, object] = dict(whole.pretrained_cfg)
     configuration = {
         "tag": description.tag,
         "custom_load": False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def read_shapes(path: Path) -> Shapes:
         ) from error
 
 
-def load_weights(path: Path, settings: BackboneSettings, arguments: dict[str, Any]) -> nn.Module:
+def load_weights(path: Path, settings: BackboneSettings, arguments: Mapping[str, Any]) -> nn.Module:
     """Build a backbone with the weights of a file, through timm's own conversion of names and position embeddings.
 
     The file may hold a classifier of any number of classes, or none; it is left out.
@@ -99,7 +99,7 @@ def load_weights(path: Path, settings: BackboneSettings, arguments: dict[str, An
     return fresh.eval()
 
 
-def _require_room(path: Path, shapes: Shapes, architecture: str, arguments: dict[str, Any]) -> None:
+def _require_room(path: Path, shapes: Shapes, architecture: str, arguments: Mapping[str, Any]) -> None:
     """Refuse weights of another architecture before it takes any memory."""
     try:
         with without_values():
@@ -114,7 +114,7 @@ def _require_room(path: Path, shapes: Shapes, architecture: str, arguments: dict
 
 
 def _read_state(
-    path: Path, shapes: Shapes, settings: BackboneSettings, arguments: dict[str, Any]
+    path: Path, shapes: Shapes, settings: BackboneSettings, arguments: Mapping[str, Any]
 ) -> tuple[dict[str, Tensor], nn.Module]:
     """The converted tensors, and the backbone as it was before them."""
     with torch.random.fork_rng(devices=[]):
@@ -159,7 +159,7 @@ def _possible_classes(shapes: Shapes, settings: BackboneSettings) -> list[int]:
     return list(dict.fromkeys((0, int(settings.configuration.get("num_classes") or 0))))
 
 
-def _loading_from(path: Path, settings: BackboneSettings, classes: int) -> dict[str, Any]:
+def _loading_from(path: Path, settings: BackboneSettings, classes: int) -> dict[str, object]:
     """A pretrained configuration for timm, with this file as the only source."""
     sources = {"url": None, "hf_hub_id": None, "hf_hub_filename": None, "state_dict": None, "source": None}
     ours = {"file": str(path), "custom_load": False, "num_classes": classes, "label_offset": 0}
@@ -199,7 +199,7 @@ def _size(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "one number"
 
 
-def hash_weights(module: nn.Module, architecture: str, arguments: dict[str, Any]) -> str:
+def hash_weights(module: nn.Module, architecture: str, arguments: Mapping[str, Any]) -> str:
     """Name what a module computes, so that what was computed with it can be found again.
 
     Architecture and arguments count as well: the same tensors with another padding give other features.

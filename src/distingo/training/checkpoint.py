@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,6 @@ def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
     return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
 
 
-def _progress_from(values: dict[str, Any]) -> Progress:
-    history = tuple(EpochRecord(**record) for record in values.pop("history"))
-    return Progress(**values, history=history)
+def _progress_from(values: Mapping[str, Any]) -> Progress:
+    history = tuple(EpochRecord(**record) for record in values["history"])
+    return Progress(**{**values, "history": history})

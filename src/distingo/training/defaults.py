@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
@@ -24,7 +24,7 @@ _PHOTO_SIZE = 128
 _FINE_TUNED_HEADS = ("linear", "linear-svm")
 """The others remember images instead of learning weights."""
 
-_RECIPES: dict[str, dict[str, Any]] = {
+_RECIPES: dict[str, dict[str, object]] = {
     "sports-cnn": {"epochs": 20, "batch_size": 32, "lr": 1e-3, "augment": "reference", "schedule": "cosine"},
     "fashion-cnn": {"epochs": 10, "batch_size": 64, "lr": 1e-3, "schedule": "cosine"},
     "poster-cnn": {"epochs": 10, "batch_size": 64, "lr": 1e-3},
@@ -56,7 +56,7 @@ class DataFacts:
 
 
 def choose_recipe(
-    facts: DataFacts, wishes: dict[str, Any], backbone: BackboneDescription | None = None
+    facts: DataFacts, wishes: Mapping[str, Any], backbone: BackboneDescription | None = None
 ) -> tuple[Recipe, tuple[str, ...]]:
     """Complete the requested options to a whole recipe.
 
@@ -100,7 +100,7 @@ def _fill_up(
     return recipe_from_dict({**_defaults(entry.name, facts), **wishes}), tuple(choices)
 
 
-def _refuse_wishes_for_backbones(model: str, wishes: dict[str, Any]) -> None:
+def _refuse_wishes_for_backbones(model: str, wishes: Mapping[str, Any]) -> None:
     for name in OF_BACKBONES:
         if wishes.get(name, _plain_value(name)) != _plain_value(name):
             said = option(name)
@@ -111,7 +111,7 @@ def _refuse_wishes_for_backbones(model: str, wishes: dict[str, Any]) -> None:
             )
 
 
-def _not_used(model: str, wishes: dict[str, Any], defaults: dict[str, Any]) -> list[str]:
+def _not_used(model: str, wishes: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
     """A sentence on options that a model has no use for which is not trained by steps."""
     differing = [name for name in OF_STEPS if name in wishes and wishes[name] != defaults.get(name, _plain_value(name))]
     if not differing:
@@ -214,7 +214,7 @@ def _pretrained_recipe(
     return recipe_from_dict({**defaults, **wishes}), (*choices, *unused)
 
 
-def _pretrained_defaults(mode: str, facts: DataFacts) -> dict[str, Any]:
+def _pretrained_defaults(mode: str, facts: DataFacts) -> dict[str, object]:
     if mode == "frozen":
         return {"epochs": 1}
     if mode == "scratch":
@@ -262,12 +262,12 @@ def _own_size(facts: DataFacts) -> tuple[int, int]:
     return _PHOTO_SIZE, _PHOTO_SIZE
 
 
-def _defaults(model: str, facts: DataFacts) -> dict[str, Any]:
+def _defaults(model: str, facts: DataFacts) -> dict[str, object]:
     own = _small_cnn_defaults(facts) if model == "small-cnn" else _RECIPES[model]
     return {"monitor": _monitor(facts.task), **own}
 
 
-def _small_cnn_defaults(facts: DataFacts) -> dict[str, Any]:
+def _small_cnn_defaults(facts: DataFacts) -> dict[str, object]:
     """Few images are seen more often."""
     many = facts.pictures >= 20_000
     return {
@@ -297,7 +297,7 @@ class PlannedRun:
     options: dict[str, Any]
 
 
-def plan_runs(models: Sequence[str], options: dict[str, Any]) -> tuple[PlannedRun, ...]:
+def plan_runs(models: Sequence[str], options: Mapping[str, Any]) -> tuple[PlannedRun, ...]:
     """Give each model a run folder and the options that concern it.
 
     Args:
@@ -318,7 +318,7 @@ def plan_runs(models: Sequence[str], options: dict[str, Any]) -> tuple[PlannedRu
     return tuple(plans)
 
 
-def _plan(model: str, options: dict[str, Any]) -> PlannedRun:
+def _plan(model: str, options: Mapping[str, Any]) -> PlannedRun:
     name, mode = split_mode(model)
     folder = re.sub(r"[^\w.-]+", "-", Path(name.removeprefix("local-dir:")).name).strip("-.") or "model"
     if find_model(name).kind != "pretrained":

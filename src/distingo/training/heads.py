@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -68,7 +68,7 @@ class FittedHead:
 
     kind: str
     head: nn.Module
-    settings: dict[str, Any]
+    settings: Mapping[str, Any]
     chosen: Trial | None
     path: tuple[Trial, ...]
     converged: bool
@@ -133,7 +133,7 @@ def fit_head(
         calibrate_head(head, choice.calibration)
     if not converged:
         notes = (*notes, f"the solver stopped at its limit of {iterations} iterations before the optimum")
-    settings: dict[str, Any] = {"task": task, **choice.settings}
+    settings: dict[str, object] = {"task": task, **choice.settings}
     if choice.calibration is not None:
         slope, offsets = choice.calibration
         settings["calibration"] = {"slope": slope, "offsets": offsets.tolist()}
@@ -155,7 +155,7 @@ def axes_of_all(kind: str, embeddings: npt.NDArray[np.float32], *, classes: int,
 def refit_head(
     kind: str,
     side: tuple[npt.ArrayLike, npt.ArrayLike],
-    settings: dict[str, Any],
+    settings: Mapping[str, Any],
     *,
     classes: int,
     balanced: bool = False,

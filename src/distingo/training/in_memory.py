@@ -6,7 +6,7 @@ The run directory and the cache are temporary; only the model remains.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -70,7 +70,7 @@ class ImagesToLearn:
     images: Sequence[PictureLike]
     labels: Sequence[str]
     classes: tuple[str, ...]
-    requested: dict[str, Any] = field(default_factory=dict)
+    requested: Mapping[str, Any] = field(default_factory=dict)
     value_ranges: ValueRanges | None = None
     max_pixels: int | None = None
     workers: int | None = None

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -226,7 +226,7 @@ class FoundBatchSize:
     choices: tuple[str, ...]
 
 
-def without_auto(options: dict[str, Any]) -> dict[str, Any]:
+def without_auto(options: Mapping[str, Any]) -> Mapping[str, Any]:
     """The options without a batch size that is still to be found."""
     return {name: value for name, value in options.items() if name != "batch_size"} if is_auto(options) else options
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -162,7 +162,9 @@ def choose(
     return ChosenRun(recipe, dataset, backbone, (*choices, *dataset.notes), is_signed), request
 
 
-def settle_recipe(facts: DataFacts, requested: dict[str, Any]) -> tuple[Recipe, LoadedBackbone | None, tuple[str, ...]]:
+def settle_recipe(
+    facts: DataFacts, requested: Mapping[str, Any]
+) -> tuple[Recipe, LoadedBackbone | None, tuple[str, ...]]:
     """Choose all that a user did not request of a recipe, and load the backbone where it names one.
 
     Args:
@@ -183,7 +185,7 @@ def settle_recipe(facts: DataFacts, requested: dict[str, Any]) -> tuple[Recipe, 
     return recipe, backbone, (*chosen, *further)
 
 
-def _with_model(wishes: dict[str, Any], facts: DataFacts) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _with_model(wishes: Mapping[str, Any], facts: DataFacts) -> tuple[Mapping[str, Any], tuple[str, ...]]:
     if "model" in wishes:
         return wishes, ()
     model, reason = choose_model(facts)
@@ -323,7 +325,7 @@ def identify_training(request: TrainRequest) -> str:
     )
 
 
-def _require_same(recipe: Recipe, request: TrainRequest, requested: dict[str, Any]) -> None:
+def _require_same(recipe: Recipe, request: TrainRequest, requested: Mapping[str, Any]) -> None:
     """Refuse other options than those of a recipe, or than those that its values were found for."""
     wishes = {name: value for name, value in request.wishes.items() if name != "image_size"}
     for name, value in wishes.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -70,7 +70,7 @@ def choose_model(facts: DataFacts) -> tuple[str, str]:
     return DEFAULT_BACKBONE, "pictures are large enough for a pretrained backbone, and its weights can be had"
 
 
-def load_wished_backbone(wishes: dict[str, Any]) -> LoadedBackbone | None:
+def load_wished_backbone(wishes: Mapping[str, Any]) -> LoadedBackbone | None:
     """The backbone that a recipe's options name, with its weights; None where they name a model of another kind.
 
     Raises:
@@ -187,7 +187,7 @@ def solve_head(
     return SavedModel(described, network=network.eval())
 
 
-def _in_words(fitted: FittedHead) -> dict[str, Any]:
+def _in_words(fitted: FittedHead) -> dict[str, object]:
     """How the head was chosen, for the model's provenance and the report."""
     path = [{**trial.settings, "score": trial.score, "log_loss": trial.log_loss} for trial in fitted.path]
     chosen = None if fitted.chosen is None else fitted.chosen.settings

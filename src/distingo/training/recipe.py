@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -154,7 +155,7 @@ OF_STEPS = (
 """Fields that say nothing about models that are fitted or solved at once."""
 
 
-def recipe_from_dict(values: dict[str, Any]) -> Recipe:
+def recipe_from_dict(values: Mapping[str, Any]) -> Recipe:
     """Read a recipe back from ``config.json``.
 
     Args:
@@ -242,6 +243,6 @@ def _check_ranges(recipe: Recipe) -> None:
         )
 
 
-def is_auto(options: dict[str, Any]) -> bool:
+def is_auto(options: Mapping[str, Any]) -> bool:
     """Whether the batch size is to be found (`distingo.training.memory`)."""
     return options.get("batch_size") == "auto"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ class TrainRequest:
 
     data: Path
     output: Path
-    wishes: dict[str, Any] = field(default_factory=dict)
+    wishes: Mapping[str, Any] = field(default_factory=dict)
     cache: Cache = field(default_factory=Cache)
     workers: int | None = None
     max_pixels: int | None = None
@@ -59,7 +59,7 @@ class TrainRequest:
     allow_missing: bool = False
     corrections: str | Path | None = None
     value_ranges: ValueRanges | None = None
-    repeats: dict[str, Any] = field(default_factory=dict)
+    repeats: Mapping[str, Any] = field(default_factory=dict)
     split: WantedSplit | None = None
     near_duplicates: Similarity = None
     recipe_file: RecipeFile | None = None

@@ -6,6 +6,7 @@ copy of the corrections, so that it can be resumed and evaluated under the same 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def divide(
     return count_straddling(dataset, divided, found)
 
 
-def check_wishes(split: WantedSplit | None, wishes: dict[str, Any]) -> None:
+def check_wishes(split: WantedSplit | None, wishes: Mapping[str, Any]) -> None:
     """Refuse shares that a split file has decided already.
 
     Args:
@@ -93,9 +94,9 @@ def kept_corrections(folder: RunFolder) -> str:
     return str(folder.corrections) if folder.corrections.is_file() else NO_CORRECTIONS
 
 
-def corrections_to_config(said: str | Path | None, corrections: Corrections | None) -> dict[str, Any]:
+def corrections_to_config(said: str | Path | None, corrections: Corrections | None) -> dict[str, object]:
     """The section ``corrections`` of ``config.json``; empty where none were said or found."""
-    section: dict[str, Any] = {}
+    section: dict[str, object] = {}
     if said is not None:
         section["said"] = settle_corrections(said)
     if corrections is not None:
@@ -105,13 +106,13 @@ def corrections_to_config(said: str | Path | None, corrections: Corrections | No
     return section
 
 
-def said_in_config(config: dict[str, Any]) -> str | None:
+def said_in_config(config: Mapping[str, Any]) -> str | None:
     """What an older run was told about corrections."""
     section = config.get("corrections")
     return section.get("said") if isinstance(section, dict) else None
 
 
-def describe_change(config: dict[str, Any], root: Path, said: str | Path | None) -> tuple[str, ...]:
+def describe_change(config: Mapping[str, Any], root: Path, said: str | Path | None) -> tuple[str, ...]:
     """Say whether the corrections of a data set are other ones now than when a run read them.
 
     Args:

@@ -6,7 +6,7 @@ import contextlib
 import io
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -126,8 +126,8 @@ class Search:
     validation: int
     test: int
     stages: tuple[Stage, ...]
-    default: dict[str, Any]
-    best: dict[str, Any] | None
+    default: Mapping[str, Any]
+    best: Mapping[str, Any] | None
     best_trial: Trial | None
     is_finished: bool
     tied: tuple[Trial, ...] = ()
@@ -259,7 +259,7 @@ class SearchFolder:
 
 
 @contextlib.contextmanager
-def open_search(path: Path, wanted: dict[str, Any]) -> Iterator[SearchFolder]:
+def open_search(path: Path, wanted: Mapping[str, Any]) -> Iterator[SearchFolder]:
     """Make the folder of a search, or go on in one that the same search began.
 
     Args:
@@ -327,7 +327,7 @@ def _rounded(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
-def _require_same(folder: SearchFolder, content: dict[str, Any]) -> None:
+def _require_same(folder: SearchFolder, content: Mapping[str, Any]) -> None:
     known = read_json(folder.search)
     check_format(known, folder.search)
     for name in ("data", "wishes", "split", "table", "corrections", "near_duplicates", "max_pixels"):

@@ -163,7 +163,7 @@ def _check(request: TuneRequest) -> None:
         )
 
 
-def _wanted(train: TrainRequest) -> dict[str, Any]:
+def _wanted(train: TrainRequest) -> dict[str, object]:
     split, ranges = train.split, train.value_ranges
     wanted = {
         "data": str(train.data.resolve()),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -54,7 +54,7 @@ class Material:
     device: torch.device
     left_alone: int
 
-    def recipe(self, wishes: dict[str, Any]) -> Recipe:
+    def recipe(self, wishes: Mapping[str, Any]) -> Recipe:
         """A whole recipe; one of a frozen backbone without what is about steps."""
         if wishes.get("mode") == "frozen":
             wishes = {name: value for name, value in wishes.items() if name not in (*OF_STEPS, "loss")}
@@ -130,7 +130,7 @@ class StagePlan:
     holds_default: bool
     counts: bool
     _material: Material
-    _wishes: dict[str, Any]
+    _wishes: Mapping[str, Any]
     _before: Sequence[StagePlan] = field(default_factory=tuple)
 
     @property
@@ -178,7 +178,7 @@ def _can_be_tuned(trial: Trial) -> bool:
     return trial.values.get("head", "linear") in _TUNABLE_HEADS
 
 
-def plan_stages(material: Material, wishes: dict[str, Any], folder: SearchFolder) -> tuple[StagePlan, ...]:
+def plan_stages(material: Material, wishes: Mapping[str, Any], folder: SearchFolder) -> tuple[StagePlan, ...]:
     """The stages for a model, cheap ones first.
 
     Args:
@@ -225,7 +225,7 @@ def _with_batch_size(recipe: Recipe, material: Material, folder: SearchFolder, *
     return replace(recipe, **known[recipe.mode])
 
 
-def _modes(default: Recipe, wishes: dict[str, Any]) -> tuple[Mode, ...]:
+def _modes(default: Recipe, wishes: Mapping[str, Any]) -> tuple[Mode, ...]:
     """Frozen, then fine-tuned; only what the user asked for where a mode was named or a head that can't be tuned."""
     if default.mode == "scratch" or wishes.get("mode") == "frozen":
         return (default.mode,)
@@ -234,7 +234,7 @@ def _modes(default: Recipe, wishes: dict[str, Any]) -> tuple[Mode, ...]:
     return ("frozen", "finetune")
 
 
-def _space(material: Material, recipe: Recipe, wishes: dict[str, Any], modes: Collection[Mode]) -> SearchSpace:
+def _space(material: Material, recipe: Recipe, wishes: Mapping[str, Any], modes: Collection[Mode]) -> SearchSpace:
     split, task = material.prepared.split, material.prepared.dataset.task
     for_finetune = wishes.get("mode") == "finetune" and "finetune" in modes
     return narrow(

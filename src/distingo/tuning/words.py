@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distingo.metrics.intervals import wilson
@@ -33,7 +33,7 @@ def say_difference(monitor: str, difference: float) -> str:
     return f"{size} {'point' if size == '1.0' else 'points'}"
 
 
-def say_values(values: dict[str, Any]) -> str:
+def say_values(values: Mapping[str, Any]) -> str:
     """Searched fields and their values on one line."""
     return ", ".join(f"{name} {say_value(value)}" for name, value in values.items())
 
