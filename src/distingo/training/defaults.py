@@ -21,7 +21,7 @@ _LARGEST_OWN_SIZE = 64
 
 _PHOTO_SIZE = 128
 
-_FINE_TUNED_HEADS = ("linear", "linear-svm")
+FINE_TUNED_HEADS = ("linear", "linear-svm")
 """The others remember images instead of learning weights."""
 
 _RECIPES: dict[str, dict[str, object]] = {
@@ -198,9 +198,9 @@ def _pretrained_recipe(
             code="options_conflict",
             parameter="weights",
         )
-    if mode == "finetune" and wishes.get("head", "linear") not in _FINE_TUNED_HEADS:
+    if mode == "finetune" and wishes.get("head", "linear") not in FINE_TUNED_HEADS:
         raise UsageError(
-            f"{option('head')} {wishes['head']} can't be fine-tuned; choose {' or '.join(_FINE_TUNED_HEADS)}",
+            f"{option('head')} {wishes['head']} can't be fine-tuned; choose {' or '.join(FINE_TUNED_HEADS)}",
             code="options_conflict",
             parameter="head",
         )

@@ -18,6 +18,7 @@ from typing import Any, cast
 from distingo.errors import ResourceError, UsageError, option
 from distingo.models.catalogue import find_model
 from distingo.records import Task
+from distingo.training.defaults import FINE_TUNED_HEADS
 from distingo.training.recipe import Mode, Recipe
 from distingo.tuning.records import Dimension, LogRange, Options, StageName, Trial, Value
 
@@ -92,8 +93,6 @@ SCRATCH_SPACE = SearchSpace(
 
 SPACES: dict[Mode, SearchSpace] = {"frozen": HEAD_SPACE, "finetune": FINETUNE_SPACE, "scratch": SCRATCH_SPACE}
 
-_FINE_TUNED_HEADS = ("linear", "linear-svm")
-
 
 def narrow(
     space: SearchSpace, recipe: Recipe, *, wished: Collection[str], task: Task, train: int, for_finetune: bool = False
@@ -145,7 +144,7 @@ def _around(dimension: Dimension, recipe: Recipe, train: int, *, for_finetune: b
     if dimension.name == "batch_size":
         values = tuple(value for value in values if isinstance(value, int) and value * _BATCHES <= train)
     if dimension.name == "head" and for_finetune:
-        values = _FINE_TUNED_HEADS
+        values = FINE_TUNED_HEADS
     if default not in values:
         values = (*values, default)
     return Options(dimension.name, values)

@@ -19,7 +19,7 @@ from distingo.machine.device import choose_device
 from distingo.models.catalogue import find_model
 from distingo.run_folder import RunFolder
 from distingo.training.checkpoint import EpochRecord, Progress, find_checkpoint, load_progress
-from distingo.training.defaults import DataFacts, choose_recipe
+from distingo.training.defaults import FINE_TUNED_HEADS, DataFacts, choose_recipe
 from distingo.training.memory import find_batch_size, without_auto
 from distingo.training.pretrained import (
     LoadedBackbone,
@@ -109,8 +109,6 @@ def monitored(recipe: Recipe, record: EpochRecord) -> float:
 _PASSED_ON = ("head", "views", "class_weights", "positive_weights")
 """What fine-tuning takes over from the best head."""
 
-_TUNABLE_HEADS = ("linear", "linear-svm")
-
 
 @dataclass(slots=True)
 class StagePlan:
@@ -175,7 +173,7 @@ class StagePlan:
 
 
 def _can_be_tuned(trial: Trial) -> bool:
-    return trial.values.get("head", "linear") in _TUNABLE_HEADS
+    return trial.values.get("head", "linear") in FINE_TUNED_HEADS
 
 
 def plan_stages(material: Material, wishes: Mapping[str, Any], folder: SearchFolder) -> tuple[StagePlan, ...]:
@@ -229,7 +227,7 @@ def _modes(default: Recipe, wishes: Mapping[str, Any]) -> tuple[Mode, ...]:
     """Frozen, then fine-tuned; only what the user asked for where a mode was named or a head that can't be tuned."""
     if default.mode == "scratch" or wishes.get("mode") == "frozen":
         return (default.mode,)
-    if wishes.get("head", "linear") not in _TUNABLE_HEADS:
+    if wishes.get("head", "linear") not in FINE_TUNED_HEADS:
         return ("frozen",)
     return ("frozen", "finetune")
 
