@@ -43,8 +43,8 @@ from distingo.datasets.targets import encode_labels
 from distingo.evaluation.confidence import Confidence
 from distingo.evaluation.judging_confidence import judge_confidence
 from distingo.machine.process import configure_process, prepare_process
-from distingo.metrics.calibration import fit_calibration
 from distingo.metrics.conformal import prediction_sets, set_threshold
+from distingo.metrics.logits import fit_calibration
 from distingo.metrics.thresholds import apply_thresholds, choose_thresholds
 from distingo.models.description import ModelDescription
 from distingo.models.evidence import Calibration, gather_evidence

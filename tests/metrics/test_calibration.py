@@ -2,69 +2,108 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import special
 
-from distingo.metrics.calibration import as_probabilities, fit_calibration, log_softmax, sigmoid, softmax
-
-
-@pytest.mark.parametrize("kind", [np.float32, np.float64])
-def test_activations_are_scipys_and_keep_the_type(kind: type) -> None:
-    logits = np.random.default_rng(0).normal(scale=30, size=(50, 4)).astype(kind)
-    close = {"rtol": 1e-5 if kind is np.float32 else 1e-12, "atol": 1e-6 if kind is np.float32 else 1e-15}
-    for found, expected in (
-        (softmax(logits), special.softmax(logits, axis=1)),
-        (log_softmax(logits), special.log_softmax(logits, axis=1)),
-        (sigmoid(logits), special.expit(logits)),
-    ):
-        assert found.dtype == kind
-        np.testing.assert_allclose(found, expected, **close)
+from distingo.metrics.calibration import judge_calibration, risk_coverage
+from distingo.metrics.conformal import GivenLabels
 
 
-def test_no_logit_overflows() -> None:
-    logits = np.array([[1e4, -1e4, 0.0]])
-    with np.errstate(all="raise", under="ignore"):
-        np.testing.assert_array_equal(softmax(logits), [[1, 0, 0]])
-        np.testing.assert_array_equal(sigmoid(logits), [[1, 0, 0.5]])
+def sigmoid(values: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-values))
 
 
-def test_probabilities_are_single_precision_and_sum_to_one() -> None:
-    logits = np.array([[0.0, 1.0, 2.0]], np.float32)
-    probabilities = as_probabilities(logits, "single-label")
-    assert probabilities.dtype == np.float32
-    assert probabilities.sum() == pytest.approx(1)
-    np.testing.assert_allclose(as_probabilities(logits, "multi-label"), special.expit(logits), rtol=1e-6)
+def draw(n: int, seed: int, *, slope: float) -> tuple[np.ndarray, np.ndarray, float]:
+    generator = np.random.default_rng(seed)
+    logits = np.abs(generator.normal(2, 1.5, n))
+    predicted, true = sigmoid(logits), sigmoid(logits / slope)
+    return predicted, generator.random(n) < true, float(np.abs(predicted - true).mean())
 
 
-def test_the_slope_is_the_one_of_least_log_loss() -> None:
+def test_perfect_probabilities_have_no_error_however_few_pictures() -> None:
+    found = [judge_calibration(*draw(150, seed, slope=1.0)[:2], draws=300).error for seed in range(40)]
+    assert np.median([score.value for score in found]) < 0.02
+    assert np.mean([score.low == 0 for score in found]) > 0.9
+
+
+def test_the_interval_holds_the_true_error() -> None:
+    inside = []
+    for seed in range(40):
+        predicted, right, true = draw(300, seed, slope=2.0)
+        score = judge_calibration(predicted, right, draws=300).error
+        inside.append(score.low <= true <= score.high)
+    assert np.mean(inside) >= 0.85
+
+
+def test_many_pictures_show_the_error_itself() -> None:
+    predicted, right, true = draw(20_000, 0, slope=2.0)
+    score = judge_calibration(predicted, right).error
+    assert score.value == pytest.approx(true, abs=0.01)
+    assert score.n == 20_000
+
+
+def test_bins_hold_equally_many_and_equal_probabilities_stay_together() -> None:
+    predicted, right, _ = draw(600, 0, slope=1.0)
+    bins = judge_calibration(predicted, right).bins
+    assert [entry.count for entry in bins] == [40] * 15
+    assert all(entry.low <= entry.frequency <= entry.high for entry in bins)
+    (one,) = judge_calibration(np.full(100, 0.7), np.arange(100) < 60).bins
+    assert (one.count, one.probability, one.frequency) == (100, pytest.approx(0.7), 0.6)
+    assert len(judge_calibration(predicted[:5], right[:5]).bins) == 1
+
+
+def test_labels_of_one_picture_count_as_one_piece_of_news() -> None:
+    """Ten copies of the same label are no better known than one."""
+    predicted, right, _ = draw(200, 0, slope=2.0)
+    once = judge_calibration(predicted, right).error
+    often = judge_calibration(np.tile(predicted[:, None], 10), np.tile(right[:, None], 10)).error
+    assert often.n == 200
+    assert often.high - often.low == pytest.approx(once.high - once.low, rel=0.35)
+
+
+def test_arrays_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="truth of shape"):
+        judge_calibration(np.ones(3), np.ones(2, bool))
+
+
+def test_one_label_each_is_the_running_share_of_mistakes() -> None:
     generator = np.random.default_rng(0)
-    targets = generator.integers(0, 3, 5000)
-    logits = 2 * generator.normal(size=(5000, 3))
-    targets = np.array([generator.choice(3, p=row) for row in softmax(logits)])
-    slope, offsets = fit_calibration(logits / 10, targets)
-    assert slope == pytest.approx(10, rel=0.1)
-    assert not offsets.any()
+    chances, right = generator.random(80), generator.random(80) < 0.7
+    found = risk_coverage(GivenLabels(np.arange(80), chances, right), 80)
+    order = np.argsort(-chances)
+    errors = np.cumsum(~right[order]) / np.arange(1, 81)
+    np.testing.assert_allclose(found.error, errors)
+    np.testing.assert_allclose(found.coverage, np.arange(1, 81) / 80)
+    assert found.area.value == pytest.approx(errors.mean())
+    assert found.area.low < found.area.value < found.area.high
 
 
-def test_few_pictures_without_a_mistake_make_nobody_certain() -> None:
-    slope, _ = fit_calibration(np.eye(3), np.arange(3))
-    chances = softmax(slope * np.eye(3))
-    assert 0.7 < chances[0, 0] < 0.95
+def test_several_labels_follow_the_errors_of_answers() -> None:
+    generator = np.random.default_rng(1)
+    owners = generator.integers(0, 30, 100)
+    labels = GivenLabels(owners, generator.random(100), generator.random(100) < 0.6)
+    found = risk_coverage(labels, 40)
+    for place, threshold in enumerate(-np.sort(-labels.confidences)):
+        errors = labels.errors(threshold)
+        assert found.error[place] == pytest.approx(errors.mean())
+        assert found.coverage[place] == pytest.approx(len(errors) / 40)
 
 
-def test_labels_get_their_frequencies_and_borrow_the_slope() -> None:
-    generator = np.random.default_rng(0)
-    margins = generator.normal(size=(4000, 3))
-    true_offsets = np.array([-1.0, 0.5, -3.0])
-    targets = (generator.random((4000, 3)) < sigmoid(2.5 * margins + true_offsets)).astype(np.float32)
-    slope, offsets = fit_calibration(margins, targets)
-    assert slope == pytest.approx(2.5, rel=0.1)
-    np.testing.assert_allclose(offsets, true_offsets, atol=0.25)
+def test_equal_probabilities_are_one_point() -> None:
+    found = risk_coverage(GivenLabels(np.arange(4), np.full(4, 0.5), np.array([True, False, True, False])), 4)
+    assert found.coverage.tolist() == [1.0]
+    assert found.error.tolist() == [0.5]
 
 
-def test_a_label_that_no_picture_has_stays_possible() -> None:
-    margins = np.random.default_rng(0).normal(size=(20, 2))
-    targets = np.stack([margins[:, 0] > 0, np.zeros(20)], axis=1).astype(np.float32)
-    slope, offsets = fit_calibration(margins, targets)
-    chances = sigmoid(slope * margins + offsets)
-    assert np.isfinite(log_softmax(chances)).all()
-    assert 0.001 < chances[:, 1].mean() < 0.15
+def test_no_labels_have_no_curve() -> None:
+    with pytest.raises(ValueError, match="no picture"):
+        risk_coverage(GivenLabels(np.zeros(0, np.int64), np.zeros(0), np.zeros(0, bool)), 3)
+
+
+def test_the_interval_of_the_area_is_symmetric_on_the_logarithm() -> None:
+    generator = np.random.default_rng(3)
+    sure = generator.uniform(0.5, 1, 400)
+    right = generator.random(400) < sure
+    area = risk_coverage(GivenLabels(np.arange(400), sure, right), 400).area
+    assert area.low * area.high == pytest.approx(area.value**2)
+    assert not area.too_few
+    right[np.flatnonzero(~right)[9:]] = True
+    assert risk_coverage(GivenLabels(np.arange(400), sure, right), 400).area.too_few  # nine mistakes

@@ -2,7 +2,7 @@
 
 One machine per class against all others (Rifkin and Klautau, In Defense of One-Vs-All Classification, JMLR 2004)
 with a radial basis function kernel. Decisions become probabilities by the calibration that every model has
-(`distingo.metrics.calibration`), fitted on validation.
+(`distingo.metrics.logits`), fitted on validation.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.calibration import as_probabilities, fit_calibration
+from distingo.metrics.logits import as_probabilities, fit_calibration
 
 Floats = npt.NDArray[np.float64]
 

@@ -27,7 +27,7 @@ def import_all() -> None:
     import distingo.explanation.explaining  # noqa: F401
     from distingo.machine.process import configure_process
     from distingo.models.architectures import import_timm
-    from distingo.prediction.openvino_import import import_openvino
+    from distingo.prediction.libraries import import_openvino
 
     configure_process(threads=False)
     import_timm()

@@ -24,7 +24,7 @@ from distingo.datasets.splits.files import read_split_file
 from distingo.datasets.splits.grouping import Links, group_pictures
 from distingo.datasets.targets import encode_labels
 from distingo.machine.device import choose_device, choose_precision
-from distingo.metrics.calibration import fit_calibration
+from distingo.metrics.logits import fit_calibration
 from distingo.metrics.thresholds import apply_thresholds
 from distingo.models.description import ModelDescription
 from distingo.models.descriptors import DescriptorClassifier, refit_descriptors
@@ -242,7 +242,7 @@ def with_calibration(
     device: torch.device,
     cross_fitted: CrossFitted | None = None,
 ) -> SavedModel:
-    """Fit a model's calibration (`distingo.metrics.calibration.fit_calibration`).
+    """Fit a model's calibration (`distingo.metrics.logits.fit_calibration`).
 
     What a fit did to become comparable on held-out images (margins of a support vector machine to logits) is part of
     the model and stays; this comes on top for every kind alike, and is near nothing where little was left to do.

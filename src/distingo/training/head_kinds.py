@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distingo.metrics.calibration import Calibration
+from distingo.metrics.logits import Calibration
 from distingo.models.heads import LinearHead, NeighbourHead, PrototypeHead, center_and_normalise, find_neighbours
 from distingo.records import Task
 from distingo.training.linear_models import REGULARISATIONS, Floats32, Loss, PrincipalAxes, Solution, solve_path

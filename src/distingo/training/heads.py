@@ -11,7 +11,7 @@ import numpy.typing as npt
 from torch import nn
 
 from distingo.errors import DataError, UsageError, option
-from distingo.metrics.calibration import Calibration, fit_calibration
+from distingo.metrics.logits import Calibration, fit_calibration
 from distingo.models.heads import require_head
 from distingo.records import Task
 from distingo.training.head_kinds import (

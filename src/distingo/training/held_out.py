@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.calibration import log_softmax
+from distingo.metrics.logits import log_softmax
 from distingo.records import Task
 
 Floats = npt.NDArray[np.float64]

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.calibration import softmax
+from distingo.metrics.logits import softmax
 
 Floats32 = npt.NDArray[np.float32]
 

@@ -150,6 +150,7 @@ class UndecodableError(DataError):
     Attributes:
         reason: Why, in words for a person.
         format: What the file really is, ``unknown`` where nothing is known.
+        usual_code: The code of errors of this class for which no other is named.
     """
 
     usual_code: ErrorCode = "damaged_image"
