@@ -66,7 +66,7 @@ def predict(run: Path, pictures: Path, output: Path, *options: str) -> dict[str,
 
 def measure_steady(run: Path, pictures: Path, output: Path, rounds: int) -> None:
     """In a process of its own: the stream without its first thousand, and what limits it, in turns."""
-    from distingo.machine.threads import set_thread_environment
+    from distingo.machine.process import set_thread_environment
 
     set_thread_environment()
     import distingo

@@ -52,7 +52,7 @@ from distingo.prediction.classifier import Outputs, to_probabilities
 from distingo.prediction.embedding import gather
 from distingo.prediction.naming import unlike_threshold
 from distingo.records import Dataset, Picture
-from distingo.training.cross_fitting import count_folds, cross_fit_head, deal_folds
+from distingo.training.calibration import count_folds, cross_fit_head, deal_folds
 from distingo.training.defaults import DataFacts, choose_recipe
 from distingo.training.heads import fit_head
 from distingo.training.held_out import calibrate
@@ -166,7 +166,7 @@ def calibration_set(
     validation_logits: np.ndarray,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Logits, targets and how many models gave them, as `distingo.training.cross_fitting` settles them in a run."""
+    """Logits, targets and how many models gave them, as `distingo.training.calibration` settles them in a run."""
     together = np.concatenate([targets["train"], targets["validation"]])
     folds = count_folds(len(together), len(targets["validation"]))
     if not folds:

@@ -37,7 +37,7 @@ def pictures() -> np.ndarray:
 
 
 def run_distingo(engine: str, precision: str, batch: int) -> None:
-    from distingo.machine.threads import set_thread_environment
+    from distingo.machine.process import set_thread_environment
 
     set_thread_environment()
     import torch

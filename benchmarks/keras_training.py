@@ -76,7 +76,7 @@ def pictures_and_targets(load: Workload, contender: str) -> tuple[np.ndarray, np
 
 
 def run_distingo(load: Workload) -> None:
-    from distingo.machine.threads import set_thread_environment
+    from distingo.machine.process import set_thread_environment
 
     set_thread_environment()
     import torch
@@ -108,9 +108,7 @@ def run_distingo(load: Workload) -> None:
 def build_network(load: Workload) -> Any:
     import torch
 
-    from distingo.models.fashion_cnn import FashionCNN
-    from distingo.models.poster_cnn import PosterCNN
-    from distingo.models.sports_cnn import SportsCNN
+    from distingo.models.reference_networks import FashionCNN, PosterCNN, SportsCNN
 
     kinds = {"sports-cnn": SportsCNN, "fashion-cnn": FashionCNN, "poster-cnn": PosterCNN}
     network = kinds[load.network](load.outputs, height=load.height, width=load.width, channels=load.channels)

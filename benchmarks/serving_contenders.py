@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from distingo.machine.threads import set_thread_environment
+from distingo.machine.process import set_thread_environment
 from distingo.prediction.predictor import Predictor, load
 
 set_thread_environment()

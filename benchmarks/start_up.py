@@ -24,7 +24,7 @@ RESULTS = ROOT / "benchmarks" / "results" / "start_up.json"
 UNTIL_FIRST_BATCH = """
 import os, sys
 from distingo.__main__ import run
-from distingo.machine.threads import set_thread_environment
+from distingo.machine.process import set_thread_environment
 set_thread_environment()
 import distingo.training.loop as loop
 prepare = loop._prepare

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from distingo.machine import free_memory as module
-from distingo.machine.free_memory import free_memory, total_memory
+from distingo.machine import memory as module
+from distingo.machine.memory import free_memory, total_memory
 
 CPU = torch.device("cpu")
 KIB = 1024

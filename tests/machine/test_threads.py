@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from distingo.machine import threads
+from distingo.machine import process as threads
 
 NAMES = (
     "OMP_NUM_THREADS",

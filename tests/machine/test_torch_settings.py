@@ -13,7 +13,7 @@ from distingo.machine import device as machine
 
 FRESH_PROCESS = """
 import contextlib, json, os, threading
-import distingo.machine.threads
+import distingo.machine.process
 os.environ.update(OMP_PROC_BIND="close", OMP_PLACES="cores")
 import torch
 after_import = sorted(os.sched_getaffinity(0))

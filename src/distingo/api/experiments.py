@@ -294,7 +294,7 @@ def tune(
     from distingo.training.preparing import TrainRequest
     from distingo.training.recipe_file import read_recipe_file
     from distingo.training.run_data import check_wishes, settle_corrections
-    from distingo.tuning.folder import SearchFolder
+    from distingo.tuning.records import SearchFolder
     from distingo.tuning.run import TuneRequest, tune_run
 
     recipe = name_recipe_fields(recipe)

@@ -36,7 +36,7 @@ def prepare(*, networks: bool = True) -> None:
     import logging
 
     from distingo.datasets.decoding import failures as decoder_noise
-    from distingo.machine.threads import set_thread_environment
+    from distingo.machine.process import set_thread_environment
 
     if networks:
         set_thread_environment()

@@ -8,7 +8,7 @@ from pathlib import Path
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import Product, Survey
 from distingo.errors import UsageError, option
-from distingo.machine.threads import set_thread_environment
+from distingo.machine.process import set_thread_environment
 
 _WITHOUT = "none"
 

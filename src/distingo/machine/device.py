@@ -19,7 +19,7 @@ import torch
 
 from distingo.errors import ResourceError, UsageError, option
 from distingo.machine.memory import is_out_of_memory
-from distingo.machine.threads import forget_thread_environment, free_this_thread, usable_cores
+from distingo.machine.process import forget_thread_environment, free_this_thread, usable_cores
 
 Precision = Literal["float32", "bfloat16"]
 

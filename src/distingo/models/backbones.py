@@ -1,6 +1,6 @@
 """Pretrained backbones: what is known of one before its weights are there, and the module with or without them.
 
-A backbone takes normalised pictures; `distingo.models.pretrained.ChannelNormalisation` with the description's mean
+A backbone takes normalised pictures; `distingo.models.heads.ChannelNormalisation` with the description's mean
 and std belongs in front of it.
 """
 

@@ -22,10 +22,14 @@ from distingo.models.catalogue import build_network
 from distingo.models.descriptors import DescriptorClassifier
 from distingo.models.evidence import Calibration, Evidence, load_evidence, save_evidence
 from distingo.models.feature_bank import FeatureBank
-from distingo.models.heads import NeighbourHead, build_head
-from distingo.models.majority import MajorityClassifier
-from distingo.models.pretrained import ChannelNormalisation, PretrainedClassifier, build_normalisation
-from distingo.models.prevalence import PrevalenceClassifier
+from distingo.models.frequencies import MajorityClassifier, PrevalenceClassifier
+from distingo.models.heads import (
+    ChannelNormalisation,
+    NeighbourHead,
+    PretrainedClassifier,
+    build_head,
+    build_normalisation,
+)
 from distingo.models.saved_layout import (
     CONFIG_FILE,
     check_description,

@@ -31,8 +31,7 @@ from distingo.models.architectures import create_architecture, import_timm
 from distingo.models.backbones import BackboneDescription
 from distingo.models.catalogue import CATALOGUE
 from distingo.models.feature_bank import FeatureBank, check_bank
-from distingo.models.heads import HEADS, LinearHead
-from distingo.models.pretrained import PretrainedClassifier
+from distingo.models.heads import HEADS, LinearHead, PretrainedClassifier
 from distingo.stored_fields import (
     CalibrationFields,
     Count,

@@ -9,13 +9,13 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distingo.models.fast_convolutions import Dropout
 from distingo.models.layers import (
     BatchNormalisation,
     Convolution3x3,
     require_input_shape,
     require_probability,
 )
-from distingo.models.pooled_convolution import Dropout
 
 STEM_WIDTH = 16
 """Filters of the stem's convolutions."""

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from distingo.datasets.cache.store import Cache
 from distingo.machine.device import bind_this_thread
-from distingo.models.pretrained import record_features
+from distingo.models.heads import record_features
 from distingo.models.saved import ClassicClassifier, SavedModel, feature_extractor
 from distingo.models.weights import hash_weights
 from distingo.prediction.embedding import identify_backbone

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distingo.models.pretrained import record_features
+from distingo.models.heads import record_features
 
 
 class Rows(Protocol):

@@ -20,14 +20,12 @@ from distingo.errors import UsageError, option
 from distingo.machine.device import choose_device, choose_precision
 from distingo.metrics.thresholds import choose_thresholds
 from distingo.models.descriptors import fit_descriptors
-from distingo.models.majority import fit_majority
-from distingo.models.prevalence import fit_prevalence
+from distingo.models.frequencies import fit_majority, fit_prevalence
 from distingo.models.saved import ClassicClassifier, ModelDescription, SavedModel, save_model
 from distingo.prediction.classifier import predict_probabilities
 from distingo.prediction.embedding import descriptors_product, input_product
 from distingo.records import Picture, Task
-from distingo.training.cross_fitting import CrossFitted
-from distingo.training.evidence import with_calibration
+from distingo.training.calibration import CrossFitted, with_calibration
 from distingo.training.preparing import PreparedRun, TrainRequest, decoding_is_dear
 from distingo.training.recipe import Recipe
 

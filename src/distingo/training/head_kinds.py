@@ -16,9 +16,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from distingo.models.heads import LinearHead, NeighbourHead, PrototypeHead, center_and_normalise, find_neighbours
-from distingo.training.head_problem import Floats32, Problem, Side, balancing_weights
 from distingo.training.held_out import Calibration
-from distingo.training.linear_models import REGULARISATIONS, Loss, Solution, solve_path
+from distingo.training.linear_models import (
+    REGULARISATIONS,
+    Floats32,
+    Loss,
+    Problem,
+    Side,
+    Solution,
+    balancing_weights,
+    solve_path,
+)
 
 NEIGHBOURS = (1, 3, 5, 10, 20, 50)
 

@@ -20,16 +20,17 @@ from distingo.training.head_kinds import (
     calibrate_head,
     linear_head,
 )
-from distingo.training.head_problem import (
+from distingo.training.held_out import Calibration, assign_folds, best_trial, calibrate, score_logits
+from distingo.training.linear_models import (
+    ITERATIONS,
     PrincipalAxes,
     Problem,
     Side,
     balancing_weights,
     checked_side,
+    common_axes,
     require_every_class,
 )
-from distingo.training.held_out import Calibration, assign_folds, best_trial, calibrate, score_logits
-from distingo.training.linear_models import ITERATIONS, common_axes
 
 PER_CLASS = 5
 """With fewer validation pictures than this times the classes, the choice is made inside the training side."""

@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from distingo.errors import ResourceError, option
 from distingo.machine.compiler import without_fresh_weights
 from distingo.machine.device import choose_device
-from distingo.machine.free_memory import free_memory, total_memory
-from distingo.machine.memory import is_out_of_memory
+from distingo.machine.memory import free_memory, is_out_of_memory, total_memory
 from distingo.models.catalogue import build_network, find_model
 from distingo.models.saved import join_backbone
 from distingo.records import Dataset, Task

@@ -26,17 +26,16 @@ from distingo.files import require_intact, write_text
 from distingo.machine.compiler import compiler_on_demand
 from distingo.machine.device import bind_this_thread, choose_device, prepare_process
 from distingo.machine.memory import forget_peak_memory, peak_memory
-from distingo.models.pretrained import ChannelNormalisation, ZCAWhitening, build_normalisation
+from distingo.models.heads import ChannelNormalisation, ZCAWhitening, build_normalisation
+from distingo.models.layers import summarise
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network, save_model
-from distingo.models.summary import summarise
 from distingo.prediction.networks import Rows, to_tensor
 from distingo.records import Picture
 from distingo.run_cost import TrainingCost, write_cost
 from distingo.run_folder import RunFolder
 from distingo.training.baselines import calibrated, fit_classic_model, save_baselines
+from distingo.training.calibration import CrossFitted, cross_fit, with_evidence
 from distingo.training.checkpoint import EpochRecord, Progress, load_tensors
-from distingo.training.cross_fitting import CrossFitted, cross_fit
-from distingo.training.evidence import with_evidence
 from distingo.training.loop import LabelledRows, Session, fit
 from distingo.training.memory import TrainingPlan, memory_errors_explained, require_memory
 from distingo.training.preparing import PreparedRun, TrainRequest, resume, settle_resuming, start

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from distingo.metrics.ranking import mean_average_precision
 from distingo.models.architectures import import_timm
-from distingo.models.depthwise import faster_depthwise
-from distingo.models.pretrained import PretrainedClassifier
+from distingo.models.fast_convolutions import faster_depthwise
+from distingo.models.heads import PretrainedClassifier
 from distingo.prediction.networks import autocast, to_tensor
 from distingo.training.augmentation import PRESETS, augment, mix
 from distingo.training.losses import Loss

@@ -17,20 +17,29 @@ from distingo.machine.device import prepare_process
 from distingo.models.catalogue import find_model
 from distingo.training.preparing import TrainRequest, resume, start
 from distingo.training.recipe import Recipe
-from distingo.tuning.folder import SearchFolder, open_search, write_search
-from distingo.tuning.material import Material, gather_material
-from distingo.tuning.records import Search, Stage, Trial, choose_best, find_tied
-from distingo.tuning.stages import (
+from distingo.tuning.records import (
+    Search,
+    SearchFolder,
+    Stage,
+    Trial,
+    choose_best,
+    find_tied,
+    open_search,
+    write_search,
+)
+from distingo.tuning.study import require_optuna
+from distingo.tuning.trials import (
     GiveUpTrial,
+    Material,
     StagePlan,
     StopTrial,
+    gather_material,
     place_of,
     plan_stages,
     tidy,
     try_head,
     try_training,
 )
-from distingo.tuning.study import require_optuna
 
 
 def sum_up(material: Material, plans: Sequence[StagePlan], *, is_finished: bool, explain: bool) -> Search:

@@ -1,4 +1,7 @@
-"""Always the commonest class: the floor that every model must beat."""
+"""Always the commonest class: the floor that every model must beat.
+
+Each label's frequency, whatever the picture: the floor for several labels.
+"""
 
 from __future__ import annotations
 
@@ -69,3 +72,64 @@ def fit_majority(labels: npt.ArrayLike, classes: int) -> MajorityClassifier:
     if numbers.size == 0 or numbers.min() < 0 or numbers.max() >= classes:
         raise ValueError(f"labels must be one or more numbers in 0 .. {classes - 1}")
     return MajorityClassifier(np.bincount(numbers, minlength=classes) / numbers.size)
+
+
+@dataclass(frozen=True, slots=True)
+class PrevalenceClassifier:
+    """Gives every picture the same independent probabilities: how frequent each label is in training.
+
+    Of all answers that don't look at the picture, these have the lowest binary cross-entropy; the average precision
+    of each label is its prevalence.
+
+    Attributes:
+        frequencies: Float64 of shape (labels,), each in 0 .. 1.
+    """
+
+    frequencies: npt.NDArray[np.float64]
+
+    def predict_probabilities(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """The frequencies, once per picture.
+
+        Args:
+            features: Anything with one row per picture; never looked at.
+
+        Returns:
+            Float32 of shape (n, labels), each number in 0 .. 1.
+        """
+        return np.tile(self.frequencies.astype(np.float32), (len(features), 1))
+
+    def to_tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """The arrays that `from_tensors` needs."""
+        return {"frequencies": self.frequencies}
+
+    def settings(self) -> dict[str, Any]:
+        """All else that `from_tensors` needs, as JSON: nothing."""
+        return {}
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: dict[str, Any]) -> Self:  # noqa: ARG003
+        """The classifier again that `to_tensors` was called on.
+
+        Raises:
+            KeyError: A tensor is missing.
+            ValueError: The frequencies are none.
+        """
+        frequencies = np.asarray(tensors["frequencies"], dtype=np.float64)
+        if frequencies.ndim != 1 or not ((frequencies >= 0) & (frequencies <= 1)).all():
+            raise ValueError(f"frequencies of shape {frequencies.shape} that are not numbers in 0 .. 1")
+        return cls(frequencies)
+
+
+def fit_prevalence(targets: npt.ArrayLike) -> PrevalenceClassifier:
+    """Count the labels.
+
+    Args:
+        targets: Bool or 0/1 of shape (n, labels): the labels of the training pictures.
+
+    Raises:
+        ValueError: There are no pictures, or a number is neither 0 nor 1.
+    """
+    table = np.asarray(targets)
+    if table.ndim != 2 or len(table) == 0 or not np.isin(table, (0, 1)).all():
+        raise ValueError(f"targets of shape {table.shape}; give (n, labels) of 0 and 1, one picture at least")
+    return PrevalenceClassifier(table.mean(axis=0, dtype=np.float64))
