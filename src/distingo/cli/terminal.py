@@ -13,7 +13,7 @@ from distingo.errors import escape_controls
 if TYPE_CHECKING:
     from distingo.crossvalidation.folder import CrossValidation
     from distingo.datasets.splits.group_splitting import Division
-    from distingo.download.sets.records import NamedSet
+    from distingo.download.sets import NamedSet
     from distingo.evaluation.comparison import Comparison
     from distingo.learning_curves.records import LearningCurve
     from distingo.models.backbone_listing import ListedBackbone

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from distingo.download.asking import find_opt_out
+from distingo.download.request import find_opt_out
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from drawing import encode
 from PIL import Image
 
 from distingo.datasets.decoding.decode import UndecodableError, decode
-from distingo.datasets.decoding.jpeg_markers import completed, read_frame
+from distingo.datasets.decoding.headers import read_jpeg_frame
+from distingo.datasets.decoding.pillow_files import completed
 from raising import raises
 
 _PIXELS = (
@@ -62,8 +63,8 @@ def test_a_progressive_file_needs_all_its_scans() -> None:
 
 
 def test_the_frame_header_is_read() -> None:
-    frame = read_frame(encode(_IMAGE.convert("L"), "JPEG", icc_profile=b"profile"))
+    frame = read_jpeg_frame(encode(_IMAGE.convert("L"), "JPEG", icc_profile=b"profile"))
     assert frame is not None
     assert (frame.precision, frame.width, frame.height, frame.components) == (8, 130, 100, 1)
     assert (frame.lossless, frame.profile) == (False, b"profile")
-    assert read_frame(b"\xff\xd8\xff\xd9") is None
+    assert read_jpeg_frame(b"\xff\xd8\xff\xd9") is None

@@ -1,6 +1,6 @@
-"""One address to one answer: redirects are followed within the rules, opt-outs honoured, refusals told apart.
+"""One request: redirects followed within the rules, opt-outs honoured, busy servers distinguished from refusals.
 
-What a server's headers say about use by machines: who opts out is left out, always.
+A file whose headers opt out of use by machines is never downloaded.
 """
 
 from __future__ import annotations
@@ -16,18 +16,20 @@ from dataclasses import dataclass
 import httpcore2
 from httpx2 import URL
 
-from distingo.download.connections import Connections, WatchedStream, follow_redirect, origin_of, parse_address
+from distingo.download.connections import Connections, WatchedStream, follow_redirect, parse_address
 from distingo.download.records import LastingError, Limits, PassingError
 
 _ROBOTS = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none"})
-
 _AGENTS = frozenset({"", "*", "distingo"})
-
 _DIRECTIVES_WITH_VALUES = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
+
+_REDIRECTS = {301, 302, 303, 307, 308}
+_MOST_REDIRECTS = 10
+_PASSING = {408, 425, 429}  # besides 500 and above
 
 
 def find_opt_out(headers: Iterable[tuple[str, str]]) -> str | None:
-    """Find what forbids to gather a file for machine learning.
+    """Find a header that forbids using a file for machine learning.
 
     Honoured are ``X-Robots-Tag`` with the directives that img2dataset honours (``noai``, ``noimageai``, ``noindex``,
     ``noimageindex``; ``none`` is short for noindex), for all or for ``distingo``, and ``tdm-reservation: 1``
@@ -37,7 +39,7 @@ def find_opt_out(headers: Iterable[tuple[str, str]]) -> str | None:
         headers: Names and values, in any case; a name may come several times.
 
     Returns:
-        The header that says so, or None.
+        The header, or None.
     """
     for name, value in headers:
         if name.lower() == "tdm-reservation" and value.strip() == "1":
@@ -59,33 +61,25 @@ def _forbidding(value: str) -> str | None:
     return None
 
 
-_REDIRECTS = {301, 302, 303, 307, 308}
-
-_MOST_REDIRECTS = 10
-
-_PASSING = {408, 425, 429}  # besides 500 and above
-
-
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a server answers when asked for a file.
+class Response:
+    """A server's response to the request for a file.
 
     Attributes:
-        url: The address that answered.
+        url: The address that responded.
         status: 200, 206 or 416; everything else is an error by now.
         headers: By name in small letters; the last one where a name comes several times.
-        response: With the body, which has not been read.
+        body: Has not been read.
     """
 
     url: str
     status: int
     headers: dict[str, str]
-    response: httpcore2.Response
+    body: httpcore2.Response
 
     @property
-    def stream(self) -> WatchedStream:
-        """The connection that it comes by."""
-        stream = self.response.extensions["network_stream"]
+    def _stream(self) -> WatchedStream:
+        stream = self.body.extensions["network_stream"]
         assert isinstance(stream, WatchedStream)
         return stream
 
@@ -96,46 +90,82 @@ class Answer:
         plain = text.isdecimal() and len(text) < 19 and "transfer-encoding" not in self.headers
         return int(text) if plain else None
 
+    @property
+    def etag(self) -> str:
+        """The strong validator of the whole file, or empty."""
+        etag = self.headers.get("etag", "")
+        return "" if etag.startswith("W/") else etag
+
+    def chunks(self, limits: Limits) -> Iterator[bytes]:
+        """The body as it comes.
+
+        Raises:
+            PassingError: The server sends, but too slowly.
+        """
+        since, count = time.monotonic(), 0
+        for data in self.body.iter_stream():
+            self._stream.satisfy()
+            yield data
+            count += len(data)
+            seconds = time.monotonic() - since
+            if seconds >= limits.stall_timeout:
+                if count < limits.minimum_rate * seconds:
+                    raise PassingError(f"the server sends {count / seconds:,.0f} bytes a second, which is too slow")
+                since, count = time.monotonic(), 0
+
+    def surplus(self) -> int:
+        """How many bytes more than announced came: a file that was cut off looks whole. Closes the connection then."""
+        if self.length is None or not (more := self._stream.surplus(self.length)):
+            return 0
+        self._stream.close()  # what is left in it would be taken for the next response
+        return more
+
 
 @contextmanager
-def ask(connections: Connections, address: str, headers: dict[str, str], *, allow_private: bool) -> Iterator[Answer]:
-    """Ask for a file.
+def request(
+    connections: Connections, address: str, headers: dict[str, str], *, allow_private: bool
+) -> Iterator[Response]:
+    """Request a file.
 
     Args:
-        connections: To ask through.
+        connections: To use.
         address: Where it is.
         headers: Of the request.
         allow_private: Whether the address itself may be private; another one that a redirect leads to never may.
 
     Yields:
-        The answer, good or partial.
+        The response, good or partial. Errors of the network while its body is read are translated too.
 
     Raises:
-        LastingError: The server does not give it, or it may not be taken.
+        LastingError: The server does not give it, or it may not be downloaded.
         PassingError: The server is busy, or the network broken.
     """
     url = first = parse_address(address)
     private = allow_private
-    with translated_errors():
+    with _translated_errors():
         for _ in range(_MOST_REDIRECTS):
-            private = private and origin_of(url) == origin_of(first)
+            private = private and _origin(url) == _origin(first)
             with ExitStack() as stack:
-                answer = _get(stack, connections, url, headers, private=private)
-                location = answer.headers.get("location", "")
-                if not (answer.status in _REDIRECTS and location):
-                    _check_status(answer)
-                    yield answer
+                response = _get(stack, connections, url, headers, private=private)
+                location = response.headers.get("location", "")
+                if not (response.status in _REDIRECTS and location):
+                    _check_status(response)
+                    yield response
                     return
             url = follow_redirect(url, location)
     raise LastingError("refused", f"redirected more than {_MOST_REDIRECTS} times")
 
 
-def _get(stack: ExitStack, connections: Connections, url: URL, headers: dict[str, str], *, private: bool) -> Answer:
+def _origin(url: URL) -> tuple[str, str, int]:
+    return url.scheme, url.host, url.port or (443 if url.scheme == "https" else 80)
+
+
+def _get(stack: ExitStack, connections: Connections, url: URL, headers: dict[str, str], *, private: bool) -> Response:
     response = stack.enter_context(connections.get(url, headers, private=private))
     pairs = [(_text(name), _text(value)) for name, value in response.headers]
     if opt_out := find_opt_out(pairs):
         raise LastingError("refused", f"the server opts out ({opt_out})")
-    return Answer(str(url), response.status, {name.lower(): value.strip() for name, value in pairs}, response)
+    return Response(str(url), response.status, {name.lower(): value.strip() for name, value in pairs}, response)
 
 
 def _text(value: bytes) -> str:
@@ -145,22 +175,17 @@ def _text(value: bytes) -> str:
         return value.decode("latin-1")
 
 
-def _check_status(answer: Answer) -> None:
-    status = answer.status
+def _check_status(response: Response) -> None:
+    status = response.status
     if status in {200, 206, 416}:
         return
     if status in _PASSING or status >= 500:
-        raise PassingError(f"the server answers {status}", retry_after(answer.headers.get("retry-after", "")))
+        raise PassingError(f"the server answers {status}", retry_after(response.headers.get("retry-after", "")))
     raise LastingError("absent", f"the server answers {status}")
 
 
 @contextmanager
-def translated_errors() -> Iterator[None]:
-    """The network's errors in a person's words.
-
-    Raises:
-        PassingError: For each of them.
-    """
+def _translated_errors() -> Iterator[None]:
     try:
         yield
     except httpcore2.ConnectTimeout as error:
@@ -168,13 +193,12 @@ def translated_errors() -> Iterator[None]:
     except httpcore2.TimeoutException as error:
         raise PassingError("the server sent nothing for too long") from error
     except httpcore2.ConnectError as error:
-        raise PassingError(f"no connection ({_in_words(error)})") from error
+        raise PassingError(f"no connection ({_without_number(error)})") from error
     except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.ProxyError) as error:
-        raise PassingError(f"the connection broke ({_in_words(error)})") from error
+        raise PassingError(f"the connection broke ({_without_number(error)})") from error
 
 
-def _in_words(error: Exception) -> str:
-    """An error of the system without its number."""
+def _without_number(error: Exception) -> str:
     return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
 
 
@@ -182,7 +206,7 @@ def retry_after(text: str) -> float | None:
     """How many seconds a server asks us to wait (RFC 9110, 10.2.3: a number of seconds, or a date).
 
     Returns:
-        0 or more; None where it says nothing that can be understood.
+        0 or more; None where the text is neither.
     """
     if text.strip().isdecimal():
         return float(text)
@@ -193,7 +217,7 @@ def retry_after(text: str) -> float | None:
 
 
 def waiting_time(attempts: int, limits: Limits, asked: float | None) -> float:
-    """Seconds before the next attempt: doubling, give or take a half, and never less than the server asked for.
+    """Seconds before the next attempt: doubling, plus or minus a half, and never less than the server asked for.
 
     Args:
         attempts: How many there have been; at least 1.

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distingo.download.names import distinct_names, safe_name, stem_of_address
+from distingo.file_names import distinct_names, safe_name
 
 
 @pytest.mark.parametrize(
@@ -30,21 +30,6 @@ def test_names_are_always_safe(text: str) -> None:
     assert name and len(name.encode()) <= 121
     assert not set(name) & set('<>:"/\\|?*\x00\n')
     assert not name.startswith(".") and name == name.strip()
-
-
-@pytest.mark.parametrize(
-    ("url", "stem"),
-    [
-        ("https://h/a/cat.JPG?size=2", "cat"),
-        ("https://h/a/caf%C3%A9.png", "café"),
-        ("https://h/", "h"),
-        ("https://h/..%2F..%2Fevil.jpg", "evil"),
-        ("https://h/show.php?id=3", "show"),
-        ("http://[bad", "unnamed"),
-    ],
-)
-def test_addresses_name_their_pictures(url: str, stem: str) -> None:
-    assert stem_of_address(url) == stem
 
 
 def test_the_same_name_is_told_apart_by_what_it_stands_for() -> None:

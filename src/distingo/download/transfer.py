@@ -1,6 +1,6 @@
 """One attempt at one file: from the network into a partial file, checked while it comes.
 
-What has come of a file so far, and what a server needs to be told to send the rest.
+A partial file is resumed where the server can confirm that it still is the beginning of the same file.
 """
 
 from __future__ import annotations
@@ -9,29 +9,31 @@ import hashlib
 import json
 import os
 import re
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
 
-from distingo.datasets.decoding.formats import describe_non_picture, detect_format
-from distingo.download.asking import Answer, ask, translated_errors
+from distingo.datasets.decoding.formats import detect_format, why_no_image
 from distingo.download.connections import Connections
 from distingo.download.records import LastingError, Limits, PassingError, StoppedError, WantedFile
+from distingo.download.request import Response, request
 from distingo.files import content_hash, parse_json
+
+_HEAD = 2048
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """What a server said when it began to send a file.
+    """What a server announced when it began to send a file.
 
     Attributes:
-        url: The address, as it was given.
+        url: The address, as it was requested.
         etag: Its strong validator, or empty.
         modified: Its date of change, or empty.
         total: How many bytes it announced for the whole, or None.
-        final_url: The address that answered, after redirects.
+        final_url: The address that responded, after redirects.
     """
 
     url: str
@@ -42,19 +44,14 @@ class Beginning:
 
 
 class PartialFile:
-    """A file under way: its bytes and, beside them, what the server said about the whole.
+    """An unfinished file: its bytes and, next to them, what the server announced.
 
     Attributes:
         path: The bytes.
     """
 
     def __init__(self, folder: Path, wanted: WantedFile) -> None:
-        """Name the place; nothing is written.
-
-        Args:
-            folder: Of all partial files.
-            wanted: The file.
-        """
+        """Name its place in the folder of all partial files; nothing is written."""
         self._wanted = wanted
         key = content_hash(wanted.name.encode("utf-8", "surrogatepass"))
         self.path = folder / f"{key}.part"
@@ -68,7 +65,7 @@ class PartialFile:
             return 0
 
     def request_headers(self) -> dict[str, str]:
-        """What to ask for: the rest, if what is there is sure to be the beginning of the same file; else all of it."""
+        """Request the rest, if what is there is certain to be the beginning of the same file; else all of it."""
         done, beginning = self.size(), self.read_beginning()
         if not done or beginning is None or (beginning.total is not None and done > beginning.total):
             return {}
@@ -78,7 +75,7 @@ class PartialFile:
         return {"Range": f"bytes={done}-", **({"If-Range": validator} if validator else {})}
 
     def read_beginning(self) -> Beginning | None:
-        """What was said when the file was begun; None where that is unknown, or was said of another address."""
+        """What was announced; None where that is unknown, or was about another address."""
         try:
             beginning = Beginning(**parse_json(self._note.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
@@ -86,12 +83,12 @@ class PartialFile:
         return beginning if beginning.url == self._wanted.url else None
 
     def whole_from(self) -> str | None:
-        """Where it came from, if all that was announced is there: only its name was missing when a run was killed."""
+        """Where it came from, if all that was announced is there: a killed run had only not named it yet."""
         beginning = self.read_beginning()
         return beginning.final_url if beginning is not None and beginning.total == self.size() > 0 else None
 
     def begin(self, beginning: Beginning) -> None:
-        """Forget what is there and start anew."""
+        """Discard what is there and start anew."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._note.unlink(missing_ok=True)
         self.path.write_bytes(b"")
@@ -104,27 +101,22 @@ class PartialFile:
         self._note.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Forget what is there."""
+        """Remove what is there."""
         self.path.unlink(missing_ok=True)
         self._note.unlink(missing_ok=True)
 
 
-_LOOKED_AT = 2048
-
-_CHUNK = 1 << 20
-
-
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """By what means files are fetched.
+    """How files are downloaded.
 
     Attributes:
-        connections: To ask through.
+        connections: To use.
         limits: How patient, and how large.
-        report: Told, as bytes come, the file's name, how many more, how many are there now, and how many the whole
-            has (None: unknown).
-        stopped: Asked whether to break off.
-        allow_private: As in `ask`.
+        report: Notified, as bytes come, of the file's name, how many more, how many are there now, and how many the
+            whole has (None: unknown).
+        stopped: Whether to break off.
+        allow_private: As in `request`.
     """
 
     connections: Connections
@@ -139,7 +131,7 @@ class Received:
     """A whole and checked file, still under its partial name.
 
     Attributes:
-        url: The address that answered.
+        url: The address that responded.
         size: In bytes.
         format: What it is.
         sha256: In hexadecimal.
@@ -152,10 +144,11 @@ class Received:
 
 
 class _Inspection:
-    """Checks a file while it goes by."""
+    """Checks the bytes of a file while they pass."""
 
-    def __init__(self, wanted: WantedFile, largest: int) -> None:
+    def __init__(self, wanted: WantedFile, limits: Limits) -> None:
         self._wanted = wanted
+        largest = wanted.largest if limits.largest is None else limits.largest
         self._largest = largest if wanted.size is None else min(largest, wanted.size)
         self._kind, _, self._expected = wanted.checksum.partition(":")
         self._sha256 = hashlib.sha256()
@@ -180,15 +173,20 @@ class _Inspection:
         self._sha256.update(data)
         if self._md5 is not None:
             self._md5.update(data)
-        if len(self._head) < _LOOKED_AT:
-            self._head += data[: _LOOKED_AT - len(self._head)]
-            if len(self._head) == _LOOKED_AT:
+        if len(self._head) < _HEAD:
+            self._head += data[: _HEAD - len(self._head)]
+            if len(self._head) == _HEAD:
                 self._check_format()
+
+    def add_file(self, file: IO[bytes], size: int) -> None:
+        """Check the first bytes of a file, which are there already."""
+        while file.tell() < size:
+            self.add(file.read(min(_CHUNK, size - file.tell())))
 
     def _check_format(self) -> str:
         found = detect_format(self._head)
         if self._wanted.formats is not None and found not in self._wanted.formats:
-            raise LastingError("refused", describe_non_picture(found) or f"not a picture ({found})")
+            raise LastingError("refused", why_no_image(found))
         return found
 
     def finish(self, url: str) -> Received:
@@ -203,12 +201,12 @@ class _Inspection:
 
 
 def transfer(wanted: WantedFile, part: PartialFile, transport: Transport) -> Received:
-    """Fetch a file, or what is missing of it, into its partial file.
+    """Download a file, or what is missing of it, into its partial file.
 
     Args:
         wanted: The file.
-        part: Where it goes; what is there already is gone on from where the server can tell that it is the same.
-        transport: By what means.
+        part: Where it goes; it is resumed where the server can confirm that it is the same file.
+        transport: How.
 
     Returns:
         The file, whole and as it should be.
@@ -216,110 +214,75 @@ def transfer(wanted: WantedFile, part: PartialFile, transport: Transport) -> Rec
     Raises:
         LastingError: No other attempt would end differently; the partial file is gone.
         PassingError: Another one may; what has come is kept where it may be of use.
-        StoppedError: As asked.
+        StoppedError: `Transport.stopped`.
         OSError: The partial file can't be written.
     """
-    largest = transport.limits.largest
-    inspection = _Inspection(wanted, wanted.largest if largest is None else largest)
+    inspection = _Inspection(wanted, transport.limits)
     try:
         if url := part.whole_from():
             with part.path.open("rb") as file:
-                _inspect(file, inspection, part.size())
+                inspection.add_file(file, part.size())
             return _finish(part, inspection, url)
-        with ask(
-            transport.connections, wanted.url, part.request_headers(), allow_private=transport.allow_private
-        ) as answer:
-            return _take(wanted, part, answer, inspection, transport)
+        headers, private = part.request_headers(), transport.allow_private
+        with request(transport.connections, wanted.url, headers, allow_private=private) as response:
+            return _receive(wanted, part, response, inspection, transport)
     except LastingError:
         part.discard()
         raise
 
 
-def _take(
-    wanted: WantedFile, part: PartialFile, answer: Answer, inspection: _Inspection, transport: Transport
+def _receive(
+    wanted: WantedFile, part: PartialFile, response: Response, inspection: _Inspection, transport: Transport
 ) -> Received:
-    """What a server sends, into the partial file."""
-    done = _agree_on_start(wanted, part, answer)
-    total = None if answer.length is None else done + answer.length
+    done = _agree_on_start(wanted, part, response)
+    total = None if response.length is None else done + response.length
     inspection.check_announced(total)
     with part.path.open("r+b", buffering=0) as file:
-        _inspect(file, inspection, done)
+        inspection.add_file(file, done)
         transport.report(wanted.name, 0, done, total)
-        rate = _Rate(transport.limits)
-        with translated_errors():
-            for data in answer.response.iter_stream():
-                answer.stream.satisfy()
-                if transport.stopped():
-                    raise StoppedError
-                inspection.add(data)
-                file.write(data)
-                transport.report(wanted.name, len(data), inspection.size, total)
-                rate.check(len(data))
-        _check_length(part, answer, inspection.size - done)
-        received = _finish(part, inspection, answer.url)
+        for data in response.chunks(transport.limits):
+            if transport.stopped():
+                raise StoppedError
+            inspection.add(data)
+            file.write(data)
+            transport.report(wanted.name, len(data), inspection.size, total)
+        if more := response.surplus():
+            part.discard()
+            came = inspection.size - done + more
+            raise PassingError(f"the server announced {response.length:,} bytes and sent at least {came:,}")
+        received = _finish(part, inspection, response.url)
         os.fsync(file.fileno())
     return received
 
 
-class _Rate:
-    """Gives up a transfer that is alive, but would take for ever."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._since = time.monotonic()
-        self._count = 0
-
-    def check(self, count: int) -> None:
-        self._count += count
-        seconds = time.monotonic() - self._since
-        if seconds < self._limits.stall_timeout:
-            return
-        if self._count < self._limits.minimum_rate * seconds:
-            raise PassingError(f"the server sends {self._count / seconds:,.0f} bytes a second, which is too slow")
-        self._since, self._count = time.monotonic(), 0
-
-
-def _inspect(file: IO[bytes], inspection: _Inspection, size: int) -> None:
-    """Check what is there already."""
-    while file.tell() < size:
-        inspection.add(file.read(min(_CHUNK, size - file.tell())))
-
-
-def _agree_on_start(wanted: WantedFile, part: PartialFile, answer: Answer) -> int:
-    """How many bytes of the partial file go before what the server is about to send."""
-    beginning = part.read_beginning()
-    if answer.status == 416:
+def _agree_on_start(wanted: WantedFile, part: PartialFile, response: Response) -> int:
+    """How many bytes of the partial file are before what the server is about to send."""
+    if response.status == 416:
         part.discard()
         raise PassingError("the server has no such part of it; begun anew", 0.0)
-    if answer.status == 206:
+    if response.status == 206:
         done = part.size()
-        match = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", answer.headers.get("content-range", ""))
-        fits = match is not None and int(match[1]) == done and beginning is not None
-        if fits and match is not None and beginning is not None:
-            fits = match[3] == "*" or beginning.total in {None, int(match[3])}
-            fits = fits and (not beginning.etag or answer.headers.get("etag", beginning.etag) == beginning.etag)
-        if not fits:
+        if not _continues(part.read_beginning(), done, response):
             part.discard()
             raise PassingError("the server sent another part than asked for; begun anew", 0.0)
         return done
-    etag = answer.headers.get("etag", "")
-    strong = "" if etag.startswith("W/") else etag
-    modified = answer.headers.get("last-modified", "")
-    part.begin(Beginning(wanted.url, strong, modified, answer.length, answer.url))
+    modified = response.headers.get("last-modified", "")
+    part.begin(Beginning(wanted.url, response.etag, modified, response.length, response.url))
     return 0
 
 
-def _check_length(part: PartialFile, answer: Answer, came: int) -> None:
-    """Refuse a body that is longer than announced: what was cut off would look like a whole file."""
-    if answer.length is not None and (more := answer.stream.surplus(answer.length)):
-        answer.stream.close()  # what is left in it would be taken for the next answer
-        part.discard()
-        raise PassingError(f"the server announced {answer.length:,} bytes and sent at least {came + more:,}")
+def _continues(beginning: Beginning | None, done: int, response: Response) -> bool:
+    """Whether a partial response follows on what has been received, and is of the same file."""
+    match = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", response.headers.get("content-range", ""))
+    if match is None or int(match[1]) != done or beginning is None:
+        return False
+    same_total = match[3] == "*" or beginning.total in {None, int(match[3])}
+    return same_total and (not beginning.etag or response.headers.get("etag", beginning.etag) == beginning.etag)
 
 
 def _finish(part: PartialFile, inspection: _Inspection, url: str) -> Received:
     try:
         return inspection.finish(url)
     except PassingError:
-        part.discard()  # whole, but wrong: nothing to go on from
+        part.discard()  # whole, but wrong: nothing to resume
         raise
