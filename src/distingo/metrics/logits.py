@@ -10,7 +10,7 @@ import numpy.typing as npt
 from distingo.records import Task
 
 Floats = npt.NDArray[np.float64]
-Calibration = tuple[float, Floats]
+LogitCalibration = tuple[float, Floats]
 """A slope and offsets (classes,): logits are slope * margins + offsets."""
 
 _Logits = TypeVar("_Logits", bound=npt.NDArray[Any])
@@ -56,7 +56,7 @@ def fit_calibration(
     *,
     smoothed: bool = True,
     steepest: float = _STEEPEST,
-) -> Calibration:
+) -> LogitCalibration:
     """Find the slope and the offsets that make margins of held-out images the best logits.
 
     There is one slope for all classes, so that rare labels borrow from the others. Single-label: temperature scaling
@@ -91,7 +91,7 @@ def _fit_temperature(margins: Floats, targets: npt.NDArray[Any], additional: int
     return float(np.exp((low + high) / 2))
 
 
-def _fit_platt(margins: Floats, targets: Floats, weights: npt.NDArray[Any]) -> Calibration:
+def _fit_platt(margins: Floats, targets: Floats, weights: npt.NDArray[Any]) -> LogitCalibration:
     from scipy.optimize import minimize
     from scipy.special import expit, logit
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distingo.metrics.logits import Calibration
+from distingo.metrics.logits import LogitCalibration
 from distingo.models.heads import LinearHead, NeighbourHead, PrototypeHead, center_and_normalise, find_neighbours
 from distingo.records import Task
 from distingo.training.linear_models import REGULARISATIONS, Floats32, Loss, PrincipalAxes, Solution, solve_path
@@ -195,7 +195,7 @@ def linear_head(solution: Solution) -> LinearHead:
     return head
 
 
-def calibrate_head(head: nn.Module, calibration: Calibration) -> None:
+def calibrate_head(head: nn.Module, calibration: LogitCalibration) -> None:
     """Fold slope and offsets into a linear or prototype head, in place."""
     slope, offsets = calibration
     moved = torch.from_numpy(offsets)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from torch import nn
 
 from distingo.errors import DataError, UsageError, option
-from distingo.metrics.logits import Calibration, fit_calibration
+from distingo.metrics.logits import LogitCalibration, fit_calibration
 from distingo.models.heads import require_head
 from distingo.records import Task
 from distingo.training.head_kinds import (
@@ -191,7 +191,7 @@ def refit_head(
 @dataclass(frozen=True, slots=True)
 class _Choice:
     settings: Settings
-    calibration: Calibration | None
+    calibration: LogitCalibration | None
     trial: Trial | None = None
     candidate: Candidate | None = None
     path: tuple[Trial, ...] = ()
@@ -216,7 +216,7 @@ def _choose(kind: str, problem: Problem, rounds: list[tuple[Side, Side]]) -> _Ch
 
 def _calibration(
     kind: str, problem: Problem, margins: npt.NDArray[Any], targets: npt.NDArray[Any]
-) -> Calibration | None:
+) -> LogitCalibration | None:
     if KINDS[kind].slope is None:
         return None
     return fit_calibration(margins, targets, balancing_weights(targets, problem.classes) if problem.balanced else None)
