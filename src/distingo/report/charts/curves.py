@@ -14,7 +14,7 @@ from pathlib import Path
 from distingo.evaluation.confidence import Confidence, read_confidence
 from distingo.evaluation.reading import Epoch
 from distingo.language import gettext
-from distingo.metrics.logits import Calibration
+from distingo.metrics.calibration import Calibration
 from distingo.report.text.wording import count, percent, score_interval, score_name
 
 WIDTH, HEIGHT = 460, 270
