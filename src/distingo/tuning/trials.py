@@ -1,34 +1,113 @@
-"""Which stages a search has: heads on frozen features, training, or one after the other.
+"""The stages of a search, and the trial of one recipe on the train and validation splits.
 
-One recipe to what it is worth on validation; an interrupted trial goes on from its last epoch.
+Images are read once for all trials, and no trial uses the test split. An interrupted trial resumes from its last epoch.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
+
 from distingo.files import content_hash, read_json, remove_half_written, write_json
+from distingo.machine.device import choose_device
 from distingo.models.catalogue import find_model
 from distingo.run_folder import RunFolder
 from distingo.training.checkpoint import EpochRecord, Progress, find_checkpoint, load_progress
+from distingo.training.defaults import FINE_TUNED_HEADS, DataFacts, choose_recipe
 from distingo.training.memory import find_batch_size, without_auto
-from distingo.training.recipe import Mode, Recipe
+from distingo.training.pretrained import (
+    LoadedBackbone,
+    embed,
+    fit_recipe_head,
+    model_products,
+    rendition_of,
+)
+from distingo.training.recipe import OF_STEPS, Mode, Recipe, is_auto
+from distingo.training.request import PreparedRun, TrainRequest
 from distingo.training.run import train_network
-from distingo.training.run_config import is_auto
-from distingo.tuning.folder import SearchFolder
-from distingo.tuning.material import Material, monitored
-from distingo.tuning.records import Trial, Value, choose_best
-from distingo.tuning.spaces import SPACES, SearchSpace, default_values, narrow
-from distingo.tuning.study import Study
+from distingo.training.step import EpochScores, monitored_score, score_pass
+from distingo.tuning.records import SearchFolder, Trial, Value, choose_best
+from distingo.tuning.study import SPACES, SearchSpace, Study, default_values, narrow
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Images, targets and features of one search.
+
+    Attributes:
+        prepared: The default recipe's run; its test split is empty.
+        request: Where images come from and are kept.
+        facts: What defaults depend on.
+        device: Where networks compute.
+        left_alone: How many images the test split has.
+    """
+
+    prepared: PreparedRun
+    request: TrainRequest
+    facts: DataFacts
+    device: torch.device
+    left_alone: int
+
+    def recipe(self, wishes: Mapping[str, Any]) -> Recipe:
+        """A whole recipe; one of a frozen backbone without what is about steps."""
+        if wishes.get("mode") == "frozen":
+            wishes = {name: value for name, value in wishes.items() if name not in (*OF_STEPS, "loss")}
+        backbone = self.prepared.backbone
+        return choose_recipe(self.facts, wishes, backbone.description if backbone else None)[0]
+
+    def run_of(self, recipe: Recipe, folder: RunFolder) -> PreparedRun:
+        """The run of a trial, with what it needs of the images in the cache.
+
+        Training changes a backbone's weights in place, so each trial has a copy.
+        """
+        run, backbone = self.prepared, self.prepared.backbone
+        if backbone is not None and recipe.mode != "frozen":
+            backbone = LoadedBackbone(backbone.description, copy.deepcopy(backbone.module))
+        run.fill(model_products(recipe, backbone, self.request.cache), self.request)
+        description = replace(
+            run.description,
+            rendition=rendition_of(recipe, backbone),
+            head=recipe.head if backbone else "",
+            mode=recipe.mode,
+            normalise=recipe.normalise,
+            dropout=recipe.dropout,
+        )
+        return replace(run, folder=folder, recipe=recipe, description=description, backbone=backbone)
+
+    def score_head(self, recipe: Recipe) -> EpochScores:
+        """Solve a head on the train split's features and score it on the validation split's."""
+        run, cache = self.prepared, self.request.cache
+        products = model_products(recipe, run.backbone, cache)
+        run.fill(products, self.request)
+        train, validation = run.split.train, run.split.validation
+        sides = (train, run.encode(train)), (validation, run.encode(validation))
+        classes, task = len(run.dataset.classes), run.dataset.task
+        head = fit_recipe_head(recipe, products, *sides, classes=classes, task=task).head
+        with torch.inference_mode():
+            logits = head(torch.from_numpy(embed(products[0], validation))).float().numpy()
+        return score_pass(logits, sides[1][1])
+
+
+def gather_material(prepared: PreparedRun, request: TrainRequest) -> Material:
+    """The material of a search: the prepared run without its test split, which no trial gets to see."""
+    unseen = replace(prepared, split=replace(prepared.split, test=()))
+    return Material(unseen, request, request.survey(), choose_device(prepared.recipe.device), len(prepared.split.test))
+
+
+def monitored(recipe: Recipe, record: EpochRecord) -> float:
+    """The score of an epoch that decides, higher is better."""
+    scores = EpochScores(record.validation_loss, record.validation_accuracy, record.validation_mean_average_precision)
+    return monitored_score(recipe, scores)
+
 
 _PASSED_ON = ("head", "views", "class_weights", "positive_weights")
 """What fine-tuning takes over from the best head."""
-
-_TUNABLE_HEADS = ("linear", "linear-svm")
 
 
 @dataclass(slots=True)
@@ -49,7 +128,7 @@ class StagePlan:
     holds_default: bool
     counts: bool
     _material: Material
-    _wishes: dict[str, Any]
+    _wishes: Mapping[str, Any]
     _before: Sequence[StagePlan] = field(default_factory=tuple)
 
     @property
@@ -94,15 +173,15 @@ class StagePlan:
 
 
 def _can_be_tuned(trial: Trial) -> bool:
-    return trial.values.get("head", "linear") in _TUNABLE_HEADS
+    return trial.values.get("head", "linear") in FINE_TUNED_HEADS
 
 
-def plan_stages(material: Material, wishes: dict[str, Any], folder: SearchFolder) -> tuple[StagePlan, ...]:
+def plan_stages(material: Material, wishes: Mapping[str, Any], folder: SearchFolder) -> tuple[StagePlan, ...]:
     """The stages for a model, cheap ones first.
 
     Args:
-        material: The pictures and the default recipe.
-        wishes: What the person set; that stays as it is.
+        material: The images and the default recipe.
+        wishes: What the user set; that stays as it is.
         folder: Where trials are kept.
     """
     model = material.prepared.recipe.model
@@ -144,16 +223,16 @@ def _with_batch_size(recipe: Recipe, material: Material, folder: SearchFolder, *
     return replace(recipe, **known[recipe.mode])
 
 
-def _modes(default: Recipe, wishes: dict[str, Any]) -> tuple[Mode, ...]:
-    """Frozen, then fine-tuned; only what the person asked for where a mode was named or a head that can't be tuned."""
+def _modes(default: Recipe, wishes: Mapping[str, Any]) -> tuple[Mode, ...]:
+    """Frozen, then fine-tuned; only what the user asked for where a mode was named or a head that can't be tuned."""
     if default.mode == "scratch" or wishes.get("mode") == "frozen":
         return (default.mode,)
-    if wishes.get("head", "linear") not in _TUNABLE_HEADS:
+    if wishes.get("head", "linear") not in FINE_TUNED_HEADS:
         return ("frozen",)
     return ("frozen", "finetune")
 
 
-def _space(material: Material, recipe: Recipe, wishes: dict[str, Any], modes: Collection[Mode]) -> SearchSpace:
+def _space(material: Material, recipe: Recipe, wishes: Mapping[str, Any], modes: Collection[Mode]) -> SearchSpace:
     split, task = material.prepared.split, material.prepared.dataset.task
     for_finetune = wishes.get("mode") == "finetune" and "finetune" in modes
     return narrow(
@@ -166,7 +245,7 @@ class GiveUpTrial(Exception):  # noqa: N818 - no error: it is worse than others 
 
 
 class StopTrial(Exception):  # noqa: N818 - no error: time is up
-    """A trial is to be put off; it goes on from its last epoch later."""
+    """A trial is to be put off; it resumes from its last epoch later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +253,7 @@ class Outcome:
     """What a recipe is worth.
 
     Attributes:
-        score: The best monitored validation score, more is better.
+        score: The best monitored validation score, higher is better.
         loss: Validation cross-entropy of the same weights.
         curve: The score after each epoch; empty for a head.
     """
@@ -185,23 +264,23 @@ class Outcome:
 
 
 Tell = Callable[[int, float], None]
-"""Told an epoch and its score; may raise `GiveUpTrial` or `StopTrial`."""
+"""Called with an epoch and its score; may raise `GiveUpTrial` or `StopTrial`."""
 
 
 def try_head(material: Material, recipe: Recipe) -> Outcome:
     """Solve a head on features that are there already."""
     scores = material.score_head(recipe)
-    return Outcome(monitored(recipe, scores), scores.loss)
+    return Outcome(monitored_score(recipe, scores), scores.loss)
 
 
 def try_training(material: Material, recipe: Recipe, place: RunFolder, tell: Tell) -> Outcome:
     """Train by epochs, from the start or from the checkpoint of the same recipe.
 
     Args:
-        material: The pictures.
+        material: The images.
         recipe: To be tried.
         place: As `place_of` names it; keeps ``history.csv`` when the trial is over.
-        tell: Told every epoch, those of an earlier attempt first.
+        tell: Called with every epoch, those of an earlier attempt first.
 
     Raises:
         GiveUpTrial: As `tell` decided; likewise `StopTrial`.

@@ -1,5 +1,3 @@
-"""Thresholds are chosen on validation, by the very probabilities that prediction will give."""
-
 from __future__ import annotations
 
 from pathlib import Path
@@ -11,17 +9,46 @@ import torch
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.targets import encode_labels
+from distingo.errors import UsageError
 from distingo.metrics.thresholds import choose_thresholds
-from distingo.models.prevalence import fit_prevalence
-from distingo.models.saved import ModelDescription, SavedModel, assemble_network
+from distingo.models.description import ModelDescription
+from distingo.models.frequencies import fit_prevalence
+from distingo.models.saved import SavedModel, assemble_network, load_model, save_model
 from distingo.prediction.embedding import descriptors_product, input_product
 from distingo.prediction.predictor import Predictor
 from distingo.records import Rendition
-from distingo.training.baselines import with_thresholds
+from distingo.training.baselines import fit_classic, with_thresholds
 from distingo.training.recipe import Recipe
+from raising import raises
 from tiny_datasets import LABELS, draw_labels
 
+FEATURES = np.zeros((4, 5), np.float32)
+
+
+ONE, SEVERAL = np.array([0, 1, 1, 1]), np.array([[1, 0], [0, 0], [1, 1], [0, 0]], dtype=bool)
+
+
+def test_prevalence_is_fitted_saved_and_read_again(tmp_path: Path) -> None:
+    description = ModelDescription("prevalence", "classic", "multi-label", ("a", "b"))
+    save_model(tmp_path, fit_classic(description, (FEATURES, SEVERAL), (FEATURES, SEVERAL), seed=0))
+    classic = load_model(tmp_path).classic
+    assert classic is not None
+    np.testing.assert_array_equal(classic.predict_probabilities(FEATURES), [[0.5, 0.25]] * 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "targets"),
+    [("prevalence", ONE), ("majority", SEVERAL)],
+)
+def test_a_floor_for_the_other_task_is_refused(name: str, targets: np.ndarray) -> None:
+    description = ModelDescription(name, "classic", "single-label", ("a", "b"))
+    with raises(UsageError, code="option_not_applicable", parameter="model"):
+        fit_classic(description, (FEATURES, targets), (FEATURES, targets), seed=0)
+
+
 DEVICE = torch.device("cpu")
+
+
 DESCRIPTION = ModelDescription("poster-cnn", "network", "multi-label", LABELS, Rendition(16, 16, 3))
 
 

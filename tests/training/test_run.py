@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from distingo.errors import UsageError
-from distingo.models.pretrained import ChannelNormalisation, SampleNormalisation
+from distingo.models.layers import ChannelNormalisation, SampleNormalisation
 from distingo.training.run import fit_normalisation
 from raising import raises
 

@@ -1,14 +1,15 @@
-"""Calibration sets of training and validation, each picture scored by a model that was not fitted on it."""
-
 from __future__ import annotations
+
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from distingo.models.description import ModelDescription
 from distingo.models.descriptors import fit_descriptors, refit_descriptors
-from distingo.models.saved import ModelDescription
-from distingo.training.cross_fitting import count_folds, cross_fit_head, deal_folds
+from distingo.models.evidence import Calibration
+from distingo.training.calibration import count_folds, cross_fit_head, deal_folds
 from distingo.training.heads import fit_head, refit_head
 from distingo.training.linear_models import fit_standardisation
 
@@ -107,3 +108,18 @@ def test_machines_for_several_labels_are_not_fitted_again() -> None:
     else:
         with pytest.raises(ValueError, match="can't be fitted again"):
             refit_descriptors(fitted, features, targets, 3, seed=0)
+
+
+def test_the_order_of_classes_stays() -> None:
+    logits = np.random.default_rng(0).normal(size=(50, 7))
+    calibrated = Calibration(0.3, (0.0,) * 7).apply(logits)
+    np.testing.assert_array_equal(calibrated.argsort(axis=1), logits.argsort(axis=1))
+    np.testing.assert_allclose(Calibration(2.0, (1.0, -1.0)).apply(np.ones((1, 2))), [[3, 1]])
+
+
+def test_it_comes_back_from_json() -> None:
+    calibration = Calibration(1.5, (0.25, -0.5))
+    assert Calibration.from_json(asdict(calibration)) == calibration
+    assert Calibration.from_json(None) is None
+    with pytest.raises(ValueError, match="slope is 0"):
+        Calibration.from_json({"slope": 0, "offsets": []})
