@@ -7,6 +7,7 @@ from distingo.checking.run import measurements_product
 from distingo.checking.shortcuts import Shortcut, judge_imbalance, judge_shortcuts, look_for_shortcuts
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
+from distingo.datasets.options import Reading
 
 
 def draw(root: Path, *, formats: tuple[str, str], levels: tuple[int, int], each: int = 30) -> Path:
@@ -22,7 +23,7 @@ def draw(root: Path, *, formats: tuple[str, str], levels: tuple[int, int], each:
 def found(root: Path) -> dict[str, float]:
     cache = Cache()
     product = measurements_product(cache)
-    dataset = read_dataset(root, cache=cache, products=[product])
+    dataset = read_dataset(root, Reading(cache=cache), products=[product])
     rows = product.store.rows([picture.content for picture in dataset.pictures]).take(np.arange(len(dataset.pictures)))
     return {shortcut.name: shortcut.score for shortcut in look_for_shortcuts(dataset, rows)}
 
@@ -57,7 +58,7 @@ def test_classes_far_smaller_than_the_largest_are_named(tmp_path):
     root = draw(tmp_path / "data", formats=("png", "png"), levels=(0, 100), each=30)
     for path in sorted((root / "b").iterdir())[2:]:
         path.unlink()
-    (finding,) = judge_imbalance(read_dataset(root, cache=Cache()), 0.9)
+    (finding,) = judge_imbalance(read_dataset(root, Reading(cache=Cache())), 0.9)
     assert finding.labels == ("b",)
     assert finding.counts
     assert finding.reason == "b has 2 pictures, a has 30"

@@ -12,9 +12,8 @@ from PIL import ExifTags, Image
 
 import distingo
 from distingo.cli import main
-from distingo.datasets.splits.grouping import BURST_SECONDS
 from distingo.errors import ResourceError, UsageError
-from distingo.near_duplicates.search import SAME_SCENE
+from distingo.options.training import BURST_SECONDS, SAME_SCENE
 from tiny_datasets import draw_classes
 
 

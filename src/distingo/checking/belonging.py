@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from distingo.datasets.cache.products import Product
 from distingo.datasets.cache.store import Cache
-from distingo.datasets.splits.grouping import BURST_SECONDS, Links, find_bursts, link_column
+from distingo.datasets.splits.grouping import Links, find_bursts, link_column
 from distingo.errors import UsageError
-from distingo.near_duplicates.search import LOOSEST, SAME_SCENE, find_copies, signature_product
+from distingo.near_duplicates.search import find_copies, signature_product
+from distingo.options.training import BURST_SECONDS, LOOSEST, SAME_SCENE
 from distingo.records import Dataset
 
 

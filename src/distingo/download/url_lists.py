@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from distingo.datasets.manifest import write_table
 from distingo.datasets.own_files import METADATA_NAME
@@ -23,6 +24,7 @@ from distingo.download.folder import DownloadFolder, Gathered, open_folder
 from distingo.download.names import distinct_names, safe_name, stem_of_address
 from distingo.download.records import PICTURES, Limits, Outcome, WantedFile
 from distingo.errors import DataError, UsageError
+from distingo.options.fields import Option
 
 _URL_NAMES = ("url", "imageurl", "photourl", "pictureurl", "originalurl", "address", "link", "href", "uri", "src")
 
@@ -35,19 +37,25 @@ _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class UrlColumns:
-    """What a person says about a table of addresses; what is None is recognised.
+    """What is known of a table of addresses; what is None is detected."""
 
-    Attributes:
-        url: The column of addresses.
-        label: The column of labels.
-        name: The column of file names.
-        delimiter: Between the labels of one cell; empty: every cell is one label.
-    """
-
-    url: str | None = None
-    label: str | None = None
-    name: str | None = None
-    delimiter: str | None = None
+    url: Annotated[
+        str | None, Option(help="column of addresses", default="detected", metavar="NAME", flag="--url-column")
+    ] = None
+    label: Annotated[
+        str | None, Option(help="column of labels", default="detected", metavar="NAME", flag="--label-column")
+    ] = None
+    name: Annotated[
+        str | None, Option(help="column of file names", default="detected", metavar="NAME", flag="--name-column")
+    ] = None
+    delimiter: Annotated[
+        str | None,
+        Option(
+            help="text between the labels of one cell; empty: each cell is one label",
+            default="detected",
+            metavar="TEXT",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from distingo.datasets.splits.keeping_groups import keep_groups, split_numbers
 from distingo.errors import UsageError
 from distingo.features.signatures import SYMMETRIES
 from distingo.near_duplicates.records import DividedBy, NearDuplicateCounts
-from distingo.near_duplicates.search import LOOSEST, SAME_SCENE, find_copies, signature_product
+from distingo.near_duplicates.search import find_copies, signature_product
+from distingo.options.training import LOOSEST, SAME_SCENE
 from distingo.records import Dataset, Split
 
 SMALLEST_SIDE = 32

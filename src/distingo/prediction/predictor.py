@@ -19,7 +19,7 @@ from distingo.aliases import choose_alias
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.decode import UndecodableError
 from distingo.datasets.decoding.rendering import render, shorter_side_for
-from distingo.datasets.gathering import count_processors
+from distingo.datasets.options import count_processors
 from distingo.datasets.run_options import max_pixels_from_config
 from distingo.errors import DistingoError, UsageError
 from distingo.features.descriptors import describe

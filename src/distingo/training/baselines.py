@@ -139,13 +139,13 @@ def calibrated(
         request: Says where the cache is.
         cross_fitted: What the calibration is fitted on instead.
     """
-    cache, device = request.cache, choose_device(prepared.recipe.device)
+    cache, device = request.reading.cache, choose_device(prepared.recipe.device)
     model = with_calibration(model, prepared.split.validation, cache=cache, device=device, cross_fitted=cross_fitted)
     return with_thresholds(model, prepared.split.validation, prepared.recipe, cache=cache, device=device)
 
 
 def _fit(prepared: PreparedRun, request: TrainRequest, description: ModelDescription) -> SavedModel:
-    product = descriptors_product(request.cache)
+    product = descriptors_product(request.reading.cache)
     used = (*prepared.split.train, *prepared.split.validation)
     if not decoding_is_dear(prepared.dataset.root) and product.store.missing(picture.row_key for picture in used):
         _read_again(prepared, request, product)
@@ -159,12 +159,5 @@ def _fit(prepared: PreparedRun, request: TrainRequest, description: ModelDescrip
 
 def _read_again(prepared: PreparedRun, request: TrainRequest, product: Product) -> None:
     """Fill a product that the first reading left out; what is filled already costs a hash per picture."""
-    read_dataset(
-        prepared.dataset.root,
-        cache=request.cache,
-        products=[product],
-        max_pixels=request.max_pixels,
-        workers=request.workers,
-        corrections=request.corrections,
-        value_ranges=prepared.dataset.value_ranges,
-    )
+    reading = replace(request.reading, table=None, allow_missing=False, value_range=prepared.dataset.value_ranges)
+    read_dataset(prepared.dataset.root, reading, products=[product])

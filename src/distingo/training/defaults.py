@@ -8,9 +8,10 @@ from typing import Any
 from distingo.errors import UsageError
 from distingo.models.backbones import BackboneDescription
 from distingo.models.catalogue import find_model
+from distingo.options.fields import flag_of
 from distingo.records import Task
 from distingo.training.losses import build_loss
-from distingo.training.recipe import OF_BACKBONES, OF_STEPS, Recipe, option, recipe_from_dict
+from distingo.training.recipe import OF_BACKBONES, OF_STEPS, Recipe, recipe_from_dict
 
 _LARGEST_OWN_SIZE = 64
 """Pictures up to this size are trained on as they are; larger ones at `_PHOTO_SIZE`."""
@@ -99,7 +100,7 @@ def _fill_up(
 def _refuse_wishes_for_backbones(model: str, wishes: dict[str, Any]) -> None:
     for name in OF_BACKBONES:
         if wishes.get(name, _plain_value(name)) != _plain_value(name):
-            said = option(name)
+            said = flag_of(name)
             raise UsageError(f"{said} {wishes[name]}: {model} is not pretrained; name a backbone, or leave {said} out")
 
 
@@ -108,7 +109,7 @@ def _not_used(model: str, wishes: dict[str, Any], defaults: dict[str, Any]) -> l
     differing = [name for name in OF_STEPS if name in wishes and wishes[name] != defaults.get(name, _plain_value(name))]
     if not differing:
         return []
-    return [f"not used: {', '.join(map(option, differing))}, because {model} is not trained by steps"]
+    return [f"not used: {', '.join(map(flag_of, differing))}, because {model} is not trained by steps"]
 
 
 def _plain_value(name: str) -> Any:

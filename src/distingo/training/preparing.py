@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import find_corrections
 from distingo.datasets.decoding.value_ranges import value_ranges_from_config
-from distingo.datasets.gathering import Product, count_processors, pixels_product, read_dataset, survey
+from distingo.datasets.gathering import Product, pixels_product, read_dataset, survey
 from distingo.datasets.manifest import sum_up_left_out, write_manifest
+from distingo.datasets.options import Reading
 from distingo.datasets.run_options import (
     WantedSplit,
     max_pixels_from_config,
@@ -22,7 +22,6 @@ from distingo.datasets.run_options import (
     table_from_config,
 )
 from distingo.datasets.splits.splitting import read_split, write_split
-from distingo.datasets.tables.table import TableOptions
 from distingo.errors import RunError, UsageError
 from distingo.files import remove_half_written
 from distingo.machine.compiler import without_values
@@ -72,13 +71,7 @@ class TrainRequest:
         data: Folder of pictures, or a table of labels beside them.
         output: The run folder to make.
         wishes: Recipe fields the person set (and ``image_size``); everything else is chosen.
-        cache: Where decoded pictures are kept.
-        workers: Decoding threads; None takes one per core.
-        max_pixels: Larger pictures are listed as unusable; None is the default of `read_dataset`.
-        table: What to know about the table of labels; what is left out is recognised.
-        allow_missing: Go on even if half of the pictures that the table names are missing.
-        corrections: As for `distingo.datasets.corrections.find_corrections`.
-        value_ranges: What deep images are scaled by; None lets them decide.
+        reading: How its images and labels are found and read.
         repeats: The ``config.json`` of the run that is repeated; empty for a run of its own.
         split: The file that says which side each picture is on; None cuts the sides by class and seed.
         near_duplicates: From which similarity on near-duplicates are kept on one side; ``none`` for never, None for the
@@ -91,13 +84,7 @@ class TrainRequest:
     data: Path
     output: Path
     wishes: dict[str, Any] = field(default_factory=dict)
-    cache: Cache = field(default_factory=Cache)
-    workers: int | None = None
-    max_pixels: int | None = None
-    table: TableOptions | None = None
-    allow_missing: bool = False
-    corrections: str | Path | None = None
-    value_ranges: ValueRanges | None = None
+    reading: Reading = field(default_factory=Reading)
     repeats: dict[str, Any] = field(default_factory=dict)
     split: WantedSplit | None = None
     near_duplicates: Similarity = None
@@ -145,13 +132,13 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
         dataset,
         similarity=similarity,
         large_enough=chosen.is_signed,
-        cache=request.cache,
-        workers=request.workers or count_processors(),
+        cache=request.reading.cache,
+        workers=request.reading.threads,
     )
     split, counts = divide(dataset, recipe, request.split, found)
     prepared = chosen.prepare(folder, split)
-    corrections = find_corrections(dataset.root, request.corrections)
-    changed = describe_change(request.repeats, dataset.root, request.corrections) if request.repeats else ()
+    corrections = find_corrections(dataset.root, request.reading.corrections)
+    changed = describe_change(request.repeats, dataset.root, request.reading.corrections) if request.repeats else ()
     choices = (*chosen.choices, *split.notes, *changed)
     described = describe_run(request, dataset, recipe, choices, corrections)
     require_readable(described, folder.path)
@@ -215,12 +202,13 @@ def choose(
     Raises:
         DistingoError: Of the kind that fits the mistake.
     """
-    request = replace(request, table=settle_image_folder(request.table, request.data))
+    table = settle_image_folder(request.reading.table, request.data)
+    request = replace(request, reading=replace(request.reading, table=table))
     facts = _facts(request)
     recipe, backbone, choices = settle_recipe(facts, request.wishes)
     is_signed = divides and are_large_enough(facts.height, facts.width)
     if is_signed:
-        products = (*products, signature_product(request.cache))
+        products = (*products, signature_product(request.reading.cache))
     dataset = _read(request, recipe, backbone, products)
     if is_auto(request.wishes):
         found = find_batch_size(recipe, dataset, backbone, given_lr="lr" in request.wishes)
@@ -290,8 +278,8 @@ def choose_again(
     recipe = recipe_from_dict(config["recipe"])
     _require_same(recipe, request, config.get("requested", {}))
     data, (table, allow_missing) = Path(config["data"]), table_from_config(config, path)
-    if request.table is not None and settle_image_folder(request.table, data) != table:
-        options = ", ".join(request.table.given)
+    if request.reading.table is not None and settle_image_folder(request.reading.table, data) != table:
+        options = ", ".join(request.reading.table.given)
         raise UsageError(
             f"--resume: {request.output} was started with other table options than {options}; leave them out"
         )
@@ -300,21 +288,26 @@ def choose_again(
             f"--resume: {request.output} was started with --near-duplicates {config.get('near_duplicates', 'none')}; "
             "leave the option out"
         )
-    if request.corrections is not None:
+    if request.reading.corrections is not None:
         raise UsageError(f"--resume: {request.output} keeps its own corrections; leave --corrections out")
     if request.split is not None:
         require_same_split(request.split, split_from_config(config, path), request.output)
     value_ranges = value_ranges_from_config(config, path) or ValueRanges()
-    if request.value_ranges not in (None, value_ranges):
+    if request.reading.ranges not in (None, value_ranges):
         raise UsageError(f"--resume: {request.output} was started with another value range; leave --value-range out")
     max_pixels = max_pixels_from_config(config, path)
-    if request.max_pixels not in (None, max_pixels):
+    if request.reading.max_pixels not in (None, max_pixels):
         was = "without --max-pixels" if max_pixels is None else f"with --max-pixels {max_pixels}"
         raise UsageError(f"--resume: {request.output} was started {was}; leave the option out")
-    request = replace(request, max_pixels=max_pixels)
-    request = replace(request, data=data, table=table, allow_missing=allow_missing or request.allow_missing)
-    request = replace(request, value_ranges=value_ranges)
-    request = replace(request, corrections=kept_corrections(RunFolder(request.output)))
+    reading = replace(
+        request.reading,
+        table=table,
+        allow_missing=allow_missing or request.reading.allow_missing,
+        value_range=value_ranges,
+        max_pixels=max_pixels,
+        corrections=kept_corrections(RunFolder(request.output)),
+    )
+    request = replace(request, data=data, reading=reading)
     backbone = load_wished_backbone(recipe.as_dict())
     dataset = _read(request, recipe, backbone, products)
     for sentence in describe_change(config, dataset.root, said_in_config(config)):
@@ -348,14 +341,16 @@ def settle_resuming(request: TrainRequest) -> TrainRequest:
     if folder.read_config().get("request") != identify_training(request):
         return request
     log.info("%s: the same command was stopped here; going on with it", folder.path)
-    return replace(request, resume=True, corrections=None, split=None, value_ranges=None, near_duplicates=None)
+    reading = replace(request.reading, corrections=None, value_range=None)
+    return replace(request, resume=True, reading=reading, split=None, near_duplicates=None)
 
 
 def identify_training(request: TrainRequest) -> str:
     """Name all that was asked for of a run, but where it is and how fast it is read."""
-    names = ("wishes", "max_pixels", "table", "allow_missing", "corrections", "split", "near_duplicates", "repeats")
-    asked = {name: getattr(request, name) for name in names}
-    ranges = None if request.value_ranges is None else request.value_ranges.to_json()
+    reading = request.reading
+    asked = {name: getattr(request, name) for name in ("wishes", "split", "near_duplicates", "repeats")}
+    asked |= {name: getattr(reading, name) for name in ("max_pixels", "table", "allow_missing", "corrections")}
+    ranges = None if reading.ranges is None else reading.ranges.to_json()
     recipe_file = None if request.recipe_file is None else request.recipe_file.content
     return identify_request(
         {**asked, "data": request.data.resolve(), "value_ranges": ranges, "recipe_file": recipe_file}
@@ -374,30 +369,20 @@ def _require_same(recipe: Recipe, request: TrainRequest, requested: dict[str, An
 
 
 def _facts(request: TrainRequest) -> DataFacts:
-    seen = survey(request.data, table=request.table, allow_missing=request.allow_missing)
+    seen = survey(request.data, reading=request.reading)
     return DataFacts(pictures=seen.count, height=seen.height, width=seen.width, grey=seen.grey, task=seen.task)
 
 
 def _read(
     request: TrainRequest, recipe: Recipe, backbone: LoadedBackbone | None, further: Sequence[Product] = ()
 ) -> Dataset:
-    products = [*further, *([descriptors_product(request.cache)] if decoding_is_dear(request.data) else [])]
+    products = [*further, *([descriptors_product(request.reading.cache)] if decoding_is_dear(request.data) else [])]
     if backbone is not None and recipe.mode != "scratch":
-        products += feature_products(backbone, recipe, request.cache, choose_device(recipe.device))
+        products += feature_products(backbone, recipe, request.reading.cache, choose_device(recipe.device))
     rendition = rendition_of(recipe, backbone)
     if rendition is not None and recipe.mode != "frozen":
-        products.append(pixels_product(request.cache, rendition))
-    return read_dataset(
-        request.data,
-        cache=request.cache,
-        products=products,
-        max_pixels=request.max_pixels,
-        workers=request.workers,
-        table=request.table,
-        allow_missing=request.allow_missing,
-        corrections=request.corrections,
-        value_ranges=request.value_ranges,
-    )
+        products.append(pixels_product(request.reading.cache, rendition))
+    return read_dataset(request.data, request.reading, products=products)
 
 
 def decoding_is_dear(data: Path) -> bool:

@@ -59,7 +59,7 @@ class Material:
         if backbone is not None and recipe.mode != "frozen":
             backbone = LoadedBackbone(backbone.description, copy.deepcopy(backbone.module))
         rendition = backbone.description.rendition if backbone else _own_rendition(recipe)
-        products = [] if recipe.mode == "frozen" else [pixels_product(self.request.cache, rendition)]
+        products = [] if recipe.mode == "frozen" else [pixels_product(self.request.reading.cache, rendition)]
         if backbone is not None and recipe.mode != "scratch":
             products += self._features(recipe)
         self._fill(products)
@@ -99,7 +99,7 @@ class Material:
 
     def _features(self, recipe: Recipe) -> list[Product]:
         assert self.prepared.backbone is not None
-        return feature_products(self.prepared.backbone, recipe, self.request.cache, self.device)
+        return feature_products(self.prepared.backbone, recipe, self.request.reading.cache, self.device)
 
     def _fill(self, products: Sequence[Product]) -> None:
         """Compute what the cache lacks; the pictures are read again only where it lacks something."""
@@ -109,22 +109,13 @@ class Material:
         if not missing:
             return
         request = self.request
-        read_dataset(
-            request.data,
-            cache=request.cache,
-            products=missing,
-            max_pixels=request.max_pixels,
-            workers=request.workers,
-            table=request.table,
-            allow_missing=request.allow_missing,
-            corrections=request.corrections,
-            value_ranges=self.prepared.dataset.value_ranges,
-        )
+        reading = replace(request.reading, value_range=self.prepared.dataset.value_ranges)
+        read_dataset(request.data, reading, products=missing)
 
 
 def gather_material(prepared: PreparedRun, request: TrainRequest) -> Material:
     """The material of a search: the prepared run without its test side, which no trial gets to see."""
-    seen = survey(request.data, table=request.table, allow_missing=request.allow_missing)
+    seen = survey(request.data, reading=request.reading)
     facts = DataFacts(pictures=seen.count, height=seen.height, width=seen.width, grey=seen.grey, task=seen.task)
     unseen = replace(prepared, split=replace(prepared.split, test=()))
     return Material(unseen, request, facts, choose_device(prepared.recipe.device), len(prepared.split.test))
