@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any, get_args
 
-from distingo.cli.options import add_options, given
+from distingo.cli.options import add_options, given, show_first
 from distingo.download.records import FetchSettings, Limits
 from distingo.errors import DataError
 from distingo.options.downloading import OpenImagesSettings, VideoSettings
@@ -127,6 +127,8 @@ def add_open_images(sources: Any) -> None:
     add_options(kind, OpenImagesSettings, ["boxes"])
     add_options(parser, OpenImagesAddresses)
     add_fetching(parser)
+    names = ("classes", "splits", "labels", "boxes", *options_of(OpenImagesSettings), "output", "try_refused")
+    show_first(parser, *names)
 
 
 def run_open_images(options: argparse.Namespace) -> int:

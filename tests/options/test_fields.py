@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import pytest
+
+from distingo.errors import UsageError
+from distingo.options.fields import Option, check_options, options_of, require_known
+
+
+@dataclass(frozen=True, kw_only=True)
+class Oven:
+    heat: Annotated[int, Option(help="how hot it is", low=1, high=3000)] = 1800
+    minutes: Annotated[float | None, Option(help="how long it bakes", low=0.5, default="until it is brown")] = None
+    shelf: Annotated[Literal["low", "high"] | None, Option(help="where it stands", default="low")] = None
+    tray: Annotated[tuple[str, ...], Option(help="what stands on it", default="nothing", given=Sequence[str])] = ()
+    fan: Annotated[bool, Option(help="let the fan turn")] = False
+    serial: str = ""
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+def test_fields_with_an_option_are_options():
+    known = options_of(Oven)
+    assert list(known) == ["heat", "minutes", "shelf", "tray", "fan"]
+    assert (known["heat"].type, known["heat"].value, known["heat"].flag) == (int, 1800, "--heat")
+    assert (known["tray"].type, known["tray"].held) == (Sequence[str], tuple[str, ...])
+    assert known["shelf"].choices == ("low", "high")
+
+
+def test_help_has_range_and_default():
+    known = options_of(Oven)
+    assert known["heat"].help == "how hot it is (1 to 3,000; default: 1,800)"
+    assert known["minutes"].help == "how long it bakes (0.5 or more; default: until it is brown)"
+    assert known["shelf"].help == "where it stands (default: low)"
+    assert known["fan"].help == "let the fan turn"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"heat": 0}, "--heat is 0; it must lie between 1 and 3,000"),
+        ({"heat": 2.5}, "--heat is 2.5; it must be a whole number"),
+        ({"heat": True}, "--heat is True; it must be a whole number"),
+        ({"minutes": 0.1}, "--minutes is 0.1; it must be 0.5 or more"),
+        ({"minutes": float("nan")}, "--minutes is nan; it must be 0.5 or more"),
+        ({"minutes": "long"}, "--minutes is 'long'; it must be a number or nothing"),
+        ({"shelf": "middle"}, "--shelf is 'middle'; choose one of low, high"),
+        ({"fan": 1}, "--fan is 1; it must be true or false"),
+    ],
+)
+def test_other_values_are_refused(wrong: dict[str, Any], message: str):
+    with pytest.raises(UsageError) as caught:
+        Oven(**wrong)
+    assert str(caught.value) == message
+
+
+def test_allowed_values_pass():
+    oven = Oven(heat=1, minutes=1, shelf="high", tray=("bread",), fan=True)
+    assert (oven.minutes, oven.shelf) == (1, "high")
+
+
+def test_unknown_keywords_are_refused_as_by_python():
+    require_known({"heat": 3}, options_of(Oven), "bake")
+    with pytest.raises(TypeError, match=r"^bake\(\) has no keyword 'heet'; did you mean heat\?$"):
+        require_known({"heet": 3}, options_of(Oven), "bake")
