@@ -24,6 +24,7 @@ from distingo.records import ValueRange, ValueRanges
 from distingo.serving.settings import ServeOptions, ServeSettings
 from distingo.sklearn import ImageClassifier
 from distingo.training.recipe import Recipe, RecipeOptions
+from raising import raises
 
 BESIDES: dict[Any, dict[str, Any]] = {
     RecipeOptions: {"image_size": int | tuple[int, int]},
@@ -126,10 +127,10 @@ def test_a_reading_is_made_of_keywords(tmp_path: Path):
     assert Reading.of().pixel_limit == 178_956_970
 
 
-@pytest.mark.parametrize(("wrong", "message"), [({"max_pixels": 0}, "max-pixels"), ({"workers": 0}, "workers")])
-def test_a_reading_is_checked(wrong: dict[str, Any], message: str):
-    with pytest.raises(UsageError, match=message):
-        Reading.of(**wrong)
+@pytest.mark.parametrize("name", ["max_pixels", "workers"])
+def test_a_reading_is_checked(name: str):
+    with raises(UsageError, code="out_of_range", parameter=name):
+        Reading.of(**{name: 0})
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,28 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from distingo.cli.dispatch import COMMANDS, build_parser
 from distingo.cli.options import add_options, given, grouping_of, reading_of, recipe_of
+from distingo.datasets.options import Reading
+from distingo.datasets.tables.table import TableOptions
+from distingo.errors import naming_options, option
+from distingo.options import data, downloading, prediction, training
 from distingo.options.fields import Option, options_of
 from distingo.options.training import GroupingSettings
+from distingo.serving.settings import ServeSettings
 from distingo.training.recipe import Recipe
+
+RECORDS = (
+    *(training.TrainSettings, training.CrossvalSettings, training.LearningCurveSettings, training.TuneSettings),
+    *(data.InspectSettings, data.SplitSettings, data.CheckSettings, data.ReviewSettings, data.CleanSettings),
+    *(prediction.PredictSettings, prediction.EvaluateSettings, prediction.ExplainSettings),
+    *(prediction.ExportSettings, downloading.OpenImagesSettings, downloading.VideoSettings),
+    *(Recipe, Reading, TableOptions, GroupingSettings, ServeSettings),
+)
 
 MANY = 15
 """With more options than this, a command shows the usual ones first."""
@@ -139,3 +153,12 @@ def test_a_required_option_has_no_default():
     assert action.required
     assert "default" not in text_of(action)
     assert isinstance(options_of(GroupingSettings)["group_column"].option, Option)
+
+
+@pytest.mark.parametrize("record", RECORDS)
+def test_messages_name_options_as_they_are_typed(record: Any):
+    with naming_options():
+        for name, field in options_of(record).items():
+            if name in {"height", "width", "draw_map", "table"}:  # set by other options
+                continue
+            assert option(name) in (field.flag, *field.option.flags), name

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from distingo.api.keywords import SplitOptions, split_options
 from distingo.datasets.options import Reading, ReadingOptions
-from distingo.errors import ResourceError, UsageError
+from distingo.errors import ResourceError, UsageError, option
 from distingo.options.data import InspectSettings
 
 if TYPE_CHECKING:
@@ -104,7 +104,9 @@ def show_augmentation(
     from distingo.training.preview import preview_augmentation
 
     if Path(output).exists():
-        raise ResourceError(f"{output}: exists already; choose another -o")
+        raise ResourceError(
+            f"{output}: exists already; choose another {option('output')}", code="already_exists", parameter="output"
+        )
     rows = preview_augmentation(
         Path(data),
         preset,
@@ -180,6 +182,12 @@ def split(
 
 def _require_output(output: Path) -> None:
     if output.suffix.lower() != ".csv":
-        raise UsageError(f"{output}: is no name for a split file; choose one that ends in .csv")
+        raise UsageError(
+            f"{output}: is no name for a split file; choose one that ends in .csv",
+            code="invalid_file_name",
+            parameter="output",
+        )
     if output.exists():
-        raise ResourceError(f"{output}: exists already; choose another -o")
+        raise ResourceError(
+            f"{output}: exists already; choose another {option('output')}", code="already_exists", parameter="output"
+        )

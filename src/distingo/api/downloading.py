@@ -160,8 +160,7 @@ def download_open_images(
         UsageError: A class is unknown, or the folder holds something else.
         ResourceError: The folder can't be written.
     """
-    from distingo.download.open_images import gather_open_images
-    from distingo.download.open_images_planning import OpenImagesRequest
+    from distingo.download.open_images import OpenImagesRequest, gather_open_images
 
     settings = fetch_settings(fetching, "download_open_images")
     chosen = OpenImagesSettings(limit=limit, boxes=boxes, min_size=min_size, single=single, seed=seed)

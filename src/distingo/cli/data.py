@@ -97,7 +97,11 @@ def run_split(options: argparse.Namespace) -> int:
     from distingo.errors import UsageError
 
     if options.folds is not None and (options.validation, options.test) != (None, None):
-        raise UsageError("--folds gives every picture its turn as test; leave --validation and --test out")
+        raise UsageError(
+            "--folds gives every picture its turn as test; leave --validation and --test out",
+            code="options_conflict",
+            parameter="folds",
+        )
     settings = {**given(options, SplitSettings), **grouping_of(options), **reading_of(options)}
     division = distingo.split(options.data, options.output, **settings)
     terminal.print_division(division)

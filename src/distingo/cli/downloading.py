@@ -66,7 +66,7 @@ def print_gathered(gathered: Gathered, options: argparse.Namespace) -> int:
         print(f"distingo: {counts['failed']:,} files failed; run the same command again for them", file=sys.stderr)
         return EXIT_UNFINISHED
     if not counts["fetched"]:
-        raise DataError(_describe_nothing(gathered, options))
+        raise DataError(_describe_nothing(gathered, options), code="download_failed")
     return 0
 
 

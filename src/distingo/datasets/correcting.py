@@ -135,7 +135,9 @@ def _check_labels(layout: Layout, correction: Correction, corrections: Correctio
         given = ", ".join(correction.labels) or "none"
         raise DataError(
             f"{corrections.path}: line {correction.line}: {correction.file} is given {count} labels ({given}), and "
-            f"each picture of {layout.root} has exactly one; name one"
+            f"each picture of {layout.root} has exactly one; name one",
+            code="task_differs",
+            parameter="corrections",
         )
 
 
@@ -143,7 +145,11 @@ def _check_classes(layout: Layout, classes: Sequence[str], corrections: Correcti
     fewest = 2 if layout.task == "single-label" else 1
     if len(classes) < fewest:
         found = f"one class only ({classes[0]})" if classes else "no class"
-        raise DataError(f"{corrections.path}: leaves {found} of {layout.root}; a classifier needs at least {fewest}")
+        raise DataError(
+            f"{corrections.path}: leaves {found} of {layout.root}; a classifier needs at least {fewest}",
+            code="too_few_classes",
+            parameter="corrections",
+        )
 
 
 def _notes(
@@ -165,8 +171,8 @@ def _notes(
     counts = Counter(label for entry in left for label in entry.candidate.labels)
     for label in classes:
         if label not in layout.classes:
-            near = name_the_nearest(label, list(layout.classes), limit=1)
-            advice = f"; {near}" if near.startswith("did you mean") else ""
+            near = name_the_nearest(label, list(layout.classes), limit=1, otherwise="")
+            advice = f"; {near}" if near else ""
             notes.append(
                 f"{name}: {label!r} becomes a class, which no other picture has ({_pictures(counts[label])}){advice}"
             )

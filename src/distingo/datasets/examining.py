@@ -17,8 +17,15 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from distingo.datasets.cache.facts import Facts, facts_of, facts_of_failure, facts_store, pack_facts, unpack_facts
-from distingo.datasets.cache.products import Product
+from distingo.datasets.cache.products import (
+    Facts,
+    Product,
+    facts_of,
+    facts_of_failure,
+    facts_store,
+    pack_facts,
+    unpack_facts,
+)
 from distingo.datasets.cache.store import Cache, RowWriter
 from distingo.datasets.decoding import idx
 from distingo.datasets.decoding.decode import (
@@ -215,7 +222,9 @@ class Examiner:
         try:
             data = read_bytes(task.source)
             if content_hash(data) != task.content:
-                raise UnreadableError("changed while it was being read; run the same command again", "unknown")
+                raise UnreadableError(
+                    "changed while it was being read; run the same command again", "unknown", code="changed_meanwhile"
+                )
             value_range = task.source.value_range or self.value_ranges
             decoded = decode(data, max_pixels=self.max_pixels, enough=self._enough(task), value_range=value_range)
         except UndecodableError as error:

@@ -12,8 +12,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from statistics import median
 
-from distingo.datasets.cache.facts import describe_notes
-from distingo.datasets.cache.products import Product, pixels_product
+from distingo.datasets.cache.products import Product, describe_notes, pixels_product
 from distingo.datasets.correcting import correct, describe_makers, with_relabelled
 from distingo.datasets.corrections import Corrections, find_corrections
 from distingo.datasets.decoding import idx
@@ -92,7 +91,8 @@ def survey(
             continue
     if not headers:
         raise DataError(
-            f"{root}: none of the files looked at is a picture; distingo reads JPEG, PNG, WebP, TIFF and more"
+            f"{root}: none of the files looked at is a picture; distingo reads JPEG, PNG, WebP, TIFF and more",
+            code="no_images",
         )
     return Survey(
         layout.name,
@@ -200,7 +200,7 @@ def _check_names(root: Path, classes: Sequence[str]) -> None:
     """Refuse names that no model could be saved under: a model is read with suspicion, wherever it comes from."""
     for name in classes:
         if why := find_name_fault(name):
-            raise DataError(f"{root}: the name of class {quote(name)} {why}; rename it")
+            raise DataError(f"{root}: the name of class {quote(name)} {why}; rename it", code="invalid_name")
 
 
 def _check_every_class(
@@ -225,14 +225,17 @@ def _check_every_class(
         made = describe_makers(name, [examined[at].candidate.source.file for at in tried], decided)
         raise DataError(
             f"{root}: class {name!r} has no usable picture ({files} tried; most often: {why}); "
-            f"{made or 'mend it or move its folder away'}"
+            f"{made or 'mend it or move its folder away'}",
+            code="empty_class",
         )
 
 
 def _without_lost_labels(root: Path, dataset: Dataset) -> Dataset:
     left = {label for picture in dataset.pictures for label in picture.labels}
     if not left:
-        raise DataError(f"{root}: no picture with a label is usable; `distingo check` lists why")
+        raise DataError(
+            f"{root}: no picture with a label is usable; `distingo check` lists why", code="no_usable_images"
+        )
     what = "class" if dataset.task == "single-label" else "label"
     lost = tuple(
         f"{what} {label} is dropped: no usable picture has it" for label in dataset.classes if label not in left

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from distingo.datasets.decoding.formats import detect_format
-from distingo.errors import DataError, ResourceError, UsageError
+from distingo.errors import DataError, ResourceError, UsageError, option
 from distingo.options.fields import Option
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class FrameChoice:
         Option(
             help="time to start at: seconds (83.5), or 1:02:03",
             metavar="TIME",
-            parse=lambda text: parse_time(text, "--start"),
+            parse=lambda text: parse_time(text, "start"),
         ),
     ] = 0.0
     end: Annotated[
@@ -79,7 +79,7 @@ class FrameChoice:
             help="time to stop before",
             default="the video's end",
             metavar="TIME",
-            parse=lambda text: parse_time(text, "--end"),
+            parse=lambda text: parse_time(text, "end"),
         ),
     ] = None
     similar: Annotated[
@@ -108,13 +108,17 @@ def parse_interval(text: str) -> Interval:
     amount = float(found[1]) if found else 0.0
     whole = found is not None and (not found[2].startswith("frame") or amount == int(amount))
     if found is None or not amount or not whole:
-        raise UsageError(f"--every {text}: give 1s, 250ms, 2min, 30frames or keyframes, with a number above 0")
+        raise UsageError(
+            f"{option('every')} {text}: give 1s, 250ms, 2min, 30frames or keyframes, with a number above 0",
+            code="invalid_value",
+            parameter="every",
+        )
     if found[2].startswith("frame"):
         return Interval("frames", amount)
     return Interval("seconds", amount * _UNITS[found[2]])
 
 
-def parse_time(text: str, option: str) -> float:
+def parse_time(text: str, parameter: str) -> float:
     """Read ``83.5``, ``1:23.5`` or ``1:02:03`` as seconds.
 
     Raises:
@@ -122,7 +126,11 @@ def parse_time(text: str, option: str) -> float:
     """
     found = _TIME.fullmatch(text.strip().lower())
     if not found:
-        raise UsageError(f"{option} {text}: give seconds (83.5) or hours, minutes and seconds (1:02:03.5)")
+        raise UsageError(
+            f"{option(parameter)} {text}: give seconds (83.5) or hours, minutes and seconds (1:02:03.5)",
+            code="invalid_value",
+            parameter=parameter,
+        )
     hours, minutes, seconds = (float(part or 0) for part in found.groups())
     return hours * 3600 + minutes * 60 + seconds
 
@@ -240,7 +248,7 @@ class VideoReader:
         self.last = -1.0
         self._capture = self._library.VideoCapture(str(self._path.absolute()), self._library.CAP_FFMPEG)
         if not self._capture.isOpened():
-            raise DataError(f"{self._path}: {_why_not(self._path)}")
+            raise DataError(f"{self._path}: {_why_not(self._path)}", code="damaged_file", parameter="video")
         self._rate = float(self._capture.get(self._library.CAP_PROP_FPS))
 
     def frames(self, start: float = 0.0) -> Iterator[Frame]:
@@ -307,7 +315,9 @@ def _import_library() -> ModuleType:
     try:
         import cv2
     except ImportError as error:
-        raise ResourceError(f'reading videos needs OpenCV ({error}); run `pip install "distingo[video]"`') from error
+        raise ResourceError(
+            f'reading videos needs OpenCV ({error}); run `pip install "distingo[video]"`', code="missing_extra"
+        ) from error
     return cv2
 
 
@@ -356,4 +366,6 @@ def refuse_pictures(path: Path) -> None:
     except OSError:
         return  # opening it as a video says why
     if kind in _PICTURES:
-        raise DataError(f"{path}: is a picture ({kind}), not a video; give a video file")
+        raise DataError(
+            f"{path}: is a picture ({kind}), not a video; give a video file", code="wrong_format", parameter="video"
+        )

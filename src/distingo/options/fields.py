@@ -11,7 +11,7 @@ from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from distingo.errors import UsageError, name_the_nearest, quote
+from distingo.errors import UsageError, name_the_nearest, option, quote
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,25 +137,29 @@ def check_option(field: OptionField, value: Any) -> None:
     Raises:
         UsageError: It is none.
     """
-    flag = field.flag
+    named = option(field.name)
     if field.choices and value is not None:
         if value not in field.choices:
             allowed = ", ".join(map(str, field.choices))
-            raise UsageError(f"{flag} is {quote(value)}; choose one of {allowed}")
+            raise UsageError(
+                f"{named} is {quote(value)}; choose one of {allowed}", code="unknown_name", parameter=field.name
+            )
         return
     if not _is_a(value, field.held):
-        raise UsageError(f"{flag} is {quote(value)}; it must be {_in_words(field.held)}")
+        raise UsageError(
+            f"{named} is {quote(value)}; it must be {_in_words(field.held)}", code="invalid_type", parameter=field.name
+        )
     low, high = field.option.low, field.option.high
     if low is None or isinstance(value, str | None):
         return
     if not low <= value <= (value if high is None else high):
         between = f"lie between {_plain(low)} and {_plain(high)}" if high is not None else f"be {_plain(low)} or more"
-        raise UsageError(f"{flag} is {value}; it must {between}")
+        raise UsageError(f"{named} is {value}; it must {between}", code="out_of_range", parameter=field.name)
 
 
 def flag_of(name: str) -> str:
     """A field as an option of the command line."""
-    return "--image-size" if name in {"height", "width"} else f"--{name.replace('_', '-')}"
+    return f"--{name.replace('_', '-')}"
 
 
 def require_known(given: Mapping[str, Any], known: Mapping[str, Any], call: str) -> None:

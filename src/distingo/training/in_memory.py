@@ -18,8 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from distingo.datasets.cache.facts import Facts, facts_of
-from distingo.datasets.cache.products import Product, pixels_product
+from distingo.datasets.cache.products import Facts, Product, facts_of, pixels_product
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.decode import UndecodableError
 from distingo.datasets.decoding.value_ranges import choose_range, decide_ranges, describe_ranges
@@ -211,7 +210,11 @@ def _decoder(
                 decoded = decode_picture(given.images[at], value_range=ranges, max_pixels=given.max_pixels)
             except UndecodableError as error:
                 name = name_picture(given.images[at], at)
-                raise DataError(f"{name}: {error.reason}; leave it out, or give it again") from error
+                raise DataError(
+                    f"{name}: {error.reason}; leave it out, or give it again",
+                    code=error.code,
+                    parameter=error.parameter,
+                ) from error
             waits = decoded.values is not None and ranges is None
             rows = () if waits else tuple(product.compute(decoded.image) for product in products)
             seen.append(_Seen(facts_of(decoded), decoded.image.mode == "L", rows))

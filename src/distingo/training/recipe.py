@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypedDict
 
-from distingo.errors import UsageError, name_the_nearest, quote
+from distingo.errors import UsageError, name_the_nearest, option, quote
 from distingo.options.fields import Option, check_options
 from distingo.records import ThresholdAim
 
@@ -378,21 +378,31 @@ def recipe_from_dict(values: dict[str, Any]) -> Recipe:
     known = [field.name for field in dataclasses.fields(Recipe)]
     for key in values:
         if key not in known:
-            raise UsageError(f"recipe: unknown key {quote(key)}; {name_the_nearest(key, known)}")
+            raise UsageError(
+                f"recipe: unknown key {quote(key)}; {name_the_nearest(key, known)}",
+                code="unknown_option",
+                parameter=key,
+            )
     missing = [name for name in ("model", "height", "width") if name not in values]
     if missing:
-        raise UsageError(f"recipe: {', '.join(missing)} missing; a recipe needs model, height and width")
+        raise UsageError(
+            f"recipe: {', '.join(missing)} missing; a recipe needs model, height and width", code="missing_field"
+        )
     return Recipe(**values)
 
 
 def _check_together(recipe: Recipe) -> None:
     if recipe.validation + recipe.test >= 1:
         raise UsageError(
-            f"--validation {recipe.validation} and --test {recipe.test} leave nothing to train on; "
-            "together they must stay below 1"
+            f"{option('validation')} {recipe.validation} and {option('test')} {recipe.test} leave nothing to train on; "
+            "together they must stay below 1",
+            code="out_of_range",
+            parameter="validation",
         )
     if (recipe.threshold_aim == "f1") != (recipe.threshold_wanted is None):
         raise UsageError(
-            f"--threshold-aim is {recipe.threshold_aim} and --threshold-wanted {recipe.threshold_wanted}; f1 wants no "
-            "number, precision and recall want one, such as 0.8"
+            f"{option('threshold_aim')} is {recipe.threshold_aim} and {option('threshold_wanted')} "
+            f"{recipe.threshold_wanted}; f1 wants no number, precision and recall want one, such as 0.8",
+            code="options_conflict",
+            parameter="threshold_wanted",
         )

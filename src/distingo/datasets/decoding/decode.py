@@ -119,7 +119,7 @@ def decode(
         return replace(decoded, notes=decoded.notes + notes, remarks=tuple(complaints[:_MOST_REMARKS]))
     news = [line for line in complaints[:_MOST_REMARKS] if line not in error.reason]
     if news and not isinstance(error, TooManyPixelsError):
-        raise type(error)(f"{error.reason}; its decoder: {'; '.join(news)}", error.format) from error
+        raise type(error)(f"{error.reason}; its decoder: {'; '.join(news)}", error.format, code=error.code) from error
     raise error
 
 
@@ -366,7 +366,7 @@ def _explained(name: str) -> Iterator[None]:
     except UndecodableError:
         raise
     except MemoryError as error:
-        raise UnreadableError("needs more memory than there is", name) from error
+        raise UnreadableError("needs more memory than there is", name, code="out_of_memory") from error
     except Image.DecompressionBombError as error:
         raise TooManyPixelsError(f"more than the {DEFAULT_MAX_PIXELS:,} pixels that can be decoded", name) from error
     except Exception as error:

@@ -181,7 +181,9 @@ def require_codecs(what: str, name: str) -> Any:
         import imagecodecs
     except ImportError as error:
         raise UnsupportedError(
-            f"{what} needs imagecodecs, which is not installed; pip install 'distingo-runtime[tiff]'", name
+            f"{what} needs imagecodecs, which is not installed; pip install 'distingo-runtime[tiff]'",
+            name,
+            code="missing_extra",
         ) from error
     return imagecodecs
 

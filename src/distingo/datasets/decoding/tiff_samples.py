@@ -155,6 +155,7 @@ def _tifffile(page: Page) -> Any:
             f"a TIFF of {describe_samples(page)} samples, which takes tifffile and imagecodecs to read: run pip "
             "install 'distingo-runtime[tiff]' (or pip install tifffile imagecodecs)",
             "TIFF",
+            code="missing_extra",
         )
     return _quiet_tifffile()
 
