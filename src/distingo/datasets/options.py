@@ -78,7 +78,7 @@ class Reading:
         Option(
             help="values shown as black and as white in images of more than 8 bits, signed or float, such as 0,4095; "
             "8-bit images are never scaled",
-            default="that of the run named by --config, else auto: all of them decide",
+            default="auto: all of them decide",
             metavar="LOW,HIGH|auto",
             given=str | Sequence[float] | None,
         ),
