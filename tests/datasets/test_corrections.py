@@ -31,7 +31,8 @@ from raising import raises
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[..., Dataset]:
     def reading(root: Path, **options: object) -> Dataset:
-        return read_dataset(root, Reading(cache=Cache(tmp_path / "cache")), Reading(), **options)
+        said = {name: options.pop(name) for name in ("corrections", "table") if name in options}
+        return read_dataset(root, Reading(cache=Cache(tmp_path / "cache"), **said), **options)
 
     return reading
 

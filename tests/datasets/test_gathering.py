@@ -90,7 +90,6 @@ def test_a_corrupted_cache_is_rebuilt(tmp_path: Path, class_folders: Callable[..
     first = read_dataset(
         root,
         Reading(cache=Cache(tmp_path / "cache")),
-        Reading(),
         products=[pixels_product(Cache(tmp_path / "cache"), RENDITION)],
     )
     for path in Cache(tmp_path / "cache").list_segments():
@@ -446,9 +445,7 @@ def test_copies_of_deep_images_are_known_by_their_values_whatever_the_range(tmp_
     write_image(tmp_path / "data/b/4.png", values[::-1])
     for white in (65535.0, 100.0):
         given = ValueRanges(unsigned=ValueRange(0.0, white))
-        dataset = read_dataset(
-            tmp_path / "data", Reading(cache=Cache(tmp_path / "cache"), value_range=given), Reading()
-        )
+        dataset = read_dataset(tmp_path / "data", Reading(cache=Cache(tmp_path / "cache"), value_range=given))
         assert statuses(dataset) == {
             "a/1.png": "used",
             "a/2.tif": "duplicate",

@@ -59,9 +59,7 @@ def test_a_group_column_links_pictures_and_their_copies(tmp_path: Path) -> None:
     for at in range(6):
         (tmp_path / f"{at}.png").write_bytes(encode(noise(at)))
     (tmp_path / "copy.png").write_bytes((tmp_path / "4.png").read_bytes())  # of one that says nothing itself
-    dataset = read_dataset(
-        table, Reading(cache=Cache(tmp_path / "cache"), table=TableOptions(group_column="patient")), Reading()
-    )
+    dataset = read_dataset(table, Reading(cache=Cache(tmp_path / "cache"), table=TableOptions(group_column="patient")))
     assert dataset.classes == ("a", "b")  # the group column was not taken for the labels
     assert dataset.groups["0.png"] == ("Bo", "Zoë")
     grouping = group_pictures(6, [link_column(dataset)])
@@ -94,9 +92,7 @@ def draw_folders(root: Path, rows: list[str], name: str = "people.csv") -> Path:
 
 def test_class_folders_keep_their_labels_beside_a_table_of_groups(tmp_path: Path) -> None:
     root = draw_folders(tmp_path / "data", ["a/0.png,Zoë", "1.png,Zoë", "b/3.png,", "4,Ali", "b/5.png,Ali", "9.png,Bo"])
-    dataset = read_dataset(
-        root, Reading(cache=Cache(tmp_path / "cache"), table=TableOptions(group_column="who")), Reading()
-    )
+    dataset = read_dataset(root, Reading(cache=Cache(tmp_path / "cache"), table=TableOptions(group_column="who")))
     assert dataset.layout == "class folders"
     assert dataset.classes == ("a", "b")
     assert dataset.groups == {"a/0.png": ("Zoë",), "b/1.png": ("Zoë",), "a/4.png": ("Ali",), "b/5.png": ("Ali",)}
