@@ -18,8 +18,6 @@ ABOUT_FOLDERS = ("splits", "labels_from")
 
 _SPECIAL = ("table", "group_column")
 
-_BACKBONES = ("mode", "weights", "head", "views", "engine", "layer_decay", "batch_norm", "unfreeze_epochs")
-
 _SEVERAL_LABELS = ("positive_weights", "threshold_aim", "threshold_wanted")
 
 
@@ -152,13 +150,13 @@ def add_recipe(parser: argparse.ArgumentParser, *, left_out: Iterable[str] = ())
         parser: Of the command.
         left_out: Fields that the command does not have.
     """
-    from distingo.training.recipe import IMAGE_SIZE, Recipe
+    from distingo.training.recipe import IMAGE_SIZE, OF_BACKBONES, Recipe
 
     names = [name for name in options_of(Recipe) if name not in {"model", "height", "width", *left_out}]
     group = parser.add_argument_group("recipe")
     add_option(group, OptionField("image_size", IMAGE_SIZE, int | tuple[int, int], int, None))
-    add_options(group, Recipe, [name for name in names if name not in (*_BACKBONES, *_SEVERAL_LABELS)])
-    add_options(parser.add_argument_group("pretrained backbones"), Recipe, _BACKBONES)
+    add_options(group, Recipe, [name for name in names if name not in (*OF_BACKBONES, *_SEVERAL_LABELS)])
+    add_options(parser.add_argument_group("pretrained backbones"), Recipe, OF_BACKBONES)
     add_options(parser.add_argument_group("several labels per image"), Recipe, _SEVERAL_LABELS)
 
 

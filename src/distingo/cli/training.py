@@ -9,7 +9,7 @@ from distingo.cli import terminal
 from distingo.cli.options import add_options, add_reading, add_recipe, given, reading_of, recipe_of, show_first
 from distingo.cli.terminal import prepare
 from distingo.options.fields import options_of
-from distingo.options.training import TrainSettings
+from distingo.options.training import TrainSettings, read_image_size
 
 FIRST = ("output", "model", "recipe_file", "resume", "split", "epochs", "batch_size", "lr", "image_size", "augment")
 """Options that `train --help` shows in any case, with a few more for each command that trains."""
@@ -105,8 +105,6 @@ def add_models(parser: argparse.ArgumentParser) -> None:
 
 
 def _image_size(text: str) -> int | tuple[int, int]:
-    from distingo.training.recipe import read_image_size
-
     try:
         return read_image_size(text)
     except ValueError as error:

@@ -38,6 +38,22 @@ def read_duration(text: str) -> float:
     return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
+def read_image_size(text: str) -> int | tuple[int, int]:
+    """Read a size as it is written on the command line: ``128`` or ``400x300``."""
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+        raise ValueError(f"{text!r} is not a size; give a number such as 128, or HEIGHTxWIDTH")
+    return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
+
+
+def read_batch_size(text: str) -> int | str:
+    """Read a number of images or ``auto`` from the command line."""
+    try:
+        return text if text == "auto" else int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no batch size; give a whole number such as 32, or auto") from None
+
+
 LanguageOption = Annotated[
     Language | None,
     Option(

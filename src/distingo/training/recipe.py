@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypedDict
 
 from distingo.errors import UsageError, name_the_nearest, option, quote
 from distingo.options.fields import Option, check_options
+from distingo.options.training import read_batch_size, read_image_size
 from distingo.records import ThresholdAim
 
 Optimizer = Literal["adam", "adamw", "sgd"]
@@ -27,21 +28,6 @@ PositiveWeights = Literal["none", "balanced"]
 
 CHOSEN = "chosen from model and data"
 """What help says of defaults that `distingo.training.defaults` chooses."""
-
-
-def read_image_size(text: str) -> int | tuple[int, int]:
-    """Read a size as it is written on the command line: ``128`` or ``400x300``."""
-    sides = text.lower().split("x")
-    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
-        raise ValueError(f"{text!r} is not a size; give a number such as 128, or HEIGHTxWIDTH")
-    return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
-
-
-def _read_batch_size(text: str) -> int | str:
-    try:
-        return text if text == "auto" else int(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is no batch size; give a whole number such as 32, or auto") from None
 
 
 IMAGE_SIZE = Option(
@@ -87,7 +73,7 @@ class Recipe:
             default="by model and data, 32 to 128",
             metavar="N|auto",
             given=int | Literal["auto"],
-            parse=_read_batch_size,
+            parse=read_batch_size,
         ),
     ] = 32
     lr: Annotated[
