@@ -16,7 +16,7 @@ from distingo.datasets.gathering import read_dataset
 from distingo.datasets.manifest import sum_up_left_out
 from distingo.datasets.options import Reading
 from distingo.download.folder import Gathered, read_outcomes
-from distingo.download.url_lists import UrlColumns, gather_urls, read_url_table
+from distingo.download.url_lists import UrlColumns, gather_urls, read_url_table, stem_of_address
 from distingo.errors import DataError, ErrorCode, UsageError
 from raising import raises
 
@@ -108,7 +108,7 @@ def test_pictures_that_a_person_took_out_stay_out(gather: Gather, tmp_path: Path
     gather(ONE_LABEL)
     (tmp_path / "out" / "cat" / "1.jpg").unlink()
     gathered = gather(ONE_LABEL)
-    assert "1 were removed since they were fetched; --try-refused fetches them again" in gathered.notes
+    assert "1 were removed since they were fetched; try_refused=True fetches them again" in gathered.notes
     assert len(listed(tmp_path)) == 8
     gather(ONE_LABEL, try_refused=True)
     assert len(listed(tmp_path)) == 9
@@ -234,3 +234,18 @@ def own_files(folder: Path) -> set[str]:
     return {
         path.relative_to(folder).as_posix() for path in (folder / ".distingo-download").rglob("*") if path.is_file()
     }
+
+
+@pytest.mark.parametrize(
+    ("url", "stem"),
+    [
+        ("https://h/a/cat.JPG?size=2", "cat"),
+        ("https://h/a/caf%C3%A9.png", "café"),
+        ("https://h/", "h"),
+        ("https://h/..%2F..%2Fevil.jpg", "evil"),
+        ("https://h/show.php?id=3", "show"),
+        ("http://[bad", "unnamed"),
+    ],
+)
+def test_addresses_name_their_pictures(url: str, stem: str) -> None:
+    assert stem_of_address(url) == stem

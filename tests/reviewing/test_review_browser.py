@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from browsing import CONTRASTS
+from distingo.curation.findings import Finding, write_findings
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import read_corrections
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
-from distingo.findings import Finding, write_findings
 from trees import draw, found, snapshot
 
 pytestmark = pytest.mark.browser

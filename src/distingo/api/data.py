@@ -63,7 +63,7 @@ def inspect(
     dataset = read_dataset(Path(data), read, products=products)
     if output is not None:
         from distingo.exploration.exploring import MapWish, explore
-        from distingo.report.inspection import write_inspection
+        from distingo.report.pages.inspection import write_inspection
 
         wish = MapWish(model=model, weights=weights, seed=settings.seed) if draw_map else None
         write_inspection(dataset, Path(output), explore(dataset, read, wish))
@@ -100,7 +100,7 @@ def show_augmentation(
     """
     import numpy as np
 
-    from distingo.report.samples import write_contact_sheet
+    from distingo.report.pages.samples import write_contact_sheet
     from distingo.training.preview import preview_augmentation
 
     if Path(output).exists():
@@ -156,12 +156,12 @@ def split(
         UsageError: A share, the number of folds or `table` does not fit; or a share is for a side that the data has.
         ResourceError: The output exists or can't be written.
     """
-    from distingo.checking.belonging import Belonging
     from distingo.datasets.gathering import read_dataset
     from distingo.datasets.manifest import sum_up_left_out
     from distingo.datasets.splits.files import write_split_file
     from distingo.datasets.splits.group_splitting import divide_folds, divide_sides, settle_shares
     from distingo.datasets.splits.grouping import group_pictures
+    from distingo.near_duplicates.keeping import Belonging
 
     grouping, reading = split_options(options)
     belonging = Belonging(grouping.near_duplicates, grouping.burst)

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from distingo.cli.curation import add_findings
 from distingo.cli.options import add_options, add_table, given, show_first, table_of
 from distingo.cli.terminal import prepare
+from distingo.curation.findings import PICTURE_KINDS, FindingKind
 from distingo.datasets.options import Reading
 from distingo.errors import UsageError, escape_controls
-from distingo.findings import PICTURE_KINDS, FindingKind
 from distingo.options.data import CleanSettings
 
 if TYPE_CHECKING:
     from distingo.api.curation import Cleaning
-    from distingo.cleaning.planning import LeftAlone, Move
-    from distingo.cleaning.quarantine import Restoration
+    from distingo.curation.planning import LeftAlone, Move
+    from distingo.curation.quarantine import Restoration
 
 
 _SHOWN = 20
@@ -96,7 +96,7 @@ def _what_there_is(folder: str) -> str:
     from collections import Counter
     from pathlib import Path
 
-    from distingo.findings import read_findings
+    from distingo.curation.findings import read_findings
 
     counts = Counter(
         finding.kind for finding in read_findings(Path(folder)) if finding.counts and finding.kind in PICTURE_KINDS
@@ -107,7 +107,7 @@ def _what_there_is(folder: str) -> str:
 
 def _print_cleaning(cleaning: Cleaning, kinds: Sequence[FindingKind], *, every: bool) -> None:
     """What was moved or would be, kind by kind, and what is left alone."""
-    from distingo.cleaning.quarantine import undo_command
+    from distingo.curation.quarantine import undo_command
 
     plan, verb = cleaning.plan, "moved" if cleaning.applied else "to move"
     most = len(plan.moves) + len(plan.left_alone) if every else _SHOWN

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from distingo.cli.options import add_options, add_reading, add_table, given, reading_of, show_first, table_of
 from distingo.cli.terminal import prepare
+from distingo.curation.findings import FINDINGS_FOLDER
 from distingo.datasets.options import Reading
 from distingo.errors import escape_controls
-from distingo.findings import FINDINGS_FOLDER
 from distingo.options.data import CheckSettings, ReviewSettings
 from distingo.options.fields import options_of
 
 if TYPE_CHECKING:
-    from distingo.checking.check_folder import Check
+    from distingo.curation.check import Check
     from distingo.reviewing.session import ReviewSession
 
 
@@ -55,10 +55,10 @@ def run_check(options: argparse.Namespace) -> int:
     """Do what was asked; returns the exit code."""
     prepare(networks=False)
     import distingo
-    from distingo.checking.thresholds import read_wishes
+    from distingo.curation.thresholds import parse_thresholds
 
     settings = {**given(options, CheckSettings), **reading_of(options)}
-    found = distingo.check(options.data, options.output, thresholds=read_wishes(options.threshold), **settings)
+    found = distingo.check(options.data, options.output, thresholds=parse_thresholds(options.threshold), **settings)
     _print(found)
     print(f"Page: {options.output}/check.html")
     return EXIT_FOUND if options.strict and found.counts else 0
@@ -67,7 +67,7 @@ def run_check(options: argparse.Namespace) -> int:
 def _print(check: Check) -> None:
     """How many findings of each kind, and the worst of each."""
     from distingo.near_duplicates.records import describe_search
-    from distingo.report.check_page import WORDS
+    from distingo.report.pages.check import WORDS
 
     print(f"{check.root}: {check.layout}; {check.seconds:.1f} s")
     print(f"{check.files:,} files, {check.pictures:,} usable pictures")

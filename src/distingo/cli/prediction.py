@@ -15,7 +15,8 @@ from distingo.options.prediction import ExportSettings, PredictSettings
 
 if TYPE_CHECKING:
     from distingo.prediction.bulk import BulkPrediction
-    from distingo.prediction.sorting import Sorter, Unsorting
+    from distingo.prediction.sort_journal import Unsorting
+    from distingo.prediction.sorting import Sorter
     from distingo.records import Prediction
 
 

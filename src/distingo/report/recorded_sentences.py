@@ -13,7 +13,7 @@ from functools import cache
 from typing import Final
 
 from distingo.language import current_language, gettext
-from distingo.report.wording import count
+from distingo.report.text.wording import count
 
 
 def marked(message: str) -> str:
