@@ -38,6 +38,7 @@ from PIL import Image
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import Product, read_dataset
+from distingo.datasets.options import Reading
 from distingo.datasets.splits.splitting import split_dataset
 from distingo.datasets.targets import encode_labels
 from distingo.evaluation.confidence import Confidence
@@ -96,7 +97,7 @@ def open_sets(names: list[str]) -> tuple[Product, dict[str, Dataset]]:
     found = {}
     for name in names:
         path = unpack_fashion() if name == "fashion-mnist" else DATA / SETS[name][0]
-        dataset = read_dataset(path, cache=cache, products=[product])
+        dataset = read_dataset(path, Reading(cache=cache), products=[product])
         if name.endswith("drawn anew"):
             dataset = replace(dataset, pictures=tuple(replace(each, given_side=None) for each in dataset.pictures))
         found[name] = dataset

@@ -16,6 +16,7 @@ from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import read_corrections
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.layouts.detection import find_layout
+from distingo.datasets.options import Reading
 from distingo.errors import DataError, DistingoError, ErrorCode, UsageError
 from distingo.reviewing.decisions import Decisions
 from distingo.reviewing.session import Choice, ReviewSession
@@ -190,14 +191,14 @@ def test_entries_of_idx_files_are_reviewed(tmp_path: Path) -> None:
         (tmp_path / f"{side}-images-idx3-ubyte").write_bytes(idx_bytes(images))
         (tmp_path / f"{side}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
     first = "train-images-idx3-ubyte#0"
-    content = read_dataset(tmp_path, cache=Cache(tmp_path / "cache")).pictures[3].content
+    content = read_dataset(tmp_path, Reading(cache=Cache(tmp_path / "cache"))).pictures[3].content
     review = session(
         tmp_path, Finding("label", "t10k-images-idx3-ubyte#0", 0.9, 0.5, ("0",)), Finding("label", first, 0.8, 0.5)
     )
     assert Image.open(io.BytesIO(review.picture(1, 0).content)).size == (6, 8)
     review.decide(Choice(1, "relabel", 0, ("2",)))
     assert read_corrections(tmp_path / "corrections.csv").entries[0].content == content
-    dataset = read_dataset(tmp_path, cache=Cache(tmp_path / "cache"))
+    dataset = read_dataset(tmp_path, Reading(cache=Cache(tmp_path / "cache")))
     assert {picture.source.file: picture.labels for picture in dataset.pictures}[first] == ("2",)
 
 

@@ -8,6 +8,7 @@ import torch
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
+from distingo.datasets.options import Reading
 from distingo.datasets.targets import encode_labels
 from distingo.errors import UsageError
 from distingo.metrics.thresholds import choose_thresholds
@@ -61,7 +62,7 @@ def test_they_fit_the_probabilities_of_the_validation_pictures(tmp_path: Path) -
     model = SavedModel(DESCRIPTION, network=assemble_network(DESCRIPTION).eval())
     cache = Cache(tmp_path / "cache")
     pictures = read_dataset(
-        draw_labels(tmp_path / "data", count=24), cache=cache, products=[input_product(model, cache, DEVICE)]
+        draw_labels(tmp_path / "data", count=24), Reading(cache=cache), products=[input_product(model, cache, DEVICE)]
     ).pictures
     chosen = with_thresholds(model, pictures, recipe(), cache=cache, device=DEVICE).description.thresholds
 
@@ -76,7 +77,7 @@ def test_they_fit_the_probabilities_of_the_validation_pictures(tmp_path: Path) -
 def test_they_serve_what_the_recipe_asks_for(tmp_path: Path, aim: str, wanted: float) -> None:
     cache = Cache(tmp_path / "cache")
     data = draw_labels(tmp_path / "data", count=24)
-    pictures = read_dataset(data, cache=cache, products=[descriptors_product(cache)]).pictures
+    pictures = read_dataset(data, Reading(cache=cache), products=[descriptors_product(cache)]).pictures
     classic = fit_prevalence(encode_labels(pictures, LABELS, "multi-label"))
     model = SavedModel(ModelDescription("prevalence", "classic", "multi-label", LABELS), classic=classic)
     asked = recipe(threshold_aim=aim, threshold_wanted=wanted)

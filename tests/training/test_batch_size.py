@@ -11,6 +11,7 @@ import torch
 import distingo
 from distingo import cli
 from distingo.datasets.cache.store import Cache
+from distingo.datasets.options import Reading
 from distingo.errors import ResourceError, UsageError
 from distingo.files import read_json
 from distingo.training import memory as batch_size
@@ -135,7 +136,9 @@ def config_of(folder: Path, name: str = "config.json") -> dict[str, Any]:
 
 
 def request(data: Path, output: Path, *, resume: bool = False, **options: Any) -> TrainRequest:
-    return TrainRequest(data=data, output=output, wishes=options, cache=Cache(data.parent / "cache"), resume=resume)
+    return TrainRequest(
+        reading=Reading(cache=Cache(data.parent / "cache")), data=data, output=output, wishes=options, resume=resume
+    )
 
 
 def test_the_number_is_recorded_so_that_every_later_command_takes_it(

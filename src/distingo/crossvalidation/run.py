@@ -14,8 +14,8 @@ from distingo.crossvalidation.folder import CrossValidation, CrossValidationFold
 from distingo.crossvalidation.folds import FinishedFold, Folds, divide, from_split_file, run_fold
 from distingo.crossvalidation.pooling import mean_gains, mean_scores, pool, score_fold
 from distingo.datasets.corrections import find_corrections
-from distingo.datasets.gathering import count_processors
 from distingo.datasets.manifest import sum_up_left_out, write_manifest
+from distingo.datasets.options import count_processors
 from distingo.datasets.run_options import require_unchanged
 from distingo.datasets.splits.files import read_split_file, write_split_file
 from distingo.datasets.splits.grouping import Links, group_pictures
@@ -130,7 +130,8 @@ def _settle_resuming(request: CrossValidateRequest) -> CrossValidateRequest:
     if folder.read_plan().get("request") != _identify(request):
         return request
     log.info("%s: the same command was stopped here; going on with it", folder.path)
-    kept = replace(training, corrections=None, split=None, value_ranges=None, near_duplicates=None, resume=True)
+    reading = replace(training.reading, corrections=None, value_range=None)
+    kept = replace(training, reading=reading, split=None, near_duplicates=None, resume=True)
     return replace(request, training=kept)
 
 
@@ -144,20 +145,20 @@ def _start(request: CrossValidateRequest) -> _Prepared:
     folder = CrossValidationFolder(training.output)
     folder.require_free()
     similarity = settle_similarity(training.near_duplicates)
-    chosen, training = choose(training, [descriptors_product(training.cache)], divides=similarity is not None)
+    chosen, training = choose(training, [descriptors_product(training.reading.cache)], divides=similarity is not None)
     near = search_near_duplicates(
         chosen.dataset,
         similarity=similarity,
         large_enough=chosen.is_signed,
-        cache=training.cache,
-        workers=training.workers or count_processors(),
+        cache=training.reading.cache,
+        workers=training.reading.threads,
     )
     divided = _divide(request, chosen.dataset, chosen.recipe.seed, near)
     counts = _count(chosen.dataset, divided[0], near, of_file=training.split is not None)
     chosen = replace(chosen, dataset=divided[0].dataset)
     chosen.prepare(folder.fold(1, 1), divided[0].split(1, validation=chosen.recipe.validation, seed=0))
     choices = (*chosen.choices, *divided[0].notes, *describe_counts(counts, folds=True))
-    corrections = find_corrections(chosen.dataset.root, training.corrections)
+    corrections = find_corrections(chosen.dataset.root, training.reading.corrections)
     plan = describe_run(training, chosen.dataset, chosen.recipe, choices, corrections)
     require_readable(plan, folder.path)
     for sentence in (*choices, *sum_up_left_out(chosen.dataset, "manifest.csv")):
@@ -186,7 +187,7 @@ def _divide(request: CrossValidateRequest, dataset: Dataset, seed: int, near: Fo
         return (from_split_file(read_split_file(split.path), dataset),)
     training = request.training
     others = replace(request.belonging, near_duplicates=None)  # these were searched for already
-    links = others.link(dataset, training.cache, training.workers or count_processors())
+    links = others.link(dataset, training.reading.cache, training.reading.threads)
     links.append(Links("near-duplicate", near.pairs))
     grouping = group_pictures(len(dataset.pictures), links)
     count = 5 if request.folds is None else request.folds
@@ -207,7 +208,7 @@ def _resume(request: CrossValidateRequest) -> _Prepared:
             )
     remove_half_written(folder.path)
     end_beginning(folder.path)
-    products = [descriptors_product(training.cache)]
+    products = [descriptors_product(training.reading.cache)]
     chosen, training = choose_again(training, plan, folder.plan, products)
     files = (read_split_file(folder.division(repeat)) for repeat in range(1, plan["repeats"] + 1))
     divided = tuple(from_split_file(file, chosen.dataset) for file in files)

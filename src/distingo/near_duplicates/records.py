@@ -10,7 +10,7 @@ from typing import Literal
 
 from distingo.features.signatures import SIDE, SYMMETRIES
 from distingo.files import read_json, write_json
-from distingo.near_duplicates.search import LOOSEST
+from distingo.options.training import LOOSEST
 from distingo.records import Picture
 from distingo.run_folder import FORMAT, check_format
 from distingo.stored_fields import convert

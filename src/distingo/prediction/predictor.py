@@ -14,7 +14,7 @@ from threadpoolctl import ThreadpoolController
 from distingo.aliases import choose_alias
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.rendering import render, shorter_side_for
-from distingo.datasets.gathering import count_processors
+from distingo.datasets.options import count_processors
 from distingo.datasets.run_options import max_pixels_from_config
 from distingo.features.descriptors import describe
 from distingo.machine.device import choose_device

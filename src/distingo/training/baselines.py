@@ -139,13 +139,13 @@ def calibrated(
         request: Says where the cache is.
         cross_fitted: What the calibration is fitted on instead.
     """
-    cache, device = request.cache, choose_device(prepared.recipe.device)
+    cache, device = request.reading.cache, choose_device(prepared.recipe.device)
     model = with_calibration(model, prepared.split.validation, cache=cache, device=device, cross_fitted=cross_fitted)
     return with_thresholds(model, prepared.split.validation, prepared.recipe, cache=cache, device=device)
 
 
 def _fit(prepared: PreparedRun, request: TrainRequest, description: ModelDescription) -> SavedModel:
-    product = descriptors_product(request.cache)
+    product = descriptors_product(request.reading.cache)
     prepared.fill([product], request)
     train, validation = (
         (gather(product, [picture.row_key for picture in pictures]), prepared.encode(pictures))

@@ -168,7 +168,7 @@ def _head_logits(
 ) -> npt.NDArray[np.float64]:
     recipe, backbone = prepared.recipe, prepared.backbone
     assert backbone is not None
-    products = feature_products(backbone, recipe, request.cache, choose_device(recipe.device))
+    products = feature_products(backbone, recipe, request.reading.cache, choose_device(recipe.device))
     views = [gather(product, [picture.row_key for picture in pictures]) for product in products]
     return cross_fit_head(model.description, views, targets, assigned, balanced=balances_classes(recipe))
 
@@ -221,7 +221,7 @@ def _descriptor_logits(
 ) -> npt.NDArray[np.float64]:
     classifier, description = model.classic, model.description
     assert isinstance(classifier, DescriptorClassifier)
-    features = gather(descriptors_product(request.cache), [picture.row_key for picture in pictures])
+    features = gather(descriptors_product(request.reading.cache), [picture.row_key for picture in pictures])
     logits = np.zeros((len(pictures), len(description.classes)))
     for fold in range(int(assigned.max()) + 1):
         kept, held = assigned != fold, assigned == fold

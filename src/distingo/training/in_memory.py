@@ -23,7 +23,7 @@ from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.decode import UndecodableError
 from distingo.datasets.decoding.value_ranges import choose_range, decide_ranges, describe_ranges
 from distingo.datasets.examining import row_keeper
-from distingo.datasets.gathering import count_processors
+from distingo.datasets.options import Reading, count_processors
 from distingo.datasets.splits.dividing import divide_groups
 from distingo.datasets.splits.grouping import Links, group_pictures
 from distingo.errors import DataError
@@ -99,7 +99,8 @@ def train_in_memory(given: ImagesToLearn) -> SavedModel:
         for sentence in chosen.choices:
             log.info(sentence)
         split = _hold_out(chosen, folder, cache, given.workers)
-        request = TrainRequest(data=_ROOT, output=folder.path, cache=cache, workers=given.workers)
+        reading = Reading(cache=cache, workers=given.workers)
+        request = TrainRequest(data=_ROOT, output=folder.path, reading=reading)
         return train_whole_model(chosen.prepare(folder, split), request)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -16,12 +16,10 @@ from torch import Tensor
 
 from distingo.errors import UsageError
 from distingo.records import Task
+from distingo.training.recipe import LossName
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """From logits and targets, float (n, classes) each, to a single number."""
-
-LossName = Literal["auto", "cross-entropy", "binary-cross-entropy", "asymmetric", "focal"]
-PositiveWeights = Literal["none", "balanced"]
 
 LARGEST_POSITIVE_WEIGHT = 10.0
 """A label in one of 500 images would weigh 499 otherwise: its few images would drown all others."""

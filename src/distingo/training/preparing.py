@@ -10,7 +10,7 @@ from typing import Any
 
 from distingo.datasets.corrections import find_corrections
 from distingo.datasets.decoding.value_ranges import value_ranges_from_config
-from distingo.datasets.gathering import Product, count_processors
+from distingo.datasets.gathering import Product
 from distingo.datasets.manifest import sum_up_left_out, write_manifest
 from distingo.datasets.run_options import (
     max_pixels_from_config,
@@ -79,13 +79,13 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
         dataset,
         similarity=similarity,
         large_enough=chosen.is_signed,
-        cache=request.cache,
-        workers=request.workers or count_processors(),
+        cache=request.reading.cache,
+        workers=request.reading.threads,
     )
     split, counts = divide(dataset, recipe, request.split, found)
     prepared = chosen.prepare(folder, split)
-    corrections = find_corrections(dataset.root, request.corrections)
-    changed = describe_change(request.repeats, dataset.root, request.corrections) if request.repeats else ()
+    corrections = find_corrections(dataset.root, request.reading.corrections)
+    changed = describe_change(request.repeats, dataset.root, request.reading.corrections) if request.repeats else ()
     choices = (*chosen.choices, *split.notes, *changed)
     described = describe_run(request, dataset, recipe, choices, corrections)
     require_readable(described, folder.path)
@@ -149,12 +149,13 @@ def choose(
     Raises:
         DistingoError: The specific subclass for the failure.
     """
-    request = replace(request, table=settle_image_folder(request.table, request.data))
+    table = settle_image_folder(request.reading.table, request.data)
+    request = replace(request, reading=replace(request.reading, table=table))
     facts = request.survey()
     recipe, backbone, choices = settle_recipe(facts, request.wishes)
     is_signed = divides and are_large_enough(facts.height, facts.width)
     if is_signed:
-        products = (*products, signature_product(request.cache))
+        products = (*products, signature_product(request.reading.cache))
     dataset = _read(request, recipe, backbone, products)
     if is_auto(request.wishes):
         found = find_batch_size(recipe, dataset, backbone, given_lr="lr" in request.wishes)
@@ -226,8 +227,8 @@ def choose_again(
     recipe = recipe_from_dict(config["recipe"])
     _require_same(recipe, request, config.get("requested", {}))
     data, (table, allow_missing) = Path(config["data"]), table_from_config(config, path)
-    if request.table is not None and settle_image_folder(request.table, data) != table:
-        options = ", ".join(request.table.shown)
+    if request.reading.table is not None and settle_image_folder(request.reading.table, data) != table:
+        options = ", ".join(request.reading.table.shown)
         raise UsageError(
             f"{option('resume')}: {request.output} was started with other table options than {options}; leave them out",
             code="changed_options",
@@ -240,7 +241,7 @@ def choose_again(
             code="changed_options",
             parameter="near_duplicates",
         )
-    if request.corrections is not None:
+    if request.reading.corrections is not None:
         raise UsageError(
             f"{option('resume')}: {request.output} keeps its own corrections; leave {option('corrections')} out",
             code="changed_options",
@@ -249,7 +250,7 @@ def choose_again(
     if request.split is not None:
         require_same_split(request.split, split_from_config(config, path), request.output)
     value_ranges = value_ranges_from_config(config, path) or ValueRanges()
-    if request.value_ranges not in (None, value_ranges):
+    if request.reading.ranges not in (None, value_ranges):
         raise UsageError(
             f"{option('resume')}: {request.output} was started with another value range; leave "
             f"{option('value_range')} out",
@@ -257,7 +258,7 @@ def choose_again(
             parameter="value_range",
         )
     max_pixels = max_pixels_from_config(config, path)
-    if request.max_pixels not in (None, max_pixels):
+    if request.reading.max_pixels not in (None, max_pixels):
         name = option("max_pixels")
         was = f"without {name}" if max_pixels is None else f"with {name} {max_pixels}"
         raise UsageError(
@@ -265,10 +266,15 @@ def choose_again(
             code="changed_options",
             parameter="max_pixels",
         )
-    request = replace(request, max_pixels=max_pixels)
-    request = replace(request, data=data, table=table, allow_missing=allow_missing or request.allow_missing)
-    request = replace(request, value_ranges=value_ranges)
-    request = replace(request, corrections=kept_corrections(RunFolder(request.output)))
+    reading = replace(
+        request.reading,
+        table=table,
+        allow_missing=allow_missing or request.reading.allow_missing,
+        value_range=value_ranges,
+        max_pixels=max_pixels,
+        corrections=kept_corrections(RunFolder(request.output)),
+    )
+    request = replace(request, data=data, reading=reading)
     backbone = load_wished_backbone(recipe.as_dict())
     dataset = _read(request, recipe, backbone, products)
     for sentence in describe_change(config, dataset.root, said_in_config(config)):
@@ -311,14 +317,16 @@ def settle_resuming(request: TrainRequest) -> TrainRequest:
     if folder.read_config().get("request") != identify_training(request):
         return request
     log.info("%s: the same command was stopped here; going on with it", folder.path)
-    return replace(request, resume=True, corrections=None, split=None, value_ranges=None, near_duplicates=None)
+    reading = replace(request.reading, corrections=None, value_range=None)
+    return replace(request, resume=True, reading=reading, split=None, near_duplicates=None)
 
 
 def identify_training(request: TrainRequest) -> str:
     """Name all that was asked for of a run, but where it is and how fast it is read."""
-    names = ("wishes", "max_pixels", "table", "allow_missing", "corrections", "split", "near_duplicates", "repeats")
-    asked = {name: getattr(request, name) for name in names}
-    ranges = None if request.value_ranges is None else request.value_ranges.to_json()
+    reading = request.reading
+    asked = {name: getattr(request, name) for name in ("wishes", "split", "near_duplicates", "repeats")}
+    asked |= {name: getattr(reading, name) for name in ("max_pixels", "table", "allow_missing", "corrections")}
+    ranges = None if reading.ranges is None else reading.ranges.to_json()
     recipe_file = None if request.recipe_file is None else request.recipe_file.content
     return identify_request(
         {**asked, "data": request.data.resolve(), "value_ranges": ranges, "recipe_file": recipe_file}
@@ -342,8 +350,8 @@ def _read(
     request: TrainRequest, recipe: Recipe, backbone: LoadedBackbone | None, further: Sequence[Product] = ()
 ) -> Dataset:
     # decoding files computes the descriptors as well; from IDX arrays they are cheap to compute later
-    descriptors = [] if any(request.data.glob("*-idx3-ubyte*")) else [descriptors_product(request.cache)]
-    return request.read([*further, *descriptors, *model_products(recipe, backbone, request.cache)])
+    descriptors = [] if any(request.data.glob("*-idx3-ubyte*")) else [descriptors_product(request.reading.cache)]
+    return request.read([*further, *descriptors, *model_products(recipe, backbone, request.reading.cache)])
 
 
 def describe_model(dataset: Dataset, split: Split, recipe: Recipe, backbone: LoadedBackbone | None) -> ModelDescription:

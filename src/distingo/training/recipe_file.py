@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from distingo.aliases import name_recipe_fields
 from distingo.checksums import CHECKSUM
 from distingo.datasets.decoding.value_ranges import value_ranges_from_config
+from distingo.datasets.options import Reading
 from distingo.datasets.run_options import WantedSplit, max_pixels_from_config, split_from_config, table_from_config
-from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError, RunError, UsageError, name_the_nearest, quote
 from distingo.files import content_hash, parse_json, read_json, require_sealed
 from distingo.near_duplicates.keeping import Similarity
-from distingo.records import ValueRanges
 from distingo.run_folder import FORMAT, check_format
 from distingo.stored_fields import check_config
 from distingo.training.recipe import Recipe
@@ -117,26 +115,18 @@ class Wanted:
     Attributes:
         data: Folder of images, or a table of labels next to them.
         wishes: Recipe fields (and ``image_size``).
-        table: What to know about the table of labels.
-        allow_missing: Go on even if half of the images that the table names are missing.
-        corrections: As for `distingo.datasets.corrections.find_corrections`.
+        reading: How images and labels are found and read.
         repeats: The older run's ``config.json``.
         split: The file that says which split each image is in.
         near_duplicates: As for `TrainRequest`.
-        value_range: As for `distingo.datasets.decoding.value_ranges.settle_value_range`.
-        max_pixels: As for `TrainRequest`.
     """
 
     data: Path | None = None
     wishes: dict[str, Any] = field(default_factory=dict)
-    table: TableOptions | None = None
-    allow_missing: bool = False
-    corrections: str | Path | None = None
+    reading: Reading = field(default_factory=Reading)
     repeats: dict[str, Any] = field(default_factory=dict)
     split: WantedSplit | None = None
     near_duplicates: Similarity = None
-    value_range: str | Sequence[float] | ValueRanges | None = None
-    max_pixels: int | None = None
 
 
 def repeat(config: Path, wanted: Wanted) -> Wanted:
@@ -155,19 +145,25 @@ def repeat(config: Path, wanted: Wanted) -> Wanted:
     kept = dict(content["recipe"])
     if "image_size" in wanted.wishes:
         kept = {name: value for name, value in kept.items() if name not in {"height", "width"}}
+    reading = wanted.reading
     table, allow_missing = table_from_config(content, config)
+    limit, ranges = max_pixels_from_config(content, config), value_ranges_from_config(content, config)
+    reading = replace(
+        reading,
+        table=reading.table or table,
+        allow_missing=reading.allow_missing or allow_missing,
+        corrections=said_in_config(content) if reading.corrections is None else reading.corrections,
+        value_range=ranges if reading.value_range is None else reading.value_range,
+        max_pixels=limit if reading.max_pixels is None else reading.max_pixels,
+    )
     return Wanted(
         data=wanted.data or Path(content["data"]),
         wishes={**kept, **wanted.wishes},
-        table=wanted.table or table,
-        allow_missing=wanted.allow_missing or allow_missing,
-        corrections=wanted.corrections if wanted.corrections is not None else said_in_config(content),
+        reading=reading,
         repeats=content,
         split=wanted.split or split_from_config(content, config),
         # a run of an older version took no notice of near-duplicates
         near_duplicates=content.get("near_duplicates", "none")
         if wanted.near_duplicates is None
         else wanted.near_duplicates,
-        value_range=value_ranges_from_config(content, config) if wanted.value_range is None else wanted.value_range,
-        max_pixels=max_pixels_from_config(content, config) if wanted.max_pixels is None else wanted.max_pixels,
     )

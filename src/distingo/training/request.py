@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import Product, read_dataset, survey
+from distingo.datasets.options import Reading
 from distingo.datasets.run_options import WantedSplit
-from distingo.datasets.tables.table import TableOptions
 from distingo.datasets.targets import encode_labels
 from distingo.models.description import ModelDescription
 from distingo.near_duplicates.keeping import Similarity
@@ -33,13 +32,7 @@ class TrainRequest:
         data: Folder of images, or a table of labels next to them.
         output: The run folder to make.
         wishes: Recipe fields the user set (and ``image_size``); everything else is chosen.
-        cache: Where decoded images are kept.
-        workers: Decoding threads; None takes one per core.
-        max_pixels: Larger images are listed as unusable; None is the default of `read_dataset`.
-        table: What to know about the table of labels; what is left out is recognized.
-        allow_missing: Go on even if half of the images that the table names are missing.
-        corrections: As for `distingo.datasets.corrections.find_corrections`.
-        value_ranges: What deep images are scaled by; None lets them decide.
+        reading: How its images and labels are found and read.
         repeats: The ``config.json`` of the run that is repeated; empty for a run of its own.
         split: The file that says which split each image is in; None splits by class and seed.
         near_duplicates: From which similarity on near-duplicates are kept on one side; ``none`` for never, None for the
@@ -52,13 +45,7 @@ class TrainRequest:
     data: Path
     output: Path
     wishes: Mapping[str, Any] = field(default_factory=dict)
-    cache: Cache = field(default_factory=Cache)
-    workers: int | None = None
-    max_pixels: int | None = None
-    table: TableOptions | None = None
-    allow_missing: bool = False
-    corrections: str | Path | None = None
-    value_ranges: ValueRanges | None = None
+    reading: Reading = field(default_factory=Reading)
     repeats: Mapping[str, Any] = field(default_factory=dict)
     split: WantedSplit | None = None
     near_duplicates: Similarity = None
@@ -68,7 +55,7 @@ class TrainRequest:
 
     def survey(self) -> DataFacts:
         """What the defaults of a recipe depend on; it decodes a few images."""
-        return survey_images(self.data, self.table, allow_missing=self.allow_missing)
+        return survey_images(self.data, self.reading)
 
     def read(self, products: Sequence[Product], *, value_ranges: ValueRanges | None = None) -> Dataset:
         """Read the images and fill products of them; what the cache holds already is not decoded again.
@@ -77,17 +64,8 @@ class TrainRequest:
             products: What to compute from every image.
             value_ranges: What deep images are scaled by, in place of the request's own.
         """
-        return read_dataset(
-            self.data,
-            cache=self.cache,
-            products=products,
-            max_pixels=self.max_pixels,
-            workers=self.workers,
-            table=self.table,
-            allow_missing=self.allow_missing,
-            corrections=self.corrections,
-            value_ranges=value_ranges or self.value_ranges,
-        )
+        reading = self.reading if value_ranges is None else replace(self.reading, value_range=value_ranges)
+        return read_dataset(self.data, reading, products=products)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +104,12 @@ class PreparedRun:
             request.read(missing, value_ranges=self.dataset.value_ranges)
 
 
-def survey_images(data: Path, table: TableOptions | None = None, *, allow_missing: bool = False) -> DataFacts:
+def survey_images(data: Path, reading: Reading) -> DataFacts:
     """What the defaults of a recipe depend on.
 
     Args:
         data: Folder of images, or a table of labels.
-        table: What to know about the table; None recognizes it.
-        allow_missing: Go on even if half of the images that the table names are missing.
+        reading: How images and labels are found and read.
     """
-    seen = survey(data, table=table, allow_missing=allow_missing)
+    seen = survey(data, reading=reading)
     return DataFacts(pictures=seen.count, height=seen.height, width=seen.width, grey=seen.grey, task=seen.task)

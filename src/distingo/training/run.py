@@ -232,7 +232,7 @@ def _train_network(prepared: PreparedRun, request: TrainRequest, device: torch.d
         return beginning
     description, network = beginning.description, beginning.network
     assert network is not None
-    train = labelled_rows(prepared.split.train, prepared, request.cache)
+    train = labelled_rows(prepared.split.train, prepared, request.reading.cache)
     if description.backbone is None:
         network.normalisation = fit_normalisation(recipe.normalise, train.rows)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -246,7 +246,7 @@ def _train_network(prepared: PreparedRun, request: TrainRequest, device: torch.d
         recipe=recipe,
         network=network,
         train=train,
-        validation=labelled_rows(prepared.split.validation, prepared, request.cache),
+        validation=labelled_rows(prepared.split.validation, prepared, request.reading.cache),
         folder=prepared.folder,
         device=device,
         precision=precision,
@@ -263,7 +263,7 @@ def _start_weights(prepared: PreparedRun, request: TrainRequest, device: torch.d
     recipe, backbone = prepared.recipe, prepared.backbone
     if backbone is None or recipe.mode == "scratch":
         return SavedModel(prepared.description, network=assemble_network(prepared.description))
-    products = feature_products(backbone, recipe, request.cache, device)
+    products = feature_products(backbone, recipe, request.reading.cache, device)
     train, validation = prepared.split.train, prepared.split.validation
     sides = (train, prepared.encode(train)), (validation, prepared.encode(validation))
     return solve_head(prepared.description, backbone, recipe, products, sides)
@@ -293,6 +293,6 @@ def _with_evidence(
     model: SavedModel, cross_fitted: CrossFitted | None, prepared: PreparedRun, request: TrainRequest
 ) -> SavedModel:
     train, validation = prepared.split.train, prepared.split.validation
-    cache, device = request.cache, choose_device(prepared.recipe.device)
+    cache, device = request.reading.cache, choose_device(prepared.recipe.device)
     seed = prepared.recipe.seed
     return with_evidence(model, train, validation, cross_fitted, seed=seed, cache=cache, device=device)

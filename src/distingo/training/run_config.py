@@ -111,13 +111,13 @@ def _data_config(request: TrainRequest, dataset: Dataset, corrections: Correctio
     section: dict[str, Any] = {"data": str(request.data.resolve())}
     if dataset.root.resolve() != request.data.resolve():
         section["root"] = str(dataset.root.resolve())
-    if request.max_pixels is not None:
-        section["max_pixels"] = request.max_pixels
+    if request.reading.max_pixels is not None:
+        section["max_pixels"] = request.reading.max_pixels
     if dataset.value_ranges.known:
         section["value_ranges"] = dataset.value_ranges.to_json()
-    if said := corrections_to_config(request.corrections, corrections):
+    if said := corrections_to_config(request.reading.corrections, corrections):
         section["corrections"] = said
-    if table := table_to_config(request.table, allow_missing=request.allow_missing):
+    if table := table_to_config(request.reading.table, allow_missing=request.reading.allow_missing):
         section["table"] = table
     similarity = settle_similarity(request.near_duplicates)
     section["near_duplicates"] = "none" if similarity is None else similarity

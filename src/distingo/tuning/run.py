@@ -123,8 +123,8 @@ def tune_run(request: TuneRequest) -> Search:
     with open_search(request.output, _wanted(request.train)) as folder:
         order = replace(request.train, output=folder.prepared.path)
         if folder.prepared.config.is_file():
-            kept = replace(order, wishes={}, table=None, corrections=None, split=None, value_ranges=None)
-            kept = replace(kept, near_duplicates=None, max_pixels=None, resume=True)
+            reading = replace(order.reading, table=None, corrections=None, value_range=None, max_pixels=None)
+            kept = replace(order, wishes={}, reading=reading, split=None, near_duplicates=None, resume=True)
             prepared, order = resume(kept)
         else:
             prepared, order = start(order)
@@ -164,16 +164,16 @@ def _check(request: TuneRequest) -> None:
 
 
 def _wanted(train: TrainRequest) -> dict[str, object]:
-    split, ranges = train.split, train.value_ranges
+    split, reading, ranges = train.split, train.reading, train.reading.ranges
     wanted = {
         "data": str(train.data.resolve()),
         "wishes": train.wishes,
         "split": None if split is None else {"file": str(split.path.resolve()), "fold": split.fold},
-        "table": None if train.table is None else list(map(str, train.table.given)),
-        "corrections": None if train.corrections is None else str(train.corrections),
+        "table": None if reading.table is None else list(map(str, reading.table.given)),
+        "corrections": None if reading.corrections is None else str(reading.corrections),
         "near_duplicates": train.near_duplicates,
     }
-    limit = {} if train.max_pixels is None else {"max_pixels": train.max_pixels}
+    limit = {} if reading.max_pixels is None else {"max_pixels": reading.max_pixels}
     return {**wanted, **limit, **({} if ranges is None else {"value_ranges": ranges.to_json()})}
 
 

@@ -69,7 +69,7 @@ class Material:
         run, backbone = self.prepared, self.prepared.backbone
         if backbone is not None and recipe.mode != "frozen":
             backbone = LoadedBackbone(backbone.description, copy.deepcopy(backbone.module))
-        run.fill(model_products(recipe, backbone, self.request.cache), self.request)
+        run.fill(model_products(recipe, backbone, self.request.reading.cache), self.request)
         description = replace(
             run.description,
             rendition=rendition_of(recipe, backbone),
@@ -82,7 +82,7 @@ class Material:
 
     def score_head(self, recipe: Recipe) -> EpochScores:
         """Solve a head on the train split's features and score it on the validation split's."""
-        run, cache = self.prepared, self.request.cache
+        run, cache = self.prepared, self.request.reading.cache
         products = model_products(recipe, run.backbone, cache)
         run.fill(products, self.request)
         train, validation = run.split.train, run.split.validation
