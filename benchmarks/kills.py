@@ -26,6 +26,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from distingo.datasets.options import Reading
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "src"), *(str(ROOT / "tests" / name) for name in ("", "download", "datasets"))]
 
@@ -110,7 +112,7 @@ def tasks(root: Path, site: Any) -> dict[str, Task]:
 
         kept = Cache(folder)
         product = pixels_product(kept, Rendition(24, 24, 3, "stretch"))
-        read_dataset(data, cache=kept, products=[product], workers=1)
+        read_dataset(data, Reading(cache=kept, workers=1), products=[product])
         return 0
 
     def cached(folder: Path) -> object:
@@ -120,7 +122,7 @@ def tasks(root: Path, site: Any) -> dict[str, Task]:
 
         kept = Cache(folder)
         product = pixels_product(kept, Rendition(24, 24, 3, "stretch"))
-        pictures = read_dataset(data, cache=kept, products=[product], workers=1).pictures
+        pictures = read_dataset(data, Reading(cache=kept, workers=1), products=[product]).pictures
         rows = product.store.rows([picture.row_key for picture in pictures])
         return hashlib.sha256(rows.take(range(len(rows))).tobytes()).hexdigest()
 

@@ -34,6 +34,7 @@ from PIL import Image
 import distingo
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
+from distingo.datasets.options import Reading
 from distingo.near_duplicates.search import SAME_SCENE, find_copies, group_copies, signature_product
 from planted_faults import CHANGES, DATA, WEIGHTS, pictures_of
 from turns import processor
@@ -101,7 +102,7 @@ def _pair(one: str, other: str) -> Pair:
 def search(data: Path, cache: Path) -> tuple[set[Pair], int, float]:
     """The pairs that are told, of how many images, and the seconds of searching without decoding."""
     place = Cache(cache)
-    dataset = read_dataset(data, cache=place, products=[signature_product(place)])
+    dataset = read_dataset(data, Reading(cache=place), products=[signature_product(place)])
     names = [picture.source.file for picture in dataset.pictures]
     signatures = signature_product(place).store.rows([picture.content for picture in dataset.pictures])
     begun = time.perf_counter()

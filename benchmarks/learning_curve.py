@@ -24,6 +24,7 @@ import numpy as np
 from PIL import Image
 
 from distingo.datasets.cache.store import Cache
+from distingo.datasets.options import Reading
 from distingo.datasets.splits.dividing import divide_groups
 from distingo.datasets.splits.grouping import group_pictures
 from distingo.datasets.targets import encode_labels
@@ -40,8 +41,9 @@ from distingo.learning_curves.measuring import (
 from distingo.machine.device import choose_device
 from distingo.near_duplicates.keeping import Belonging
 from distingo.prediction.embedding import descriptors_product, gather
-from distingo.training.preparing import TrainRequest, choose
+from distingo.training.preparing import choose
 from distingo.training.pretrained import feature_products
+from distingo.training.request import TrainRequest
 
 RESULTS = Path(__file__).parent / "results" / "learning_curve.json"
 FOLDS, SIZES, VALIDATION = 5, 8, 0.15
@@ -89,7 +91,7 @@ def prepare(name: str, folder: Path, weights: Path) -> Workload:
     cache, belonging = Cache(), Belonging()
     classic = name == "fashion-mnist"
     wishes = {"model": "descriptors" if classic else f"local-dir:{weights}"}
-    request = TrainRequest(data=folder, output=Path("unused"), wishes=wishes, cache=cache)
+    request = TrainRequest(reading=Reading(cache=cache), data=folder, output=Path("unused"), wishes=wishes)
     chosen, _ = choose(request, [*belonging.products(cache), descriptors_product(cache)])
     dataset = chosen.dataset
     product = descriptors_product(cache)

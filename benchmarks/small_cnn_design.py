@@ -28,8 +28,9 @@ from torch.nn import functional as F
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import pixels_product, read_dataset
+from distingo.datasets.options import Reading
 from distingo.datasets.splits.splitting import split_dataset
-from distingo.machine.device import prepare_process
+from distingo.machine.process import configure_process, prepare_process
 from distingo.models.small_cnn import NormalisedConvolution, Residual, SmallCNN
 from distingo.records import Rendition
 from distingo.training.augmentation import PRESETS, Augmentation, augment, mix
@@ -156,7 +157,7 @@ class Pictures:
 def load(name: str, rendition: Rendition, validation: float) -> Pictures:
     cache = Cache()
     product = pixels_product(cache, rendition)
-    dataset = read_dataset(DATA / name, cache=cache, products=[product])
+    dataset = read_dataset(DATA / name, Reading(cache=cache), products=[product])
     split = split_dataset(dataset, seed=0, validation=validation)
     arrays = []
     for side in (split.train, split.validation):
@@ -272,6 +273,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=24, help="per augmentation on aerial")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    configure_process()
     prepare_process()
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     for part in options.parts:

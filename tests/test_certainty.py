@@ -17,8 +17,7 @@ from PIL import Image
 import distingo
 from distingo.cli import main
 from distingo.errors import UsageError
-from distingo.models.saved import load_model
-from distingo.models.saved_layout import load_bank
+from distingo.models.saved import load_bank, load_model
 from distingo.prediction.naming import possible_levels, settle_certainty
 from distingo.runs.confidence import read_confidence
 from raising import raises

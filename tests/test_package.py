@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import distingo
 
 HEAVY = {
@@ -44,6 +46,12 @@ def test_importing_loads_nothing_heavy() -> None:
 def test_asking_for_help_loads_nothing_heavy() -> None:
     code = "from distingo.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass"
     assert not modules_after(code) & HEAVY
+
+
+@pytest.mark.parametrize("command", ["train", "serve", "predict", "download"])
+def test_help_of_a_command_loads_no_library_that_computes(command: str) -> None:
+    code = f"from distingo.cli import main\ntry: main(['{command}', '--help'])\nexcept SystemExit: pass"
+    assert not modules_after(code) & (HEAVY - {"numpy"})
 
 
 def test_help_answers_at_once() -> None:

@@ -12,6 +12,7 @@ import ast
 import inspect
 import re
 import sys
+import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -47,6 +48,19 @@ OBJECTS = {
     ),
 }
 """What is imported from a module of its own, by section; classes come with their public methods."""
+
+GROUPS = {
+    "RecipeOptions": ("distingo.training.recipe", "Recipe"),
+    "ReadingOptions": ("distingo.datasets.options", "Reading"),
+    "GroupingOptions": ("distingo.options.training", "GroupingSettings"),
+    "PredictOptions": ("distingo.options.prediction", "PredictSettings"),
+    "FetchOptions": ("distingo.download.records", "FetchSettings"),
+    "ServeOptions": ("distingo.serving.settings", "ServeSettings"),
+}
+"""Keywords that several calls take, by group: the module of both, and the record whose fields they are."""
+
+COMPOSED = ("SplitOptions", "TrainingOptions", "CrossvalOptions", "SeveralOptions")
+"""Groups of `distingo.api.keywords` that are made of others."""
 
 _WIDTH = 100
 
@@ -95,7 +109,8 @@ def _calls_in(function: Any) -> tuple[str, ...]:
 def public_names() -> set[str]:
     """Headings that the page must have: what ``import distingo`` offers, and what `OBJECTS` lists."""
     names = {f"distingo.{name}" for name in distingo.__all__ if name not in {"DistingoError", "__version__"}}
-    return names | {f"{module}.{name}" for module, classes in OBJECTS.values() for name in classes}
+    names |= {f"{module}.{name}" for module, classes in OBJECTS.values() for name in classes}
+    return names | {*GROUPS, *COMPOSED}
 
 
 def render_page() -> str:
@@ -110,10 +125,53 @@ def render_page() -> str:
     for title, module in SUBJECTS.items():
         own = [name for name in distingo.__all__ if getattr(getattr(distingo, name), "__module__", "") == module]
         parts += [f"## {title}", *(_render(f"distingo.{name}", getattr(distingo, name)) for name in own)]
+    parts += [
+        "## Keywords that calls share",
+        "A call that takes `**options: Unpack[TrainingOptions]` takes each keyword of that group by its name.",
+        *map(_render_composed, COMPOSED),
+        *map(_render_group, GROUPS),
+    ]
     for title, (module, classes) in OBJECTS.items():
         parts.append(f"## {title}")
         parts += [_render(f"{module}.{name}", getattr(import_module(module), name)) for name in classes]
     return "\n\n".join(parts) + "\n"
+
+
+def _render_composed(name: str) -> str:
+    """A group that is made of others, with links to them."""
+    from distingo.api import keywords
+
+    group = getattr(keywords, name)
+    groups = {each: getattr(import_module(module), each).__annotations__ for each, (module, _) in GROUPS.items()}
+    parts = [each for each, known in groups.items() if known.keys() <= group.__annotations__.keys()]
+    inherited = {keyword for each in parts for keyword in groups[each]}
+    own = ", ".join(f"`{keyword}`" for keyword in group.__annotations__ if keyword not in inherited)
+    links = ", ".join(f"[`{each}`](#{each.lower()})" for each in parts)
+    besides = f"; and {own}, as in `train`" if own else ""
+    return "\n\n".join([f"### {name}", _describe(group), f"All of {links}{besides}."])
+
+
+def _render_group(name: str) -> str:
+    """A group's keywords, from the fields of its record."""
+    from distingo.options.fields import options_of
+
+    module, record = GROUPS[name]
+    group, known = getattr(import_module(module), name), options_of(getattr(import_module(module), record))
+    aliases = {field.option.alias: field for field in known.values() if field.option.alias}
+    lines = []
+    for keyword, hint in group.__annotations__.items():
+        field = known.get(keyword) or aliases.get(keyword)
+        told = f"another name of `{field.name}`" if field and keyword in aliases else field.help if field else ""
+        if field is None:
+            option = {"image_size": "IMAGE_SIZE", "api_key_file": "API_KEY_FILE"}[keyword]
+            declared = getattr(import_module(module), option)
+            told = f"{declared.help} (default: {declared.default})"
+        lines.append(f"- `{keyword}: {_type_of(hint)}`: {told}")
+    return "\n\n".join([f"### {name}", _describe(group), "\n".join(lines)])
+
+
+def _type_of(hint: Any) -> str:
+    return hint.__forward_arg__ if isinstance(hint, typing.ForwardRef) else _annotation(hint)
 
 
 def _row(command: Command) -> str:

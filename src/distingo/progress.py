@@ -1,7 +1,8 @@
-"""Progress bars with time left, silent where nobody watches."""
+"""What reaches the terminal: progress bars with time left, and none of the libraries' own messages."""
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections import deque
@@ -166,3 +167,17 @@ class _Rate:
             self._seen.popleft()
         before, then = self._seen[0]
         return (count - then) / (now - before)
+
+
+@contextmanager
+def quiet_loggers(*names: str) -> Iterator[None]:
+    """While the block lasts, let these loggers of libraries report errors only."""
+    loggers = [logging.getLogger(name) for name in names]
+    before = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

@@ -230,7 +230,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
             DistingoError: An image can't be read.
         """
         check_is_fitted(self, "predictor_")
-        from distingo.datasets.gathering import count_processors
+        from distingo.datasets.options import count_processors
         from distingo.prediction.networks import chunked, map_in_order
 
         images = self._images(X, is_fitting=False)

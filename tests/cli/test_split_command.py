@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +11,7 @@ from PIL import ExifTags, Image
 
 import distingo
 from distingo.cli import main
-from distingo.datasets.splits.grouping import BURST_SECONDS
 from distingo.errors import ResourceError, UsageError
-from distingo.near_duplicates.search import SAME_SCENE
 from raising import raises
 from tiny_datasets import draw_classes
 
@@ -116,11 +113,6 @@ def test_copies_of_a_scene_stay_together(tmp_path: Path) -> None:
     assert len({row["group"] for row in rows}) == 12
     distingo.split(tmp_path / "data", tmp_path / "apart.csv", near_duplicates=None)
     assert len({row["group"] for row in rows_of(tmp_path / "apart.csv")}) == 16
-
-
-def test_the_limits_are_those_of_the_rooms_that_look() -> None:
-    defaults = {name: word.default for name, word in signature(distingo.split).parameters.items()}
-    assert (defaults["near_duplicates"], defaults["burst"]) == (SAME_SCENE, BURST_SECONDS)
 
 
 @pytest.mark.parametrize("limits", [{"near_duplicates": 0.3}, {"near_duplicates": 1.2}, {"burst": float("nan")}])

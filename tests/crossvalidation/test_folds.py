@@ -10,6 +10,7 @@ import pytest
 from distingo.crossvalidation.folds import divide, from_split_file
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
+from distingo.datasets.options import Reading
 from distingo.datasets.splits.files import read_split_file, write_split_file
 from distingo.datasets.splits.grouping import Links, group_pictures
 from distingo.errors import DataError, UsageError
@@ -20,7 +21,9 @@ from tiny_datasets import draw_classes
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
-    return read_dataset(draw_classes(tmp_path / "data", per_class=24, names=("a", "b")), cache=Cache(tmp_path / "c"))
+    return read_dataset(
+        draw_classes(tmp_path / "data", per_class=24, names=("a", "b")), Reading(cache=Cache(tmp_path / "c"))
+    )
 
 
 def fours(n: int) -> Links:

@@ -13,6 +13,7 @@ from distingo.curation.shortcuts import (
 )
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
+from distingo.datasets.options import Reading
 
 
 def draw(root: Path, *, formats: tuple[str, str], levels: tuple[int, int], each: int = 30) -> Path:
@@ -28,7 +29,7 @@ def draw(root: Path, *, formats: tuple[str, str], levels: tuple[int, int], each:
 def found(root: Path) -> dict[str, float]:
     cache = Cache()
     product = measurements_product(cache)
-    dataset = read_dataset(root, cache=cache, products=[product])
+    dataset = read_dataset(root, Reading(cache=cache), products=[product])
     rows = product.store.rows([picture.content for picture in dataset.pictures]).take(np.arange(len(dataset.pictures)))
     return {shortcut.name: shortcut.score for shortcut in find_shortcuts(dataset, rows)}
 
@@ -63,7 +64,7 @@ def test_classes_far_smaller_than_the_largest_are_named(tmp_path):
     root = draw(tmp_path / "data", formats=("png", "png"), levels=(0, 100), each=30)
     for path in sorted((root / "b").iterdir())[2:]:
         path.unlink()
-    (finding,) = imbalance_findings(read_dataset(root, cache=Cache()), 0.9)
+    (finding,) = imbalance_findings(read_dataset(root, Reading(cache=Cache())), 0.9)
     assert finding.labels == ("b",)
     assert finding.counts
     assert finding.reason == "b has 2 pictures, a has 30"
@@ -74,7 +75,7 @@ def test_the_manifest_alone_gives_the_same_figures(tmp_path):
     for path in sorted((root / "b").iterdir())[:20]:
         Image.open(path).resize((32, 24)).save(path)
     scores = found(root)
-    dataset = read_dataset(root, cache=Cache())
+    dataset = read_dataset(root, Reading(cache=Cache()))
     of_files = {each.name: each.score for each in find_file_shortcuts(dataset.manifest, dataset.task)}
     assert of_files == {name: scores[name] for name in ("dimensions", "format")}
     assert 0 < of_files["dimensions"] < of_files["format"] == 1

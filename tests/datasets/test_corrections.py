@@ -21,6 +21,7 @@ from distingo.datasets.corrections import (
     write_corrections,
 )
 from distingo.datasets.gathering import read_dataset, survey
+from distingo.datasets.options import Reading
 from distingo.errors import DataError, ErrorCode
 from distingo.files import content_hash
 from distingo.records import Dataset, ManifestRow
@@ -30,7 +31,8 @@ from raising import raises
 @pytest.fixture
 def read(tmp_path: Path) -> Callable[..., Dataset]:
     def reading(root: Path, **options: object) -> Dataset:
-        return read_dataset(root, cache=Cache(tmp_path / "cache"), **options)
+        said = {name: options.pop(name) for name in ("corrections", "table") if name in options}
+        return read_dataset(root, Reading(cache=Cache(tmp_path / "cache"), **said), **options)
 
     return reading
 

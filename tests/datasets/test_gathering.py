@@ -16,6 +16,7 @@ from deep_images import write_image
 from distingo.datasets import examining
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import Product, pixels_product, read_dataset, survey
+from distingo.datasets.options import Reading
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError, ResourceError, UsageError
 from distingo.records import Dataset, Rendition, ValueRange, ValueRanges
@@ -46,7 +47,7 @@ def test_a_folder_becomes_pictures_manifest_and_rows(tmp_path: Path, class_folde
     root = class_folders({"a": 3, "b/deep": 2})
     cache = Cache(tmp_path / "cache")
     product = pixels_product(cache, RENDITION)
-    dataset = read_dataset(str(root), cache=cache, products=[product])
+    dataset = read_dataset(str(root), Reading(cache=cache), products=[product])
     assert (dataset.root, dataset.layout, dataset.task, dataset.classes) == (
         root,
         "class folders",
@@ -71,7 +72,7 @@ def test_nothing_is_decoded_twice(tmp_path: Path, class_folders: Callable[..., P
 
     def read(*renditions: Rendition) -> Dataset:
         cache = Cache(tmp_path / "cache")
-        return read_dataset(root, cache=cache, products=[pixels_product(cache, each) for each in renditions])
+        return read_dataset(root, Reading(cache=cache), products=[pixels_product(cache, each) for each in renditions])
 
     first = read(RENDITION)
     assert len(decodings) == 41
@@ -87,7 +88,9 @@ def test_nothing_is_decoded_twice(tmp_path: Path, class_folders: Callable[..., P
 def test_a_corrupted_cache_is_rebuilt(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
     root = class_folders({"a": 5, "b": 5})
     first = read_dataset(
-        root, cache=Cache(tmp_path / "cache"), products=[pixels_product(Cache(tmp_path / "cache"), RENDITION)]
+        root,
+        Reading(cache=Cache(tmp_path / "cache")),
+        products=[pixels_product(Cache(tmp_path / "cache"), RENDITION)],
     )
     for path in Cache(tmp_path / "cache").list_segments():
         content = bytearray(path.read_bytes())
@@ -95,7 +98,7 @@ def test_a_corrupted_cache_is_rebuilt(tmp_path: Path, class_folders: Callable[..
         path.write_bytes(content)
     cache = Cache(tmp_path / "cache")
     product = pixels_product(cache, RENDITION)
-    assert read_dataset(root, cache=cache, products=[product]) == first
+    assert read_dataset(root, Reading(cache=cache), products=[product]) == first
     assert (
         product.store.rows([picture.content for picture in first.pictures])
         .take(np.arange(10))
@@ -117,7 +120,7 @@ def test_every_file_is_in_the_manifest_exactly_once(tmp_path: Path, class_folder
     (root / "b" / "gone.png").symlink_to(root / "nowhere")
     (root / "note.txt").write_text("about")
     os.mkfifo(root / "b" / "pipe")
-    dataset = read_dataset(root, cache=Cache(tmp_path / "cache"), max_pixels=80_000)
+    dataset = read_dataset(root, Reading(cache=Cache(tmp_path / "cache"), max_pixels=80_000))
     found = {path.relative_to(root).as_posix() for path in root.rglob("*") if not path.is_dir()}
     assert Counter(row.file for row in dataset.manifest) == Counter(found)
     by_file = {row.file: row for row in dataset.manifest}
@@ -152,7 +155,7 @@ def test_the_pixel_limit_can_change_between_runs(tmp_path: Path, class_folders: 
     (root / "b" / "large.png").write_bytes(encode(Image.new("1", (300, 300))))
     cache = Cache(tmp_path / "cache")
     for limit, status in ((80_000, "unusable"), (90_000, "used"), (80_000, "unusable")):
-        assert statuses(read_dataset(root, cache=cache, max_pixels=limit))["b/large.png"] == status
+        assert statuses(read_dataset(root, Reading(cache=cache, max_pixels=limit)))["b/large.png"] == status
 
 
 def test_grey_and_coloured_storage_of_the_same_pixels_are_duplicates(
@@ -162,13 +165,13 @@ def test_grey_and_coloured_storage_of_the_same_pixels_are_duplicates(
     grey = noise(600, channels=1)
     (root / "a" / "grey.png").write_bytes(encode(grey))
     (root / "a" / "rgb.png").write_bytes(encode(grey.convert("RGB")))
-    assert statuses(read_dataset(root, cache=Cache(tmp_path / "cache")))["a/rgb.png"] == "duplicate"
+    assert statuses(read_dataset(root, Reading(cache=Cache(tmp_path / "cache"))))["a/rgb.png"] == "duplicate"
 
 
 def test_a_copy_of_a_test_picture_is_taken_out_of_train(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
     root = class_folders({"train/a": 2, "train/b": 2, "test/a": 1, "test/b": 1})
     (root / "train" / "a" / "leak.png").write_bytes((root / "test" / "a" / "000.png").read_bytes())
-    dataset = read_dataset(root, cache=Cache(tmp_path / "cache"))
+    dataset = read_dataset(root, Reading(cache=Cache(tmp_path / "cache")))
     rows = {row.file: row for row in dataset.manifest}
     assert (rows["test/a/000.png"].status, rows["train/a/leak.png"].status) == ("used", "duplicate")
     assert rows["train/a/leak.png"].side == "train"
@@ -178,7 +181,7 @@ def test_a_copy_of_a_test_picture_is_taken_out_of_train(tmp_path: Path, class_fo
 def test_a_file_linked_under_two_classes_is_a_conflict(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
     root = class_folders({"a": 2, "b": 2})
     (root / "b" / "linked.png").symlink_to(root / "a" / "000.png")
-    found = statuses(read_dataset(root, cache=Cache(tmp_path / "cache")))
+    found = statuses(read_dataset(root, Reading(cache=Cache(tmp_path / "cache"))))
     assert found["b/linked.png"] == found["a/000.png"] == "conflict"
 
 
@@ -187,7 +190,7 @@ def test_idx_files_become_pictures(tmp_path: Path, idx_folder: Callable[..., Pat
     cache = Cache(tmp_path / "cache")
     products = [pixels_product(cache, rendition) for rendition in (Rendition(6, 5, 1), Rendition(9, 9, 3))]
     products.append(Product(cache.store("mean", (1,), "float32"), lambda image: np.array([np.mean(image)], np.float32)))
-    dataset = read_dataset(root, cache=cache, products=products)
+    dataset = read_dataset(root, Reading(cache=cache), products=products)
     assert len(dataset.pictures) == 42
     assert Counter(row.status for row in dataset.manifest) == {"used": 42, "ignored": 2}
     picture = dataset.pictures[20]
@@ -197,7 +200,7 @@ def test_idx_files_become_pictures(tmp_path: Path, idx_folder: Callable[..., Pat
     assert np.allclose(exact.mean(axis=(1, 2, 3)), means[:, 0])
     reference = Image.fromarray(exact[20, ..., 0]).resize((9, 9), Image.Resampling.BILINEAR).convert("RGB")
     assert np.array_equal(enlarged[20], np.asarray(reference))
-    assert read_dataset(root, cache=Cache(tmp_path / "cache"), products=products) == dataset
+    assert read_dataset(root, Reading(cache=Cache(tmp_path / "cache")), products=products) == dataset
 
 
 def test_a_class_without_usable_picture_is_named(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
@@ -205,7 +208,7 @@ def test_a_class_without_usable_picture_is_named(tmp_path: Path, class_folders: 
     for number in range(4):
         (root / "b" / f"{number}.jpg").write_bytes(b"<html>gone</html>" * (number + 1))
     with raises(DataError, code="empty_class") as caught:
-        read_dataset(root, cache=Cache(tmp_path / "cache"))
+        read_dataset(root, Reading(cache=Cache(tmp_path / "cache")))
     assert str(caught.value) == (
         f"{root}: class 'b' has no usable picture (4 files tried; most often: an HTML page, not a picture); "
         "mend it or move its folder away"
@@ -215,7 +218,7 @@ def test_a_class_without_usable_picture_is_named(tmp_path: Path, class_folders: 
 def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
     (tmp_path / "file").write_text("in the way")
     with raises(ResourceError, code="cannot_write"):
-        read_dataset(class_folders({"a": 2, "b": 2}), cache=Cache(tmp_path / "file" / "cache"))
+        read_dataset(class_folders({"a": 2, "b": 2}), Reading(cache=Cache(tmp_path / "file" / "cache")))
 
 
 def test_a_file_that_cannot_be_opened_is_listed_and_tried_again_next_time(
@@ -231,9 +234,9 @@ def test_a_file_that_cannot_be_opened_is_listed_and_tried_again_next_time(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", refuse)
-        rows = {row.file: row for row in read_dataset(root, cache=Cache(tmp_path / "cache")).manifest}
+        rows = {row.file: row for row in read_dataset(root, Reading(cache=Cache(tmp_path / "cache"))).manifest}
     assert (rows["a/001.png"].status, rows["a/001.png"].reason) == ("unusable", "can't be opened (Permission denied)")
-    assert statuses(read_dataset(root, cache=Cache(tmp_path / "cache")))["a/001.png"] == "used"
+    assert statuses(read_dataset(root, Reading(cache=Cache(tmp_path / "cache"))))["a/001.png"] == "used"
 
 
 def test_results_do_not_pile_up(
@@ -258,7 +261,7 @@ def test_results_do_not_pile_up(
         add(self, key, row)  # type: ignore[arg-type]
 
     monkeypatch.setattr(type(array_store.writer()), "add", counted_add)
-    read_dataset(root, cache=cache, products=[Product(array_store, compute)], workers=2)
+    read_dataset(root, Reading(cache=cache, workers=2), products=[Product(array_store, compute)])
     assert most <= 2 * (2 * 2 + 2) + 2
     assert waiting == 0
 
@@ -273,7 +276,7 @@ def test_a_table_becomes_a_dataset_of_several_labels(tmp_path: Path) -> None:
     table = "Id,Comedy,Drama,News,War\na,1,1,0,0\nb,1,0,0,0\nc,0,0,0,0\nd,0,1,0,0\ne,1,1,0,0\n"
     table += "copy,1,1,0,0\nother,0,0,0,0\nbad,1,0,1,0\n"
     (root / "train.csv").write_text(table, encoding="utf-8")
-    dataset = read_dataset(root, cache=Cache(tmp_path / "cache"))
+    dataset = read_dataset(root, Reading(cache=Cache(tmp_path / "cache")))
     assert (dataset.task, dataset.classes, dataset.root) == ("multi-label", ("Comedy", "Drama"), root)
     assert {picture.source.file: picture.labels for picture in dataset.pictures} == {
         "a.png": ("Comedy", "Drama"),
@@ -293,7 +296,7 @@ def test_a_table_becomes_a_dataset_of_several_labels(tmp_path: Path) -> None:
         "label War is dropped: no picture has it",
         "label News is dropped: no usable picture has it",
     )
-    assert read_dataset(root / "train.csv", cache=Cache(tmp_path / "cache")) == dataset
+    assert read_dataset(root / "train.csv", Reading(cache=Cache(tmp_path / "cache"))) == dataset
 
 
 def test_a_table_of_single_labels_still_needs_every_class(tmp_path: Path) -> None:
@@ -301,7 +304,7 @@ def test_a_table_of_single_labels_still_needs_every_class(tmp_path: Path) -> Non
         (tmp_path / f"{name}.png").write_bytes(content)
     (tmp_path / "labels.tsv").write_text("file\tlabel\na.png\tx\nb.png\ty\nc.png\tx\n", encoding="utf-8")
     with raises(DataError, code="empty_class", naming="'y'"):
-        read_dataset(tmp_path, cache=Cache(tmp_path / "cache"))
+        read_dataset(tmp_path, Reading(cache=Cache(tmp_path / "cache")))
 
 
 def test_options_for_a_table_reach_it(tmp_path: Path) -> None:
@@ -313,11 +316,11 @@ def test_options_for_a_table_reach_it(tmp_path: Path) -> None:
     (root / "labels.csv").write_text(text, encoding="utf-8")
     options = TableOptions(label_column="second")
     with raises(DataError, code="missing_images"):
-        read_dataset(root, cache=Cache(tmp_path / "cache"), table=options)
-    dataset = read_dataset(root, cache=Cache(tmp_path / "cache"), table=options, allow_missing=True)
+        read_dataset(root, Reading(cache=Cache(tmp_path / "cache"), table=options))
+    dataset = read_dataset(root, Reading(cache=Cache(tmp_path / "cache"), table=options, allow_missing=True))
     assert dataset.classes == ("u", "v")
     assert [row.file for row in dataset.manifest if row.status == "missing"] == ["d.png", "e.png", "f.png"]
-    assert survey(root, table=options, allow_missing=True).classes == ("u", "v")
+    assert survey(root, reading=Reading(table=options, allow_missing=True)).classes == ("u", "v")
 
 
 def test_a_product_can_be_finished_in_batches(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
@@ -329,12 +332,12 @@ def test_a_product_can_be_finished_in_batches(tmp_path: Path, class_folders: Cal
         return pixels.mean(axis=(1, 2), dtype=np.float32)
 
     product = Product(cache.store("means", (3,), "float32"), np.array, finish=means, batch_size=5)
-    dataset = read_dataset(root, cache=cache, products=[product], workers=2)
+    dataset = read_dataset(root, Reading(cache=cache, workers=2), products=[product])
     assert [shape[0] for shape in batches] == [5, 5, 5, 2]
     rows = product.store.rows([picture.content for picture in dataset.pictures]).take(np.arange(17))
     for picture, row in zip(dataset.pictures, rows, strict=True):
         assert row == pytest.approx(np.array(Image.open(picture.source.path)).mean(axis=(0, 1)), rel=1e-5)
-    read_dataset(root, cache=cache, products=[product])
+    read_dataset(root, Reading(cache=cache), products=[product])
     assert len(batches) == 4
 
 
@@ -354,8 +357,12 @@ def test_large_jpegs_are_decoded_smaller_once_their_pixels_are_known(
 
     monkeypatch.setattr(examining, "decode", watch)
     cache = Cache(tmp_path / "cache")
-    first = read_dataset(tmp_path / "data", cache=cache, products=[pixels_product(cache, Rendition(16, 16, 3))])
-    second = read_dataset(tmp_path / "data", cache=cache, products=[pixels_product(cache, Rendition(20, 20, 3))])
+    first = read_dataset(
+        tmp_path / "data", Reading(cache=cache), products=[pixels_product(cache, Rendition(16, 16, 3))]
+    )
+    second = read_dataset(
+        tmp_path / "data", Reading(cache=cache), products=[pixels_product(cache, Rendition(20, 20, 3))]
+    )
     assert seen == [(200, 160)] * 2 + [(50, 40)] * 2
     assert first.pictures == second.pictures
 
@@ -375,7 +382,7 @@ def test_deep_images_are_scaled_by_the_range_of_all_of_them(tmp_path: Path) -> N
     write_image(tmp_path / "data/a/dim.png", np.full((8, 8), 819, np.uint16))
     write_image(tmp_path / "data/a/bright.png", np.full((8, 8), 4095, np.uint16))
     write_image(tmp_path / "data/b/plain.png", np.full((8, 8), 51, np.uint8))
-    dataset = read_dataset(tmp_path / "data", cache=cache, products=[product])
+    dataset = read_dataset(tmp_path / "data", Reading(cache=cache), products=[product])
     assert dataset.value_ranges == ValueRanges(unsigned=ValueRange(0.0, 4095.0))
     assert [picture.source.value_range for picture in dataset.pictures] == [ValueRange(0.0, 4095.0)] * 2 + [None]
     assert means(product, dataset) == [255.0, 51.0, 51.0]
@@ -391,7 +398,9 @@ def test_two_data_sets_with_different_ranges_share_no_row(tmp_path: Path) -> Non
     for name, other in (("ten", 1000), ("twelve", 4000)):
         write_image(tmp_path / name / "a/same.png", np.full((8, 8), 500, np.uint16))
         write_image(tmp_path / name / "b/other.png", np.full((8, 8), other, np.uint16))
-    ten, twelve = (read_dataset(tmp_path / name, cache=cache, products=[product]) for name in ("ten", "twelve"))
+    ten, twelve = (
+        read_dataset(tmp_path / name, Reading(cache=cache), products=[product]) for name in ("ten", "twelve")
+    )
     assert ten.pictures[0].content == twelve.pictures[0].content
     assert means(product, ten) == [125.0, 249.0]
     assert means(product, twelve) == [31.0, 249.0]
@@ -405,14 +414,14 @@ def test_deep_images_are_decoded_once_more_only_where_all_of_them_decide_what_is
     for at in range(3):
         write_image(tmp_path / f"data/{'ab'[at % 2]}/{at}.png", np.full((8, 8), 1000 + at, np.uint16))
     write_image(tmp_path / "data/b/plain.png", np.full((8, 8), 51, np.uint8))
-    read_dataset(tmp_path / "data", cache=Cache(tmp_path / "other"))
+    read_dataset(tmp_path / "data", Reading(cache=Cache(tmp_path / "other")))
     assert len(decodings) == 4
-    read_dataset(tmp_path / "data", cache=cache, products=[product])
+    read_dataset(tmp_path / "data", Reading(cache=cache), products=[product])
     assert len(decodings) == 4 + 4 + 3
-    read_dataset(tmp_path / "data", cache=cache, products=[product])
+    read_dataset(tmp_path / "data", Reading(cache=cache), products=[product])
     assert len(decodings) == 11
     given = ValueRanges(unsigned=ValueRange(0.0, 2000.0))
-    read_dataset(tmp_path / "data", cache=cache, products=[product], value_ranges=given)
+    read_dataset(tmp_path / "data", Reading(cache=cache, value_range=given), products=[product])
     assert len(decodings) == 11 + 3
 
 
@@ -422,7 +431,7 @@ def test_a_range_that_is_given_is_used_at_first_sight(tmp_path: Path, decodings:
     write_image(tmp_path / "data/a/1.png", np.full((8, 8), 1000, np.uint16))
     write_image(tmp_path / "data/b/2.tif", np.full((8, 8), 0.5, np.float32))
     given = ValueRanges(unsigned=ValueRange(0.0, 2000.0))
-    dataset = read_dataset(tmp_path / "data", cache=cache, products=[product], value_ranges=given)
+    dataset = read_dataset(tmp_path / "data", Reading(cache=cache, value_range=given), products=[product])
     assert len(decodings) == 2
     assert dataset.value_ranges == given
     assert means(product, dataset) == [128.0, 128.0]  # nothing is known of floats, so the image decides
@@ -436,7 +445,7 @@ def test_copies_of_deep_images_are_known_by_their_values_whatever_the_range(tmp_
     write_image(tmp_path / "data/b/4.png", values[::-1])
     for white in (65535.0, 100.0):
         given = ValueRanges(unsigned=ValueRange(0.0, white))
-        dataset = read_dataset(tmp_path / "data", cache=Cache(tmp_path / "cache"), value_ranges=given)
+        dataset = read_dataset(tmp_path / "data", Reading(cache=Cache(tmp_path / "cache"), value_range=given))
         assert statuses(dataset) == {
             "a/1.png": "used",
             "a/2.tif": "duplicate",
@@ -453,7 +462,7 @@ def test_small_faults_and_kinds_that_are_not_read_are_noted(tmp_path: Path) -> N
     (tmp_path / "data" / "a" / "layers.psd").write_bytes(b"8BPS" + bytes(40))
     (tmp_path / "data" / "a" / "large.png").write_bytes(encode(noise(4, (50, 41))))
     for _ in range(2):  # the second time from the cache
-        dataset = read_dataset(tmp_path / "data", cache=Cache(tmp_path / "cache"), max_pixels=2000)
+        dataset = read_dataset(tmp_path / "data", Reading(cache=Cache(tmp_path / "cache"), max_pixels=2000))
         rows = {row.file: (row.status, row.notes) for row in dataset.manifest}
         assert rows["a/cut.jpg"] == ("used", ("missing-end-marker",))
         assert rows["a/layers.psd"] == ("unusable", ("unsupported",))
@@ -464,7 +473,7 @@ def test_small_faults_and_kinds_that_are_not_read_are_noted(tmp_path: Path) -> N
             "images of kinds that are not read, which need not be damaged: 1 PSD (see the manifest)",
         )
     with raises(UsageError, code="out_of_range", parameter="max_pixels"):
-        read_dataset(tmp_path / "data", cache=Cache(tmp_path / "cache"), max_pixels=0)
+        read_dataset(tmp_path / "data", Reading(cache=Cache(tmp_path / "cache"), max_pixels=0))
 
 
 def test_what_deep_images_hold_is_recalled_from_the_cache(tmp_path: Path, decodings: list[int]) -> None:
@@ -474,8 +483,8 @@ def test_what_deep_images_hold_is_recalled_from_the_cache(tmp_path: Path, decodi
         values[0] = -7777
         write_image(tmp_path / f"data/{'ab'[at]}/{at}.tif", values.astype(np.float32))
     write_image(tmp_path / "data/b/empty.tif", np.full((20, 20), -7777, np.float32))
-    first = read_dataset(tmp_path / "data", cache=cache)
-    again = read_dataset(tmp_path / "data", cache=cache)
+    first = read_dataset(tmp_path / "data", Reading(cache=cache))
+    again = read_dataset(tmp_path / "data", Reading(cache=cache))
     assert len(decodings) == 3
     assert first.value_ranges == again.value_ranges
     assert first.notes == again.notes

@@ -12,6 +12,7 @@ from tests.pace import at_most
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import pixels_product, read_dataset
+from distingo.datasets.options import Reading
 from distingo.datasets.splits.splitting import split_dataset
 from distingo.records import SIDES, Rendition
 from distingo.runs.manifest import read_manifest, write_manifest
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.data
 
 
 def test_messy_is_accounted_for(real_data: Path, tmp_path: Path) -> None:
-    dataset = read_dataset(real_data / "messy", cache=Cache(tmp_path / "cache"))
+    dataset = read_dataset(real_data / "messy", Reading(cache=Cache(tmp_path / "cache")))
     assert len(dataset.manifest) == len({row.file for row in dataset.manifest}) == 525
     unusable = [row for row in dataset.manifest if row.status == "unusable"]
     # The collection calls them HTML pages under other names; eleven of the twelve are files without a byte.
@@ -48,7 +49,7 @@ def test_messy_is_accounted_for(real_data: Path, tmp_path: Path) -> None:
 
 
 def test_two_sports_keeps_its_test_set(real_data: Path, tmp_path: Path) -> None:
-    dataset = read_dataset(real_data / "two-sports", cache=Cache(tmp_path / "cache"))
+    dataset = read_dataset(real_data / "two-sports", Reading(cache=Cache(tmp_path / "cache")))
     assert len(dataset.manifest) == 377
     split = split_dataset(dataset, seed=0)
     assert all(picture.given_side == "test" for picture in split.test)
@@ -59,7 +60,7 @@ def test_posters_are_accounted_for_by_row(real_data: Path, tmp_path: Path) -> No
     with (real_data / "posters" / "train.csv").open(encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))
     labels = list(table[0])[2:]
-    dataset = read_dataset(real_data / "posters", cache=Cache(tmp_path / "cache"))
+    dataset = read_dataset(real_data / "posters", Reading(cache=Cache(tmp_path / "cache")))
     assert dataset.task == "multi-label"
     assert dataset.classes == tuple(sorted(labels))
     assert len(dataset.classes) == 25
@@ -88,7 +89,7 @@ def test_fashion_mnist_takes_seconds(real_data: Path, tmp_path: Path) -> None:
         cache = Cache(tmp_path / "cache")
         product = pixels_product(cache, Rendition(28, 28, 1))
         with at_most(seconds):
-            dataset = read_dataset(real_data / "fashion-mnist", cache=cache, products=[product])
+            dataset = read_dataset(real_data / "fashion-mnist", Reading(cache=cache), products=[product])
     assert len(dataset.manifest) == 70_002
     assert len(dataset.pictures) == 70_000
     rows = product.store.rows([picture.content for picture in dataset.pictures])

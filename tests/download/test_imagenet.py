@@ -15,6 +15,7 @@ from loopback_site import QUICK, LoopbackSite, Trouble
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
+from distingo.datasets.options import Reading
 from distingo.download.folder import Gathered, read_outcomes
 from distingo.download.imagenet import gather_imagenet, read_synsets
 from distingo.errors import DataError, UsageError
@@ -63,7 +64,7 @@ def test_class_folders_with_every_picture_accounted_for(imagenet: LoopbackSite, 
         "archive": f"{imagenet.url}/data/{RUGBY}.tar",
     }
     assert "non-commercial research" in (tmp_path / "out" / "LICENCE-AND-CITATION.txt").read_text(encoding="utf-8")
-    dataset = read_dataset(tmp_path / "out", cache=Cache(tmp_path / "cache"))
+    dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
     assert dataset.classes == ("golf ball", "rugby ball")
     assert len(dataset.pictures) == 9
     assert not list((tmp_path / "out").rglob("*.tar"))

@@ -21,6 +21,7 @@ from distingo.cli import main
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.idx import load_images
 from distingo.datasets.gathering import read_dataset
+from distingo.datasets.options import Reading
 from distingo.datasets.own_files import LICENCE_NAME
 from distingo.download.folder import Gathered
 from distingo.download.named import gather_set
@@ -114,7 +115,7 @@ def test_pictures_that_no_list_names_are_counted(gather) -> None:
 
 def test_what_was_laid_out_can_be_trained_on(gather, tmp_path: Path) -> None:
     gather("flowers102")
-    dataset = read_dataset(tmp_path / "out", cache=Cache(tmp_path / "cache"))
+    dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
     assert dataset.layout == "split folders"
     assert Counter(picture.given_side for picture in dataset.pictures) == {"train": 2, "validation": 2, "test": 3}
 
@@ -123,7 +124,7 @@ def test_raw_leaves_the_files_as_they_are(gather, tmp_path: Path) -> None:
     gather("mnist", raw=True)
     files = tiny_set("mnist")[1]
     assert {name: (tmp_path / "out" / name).read_bytes() for name in files} == files
-    dataset = read_dataset(tmp_path / "out", cache=Cache(tmp_path / "cache"))
+    dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
     assert (dataset.layout, len(dataset.pictures)) == ("IDX files", 40)
 
 

@@ -16,6 +16,7 @@ from open_images_site import FOOTBALL, IMAGES, PERSON, RUGBY, TABLES, addresses,
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
+from distingo.datasets.options import Reading
 from distingo.download.folder import Gathered, read_outcomes
 from distingo.download.open_images import OpenImagesRequest, gather_open_images
 from distingo.errors import DataError, UsageError
@@ -87,7 +88,7 @@ def test_class_folders_with_the_origin_of_every_picture(balls: LoopbackSite, tmp
 
 def test_distingo_reads_what_came(balls: LoopbackSite, tmp_path: Path) -> None:
     get(balls, tmp_path / "out")
-    dataset = read_dataset(tmp_path / "out", cache=Cache(tmp_path / "cache"))
+    dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
     assert dataset.task == "single-label"
     assert dataset.classes == ("Football", "Rugby ball")
     assert len(dataset.pictures) == 10
@@ -96,7 +97,7 @@ def test_distingo_reads_what_came(balls: LoopbackSite, tmp_path: Path) -> None:
 def test_a_name_with_a_comma_stays_one_name(balls: LoopbackSite, tmp_path: Path) -> None:
     serve_tables(balls, "train", [(number, "/m/0dx", 1) for number in (1, 2)] + [(3, FOOTBALL, 1), (4, FOOTBALL, 1)])
     get(balls, tmp_path / "out", "ÜBUNG, frei", "Football")
-    dataset = read_dataset(tmp_path / "out", cache=Cache(tmp_path / "cache"))
+    dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
     assert dataset.classes == ("Football", "Übung, frei")
     assert dataset.task == "single-label"
 
@@ -107,7 +108,7 @@ def test_pictures_of_several_classes_keep_all_of_them(balls: LoopbackSite, tmp_p
     assert any("all are in images/" in note for note in result.notes)
     assert kept(tmp_path / "out") == {"Football": 2, "Rugby ball": 2}
     assert metadata(tmp_path / "out")[f"images/{name(3)}.jpg"]["labels"] == '["Football", "Rugby ball"]'
-    dataset = read_dataset(tmp_path / "out", cache=Cache(tmp_path / "cache"))
+    dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
     assert dataset.task == "multi-label"
     assert sorted(each.labels for each in dataset.pictures) == [
         ("Football",),
@@ -125,7 +126,7 @@ def test_sides_come_along(site: LoopbackSite, tmp_path: Path) -> None:
         rows = [(100 * at + number, (FOOTBALL, RUGBY)[number % 2], 1) for number in range(1, 5)]
         serve_tables(site, split, rows)
     get(site, tmp_path / "out", splits=("train", "validation", "test"))
-    dataset = read_dataset(tmp_path / "out", cache=Cache(tmp_path / "cache"))
+    dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
     sides = [each.given_side for each in dataset.pictures]
     assert [sides.count(side) for side in ("train", "validation", "test")] == [4, 4, 4]
 
@@ -168,7 +169,10 @@ def test_with_boxes_only_pictures_that_have_one(balls: LoopbackSite, tmp_path: P
     ]
     assert (rows[0]["IsTruncated"], rows[0]["IsInside"]) == ("1", "-1")
     assert balls.count("/openimages/" + IMAGES["train"]) == 0
-    assert read_dataset(tmp_path / "out", cache=Cache(tmp_path / "cache")).classes == ("Football", "Rugby ball")
+    assert read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache"))).classes == (
+        "Football",
+        "Rugby ball",
+    )
 
 
 def test_small_boxes_and_small_pictures_are_left_out_and_accounted_for(balls: LoopbackSite, tmp_path: Path) -> None:

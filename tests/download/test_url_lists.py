@@ -13,6 +13,7 @@ from loopback_site import QUICK, LoopbackSite, Trouble
 from distingo.cli import main
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
+from distingo.datasets.options import Reading
 from distingo.download.folder import Gathered, read_outcomes
 from distingo.download.url_lists import UrlColumns, gather_urls, read_url_table, stem_of_address
 from distingo.errors import DataError, ErrorCode, UsageError
@@ -56,7 +57,7 @@ def test_one_label_each_gives_class_folders(gather: Gather, tmp_path: Path) -> N
         *(f"cat/{n}.{'jpg' if n % 2 else 'png'}" for n in (1, 2, 4, 5, 7, 8)),
     }
     assert {row["label"] for row in listed(tmp_path)} == {"cat", "Kätzchen/klein"}
-    dataset = read_dataset(tmp_path / "out", cache=Cache(tmp_path / "cache"))
+    dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
     assert Counter(picture.label for picture in dataset.pictures) == {"cat": 6, "Kätzchen/klein": 3}
 
 
@@ -71,7 +72,7 @@ def test_several_labels_give_one_folder_and_a_table_that_distingo_reads(gather: 
         "images/4.png",
     }
     assert [json.loads(row["labels"]) for row in listed(tmp_path)][3] == ["ball", "grass, wet"]
-    dataset = read_dataset(tmp_path / "out", cache=Cache(tmp_path / "cache"))
+    dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
     assert dataset.task == "multi-label"
     found = {picture.source.file: picture.labels for picture in dataset.pictures}
     assert found["images/3.jpg"] == ("ball", "grass, wet") and found["images/2.png"] == ()
@@ -143,7 +144,7 @@ def test_columns_can_be_named(gather: Gather, tmp_path: Path) -> None:
         gather(text, columns=UrlColumns(url="where", label="wat"))
     gather(text, columns=UrlColumns(url="where", label="what", delimiter=""))
     assert files_in(tmp_path / "out") == {"a;b/0.png", "c/1.jpg"}
-    dataset = read_dataset(tmp_path / "out", cache=Cache(tmp_path / "cache"))
+    dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
     assert dataset.classes == ("a;b", "c")
 
 
@@ -219,7 +220,7 @@ def test_a_list_that_is_not_there_is_said(tmp_path: Path, capsys: pytest.Capture
 
 def test_the_files_of_a_download_are_not_counted(gather: Gather, tmp_path: Path) -> None:
     gather(ONE_LABEL)
-    dataset = read_dataset(tmp_path / "out", cache=Cache(tmp_path / "cache"))
+    dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
     assert dataset.file_count == len(dataset.pictures) == 9
     assert sum_up_left_out(dataset, "manifest.csv") == ()
     own = {row.file: row.reason for row in dataset.manifest if row.is_own}

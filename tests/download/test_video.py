@@ -17,6 +17,7 @@ from video_files import cut, draw_video, turn
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
+from distingo.datasets.options import Reading
 from distingo.download.video import VideoFrames, extract_frames
 from distingo.download.video_frames import FrameChoice, parse_interval
 from distingo.errors import DataError, ResourceError, UsageError
@@ -174,7 +175,7 @@ def test_distingo_reads_what_came(tmp_path: Path) -> None:
     video = draw_video(tmp_path / "clip.avi", "MJPG")
     extract(video, tmp_path / "out", label="rugby", end=3.0)
     extract(video, tmp_path / "out", label="football", start=3.0)
-    dataset = read_dataset(tmp_path / "out", cache=Cache(tmp_path / "cache"))
+    dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
     assert dataset.classes == ("football", "rugby")
     assert {row.file: row.status for row in dataset.manifest}["frames.rugby.clip.json"] == "ignored"
 

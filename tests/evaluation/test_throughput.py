@@ -9,6 +9,7 @@ import pytest
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
+from distingo.datasets.options import Reading
 from distingo.evaluation import evaluating as throughput
 from distingo.evaluation.evaluating import measure_throughput
 from distingo.models.saved import load_model
@@ -19,7 +20,7 @@ from distingo.runs import cost as run_cost
 
 @pytest.fixture
 def dataset(tiny_runs: dict[str, Path], tmp_path: Path) -> Dataset:
-    return read_dataset(tiny_runs["majority"].parent / "colours", cache=Cache(tmp_path / "cache"), products=[])
+    return read_dataset(tiny_runs["majority"].parent / "colours", Reading(cache=Cache(tmp_path / "cache")), products=[])
 
 
 def test_it_is_as_fast_as_what_it_measures(

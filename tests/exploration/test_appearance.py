@@ -9,6 +9,7 @@ from PIL import Image
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
+from distingo.datasets.options import Reading
 from distingo.exploration.appearance import BINS, SIDE, describe_appearance, file_sizes, measure_light, small_pictures
 from distingo.records import Picture, Source
 
@@ -35,7 +36,7 @@ def test_each_class_has_its_mean(tmp_path: Path) -> None:
         paint(tmp_path / "data" / "dark" / f"{at}.png", (20 * at, 0, 0), at)
         paint(tmp_path / "data" / "light" / f"{at}.png", (200, 200, 200), at + 10)
     cache = Cache(tmp_path / "cache")
-    dataset = read_dataset(tmp_path / "data", cache=cache, products=[small_pictures(cache)])
+    dataset = read_dataset(tmp_path / "data", Reading(cache=cache), products=[small_pictures(cache)])
     rows = small_pictures(cache).store.rows([picture.content for picture in dataset.pictures])
     sizes = file_sizes(dataset.pictures)
     everything, dark, light = describe_appearance(dataset, rows, sizes)

@@ -12,6 +12,7 @@ from run_folders import HOSTILE, SCRIPTS, build_run, draw_picture
 from browsing import CONTRASTS, TEXTS
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
+from distingo.datasets.options import Reading
 from distingo.evaluation.comparing import compare_runs
 from distingo.report.pages.comparison import write_comparison_page
 from distingo.report.pages.inspection import write_inspection
@@ -199,7 +200,7 @@ def test_a_comparisons_names_lead_to_the_reports(browser: Any, comparison: Path)
 def test_the_inspection_page_on_a_phone(browser: Any, tmp_path: Path) -> None:
     for number in range(6):
         draw_picture(tmp_path / "data" / SCRIPTS[number % 2 + 1] / f"{number}.png", 30 * number, (90 + number, 80))
-    dataset = read_dataset(tmp_path / "data", cache=Cache(tmp_path / "cache"))
+    dataset = read_dataset(tmp_path / "data", Reading(cache=Cache(tmp_path / "cache")))
     page = browser.new_page(viewport={"width": 375, "height": 800})
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))

@@ -13,6 +13,7 @@ from run_folders import HOSTILE
 from browsing import CONTRASTS, TEXTS
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
+from distingo.datasets.options import Reading
 from distingo.report.pages.inspection import write_inspection
 from distingo.report.pages.run import write_report
 
@@ -142,7 +143,7 @@ def test_the_inspection_page_on_a_phone(browser: Any, run: LabelRun, tmp_path: P
     lines = [f"{file},{'猫;قطط' if at % 3 else 'plain' if at % 2 else ''}" for at, file in enumerate(run.files)]
     (tmp_path / "labels.csv").write_text("\n".join(["file,labels", *lines]), encoding="utf-8")
     (tmp_path / "Bilder").symlink_to(data / "Bilder", target_is_directory=True)
-    dataset = read_dataset(tmp_path / "labels.csv", cache=Cache(tmp_path / "cache"))
+    dataset = read_dataset(tmp_path / "labels.csv", Reading(cache=Cache(tmp_path / "cache")))
     assert dataset.task == "multi-label"
     page = browser.new_page(viewport={"width": 375, "height": 800})
     complaints: list[str] = []

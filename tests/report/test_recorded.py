@@ -11,7 +11,7 @@ from PIL import Image
 
 import distingo
 from distingo.language import gettext, written_in
-from distingo.models.saved import read_description
+from distingo.models.description import read_description
 from distingo.report.recorded_sentences import RECORDED, is_known, recorded
 from distingo.runs.contents import RunRecords, read_run
 from tiny_datasets import draw_classes, draw_labels

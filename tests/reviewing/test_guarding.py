@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from distingo.reviewing.serving import Guard
+from distingo.reviewing.server import Guard
 
 GUARD = Guard("127.0.0.1", 8123, "secret")
 OURS = {"Host": "127.0.0.1:8123", "Origin": "http://127.0.0.1:8123", "Content-Type": "application/json"}
@@ -13,7 +13,7 @@ OURS = {"Host": "127.0.0.1:8123", "Origin": "http://127.0.0.1:8123", "Content-Ty
 def status(method: str = "GET", path: str = "secret/state", guard: Guard = GUARD, **headers: str) -> int:
     said = {**OURS, **{name.replace("_", "-"): value for name, value in headers.items()}}
     refused = guard.refuse(method, path, said)
-    return refused[0] if refused else 200
+    return refused.status if refused else 200
 
 
 def test_the_page_itself_is_heard() -> None:

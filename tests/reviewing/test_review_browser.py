@@ -17,6 +17,7 @@ from distingo.curation.findings import Finding, write_findings
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import read_corrections
 from distingo.datasets.gathering import read_dataset
+from distingo.datasets.options import Reading
 from trees import draw, found, snapshot
 
 pytestmark = pytest.mark.browser
@@ -156,7 +157,7 @@ def test_everything_is_decided_by_keyboard(
     assert "Birnen/2.png" not in written(root)
     assert "3 of 4 questions answered; the same command goes on" in review.stop()
     assert {**snapshot(root)} == {**before, "corrections.csv": snapshot(root)["corrections.csv"]}
-    dataset = read_dataset(root, cache=Cache(tmp_path / "cache"))
+    dataset = read_dataset(root, Reading(cache=Cache(tmp_path / "cache")))
     assert "corrections.csv: 1 picture relabelled, 1 set aside, 1 kept" in dataset.notes
 
 

@@ -16,9 +16,10 @@ from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import read_corrections
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.layouts.detection import find_layout
+from distingo.datasets.options import Reading
 from distingo.errors import DataError, DistingoError, ErrorCode, UsageError
 from distingo.reviewing.decisions import Decisions
-from distingo.reviewing.session import Asked, ReviewSession
+from distingo.reviewing.session import Choice, ReviewSession
 from raising import raises
 from trees import draw, found
 
@@ -41,9 +42,9 @@ def test_decisions_are_written_with_what_they_answer(root: Path) -> None:
     dark, label = found(root, "dark", "a/0.png"), found(root, "label", "b/0.png", suggested=("a",))
     review = session(root, dark, label)
     assert review.describe()["questions"] == [{"counting": ["label"], "below": []}, {"counting": ["dark"], "below": []}]
-    outcome = review.decide(Asked(0, "relabel", 0, ("a",)))
+    outcome = review.decide(Choice(0, "relabel", 0, ("a",)))
     assert outcome == {"touched": [0], "answered": [0], "classes": ("a", "b", "c")}
-    review.decide(Asked(1, "keep"))
+    review.decide(Choice(1, "keep"))
     assert written(root) == {"b/0.png": ("relabel", ("a",), ("label",)), "a/0.png": ("keep", (), ("dark",))}
     first = read_corrections(root / "corrections.csv").entries[0]
     assert first.content == label.content
@@ -55,9 +56,9 @@ def test_both_of_a_pair_are_kept_and_one_is_set_aside(root: Path) -> None:
     pairs = [found(root, "leak", "a/0.png", "b/0.png"), found(root, "near-duplicate", "a/0.png", "c/0.png")]
     review = session(root, *pairs)
     leak, near = 0, 1
-    review.decide(Asked(leak, "keep"))
+    review.decide(Choice(leak, "keep"))
     assert review.describe()["answered"] == [leak]
-    assert review.decide(Asked(near, "quarantine", 0))["answered"] == [leak, near]
+    assert review.decide(Choice(near, "quarantine", 0))["answered"] == [leak, near]
     assert written(root) == {
         "a/0.png": ("quarantine", (), ("near-duplicate", "leak")),
         "b/0.png": ("keep", (), ("leak",)),
@@ -69,10 +70,10 @@ def test_both_of_a_pair_are_kept_and_one_is_set_aside(root: Path) -> None:
 def test_keeping_for_another_reason_leaves_a_label_put_right(root: Path) -> None:
     label, pair = found(root, "label", "a/0.png"), found(root, "near-duplicate", "a/0.png", "a/1.png")
     review = session(root, label, pair)
-    review.decide(Asked(0, "relabel", 0, ("b",)))
-    review.decide(Asked(1, "keep"))
+    review.decide(Choice(0, "relabel", 0, ("b",)))
+    review.decide(Choice(1, "keep"))
     assert written(root)["a/0.png"] == ("relabel", ("b",), ("label", "near-duplicate"))
-    review.decide(Asked(0, "keep"))
+    review.decide(Choice(0, "keep"))
     assert written(root)["a/0.png"] == ("keep", (), ("label", "near-duplicate"))
     review.clear(0)
     assert set(written(root)) == {"a/1.png"}
@@ -80,26 +81,26 @@ def test_keeping_for_another_reason_leaves_a_label_put_right(root: Path) -> None
 
 def test_a_new_class_is_offered_from_then_on(root: Path) -> None:
     review = session(root, found(root, "label", "a/0.png"))
-    assert review.decide(Asked(0, "relabel", 0, (" kiwi ",)))["classes"] == ("a", "b", "c", "kiwi")
+    assert review.decide(Choice(0, "relabel", 0, (" kiwi ",)))["classes"] == ("a", "b", "c", "kiwi")
     assert written(root)["a/0.png"][1] == ("kiwi",)
 
 
 @pytest.mark.parametrize(
-    ("asked", "code"),
+    ("choice", "code"),
     [
-        (Asked(0, "relabel", 0, ()), "invalid_request"),
-        (Asked(0, "relabel", 0, ("a", "b")), "invalid_request"),
-        (Asked(0, "relabel", 0, ("  ",)), "invalid_request"),
-        (Asked(0, "relabel", 0, ("a\nb",)), "invalid_request"),
-        (Asked(7, "keep"), "not_found"),
-        (Asked(-1, "keep"), "not_found"),
-        (Asked(0, "quarantine", 1), "not_found"),
+        (Choice(0, "relabel", 0, ()), "invalid_request"),
+        (Choice(0, "relabel", 0, ("a", "b")), "invalid_request"),
+        (Choice(0, "relabel", 0, ("  ",)), "invalid_request"),
+        (Choice(0, "relabel", 0, ("a\nb",)), "invalid_request"),
+        (Choice(7, "keep"), "not_found"),
+        (Choice(-1, "keep"), "not_found"),
+        (Choice(0, "quarantine", 1), "not_found"),
     ],
 )
-def test_what_does_not_fit_is_refused(root: Path, asked: Asked, code: ErrorCode) -> None:
+def test_what_does_not_fit_is_refused(root: Path, choice: Choice, code: ErrorCode) -> None:
     review = session(root, found(root, "label", "a/0.png"))
     with raises(UsageError, code=code):
-        review.decide(asked)
+        review.decide(choice)
     assert not (root / "corrections.csv").exists()
 
 
@@ -108,9 +109,9 @@ def test_several_labels_may_be_none(tmp_path: Path) -> None:
     (root / "labels.csv").write_text("image,tags\n1.png,x|y\n2.png,x\n3.png,\n")
     review = session(root, found(root, "label", "1.png"))
     assert (review.describe()["task"], review.classes) == ("multi-label", ("x", "y"))
-    review.decide(Asked(0, "relabel", 0, ("y", "x", "z")))
+    review.decide(Choice(0, "relabel", 0, ("y", "x", "z")))
     assert written(root)["1.png"][1] == ("x", "y", "z")
-    review.decide(Asked(0, "relabel", 0, ()))
+    review.decide(Choice(0, "relabel", 0, ()))
     assert written(root)["1.png"][:2] == ("relabel", ())
 
 
@@ -120,7 +121,7 @@ def test_a_file_that_changed_is_not_decided_about(root: Path) -> None:
     (root / "a/1.png").unlink()
     for number in (0, 1):
         with raises(DataError, code="changed_meanwhile"):
-            review.decide(Asked(number, "keep"))
+            review.decide(Choice(number, "keep"))
 
 
 def test_what_went_is_counted_and_other_data_refused(root: Path) -> None:
@@ -167,7 +168,7 @@ def test_what_cant_be_shown_says_why(root: Path) -> None:
     assert review.question(0)["pictures"][0]["trouble"] == "a truncated PNG file"
     with raises(DistingoError, code="damaged_image"):
         review.picture(0, 0)
-    review.decide(Asked(0, "quarantine"))
+    review.decide(Choice(0, "quarantine"))
     assert written(root)["a/0.png"][0] == "quarantine"
 
 
@@ -177,8 +178,8 @@ def test_a_picture_of_another_data_set_is_only_shown(root: Path, tmp_path: Path)
     assert [picture["elsewhere"] for picture in review.question(0)["pictures"]] == [str(other), ""]
     assert review.picture(0, 0).content
     with raises(UsageError, code="invalid_request"):
-        review.decide(Asked(0, "quarantine", 0))
-    review.decide(Asked(0, "keep"))
+        review.decide(Choice(0, "quarantine", 0))
+    review.decide(Choice(0, "keep"))
     assert set(written(root)) == {"a/0.png"}
     assert review.describe()["answered"] == [0]
 
@@ -190,14 +191,14 @@ def test_entries_of_idx_files_are_reviewed(tmp_path: Path) -> None:
         (tmp_path / f"{side}-images-idx3-ubyte").write_bytes(idx_bytes(images))
         (tmp_path / f"{side}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
     first = "train-images-idx3-ubyte#0"
-    content = read_dataset(tmp_path, cache=Cache(tmp_path / "cache")).pictures[3].content
+    content = read_dataset(tmp_path, Reading(cache=Cache(tmp_path / "cache"))).pictures[3].content
     review = session(
         tmp_path, Finding("label", "t10k-images-idx3-ubyte#0", 0.9, 0.5, ("0",)), Finding("label", first, 0.8, 0.5)
     )
     assert Image.open(io.BytesIO(review.picture(1, 0).content)).size == (6, 8)
-    review.decide(Asked(1, "relabel", 0, ("2",)))
+    review.decide(Choice(1, "relabel", 0, ("2",)))
     assert read_corrections(tmp_path / "corrections.csv").entries[0].content == content
-    dataset = read_dataset(tmp_path, cache=Cache(tmp_path / "cache"))
+    dataset = read_dataset(tmp_path, Reading(cache=Cache(tmp_path / "cache")))
     assert {picture.source.file: picture.labels for picture in dataset.pictures}[first] == ("2",)
 
 
@@ -205,8 +206,8 @@ def test_what_gives_no_picture_takes_no_class(root: Path) -> None:
     (root / "a" / "0.png").write_bytes(b"<html>")
     review = session(root, found(root, "unreadable", "a/0.png", reason="an HTML page, not a picture"))
     with raises(UsageError, code="invalid_request", naming="a/0.png"):
-        review.decide(Asked(0, "relabel", 0, ("b",)))
-    assert review.decide(Asked(0, "quarantine"))["answered"] == [0]
+        review.decide(Choice(0, "relabel", 0, ("b",)))
+    assert review.decide(Choice(0, "quarantine"))["answered"] == [0]
 
 
 def test_all_of_a_kind_are_kept_for_that_kind_and_taken_back_at_once(root: Path) -> None:

@@ -19,11 +19,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from distingo.serving.app import create_app
-from distingo.serving.listening import address_of, listen
+from distingo.serving.http.access import listen, local_url
 from distingo.serving.metrics import Metrics
-from distingo.serving.served import ServedModels
-from distingo.serving.server import build_server
+from distingo.serving.served_models import ServedModels
+from distingo.serving.server import build_server, create_app
 from distingo.serving.settings import NamedRun, ServeSettings
 
 
@@ -51,7 +50,8 @@ def running(runs: dict[str, Path], *, address: str = "127.0.0.1", **settings: An
     said.check()
     models = ServedModels([NamedRun(name, path) for name, path in runs.items()], said, Metrics())
     listening, ready = listen(address, 0), threading.Event()
-    url, port = address_of(listening), listening.getsockname()[1]
+    port = listening.getsockname()[1]
+    url = local_url(listening.getsockname()[0], port)
     server = build_server(create_app(models, said), models, said, on_ready=ready.set)
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()

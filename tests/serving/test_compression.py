@@ -10,8 +10,9 @@ from fastapi import Response
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distingo.serving.compression import Decompressor, find_encoding, pack_answer
-from distingo.serving.refused import RefusedError
+from distingo.serving.http.bodies import Decompressor, find_encoding
+from distingo.serving.http.errors import RefusedError
+from distingo.serving.http.guard import pack_answer
 
 
 def unpack(encoding: str, parts: list[bytes]) -> bytes:

@@ -13,8 +13,7 @@ from attacks import GET, HEAD
 from served_runs import Server, picture, running, wait_until
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from distingo.serving.clients import Proxies, client_of
-from distingo.serving.guarding import hash_key
+from distingo.serving.http.access import Proxies, client_of, hash_key
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import distingo
 from distingo.cli import main
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
+from distingo.datasets.options import Reading
 from distingo.errors import DataError, ResourceError, UsageError
 from distingo.records import Dataset, Task
 from distingo.serving.corrections import CorrectionStore, SentCorrection
@@ -30,7 +31,7 @@ def filled(path: Path, *labels: tuple[str, ...], task: Task = "single-label", mo
 
 
 def read(folder: Path, cache: Path) -> Dataset:
-    return read_dataset(folder, cache=Cache(cache))
+    return read_dataset(folder, Reading(cache=Cache(cache)))
 
 
 def labels_of(dataset: Dataset) -> list[tuple[str, ...]]:

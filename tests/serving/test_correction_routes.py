@@ -88,8 +88,8 @@ def test_several_labels_or_none_are_kept(url: str, place: Path) -> None:
         ({"picture": b"<html>"}, 415, "HTML"),
         ({"picture": PICTURE[:-120]}, 422, "truncated"),
         ({"picture": b""}, 422, "empty"),
-        ({"files": [("other", ("a.png", PICTURE, "image/png"))]}, 422, "no picture in the form"),
-        ({"files": [("picture", ("a.png", PICTURE)), ("picture", ("b.png", PICTURE))]}, 413, "more than 1 picture"),
+        ({"files": [("other", ("a.png", PICTURE, "image/png"))]}, 422, "no image in the form"),
+        ({"files": [("picture", ("a.png", PICTURE)), ("picture", ("b.png", PICTURE))]}, 413, "more than 1 image"),
     ],
 )
 def test_what_can_not_be_used_is_refused(
@@ -122,7 +122,7 @@ def test_without_leave_nothing_is_kept(runs: dict[str, Path], tmp_path: Path) ->
         answer = send(url)
         assert (answer.status_code, answer.json()["error"]["reason"]) == (
             403,
-            "the owner of this server keeps no corrections",
+            "the owner of this server stores no corrections",
         )
         assert httpx2.get(f"{url}models").json()["models"][0]["corrections"] is False
         assert '"corrections": false' in httpx2.get(url).text
@@ -167,7 +167,7 @@ def test_a_full_store_takes_no_more(runs: dict[str, Path], tmp_path: Path, monke
     monkeypatch.setattr(CorrectionStore.__init__, "__kwdefaults__", {"create": True, "most_bytes": 10_000})
     with serving({"colours": runs["colours"]}, corrections=tmp_path / "c.sqlite") as url:
         answer = send(url)
-        assert (answer.status_code, "place is full" in answer.text) == (403, True)
+        assert (answer.status_code, "file is full" in answer.text) == (403, True)
 
 
 def test_the_api_description_knows_the_route(url: str) -> None:

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from served_runs import Server, picture, running
 
-from distingo.serving.asking import decode_base64
-from distingo.serving.open_inference_tensors import NestingError, NotNumbersError, read_nested, shape_of
-from distingo.serving.refused import RefusedError
+from distingo.serving.http.errors import RefusedError
+from distingo.serving.requests import decode_base64
+from distingo.serving.tensors import NestingError, NotNumbersError, read_nested, shape_of
 
 MEBI = 2**20
 JSON = "application/json"

@@ -15,9 +15,9 @@ from costly_images import float_tiff, tile_bomb
 from PIL import Image
 from served_runs import Server, picture, running, wait_until
 
-from distingo.serving import pictures as header_costs
-from distingo.serving.decoding_processes import Question
-from distingo.serving.refused import RefusedError
+from distingo.serving import images as header_costs
+from distingo.serving.decoding import DecodeTask
+from distingo.serving.http.errors import RefusedError
 from distingo.serving.turns import Share
 
 
@@ -76,7 +76,7 @@ def test_an_image_with_more_pixels_than_a_header_names_is_decoded_by_a_process(
     content = make(2500)
     given = []
 
-    def row(question: Question, content: bytes, memory: int, share: Share) -> np.ndarray:
+    def row(task: DecodeTask, content: bytes, memory: int, share: Share) -> np.ndarray:
         given.append((content, memory))
         raise RefusedError(413, "here")
 

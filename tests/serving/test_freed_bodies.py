@@ -21,7 +21,7 @@ import pytest
 from served_runs import Command, Server, command, picture, running, wait_until
 
 from distingo.prediction.naming import Judged
-from distingo.serving.refused import RefusedError, free_frames
+from distingo.serving.http.errors import RefusedError, free_frames
 
 MEBI = 2**20
 JSON = "application/json"

@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from served_runs import Server, picture, running, wait_until
 
-from distingo.serving.guarding import hash_key
+from distingo.serving.http.access import hash_key
 
 KEY = "a key that is long enough"
 

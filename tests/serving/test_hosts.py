@@ -7,7 +7,7 @@ import pytest
 from served_runs import picture, running
 
 from distingo.errors import UsageError
-from distingo.serving.clients import host_name, is_same_origin
+from distingo.serving.http.access import host_name, is_same_origin
 from distingo.serving.settings import ServeSettings
 from raising import raises
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from distingo.errors import ErrorCode, UsageError
-from distingo.serving.guarding import RateLimit, find_key, hash_key, read_keys
-from distingo.serving.judging import Places
-from distingo.serving.refused import RefusedError
+from distingo.serving.http.access import RateLimit, find_key, hash_key, read_keys
+from distingo.serving.http.errors import RefusedError
+from distingo.serving.service import Slots
 from distingo.serving.settings import ServeSettings, name_runs, read_size
 from raising import raises
 
@@ -71,9 +71,9 @@ def test_keys_come_from_a_file_and_are_kept_as_hashes(tmp_path: Path) -> None:
     file.write_text("# ours\n\n  0123456789abcdef  \nschlüssel-der-lang-genug-ist\n", encoding="utf-8")
     keys = read_keys(file)
     assert len(keys) == 2 and b"0123456789abcdef" not in b"".join(keys)
-    assert find_key("0123456789abcdef", keys) == keys[0]
-    assert find_key("schlüssel-der-lang-genug-ist", keys) == keys[1]
-    assert find_key("0123456789abcde", keys) is None and find_key("", keys) is None
+    assert find_key({"x-api-key": "0123456789abcdef"}, keys) == keys[0]
+    assert find_key({"authorization": "Bearer schlüssel-der-lang-genug-ist"}, keys) == keys[1]
+    assert find_key({"x-api-key": "0123456789abcde"}, keys) is None and find_key({}, keys) is None
 
 
 @pytest.mark.parametrize("content, code", [("", "empty_file"), ("# nothing\n", "empty_file"), ("short\n", "weak_key")])
@@ -104,16 +104,16 @@ def test_rates_do_not_remember_everybody() -> None:
     assert len(rates._left) <= 10_000
 
 
-def test_places_come_back_whatever_happens() -> None:
+def test_slots_come_back_whatever_happens() -> None:
     seen: list[int] = []
-    places = Places(3, seen.append)
-    with pytest.raises(KeyError), places.hold(3):
-        with pytest.raises(RefusedError) as refused, places.hold(1):
+    slots = Slots(3, seen.append)
+    with pytest.raises(KeyError), slots.hold(3):
+        with pytest.raises(RefusedError) as refused, slots.hold(1):
             pass
         assert refused.value.status == 503
         with pytest.raises(RefusedError):
-            places.check()
+            slots.check()
         raise KeyError(os.name)
-    assert places.taken == 0
+    assert slots.taken == 0
     assert seen == [3, 0]
-    places.check()
+    slots.check()

@@ -19,7 +19,7 @@ from PIL import Image
 from served_runs import Server, picture, running
 
 import distingo
-from distingo.serving import open_inference_tensors as tensors
+from distingo.serving import tensors
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ import distingo
 from browsing import CONTRASTS
 from distingo.language import LANGUAGES, written_in
 from distingo.serving.corrections import CorrectionStore
-from distingo.serving.guarding import hash_key
+from distingo.serving.http.access import hash_key
 from distingo.serving.page_routes import page_words
 from tiny_datasets import COLOURS, draw_classes
 

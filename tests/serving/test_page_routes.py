@@ -130,7 +130,7 @@ def test_the_limits_reach_the_page(url: str) -> None:
 
 
 def test_the_page_is_open_where_a_key_is_asked_for(tiny_runs: dict[str, Path]) -> None:
-    from distingo.serving.guarding import hash_key
+    from distingo.serving.http.access import hash_key
 
     with serving({"colours": tiny_runs["majority"]}, key_hashes=(hash_key("k" * 20),)) as url:
         assert httpx2.get(url).status_code == httpx2.get(f"{url}page/page.js").status_code == 200

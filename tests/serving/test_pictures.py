@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from served_runs import picture
 
-from distingo.serving.pictures import ACCEPTED, decode_upload
-from distingo.serving.refused import RefusedError
+from distingo.serving.http.errors import RefusedError
+from distingo.serving.images import ACCEPTED, decode_upload
 
 SAVED_AS = {"JPEG": "JPEG", "PNG": "PNG", "WebP": "WEBP", "GIF": "GIF", "BMP": "BMP", "TIFF": "TIFF", "AVIF": "AVIF"}
 

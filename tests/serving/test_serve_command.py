@@ -17,7 +17,7 @@ from served_runs import command, picture, wait_until
 
 import distingo
 from distingo.errors import ResourceError, UsageError
-from distingo.serving.listening import listen
+from distingo.serving.http.access import listen
 from raising import raises
 from tiny_runs import copy_run
 

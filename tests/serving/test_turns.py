@@ -6,7 +6,7 @@ import time
 from distingo.serving.turns import Job, Share, TurnPool
 
 
-def in_order(pool: TurnPool, jobs: list[tuple[Share, str, int]]) -> list[str]:
+def in_order(pool: TurnPool, jobs: list[tuple[Share, str]]) -> list[str]:
     """What runs in which order, given while all threads are held up."""
     go, done, order = threading.Event(), threading.Semaphore(0), []
 
@@ -16,8 +16,8 @@ def in_order(pool: TurnPool, jobs: list[tuple[Share, str, int]]) -> list[str]:
 
     pool.submit(Job(Share("holder"), lambda: go.wait(10) and None))
     time.sleep(0.1)
-    for share, name, memory in jobs:
-        assert pool.submit(Job(share, lambda name=name: work(name), memory))  # type: ignore[misc]
+    for share, name in jobs:
+        assert pool.submit(Job(share, lambda name=name: work(name)))  # type: ignore[misc]
     go.set()
     for _ in jobs:
         assert done.acquire(timeout=10)
@@ -27,7 +27,7 @@ def in_order(pool: TurnPool, jobs: list[tuple[Share, str, int]]) -> list[str]:
 def test_clients_and_their_requests_take_turns() -> None:
     pool = TurnPool(1, "turns")
     first, second, other = Share("a"), Share("a"), Share("b")
-    jobs = [(first, f"a1{n}", 0) for n in range(3)] + [(second, f"a2{n}", 0) for n in range(2)] + [(other, "b0", 0)]
+    jobs = [(first, f"a1{n}") for n in range(3)] + [(second, f"a2{n}") for n in range(2)] + [(other, "b0")]
     assert in_order(pool, jobs) == ["a10", "b0", "a20", "a11", "a21", "a12"]
     pool.close()
 
@@ -45,8 +45,8 @@ def test_waiting_jobs_have_limits_and_can_be_taken_back() -> None:
     pool.close()
 
 
-def test_one_client_leaves_a_thread_to_others_and_memory_is_shared() -> None:
-    pool = TurnPool(2, "turns", of_client=1, memory=100)
+def test_one_client_leaves_a_thread_to_others() -> None:
+    pool = TurnPool(2, "turns", of_client=1)
     running, most, done = [], [], threading.Semaphore(0)
 
     def work(name: str) -> None:
@@ -56,11 +56,11 @@ def test_one_client_leaves_a_thread_to_others_and_memory_is_shared() -> None:
         running.remove(name)
         done.release()
 
-    for name, memory in (("a", 60), ("a", 60), ("b", 60), ("c", 30), ("c", 200)):
-        pool.submit(Job(Share(name), lambda name=name: work(name), memory))  # type: ignore[misc]
+    for name in "aabcc":
+        pool.submit(Job(Share(name), lambda name=name: work(name)))  # type: ignore[misc]
     for _ in range(5):
         assert done.acquire(timeout=10)
-    assert not any(each in (["a", "a"], ["a", "b"], ["c", "c"]) for each in most)
+    assert not any(each in (["a", "a"], ["c", "c"]) for each in most)
     pool.close()
 
 

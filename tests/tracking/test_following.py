@@ -87,7 +87,7 @@ def test_a_place_that_goes_away_is_told_of_once_and_gets_all_in_the_end(
         for epoch in (3, 4, 5):
             follower.on_epoch(record(epoch))
     assert len(caplog.messages) == 1
-    assert "not tracked in a place (nobody there); the run goes on" in caplog.messages[0]
+    assert "not tracked in a place (nobody there); the run continues" in caplog.messages[0]
     place.is_away = False
     follower.finish()
     assert place.told[2:] == ["epochs [3, 4, 5]", "result True", "finished"]

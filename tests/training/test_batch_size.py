@@ -11,15 +11,16 @@ import torch
 import distingo
 from distingo import cli
 from distingo.datasets.cache.store import Cache
+from distingo.datasets.options import Reading
 from distingo.errors import ResourceError, UsageError
 from distingo.files import read_json
 from distingo.training import memory as batch_size
 from distingo.training import preparing
 from distingo.training.memory import TrainingPlan, find_batch_size, most_images, scaled_lr, training_images
-from distingo.training.preparing import TrainRequest
 from distingo.training.pretrained import load_wished_backbone
 from distingo.training.recipe import Recipe
 from distingo.training.recipe_file import Wanted, repeat
+from distingo.training.request import TrainRequest
 from distingo.training.step_memory import StepMemory
 from raising import raises
 from tiny_backbones import write_backbone
@@ -135,7 +136,9 @@ def config_of(folder: Path, name: str = "config.json") -> dict[str, Any]:
 
 
 def request(data: Path, output: Path, *, resume: bool = False, **options: Any) -> TrainRequest:
-    return TrainRequest(data=data, output=output, wishes=options, cache=Cache(data.parent / "cache"), resume=resume)
+    return TrainRequest(
+        reading=Reading(cache=Cache(data.parent / "cache")), data=data, output=output, wishes=options, resume=resume
+    )
 
 
 def test_the_number_is_recorded_so_that_every_later_command_takes_it(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from distingo.datasets.cache.store import Cache
+from distingo.datasets.options import Reading
 from distingo.errors import UsageError
 from distingo.training.preview import VERSIONS, preview_augmentation
 from raising import raises
@@ -14,7 +15,9 @@ from tiny_datasets import draw_classes, draw_labels
 @pytest.mark.parametrize("draw", [draw_classes, draw_labels])
 def test_every_picture_is_shown_beside_its_versions(tmp_path: Path, draw: object) -> None:
     data = draw(tmp_path / "data")  # type: ignore[operator]
-    rows = preview_augmentation(data, "standard", cache=Cache(tmp_path / "cache"), image_size=24, seed=0)
+    rows = preview_augmentation(
+        data, "standard", reading=Reading(cache=Cache(tmp_path / "cache")), image_size=24, seed=0
+    )
     assert len(rows) == 6
     for original, *versions in rows:
         assert len(versions) == VERSIONS
@@ -24,4 +27,4 @@ def test_every_picture_is_shown_beside_its_versions(tmp_path: Path, draw: object
 
 def test_an_unknown_preset_is_refused(tmp_path: Path) -> None:
     with raises(UsageError, code="unknown_name", parameter="augment"):
-        preview_augmentation(tmp_path, "heavy", cache=Cache(tmp_path), image_size=None, seed=0)
+        preview_augmentation(tmp_path, "heavy", reading=Reading(cache=Cache(tmp_path)), image_size=None, seed=0)

@@ -12,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from distingo.curation.findings import FINDINGS_FOLDER, PICTURE_KINDS, Finding, FindingKind, read_findings
-from distingo.datasets.cache.store import Cache
-from distingo.datasets.decoding.decode import DEFAULT_MAX_PIXELS
-from distingo.datasets.decoding.value_ranges import settle_value_range
+from distingo.datasets.options import Reading, ReadingOptions
 from distingo.errors import ResourceError, UsageError, name_the_nearest, option
+from distingo.options.data import CheckSettings, ReviewSettings
 from distingo.runs.folder import begin_folder, end_beginning, is_free
 
 if TYPE_CHECKING:
@@ -39,14 +38,8 @@ def check(
     weights: str | Path | None = None,
     predictions: str | Path | None = None,
     thresholds: Mapping[str, float] | None = None,
-    workers: int | None = None,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
-    cache: str | Path | None = None,
-    table: TableOptions | None = None,
-    allow_missing: bool = False,
-    corrections: str | Path | None = None,
-    value_range: str | Sequence[float] | None = None,
     seed: int = 0,
+    **reading: Unpack[ReadingOptions],
 ) -> Check:
     """Look for files, pictures, labels and pairs that may be wrong; nothing of the data is touched.
 
@@ -64,14 +57,9 @@ def check(
         predictions: The folder of a `crossval` of the same pictures, whose predictions labels are doubted by; None
             makes some by quick models.
         thresholds: By kind of finding, from which score on it counts.
-        workers: Threads; None takes one per core.
-        max_pixels: Larger pictures are listed as unreadable.
-        cache: As in `train`.
-        table: What to know about the table of labels; what is left out is recognised.
-        allow_missing: Go on even if half of the pictures that the table names are missing.
-        value_range: As in `train`.
-        corrections: As in `train`; findings that they answer are left out.
         seed: Of samples and folds.
+        **reading: How images and labels are found and read, as in `ReadingOptions`; findings that corrections answer
+            are left out.
 
     Returns:
         All findings, and what they rest on.
@@ -86,6 +74,7 @@ def check(
     from distingo.curation.check import PAGE_NAME, SUMMARY_NAME, read_check, write_check
     from distingo.curation.checking import CheckRequest, run_check
 
+    settings = CheckSettings(against=against, model=model, weights=weights, predictions=predictions, seed=seed)
     folder = None if output is None else Path(output)
     if data is None:
         if folder is None:
@@ -94,7 +83,8 @@ def check(
                 code="missing_argument",
                 parameter="data",
             )
-        measuring = {"against": against, "model": model, "weights": weights, "corrections": corrections, "table": table}
+        measuring: dict[str, object] = {"against": against, "model": model, "weights": weights}
+        measuring |= {"corrections": reading.get("corrections"), "table": reading.get("table")}
         if said := [name for name, value in measuring.items() if value is not None]:
             raise UsageError(
                 f"{option(said[0])}: judging {folder} again measures nothing; name the data too",
@@ -111,14 +101,8 @@ def check(
             weights=weights,
             predictions=None if predictions is None else Path(predictions),
             thresholds=thresholds or {},
-            cache=Cache(cache),
-            workers=workers,
-            max_pixels=max_pixels,
-            table=table,
-            allow_missing=allow_missing,
-            corrections=corrections,
-            value_ranges=settle_value_range(value_range),
-            seed=seed,
+            reading=Reading.of(**reading),
+            seed=settings.seed,
         )
         found = run_check(request)
     if folder is not None:
@@ -290,7 +274,7 @@ def review(
     port: int = 0,
     on_start: Callable[[str, ReviewSession], None] | None = None,
     table: TableOptions | None = None,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    max_pixels: int | None = None,
 ) -> None:
     """Serve a page to go through findings with the keyboard, until Ctrl-C.
 
@@ -305,7 +289,7 @@ def review(
         port: 0 takes one that is free.
         on_start: Called with the page's address and the review once the page can be opened.
         table: As in `train`.
-        max_pixels: Larger images are not shown.
+        max_pixels: Larger images are not shown; None is 178,956,970.
 
     Raises:
         DataError: There are no findings, they are about other data, or the corrections are damaged.
@@ -317,7 +301,7 @@ def review(
     from distingo.datasets.layouts.detection import find_layout
     from distingo.errors import UsageError
     from distingo.reviewing.decisions import Decisions
-    from distingo.reviewing.serving import ReviewServer
+    from distingo.reviewing.server import ReviewServer
     from distingo.reviewing.session import ReviewSession
 
     if corrections is not None and str(corrections) == NO_CORRECTIONS:
@@ -326,6 +310,7 @@ def review(
             code="invalid_value",
             parameter="corrections",
         )
+    settings, limit = ReviewSettings(host=host, port=port), Reading(max_pixels=max_pixels).pixel_limit
     found = read_findings(Path(findings))
     layout = find_layout(Path(data), table, allow_missing=True, as_it_comes=True)
     path = Path(corrections) if corrections is not None else layout.root / CORRECTIONS_NAME
@@ -336,8 +321,8 @@ def review(
             parameter="corrections",
         )
     ranges = read_value_ranges(Path(findings))
-    session = ReviewSession(layout, found, Decisions(path.resolve(), layout.root), ranges, max_pixels)
-    with ReviewServer(session, host, port) as server:
+    session = ReviewSession(layout, found, Decisions(path.resolve(), layout.root), ranges, limit)
+    with ReviewServer(session, settings.host, settings.port) as server:
         if on_start is not None:
             on_start(server.guard.url, session)
         server.serve_forever(poll_interval=0.2)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
+from distingo.download.records import FetchOptions, FetchSettings
 from distingo.files import as_names
+from distingo.options.downloading import OpenImagesSettings, VideoSettings
+from distingo.options.fields import require_known
 
 if TYPE_CHECKING:
     from distingo.download.folder import Gathered
@@ -16,6 +19,16 @@ if TYPE_CHECKING:
     from distingo.download.url_lists import UrlColumns
     from distingo.download.video import FrameFormat, VideoFrames
     from distingo.download.video_frames import FrameChoice
+
+
+def fetch_settings(options: FetchOptions, call: str) -> FetchSettings:
+    """The record of a call's keywords.
+
+    Raises:
+        TypeError: There is no such keyword.
+    """
+    require_known(options, FetchOptions.__annotations__, call)
+    return FetchSettings(**options)
 
 
 def list_sets() -> tuple[NamedSet, ...]:
@@ -72,9 +85,7 @@ def download_urls(
     output: str | Path,
     *,
     columns: UrlColumns | None = None,
-    limits: Limits | None = None,
-    try_refused: bool = False,
-    allow_private_addresses: bool = False,
+    **fetching: Unpack[FetchOptions],
 ) -> Gathered:
     """Fetch the pictures that a table names by their addresses.
 
@@ -85,9 +96,8 @@ def download_urls(
         table: CSV, TSV, JSON Lines or Parquet.
         output: A folder: new, empty, or begun by the same call.
         columns: What to know about the table; what is left out is recognised.
-        limits: How politely, how patiently and how much; None takes the defaults, with files of up to 256 MiB.
-        try_refused: Ask again for what was absent, refused, or removed since.
-        allow_private_addresses: Whether addresses may be on this machine or its network; redirects never.
+        **fetching: How politely and how much is fetched, as in `FetchOptions`; files of up to 256 MiB if
+            `limits` does not tell.
 
     Returns:
         What became of each address.
@@ -99,13 +109,14 @@ def download_urls(
     """
     from distingo.download.url_lists import gather_urls
 
+    settings = fetch_settings(fetching, "download_urls")
     return gather_urls(
         Path(table),
         Path(output),
         columns,
-        limits,
-        try_refused=try_refused,
-        allow_private=allow_private_addresses,
+        settings.limits,
+        try_refused=settings.try_refused,
+        allow_private=settings.allow_private_addresses,
     )
 
 
@@ -120,9 +131,7 @@ def download_open_images(
     single: bool = False,
     seed: int = 0,
     addresses: OpenImagesAddresses | None = None,
-    limits: Limits | None = None,
-    try_refused: bool = False,
-    allow_private_addresses: bool = False,
+    **fetching: Unpack[FetchOptions],
 ) -> Gathered:
     """Fetch the pictures of some classes of Open Images V7.
 
@@ -141,9 +150,7 @@ def download_open_images(
         single: Leave out pictures that have several of the classes.
         seed: Of the choice under a limit.
         addresses: Of a mirror; None takes the official ones.
-        limits: How politely, how patiently and how much; None takes the defaults.
-        try_refused: Ask again for what was absent or refused before.
-        allow_private_addresses: Whether addresses may be on this machine or its network; redirects never.
+        **fetching: How politely and how much is fetched, as in `FetchOptions`.
 
     Returns:
         What became of each picture that was chosen.
@@ -155,13 +162,23 @@ def download_open_images(
     """
     from distingo.download.open_images import OpenImagesRequest, gather_open_images
 
+    settings = fetch_settings(fetching, "download_open_images")
+    chosen = OpenImagesSettings(limit=limit, boxes=boxes, min_size=min_size, single=single, seed=seed)
     return gather_open_images(
-        OpenImagesRequest(as_names(classes, "classes"), tuple(splits), limit, boxes, min_size, single, seed),
+        OpenImagesRequest(
+            as_names(classes, "classes"),
+            tuple(splits),
+            chosen.limit,
+            chosen.boxes,
+            chosen.min_size,
+            chosen.single,
+            chosen.seed,
+        ),
         Path(output),
-        limits,
+        settings.limits,
         addresses=addresses,
-        try_refused=try_refused,
-        allow_private=allow_private_addresses,
+        try_refused=settings.try_refused,
+        allow_private=settings.allow_private_addresses,
     )
 
 
@@ -170,9 +187,7 @@ def download_imagenet(
     output: str | Path,
     *,
     mirror: str | None = None,
-    limits: Limits | None = None,
-    try_refused: bool = False,
-    allow_private_addresses: bool = False,
+    **fetching: Unpack[FetchOptions],
 ) -> Gathered:
     """Fetch the pictures of some classes of ImageNet into class folders. They are for non-commercial research only.
 
@@ -180,9 +195,8 @@ def download_imagenet(
         classes: Names of synsets (any lemma) without regard to case, or WordNet ids (``n04118538``).
         output: A folder: new, empty, or begun by the same call.
         mirror: Fetch ``<WordNet id>.tar`` from below this address instead.
-        limits: How politely, how patiently and how much; None takes the defaults, and archives of up to 16 GiB.
-        try_refused: Ask again for what was absent or refused before.
-        allow_private_addresses: Whether the mirror may be on this machine or its network.
+        **fetching: How politely and how much is fetched, as in `FetchOptions`; archives of up to 16 GiB if
+            `limits` does not tell.
 
     Returns:
         What became of each archive, and of each file in one that is no picture.
@@ -194,13 +208,14 @@ def download_imagenet(
     """
     from distingo.download.imagenet import gather_imagenet
 
+    settings = fetch_settings(fetching, "download_imagenet")
     return gather_imagenet(
         as_names(classes, "classes"),
         Path(output),
-        limits,
+        settings.limits,
         address=mirror,
-        try_refused=try_refused,
-        allow_private=allow_private_addresses,
+        try_refused=settings.try_refused,
+        allow_private=settings.allow_private_addresses,
     )
 
 
@@ -235,5 +250,8 @@ def download_video(
     from distingo.download.video_frames import FrameChoice as Choice
     from distingo.download.video_frames import Interval
 
+    settings = VideoSettings(label=label, limit=limit, image_format=image_format)
     wanted = choice or Choice(Interval("seconds", 1.0))
-    return extract_frames(Path(video), Path(output), wanted, label=label, limit=limit, image_format=image_format)
+    return extract_frames(
+        Path(video), Path(output), wanted, label=label, limit=settings.limit, image_format=settings.image_format
+    )

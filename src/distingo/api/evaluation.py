@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
-from distingo.datasets.cache.store import Cache
+from distingo.datasets.options import Reading, ReadingOptions
 from distingo.errors import ResourceError, UsageError
 from distingo.files import as_names, as_paths
 from distingo.language import Language, settle_language, written_in
@@ -17,7 +17,6 @@ from distingo.runs.config import read_config
 from distingo.runs.folder import RunFolder
 
 if TYPE_CHECKING:
-    from distingo.datasets.tables.table import TableOptions
     from distingo.evaluation.comparison import Comparison
     from distingo.explanation.records import Explanation
     from distingo.prediction.pictures import PictureLike
@@ -128,13 +127,8 @@ def evaluate(
     data: str | Path | None = None,
     *,
     device: str = "auto",
-    workers: int | None = None,
-    max_pixels: int | None = None,
-    cache: str | Path | None = None,
-    table: TableOptions | None = None,
-    allow_missing: bool = False,
-    corrections: str | Path | None = None,
     language: str | None = None,
+    **reading: Unpack[ReadingOptions],
 ) -> Evaluation:
     """Judge a run's model and its baselines.
 
@@ -142,14 +136,10 @@ def evaluate(
         run: A run folder.
         data: Other pictures to judge on; None takes the run's own test side.
         device: Where networks compute.
-        workers: Decoding threads; None takes one per core.
-        max_pixels: Larger pictures are listed as unusable; None is the limit that the run was trained with, else
-            178,956,970.
-        cache: As in `train`.
-        table: What to know about a table of labels in `data`; the run's own is read as it was for training.
-        allow_missing: As in `train`.
-        corrections: As in `train`, for `data`; the run's own data are corrected as they were for training.
         language: Of the pages, as in `write_report`.
+        **reading: How images and labels of `data` are found and read, as in `ReadingOptions`; the run's own are read
+            and corrected as for training. Without `max_pixels` the limit of the run counts, and deep images are always
+            scaled as in training.
 
     Returns:
         The scores; they also lie in ``evaluation.json`` and on the page ``report.html``, in the run folder or, for
@@ -165,13 +155,8 @@ def evaluate(
     request = EvaluateRequest(
         run=Path(run),
         data=None if data is None else Path(data),
-        cache=Cache(cache),
-        workers=workers,
-        max_pixels=max_pixels,
+        reading=Reading.of(**reading),
         device=device,
-        table=table,
-        allow_missing=allow_missing,
-        corrections=corrections,
     )
     evaluation, place = evaluate_run(request)
     judged = None if data is None else place

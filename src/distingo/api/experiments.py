@@ -7,20 +7,18 @@ The call that searches for a recipe.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
-from distingo.aliases import name_recipe_fields
-from distingo.datasets.cache.store import Cache
-from distingo.datasets.decoding.value_ranges import settle_value_range
+from distingo.api.keywords import CrossvalOptions, TrainingOptions, crossval_options, training_options
 from distingo.errors import InterruptionError, UsageError, option
+from distingo.options.training import CrossvalSettings, LearningCurveSettings, TuneSettings
 from distingo.runs.folder import begin_folder, end_beginning, require_free
 
 if TYPE_CHECKING:
     from distingo.crossvalidation.folder import CrossValidation
-    from distingo.datasets.tables.table import TableOptions
     from distingo.learning_curves.records import LearningCurve
     from distingo.runs.history import EpochRecord
     from distingo.tuning.records import Search, Trial
@@ -33,20 +31,10 @@ def crossval(
     folds: int | None = None,
     repeats: int = 1,
     split: str | Path | None = None,
-    group_column: str | None = None,
-    near_duplicates: float | None = 0.8,
-    burst: float | None = 2.0,
     resplit: bool = False,
     resume: bool = False,
-    workers: int | None = None,
-    max_pixels: int | None = None,
-    cache: str | Path | None = None,
-    table: TableOptions | None = None,
-    allow_missing: bool = False,
-    corrections: str | Path | None = None,
-    value_range: str | Sequence[float] | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
-    **recipe: Any,
+    **options: Unpack[CrossvalOptions],
 ) -> CrossValidation:
     """Cross-validate: train on all folds but one and judge on that one, so that every picture is judged once.
 
@@ -61,20 +49,11 @@ def crossval(
         folds: How many; None for 5, or as many as `split` has.
         repeats: How many times all pictures are divided into folds anew.
         split: A file of `split`'s with folds, in place of dividing here.
-        group_column: As for `split`.
-        near_duplicates: As for `split`.
-        burst: As for `split`.
         resplit: Divide all pictures into folds where the data has sides of its own.
         resume: Go on with the cross-validation in `output`; finished folds are not computed again.
-        workers: Decoding threads; None takes one per core.
-        max_pixels: Larger pictures are listed as unusable; None is 178,956,970.
-        cache: As in `train`.
-        table: What to know about the table of labels; what is left out is recognised.
-        allow_missing: Go on even if half of the pictures that the table names are missing.
-        value_range: As in `train`.
-        corrections: As in `train`.
         on_epoch: Called with an `EpochRecord` after every epoch of a fold.
-        **recipe: As for `train`, without ``test``.
+        **options: The recipe without ``test``, as in `RecipeOptions`; what belongs together, as in `GroupingOptions`;
+            and how images and labels are found and read, as in `ReadingOptions`.
 
     Returns:
         Scores fold by fold, their means with corrected resampled t intervals, and the scores of all predictions
@@ -86,13 +65,13 @@ def crossval(
     from distingo.crossvalidation.folder import CrossValidationFolder
     from distingo.crossvalidation.run import CrossValidateRequest, cross_validate
     from distingo.datasets.splits.files import name_split
-    from distingo.datasets.tables.table import TableOptions
     from distingo.near_duplicates.keeping import Belonging
     from distingo.report.pages.crossval import write_crossval_page
     from distingo.runs.corrections import settle_corrections
-    from distingo.training.preparing import TrainRequest
+    from distingo.training.request import TrainRequest
 
-    recipe = name_recipe_fields(recipe)
+    settings = CrossvalSettings(folds=folds, repeats=repeats, split=split, resplit=resplit, resume=resume)
+    recipe, grouping, reading = crossval_options(options)
     folder = CrossValidationFolder(Path(output))
     if "test" in recipe:
         raise UsageError(
@@ -100,8 +79,6 @@ def crossval(
             code="option_not_applicable",
             parameter="test",
         )
-    if group_column is not None:
-        table = replace(table or TableOptions(), group_column=group_column)
     if data is None and not resume:
         raise UsageError(
             f"crossval needs {option('data')}, a folder of pictures (or {option('resume', value=True)})",
@@ -112,21 +89,15 @@ def crossval(
         data=Path(data) if data is not None else Path(folder.read_plan().data),
         output=folder.path,
         wishes=recipe,
-        cache=Cache(cache),
-        workers=workers,
-        max_pixels=max_pixels,
-        table=table,
-        allow_missing=allow_missing,
-        corrections=settle_corrections(corrections),
-        value_ranges=settle_value_range(value_range),
+        reading=replace(reading, corrections=settle_corrections(reading.corrections)),
         split=name_split(split, None),
-        near_duplicates=None if resume else "none" if near_duplicates is None else near_duplicates,
+        near_duplicates=None if resume else "none" if grouping.near_duplicates is None else grouping.near_duplicates,
         resume=resume,
         on_epoch=on_epoch,
     )
-    belonging = Belonging(near_duplicates, burst)
+    belonging = Belonging(grouping.near_duplicates, grouping.burst)
     request = CrossValidateRequest(
-        training=training, folds=folds, repeats=repeats, belonging=belonging, resplit=resplit
+        training=training, folds=settings.folds, repeats=settings.repeats, belonging=belonging, resplit=resplit
     )
     try:
         found = cross_validate(request)
@@ -142,17 +113,7 @@ def learning_curve(
     *,
     sizes: int = 8,
     draws: int = 5,
-    group_column: str | None = None,
-    near_duplicates: float | None = 0.8,
-    burst: float | None = 2.0,
-    workers: int | None = None,
-    max_pixels: int | None = None,
-    cache: str | Path | None = None,
-    table: TableOptions | None = None,
-    allow_missing: bool = False,
-    corrections: str | Path | None = None,
-    value_range: str | Sequence[float] | None = None,
-    **recipe: Any,
+    **options: Unpack[CrossvalOptions],
 ) -> LearningCurve:
     """Measure how scores grow with training pictures, and forecast them for twice and five times as many.
 
@@ -166,17 +127,8 @@ def learning_curve(
         sizes: How many training sizes at most, evenly spaced by ratio.
         draws: How many times pictures are drawn for each. Where the data has no test side of its own, as many folds,
             each judged once.
-        group_column: As for `split`.
-        near_duplicates: As for `split`.
-        burst: As for `split`.
-        workers: Threads; None takes one per core.
-        max_pixels: Larger pictures are listed as unusable; None is 178,956,970.
-        cache: As in `train`.
-        table: What to know about the table of labels; what is left out is recognised.
-        allow_missing: Go on even if half of the pictures that the table names are missing.
-        value_range: As in `train`.
-        corrections: As in `train`.
-        **recipe: As for `train`; the model is a frozen backbone or ``descriptors``.
+        **options: The recipe, as in `RecipeOptions`, whose model is a frozen backbone or ``descriptors``; what belongs
+            together, as in `GroupingOptions`; and how images and labels are found and read, as in `ReadingOptions`.
 
     Returns:
         The measured scores and the forecasts, of all pictures and of each class, the weakest class first.
@@ -184,30 +136,24 @@ def learning_curve(
     Raises:
         DistingoError: Of the kind that fits the mistake or hindrance.
     """
-    from distingo.datasets.tables.table import TableOptions
     from distingo.learning_curves.records import write_learning_curve
     from distingo.learning_curves.run import LearningCurveRequest, run_learning_curve
     from distingo.near_duplicates.keeping import Belonging
     from distingo.report.pages.learning_curve import write_learning_curve_page
     from distingo.runs.corrections import settle_corrections
     from distingo.runs.folder import RunFolder
-    from distingo.training.preparing import TrainRequest
     from distingo.training.recipe_file import Wanted, repeat
+    from distingo.training.request import TrainRequest
 
-    recipe = name_recipe_fields(recipe)
+    settings = LearningCurveSettings(sizes=sizes, draws=draws)
+    recipe, grouping, reading = crossval_options(options)
     place = None if output is None else Path(output)
     if place is not None:
         require_free(place)
-    if group_column is not None:
-        table = replace(table or TableOptions(), group_column=group_column)
     wanted = Wanted(
         data=Path(data),
         wishes=recipe,
-        table=table,
-        allow_missing=allow_missing,
-        corrections=corrections,
-        value_range=value_range,
-        max_pixels=max_pixels,
+        reading=reading,
     )
     run = RunFolder(Path(data))
     if run.config.is_file():
@@ -216,16 +162,12 @@ def learning_curve(
         data=wanted.data or Path(data),
         output=place or Path(),
         wishes=wanted.wishes,
-        cache=Cache(cache),
-        workers=workers,
-        max_pixels=wanted.max_pixels,
-        table=wanted.table,
-        allow_missing=wanted.allow_missing,
-        corrections=settle_corrections(wanted.corrections),
-        value_ranges=settle_value_range(wanted.value_range),
+        reading=replace(wanted.reading, corrections=settle_corrections(wanted.reading.corrections)),
     )
-    belonging = Belonging(near_duplicates, burst)
-    found = run_learning_curve(LearningCurveRequest(training=training, sizes=sizes, draws=draws, belonging=belonging))
+    belonging = Belonging(grouping.near_duplicates, grouping.burst)
+    found = run_learning_curve(
+        LearningCurveRequest(training=training, sizes=settings.sizes, draws=settings.draws, belonging=belonging)
+    )
     if place is not None:
         begin_folder(place)
         write_learning_curve(found, place / "learning-curve.json")
@@ -241,18 +183,11 @@ def tune(
     trials: int | None = None,
     budget: float | None = None,
     recipe_file: str | Path | None = None,
-    workers: int | None = None,
-    max_pixels: int | None = None,
-    cache: str | Path | None = None,
-    table: TableOptions | None = None,
-    allow_missing: bool = False,
-    corrections: str | Path | None = None,
-    value_range: str | Sequence[float] | None = None,
     split: str | Path | None = None,
     fold: int | None = None,
     near_duplicates: float | Literal["none"] | None = None,
     on_trial: Callable[[Trial, Search], None] | None = None,
-    **recipe: Any,
+    **options: Unpack[TrainingOptions],
 ) -> Search:
     """Search for a better recipe by what it is worth on validation; the test side is not looked at.
 
@@ -265,18 +200,12 @@ def tune(
         trials: How many recipes to try in all; the first is the default one.
         budget: How long to try, in seconds, earlier runs in the folder counted. One of the two must be given.
         recipe_file: As for `train`; its fields stay as they are.
-        workers: As for `train`.
-        max_pixels: As for `train`.
-        cache: As for `train`.
-        table: As for `train`.
-        allow_missing: As for `train`.
-        value_range: As in `train`.
-        corrections: As for `train`.
         split: As for `train`.
         fold: As for `train`.
         near_duplicates: As for `train`.
         on_trial: Told every finished trial, and the search so far.
-        **recipe: Fields that stay as they are, and ``image_size``.
+        **options: Fields of the recipe that stay as they are, as in `RecipeOptions`, and how images and labels are
+            found and read, as in `ReadingOptions`.
 
     Returns:
         The trials, the best recipe, and by how much it beats the default on validation.
@@ -288,13 +217,14 @@ def tune(
     from distingo.datasets.splits.files import name_split
     from distingo.report.pages.tuning import write_tuning_page
     from distingo.runs.corrections import settle_corrections
-    from distingo.training.preparing import TrainRequest
     from distingo.training.recipe_file import read_recipe_file
+    from distingo.training.request import TrainRequest
     from distingo.training.run_data import check_wishes
-    from distingo.tuning.folder import SearchFolder
+    from distingo.tuning.records import SearchFolder
     from distingo.tuning.run import TuneRequest, tune_run
 
-    recipe = name_recipe_fields(recipe)
+    settings = TuneSettings(trials=trials, budget=budget)
+    recipe, reading = training_options(options)
     folder, wanted = SearchFolder(Path(output)), name_split(split, fold)
     check_wishes(wanted, recipe)
     chosen = None if recipe_file is None else read_recipe_file(Path(recipe_file))
@@ -302,20 +232,16 @@ def tune(
         data=Path(data),
         output=folder.prepared.path,
         wishes=recipe if chosen is None else chosen.fill_up(recipe, divided=split is not None),
-        cache=Cache(cache),
-        workers=workers,
-        max_pixels=max_pixels,
-        table=table,
-        allow_missing=allow_missing,
-        corrections=settle_corrections(corrections),
-        value_ranges=settle_value_range(value_range),
+        reading=replace(reading, corrections=settle_corrections(reading.corrections)),
         split=wanted,
         near_duplicates=near_duplicates,
         recipe_file=chosen,
     )
     try:
         search = tune_run(
-            TuneRequest(train=request, output=folder.path, trials=trials, seconds=budget, on_trial=on_trial)
+            TuneRequest(
+                train=request, output=folder.path, trials=settings.trials, seconds=settings.budget, on_trial=on_trial
+            )
         )
     except KeyboardInterrupt:
         raise InterruptionError(

@@ -8,16 +8,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Unpack
 
 from distingo.aliases import choose_alias
 from distingo.errors import UsageError, option
 from distingo.files import as_paths
+from distingo.options.fields import require_known
+from distingo.options.prediction import EngineName, PredictOptions, PredictSettings
 
 if TYPE_CHECKING:
     from distingo.exporting.run import Exported
     from distingo.prediction.bulk import BulkPrediction
-    from distingo.prediction.predictions import OnError, Predictions
+    from distingo.prediction.predictions import Predictions
     from distingo.prediction.predictor import Predictor
     from distingo.prediction.sort_journal import Unsorting
     from distingo.runtime.description import ExportFormat, Precision
@@ -25,28 +27,11 @@ if TYPE_CHECKING:
 
 _IN_MEMORY = "; images in memory are for distingo.load(run).predict"
 
-EngineName = Literal["auto", "torch", "openvino"]
-
 
 def predict(
     run: str | Path,
     paths: str | Path | Sequence[str | Path],
-    *,
-    topk: int | None = None,
-    top_k: int | None = None,
-    abstain: float | None = None,
-    coverage: float | None = None,
-    output: str | Path | None = None,
-    sort_into: str | Path | None = None,
-    sort_as: Literal["copy", "link"] | None = None,
-    dry_run: bool = False,
-    image_column: str | None = None,
-    image_folder: str | Path | None = None,
-    device: str = "auto",
-    engine: EngineName = "auto",
-    workers: int | None = None,
-    max_pixels: int | None = None,
-    on_error: OnError | None = None,
+    **options: Unpack[PredictOptions],
 ) -> Predictions:
     """Name what pictures show.
 
@@ -55,26 +40,7 @@ def predict(
         paths: One or several: files; folders that are searched; tables (``.csv``, ``.tsv``, ``.jsonl``,
             ``.parquet``) with a column of paths; patterns such as ``photos/**/*.jpg``; ``-`` for paths from standard
             input, one a line.
-        topk: Keep the so many most probable labels per picture. None keeps all of a single-label model, and with
-            several labels those that reach their thresholds.
-        top_k: Another name of `topk`.
-        abstain: Answer only where at most this share of answers is wrong, as the validation pictures vouch for; the
-            other pictures are marked as not known.
-        coverage: Give each picture the set of labels that holds this share of the true ones.
-        output: A ``.csv``, ``.jsonl`` or ``.parquet`` file to write; an existing one is not overwritten. Until all is
-            there, the rows are in ``OUTPUT.partial``, which the same call goes on from.
-        sort_into: A folder to put the pictures into by class, outside the folders they are in; nothing in it is
-            overwritten. `undo_sorting` takes them out again.
-        sort_as: As what: ``copy``, or ``link`` for symbolic links.
-        dry_run: Only plan the sorting.
-        image_column: Of tables; None recognises it.
-        image_folder: What relative paths in tables start from; None is the table's own folder, else the working one.
-        device: Where networks compute.
-        engine: What runs a network: ``auto`` takes the one that it was trained with, else the fastest here.
-        workers: Decoding threads; None takes one per core.
-        max_pixels: Of larger images no prediction is made; None is the run's own limit, else 178,956,970.
-        on_error: ``row``: a picture that is missing or can't be read gets a row with its error; ``raise``: it raises;
-            None: a missing file raises, another fault gives a row.
+        **options: How images are named and where predictions and images go, as in `PredictOptions`.
 
     Returns:
         One prediction per picture, in a list with `to_pandas`.
@@ -89,25 +55,8 @@ def predict(
     from distingo.prediction.predictions import Predictions
     from distingo.progress import progress_bar
 
-    stream = predict_stream(
-        run,
-        paths,
-        topk=topk,
-        top_k=top_k,
-        abstain=abstain,
-        coverage=coverage,
-        output=output,
-        sort_into=sort_into,
-        sort_as=sort_as,
-        dry_run=dry_run,
-        image_column=image_column,
-        image_folder=image_folder,
-        device=device,
-        engine=engine,
-        workers=workers,
-        max_pixels=max_pixels,
-        on_error=on_error,
-    )
+    options.setdefault("on_error", None)
+    stream = predict_stream(run, paths, **options)
     predictions = []
     total = stream.pictures.count() if sys.stderr.isatty() else 0
     with progress_bar("Predicting", total) as advance:
@@ -120,27 +69,17 @@ def predict(
 def predict_stream(
     run: str | Path,
     paths: str | Path | Sequence[str | Path],
-    *,
-    topk: int | None = None,
-    top_k: int | None = None,
-    abstain: float | None = None,
-    coverage: float | None = None,
-    output: str | Path | None = None,
-    sort_into: str | Path | None = None,
-    sort_as: Literal["copy", "link"] | None = None,
-    dry_run: bool = False,
-    image_column: str | None = None,
-    image_folder: str | Path | None = None,
-    device: str = "auto",
-    engine: EngineName = "auto",
-    workers: int | None = None,
-    max_pixels: int | None = None,
-    on_error: OnError | None = "row",
+    **options: Unpack[PredictOptions],
 ) -> BulkPrediction:
     """As `predict`, but one prediction after another, in memory that does not grow with the number of pictures.
 
     Pictures are looked at, written down and sorted as the predictions are taken. A missing one is a row with its error
-    here, if `on_error` does not say otherwise.
+    here, unless `on_error` is given.
+
+    Args:
+        run: A run folder.
+        paths: As for `predict`.
+        **options: As for `predict`.
 
     Returns:
         To be iterated over once; the table appears at its end.
@@ -152,21 +91,24 @@ def predict_stream(
     from distingo.prediction.given_images import GivenPictures
     from distingo.prediction.sorting import Sorting
 
-    if (sort_into is None) != (sort_as is None):
+    require_known(options, PredictOptions.__annotations__, "predict_stream")
+    topk = choose_alias("topk", options.pop("topk", None), "top_k", options.pop("top_k", None))
+    settings = PredictSettings(topk=topk, **{"on_error": "row", **options})  # type: ignore[arg-type]
+    if (settings.sort_into is None) != (settings.sort_as is None):
         raise UsageError(
             f"{option('sort_into')} needs one of {option('sort_as', 'copy')} and {option('sort_as', 'link')}, and "
             f"they need {option('sort_into')} FOLDER",
             code="needs_other_option",
             parameter="sort_into",
         )
-    if dry_run and sort_into is None:
+    if settings.dry_run and settings.sort_into is None:
         raise UsageError(
             f"{option('dry_run', value=True)} shows what {option('sort_into')} would do; add {option('sort_into')} "
             "FOLDER, or leave it out",
             code="needs_other_option",
             parameter="dry_run",
         )
-    if dry_run and output is not None:
+    if settings.dry_run and settings.output is not None:
         raise UsageError(
             f"{option('dry_run', value=True)} shows what {option('sort_into')} would do and writes nothing; leave "
             f"{option('output')} out",
@@ -174,22 +116,24 @@ def predict_stream(
             parameter="dry_run",
         )
     sorting = None
-    if sort_into is not None and sort_as is not None:
-        sorting = Sorting(Path(sort_into), sort_as, dry_run=dry_run)
+    if settings.sort_into is not None and settings.sort_as is not None:
+        sorting = Sorting(Path(settings.sort_into), settings.sort_as, dry_run=settings.dry_run)
     return BulkPrediction(
         BulkRequest(
             run=Path(run),
-            pictures=GivenPictures(as_paths(paths, "paths", instead=_IN_MEMORY), image_column, image_folder),
-            topk=choose_alias("topk", topk, "top_k", top_k),
-            abstain=abstain,
-            coverage=coverage,
-            output=None if output is None else Path(output),
+            pictures=GivenPictures(
+                as_paths(paths, "paths", instead=_IN_MEMORY), settings.image_column, settings.image_folder
+            ),
+            topk=settings.topk,
+            abstain=settings.abstain,
+            coverage=settings.coverage,
+            output=None if settings.output is None else Path(settings.output),
             sorting=sorting,
-            device=device,
-            engine=engine,
-            workers=workers,
-            max_pixels=max_pixels,
-            on_error=on_error,
+            device=settings.device,
+            engine=settings.engine,
+            workers=settings.workers,
+            max_pixels=settings.max_pixels,
+            on_error=settings.on_error,
         )
     )
 
@@ -265,7 +209,7 @@ def export(
         ResourceError: The folder exists or can't be written.
     """
     from distingo.exporting.run import ExportRequest, export_run
-    from distingo.machine.device import prepare_process
+    from distingo.machine.process import prepare_process
     from distingo.runtime.description import MODEL_FILES
 
     if format not in MODEL_FILES:

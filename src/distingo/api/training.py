@@ -9,12 +9,11 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from distingo.aliases import name_recipe_fields
 from distingo.api.evaluation import compare, evaluate
-from distingo.datasets.cache.store import Cache
-from distingo.datasets.decoding.value_ranges import settle_value_range
+from distingo.api.keywords import SeveralOptions, TrainingOptions, of_machine, training_options
 from distingo.errors import InterruptionError, UsageError, option
 from distingo.files import as_names, is_half_written
 from distingo.language import settle_language
@@ -22,7 +21,6 @@ from distingo.models.catalogue import CATALOGUE, CatalogueEntry
 from distingo.runs.folder import RunFolder, begin_folder, end_beginning, require_free
 
 if TYPE_CHECKING:
-    from distingo.datasets.tables.table import TableOptions
     from distingo.evaluation.comparison import Comparison
     from distingo.models.backbone_listing import ListedBackbone
     from distingo.records import Evaluation
@@ -58,13 +56,6 @@ def train(
     *,
     config: str | Path | None = None,
     resume: bool = False,
-    workers: int | None = None,
-    max_pixels: int | None = None,
-    cache: str | Path | None = None,
-    table: TableOptions | None = None,
-    allow_missing: bool = False,
-    corrections: str | Path | None = None,
-    value_range: str | Sequence[float] | None = None,
     split: str | Path | None = None,
     fold: int | None = None,
     near_duplicates: float | Literal["none"] | None = None,
@@ -73,7 +64,7 @@ def train(
     track_to: str | Path | None = None,
     on_epoch: Callable[[EpochRecord], None] | None = None,
     language: str | None = None,
-    **recipe: Any,
+    **options: Unpack[TrainingOptions],
 ) -> Run:
     """Train a classifier on a folder of pictures, judge it once on its test side, and write a report.
 
@@ -83,17 +74,6 @@ def train(
         output: The run folder to make.
         config: A ``config.json`` of another run to repeat.
         resume: Go on with the run in `output`.
-        workers: Decoding threads; None takes one per core.
-        max_pixels: Larger pictures are listed as unusable; None is 178,956,970, with `config` or `resume` the limit of
-            that run.
-        cache: Folder for decoded pictures; None takes ``DISTINGO_CACHE`` or the user's cache folder.
-        table: What to know about the table of labels; what is left out is recognised.
-        allow_missing: Go on even if half of the pictures that the table names are missing.
-        value_range: What is shown as black and as white in deep images (more than 8 bits, signed or float), for example
-            ``(0, 4095)`` or ``0,4095``; ``auto`` lets all of them decide, and so does None, but for the range of the
-            run that `config` names.
-        corrections: What a person decided about single pictures: None takes ``corrections.csv`` in the data set's root
-            where there is one, ``none`` reads none, else a table to read instead.
         split: A file of `split`'s, or any table with the columns file and side, that says which side each picture is
             on; None cuts the sides by class and seed.
         fold: Of a split file with folds, the one that is the test side.
@@ -106,8 +86,8 @@ def train(
             (None: what ``MLFLOW_TRACKING_URI`` says).
         on_epoch: Called with an `EpochRecord` after every epoch.
         language: Of the report and the model card, as in `write_report`.
-        **recipe: Any field of `distingo.training.recipe.Recipe`, and ``image_size`` (a number or (height, width));
-            ``learning_rate`` is another name of ``lr``, ``normalize`` of ``normalise``.
+        **options: The recipe, as in `RecipeOptions`, and how images and labels are found and read, as in
+            `ReadingOptions`; with `config` or `resume` what is left out is as in that run.
 
     Returns:
         The run with its scores.
@@ -119,13 +99,13 @@ def train(
     from distingo.runs.config import read_config
     from distingo.runs.corrections import settle_corrections
     from distingo.tracking.following import choose_tracking, follow
-    from distingo.training.preparing import TrainRequest
     from distingo.training.recipe_file import Wanted, read_recipe_file, repeat
+    from distingo.training.request import TrainRequest
     from distingo.training.run import train_run
     from distingo.training.run_data import check_wishes
 
     settle_language(language)  # before hours of training
-    recipe = name_recipe_fields(recipe)
+    recipe, reading = training_options(options)
     folder = RunFolder(Path(output))
     if config is not None and recipe_file is not None:
         raise UsageError(
@@ -137,13 +117,9 @@ def train(
     wanted = Wanted(
         data=None if data is None else Path(data),
         wishes=recipe if chosen is None else chosen.fill_up(recipe, divided=split is not None),
-        table=table,
-        allow_missing=allow_missing,
-        corrections=corrections,
+        reading=reading,
         split=name_split(split, fold),
         near_duplicates=near_duplicates,
-        value_range=value_range,
-        max_pixels=max_pixels,
     )
     if config is not None:
         wanted = repeat(Path(config), wanted)
@@ -160,13 +136,7 @@ def train(
         data=place,
         output=folder.path,
         wishes=wanted.wishes,
-        cache=Cache(cache),
-        workers=workers,
-        max_pixels=wanted.max_pixels,
-        table=wanted.table,
-        allow_missing=wanted.allow_missing,
-        corrections=settle_corrections(wanted.corrections),
-        value_ranges=settle_value_range(wanted.value_range),
+        reading=replace(wanted.reading, corrections=settle_corrections(wanted.reading.corrections)),
         repeats=wanted.repeats,
         split=wanted.split,
         near_duplicates=wanted.near_duplicates,
@@ -176,7 +146,7 @@ def train(
     try:
         with follow(choose_tracking(track, track_to), folder, place) as told:
             train_run(replace(request, on_epoch=_both(on_epoch, told)))
-            evaluation = evaluate(folder.path, cache=cache, workers=workers, max_pixels=max_pixels, language=language)
+            evaluation = evaluate(folder.path, language=language, **of_machine(options))
     except KeyboardInterrupt:
         raise InterruptionError(folder.how_to_resume(), code="interrupted") from None
     return Run(folder.path, evaluation, folder.report)
@@ -199,7 +169,7 @@ def train_several(
     *,
     models: str | Sequence[str],
     resume: bool = False,
-    **options: Any,
+    **options: Unpack[SeveralOptions],
 ) -> Comparison:
     """Train several models on the same pictures and the same split, and write a page that compares them.
 
@@ -209,7 +179,7 @@ def train_several(
         models: Names as for `train`; ``NAME:frozen``, ``NAME:finetune`` and ``NAME:scratch`` name a pretrained
             backbone's mode, so that one backbone can be compared with itself.
         resume: Take up runs that were interrupted; finished ones are kept.
-        **options: As for `train`; those about pretrained backbones go to the backbones only.
+        **options: As for `train`, as in `SeveralOptions`; those about pretrained backbones go to the backbones only.
 
     Returns:
         The runs beside each other, the best one first.
@@ -217,7 +187,7 @@ def train_several(
     Raises:
         DistingoError: Of the kind that fits the mistake or hindrance.
     """
-    from distingo.training.several import plan_runs
+    from distingo.training.defaults import plan_runs
 
     place = Path(output)
     plans = plan_runs(as_names(models, "models"), name_recipe_fields(options))
@@ -240,12 +210,12 @@ def _were_begun(place: Path, runs: Sequence[str]) -> bool:
     return bool(names) and names <= set(runs)
 
 
-def demo(output: str | Path = "demo", **options: Any) -> Run:
+def demo(output: str | Path = "demo", **options: Unpack[SeveralOptions]) -> Run:
     """Train on handwritten digits that come with scikit-learn, written out as PNG files in class folders.
 
     Args:
         output: A new folder; gets ``digits`` (the pictures) and ``run``.
-        **options: As for `train`.
+        **options: As for `train`, as in `SeveralOptions`.
 
     Returns:
         The run.
@@ -262,7 +232,8 @@ def demo(output: str | Path = "demo", **options: Any) -> Run:
     begin_folder(place)
     write_digits(place / "digits")
     end_beginning(place)
-    return train(place / "digits", place / "run", **{"epochs": 8, **options})
+    options.setdefault("epochs", 8)
+    return train(place / "digits", place / "run", **options)
 
 
 def list_models() -> tuple[CatalogueEntry, ...]:

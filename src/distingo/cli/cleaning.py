@@ -6,10 +6,13 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from distingo.cli.options import add_corrections_option, add_table_options, table_settings
+from distingo.cli.curation import add_findings
+from distingo.cli.options import add_options, add_table, given, show_first, table_of
 from distingo.cli.terminal import prepare
-from distingo.curation.findings import FINDINGS_FOLDER, PICTURE_KINDS, FindingKind
+from distingo.curation.findings import PICTURE_KINDS, FindingKind
+from distingo.datasets.options import Reading
 from distingo.errors import UsageError, escape_controls
+from distingo.options.data import CleanSettings
 
 if TYPE_CHECKING:
     from distingo.api.curation import Cleaning
@@ -42,22 +45,21 @@ def add_clean(parser: argparse.ArgumentParser) -> None:
         metavar="DATA",
         help="with --undo only where it was moved since, or --quarantine named a place",
     )
-    parser.add_argument(
-        "--findings",
-        default=FINDINGS_FOLDER,
-        metavar="FOLDER|FILE",
-        help=f"what `distingo check` wrote (default: {FINDINGS_FOLDER})",
-    )
+    add_findings(parser)
     parser.add_argument("--apply", action="store_true", help="move the files; without it they are only named")
-    parser.add_argument("--quarantine", metavar="FOLDER", help="new folder (default: DATA-quarantine/<time>)")
-    parser.add_argument("--undo", metavar="QUARANTINE", help="put everything back from there")
-    parser.add_argument("--threshold", type=float, metavar="SCORE", help="from which score on, instead of check's own")
+    add_options(parser, CleanSettings)
+    parser.add_argument("--undo", metavar="FOLDER", help="put everything back from this quarantine (default: none)")
     parser.add_argument("--list", action="store_true", help="name every file instead of the first few")
     group = parser.add_argument_group("kinds of findings to act on (of copies one always stays)")
     for kind in PICTURE_KINDS:
-        group.add_argument(f"--{_PLURAL.get(kind, kind)}", dest="kinds", action="append_const", const=kind)
-    add_corrections_option(parser)
-    add_table_options(parser)
+        name = _PLURAL.get(kind, kind)
+        group.add_argument(
+            f"--{name}", dest="kinds", action="append_const", const=kind, help=f"act on findings of the kind {kind}"
+        )
+    add_options(parser, Reading, ["corrections"])
+    add_table(parser)
+    kinds = ("findings", "apply", "undo", "list", "threshold", "quarantine", "corrections", "kinds", "label_column")
+    show_first(parser, *kinds)
 
 
 def run_clean(options: argparse.Namespace) -> int:
@@ -81,11 +83,10 @@ def run_clean(options: argparse.Namespace) -> int:
         options.data,
         options.findings,
         kinds=options.kinds,
-        threshold=options.threshold,
         apply=options.apply,
-        quarantine=options.quarantine,
         corrections=options.corrections,
-        table=table_settings(options)["table"],
+        table=table_of(options),
+        **given(options, CleanSettings),
     )
     _print_cleaning(cleaning, options.kinds, every=options.list)
     return 0

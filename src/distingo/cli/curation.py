@@ -5,19 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from distingo.cli.options import (
-    add_corrections_option,
-    add_machine_options,
-    add_max_pixels_option,
-    add_table_options,
-    add_value_range_option,
-    machine_settings,
-    table_settings,
-)
+from distingo.cli.options import add_options, add_reading, add_table, given, reading_of, show_first, table_of
 from distingo.cli.terminal import prepare
 from distingo.curation.findings import FINDINGS_FOLDER
+from distingo.datasets.options import Reading
 from distingo.errors import escape_controls
-from distingo.records import DEFAULT_MAX_PIXELS
+from distingo.options.data import CheckSettings, ReviewSettings
+from distingo.options.fields import options_of
 
 if TYPE_CHECKING:
     from distingo.curation.check import Check
@@ -32,30 +26,29 @@ def add_check(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     parser.set_defaults(command=run_check)
     parser.add_argument(
-        "data", nargs="?", metavar="DATA", help="pictures as for train; left out: judge the check in FOLDER again"
+        "data",
+        nargs="?",
+        metavar="DATA",
+        help="images as for train; left out: apply thresholds to the check in FOLDER again",
     )
-    parser.add_argument(
-        "-o", "--output", default="check", metavar="FOLDER", help="where findings and page go (default: check)"
+    group = parser.add_argument_group("check")
+    group.add_argument(
+        "-o", "--output", default="check", metavar="FOLDER", help="folder for findings and page (default: check)"
     )
-    parser.add_argument("--against", metavar="OTHER", help="another data set in which no copy should be")
-    parser.add_argument(
-        "--model",
-        metavar="NAME",
-        help="what pictures are compared by: a backbone, descriptors or none (default: chosen, and said why)",
+    add_options(group, CheckSettings)
+    group.add_argument(
+        "--threshold",
+        action="append",
+        default=[],
+        metavar="KIND=VALUE",
+        help="score from which a kind of finding counts, up to 1 (default: by kind, as the page tells)",
     )
-    parser.add_argument("--weights", metavar="FOLDER|FILE", help="of the backbone, instead of the published ones")
-    parser.add_argument(
-        "--predictions", metavar="FOLDER", help="of crossval: labels are doubted by these (default: made here)"
+    group.add_argument("--strict", action="store_true", help="exit with 1 if anything reaches its threshold")
+    add_reading(parser)
+    show_first(
+        parser,
+        *("output", *options_of(CheckSettings), "threshold", "strict", "label_column", "corrections", "value_range"),
     )
-    parser.add_argument(
-        "--threshold", action="append", default=[], metavar="KIND=VALUE", help="from which score on a finding counts"
-    )
-    parser.add_argument("--strict", action="store_true", help="exit with 1 if anything reaches its threshold")
-    parser.add_argument("--seed", type=int, default=0, help="of samples and folds (default 0)")
-    add_corrections_option(parser)
-    add_table_options(parser)
-    add_value_range_option(parser)
-    add_machine_options(parser)
 
 
 def run_check(options: argparse.Namespace) -> int:
@@ -64,20 +57,8 @@ def run_check(options: argparse.Namespace) -> int:
     import distingo
     from distingo.curation.thresholds import parse_thresholds
 
-    found = distingo.check(
-        options.data,
-        options.output,
-        against=options.against,
-        model=options.model,
-        weights=options.weights,
-        predictions=options.predictions,
-        thresholds=parse_thresholds(options.threshold),
-        seed=options.seed,
-        corrections=options.corrections,
-        value_range=options.value_range,
-        **table_settings(options),
-        **machine_settings(options),
-    )
+    settings = {**given(options, CheckSettings), **reading_of(options)}
+    found = distingo.check(options.data, options.output, thresholds=parse_thresholds(options.threshold), **settings)
     _print(found)
     print(f"Page: {options.output}/check.html")
     return EXIT_FOUND if options.strict and found.counts else 0
@@ -105,23 +86,33 @@ def _print(check: Check) -> None:
 def add_review(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     parser.set_defaults(command=run_review)
-    parser.add_argument("data", metavar="DATA")
+    parser.add_argument("data", metavar="DATA", help="the images that were checked")
+    add_findings(parser)
+    parser.add_argument(
+        "--corrections",
+        metavar="FILE",
+        help="table that decisions are written to (default: corrections.csv in the dataset's folder)",
+    )
+    add_options(parser, ReviewSettings)
+    parser.add_argument("--no-browser", action="store_true", help="print the page's address, open nothing")
+    add_options(parser, Reading, ["max_pixels"], {"max_pixels": {"help": _NOT_SHOWN}})
+    add_table(parser)
+    show_first(
+        parser, "findings", "corrections", "host", "port", "no_browser", "max_pixels", "label_column", "image_folder"
+    )
+
+
+_NOT_SHOWN = "larger images are not shown: width times height"
+
+
+def add_findings(parser: argparse.ArgumentParser) -> None:
+    """Give a command that acts on findings the option for them."""
     parser.add_argument(
         "--findings",
         default=FINDINGS_FOLDER,
         metavar="FOLDER|FILE",
         help=f"what `distingo check` wrote (default: {FINDINGS_FOLDER})",
     )
-    parser.add_argument(
-        "--corrections", metavar="FILE", help="where decisions go (default: corrections.csv in the data set's folder)"
-    )
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)"
-    )
-    parser.add_argument("--port", type=int, default=0, help="(default: one that is free)")
-    parser.add_argument("--no-browser", action="store_true", help="print the page's address, open nothing")
-    add_max_pixels_option(parser, "larger images are not shown")
-    add_table_options(parser)
 
 
 def run_review(options: argparse.Namespace) -> int:
@@ -138,8 +129,8 @@ def run_review(options: argparse.Namespace) -> int:
             print(f"{session.gone:,} more {'is' if session.gone == 1 else 'are'} about pictures that are gone")
         print(f"Page: {url}")
         print(f"Decisions go to {session.decisions.path} at once; Ctrl-C ends the review", flush=True)
-        if options.host not in {"127.0.0.1", "::1", "localhost"}:
-            print(f"Listening on {options.host}: whoever knows the page's address can see the pictures and decide")
+        if (host := options.host or "127.0.0.1") not in {"127.0.0.1", "::1", "localhost"}:
+            print(f"Listening on {host}: whoever knows the page's address can see the pictures and decide")
         if not options.no_browser:
             _open(url)
 
@@ -148,11 +139,10 @@ def run_review(options: argparse.Namespace) -> int:
             options.data,
             options.findings,
             corrections=options.corrections,
-            host=options.host,
-            port=options.port,
             on_start=announce,
-            table=table_settings(options)["table"],
-            max_pixels=DEFAULT_MAX_PIXELS if options.max_pixels is None else options.max_pixels,
+            table=table_of(options),
+            max_pixels=options.max_pixels,
+            **given(options, ReviewSettings),
         )
     except KeyboardInterrupt:
         if not reviews:

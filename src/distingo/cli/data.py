@@ -5,38 +5,41 @@ from __future__ import annotations
 import argparse
 
 from distingo.cli import terminal
-from distingo.cli.options import (
-    AUGMENTATIONS,
-    add_belonging_options,
-    add_corrections_option,
-    add_machine_options,
-    add_table_options,
-    add_value_range_option,
-    belonging_settings,
-    machine_settings,
-    table_settings,
-)
+from distingo.cli.options import add_options, add_reading, given, grouping_of, reading_of, show_first
 from distingo.cli.terminal import prepare
+from distingo.options.data import InspectSettings, SplitSettings
+from distingo.options.fields import options_of
+from distingo.options.training import GroupingSettings
 
 
 def add_inspect(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     parser.set_defaults(command=run_inspect)
-    parser.add_argument("data", metavar="DATA")
-    parser.add_argument("-o", "--output", metavar="FILE", help="page to write (default: inspection.html)")
-    parser.add_argument("--augment", metavar="PRESET", help=f"draw augmented samples instead: {AUGMENTATIONS}")
-    parser.add_argument("--image-size", type=int, metavar="N", help="for augmented samples")
-    group = parser.add_argument_group("map of the pictures")
-    group.add_argument("--no-map", action="store_true", help="leave it out, which is faster")
-    group.add_argument(
-        "--model", help="lay it out by this backbone, descriptors or pixels (default: chosen, and said why)"
+    parser.add_argument("data", metavar="DATA", help="images as for train")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="page to write (default: inspection.html, with --augment augment-PRESET.png)",
     )
-    group.add_argument("--weights", metavar="FOLDER|FILE", help="of the backbone, instead of the published ones")
-    group.add_argument("--seed", type=int, default=0, help="of the map (default: 0)")
-    add_table_options(parser)
-    add_corrections_option(parser)
-    add_value_range_option(parser)
-    add_machine_options(parser)
+    parser.add_argument(
+        "--augment",
+        metavar="PRESET",
+        help="draw augmented samples instead: none, light, reference, standard or overhead (default: none are drawn)",
+    )
+    parser.add_argument(
+        "--image-size",
+        type=int,
+        metavar="N",
+        help="size of augmented samples in pixels, 1 to 8192 (default: that of training)",
+    )
+    add_options(parser.add_argument_group("map of the images"), InspectSettings)
+    add_reading(parser)
+    show_first(
+        parser,
+        *("output", "augment", "image_size", "draw_map", "model", "label_column", "image_folder", "splits"),
+        *("corrections", "value_range"),
+    )
 
 
 def run_inspect(options: argparse.Namespace) -> int:
@@ -46,16 +49,14 @@ def run_inspect(options: argparse.Namespace) -> int:
 
     if options.augment:
         output = options.output or f"augment-{options.augment}.png"
-        shown = {"image_size": options.image_size, "value_range": options.value_range}
-        shown["table"] = table_settings(options)["table"]
+        shown = {name: value for name, value in reading_of(options).items() if name in {"table", "value_range"}}
+        shown["image_size"] = options.image_size
         print(distingo.show_augmentation(options.data, options.augment, output, **shown))
         return 0
     from collections import Counter
 
     output = options.output or "inspection.html"
-    wishes = {"draw_map": not options.no_map, "model": options.model, "weights": options.weights, "seed": options.seed}
-    wishes |= {"corrections": options.corrections, "value_range": options.value_range}
-    dataset = distingo.inspect(options.data, output, **wishes, **table_settings(options), **machine_settings(options))
+    dataset = distingo.inspect(options.data, output, **given(options, InspectSettings), **reading_of(options))
     print(f"{dataset.root}: {dataset.layout}")
     for note in dataset.notes:
         print(f"  {note}")
@@ -74,18 +75,19 @@ def run_inspect(options: argparse.Namespace) -> int:
 def add_split(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     parser.set_defaults(command=run_split)
-    parser.add_argument("data", metavar="DATA", help="laid out as for train")
-    parser.add_argument("-o", "--output", default="split.csv", metavar="FILE", help="(default: split.csv)")
-    parser.add_argument("--validation", "--val", type=float, metavar="SHARE", help="(default: 0.15)")
-    parser.add_argument("--test", type=float, metavar="SHARE", help="(default: 0.2)")
-    parser.add_argument("--folds", type=int, metavar="K", help="folds of the same size instead of sides")
-    parser.add_argument("--seed", type=int, help="(default: 0)")
-    parser.add_argument("--resplit", action="store_true", help="divide anew where the data has sides of its own")
-    add_belonging_options(parser)
-    add_corrections_option(parser)
-    add_table_options(parser)
-    add_value_range_option(parser)
-    add_machine_options(parser)
+    parser.add_argument("data", metavar="DATA", help="images as for train")
+    group = parser.add_argument_group("split")
+    group.add_argument(
+        "-o", "--output", default="split.csv", metavar="FILE", help="table to write (default: split.csv)"
+    )
+    add_options(group, SplitSettings)
+    add_options(parser.add_argument_group("what belongs together"), GroupingSettings)
+    add_reading(parser)
+    show_first(
+        parser,
+        *("output", *options_of(SplitSettings), *options_of(GroupingSettings)),
+        *("label_column", "corrections"),
+    )
 
 
 def run_split(options: argparse.Namespace) -> int:
@@ -100,11 +102,8 @@ def run_split(options: argparse.Namespace) -> int:
             code="options_conflict",
             parameter="folds",
         )
-    names = ("validation", "test", "folds", "seed")
-    wishes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    settings = {"corrections": options.corrections, "value_range": options.value_range, **belonging_settings(options)}
-    settings |= {**table_settings(options), **machine_settings(options)}
-    division = distingo.split(options.data, options.output, resplit=options.resplit, **wishes, **settings)
+    settings = {**given(options, SplitSettings), **grouping_of(options), **reading_of(options)}
+    division = distingo.split(options.data, options.output, **settings)
     terminal.print_division(division)
     print(f"\nSplit: {options.output}")
     return 0

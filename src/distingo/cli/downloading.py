@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
+from distingo.cli.options import add_options, given, show_first
+from distingo.download.records import FetchSettings, Limits
 from distingo.errors import DataError
+from distingo.options.downloading import OpenImagesSettings, VideoSettings
+from distingo.options.fields import options_of
 
 if TYPE_CHECKING:
     from distingo.download.folder import Gathered
@@ -16,44 +20,30 @@ EXIT_UNFINISHED = 3
 """Some files could not be fetched, and may be when the command is run again; the others are there."""
 
 
-def add_fetch_options(parser: argparse.ArgumentParser, *, whole: bool = False) -> None:
-    """Offer where to, how politely, and what else concerns fetching.
+_LIMITS = ("connections", "per_host", "attempts", "largest")
+
+
+def add_fetching(parser: argparse.ArgumentParser, *, whole: bool = False) -> None:
+    """Give a source the options that all of them have.
 
     Args:
-        parser: Of a source.
+        parser: Of the source.
         whole: Whether the source is whole or nothing, so that there is no choice to leave what was refused.
     """
-    parser.add_argument("-o", "--output", metavar="FOLDER", required=True, help="new, or begun by the same command")
-    group = parser.add_argument_group("fetching")
-    group.add_argument("--connections", type=positive, metavar="N", help="at once, in all (default 32)")
-    group.add_argument("--per-host", type=positive, metavar="N", help="at once, to one host (default 4)")
-    group.add_argument("--attempts", type=positive, metavar="N", help="at each file (default 5)")
-    group.add_argument("--max-bytes", type=positive, metavar="N", help="larger files are refused")
-    if not whole:
-        group.add_argument(
-            "--try-refused", action="store_true", help="ask again for what was absent, refused, or removed since"
-        )
-    group.add_argument(
-        "--allow-private-addresses", action="store_true", help="fetch from this machine or its network; redirects never"
+    parser.add_argument(
+        "-o", "--output", metavar="FOLDER", required=True, help="new folder, or one begun by the same command"
     )
+    group = parser.add_argument_group("fetching")
+    add_options(group, Limits, _LIMITS)
+    names = ["allow_private_addresses"] if whole else ["try_refused", "allow_private_addresses"]
+    add_options(group, FetchSettings, names)
 
 
-def fetch_settings(options: argparse.Namespace) -> dict[str, Any]:
-    """What was said about fetching, by the calls' names."""
-    from distingo.download.records import Limits
-
-    given = {
-        "connections": options.connections,
-        "per_host": options.per_host,
-        "attempts": options.attempts,
-        "largest": options.max_bytes,
-    }
-    said = {name: value for name, value in given.items() if value is not None}
-    settings = {
-        "limits": Limits(**said) if said else None,
-        "allow_private_addresses": options.allow_private_addresses,
-    }
-    return settings | ({"try_refused": options.try_refused} if "try_refused" in options else {})
+def fetching_of(options: argparse.Namespace) -> dict[str, Any]:
+    """What was given about fetching, by the calls' names."""
+    limits = given(options, Limits, _LIMITS)
+    said = given(options, FetchSettings, ["try_refused", "allow_private_addresses"])
+    return {**said, "limits": Limits(**limits)} if limits else said
 
 
 def print_gathered(gathered: Gathered, options: argparse.Namespace) -> int:
@@ -89,13 +79,6 @@ def _describe_nothing(gathered: Gathered, options: argparse.Namespace) -> str:
     return f"{gathered.folder}: nothing came of {count:,} {'file' if count == 1 else 'files'}; {helps}"
 
 
-def positive(text: str) -> int:
-    """Read a number of 1 or more from the command line."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of 1 or more")
-    return int(text)
-
-
 def add_sets(sources: Any) -> None:
     """Offer every set as a source."""
     from distingo.download.sets import SETS
@@ -104,8 +87,8 @@ def add_sets(sources: Any) -> None:
         parser = sources.add_parser(each.name, help=each.title)
         parser.set_defaults(command=run_sets, set=each.name)
         parser.add_argument("--raw", action="store_true", help="leave the files as they are published")
-        parser.add_argument("--mirror", metavar="URL", help=f"fetch from here instead of {each.address}")
-        add_fetch_options(parser, whole=True)
+        parser.add_argument("--mirror", metavar="URL", help=f"address to fetch from (default: {each.address})")
+        add_fetching(parser, whole=True)
 
 
 def run_sets(options: argparse.Namespace) -> int:
@@ -117,36 +100,35 @@ def run_sets(options: argparse.Namespace) -> int:
         if each.name == options.set:
             print(describe_licence(each))
     gathered = distingo.download_set(
-        options.set, options.output, raw=options.raw, mirror=options.mirror, **fetch_settings(options)
+        options.set, options.output, raw=options.raw, mirror=options.mirror, **fetching_of(options)
     )
     return print_gathered(gathered, options)
 
 
-SPLITS = ("train", "validation", "test")
-
-
 def add_open_images(sources: Any) -> None:
     """Offer the source."""
+    from distingo.download.open_images_tables import OpenImagesAddresses, OpenImagesSplit
+
     parser = sources.add_parser("open-images", help="pictures of Open Images V7 by class")
     parser.set_defaults(command=run_open_images)
     parser.add_argument(
         "--class", dest="classes", metavar="NAME", action="append", required=True, help="a class; may be repeated"
     )
     parser.add_argument(
-        "--split", dest="splits", action="append", choices=SPLITS, help="a side; may be repeated (default: train)"
+        "--split",
+        dest="splits",
+        action="append",
+        choices=get_args(OpenImagesSplit),
+        help="split to take; may be repeated (default: train)",
     )
-    parser.add_argument("--limit", type=positive, metavar="N", help="pictures for each class, at most")
+    add_options(parser, OpenImagesSettings, ["limit", "min_size", "single", "seed"])
     kind = parser.add_mutually_exclusive_group()
-    kind.add_argument("--labels", action="store_true", help="pictures that people say show the class (the default)")
-    kind.add_argument("--boxes", action="store_true", help="pictures with a box of the class; writes boxes.csv too")
-    parser.add_argument(
-        "--min-size", type=positive, default=0, metavar="PIXELS", help="shortest side of a picture, or of a box"
-    )
-    parser.add_argument("--single", action="store_true", help="leave out pictures that have several of the classes")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the choice under --limit")
-    parser.add_argument("--tables-mirror", metavar="URL", help="read the tables from below this address instead")
-    parser.add_argument("--pictures-mirror", metavar="URL", help="fetch the pictures from below this address instead")
-    add_fetch_options(parser)
+    kind.add_argument("--labels", action="store_true", help="images that people say show the class (the default)")
+    add_options(kind, OpenImagesSettings, ["boxes"])
+    add_options(parser, OpenImagesAddresses)
+    add_fetching(parser)
+    names = ("classes", "splits", "labels", "boxes", *options_of(OpenImagesSettings), "output", "try_refused")
+    show_first(parser, *names)
 
 
 def run_open_images(options: argparse.Namespace) -> int:
@@ -155,19 +137,15 @@ def run_open_images(options: argparse.Namespace) -> int:
     from distingo.download.open_images_tables import LICENCE, OpenImagesAddresses
 
     print(LICENCE)
-    given = {"tables": options.tables_mirror, "pictures": options.pictures_mirror}
-    addresses = OpenImagesAddresses(**{name: address.rstrip("/") for name, address in given.items() if address})
+    addresses = given(options, OpenImagesAddresses)
+    addresses = {name: address.rstrip("/") for name, address in addresses.items()}
     gathered = distingo.download_open_images(
         options.classes,
         options.output,
         splits=tuple(dict.fromkeys(options.splits or ("train",))),
-        limit=options.limit,
-        boxes=options.boxes,
-        min_size=options.min_size,
-        single=options.single,
-        seed=options.seed,
-        addresses=addresses,
-        **fetch_settings(options),
+        addresses=OpenImagesAddresses(**addresses),
+        **given(options, OpenImagesSettings),
+        **fetching_of(options),
     )
     return print_gathered(gathered, options)
 
@@ -184,8 +162,10 @@ def add_imagenet(sources: Any) -> None:
         required=True,
         help="a synset: any of its names, or its WordNet id (n04118538); may be repeated",
     )
-    parser.add_argument("--mirror", metavar="URL", help="fetch the archives from below this address instead")
-    add_fetch_options(parser)
+    parser.add_argument(
+        "--mirror", metavar="URL", help="address to fetch the archives from (default: the official one)"
+    )
+    add_fetching(parser)
 
 
 def run_imagenet(options: argparse.Namespace) -> int:
@@ -196,21 +176,20 @@ def run_imagenet(options: argparse.Namespace) -> int:
     find_synsets(options.classes)  # a mistyped name is told before the terms
     print(TERMS)
     gathered = distingo.download_imagenet(
-        options.classes, options.output, mirror=options.mirror, **fetch_settings(options)
+        options.classes, options.output, mirror=options.mirror, **fetching_of(options)
     )
     return print_gathered(gathered, options)
 
 
 def add_urls(sources: Any) -> None:
     """Offer the source."""
+    from distingo.download.url_lists import UrlColumns
+
     parser = sources.add_parser("urls", help="pictures from a table of addresses and labels")
     parser.set_defaults(command=run_urls)
     parser.add_argument("table", metavar="FILE", help="CSV, TSV, JSON Lines or Parquet; one row per picture")
-    parser.add_argument("--url-column", metavar="NAME", help="column of addresses (default: recognised)")
-    parser.add_argument("--label-column", metavar="NAME", help="column of labels (default: recognised)")
-    parser.add_argument("--name-column", metavar="NAME", help="column of file names (default: recognised)")
-    parser.add_argument("--delimiter", metavar="TEXT", help="between the labels of one cell ('' for one label)")
-    add_fetch_options(parser)
+    add_options(parser, UrlColumns)
+    add_fetching(parser)
 
 
 def run_urls(options: argparse.Namespace) -> int:
@@ -218,51 +197,38 @@ def run_urls(options: argparse.Namespace) -> int:
     import distingo
     from distingo.download.url_lists import UrlColumns
 
-    columns = UrlColumns(options.url_column, options.label_column, options.name_column, options.delimiter)
-    gathered = distingo.download_urls(options.table, options.output, columns=columns, **fetch_settings(options))
+    columns = UrlColumns(**given(options, UrlColumns))
+    gathered = distingo.download_urls(options.table, options.output, columns=columns, **fetching_of(options))
     return print_gathered(gathered, options)
 
 
 def add_video(sources: Any) -> None:
     """Offer the source."""
+    from distingo.download.video_frames import SIMILAR, FrameChoice
+
     parser = sources.add_parser("video", help="frames of a video file, named by their time")
     parser.set_defaults(command=run_video)
     parser.add_argument("video", metavar="FILE", help="MP4, MOV, MKV, WebM, AVI and what else FFmpeg reads")
     parser.add_argument("-o", "--output", metavar="FOLDER", required=True, help="frames that are there stay")
-    parser.add_argument("--every", default="1s", metavar="INTERVAL", help="1s (default), 250ms, 30frames, keyframes")
-    parser.add_argument("--label", metavar="NAME", help="class folder inside FOLDER")
-    parser.add_argument("--start", default="0", metavar="TIME", help="seconds (83.5), or 1:02:03")
-    parser.add_argument("--end", metavar="TIME", help="stop before this time")
-    parser.add_argument("--limit", type=positive, metavar="N", help="frames, at most")
-    parser.add_argument("--format", choices=("jpeg", "png"), default="jpeg", help="of the pictures (default: jpeg)")
+    add_options(parser, FrameChoice, ["every", "start", "end"])
+    add_options(parser, VideoSettings)
+    similar = options_of(FrameChoice)["similar"]
     parser.add_argument(
-        "--skip-similar",
-        type=float,
-        nargs="?",
-        const=8.0,
-        metavar="LEVELS",
-        help="leave out a frame of which no part differs from the last kept one by so many grey levels (default: 8)",
+        similar.flag, dest="similar", type=float, nargs="?", const=SIMILAR, metavar="LEVELS", help=similar.help
     )
 
 
 def run_video(options: argparse.Namespace) -> int:
     """Do what was asked; returns the exit code."""
     import distingo
-    from distingo.download.video_frames import FrameChoice, parse_interval, parse_time
+    from distingo.download.video_frames import FrameChoice, Interval
 
-    choice = FrameChoice(
-        parse_interval(options.every),
-        parse_time(options.start, "start"),
-        None if options.end is None else parse_time(options.end, "end"),
-        options.skip_similar,
-    )
+    choice = FrameChoice(**{"every": Interval("seconds", 1.0), **given(options, FrameChoice)})
     result = distingo.download_video(
         options.video,
         options.output,
         choice=choice,
-        label=options.label,
-        limit=options.limit,
-        image_format=options.format,
+        **given(options, VideoSettings),
     )
     print(f"{result.folder}: {result.count('written'):,} frames written")
     if there := result.count("there already"):

@@ -5,29 +5,23 @@ from __future__ import annotations
 import argparse
 
 from distingo.cli import terminal
-from distingo.cli.options import (
-    LIMIT_OF_RUN,
-    add_corrections_option,
-    add_language_option,
-    add_machine_options,
-    add_max_pixels_option,
-    add_table_options,
-    machine_settings,
-    table_settings,
-)
+from distingo.cli.options import add_options, add_reading, given, reading_of, show_first
 from distingo.cli.terminal import prepare
+from distingo.options.prediction import LIMIT_OF_RUN, EvaluateSettings, ExplainSettings
 
 
 def add_evaluate(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     parser.set_defaults(command=run_evaluate)
-    parser.add_argument("run", metavar="RUN")
-    parser.add_argument("data", nargs="?", metavar="DATA", help="other pictures, laid out as for train")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ..., mps, xpu")
-    add_table_options(parser)
-    add_corrections_option(parser)
-    add_machine_options(parser, of_run=True)
-    add_language_option(parser)
+    parser.add_argument("run", metavar="RUN", help="run folder")
+    parser.add_argument("data", nargs="?", metavar="DATA", help="other images, laid out as for train")
+    add_options(parser, EvaluateSettings)
+    add_reading(parser, left_out=["value_range"], max_pixels={"default": LIMIT_OF_RUN})
+    show_first(
+        parser,
+        *("device", "language", "label_column", "label_columns", "image_column", "image_folder", "corrections"),
+        *("workers", "max_pixels"),
+    )
 
 
 def run_evaluate(options: argparse.Namespace) -> int:
@@ -38,9 +32,8 @@ def run_evaluate(options: argparse.Namespace) -> int:
     import distingo
     from distingo.runs.folder import RunFolder
 
-    common = {"device": options.device, **table_settings(options), **machine_settings(options)}
-    common |= {"corrections": options.corrections, "language": options.language}
-    terminal.print_evaluation(distingo.evaluate(options.run, options.data, **common), Path(options.run))
+    settings = {**given(options, EvaluateSettings), **reading_of(options)}
+    terminal.print_evaluation(distingo.evaluate(options.run, options.data, **settings), Path(options.run))
     folder = RunFolder(Path(options.run))
     page = folder.report if options.data is None else folder.judged_on(Path(options.data)) / folder.report.name
     print(f"\nReport: {page}")
@@ -50,13 +43,15 @@ def run_evaluate(options: argparse.Namespace) -> int:
 def add_compare(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     parser.set_defaults(command=run_compare)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders judged on the same pictures")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders evaluated on the same images")
     parser.add_argument(
         "--common",
         action="store_true",
-        help="judge runs with other test pictures on those that all of them have in common",
+        help="evaluate runs with other test images on those that all of them have in common",
     )
-    parser.add_argument("-o", "--output", default="comparison", metavar="FOLDER", help="(default: comparison)")
+    parser.add_argument(
+        "-o", "--output", default="comparison", metavar="FOLDER", help="folder to write (default: comparison)"
+    )
 
 
 def run_compare(options: argparse.Namespace) -> int:
@@ -71,25 +66,15 @@ def run_compare(options: argparse.Namespace) -> int:
     return 0
 
 
+_EXPLAIN = ("classes", "output", "layers", "device", "max_pixels")
+
+
 def add_explain(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     parser.set_defaults(command=run_explain)
-    parser.add_argument("run", metavar="RUN")
-    parser.add_argument("picture", metavar="PICTURE")
-    parser.add_argument(
-        "--class",
-        dest="classes",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="explain this class (repeatable; default: the predicted one, of several labels those that are given)",
-    )
-    parser.add_argument(
-        "-o", "--output", metavar="FILE.png", required=True, help="heat maps, their check, the nearest pictures"
-    )
-    parser.add_argument("--layers", metavar="FILE.png", help="also draw the first filters and the feature maps")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ..., mps, xpu")
-    add_max_pixels_option(parser, "a larger image is not read", LIMIT_OF_RUN)
+    parser.add_argument("run", metavar="RUN", help="run folder")
+    parser.add_argument("picture", metavar="IMAGE", help="image file")
+    add_options(parser, ExplainSettings, _EXPLAIN, required=["output"])
 
 
 def run_explain(options: argparse.Namespace) -> int:
@@ -98,15 +83,7 @@ def run_explain(options: argparse.Namespace) -> int:
     import distingo
     from distingo.report.pages.explanation_sheet import describe_answer, describe_class
 
-    explanation = distingo.explain(
-        options.run,
-        options.picture,
-        classes=options.classes,
-        output=options.output,
-        layers=options.layers,
-        device=options.device,
-        max_pixels=options.max_pixels,
-    )
+    explanation = distingo.explain(options.run, options.picture, **given(options, ExplainSettings, _EXPLAIN))
     print(f"{describe_answer(explanation)}.")
     for explained in explanation.classes:
         print(f"\nWhat speaks for {explained.heat.label}:")
@@ -125,8 +102,8 @@ def run_explain(options: argparse.Namespace) -> int:
 def add_report(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     parser.set_defaults(command=run_report)
-    parser.add_argument("run", metavar="RUN")
-    add_language_option(parser)
+    parser.add_argument("run", metavar="RUN", help="run folder")
+    add_options(parser, EvaluateSettings, ["language"])
 
 
 def run_report(options: argparse.Namespace) -> int:

@@ -3,56 +3,60 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 from typing import TYPE_CHECKING
 
 from distingo.cli import terminal
 from distingo.cli.options import (
-    add_belonging_options,
-    add_near_duplicates_option,
-    add_training_options,
-    belonging_settings,
-    training_settings,
+    add_options,
+    add_reading,
+    add_recipe,
+    given,
+    grouping_of,
+    reading_of,
+    recipe_of,
+    show_first,
 )
 from distingo.cli.terminal import prepare
+from distingo.cli.training import FIRST, add_model
+from distingo.options.training import (
+    CrossvalSettings,
+    GroupingSettings,
+    LearningCurveSettings,
+    TrainSettings,
+    TuneSettings,
+)
 
 if TYPE_CHECKING:
     from distingo.tuning.records import Search, Trial
 
 
+_FIRST = tuple(name for name in FIRST if name not in {"recipe_file", "resume", "split"})
+
+
 def add_crossval(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     parser.set_defaults(command=run_crossval)
-    parser.add_argument("data", nargs="?", metavar="DATA", help="laid out as for train")
-    parser.add_argument("-o", "--output", default="crossval", metavar="FOLDER", help="to make (default: crossval)")
-    parser.add_argument("--model", help="as for train (default: chosen, and said why)")
-    parser.add_argument("--folds", type=int, metavar="K", help="(default: 5)")
-    parser.add_argument("--repeats", type=int, default=1, metavar="R", help="divisions into folds (default: 1)")
-    parser.add_argument("--split", metavar="FILE", help="the folds, as `distingo split --folds` wrote them")
-    parser.add_argument("--resplit", action="store_true", help="divide anew where the data has sides of its own")
-    parser.add_argument("--resume", action="store_true", help="go on in FOLDER; finished folds are kept")
-    add_belonging_options(parser)
-    add_training_options(parser)
+    parser.add_argument("data", nargs="?", metavar="DATA", help="images as for train")
+    group = parser.add_argument_group("folds")
+    group.add_argument(
+        "-o", "--output", default="crossval", metavar="FOLDER", help="folder to make (default: crossval)"
+    )
+    add_model(group)
+    add_options(group, CrossvalSettings)
+    add_options(parser.add_argument_group("what belongs together"), GroupingSettings)
+    add_recipe(parser, left_out=["test"])
+    add_reading(parser)
+    show_first(parser, *_FIRST, "folds", "repeats", "split", "resume", "group_column", "mode", "seed")
 
 
 def run_crossval(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Cross-validate; returns the exit code."""
     prepare()
     import distingo
 
-    found = distingo.crossval(
-        options.data,
-        options.output,
-        folds=options.folds,
-        repeats=options.repeats,
-        split=options.split,
-        resplit=options.resplit,
-        resume=options.resume,
-        on_epoch=terminal.print_epoch,
-        **belonging_settings(options),
-        **training_settings(options),
-    )
+    settings = {**given(options, CrossvalSettings), **grouping_of(options), **recipe_of(options), **reading_of(options)}
+    found = distingo.crossval(options.data, options.output, on_epoch=terminal.print_epoch, **settings)
     terminal.print_cross_validation(found)
     print(f"\nPage: {options.output}/crossval.html")
     return 0
@@ -61,84 +65,65 @@ def run_crossval(options: argparse.Namespace) -> int:
 def add_learning_curve(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     parser.set_defaults(command=run_learning_curve)
-    parser.add_argument("data", metavar="DATA|RUN", help="laid out as for train, or a run: its data and recipe")
-    parser.add_argument(
-        "-o", "--output", default="learning-curve", metavar="FOLDER", help="to make (default: learning-curve)"
+    parser.add_argument("data", metavar="DATA|RUN", help="images as for train, or a run: its data and recipe")
+    group = parser.add_argument_group("learning curve")
+    group.add_argument(
+        "-o", "--output", default="learning-curve", metavar="FOLDER", help="folder to make (default: learning-curve)"
     )
-    parser.add_argument("--model", help="a frozen backbone or descriptors (default: chosen, and said why)")
-    parser.add_argument("--sizes", type=int, default=8, metavar="N", help="training sizes at most (default: 8)")
-    parser.add_argument("--draws", type=int, default=5, metavar="N", help="draws of pictures per size (default: 5)")
-    add_belonging_options(parser)
-    add_training_options(parser)
+    add_model(group, "; here a frozen backbone or descriptors")
+    add_options(group, LearningCurveSettings)
+    add_options(parser.add_argument_group("what belongs together"), GroupingSettings)
+    add_recipe(parser)
+    add_reading(parser)
+    show_first(
+        parser,
+        *("output", "model", "sizes", "draws", "group_column", "near_duplicates", "burst", "image_size"),
+        *("head", "views", "seed", "device", "label_column"),
+    )
 
 
 def run_learning_curve(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Measure a learning curve; returns the exit code."""
     prepare()
     import distingo
 
-    found = distingo.learning_curve(
-        options.data,
-        options.output,
-        sizes=options.sizes,
-        draws=options.draws,
-        **belonging_settings(options),
-        **training_settings(options),
-    )
+    settings = {**given(options, LearningCurveSettings), **grouping_of(options)}
+    settings |= {**recipe_of(options), **reading_of(options)}
+    found = distingo.learning_curve(options.data, options.output, **settings)
     terminal.print_learning_curve(found)
     print(f"\nPage: {options.output}/learning-curve.html")
     return 0
 
 
-_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_OF_SPLIT = ("recipe_file", "split", "fold", "near_duplicates")
 
 
 def add_tune(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     parser.set_defaults(command=run_tune)
-    parser.add_argument("data", metavar="DATA", help="pictures as for train")
-    parser.add_argument(
-        "-o", "--output", default="tune", metavar="FOLDER", help="new, or to go on with (default: tune)"
+    parser.add_argument("data", metavar="DATA", help="images as for train")
+    group = parser.add_argument_group("search")
+    group.add_argument(
+        "-o", "--output", default="tune", metavar="FOLDER", help="new folder, or one to go on with (default: tune)"
     )
-    parser.add_argument("--model", help="as for train (default: chosen, and said why)")
-    parser.add_argument(
-        "--trials", type=int, metavar="N", help="how many recipes to try in all, the default among them"
-    )
-    parser.add_argument("--budget", type=stretch_of_time, metavar="TIME", help="how long to try: 90s, 30m, 2h, 1h30m")
-    parser.add_argument("--recipe", metavar="FILE", help="recipe fields from a file; they stay as they are")
-    parser.add_argument("--split", metavar="FILE", help="the sides, as `distingo split` wrote them")
-    parser.add_argument("--fold", type=int, metavar="K", help="of a split file with folds: the one to leave alone")
-    add_near_duplicates_option(parser)
-    add_training_options(parser)
+    add_model(group)
+    add_options(group, TuneSettings)
+    add_options(group, TrainSettings, _OF_SPLIT)
+    add_recipe(parser)
+    add_reading(parser)
+    show_first(parser, *FIRST[:3], "split", "trials", "budget", *FIRST[5:], "mode", "seed", "device")
 
 
 def run_tune(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Search for a recipe; returns the exit code."""
     prepare()
     import distingo
 
-    search = distingo.tune(
-        options.data,
-        options.output,
-        trials=options.trials,
-        budget=options.budget,
-        recipe_file=options.recipe,
-        split=options.split,
-        fold=options.fold,
-        near_duplicates=options.near_duplicates,
-        on_trial=_print_trial,
-        **training_settings(options),
-    )
+    settings = {**given(options, TuneSettings), **given(options, TrainSettings, _OF_SPLIT)}
+    settings |= {**recipe_of(options), **reading_of(options)}
+    search = distingo.tune(options.data, options.output, on_trial=_print_trial, **settings)
     _print(search, options.output)
     return 0
-
-
-def stretch_of_time(text: str) -> float:
-    """Read a stretch of time as a person types it, ``30m`` or ``1h30m``, in seconds."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text.lower())
-    if not parts or "".join(number + unit for number, unit in parts) != text.lower():
-        raise argparse.ArgumentTypeError(f"{text!r} is no stretch of time; give one such as 90s, 30m, 2h or 1h30m")
-    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
 def _print_trial(trial: Trial, search: Search) -> None:

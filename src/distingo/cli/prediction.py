@@ -7,10 +7,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from distingo.cli import terminal
-from distingo.cli.options import LIMIT_OF_RUN, add_max_pixels_option
+from distingo.cli.options import add_options, given
 from distingo.cli.terminal import prepare
 from distingo.datasets.decoding.failures import caught
 from distingo.errors import InterruptionError, UsageError
+from distingo.options.prediction import ExportSettings, PredictSettings
 
 if TYPE_CHECKING:
     from distingo.prediction.bulk import BulkPrediction
@@ -26,68 +27,33 @@ _NAMED = 20
 """Pictures that could not be read, or sorted, that are named before the rest is only counted."""
 
 
+_WHERE = ("image_column", "image_folder")
+
+
 def add_predict(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     parser.set_defaults(command=run_predict)
-    parser.add_argument("run", nargs="?", metavar="RUN")
+    parser.add_argument("run", nargs="?", metavar="RUN", help="run folder")
     parser.add_argument(
         "paths",
         nargs="*",
         metavar="PATH",
-        help="pictures, folders of them, patterns ('photos/**/*.jpg'), tables with a column of paths, or - for paths"
+        help="images, folders of them, patterns ('photos/**/*.jpg'), tables with a column of paths, or - for paths"
         " from standard input",
     )
-    parser.add_argument(
-        "--topk",
-        "--top-k",
-        type=int,
-        help="so many labels per picture, most probable first (default: one; of a model for several labels those that"
-        " reach their thresholds)",
-    )
-    parser.add_argument(
-        "--abstain",
-        type=float,
-        metavar="SHARE",
-        help="answer only where at most this share of answers is wrong, above 0 and below 1, for example 0.02;"
-        " elsewhere: don't know (default: always answer)",
-    )
-    parser.add_argument(
-        "--coverage",
-        type=float,
-        metavar="SHARE",
-        help="for each picture the set of labels that holds this share of the true ones, above 0 and below 1, for"
-        " example 0.95 (default: no sets)",
-    )
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        help="write a .csv, .jsonl or .parquet file instead of printing; stopped, the same command goes on",
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ..., mps, xpu")
-    parser.add_argument(
-        "--engine", choices=("auto", "torch", "openvino"), default="auto", help="what runs a network (default: auto)"
-    )
-    parser.add_argument("--workers", type=int, metavar="N", help="decoding threads (default: one per core)")
-    add_max_pixels_option(parser, "larger images are not read", LIMIT_OF_RUN)
-    _add_table_options(parser)
-    _add_sorting_options(parser)
-
-
-def _add_table_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("tables of paths (what is left out is recognised)")
-    group.add_argument("--image-column", metavar="NAME", help="column that names the pictures")
-    group.add_argument("--image-folder", metavar="FOLDER", help="where relative paths start (default: the table's)")
-
-
-def _add_sorting_options(parser: argparse.ArgumentParser) -> None:
+    names = ("topk", "abstain", "coverage", "output", "device", "engine", "workers", "max_pixels")
+    add_options(parser, PredictSettings, names, {"topk": {"default": _TOPK}})
+    add_options(parser.add_argument_group("tables of paths"), PredictSettings, _WHERE)
     group = parser.add_argument_group("sorting into class folders")
-    group.add_argument("--sort-into", metavar="FOLDER", help="put each picture into FOLDER/<class>")
+    add_options(group, PredictSettings, ["sort_into"])
     way = group.add_mutually_exclusive_group()
     way.add_argument("--copy", dest="sort_as", action="store_const", const="copy", help="as a copy")
     way.add_argument("--link", dest="sort_as", action="store_const", const="link", help="as a symbolic link")
-    group.add_argument("--dry-run", action="store_true", help="say what would go where, and write nothing")
-    group.add_argument("--undo", metavar="FOLDER", help="take out again what was sorted into FOLDER")
+    add_options(group, PredictSettings, ["dry_run"])
+    group.add_argument("--undo", metavar="FOLDER", help="take out again what was sorted into FOLDER (default: none)")
+
+
+_TOPK = "one; of a model for several labels those that reach their thresholds"
 
 
 def run_predict(options: argparse.Namespace) -> int:
@@ -109,26 +75,10 @@ def run_predict(options: argparse.Namespace) -> int:
     prepare()
     from distingo.prediction.predictor import read_task
 
-    topk = options.topk
-    if topk is None and read_task(options.run) == "single-label":
-        topk = 1
-    stream = distingo.predict_stream(
-        options.run,
-        options.paths,
-        topk=topk,
-        abstain=options.abstain,
-        coverage=options.coverage,
-        output=options.output,
-        sort_into=options.sort_into,
-        sort_as=options.sort_as,
-        dry_run=options.dry_run,
-        image_column=options.image_column,
-        image_folder=options.image_folder,
-        device=options.device,
-        engine=options.engine,
-        workers=options.workers,
-        max_pixels=options.max_pixels,
-    )
+    settings = given(options, PredictSettings)
+    if "topk" not in settings and read_task(options.run) == "single-label":
+        settings["topk"] = 1
+    stream = distingo.predict_stream(options.run, options.paths, **settings)
     with caught():
         return _go_through(stream, options)
 
@@ -218,17 +168,10 @@ def _print_unsorting(undone: Unsorting) -> int:
 def add_export(parser: argparse.ArgumentParser) -> None:
     """Give the command its options."""
     parser.set_defaults(command=run_export)
-    parser.add_argument("run", metavar="RUN")
-    parser.add_argument("--format", choices=("onnx", "openvino", "torch-export"), default="onnx")
-    parser.add_argument("-o", "--output", metavar="FOLDER", help="to make (default: one in RUN/exports)")
-    precision = parser.add_mutually_exclusive_group()
-    precision.add_argument("--half", action="store_true", help="keep weights in 16 bits")
-    precision.add_argument(
-        "--int8", action="store_true", help="compute in 8-bit integers, calibrated on training pictures"
-    )
-    parser.add_argument(
-        "--check-on", metavar="FOLDER", help="pictures to check on instead of the run's test and validation pictures"
-    )
+    parser.add_argument("run", metavar="RUN", help="run folder")
+    add_options(parser, ExportSettings, ["format", "output"])
+    add_options(parser.add_mutually_exclusive_group(), ExportSettings, ["half", "int8"])
+    add_options(parser, ExportSettings, ["check_on"])
 
 
 def run_export(options: argparse.Namespace) -> int:
@@ -236,14 +179,7 @@ def run_export(options: argparse.Namespace) -> int:
     prepare()
     import distingo
 
-    exported = distingo.export(
-        options.run,
-        options.output,
-        format=options.format,
-        half=options.half,
-        int8=options.int8,
-        check_on=options.check_on,
-    )
+    exported = distingo.export(options.run, **given(options, ExportSettings))
     print(f"{exported.folder / exported.description.file}: {exported.bytes / 1e6:.1f} MB")
     print(f"Checked: {exported.agreement.words}.")
     if exported.agreement.unreadable:

@@ -36,10 +36,9 @@ def prepare(*, networks: bool = True) -> None:
     import logging
 
     from distingo.datasets.decoding import failures as decoder_noise
-    from distingo.machine.threads import set_thread_environment
+    from distingo.machine.process import configure_process
 
-    if networks:
-        set_thread_environment()
+    configure_process(threads=networks)
 
     class PlainLines(logging.Formatter):
         """Sentences with names from anywhere, as a terminal may show them."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from distingo.cli import terminal
-from distingo.cli.options import (
-    add_language_option,
-    add_near_duplicates_option,
-    add_tracking_options,
-    add_training_options,
-    image_size,
-    training_settings,
-)
+from distingo.cli.options import add_options, add_reading, add_recipe, given, reading_of, recipe_of, show_first
 from distingo.cli.terminal import prepare
+from distingo.options.fields import options_of
+from distingo.options.training import TrainSettings, read_image_size
+
+FIRST = ("output", "model", "recipe_file", "resume", "split", "epochs", "batch_size", "lr", "image_size", "augment")
+"""Options that `train --help` shows in any case, with a few more for each command that trains."""
 
 
 def add_train(parser: argparse.ArgumentParser) -> None:
@@ -25,44 +24,42 @@ def add_train(parser: argparse.ArgumentParser) -> None:
         metavar="DATA",
         help="one folder per class; train/ val/ test/; IDX files; or a table of labels",
     )
-    parser.add_argument("-o", "--output", default="run", metavar="RUN", help="run folder to make (default: run)")
-    parser.add_argument(
-        "--model",
-        action="append",
-        help="a name from `distingo models`, a timm backbone or a timm hub folder (default: chosen, and said why);"
-        " given several times: a run each, and one page that compares them",
-    )
-    parser.add_argument("--config", metavar="FILE", help="repeat the run of this config.json")
-    parser.add_argument("--recipe", metavar="FILE", help="recipe fields from a file, such as `tune`'s best-recipe.json")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in RUN after an interruption")
-    parser.add_argument("--split", metavar="FILE", help="the sides, as `distingo split` wrote them")
-    parser.add_argument("--fold", type=int, metavar="K", help="of a split file with folds: the one to test on")
-    add_near_duplicates_option(parser)
-    add_training_options(parser)
-    add_tracking_options(parser)
-    add_language_option(parser)
+    group = parser.add_argument_group("run")
+    group.add_argument("-o", "--output", default="run", metavar="RUN", help="run folder to make (default: run)")
+    add_model(group, "; given several times: a run each, and one page that compares them", action="append")
+    names = [name for name in options_of(TrainSettings) if name not in {"track", "track_to"}]
+    add_options(group, TrainSettings, names)
+    add_options(parser.add_argument_group("tracking"), TrainSettings, ("track", "track_to"))
+    add_recipe(parser)
+    add_reading(parser)
+    show_first(parser, *FIRST, "mode", "device", "label_column", "seed", "track")
+
+
+def add_model(group: Any, besides: str = "", **settings: Any) -> None:
+    """Give a command that trains the option for the model."""
+    from distingo.training.recipe import Recipe
+
+    field = options_of(Recipe)["model"]
+    told = f"{field.option.help}{besides} (default: {field.default})"
+    group.add_argument("--model", metavar="NAME", help=told, **settings)
 
 
 def run_train(options: argparse.Namespace) -> int:
-    """Do what was asked; returns the exit code."""
+    """Train, evaluate and write a report; returns the exit code."""
     prepare()
     import distingo
 
-    settings = training_settings(options)
+    settings = {**given(options, TrainSettings), **recipe_of(options), **reading_of(options)}
+    settings["on_epoch"] = terminal.print_epoch
     models = settings.pop("model", [])
-    common = {"config": options.config, "resume": options.resume, "on_epoch": terminal.print_epoch}
-    common |= {"split": options.split, "fold": options.fold, "recipe_file": options.recipe}
-    common["near_duplicates"] = options.near_duplicates
-    common |= {"track": options.track, "track_to": options.track_to}
-    common["language"] = options.language
     if len(models) > 1:
-        comparison = distingo.train_several(options.data, options.output, models=models, **common, **settings)
+        comparison = distingo.train_several(options.data, options.output, models=models, **settings)
         terminal.print_comparison(comparison)
         print(f"\nPage: {options.output}/comparison.html")
         return 0
     if models:
         settings["model"] = models[0]
-    finished = distingo.train(options.data, options.output, **common, **settings)
+    finished = distingo.train(options.data, options.output, **settings)
     terminal.print_evaluation(finished.evaluation, finished.path)
     print(f"\nReport: {finished.report}")
     return 0
@@ -90,11 +87,28 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=run_models)
     parser.add_argument("name", nargs="?", help="show this model's layers")
     parser.add_argument(
-        "--pretrained", nargs="?", const="*", metavar="PATTERN", help="list timm's backbones: size, input, licence"
+        "--pretrained",
+        nargs="?",
+        const="*",
+        metavar="PATTERN",
+        help="list timm's backbones with size, input and licence (default: distingo's own models)",
     )
-    parser.add_argument("--image-size", type=image_size, metavar="N|HxW", help="for the layer table")
-    parser.add_argument("--channels", type=int, choices=(1, 3), default=3, help="for the layer table")
-    parser.add_argument("--classes", type=int, default=10, help="for the layer table")
+    parser.add_argument(
+        "--image-size", type=_image_size, metavar="N|HxW", help="for the layer table, each 1 to 8192 (default: 128)"
+    )
+    parser.add_argument(
+        "--channels", type=int, choices=(1, 3), default=3, help="for the layer table: 1 gray, 3 RGB (default: 3)"
+    )
+    parser.add_argument(
+        "--classes", type=int, default=10, metavar="N", help="for the layer table, 2 or more (default: 10)"
+    )
+
+
+def _image_size(text: str) -> int | tuple[int, int]:
+    try:
+        return read_image_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def run_models(options: argparse.Namespace) -> int:
@@ -110,7 +124,7 @@ def run_models(options: argparse.Namespace) -> int:
             print(f"{entry.name:<13} {entry.summary}")
         return 0
     from distingo.models.catalogue import build_network, find_model
-    from distingo.models.summary import summarise
+    from distingo.models.layers import summarise
 
     size = options.image_size or find_model(options.name).image_size or 128
     height, width = (size, size) if isinstance(size, int) else size

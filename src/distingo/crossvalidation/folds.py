@@ -29,7 +29,8 @@ from distingo.prediction.embedding import input_product
 from distingo.records import Dataset, Picture, Side, Split
 from distingo.runs.folder import RunFolder
 from distingo.training.baselines import BASELINES, fit_baseline
-from distingo.training.preparing import ChosenRun, TrainRequest
+from distingo.training.preparing import ChosenRun
+from distingo.training.request import TrainRequest
 from distingo.training.run import train_model
 
 
@@ -190,7 +191,7 @@ def run_fold(chosen: ChosenRun, request: TrainRequest, split: Split, folder: Run
         if name != chosen.recipe.model:
             with _ONE_FOREST:
                 models[name] = fit_baseline(name, prepared, request)
-    probabilities = _predict(models, split, request.cache, chosen.recipe.device)
+    probabilities = _predict(models, split, request.reading.cache, chosen.recipe.device)
     several = chosen.dataset.task == "multi-label"
     thresholds = {name: model.description.require_thresholds() for name, model in models.items()} if several else {}
     seconds = time.perf_counter() - begun

@@ -14,12 +14,12 @@ from distingo.crossvalidation.folder import CrossValidation, CrossValidationFold
 from distingo.crossvalidation.folds import FinishedFold, Folds, divide, from_split_file, run_fold
 from distingo.crossvalidation.pooling import mean_gains, mean_scores, pool, score_fold
 from distingo.datasets.corrections import find_corrections
-from distingo.datasets.gathering import count_processors
+from distingo.datasets.options import count_processors
 from distingo.datasets.splits.files import read_split_file, require_unchanged, write_split_file
 from distingo.datasets.splits.grouping import Links, group_pictures
 from distingo.errors import UsageError, option
 from distingo.files import remove_half_written
-from distingo.machine.device import prepare_process
+from distingo.machine.process import configure_process, prepare_process
 from distingo.models.catalogue import find_model
 from distingo.near_duplicates.keeping import (
     Belonging,
@@ -38,7 +38,8 @@ from distingo.runs.folder import RunFolder, begin_folder, end_beginning, identif
 from distingo.runs.manifest import sum_up_left_out, write_manifest
 from distingo.runs.near_duplicates import NearDuplicateCounts, read_counts, write_counts
 from distingo.runs.predictions import write_predictions
-from distingo.training.preparing import ChosenRun, TrainRequest, choose, choose_again, identify_training
+from distingo.training.preparing import ChosenRun, choose, choose_again, identify_training
+from distingo.training.request import TrainRequest
 from distingo.training.run_config import describe_run, require_readable
 
 log = logging.getLogger("distingo")
@@ -87,6 +88,7 @@ def cross_validate(request: CrossValidateRequest) -> CrossValidation:
     """
     begun = time.perf_counter()
     _check(request)
+    configure_process()
     prepare_process()
     request = _settle_resuming(request)
     prepared = _resume(request) if request.training.resume else _start(request)
@@ -128,7 +130,8 @@ def _settle_resuming(request: CrossValidateRequest) -> CrossValidateRequest:
     if folder.read_plan().request != _identify(request):
         return request
     log.info("%s: the same command was stopped here; going on with it", folder.path)
-    kept = replace(training, corrections=None, split=None, value_ranges=None, near_duplicates=None, resume=True)
+    reading = replace(training.reading, corrections=None, value_range=None)
+    kept = replace(training, reading=reading, split=None, near_duplicates=None, resume=True)
     return replace(request, training=kept)
 
 
@@ -142,20 +145,20 @@ def _start(request: CrossValidateRequest) -> _Prepared:
     folder = CrossValidationFolder(training.output)
     require_free(folder.path, holds="cross-validation" if folder.plan.is_file() else "")
     similarity = settle_similarity(training.near_duplicates)
-    chosen, training = choose(training, [descriptors_product(training.cache)], divides=similarity is not None)
+    chosen, training = choose(training, [descriptors_product(training.reading.cache)], divides=similarity is not None)
     near = search_near_duplicates(
         chosen.dataset,
         similarity=similarity,
         large_enough=chosen.is_signed,
-        cache=training.cache,
-        workers=training.workers or count_processors(),
+        cache=training.reading.cache,
+        workers=training.reading.threads,
     )
     divided = _divide(request, chosen.dataset, chosen.recipe.seed, near)
     counts = _count(chosen.dataset, divided[0], near, of_file=training.split is not None)
     chosen = replace(chosen, dataset=divided[0].dataset)
     chosen.prepare(folder.fold(1, 1), divided[0].split(1, validation=chosen.recipe.validation, seed=0))
     choices = (*chosen.choices, *divided[0].notes, *describe_counts(counts, folds=True))
-    corrections = find_corrections(chosen.dataset.root, training.corrections)
+    corrections = find_corrections(chosen.dataset.root, training.reading.corrections)
     plan = describe_run(training, chosen.dataset, chosen.recipe, choices, corrections)
     require_readable(plan, folder.path)
     for sentence in (*choices, *sum_up_left_out(chosen.dataset, "manifest.csv")):
@@ -185,7 +188,7 @@ def _divide(request: CrossValidateRequest, dataset: Dataset, seed: int, near: Fo
         return (from_split_file(read_split_file(split.file), dataset),)
     training = request.training
     others = replace(request.belonging, near_duplicates=None)  # these were searched for already
-    links = others.link(dataset, training.cache, training.workers or count_processors())
+    links = others.link(dataset, training.reading.cache, training.reading.threads)
     links.append(Links("near-duplicate", near.pairs))
     grouping = group_pictures(len(dataset.pictures), links)
     count = 5 if request.folds is None else request.folds
@@ -208,7 +211,7 @@ def _resume(request: CrossValidateRequest) -> _Prepared:
             )
     remove_half_written(folder.path)
     end_beginning(folder.path)
-    products = [descriptors_product(training.cache)]
+    products = [descriptors_product(training.reading.cache)]
     chosen, training = choose_again(training, plan, products)
     files = (read_split_file(folder.division(repeat)) for repeat in range(1, repeats + 1))
     divided = tuple(from_split_file(file, chosen.dataset) for file in files)

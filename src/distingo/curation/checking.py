@@ -32,14 +32,14 @@ from distingo.curation.shortcuts import Shortcut, find_shortcuts, imbalance_find
 from distingo.curation.thresholds import file_findings, quality_findings, settle_thresholds
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import find_corrections
-from distingo.datasets.decoding.decode import DECODING, DEFAULT_MAX_PIXELS
-from distingo.datasets.gathering import Product, count_processors, read_dataset, survey
-from distingo.datasets.tables.table import TableOptions
+from distingo.datasets.decoding.decode import DECODING
+from distingo.datasets.gathering import Product, read_dataset, survey
+from distingo.datasets.options import Reading
 from distingo.errors import DataError, UsageError, option
 from distingo.features.measurements import MEASUREMENTS, measure
 from distingo.near_duplicates.records import record_search
 from distingo.near_duplicates.search import CopyPair, find_copies, signature_product
-from distingo.records import Dataset, Picture, ValueRanges
+from distingo.records import Dataset, Picture
 from distingo.runs.config import read_config_file
 from distingo.runs.manifest import read_manifest
 from distingo.runs.predictions import read_probabilities
@@ -118,14 +118,9 @@ class CheckRequest:
         model: What pictures are compared by; see `choose_embedding`.
         weights: Of that model.
         thresholds: By kind of finding; others keep their defaults.
-        cache: Where measurements and embeddings are kept.
-        workers: Threads; None takes one per core.
-        max_pixels: Larger pictures are listed as unreadable.
-        table: What to know about the table of labels.
-        allow_missing: Go on even if half of the pictures that the table names are missing.
-        corrections: As for `find_corrections`.
+        reading: How images and labels are found and read; without a value range the images of `data` decide, for
+            `against` too.
         seed: Of samples and folds.
-        value_ranges: What deep images are scaled by; None lets those of `data` decide, for `against` too.
         predictions: A folder with out-of-fold predictions to doubt labels by, instead of making some.
     """
 
@@ -134,15 +129,9 @@ class CheckRequest:
     model: str | None = None
     weights: str | Path | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    cache: Cache = field(default_factory=Cache)
-    workers: int | None = None
-    max_pixels: int = DEFAULT_MAX_PIXELS
-    table: TableOptions | None = None
-    allow_missing: bool = False
-    corrections: str | Path | None = None
+    reading: Reading = field(default_factory=Reading)
     seed: int = 0
     predictions: Path | None = None
-    value_ranges: ValueRanges | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +159,12 @@ def run_check(request: CheckRequest) -> Check:
     """
     begun = time.perf_counter()
     thresholds = settle_thresholds(request.thresholds)
-    seen = survey(request.data, table=request.table, allow_missing=request.allow_missing, as_it_comes=True)
-    embedding = choose_embedding(request.model, request.weights, seen, request.cache)
+    seen = survey(request.data, reading=request.reading, as_it_comes=True)
+    embedding = choose_embedding(request.model, request.weights, seen, request.reading.cache)
     measured = _measure(request, embedding)
     dataset = measured.dataset
     found = _in_order(_apply_thresholds(measured, thresholds, request))
-    decided = find_corrections(dataset.root, request.corrections)
+    decided = find_corrections(dataset.root, request.reading.corrections)
     findings = tuple(finding for finding in found if not is_answered(finding, decided))
     answered = len(found) - len(findings)
     notes = [*dataset.notes, embedding.in_words]
@@ -208,10 +197,10 @@ def measurements_product(cache: Cache) -> Product:
 
 
 def _measure(request: CheckRequest, embedding: Embedding) -> _Measured:
-    own = [measurements_product(request.cache), signature_product(request.cache)]
+    own = [measurements_product(request.reading.cache), signature_product(request.reading.cache)]
     products = [*own, *([embedding.product] if embedding.product else [])]
     dataset = _read(request, request.data, products)
-    request = replace(request, value_ranges=dataset.value_ranges)
+    request = replace(request, reading=replace(request.reading, value_range=dataset.value_ranges))
     other = None if request.against is None else _read(request, request.against, own[1:])
     others = () if other is None else other.pictures
     keys = [picture.row_key for picture in dataset.pictures]
@@ -226,7 +215,7 @@ def _measure(request: CheckRequest, embedding: Embedding) -> _Measured:
         own[1].store.rows([*keys, *(picture.row_key for picture in others)]),
         [min(picture.width, picture.height) for picture in (*dataset.pictures, *others)],
         further=() if places is None else near_pairs(places),
-        workers=request.workers,
+        workers=request.reading.workers,
     )
     doubted, notes = dataset.pictures, tuple[str, ...]()
     if request.predictions is not None:
@@ -246,18 +235,10 @@ def _measure(request: CheckRequest, embedding: Embedding) -> _Measured:
 
 
 def _read(request: CheckRequest, data: Path, products: Sequence[Product]) -> Dataset:
-    return read_dataset(
-        data,
-        cache=request.cache,
-        products=products,
-        max_pixels=request.max_pixels,
-        workers=request.workers,
-        table=request.table if data == request.data else None,
-        allow_missing=request.allow_missing,
-        corrections=request.corrections if data == request.data else None,
-        as_it_comes=True,
-        value_ranges=request.value_ranges,
-    )
+    reading = request.reading
+    if data != request.data:
+        reading = replace(reading, table=None, corrections=None)
+    return read_dataset(data, reading, products=products, as_it_comes=True)
 
 
 def _doubt_labels(
@@ -277,7 +258,7 @@ def _doubt_labels(
         dataset.task,
         deep=embedding.deep,
         together=together,
-        workers=request.workers or count_processors(),
+        workers=request.reading.threads,
         seed=request.seed,
     )
 

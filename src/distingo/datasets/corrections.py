@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar, get_args
 
@@ -271,3 +271,8 @@ def _one_of(text: str, known: tuple[_Known, ...], what: str) -> _Known:
         if each == text:
             return each
     raise ValueError(f"{text!r} is no {what}; {name_the_nearest(text, list(known))}")
+
+
+def utc_now() -> str:
+    """The time of a correction, in UTC as ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -5,7 +5,6 @@ A quick look at a folder's pictures before any is decoded.
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +13,10 @@ from pathlib import Path
 from statistics import median
 
 from distingo.datasets.cache.products import Product, describe_notes, pixels_product
-from distingo.datasets.cache.store import Cache
 from distingo.datasets.correcting import correct, describe_makers, with_relabelled
 from distingo.datasets.corrections import Corrections, find_corrections
 from distingo.datasets.decoding import idx
 from distingo.datasets.decoding.decode import (
-    DEFAULT_MAX_PIXELS,
     NO_LIMIT,
     Header,
     UndecodableError,
@@ -30,11 +27,11 @@ from distingo.datasets.decoding.value_ranges import describe_ranges, warn_of_ran
 from distingo.datasets.duplicates import Examined, Verdict, judge
 from distingo.datasets.examining import Examiner
 from distingo.datasets.layouts.detection import find_layout
-from distingo.datasets.tables.table import TableOptions
+from distingo.datasets.options import Reading
 from distingo.datasets.targets import find_name_fault
 from distingo.datasets.walking import Candidate, Layout
-from distingo.errors import DataError, UsageError, option, quote
-from distingo.records import NO_VALUE_RANGES, Dataset, ManifestRow, Picture, Task, ValueRanges
+from distingo.errors import DataError, quote
+from distingo.records import NO_VALUE_RANGES, Dataset, ManifestRow, Picture, Task
 
 _LOOKED_AT = 300
 
@@ -66,8 +63,7 @@ def survey(
     root: Path | str,
     *,
     limit: int = _LOOKED_AT,
-    table: TableOptions | None = None,
-    allow_missing: bool = False,
+    reading: Reading | None = None,
     as_it_comes: bool = False,
 ) -> Survey:
     """Look at the headers of some pictures, spread evenly over the classes.
@@ -75,8 +71,7 @@ def survey(
     Args:
         root: The dataset's folder.
         limit: How many files to look at.
-        table: As for `find_layout`.
-        allow_missing: As for `find_layout`.
+        reading: Says what is known of the table of labels, and whether its images may be missing.
         as_it_comes: As for `find_layout`.
 
     Returns:
@@ -86,7 +81,8 @@ def survey(
         DataError: As `find_layout`, or none of the files looked at is a picture.
     """
     root = Path(root)
-    layout = find_layout(root, table, allow_missing=allow_missing, as_it_comes=as_it_comes)
+    reading = reading or Reading()
+    layout = find_layout(root, reading.table, allow_missing=reading.allow_missing, as_it_comes=as_it_comes)
     headers = []
     for candidate in _spread(layout.candidates, limit):
         try:
@@ -128,22 +124,16 @@ def _spread(candidates: tuple[Candidate, ...], limit: int) -> list[Candidate]:
     return taken[:limit]
 
 
-__all__ = ["Product", "Survey", "count_processors", "pixels_product", "read_dataset", "survey"]
+__all__ = ["Product", "Survey", "pixels_product", "read_dataset", "survey"]
 
 
-def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
+def read_dataset(
     root: Path | str,
+    reading: Reading,
     *,
-    cache: Cache,
     products: Sequence[Product] = (),
-    max_pixels: int | None = None,
-    workers: int | None = None,
-    table: TableOptions | None = None,
-    allow_missing: bool = False,
-    corrections: str | Path | None = None,
     as_it_comes: bool = False,
     known_classes: Collection[str] = (),
-    value_ranges: ValueRanges | None = None,
 ) -> Dataset:
     """Read a folder of pictures: find, examine and account for every file, and fill the products.
 
@@ -152,18 +142,12 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
 
     Args:
         root: The folder, in one of the layouts of `find_layout`, or a table of labels.
-        cache: Where facts are kept between runs.
+        reading: How images and labels are found and read. Its corrections are applied before copies are resolved; its
+            value range is, for example, that of a model (a kind of deep image that it does not know is scaled by
+            itself), and None lets all usable images decide (`distingo.datasets.decoding.value_ranges.decide_ranges`).
         products: What to compute from every usable picture; afterwards none of them lacks a picture.
-        max_pixels: As for `decoding.decode`; None is `DEFAULT_MAX_PIXELS`.
-        workers: Threads; default: one per processor that this process may use.
-        table: As for `find_layout`.
-        allow_missing: As for `find_layout`.
-        corrections: As for `find_corrections`; put into effect before copies are judged.
         as_it_comes: As for `find_layout`; also go on, with a note, though no picture of a class is usable.
         known_classes: As for `find_layout`.
-        value_ranges: What deep images (more than 8 bits, signed or float) are scaled by, for example those of a model;
-            one of a kind that they know nothing of is scaled by itself. None lets all usable images decide
-            (`distingo.datasets.decoding.value_ranges.decide_ranges`).
 
     Returns:
         The usable pictures and the manifest of every file found. With several labels per picture, a label whose
@@ -175,24 +159,30 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
         UsageError: As `find_layout`.
         ResourceError: The cache can't be read or written, or the disk is full.
     """
-    max_pixels = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
-    if max_pixels < 1:
-        raise UsageError(
-            f"{option('max_pixels')} {max_pixels}: give 1 or more", code="out_of_range", parameter="max_pixels"
-        )
     root = Path(root)
-    layout = find_layout(root, table, allow_missing=allow_missing, as_it_comes=as_it_comes, known_classes=known_classes)
-    decided = find_corrections(layout.root, corrections)
+    layout = find_layout(
+        root,
+        reading.table,
+        allow_missing=reading.allow_missing,
+        as_it_comes=as_it_comes,
+        known_classes=known_classes,
+    )
+    decided = find_corrections(layout.root, reading.corrections)
     layout = with_relabelled(layout, decided)
     if not as_it_comes:
         _check_names(root, layout.classes)
-    workers = workers or count_processors()
-    examiner = Examiner(cache, products, max_pixels=max_pixels, workers=workers, value_ranges=value_ranges)
+    examiner = Examiner(
+        reading.cache,
+        products,
+        max_pixels=reading.pixel_limit,
+        workers=reading.threads,
+        value_ranges=reading.ranges,
+    )
     examined = examiner.examine(layout.candidates)
     ranges = examiner.value_ranges or NO_VALUE_RANGES
     deep = list({entry.content: entry.facts.values for entry in examined if entry.facts.values is not None}.values())
-    warnings = () if value_ranges is None else warn_of_ranges(ranges, deep)
-    described = describe_ranges(ranges, deep, decided=value_ranges is None)
+    warnings = () if reading.ranges is None else warn_of_ranges(ranges, deep)
+    described = describe_ranges(ranges, deep, decided=reading.ranges is None)
     layout = replace(layout, notes=layout.notes + described + warnings)
     layout, examined = correct(layout, examined, decided)
     verdicts = judge(examined)
@@ -204,14 +194,6 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
     if as_it_comes and not any(picture.labels for picture in dataset.pictures):
         return replace(dataset, classes=())
     return _without_lost_labels(root, dataset)
-
-
-def count_processors() -> int:
-    """Count the processors that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # pragma: no cover - not on Linux
-        return os.cpu_count() or 1
 
 
 def _check_names(root: Path, classes: Sequence[str]) -> None:

@@ -9,12 +9,13 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar, get_args
 
 import numpy as np
 
 from distingo.download.known_classes import KnownClass
 from distingo.errors import DataError
+from distingo.options.fields import Option
 
 if TYPE_CHECKING:
     Identifiers = np.ndarray[tuple[int], np.dtype[np.uint64]]
@@ -196,16 +197,22 @@ _BOXABLE_TRAINING_IMAGES = "2018_04/train/train-images-boxable-with-rotation.csv
 
 @dataclass(frozen=True, slots=True)
 class OpenImagesAddresses:
-    """The roots of the two stores; a mirror has the same paths below them.
+    """The roots of the two stores; a mirror has the same paths below them."""
 
-    Attributes:
-        tables: Class lists, labels, boxes, and where each image comes from.
-        pictures: The images of the Common Visual Data Foundation, of which the training ones without boxes are
-            missing.
-    """
-
-    tables: str = "https://storage.googleapis.com/openimages"
-    pictures: str = "https://open-images-dataset.s3.amazonaws.com"
+    tables: Annotated[
+        str,
+        Option(
+            help="address below which class lists, labels, boxes and sources are", metavar="URL", flag="--tables-mirror"
+        ),
+    ] = "https://storage.googleapis.com/openimages"
+    pictures: Annotated[
+        str,
+        Option(
+            help="address below which the images are (training images without boxes are missing in the official one)",
+            metavar="URL",
+            flag="--pictures-mirror",
+        ),
+    ] = "https://open-images-dataset.s3.amazonaws.com"
 
     def classes(self, *, boxable: bool) -> str:
         """The list of classes: LabelName,DisplayName."""

@@ -6,7 +6,9 @@ The errors are those of a single transfer, and never leave this room.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal, TypedDict
+
+from distingo.options.fields import Option, check_options
 
 FetchStatus = Literal["fetched", "absent", "refused", "failed"]
 """There, and checked; the server does not give it; we do not take it (opted out, too large, no image, a forbidden
@@ -41,29 +43,62 @@ class WantedFile:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How politely, how patiently and how much.
+    """How politely, how patiently and how much is fetched.
+
+    What the fields that are options do stands in their `Option`.
 
     Attributes:
-        connections: At once, in all.
-        per_host: At once, to one host.
-        connect_timeout: Seconds in which a connection must be made.
+        connect_timeout: Seconds until a connection must stand.
         stall_timeout: Seconds that a server may send nothing of what was requested.
         minimum_rate: Bytes per second, on average over `stall_timeout`, below which a transfer is given up.
-        largest: Bytes that any file may have; None leaves that to `WantedFile.largest`.
-        attempts: How often a file is tried before it counts as failed.
-        backoff: Seconds before the second attempt; doubles with each, plus or minus a half.
+        backoff: Seconds before the second attempt; doubles with each, give or take a half.
         longest_wait: Seconds; a server that asks for more patience is left alone.
     """
 
-    connections: int = 32
-    per_host: int = 4
+    connections: Annotated[int, Option(help="connections at once, in all", low=1, metavar="N")] = 32
+    per_host: Annotated[int, Option(help="connections at once to one host", low=1, metavar="N")] = 4
     connect_timeout: float = 10.0
     stall_timeout: float = 30.0
     minimum_rate: float = 1024.0
-    largest: int | None = None
-    attempts: int = 5
+    largest: Annotated[
+        int | None,
+        Option(
+            help="bytes of the largest file that is fetched",
+            low=1,
+            default="256 MiB, of archives and sets more",
+            metavar="N",
+            flag="--max-bytes",
+        ),
+    ] = None
+    attempts: Annotated[
+        int, Option(help="how often a file is tried before it counts as failed", low=1, metavar="N")
+    ] = 5
     backoff: float = 1.0
     longest_wait: float = 300.0
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+class FetchOptions(TypedDict, total=False):
+    """How politely and how much is fetched, and what is asked for again."""
+
+    limits: Limits | None
+    try_refused: bool
+    allow_private_addresses: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FetchSettings:
+    """How politely and how much is fetched, and what is asked for again."""
+
+    limits: Annotated[
+        Limits | None, Option(help="how politely, how patiently and how much", default="the defaults of `Limits`")
+    ] = None
+    try_refused: Annotated[bool, Option(help="ask again for what was absent, refused, or removed since")] = False
+    allow_private_addresses: Annotated[
+        bool, Option(help="fetch from this machine or its network; redirects there are never followed")
+    ] = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
 from distingo.csv_files import write_table
@@ -24,6 +25,7 @@ from distingo.download.folder import DownloadFolder, Gathered, open_folder
 from distingo.download.records import PICTURES, Limits, Outcome, WantedFile
 from distingo.errors import DataError, UsageError, option
 from distingo.file_names import distinct_names, safe_name
+from distingo.options.fields import Option
 
 IMAGES_FOLDER = "images"
 """The folder of all images where one of them has several labels."""
@@ -37,19 +39,25 @@ _ENDING = re.compile(r"\.(jpe?g|jpe|jfif|png|gif|webp|tiff?|bmp|avif|hei[cf]|jp2
 
 @dataclass(frozen=True, slots=True)
 class UrlColumns:
-    """The columns of a table of addresses; what is None is recognized.
+    """What is known of a table of addresses; what is None is detected."""
 
-    Attributes:
-        url: The column of addresses.
-        label: The column of labels.
-        name: The column of file names.
-        delimiter: Between the labels of one cell; empty: every cell is one label.
-    """
-
-    url: str | None = None
-    label: str | None = None
-    name: str | None = None
-    delimiter: str | None = None
+    url: Annotated[
+        str | None, Option(help="column of addresses", default="detected", metavar="NAME", flag="--url-column")
+    ] = None
+    label: Annotated[
+        str | None, Option(help="column of labels", default="detected", metavar="NAME", flag="--label-column")
+    ] = None
+    name: Annotated[
+        str | None, Option(help="column of file names", default="detected", metavar="NAME", flag="--name-column")
+    ] = None
+    delimiter: Annotated[
+        str | None,
+        Option(
+            help="text between the labels of one cell; empty: each cell is one label",
+            default="detected",
+            metavar="TEXT",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from distingo.datasets.decoding.formats import detect_file_format
 from distingo.download.records import PICTURES
 from distingo.errors import DataError, ResourceError, UsageError, option
+from distingo.options.fields import Option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,20 +52,45 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class FrameChoice:
-    """Which frames are chosen.
+    """Which frames are written."""
 
-    Attributes:
-        every: How far apart.
-        start: The first second.
-        end: The second to stop before; None reads to the end.
-        similar: Leave out a frame that differs from the last kept one by less than so many gray levels of 255; None
-            keeps all.
-    """
-
-    every: Interval
-    start: float = 0.0
-    end: float | None = None
-    similar: float | None = None
+    every: Annotated[
+        Interval,
+        Option(
+            help="interval between frames: 1s, 250ms, 2min, 30frames or keyframes",
+            default="1s",
+            metavar="INTERVAL",
+            parse=parse_interval,
+        ),
+    ]
+    start: Annotated[
+        float,
+        Option(
+            help="time to start at: seconds (83.5), or 1:02:03",
+            metavar="TIME",
+            parse=lambda text: parse_time(text, "start"),
+        ),
+    ] = 0.0
+    end: Annotated[
+        float | None,
+        Option(
+            help="time to stop before",
+            default="the video's end",
+            metavar="TIME",
+            parse=lambda text: parse_time(text, "end"),
+        ),
+    ] = None
+    similar: Annotated[
+        float | None,
+        Option(
+            help=f"leave out a frame of which no part differs from the last kept one by so many gray levels of 255 "
+            f"({SIMILAR:g} without a number)",
+            low=0,
+            default="all are kept",
+            metavar="LEVELS",
+            flag="--skip-similar",
+        ),
+    ] = None
 
 
 def parse_interval(text: str) -> Interval:

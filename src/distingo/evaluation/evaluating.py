@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PIL import Image
@@ -17,12 +17,13 @@ from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import find_corrections
 from distingo.datasets.decoding.decode import open_source
 from distingo.datasets.gathering import read_dataset
-from distingo.datasets.tables.table import TableOptions
+from distingo.datasets.options import Reading
 from distingo.errors import DataError, DistingoError, RunError, UsageError, name_some, option, quote
 from distingo.evaluation.judging import MODEL, judge
 from distingo.evaluation.judging_confidence import judge_confidence
-from distingo.machine.device import choose_device, choose_precision, prepare_process
+from distingo.machine.device import choose_device, choose_precision
 from distingo.machine.memory import forget_peak_memory, peak_memory
+from distingo.machine.process import prepare_process
 from distingo.models.saved import SavedModel, load_model
 from distingo.prediction.classifier import Outputs, predict_outputs, to_probabilities
 from distingo.prediction.embedding import input_product
@@ -112,24 +113,15 @@ class EvaluateRequest:
     Attributes:
         run: A run folder with a trained model.
         data: Other pictures to judge on; None takes the run's own test side.
-        cache: Where decoded pictures are kept.
-        workers: Decoding threads; None takes one per core.
-        max_pixels: Larger pictures are listed as unusable; None is the limit that the run was trained with.
+        reading: How images and labels of `data` are found and read. The run's own are read, and corrected, as for
+            training; without a limit of pixels, the run's counts.
         device: Where networks compute.
-        table: What to know about the table of labels in `data`; the run's own is read as it was for training.
-        allow_missing: Go on even if half of the pictures that the table names are missing.
-        corrections: Those of `data`, as for `find_corrections`; the run's own are the ones it was trained under.
     """
 
     run: Path
     data: Path | None = None
-    cache: Cache
-    workers: int | None = None
-    max_pixels: int | None = None
+    reading: Reading = field(default_factory=Reading)
     device: str = "auto"
-    table: TableOptions | None = None
-    allow_missing: bool = False
-    corrections: str | Path | None = None
 
 
 def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
@@ -151,8 +143,8 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
     forget_peak_memory()
     folder = RunFolder(request.run)
     config = read_config(folder)
-    if request.max_pixels is None:
-        request = replace(request, max_pixels=config.max_pixels)
+    if request.reading.max_pixels is None:
+        request = replace(request, reading=replace(request.reading, max_pixels=config.max_pixels))
     if request.data is not None:
         _require_own_place(folder, request.data)
     models = _load_models(folder)
@@ -178,7 +170,7 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
     write_confidence(place, judge_confidence(models[MODEL], pictures, outputs[MODEL]))
     write_evaluation(place / "evaluation.json", evaluation)
     if request.data is None:
-        cost = measure_throughput(models[MODEL], pictures, request.device, cache=request.cache)
+        cost = measure_throughput(models[MODEL], pictures, request.device, cache=request.reading.cache)
         if cost is not None:
             write_cost(folder.cost, prediction=cost)
     return evaluation, place
@@ -203,44 +195,38 @@ def _load_models(folder: RunFolder) -> dict[str, SavedModel]:
 
 
 def _as_for_training(request: EvaluateRequest, config: RunConfig, folder: RunFolder) -> EvaluateRequest:
-    if request.table is not None:
-        options = ", ".join(request.table.shown)
+    if request.reading.table is not None:
+        options = ", ".join(request.reading.table.shown)
         raise UsageError(
             f"{options}: the run's own table is read as for training; name {option('data')}, or leave the options out",
             code="option_not_applicable",
         )
-    if request.corrections is not None:
+    if request.reading.corrections is not None:
         raise UsageError(
             f"{option('corrections')}: the run's own data are corrected as for training; name {option('data')}, or "
             "leave it out",
             code="option_not_applicable",
             parameter="corrections",
         )
-    return replace(
-        request,
-        data=Path(config.data),
+    reading = replace(
+        request.reading,
         table=config.table_options,
-        allow_missing=config.allow_missing or request.allow_missing,
+        allow_missing=config.allow_missing or request.reading.allow_missing,
         corrections=kept_corrections(folder),
     )
+    return replace(request, data=Path(config.data), reading=reading)
 
 
 def _read(request: EvaluateRequest, models: dict[str, SavedModel]) -> Dataset:
     assert request.data is not None
     device = choose_device(request.device)
-    classes = models[MODEL].description.classes
-    products = {model.description.rendition: input_product(model, request.cache, device) for model in models.values()}
+    judged, cache = models[MODEL].description, request.reading.cache
+    products = {model.description.rendition: input_product(model, cache, device) for model in models.values()}
     return read_dataset(
         request.data,
-        cache=request.cache,
+        replace(request.reading, value_range=judged.value_ranges),
         products=list(products.values()),
-        workers=request.workers,
-        max_pixels=request.max_pixels,
-        table=request.table,
-        allow_missing=request.allow_missing,
-        corrections=request.corrections,
-        known_classes=classes,
-        value_ranges=models[MODEL].description.value_ranges,
+        known_classes=judged.classes,
     )
 
 
@@ -288,7 +274,7 @@ def _seen_before(folder: RunFolder, pictures: Sequence[Picture]) -> tuple[str, .
 
 def _corrected(dataset: Dataset, request: EvaluateRequest) -> tuple[str, ...]:
     """A sentence on what a person put right or set aside in other data; none where nothing was."""
-    decided = find_corrections(dataset.root, request.corrections)
+    decided = find_corrections(dataset.root, request.reading.corrections)
     if decided is None or not decided.effective:
         return ()
     return (f"{decided.path.name} is honoured: {len(decided.effective):,} pictures are relabelled or set aside there",)
@@ -296,6 +282,6 @@ def _corrected(dataset: Dataset, request: EvaluateRequest) -> tuple[str, ...]:
 
 def _outputs(model: SavedModel, pictures: Sequence[Picture], request: EvaluateRequest) -> Outputs:
     device = choose_device(request.device)
-    product = input_product(model, request.cache, device)
+    product = input_product(model, request.reading.cache, device)
     rows = product.store.rows([picture.row_key for picture in pictures])
     return predict_outputs(model, rows, device=device, precision=choose_precision(device)[0])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from distingo.datasets.cache.products import Product
 from distingo.datasets.cache.store import Cache
-from distingo.datasets.decoding.decode import DEFAULT_MAX_PIXELS
 from distingo.datasets.examining import Examiner
+from distingo.datasets.options import Reading
 from distingo.datasets.walking import Candidate
 from distingo.errors import UsageError, option
 from distingo.exploration.appearance import Neighbourhood, small_pictures
@@ -24,21 +24,6 @@ PIXELS = "pixels"
 
 _SMALLEST_PHOTO = 64
 """Median shorter side, in pixels, from which a backbone that was trained on photos is worth a try."""
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """How pictures are read again.
-
-    Attributes:
-        cache: Where products are kept.
-        workers: Threads.
-        max_pixels: Larger pictures are left aside.
-    """
-
-    cache: Cache = field(default_factory=Cache)
-    workers: int = 1
-    max_pixels: int = DEFAULT_MAX_PIXELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +76,7 @@ def choose_embedding(
 
 
 def embed(
-    embedding: Embedding, pictures: Sequence[Picture], machine: Machine
+    embedding: Embedding, pictures: Sequence[Picture], reading: Reading
 ) -> tuple[tuple[Picture, ...], np.ndarray]:
     """The features of pictures, of comparable scales; those that are not in the cache are computed.
 
@@ -102,7 +87,7 @@ def embed(
     store = embedding.product.store
     if store.missing([picture.row_key for picture in pictures]):
         candidates = [Candidate(picture.source, picture.labels, picture.given_side) for picture in pictures]
-        examiner = Examiner(machine.cache, [embedding.product], max_pixels=machine.max_pixels, workers=machine.workers)
+        examiner = Examiner(reading.cache, [embedding.product], max_pixels=reading.pixel_limit, workers=reading.threads)
         examiner.examine(candidates)
     lost = set(store.missing([picture.row_key for picture in pictures]))
     kept = tuple(picture for picture in pictures if picture.row_key not in lost)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from distingo.datasets.options import Reading
 from distingo.datasets.targets import encode_labels
 from distingo.exploration.appearance import Exploration, PictureMap, describe_appearance, file_sizes, small_pictures
 from distingo.exploration.embedding import (
     NEAREST,
-    Machine,
     choose_embedding,
     choose_perplexity,
     embed,
@@ -49,12 +49,12 @@ class MapWish:
     most: int = MOST_ON_MAP
 
 
-def explore(dataset: Dataset, machine: Machine, wish: MapWish | None) -> Exploration:
+def explore(dataset: Dataset, reading: Reading, wish: MapWish | None) -> Exploration:
     """Find out what a data set looks like.
 
     Args:
         dataset: Read with the product `small_pictures`.
-        machine: Cache and threads.
+        reading: Cache and threads.
         wish: What the map shall be; None: no map.
 
     Raises:
@@ -62,18 +62,18 @@ def explore(dataset: Dataset, machine: Machine, wish: MapWish | None) -> Explora
         UsageError: The model is none that embeds.
     """
     contents = [picture.row_key for picture in dataset.pictures]
-    rows = small_pictures(machine.cache).store.rows(contents)
+    rows = small_pictures(reading.cache).store.rows(contents)
     sizes = file_sizes(dataset.pictures)
     appearances = describe_appearance(dataset, rows, sizes)
     if wish is None:
         return Exploration(appearances, sizes, why_no_map="it was not asked for")
     if len(dataset.pictures) < _FEWEST_ON_MAP:
         return Exploration(appearances, sizes, why_no_map=f"a map wants {_FEWEST_ON_MAP} pictures at least")
-    drawn = draw_map(dataset, machine, wish)
+    drawn = draw_map(dataset, reading, wish)
     return Exploration(appearances, sizes, drawn, "" if drawn else "too few pictures could be read again")
 
 
-def draw_map(dataset: Dataset, machine: Machine, wish: MapWish) -> PictureMap | None:
+def draw_map(dataset: Dataset, reading: Reading, wish: MapWish) -> PictureMap | None:
     """Lay pictures out so that alike ones lie together.
 
     Returns:
@@ -83,9 +83,9 @@ def draw_map(dataset: Dataset, machine: Machine, wish: MapWish) -> PictureMap | 
         ModelError: As `explore`.
         UsageError: As `explore`.
     """
-    embedding = choose_embedding(dataset.pictures, machine.cache, model=wish.model, weights=wish.weights)
+    embedding = choose_embedding(dataset.pictures, reading.cache, model=wish.model, weights=wish.weights)
     log.info(f"map: by {embedding.words}, because {embedding.reason}")
-    pictures, features = embed(embedding, _sample(dataset.pictures, wish), machine)
+    pictures, features = embed(embedding, _sample(dataset.pictures, wish), reading)
     if len(pictures) < _FEWEST_ON_MAP:
         return None
     with progress_bar("Drawing the map", 2) as advance:

@@ -8,7 +8,6 @@ by one, except for the outermost columns. It is as fast as Pillow.
 from __future__ import annotations
 
 import json
-import logging
 import warnings
 from typing import Any
 
@@ -19,6 +18,7 @@ from torch import nn
 from distingo.errors import ModelError
 from distingo.exporting.networks import FEW, GREY, LARGEST_HALF, LONGEST_ASPECT, shorter_side
 from distingo.prediction.libraries import first_line
+from distingo.progress import quiet_loggers
 from distingo.records import Rendition
 from distingo.runtime.description import INPUT, OUTPUTS, ExportDescription
 
@@ -161,12 +161,8 @@ def network_graph(network: nn.Module, rendition: Rendition, name: str) -> Any:
     """
     example = torch.zeros((2, rendition.height, rendition.width, rendition.channels), dtype=torch.uint8)
     program = trace(network, example)
-    loggers = [logging.getLogger(logger) for logger in ("onnxscript", "torch.onnx", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
     try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with warnings.catch_warnings():
+        with quiet_loggers("onnxscript", "torch.onnx", "onnx_ir"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = torch.onnx.export(
                 program,
@@ -180,9 +176,6 @@ def network_graph(network: nn.Module, rendition: Rendition, name: str) -> Any:
         raise ModelError(
             f"the network can't be written as ONNX: {type(error).__name__} ({first_line(error)})", code="cannot_export"
         ) from error
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
     assert found is not None
     model: Any = found.model_proto
     _forget_origin(model)

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from distingo.crossvalidation.folds import divide
-from distingo.datasets.gathering import count_processors
 from distingo.datasets.splits.grouping import Grouping, group_pictures
 from distingo.datasets.targets import encode_labels
 from distingo.errors import UsageError, option
@@ -26,12 +25,14 @@ from distingo.learning_curves.measuring import (
     measure,
 )
 from distingo.learning_curves.records import LearningCurve, ScoreCurve
-from distingo.machine.device import choose_device, prepare_process
+from distingo.machine.device import choose_device
+from distingo.machine.process import configure_process, prepare_process
 from distingo.near_duplicates.keeping import Belonging
 from distingo.prediction.embedding import descriptors_product, gather
 from distingo.records import Dataset
-from distingo.training.preparing import ChosenRun, TrainRequest, choose
+from distingo.training.preparing import ChosenRun, choose
 from distingo.training.pretrained import feature_products
+from distingo.training.request import TrainRequest
 
 log = logging.getLogger("distingo")
 
@@ -71,15 +72,16 @@ def run_learning_curve(request: LearningCurveRequest) -> LearningCurve:
     """
     begun = time.perf_counter()
     _check(request)
+    configure_process()
     prepare_process()
     training = request.training
-    products = [*request.belonging.products(training.cache), descriptors_product(training.cache)]
+    products = [*request.belonging.products(training.reading.cache), descriptors_product(training.reading.cache)]
     chosen, training = choose(training, products)
     learner = _choose_learner(chosen)
     for sentence in chosen.choices:
         log.info(sentence)
-    dataset, workers = chosen.dataset, training.workers or count_processors()
-    links = request.belonging.link(dataset, training.cache, workers)
+    dataset, workers = chosen.dataset, training.reading.threads
+    links = request.belonging.link(dataset, training.reading.cache, workers)
     grouping = group_pictures(len(dataset.pictures), links)
     sizes, draws = _draw(request, chosen, grouping)
     targets = encode_labels(dataset.pictures, dataset.classes, dataset.task)
@@ -148,10 +150,10 @@ def _choose_learner(chosen: ChosenRun) -> Learner:
 
 
 def _features(chosen: ChosenRun, training: TrainRequest) -> np.ndarray:
-    product = descriptors_product(training.cache)
+    product = descriptors_product(training.reading.cache)
     if chosen.backbone is not None:
         recipe = chosen.recipe
-        product = feature_products(chosen.backbone, recipe, training.cache, choose_device(recipe.device))[0]
+        product = feature_products(chosen.backbone, recipe, training.reading.cache, choose_device(recipe.device))[0]
     return gather(product, [picture.row_key for picture in chosen.dataset.pictures])
 
 

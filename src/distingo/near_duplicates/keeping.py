@@ -13,11 +13,12 @@ import numpy as np
 
 from distingo.datasets.cache.products import Product
 from distingo.datasets.cache.store import Cache
-from distingo.datasets.splits.grouping import BURST_SECONDS, Grouping, Links, find_bursts, group_pictures, link_column
+from distingo.datasets.splits.grouping import Grouping, Links, find_bursts, group_pictures, link_column
 from distingo.datasets.splits.keeping_groups import keep_groups, split_numbers
 from distingo.errors import UsageError, option
 from distingo.features.signatures import SYMMETRIES
-from distingo.near_duplicates.search import LOOSEST, SAME_SCENE, find_copies, signature_product
+from distingo.near_duplicates.search import find_copies, signature_product
+from distingo.options.training import BURST_SECONDS, LOOSEST, SAME_SCENE
 from distingo.records import Dataset, Split
 from distingo.runs.near_duplicates import DividedBy, NearDuplicateCounts
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from distingo.features.signatures import SIDE, SYMMETRIES
-from distingo.near_duplicates.search import LOOSEST
+from distingo.options.training import LOOSEST
 from distingo.records import Picture
 
 

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.decode import DECODING
-from distingo.datasets.gathering import Product, count_processors
+from distingo.datasets.gathering import Product
+from distingo.datasets.options import count_processors
 from distingo.features.signatures import (
     COARSE,
     SIDE,
@@ -27,13 +28,8 @@ from distingo.features.signatures import (
     turn,
 )
 from distingo.near_duplicates.coarse import Described, describe, nearest_pairs
+from distingo.options.training import LOOSEST
 from distingo.progress import progress_bar
-
-LOOSEST = 0.6
-"""Pairs less alike than this are not kept: strangers."""
-
-SAME_SCENE = 0.8
-"""Near-duplicates are at least so alike, strangers hardly ever."""
 
 _NEIGHBORS = 3
 """Of each image: so many whose middle it is like, and so many that are like its own middle."""

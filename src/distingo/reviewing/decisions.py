@@ -1,8 +1,7 @@
-"""A person's decisions, each in the table of corrections before the page hears of it.
+"""Findings as questions, the images that they are about, and a person's decisions in the table of corrections.
 
-Findings to questions: one for each picture, and one for each pair of pictures.
-
-Pictures for the page: upright, of bounded size, encoded anew.
+There is one question for each image and each pair of images. A decision is in the table before the page is notified.
+Images are sent upright, of bounded size, and encoded anew.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ from distingo.records import DEFAULT_MAX_PIXELS, Source
 from distingo.report.text.wording import file_size
 
 Changes = Mapping[str, Correction | None]
-"""By file, what is decided about it; None takes back what was."""
+"""By file, the new decision; None takes an earlier one back."""
 
 _Stamp = tuple[int, int, int] | None
 
 
 class Decisions:
-    """The table of corrections and what was changed in it; used by several threads.
+    """The table of corrections and its changes; used by several threads.
 
-    Somebody else may write the table meanwhile: it is read again whenever it is no longer the one that was written.
+    Another program may write the table meanwhile: it is read again whenever it is no longer the one that was written.
 
     Attributes:
         path: The table.
@@ -49,7 +48,7 @@ class Decisions:
             root: The data set's root; None takes the folder that the table is in.
 
         Raises:
-            DataError: Something else is there, or the table is damaged.
+            DataError: The file is something else, or the table is damaged.
         """
         self.path = path
         self._root = root or path.parent
@@ -59,7 +58,7 @@ class Decisions:
         self._history: list[dict[str, Correction | None]] = []
         if path.exists() and not is_corrections(path):
             raise DataError(
-                f"{path}: is no table of corrections; name another place by {option('corrections')} FILE",
+                f"{path}: is no table of corrections; name another file by {option('corrections')} FILE",
                 code="wrong_format",
                 parameter="corrections",
             )
@@ -68,7 +67,7 @@ class Decisions:
 
     @property
     def corrections(self) -> Corrections:
-        """All that is decided now."""
+        """All decisions that are in force."""
         with self._lock:
             return Corrections(self.path, tuple(self._entries.values()))
 
@@ -76,13 +75,13 @@ class Decisions:
         """Change the table.
 
         Args:
-            choose: From what is decided now, by file, to what is decided anew.
+            choose: From the decisions in force, by file, to the new ones.
 
         Returns:
-            What was changed.
+            The changes.
 
         Raises:
-            DataError: Somebody has damaged the table meanwhile; it is left as it is.
+            DataError: The table was damaged meanwhile; it is left as it is.
             ResourceError: It can't be written; nothing is changed then.
         """
         with self._lock:
@@ -94,10 +93,10 @@ class Decisions:
             return changes
 
     def undo(self) -> tuple[str, ...]:
-        """Take back the latest change that was made here.
+        """Take back the latest change that was made through this object.
 
         Returns:
-            The files it was about; empty where there is nothing to take back.
+            The files it was about; empty where there is none.
 
         Raises:
             DataError: As `change`.
@@ -118,15 +117,15 @@ class Decisions:
             else:
                 entries[file] = correction
         write_corrections(Corrections(self.path, tuple(entries.values())))
-        self._entries, self._stamp = entries, self._look()
+        self._entries, self._stamp = entries, self._read_stamp()
 
     def _refresh(self) -> None:
-        stamp = self._look()
+        stamp = self._read_stamp()
         if stamp != self._stamp:
             self._entries = dict(read_corrections(self.path, self._root).by_file) if stamp else {}
             self._stamp = stamp
 
-    def _look(self) -> _Stamp:
+    def _read_stamp(self) -> _Stamp:
         try:
             status = self.path.stat()
         except FileNotFoundError:
@@ -134,19 +133,35 @@ class Decisions:
         return status.st_mtime_ns, status.st_size, status.st_ino
 
 
+def join_decisions(entry: Correction, before: Correction | None) -> Correction:
+    """A decision together with an earlier one about the same image.
+
+    The kinds that the action was chosen for come first. To keep an image for another reason than it was relabeled for
+    leaves the corrected labels. An earlier one about other bytes is forgotten.
+    """
+    if before is None or (before.content and before.content != entry.content):
+        return entry
+    kinds = tuple(dict.fromkeys((*entry.kinds, *before.kinds)))
+    relabelled_for = before.kinds[:1] if before.action == "relabel" else ()
+    if entry.action == "keep" and relabelled_for and relabelled_for[0] not in entry.kinds:
+        kinds = tuple(dict.fromkeys((*before.kinds, *entry.kinds)))
+        return Correction(entry.file, "relabel", before.labels, entry.content, kinds, entry.at)
+    return Correction(entry.file, entry.action, entry.labels, entry.content, kinds, entry.at)
+
+
 _STAYS_FIRST = {"test": 0, "validation": 1, "train": 2, "": 3}
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """One picture of a question.
+    """One image of a question.
 
     Attributes:
         file: As in `Source.file`.
-        labels: The class names that it was found under.
-        side: The side its author put it on; empty where none.
+        labels: Its class names in the data set.
+        side: The split of its author; empty where none.
         content: Hash of its bytes when it was checked; empty where it could not be read.
-        root: Folder that `file` is relative to, where that is another data set; such a picture is only shown.
+        root: Folder that `file` is relative to, where that is another data set; such an image is only shown.
     """
 
     file: str
@@ -158,7 +173,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """All that was found about one picture, or about one pair of pictures.
+    """All findings about one image, or about one pair of images.
 
     Attributes:
         findings: The gravest first.
@@ -180,16 +195,16 @@ class Question:
 
     @property
     def kinds(self) -> tuple[FindingKind, ...]:
-        """What a decision answers."""
+        """Of the findings that a decision answers."""
         return tuple(dict.fromkeys(finding.kind for finding in self.asked))
 
-    def suggested(self, place: int) -> tuple[str, ...]:
-        """The class names that are likelier for one of the pictures: all that it should have, or none known.
+    def suggested(self, number: int) -> tuple[str, ...]:
+        """The class names that are likelier for one of the images: all that it should have, or none known.
 
         Of two that contradict each other, each one's are suggested for the other.
         """
         if len(self.pictures) == 2:
-            return self.pictures[1 - place].labels if "contradiction" in self.kinds else ()
+            return self.pictures[1 - number].labels if "contradiction" in self.kinds else ()
         return next((finding.suggested for finding in self.findings if finding.suggested), ())
 
     def is_about(self, kind: FindingKind, *, below: bool) -> bool:
@@ -197,12 +212,12 @@ class Question:
         return any(finding.kind == kind and (finding.counts or below) for finding in self.findings)
 
     def is_answered(self, corrections: Corrections) -> bool:
-        """Whether everything that it asks was decided."""
+        """Whether all its findings are decided."""
         return all(is_answered(finding, corrections) for finding in self.asked)
 
 
 def gather_questions(findings: Sequence[Finding]) -> tuple[Question, ...]:
-    """Put together what is about the same picture or pair.
+    """Gather the findings about the same image or pair.
 
     Args:
         findings: In any order; the same pair may come both ways round. Those about the whole data set are left out.
@@ -242,35 +257,34 @@ def _rank(picture: Shown) -> tuple[bool, int, str]:
 
 
 LONGEST_SIDE = 1600
-"""Pixels of the longer side of what is sent."""
+"""Pixels of the longer side of an image that is sent."""
 
 TINY = 256
-"""Pictures up to this many pixels are sent without loss and enlarged pixel by pixel."""
+"""Images of up to this many pixels a side are sent without loss and enlarged pixel by pixel."""
 
-_KEPT = 48
-
+_CACHED = 48
 _AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True)
-class EncodedPicture:
-    """A picture as the browser gets it."""
+class EncodedImage:
+    """An image as the browser gets it."""
 
     content: bytes
     media_type: str
 
 
-class PictureServer:
-    """Encodes pictures, a few at a time, and remembers the last ones."""
+class ImageEncoder:
+    """Encodes images, a few at a time, and remembers the last ones."""
 
     def __init__(self, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
         self._max_pixels = max_pixels
-        self._kept: OrderedDict[tuple[Path, int | None, str], EncodedPicture] = OrderedDict()
+        self._cache: OrderedDict[tuple[Path, int | None, str], EncodedImage] = OrderedDict()
         self._lock = threading.Lock()
         self._gate = threading.Semaphore(_AT_ONCE)
 
-    def get(self, source: Source, version: str) -> EncodedPicture:
-        """Encode a picture, unless it was asked for shortly before.
+    def get(self, source: Source, version: str) -> EncodedImage:
+        """Encode an image, unless it was requested shortly before.
 
         Args:
             source: Where it is.
@@ -281,20 +295,20 @@ class PictureServer:
         """
         key = (source.path, source.index, version)
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
+            if key in self._cache:
+                self._cache.move_to_end(key)
+                return self._cache[key]
         with self._gate:
-            encoded = encode_picture(open_source(source, enough=LONGEST_SIDE, max_pixels=self._max_pixels))
+            encoded = encode_image(open_source(source, enough=LONGEST_SIDE, max_pixels=self._max_pixels))
         with self._lock:
-            self._kept[key] = encoded
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
+            self._cache[key] = encoded
+            while len(self._cache) > _CACHED:
+                self._cache.popitem(last=False)
         return encoded
 
 
-def describe_picture(source: Source) -> tuple[str, str]:
-    """A picture's size and format in words, and why it can't be shown; one of the two is empty."""
+def describe_image(source: Source) -> tuple[str, str]:
+    """An image's size and format as text, and why it can't be shown; one of the two is empty."""
     if source.index is not None:
         return "IDX", ""
     try:
@@ -305,8 +319,8 @@ def describe_picture(source: Source) -> tuple[str, str]:
     return f"{header.width} × {header.height} · {header.format} · {file_size(len(data))}", ""
 
 
-def encode_picture(image: Image.Image) -> EncodedPicture:
-    """Shrink a picture to what the page can show; nothing but its pixels is sent.
+def encode_image(image: Image.Image) -> EncodedImage:
+    """Shrink an image to what the page can show; nothing but its pixels is sent.
 
     Args:
         image: Mode ``RGB`` or ``L``, upright.
@@ -314,8 +328,8 @@ def encode_picture(image: Image.Image) -> EncodedPicture:
     encoded = io.BytesIO()
     if max(image.size) <= TINY:
         Image.fromarray(np.asarray(image)).save(encoded, "PNG")
-        return EncodedPicture(encoded.getvalue(), "image/png")
+        return EncodedImage(encoded.getvalue(), "image/png")
     small = image.copy()
     small.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
     Image.fromarray(np.asarray(small)).save(encoded, "JPEG", quality=90)
-    return EncodedPicture(encoded.getvalue(), "image/jpeg")
+    return EncodedImage(encoded.getvalue(), "image/jpeg")

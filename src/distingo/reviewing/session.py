@@ -1,74 +1,119 @@
-"""A review: the questions, what is decided about them, and the pictures they are about.
+"""A review: the questions, the decisions about them, and their images.
 
-How a decision is written down: together with what was decided before about the same picture.
+A decision is written together with an earlier one about the same image.
 """
 
 from __future__ import annotations
 
-import datetime
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from distingo.curation.findings import Finding, FindingKind
-from distingo.datasets.corrections import Action, Correction
+from distingo.datasets.corrections import Action, Correction, utc_now
 from distingo.datasets.decoding.decode import UndecodableError
 from distingo.datasets.examining import hash_content
 from distingo.datasets.layouts.detection import source_of
 from distingo.datasets.walking import Layout
 from distingo.errors import DataError, UsageError
-from distingo.records import DEFAULT_MAX_PIXELS, NO_VALUE_RANGES, Source, ValueRanges
+from distingo.records import DEFAULT_MAX_PIXELS, NO_VALUE_RANGES, Source, Task, ValueRanges
 from distingo.reviewing.decisions import (
     Changes,
     Decisions,
-    EncodedPicture,
-    PictureServer,
+    EncodedImage,
+    ImageEncoder,
     Question,
     Shown,
-    describe_picture,
+    describe_image,
     gather_questions,
+    join_decisions,
 )
 
 
-def join_decisions(entry: Correction, before: Correction | None) -> Correction:
-    """A decision together with an earlier one about the same picture.
-
-    The kinds that the action was chosen for come first. To keep a picture for another reason than it was relabelled
-    for leaves the labels as they were put right. An earlier one about other bytes is forgotten.
-    """
-    if before is None or (before.content and before.content != entry.content):
-        return entry
-    kinds = tuple(dict.fromkeys((*entry.kinds, *before.kinds)))
-    relabelled_for = before.kinds[:1] if before.action == "relabel" else ()
-    if entry.action == "keep" and relabelled_for and relabelled_for[0] not in entry.kinds:
-        kinds = tuple(dict.fromkeys((*before.kinds, *entry.kinds)))
-        return Correction(entry.file, "relabel", before.labels, entry.content, kinds, entry.at)
-    return Correction(entry.file, entry.action, entry.labels, entry.content, kinds, entry.at)
-
-
-def describe_decision(correction: Correction | None) -> dict[str, Any] | None:
+class DecisionAnswer(TypedDict):
     """A decision as the page shows it."""
-    if correction is None:
-        return None
-    return {"action": correction.action, "labels": correction.labels, "kinds": correction.kinds}
+
+    action: Action
+    labels: tuple[str, ...]
+    kinds: tuple[str, ...]
 
 
-def say_now() -> str:
-    """The time, in UTC as ISO 8601."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+class ReviewAnswer(TypedDict):
+    """What the page needs before the first question.
+
+    Of each question the kinds of its findings, by whether they reach their thresholds: ``counting`` or ``below``.
+    """
+
+    data: str
+    task: Task
+    classes: tuple[str, ...]
+    table: str
+    gone: int
+    questions: list[dict[str, list[FindingKind]]]
+    answered: list[int]
+
+
+class FindingAnswer(TypedDict):
+    """A finding as the page shows it."""
+
+    kind: FindingKind
+    reason: str
+    score: float
+    threshold: float
+    counts: bool
+
+
+_Side = TypedDict("_Side", {"side": str})  # noqa: UP013 - a key of the JSON
+
+
+class ImageAnswer(_Side):
+    """An image of a question as the page shows it."""
+
+    file: str
+    labels: tuple[str, ...]
+    suggested: tuple[str, ...]
+    elsewhere: str
+    version: str
+    facts: str
+    trouble: str
+    decision: DecisionAnswer | None
+
+
+_Images = TypedDict("_Images", {"pictures": list[ImageAnswer]})  # noqa: UP013 - a key of the JSON
+
+
+class QuestionAnswer(_Images):
+    """A question as the page shows it."""
+
+    number: int
+    findings: list[FindingAnswer]
+
+
+class Outcome(TypedDict):
+    """What a decision changed: the questions that it concerns, those of them that are answered now, and all classes.
+
+    Of `keep_all` also how many questions were kept, how many of them are answered now, how many images were left open.
+    """
+
+    touched: list[int]
+    answered: list[int]
+    classes: tuple[str, ...]
+    kept: NotRequired[int]
+    closed: NotRequired[int]
+    changed: NotRequired[int]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Choice:
     """What a person chose on the page.
 
     Attributes:
         question: Its number.
-        action: What is to become of the picture.
-        picture: Which picture of the question; ``keep`` is about all of them.
+        action: What to do with the image.
+        picture: Which image of the question; ``keep`` is about all of them.
         labels: For ``relabel``, the class names.
     """
 
@@ -79,13 +124,13 @@ class Asked:
 
 
 class ReviewSession:
-    """Everything that the page asks for; used by several threads.
+    """What the page's server answers with; used by several threads.
 
     Attributes:
         layout: Of the data set.
-        questions: In the order in which they are asked; the page knows each by its position.
+        questions: In the order in which they are shown; the page numbers them so.
         decisions: The table of corrections.
-        gone: How many pictures or pairs of the findings are not there any more.
+        gone: How many images or pairs of the findings are missing now.
     """
 
     def __init__(
@@ -96,7 +141,7 @@ class ReviewSession:
         value_ranges: ValueRanges = NO_VALUE_RANGES,
         max_pixels: int = DEFAULT_MAX_PIXELS,
     ) -> None:
-        """Sort the findings out.
+        """Make questions of the findings.
 
         Args:
             layout: Of the data set.
@@ -115,13 +160,13 @@ class ReviewSession:
             candidate.source.file: replace(candidate.source, value_range=value_ranges)
             for candidate in layout.candidates
         }
-        self._pictures = PictureServer(max_pixels)
+        self._encoder = ImageEncoder(max_pixels)
         every = gather_questions(findings)
         self.questions = tuple(question for question in every if all(map(self._is_there, question.pictures)))
         self.gone = len(every) - len(self.questions)
         if every and not self.questions:
             raise DataError(
-                f"{layout.root}: holds none of the pictures that the findings are about (first: "
+                f"{layout.root}: holds none of the images that the findings are about (first: "
                 f"{every[0].pictures[0].file}); name the data set that was checked, or check it again",
                 code="data_differ",
             )
@@ -133,7 +178,7 @@ class ReviewSession:
 
     @property
     def counting(self) -> tuple[int, ...]:
-        """The questions that are asked unless a person wants those below the thresholds too."""
+        """The questions whose findings reach their thresholds, which are shown first."""
         return tuple(number for number, question in enumerate(self.questions) if question.counts)
 
     @property
@@ -142,7 +187,7 @@ class ReviewSession:
         added = {label for entry in self.decisions.corrections.entries for label in entry.labels}
         return tuple(sorted({*self.layout.classes, *added}))
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> ReviewAnswer:
         """What the page needs before the first question."""
         return {
             "data": self.layout.root.name or str(self.layout.root),
@@ -165,7 +210,7 @@ class ReviewSession:
         corrections = self.decisions.corrections
         return [number for number in numbers if self.questions[number].is_answered(corrections)]
 
-    def question(self, number: int) -> dict[str, Any]:
+    def question(self, number: int) -> QuestionAnswer:
         """One question as the page shows it.
 
         Raises:
@@ -186,89 +231,88 @@ class ReviewSession:
                 for finding in question.findings
             ],
             "pictures": [
-                self._describe_picture(question, place, None if shown.root else decided.get(shown.file))
-                for place, shown in enumerate(question.pictures)
+                self._describe_image(question, at, None if shown.root else decided.get(shown.file))
+                for at, shown in enumerate(question.pictures)
             ],
         }
 
-    def _describe_picture(self, question: Question, place: int, decided: Correction | None) -> dict[str, Any]:
-        shown = question.pictures[place]
-        facts, trouble = describe_picture(self._source(shown))
+    def _describe_image(self, question: Question, at: int, decided: Correction | None) -> ImageAnswer:
+        shown = question.pictures[at]
+        facts, trouble = describe_image(self._source(shown))
+        decision: DecisionAnswer | None = None
+        if decided is not None:
+            decision = {"action": decided.action, "labels": decided.labels, "kinds": decided.kinds}
         unreadable = next((finding.reason for finding in question.findings if finding.kind == "unreadable"), "")
         return {
             "file": shown.file,
             "labels": shown.labels,
-            "suggested": question.suggested(place),
+            "suggested": question.suggested(at),
             "side": shown.side,
             "elsewhere": shown.root,
             "version": shown.content[:8],
             "facts": facts,
             "trouble": trouble or unreadable,
-            "decision": describe_decision(decided),
+            "decision": decision,
         }
 
-    def picture(self, number: int, place: int) -> EncodedPicture:
-        """A picture of a question.
+    def picture(self, number: int, at: int) -> EncodedImage:
+        """An image of a question.
 
         Raises:
-            UsageError: There is none at that place.
-            DataError: It can't be shown; says why.
+            UsageError: There is none of that number.
+            DataError: It can't be shown, and why.
         """
-        shown = self._shown(number, place)
+        shown = self._shown(number, at)
         source = self._source(shown)
         try:
-            return self._pictures.get(source, str(source.path.stat().st_mtime_ns))
+            return self._encoder.get(source, str(source.path.stat().st_mtime_ns))
         except OSError as error:
             raise DataError(f"can't be opened ({error.strerror})", code="cannot_read") from error
 
-    def decide(self, asked: Asked) -> dict[str, Any]:
-        """Write a decision down.
+    def decide(self, choice: Choice) -> Outcome:
+        """Write a decision.
 
         Returns:
-            The questions that are answered now and those that are open, of those that it touches.
+            What it changed.
 
         Raises:
-            DataError: The picture has changed since the check, or the table was damaged meanwhile.
+            DataError: The image has changed since the check, or the table was damaged meanwhile.
             UsageError: There is no such question, or the labels do not fit the task.
             ResourceError: The table can't be written.
         """
-        question = self._question(asked.question)
-        chosen = question.pictures if asked.action == "keep" else (self._shown(asked.question, asked.picture),)
+        question = self._question(choice.question)
+        chosen = question.pictures if choice.action == "keep" else (self._shown(choice.question, choice.picture),)
         own = [shown for shown in chosen if not shown.root]
         if not own:
             raise UsageError(
-                "a picture of another data set is only shown; decide about the other one", code="invalid_request"
+                "an image of another data set is only shown; decide about the other one", code="invalid_request"
             )
-        if asked.action == "relabel" and "unreadable" in question.kinds:
+        if choice.action == "relabel" and "unreadable" in question.kinds:
             raise UsageError(
-                f"{own[0].file} gives no picture, whatever its class; keep it or set it aside", code="invalid_request"
+                f"{own[0].file} can't be read, whatever its class; keep it or quarantine it", code="invalid_request"
             )
-        labels = self._checked_labels(asked)
+        labels = self._checked_labels(choice)
         contents = {shown.file: self._current_content(shown) for shown in own}
 
         def choose(known: Mapping[str, Correction]) -> Changes:
             entries = [
-                Correction(file, asked.action, labels, content, question.kinds, say_now())
+                Correction(file, choice.action, labels, content, question.kinds, utc_now())
                 for file, content in contents.items()
             ]
             return {entry.file: join_decisions(entry, known.get(entry.file)) for entry in entries}
 
         return self._outcome(self.decisions.change(choose))
 
-    def keep_all(self, kind: FindingKind, *, below: bool = False) -> dict[str, Any]:
-        """Keep the pictures of all open questions of a kind, for that kind only; one change, which is undone at once.
+    def keep_all(self, kind: FindingKind, *, below: bool = False) -> Outcome:
+        """Keep the images of all open questions of a kind, for that kind only; one change, which is undone at once.
 
         Args:
             kind: Of findings.
             below: Those below the threshold too.
 
         Returns:
-            As `decide`; and how many questions were kept, how many of them need no other answer, and how many pictures
-            have changed since the check and are left open.
+            What it changed; images that have changed since the check are left open.
 
-        Raises:
-            DataError: The table was damaged meanwhile.
-            ResourceError: The table can't be written.
         """
         every = range(len(self.questions))
         closed = set(self.answered(every))
@@ -281,33 +325,23 @@ class ReviewSession:
                 changed.add(shown.file)
 
         def choose(known: Mapping[str, Correction]) -> Changes:
-            entries = [Correction(file, "keep", (), content, (kind,), say_now()) for file, content in contents.items()]
+            entries = [Correction(file, "keep", (), content, (kind,), utc_now()) for file, content in contents.items()]
             return {entry.file: join_decisions(entry, known.get(entry.file)) for entry in entries}
 
         outcome = self._outcome(self.decisions.change(choose))
         closed = set(self.answered(numbers))
         return {**outcome, "kept": len(numbers), "closed": len(closed), "changed": len(changed)}
 
-    def clear(self, number: int) -> dict[str, Any]:
-        """Take back what was decided about a question's pictures.
-
-        Raises:
-            DataError: As `decide`.
-            ResourceError: As `decide`.
-        """
+    def clear(self, number: int) -> Outcome:
+        """Take back the decisions about a question's images; raises as `decide`."""
         files = [shown.file for shown in self._question(number).pictures if not shown.root]
         return self._outcome(self.decisions.change(lambda known: {file: None for file in files if file in known}))
 
-    def undo(self) -> dict[str, Any]:
-        """Take back the latest decision of this start.
-
-        Raises:
-            DataError: As `decide`.
-            ResourceError: As `decide`.
-        """
+    def undo(self) -> Outcome:
+        """Take back the latest decision of this start; raises as `decide`."""
         return self._outcome(dict.fromkeys(self.decisions.undo()))
 
-    def _outcome(self, changes: Changes) -> dict[str, Any]:
+    def _outcome(self, changes: Changes) -> Outcome:
         touched = sorted({number for file in changes for number in self._about[file]})
         return {"touched": touched, "answered": self.answered(touched), "classes": self.classes}
 
@@ -316,21 +350,21 @@ class ReviewSession:
             raise UsageError(f"there is no question {number}", code="not_found")
         return self.questions[number]
 
-    def _shown(self, number: int, place: int) -> Shown:
+    def _shown(self, number: int, at: int) -> Shown:
         pictures = self._question(number).pictures
-        if not 0 <= place < len(pictures):
-            raise UsageError(f"question {number} has no picture {place}", code="not_found")
-        return pictures[place]
+        if not 0 <= at < len(pictures):
+            raise UsageError(f"question {number} has no image {at}", code="not_found")
+        return pictures[at]
 
-    def _checked_labels(self, asked: Asked) -> tuple[str, ...]:
-        labels = tuple(sorted({unicodedata.normalize("NFC", label.strip()) for label in asked.labels}))
-        if asked.action != "relabel":
+    def _checked_labels(self, choice: Choice) -> tuple[str, ...]:
+        labels = tuple(sorted({unicodedata.normalize("NFC", label.strip()) for label in choice.labels}))
+        if choice.action != "relabel":
             return ()
         if not all(labels) or any(ord(character) < 32 for label in labels for character in label):
             raise UsageError("a class needs a name", code="invalid_request")
         if self.layout.task == "single-label" and len(labels) != 1:
             raise UsageError(
-                f"each picture of {self.layout.root.name} has exactly one class; choose one", code="invalid_request"
+                f"each image of {self.layout.root.name} has exactly one class; choose one", code="invalid_request"
             )
         return labels
 
@@ -353,14 +387,14 @@ class ReviewSession:
             return False
 
     def _source(self, shown: Shown) -> Source:
-        """Where a picture is: one of the data set, or a file below its root; a table of findings may say anything."""
+        """An image of the data set, or a file below its root; a table of findings may name any path."""
         if not shown.root and shown.file in self._sources:
             return self._sources[shown.file]
         parts = PurePosixPath(shown.file)
         if parts.is_absolute() or ".." in parts.parts:
-            raise DataError(f"{shown.file}: lies outside the data set", code="outside_data")
+            raise DataError(f"{shown.file}: is outside the data set", code="outside_data")
         root = Path(shown.root) if shown.root else self.layout.root
         source = source_of(root, shown.file, self._value_ranges)
         if not source.path.resolve().is_relative_to(root.resolve()):
-            raise DataError(f"{shown.file}: lies outside the data set", code="outside_data")
+            raise DataError(f"{shown.file}: is outside the data set", code="outside_data")
         return source

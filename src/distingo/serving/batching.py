@@ -1,4 +1,4 @@
-"""Pictures of concurrent requests judged together: decoded by several threads, judged by one."""
+"""Images of concurrent requests scored together: decoded by several threads, scored by one."""
 
 from __future__ import annotations
 
@@ -7,52 +7,48 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
 import numpy as np
 
 from distingo.prediction.naming import Judged
-from distingo.serving.refused import RefusedError, free_frames
+from distingo.serving.http.errors import RefusedError, free_frames
+from distingo.serving.images import RequestImage
 from distingo.serving.turns import Job, Share, TurnPool
 
 _Found = TypeVar("_Found")
 
 
 class Watcher(Protocol):
-    """Learns of every batch."""
+    """Is notified of every batch."""
 
-    def batch_judged(self, pictures: int, seconds: float, waited: float) -> None:
-        """So many pictures were judged together in this time; all together they had waited so many seconds for it."""
+    def on_batch(self, images: int, seconds: float, waited: float) -> None:
+        """So many images were scored together in this time; all together they had waited so many seconds for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """A picture that is not for the threads that decode ordinary ones.
+    """An image that the threads which decode ordinary ones leave to others.
 
     Attributes:
         pool: Decodes it in its turn.
-        memory: Bytes that this may take.
-        look: Decodes it; called by a thread of the pool with the request's share.
-        full: What is raised where too many wait.
+        decode: To a row; called by a thread of the pool with the request's share.
+        full: What refuses the image where too many wait.
     """
 
     pool: TurnPool
-    memory: int
-    look: Callable[[Share], np.ndarray]
+    decode: Callable[[Share], np.ndarray]
     full: RefusedError
 
 
 @dataclass(eq=False, slots=True)
-class _Item:
-    """A picture on its way; `answer` is resolved on the event loop with the batch's verdict and its place in it.
+class _Entry:
+    """An image in the batcher, and the future that gets it once it is scored or refused."""
 
-    `look` holds the picture's file, and is taken out where it is called: a thread may know its last job for long.
-    """
-
-    answer: asyncio.Future[tuple[Judged, int]]
-    look: Callable[[], np.ndarray | Later] | None = None
-    row: np.ndarray | None = None
+    answer: asyncio.Future[RequestImage]
+    image: RequestImage | None
+    decode: Callable[[Share], np.ndarray] | None = None
     error: Exception | None = None
     since: float = 0.0
     job: Job | None = None
@@ -62,29 +58,36 @@ class _Item:
 
 @dataclass(slots=True)
 class _State:
-    ready: deque[_Item] = field(default_factory=deque)
+    ready: deque[_Entry] = field(default_factory=deque)
     arriving: int = 0
     deferred: int = 0
     closed: bool = False
 
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing will come any more."""
+        return self.closed and not self.arriving and not self.deferred
+
 
 class Batcher:
-    """Judges pictures in batches.
+    """Scores images in batches.
 
-    A picture that is decoded while nothing else is on its way is judged at once. It waits, never longer than
-    `max_wait`, only while others are being decoded; while a batch is being judged, the next one gathers. For those
-    that are decoded elsewhere (`Later`) nobody waits.
+    An image that is decoded while no other is on its way is scored at once. It waits, never longer than `max_wait`,
+    only while others are being decoded; while a batch is being scored, the next one gathers. For those that are decoded
+    elsewhere (`Later`) no image waits.
 
     Args:
-        judge: Rows (n, *row) to a verdict; called by one thread.
-        decoders: Threads that decode ordinary pictures.
+        decode: An image to what the model takes, or to the threads that decode it instead.
+        judge: Rows (n, *row) to their scores; called by one thread.
+        decoders: Threads that decode ordinary images.
         max_wait: In seconds.
-        max_batch: Pictures judged together at most.
-        watcher: Told of every batch.
+        max_batch: Images scored together at most.
+        watcher: Is notified of every batch.
     """
 
     def __init__(
         self,
+        decode: Callable[[RequestImage], np.ndarray | Later],
         judge: Callable[[np.ndarray], Judged],
         decoders: TurnPool,
         *,
@@ -92,6 +95,7 @@ class Batcher:
         max_batch: int,
         watcher: Watcher,
     ) -> None:
+        self._decode = decode
         self._judge = judge
         self._decoders = decoders
         self._max_wait = max_wait
@@ -99,105 +103,102 @@ class Batcher:
         self._watcher = watcher
         self._state = _State()
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._run, name="judging", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="scoring", daemon=True)
         self._thread.start()
 
-    def submit(
-        self, look: Callable[[], np.ndarray | Later], share: Share | None = None
-    ) -> asyncio.Future[tuple[Judged, int]]:
-        """Take a picture in; to be called on the event loop.
+    def submit(self, image: RequestImage, share: Share) -> asyncio.Future[RequestImage]:
+        """Take an image in; to be called on the event loop.
 
         Args:
-            look: Decodes it to what the model looks at, or says who does; called by another thread.
-            share: The request's part of the decoding; None counts as a request of its own.
+            image: With its content.
+            share: The request's part of the decoding.
 
         Returns:
-            Resolves to the verdict on its batch and the picture's place in it, or to what `look` or `judge` raised.
-            Cancelling it takes the picture out, unless it is being judged already.
+            Resolves to the image, scored or refused, or to the error that came meanwhile. Cancelling it takes the image
+            out, unless it is being scored already.
         """
-        item = _Item(asyncio.get_running_loop().create_future(), look)
-        of = share or Share()
-        item.job, item.pool = Job(of, lambda: self._decode(item, of)), self._decoders
+        entry = _Entry(asyncio.get_running_loop().create_future(), image)
+        entry.job, entry.pool = Job(share, lambda: self._decode_first(entry, share)), self._decoders
         with self._changed:
             self._state.arriving += 1
-        self._decoders.submit(item.job)
-        item.answer.add_done_callback(lambda answer: self._forget(item) if answer.cancelled() else None)
-        return item.answer
+        self._decoders.submit(entry.job)
+        entry.answer.add_done_callback(lambda answer: self._drop(entry) if answer.cancelled() else None)
+        return entry.answer
 
     @property
     def is_alive(self) -> bool:
-        """Whether the thread that judges still runs."""
+        """Whether the thread that scores still runs."""
         return self._thread.is_alive()
 
     def close(self) -> None:
-        """Take nothing more in; what is in already is still judged, then the thread ends."""
+        """Take nothing more in; what is in already is still scored, then the thread ends."""
         with self._changed:
             self._state.closed = True
             self._changed.notify_all()
 
-    def _forget(self, item: _Item) -> None:
-        job, pool = item.job, item.pool
+    def _drop(self, entry: _Entry) -> None:
+        """Take out an image whose client is gone."""
+        job, pool = entry.job, entry.pool
+        entry.image = entry.decode = None
         if pool is not None and job is not None and pool.cancel(job):
-            item.look = None
-            self._count_out(item)
+            self._finish(entry, None)
 
-    def _count_out(self, item: _Item) -> None:
-        """One picture less is on its way; it is ready where it has its row."""
-        item.job = item.pool = None  # the job knows the item: nothing is to wait for the garbage collector
-        with self._changed:
-            if item.deferred:
-                self._state.deferred -= 1
-            else:
-                self._state.arriving -= 1
-            if item.row is not None:
-                item.since = time.perf_counter()
-                self._state.ready.append(item)
-            self._changed.notify_all()
-        if item.error is not None:
-            _resolve([item], None)
-
-    def _decode(self, item: _Item, share: Share) -> None:
-        look, item.look = item.look, None
-        if look is not None and not item.answer.cancelled():
-            found = _outcome(look)
-            if isinstance(found, Later):
-                self._defer(item, found, share)
-                return
-            _put(item, found)
-        self._count_out(item)
-
-    def _defer(self, item: _Item, later: Later, share: Share) -> None:
-        """Queue a picture where it is decoded in its turn."""
-
-        def decode() -> None:
-            look, item.look = item.look, None
-            if look is not None and not item.answer.cancelled():
-                _put(item, _outcome(look))
-            self._count_out(item)
-
+    def _decode_first(self, entry: _Entry, share: Share) -> None:
+        """Decode an ordinary image, or queue another one where it is decoded in its turn."""
+        image = entry.image
+        outcome = None if image is None else _outcome(lambda: self._decode(image))
+        if not isinstance(outcome, Later):
+            self._finish(entry, outcome)
+            return
         with self._changed:
             self._state.arriving -= 1
             self._state.deferred += 1
-            item.deferred = True
+            entry.deferred = True
             self._changed.notify_all()
-        look = later.look
-        item.look = lambda: look(share)
-        item.job, item.pool = Job(share, decode, later.memory), later.pool
-        if not later.pool.submit(item.job):
-            item.look = None
-            item.error = later.full
-            self._count_out(item)
+        entry.decode = outcome.decode
+        entry.job, entry.pool = Job(share, lambda: self._decode_later(entry, share)), outcome.pool
+        if not outcome.pool.submit(entry.job):
+            self._finish(entry, outcome.full)
+
+    def _decode_later(self, entry: _Entry, share: Share) -> None:
+        decode, entry.decode = entry.decode, None
+        if decode is None or entry.answer.cancelled():
+            self._finish(entry, None)
+        else:
+            self._finish(entry, _outcome(lambda: decode(share)))
+
+    def _finish(self, entry: _Entry, outcome: np.ndarray | Exception | None) -> None:
+        """Count an image that is no longer on its way: ready with its row, refused, or dropped."""
+        entry.job = entry.pool = entry.decode = None  # the job knows the entry: nothing waits for the garbage collector
+        image = entry.image
+        if isinstance(outcome, RefusedError):
+            entry.image = None if image is None else replace(image, refusal=outcome)
+        elif isinstance(outcome, Exception):
+            entry.error = outcome
+        with self._changed:
+            if entry.deferred:
+                self._state.deferred -= 1
+            else:
+                self._state.arriving -= 1
+            if isinstance(outcome, np.ndarray) and image is not None:
+                entry.image = replace(image, row=outcome)
+                entry.since = time.perf_counter()
+                self._state.ready.append(entry)
+            self._changed.notify_all()
+        if isinstance(outcome, Exception):
+            _resolve([entry])
 
     def _run(self) -> None:
         while batch := self._take():
-            self._judge_batch(batch)
+            self._score(batch)
+            del batch  # it may hold whole uploads, and the next one may not come for long
 
-    def _take(self) -> list[_Item]:
+    def _take(self) -> list[_Entry]:
         """The next batch, as soon as there is one; empty when all is done."""
         state = self._state
         with self._changed:
             while True:
-                while not state.ready and not (state.closed and not state.arriving and not state.deferred):
+                while not state.ready and not state.is_done:
                     self._changed.wait()
                 deadline = time.monotonic() + self._max_wait
                 while state.arriving and len(state.ready) < self._max_batch:
@@ -205,25 +206,32 @@ class Batcher:
                     if left <= 0 or not self._changed.wait(left):
                         break
                 taken = [state.ready.popleft() for _ in range(min(self._max_batch, len(state.ready)))]
-                batch = [item for item in taken if not item.answer.cancelled()]
-                if batch or (state.closed and not state.arriving and not state.deferred and not state.ready):
+                batch = [entry for entry in taken if not entry.answer.cancelled()]
+                if batch or (state.is_done and not state.ready):
                     return batch
 
-    def _judge_batch(self, batch: list[_Item]) -> None:
+    def _score(self, batch: list[_Entry]) -> None:
         began = time.perf_counter()
-        rows = [item.row for item in batch if item.row is not None]
-        judged = _outcome(lambda: self._judge(np.stack(rows)))
-        for item in batch:
-            item.row = None
+        decoded = [(entry, image, image.row) for entry in batch if (image := entry.image) and image.row is not None]
+        if not decoded:
+            return  # their clients went away meanwhile
+        judged = _outcome(lambda: self._judge(np.stack([row for _, _, row in decoded])))
+        while decoded:  # emptied, since the frames of an error lead here
+            entry, image, _ = decoded.pop()
+            at = len(decoded)
             if isinstance(judged, Exception):
-                item.error = judged
-        waited = sum(began - item.since for item in batch)
-        self._watcher.batch_judged(len(batch), time.perf_counter() - began, waited)
-        _resolve(batch, None if isinstance(judged, Exception) else judged)
+                entry.error = judged
+            else:
+                is_ood = None if judged.unlike is None else bool(judged.unlike[at])
+                entry.image = replace(image, row=None, probabilities=judged.probabilities[at], is_ood=is_ood)
+            del image, _
+        waited = sum(began - entry.since for entry in batch)
+        self._watcher.on_batch(len(batch), time.perf_counter() - began, waited)
+        _resolve(batch)
 
 
 def _outcome(work: Callable[[], _Found]) -> _Found | Exception:
-    """What work comes to; an error is returned without what its frames hold."""
+    """What work returns or raises; an error is returned without what its frames hold."""
     try:
         return work()
     except Exception as error:
@@ -232,26 +240,20 @@ def _outcome(work: Callable[[], _Found]) -> _Found | Exception:
         return error
 
 
-def _put(item: _Item, found: np.ndarray | Later | Exception) -> None:
-    if isinstance(found, Exception):
-        item.error = found
-    elif isinstance(found, np.ndarray):
-        item.row = found
-
-
-def _resolve(batch: list[_Item], judged: Judged | None) -> None:
+def _resolve(batch: list[_Entry]) -> None:
     """Wake the event loop once for the whole batch."""
 
-    def tell() -> None:
-        for place, item in enumerate(batch):
-            if item.answer.done():
+    def resolve() -> None:
+        for entry in batch:
+            image, entry.image = entry.image, None
+            if entry.answer.done():
                 continue
-            if item.error is not None:
-                item.answer.set_exception(item.error)
-            elif judged is not None:
-                item.answer.set_result((judged, place))
+            if entry.error is not None:
+                entry.answer.set_exception(entry.error)
+            elif image is not None:
+                entry.answer.set_result(image)
 
     try:
-        batch[0].answer.get_loop().call_soon_threadsafe(tell)
+        batch[0].answer.get_loop().call_soon_threadsafe(resolve)
     except RuntimeError:
-        return  # the event loop has ended: nobody waits any more
+        return  # the event loop has ended: no client waits any more

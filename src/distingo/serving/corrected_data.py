@@ -1,4 +1,4 @@
-"""Corrections from the page to a data set that `distingo train` takes."""
+"""Corrections from the page as a data set that `distingo train` takes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,7 @@ from distingo.records import Task
 from distingo.serving.corrections import CorrectionStore, KeptCorrection
 
 LABELS_NAME = "labels.csv"
-PICTURES_FOLDER = "pictures"
-
-_Rows = list[tuple[str, KeptCorrection]]
-"""Files in the data set with what is kept about each."""
+_IMAGES_FOLDER = "pictures"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +32,12 @@ class CorrectedData:
     Attributes:
         folder: Where it is.
         model: The model that was corrected.
-        task: Whether a picture has exactly one label or any number.
-        pictures: How many pictures it holds.
-        classes: How many pictures each class has, the most first.
-        unlabelled: How many pictures have no label at all; none with one label per picture.
-        superseded: How many earlier corrections of the same pictures are left out.
-        notes: What a person should know before training on it.
+        task: Whether an image has exactly one label or any number.
+        pictures: How many images it holds.
+        classes: How many images each class has, the most first.
+        unlabelled: How many images have no label at all; none with one label per image.
+        superseded: How many earlier corrections of the same images are left out.
+        notes: What to know before training on it.
     """
 
     folder: Path
@@ -54,13 +51,13 @@ class CorrectedData:
 
 
 def export_store(path: Path, folder: Path, model: str | None = None) -> CorrectedData:
-    """Write the latest correction of every picture as a data set, whole or not at all.
+    """Write the latest correction of every image as a data set, whole or not at all.
 
-    Class folders for one label per picture; else, and where a class's name is no name for a folder, ``labels.csv``
-    beside the pictures. ``provenance.csv`` says of each picture which model had said what, and when it was corrected.
+    Class folders for one label per image; else, and where a class's name is no name for a folder, ``labels.csv`` next
+    to the images. ``provenance.csv`` has each image's model and prediction, and when it was corrected.
 
     Args:
-        path: The file that `distingo serve` keeps corrections in; only read.
+        path: The file that `distingo serve` stores corrections in; only read.
         folder: A new or empty folder.
         model: Whose corrections; None where the file holds those of one model.
 
@@ -84,38 +81,38 @@ def export_store(path: Path, folder: Path, model: str | None = None) -> Correcte
     return CorrectedData(folder, model, task, len(kept), dict(classes.most_common()), unlabelled, earlier, notes)
 
 
-def _choose_model(store: CorrectionStore, wanted: str | None) -> str:
+def _choose_model(store: CorrectionStore, requested: str | None) -> str:
     models = store.models()
     if not models:
         raise DataError(
             f"{store.path}: holds no correction yet; they come from the page of `distingo serve`", code="empty_file"
         )
-    if wanted is None and len(models) > 1:
+    if requested is None and len(models) > 1:
         named = ", ".join(f"{name} ({count:,})" for name, count in models.items())
         raise UsageError(
             f"{store.path}: holds corrections of several models, {named}; choose one by {option('model')} NAME",
             code="ambiguous_name",
             parameter="model",
         )
-    if wanted is not None and wanted not in models:
-        nearest = name_the_nearest(wanted, list(models))
+    if requested is not None and requested not in models:
+        nearest = name_the_nearest(requested, list(models))
         raise UsageError(
-            f"{option('model')} {wanted}: no correction is for such a model; {nearest}",
+            f"{option('model')} {requested}: no correction is for such a model; {nearest}",
             code="unknown_name",
             parameter="model",
         )
-    return wanted or next(iter(models))
+    return requested or next(iter(models))
 
 
 def _require_free(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ResourceError(
-            f"{folder}: is there already, and not empty; name a new folder", code="not_empty", parameter="output"
+            f"{folder}: exists already and is not empty; name a new folder", code="not_empty", parameter="output"
         )
 
 
 def _fit_for_folders(labels: set[str]) -> bool:
-    """Whether each class can have a folder of its name, also where names are not told apart by case."""
+    """Whether each class can have a folder of its name, also where upper and lower case are the same."""
     folders = {unicodedata.normalize("NFC", label).casefold() for label in labels}
     return len(folders) == len(labels) and not any(
         safe_name(label) != label or is_hidden_folder(label) for label in labels
@@ -124,10 +121,12 @@ def _fit_for_folders(labels: set[str]) -> bool:
 
 def _file_of(kept: KeptCorrection, *, by_folder: bool) -> str:
     ending = ENDINGS.get(kept.format, ("",))[0]
-    return f"{kept.labels[0] if by_folder else PICTURES_FOLDER}/{kept.sha256[:16]}{ending}"
+    return f"{kept.labels[0] if by_folder else _IMAGES_FOLDER}/{kept.sha256[:16]}{ending}"
 
 
-def _write_at_once(store: CorrectionStore, folder: Path, rows: _Rows, task: Task, *, by_folder: bool) -> None:
+def _write_at_once(
+    store: CorrectionStore, folder: Path, rows: list[tuple[str, KeptCorrection]], task: Task, *, by_folder: bool
+) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
@@ -152,8 +151,8 @@ def _write_at_once(store: CorrectionStore, folder: Path, rows: _Rows, task: Task
         raise
 
 
-def _labels(rows: _Rows, task: Task) -> list[tuple[str, str]]:
-    """Files and their labels: several as a list in JSON, so that no sign in a name can be taken for a delimiter."""
+def _labels(rows: list[tuple[str, KeptCorrection]], task: Task) -> list[tuple[str, str]]:
+    """Files and their labels: several as a list in JSON, so that no character of a name can be read as a delimiter."""
     if task == "single-label":
         return [(file, kept.labels[0]) for file, kept in rows]
     return [(file, json.dumps(kept.labels, ensure_ascii=False)) for file, kept in rows]
@@ -161,18 +160,16 @@ def _labels(rows: _Rows, task: Task) -> list[tuple[str, str]]:
 
 def _provenance(row: tuple[str, KeptCorrection]) -> tuple[object, ...]:
     file, kept = row
-    labels, said = (json.dumps(value, ensure_ascii=False) for value in (kept.labels, kept.predicted))
-    return file, kept.sha256, labels, said, kept.model, kept.version, kept.at, kept.times
+    labels, prediction = (json.dumps(value, ensure_ascii=False) for value in (kept.labels, kept.predicted))
+    return file, kept.sha256, labels, prediction, kept.model, kept.version, kept.at, kept.times
 
 
 def _describe(classes: Counter[str], task: Task, *, by_folder: bool) -> tuple[str, ...]:
     notes: list[str] = []
     if len(classes) < 2 and task == "single-label":
-        notes.append(
-            "all pictures are of one class: put them to the data that the model was trained on, and train again"
-        )
+        notes.append("all images are of one class: add them to the data that the model was trained on, and train again")
     if task == "single-label" and not by_folder:
         notes.append(f"{LABELS_NAME} holds the labels, as not every class's name can be a folder's")
     if task == "single-label" and not by_folder and any("|" in name or ";" in name or "\t" in name for name in classes):
-        notes.append(f"a class's name holds a delimiter: train with {option('delimiter')} ''")
+        notes.append("a class's name holds a delimiter: train with --delimiter ''")
     return tuple(notes)

@@ -1,8 +1,8 @@
-"""Corrections sent from the page, in one SQLite file: each picture once, and every correction of it that was ever sent.
+"""Corrections sent from the page, in one SQLite file: each image once, and every correction of it that was ever sent.
 
 Several processes may write at once: the file is in write-ahead mode, and each call has a connection of its own. These
-are pictures that came from outside with what they really show; `distingo.datasets.corrections` is about the pictures
-of a data set.
+are images that clients sent, with what they really show; `distingo.datasets.corrections` is about the images of a data
+set.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+from distingo.datasets.corrections import utc_now
 from distingo.errors import DataError, ResourceError
 from distingo.records import Task
 
@@ -55,16 +55,16 @@ class StoreFullError(ResourceError):
 
 @dataclass(frozen=True, slots=True)
 class SentCorrection:
-    """What a person says a picture shows.
+    """What a person says an image shows.
 
     Attributes:
         picture: The file's bytes as they were uploaded.
-        format: What they are, as `distingo.datasets.decoding.formats.detect_format` names it.
+        format: Its format, as `distingo.datasets.decoding.formats.detect_format` names it.
         model: The model's name.
         version: The model's version.
-        task: Whether a picture gets exactly one label or any number.
-        labels: The right class; with several labels per picture perhaps none.
-        predicted: What the model had said, as JSON has it.
+        task: Whether an image gets exactly one label or any number.
+        labels: The right class; with several labels per image perhaps none.
+        predicted: The model's prediction, as JSON has it.
     """
 
     picture: bytes
@@ -78,19 +78,14 @@ class SentCorrection:
 
 @dataclass(frozen=True, slots=True)
 class KeptCorrection:
-    """The latest correction of one picture for one model.
+    """The latest correction of one image for one model.
 
     Attributes:
         id: Its number in the file.
         at: When it was sent, in UTC as ISO 8601.
-        sha256: Hash of the picture's bytes, hexadecimal.
-        format: As of `SentCorrection`; so are the attributes from `model` to `predicted`.
-        model: See there.
-        version: See there.
-        task: See there.
-        labels: See there.
-        predicted: See there.
-        times: How often the picture was corrected for this model, this time included.
+        sha256: Hash of the image's bytes, hexadecimal.
+        format: As of `SentCorrection`, like all from `model` to `predicted`.
+        times: How often the image was corrected for this model, this time included.
     """
 
     id: int
@@ -113,7 +108,7 @@ class CorrectionStore:
     """
 
     def __init__(self, path: Path, *, create: bool = True, most_bytes: int = DEFAULT_MOST_BYTES) -> None:
-        """Open the file, or make it: readable by its owner only, as pictures of others are in it.
+        """Open the file, or make it: readable by its owner only, as it holds images of other people.
 
         Args:
             path: The file.
@@ -138,7 +133,7 @@ class CorrectionStore:
             _require_ours(path, connection, create=create)
 
     def keep(self, sent: SentCorrection) -> int:
-        """Keep a correction; an earlier one of the same picture stays beside it.
+        """Store a correction next to earlier ones of the same image.
 
         Returns:
             Its number.
@@ -148,7 +143,7 @@ class CorrectionStore:
             ResourceError: The file can't be written.
         """
         sha256 = hashlib.sha256(sent.picture).hexdigest()
-        row = (say_now(), sha256, sent.model, sent.version, sent.task, _to_json(sent.labels), _to_json(sent.predicted))
+        row = (utc_now(), sha256, sent.model, sent.version, sent.task, _to_json(sent.labels), _to_json(sent.predicted))
         with self._connected() as connection:
             connection.execute("BEGIN IMMEDIATE")
             known = connection.execute("SELECT 1 FROM pictures WHERE sha256 = ?", (sha256,)).fetchone()
@@ -164,13 +159,13 @@ class CorrectionStore:
             return int(kept.lastrowid or 0)
 
     def models(self) -> dict[str, int]:
-        """By the name of each model, how many pictures were corrected for it."""
+        """By the name of each model, how many images were corrected for it."""
         query = "SELECT model, count(DISTINCT sha256) FROM corrections GROUP BY model ORDER BY model"
         with self._connected() as connection:
             return dict(connection.execute(query).fetchall())
 
     def latest(self, model: str) -> list[KeptCorrection]:
-        """The latest correction of each picture for a model, in the order in which they came."""
+        """The latest correction of each image for a model, in the order in which they came."""
         query = (
             "SELECT max(id), at, sha256, format, model, version, task, labels, predicted, count(*) "
             "FROM corrections JOIN pictures USING (sha256) WHERE model = ? GROUP BY sha256 ORDER BY max(id)"
@@ -179,7 +174,7 @@ class CorrectionStore:
             return [_read(row) for row in connection.execute(query, (model,))]
 
     def history(self, sha256: str, model: str) -> list[KeptCorrection]:
-        """All corrections of one picture for a model, the first one first."""
+        """All corrections of one image for a model, the first one first."""
         query = (
             "SELECT id, at, sha256, format, model, version, task, labels, predicted, "
             "row_number() OVER (ORDER BY id) "
@@ -189,7 +184,7 @@ class CorrectionStore:
             return [_read(row) for row in connection.execute(query, (model, sha256))]
 
     def picture(self, sha256: str) -> bytes:
-        """A picture's bytes as they were uploaded.
+        """An image's bytes as they were uploaded.
 
         Raises:
             DataError: They are not there, or are no longer what they were.
@@ -198,7 +193,7 @@ class CorrectionStore:
             found = connection.execute("SELECT content FROM pictures WHERE sha256 = ?", (sha256,)).fetchone()
         if found is None or hashlib.sha256(found[0]).hexdigest() != sha256:
             raise DataError(
-                f"{self.path}: picture {sha256[:16]} is missing or damaged; restore the file from a copy",
+                f"{self.path}: image {sha256[:16]} is missing or damaged; restore the file from a copy",
                 code="damaged_file",
             )
         return bytes(found[0])
@@ -214,7 +209,7 @@ class CorrectionStore:
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator[sqlite3.Connection]:
-        """A connection for one call; what it began is finished, or undone where an error comes."""
+        """A connection for one call, whose transaction is committed, or undone where an error comes."""
         try:
             connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
             try:
@@ -226,17 +221,12 @@ class CorrectionStore:
                 connection.close()
         except sqlite3.OperationalError as error:
             raise ResourceError(
-                f"{self.path}: can't be used now ({error}); see to disk and permissions", code="cannot_write"
+                f"{self.path}: can't be used now ({error}); check disk and permissions", code="cannot_write"
             ) from error
         except sqlite3.DatabaseError as error:
             raise DataError(
                 f"{self.path}: is no file of corrections, or damaged ({error}); name another one", code="damaged_file"
             ) from error
-
-
-def say_now() -> str:
-    """The time, in UTC as ISO 8601."""
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _make_private(path: Path) -> None:
@@ -245,7 +235,7 @@ def _make_private(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
         raise ResourceError(
-            f"{path}: can't be made ({error.strerror}); choose another place", code="cannot_write"
+            f"{path}: can't be made ({error.strerror}); choose another path", code="cannot_write"
         ) from error
 
 
@@ -268,8 +258,8 @@ def _require_ours(path: Path, connection: sqlite3.Connection, *, create: bool) -
 def _read(row: tuple[Any, ...]) -> KeptCorrection:
     number, at, sha256, file_format, model, version, task, labels, predicted, times = row
     names = tuple(str(label) for label in json.loads(labels))
-    said = json.loads(predicted)
-    return KeptCorrection(number, at, sha256, file_format, model, version, cast(Task, task), names, said, times)
+    prediction = json.loads(predicted)
+    return KeptCorrection(number, at, sha256, file_format, model, version, cast(Task, task), names, prediction, times)
 
 
 def _to_json(content: Any) -> str:

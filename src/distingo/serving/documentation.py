@@ -1,12 +1,12 @@
-"""The OpenAPI document's words about the routes; the routes themselves check what comes without them, for speed."""
+"""What the OpenAPI document says of the routes, which check requests themselves, for speed."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
-from distingo.serving.open_inference_tensors import NUMBERS
-from distingo.serving.schemas import (
+from distingo.serving.answers import (
     ErrorAnswer,
+    KeptAnswer,
     LabelScore,
     LiveAnswer,
     ModelList,
@@ -24,6 +24,13 @@ from distingo.serving.schemas import (
     RepositoryModel,
     ScoredRows,
 )
+from distingo.serving.requests import MOST_LABELS
+from distingo.serving.tensors import NUMBERS
+
+LONGEST_LABEL = 200
+"""Characters of a label in a correction."""
+
+_Schema: TypeAlias = dict[str, Any]
 
 _MEANINGS = {
     400: "The body is damaged or no valid JSON",
@@ -32,9 +39,9 @@ _MEANINGS = {
     404: "No such model or version",
     408: "The body came too slowly",
     409: "The run folder holds no whole model",
-    413: "Too many bytes, pixels or pictures",
-    415: "No accepted type of body or picture",
-    422: "A picture or wish that can't be used",
+    413: "Too many bytes, pixels or images",
+    415: "No accepted type of body or image",
+    422: "An image or option that can't be used",
     429: "More requests than are allowed",
     503: "The queue is full; Retry-After says when to try again",
 }
@@ -46,95 +53,68 @@ def _responses(model: Any, statuses: tuple[int, ...] = (401, 429), error: Any = 
     return {200: {"model": model}, **refused}
 
 
-def _route(name: str, summary: str, responses: dict[int, Any], **extra: Any) -> dict[str, Any]:
+def _route(name: str, summary: str, responses: dict[int, Any], **extra: Any) -> _Schema:
     return {"operation_id": name, "summary": summary, "responses": responses, "openapi_extra": extra or None}
 
 
-def _parameter(name: str, schema: dict[str, Any], description: str, place: str = "query") -> dict[str, Any]:
-    return {"name": name, "in": place, "required": place == "path", "description": description, "schema": schema}
+def _parameter(name: str, schema: _Schema, description: str, kind: str = "query") -> _Schema:
+    return {"name": name, "in": kind, "required": kind == "path", "description": description, "schema": schema}
 
 
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
+def _object(required: tuple[str, ...] = (), /, **properties: _Schema) -> _Schema:
+    return {"type": "object", **({"required": list(required)} if required else {}), "properties": properties}
+
+
+def _array(items: _Schema, **limits: Any) -> _Schema:
+    return {"type": "array", **limits, "items": items}
+
+
+def _body(**types: _Schema) -> _Schema:
+    """A request's body by its media types: ``json``, ``form`` or ``binary``."""
+    content = {_MEDIA_TYPES[kind]: {"schema": schema} for kind, schema in types.items()}
+    return {"required": True, "content": content}
+
+
+_MEDIA_TYPES = {"form": "multipart/form-data", "json": "application/json", "binary": "application/octet-stream"}
+_TEXT = {"type": "string"}
+_FILE = {"type": "string", "format": "binary"}
+_BASE64 = {"type": "string", "format": "byte", "description": "The image's file in base64"}
+_ANY_OBJECT = {"type": "object"}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
-_WISHES: dict[str, tuple[dict[str, Any], str]] = {
-    "model": ({"type": "string"}, "The model's name; needed where several are served"),
-    "top_k": ({"type": "integer", "minimum": 1, "maximum": 1_000_000, "default": 5}, "So many classes are listed"),
-    "threshold": (_SHARE, "The probability from which a label is given, instead of the model's own"),
-    "explain": ({"type": "boolean", "default": False}, "Show what speaks for the first label"),
+_COUNT = {"type": "integer", "minimum": 1, "maximum": MOST_LABELS}
+_OPTIONS: dict[str, tuple[_Schema, str]] = {
+    "model": (_TEXT, "The model's name; needed where several are served"),
+    "top_k": ({**_COUNT, "default": 5}, "So many classes are listed"),
+    "threshold": (_SHARE, "Decision threshold of every label, instead of the model's own"),
+    "explain": ({"type": "boolean", "default": False}, "Explain the first label"),
     "abstain": (_SHARE, "Answer only where at most this share of answers is wrong"),
     "coverage": (_SHARE, "Give the set of labels that holds this share of the true ones"),
 }
-_NAME = _parameter("name", {"type": "string"}, "The model's name", "path")
-_VERSION = _parameter("version", {"type": "string"}, "The model's version", "path")
+_NAME = _parameter("name", _TEXT, "The model's name", "path")
+_VERSION = _parameter("version", _TEXT, "The model's version", "path")
 # without defaults, which generated clients would send and so override the address
-_WISH_SCHEMAS = {
-    name: {key: value for key, value in schema.items() if key != "default"} for name, (schema, _) in _WISHES.items()
+_OPTION_SCHEMAS = {
+    name: {key: value for key, value in schema.items() if key != "default"} for name, (schema, _) in _OPTIONS.items()
 }
-_PICTURES_JSON = {
-    "type": "object",
-    "required": ["pictures"],
-    "properties": {
-        "pictures": {
-            "type": "array",
-            "minItems": 1,
-            "items": {
-                "type": "object",
-                "required": ["data"],
-                "properties": {
-                    "name": {"type": "string"},
-                    "data": {"type": "string", "format": "byte", "description": "The picture's file in base64"},
-                },
-            },
-        },
-        **_WISH_SCHEMAS,
-    },
-}
-_FORM = {
-    "type": "object",
-    "required": ["pictures"],
-    "properties": {
-        "pictures": {"type": "array", "minItems": 1, "items": {"type": "string", "format": "binary"}},
-        **_WISH_SCHEMAS,
-    },
-}
+_IMAGES = _array(_object(("data",), name=_TEXT, data=_BASE64), minItems=1)
+_FILES = _array(_FILE, minItems=1)
 PREDICT = _route(
     "predict",
-    "Name what pictures show",
+    "Predict what images show",
     _responses(PredictAnswer, _TAKING),
-    parameters=[_parameter(name, schema, description) for name, (schema, description) in _WISHES.items()],
-    requestBody={
-        "required": True,
-        "content": {
-            "multipart/form-data": {"schema": _FORM},
-            "application/json": {"schema": _PICTURES_JSON},
-            "application/octet-stream": _BINARY,
-        },
-    },
+    parameters=[_parameter(name, schema, description) for name, (schema, description) in _OPTIONS.items()],
+    requestBody=_body(
+        form=_object(("pictures",), **{"pictures": _FILES}, **_OPTION_SCHEMAS),
+        json=_object(("pictures",), **{"pictures": _IMAGES}, **_OPTION_SCHEMAS),
+        binary=_FILE,
+    ),
 )
 CLASSIFY = _route(
     "classify_image",
-    "Name what a picture shows, in the shape of Hugging Face's image classification",
+    "Predict what an image shows, in the shape of Hugging Face's image classification",
     _responses(list[LabelScore], _TAKING),
-    parameters=[_NAME, _parameter("top_k", *_WISHES["top_k"])],
-    requestBody={
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["inputs"],
-                    "properties": {
-                        "inputs": {"type": "string", "format": "byte", "description": "The picture's file in base64"},
-                        "parameters": {
-                            "type": "object",
-                            "properties": {"top_k": {"type": "integer", "minimum": 1, "maximum": 1_000_000}},
-                        },
-                    },
-                }
-            },
-            "application/octet-stream": _BINARY,
-        },
-    },
+    parameters=[_NAME, _parameter("top_k", *_OPTIONS["top_k"])],
+    requestBody=_body(json=_object(("inputs",), inputs=_BASE64, parameters=_object(top_k=_COUNT)), binary=_FILE),
 )
 V1_MODELS = _route("v1_models", "List the models' names", _responses(ModelNames, (401, 429), OpenInferenceError))
 V1_READY = _route(
@@ -143,58 +123,69 @@ V1_READY = _route(
     _responses(OpenInferenceReady, (401, 404, 429), OpenInferenceError),
     parameters=[_NAME],
 )
-_INSTANCES: dict[str, Any] = {
-    "type": "array",
-    "minItems": 1,
+_INSTANCES = {
+    **_array({}, minItems=1),
     "description": 'Images: {"b64": base64}, an object that holds that, base64 itself, or pixels as nested lists',
-    "items": {},
 }
 V1_PREDICT = _route(
     "v1_predict",
-    "Name what pictures show, in KServe's and TensorFlow Serving's protocol of version 1",
+    "Predict what images show, in KServe's and TensorFlow Serving's protocol of version 1",
     _responses(ScoredRows, _TAKING, OpenInferenceError),
     parameters=[_NAME],
-    requestBody={
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["instances"],
-                    "properties": {"instances": _INSTANCES, "parameters": {"type": "object"}},
-                }
-            }
-        },
-    },
+    requestBody=_body(json=_object(("instances",), instances=_INSTANCES, parameters=_ANY_OBJECT)),
 )
 INVOCATIONS = _route(
     "invocations",
-    "Name what pictures show, as MLflow's scoring server and SageMaker's containers are asked",
+    "Predict what images show, as MLflow's scoring server and SageMaker's containers do",
     _responses(ScoredRows, _TAKING),
-    parameters=[_parameter(name, schema, words) for name, (schema, words) in _WISHES.items() if name != "explain"],
-    requestBody={
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "instances": _INSTANCES,
-                        "inputs": {},
-                        "dataframe_split": {"type": "object"},
-                        "dataframe_records": {"type": "array", "items": {"type": "object"}},
-                        "params": {"type": "object"},
-                    },
-                }
-            },
-            "application/octet-stream": _BINARY,
+    parameters=[_parameter(name, schema, text) for name, (schema, text) in _OPTIONS.items() if name != "explain"],
+    requestBody=_body(
+        json=_object(
+            instances=_INSTANCES,
+            inputs={},
+            dataframe_split=_ANY_OBJECT,
+            dataframe_records=_array(_ANY_OBJECT),
+            params=_ANY_OBJECT,
+        ),
+        binary=_FILE,
+    ),
+)
+PING: _Schema = {
+    "operation_id": "ping",
+    "summary": "Whether the server is ready; for MLflow's clients and SageMaker",
+    "responses": {200: {"content": {"application/json": {"schema": {}}}, "description": "It is"}},
+}
+_CORRECTION = _object(
+    ("picture",),
+    **{"picture": _FILE},
+    model={**_TEXT, "description": "Needed where several models are served"},
+    labels={
+        **_array({**_TEXT, "minLength": 1, "maxLength": LONGEST_LABEL}),
+        "description": "The right class; with several labels per image any number, perhaps none",
+    },
+    predicted={**_TEXT, "description": "The model's prediction, as JSON"},
+)
+_CORRECTION_MEANINGS = {
+    400: "The form is damaged",
+    403: "The owner of this server stores no corrections, or no more",
+    404: "No such model",
+    413: "Too many bytes or pixels",
+    415: "No form, or no accepted type of image",
+    422: "An image, label or prediction that can't be used",
+    503: "It can't be stored now; try again soon",
+}
+CORRECT: _Schema = {
+    "operation_id": "correct",
+    "summary": "Store what an image really shows",
+    "status_code": 201,
+    "responses": {
+        201: {"model": KeptAnswer, "description": "It is stored"},
+        **{
+            status: {"model": ErrorAnswer, "description": _CORRECTION_MEANINGS.get(status, _MEANINGS[status])}
+            for status in _TAKING
         },
     },
-)
-PING: dict[str, Any] = {
-    "operation_id": "ping",
-    "summary": "Whether the server can be asked; for MLflow's clients and SageMaker",
-    "responses": {200: {"content": {"application/json": {"schema": {}}}, "description": "It can"}},
+    "openapi_extra": {"requestBody": _body(form=_CORRECTION)},
 }
 MODELS = _route("list_models", "List the models that are served", _responses(ModelList))
 RELOAD = _route(
@@ -204,8 +195,8 @@ RELOAD = _route(
     parameters=[_NAME],
 )
 LIVE = _route("is_live", "Whether the server is alive", _responses(LiveAnswer, ()))
-READY = _route("is_ready", "Whether the server can be asked", _responses(ReadyAnswer, ()))
-METRICS: dict[str, Any] = {
+READY = _route("is_ready", "Whether the server is ready", _responses(ReadyAnswer, ()))
+METRICS: _Schema = {
     "operation_id": "metrics",
     "summary": "Counts in Prometheus's text format",
     "responses": {200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "The counts"}},
@@ -215,7 +206,7 @@ V2_LIVE = _route("v2_live", "Whether the server is alive", _responses(LiveAnswer
 V2_READY = _route("v2_ready", "Whether all models are ready", _responses(ReadyAnswer, ()))
 V2_STATISTICS = _route(
     "v2_statistics",
-    "How often and how long each model was asked",
+    "How often and how long each model was called",
     _responses(OpenInferenceStatistics, (401, 429), OpenInferenceError),
 )
 V2_INDEX = _route(
@@ -226,25 +217,40 @@ V2_INDEX = _route(
 V2_LOAD = _route(
     "v2_repository_load",
     "Serve what is in the run folder now",
-    _responses(dict[str, Any], (401, 404, 409, 422, 429), OpenInferenceError),
+    _responses(_Schema, (401, 404, 409, 422, 429), OpenInferenceError),
     parameters=[_NAME],
 )
 V2_UNLOAD = _route(
     "v2_repository_unload",
     "Refused: models are served until the server ends",
-    _responses(dict[str, Any], (401, 404, 409, 429), OpenInferenceError),
+    _responses(_Schema, (401, 404, 409, 429), OpenInferenceError),
     parameters=[_NAME],
 )
 _V2_OF_A_MODEL: dict[str, tuple[Any, str]] = {
     "metadata": (OpenInferenceModel, "A model"),
     "ready": (OpenInferenceReady, "Whether a model is ready"),
     "config": (OpenInferenceConfig, "A model's configuration, in the shape of Triton's"),
-    "stats": (OpenInferenceStatistics, "How often and how long a model was asked"),
+    "stats": (OpenInferenceStatistics, "How often and how long a model was called"),
 }
+_INPUT = _object(
+    ("name", "shape", "datatype"),
+    name=_TEXT,
+    shape=_array({"type": "integer", "minimum": 0}),
+    datatype={**_TEXT, "enum": ["BYTES", *NUMBERS, "BF16"]},
+    parameters=_ANY_OBJECT,
+    data=_array({}),
+)
+_INFERENCE = _object(
+    ("inputs",),
+    id=_TEXT,
+    parameters=_ANY_OBJECT,
+    inputs=_array(_INPUT, minItems=1, maxItems=1),
+    outputs=_array(_object(("name",), name=_TEXT, parameters=_ANY_OBJECT)),
+)
 
 
-def open_inference(kind: str, *, versioned: bool) -> dict[str, Any]:
-    """Words about a route of the Open Inference Protocol.
+def open_inference(kind: str, *, versioned: bool) -> _Schema:
+    """Describe a route of the Open Inference Protocol.
 
     Args:
         kind: ``metadata``, ``ready``, ``config``, ``stats`` or ``infer``.
@@ -256,39 +262,4 @@ def open_inference(kind: str, *, versioned: bool) -> dict[str, Any]:
         answer, summary = _V2_OF_A_MODEL[kind]
         return _route(name, summary, _responses(answer, (401, 404, 429), OpenInferenceError), parameters=named)
     answers = _responses(OpenInferenceAnswer, _TAKING, OpenInferenceError)
-    body = {"required": True, "content": {"application/json": {"schema": _INFERENCE}}}
-    return _route(name, "Judge a tensor of pictures", answers, parameters=named, requestBody=body)
-
-
-_INFERENCE = {
-    "type": "object",
-    "required": ["inputs"],
-    "properties": {
-        "id": {"type": "string"},
-        "parameters": {"type": "object"},
-        "inputs": {
-            "type": "array",
-            "minItems": 1,
-            "maxItems": 1,
-            "items": {
-                "type": "object",
-                "required": ["name", "shape", "datatype"],
-                "properties": {
-                    "name": {"type": "string"},
-                    "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
-                    "datatype": {"type": "string", "enum": ["BYTES", *NUMBERS, "BF16"]},
-                    "parameters": {"type": "object"},
-                    "data": {"type": "array", "items": {}},
-                },
-            },
-        },
-        "outputs": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["name"],
-                "properties": {"name": {"type": "string"}, "parameters": {"type": "object"}},
-            },
-        },
-    },
-}
+    return _route(name, "Score a tensor of images", answers, parameters=named, requestBody=_body(json=_INFERENCE))

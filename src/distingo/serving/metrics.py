@@ -1,13 +1,16 @@
 """What the server counts, in Prometheus's format; with several workers their counts are summed.
 
-Whether the scores that a served model gives still look like those it gave to its validation pictures.
+Among the counts are those of Triton's statistics extension (docs/protocol/extension_statistics.md in
+github.com/triton-inference-server/server), and whether the scores that a served model gives are still distributed like
+those of its validation images.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections import deque
+import time
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -20,25 +23,127 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from distingo.models.evidence import Evidence
-from distingo.serving.statistics import InferenceCounters
+from distingo.serving.answers import Duration, ModelStatistics
+
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""prometheus-client's own name for the folder through which workers share their counts."""
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+_PREFIX = "distingo_"
+
+_RECENT = "recent_scores"
+_INFERENCE = _PREFIX + "inference_"
+_NONE: Duration = {"count": 0, "ns": 0}
 
 WINDOW = 1000
-"""The latest given labels of each worker that count."""
+"""The latest predicted labels of each worker that count."""
 
 LEAST = 100
-"""With fewer given labels nothing is said."""
+"""With fewer predicted labels the drift is not reported."""
 
 _MOST_BINS = 10
 
 _LEAST_A_BIN = 10
 
 _FLOOR = 0.5
-"""Pictures that an empty bin counts as, so that the logarithm is finite."""
+"""Images that an empty bin counts as, so that the logarithm is finite."""
+
+
+class Metrics:
+    """The counters of one worker."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._registry = CollectorRegistry()
+        model, version = ["model"], ["model", "version"]
+        self.requests = self._counter("requests", "Requests answered", ["route", "method", "status"])
+        self.refused = self._counter("refused", "Requests refused", ["status"])
+        self.unread = self._counter("unread_pictures", "Images that could not be scored", ["model", "status"])
+        self.predicted = self._counter("predicted", "Labels predicted", [*version, "label"])
+        self.unknown = self._counter("unknown", "Images that the model did not answer for", version)
+        self.unlike = self._counter("unlike_training", "Images out of distribution", version)
+        self.seconds = self._histogram(
+            "request_seconds", "Time from a request's head to its answer", ["route"], _SECONDS
+        )
+        self.batches = self._histogram("batch_pictures", "Images scored together", model, _SIZES)
+        self.judging = self._histogram("judging_seconds", "Time to score a batch", model, _SECONDS)
+        self.waiting = self._gauge("pictures_in_flight", "Images taken in and not answered yet", [])
+        self.inferences = InferenceCounters(self._registry)
+        text = "The latest scores of predicted labels, by bin of the validation scores"
+        self._recent = self._gauge(_RECENT, text, [*version, "bin"])
+        self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._windows: dict[tuple[str, str], ScoreWindow] = {}
+        self._lock = threading.Lock()
+
+    def _counter(self, name: str, text: str, labels: list[str]) -> Counter:
+        return Counter(_PREFIX + name, text, labels, registry=self._registry)
+
+    def _histogram(self, name: str, text: str, labels: list[str], buckets: Sequence[float]) -> Histogram:
+        return Histogram(_PREFIX + name, text, labels, buckets=buckets, registry=self._registry)
+
+    def _gauge(self, name: str, text: str, labels: list[str]) -> Gauge:
+        """Of several workers the sum of those that live."""
+        return Gauge(_PREFIX + name, text, labels, registry=self._registry, multiprocess_mode="livesum")
+
+    def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count an answer and the time that it took."""
+        counters = self._answers.get((route, method, status))
+        if counters is None:
+            counters = (self.requests.labels(route, method, str(status)), self.seconds.labels(route))
+            self._answers[route, method, status] = counters
+        counters[0].inc()
+        counters[1].observe(seconds)
+        if status >= HTTPStatus.BAD_REQUEST:
+            self.refused.labels(str(status)).inc()
+
+    def watch_scores(self, model: str, version: str, evidence: Evidence | None) -> None:
+        """Compare the scores that a model gives from now on with those of its validation images."""
+        bins = bin_scores(evidence)
+        if bins is not None:
+            with self._lock:
+                self._windows[model, version] = ScoreWindow(bins)
+
+    def forget_scores(self, model: str, version: str) -> None:
+        """Compare no more: another version of the model is served now."""
+        with self._lock:
+            window = self._windows.pop((model, version), None)
+        if window is not None:
+            for each in range(len(window.bins.expected)):
+                self._recent.labels(model, version, str(each)).set(0)
+
+    def count_score(self, model: str, version: str, score: float) -> None:
+        """Count the probability of a predicted label."""
+        window = self._windows.get((model, version))
+        if window is not None:
+            for each, count in window.add(score).items():
+                self._recent.labels(model, version, str(each)).set(count)
+
+    def collect(self) -> list[Any]:
+        """All counts, of all workers, as prometheus-client's families."""
+        source = self._registry
+        if os.environ.get(FOLDER_VARIABLE):
+            source = CollectorRegistry()
+            MultiProcessCollector(source)  # type: ignore[no-untyped-call]
+        return list(source.collect())
+
+    def render(self) -> bytes:
+        """All counts, of all workers, with the drift of each model's scores."""
+        whole = CollectorRegistry()
+        families = self.collect()
+        with self._lock:
+            bins = {key: window.bins for key, window in self._windows.items()}
+        whole.register(_Collected([*families, *_drift(families, bins)]))
+        return generate_latest(whole)
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreBins:
-    """The validation pictures' distribution of the probabilities of given labels.
+    """The distribution of the probabilities of predicted labels on the validation images.
 
     Attributes:
         edges: float64 (bins - 1,), ascending, between the bins.
@@ -48,7 +153,7 @@ class ScoreBins:
     edges: npt.NDArray[np.float64]
     expected: npt.NDArray[np.float64]
 
-    def place(self, score: float) -> int:
+    def find(self, score: float) -> int:
         """The bin of a score."""
         return int(np.searchsorted(self.edges, score, side="right"))
 
@@ -63,10 +168,10 @@ def bin_scores(evidence: Evidence | None) -> ScoreBins | None:
         The bins; None where there are too few scores, or all are the same.
     """
     scores = np.empty(0) if evidence is None else evidence.confidences
-    wanted = min(_MOST_BINS, len(scores) // _LEAST_A_BIN)
-    if wanted < 2:
+    number = min(_MOST_BINS, len(scores) // _LEAST_A_BIN)
+    if number < 2:
         return None
-    edges = np.unique(np.quantile(scores, np.linspace(0, 1, wanted + 1)[1:-1]))
+    edges = np.unique(np.quantile(scores, np.linspace(0, 1, number + 1)[1:-1]))
     counts = np.bincount(np.searchsorted(edges, scores, side="right"), minlength=len(edges) + 1)
     if np.count_nonzero(counts) < 2:
         return None
@@ -91,7 +196,7 @@ def chance_limit(expected: npt.NDArray[np.float64], actual: npt.NDArray[np.float
     """What the index stays below in 99 of 100 cases where nothing has changed.
 
     Without a change the index is about (1/n + 1/m) times a chi-squared number with bins - 1 degrees of freedom
-    (Yurdakul, Statistical Properties of Population Stability Index, 2018): with few validation pictures the customary
+    (Yurdakul, Statistical Properties of Population Stability Index, 2018): with few validation images the customary
     0.1 is often exceeded by chance.
 
     Args:
@@ -118,117 +223,16 @@ class ScoreWindow:
 
     def add(self, score: float) -> dict[int, int]:
         """Count a score, forget the one that is too old; the counts that changed, by bin."""
-        place = self.bins.place(score)
+        number = self.bins.find(score)
         with self._lock:
-            self._latest.append(place)
-            self._counts[place] += 1
-            changed = {place}
+            self._latest.append(number)
+            self._counts[number] += 1
+            changed = {number}
             if len(self._latest) > WINDOW:
                 old = self._latest.popleft()
                 self._counts[old] -= 1
                 changed.add(old)
             return {each: self._counts[each] for each in changed}
-
-
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""prometheus-client's own name for the folder through which workers share their counts."""
-
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-
-_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
-
-_PREFIX = "distingo_"
-
-_RECENT = "recent_scores"
-
-
-class Metrics:
-    """The counters of one worker."""
-
-    def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]
-        self._registry = CollectorRegistry()
-        model, version = ["model"], ["model", "version"]
-        self.requests = self._counter("requests", "Requests answered", ["route", "method", "status"])
-        self.refused = self._counter("refused", "Requests refused", ["status"])
-        self.unread = self._counter("unread_pictures", "Pictures that could not be judged", ["model", "status"])
-        self.predicted = self._counter("predicted", "Labels given", [*version, "label"])
-        self.unknown = self._counter("unknown", "Pictures of which the model did not know enough", version)
-        self.unlike = self._counter("unlike_training", "Pictures unlike anything in training", version)
-        self.seconds = self._histogram(
-            "request_seconds", "Time from a request's head to its answer", ["route"], _SECONDS
-        )
-        self.batches = self._histogram("batch_pictures", "Pictures judged together", model, _SIZES)
-        self.judging = self._histogram("judging_seconds", "Time to judge a batch", model, _SECONDS)
-        self.waiting = self._gauge("pictures_in_flight", "Pictures taken in and not answered yet", [])
-        self.inferences = InferenceCounters(self._registry)
-        words = "The latest scores of given labels, by bin of the validation scores"
-        self._recent = self._gauge(_RECENT, words, [*version, "bin"])
-        self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self._windows: dict[tuple[str, str], ScoreWindow] = {}
-        self._lock = threading.Lock()
-
-    def _counter(self, name: str, words: str, labels: list[str]) -> Counter:
-        return Counter(_PREFIX + name, words, labels, registry=self._registry)
-
-    def _histogram(self, name: str, words: str, labels: list[str], buckets: Sequence[float]) -> Histogram:
-        return Histogram(_PREFIX + name, words, labels, buckets=buckets, registry=self._registry)
-
-    def _gauge(self, name: str, words: str, labels: list[str]) -> Gauge:
-        """Of several workers the sum of those that live."""
-        return Gauge(_PREFIX + name, words, labels, registry=self._registry, multiprocess_mode="livesum")
-
-    def count_request(self, route: str, method: str, status: int, seconds: float) -> None:
-        """Count an answer and the time that it took."""
-        counters = self._answers.get((route, method, status))
-        if counters is None:
-            counters = (self.requests.labels(route, method, str(status)), self.seconds.labels(route))
-            self._answers[route, method, status] = counters
-        counters[0].inc()
-        counters[1].observe(seconds)
-        if status >= HTTPStatus.BAD_REQUEST:
-            self.refused.labels(str(status)).inc()
-
-    def watch_scores(self, model: str, version: str, evidence: Evidence | None) -> None:
-        """Compare the scores that a model gives from now on with those of its validation pictures."""
-        bins = bin_scores(evidence)
-        if bins is not None:
-            with self._lock:
-                self._windows[model, version] = ScoreWindow(bins)
-
-    def forget_scores(self, model: str, version: str) -> None:
-        """Compare no more: another version of the model is served now."""
-        with self._lock:
-            window = self._windows.pop((model, version), None)
-        if window is not None:
-            for each in range(len(window.bins.expected)):
-                self._recent.labels(model, version, str(each)).set(0)
-
-    def count_score(self, model: str, version: str, score: float) -> None:
-        """Count the probability of a label that was given."""
-        window = self._windows.get((model, version))
-        if window is not None:
-            for each, count in window.add(score).items():
-                self._recent.labels(model, version, str(each)).set(count)
-
-    def collect(self) -> list[Any]:
-        """All counts, of all workers, as prometheus-client's families."""
-        source = self._registry
-        if os.environ.get(FOLDER_VARIABLE):
-            source = CollectorRegistry()
-            MultiProcessCollector(source)  # type: ignore[no-untyped-call]
-        return list(source.collect())
-
-    def render(self) -> bytes:
-        """All counts, of all workers, with the drift of each model's scores."""
-        whole = CollectorRegistry()
-        families = self.collect()
-        with self._lock:
-            bins = {key: window.bins for key, window in self._windows.items()}
-        whole.register(_Collected([*families, *_drift(families, bins)]))
-        return generate_latest(whole)
 
 
 class _Collected:
@@ -242,7 +246,7 @@ class _Collected:
 def _drift(families: Iterable[Any], bins: dict[tuple[str, str], ScoreBins]) -> Iterator[GaugeMetricFamily]:
     index = GaugeMetricFamily(
         "distingo_score_drift",
-        "Population stability index of the latest scores against the validation pictures'",
+        "Population stability index of the latest scores against the validation images'",
         labels=["model", "version"],
     )
     limit = GaugeMetricFamily(
@@ -261,3 +265,134 @@ def _drift(families: Iterable[Any], bins: dict[tuple[str, str], ScoreBins]) -> I
             limit.add_metric(key, chance_limit(bins[key].expected, actual))
     yield index
     yield limit
+
+
+class InferenceCounters:
+    """The counters of one worker, for all its models.
+
+    Args:
+        registry: Gets them, so that several workers' are summed as all others are.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        version = ["model", "version"]
+        self._counters = {
+            name: Counter(_INFERENCE + name, text, [*version, *labels], registry=registry)
+            for name, text, labels in (
+                ("requests", "Requests that called a model", ["outcome"]),
+                ("request_seconds", "Their time from the body's end to the scores", ["outcome"]),
+                ("batches", "Batches scored, by their images", ["pictures"]),
+                ("batch_seconds", "The time to score them", ["pictures"]),
+                ("waiting_pictures", "Decoded images that came into a batch", []),
+                ("waiting_seconds", "The time that they waited for it", []),
+                ("decoded_pictures", "Images decoded", []),
+                ("decoding_seconds", "The time to decode them", []),
+            )
+        }
+        self._last = Gauge(
+            _INFERENCE + "last_seconds",
+            "When a model was last called",
+            version,
+            registry=registry,
+            multiprocess_mode="max",
+        )
+
+    def of(self, model: str, version: str) -> ModelCounters:
+        """Those of one version of one model."""
+        return ModelCounters(self._counters, self._last, (model, version))
+
+
+class ModelCounters:
+    """The counters of one version of one model; of many threads."""
+
+    def __init__(self, counters: dict[str, Counter], last: Gauge, names: tuple[str, str]) -> None:
+        self._counters = counters
+        self._names = names
+        self._last = last.labels(*names)
+        self._children: dict[tuple[str, ...], Counter] = {}
+
+    def count_request(self, seconds: float, *, succeeded: bool) -> None:
+        """Count a request that called the model."""
+        self._add("requests", seconds, "success" if succeeded else "fail", timed="request_seconds")
+        self._last.set(time.time())
+
+    def count_batch(self, images: int, seconds: float, waited: float) -> None:
+        """Count a batch, the time to score it, and the time that its images waited for it, all together."""
+        self._add("batches", seconds, str(images), timed="batch_seconds")
+        self._child("waiting_pictures").inc(images)
+        self._child("waiting_seconds").inc(waited)
+
+    def count_decoding(self, seconds: float) -> None:
+        """Count an image that was decoded."""
+        self._add("decoded_pictures", seconds, timed="decoding_seconds")
+
+    def _add(self, name: str, seconds: float, *labels: str, timed: str) -> None:
+        self._child(name, *labels).inc()
+        self._child(timed, *labels).inc(seconds)
+
+    def _child(self, name: str, *labels: str) -> Counter:
+        child = self._children.get((name, *labels))
+        if child is None:
+            child = self._counters[name].labels(*self._names, *labels)
+            self._children[name, *labels] = child
+        return child
+
+
+def summarize(families: Iterable[Any], models: Iterable[tuple[str, str]]) -> list[ModelStatistics]:
+    """``model_stats`` of the statistics extension.
+
+    Args:
+        families: All counts, of all workers.
+        models: Names and versions of those to report.
+    """
+    found: dict[tuple[str, str], dict[tuple[str, str], float]] = defaultdict(dict)
+    for family in families:
+        for sample in family.samples if family.name.startswith(_INFERENCE) else ():
+            labels = sample.labels
+            key = (sample.name.removeprefix(_INFERENCE).removesuffix("_total"), _kind(labels))
+            found[labels["model"], labels["version"]][key] = sample.value
+    return [_summarize(name, version, found[name, version]) for name, version in models]
+
+
+def _kind(labels: dict[str, str]) -> str:
+    return labels.get("outcome") or labels.get("pictures") or ""
+
+
+def _summarize(name: str, version: str, values: dict[tuple[str, str], float]) -> ModelStatistics:
+    batches = {int(kind): int(count) for (what, kind), count in sorted(values.items()) if what == "batches"}
+    seconds = {size: values.get(("batch_seconds", str(size)), 0.0) for size in batches}
+    images = sum(size * count for size, count in batches.items())
+    return {
+        "name": name,
+        "version": version,
+        "last_inference": int(values.get(("last_seconds", ""), 0.0) * 1000),
+        "inference_count": images,
+        "execution_count": sum(batches.values()),
+        "inference_stats": {
+            **{outcome: _duration(values, "requests", "request_seconds", outcome) for outcome in ("success", "fail")},
+            "queue": _duration(values, "waiting_pictures", "waiting_seconds"),
+            "compute_input": _duration(values, "decoded_pictures", "decoding_seconds"),
+            "compute_infer": {"count": images, "ns": _nanoseconds(sum(seconds.values()))},
+            "compute_output": _NONE,
+            "cache_hit": _NONE,
+            "cache_miss": _NONE,
+        },
+        "batch_stats": [
+            {
+                "batch_size": size,
+                "compute_input": _NONE,
+                "compute_infer": {"count": batches[size], "ns": _nanoseconds(seconds[size])},
+                "compute_output": _NONE,
+            }
+            for size in sorted(batches)
+        ],
+        "memory_usage": [],
+    }
+
+
+def _duration(values: dict[tuple[str, str], float], counted: str, timed: str, kind: str = "") -> Duration:
+    return {"count": int(values.get((counted, kind), 0)), "ns": _nanoseconds(values.get((timed, kind), 0.0))}
+
+
+def _nanoseconds(seconds: float) -> int:
+    return round(seconds * 1e9)

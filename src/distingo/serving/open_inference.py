@@ -1,41 +1,69 @@
-"""Inference requests of the Open Inference Protocol, version 2: bodies to pictures and requested outputs.
+"""The Open Inference Protocol, version 2, over REST: images as tensors in, predictions as tensors out.
 
-The protocol is github.com/kserve/open-inference-protocol; of Triton's extensions those for binary tensor data and
-classification are understood (github.com/triton-inference-server/server, docs/protocol).
-
-What the Open Inference Protocol and Triton's extensions say about a model: metadata, configuration, index.
+The protocol is github.com/kserve/open-inference-protocol; of Triton's extensions (docs/protocol in
+github.com/triton-inference-server/server) those in `EXTENSIONS` are understood.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
+import orjson
+from fastapi import FastAPI, Request, Response
 
-from distingo.prediction.predictor import Predictor
-from distingo.serving.asking import decode_base64, read_json_object
-from distingo.serving.batching import Later
-from distingo.serving.open_inference_tensors import BinaryTail, InputTensor, read_elements, read_numbers, read_tensor
-from distingo.serving.pictures import check_tensor_size
-from distingo.serving.refused import RefusedError
-from distingo.serving.served import ServedModel
+from distingo.serving import documentation
+from distingo.serving.answers import (
+    BinaryTensor,
+    ConfiguredTensor,
+    JsonAnswer,
+    OpenInferenceConfig,
+    OpenInferenceModel,
+    RepositoryModel,
+    Tensor,
+    TensorDescription,
+    as_answer,
+)
+from distingo.serving.http.errors import RefusedError
+from distingo.serving.http.guard import pack_answer
+from distingo.serving.images import RequestImage, check_pixels
+from distingo.serving.metrics import summarize
+from distingo.serving.requests import MOST_LABELS, check_count, decode_base64, read_json_object, read_parameters
+from distingo.serving.served_models import ServedModel
+from distingo.serving.service import Service, count_image
+from distingo.serving.settings import ServeSettings
+from distingo.serving.tensors import (
+    NUMBERS,
+    BinaryTail,
+    InputTensor,
+    as_pixels,
+    read_elements,
+    read_numbers,
+    read_tensor,
+    write_elements,
+)
+from distingo.version import __version__
+
+EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics")
+"""Triton's names for the extensions that are understood."""
 
 INPUT = "pictures"
+OUTPUTS = {"probabilities": "FP32", "given": "BOOL", "label": "BYTES"}
+"""Names and datatypes; all but the labels have a column for each class."""
 
 LENGTH_HEADER = "Inference-Header-Content-Length"
 """Of requests and answers with binary data: the length of the JSON before it."""
 
-_CHANNELS = (1, 3)
-
-_MOST_CLASSES = 1_000_000
+_MODEL = "/v2/models/{name}"
+_VERSION = "/v2/models/{name}/versions/{version}"
 
 
 @dataclass(frozen=True, slots=True)
 class RequestedOutput:
-    """An output that a request asks for.
+    """An output that a request names.
 
     Attributes:
         name: Of the output.
@@ -54,93 +82,111 @@ class InferenceRequest:
 
     Attributes:
         identifier: The client's; None where it gave none.
-        tensor: The one input.
-        outputs: Those asked for, in the request's order; None for all.
-        binary: Whether outputs are to come as bytes where nothing is said about one.
+        images: Files, or pixels.
+        outputs: Those of the answer, in the request's order.
     """
 
     identifier: str | None
-    tensor: InputTensor
-    outputs: tuple[RequestedOutput, ...] | None
-    binary: bool
+    images: tuple[RequestImage, ...]
+    outputs: tuple[RequestedOutput, ...]
 
 
-def read_request(body: bytes, length: str | None) -> InferenceRequest:
-    """Read a body.
+def add_open_inference_routes(app: FastAPI, service: Service) -> None:
+    """Offer the protocol's routes."""
+    _add_server_routes(app)
+    _add_repository_routes(app, service)
+    _add_model_routes(app, service)
 
-    Args:
-        body: JSON, or JSON and binary data after it.
-        length: Of the JSON, as `LENGTH_HEADER` says; None where there is no such header.
+    async def infer(request: Request) -> Response:
+        length = request.headers.get(LENGTH_HEADER)
+        read = partial(_read_request, length, service.settings)
+        async with service.receive(request, read, lambda body: divide(body, length)[0]) as asked:
+            model = _find(service, request)
+            answer = answer_inference(model, await _score(service, request, model, asked.images), asked)
+            return pack_answer(answer, request.headers.get("accept-encoding", ""))
 
-    Raises:
-        RefusedError: The body is damaged (400), or not of the protocol's form (422).
-    """
-    head, tail = divide(body, length)
-    said = read_json_object(head)
-    identifier, inputs, parameters = said.get("id"), said.get("inputs"), said.get("parameters") or {}
-    if identifier is not None and not isinstance(identifier, str):
-        raise RefusedError(422, "'id' is no text")
-    if not isinstance(parameters, dict):
-        raise RefusedError(422, "'parameters' is no object")
-    if not isinstance(inputs, list) or len(inputs) != 1:
-        raise RefusedError(422, f"'inputs' is no list of one tensor; send the pictures as the input {INPUT!r}")
-    binary = BinaryTail(tail)
-    tensor = read_tensor(inputs[0], binary)
-    binary.check_end()
-    if tensor.name != INPUT:
-        raise RefusedError(422, f"an input of another name; this model's one input is {INPUT!r}")
-    is_binary = _truth(parameters, "binary_data_output", otherwise=False)
-    return InferenceRequest(identifier, tensor, _read_outputs(said.get("outputs"), is_binary=is_binary), is_binary)
+    for path, versioned in ((_MODEL, False), (_VERSION, True)):
+        app.post(f"{path}/infer", **documentation.open_inference("infer", versioned=versioned))(infer)
 
 
-def read_pictures(
-    tensor: InputTensor, model: ServedModel, *, max_pictures: int, max_pixels: int
-) -> list[Callable[[], np.ndarray | Later]]:
-    """What decodes each picture of an input.
-
-    Pixels are [n, height, width, 1 or 3]: whole numbers of any datatype from 0 to 255, floating-point ones from 0 to 1,
-    BOOL black and white; files are BYTES [n] or [n, 1], in base64 where they stand in JSON. Pictures of any size are
-    resized as uploads are.
-
-    Raises:
-        RefusedError: The tensor is not of this form (422), or too large (413).
-    """
-    count = tensor.shape[0]
-    if count < 1 or count > max_pictures:
-        raise RefusedError(413 if count else 422, f"{count:,} pictures; from 1 to {max_pictures} are taken")
-    if tensor.datatype == "BYTES":
-        return _from_files(tensor, model)
-    shape = list(tensor.shape)
-    if len(shape) != len(("n", "height", "width", "channels")) or shape[3] not in _CHANNELS or 0 in shape:
-        raise RefusedError(
-            422, f"{tensor.datatype} of the shape {shape}; send [n, height, width, 3], or 1 for grey pictures"
-        )
-    check_tensor_size(shape[1], shape[2], max_pixels)
-    pixels = as_pixels(read_numbers(tensor), tensor.datatype)
-    return [partial(model.look_at, picture) for picture in pixels]
+async def _score(
+    service: Service, request: Request, model: ServedModel, images: Sequence[RequestImage]
+) -> list[RequestImage]:
+    scored = await service.score(request, model, images)
+    refusal = next((image.refusal for image in scored if image.refusal is not None), None)
+    if refusal is not None:
+        raise refusal.anew()
+    for image in scored:
+        count_image(service.metrics, model, image)
+    return scored
 
 
-def as_pixels(values: np.ndarray, what: str) -> np.ndarray:
-    """Numbers as pixels.
+def _find(service: Service, request: Request) -> ServedModel:
+    return service.models.get(request.path_params["name"], request.path_params.get("version"))
 
-    Args:
-        values: Whole numbers from 0 to 255, floating-point ones from 0 to 1, or booleans; at least one.
-        what: Names them in a refusal.
 
-    Returns:
-        uint8 of the same shape.
+def _add_server_routes(app: FastAPI) -> None:
+    @app.get("/v2", **documentation.V2_SERVER)
+    @app.get("/v2/", include_in_schema=False)
+    async def server() -> Response:
+        return as_answer({"name": "distingo", "version": __version__, "extensions": list(EXTENSIONS)})
 
-    Raises:
-        RefusedError: They are out of range (422).
-    """
-    if values.dtype == np.uint8:
-        return values
-    most = 1 if values.dtype.kind in "fb" else 255
-    if not (values.min() >= 0 and values.max() <= most):
-        raise RefusedError(
-            422, f"{what} numbers out of range; whole numbers are pixels from 0 to 255, floating-point ones from 0 to 1"
-        )
-    return (values if most == 255 else np.rint(values * np.float32(255))).astype(np.uint8)
+    @app.get("/v2/health/live", **documentation.V2_LIVE)
+    async def live() -> Response:
+        return as_answer({"live": True})
+
+    @app.get("/v2/health/ready", **documentation.V2_READY)
+    async def ready() -> Response:
+        return as_answer({"ready": True})
+
+
+def _add_model_routes(app: FastAPI, service: Service) -> None:
+    async def report(models: list[ServedModel]) -> Response:
+        families = await asyncio.to_thread(service.metrics.collect)
+        return as_answer({"model_stats": summarize(families, [(model.name, model.version) for model in models])})
+
+    @app.get("/v2/models/stats", **documentation.V2_STATISTICS)
+    async def all_statistics() -> Response:
+        return await report(list(service.models))
+
+    async def statistics(request: Request) -> Response:
+        return await report([_find(service, request)])
+
+    async def metadata(request: Request) -> Response:
+        return as_answer(describe_model(_find(service, request)))
+
+    async def ready(request: Request) -> Response:
+        return as_answer({"name": _find(service, request).name, "ready": True})
+
+    async def config(request: Request) -> Response:
+        return as_answer(configure_model(_find(service, request), service.settings))
+
+    for path, versioned in ((_MODEL, False), (_VERSION, True)):
+        for kind, route in (("metadata", metadata), ("ready", ready), ("config", config), ("stats", statistics)):
+            end = "" if kind == "metadata" else f"/{kind}"
+            app.get(path + end, **documentation.open_inference(kind, versioned=versioned))(route)
+
+
+def _add_repository_routes(app: FastAPI, service: Service) -> None:
+    @app.post("/v2/repository/index", **documentation.V2_INDEX)
+    async def index() -> Response:
+        models: list[RepositoryModel] = [
+            {"name": model.name, "version": model.version, "state": "READY", "reason": ""} for model in service.models
+        ]
+        return as_answer(models)
+
+    @app.post("/v2/repository/models/{name}/load", **documentation.V2_LOAD)
+    async def load(request: Request) -> Response:
+        async with service.bodies.receive(request, lambda body: read_json_object(body or b"{}"), bytes) as content:
+            if content.get("parameters"):
+                raise RefusedError(422, "'parameters': a model is loaded as its run folder has it; leave them out")
+        await service.reload(request.path_params["name"])
+        return as_answer({})
+
+    @app.post("/v2/repository/models/{name}/unload", **documentation.V2_UNLOAD)
+    async def unload(request: Request) -> Response:
+        service.models.get(request.path_params["name"])
+        raise RefusedError(409, "models are served until the server ends; start it without this one")
 
 
 def divide(body: bytes, length: str | None) -> tuple[bytes, memoryview]:
@@ -148,7 +194,7 @@ def divide(body: bytes, length: str | None) -> tuple[bytes, memoryview]:
 
     Args:
         body: Of a request.
-        length: Of the JSON, as `LENGTH_HEADER` says; None where there is no such header.
+        length: Of the JSON, by `LENGTH_HEADER`; None where there is no such header.
 
     Raises:
         RefusedError: The header does not fit the body (400).
@@ -160,104 +206,189 @@ def divide(body: bytes, length: str | None) -> tuple[bytes, memoryview]:
     return body[: int(length)], memoryview(body)[int(length) :]
 
 
-def _read_outputs(said: Any, *, is_binary: bool) -> tuple[RequestedOutput, ...] | None:
-    if not said and (said is None or isinstance(said, list)):
-        return None
-    if not isinstance(said, list) or not all(isinstance(each, dict) for each in said):
+def _read_request(length: str | None, settings: ServeSettings, body: bytes) -> InferenceRequest:
+    head, tail = divide(body, length)
+    content = read_json_object(head)
+    identifier, inputs, parameters = content.get("id"), content.get("inputs"), read_parameters(content)
+    if identifier is not None and not isinstance(identifier, str):
+        raise RefusedError(422, "'id' is no text")
+    if not isinstance(inputs, list) or len(inputs) != 1:
+        raise RefusedError(422, f"'inputs' is no list of one tensor; send the images as the input {INPUT!r}")
+    binary = BinaryTail(tail)
+    tensor = read_tensor(inputs[0], binary)
+    binary.check_end()
+    if tensor.name != INPUT:
+        raise RefusedError(422, f"an input of another name; this model's one input is {INPUT!r}")
+    outputs = _read_outputs(content.get("outputs"), is_binary=_truth(parameters, "binary_data_output", default=False))
+    return InferenceRequest(identifier, read_images(tensor, settings), outputs)
+
+
+def read_images(tensor: InputTensor, settings: ServeSettings) -> tuple[RequestImage, ...]:
+    """The images of an input.
+
+    Pixels are [n, height, width, 1 or 3]: whole numbers of any datatype from 0 to 255, floating-point ones from 0 to 1,
+    BOOL black and white; files are BYTES [n] or [n, 1], in base64 where they are in JSON. Images of any size are
+    resized as uploads are.
+
+    Raises:
+        RefusedError: The tensor is not of this form (422), or too large (413).
+    """
+    check_count(tensor.shape[0], settings.max_pictures)
+    shape = list(tensor.shape)
+    if tensor.datatype == "BYTES":
+        if tensor.shape[1:] not in {(), (1,)}:
+            raise RefusedError(422, f"BYTES of the shape {shape}; send the shape [n] with n files")
+        files = read_elements(tensor)
+        return tuple(
+            RequestImage("", file if isinstance(file, bytes) else decode_base64(file, f"content {number}"))
+            for number, file in enumerate(files, 1)
+        )
+    if len(shape) != len(("n", "height", "width", "channels")) or shape[3] not in {1, 3} or 0 in shape:
+        raise RefusedError(
+            422, f"{tensor.datatype} of the shape {shape}; send [n, height, width, 3], or 1 for gray images"
+        )
+    check_pixels(shape[1], shape[2], settings.max_pixels)
+    return tuple(RequestImage("", pixels) for pixels in as_pixels(read_numbers(tensor), tensor.datatype))
+
+
+def _read_outputs(entries: object, *, is_binary: bool) -> tuple[RequestedOutput, ...]:
+    """The outputs of the answer; all where the request names none."""
+    if entries is None or entries == []:
+        return tuple(RequestedOutput(name, is_binary) for name in OUTPUTS)
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise RefusedError(422, "'outputs' is no list of objects with 'name'")
-    return tuple(_read_output(each, is_binary=is_binary) for each in said)
+    outputs = [_read_output(entry, is_binary=is_binary) for entry in entries]
+    return tuple({output.name: output for output in outputs}.values())
 
 
-def _read_output(said: dict[str, Any], *, is_binary: bool) -> RequestedOutput:
-    parameters = said.get("parameters") or {}
-    if not isinstance(parameters, dict) or not isinstance(said.get("name"), str):
+def _read_output(entry: dict[str, object], *, is_binary: bool) -> RequestedOutput:
+    name, parameters = entry.get("name"), read_parameters(entry)
+    if not isinstance(name, str):
         raise RefusedError(422, "'outputs' is no list of objects with 'name' and perhaps 'parameters'")
+    if name not in OUTPUTS:
+        raise RefusedError(422, f"an unknown output; this model's are {', '.join(OUTPUTS)}")
     if "shared_memory_region" in parameters:
         raise RefusedError(422, "shared memory is not written; take the output in the answer")
     classes = parameters.get("classification") or 0
-    if not isinstance(classes, int) or isinstance(classes, bool) or not 0 <= classes <= _MOST_CLASSES:
+    if not isinstance(classes, int) or isinstance(classes, bool) or not 0 <= classes <= MOST_LABELS:
         raise RefusedError(422, "'classification' is no number of classes")
-    return RequestedOutput(said["name"], _truth(parameters, "binary_data", otherwise=is_binary), classes)
+    if classes and OUTPUTS[name] != "FP32":
+        raise RefusedError(422, f"'classification' of {name!r}; only 'probabilities' has classes")
+    return RequestedOutput(name, _truth(parameters, "binary_data", default=is_binary), classes)
 
 
-def _truth(parameters: dict[str, Any], name: str, *, otherwise: bool) -> bool:
-    said = parameters.get(name)
-    if said is not None and not isinstance(said, bool):
+def _truth(parameters: dict[str, object], name: str, *, default: bool) -> bool:
+    value = parameters.get(name)
+    if value is not None and not isinstance(value, bool):
         raise RefusedError(422, f"{name!r} is neither true nor false")
-    return otherwise if said is None else said
+    return default if value is None else value
 
 
-def _from_files(tensor: InputTensor, model: ServedModel) -> list[Callable[[], np.ndarray | Later]]:
-    if tensor.shape[1:] not in {(), (1,)}:
-        raise RefusedError(422, f"BYTES of the shape {list(tensor.shape)}; send the shape [n] with n files")
-    elements = read_elements(tensor)
-    files = [
-        each if isinstance(each, bytes) else decode_base64(each, f"content {number}")
-        for number, each in enumerate(elements, 1)
+def answer_inference(model: ServedModel, images: Sequence[RequestImage], asked: InferenceRequest) -> Response:
+    """The answer to a request.
+
+    Args:
+        model: What scored the images.
+        images: At least one, all of them scored.
+        asked: The request.
+    """
+    contents = _contents(model, images)
+    named = {} if asked.identifier is None else {"id": asked.identifier}
+    described, tail = [], []
+    for output in asked.outputs:
+        tensor, content = _write(model, output, contents[output.name])
+        described.append(tensor)
+        tail.append(content)
+    head = orjson.dumps({"model_name": model.name, "model_version": model.version, **named, "outputs": described})
+    if not any(output.binary for output in asked.outputs):
+        return JsonAnswer(head)
+    headers = {LENGTH_HEADER: str(len(head))}
+    return Response(b"".join((head, *tail)), headers=headers, media_type="application/octet-stream")
+
+
+def _contents(model: ServedModel, images: Sequence[RequestImage]) -> dict[str, np.ndarray | list[str]]:
+    """Every output's values: float32 and bool (n, classes), and n labels."""
+    probabilities = np.stack([image.probabilities for image in images])
+    best = probabilities.argmax(axis=1)
+    if model.predictor.task == "single-label":
+        given = np.arange(probabilities.shape[1]) == best[:, None]
+    else:
+        given = probabilities >= np.asarray(model.label_thresholds, probabilities.dtype)
+    labels = [model.predictor.classes[index] for index in best.tolist()]
+    return {"probabilities": probabilities, "given": given, "label": labels}
+
+
+def _write(
+    model: ServedModel, output: RequestedOutput, values: np.ndarray | list[str]
+) -> tuple[Tensor | BinaryTensor, bytes]:
+    """A tensor's description, with its contents or with the length of its bytes; and these bytes."""
+    shape, datatype = list(np.shape(values)), OUTPUTS[output.name]
+    if output.classes and isinstance(values, np.ndarray):
+        datatype = "BYTES"
+        values, shape = _classify(values, output.classes, model.predictor.classes)
+    described: TensorDescription = {"name": output.name, "datatype": datatype, "shape": shape}
+    if not output.binary:
+        data = values.ravel().tolist() if isinstance(values, np.ndarray) else values
+        return {**described, "data": data}, b""
+    is_numbers = isinstance(values, np.ndarray)
+    content = np.ascontiguousarray(values, NUMBERS[datatype]).tobytes() if is_numbers else write_elements(values)
+    return {**described, "parameters": {"binary_data_size": len(content)}}, content
+
+
+def _classify(probabilities: np.ndarray, count: int, classes: Sequence[str]) -> tuple[list[str], list[int]]:
+    """Triton's classification extension: the most probable first, each as ``value:index:label`` with six decimals."""
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :count]
+    texts = [
+        f"{float(row[index]):.6f}:{index}:{classes[index]}"
+        for row, indices in zip(probabilities, order.tolist(), strict=True)
+        for index in indices
     ]
-    return [partial(model.look_at_bytes, file) for file in files]
+    return texts, list(order.shape)
 
 
-EXTENSIONS = ("binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics")
-"""Triton's names for the extensions that are understood."""
-
-
-def describe_model(model: ServedModel) -> dict[str, Any]:
+def describe_model(model: ServedModel) -> OpenInferenceModel:
     """A model's metadata."""
     return {
         "name": model.name,
         "versions": [model.version],
         "platform": _platform(model),
         "inputs": _describe_inputs(),
-        "outputs": describe_outputs(model.predictor),
+        "outputs": _describe_outputs(model),
         "parameters": {"classes": list(model.predictor.classes)},
     }
 
 
-def describe_outputs(predictor: Predictor) -> list[dict[str, Any]]:
-    """``outputs`` of a model's metadata."""
-    classes = len(predictor.classes)
-    return [
-        {"name": "probabilities", "datatype": "FP32", "shape": [-1, classes]},
-        {"name": "given", "datatype": "BOOL", "shape": [-1, classes]},
-        {"name": "label", "datatype": "BYTES", "shape": [-1]},
-    ]
-
-
-def configure_model(model: ServedModel, *, max_pictures: int, max_batch: int) -> dict[str, Any]:
-    """A model's configuration in the shape of Triton's ``ModelConfig``; ``dims`` leave the pictures' number out.
-
-    Args:
-        model: One that is served.
-        max_pictures: In one request.
-        max_batch: Judged together.
-    """
+def configure_model(model: ServedModel, settings: ServeSettings) -> OpenInferenceConfig:
+    """A model's configuration in the shape of Triton's ``ModelConfig``."""
     parameters = {"classes": "\n".join(model.predictor.classes), "task": model.predictor.task}
     return {
         "name": model.name,
         "platform": _platform(model),
         "backend": "distingo",
         "version_policy": {"latest": {"num_versions": 1}},
-        "max_batch_size": max_pictures,
-        "input": [_dimension(tensor) for tensor in _describe_inputs()],
-        "output": [_dimension(tensor) for tensor in describe_outputs(model.predictor)],
-        "dynamic_batching": {"preferred_batch_size": [max_batch]},
+        "max_batch_size": settings.max_pictures,
+        "input": list(map(_configure_tensor, _describe_inputs())),
+        "output": list(map(_configure_tensor, _describe_outputs(model))),
+        "dynamic_batching": {"preferred_batch_size": [settings.max_batch]},
         "parameters": {name: {"string_value": text} for name, text in parameters.items()},
     }
 
 
-def index_models(models: Iterable[ServedModel]) -> list[dict[str, str]]:
-    """The repository's index; a model that is served is ready."""
-    return [{"name": model.name, "version": model.version, "state": "READY", "reason": ""} for model in models]
-
-
-def _describe_inputs() -> list[dict[str, Any]]:
+def _describe_inputs() -> list[TensorDescription]:
     return [{"name": INPUT, "datatype": "UINT8", "shape": [-1, -1, -1, 3]}]
 
 
-def _dimension(tensor: dict[str, Any]) -> dict[str, Any]:
-    kind = {"BYTES": "TYPE_STRING"}.get(tensor["datatype"], f"TYPE_{tensor['datatype']}")
-    return {"name": tensor["name"], "data_type": kind, "dims": tensor["shape"][1:]}
+def _describe_outputs(model: ServedModel) -> list[TensorDescription]:
+    classes = len(model.predictor.classes)
+    return [
+        {"name": name, "datatype": datatype, "shape": [-1] if datatype == "BYTES" else [-1, classes]}
+        for name, datatype in OUTPUTS.items()
+    ]
+
+
+def _configure_tensor(tensor: TensorDescription) -> ConfiguredTensor:
+    kind = "STRING" if tensor["datatype"] == "BYTES" else tensor["datatype"]
+    return {"name": tensor["name"], "data_type": f"TYPE_{kind}", "dims": tensor["shape"][1:]}
 
 
 def _platform(model: ServedModel) -> str:

@@ -1,12 +1,8 @@
-"""``GET /`` and ``GET /page/FILE``: the page on which a person drops pictures.
-
-What the page says, in the language that is being written in.
-"""
+"""``GET /`` and ``GET /page/FILE``: the page on which a person drops images, in each language."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
@@ -15,12 +11,17 @@ from distingo.files import content_hash
 from distingo.language import LANGUAGES, Language, gettext, language_tag, written_in
 from distingo.report.templating import house_style
 from distingo.report.text.wording import percent_sign
+from distingo.serving.http.guard import read_weights
 from distingo.serving.settings import ServeSettings
 from distingo.version import __version__
 
+_PAGE = Path(__file__).parent / "page"
+_STYLE = "style.css"
+_MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+
 
 def page_words() -> dict[str, str]:
-    """By the name that the page knows each by; a place is ``{name}``."""
+    """The page's messages by their names in its scripts; what is filled in is ``{name}``."""
     return {**_frame(), **_options(), **_answers(), **_explanations(), **_corrections(), **_history(), **_errors()}
 
 
@@ -146,15 +147,8 @@ def _errors() -> dict[str, str]:
     }
 
 
-_PAGE = Path(__file__).parent / "page"
-
-_STYLE = "style.css"
-
-_MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-
-
 def add_page(app: FastAPI, settings: ServeSettings) -> None:
-    """Offer the page; whoever adds it sees to the headers that keep the browser from asking elsewhere.
+    """Offer the page; the guard adds the headers that keep the browser from loading from elsewhere.
 
     Args:
         app: To add it to.
@@ -183,31 +177,17 @@ def add_page(app: FastAPI, settings: ServeSettings) -> None:
 
 
 def choose_language(accepted: str) -> Language:
-    """The language that a browser would rather have.
+    """The language that a browser prefers.
 
     Args:
-        accepted: What it says in ``Accept-Language``, for example ``de, zh-TW;q=0.8, en;q=0.5``.
+        accepted: Its ``Accept-Language``, for example ``de, zh-TW;q=0.8, en;q=0.5``.
 
     Returns:
-        The first that there is; English where there is none.
+        The first one that the page has; English where it has none.
     """
-    ranked: list[tuple[float, int, Language]] = []
-    for place, item in enumerate(accepted.split(",")[:50]):
-        tag, _, quality = item.partition(";")
-        base = tag.strip().lower().partition("-")[0]
-        weight = _weight(quality)
-        ranked += [(-weight, place, each) for each in LANGUAGES if each == base and weight > 0]
-    return min(ranked)[2] if ranked else "en"
-
-
-def _weight(quality: str) -> float:
-    name, _, value = quality.strip().partition("=")
-    if not name:
-        return 1.0
-    try:
-        return float(value) if name.strip().lower() == "q" else 0.0
-    except ValueError:
-        return 0.0
+    bases = [(name.partition("-")[0], weight) for name, weight in read_weights(accepted)]
+    known = [(weight, each) for base, weight in bases for each in LANGUAGES if each == base and weight > 0]
+    return max(known, key=lambda pair: pair[0])[1] if known else "en"
 
 
 def _all_words() -> dict[str, dict[str, str]]:
@@ -219,7 +199,7 @@ def _all_words() -> dict[str, dict[str, str]]:
 
 
 def _write_page(language: Language, settings: ServeSettings, words: dict[str, dict[str, str]], *, asked: bool) -> bytes:
-    """The page in a language, with the words of all of them: another one can be chosen without asking the server."""
+    """The page in a language, with the messages of all of them: another one can be chosen without a request."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(loader=FileSystemLoader(_PAGE), autoescape=True, undefined=StrictUndefined)
@@ -227,11 +207,11 @@ def _write_page(language: Language, settings: ServeSettings, words: dict[str, di
         tag = language_tag()
     limits = {"bytes": settings.max_upload, "pixels": settings.max_pixels}
     allowed = {"corrections": settings.corrections is not None, "newClasses": settings.new_classes}
-    told = {**allowed, "limits": limits, "language": language, "asked": asked, "words": words}
-    values: dict[str, Any] = {
+    options = {**allowed, "limits": limits, "language": language, "asked": asked, "words": words}
+    values: dict[str, object] = {
         "tag": tag,
         "words": words[language],
-        "settings": told,
+        "settings": options,
         "privacy": "privacyWithCorrections" if settings.corrections is not None else "privacy",
         "version": __version__,
     }
@@ -245,7 +225,7 @@ def _read_files() -> dict[str, bytes]:
 
 
 def _answer(request: Request, content: bytes, media_type: str, vary: str | None = None) -> Response:
-    """The content, or 304 where the browser has it already; it asks every time, so that an update shows at once."""
+    """The content, or 304 where the browser has it; it checks every time, so that an update shows at once."""
     tag = f'"{content_hash(content)}"'
     headers = {"ETag": tag, "Cache-Control": "no-cache", **({"Vary": vary} if vary else {})}
     if tag in request.headers.get("if-none-match", ""):

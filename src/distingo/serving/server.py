@@ -1,4 +1,4 @@
-"""One process that serves: a socket, an event loop, signals."""
+"""One process that serves: the application with all its routes, an event loop, signals."""
 
 from __future__ import annotations
 
@@ -8,20 +8,31 @@ import logging
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from types import FrameType
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 
-from distingo.machine.memory import collect_as_usual
-from distingo.serving.app import create_app
-from distingo.serving.clients import Proxies
-from distingo.serving.connections import ConnectionLimits, ConnectionWatch
-from distingo.serving.metrics import Metrics
-from distingo.serving.protocol import limited_protocol
-from distingo.serving.served import ServedModels
+from distingo.machine.process import collect_as_usual, configure_process
+from distingo.serving import documentation
+from distingo.serving.answers import InputSize, ModelEntry, OptionLevels, as_answer
+from distingo.serving.correction_routes import add_correction_route
+from distingo.serving.corrections import CorrectionStore
+from distingo.serving.http.access import Proxies
+from distingo.serving.http.connections import ConnectionLimits, ConnectionWatch
+from distingo.serving.http.guard import DirectRoute, Guard, answer_errors
+from distingo.serving.http.protocol import limited_protocol
+from distingo.serving.metrics import CONTENT_TYPE, Metrics
+from distingo.serving.open_inference import add_open_inference_routes
+from distingo.serving.page_routes import add_page
+from distingo.serving.predict import PREDICT_PATH, add_predict_routes
+from distingo.serving.scoring import add_scoring_routes
+from distingo.serving.served_models import ServedModel, ServedModels
+from distingo.serving.service import Service, can_explain
 from distingo.serving.settings import NamedRun, ServeSettings
+from distingo.version import __version__
 
 _LONGEST_END = 2.0
 """Seconds for what is left once connections have been ended and requests cancelled."""
@@ -49,6 +60,7 @@ def serve_process(
     Raises:
         RunError: A run can't be loaded.
     """
+    configure_process(threads=False)
     collect_as_usual()
     _keep_blas_to_one_thread()
     models = ServedModels(runs, settings, Metrics())
@@ -57,7 +69,7 @@ def serve_process(
 
 
 def _keep_blas_to_one_thread() -> None:
-    """Small products of matrices beside busy threads: several would wait for each other longer than they compute."""
+    """Small products of matrices next to busy threads: several would wait for each other longer than they compute."""
     from threadpoolctl import threadpool_limits
 
     import distingo.models.feature_bank  # noqa: F401 - with the libraries that are to be limited
@@ -65,11 +77,115 @@ def _keep_blas_to_one_thread() -> None:
     threadpool_limits(1, user_api="blas")
 
 
+def create_app(
+    models: ServedModels, settings: ServeSettings, *, on_reload: Callable[[], None] | None = None
+) -> FastAPI:
+    """Put an application together.
+
+    Args:
+        models: Loaded; closed when the application ends.
+        settings: Of the server.
+        on_reload: Called after a model was changed, to notify the other workers.
+
+    Raises:
+        DataError: The file of corrections is something else.
+        ResourceError: It can't be made or opened.
+    """
+    store = None if settings.corrections is None else CorrectionStore(settings.corrections)
+    service = Service(models, settings, on_reload)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        service.close()
+
+    app = FastAPI(
+        title="distingo",
+        version=__version__,
+        summary="Predicts what images show.",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    predict = DirectRoute(PREDICT_PATH, "POST", add_predict_routes(app, service))
+    _add_model_routes(app, service)
+    add_open_inference_routes(app, service)
+    add_scoring_routes(app, service)
+    _add_health_routes(app, service)
+    add_correction_route(app, service, store)
+    add_page(app, settings)
+    answer_errors(app)
+    app.add_middleware(Guard, settings=settings, metrics=models.metrics, direct=predict)
+    return app
+
+
+def _add_model_routes(app: FastAPI, service: Service) -> None:
+    @app.get("/models", **documentation.MODELS)
+    async def list_models() -> Response:
+        allowed = service.settings.corrections is not None
+        work = [asyncio.to_thread(describe_model, model, corrections=allowed) for model in service.models]
+        return as_answer({"models": await asyncio.gather(*work)})
+
+    @app.post("/models/{name}/reload", **documentation.RELOAD)
+    async def reload_model(request: Request) -> Response:
+        model, changed = await service.reload(request.path_params["name"])
+        return as_answer({"model": {"name": model.name, "version": model.version}, "changed": changed})
+
+
+def describe_model(model: ServedModel, *, corrections: bool) -> ModelEntry:
+    """A model as ``GET /models`` lists it.
+
+    Args:
+        model: One that is served.
+        corrections: Whether the owner allows them.
+    """
+    predictor, spec = model.predictor, model.predictor.model.description.rendition
+    size: InputSize = {"channels": 3}
+    if spec is not None:
+        size = {"height": spec.height, "width": spec.width, "channels": spec.channels}
+    levels: OptionLevels = {"abstain_from": model.levels.abstain_from, "coverage_to": model.levels.coverage_to}
+    return {
+        "name": model.name,
+        "version": model.version,
+        "task": predictor.task,
+        "classes": list(predictor.classes),
+        "thresholds": predictor.thresholds,
+        "explains": can_explain(predictor),
+        "corrections": corrections,
+        "levels": levels,
+        "input": size,
+    }
+
+
+def _add_health_routes(app: FastAPI, service: Service) -> None:
+    @app.get("/livez", **documentation.LIVE)
+    async def live() -> Response:
+        return as_answer({"live": True})
+
+    @app.get("/readyz", **documentation.READY)
+    async def ready() -> Response:
+        return as_answer({"ready": True})
+
+    @app.get("/metrics", **documentation.METRICS)
+    async def metrics() -> Response:
+        return Response(await asyncio.to_thread(service.metrics.render), headers={"Content-Type": CONTENT_TYPE})
+
+
 def build_server(
     app: FastAPI, models: ServedModels, settings: ServeSettings, *, on_ready: Callable[[], None]
 ) -> uvicorn.Server:
     """The server of an application, with its limits on connections and its handling of signals."""
-    watch = ConnectionWatch(_limits(settings))
+    limits = ConnectionLimits(
+        header_timeout=settings.header_timeout,
+        idle_timeout=settings.idle_timeout,
+        body_timeout=settings.body_timeout,
+        write_timeout=settings.write_timeout,
+        most=settings.max_connections,
+        most_of_client=settings.client_connections or None,
+        proxies=Proxies(settings.proxies),
+    )
+    watch = ConnectionWatch(limits)
     config = uvicorn.Config(
         app,
         loop="auto",
@@ -80,27 +196,15 @@ def build_server(
         access_log=False,
         server_header=False,
         proxy_headers=bool(settings.proxies),
-        forwarded_allow_ips=Proxies(settings.proxies).written_out(),
+        forwarded_allow_ips=limits.proxies.written_out(),
     )
     for chatty in ("uvicorn", "python_multipart"):  # a client's faults are answered and counted, not logged
         logging.getLogger(chatty).setLevel(logging.ERROR)
     return _Server(config, models, on_ready, watch, settings.grace)
 
 
-def _limits(settings: ServeSettings) -> ConnectionLimits:
-    return ConnectionLimits(
-        header_timeout=settings.header_timeout,
-        idle_timeout=settings.idle_timeout,
-        body_timeout=settings.body_timeout,
-        write_timeout=settings.write_timeout,
-        most=settings.max_connections,
-        most_of_client=settings.client_connections or None,
-        proxies=Proxies(settings.proxies),
-    )
-
-
 class _Server(uvicorn.Server):
-    """uvicorn's server with an ordinary end: on time, and a signal that was obeyed is not raised again."""
+    """uvicorn's server with another end: on time, and a signal that was handled is not raised again."""
 
     def __init__(
         self,
@@ -122,7 +226,7 @@ class _Server(uvicorn.Server):
             self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take nothing more in, finish what was asked, and after the time of grace end what is left."""
+        """Take nothing more in, finish what is in flight, and after the time of grace end what is left."""
         for server in self.servers:
             server.close()
         for each in sockets or []:

@@ -1,7 +1,4 @@
-"""What a server is told: where it listens, whom it answers, and how much it takes.
-
-Versions of served models; read without loading anything.
-"""
+"""Settings of a server: where it listens, which clients it answers, and how much it takes; and which runs it serves."""
 
 from __future__ import annotations
 
@@ -9,18 +6,21 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, TypedDict
 
 from distingo.errors import RunError, UsageError, option
 from distingo.files import content_hash
+from distingo.options.fields import Option, check_options
+from distingo.options.prediction import DeviceOption
 from distingo.runs.config import read_config
 from distingo.runs.folder import RunFolder
-from distingo.serving.clients import Proxies, host_name
-
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+from distingo.serving.http.access import LOOPBACK, Proxies, host_name
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?", re.IGNORECASE)
 
 _FACTORS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
+
+_DIGITS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,64 +36,183 @@ class NamedRun:
     path: Path
 
 
+API_KEY_FILE = Option(
+    help="file with one key a line; only who sends one of them is answered", default="none", metavar="FILE"
+)
+"""Of the option whose file becomes `ServeSettings.key_hashes`."""
+
+
+class ServeOptions(TypedDict, total=False):
+    """Where a server listens, whom it answers, and how much it takes."""
+
+    host: str
+    port: int
+    workers: int
+    device: str
+    max_upload: int
+    max_pixels: int
+    max_pictures: int
+    max_wait: float
+    max_batch: int
+    queue: int
+    client_connections: int
+    decode_timeout: float
+    decode_memory: int
+    api_key_file: str | Path | None
+    rate_limit: int | None
+    allowed_hosts: str | Sequence[str]
+    proxies: str | Sequence[str]
+    corrections: str | Path | None
+    new_classes: bool
+
+
 @dataclass(frozen=True, slots=True)
 class ServeSettings:
-    """Limits and places of one server.
+    """Limits and addresses of one server.
+
+    What the fields that are options do stands in their `Option`.
 
     Attributes:
-        host: The address to listen on.
-        port: 0 takes one that is free.
-        workers: Processes that serve.
-        device: Where networks compute.
-        max_upload: Bytes of one request's body at most.
-        max_pixels: Of one picture, width times height, at most.
-        max_pictures: In one request at most.
-        max_wait: Seconds that a decoded picture waits at most for others that are being decoded.
-        max_batch: Pictures judged together at most.
-        queue: Pictures of each worker that are taken in and not answered yet, at most.
         body_timeout: Seconds in which a body must have come.
         header_timeout: Seconds in which a request's head must have come.
         idle_timeout: Seconds after an answer in which a connection's next request must begin.
         write_timeout: Seconds in which a client must have taken an answer, or 256 KB of it.
         max_connections: Of each worker.
-        client_connections: Of one address to each worker; 0 sets no limit. Proxies are exempt.
-        decode_timeout: Seconds that decoding one image may take; all images of a request may take three times that.
-        decode_memory: Bytes that decoding may take of memory beside ordinary images, for each worker; one image may
-            take half.
         grace: Seconds that requests in flight are given when the server stops.
-        rate_limit: Requests a minute for each key, or address without keys; None sets no limit.
-        key_hashes: SHA-256 of each key that is let in; empty lets everybody in.
-        allowed_hosts: Names besides the machine's own under which the server may be called.
-        proxies: Addresses of proxies whose word about the client's address is believed.
-        corrections: The SQLite file that corrections are kept in; None keeps none.
-        new_classes: Whether a correction may name a class that the model does not know.
+        key_hashes: SHA-256 of each accepted key; empty accepts every client.
     """
 
-    host: str = "127.0.0.1"
-    port: int = 8000
-    workers: int = 1
-    device: str = "auto"
-    max_upload: int = 32 * 2**20
-    max_pixels: int = 50_000_000
-    max_pictures: int = 64
-    max_wait: float = 0.005
-    max_batch: int = 32
-    queue: int = 256
+    host: Annotated[
+        str,
+        Option(
+            help="address to listen on; the default is reachable from this machine only, any other needs keys",
+            metavar="ADDRESS",
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[
+        int,
+        Option(help="port to listen on; 0 takes one that is free", low=0, high=65535, default="8000", metavar="N"),
+    ] = 8000
+    workers: Annotated[
+        int,
+        Option(help="processes that serve on one socket; one that dies is started again", low=1, high=256, metavar="N"),
+    ] = 1
+    device: DeviceOption = "auto"
+    max_upload: Annotated[
+        int,
+        Option(
+            help="size of one request's body at most, such as 20MB",
+            low=1024,
+            high=2**31,
+            between="1KB to 2GB",
+            default="32MB",
+            metavar="SIZE",
+            parse=read_size,
+        ),
+    ] = 32 * 2**20
+    max_pixels: Annotated[
+        int, Option(help="width times height of one image at most", low=1, high=2**32, metavar="N")
+    ] = 50_000_000
+    max_pictures: Annotated[int, Option(help="images in one request at most", low=1, high=10_000, metavar="N")] = 64
+    max_wait: Annotated[
+        float,
+        Option(
+            help="time that a decoded image waits at most for others that are being decoded, on the command line in "
+            "milliseconds, in Python in seconds",
+            low=0,
+            high=1,
+            between="0 to 1 s",
+            default="5 ms",
+            metavar="MS",
+            parse=lambda text: float(text) / 1000,
+        ),
+    ] = 0.005
+    max_batch: Annotated[int, Option(help="images predicted together at most", low=1, high=1024, metavar="N")] = 32
+    queue: Annotated[
+        int,
+        Option(
+            help="images of each worker that are taken in and not answered yet, at most; more are answered with 503",
+            low=1,
+            high=100_000,
+            metavar="N",
+        ),
+    ] = 256
     body_timeout: float = 30.0
     header_timeout: float = 10.0
     idle_timeout: float = 20.0
     write_timeout: float = 30.0
     max_connections: int = 900
-    client_connections: int = 100
-    decode_timeout: float = 10.0
-    decode_memory: int = 800 * 2**20
+    client_connections: Annotated[
+        int,
+        Option(
+            help="connections of one address to each worker, proxies excepted; 0 sets no limit",
+            low=0,
+            high=1_000_000,
+            metavar="N",
+        ),
+    ] = 100
+    decode_timeout: Annotated[
+        float,
+        Option(
+            help="seconds that decoding one image may take; those of a request together three times that",
+            low=0.1,
+            high=3600,
+            metavar="S",
+        ),
+    ] = 10.0
+    decode_memory: Annotated[
+        int,
+        Option(
+            help="memory of each worker for decoding large and unusual images, of which one image takes half at most",
+            low=128 * 2**20,
+            high=2**40,
+            between="128MB or more",
+            default="800MB",
+            metavar="SIZE",
+            parse=read_size,
+        ),
+    ] = 800 * 2**20
     grace: float = 30.0
-    rate_limit: int | None = None
+    rate_limit: Annotated[
+        int | None,
+        Option(
+            help="requests a minute of each key, or of each address without keys", low=1, default="none", metavar="N"
+        ),
+    ] = None
     key_hashes: tuple[bytes, ...] = ()
-    allowed_hosts: tuple[str, ...] = ()
-    proxies: tuple[str, ...] = ()
-    corrections: Path | None = None
-    new_classes: bool = False
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Option(
+            help="name besides localhost under which the server may be called, such as a proxy's",
+            default="none",
+            metavar="NAME",
+            flag="--allow-host",
+            repeats=True,
+            given=str | Sequence[str],
+        ),
+    ] = ()
+    proxies: Annotated[
+        tuple[str, ...],
+        Option(
+            help="address of a proxy whose word about the client's address is believed, a network such as 10.0.0.0/8, "
+            "or * for all",
+            default="none",
+            metavar="ADDRESS",
+            flag="--proxy",
+            repeats=True,
+            given=str | Sequence[str],
+        ),
+    ] = ()
+    corrections: Annotated[
+        Path | None,
+        Option(
+            help="SQLite file that corrections from the page are kept in, with their images",
+            default="none are kept",
+            metavar="FILE.sqlite",
+            given=str | Path | None,
+        ),
+    ] = None
+    new_classes: Annotated[bool, Option(help="let corrections name classes that the model does not know")] = False
 
     def check(self) -> None:
         """Refuse settings that make no sense, before a model is loaded.
@@ -102,32 +221,7 @@ class ServeSettings:
             UsageError: A number is out of range, an allowed host or a proxy is none, or others could reach the server
                 without a key.
         """
-        ranges = (
-            ("port", self.port, 0, 65535),
-            ("workers", self.workers, 1, 256),
-            ("max_upload", self.max_upload, 1024, 2**31),
-            ("max_pixels", self.max_pixels, 1, 2**32),
-            ("max_pictures", self.max_pictures, 1, 10_000),
-            ("max_wait", self.max_wait, 0, 1),
-            ("max_batch", self.max_batch, 1, 1024),
-            ("queue", self.queue, 1, 100_000),
-            ("client_connections", self.client_connections, 0, 1_000_000),
-            ("decode_timeout", self.decode_timeout, 0.1, 3600),
-            ("decode_memory", self.decode_memory, 128 * 2**20, 2**40),
-        )
-        for name, value, least, most in ranges:
-            if not least <= value <= most:
-                raise UsageError(
-                    f"{option(name)} {value:g}: give a number from {least:g} to {most:g}",
-                    code="out_of_range",
-                    parameter=name,
-                )
-        if self.rate_limit is not None and self.rate_limit < 1:
-            raise UsageError(
-                f"{option('rate_limit')} {self.rate_limit}: give 1 request a minute or more",
-                code="out_of_range",
-                parameter="rate_limit",
-            )
+        check_options(self)
         if self.max_pictures > self.queue:
             raise UsageError(
                 f"{option('max_pictures')} {self.max_pictures} is more than {option('queue')} {self.queue}: such a "
@@ -137,7 +231,7 @@ class ServeSettings:
             )
         if self.new_classes and self.corrections is None:
             raise UsageError(
-                f"{option('new_classes')}: is about corrections; name the file that keeps them with "
+                f"{option('new_classes')}: is about corrections; name the file that stores them with "
                 f"{option('corrections')} FILE",
                 code="needs_other_option",
                 parameter="new_classes",
@@ -145,8 +239,8 @@ class ServeSettings:
         self._check_addresses()
         if self.host not in LOOPBACK and not self.key_hashes:
             raise UsageError(
-                f"{option('host')} {self.host}: others could reach the server, and anybody would be let in; name a "
-                f"file of keys with {option('api_key_file')}, or leave {option('host')} out",
+                f"{option('host')} {self.host}: others could reach the server, and all would be accepted; name a file "
+                f"of keys with {option('api_key_file')}, or leave {option('host')} out",
                 code="unsafe_setting",
                 parameter="host",
             )
@@ -204,7 +298,7 @@ def name_runs(runs: Sequence[str | Path]) -> tuple[NamedRun, ...]:
 
 
 def read_size(text: str) -> int:
-    """Bytes from words such as ``20MB``, ``512K`` or ``1000000``; K, M and G are powers of 1,024.
+    """Bytes of a text such as ``20MB``, ``512K`` or ``1000000``; K, M and G are powers of 1,024.
 
     Raises:
         UsageError: It is no size.
@@ -213,9 +307,6 @@ def read_size(text: str) -> int:
     if found is None:
         raise UsageError(f"{text!r} is no size; write for example 20MB", code="invalid_value", parameter="max_upload")
     return int(float(found[1]) * _FACTORS[found[2].upper()])
-
-
-_DIGITS = 12
 
 
 def read_version(run: Path) -> str:

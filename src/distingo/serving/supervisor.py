@@ -19,7 +19,7 @@ from typing import Any
 from distingo.errors import ResourceError, RunError, names_options, naming_options
 from distingo.serving.settings import NamedRun, ServeSettings
 
-_PREPARED = "distingo.serving.prepared"
+_WORKER = "distingo.serving.worker"
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 _QUICK_DEATH_SECONDS = 5.0
 _LONGEST_PAUSE = 30.0
@@ -30,13 +30,13 @@ _log = logging.getLogger("distingo.serving")
 @dataclass(slots=True)
 class _Worker:
     process: BaseProcess
-    said: Connection
+    reports: Connection
     began: float
     is_ready: bool = False
 
 
 class Supervisor:
-    """Keeps workers alive until it is told to stop.
+    """Keeps workers alive until a signal stops it.
 
     All take connections from the same socket, so that what one leaves when it dies the others take up. They come from
     a fork server that has imported everything and loaded nothing, so that a new one serves in about the time that
@@ -99,43 +99,43 @@ class Supervisor:
             self._stopping = True
 
         def reload(_number: int, _frame: Any) -> None:
-            self._tell_all(signal.SIGHUP)
+            self._signal_all(signal.SIGHUP)
 
         return {signal.SIGTERM: stop, signal.SIGINT: stop, signal.SIGHUP: reload}
 
     def _start(self, context: Any) -> _Worker:
-        hears, says = context.Pipe(duplex=False)
-        given, named = (self._runs, self._settings, self._listening, says), {"as_options": names_options()}
-        process = context.Process(target=_work, args=given, kwargs=named, daemon=True)
+        reports, sender = context.Pipe(duplex=False)
+        arguments = (self._runs, self._settings, self._listening, sender)
+        process = context.Process(target=_work, args=arguments, kwargs={"as_options": names_options()}, daemon=True)
         process.start()
-        says.close()
-        return _Worker(process, hears, time.monotonic())
+        sender.close()
+        return _Worker(process, reports, time.monotonic())
 
     def _watch(self, context: Any) -> None:
-        """Wait for a signal, a worker's word or its end, and see to it."""
-        talking = [worker.said for worker in self._workers if not worker.is_ready]
+        """Wait for a signal, a worker's report or its end, and handle it."""
+        starting = [worker.reports for worker in self._workers if not worker.is_ready]
         ended = [worker.process.sentinel for worker in self._workers]
-        events = wait([self._signals, *talking, *ended])
+        events = wait([self._signals, *starting, *ended])
         if self._signals in events:
             self._signals.recv(4096)
         for worker in self._workers:
-            if worker.said in events and not worker.is_ready:
-                self._hear(worker)
-        for place, worker in enumerate(self._workers):
+            if worker.reports in events and not worker.is_ready:
+                self._read_report(worker)
+        for number, worker in enumerate(self._workers):
             if worker.process.sentinel in events and not self._stopping:
-                self._workers[place] = self._replace(context, worker)
+                self._workers[number] = self._replace(context, worker)
 
-    def _hear(self, worker: _Worker) -> None:
+    def _read_report(self, worker: _Worker) -> None:
         try:
-            said = worker.said.recv()
+            report = worker.reports.recv()
         except EOFError:
             worker.process.join(1)
             return
-        if said != _READY and self._announced:
-            _log.warning("a worker could not start: %s", said)
+        if report != _READY and self._announced:
+            _log.warning("a worker could not start: %s", report)
             return
-        if said != _READY:
-            raise RunError(str(said), code=said.code, parameter=said.parameter)
+        if report != _READY:
+            raise RunError(str(report), code=report.code, parameter=report.parameter)
         worker.is_ready = True
         if not self._announced and all(each.is_ready for each in self._workers):
             self._announced = True
@@ -143,12 +143,12 @@ class Supervisor:
 
     def _replace(self, context: Any, worker: _Worker) -> _Worker:
         worker.process.join()
-        worker.said.close()
+        worker.reports.close()
         self._forget_metrics(worker)
         how = f"exit code {worker.process.exitcode}"
         if not self._announced:
             raise ResourceError(
-                f"a worker ended before it served ({how}); its last words are above", code="worker_failed"
+                f"a worker ended before it served ({how}); its last messages are above", code="worker_failed"
             )
         lived = time.monotonic() - worker.began
         quick = not worker.is_ready or lived <= _QUICK_DEATH_SECONDS
@@ -162,7 +162,7 @@ class Supervisor:
 
         multiprocess.mark_process_dead(worker.process.pid)  # type: ignore[no-untyped-call]
 
-    def _tell_all(self, number: int) -> None:
+    def _signal_all(self, number: int) -> None:
         for worker in self._workers:
             if worker.is_ready and worker.process.is_alive() and worker.process.pid is not None:
                 os.kill(worker.process.pid, number)
@@ -181,16 +181,16 @@ class Supervisor:
         self._bell.close()
 
 
-def _work(*given: Any, as_options: bool) -> None:
+def _work(*arguments: Any, as_options: bool) -> None:
     from distingo.serving.worker import work
 
     with naming_options(named=as_options):
-        work(*given)
+        work(*arguments)
 
 
 def _context() -> Any:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([_PREPARED])
+    context.set_forkserver_preload([_WORKER])
     return context

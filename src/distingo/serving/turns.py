@@ -1,9 +1,9 @@
 """Threads that take turns: between clients, between a client's requests, and then in the order of coming.
 
 Of the clients that wait, the one comes next whose last turn ended longest ago, as in round-robin fair queueing (Nagle,
-*On Packet Switches with Infinite Storage*, RFC 970, 1985). One that had nothing waiting keeps its place in that order,
-so that who asks for one image after another is not behind who asks for hundreds at once; and nobody who comes later
-gets before who waits already, however new he is.
+*On Packet Switches with Infinite Storage*, RFC 970, 1985). One that had nothing waiting keeps its rank in that order,
+so that a client which sends one image after another is not behind one that sends hundreds at once; and no client that
+comes later overtakes one that waits already, however new it is.
 """
 
 from __future__ import annotations
@@ -18,10 +18,7 @@ from queue import SimpleQueue
 
 _log = logging.getLogger("distingo.serving")
 _CLIENTS_KNOWN = 4096
-"""Clients whose last turn is remembered; who had his before all of these counts as new."""
-
-_LONGEST_WAIT = 2.0
-"""Seconds after which a job that needs much memory is no longer overtaken by others."""
+"""Clients whose last turn is remembered; one that had its turn before all of these counts as new."""
 
 
 @dataclass(eq=False, slots=True)
@@ -29,7 +26,7 @@ class Share:
     """One request's part of the decoding.
 
     Attributes:
-        client: Whom its time is counted to.
+        client: That its time is counted for.
         seconds: Spent so far on what is no ordinary image.
         came: When the request was taken in, by `time.monotonic`.
     """
@@ -46,25 +43,20 @@ class Job:
     Attributes:
         share: Whose turn it takes.
         work: Done by a thread of the pool.
-        memory: Bytes that it may take.
-        came: When it was given, by `time.monotonic`.
     """
 
     share: Share
     work: Callable[[], None]
-    memory: int = 0
-    came: float = field(default_factory=time.monotonic)
 
 
 class TurnPool:
-    """Threads that do what is given to them, fairly.
+    """Threads that do jobs, fairly.
 
     Args:
         threads: How many.
         name: Of the threads.
         begin: Called by each thread first.
         of_client: Jobs of one client at once; None sets no limit.
-        memory: Bytes for all jobs together; a job that needs more is done alone.
         most: Jobs that wait, at most.
         most_of_client: Jobs of one client that wait, at most.
     """
@@ -76,14 +68,11 @@ class TurnPool:
         *,
         begin: Callable[[], None] | None = None,
         of_client: int | None = None,
-        memory: int = 0,
         most: int | None = None,
         most_of_client: int | None = None,
     ) -> None:
         self._begin = begin
         self._of_client = of_client
-        self._memory = memory
-        self._is_limited = of_client is not None or memory > 0
         self._most = most
         self._most_of_client = most_of_client
         self._threads = threads
@@ -95,7 +84,6 @@ class TurnPool:
         self._last: OrderedDict[str, int] = OrderedDict()
         self._waiting: Counter[str] = Counter()
         self._running: Counter[str] = Counter()
-        self._used = 0
         self._closed = False
         for number in range(threads):
             threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True).start()
@@ -150,18 +138,12 @@ class TurnPool:
 
     def _next(self) -> Job | None:
         """The job whose turn it is, taken out; the lock is held."""
-        now = time.monotonic()
         for client in sorted(self._queues, key=self._rank):
             requests = self._queues[client]
             if self._of_client is not None and self._running[client] >= self._of_client:
                 continue
             share, queue = next(iter(requests.items()))
-            job = queue[0]
-            if self._used and self._used + job.memory > self._memory > 0:
-                if now - job.came > _LONGEST_WAIT:
-                    return None
-                continue
-            queue.popleft()
+            job = queue.popleft()
             requests.move_to_end(share)
             self._note_turn(client)
             self._tidy(share)
@@ -192,20 +174,19 @@ class TurnPool:
                 job = self._next()
                 if job is None:
                     continue
-                if self._is_limited:
+                if self._of_client is not None:
                     self._running[job.share.client] += 1
-                    self._used += job.memory
             try:
                 job.work()
             except Exception as error:
                 _log.error("a job failed", exc_info=error)
-            if self._is_limited:
+            if self._of_client is not None:
                 self._end(job)
+            del job  # it may hold a whole upload, and the next one may not come for long
 
     def _end(self, job: Job) -> None:
-        """Give back what a job held, and call for those that waited for it."""
+        """Count a job's end as a turn, and call for those that waited for it."""
         with self._lock:
-            self._used -= job.memory
             self._running[job.share.client] -= 1
             if not self._running[job.share.client]:
                 del self._running[job.share.client]

@@ -1,4 +1,7 @@
-"""A worker of several: what the fork server imports beforehand, and what each process then does."""
+"""A worker of several: what each process does, once the fork server has imported this module.
+
+Everything that workers need is imported here, before any of them is forked; nothing is computed and no thread started.
+"""
 
 from __future__ import annotations
 
@@ -13,43 +16,41 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from socket import socket
 
+import scipy.stats  # noqa: F401
+import uvicorn.loops.auto
+import uvicorn.protocols.http.httptools_impl  # noqa: F401
+
+import distingo.explanation.explaining  # noqa: F401
 from distingo.errors import DistingoError
+from distingo.machine.process import configure_process
+from distingo.models.architectures import import_timm
+from distingo.prediction.libraries import import_openvino
 from distingo.serving.server import serve_process
 from distingo.serving.settings import NamedRun, ServeSettings
 
-
-def import_all() -> None:
-    """Import what workers will need, once, before any of them is forked; nothing is computed and no thread started."""
-    import scipy.stats  # noqa: F401
-    import uvicorn.loops.auto
-    import uvicorn.protocols.http.httptools_impl  # noqa: F401
-
-    import distingo.explanation.explaining  # noqa: F401
-    from distingo.models.architectures import import_timm
-    from distingo.prediction.libraries import import_openvino
-
-    import_timm()
-    if importlib.util.find_spec("openvino") is not None:
-        import_openvino()
+configure_process(threads=False)
+import_timm()
+if importlib.util.find_spec("openvino") is not None:
+    import_openvino()
 
 
-def work(runs: Sequence[NamedRun], settings: ServeSettings, listening: socket, says: Connection) -> None:
-    """Serve until told to stop; tell the supervisor when that begins, or why it can't.
+def work(runs: Sequence[NamedRun], settings: ServeSettings, listening: socket, reports: Connection) -> None:
+    """Serve until the supervisor stops it; report to the supervisor when that begins, or why it can't.
 
     Args:
         runs: To serve.
         settings: Of the server.
         listening: The socket that all workers share.
-        says: To the supervisor.
+        reports: To the supervisor.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes of a terminal; the supervisor tells us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes of a terminal; the supervisor stops us
     logging.basicConfig(stream=sys.stderr, format="%(message)s", level=logging.WARNING)
     logging.getLogger("distingo").setLevel(logging.INFO)
     threading.Thread(target=_end_with_the_supervisor, daemon=True).start()
     try:
-        serve_process(runs, settings, listening, on_ready=lambda: says.send("ready"), on_reload=_tell_supervisor)
+        serve_process(runs, settings, listening, on_ready=lambda: reports.send("ready"), on_reload=_notify_supervisor)
     except DistingoError as error:
-        says.send(error)
+        reports.send(error)
         sys.exit(error.exit_code)
 
 
@@ -60,7 +61,7 @@ def _end_with_the_supervisor() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _tell_supervisor() -> None:
+def _notify_supervisor() -> None:
     """Have the other workers reload too."""
     supervisor = multiprocessing.parent_process()
     if supervisor is not None and supervisor.pid is not None:

@@ -1,8 +1,6 @@
-"""What a place that runs are tracked in must be able to take.
+"""What a tracker must take of a run, and the run's result as scores and plots, where it can show no page.
 
-A run's result as pictures: where a tracker can show no page.
-
-Classes are numbered as in the list of classes, so that no font need have their letters.
+In plots, classes are numbered as in the list of classes, so that no font need have their letters.
 """
 
 from __future__ import annotations
@@ -18,6 +16,13 @@ from distingo.records import Evaluation
 from distingo.runs.contents import RunRecords
 
 Ending = Literal["finished", "failed", "stopped"]
+Colour = tuple[int, int, int]
+
+_SIDE, _MARGIN, _ROW, _LEAST_CELL = 720, 34, 22, 4
+"""Pixels of plots."""
+
+_INK, _PAPER, _GRID = (29, 33, 38), (255, 255, 255), (227, 224, 217)
+_RIGHT, _WRONG = (42, 143, 130), (196, 71, 43)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +39,21 @@ class EpochPoint:
 
 
 class Destination(Protocol):
-    """A place that runs are tracked in; any call may raise any error, as libraries and servers do."""
+    """Where runs are tracked; any call may raise any error, as libraries and servers do."""
 
     @property
     def where(self) -> str:
-        """The place in words; tells it from others of its kind."""
+        """Its name and address, for messages and to distinguish it from others of its kind."""
 
     def begin(self, records: RunRecords, known: str) -> str:
         """Open the run there, and write its parameters.
 
         Args:
             records: What is known before training.
-            known: As an earlier process of the same run was given it, to go on there; else empty.
+            known: The identifier that an earlier process of the same run got, to continue there; else empty.
 
         Returns:
-            What finds it again.
+            The identifier.
         """
 
     def send_epochs(self, points: Sequence[EpochPoint]) -> None:
@@ -58,17 +63,17 @@ class Destination(Protocol):
         """Write scores with intervals, plots, the report and the model."""
 
     def end(self, ending: Ending) -> None:
-        """Say how the run ended, and let go of the place."""
+        """Report how the run ended, and close the connection."""
 
 
 def in_one_line(error: Exception) -> str:
-    """What a library or server said, short, and without the password of an address."""
+    """An error of a library or server, short, and without the password of an address."""
     text = re.sub(r"//[^/@\s]+@", "//", " ".join(str(error).split()))
     return text[:240] or type(error).__name__
 
 
 def parameters(records: RunRecords) -> dict[str, str | int | float | bool]:
-    """What a run's table of parameters shows: the recipe, the data and how it was divided."""
+    """A run's parameters: the recipe, the data and its splits."""
     sides = [row.side for row in records.split]
     counts = {f"{side}_pictures": sides.count(side) for side in ("train", "validation", "test")}
     data: dict[str, str | int] = {"data": records.data_name, "task": records.task, "classes": len(records.classes)}
@@ -90,23 +95,8 @@ def final_scores(records: RunRecords) -> dict[str, float]:
     return found
 
 
-_SIDE = 720
-
-_LEAST_CELL = 4
-
-_MARGIN = 34
-
-_INK, _PAPER, _GRID = (29, 33, 38), (255, 255, 255), (227, 224, 217)
-
-_RIGHT, _WRONG = (42, 143, 130), (196, 71, 43)
-
-_ROW = 22
-
-Colour = tuple[int, int, int]
-
-
 def draw_result(records: RunRecords) -> dict[str, Image.Image]:
-    """The plots of a judged run, by name: ``confusion``, or with several labels ``average_precision``."""
+    """The plots of an evaluated run, by name: ``confusion``, or with several labels ``average_precision``."""
     evaluation = records.evaluation
     if evaluation is None:
         return {}
@@ -116,7 +106,7 @@ def draw_result(records: RunRecords) -> dict[str, Image.Image]:
 
 
 def _draw_confusion(evaluation: Evaluation) -> Image.Image:
-    """Rows are the truth, columns the answer; the darker, the larger the share of the row."""
+    """Rows are true classes, columns predicted ones; the darker, the larger the share of the row."""
     count = len(evaluation.classes)
     cell = max(_LEAST_CELL, (_SIDE - _MARGIN) // max(1, count))
     image = Image.new("RGB", (_MARGIN + cell * count + 2, _MARGIN + cell * count + 2), _PAPER)

@@ -1,7 +1,7 @@
-"""Following a run: what happens is sent on as it happens, and no failure to send it ever harms the run.
+"""Following a run: its epochs and result are sent as they come, and no failure to send them ever harms the run.
 
-The run folder holds everything that is sent, so nothing need be kept for a server that is away: the first failure is
-told once, nothing more is tried until the end, and then all that is missing is sent at one go. If that fails too,
+The run folder holds everything that is sent, so nothing need be stored for a server that is away: the first failure is
+reported once, nothing more is tried until the end, and then all that is missing is sent at once. If that fails too,
 ``train -o RUN --resume --track ...`` sends it later.
 """
 
@@ -45,12 +45,12 @@ class TrackingFile:
 
 @dataclass(frozen=True, slots=True)
 class Tracking:
-    """What a person wants a run to be tracked by.
+    """Where a run is to be tracked.
 
     Attributes:
         by: One of `TRACKERS`.
-        to: A folder for TensorBoard, a server's address for MLflow; None takes ``RUN/tensorboard`` and what
-            ``MLFLOW_TRACKING_URI`` says.
+        to: A folder for TensorBoard, a server's address for MLflow; None takes ``RUN/tensorboard`` and
+            ``MLFLOW_TRACKING_URI``.
     """
 
     by: str
@@ -58,16 +58,16 @@ class Tracking:
 
 
 def choose_tracking(by: str | None, to: str | Path | None) -> Tracking | None:
-    """What was asked for by ``--track`` and ``--track-to``.
+    """The options ``--track`` and ``--track-to`` as a record.
 
     Raises:
-        UsageError: There is no such tracker, or only a place is named.
+        UsageError: There is no such tracker, or only an address is given.
     """
     if by is None:
         if to is not None:
             choices = " or ".join(option("track", name) for name in TRACKERS)
             raise UsageError(
-                f"{option('track_to')} {to}: by what? add {choices}",
+                f"{option('track_to')} {to}: names no tracker; add {choices}",
                 code="needs_other_option",
                 parameter="track_to",
             )
@@ -84,16 +84,16 @@ def follow(tracking: Tracking | None, folder: RunFolder, data: Path) -> Iterator
     """Track a run for as long as the block lasts; its end is the run's.
 
     Args:
-        tracking: By what, and where to; None tracks nothing.
+        tracking: Where; None tracks nothing.
         folder: The run's.
-        data: Its pictures; names the experiment where nothing else does.
+        data: Its data set; names the experiment where nothing else does.
 
     Yields:
-        What to tell every finished epoch.
+        To be called with every finished epoch.
 
     Raises:
-        UsageError: The library is missing, or no place is named.
-        ResourceError: The place can't be reached now, before anything was trained.
+        UsageError: The library is missing, or no address is given.
+        ResourceError: The tracker can't be reached, before anything was trained.
     """
     if tracking is None:
         yield _ignore
@@ -125,10 +125,10 @@ def _open(tracking: Tracking, folder: RunFolder, data: Path) -> Destination:
 
 
 class Follower:
-    """Sends what happens in one run to one place.
+    """Sends one run to one tracker.
 
     Args:
-        destination: The place.
+        destination: The tracker.
         folder: The run's; gets ``tracking.json``.
     """
 
@@ -154,22 +154,21 @@ class Follower:
             self._try(lambda: self._destination.end("finished"))
 
     def end(self, ending: Ending) -> None:
-        """Say that the run did not come to its end."""
+        """Report that the run was not finished."""
         if self._has_begun and not self._is_away:
             self._try(lambda: self._destination.end(ending))
 
     def _try(self, action: Callable[[], None]) -> bool:
         try:
             action()
-        except Exception as error:  # whatever the library or the server came up with: the run goes on
+        except Exception as error:  # libraries and servers may raise anything; the run continues
             self._is_away = True
             log.warning(
-                "not tracked in %s (%s); the run goes on, its folder holds everything, and"
-                " `distingo train -o %s --resume` with the same %s sends what is missing",
+                "not tracked in %s (%s); the run continues, its folder holds everything, and"
+                " `distingo train -o %s --resume` with the same --track sends what is missing",
                 self._destination.where,
                 in_one_line(error),
                 self._folder.path,
-                option("track"),
             )
             return False
         return True

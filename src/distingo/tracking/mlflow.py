@@ -1,26 +1,25 @@
 """MLflow: parameters, metrics by epoch, scores, report and model in a run of a tracking server.
 
-A run's model in MLflow's format, so that ``mlflow.pyfunc.load_model`` loads it: an export where it can be one.
-
-What is loaded is `distingo.runtime.mlflow_model` around an ONNX export; a model that can't be exported, or whose
-exporter is not installed, goes as the run's own folder, and needs distingo itself where it is loaded.
+The model is logged so that ``mlflow.pyfunc.load_model`` loads it: as `distingo.runtime.mlflow_model` around an ONNX
+export, or, where it can't be exported or the exporter is not installed, as the run's own folder, which needs distingo
+itself where it is loaded.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
 import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from distingo.errors import DistingoError, ResourceError, UsageError, option
+from distingo.progress import quiet_loggers
 from distingo.runs.contents import RunRecords
 from distingo.runs.folder import RunFolder
 from distingo.runtime.mlflow_model import COLUMN, MlflowClassifier, describe_signature
@@ -31,81 +30,7 @@ LOGGED_AS = "classifier"
 """The folder among a run's artifacts: ``runs:/ID/classifier``."""
 
 _SIDE = 64
-
 _log = logging.getLogger("distingo")
-
-
-def save_pyfunc(records: RunRecords, place: Path) -> Path:
-    """Write a run's model as MLflow keeps models, with signature and input example.
-
-    Args:
-        records: Of a finished run.
-        place: An empty folder.
-
-    Returns:
-        The model's folder in it.
-
-    Raises:
-        ImportError: MLflow's format needs pandas, which is not installed.
-    """
-    import mlflow.pyfunc
-    import pandas as pd
-
-    data, loader, requirement = _data(records, place)
-    folder = place / LOGGED_AS
-    with _quiet_mlflow():
-        mlflow.pyfunc.save_model(
-            folder,
-            loader_module=loader,
-            data_path=str(data),
-            signature=describe_signature(),
-            input_example=pd.DataFrame({COLUMN: [_example_image()]}),
-            pip_requirements=[requirement, f"mlflow>={mlflow.__version__.partition('.')[0]}", "pandas"],
-            metadata={"classes": list(records.classes), "task": records.task, "distingo_version": __version__},
-        )
-    return folder
-
-
-@contextlib.contextmanager
-def _quiet_mlflow() -> Iterator[None]:
-    """Keep it from telling a person who trains that the environment of those who load is another one."""
-    logger = logging.getLogger("mlflow")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-
-
-def _data(records: RunRecords, place: Path) -> tuple[Path, str, str]:
-    """The folder that is logged, what loads it, and what must be installed for that."""
-    from distingo.exporting.run import ExportRequest, export_run
-
-    try:
-        exported = export_run(ExportRequest(run=records.folder, exported_as="onnx", output=place / "export"))
-    except DistingoError as error:
-        _log.info("MLflow gets the run's own model, since there is no export of it (%s)", error)
-        return records.folder / "model", __name__, f"distingo=={__version__}"
-    return exported.folder, MlflowClassifier.__module__, f"distingo-runtime[heif,tiff]=={__version__}"
-
-
-def _example_image() -> bytes:
-    """A gradient, as a file: it names no picture of anybody's."""
-    shades = Image.linear_gradient("L").resize((_SIDE, _SIDE))
-    encoded = io.BytesIO()
-    Image.merge("RGB", (shades, shades.rotate(90), shades.rotate(180))).save(encoded, "PNG")
-    return encoded.getvalue()
-
-
-def _load_pyfunc(path: str) -> Any:
-    """What MLflow calls to load a model that is no export."""
-    from distingo.prediction.predictor import load
-
-    return MlflowClassifier(load(Path(path)))
-
-
-log = logging.getLogger("distingo")
 
 _FILES = ("report.html", "config.json", "evaluation.json", "history.csv", "predictions.parquet")
 
@@ -120,7 +45,7 @@ _DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-"""Of MLflow's own settings, where the person has none: training does not wait minutes for a server that is away."""
+"""MLflow's own settings where the environment has none: training does not wait minutes for a server that is away."""
 
 
 class MlflowRun:
@@ -146,7 +71,7 @@ class MlflowRun:
         return f"MLflow at {_without_secret(self._where)}"
 
     def begin(self, records: RunRecords, known: str) -> str:
-        """Open the run, or go on with a known one, and write its parameters."""
+        """Open the run, or continue a known one, and write its parameters."""
         from mlflow.entities import Param
 
         if known:
@@ -156,8 +81,8 @@ class MlflowRun:
             tags = {"distingo.version": __version__, "distingo.run": str(records.folder.resolve())}
             created = self._client.create_run(self._experiment, run_name=self._name, tags=tags)
             self._run = created.info.run_id
-        told = [Param(name, str(value)) for name, value in parameters(records).items()]
-        self._client.log_batch(self._run, params=told)
+        written = [Param(name, str(value)) for name, value in parameters(records).items()]
+        self._client.log_batch(self._run, params=written)
         return self._run
 
     def send_epochs(self, points: Sequence[EpochPoint]) -> None:
@@ -175,20 +100,20 @@ class MlflowRun:
             self._client.log_artifacts(self._run, str(records.folder / "model"), "model")
         self._send_model(records)
         with tempfile.TemporaryDirectory() as place:
-            for name, picture in draw_result(records).items():
-                picture.save(Path(place) / f"{name}.png")
+            for name, image in draw_result(records).items():
+                image.save(Path(place) / f"{name}.png")
             self._client.log_artifacts(self._run, place, "plots")
 
     def _send_model(self, records: RunRecords) -> None:
-        """The model as ``mlflow.pyfunc.load_model`` loads it."""
+        """Log the model as ``mlflow.pyfunc.load_model`` loads it."""
         with tempfile.TemporaryDirectory() as place:
             try:
                 folder = save_pyfunc(records, Path(place))
             except ImportError as error:
-                log.warning("MLflow gets no model that it can load (%s); `pip install pandas`", in_one_line(error))
+                _log.warning("MLflow gets no model that it can load (%s); `pip install pandas`", in_one_line(error))
                 return
-            except Exception as error:  # whatever MLflow came up with: the run's own model lies there already
-                log.warning("MLflow gets no model that it can load (%s); model/ is what predicts", in_one_line(error))
+            except Exception as error:  # MLflow may raise anything; the run's own model is logged already
+                _log.warning("MLflow gets no model that it can load (%s); model/ is what predicts", in_one_line(error))
                 return
             self._client.log_artifacts(self._run, str(folder), LOGGED_AS)
 
@@ -210,8 +135,8 @@ def open_mlflow(folder: RunFolder, to: str | None, data: Path) -> MlflowRun:
 
     Args:
         folder: Of the run; names it.
-        to: The server's address, or None for what ``MLFLOW_TRACKING_URI`` says.
-        data: The pictures.
+        to: The server's address, or None for ``MLFLOW_TRACKING_URI``.
+        data: The data set.
 
     Raises:
         UsageError: The library is missing, or no address is named.
@@ -231,20 +156,20 @@ def open_mlflow(folder: RunFolder, to: str | None, data: Path) -> MlflowRun:
     where = to or os.environ.get("MLFLOW_TRACKING_URI")
     if not where:
         raise UsageError(
-            f"{option('track', 'mlflow')}: where to? {option('track_to')} http://127.0.0.1:5000, or set "
+            f"{option('track', 'mlflow')}: no address; give {option('track_to')} http://127.0.0.1:5000, or set "
             "MLFLOW_TRACKING_URI",
             code="missing_setting",
             parameter="track_to",
         )
-    wanted = os.environ.get("MLFLOW_EXPERIMENT_NAME") or data.resolve().name or "distingo"
+    name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or data.resolve().name or "distingo"
     try:
         client = MlflowClient(tracking_uri=where)
-        found = client.get_experiment_by_name(wanted)
-        experiment = client.create_experiment(wanted) if found is None else found.experiment_id
+        found = client.get_experiment_by_name(name)
+        experiment = client.create_experiment(name) if found is None else found.experiment_id
     except (MlflowException, OSError, ImportError, ValueError) as error:
         raise ResourceError(
             f"{option('track', 'mlflow')}: {_without_secret(where)} can't be used ({in_one_line(error)}); start the "
-            f"server, mend {option('track_to')}, or leave {option('track')} out",
+            f"server, fix {option('track_to')}, or leave {option('track')} out",
             code="tracker_unavailable",
             parameter="track",
         ) from error
@@ -254,3 +179,61 @@ def open_mlflow(folder: RunFolder, to: str | None, data: Path) -> MlflowRun:
 def _without_secret(address: str) -> str:
     scheme, separator, rest = address.partition("://")
     return scheme + separator + rest.rpartition("@")[2] if separator else address
+
+
+def save_pyfunc(records: RunRecords, place: Path) -> Path:
+    """Write a run's model as MLflow keeps models, with signature and input example.
+
+    Args:
+        records: Of a finished run.
+        place: An empty folder.
+
+    Returns:
+        The model's folder in it.
+
+    Raises:
+        ImportError: MLflow's format needs pandas, which is not installed.
+    """
+    import mlflow.pyfunc
+    import pandas as pd
+
+    data, loader, requirement = _data(records, place)
+    folder = place / LOGGED_AS
+    with quiet_loggers("mlflow"):  # it warns that this environment is not that of those who load the model
+        mlflow.pyfunc.save_model(
+            folder,
+            loader_module=loader,
+            data_path=str(data),
+            signature=describe_signature(),
+            input_example=pd.DataFrame({COLUMN: [_example_image()]}),
+            pip_requirements=[requirement, f"mlflow>={mlflow.__version__.partition('.')[0]}", "pandas"],
+            metadata={"classes": list(records.classes), "task": records.task, "distingo_version": __version__},
+        )
+    return folder
+
+
+def _data(records: RunRecords, place: Path) -> tuple[Path, str, str]:
+    """The folder that is logged, the module that loads it, and the distribution that this needs."""
+    from distingo.exporting.run import ExportRequest, export_run
+
+    try:
+        exported = export_run(ExportRequest(run=records.folder, exported_as="onnx", output=place / "export"))
+    except DistingoError as error:
+        _log.info("MLflow gets the run's own model, since there is no export of it (%s)", error)
+        return records.folder / "model", __name__, f"distingo=={__version__}"
+    return exported.folder, MlflowClassifier.__module__, f"distingo-runtime[heif,tiff]=={__version__}"
+
+
+def _example_image() -> bytes:
+    """A gradient, as a file: it is nobody's photograph."""
+    shades = Image.linear_gradient("L").resize((_SIDE, _SIDE))
+    encoded = io.BytesIO()
+    Image.merge("RGB", (shades, shades.rotate(90), shades.rotate(180))).save(encoded, "PNG")
+    return encoded.getvalue()
+
+
+def _load_pyfunc(path: str) -> Any:
+    """What MLflow calls to load a model that is no export."""
+    from distingo.prediction.predictor import load
+
+    return MlflowClassifier(load(Path(path)))

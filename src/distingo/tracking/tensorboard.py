@@ -38,7 +38,7 @@ class TensorBoardRun:
         return f"TensorBoard in {self._place}"
 
     def begin(self, records: RunRecords, known: str) -> str:
-        """Begin an event file; one of an earlier process in the same folder stays, and is read with it."""
+        """Begin an event file; one of an earlier process in the same folder stays, and TensorBoard reads both."""
         self._writer = self._make(log_dir=str(self._place))
         self._parameters = parameters(records)
         if not known:
@@ -48,7 +48,7 @@ class TensorBoardRun:
         return str(self._place)
 
     def send_epochs(self, points: Sequence[EpochPoint]) -> None:
-        """Write epochs as scalars, those of both sides under one heading: ``loss/train``, ``loss/validation``."""
+        """Write epochs as scalars, those of both splits under one heading: ``loss/train``, ``loss/validation``."""
         for point in points:
             for name, value in point.values.items():
                 self._writer.add_scalar(_tag(name), value, point.epoch)
@@ -62,8 +62,8 @@ class TensorBoardRun:
         scores = {name: value for name, value in final_scores(records).items() if math.isfinite(value)}
         for name, value in scores.items():
             self._writer.add_scalar(name, value, last)
-        for name, picture in draw_result(records).items():
-            self._writer.add_image(name, np.asarray(picture), last, dataformats="HWC")
+        for name, image in draw_result(records).items():
+            self._writer.add_image(name, np.asarray(image), last, dataformats="HWC")
         for name, text in _texts(records).items():
             self._writer.add_text(name, text, last)
         main = {name: value for name, value in scores.items() if _is_main(name)}
@@ -72,7 +72,7 @@ class TensorBoardRun:
         self._writer.flush()
 
     def end(self, ending: Ending) -> None:
-        """Close the file; TensorBoard knows no state of a run."""
+        """Close the file; TensorBoard has no state of a run."""
         del ending
         self._writer.close()
 
@@ -82,8 +82,8 @@ def open_tensorboard(folder: RunFolder, to: str | None, *, is_known: bool) -> Te
 
     Args:
         folder: The run's.
-        to: A folder for runs beside each other, the run's getting a folder in it; None takes ``RUN/tensorboard``.
-        is_known: Whether the run was tracked before, so that events may be there already.
+        to: A folder for several runs, in which this one gets a folder; None takes ``RUN/tensorboard``.
+        is_known: Whether the run was tracked before, so that its events may be there already.
 
     Raises:
         UsageError: The library is missing, or events of another run are there.
@@ -132,18 +132,18 @@ def _interval(score: Score) -> str:
 
 
 def _texts(records: RunRecords) -> dict[str, str]:
-    found = {"report": f"{records.folder.resolve() / 'report.html'}", "model": f"{records.folder.resolve() / 'model'}"}
+    texts = {"report": f"{records.folder.resolve() / 'report.html'}", "model": f"{records.folder.resolve() / 'model'}"}
     if records.summary:
-        found["layers"] = "\n".join(f"    {line}" for line in records.summary.splitlines())
+        texts["layers"] = "\n".join(f"    {line}" for line in records.summary.splitlines())
     if records.evaluation is not None:
         rows = [
             f"| {name} | {score.value:.4f} | {_interval(score)} | {score.n} |"
             for name, score in records.evaluation.scores.items()
         ]
-        found["scores"] = "\n".join(["| score | value | 95 % interval | n |", "| --- | --- | --- | --- |", *rows])
+        texts["scores"] = "\n".join(["| score | value | 95 % interval | n |", "| --- | --- | --- | --- |", *rows])
     classes = [f"{number}. {_cell(name)}" for number, name in enumerate(records.classes, start=1)]
-    return {**found, "classes": "\n".join(classes)}
+    return {**texts, "classes": "\n".join(classes)}
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     return str(value).replace("|", "\\|").replace("\n", " ")

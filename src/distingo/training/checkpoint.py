@@ -1,4 +1,4 @@
-"""Checkpoints: everything a run needs to go on after being killed, in one file that appears at once or not at all."""
+"""Checkpoints: everything that a run needs to resume after a kill, in one file that appears at once or not at all."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     average: dict[str, Tensor] | None,
 ) -> None:
-    """Write the whole state of a run between two epochs; the state before it is kept beside it.
+    """Write the whole state of a run between two epochs; the state before it is kept next to it.
 
     Args:
         folder: The run's; its last checkpoint becomes the previous one only when the new one is complete.
@@ -70,7 +70,7 @@ def save_checkpoint(
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-        if path.is_file():  # a kill between this and the end leaves the previous one to go on from
+        if path.is_file():  # a kill between this and the end leaves the previous one to resume from
             path.replace(folder.previous_checkpoint)
 
 
@@ -104,7 +104,7 @@ def load_checkpoint(
     optimizer: torch.optim.Optimizer,
     average: dict[str, Tensor] | None,
 ) -> Progress:
-    """Read a state back into a network, an optimiser and a moving average of the same shapes.
+    """Read a state back into a network, an optimizer and a moving average of the same shapes.
 
     Returns:
         How far the run was.

@@ -1,25 +1,25 @@
-"""What happens before a run trains: choices are made, pictures are read and divided, and all is written down."""
+"""What happens before a run trains: choices are made, images are read and split, and all of it is recorded."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import find_corrections
-from distingo.datasets.gathering import Product, count_processors, pixels_product, read_dataset, survey
-from distingo.datasets.splits.files import WantedSplit, require_same_split
-from distingo.datasets.tables.table import TableOptions, settle_image_folder
+from distingo.datasets.gathering import Product
+from distingo.datasets.splits.files import require_same_split
+from distingo.datasets.tables.table import settle_image_folder
 from distingo.errors import UsageError, option
 from distingo.files import remove_half_written
 from distingo.machine.compiler import without_values
 from distingo.machine.device import choose_device
-from distingo.models.saved import ModelDescription, assemble_network, require_savable
+from distingo.models.catalogue import find_model
+from distingo.models.description import ModelDescription, require_savable
+from distingo.models.saved import assemble_network
 from distingo.near_duplicates.keeping import (
-    Similarity,
     are_large_enough,
     search_near_duplicates,
     settle_similarity,
@@ -31,7 +31,6 @@ from distingo.runs.config import RunConfig, config_to_json, read_config, write_c
 from distingo.runs.corrections import describe_change, keep_corrections, kept_corrections
 from distingo.runs.fields import Plain
 from distingo.runs.folder import RunFolder, begin_folder, end_beginning, identify_request, is_free, require_free
-from distingo.runs.history import EpochRecord
 from distingo.runs.manifest import sum_up_left_out, write_manifest
 from distingo.runs.near_duplicates import write_counts
 from distingo.runs.splits import read_split, write_split
@@ -41,79 +40,16 @@ from distingo.training.memory import find_batch_size, without_auto
 from distingo.training.pretrained import (
     LoadedBackbone,
     choose_model,
-    feature_products,
     load_wished_backbone,
+    model_products,
+    rendition_of,
 )
-from distingo.training.recipe import Recipe, recipe_from_dict
-from distingo.training.recipe_file import RecipeFile
-from distingo.training.run_config import describe_run, is_auto, require_readable
+from distingo.training.recipe import Recipe, is_auto, recipe_from_dict
+from distingo.training.request import PreparedRun, TrainRequest
+from distingo.training.run_config import describe_provenance, describe_run, require_readable
 from distingo.training.run_data import divide
-from distingo.training.several import describe_model, rendition_of
 
 log = logging.getLogger("distingo")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainRequest:
-    """What a person asked for.
-
-    Attributes:
-        data: Folder of pictures, or a table of labels beside them.
-        output: The run folder to make.
-        wishes: Recipe fields the person set (and ``image_size``); everything else is chosen.
-        cache: Where decoded pictures are kept.
-        workers: Decoding threads; None takes one per core.
-        max_pixels: Larger pictures are listed as unusable; None is the default of `read_dataset`.
-        table: What to know about the table of labels; what is left out is recognised.
-        allow_missing: Go on even if half of the pictures that the table names are missing.
-        corrections: As for `distingo.datasets.corrections.find_corrections`.
-        value_ranges: What deep images are scaled by; None lets them decide.
-        repeats: The config of the run that is repeated; None for a run of its own.
-        split: The file that says which side each picture is on; None cuts the sides by class and seed.
-        near_duplicates: From which similarity on near-duplicates are kept on one side; ``none`` for never, None for the
-            default.
-        recipe_file: Where wishes came from that the person did not set.
-        resume: Go on with the run in `output`.
-        on_epoch: Told every finished epoch.
-    """
-
-    data: Path
-    output: Path
-    wishes: dict[str, Any] = field(default_factory=dict)
-    cache: Cache = field(default_factory=Cache)
-    workers: int | None = None
-    max_pixels: int | None = None
-    table: TableOptions | None = None
-    allow_missing: bool = False
-    corrections: str | Path | None = None
-    value_ranges: ValueRanges | None = None
-    repeats: RunConfig | None = None
-    split: WantedSplit | None = None
-    near_duplicates: Similarity = None
-    recipe_file: RecipeFile | None = None
-    resume: bool = False
-    on_epoch: Callable[[EpochRecord], None] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedRun:
-    """A run whose pictures are read, split and written down.
-
-    Attributes:
-        folder: The run folder.
-        recipe: All choices.
-        dataset: All pictures.
-        split: Which side each fell on.
-        description: Of the model to be trained.
-        backbone: With its weights, where the model is a pretrained one.
-    """
-
-    folder: RunFolder
-    recipe: Recipe
-    dataset: Dataset
-    split: Split
-    description: ModelDescription
-    backbone: LoadedBackbone | None = None
 
 
 def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
@@ -123,7 +59,7 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
         The prepared run, and the request with what was settled about its table.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake; nothing is written then.
+        DistingoError: The specific subclass for the failure; nothing is written then.
     """
     folder, asked = RunFolder(request.output), request
     require_free(folder.path, holds="run" if folder.config.is_file() else "")
@@ -134,13 +70,14 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
         dataset,
         similarity=similarity,
         large_enough=chosen.is_signed,
-        cache=request.cache,
-        workers=request.workers or count_processors(),
+        cache=request.reading.cache,
+        workers=request.reading.threads,
     )
     split, counts = divide(dataset, recipe, request.split, found)
     prepared = chosen.prepare(folder, split)
-    corrections = find_corrections(dataset.root, request.corrections)
-    changed = describe_change(request.repeats.corrections, dataset.root, request.corrections) if request.repeats else ()
+    corrections = find_corrections(dataset.root, request.reading.corrections)
+    earlier = request.repeats
+    changed = () if earlier is None else describe_change(earlier.corrections, dataset.root, request.reading.corrections)
     choices = (*chosen.choices, *split.notes, *changed)
     described = describe_run(request, dataset, recipe, choices, corrections)
     require_readable(described, folder.path)
@@ -158,14 +95,14 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
 
 @dataclass(frozen=True, slots=True)
 class ChosenRun:
-    """A run whose recipe is chosen and whose pictures are read, but not yet divided.
+    """A run whose recipe is chosen and whose images are read, but not yet divided.
 
     Attributes:
         recipe: All choices.
-        dataset: All pictures; what the recipe needs of them is in the cache.
+        dataset: All images; what the recipe needs of them is in the cache.
         backbone: With its weights, where the model is a pretrained one.
-        choices: A sentence for each choice that was made for the person.
-        is_signed: Whether the cache has what near-duplicates among the pictures are found by.
+        choices: A sentence for each choice that was made for the user.
+        is_signed: Whether the cache has what near-duplicates among the images are found by.
     """
 
     recipe: Recipe
@@ -175,10 +112,10 @@ class ChosenRun:
     is_signed: bool = False
 
     def prepare(self, folder: RunFolder, split: Split) -> PreparedRun:
-        """The run on these sides; nothing is written.
+        """The run on these splits; nothing is written.
 
         Raises:
-            DistingoError: The network can't take pictures of this size.
+            DistingoError: The network can't take images of this size.
         """
         description = describe_model(self.dataset, split, self.recipe, self.backbone)
         require_savable(description)
@@ -191,25 +128,26 @@ class ChosenRun:
 def choose(
     request: TrainRequest, products: Sequence[Product] = (), *, divides: bool = False
 ) -> tuple[ChosenRun, TrainRequest]:
-    """Choose a recipe and read the pictures; nothing is written but the cache.
+    """Choose a recipe and read the images; nothing is written but the cache.
 
     Args:
-        request: What a person asked for.
-        products: What to compute from every picture besides what the recipe needs.
-        divides: Also compute what near-duplicates are found by, if the pictures are large enough for that.
+        request: What is requested.
+        products: What to compute from every image besides what the recipe needs.
+        divides: Also compute what near-duplicates are found by, if the images are large enough for that.
 
     Returns:
         What was chosen, and the request with what was settled about its table.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake.
+        DistingoError: The specific subclass for the failure.
     """
-    request = replace(request, table=settle_image_folder(request.table, request.data))
-    facts = _facts(request)
+    table = settle_image_folder(request.reading.table, request.data)
+    request = replace(request, reading=replace(request.reading, table=table))
+    facts = request.survey()
     recipe, backbone, choices = settle_recipe(facts, request.wishes)
     is_signed = divides and are_large_enough(facts.height, facts.width)
     if is_signed:
-        products = (*products, signature_product(request.cache))
+        products = (*products, signature_product(request.reading.cache))
     dataset = _read(request, recipe, backbone, products)
     if is_auto(request.wishes):
         found = find_batch_size(recipe, dataset, backbone, given_lr="lr" in request.wishes)
@@ -217,18 +155,20 @@ def choose(
     return ChosenRun(recipe, dataset, backbone, (*choices, *dataset.notes), is_signed), request
 
 
-def settle_recipe(facts: DataFacts, requested: dict[str, Any]) -> tuple[Recipe, LoadedBackbone | None, tuple[str, ...]]:
-    """Choose all that a person did not request of a recipe, and load the backbone where it names one.
+def settle_recipe(
+    facts: DataFacts, requested: Mapping[str, Any]
+) -> tuple[Recipe, LoadedBackbone | None, tuple[str, ...]]:
+    """Choose all that a user did not request of a recipe, and load the backbone where it names one.
 
     Args:
         facts: About the images.
         requested: Recipe fields, and ``image_size``.
 
     Returns:
-        The recipe, the backbone, and a sentence for each choice that was made for the person.
+        The recipe, the backbone, and a sentence for each choice that was made for the user.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake.
+        DistingoError: The specific subclass for the failure.
     """
     requested, chosen = _with_model(requested, facts)
     backbone = load_wished_backbone(requested)
@@ -238,7 +178,7 @@ def settle_recipe(facts: DataFacts, requested: dict[str, Any]) -> tuple[Recipe, 
     return recipe, backbone, (*chosen, *further)
 
 
-def _with_model(wishes: dict[str, Any], facts: DataFacts) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _with_model(wishes: Mapping[str, Any], facts: DataFacts) -> tuple[Mapping[str, Any], tuple[str, ...]]:
     if "model" in wishes:
         return wishes, ()
     model, reason = choose_model(facts)
@@ -246,7 +186,7 @@ def _with_model(wishes: dict[str, Any], facts: DataFacts) -> tuple[dict[str, Any
 
 
 def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
-    """Read again what an interrupted run had chosen, and its pictures.
+    """Read again what an interrupted run had chosen, and its images.
 
     Returns:
         The prepared run, and the request with the run's own data and table.
@@ -265,10 +205,10 @@ def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
 def choose_again(
     request: TrainRequest, config: RunConfig, products: Sequence[Product] = ()
 ) -> tuple[ChosenRun, TrainRequest]:
-    """What `choose` gave when a ``config.json`` was written, with its pictures read again.
+    """What `choose` gave when a ``config.json`` was written, with its images read again.
 
     Args:
-        request: What a person asks for now; it must agree with what was asked then.
+        request: What is requested now; it must agree with what was requested then.
         config: The content of the file.
         products: As for `choose`.
 
@@ -278,8 +218,8 @@ def choose_again(
     recipe = recipe_from_dict(config.recipe)
     _require_same(recipe, request, config.requested or {})
     data, table = Path(config.data), config.table_options
-    if request.table is not None and settle_image_folder(request.table, data) != table:
-        options = ", ".join(request.table.shown)
+    if request.reading.table is not None and settle_image_folder(request.reading.table, data) != table:
+        options = ", ".join(request.reading.table.shown)
         raise UsageError(
             f"{option('resume')}: {request.output} was started with other table options than {options}; leave them out",
             code="changed_options",
@@ -293,7 +233,7 @@ def choose_again(
             code="changed_options",
             parameter="near_duplicates",
         )
-    if request.corrections is not None:
+    if request.reading.corrections is not None:
         raise UsageError(
             f"{option('resume')}: {request.output} keeps its own corrections; leave {option('corrections')} out",
             code="changed_options",
@@ -302,14 +242,14 @@ def choose_again(
     if request.split is not None:
         require_same_split(request.split, config.split, request.output)
     value_ranges = config.ranges or ValueRanges()
-    if request.value_ranges not in (None, value_ranges):
+    if request.reading.ranges not in (None, value_ranges):
         raise UsageError(
             f"{option('resume')}: {request.output} was started with another value range; leave "
             f"{option('value_range')} out",
             code="changed_options",
             parameter="value_range",
         )
-    if request.max_pixels not in (None, config.max_pixels):
+    if request.reading.max_pixels not in (None, config.max_pixels):
         name = option("max_pixels")
         was = f"without {name}" if config.max_pixels is None else f"with {name} {config.max_pixels}"
         raise UsageError(
@@ -317,15 +257,15 @@ def choose_again(
             code="changed_options",
             parameter="max_pixels",
         )
-    request = replace(
-        request,
-        data=data,
+    reading = replace(
+        request.reading,
         table=table,
-        allow_missing=config.allow_missing or request.allow_missing,
+        allow_missing=config.allow_missing or request.reading.allow_missing,
+        value_range=value_ranges,
         max_pixels=config.max_pixels,
-        value_ranges=value_ranges,
         corrections=kept_corrections(RunFolder(request.output)),
     )
+    request = replace(request, data=data, reading=reading)
     backbone = load_wished_backbone(recipe.as_dict())
     dataset = _read(request, recipe, backbone, products)
     said = None if config.corrections is None else config.corrections.said
@@ -335,10 +275,10 @@ def choose_again(
 
 
 def settle_resuming(request: TrainRequest) -> TrainRequest:
-    """Go on with what the same command had begun before it was killed; begin anew where nothing is to be resumed.
+    """Resume what the same command had begun before it was killed; begin anew where nothing is to be resumed.
 
     Args:
-        request: What a person asked for.
+        request: What is requested.
 
     Returns:
         The request; it resumes where the folder holds an unfinished run of the very same request, and does not where
@@ -353,14 +293,16 @@ def settle_resuming(request: TrainRequest) -> TrainRequest:
     if read_config(folder).request != identify_training(request):
         return request
     log.info("%s: the same command was stopped here; going on with it", folder.path)
-    return replace(request, resume=True, corrections=None, split=None, value_ranges=None, near_duplicates=None)
+    reading = replace(request.reading, corrections=None, value_range=None)
+    return replace(request, resume=True, reading=reading, split=None, near_duplicates=None)
 
 
 def identify_training(request: TrainRequest) -> str:
     """Name all that was asked for of a run, but where it is and how fast it is read."""
-    names = ("wishes", "max_pixels", "table", "allow_missing", "corrections", "split", "near_duplicates")
-    asked = {name: getattr(request, name) for name in names}
-    ranges = None if request.value_ranges is None else request.value_ranges.to_json()
+    reading = request.reading
+    asked = {name: getattr(request, name) for name in ("wishes", "split", "near_duplicates")}
+    asked |= {name: getattr(reading, name) for name in ("max_pixels", "table", "allow_missing", "corrections")}
+    ranges = None if reading.ranges is None else reading.ranges.to_json()
     recipe_file = None if request.recipe_file is None else request.recipe_file.content
     repeats = {} if request.repeats is None else config_to_json(request.repeats)
     return identify_request(
@@ -387,33 +329,29 @@ def _require_same(recipe: Recipe, request: TrainRequest, requested: Mapping[str,
             )
 
 
-def _facts(request: TrainRequest) -> DataFacts:
-    seen = survey(request.data, table=request.table, allow_missing=request.allow_missing)
-    return DataFacts(pictures=seen.count, height=seen.height, width=seen.width, grey=seen.grey, task=seen.task)
-
-
 def _read(
     request: TrainRequest, recipe: Recipe, backbone: LoadedBackbone | None, further: Sequence[Product] = ()
 ) -> Dataset:
-    products = [*further, *([descriptors_product(request.cache)] if decoding_is_dear(request.data) else [])]
-    if backbone is not None and recipe.mode != "scratch":
-        products += feature_products(backbone, recipe, request.cache, choose_device(recipe.device))
-    rendition = rendition_of(recipe, backbone)
-    if rendition is not None and recipe.mode != "frozen":
-        products.append(pixels_product(request.cache, rendition))
-    return read_dataset(
-        request.data,
-        cache=request.cache,
-        products=products,
-        max_pixels=request.max_pixels,
-        workers=request.workers,
-        table=request.table,
-        allow_missing=request.allow_missing,
-        corrections=request.corrections,
-        value_ranges=request.value_ranges,
+    # decoding files computes the descriptors as well; from IDX arrays they are cheap to compute later
+    descriptors = [] if any(request.data.glob("*-idx3-ubyte*")) else [descriptors_product(request.reading.cache)]
+    return request.read([*further, *descriptors, *model_products(recipe, backbone, request.reading.cache)])
+
+
+def describe_model(dataset: Dataset, split: Split, recipe: Recipe, backbone: LoadedBackbone | None) -> ModelDescription:
+    """What is known of a model before it is trained."""
+    return ModelDescription(
+        name=recipe.model,
+        kind=find_model(recipe.model).kind,
+        task=dataset.task,
+        classes=dataset.classes,
+        rendition=rendition_of(recipe, backbone),
+        backbone=backbone.description if backbone else None,
+        head=recipe.head if backbone else "",
+        mode=recipe.mode,
+        engine=recipe.engine,
+        precision=recipe.precision,
+        normalise=recipe.normalise,
+        dropout=recipe.dropout,
+        provenance=describe_provenance(dataset, split, recipe),
+        value_ranges=dataset.value_ranges,
     )
-
-
-def decoding_is_dear(data: Path) -> bool:
-    """Descriptors are made in the decoding pass of picture files; IDX arrays give them later for nothing."""
-    return not any(data.glob("*-idx3-ubyte*"))

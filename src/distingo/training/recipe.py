@@ -1,16 +1,17 @@
-"""The recipe: every choice that decides what training yields, frozen and checked."""
+"""The recipe: every choice that decides the weights, frozen and checked."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypedDict
 
 from distingo.errors import UsageError, name_the_nearest, option, quote
+from distingo.options.fields import Option, check_options
+from distingo.options.training import read_batch_size, read_image_size
 from distingo.records import ThresholdAim
 from distingo.runs.fields import Plain
-from distingo.training.losses import LossName, PositiveWeights
 
 Optimizer = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "cosine", "one-cycle"]
@@ -23,127 +24,324 @@ Views = Literal["none", "flip", "crops"]
 Engine = Literal["auto", "torch", "openvino"]
 BatchNorm = Literal["frozen", "updated"]
 Precision = Literal["auto", "float32", "bfloat16"]
+LossName = Literal["auto", "cross-entropy", "binary-cross-entropy", "asymmetric", "focal"]
+PositiveWeights = Literal["none", "balanced"]
+
+
+CHOSEN = "chosen from model and data"
+"""What help says of defaults that `distingo.training.defaults` chooses."""
+
+
+IMAGE_SIZE = Option(
+    help="size of the images that the model gets, in pixels: one number, or height and width, each 1 to 8192",
+    default="the backbone's own, that of small images, else 128",
+    metavar="N|HxW",
+    parse=read_image_size,
+)
+"""Of the option that sets `Recipe.height` and `Recipe.width`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """One frozen, checked set of choices; together with the pictures and the machine it decides the weights.
+    """One frozen, checked set of choices; together with the images and the machine it decides the weights.
 
-    Attributes:
-        model: Name in the catalogue (``distingo models``).
-        height: Of the pictures the model sees, in pixels.
-        width: Of the pictures the model sees, in pixels.
-        channels: 3 for RGB, 1 for grey.
-        epochs: Passes over the training side.
-        batch_size: Pictures per step.
-        lr: Peak learning rate.
-        optimizer: ``adam``, ``adamw`` (decoupled weight decay) or ``sgd`` (Nesterov momentum).
-        momentum: Of ``sgd``.
-        weight_decay: On weight matrices and kernels only, never on biases and normalisation.
-        schedule: ``constant``, ``cosine`` (down to zero) or ``one-cycle`` (up for 30 %, down to zero).
-        warmup_epochs: Linear rise of the learning rate at the start of ``constant`` and ``cosine``.
-        loss: ``auto`` is ``cross-entropy`` with one label per picture and ``binary-cross-entropy`` with several;
-            ``focal`` is for both, ``asymmetric`` for several.
-        label_smoothing: Share of the target spread evenly over all classes, with several labels over yes and no.
-        dropout: Before the last layers; None keeps the architecture's own.
-        class_weights: ``balanced`` weighs each class by the inverse of its frequency (one label per picture).
-        positive_weights: ``balanced`` makes yes and no of each label weigh alike (several labels).
-        augment: Name of an augmentation preset (``distingo inspect --augment PRESET`` shows it).
-        normalise: ``dataset`` centres and scales each channel by the training side's mean and deviation, ``sample``
-            each picture by its own, ``zca`` whitens pixels; ``none`` leaves [0, 1].
-        ema_decay: Of the moving average of the weights that is validated and kept; 0 switches it off.
-        mode: ``scratch`` trains fresh weights; ``frozen`` solves a head on a pretrained backbone's features;
-            ``finetune`` goes on from there with all layers.
-        weights: Of a pretrained backbone: ``auto`` takes the published ones, ``none`` fresh ones, else a folder or
-            file.
-        head: What is solved on the features: ``linear`` (logistic regression), ``linear-svm``, ``prototype`` or
-            ``knn``.
-        views: What a frozen backbone sees of a training picture: ``none`` but itself, ``flip`` also its mirror image,
-            ``crops`` also four corners.
-        layer_decay: Fine-tuning multiplies the learning rate by this for each block further from the head.
-        batch_norm: Whether fine-tuning leaves the pretrained statistics as they are or goes on counting.
-        unfreeze_epochs: Fine-tuning lets the blocks learn one after another, head first, over so many epochs.
-        monitor: The validation score that chooses the best epoch and stops early: the loss, the accuracy, or with
-            several labels the mean average precision (macro).
-        patience: Stop after so many epochs without a better score; 0 never stops early.
-        threshold_aim: With several labels, what their thresholds are chosen for on validation: the best ``f1``, or the
-            ``precision`` or ``recall`` that is wanted.
-        threshold_wanted: That precision or recall.
-        seed: Of everything random: split, initial weights, order, augmentation, dropout.
-        validation: Share of the pictures cut for validation where the author gave none.
-        test: Share of the pictures cut for the test where the author gave none.
-        precision: ``auto`` takes bfloat16 where the processor has it.
-        engine: What runs a frozen backbone: ``openvino`` where it is installed, else ``torch``.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``xpu``.
+    What each field does stands in its `Option`.
     """
 
-    model: str
-    height: int
-    width: int
-    channels: Literal[1, 3] = 3
-    epochs: int = 10
-    batch_size: int = 32
-    lr: float = 1e-3
-    optimizer: Optimizer = "adam"
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-    schedule: Schedule = "constant"
-    warmup_epochs: float = 0.0
-    loss: LossName = "auto"
-    label_smoothing: float = 0.0
-    dropout: float | None = None
-    class_weights: ClassWeights = "none"
-    positive_weights: PositiveWeights = "none"
-    augment: str = "none"
-    normalise: Normalise = "none"
-    ema_decay: float = 0.0
-    mode: Mode = "scratch"
-    weights: str = "auto"
-    head: Head = "linear"
-    views: Views = "none"
-    layer_decay: float = 1.0
-    batch_norm: BatchNorm = "frozen"
-    unfreeze_epochs: float = 0.0
-    monitor: Monitor = "validation_accuracy"
-    patience: int = 0
-    threshold_aim: ThresholdAim = "f1"
-    threshold_wanted: float | None = None
-    seed: int = 0
-    validation: float = 0.15
-    test: float = 0.2
-    precision: Precision = "auto"
-    engine: Engine = "auto"
-    device: str = "auto"
+    model: Annotated[
+        str,
+        Option(
+            help="a name from `distingo models`, a timm backbone or a timm hub folder",
+            default="chosen from the data, with the reason printed",
+            metavar="NAME",
+        ),
+    ]
+    height: Annotated[int, Option(help="height of the images that the model gets, in pixels", low=1, high=8192)]
+    width: Annotated[int, Option(help="width of the images that the model gets, in pixels", low=1, high=8192)]
+    channels: Annotated[
+        Literal[1, 3],
+        Option(help="1 for gray images, 3 for RGB", default="1 where all images are gray, else 3"),
+    ] = 3
+    epochs: Annotated[
+        int, Option(help="passes over the training split", low=1, high=100_000, default=CHOSEN, metavar="N")
+    ] = 10
+    batch_size: Annotated[
+        int,
+        Option(
+            help="images per step; auto: the largest power of two up to 1024 that fits into memory and leaves an epoch "
+            "16 steps (or the default), with a learning rate to suit unless one is given",
+            low=1,
+            high=1_000_000,
+            default="by model and data, 32 to 128",
+            metavar="N|auto",
+            given=int | Literal["auto"],
+            parse=read_batch_size,
+        ),
+    ] = 32
+    lr: Annotated[
+        float,
+        Option(
+            help="peak learning rate",
+            low=1e-12,
+            high=1e3,
+            default=CHOSEN,
+            flags=("--learning-rate",),
+            alias="learning_rate",
+        ),
+    ] = 1e-3
+    optimizer: Annotated[
+        Optimizer,
+        Option(
+            help="adam, adamw with decoupled weight decay, or sgd with Nesterov momentum",
+            default=CHOSEN,
+            flags=("--opt",),
+        ),
+    ] = "adam"
+    momentum: Annotated[float, Option(help="momentum of sgd", low=0, high=0.9999)] = 0.9
+    weight_decay: Annotated[
+        float,
+        Option(
+            help="weight decay of matrices and kernels, never of biases and normalization",
+            low=0,
+            high=10,
+            default=CHOSEN,
+        ),
+    ] = 0.0
+    schedule: Annotated[
+        Schedule,
+        Option(
+            help="of the learning rate: constant, cosine down to zero, or one-cycle up for 30 % and down to zero",
+            default=CHOSEN,
+            flags=("--sched",),
+        ),
+    ] = "constant"
+    warmup_epochs: Annotated[
+        float,
+        Option(
+            help="epochs of linear rise at the start of constant and cosine",
+            low=0,
+            high=100_000,
+            default="1 when fine-tuning, else 0",
+        ),
+    ] = 0.0
+    loss: Annotated[
+        LossName,
+        Option(
+            help="auto: binary-cross-entropy with several labels per image, else cross-entropy; focal is for both, "
+            "asymmetric for several"
+        ),
+    ] = "auto"
+    label_smoothing: Annotated[
+        float,
+        Option(
+            help="share of the target that is spread evenly over all classes, with several labels over yes and no",
+            low=0,
+            high=0.9,
+            default=CHOSEN,
+            flags=("--smoothing",),
+        ),
+    ] = 0.0
+    dropout: Annotated[
+        float | None,
+        Option(help="dropout before the last layers", low=0, high=0.95, default="the architecture's own"),
+    ] = None
+    class_weights: Annotated[
+        ClassWeights,
+        Option(help="with one label per image: balanced weighs each class by the inverse of its frequency"),
+    ] = "none"
+    positive_weights: Annotated[
+        PositiveWeights,
+        Option(help="with several labels per image: balanced makes yes and no of each label weigh alike"),
+    ] = "none"
+    augment: Annotated[
+        str,
+        Option(
+            help="augmentation preset, which `distingo inspect --augment` shows: none, light, reference, standard or "
+            "overhead",
+            default=CHOSEN,
+            metavar="PRESET",
+        ),
+    ] = "none"
+    normalise: Annotated[
+        Normalise,
+        Option(
+            help="dataset centers and scales each channel by the training split's mean and deviation, sample each "
+            "image by its own, zca whitens pixels, none leaves 0 to 1",
+            default=CHOSEN,
+            flags=("--normalize",),
+            alias="normalize",
+        ),
+    ] = "none"
+    ema_decay: Annotated[
+        float,
+        Option(
+            help="decay of the moving average of the weights that is validated and kept; 0 switches it off",
+            low=0,
+            high=0.99999,
+            default=CHOSEN,
+        ),
+    ] = 0.0
+    mode: Annotated[
+        Mode,
+        Option(
+            help="frozen solves a head on a pretrained backbone's embeddings, which are computed once; finetune trains "
+            "all its layers; scratch starts from new weights",
+            default="frozen for a pretrained backbone, else scratch",
+        ),
+    ] = "scratch"
+    weights: Annotated[
+        str,
+        Option(
+            help="of a pretrained backbone: auto takes the published ones, none new ones, else a folder or file",
+            metavar="auto|none|FOLDER|FILE",
+        ),
+    ] = "auto"
+    head: Annotated[
+        Head,
+        Option(help="what is solved on the embeddings: linear for logistic regression, linear-svm, prototype or knn"),
+    ] = "linear"
+    views: Annotated[
+        Views,
+        Option(
+            help="what a frozen backbone gets of a training image: none but itself, flip also its mirror image, crops "
+            "also four corners"
+        ),
+    ] = "none"
+    layer_decay: Annotated[
+        float,
+        Option(
+            help="fine-tuning multiplies the learning rate by this for each block further from the head",
+            low=0.01,
+            high=1,
+            default="0.85 when fine-tuning, else 1",
+        ),
+    ] = 1.0
+    batch_norm: Annotated[
+        BatchNorm,
+        Option(help="whether fine-tuning keeps the pretrained statistics of batch norm or updates them"),
+    ] = "frozen"
+    unfreeze_epochs: Annotated[
+        float,
+        Option(
+            help="fine-tuning lets the blocks learn one after another, head first, over so many epochs; 0: all at once",
+            low=0,
+            high=100_000,
+        ),
+    ] = 0.0
+    monitor: Annotated[
+        Monitor,
+        Option(
+            help="validation score that chooses the best epoch and stops early",
+            default="the accuracy, with several labels the mean average precision",
+        ),
+    ] = "validation_accuracy"
+    patience: Annotated[
+        int,
+        Option(help="stop after so many epochs without a better score; 0 never stops early", low=0, high=100_000),
+    ] = 0
+    threshold_aim: Annotated[
+        ThresholdAim,
+        Option(
+            help="with several labels, what their decision thresholds are chosen for on the validation split: the best "
+            "f1, or a precision or recall"
+        ),
+    ] = "f1"
+    threshold_wanted: Annotated[
+        float | None,
+        Option(
+            help="that precision or recall",
+            low=0.001,
+            high=1,
+            default="none, which f1 needs; precision and recall need one",
+            metavar="SHARE",
+        ),
+    ] = None
+    seed: Annotated[
+        int,
+        Option(
+            help="seed of everything random: split, initial weights, order, augmentation, dropout",
+            low=0,
+            high=2**31 - 1,
+        ),
+    ] = 0
+    validation: Annotated[
+        float,
+        Option(
+            help="share cut for the validation split where the data has none",
+            low=0.01,
+            high=0.9,
+            metavar="SHARE",
+            flags=("--val",),
+        ),
+    ] = 0.15
+    test: Annotated[
+        float,
+        Option(help="share cut for the test split where the data has none", low=0.01, high=0.9, metavar="SHARE"),
+    ] = 0.2
+    precision: Annotated[
+        Precision,
+        Option(help="of network computations: auto takes bfloat16 where the processor has it"),
+    ] = "auto"
+    engine: Annotated[
+        Engine,
+        Option(help="what runs a frozen backbone: auto takes openvino where it is installed, else torch"),
+    ] = "auto"
+    device: Annotated[
+        str, Option(help="where networks compute: auto, cpu, cuda, cuda:1 ..., mps or xpu", metavar="NAME")
+    ] = "auto"
 
     def __post_init__(self) -> None:
-        _check_types(self)
-        _check_ranges(self)
+        check_options(self)
+        _check_together(self)
 
     def as_dict(self) -> dict[str, Plain]:
         """The recipe as JSON-ready values."""
         return dataclasses.asdict(self)
 
 
-_RANGES: dict[str, tuple[float, float]] = {
-    "height": (1, 8192),
-    "width": (1, 8192),
-    "epochs": (1, 100_000),
-    "batch_size": (1, 1_000_000),
-    "lr": (1e-12, 1e3),
-    "momentum": (0.0, 0.9999),
-    "weight_decay": (0.0, 10.0),
-    "warmup_epochs": (0.0, 100_000),
-    "label_smoothing": (0.0, 0.9),
-    "dropout": (0.0, 0.95),
-    "ema_decay": (0.0, 0.99999),
-    "layer_decay": (0.01, 1.0),
-    "unfreeze_epochs": (0.0, 100_000),
-    "patience": (0, 100_000),
-    "threshold_wanted": (0.001, 1.0),
-    "seed": (0, 2**31 - 1),
-    "validation": (0.01, 0.9),
-    "test": (0.01, 0.9),
-}
+class RecipeOptions(TypedDict, total=False):
+    """Fields of the recipe; what is left out is chosen to fit model and data."""
+
+    model: str
+    image_size: int | tuple[int, int]
+    height: int
+    width: int
+    channels: Literal[1, 3]
+    epochs: int
+    batch_size: int | Literal["auto"]
+    lr: float
+    learning_rate: float
+    optimizer: Optimizer
+    momentum: float
+    weight_decay: float
+    schedule: Schedule
+    warmup_epochs: float
+    loss: LossName
+    label_smoothing: float
+    dropout: float | None
+    class_weights: ClassWeights
+    positive_weights: PositiveWeights
+    augment: str
+    normalise: Normalise
+    normalize: Normalise
+    ema_decay: float
+    mode: Mode
+    weights: str
+    head: Head
+    views: Views
+    layer_decay: float
+    batch_norm: BatchNorm
+    unfreeze_epochs: float
+    monitor: Monitor
+    patience: int
+    threshold_aim: ThresholdAim
+    threshold_wanted: float | None
+    seed: int
+    validation: float
+    test: float
+    precision: Precision
+    engine: Engine
+    device: str
 
 
 OF_BACKBONES = ("mode", "weights", "head", "views", "engine", "layer_decay", "batch_norm", "unfreeze_epochs")
@@ -181,53 +379,7 @@ def recipe_from_dict(values: Mapping[str, Plain]) -> Recipe:
     return Recipe(**values)  # type: ignore[arg-type]  # it checks itself
 
 
-def _check_types(recipe: Recipe) -> None:
-    hints = get_type_hints(Recipe)
-    for field in dataclasses.fields(recipe):
-        value, hint = getattr(recipe, field.name), hints[field.name]
-        if get_origin(hint) is Literal:
-            if value not in get_args(hint):
-                allowed = ", ".join(str(choice) for choice in get_args(hint))
-                raise UsageError(
-                    f"{option(field.name)} is {quote(value)}; choose one of {allowed}",
-                    code="unknown_name",
-                    parameter=field.name,
-                )
-        elif not _is_a(value, hint):
-            raise UsageError(
-                f"{option(field.name)} is {quote(value)}; it must be {_in_words(hint)}",
-                code="invalid_type",
-                parameter=field.name,
-            )
-
-
-def _is_a(value: object, hint: Any) -> bool:
-    kinds = get_args(hint) or (hint,)
-    if isinstance(value, bool):
-        return bool in kinds
-    if isinstance(value, int) and float in kinds:
-        return True
-    return isinstance(value, tuple(kinds))
-
-
-def _in_words(hint: Any) -> str:
-    names = {int: "a whole number", float: "a number", str: "a text", type(None): "nothing"}
-    return " or ".join(names[kind] for kind in get_args(hint) or (hint,))
-
-
-def _plain(limit: float) -> str:
-    return f"{limit:,.0f}" if limit >= 1000 else f"{limit:g}"
-
-
-def _check_ranges(recipe: Recipe) -> None:
-    for name, (low, high) in _RANGES.items():
-        value = getattr(recipe, name)
-        if value is not None and not low <= value <= high:
-            raise UsageError(
-                f"{option(name)} is {value}; it must lie between {_plain(low)} and {_plain(high)}",
-                code="out_of_range",
-                parameter=name,
-            )
+def _check_together(recipe: Recipe) -> None:
     if recipe.validation + recipe.test >= 1:
         raise UsageError(
             f"{option('validation')} {recipe.validation} and {option('test')} {recipe.test} leave nothing to train on; "
@@ -242,3 +394,8 @@ def _check_ranges(recipe: Recipe) -> None:
             code="options_conflict",
             parameter="threshold_wanted",
         )
+
+
+def is_auto(options: Mapping[str, Any]) -> bool:
+    """Whether the batch size is to be found (`distingo.training.memory`)."""
+    return options.get("batch_size") == "auto"

@@ -1,23 +1,18 @@
-"""A recipe as a file: what a search found, or a person wrote, and ``train --recipe`` takes.
-
-A run repeated from another run's ``config.json``.
-"""
+"""A recipe from a file: ``train --recipe`` takes what a search or a user wrote, ``--config`` repeats an older run."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from distingo.aliases import name_recipe_fields
 from distingo.checksums import CHECKSUM
+from distingo.datasets.options import Reading
 from distingo.datasets.splits.files import WantedSplit
-from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError, RunError, UsageError, name_the_nearest, quote
 from distingo.files import content_hash, parse_json, require_sealed
 from distingo.near_duplicates.keeping import Similarity
-from distingo.records import ValueRanges
 from distingo.runs.config import RecipeSection, RunConfig, read_config_file
 from distingo.runs.folder import FORMAT
 from distingo.training.recipe import Recipe
@@ -45,11 +40,11 @@ class RecipeFile:
         return RecipeSection(str(self.path.resolve()), self.content)
 
     def fill_up(self, wishes: dict[str, Any], *, divided: bool) -> dict[str, Any]:
-        """A person's wishes, and the file's where the person said nothing.
+        """The requested options, and the file's where they are not among them.
 
         Args:
-            wishes: What was asked for beside the file; goes first.
-            divided: Whether a split file says who is on which side; the file's shares mean nothing then.
+            wishes: Options besides those of the file; they take precedence.
+            divided: Whether a split file decides the splits; the file's shares mean nothing then.
         """
         kept = {name: value for name, value in self.wishes.items() if not (divided and name in _SHARES)}
         if "image_size" in wishes:
@@ -63,7 +58,7 @@ def read_recipe_file(path: Path) -> RecipeFile:
     """Read recipe fields from a JSON file: an object of fields, or one that holds them under ``recipe``.
 
     Args:
-        path: ``best-recipe.json`` of a search, ``config.json`` of a run, or a person's own.
+        path: ``best-recipe.json`` of a search, ``config.json`` of a run, or a user's own.
 
     Raises:
         DataError: The file is missing or is no JSON object.
@@ -113,31 +108,23 @@ def read_recipe_file(path: Path) -> RecipeFile:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """What a person asked of a run that an older run can answer too.
+    """Options of a run that an older run can provide, too.
 
     Attributes:
-        data: Folder of pictures, or a table of labels beside them.
+        data: Folder of images, or a table of labels next to them.
         wishes: Recipe fields (and ``image_size``).
-        table: What to know about the table of labels.
-        allow_missing: Go on even if half of the pictures that the table names are missing.
-        corrections: As for `distingo.datasets.corrections.find_corrections`.
+        reading: How images and labels are found and read.
         repeats: The older run's config; None where none is repeated.
-        split: The file that says which side each picture is on.
+        split: The file that says which split each image is in.
         near_duplicates: As for `TrainRequest`.
-        value_range: As for `distingo.datasets.decoding.value_ranges.settle_value_range`.
-        max_pixels: As for `TrainRequest`.
     """
 
     data: Path | None = None
     wishes: dict[str, Any] = field(default_factory=dict)
-    table: TableOptions | None = None
-    allow_missing: bool = False
-    corrections: str | Path | None = None
+    reading: Reading = field(default_factory=Reading)
     repeats: RunConfig | None = None
     split: WantedSplit | None = None
     near_duplicates: Similarity = None
-    value_range: str | Sequence[float] | ValueRanges | None = None
-    max_pixels: int | None = None
 
 
 def repeat(config: Path, wanted: Wanted) -> Wanted:
@@ -154,16 +141,21 @@ def repeat(config: Path, wanted: Wanted) -> Wanted:
     kept = dict(older.recipe)
     if "image_size" in wanted.wishes:
         kept = {name: value for name, value in kept.items() if name not in {"height", "width"}}
+    reading = wanted.reading
     corrections = None if older.corrections is None else older.corrections.said
+    reading = replace(
+        reading,
+        table=reading.table or older.table_options,
+        allow_missing=reading.allow_missing or older.allow_missing,
+        corrections=corrections if reading.corrections is None else reading.corrections,
+        value_range=older.ranges if reading.value_range is None else reading.value_range,
+        max_pixels=older.max_pixels if reading.max_pixels is None else reading.max_pixels,
+    )
     return Wanted(
         data=wanted.data or Path(older.data),
         wishes={**kept, **wanted.wishes},
-        table=wanted.table or older.table_options,
-        allow_missing=wanted.allow_missing or older.allow_missing,
-        corrections=corrections if wanted.corrections is None else wanted.corrections,
+        reading=reading,
         repeats=older,
         split=wanted.split or older.split,
         near_duplicates=(older.near_duplicates or "none") if wanted.near_duplicates is None else wanted.near_duplicates,
-        value_range=older.ranges if wanted.value_range is None else wanted.value_range,
-        max_pixels=older.max_pixels if wanted.max_pixels is None else wanted.max_pixels,
     )

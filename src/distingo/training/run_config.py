@@ -1,7 +1,4 @@
-"""What a run writes down about itself: ``config.json``.
-
-Where a run was computed, written down so that its figures can be judged.
-"""
+"""What ``config.json`` records about a run: data, choices, environment, and the provenance of its model."""
 
 from __future__ import annotations
 
@@ -21,16 +18,17 @@ from distingo.datasets.splits.files import hashed
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError, join_faults
 from distingo.files import content_hash
-from distingo.machine.device import choose_device, choose_precision
+from distingo.machine.device import choose_device
 from distingo.near_duplicates.keeping import settle_similarity
 from distingo.records import Dataset, Split
 from distingo.runs.config import RunConfig, TableSection, find_config_faults
 from distingo.runs.corrections import describe_corrections
-from distingo.training.recipe import Recipe
+from distingo.training.recipe import Recipe, is_auto
+from distingo.training.step import resolve_precision
 from distingo.version import __version__
 
 if TYPE_CHECKING:
-    from distingo.training.preparing import TrainRequest
+    from distingo.training.request import TrainRequest
 
 
 def describe_environment(device: torch.device) -> dict[str, str]:
@@ -74,17 +72,18 @@ def describe_run(
     precision, reason = resolve_precision(recipe, device)
     data, root = request.data.resolve(), dataset.root.resolve()
     similarity = settle_similarity(request.near_duplicates)
-    given = request.table or TableOptions()
+    reading = request.reading
+    given = reading.table or TableOptions()
     table = TableSection(
-        **{each.name: getattr(given, each.name) for each in fields(given)}, allow_missing=request.allow_missing
+        **{each.name: getattr(given, each.name) for each in fields(given)}, allow_missing=reading.allow_missing
     )
     return RunConfig(
         distingo=__version__,
         data=str(data),
         root=None if root == data else str(root),
-        max_pixels=request.max_pixels,
+        max_pixels=reading.max_pixels,
         value_ranges=dataset.value_ranges.to_json() or None,
-        corrections=describe_corrections(request.corrections, corrections),
+        corrections=describe_corrections(reading.corrections, corrections),
         table=None if table == TableSection() else table,
         near_duplicates="none" if similarity is None else similarity,
         split=None if request.split is None else hashed(request.split),
@@ -115,19 +114,6 @@ def require_readable(config: RunConfig, place: Path) -> None:
             join_faults([f"{place}: can't be written down ({fault})" for fault in faults], "rename it"),
             code="invalid_name",
         )
-
-
-def is_auto(options: dict[str, object]) -> bool:
-    """Whether the batch size is to be found (`distingo.training.memory`)."""
-    return options.get("batch_size") == "auto"
-
-
-def resolve_precision(recipe: Recipe, device: torch.device) -> tuple[str, str]:
-    """The precision that a network is trained in, and why."""
-    if recipe.precision != "auto":
-        return recipe.precision, "it was asked for"
-    precision, reason = choose_precision(device)
-    return precision, reason
 
 
 def describe_provenance(dataset: Dataset, split: Split, recipe: Recipe) -> dict[str, object]:

@@ -1,6 +1,6 @@
-"""Which pictures a run is trained, chosen and judged on: cut by class and seed, or as a split file says.
+"""The splits of a run, by class and seed or from a split file.
 
-Near-duplicates stay on one split where distingo divides, and are counted where others did.
+Near-duplicates stay on one split where distingo divides the images, and are counted where a file does.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from distingo.training.recipe import Recipe
 def divide(
     dataset: Dataset, recipe: Recipe, split: WantedSplit | None, found: FoundNearDuplicates
 ) -> tuple[Split, NearDuplicateCounts]:
-    """Divide a run's pictures over the three sides.
+    """Divide a run's images over the three splits.
 
     Args:
         dataset: All of them.
         recipe: Says the shares and the seed where there is no split file.
         split: The file that says the sides, or None.
-        found: The near-duplicates among the pictures.
+        found: The near-duplicates among the images.
 
     Returns:
         The split; and what became of near-duplicates.
 
     Raises:
-        DataError: A class has too few pictures, or the split file does not fit them.
+        DataError: A class has too few images, or the split file does not fit them.
         UsageError: The split file's fold is missing or out of range.
     """
     if split is None:

@@ -1,7 +1,4 @@
-"""A search in words, for the terminal and the page.
-
-What a person should know before trusting the best score of a search.
-"""
+"""A search in words, for the terminal and the page, and the cautions about its best score."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ def name_score(monitor: str) -> str:
 
 
 def say_score(monitor: str, score: float) -> str:
-    """A score as a person reads it; a loss was kept with its sign turned, so that more is better."""
+    """A score as a user reads it; a loss was kept with its sign turned, so that higher is better."""
     return f"{-score:.4f}" if monitor == "validation_loss" else f"{score:.1%}"
 
 
@@ -97,7 +94,7 @@ def say_choice(search: Search) -> str:
 
 
 def cautions(search: Search) -> tuple[str, ...]:
-    """What a person should know before trusting the best score."""
+    """What a user should know before trusting the best score."""
     best = search.best_trial
     if best is None or best.score is None:
         return ()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
+from distingo.datasets.options import Reading
 from distingo.datasets.splits.grouping import Links, group_pictures, link_column
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import UsageError
@@ -58,7 +59,7 @@ def test_a_group_column_links_pictures_and_their_copies(tmp_path: Path) -> None:
     for at in range(6):
         (tmp_path / f"{at}.png").write_bytes(encode(noise(at)))
     (tmp_path / "copy.png").write_bytes((tmp_path / "4.png").read_bytes())  # of one that says nothing itself
-    dataset = read_dataset(table, cache=Cache(tmp_path / "cache"), table=TableOptions(group_column="patient"))
+    dataset = read_dataset(table, Reading(cache=Cache(tmp_path / "cache"), table=TableOptions(group_column="patient")))
     assert dataset.classes == ("a", "b")  # the group column was not taken for the labels
     assert dataset.groups["0.png"] == ("Bo", "Zoë")
     grouping = group_pictures(6, [link_column(dataset)])
@@ -70,7 +71,7 @@ def test_a_group_column_links_pictures_and_their_copies(tmp_path: Path) -> None:
 def test_a_group_column_that_is_not_there(tmp_path: Path) -> None:
     table = write_table(tmp_path, [("0.png", "a", "x"), ("1.png", "b", "x")], ("file", "label", "patient"))
     with raises(UsageError, code="unknown_column", naming="'patients'"):
-        read_dataset(table, cache=Cache(tmp_path / "cache"), table=TableOptions(group_column="patients"))
+        read_dataset(table, Reading(cache=Cache(tmp_path / "cache"), table=TableOptions(group_column="patients")))
 
 
 def test_a_group_column_without_a_table(tmp_path: Path) -> None:
@@ -78,7 +79,7 @@ def test_a_group_column_without_a_table(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "0.png").write_bytes(encode(noise(ord(name))))
     with raises(UsageError, code="no_table", parameter="group_column"):
-        read_dataset(tmp_path, cache=Cache(tmp_path / "cache"), table=TableOptions(group_column="patient"))
+        read_dataset(tmp_path, Reading(cache=Cache(tmp_path / "cache"), table=TableOptions(group_column="patient")))
 
 
 def draw_folders(root: Path, rows: list[str], name: str = "people.csv") -> Path:
@@ -91,7 +92,7 @@ def draw_folders(root: Path, rows: list[str], name: str = "people.csv") -> Path:
 
 def test_class_folders_keep_their_labels_beside_a_table_of_groups(tmp_path: Path) -> None:
     root = draw_folders(tmp_path / "data", ["a/0.png,Zoë", "1.png,Zoë", "b/3.png,", "4,Ali", "b/5.png,Ali", "9.png,Bo"])
-    dataset = read_dataset(root, cache=Cache(tmp_path / "cache"), table=TableOptions(group_column="who"))
+    dataset = read_dataset(root, Reading(cache=Cache(tmp_path / "cache"), table=TableOptions(group_column="who")))
     assert dataset.layout == "class folders"
     assert dataset.classes == ("a", "b")
     assert dataset.groups == {"a/0.png": ("Zoë",), "b/1.png": ("Zoë",), "a/4.png": ("Ali",), "b/5.png": ("Ali",)}
@@ -105,7 +106,7 @@ def test_class_folders_keep_their_labels_beside_a_table_of_groups(tmp_path: Path
 def test_tables_of_groups_that_can_not_be_told(tmp_path: Path) -> None:
     root = draw_folders(tmp_path / "data", ["a/0.png,Zoë"])
     with raises(UsageError, code="unknown_column", parameter="group_column", naming=("'whom'", "people.csv")):
-        read_dataset(root, cache=Cache(tmp_path / "cache"), table=TableOptions(group_column="whom"))
+        read_dataset(root, Reading(cache=Cache(tmp_path / "cache"), table=TableOptions(group_column="whom")))
     draw_folders(root, ["a/0.png,Zoë"], "more.csv")
     with raises(UsageError, code="ambiguous_table", parameter="group_column", naming="'who'"):
-        read_dataset(root, cache=Cache(tmp_path / "cache"), table=TableOptions(group_column="who"))
+        read_dataset(root, Reading(cache=Cache(tmp_path / "cache"), table=TableOptions(group_column="who")))

@@ -13,6 +13,7 @@ from drawing import encode, noise
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.layouts.detection import find_layout
+from distingo.datasets.options import Reading
 from distingo.datasets.tables.labels import describe_variants, find_variants, merged_labels
 from distingo.datasets.tables.table import TableOptions
 from distingo.records import LabelVariants
@@ -78,7 +79,7 @@ def test_labels_of_a_table_are_reported_and_merged(
 ) -> None:
     cache = Cache(tmp_path_factory.mktemp("cache"))
     path = table("file,label\n0.png,cat\n1.png,cat \n2.png,Cat\n3.png,dog\n4.png,nan\n5.png,dog\n2.png,cat\n")
-    data = read_dataset(path, cache=cache)
+    data = read_dataset(path, Reading(cache=cache))
     assert data.classes == ("cat", "dog", "nan")
     assert data.label_variants == (
         LabelVariants("case", (("cat", 3), ("Cat", 1))),
@@ -89,7 +90,7 @@ def test_labels_of_a_table_are_reported_and_merged(
         "labels that differ only in case: 'cat' (3), 'Cat' (1) lines; --merge-labels spelling makes them one",
         "labels that may mean no value are classes: 'nan' (1) lines; --merge-labels missing makes them no label",
     )
-    merged = read_dataset(path, cache=cache, table=TableOptions(merge_labels="all"))
+    merged = read_dataset(path, Reading(cache=cache, table=TableOptions(merge_labels="all")))
     assert merged.classes == ("cat", "dog")
     assert merged.label_variants == data.label_variants
     assert Counter(picture.label for picture in merged.pictures) == {"cat": 3, "dog": 2}

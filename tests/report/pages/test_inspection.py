@@ -10,6 +10,7 @@ from run_folders import HOSTILE, draw_picture
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
+from distingo.datasets.options import Reading
 from distingo.records import Dataset
 from distingo.report.charts.class_balance import balance_classes, summarise_sizes
 from distingo.report.pages.inspection import write_inspection
@@ -23,7 +24,7 @@ def dataset(tmp_path: Path) -> Dataset:
     draw_picture(root / "<b>dogs" / "one.png", 99, (300, 200))
     (root / "<b>dogs" / "two.png").write_bytes((root / "<b>dogs" / "one.png").read_bytes())
     (root / "<b>dogs" / "page.jpg").write_text("<!doctype html><html><body>gone</body></html>")
-    return read_dataset(root, cache=Cache(tmp_path / "cache"))
+    return read_dataset(root, Reading(cache=Cache(tmp_path / "cache")))
 
 
 def test_the_page_tells_counts_sizes_and_files_left_out(dataset: Dataset, tmp_path: Path) -> None:
@@ -77,7 +78,7 @@ def test_several_labels_show_their_number_and_their_pairs(tmp_path: Path) -> Non
         draw_picture(tmp_path / "Bilder" / f"{number}.png", 30 * number)
     lines = [f"{number},{names}" for number, names in enumerate(labels)]
     (tmp_path / "labels.csv").write_text("\n".join(["file,labels", *lines]), encoding="utf-8")
-    several = read_dataset(tmp_path / "labels.csv", cache=Cache(tmp_path / "cache"))
+    several = read_dataset(tmp_path / "labels.csv", Reading(cache=Cache(tmp_path / "cache")))
     page = write_inspection(several, tmp_path / "page.html").read_text(encoding="utf-8").replace("\u00a0", " ")
     assert "4 usable pictures</strong> with 2 labels" in page
     assert "the task is multi-label" in page

@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 
 from distingo.datasets.decoding.decode import UndecodableError, read_bytes, read_exif
+from distingo.options.training import BURST_SECONDS
 from distingo.progress import progress_bar
 from distingo.records import Dataset, Picture, Source
 
@@ -120,9 +121,6 @@ def chain_pairs(members: Sequence[int]) -> list[tuple[int, int]]:
     """The pairs that link members one after another, which puts all of them together."""
     return list(pairwise(members))
 
-
-BURST_SECONDS = 2.0
-"""Pictures of one camera that follow each other within so many seconds show the same scene, as a rule."""
 
 _MAKE, _MODEL = 0x010F, 0x0110
 

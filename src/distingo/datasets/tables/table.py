@@ -12,9 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from distingo.errors import UsageError, name_the_nearest, option
+from distingo.options.fields import Option
 
 Cell = str | tuple[str, ...]
 """A text, or the items of a list (JSON Lines and Parquet have such); nothing is an empty text."""
@@ -60,37 +61,84 @@ FILE_ENDINGS = READ_ENDINGS | OTHER_PROGRAMS.keys()
 
 @dataclass(frozen=True, slots=True)
 class TableOptions:
-    """What a person says about a table; what is left out is recognised.
+    """What is known of a table of labels and of folders before they are read; what is left out is detected.
 
-    Attributes:
-        image_column: The column that names the pictures.
-        label_column: The column that holds the label, or several of them.
-        label_columns: The columns of 0 and 1, one per label.
-        delimiter: What stands between the labels of one cell; empty: nothing, every cell is one label.
-        image_folder: Where the pictures are; relative to the table's folder, or else to the working folder.
-        group_column: The column whose value is the same for pictures that must stay on one side of a split.
-        splits: Which folders are which splits (``train=Training,test=Testing`` or ``train=*/train``), or ``none`` if
-            none is; see `distingo.datasets.layouts.folder_splits.parse_splits`.
-        labels_from: Where class folders and a table both give labels: ``folders`` or ``table``.
-        header: Whether the first line of a text or a sheet holds the names of the columns.
-        class_names: A file with the names of classes that the labels are the numbers of, or ``none``; relative to the
-            table's folder, or else to the working folder.
-        merge_labels: Which labels that differ in writing only become one: ``spelling`` (case, spaces, Unicode form,
-            number format), ``missing`` (NA, nan, None, ... mean no label), ``all`` (both); None only reports them.
-            Class folders too.
+    What each field does stands in its `Option`.
     """
 
-    image_column: str | None = None
-    label_column: str | None = None
-    label_columns: tuple[str, ...] = ()
-    delimiter: str | None = None
-    image_folder: str | None = None
-    group_column: str | None = None
-    splits: str | None = None
-    labels_from: LabelsFrom | None = None
-    header: bool | None = None
-    class_names: str | None = None
-    merge_labels: MergeLabels | None = None
+    image_column: Annotated[
+        str | None, Option(help="column that names the images", default="detected", metavar="NAME")
+    ] = None
+    label_column: Annotated[
+        str | None,
+        Option(help="column that holds the label, or several labels", default="detected", metavar="NAME"),
+    ] = None
+    label_columns: Annotated[
+        tuple[str, ...],
+        Option(help="columns of 0 and 1, one for each label", default="detected", metavar="NAME"),
+    ] = ()
+    delimiter: Annotated[
+        str | None,
+        Option(
+            help="text between the labels of one cell; empty: each cell is one label",
+            default="detected",
+            metavar="TEXT",
+        ),
+    ] = None
+    image_folder: Annotated[
+        str | None,
+        Option(
+            help="folder of the table's images, at any depth, relative to the table's folder or else to the working "
+            "folder",
+            default="the table's own",
+            metavar="FOLDER",
+        ),
+    ] = None
+    group_column: Annotated[
+        str | None,
+        Option(
+            help="column whose value is the same for images that must stay on one split",
+            default="none",
+            metavar="NAME",
+        ),
+    ] = None
+    splits: Annotated[
+        str | None,
+        Option(
+            help="which folders are the splits train, validation and test, or none if none is (* is every other "
+            "folder; in a path such as */train any folder, and {class} one whose name is the class)",
+            default="by their names, such as Training and test_set",
+            metavar="train=FOLDER,test=FOLDER|none",
+        ),
+    ] = None
+    labels_from: Annotated[
+        LabelsFrom | None,
+        Option(
+            help="whether labels come from class folders or from a table next to them",
+            default="a table with a label column that names most images and does not repeat the folders' names, else "
+            "the folders",
+        ),
+    ] = None
+    header: Annotated[
+        bool | None,
+        Option(help="whether the first line holds the names of the columns", default="detected"),
+    ] = None
+    class_names: Annotated[
+        str | None,
+        Option(
+            help="file with the names of numbered classes, one a line; none keeps the numbers",
+            default="classes.txt or another usual name next to the table",
+            metavar="FILE|none",
+        ),
+    ] = None
+    merge_labels: Annotated[
+        MergeLabels | None,
+        Option(
+            help="spelling: labels (and class folders) that differ only in case, spaces, Unicode form or number format "
+            "become one; missing: NA, nan, None, - and the like become no label; all: both",
+            default="they are only reported",
+        ),
+    ] = None
 
     @property
     def given(self) -> tuple[str, ...]:

@@ -1,0 +1,97 @@
+"""The keywords that several calls take, by group, and the records that they become."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from distingo.aliases import name_recipe_fields
+from distingo.datasets.options import Reading, ReadingOptions
+from distingo.datasets.tables.table import TableOptions
+from distingo.options.fields import require_known
+from distingo.options.training import GroupingOptions, GroupingSettings
+from distingo.training.recipe import RecipeOptions
+
+if TYPE_CHECKING:
+    from distingo.runs.history import EpochRecord
+
+
+class SplitOptions(GroupingOptions, ReadingOptions, total=False):
+    """What belongs together, and how images are found and read."""
+
+
+class TrainingOptions(RecipeOptions, ReadingOptions, total=False):
+    """The recipe, and how images are found and read."""
+
+
+class CrossvalOptions(RecipeOptions, GroupingOptions, ReadingOptions, total=False):
+    """The recipe, what belongs together, and how images are found and read."""
+
+
+class SeveralOptions(TrainingOptions, total=False):
+    """All keywords of `train` but those that say where a run comes from and goes to."""
+
+    config: str | Path | None
+    split: str | Path | None
+    fold: int | None
+    near_duplicates: float | Literal["none"] | None
+    recipe_file: str | Path | None
+    track: str | None
+    track_to: str | Path | None
+    on_epoch: Callable[[EpochRecord], None] | None
+    language: str | None
+
+
+def split_options(options: SplitOptions) -> tuple[GroupingSettings, Reading]:
+    """The records of a call's keywords.
+
+    Raises:
+        UsageError: A value can't be used.
+        TypeError: There is no such keyword.
+    """
+    require_known(options, SplitOptions.__annotations__, "split")
+    grouping = GroupingSettings(**_pick(options, GroupingOptions))
+    return grouping, _grouped(Reading.of(**_pick(options, ReadingOptions)), grouping)
+
+
+def training_options(options: TrainingOptions) -> tuple[dict[str, Any], Reading]:
+    """Recipe fields under their own names, and the record of what reading images needs.
+
+    Keywords that are neither are left among the recipe fields, which are checked with the model.
+
+    Raises:
+        UsageError: A value can't be used, or one was given under two names.
+    """
+    recipe = {name: value for name, value in options.items() if name not in ReadingOptions.__annotations__}
+    return name_recipe_fields(recipe), Reading.of(**_pick(options, ReadingOptions))
+
+
+def crossval_options(options: CrossvalOptions) -> tuple[dict[str, Any], GroupingSettings, Reading]:
+    """Recipe fields under their own names, what belongs together, and the record of what reading images needs.
+
+    Raises:
+        UsageError: A value can't be used, or one was given under two names.
+    """
+    others = {name: value for name, value in options.items() if name not in GroupingOptions.__annotations__}
+    recipe, reading = training_options(others)  # type: ignore[arg-type]  # mypy takes all values for objects
+    grouping = GroupingSettings(**_pick(options, GroupingOptions))
+    return recipe, grouping, _grouped(reading, grouping)
+
+
+def of_machine(options: TrainingOptions) -> ReadingOptions:
+    """What reading images needs that concerns this machine, and not the data."""
+    return {name: options[name] for name in ("workers", "max_pixels", "cache") if name in options}  # type: ignore[return-value]
+
+
+def _pick(options: Mapping[str, Any], group: type) -> Any:
+    """The keywords of one group."""
+    return {name: options[name] for name in group.__annotations__ if name in options}
+
+
+def _grouped(reading: Reading, grouping: GroupingSettings) -> Reading:
+    """The reading with the column that says what belongs together."""
+    if grouping.group_column is None:
+        return reading
+    return replace(reading, table=replace(reading.table or TableOptions(), group_column=grouping.group_column))

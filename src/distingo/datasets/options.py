@@ -1,0 +1,136 @@
+"""What reading images needs: one record that every call passes on, and the keywords that it is made of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal, TypedDict, Unpack
+
+from distingo.datasets.cache.store import Cache
+from distingo.datasets.decoding.value_ranges import settle_value_range
+from distingo.datasets.tables.table import TableOptions
+from distingo.options.fields import Option, check_options, require_known
+from distingo.records import DEFAULT_MAX_PIXELS, ValueRanges
+
+
+class ReadingOptions(TypedDict, total=False):
+    """How images and their labels are found and read; what is left out is detected."""
+
+    workers: int | None
+    max_pixels: int | None
+    cache: str | Path | None
+    table: TableOptions | None
+    allow_missing: bool
+    corrections: str | Path | None
+    value_range: str | Sequence[float] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """How images and their labels are found and read.
+
+    What each field does stands in its `Option`.
+
+    Raises:
+        UsageError: A number is out of range.
+    """
+
+    workers: Annotated[
+        int | None,
+        Option(help="threads that decode images", low=1, high=1024, default="one per core", metavar="N"),
+    ] = None
+    max_pixels: Annotated[
+        int | None,
+        Option(
+            help="larger images are listed as unusable: width times height",
+            low=1,
+            default=f"{DEFAULT_MAX_PIXELS:,}",
+            metavar="N",
+        ),
+    ] = None
+    cache: Annotated[
+        Cache,
+        Option(
+            help="folder that decoded images are kept in",
+            default="DISTINGO_CACHE, else the user's cache folder",
+            metavar="FOLDER",
+            given=str | Path | None,
+        ),
+    ] = field(default_factory=Cache)
+    table: Annotated[
+        TableOptions | None, Option(help="what is known of the table of labels", default="all of it is detected")
+    ] = None
+    allow_missing: Annotated[bool, Option(help="go on though half of the images that the table names are missing")] = (
+        False
+    )
+    corrections: Annotated[
+        str | Path | None,
+        Option(
+            help="table of a person's decisions about single images; none reads none",
+            default="corrections.csv in the dataset's folder, where there is one",
+            metavar="FILE|none",
+        ),
+    ] = None
+    value_range: Annotated[
+        ValueRanges | Literal["auto"] | None,
+        Option(
+            help="values shown as black and as white in images of more than 8 bits, signed or float, such as 0,4095; "
+            "8-bit images are never scaled",
+            default="auto: all of them decide",
+            metavar="LOW,HIGH|auto",
+            given=str | Sequence[float] | None,
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    @classmethod
+    def of(cls, **options: Unpack[ReadingOptions]) -> Reading:
+        """The record of a call's keywords.
+
+        Raises:
+            UsageError: A value can't be used.
+            TypeError: There is no such keyword.
+        """
+        require_known(options, ReadingOptions.__annotations__, "distingo")
+        return cls(
+            workers=options.get("workers"),
+            max_pixels=options.get("max_pixels"),
+            cache=Cache(options.get("cache")),
+            table=options.get("table"),
+            allow_missing=options.get("allow_missing", False),
+            corrections=options.get("corrections"),
+            value_range=_settle(options.get("value_range")),
+        )
+
+    @property
+    def threads(self) -> int:
+        """How many threads decode."""
+        return self.workers or count_processors()
+
+    @property
+    def pixel_limit(self) -> int:
+        """Width times height of the largest image that is decoded."""
+        return DEFAULT_MAX_PIXELS if self.max_pixels is None else self.max_pixels
+
+    @property
+    def ranges(self) -> ValueRanges | None:
+        """What deep images are scaled by; None: all of them decide."""
+        return None if self.value_range == "auto" else self.value_range
+
+
+def _settle(value_range: str | Sequence[float] | None) -> ValueRanges | Literal["auto"] | None:
+    """The ranges that were given; ``auto`` differs from None, which may stand for those of an earlier run."""
+    settled = settle_value_range(value_range)
+    return "auto" if settled is None and value_range is not None else settled
+
+
+def count_processors() -> int:
+    """Count the processors that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # pragma: no cover - not on Linux
+        return os.cpu_count() or 1

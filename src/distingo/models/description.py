@@ -1,0 +1,300 @@
+"""``model.json``: the record that describes a model, what its fields may hold, and reading it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from distingo.errors import ModelError, RunError, join_faults, quote
+from distingo.files import write_json
+from distingo.models.architectures import check_architecture
+from distingo.models.backbones import BackboneDescription
+from distingo.models.catalogue import CATALOGUE
+from distingo.models.evidence import Calibration
+from distingo.models.heads import HEADS
+from distingo.records import NO_VALUE_RANGES, Rendition, Task, Thresholds, ValueRanges
+from distingo.runs.fields import (
+    CalibrationFields,
+    Count,
+    Hash,
+    JsonObject,
+    Names,
+    Number,
+    Positive,
+    Ranges,
+    RenditionFields,
+    Text,
+    ThresholdFields,
+    Width,
+    find_class_faults,
+    find_faults,
+    find_record_faults,
+    read_record,
+    to_record,
+)
+from distingo.runs.folder import FORMAT, RunFolder
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDescription:
+    """All that must be known to use a model, without its weights.
+
+    Attributes:
+        name: Its name in the catalogue.
+        kind: ``network`` (trained from scratch), ``pretrained`` (a backbone with a head) or ``classic``.
+        task: Single-label or multi-label.
+        classes: Names, in the order of the outputs.
+        rendition: The images a network wants; None for a classic model, which sees descriptors.
+        backbone: Of a pretrained model; it carries the preprocessing.
+        head: Of a pretrained model (`distingo.models.heads`).
+        mode: ``scratch``, ``frozen`` or ``finetune``.
+        engine: What runs a frozen backbone, as in the recipe.
+        precision: Of a frozen backbone's features, as in the recipe.
+        normalise: As in the recipe.
+        dropout: As in the recipe.
+        settings: A classic model's or a head's own.
+        provenance: Data, seed, versions and date it was trained with.
+        thresholds: Multi-label: from which probability on each is given; None with one.
+        calibration: What logits go through before they become probabilities; None leaves them as they are.
+        value_ranges: What the stored values of deep images are scaled by; an image of a kind that nothing is known of
+            (of any kind for a model of version 0.1) is scaled by itself.
+    """
+
+    name: str
+    kind: Literal["network", "pretrained", "classic"]
+    task: Task
+    classes: tuple[str, ...]
+    rendition: Rendition | None = None
+    backbone: BackboneDescription | None = None
+    head: str = ""
+    mode: str = "scratch"
+    engine: Literal["auto", "torch", "openvino"] = "auto"
+    precision: str = "auto"
+    normalise: str = "none"
+    dropout: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    thresholds: Thresholds | None = None
+    calibration: Calibration | None = None
+    value_ranges: ValueRanges = NO_VALUE_RANGES
+
+    def require_thresholds(self) -> Thresholds:
+        """The thresholds of a model for several labels; 0.5 for each where none were chosen."""
+        return self.thresholds or Thresholds((0.5,) * len(self.classes), "f1", notes=("no thresholds were chosen",))
+
+
+_ADVICE = "train again, or take the model from where it came from"
+
+_Channels = Annotated[list[Number], Meta(min_length=3, max_length=3)]
+
+
+class _BackboneFields(msgspec.Struct, forbid_unknown_fields=True):
+    """Of `distingo.models.backbones.BackboneDescription`."""
+
+    name: Text
+    architecture: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_]{1,100}\Z")]
+    tag: Text
+    source: Literal["hub", "folder", "file", "none"]
+    place: Text
+    arguments: dict[str, Any]
+    features: Width
+    rendition: RenditionFields
+    mean: _Channels
+    std: Annotated[list[Positive], Meta(min_length=3, max_length=3)]
+    licence: Text
+    parameters: Count
+    weights_hash: Hash = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelFile:
+    """The content of ``model.json``; fields with a default are those that the first version did not write."""
+
+    name: Annotated[Text, Meta(min_length=1)]
+    kind: Literal["network", "pretrained", "classic"]
+    task: Literal["single-label", "multi-label"]
+    classes: Names
+    rendition: RenditionFields | None
+    backbone: _BackboneFields | None = None
+    head: Literal["", "linear", "linear-svm", "prototype", "knn"] = ""
+    mode: Literal["scratch", "frozen", "finetune"] = "scratch"
+    engine: Literal["auto", "torch", "openvino"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    normalise: Literal["none", "dataset", "sample", "zca"]
+    dropout: Annotated[float, Meta(ge=0, lt=1)] | None
+    settings: dict[str, Any]
+    provenance: dict[str, Any]
+    thresholds: ThresholdFields | None = None
+    calibration: CalibrationFields | None = None
+    value_ranges: Ranges | None = None
+    weights_hash: Hash
+
+
+_SETTINGS: dict[str, object] = {
+    "task": Literal["single-label", "multi-label"],
+    "bank": Annotated[int, Meta(ge=1, le=1 << 31)],
+    "neighbours": Annotated[int, Meta(ge=1, le=1 << 20)],
+    "temperature": Positive,
+    "classes": Annotated[int, Meta(ge=1, le=1 << 20)],
+}
+"""Settings that sizes or loops depend on; others are only shown."""
+
+
+def read_model_file(path: Path) -> ModelFile:
+    """Read a ``model.json``.
+
+    Raises:
+        RunError: It is missing or from a newer version, or damaged: one line for each fault.
+    """
+    file = read_record(path, ModelFile, advice=_ADVICE, strict=True)
+    if faults := _find_faults(file):
+        raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], _ADVICE), code="damaged_file")
+    return file
+
+
+def require_readable(content: JsonObject) -> None:
+    """Refuse, before any training, a model whose ``model.json`` could not be read again after it.
+
+    Args:
+        content: Of the file that will be written, as JSON has it.
+
+    Raises:
+        ModelError: One line for each fault.
+    """
+    faults = find_record_faults(content, ModelFile, strict=True) or _find_faults(msgspec.convert(content, ModelFile))
+    if faults:
+        model = quote(content.get("name"))
+        raise ModelError(
+            join_faults([f"model {model} can't be saved: {fault}" for fault in faults], "choose other data or weights"),
+            code="cannot_write",
+        )
+
+
+def require_readable_backbone(content: JsonObject) -> None:
+    """The same of a backbone's description alone, before any image is read.
+
+    Raises:
+        ModelError: One line.
+    """
+    if faults := find_faults({"backbone": content}, {"backbone": _BackboneFields}):
+        raise ModelError(
+            f"model {quote(content.get('name'))} can't be saved: {faults[0]}; choose another backbone",
+            code="cannot_write",
+        )
+
+
+def _find_faults(file: ModelFile) -> list[str]:
+    """A part of a sentence for each fault of fields together, where each by itself is as it may be."""
+    lengths = {} if file.thresholds is None else {"thresholds": len(file.thresholds.values)}
+    if file.calibration is not None:
+        lengths["offsets"] = len(file.calibration.offsets)
+    settings = {name: value for name, value in file.settings.items() if name in _SETTINGS}
+    return (
+        find_class_faults(file.classes, lengths)
+        or find_faults(settings, _SETTINGS, optional=tuple(_SETTINGS))
+        or _contradictions(file)
+    )
+
+
+def _contradictions(file: ModelFile) -> list[str]:
+    kind, name = file.kind, file.name
+    known = [entry.name for entry in CATALOGUE.values() if entry.kind == kind]
+    faults = []
+    if kind == "pretrained" and (file.backbone is None or file.head not in HEADS):
+        faults.append("a pretrained model without its backbone or head")
+    if kind != "pretrained" and file.backbone is not None:
+        faults.append(f"a {kind} model with a backbone")
+    if kind != "pretrained" and name not in known:
+        faults.append(f"{quote(name)} is no {kind} model; they are {', '.join(known)}")
+    if kind != "classic" and file.rendition is None:
+        faults.append("a network without an image size")
+    return faults
+
+
+def read_description(folder: Path) -> ModelDescription:
+    """Read ``model.json`` alone.
+
+    Raises:
+        RunError: It is missing, damaged or from a newer version.
+    """
+    return read_model_json(folder)[0]
+
+
+def read_model_json(folder: Path) -> tuple[ModelDescription, str]:
+    """Read ``model.json``.
+
+    Args:
+        folder: The ``model`` folder of a run.
+
+    Returns:
+        The description, and the hash of the weights that it describes.
+
+    Raises:
+        RunError: It is missing, damaged or from a newer version.
+    """
+    run, path = RunFolder(folder.parent), folder / "model.json"
+    if run.model == folder and run.config.is_file() and not path.is_file():
+        raise RunError(
+            f"{run.path}: its training has not ended; `distingo train -o {run.path} --resume` goes on",
+            code="unfinished",
+        )
+    file = read_model_file(path)
+    return _description_from(file, path), file.weights_hash
+
+
+def write_model_json(folder: Path, description: ModelDescription, weights_hash: str) -> None:
+    """Write ``model.json``; its presence means that all other files of the model are there.
+
+    Args:
+        folder: The ``model`` folder of a run.
+        description: Of the model.
+        weights_hash: Of the bytes of ``model.safetensors``.
+    """
+    write_json(folder / "model.json", {"format": FORMAT, **_describe(description), "weights_hash": weights_hash})
+
+
+def _describe(description: ModelDescription) -> dict[str, object]:
+    return {**asdict(description), "value_ranges": description.value_ranges.to_json()}
+
+
+def require_savable(description: ModelDescription) -> None:
+    """Refuse, before any training, a model that could not be loaded again after it.
+
+    Raises:
+        ModelError: One line for each fault.
+    """
+    require_readable({**json.loads(json.dumps(_describe(description))), "weights_hash": ""})
+
+
+def _description_from(file: ModelFile, path: Path) -> ModelDescription:
+    try:
+        backbone = None if file.backbone is None else to_record(file.backbone, BackboneDescription)
+        if backbone is not None:
+            check_architecture(backbone.architecture, backbone.arguments)
+        return ModelDescription(
+            name=file.name,
+            kind=file.kind,
+            task=file.task,
+            classes=tuple(file.classes),
+            rendition=None if file.rendition is None else to_record(file.rendition, Rendition),
+            backbone=backbone,
+            head=file.head,
+            mode=file.mode,
+            engine=file.engine,
+            precision=file.precision,
+            normalise=file.normalise,
+            dropout=file.dropout,
+            settings=file.settings,
+            provenance=file.provenance,
+            thresholds=None if file.thresholds is None else to_record(file.thresholds, Thresholds),
+            calibration=None if file.calibration is None else to_record(file.calibration, Calibration),
+            value_ranges=ValueRanges.from_json(file.value_ranges),
+        )
+    except (ValueError, ModelError) as error:
+        raise RunError(f"{path}: damaged ({error})", code="damaged_file") from error

@@ -1,0 +1,222 @@
+"""Options of the calls that train: where a recipe comes from, what stays together, how often it is tried."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypedDict
+
+from distingo.language import VARIABLE, Language
+from distingo.options.fields import Option, check_options
+
+LOOSEST = 0.6
+"""The smallest similarity that two images can be near-duplicates by."""
+
+SAME_SCENE = 0.8
+"""From this similarity on, two images are taken to show the same scene."""
+
+BURST_SECONDS = 2.0
+"""The longest time between two images of one burst."""
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def read_limit(text: str) -> float | Literal["none"]:
+    """Read a number or ``none`` from the command line."""
+    try:
+        return "none" if text == "none" else float(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no number; give one, or none") from None
+
+
+def read_duration(text: str) -> float:
+    """Read a duration such as ``30m`` or ``1h30m`` from the command line, in seconds."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smhd])", text.lower())
+    if not parts or "".join(number + unit for number, unit in parts) != text.lower():
+        raise ValueError(f"{text!r} is no duration; give one such as 90s, 30m, 2h or 1h30m")
+    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def read_image_size(text: str) -> int | tuple[int, int]:
+    """Read a size as it is written on the command line: ``128`` or ``400x300``."""
+    sides = text.lower().split("x")
+    if len(sides) > 2 or not all(side.isdecimal() for side in sides):
+        raise ValueError(f"{text!r} is not a size; give a number such as 128, or HEIGHTxWIDTH")
+    return int(sides[0]) if len(sides) == 1 else (int(sides[0]), int(sides[1]))
+
+
+def read_batch_size(text: str) -> int | str:
+    """Read a number of images or ``auto`` from the command line."""
+    try:
+        return text if text == "auto" else int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no batch size; give a whole number such as 32, or auto") from None
+
+
+LanguageOption = Annotated[
+    Language | None,
+    Option(
+        help="language of the report and the model card; names of classes stay as they are",
+        default=f"what {VARIABLE} says, else en",
+        given=str | None,
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainSettings:
+    """What `train` takes besides the recipe and how images are read."""
+
+    config: Annotated[
+        str | Path | None,
+        Option(help="repeat the run of this config.json", default="a run of its own", metavar="FILE"),
+    ] = None
+    recipe_file: Annotated[
+        str | Path | None,
+        Option(
+            help="JSON file of recipe fields, such as best-recipe.json of `tune`; options given besides go first",
+            default="none",
+            metavar="FILE",
+            flag="--recipe",
+        ),
+    ] = None
+    resume: Annotated[bool, Option(help="go on with the run in the output folder after an interruption")] = False
+    split: Annotated[
+        str | Path | None,
+        Option(
+            help="table that assigns each image to a split, as `distingo split` writes it",
+            default="images are split by class and seed",
+            metavar="FILE",
+        ),
+    ] = None
+    fold: Annotated[
+        int | None,
+        Option(help="of a split file with folds: the one to test on", low=1, default="none", metavar="K"),
+    ] = None
+    near_duplicates: Annotated[
+        float | Literal["none"] | None,
+        Option(
+            help="images at least so similar, also turned or mirrored, stay on one split where `train` splits, and are "
+            "counted where the data or a split file does; none: they are not searched for",
+            low=LOOSEST,
+            high=1,
+            default=f"{SAME_SCENE:g}",
+            metavar="SIMILARITY",
+            parse=read_limit,
+        ),
+    ] = None
+    track: Annotated[
+        Literal["tensorboard", "mlflow"] | None,
+        Option(
+            help="write parameters, curves, scores, plots and the model there too", default="nowhere", given=str | None
+        ),
+    ] = None
+    track_to: Annotated[
+        str | Path | None,
+        Option(
+            help="folder for TensorBoard, or address of an MLflow server",
+            default="tensorboard in the run folder; MLFLOW_TRACKING_URI",
+            metavar="PLACE",
+        ),
+    ] = None
+    language: LanguageOption = None
+
+
+class GroupingOptions(TypedDict, total=False):
+    """Which images belong together, so that they are on one split or fold."""
+
+    group_column: str | None
+    near_duplicates: float | None
+    burst: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupingSettings:
+    """Which images belong together, so that they are on one split or fold."""
+
+    group_column: Annotated[
+        str | None,
+        Option(help="column of the table: images with the same value stay together", default="none", metavar="NAME"),
+    ] = None
+    near_duplicates: Annotated[
+        float | None,
+        Option(
+            help="images at least so similar stay together; none: they are not searched for",
+            low=LOOSEST,
+            high=1,
+            metavar="SIMILARITY",
+            parse=read_limit,
+        ),
+    ] = SAME_SCENE
+    burst: Annotated[
+        float | None,
+        Option(
+            help="images of one camera that follow each other within so many seconds stay together; none: never",
+            low=0,
+            metavar="SECONDS",
+            parse=read_limit,
+        ),
+    ] = BURST_SECONDS
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+SplitOption = Annotated[
+    str | Path | None,
+    Option(
+        help="file of folds, as `distingo split --folds` writes it", default="images are divided anew", metavar="FILE"
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CrossvalSettings:
+    """What `crossval` takes besides the recipe, what belongs together and how images are read."""
+
+    folds: Annotated[
+        int | None, Option(help="how many folds", low=2, default="5, or as many as the split file has", metavar="K")
+    ] = None
+    repeats: Annotated[int, Option(help="how often all images are divided into folds anew", low=1, metavar="R")] = 1
+    split: SplitOption = None
+    resplit: Annotated[bool, Option(help="divide anew where the data has splits of its own")] = False
+    resume: Annotated[bool, Option(help="go on in the output folder; finished folds are kept")] = False
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LearningCurveSettings:
+    """What `learning_curve` takes besides the recipe, what belongs together and how images are read."""
+
+    sizes: Annotated[int, Option(help="how many sizes of the training split at most", low=4, metavar="N")] = 8
+    draws: Annotated[int, Option(help="how often images are drawn for each size", low=2, metavar="N")] = 5
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TuneSettings:
+    """What `tune` takes besides the recipe, the split and how images are read."""
+
+    trials: Annotated[
+        int | None,
+        Option(
+            help="how many recipes to try in all, the default one among them", low=2, default="by --budget", metavar="N"
+        ),
+    ] = None
+    budget: Annotated[
+        float | None,
+        Option(
+            help="how long to try, such as 90s, 30m, 2h or 1h30m (in Python: seconds)",
+            default="by --trials",
+            metavar="TIME",
+            parse=read_duration,
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        check_options(self)

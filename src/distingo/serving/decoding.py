@@ -1,0 +1,354 @@
+"""Images that may take long, decoded by processes that can be killed: each within its time and memory.
+
+The server sends tasks to ``python -m distingo.serving.decoding`` over pipes: each is a head of JSON and a file, each
+result a head of JSON and pixels, after the lengths of both. Memory and processor time of each task are also limited by
+the operating system, where it can.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Literal, TypedDict
+
+import numpy as np
+from PIL import Image
+
+from distingo.datasets.decoding.rendering import render
+from distingo.features.descriptors import describe
+from distingo.records import Rendition, ValueRange, ValueRanges
+from distingo.serving.http.errors import RefusedError, free_frames
+from distingo.serving.images import decode_upload, too_much_memory
+from distingo.serving.settings import ServeSettings
+from distingo.serving.turns import Job, Share, TurnPool
+
+_LENGTHS = struct.Struct(">II")
+_PROCESSES = 2
+_OF_REQUEST = 3
+"""So many times the seconds of one image may all images of a request take."""
+
+_WAITS = 6
+"""So many times the seconds of one image an image waits for its turn at most."""
+
+_MOST_RESULT = 2**30
+_LIBRARIES = 32 * 2**20
+"""Bytes that libraries which are loaded for one format only may take besides."""
+
+_MOST_PIXELS_SHOWN = 4_000_000
+_log = logging.getLogger("distingo.serving")
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeTask:
+    """What to make of a file.
+
+    Attributes:
+        result: ``row`` for what a model takes, ``image`` for an image of up to 4 million pixels.
+        max_pixels: As for `distingo.serving.images.decode_upload`.
+        enough: Likewise.
+        value_ranges: Likewise.
+        rendition: How a row is made; None makes descriptors.
+    """
+
+    result: Literal["row", "image"]
+    max_pixels: int
+    enough: int | None = None
+    value_ranges: ValueRanges | None = None
+    rendition: Rendition | None = None
+
+
+class _Result(TypedDict, total=False):
+    """The head of a result: of a row, of an image, or of a refusal."""
+
+    dtype: str
+    shape: list[int]
+    mode: str
+    size: list[int]
+    status: int
+    reason: str
+
+
+class DecodingProcesses:
+    """A few processes, and whose turn it is.
+
+    A client has all of them but one at the most, each image its process's part of the memory, and the client whose
+    last image was done longest ago comes next: whatever one client's images take, another's need not wait for them.
+
+    Args:
+        settings: Of the server.
+
+    Attributes:
+        memory: Bytes that one image may take.
+        pool: Whose turn it is.
+    """
+
+    def __init__(self, settings: ServeSettings) -> None:
+        self._seconds = settings.decode_timeout
+        self.memory = settings.decode_memory // _PROCESSES
+        self._local = threading.local()
+        self._all: set[_Process] = set()
+        self._closed = False
+        self.pool = TurnPool(
+            _PROCESSES,
+            "asking",
+            begin=self._begin,
+            of_client=_PROCESSES - 1,
+            most=max(1, settings.queue // 2),
+            most_of_client=max(settings.queue // 4, min(settings.max_pictures, settings.queue // 2), 1),
+        )
+
+    def row(self, task: DecodeTask, content: bytes, memory: int, share: Share) -> np.ndarray:
+        """Decode a file to what a model takes; called by a thread of the pool.
+
+        Raises:
+            RefusedError: As `distingo.serving.images.decode_upload`, and where it takes more time or memory than it
+                may (413), or its turn did not come (503).
+        """
+        result, pixels = self._run(task, content, memory, share)
+        if "dtype" not in result:
+            raise _broken()
+        row = np.frombuffer(pixels, np.dtype(result["dtype"])).reshape(result["shape"])
+        spec = task.rendition
+        if spec is not None and (row.dtype != np.uint8 or row.shape != (spec.height, spec.width, spec.channels)):
+            raise _broken()
+        return row
+
+    def image(self, task: DecodeTask, content: bytes, memory: int, share: Share) -> Image.Image:
+        """Decode a file to an image of up to 4 million pixels, and wait for it; as `row`."""
+        done = threading.Event()
+        outcome: list[Image.Image | Exception] = []
+
+        def work() -> None:
+            try:
+                result, pixels = self._run(task, content, memory, share)
+                width, height = result["size"]
+                outcome.append(Image.frombytes(result["mode"], (width, height), pixels))
+            except Exception as error:
+                free_frames(error)  # they hold the content, and this list the error
+                outcome.append(error)
+            finally:
+                done.set()
+
+        if not self.pool.submit(Job(share, work)) or not done.wait((_WAITS + 2) * self._seconds):
+            raise too_many_waiting()
+        if isinstance(outcome[0], Exception):
+            raise outcome[0]
+        return outcome[0]
+
+    def close(self) -> None:
+        """End all processes, whatever they do."""
+        self._closed = True
+        self.pool.close()
+        for process in list(self._all):
+            process.kill()
+
+    def _begin(self) -> None:
+        with contextlib.suppress(OSError, RefusedError):
+            self._process()
+
+    def _process(self) -> _Process:
+        """This thread's process, started again where it has ended."""
+        process: _Process | None = getattr(self._local, "process", None)
+        if process is None or not process.lives:
+            if process is not None:
+                self._all.discard(process)
+            if self._closed:
+                raise too_many_waiting()
+            process = self._local.process = _Process()
+            self._all.add(process)
+        return process
+
+    def _run(self, task: DecodeTask, content: bytes, memory: int, share: Share) -> tuple[_Result, bytes]:
+        began = time.monotonic()
+        if began - share.came > _WAITS * self._seconds:
+            raise too_many_waiting()
+        most = _OF_REQUEST * self._seconds
+        left = most - share.seconds
+        reason = f"decoding it takes more than {self._seconds:g} seconds; send a smaller image"
+        if left < self._seconds:
+            reason = f"the images of this request took more than {most:g} seconds to decode; send fewer at once"
+        if left <= 0:
+            raise RefusedError(413, reason)
+        seconds = min(self._seconds, left)
+        try:
+            head = json.dumps({"task": asdict(task), "memory": memory, "seconds": seconds}).encode("ascii")
+            result, pixels = self._process().run(head, content, seconds, RefusedError(413, reason))
+        finally:
+            share.seconds += time.monotonic() - began
+        if "status" in result:
+            raise RefusedError(int(result["status"]), str(result["reason"]))
+        return result, pixels
+
+
+def too_many_waiting() -> RefusedError:
+    """The refusal of an image whose turn does not come."""
+    return RefusedError(503, "too many large images wait to be decoded; try again soon")
+
+
+def _broken() -> RefusedError:
+    return RefusedError(422, "its decoder broke down at it; save it anew")
+
+
+class _Process:
+    def __init__(self) -> None:
+        environment = {
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "MALLOC_ARENA_MAX": "1",
+            "MALLOC_TRIM_THRESHOLD_": "1048576",
+            "MALLOC_MMAP_THRESHOLD_": "1048576",
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "distingo.serving.decoding"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+            start_new_session=True,  # Ctrl-C is for the server
+        )
+
+    @property
+    def lives(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        with contextlib.suppress(OSError):
+            self._process.kill()
+
+    def run(self, head: bytes, content: bytes, seconds: float, too_long: RefusedError) -> tuple[_Result, bytes]:
+        """Do one task.
+
+        Raises:
+            RefusedError: `too_long`, or the process ended at it (422); it has ended then.
+        """
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            self.kill()
+
+        timer = threading.Timer(seconds, end)
+        timer.start()
+        try:
+            return self._exchange(head, content)
+        except (OSError, EOFError, ValueError, KeyError) as error:
+            self.kill()
+            self._process.wait()
+            if late.is_set():
+                raise too_long from error
+            _log.warning("a decoder ended at an image (exit code %s) and is started again", self._process.returncode)
+            raise _broken() from error
+        finally:
+            timer.cancel()
+
+    def _exchange(self, head: bytes, content: bytes) -> tuple[_Result, bytes]:
+        tasks, results = self._process.stdin, self._process.stdout
+        assert tasks is not None and results is not None
+        _write(tasks, head, content)
+        message = _read(results)
+        if message is None:
+            raise EOFError
+        return json.loads(message[0]), message[1]
+
+
+def _write(pipe: IO[bytes], head: bytes, content: bytes) -> None:
+    pipe.write(_LENGTHS.pack(len(head), len(content)) + head)
+    pipe.write(content)
+    pipe.flush()
+
+
+def _read(pipe: IO[bytes]) -> tuple[bytes, bytes] | None:
+    """The next message's head and content; None where the other end is gone."""
+    lengths = pipe.read(_LENGTHS.size)
+    if len(lengths) < _LENGTHS.size:
+        return None
+    head_length, length = _LENGTHS.unpack(lengths)
+    if length > _MOST_RESULT:
+        raise ValueError(length)
+    head, content = pipe.read(head_length), pipe.read(length)
+    return (head, content) if len(content) == length else None
+
+
+def main() -> None:
+    """Do tasks until there are no more: what the process runs."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.nice(5)
+    with os.fdopen(os.dup(1), "wb") as results:
+        os.dup2(2, 1)  # what a library prints must not get among the results
+        _load_libraries()
+        while (message := _read(sys.stdin.buffer)) is not None:
+            result, pixels = _do(*message)
+            del message
+            _write(results, json.dumps(result).encode("ascii"), pixels)
+
+
+def _load_libraries() -> None:
+    """So that the first task is done as quickly as the next."""
+    from distingo.datasets.decoding.pillow_files import quiet_pillow
+
+    quiet_pillow()
+    for name in ("tifffile", "imagecodecs"):
+        with contextlib.suppress(ImportError):
+            __import__(name)
+
+
+def _do(head: bytes, content: bytes) -> tuple[_Result, bytes]:
+    options = json.loads(head)
+    task = options["task"]
+    ranges, spec = task["value_ranges"], task["rendition"]
+    task["value_ranges"] = ranges and ValueRanges(
+        **{kind: each and ValueRange(**each) for kind, each in ranges.items()}
+    )
+    task["rendition"] = spec and Rendition(**spec)
+    try:
+        with _limited(options["memory"], options["seconds"]):
+            return _decode(DecodeTask(**task), content)
+    except (RefusedError, MemoryError) as error:
+        refusal = error if isinstance(error, RefusedError) else too_much_memory()
+        return {"status": refusal.status, "reason": refusal.reason}, b""
+
+
+def _decode(task: DecodeTask, content: bytes) -> tuple[_Result, bytes]:
+    image = decode_upload(content, max_pixels=task.max_pixels, enough=task.enough, value_ranges=task.value_ranges)
+    if task.result == "row":
+        spec = task.rendition
+        row = describe(image).astype(np.float32) if spec is None else render(image, spec)
+        return {"dtype": str(row.dtype), "shape": list(row.shape)}, row.tobytes()
+    if image.width * image.height > _MOST_PIXELS_SHOWN:
+        image.thumbnail((2000, 2000), Image.Resampling.BICUBIC)
+    return {"mode": image.mode, "size": list(image.size)}, image.tobytes()
+
+
+@contextlib.contextmanager
+def _limited(memory: int, seconds: float) -> Iterator[None]:
+    """While the block lasts, have the system refuse more memory, and end the process after more time."""
+    try:
+        import resource
+
+        taken = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5]) * os.sysconf("SC_PAGE_SIZE")
+    except (ImportError, OSError, ValueError):
+        yield
+        return
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    most = resource.getrlimit(resource.RLIMIT_DATA)[1], resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(resource.RLIMIT_DATA, (taken + memory + _LIBRARIES, most[0]))
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + seconds) + 2, most[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY, most[0]))
+
+
+if __name__ == "__main__":
+    main()

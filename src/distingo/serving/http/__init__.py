@@ -1,0 +1,1 @@
+"""The server's edge: connections, bodies, who may ask, and the headers of every answer."""

@@ -1,0 +1,271 @@
+"""What a request holds: its images and options, from a form, JSON or raw bytes and from the address."""
+
+from __future__ import annotations
+
+import binascii
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from distingo.serving.http.bodies import media_type, parse_form
+from distingo.serving.http.errors import RefusedError
+from distingo.serving.images import RequestImage
+
+MOST_LABELS = 1_000_000
+"""So many classes may be requested."""
+
+RAW = "application/octet-stream"
+_LONGEST_NAME = 255
+_NOT_OPTIONS = ("pictures", "name")
+"""What else an address or an object holds next to the options."""
+
+_DATA = "data:"
+_PLAIN_ALPHABET = bytes.maketrans(b"-_", b"+/")
+_WHITESPACE = b" \t\r\n\v\f"
+_ESCAPES = tuple(
+    (escape, character)
+    for character in (b"+", b"/", b"=", b"\n", b"\r", b" ")
+    for escape in dict.fromkeys((b"%%%02X" % ord(character), b"%%%02x" % ord(character)))
+)
+"""What of base64 is written otherwise in addresses; a percent sign that is left is no base64."""
+
+_PIECE = 2**18
+
+
+@dataclass(frozen=True, slots=True)
+class RequestOptions:
+    """How images are to be predicted.
+
+    Attributes:
+        model: The model's name; None where only one is served.
+        top_k: So many of the most probable classes are listed.
+        threshold: Decision threshold of every label, instead of the model's own; None keeps those.
+        explain: Whether the first label is explained.
+        abstain: The greatest share of wrong answers; None always answers.
+        coverage: The share of true labels that sets are to hold; None makes no sets.
+    """
+
+    model: str | None = None
+    top_k: int = 5
+    threshold: float | None = None
+    explain: bool = False
+    abstain: float | None = None
+    coverage: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """A request to predict.
+
+    Attributes:
+        images: At least one, with their contents.
+        options: For all of them.
+    """
+
+    images: tuple[RequestImage, ...]
+    options: RequestOptions
+
+
+def read_options(given: Mapping[str, Any], before: RequestOptions | None = None) -> RequestOptions:
+    """Read options from the address, a form or a JSON object; those that it does not name stay as they were.
+
+    Raises:
+        RefusedError: An option is unknown, or a value is of the wrong kind or out of range (422).
+    """
+    options = before or RequestOptions()
+    unknown = next((name for name in given if name not in _READERS and name not in _NOT_OPTIONS), None)
+    if unknown is not None:
+        raise RefusedError(422, f"{unknown[:40]!r} is not known here; known are {', '.join(_READERS)}")
+    read = {name: _READERS[name](name, given[name]) for name in _READERS if given.get(name) is not None}
+    return replace(options, **read) if read else options
+
+
+def read_json_object(body: bytes) -> dict[str, object]:
+    """Read a body of JSON.
+
+    Raises:
+        RefusedError: It is no JSON, or no object (400).
+    """
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise RefusedError(400, "the body is no valid JSON; send one JSON object in UTF-8") from error
+    if not isinstance(content, dict):
+        raise RefusedError(400, "the body is JSON but no object; send one JSON object")
+    return content
+
+
+def read_parameters(content: Mapping[str, object], name: str = "parameters") -> dict[str, object]:
+    """The object of this name in a JSON object; empty where it is missing.
+
+    Raises:
+        RefusedError: It is no object (422).
+    """
+    parameters = content.get(name) or {}
+    if not isinstance(parameters, dict):
+        raise RefusedError(422, f"{name!r} is no object")
+    return parameters
+
+
+def read_form(body: bytes, content_type: str, options: RequestOptions, max_images: int) -> ImageRequest:
+    """Images and options of a form: files in fields of any name, options in fields of their names.
+
+    A part that has a file's name is a file, as is any part of the field ``pictures``.
+
+    Raises:
+        RefusedError: The form is damaged or holds no file, or a field is no option.
+    """
+    images: list[RequestImage] = []
+    fields: dict[str, str] = {}
+    for part in parse_form(body, content_type, max_images):
+        if part.file_name == "" and not part.content:
+            continue  # a browser's form where no file was chosen
+        if part.file_name is not None or part.name == "pictures":
+            name = part.file_name or number_name(len(images) + 1)
+            images.append(RequestImage(_shorten(name), part.content))
+        else:
+            fields[part.name] = part.content[:_LONGEST_NAME].decode("utf-8", "replace")
+    check_count(len(images), max_images)
+    return ImageRequest(tuple(images), read_options(fields, options))
+
+
+def read_json(body: bytes, options: RequestOptions, max_images: int) -> ImageRequest:
+    """Images and options of ``{"pictures": [{"name": ..., "data": base64}], "top_k": ...}``.
+
+    Raises:
+        RefusedError: It is not of this form, or holds too many images.
+    """
+    content = read_json_object(body)
+    entries = content.get("pictures")
+    if not isinstance(entries, list):
+        raise RefusedError(422, 'no list \'pictures\' in the JSON; send {"pictures": [{"name": ..., "data": base64}]}')
+    check_count(len(entries), max_images)
+    images: list[RequestImage] = []
+    for number, entry in enumerate(entries, 1):
+        if not isinstance(entry, dict):
+            raise RefusedError(422, f"image {number} is no object with 'name' and 'data'")
+        name = entry.get("name")
+        shown = _shorten(name) if isinstance(name, str) and name else number_name(number)
+        images.append(RequestImage(shown, decode_base64(entry.get("data"), f"'data' of image {number}")))
+    return ImageRequest(tuple(images), read_options(content, options))
+
+
+def is_file_type(content_type: str) -> bool:
+    """Whether a body of this type is one image's file."""
+    kind = media_type(content_type)
+    return kind in {RAW, "application/x-image"} or kind.startswith("image/")
+
+
+def check_count(count: int, most: int) -> None:
+    """Refuse a request without images, or of too many.
+
+    Raises:
+        RefusedError: It has none (422), or more than `most` (413).
+    """
+    if not count:
+        raise RefusedError(422, "no image in the request; send at least one")
+    if count > most:
+        raise RefusedError(413, f"{count:,} images, at most {most} are taken; send fewer at once")
+
+
+def number_name(number: int) -> str:
+    """What answers call an image that its client gave no name."""
+    return f"picture {number}"
+
+
+def decode_base64(text: object, what: str) -> bytes:
+    """Bytes of a base64 text.
+
+    With or without a ``data:`` prefix (then with the percent escapes that base64 needs); in one line or wrapped; of
+    either alphabet of RFC 4648, with or without padding.
+
+    Raises:
+        RefusedError: It is none (422).
+    """
+    if not isinstance(text, str):
+        raise RefusedError(422, f"{what} is no text; send the image's bytes in base64")
+    if text[:8].lower().startswith(("http://", "https://")):
+        raise RefusedError(422, f"{what} is an address, and none is opened; send the image's bytes in base64")
+    is_address = text[: len(_DATA)].lower() == _DATA
+    if is_address:
+        text = text.partition(",")[2]
+    try:
+        plain = text.encode("ascii")
+        if is_address and b"%" in plain:
+            plain = _unescape(plain)
+        plain = plain.translate(_PLAIN_ALPHABET, _WHITESPACE).rstrip(b"=")
+        return binascii.a2b_base64(plain + b"=" * (-len(plain) % 4), strict_mode=True)
+    except (binascii.Error, UnicodeEncodeError) as error:
+        raise RefusedError(422, f"{what} is no valid base64; send the image's bytes in base64") from error
+
+
+def _unescape(text: bytes) -> bytes:
+    """Undo the escapes, piece by piece: one call for all of it would hold other threads up.
+
+    Raises:
+        binascii.Error: There is one that base64 does not need.
+    """
+    pieces: list[bytes] = []
+    at = 0
+    while at < len(text):
+        end = at + _PIECE
+        cut = text.rfind(b"%", end - 2, end)  # an escape that continues in the next piece
+        end = end if cut < 0 else cut
+        piece = text[at:end]
+        for escape, character in _ESCAPES:
+            piece = piece.replace(escape, character)
+        if b"%" in piece:
+            raise binascii.Error
+        pieces.append(piece)
+        at = end
+    return b"".join(pieces)
+
+
+def _shorten(name: str) -> str:
+    """A client's name for a file; lone surrogates could not be answered in UTF-8."""
+    return name[:_LONGEST_NAME].encode("utf-8", "replace").decode("utf-8")
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise RefusedError(422, f"{name} is no text")
+    return value
+
+
+def _count(name: str, value: Any) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= len(str(MOST_LABELS)):
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MOST_LABELS:
+        raise RefusedError(422, f"{name} is no whole number from 1 to {MOST_LABELS:,}")
+    return value
+
+
+def _share(name: str, value: Any) -> float:
+    try:
+        number = math.nan if isinstance(value, bool | list | dict) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not 0 <= number <= 1:
+        raise RefusedError(422, f"{name} is no number from 0 to 1")
+    return number
+
+
+def _truth(name: str, value: Any) -> bool:
+    known = {"true": True, "1": True, "false": False, "0": False, 1: True, 0: False}
+    truth = known.get(value.lower() if isinstance(value, str) else value) if isinstance(value, str | int) else None
+    if truth is None:
+        raise RefusedError(422, f"{name} is neither true nor false")
+    return truth
+
+
+_READERS: dict[str, Callable[[str, Any], Any]] = {
+    "model": _text,
+    "top_k": _count,
+    "threshold": _share,
+    "explain": _truth,
+    "abstain": _share,
+    "coverage": _share,
+}

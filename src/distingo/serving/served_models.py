@@ -1,0 +1,265 @@
+"""The models that are served: loaded, called, and replaced by newer ones while requests go on."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+from PIL import Image
+
+from distingo.datasets.decoding.rendering import shorter_side_for
+from distingo.errors import RunError
+from distingo.machine.process import free_this_thread, give_large_blocks_back, usable_cores
+from distingo.prediction.naming import Certainty, Levels, possible_levels, settle_certainty
+from distingo.prediction.predictor import Predictor, load
+from distingo.serving.batching import Batcher, Later
+from distingo.serving.decoding import DecodeTask, DecodingProcesses, too_many_waiting
+from distingo.serving.http.errors import RefusedError
+from distingo.serving.images import UNKNOWN_COST, HeaderCost, RequestImage, cost_of, decode_ordinary
+from distingo.serving.metrics import Metrics
+from distingo.serving.settings import NamedRun, ServeSettings, read_version
+from distingo.serving.turns import Share, TurnPool
+
+_LEVELS_KEPT = 64
+_log = logging.getLogger("distingo.serving")
+
+
+class ServedModel:
+    """One version of one model.
+
+    Attributes:
+        name: In addresses.
+        run: Its run folder.
+        version: Twelve digits of a hash of its description, which names its weights by their hash.
+        predictor: The loaded model.
+        batcher: Gathers the images of several requests.
+        label_thresholds: With several labels each one's decision threshold, in the classes' order.
+        counters: How often and how long it was called.
+    """
+
+    def __init__(
+        self,
+        run: NamedRun,
+        decoders: TurnPool,
+        processes: DecodingProcesses,
+        settings: ServeSettings,
+        metrics: Metrics,
+    ) -> None:
+        self.name = run.name
+        self.run = run.path
+        self.version = read_version(run.path)
+        self.predictor: Predictor = load(run.path, device=settings.device)
+        if read_version(run.path) != self.version:
+            raise RunError(
+                f"{run.path}: changed while it was being read; try again when it is whole", code="changed_meanwhile"
+            )
+        description, thresholds = self.predictor.model.description, self.predictor.thresholds or {}
+        self.label_thresholds = tuple(thresholds.get(label, 0.0) for label in self.predictor.classes)
+        spec = description.rendition
+        enough = None if spec is None else shorter_side_for(spec)
+        self._task = DecodeTask("row", settings.max_pixels, enough, description.value_ranges, spec)
+        self._processes = processes
+        self._certainties = functools.lru_cache(_LEVELS_KEPT)(self._settle)
+        self.counters = metrics.inferences.of(run.name, self.version)
+        self._batches = metrics.batches.labels(run.name)
+        self._seconds = metrics.judging.labels(run.name)
+        self._warm_up()
+        self.batcher = Batcher(
+            self.decode,
+            self.predictor.judge,
+            decoders,
+            max_wait=settings.max_wait,
+            max_batch=settings.max_batch,
+            watcher=self,
+        )
+
+    @functools.cached_property
+    def levels(self) -> Levels:
+        """The levels that a request may name; takes up to seconds the first time, so not on the event loop."""
+        return possible_levels(self.predictor.model)
+
+    def decode(self, image: RequestImage) -> np.ndarray | Later:
+        """What the model takes for an image: of pixels and an ordinary file at once, of other files in their turn.
+
+        Raises:
+            RefusedError: It can't be decoded, or is too large.
+        """
+        began = time.perf_counter()
+        if isinstance(image.content, np.ndarray):
+            pixels = image.content
+            return self._count(began, self.predictor.look_at(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
+        data = image.file
+        ordinary, cost = _decode_ordinary(data, self._task)
+        if ordinary is not None:
+            return self._count(began, self.predictor.look_at(ordinary))
+        memory = cost.memory(self._processes.memory)
+
+        def decode(share: Share) -> np.ndarray:
+            began = time.perf_counter()
+            return self._count(began, self._processes.row(self._task, data, memory, share))
+
+        return Later(self._processes.pool, decode, too_many_waiting())
+
+    def decode_image(self, image: RequestImage) -> Image.Image:
+        """An image's pixels, a deep one's scaled as in training, one of more than 4 million pixels smaller.
+
+        Raises:
+            RefusedError: It can't be decoded, or is too large.
+        """
+        return _decode_image(self._processes, self._task, image.file, "")
+
+    def certainty(self, abstain: float | None, coverage: float | None) -> Certainty:
+        """The thresholds for requested levels, as `distingo.prediction.naming.settle_certainty`."""
+        return self._certainties(abstain, coverage)
+
+    def on_batch(self, images: int, seconds: float, waited: float) -> None:
+        """Count a batch."""
+        self.counters.count_batch(images, seconds, waited)
+        self._batches.observe(images)
+        self._seconds.observe(seconds)
+
+    def _count(self, began: float, row: np.ndarray) -> np.ndarray:
+        self.counters.count_decoding(time.perf_counter() - began)
+        return row
+
+    def _settle(self, abstain: float | None, coverage: float | None) -> Certainty:
+        return settle_certainty(self.predictor.model, abstain=abstain, coverage=coverage)
+
+    def _warm_up(self) -> None:
+        """Score a gray image, so that what is built at first use is built before the first request."""
+        gray = self.predictor.look_at(np.full((64, 64, 3), 128, np.uint8))
+        self.predictor.judge(gray[None])
+
+
+def _decode_ordinary(data: bytes, task: DecodeTask) -> tuple[Image.Image | None, HeaderCost]:
+    """An ordinary file's image, and what decoding costs; None where a process is to decode it."""
+    cost = cost_of(data, task.enough)
+    if not cost.ordinary:
+        return None, cost
+    image = decode_ordinary(data, cost, max_pixels=task.max_pixels, enough=task.enough, value_ranges=task.value_ranges)
+    return image, cost if image is not None else UNKNOWN_COST
+
+
+def _decode_image(processes: DecodingProcesses, task: DecodeTask, data: bytes, client: str) -> Image.Image:
+    image, cost = _decode_ordinary(data, task)
+    if image is not None:
+        return image
+    memory = cost.memory(processes.memory)
+    return processes.image(replace(task, result="image"), data, memory, Share(client))
+
+
+class ServedModels:
+    """All models of one worker.
+
+    Args:
+        runs: To load.
+        settings: Of the server.
+        metrics: Count every batch.
+
+    Raises:
+        RunError: A run folder is missing, damaged or unfinished.
+    """
+
+    def __init__(self, runs: Sequence[NamedRun], settings: ServeSettings, metrics: Metrics) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self._decoders = TurnPool(len(usable_cores()), "decoding", begin=free_this_thread)
+        self.processes = DecodingProcesses(settings)
+        self._reloading = threading.Lock()
+        try:
+            self._models = {run.name: self._load(run) for run in runs}
+        except BaseException:
+            self.processes.close()
+            raise
+        if not any(model.predictor.engine == "torch" for model in self._models.values()):
+            give_large_blocks_back()  # torch itself needs them for every batch
+        for model in self._models.values():
+            metrics.watch_scores(model.name, model.version, model.predictor.model.evidence)
+
+    def __iter__(self) -> Iterator[ServedModel]:
+        return iter(list(self._models.values()))
+
+    def get(self, name: str | None, version: str | None = None) -> ServedModel:
+        """The model of a name as it is now.
+
+        Args:
+            name: None means the only one.
+            version: Refused unless it is the one that is served; None takes that one.
+
+        Raises:
+            RefusedError: There is none (404), or there are several and none is named (422).
+        """
+        if name is None:
+            if len(self._models) > 1:
+                raise RefusedError(422, f"several models are served; name one with ?model=: {self._names()}")
+            return next(iter(self._models.values()))
+        model = self._models.get(name)
+        if model is None:
+            raise RefusedError(404, f"no model of this name is served; there is {self._names()}")
+        if version is not None and version != model.version:
+            raise RefusedError(404, f"this version is not served; there is {model.version}")
+        return model
+
+    def reload(self, name: str) -> tuple[ServedModel, bool]:
+        """Load a model's run folder anew if it has changed, and serve that from then on; not on the event loop.
+
+        The old version still scores the images that it has. Where the folder is damaged or incomplete, the old one
+        stays.
+
+        Returns:
+            The model that is served now, and whether it is another one than before.
+
+        Raises:
+            RefusedError: There is no model of this name.
+            RunError: The folder's model can't be served now.
+        """
+        with self._reloading:
+            old = self.get(name)
+            if read_version(old.run) == old.version:
+                return old, False
+            new = self._load(NamedRun(name, old.run))
+            self.metrics.watch_scores(name, new.version, new.predictor.model.evidence)
+            self._models[name] = new
+            old.batcher.close()
+            self.metrics.forget_scores(name, old.version)
+        _log.info("%s: version %s replaces %s", name, new.version, old.version)
+        return new, True
+
+    def reload_all(self) -> None:
+        """Reload every model whose run folder has changed; a folder that can't be read is logged and left."""
+        for model in self:
+            try:
+                self.reload(model.name)
+            except Exception as error:
+                _log.warning("%s: not reloaded, version %s stays (%s)", model.name, model.version, error)
+
+    def check_image(self, data: bytes, *, enough: int, client: str) -> None:
+        """Decode a file to check that it is an image.
+
+        Args:
+            data: The file.
+            enough: As for `distingo.datasets.decoding.decode.decode`.
+            client: That sent it.
+
+        Raises:
+            RefusedError: It can't be decoded, or is too large.
+        """
+        _decode_image(self.processes, DecodeTask("image", self.settings.max_pixels, enough), data, client)
+
+    def close(self) -> None:
+        """End the threads once their jobs are done."""
+        for model in self:
+            model.batcher.close()
+        self._decoders.close()
+        self.processes.close()
+
+    def _load(self, run: NamedRun) -> ServedModel:
+        return ServedModel(run, self._decoders, self.processes, self.settings, self.metrics)
+
+    def _names(self) -> str:
+        return ", ".join(list(self._models)[:20])
