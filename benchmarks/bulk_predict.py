@@ -66,9 +66,9 @@ def predict(run: Path, pictures: Path, output: Path, *options: str) -> dict[str,
 
 def measure_steady(run: Path, pictures: Path, output: Path, rounds: int) -> None:
     """In a process of its own: the stream without its first thousand, and what limits it, in turns."""
-    from distingo.machine.threads import set_thread_environment
+    from distingo.machine.process import configure_process
 
-    set_thread_environment()
+    configure_process()
     import distingo
     from distingo.datasets.cache.store import Cache
     from distingo.datasets.gathering import count_processors

@@ -42,20 +42,21 @@ from distingo.datasets.splits.splitting import split_dataset
 from distingo.datasets.targets import encode_labels
 from distingo.evaluation.confidence import Confidence
 from distingo.evaluation.judging_confidence import judge_confidence
-from distingo.machine.device import prepare_process
+from distingo.machine.process import configure_process, prepare_process
 from distingo.metrics.conformal import prediction_sets, set_threshold
+from distingo.metrics.logits import fit_calibration
 from distingo.metrics.thresholds import apply_thresholds, choose_thresholds
+from distingo.models.description import ModelDescription
 from distingo.models.evidence import Calibration, gather_evidence
 from distingo.models.feature_bank import build_bank
-from distingo.models.saved import ModelDescription, SavedModel
+from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import Outputs, to_probabilities
 from distingo.prediction.embedding import gather
 from distingo.prediction.naming import unlike_threshold
 from distingo.records import Dataset, Picture
-from distingo.training.cross_fitting import count_folds, cross_fit_head, deal_folds
+from distingo.training.calibration import count_folds, cross_fit_head, deal_folds
 from distingo.training.defaults import DataFacts, choose_recipe
 from distingo.training.heads import fit_head
-from distingo.training.held_out import calibrate
 from distingo.training.pretrained import feature_products, load_wished_backbone
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,6 +84,7 @@ class Fitted:
 
 
 def open_sets(names: list[str]) -> tuple[Product, dict[str, Dataset]]:
+    configure_process()
     prepare_process()
     wishes = {"model": str(DATA / "weights" / "mobilenetv2_100.tf_in1k"), "mode": "frozen"}
     backbone = load_wished_backbone(wishes)
@@ -137,7 +139,7 @@ def fit(dataset: Dataset, product: Product, seed: int) -> Fitted:
         "linear", "pretrained", dataset.task, dataset.classes, head="linear", settings=fitted.settings
     )
     held_out, held_targets, folds = calibration_set(description, features, targets, logits["validation"], seed)
-    slope, offsets = calibrate(held_out, held_targets)
+    slope, offsets = fit_calibration(held_out, held_targets)
     description = replace(description, calibration=Calibration(slope, tuple(offsets.tolist())))
     bank = build_bank(features["train"], tuple(picture.content for picture in sides["train"]), unit=True)
     model = SavedModel(description, bank=bank)
@@ -166,7 +168,7 @@ def calibration_set(
     validation_logits: np.ndarray,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Logits, targets and how many models gave them, as `distingo.training.cross_fitting` settles them in a run."""
+    """Logits, targets and how many models gave them, as `distingo.training.calibration` settles them in a run."""
     together = np.concatenate([targets["train"], targets["validation"]])
     folds = count_folds(len(together), len(targets["validation"]))
     if not folds:

@@ -37,12 +37,12 @@ def pictures() -> np.ndarray:
 
 
 def run_distingo(engine: str, precision: str, batch: int) -> None:
-    from distingo.machine.threads import set_thread_environment
+    from distingo.machine.process import configure_process
 
-    set_thread_environment()
+    configure_process()
     import torch
 
-    from distingo.machine.device import prepare_process
+    from distingo.machine.process import prepare_process
     from distingo.models.backbones import find_backbone, load_backbone
     from distingo.models.saved import feature_extractor, join_backbone
     from distingo.prediction.engines import build_engine

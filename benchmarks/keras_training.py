@@ -76,12 +76,13 @@ def pictures_and_targets(load: Workload, contender: str) -> tuple[np.ndarray, np
 
 
 def run_distingo(load: Workload) -> None:
-    from distingo.machine.threads import set_thread_environment
+    from distingo.machine.process import configure_process
 
-    set_thread_environment()
+    configure_process()
     import torch
 
-    from distingo.machine.device import bind_this_thread, choose_precision
+    from distingo.machine.device import choose_precision
+    from distingo.machine.process import bind_this_thread
     from distingo.prediction.networks import autocast
 
     torch.manual_seed(SEED)
@@ -108,9 +109,7 @@ def run_distingo(load: Workload) -> None:
 def build_network(load: Workload) -> Any:
     import torch
 
-    from distingo.models.fashion_cnn import FashionCNN
-    from distingo.models.poster_cnn import PosterCNN
-    from distingo.models.sports_cnn import SportsCNN
+    from distingo.models.reference_networks import FashionCNN, PosterCNN, SportsCNN
 
     kinds = {"sports-cnn": SportsCNN, "fashion-cnn": FashionCNN, "poster-cnn": PosterCNN}
     network = kinds[load.network](load.outputs, height=load.height, width=load.width, channels=load.channels)

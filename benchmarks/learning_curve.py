@@ -40,8 +40,9 @@ from distingo.learning_curves.measuring import (
 from distingo.machine.device import choose_device
 from distingo.near_duplicates.keeping import Belonging
 from distingo.prediction.embedding import descriptors_product, gather
-from distingo.training.preparing import TrainRequest, choose
+from distingo.training.preparing import choose
 from distingo.training.pretrained import feature_products
+from distingo.training.request import TrainRequest
 
 RESULTS = Path(__file__).parent / "results" / "learning_curve.json"
 FOLDS, SIZES, VALIDATION = 5, 8, 0.15

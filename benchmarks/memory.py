@@ -155,9 +155,10 @@ def _prepare(name: str) -> tuple[Any, Any, Any]:
     """Recipe, network on the device, device."""
     import torch
 
-    from distingo.machine.device import prepare_process
+    from distingo.machine.process import configure_process, prepare_process
     from distingo.training.recipe import Recipe
 
+    configure_process()
     prepare_process()
     size, batch_size = NETWORKS[name]
     recipe = Recipe(

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from distingo.machine.threads import set_thread_environment
+from distingo.machine.process import configure_process
 from distingo.prediction.predictor import Predictor, load
 
-set_thread_environment()
+configure_process()
 
 
 def decode(predictor: Predictor, content: bytes) -> np.ndarray:

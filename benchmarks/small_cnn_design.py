@@ -29,7 +29,7 @@ from torch.nn import functional as F
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import pixels_product, read_dataset
 from distingo.datasets.splits.splitting import split_dataset
-from distingo.machine.device import prepare_process
+from distingo.machine.process import configure_process, prepare_process
 from distingo.models.small_cnn import NormalisedConvolution, Residual, SmallCNN
 from distingo.records import Rendition
 from distingo.training.augmentation import PRESETS, Augmentation, augment, mix
@@ -272,6 +272,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=24, help="per augmentation on aerial")
     options = parser.parse_args()
     torch.set_num_threads(1)
+    configure_process()
     prepare_process()
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     for part in options.parts:

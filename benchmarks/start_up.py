@@ -24,8 +24,8 @@ RESULTS = ROOT / "benchmarks" / "results" / "start_up.json"
 UNTIL_FIRST_BATCH = """
 import os, sys
 from distingo.__main__ import run
-from distingo.machine.threads import set_thread_environment
-set_thread_environment()
+from distingo.machine.process import configure_process
+configure_process()
 import distingo.training.loop as loop
 prepare = loop._prepare
 def first(*words):

@@ -18,8 +18,7 @@ import distingo
 from distingo.cli import main
 from distingo.errors import UsageError
 from distingo.evaluation.confidence import read_confidence
-from distingo.models.saved import load_model
-from distingo.models.saved_layout import load_bank
+from distingo.models.saved import load_bank, load_model
 from distingo.prediction.naming import possible_levels, settle_certainty
 from raising import raises
 from tiny_backbones import write_backbone

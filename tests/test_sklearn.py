@@ -216,7 +216,7 @@ def test_mistakes_are_told_in_one_line(images, fitted, tmp_path):
     for given, labels, kind, words in cases:
         with pytest.raises(kind, match=words):
             ImageClassifier("majority").fit(given, labels)
-    with raises(DataError, code="not_found", naming="none.png"):
+    with raises(DataError, code="unreadable_image", naming="none.png"):
         fitted.predict([tmp_path / "none.png"])
     with pytest.raises(NotFittedError):
         ImageClassifier().predict(pixels)

@@ -19,7 +19,7 @@ from deep_images import FORMS, draw_stripes, stripes, write_image
 from distingo.cli import main
 from distingo.curation.findings import read_findings
 from distingo.errors import RunError, UsageError
-from distingo.models.saved import read_description
+from distingo.models.description import read_description
 from distingo.records import ValueRange, ValueRanges
 from distingo.report.thumbnails import fill_album
 from raising import raises

@@ -11,7 +11,7 @@ import time
 from types import FrameType
 from typing import Any
 
-from distingo.machine.memory import collect_seldom
+from distingo.machine.process import collect_seldom
 
 _ONE_PRESS = 1.0
 """Seconds within which a second Ctrl-C is the same wish: it must not cut into what the first one tidies up."""

@@ -24,8 +24,7 @@ from distingo.datasets.gathering import read_dataset
 from distingo.datasets.own_files import LICENCE_NAME
 from distingo.download.folder import Gathered
 from distingo.download.named import gather_set
-from distingo.download.sets import SETS, find_set
-from distingo.download.sets.records import NamedSet
+from distingo.download.sets import SETS, NamedSet, find_set
 from distingo.errors import DataError, UsageError
 from raising import raises
 
@@ -144,7 +143,7 @@ def test_a_kill_while_class_folders_are_made_costs_no_file(
     gather, site: LoopbackSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     place = {
-        "making": "distingo.download.named.ClassFolders.draw",
+        "making": "distingo.download.named._ClassFolders.draw",
         "made": "pathlib.Path.rmdir",
         "finished": "distingo.download.named._conclude",
     }[moment]

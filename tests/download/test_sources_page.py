@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from distingo.download.records import Limits
-from distingo.download.sets import SETS
-from distingo.download.sets.records import NamedSet
+from distingo.download.sets import SETS, NamedSet
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "sources.md").read_text(encoding="utf-8")
 

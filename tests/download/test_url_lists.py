@@ -15,7 +15,7 @@ from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.manifest import sum_up_left_out
 from distingo.download.folder import Gathered, read_outcomes
-from distingo.download.url_lists import UrlColumns, gather_urls, read_url_table
+from distingo.download.url_lists import UrlColumns, gather_urls, read_url_table, stem_of_address
 from distingo.errors import DataError, ErrorCode, UsageError
 from raising import raises
 
@@ -233,3 +233,18 @@ def own_files(folder: Path) -> set[str]:
     return {
         path.relative_to(folder).as_posix() for path in (folder / ".distingo-download").rglob("*") if path.is_file()
     }
+
+
+@pytest.mark.parametrize(
+    ("url", "stem"),
+    [
+        ("https://h/a/cat.JPG?size=2", "cat"),
+        ("https://h/a/caf%C3%A9.png", "café"),
+        ("https://h/", "h"),
+        ("https://h/..%2F..%2Fevil.jpg", "evil"),
+        ("https://h/show.php?id=3", "show"),
+        ("http://[bad", "unnamed"),
+    ],
+)
+def test_addresses_name_their_pictures(url: str, stem: str) -> None:
+    assert stem_of_address(url) == stem

@@ -14,8 +14,7 @@ import numpy as np
 from drawing import encode, idx_bytes, noise
 from scipy.io import savemat
 
-from distingo.download.sets import SETS
-from distingo.download.sets.records import NamedSet, SetFile
+from distingo.download.sets import SETS, NamedSet, SetFile
 
 
 def tar_of(files: dict[str, bytes]) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import average_precision_score, f1_score
 
 from distingo.evaluation.judging import judge
-from distingo.models.saved import ModelDescription
+from distingo.models.description import ModelDescription
 from distingo.records import Picture, Source, Thresholds
 
 LABELS = ("a", "b", "c")

@@ -11,9 +11,10 @@ import pytest
 from distingo.errors import RunError
 from distingo.evaluation.confidence import read_confidence, write_confidence
 from distingo.evaluation.judging_confidence import judge_confidence
+from distingo.models.description import ModelDescription
 from distingo.models.evidence import Calibration, gather_evidence
 from distingo.models.feature_bank import build_bank
-from distingo.models.saved import ModelDescription, SavedModel
+from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import Outputs, to_probabilities
 from distingo.records import Picture, Source
 from raising import raises

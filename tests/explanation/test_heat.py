@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from distingo.explanation.relevance import attention_layers, find_heat, margins
-from distingo.models.heads import LinearHead
-from distingo.models.pretrained import ChannelNormalisation, PretrainedClassifier
+from distingo.models.heads import LinearHead, PretrainedClassifier
+from distingo.models.layers import ChannelNormalisation
+from distingo.models.reference_networks import SportsCNN
 from distingo.models.small_cnn import SmallCNN
-from distingo.models.sports_cnn import SportsCNN
 
 SWIN = {"img_size": 64, "embed_dim": 16, "depths": (1, 1), "num_heads": (1, 2), "window_size": 4}
 

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from distingo.explanation.relevance import MOST_LAYERS, feature_maps, first_filters
-from distingo.models.heads import LinearHead
-from distingo.models.pretrained import PretrainedClassifier
+from distingo.models.heads import LinearHead, PretrainedClassifier
 from distingo.models.small_cnn import SmallCNN
 
 

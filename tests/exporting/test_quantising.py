@@ -9,7 +9,8 @@ from distingo.exporting.agreement import original_answers
 from distingo.exporting.networks import ExportableNetwork
 from distingo.exporting.onnx_graph import PIXELS, network_graph
 from distingo.exporting.writing import _deciding_nodes, _quantise, quantise
-from distingo.models.saved import ModelDescription, SavedModel, assemble_network
+from distingo.models.description import ModelDescription
+from distingo.models.saved import SavedModel, assemble_network
 from distingo.records import Rendition
 
 pytest.importorskip("onnxruntime")

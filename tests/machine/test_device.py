@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from distingo.errors import ResourceError, UsageError
+from distingo.machine import device as machine
 from distingo.machine.device import available_devices, choose_device
 from raising import raises
 
@@ -62,3 +65,40 @@ def test_a_device_that_does_not_work_is_not_available(
     monkeypatch.setattr(torch, "empty", fail)
     with raises(UsageError, code="device_unavailable", parameter="device"):
         choose_device("cuda")
+
+
+def test_precision_follows_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "bfloat16_instructions", lambda: "amx_bf16")
+    precision, reason = machine.choose_precision("cpu")
+    assert precision == "bfloat16"
+    assert "amx_bf16" in reason
+    monkeypatch.setattr(machine, "bfloat16_instructions", lambda: None)
+    precision, reason = machine.choose_precision(torch.device("cpu"))
+    assert precision == "float32"
+    assert "avx512_bf16" in reason
+
+
+def test_precision_follows_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
+    assert machine.choose_precision("cuda")[0] == "bfloat16"
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
+    assert machine.choose_precision("cuda")[0] == "float32"
+
+
+def test_other_devices_compute_in_float32() -> None:
+    assert machine.choose_precision("mps")[0] == "float32"
+
+
+def test_flags_are_read_from_linux(tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor\t: 0\nflags\t\t: fpu avx512_bf16 amx_bf16\nprocessor\t: 1\nflags\t\t: fpu\n")
+    assert machine.linux_flags(cpuinfo) == {"fpu", "avx512_bf16", "amx_bf16"}
+    assert machine.linux_flags(tmp_path / "none") == frozenset()
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").is_file(), reason="needs Linux")
+def test_torch_and_linux_agree_on_bfloat16() -> None:
+    linux = machine.linux_flags(Path("/proc/cpuinfo"))
+    known = machine._capabilities()
+    for flag in ("amx_bf16", "avx512_bf16"):
+        assert (flag in linux) == (flag in known)

@@ -25,8 +25,8 @@ from distingo.models.backbones import (
     find_backbone,
     load_backbone,
 )
+from distingo.models.layers import ChannelNormalisation
 from distingo.models.presets import PRESETS
-from distingo.models.pretrained import ChannelNormalisation
 from raising import raises
 
 TINY = "test_resnet"

@@ -7,7 +7,7 @@ import pytest
 
 from distingo.errors import RunError
 from distingo.models.feature_bank import NEIGHBOURS, build_bank
-from distingo.models.saved_layout import load_bank, save_bank
+from distingo.models.saved import load_bank, save_bank
 from raising import raises
 
 

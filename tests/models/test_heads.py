@@ -1,5 +1,3 @@
-"""Heads compute what their documentation says, and come back from their settings and weights."""
-
 from __future__ import annotations
 
 import numpy as np
@@ -9,6 +7,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch import nn
 
 from distingo.errors import UsageError
+from distingo.models.description import ModelDescription
 from distingo.models.heads import (
     HEADS,
     LinearHead,
@@ -17,7 +16,11 @@ from distingo.models.heads import (
     build_head,
     center_and_normalise,
     find_neighbours,
+    last_layer,
+    record_features,
 )
+from distingo.models.saved import assemble_network
+from distingo.records import Rendition
 from raising import raises
 
 KNN = {"task": "single-label", "bank": 12, "neighbours": 3, "temperature": 0.1}
@@ -121,3 +124,25 @@ def test_neighbours_are_found_in_blocks_as_at_once(monkeypatch: pytest.MonkeyPat
     in_blocks = find_neighbours(directions, bank, 5)
     assert torch.equal(at_once[1], in_blocks[1])
     torch.testing.assert_close(at_once[0], in_blocks[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "features"), [("small-cnn", 128), ("fashion-cnn", 128), ("sports-cnn", 128), ("poster-cnn", 64)]
+)
+def test_features_are_what_the_last_layer_decides_by(name: str, features: int) -> None:
+    described = ModelDescription(name, "network", "single-label", ("a", "b", "c"), Rendition(32, 32, 3))
+    network = assemble_network(described).eval()
+    with torch.no_grad(), record_features(network) as seen:
+        logits = network(torch.rand(2, 3, 32, 32))
+    (found,) = seen
+    assert found.shape == (2, features)
+    assert torch.equal(last_layer(network)(found), logits)
+    network(torch.rand(2, 3, 32, 32))
+    assert len(seen) == 1
+
+
+def test_a_network_without_a_dense_layer_is_refused() -> None:
+    network = nn.Sequential()
+    network.add_module("network", nn.Conv2d(3, 2, 1))
+    with pytest.raises(TypeError, match="no dense layer"):
+        last_layer(network)

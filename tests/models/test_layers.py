@@ -5,11 +5,12 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from distingo.errors import ErrorCode, ModelError
 from distingo.models import layers
-from distingo.models.layers import ConvolutionBlock, Flatten, initialise_like_keras, require_input_shape
+from distingo.models.layers import ConvolutionBlock, Flatten, initialise_like_keras, require_input_shape, summarise
+from distingo.models.reference_networks import SportsCNN
 from raising import raises
 
 
@@ -23,50 +24,19 @@ def test_block_is_convolution_relu_pooling_as_the_reference_writes_it() -> None:
     assert block(images).shape == (2, 8, 5, 5)
 
 
-@pytest.mark.parametrize("way", ["_winograd_is_faster", "_blocks_are_faster"])
 @pytest.mark.parametrize("size", [(14, 14), (7, 7), (9, 12)])
-def test_training_gives_the_same_whichever_way_it_is_computed(
-    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], way: str
-) -> None:
+def test_training_gives_the_same_in_blocks_and_at_once(monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     block = ConvolutionBlock(16, 24).double()
     images = torch.randn(3, 16, *size, dtype=torch.float64, requires_grad=True)
     results = []
     for fast in (False, True):
-        monkeypatch.setattr(layers, way, lambda *_, fast=fast: fast)
+        monkeypatch.setattr(layers, "_blocks_are_faster", lambda *_, fast=fast: fast)
         result = block(images)
         inputs = [images, *block.parameters()]
         results.append((result, *torch.autograd.grad(result.square().sum(), inputs)))
-    for plain, winograd in zip(*results, strict=True):
-        torch.testing.assert_close(winograd, plain, rtol=1e-9, atol=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("capability", "n", "size", "dtype", "kernel_size", "faster"),
-    [
-        ("AVX2", 32, 14, torch.float32, 3, True),
-        ("AVX512", 32, 14, torch.float32, 3, False),
-        ("AVX2", 8, 14, torch.float32, 3, False),
-        ("AVX2", 32, 112, torch.float32, 3, False),
-        ("AVX2", 32, 14, torch.float64, 3, False),
-        ("AVX2", 32, 14, torch.float32, 5, False),
-    ],
-)
-def test_winograd_is_left_to_where_it_was_measured_to_pay(
-    monkeypatch: pytest.MonkeyPatch,
-    capability: str,
-    n: int,
-    size: int,
-    dtype: torch.dtype,
-    kernel_size: int,
-    faster: bool,
-) -> None:
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    convolution = nn.Conv2d(32, 64, kernel_size, padding=kernel_size // 2, dtype=dtype)
-    images = torch.zeros(n, 32, size, size, dtype=dtype)
-    assert layers._winograd_is_faster(images, convolution) is faster
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert not layers._winograd_is_faster(images, convolution)
+    for plain, in_blocks in zip(*results, strict=True):
+        torch.testing.assert_close(in_blocks, plain, rtol=1e-9, atol=1e-9)
 
 
 def test_blocks_are_left_to_where_they_were_measured_to_pay() -> None:
@@ -77,15 +47,6 @@ def test_blocks_are_left_to_where_they_were_measured_to_pay() -> None:
     assert not layers._blocks_are_faster(large.to("meta"), convolution)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert layers._blocks_are_faster(small, convolution)
-
-
-def test_evaluation_never_takes_the_less_exact_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise AssertionError("winograd in evaluation")
-
-    monkeypatch.setattr(layers.winograd, "convolve_pool_relu", refuse)
-    monkeypatch.setattr(layers, "_winograd_is_faster", lambda *_: True)
-    ConvolutionBlock(32, 8).eval()(torch.zeros(32, 32, 14, 14))
 
 
 def test_flatten_has_channels_fastest_as_keras() -> None:
@@ -120,3 +81,44 @@ def test_impossible_shapes_are_refused(wrong: dict[str, int], code: ErrorCode) -
     with raises(ModelError, code=code) as caught:
         require_input_shape("some-cnn", **shape)
     assert str(caught.value).startswith("some-cnn: ")
+
+
+def test_every_layer_has_its_shape_and_its_count() -> None:
+    lines = summarise(SportsCNN(2), 224, 224, 3).splitlines()
+    rows = {line.split()[0]: line for line in lines if line and not line.startswith(("-", "parameters:"))}
+    assert rows["features.0.convolution"].split() == (
+        ["features.0.convolution", "Conv2d", "32", "x", "224", "x", "224", "896"]
+    )
+    assert rows["features.2.pool"].split()[1:] == ["MaxPool2d", "64", "x", "28", "x", "28", "0"]
+    assert rows["classifier.2"].split()[1:] == ["Linear", "128", "6,422,656"]
+    assert lines[-1] == "parameters: 6,451,554, of which 6,451,554 are trained"
+    assert len({len(line) for line in lines[:-2]}) == 1
+
+
+def test_frozen_parameters_are_told_apart() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.Linear(5, 2))
+    model[1].requires_grad_(False)
+    assert summarise(model, 2, 2, 3).endswith("parameters: 77, of which 12 are trained")
+
+
+def test_a_layer_passed_twice_is_counted_once() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Conv2d(3, 3, 1)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.layer(self.layer(images))
+
+    rows = [line for line in summarise(Twice(), 4, 4, 3).splitlines() if "Conv2d" in line]
+    assert [row.split()[-1] for row in rows] == ["12", "0"]
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2), nn.Dropout())
+    model[1].eval()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    summarise(model, 3, 3, 1)
+    assert [layer.training for layer in model.modules()] == [True, True, False, True]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert not any(layer._forward_hooks for layer in model.modules())

@@ -10,9 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from distingo.errors import ModelError
-from distingo.models.fashion_cnn import FashionCNN
-from distingo.models.poster_cnn import PosterCNN
-from distingo.models.sports_cnn import SportsCNN
+from distingo.models.reference_networks import FashionCNN, PosterCNN, SportsCNN
 from raising import raises
 
 

@@ -10,8 +10,9 @@ import torch
 from distingo.errors import ModelError, RunError
 from distingo.models.backbones import find_backbone
 from distingo.models.catalogue import CATALOGUE, build_network
-from distingo.models.majority import fit_majority
-from distingo.models.saved import ModelDescription, SavedModel, assemble_network, load_model, save_model
+from distingo.models.description import ModelDescription
+from distingo.models.frequencies import fit_majority
+from distingo.models.saved import SavedModel, assemble_network, load_model, save_model
 from distingo.records import Rendition, Thresholds
 from raising import raises
 

@@ -15,8 +15,9 @@ import distingo
 from distingo.errors import RunError
 from distingo.files import content_hash
 from distingo.models.backbones import find_backbone
+from distingo.models.description import ModelDescription
 from distingo.models.presets import read_settings
-from distingo.models.saved import ModelDescription, SavedModel, assemble_network, load_model, save_model
+from distingo.models.saved import SavedModel, assemble_network, load_model, save_model
 from raising import raises
 from tiny_backbones import write_backbone
 from tiny_datasets import draw_classes

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from distingo.datasets.cache.store import Cache
-from distingo.models.saved import ModelDescription, SavedModel, assemble_network, load_model
+from distingo.models.description import ModelDescription
+from distingo.models.saved import SavedModel, assemble_network, load_model
 from distingo.prediction.classifier import ModelEngine, predict_outputs
 from distingo.prediction.engines import EngineName
 from distingo.prediction.networks import ArrayRows

@@ -13,7 +13,8 @@ from PIL import Image
 import distingo
 from distingo.datasets.decoding.decode import UndecodableError
 from distingo.errors import DataError, RunError, UsageError
-from distingo.models.saved import ModelDescription, SavedModel, assemble_network, save_model
+from distingo.models.description import ModelDescription
+from distingo.models.saved import SavedModel, assemble_network, save_model
 from distingo.prediction.given_images import find_pictures
 from distingo.prediction.naming import Certainty
 from distingo.prediction.predictor import load, read_task

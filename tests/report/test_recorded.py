@@ -12,7 +12,7 @@ from PIL import Image
 import distingo
 from distingo.evaluation.reading import RunRecords, read_run
 from distingo.language import gettext, written_in
-from distingo.models.saved import read_description
+from distingo.models.description import read_description
 from distingo.report.recorded_sentences import RECORDED, is_known, recorded
 from tiny_datasets import draw_classes, draw_labels
 

@@ -18,7 +18,7 @@ import pytest
 from distingo.errors import DistingoError, RunError
 from distingo.models.evidence import load_evidence
 from distingo.models.feature_bank import build_bank
-from distingo.models.saved_layout import load_bank, save_bank
+from distingo.models.saved import load_bank, save_bank
 from distingo.records import Rendition, Thresholds
 from distingo.runtime.description import (
     EXPORT_FILE,

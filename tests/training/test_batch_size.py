@@ -16,10 +16,10 @@ from distingo.files import read_json
 from distingo.training import memory as batch_size
 from distingo.training import preparing
 from distingo.training.memory import TrainingPlan, find_batch_size, most_images, scaled_lr, training_images
-from distingo.training.preparing import TrainRequest
 from distingo.training.pretrained import load_wished_backbone
 from distingo.training.recipe import Recipe
 from distingo.training.recipe_file import Wanted, repeat
+from distingo.training.request import TrainRequest
 from distingo.training.step_memory import StepMemory
 from raising import raises
 from tiny_backbones import write_backbone

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import expit, log_softmax, softmax
+from scipy.special import expit, softmax
 from sklearn.metrics import average_precision_score, log_loss
 
-from distingo.training.held_out import FOLDS, assign_folds, best_trial, calibrate, score_logits
+from distingo.training.held_out import FOLDS, assign_folds, best_trial, score_logits
 
 
 def test_single_labels_are_scored_by_accuracy_and_log_loss() -> None:
@@ -64,38 +64,3 @@ def test_several_labels_are_shared_out_by_the_rarest() -> None:
     folds = assign_folds(targets, seed=3)
     assert sorted(folds[:5]) == [0, 1, 2, 3, 4]
     assert folds[7] == -1
-
-
-def test_the_slope_is_the_one_of_least_log_loss() -> None:
-    generator = np.random.default_rng(0)
-    targets = generator.integers(0, 3, 5000)
-    logits = 2 * generator.normal(size=(5000, 3))
-    targets = np.array([generator.choice(3, p=row) for row in softmax(logits, axis=1)])
-    slope, offsets = calibrate(logits / 10, targets)
-    assert slope == pytest.approx(10, rel=0.1)
-    assert not offsets.any()
-
-
-def test_few_pictures_without_a_mistake_make_nobody_certain() -> None:
-    slope, _ = calibrate(np.eye(3), np.arange(3))
-    chances = softmax(slope * np.eye(3), axis=1)
-    assert 0.7 < chances[0, 0] < 0.95
-
-
-def test_labels_get_their_frequencies_and_borrow_the_slope() -> None:
-    generator = np.random.default_rng(0)
-    margins = generator.normal(size=(4000, 3))
-    true_offsets = np.array([-1.0, 0.5, -3.0])
-    targets = (generator.random((4000, 3)) < expit(2.5 * margins + true_offsets)).astype(np.float32)
-    slope, offsets = calibrate(margins, targets)
-    assert slope == pytest.approx(2.5, rel=0.1)
-    np.testing.assert_allclose(offsets, true_offsets, atol=0.25)
-
-
-def test_a_label_that_no_picture_has_stays_possible() -> None:
-    margins = np.random.default_rng(0).normal(size=(20, 2))
-    targets = np.stack([margins[:, 0] > 0, np.zeros(20)], axis=1).astype(np.float32)
-    slope, offsets = calibrate(margins, targets)
-    chances = expit(slope * margins + offsets)
-    assert np.isfinite(log_softmax(chances, axis=1)).all()
-    assert 0.001 < chances[:, 1].mean() < 0.15

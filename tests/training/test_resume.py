@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from distingo.models.saved import read_description
+from distingo.models.description import read_description
 from tiny_datasets import draw_classes, draw_labels
 
 RECIPE = ["--model", "small-cnn", "--image-size", "16", "--epochs", "6", "--batch-size", "16", "--seed", "3"]

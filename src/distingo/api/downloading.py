@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from distingo.download.folder import Gathered
     from distingo.download.open_images_tables import OpenImagesAddresses, OpenImagesSplit
     from distingo.download.records import Limits
-    from distingo.download.sets.records import NamedSet
+    from distingo.download.sets import NamedSet
     from distingo.download.url_lists import UrlColumns
     from distingo.download.video import FrameFormat, VideoFrames
     from distingo.download.video_frames import FrameChoice

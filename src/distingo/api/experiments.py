@@ -89,7 +89,7 @@ def crossval(
     from distingo.datasets.tables.table import TableOptions
     from distingo.near_duplicates.keeping import Belonging
     from distingo.report.pages.crossval import write_crossval_page
-    from distingo.training.preparing import TrainRequest
+    from distingo.training.request import TrainRequest
     from distingo.training.run_data import settle_corrections
 
     recipe = name_recipe_fields(recipe)
@@ -190,8 +190,8 @@ def learning_curve(
     from distingo.near_duplicates.keeping import Belonging
     from distingo.report.pages.learning_curve import write_learning_curve_page
     from distingo.run_folder import RunFolder
-    from distingo.training.preparing import TrainRequest
     from distingo.training.recipe_file import Wanted, repeat
+    from distingo.training.request import TrainRequest
     from distingo.training.run_data import settle_corrections
 
     recipe = name_recipe_fields(recipe)
@@ -291,10 +291,10 @@ def tune(
     """
     from distingo.datasets.run_options import name_split
     from distingo.report.pages.tuning import write_tuning_page
-    from distingo.training.preparing import TrainRequest
     from distingo.training.recipe_file import read_recipe_file
+    from distingo.training.request import TrainRequest
     from distingo.training.run_data import check_wishes, settle_corrections
-    from distingo.tuning.folder import SearchFolder
+    from distingo.tuning.records import SearchFolder
     from distingo.tuning.run import TuneRequest, tune_run
 
     recipe = name_recipe_fields(recipe)

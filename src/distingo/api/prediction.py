@@ -265,7 +265,7 @@ def export(
         ResourceError: The folder exists or can't be written.
     """
     from distingo.exporting.run import ExportRequest, export_run
-    from distingo.machine.device import prepare_process
+    from distingo.machine.process import prepare_process
     from distingo.runtime.description import MODEL_FILES
 
     if format not in MODEL_FILES:

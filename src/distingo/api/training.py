@@ -117,8 +117,8 @@ def train(
     """
     from distingo.datasets.run_options import name_split
     from distingo.tracking.following import choose_tracking, follow
-    from distingo.training.preparing import TrainRequest
     from distingo.training.recipe_file import Wanted, read_recipe_file, repeat
+    from distingo.training.request import TrainRequest
     from distingo.training.run import train_run
     from distingo.training.run_data import check_wishes, settle_corrections
 
@@ -215,7 +215,7 @@ def train_several(
     Raises:
         DistingoError: Of the kind that fits the mistake or hindrance.
     """
-    from distingo.training.several import plan_runs
+    from distingo.training.defaults import plan_runs
 
     place = Path(output)
     plans = plan_runs(as_names(models, "models"), name_recipe_fields(options))

@@ -103,7 +103,7 @@ def _add_access(parser: argparse.ArgumentParser) -> None:
 
 def run_serve(options: argparse.Namespace) -> int:
     """Do what was asked; returns the exit code."""
-    from distingo.machine.threads import share_cores
+    from distingo.machine.process import share_cores
 
     share_cores(max(1, options.workers))
     prepare()

@@ -13,7 +13,7 @@ from distingo.errors import escape_controls
 if TYPE_CHECKING:
     from distingo.crossvalidation.folder import CrossValidation
     from distingo.datasets.splits.group_splitting import Division
-    from distingo.download.sets.records import NamedSet
+    from distingo.download.sets import NamedSet
     from distingo.evaluation.comparison import Comparison
     from distingo.learning_curves.records import LearningCurve
     from distingo.models.backbone_listing import ListedBackbone
@@ -36,10 +36,9 @@ def prepare(*, networks: bool = True) -> None:
     import logging
 
     from distingo.datasets.decoding import failures as decoder_noise
-    from distingo.machine.threads import set_thread_environment
+    from distingo.machine.process import configure_process
 
-    if networks:
-        set_thread_environment()
+    configure_process(threads=networks)
 
     class PlainLines(logging.Formatter):
         """Sentences with names from anywhere, as a terminal may show them."""

@@ -110,7 +110,7 @@ def run_models(options: argparse.Namespace) -> int:
             print(f"{entry.name:<13} {entry.summary}")
         return 0
     from distingo.models.catalogue import build_network, find_model
-    from distingo.models.summary import summarise
+    from distingo.models.layers import summarise
 
     size = options.image_size or find_model(options.name).image_size or 128
     height, width = (size, size) if isinstance(size, int) else size

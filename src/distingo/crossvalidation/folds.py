@@ -29,7 +29,8 @@ from distingo.prediction.embedding import input_product
 from distingo.records import Dataset, Picture, Side, Split
 from distingo.run_folder import RunFolder
 from distingo.training.baselines import BASELINES, fit_baseline
-from distingo.training.preparing import ChosenRun, TrainRequest
+from distingo.training.preparing import ChosenRun
+from distingo.training.request import TrainRequest
 from distingo.training.run import train_model
 
 

@@ -19,7 +19,7 @@ from distingo.crossvalidation.folds import FinishedFold
 from distingo.evaluation.judging import MODEL, judge
 from distingo.metrics.intervals import corrected_mean
 from distingo.metrics.single_label import per_class_scores
-from distingo.models.saved import ModelDescription
+from distingo.models.description import ModelDescription
 from distingo.records import Dataset, Evaluation, LabelScores, Score, Thresholds, TwoByTwo
 
 

@@ -22,7 +22,7 @@ from distingo.datasets.splits.grouping import Links, group_pictures
 from distingo.errors import UsageError, option
 from distingo.evaluation.tables import write_predictions
 from distingo.files import remove_half_written
-from distingo.machine.device import prepare_process
+from distingo.machine.process import configure_process, prepare_process
 from distingo.models.catalogue import find_model
 from distingo.near_duplicates.keeping import (
     Belonging,
@@ -37,7 +37,8 @@ from distingo.prediction.embedding import descriptors_product
 from distingo.progress import progress_bar
 from distingo.records import Dataset
 from distingo.run_folder import RunFolder, begin_folder, end_beginning, identify_request, is_free
-from distingo.training.preparing import ChosenRun, TrainRequest, choose, choose_again, identify_training
+from distingo.training.preparing import ChosenRun, choose, choose_again, identify_training
+from distingo.training.request import TrainRequest
 from distingo.training.run_config import describe_run, require_readable
 from distingo.training.run_data import keep_corrections
 
@@ -87,6 +88,7 @@ def cross_validate(request: CrossValidateRequest) -> CrossValidation:
     """
     begun = time.perf_counter()
     _check(request)
+    configure_process()
     prepare_process()
     request = _settle_resuming(request)
     prepared = _resume(request) if request.training.resume else _start(request)

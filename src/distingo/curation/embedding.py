@@ -8,7 +8,7 @@ from pathlib import Path
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import Product, Survey
 from distingo.errors import UsageError, option
-from distingo.machine.threads import set_thread_environment
+from distingo.machine.process import prepare_process
 
 _WITHOUT = "none"
 
@@ -107,7 +107,4 @@ def embed_by_backbone(name: str, weights: str | Path | None, reason: str, cache:
 
 def _load_torch() -> None:
     """With its threads placed, and this one left free to start others that decode on every core."""
-    set_thread_environment()
-    from distingo.machine.device import prepare_process
-
     prepare_process()

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distingo.metrics.intervals import NORMAL_QUANTILE, wilson
+from distingo.metrics.logits import log_softmax
 from distingo.records import Task
 
 Floats = npt.NDArray[np.float64]
@@ -120,14 +121,14 @@ def estimate_noise(probabilities: Floats, having: npt.NDArray[np.bool_], task: T
         are 0 where noise raises the likelihood by no more than chance does (a likelihood ratio test at 5 %).
     """
     from scipy.optimize import minimize
-    from scipy.special import expit, log_softmax
+    from scipy.special import expit
 
     if task == "single-label":
         logits, given = np.log(np.clip(probabilities, _LEAST, 1)), having.argmax(axis=1)
         kinds, rows = having.shape[1], np.arange(len(having))
 
         def logarithms(slope: float) -> Floats:
-            return np.asarray(log_softmax(slope * logits, axis=1)[rows, given])
+            return np.asarray(log_softmax(slope * logits)[rows, given])
     else:
         inside = np.clip(probabilities, _LEAST, 1 - _LEAST)
         odds = np.where(having, 1.0, -1.0) * (np.log(inside) - np.log1p(-inside))

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from distingo.curation.findings import Finding
 from distingo.curation.label_doubts import LabelBasis, weigh_labels
 from distingo.curation.thresholds import KEPT_FROM
+from distingo.metrics.logits import sigmoid, softmax
 from distingo.near_duplicates.search import group_copies
 from distingo.progress import progress_bar
 from distingo.records import Picture, Task
@@ -206,10 +207,7 @@ def _padded(logits: Floats, outputs: int) -> Floats:
 
 
 def _probabilities(logits: npt.NDArray[np.float64], task: Task) -> npt.NDArray[np.float64]:
-    from scipy.special import expit, softmax
-
-    result: npt.NDArray[np.float64] = softmax(logits, axis=1) if task == "single-label" else expit(logits)
-    return result
+    return softmax(logits) if task == "single-label" else sigmoid(logits)
 
 
 def _predict_trees(

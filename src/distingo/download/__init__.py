@@ -1,1 +1,1 @@
-"""Pictures and data sets out of the network: politely, whole or not at all, every file accounted for."""
+"""Download images and data sets: politely, whole or not at all, with a record of every file."""

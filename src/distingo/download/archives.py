@@ -13,8 +13,6 @@ import tempfile
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -23,8 +21,10 @@ from distingo.errors import DataError
 
 _CHUNK = 1 << 20
 _SMALL = 16 << 20
-_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError)
-"""The last is zipfile's word for an archive that is encrypted or packed in a way it doesn't know."""
+_DAMAGED = (
+    *(tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, UnicodeDecodeError),
+    RuntimeError,  # zipfile: an archive that is encrypted, or compressed in an unknown way
+)
 
 _ZIP = {b"PK\x03\x04", b"PK\x05\x06"}
 _OPENERS = {b"\x1f\x8b": gzip.open, b"BZ": bz2.open, b"\xfd7": lzma.open}
@@ -46,7 +46,7 @@ class ArchiveLimits:
 
 
 def extract_archive(archive: Path, folder: Path, limits: ArchiveLimits | None = None) -> int:
-    """Unpack a tar file (plain, gzip, bzip2, xz) or a ZIP file; what it is, its first bytes say.
+    """Unpack a tar file (plain, gzip, bzip2, xz) or a ZIP file, recognized by its first bytes.
 
     Args:
         archive: The file.
@@ -65,16 +65,18 @@ def extract_archive(archive: Path, folder: Path, limits: ArchiveLimits | None = 
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
         place = _Place(archive, Path(temporary) / "unpacked", limits or ArchiveLimits())
         try:
-            if _head(archive, 4) in _ZIP:
+            with archive.open("rb") as file:
+                head = file.read(4)
+            if head in _ZIP:
                 _extract_zip(archive, place)
             else:
-                _extract_tar(archive, place)
+                opener: Any = _OPENERS.get(head[:2], open)
+                with opener(archive, "rb") as packed:
+                    _extract_tar(_Counted(packed, place), place)
         except _DAMAGED as error:
             raise DataError(
                 f"{archive}: is no archive, or damaged ({error}); fetch it again", code="damaged_file"
             ) from error
-        except (gzip.BadGzipFile, UnicodeDecodeError) as error:
-            raise DataError(f"{archive}: is damaged ({error}); fetch it again", code="damaged_file") from error
         if folder.exists():
             raise DataError(f"{folder}: exists already; move it away", code="already_exists")
         shutil.move(place.root, folder)
@@ -151,14 +153,8 @@ def _extract_zip(archive: Path, place: _Place) -> None:
                 place.file(member.filename, content)
 
 
-def _extract_tar(archive: Path, place: _Place) -> None:
-    # Read as a stream: nothing is sought, and what unpacks has been counted before it is understood.
-    with _opened(archive) as packed:
-        counted: Any = _Counted(packed, place)
-        _extract_stream(counted, place)
-
-
-def _extract_stream(stream: IO[bytes], place: _Place) -> None:
+def _extract_tar(stream: Any, place: _Place) -> None:
+    """Extract from a stream: nothing is sought, and every byte has been counted before it is interpreted."""
     with tarfile.open(fileobj=stream, mode="r|") as unpacked:
         for member in unpacked:
             if member.isdir():
@@ -182,15 +178,3 @@ class _Counted:
         data = self._stream.read(size)
         self._place.grow(len(data))
         return data
-
-
-@contextmanager
-def _opened(archive: Path) -> Iterator[IO[bytes]]:
-    opener: Any = _OPENERS.get(_head(archive, 2), open)
-    with opener(archive, "rb") as stream:
-        yield stream
-
-
-def _head(archive: Path, size: int) -> bytes:
-    with archive.open("rb") as file:
-        return file.read(size)

@@ -1,6 +1,6 @@
-"""Many files at once into a folder: each tried until it has an outcome, and none fetched twice.
+"""Many files at once into a folder: each tried until it has an outcome, and none downloaded twice.
 
-Whose turn it is: many files at once, but few from one host, and none from a host that asked for patience.
+Many files at once, but few from one host, and none from a host that asked us to wait.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from distingo.contained_paths import find_link_above
-from distingo.download.asking import waiting_time
+from distingo.datasets.decoding.formats import ENDINGS
 from distingo.download.connections import Connections, parse_address
 from distingo.download.folder import DownloadFolder
 from distingo.download.records import (
-    PICTURE_ENDINGS,
+    FetchStatus,
     LastingError,
     Limits,
     Outcome,
@@ -27,8 +27,11 @@ from distingo.download.records import (
     StoppedError,
     WantedFile,
 )
-from distingo.download.transferring import PartialFile, Received, Transport, transfer
+from distingo.download.request import waiting_time
+from distingo.download.transfer import PartialFile, Received, Transport, transfer
 from distingo.progress import TransferProgress, transfer_bar
+
+_PATIENCE_AT_THE_END = 3.0
 
 
 class Turn:
@@ -36,7 +39,7 @@ class Turn:
 
     Attributes:
         wanted: The file.
-        host: The host it is asked from.
+        host: The host it is requested from.
         attempts: How often it has been tried, this time included.
     """
 
@@ -52,12 +55,7 @@ class HostQueue:
     """Files by host, for several threads. Every turn that is taken ends in `done` or `again`."""
 
     def __init__(self, turns: Iterable[Turn], per_host: int) -> None:
-        """Line them up.
-
-        Args:
-            turns: One per file.
-            per_host: How many of one host may be under way at once.
-        """
+        """Queue a turn for each file, of which `per_host` of one host may run at once."""
         self._per_host = per_host
         self._waiting: defaultdict[str, deque[Turn]] = defaultdict(deque)
         for turn in turns:
@@ -70,12 +68,12 @@ class HostQueue:
         self._later: list[tuple[float, int, str, Turn | None]] = []
         self._numbers = itertools.count()
         self._changed = threading.Condition()
-        self._stopped = False
+        self.stopped = False
 
     def take(self) -> Turn | None:
         """The next file; waits for one where all that are left must wait. None when there are no more."""
         with self._changed:
-            while self._left and not self._stopped:
+            while self._left and not self.stopped:
                 self._bring_back(time.monotonic())
                 while self._open_hosts:
                     host = self._open_hosts.popleft()
@@ -116,13 +114,7 @@ class HostQueue:
             self._leave(turn)
 
     def again(self, turn: Turn, wait: float, *, whole_host: bool) -> None:
-        """Try a file again.
-
-        Args:
-            turn: The file.
-            wait: Seconds until then.
-            whole_host: Whether all files of that host wait so long.
-        """
+        """Try a file again after `wait` seconds, during which no other file of its host starts if `whole_host`."""
         with self._changed:
             until = time.monotonic() + wait
             if whole_host:
@@ -136,20 +128,10 @@ class HostQueue:
         self._changed.notify_all()
 
     def stop(self) -> None:
-        """No more turns: `take` gives None to everybody."""
+        """No more turns: `take` returns None in all threads."""
         with self._changed:
-            self._stopped = True
+            self.stopped = True
             self._changed.notify_all()
-
-    @property
-    def stopped(self) -> bool:
-        """Whether `stop` was called."""
-        return self._stopped
-
-
-_CHUNK = 1 << 20
-
-_PATIENCE_AT_THE_END = 3.0
 
 
 def fetch(
@@ -161,10 +143,10 @@ def fetch(
     allow_private: bool = False,
     try_refused: bool = False,
 ) -> tuple[Outcome, ...]:
-    """Fetch files into a folder.
+    """Download files into a folder.
 
-    What an earlier run fetched is not asked for again; nor, unless `try_refused`, what it was refused and what a person
-    removed since. What it had only begun is gone on from. Every outcome is noted at once, and ``manifest.csv`` written
+    What an earlier run downloaded is not requested again; nor, unless `try_refused`, what it was refused and what a
+    person removed since. What it had begun is resumed. Every outcome is recorded at once, and ``manifest.csv`` written
     at the end.
 
     Args:
@@ -173,13 +155,13 @@ def fetch(
         limits: How politely, how patiently and how much.
         description: For the progress bar.
         allow_private: Whether the files' own addresses may be on a private network; redirects never.
-        try_refused: Whether to ask again for what was absent, refused, or removed since.
+        try_refused: Whether to request again what was absent, refused, or removed since.
 
     Returns:
-        One outcome per wanted file, in their order.
+        One outcome per file, in their order.
 
     Raises:
-        OSError: The disk is full; `open_folder` says so in a person's words.
+        OSError: The disk is full; `open_folder` translates it.
         KeyboardInterrupt: Ctrl-C; what has come is kept.
     """
     names = {file.name.casefold() for file in wanted}
@@ -193,7 +175,7 @@ def fetch(
 
 
 def _settled(wanted: WantedFile, folder: DownloadFolder, *, try_refused: bool) -> bool:
-    """Whether a file needs no fetching; a file that was whole when an earlier run was killed gets its name.
+    """Whether a file need not be downloaded; a file that was whole when an earlier run was killed gets its name.
 
     What a person removed or changed since stays so.
     """
@@ -201,31 +183,23 @@ def _settled(wanted: WantedFile, folder: DownloadFolder, *, try_refused: bool) -
     if outcome is None or outcome.status == "failed":
         return False
     target, part = folder.root / outcome.file, PartialFile(folder.parts, wanted)
-    if outcome.url != wanted.url and not (outcome.status == "fetched" and _agrees(target, wanted.checksum)):
+    if outcome.url != wanted.url and not (outcome.status == "fetched" and _has_checksum(target, wanted.checksum)):
         return False
     if outcome.status == "fetched" and not target.exists():
-        if part.size() != outcome.size or _sha256(part.path) != outcome.sha256:
+        if part.size() != outcome.size or _digest(part.path) != outcome.sha256:
             return not try_refused
         part.finish(target)
     return outcome.status == "fetched" or not try_refused
 
 
-def _agrees(path: Path, checksum: str) -> bool:
-    """Whether a file is the one of a known checksum, wherever it came from."""
+def _has_checksum(path: Path, checksum: str) -> bool:
     kind, _, expected = checksum.partition(":")
     return bool(expected) and path.is_file() and _digest(path, kind) == expected.lower()
 
 
-def _sha256(path: Path) -> str:
-    return _digest(path, "sha256")
-
-
-def _digest(path: Path, kind: str) -> str:
-    digest = hashlib.new(kind, usedforsecurity=False)
+def _digest(path: Path, kind: str = "sha256") -> str:
     with path.open("rb") as file:
-        while data := file.read(_CHUNK):
-            digest.update(data)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, lambda: hashlib.new(kind, usedforsecurity=False)).hexdigest()
 
 
 class _Run:
@@ -242,9 +216,9 @@ class _Run:
         self._error: BaseException | None = None
 
     def fetch(self, wanted: Sequence[WantedFile]) -> None:
-        if not wanted:
-            return
         turns = [turn for file in wanted if (turn := self._turn(file)) is not None]
+        if not turns:
+            return
         self._queue = HostQueue(turns, self._limits.per_host)
         connections = Connections(self._limits)
         transport = Transport(connections, self._limits, self._report, lambda: self._queue.stopped, self._allow_private)
@@ -255,7 +229,7 @@ class _Run:
         try:
             for thread in threads:
                 while thread.is_alive():
-                    thread.join(0.2)  # in slices, so that Ctrl-C is heard everywhere
+                    thread.join(0.2)  # in slices, so that Ctrl-C is noticed on every system
         finally:
             self._queue.stop()
             connections.close()
@@ -282,7 +256,7 @@ class _Run:
         except StoppedError:
             return
         except BaseException as error:
-            # A full disk, or a fault of ours: the others stop too, and the caller hears of it.
+            # A full disk, or a bug of ours: the other threads stop too, and the error is raised to the caller.
             if not self._queue.stopped:
                 self._error = error
             self._queue.stop()
@@ -300,14 +274,14 @@ class _Run:
         self._queue.done(turn)
 
     def _put_off(self, turn: Turn, error: PassingError) -> None:
-        """Try again later, or give up: after many attempts, or where more patience is asked for than we have."""
+        """Try again later, or give up: after many attempts, or where the server asks for too much patience."""
         limits, asked = self._limits, error.wait
         if self._queue.stopped:
             return
         self._progress.restart(turn.wanted.name)
         if turn.attempts < limits.attempts and (asked or 0.0) <= limits.longest_wait:
-            wait = waiting_time(turn.attempts, limits, asked)
-            self._queue.again(turn, 0.0 if asked == 0.0 else wait, whole_host=bool(asked))
+            wait = 0.0 if asked == 0.0 else waiting_time(turn.attempts, limits, asked)
+            self._queue.again(turn, wait, whole_host=bool(asked))
             return
         reason = f"{error}, {turn.attempts} times" if turn.attempts > 1 else str(error)
         if (asked or 0.0) > limits.longest_wait:
@@ -316,15 +290,15 @@ class _Run:
         self._queue.done(turn)
 
     def _keep(self, turn: Turn, part: PartialFile, received: Received) -> None:
-        """Note the outcome first and give the file its name then: `_settled` completes what a kill parts."""
+        """Record the outcome, then give the file its name: `_settled` completes what a kill separates."""
         wanted = turn.wanted
-        file = wanted.name + (PICTURE_ENDINGS.get(received.format, "") if wanted.ending else "")
+        file = wanted.name + (ENDINGS.get(received.format, ("",))[0] if wanted.ending else "")
         target = self._folder.root / file
         known = self._folder.outcome_of(wanted.name)
         if link := find_link_above(self._folder.root, file):
             part.discard()
             raise LastingError("refused", f"{file} leads through a link, {link}; make it a folder")
-        if target.exists() and not (known and known.file == file and _sha256(target) == known.sha256):
+        if target.exists() and not (known and known.file == file and _digest(target) == known.sha256):
             part.discard()
             raise LastingError("refused", f"{file} is there already, and not ours; move it away")
         outcome = Outcome(
@@ -343,8 +317,6 @@ class _Run:
         part.finish(target)
         self._progress.finish(wanted.name)
 
-    def _end(self, wanted: WantedFile, status: str, reason: str, *, attempts: int) -> None:
-        self._folder.record(
-            Outcome(wanted.name, status, reason, "", wanted.url, attempts=attempts)  # type: ignore[arg-type]
-        )
+    def _end(self, wanted: WantedFile, status: FetchStatus, reason: str, *, attempts: int) -> None:
+        self._folder.record(Outcome(wanted.name, status, reason, "", wanted.url, attempts=attempts))
         self._progress.finish(wanted.name)

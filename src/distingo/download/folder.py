@@ -1,6 +1,6 @@
-"""The folder that a download fills: whose it is, what is in it already, and what has become of every file.
+"""The folder that a download fills: its source, its files, and what has become of each of them.
 
-What a download came to, as a person is told.
+``manifest.csv`` lists the outcomes, and a journal those since it was last written, so that a kill loses nothing.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import IO, Any, get_args
+from typing import IO
+
+import msgspec
 
 from distingo.checksums import CHECKSUM
 from distingo.contained_paths import find_link_above, find_path_fault
@@ -33,27 +35,23 @@ except ImportError:  # pragma: no cover - Windows has no flock
     fcntl = None  # type: ignore[assignment]
 
 _COLUMNS = ("file", *(field.name for field in fields(Outcome) if field.name != "file"))
-
 _SYNC_EVERY = 1.0
 
 
 class DownloadFolder:
-    """A folder that one run fills, made or gone on with.
+    """A folder that one run fills.
 
     Attributes:
         root: The folder.
-        own: Where partial files and notes are.
+        own: Where partial files and records are.
+        parts: Where files are while they come.
     """
 
-    def __init__(self, root: Path, source: dict[str, Any]) -> None:
-        """Remember the place; `open_folder` makes it.
-
-        Args:
-            root: The folder.
-            source: What fills it, as JSON values.
-        """
+    def __init__(self, root: Path, source: Mapping[str, object]) -> None:
+        """Name the folder, and what fills it (JSON values); `open_folder` makes it."""
         self.root = root
         self.own = root / DOWNLOAD_FOLDER
+        self.parts = self.own / "parts"
         self._source = source
         self._journal_path = self.own / "journal.jsonl"
         self._journal: IO[str] | None = None
@@ -64,17 +62,12 @@ class DownloadFolder:
 
     @property
     def arrived(self) -> frozenset[str]:
-        """Names of the files that came in this run; what an earlier one fetched is not among them."""
+        """Names of the files that came in this run, not in an earlier one."""
         return frozenset(self._arrived)
 
     @property
-    def parts(self) -> Path:
-        """Where files are while they come."""
-        return self.own / "parts"
-
-    @property
     def is_finished(self) -> bool:
-        """Whether an earlier run has come to its end here."""
+        """Whether an earlier run has finished here."""
         return (self.own / FINISHED_NAME).is_file()
 
     def outcome_of(self, name: str) -> Outcome | None:
@@ -82,11 +75,11 @@ class DownloadFolder:
         return self._outcomes.get(name)
 
     def record(self, outcome: Outcome, *, arrived: bool = False) -> None:
-        """Note what became of a file; a kill loses nothing of it.
+        """Record what became of a file.
 
         Args:
             outcome: Of the file.
-            arrived: Whether it has just been fetched.
+            arrived: Whether it has just been downloaded.
 
         Raises:
             OSError: It can't be written.
@@ -104,7 +97,7 @@ class DownloadFolder:
                 self._synced = time.monotonic()
 
     def write_manifest(self) -> Path:
-        """Bring all outcomes into ``manifest.csv``, and begin a new journal.
+        """Write all outcomes to ``manifest.csv``, and begin a new journal.
 
         Raises:
             ResourceError: It can't be written.
@@ -123,7 +116,7 @@ class DownloadFolder:
         return path
 
     def finish(self) -> None:
-        """Remove what only an unfinished download needs; the beginnings of files that failed are kept."""
+        """Remove what only an unfinished download needs; partial files of failed ones are kept."""
         if not any(outcome.status == "failed" for outcome in self._outcomes.values()):
             shutil.rmtree(self.parts, ignore_errors=True)
         (self.own / FINISHED_NAME).touch()
@@ -134,9 +127,9 @@ class DownloadFolder:
             self._outcomes = {outcome.name: outcome for outcome in read_outcomes(manifest)}
         with contextlib.suppress(FileNotFoundError):
             for line in self._journal_path.read_text(encoding="utf-8", errors="replace").split("\n"):
-                # The last line of a killed run may be cut off: that file has its place, or will be fetched anew.
-                with contextlib.suppress(ValueError, TypeError):
-                    outcome = _require_types(Outcome(**parse_json(line)))
+                # The last line of a killed run may be cut off: that file is there, or will be downloaded anew.
+                with contextlib.suppress(ValueError):
+                    outcome = msgspec.convert(parse_json(line), Outcome)
                     self._outcomes[outcome.name] = outcome
         _refuse_elsewhere(self.own, self.root, self._outcomes.values())
 
@@ -168,7 +161,7 @@ class DownloadFolder:
             self._journal.write("\n")  # after a line that was cut off
 
 
-def _check_source(root: Path, note: Path, source: dict[str, Any]) -> None:
+def _check_source(root: Path, note: Path, source: Mapping[str, object]) -> None:
     try:
         content = note.read_bytes()
         known = parse_json(content)
@@ -191,12 +184,12 @@ def _check_source(root: Path, note: Path, source: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def open_folder(root: Path, source: dict[str, Any]) -> Iterator[DownloadFolder]:
-    """Make a folder for a download, or go on with one that the same download began.
+def open_folder(root: Path, source: Mapping[str, object]) -> Iterator[DownloadFolder]:
+    """Make a folder for a download, or continue with one that the same download began.
 
     Args:
         root: New, empty, or begun by the same source.
-        source: What fills it, as JSON values; ``command`` is how a person would say it.
+        source: What fills it, as JSON values; ``command`` is the command for it.
 
     Yields:
         The folder; no other process fills it at the same time.
@@ -242,10 +235,10 @@ def _locked(folder: DownloadFolder) -> Iterator[None]:
 
 
 def read_outcomes(path: Path) -> Iterable[Outcome]:
-    """Read a manifest that a download wrote.
+    """Read the manifest of a download.
 
     Raises:
-        DataError: It is damaged, some other table, or names files that are not below its folder (one line for each).
+        DataError: It is damaged, another table, or names files that are not below its folder (one line for each).
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -261,24 +254,7 @@ def read_outcomes(path: Path) -> Iterable[Outcome]:
 
 
 def _outcome(row: dict[str, str]) -> Outcome:
-    status = next((known for known in get_args(FetchStatus) if known == row["status"]), None)
-    if status is None:
-        raise ValueError(f"unknown status {row['status']!r}")
-    texts = {
-        name: restore_cell(row[name]) for name in ("name", "reason", "file", "url", "final_url", "format", "sha256")
-    }
-    return Outcome(**texts, status=status, size=int(row["size"]), attempts=int(row["attempts"]))
-
-
-def _require_types(outcome: Outcome) -> Outcome:
-    """Refuse what JSON can say and an outcome can't be."""
-    for each in fields(Outcome):
-        value, kind = getattr(outcome, each.name), int if each.name in {"size", "attempts"} else str
-        if type(value) is not kind:
-            raise TypeError(f"{each.name} is {quote(value)}")
-    if outcome.status not in get_args(FetchStatus):
-        raise ValueError(f"unknown status {quote(outcome.status)}")
-    return outcome
+    return msgspec.convert({name: restore_cell(row[name]) for name in _COLUMNS}, Outcome, strict=False)
 
 
 def _refuse_elsewhere(source: Path, root: Path, outcomes: Iterable[Outcome]) -> None:
@@ -299,13 +275,13 @@ def _refuse_elsewhere(source: Path, root: Path, outcomes: Iterable[Outcome]) -> 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What a download came to.
+    """The result of a download.
 
     Attributes:
         folder: Where everything is.
-        outcomes: One per file that was wanted.
+        outcomes: One per file.
         notes: What a person should know.
-        arrived: Names (`Outcome.name`) of the files that this call fetched; an earlier one fetched the others.
+        arrived: Names (`Outcome.name`) of the files that this call downloaded; an earlier one did the others.
     """
 
     folder: Path
@@ -315,22 +291,22 @@ class Gathered:
 
     @property
     def manifest(self) -> Path:
-        """Where every file stands with its outcome."""
+        """The table of all outcomes."""
         return self.folder / MANIFEST_NAME
 
     @property
     def counts(self) -> Counter[FetchStatus]:
-        """How many files ended how."""
+        """How many files have each status."""
         return Counter(outcome.status for outcome in self.outcomes)
 
     @property
     def fetched_now(self) -> int:
-        """How many files this call fetched."""
+        """How many files this call downloaded."""
         return sum(outcome.status == "fetched" and outcome.name in self.arrived for outcome in self.outcomes)
 
     @property
     def there_already(self) -> int:
-        """How many files an earlier call had fetched that are still there."""
+        """How many files of an earlier call are still there."""
         return sum(
             outcome.status == "fetched"
             and outcome.name not in self.arrived
@@ -340,12 +316,12 @@ class Gathered:
 
     @property
     def size(self) -> int:
-        """Of all fetched files, in bytes."""
+        """Of all downloaded files, in bytes."""
         return sum(outcome.size for outcome in self.outcomes)
 
     @property
     def has_gaps(self) -> bool:
-        """Whether some file is not there."""
+        """Whether any file is not there."""
         return any(outcome.status != "fetched" for outcome in self.outcomes)
 
     def reasons(self, most: int) -> list[tuple[str, int]]:

@@ -1,6 +1,6 @@
-"""Pictures of ImageNet by synset, out of the archive of each.
+"""Images of ImageNet by synset, from the archive of each.
 
-The names of ImageNet's classes: WordNet's noun synsets, out of the package data of timm.
+The names of the synsets (WordNet's nouns) come from the package data of timm.
 """
 
 from __future__ import annotations
@@ -13,55 +13,17 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from distingo.datasets.decoding.formats import describe_non_picture, detect_format
+from distingo.datasets.decoding.formats import detect_file_format, why_no_image
 from distingo.datasets.manifest import write_table
 from distingo.datasets.own_files import DOWNLOAD_FOLDER, LICENCE_NAME, METADATA_NAME
 from distingo.datasets.walking import walk
 from distingo.download.archives import extract_archive
 from distingo.download.fetching import fetch
 from distingo.download.folder import DownloadFolder, Gathered, open_folder
-from distingo.download.names import KnownClass, find_classes, folder_names
+from distingo.download.known_classes import KnownClass, find_classes, folder_names
 from distingo.download.records import PICTURES, Limits, Outcome, WantedFile
 from distingo.errors import DataError, ResourceError, option
 from distingo.files import write_text
-
-_FOLDER = ("data", "_info")
-
-_NAMES = "imagenet_synset_to_lemma.txt"
-
-_MEANINGS = "imagenet_synset_to_definition.txt"
-
-
-def read_synsets() -> tuple[KnownClass, ...]:
-    """Read the synsets that ImageNet has pictures of: 21,844 with their lemmas and definitions (WordNet 3.0).
-
-    The package is found, not imported: that would load torch.
-
-    Raises:
-        ResourceError: timm is not installed, or has no such files any more.
-    """
-    spec = find_spec("timm")
-    if spec is None or spec.origin is None:
-        raise ResourceError(
-            "the names of ImageNet's classes come with timm, which is missing; run `pip install timm`",
-            code="missing_extra",
-        )
-    folder = Path(spec.origin).parent.joinpath(*_FOLDER)
-    try:
-        names, meanings = _read(folder / _NAMES), _read(folder / _MEANINGS)
-    except (OSError, ValueError) as error:
-        why = f"this version of timm has no list of ImageNet's classes ({error})"
-        raise ResourceError(f"{folder}: {why}; run `pip install timm==1.0.31`", code="missing_extra") from error
-    return tuple(
-        KnownClass(identifier, tuple(lemmas.split(", ")), meanings.get(identifier, ""))
-        for identifier, lemmas in names.items()
-    )
-
-
-def _read(path: Path) -> dict[str, str]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return {identifier: text for identifier, tab, text in (line.partition("\t") for line in lines) if tab}
-
 
 ARCHIVES = "https://image-net.org/data/winter21_whole"
 """Where the archive of each synset is: ``<WordNet id>.tar`` (the release of winter 2021)."""
@@ -76,11 +38,7 @@ Conference on Computer Vision and Pattern Recognition, 2009.
 """
 
 _ARCHIVES = f"{DOWNLOAD_FOLDER}/archives"
-
 _LARGEST = 16 << 30
-
-_HEAD = 2048
-
 _COLUMNS = ("file_name", "labels", "synset", "archive")
 
 
@@ -93,11 +51,11 @@ def gather_imagenet(
     try_refused: bool = False,
     allow_private: bool = False,
 ) -> Gathered:
-    """Fetch the pictures of some synsets into class folders, with ``metadata.csv`` beside them.
+    """Download the images of some synsets into class folders, with ``metadata.csv`` next to them.
 
     Args:
         names: Any lemma of a synset, without regard to case (``rugby ball``), or its WordNet id (``n04118538``). The
-            pictures are of the synset itself, not of those below it.
+            images are of the synset itself, not of those below it.
         output: New, empty, or begun by the same request.
         limits: How politely, how patiently and how much; None takes the defaults. An archive may have 16 GiB.
         address: Where the archives are; None takes the official place.
@@ -105,10 +63,10 @@ def gather_imagenet(
         allow_private: Whether `address` may be on a private network.
 
     Returns:
-        One outcome per archive, and one per file in them that is no picture.
+        One outcome per archive, and one per file in them that is no image.
 
     Raises:
-        DataError: Not one archive can be had, or one is damaged.
+        DataError: No archive can be downloaded, or one is damaged.
         ResourceError: The folder can't be written, or timm's list of names is missing.
         UsageError: A synset is unknown, or the folder holds something else.
     """
@@ -135,13 +93,45 @@ def gather_imagenet(
 
 
 def find_synsets(names: Sequence[str]) -> tuple[KnownClass, ...]:
-    """Find the synsets that a person names, as in `gather_imagenet`.
+    """Find synsets by the names that `gather_imagenet` accepts.
 
     Raises:
         ResourceError: timm's list of names is missing.
         UsageError: A synset is unknown.
     """
     return find_classes(names, read_synsets(), "ImageNet")
+
+
+def read_synsets() -> tuple[KnownClass, ...]:
+    """Read the synsets that ImageNet has images of: 21,844 with their lemmas and definitions (WordNet 3.0).
+
+    The package is found, not imported: that would load torch.
+
+    Raises:
+        ResourceError: timm is not installed, or has no such files any more.
+    """
+    spec = find_spec("timm")
+    if spec is None or spec.origin is None:
+        raise ResourceError(
+            "the names of ImageNet's classes come with timm, which is missing; run `pip install timm`",
+            code="missing_extra",
+        )
+    folder = Path(spec.origin).parent / "data" / "_info"
+    try:
+        names = _read(folder / "imagenet_synset_to_lemma.txt")
+        meanings = _read(folder / "imagenet_synset_to_definition.txt")
+    except (OSError, ValueError) as error:
+        why = f"this version of timm has no list of ImageNet's classes ({error})"
+        raise ResourceError(f"{folder}: {why}; run `pip install timm==1.0.31`", code="missing_extra") from error
+    return tuple(
+        KnownClass(identifier, tuple(lemmas.split(", ")), meanings.get(identifier, ""))
+        for identifier, lemmas in names.items()
+    )
+
+
+def _read(path: Path) -> dict[str, str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return {identifier: text for identifier, tab, text in (line.partition("\t") for line in lines) if tab}
 
 
 def _archive(synset: KnownClass, address: str) -> WantedFile:
@@ -154,7 +144,7 @@ def _archive(synset: KnownClass, address: str) -> WantedFile:
 
 
 def _unpack(folder: DownloadFolder, wanted: WantedFile, name: str) -> None:
-    """Unpack an archive into its class folder, which appears whole, and remove it; say why there is none."""
+    """Unpack an archive into its class folder, which appears whole, and remove it; or record why it is missing."""
     outcome = folder.outcome_of(wanted.name)
     if outcome is None:
         return
@@ -162,10 +152,10 @@ def _unpack(folder: DownloadFolder, wanted: WantedFile, name: str) -> None:
         folder.record(replace(outcome, reason=_why_missing(outcome)))
         return
     if not outcome.file:
-        return  # unpacked before; what a person took out since stays out
+        return  # unpacked before; what a person removed since stays removed
     if not (folder.root / name).exists():
         beside = folder.own / "unpacked"
-        shutil.rmtree(beside, ignore_errors=True)  # what a killed run had begun
+        shutil.rmtree(beside, ignore_errors=True)  # left by a run that was killed
         extract_archive(folder.root / outcome.file, beside / name)
         (beside / name).rename(folder.root / name)
     (folder.root / wanted.name).unlink(missing_ok=True)
@@ -200,18 +190,17 @@ def _first_reason(folder: DownloadFolder, wanted: Sequence[WantedFile]) -> str:
 def _account(
     folder: DownloadFolder, folders: dict[str, KnownClass], wanted: Sequence[WantedFile]
 ) -> tuple[list[tuple[str, ...]], list[Outcome]]:
-    """A row of the table for every picture, and an outcome for every other file that was unpacked."""
+    """A row of the table for every image, and an outcome for every other file that was unpacked."""
     rows: list[tuple[str, ...]] = []
     others: list[Outcome] = []
     for (name, synset), archive in zip(folders.items(), wanted, strict=True):
         for found in walk(folder.root / name) if (folder.root / name).is_dir() else ():
             file = "/".join((name, *found.parts))
-            with found.path.open("rb") as content:
-                kind = detect_format(content.read(_HEAD))
+            kind = detect_file_format(found.path)
             if kind in PICTURES:
                 rows.append((file, _labels(name), synset.identifier, archive.url))
                 continue
-            reason = describe_non_picture(kind) or f"not a picture ({kind})"
+            reason = why_no_image(kind)
             others.append(Outcome(file, "refused", reason, file, archive.url, size=found.path.stat().st_size))
             folder.record(others[-1])
     return rows, others

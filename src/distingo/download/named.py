@@ -1,29 +1,16 @@
-"""A well-known set: fetched, checked, laid out as class folders, with its licence beside it.
+"""A well-known set: downloaded, checked, laid out as class folders, with its licence next to it.
 
-Pictures into class folders, counted.
-
-An archive that holds class folders already.
-
-IDX files to class folders: the family of MNIST.
-
-CIFAR's binary files to class folders (their layout is described on the set's page).
-
-A picture is one byte for its class (CIFAR-100: one for the coarse class, then one for the fine) and 3,072 bytes: 32
-rows of 32 pixels, all red ones, then all green ones, then all blue ones.
-
-Oxford's 102 flowers: an archive of photos by number, and MATLAB files of their classes and sides.
-
-The Oxford-IIIT pets: an archive of photos named by breed, and lists of their sides.
+Every set in `distingo.download.sets` has one of the layouts here: IDX files, CIFAR's binary files, class folders in an
+archive, and the archives of Oxford's flowers and pets.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -33,306 +20,14 @@ from distingo.datasets.walking import walk
 from distingo.download.archives import extract_archive
 from distingo.download.fetching import fetch
 from distingo.download.folder import DownloadFolder, Gathered, open_folder
-from distingo.download.names import distinct_names, safe_name
 from distingo.download.records import Limits, Outcome, WantedFile
-from distingo.download.sets.records import NamedSet, SetLayout
+from distingo.download.sets import NamedSet, SetLayout
 from distingo.errors import DataError, option
+from distingo.file_names import distinct_names, safe_name
 from distingo.files import write_text
 from distingo.progress import progress_bar
 
-if TYPE_CHECKING:
-    import numpy as np
-
-
-def _damaged(fault: str) -> DataError:
-    return DataError(f"{fault}; fetch the set again", code="damaged_download")
-
-
-class ClassFolders:
-    """Class folders under way.
-
-    Attributes:
-        counts: How many pictures each side has so far.
-    """
-
-    def __init__(self, root: Path, classes: tuple[str, ...], advance: Callable[[], None]) -> None:
-        """Name the folders; they are made as pictures come.
-
-        Args:
-            root: Where they are; a side's are in a folder of its name.
-            classes: All class names; their folders are named so that every system takes them.
-            advance: Told of every picture.
-        """
-        self.counts: Counter[str] = Counter()
-        self._root = root
-        self._advance = advance
-        names = distinct_names([safe_name(name) for name in classes], classes)
-        self._folders = dict(zip(classes, names, strict=True))
-
-    def place(self, side: str, label: str, name: str) -> Path:
-        """Where a picture goes; its folder is made."""
-        folder = self._root / side / self._folders[label]
-        folder.mkdir(parents=True, exist_ok=True)
-        self.counts[side] += 1
-        self._advance()
-        return folder / name
-
-    def move(self, file: Path, side: str, label: str, name: str = "") -> None:
-        """Put a file among its class.
-
-        Raises:
-            DataError: There is none, or another of its name is there.
-        """
-        target = self.place(side, label, name or file.name)
-        if target.exists() or not file.is_file():
-            raise _damaged(f"{file.name}: the set's lists name it, but it is not there once")
-        file.rename(target)
-
-    def draw(self, values: np.ndarray, side: str, label: str, number: int) -> None:
-        """Write an array as a PNG file, whose name is its number in the set.
-
-        Args:
-            values: uint8 of shape (height, width) or (height, width, 3).
-            side: Its side.
-            label: Its class.
-            number: Its place in the side's file, from 0.
-        """
-        from PIL import Image
-
-        Image.fromarray(values).save(self.place(side, label, f"{number:05}.png"), compress_level=1)
-
-
-def lay_out_folders(named: NamedSet, files: Path, folders: ClassFolders) -> tuple[str, ...]:
-    """Move every picture into its class folder.
-
-    Returns:
-        What was left in the archive, in words.
-
-    Raises:
-        DataError: The archive is damaged or laid out otherwise.
-    """
-    for side, folder in _class_folders(named, files):
-        for path in sorted(folder.iterdir()):
-            folders.move(path, side, named.renamed.get(folder.name, folder.name))
-    left = [file for file in walk(files / "unpacked") if not file.ignored]
-    return (f"{len(left):,} other files of the archive are left out ({left[0].parts[-1]} ...)",) if left else ()
-
-
-def name_classes_of_folders(named: NamedSet, files: Path) -> tuple[str, ...]:
-    """The class names: the folders', or what the record calls them.
-
-    Raises:
-        DataError: As `lay_out`.
-    """
-    names = {folder.name for _, folder in _class_folders(named, files)}
-    return tuple(sorted({named.renamed.get(name, name) for name in names}))
-
-
-def _class_folders(named: NamedSet, files: Path) -> Iterator[tuple[str, Path]]:
-    unpacked = files / "unpacked"
-    if not unpacked.exists():
-        extract_archive(files / named.files[0].name, unpacked)
-    for side, inside in named.inside.items():
-        if not (unpacked / inside).is_dir():
-            raise _damaged(f"{named.files[0].name}: holds no folder {inside}")
-        for folder in sorted((unpacked / inside).iterdir()):
-            if folder.is_dir():
-                yield side, folder
-
-
-_PREFIXES = {"train": "train", "test": "t10k"}
-
-
-def lay_out_idx(named: NamedSet, files: Path, folders: ClassFolders) -> tuple[str, ...]:
-    """Draw every picture.
-
-    Raises:
-        DataError: A file is damaged, or pictures and labels don't agree.
-    """
-    for side, prefix in _PREFIXES.items():
-        images = load_images(files / f"{prefix}-images-idx3-ubyte.gz")
-        labels = load_labels(files / f"{prefix}-labels-idx1-ubyte.gz")
-        if len(images) != len(labels) or labels.max(initial=0) >= len(named.classes):
-            raise _damaged(f"{named.name}: pictures and labels of {side} do not agree")
-        for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
-            folders.draw(image, side, named.classes[label], number)
-    return ()
-
-
-_PIXELS = 3 * 32 * 32
-
-
-def lay_out_cifar(named: NamedSet, files: Path, folders: ClassFolders) -> tuple[str, ...]:
-    """Draw every picture under its (fine) class.
-
-    Raises:
-        DataError: The archive or a file in it is damaged.
-    """
-    folder = _unpack(named, files)
-    names = _class_names(folder)
-    for side, pattern in (("train", "*train*.bin"), ("train", "data_batch_*.bin"), ("test", "test*.bin")):
-        for path in sorted(folder.glob(pattern)):
-            _draw_file(path, side, names, folders)
-    return ()
-
-
-def name_classes_of_cifar(named: NamedSet, files: Path) -> tuple[str, ...]:
-    """The class names, which the archive holds.
-
-    Raises:
-        DataError: It is damaged.
-    """
-    return _class_names(_unpack(named, files))
-
-
-def _unpack(named: NamedSet, files: Path) -> Path:
-    unpacked = files / "unpacked"
-    if not unpacked.exists():
-        extract_archive(files / named.files[0].name, unpacked)
-    found = sorted(unpacked.rglob("test*.bin"))
-    if not found:
-        raise DataError(
-            f"{named.files[0].name}: holds no test*.bin; is it CIFAR's binary version?", code="damaged_download"
-        )
-    return found[0].parent
-
-
-def _class_names(folder: Path) -> tuple[str, ...]:
-    for name in ("batches.meta.txt", "fine_label_names.txt"):
-        if (folder / name).is_file():
-            return tuple((folder / name).read_text(encoding="utf-8").split())
-    raise _damaged(f"{folder.name}: holds no list of class names")
-
-
-def _draw_file(path: Path, side: str, names: tuple[str, ...], folders: ClassFolders) -> None:
-    head = 2 if (path.parent / "fine_label_names.txt").is_file() else 1
-    values = np.fromfile(path, np.uint8)
-    if len(values) % (head + _PIXELS):
-        raise _damaged(f"{path.name}: breaks off in the middle of a picture")
-    rows = values.reshape(-1, head + _PIXELS)
-    labels = rows[:, head - 1]
-    if labels.max(initial=0) >= len(names):
-        raise _damaged(f"{path.name}: holds a class without a name")
-    images = rows[:, head:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    start = folders.counts[side]
-    for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True), start):
-        folders.draw(np.ascontiguousarray(image), side, names[label], number)
-
-
-_SIDES = {"train": "trnid", "val": "valid", "test": "tstid"}
-
-
-def lay_out_flowers(named: NamedSet, files: Path, folders: ClassFolders) -> tuple[str, ...]:
-    """Move every photo into its class folder.
-
-    Raises:
-        DataError: A file is damaged, or they don't agree.
-    """
-    labels = _read(files / "imagelabels.mat")["labels"].ravel().tolist()
-    sides = _read(files / "setid.mat")
-    unpacked = files / "unpacked"
-    extract_archive(files / "102flowers.tgz", unpacked)
-    for side, key in _SIDES.items():
-        for number in sides[key].ravel().tolist():
-            if not 1 <= number <= len(labels) or not 1 <= labels[number - 1] <= len(named.classes):
-                raise _damaged(f"{named.name}: setid.mat and imagelabels.mat do not agree")
-            label = named.classes[labels[number - 1] - 1]
-            folders.move(unpacked / "jpg" / f"image_{number:05}.jpg", side, label)
-    return ()
-
-
-def _read(path: Path) -> dict[str, Any]:
-    from scipy.io import loadmat
-
-    try:
-        content: dict[str, Any] = loadmat(path)
-    except (
-        ValueError,
-        TypeError,
-        RuntimeError,
-        OSError,
-        EOFError,
-    ) as error:  # RuntimeError: MATLAB 7.3, another format
-        raise _damaged(f"{path.name}: is no MATLAB file, or damaged ({error})") from error
-    wanted = {"labels"} if path.name == "imagelabels.mat" else set(_SIDES.values())
-    if not wanted <= content.keys():
-        raise _damaged(f"{path.name}: holds no {', '.join(sorted(wanted))}")
-    return content
-
-
-_LISTS = {"train": "trainval.txt", "test": "test.txt"}
-
-
-def lay_out_pets(named: NamedSet, files: Path, folders: ClassFolders) -> tuple[str, ...]:
-    """Move every photo that the lists name into its breed's folder.
-
-    Returns:
-        How many files the lists leave out, in words.
-
-    Raises:
-        DataError: A file is damaged, or they don't agree.
-    """
-    unpacked = files / "unpacked"
-    if not unpacked.exists():
-        extract_archive(files / named.files[0].name, unpacked)
-    for side, names in _read_lists(named, files).items():
-        for name in names:
-            folders.move(unpacked / "images" / f"{name}.jpg", side, _breed(name))
-    left = len([path for path in (unpacked / "images").iterdir() if path.is_file()])
-    return (f"{left:,} files among the photos are in neither list of the authors, and left out",) if left else ()
-
-
-def name_classes_of_pets(named: NamedSet, files: Path) -> tuple[str, ...]:
-    """The breeds that the lists name.
-
-    Raises:
-        DataError: A list is missing.
-    """
-    return tuple(sorted({_breed(name) for names in _read_lists(named, files).values() for name in names}))
-
-
-def _read_lists(named: NamedSet, files: Path) -> dict[str, list[str]]:
-    unpacked = files / "unpacked-lists"
-    if not unpacked.exists():
-        extract_archive(files / named.files[1].name, unpacked)
-    lists = {}
-    for side, name in _LISTS.items():
-        path = unpacked / "annotations" / name
-        if not path.is_file():
-            raise _damaged(f"annotations.tar.gz: holds no {name}")
-        lines = path.read_text(encoding="utf-8").splitlines()
-        lists[side] = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
-    return lists
-
-
-def _breed(name: str) -> str:
-    """``american_bulldog_100`` is an American Bulldog."""
-    return " ".join(part.title() for part in name.rpartition("_")[0].split("_"))
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """How a set's own files become class folders.
-
-    Attributes:
-        lay_out: Moves or draws every image; returns what was left out, in words.
-        name_classes: The class names, where the set's record does not have them.
-    """
-
-    lay_out: Callable[[NamedSet, Path, ClassFolders], tuple[str, ...]]
-    name_classes: Callable[[NamedSet, Path], tuple[str, ...]] = lambda named, _: named.classes
-
-
-LAYOUTS: dict[SetLayout, Layout] = {
-    "idx": Layout(lay_out_idx),
-    "cifar": Layout(lay_out_cifar, name_classes_of_cifar),
-    "folders": Layout(lay_out_folders, name_classes_of_folders),
-    "flowers": Layout(lay_out_flowers),
-    "pets": Layout(lay_out_pets, name_classes_of_pets),
-}
-
 _ARCHIVES = f"{DOWNLOAD_FOLDER}/archives"
-
 _LARGEST = 4 << 30
 
 
@@ -345,21 +40,21 @@ def gather_set(
     mirror: str | None = None,
     allow_private: bool = False,
 ) -> Gathered:
-    """Fetch a set.
+    """Download a set.
 
     Args:
         named: The set.
         output: The folder to fill.
         limits: How politely, how patiently and how much; None takes the defaults. A file may have 4 GiB.
         raw: Leave the files as they are published.
-        mirror: Fetch the files from below this address instead.
+        mirror: Download the files from below this address instead.
         allow_private: As in `fetch`.
 
     Returns:
         What became of its files.
 
     Raises:
-        DataError: A file can't be had, or is not what it should be.
+        DataError: A file can't be downloaded, or is not what it should be.
         UsageError: The folder holds something else.
         ResourceError: The folder can't be written.
     """
@@ -368,11 +63,15 @@ def gather_set(
         if not raw and folder.is_finished:
             note = f"is here already: {_counted(named.pictures)}"
             return Gathered(output, _conclude(named, folder), (note,), frozenset())
-        wanted = _wanted(named, mirror or named.address, raw=raw)
-        # A set is whole or nothing: what was refused an earlier time is asked for again.
+        address = (mirror or named.address).rstrip("/")
+        wanted = [
+            WantedFile(f"{address}/{file.name}", name, checksum=file.checksum, size=file.size, largest=_LARGEST)
+            for file, name in zip(named.files, _names(named, raw=raw), strict=True)
+        ]
+        # A set is whole or nothing: what was refused an earlier time is requested again.
         outcomes = fetch(wanted, folder, limits, description=named.name, allow_private=allow_private, try_refused=True)
         _check_complete(named, outcomes)
-        write_text(output / LICENCE_NAME, describe(named))
+        write_text(output / LICENCE_NAME, _describe(named))
         notes = () if raw else _lay_out(named, folder)
         folder.finish()
         if not raw:
@@ -382,13 +81,6 @@ def gather_set(
 
 def _names(named: NamedSet, *, raw: bool) -> list[str]:
     return [file.name if raw else f"{_ARCHIVES}/{file.name}" for file in named.files]
-
-
-def _wanted(named: NamedSet, address: str, *, raw: bool) -> list[WantedFile]:
-    return [
-        WantedFile(f"{address.rstrip('/')}/{file.name}", name, checksum=file.checksum, size=file.size, largest=_LARGEST)
-        for file, name in zip(named.files, _names(named, raw=raw), strict=True)
-    ]
 
 
 def _check_complete(named: NamedSet, outcomes: tuple[Outcome, ...]) -> None:
@@ -409,7 +101,7 @@ def _lay_out(named: NamedSet, folder: DownloadFolder) -> tuple[str, ...]:
     notes: tuple[str, ...] = ()
     if not made.exists():
         for path in (making, *(path for path in files.iterdir() if path.is_dir())):
-            shutil.rmtree(path, ignore_errors=True)  # an earlier run's, killed on the way
+            shutil.rmtree(path, ignore_errors=True)  # left by an earlier run that was killed
         try:
             notes = _make_class_folders(named, files, making)
         except DataError:
@@ -423,10 +115,9 @@ def _lay_out(named: NamedSet, folder: DownloadFolder) -> tuple[str, ...]:
 
 
 def _make_class_folders(named: NamedSet, files: Path, making: Path) -> tuple[str, ...]:
-    layout = LAYOUTS[named.layout]
     with progress_bar(f"{named.name}: class folders", sum(named.pictures.values())) as advance:
-        folders = ClassFolders(making, named.classes or layout.name_classes(named, files), advance)
-        notes = layout.lay_out(named, files, folders)
+        folders = _ClassFolders(making, advance)
+        notes = _LAYOUTS[named.layout](named, files, folders)
     if dict(folders.counts) != named.pictures:
         raise DataError(
             f"{named.name}: gave {_counted(folders.counts)} where {_counted(named.pictures)} belong; fetch it again",
@@ -436,7 +127,7 @@ def _make_class_folders(named: NamedSet, files: Path, making: Path) -> tuple[str
 
 
 def _conclude(named: NamedSet, folder: DownloadFolder) -> tuple[Outcome, ...]:
-    """Remove the archives, whose pictures all have their places; the manifest keeps where they came from."""
+    """Remove the archives, whose images are all in place; the manifest keeps where they came from."""
     known = [folder.outcome_of(name) for name in _names(named, raw=False)]
     outcomes = tuple(replace(each, file="", reason="laid out as class folders") for each in known if each is not None)
     for outcome in outcomes:
@@ -446,14 +137,197 @@ def _conclude(named: NamedSet, folder: DownloadFolder) -> tuple[Outcome, ...]:
     return outcomes
 
 
-def _counted(pictures: dict[str, int]) -> str:
-    return ", ".join(f"{count:,} {side or 'pictures'}" for side, count in pictures.items())
+def _counted(pictures: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {split or 'pictures'}" for split, count in pictures.items())
 
 
-def describe(named: NamedSet) -> str:
-    """Licence, citation and where everything is from, for the file beside the data."""
+def _describe(named: NamedSet) -> str:
+    """The text of the licence file: licence, citation and where everything is from."""
     files = "\n".join(f"  {file.name}  {file.checksum}" for file in named.files)
     return (
         f"{named.name}: {named.title}\n{named.home}\n\nLicence: {named.licence}\n\nPlease cite:\n  {named.citation}\n\n"
         f"Fetched from {named.address} ({named.served_by})\n{files}\n(checksums published by {named.checksums_from})\n"
     )
+
+
+def _damaged(fault: str) -> DataError:
+    return DataError(f"{fault}; fetch the set again", code="damaged_download")
+
+
+class _ClassFolders:
+    """Class folders that are being filled; each split's are in a folder of its name."""
+
+    def __init__(self, root: Path, advance: Callable[[], None]) -> None:
+        self.counts: Counter[str] = Counter()
+        self._root = root
+        self._advance = advance
+        self._folders: dict[str, str] = {}
+
+    def begin(self, classes: tuple[str, ...]) -> None:
+        """Name the folders of all classes so that every system takes them."""
+        names = distinct_names([safe_name(name) for name in classes], classes)
+        self._folders = dict(zip(classes, names, strict=True))
+
+    def _place(self, split: str, label: str, name: str) -> Path:
+        folder = self._root / split / self._folders[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        self.counts[split] += 1
+        self._advance()
+        return folder / name
+
+    def move(self, file: Path, split: str, label: str) -> None:
+        """Move a file into its class folder."""
+        target = self._place(split, label, file.name)
+        if target.exists() or not file.is_file():
+            raise _damaged(f"{file.name}: the set's lists name it, but it is not there once")
+        file.rename(target)
+
+    def draw(self, values: np.ndarray, split: str, label: str, number: int) -> None:
+        """Write an array, uint8 of shape (height, width) or (height, width, 3), as a PNG named by its number."""
+        from PIL import Image
+
+        Image.fromarray(values).save(self._place(split, label, f"{number:05}.png"), compress_level=1)
+
+
+def _unpack(named: NamedSet, files: Path, at: int = 0) -> Path:
+    unpacked = files / f"unpacked-{at}"
+    extract_archive(files / named.files[at].name, unpacked)
+    return unpacked
+
+
+def _lay_out_idx(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple[str, ...]:
+    folders.begin(named.classes)
+    for split, prefix in (("train", "train"), ("test", "t10k")):
+        images = load_images(files / f"{prefix}-images-idx3-ubyte.gz")
+        labels = load_labels(files / f"{prefix}-labels-idx1-ubyte.gz")
+        if len(images) != len(labels) or labels.max(initial=0) >= len(named.classes):
+            raise _damaged(f"{named.name}: pictures and labels of {split} do not agree")
+        for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
+            folders.draw(image, split, named.classes[label], number)
+    return ()
+
+
+def _lay_out_cifar(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple[str, ...]:
+    """Draw every image under its (fine) class."""
+    found = sorted(_unpack(named, files).rglob("test*.bin"))
+    if not found:
+        raise DataError(
+            f"{named.files[0].name}: holds no test*.bin; is it CIFAR's binary version?", code="damaged_download"
+        )
+    folder = found[0].parent
+    classes = _read_cifar_classes(folder)
+    folders.begin(classes)
+    for split, pattern in (("train", "*train*.bin"), ("train", "data_batch_*.bin"), ("test", "test*.bin")):
+        for path in sorted(folder.glob(pattern)):
+            _draw_cifar(path, split, classes, folders)
+    return ()
+
+
+def _read_cifar_classes(folder: Path) -> tuple[str, ...]:
+    for name in ("batches.meta.txt", "fine_label_names.txt"):
+        if (folder / name).is_file():
+            return tuple((folder / name).read_text(encoding="utf-8").split())
+    raise _damaged(f"{folder.name}: holds no list of class names")
+
+
+def _draw_cifar(path: Path, split: str, classes: tuple[str, ...], folders: _ClassFolders) -> None:
+    """Draw the images of one file (its layout is described on the set's page).
+
+    An image is one byte for its class (CIFAR-100: one for the coarse class, then one for the fine) and 3,072 bytes: 32
+    rows of 32 pixels, all red ones, then all green ones, then all blue ones.
+    """
+    head = 2 if (path.parent / "fine_label_names.txt").is_file() else 1
+    values = np.fromfile(path, np.uint8)
+    if len(values) % (head + 3 * 32 * 32):
+        raise _damaged(f"{path.name}: breaks off in the middle of a picture")
+    rows = values.reshape(-1, head + 3 * 32 * 32)
+    labels = rows[:, head - 1]
+    if labels.max(initial=0) >= len(classes):
+        raise _damaged(f"{path.name}: holds a class without a name")
+    images = rows[:, head:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True), folders.counts[split]):
+        folders.draw(np.ascontiguousarray(image), split, classes[label], number)
+
+
+def _lay_out_folders(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple[str, ...]:
+    unpacked = _unpack(named, files)
+    found = []
+    for split, inside in named.inside.items():
+        if not (unpacked / inside).is_dir():
+            raise _damaged(f"{named.files[0].name}: holds no folder {inside}")
+        found += [
+            (split, named.renamed.get(path.name, path.name), path)
+            for path in sorted((unpacked / inside).iterdir())
+            if path.is_dir()
+        ]
+    folders.begin(tuple(sorted({label for _, label, _ in found})))
+    for split, label, folder in found:
+        for path in sorted(folder.iterdir()):
+            folders.move(path, split, label)
+    left = [file for file in walk(unpacked) if not file.ignored]
+    return (f"{len(left):,} other files of the archive are left out ({left[0].parts[-1]} ...)",) if left else ()
+
+
+_FLOWERS = {"train": "trnid", "val": "valid", "test": "tstid"}
+
+
+def _lay_out_flowers(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple[str, ...]:
+    """An archive of photos by number, and MATLAB files of their classes and splits."""
+    (labels,) = _read_matlab(files / "imagelabels.mat", ["labels"])
+    numbers = _read_matlab(files / "setid.mat", [*_FLOWERS.values()])
+    folders.begin(named.classes)
+    unpacked = _unpack(named, files)
+    for split, own in zip(_FLOWERS, numbers, strict=True):
+        for number in own:
+            if not 1 <= number <= len(labels) or not 1 <= labels[number - 1] <= len(named.classes):
+                raise _damaged(f"{named.name}: setid.mat and imagelabels.mat do not agree")
+            label = named.classes[labels[number - 1] - 1]
+            folders.move(unpacked / "jpg" / f"image_{number:05}.jpg", split, label)
+    return ()
+
+
+def _read_matlab(path: Path, names: list[str]) -> list[list[int]]:
+    from scipy.io import loadmat
+
+    try:
+        content = loadmat(path)
+    except (ValueError, TypeError, RuntimeError, OSError, EOFError) as error:  # RuntimeError: the format of MATLAB 7.3
+        raise _damaged(f"{path.name}: is no MATLAB file, or damaged ({error})") from error
+    if not set(names) <= content.keys():
+        raise _damaged(f"{path.name}: holds no {', '.join(sorted(names))}")
+    return [content[name].ravel().tolist() for name in names]
+
+
+def _lay_out_pets(named: NamedSet, files: Path, folders: _ClassFolders) -> tuple[str, ...]:
+    """An archive of photos named by breed, and lists of their splits."""
+    lists = _unpack(named, files, 1) / "annotations"
+    splits = {split: _read_names(lists / name) for split, name in (("train", "trainval.txt"), ("test", "test.txt"))}
+    folders.begin(tuple(sorted({_breed(name) for names in splits.values() for name in names})))
+    photos = _unpack(named, files) / "images"
+    for split, names in splits.items():
+        for name in names:
+            folders.move(photos / f"{name}.jpg", split, _breed(name))
+    left = sum(path.is_file() for path in photos.iterdir())
+    return (f"{left:,} files among the photos are in neither list of the authors, and left out",) if left else ()
+
+
+def _read_names(path: Path) -> list[str]:
+    if not path.is_file():
+        raise _damaged(f"annotations.tar.gz: holds no {path.name}")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
+
+
+def _breed(name: str) -> str:
+    """``american_bulldog_100`` is an American Bulldog."""
+    return " ".join(part.title() for part in name.rpartition("_")[0].split("_"))
+
+
+_LAYOUTS: dict[SetLayout, Callable[[NamedSet, Path, _ClassFolders], tuple[str, ...]]] = {
+    "idx": _lay_out_idx,
+    "cifar": _lay_out_cifar,
+    "folders": _lay_out_folders,
+    "flowers": _lay_out_flowers,
+    "pets": _lay_out_pets,
+}
+"""By layout, what moves or draws every image of a set; returns what was left out, for a person."""

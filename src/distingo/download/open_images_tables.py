@@ -1,7 +1,4 @@
-"""The cells of Open Images' tables as records.
-
-Where Open Images V7 keeps its tables and pictures, as its download page says.
-"""
+"""Open Images V7: where its tables and images are, the lines of its tables as records, and the choice of images."""
 
 from __future__ import annotations
 
@@ -9,26 +6,39 @@ import csv
 import io
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 
-from distingo.download.names import KnownClass
+import numpy as np
+
+from distingo.download.known_classes import KnownClass
 from distingo.errors import DataError
+
+if TYPE_CHECKING:
+    Identifiers = np.ndarray[tuple[int], np.dtype[np.uint64]]
+    Flags = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 
 _Parsed = TypeVar("_Parsed")
 
+OpenImagesSplit = Literal["train", "validation", "test"]
+
+OPEN_IMAGES_SPLITS: tuple[OpenImagesSplit, ...] = get_args(OpenImagesSplit)
+
 BOX_FLAGS = ("IsOccluded", "IsTruncated", "IsGroupOf", "IsDepiction", "IsInside")
+
+_FACT_COLUMNS = ("OriginalURL", "OriginalLandingURL", "License", "Author", "AuthorProfileURL", "Title", "Rotation")
+"""In the order of the fields of `ImageFacts`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """One box, in shares of the picture's width and height, as the table has it.
+    """One box, in shares of the image's width and height.
 
     Attributes:
-        identifier: Of the picture.
-        label: Position of its class among those asked for.
+        identifier: Of the image.
+        label: Position of its class among the requested ones.
         edges: Left, right, top and bottom, each from 0 to 1.
         flags: In the order of `BOX_FLAGS`: 1 yes, 0 no, -1 unknown.
     """
@@ -39,14 +49,14 @@ class Box:
     flags: tuple[str, ...]
 
     def shorter_side(self, width: int, height: int) -> float:
-        """In pixels of a picture of that size."""
+        """In pixels of an image of that size."""
         left, right, top, bottom = self.edges
         return min((right - left) * width, (bottom - top) * height)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """Where a picture comes from.
+    """Where an image comes from.
 
     Attributes:
         source: Address of the original.
@@ -85,14 +95,14 @@ def read_class_list(content: bytes, url: str) -> tuple[KnownClass, ...]:
 
 
 def read_labels(path: Path, classes: Mapping[str, int]) -> dict[int, array[int]]:
-    """Read which pictures people say show a class, eight bytes each.
+    """Read which images show a class according to people, eight bytes each.
 
     Args:
         path: Lines of a table of labels or of boxes.
-        classes: From identifier to position among those asked for.
+        classes: From identifier to position among the requested ones.
 
     Returns:
-        By position of the class, the pictures' identifiers as integers; repeats are possible.
+        By position of the class, the images' identifiers as integers; repeats are possible.
 
     Raises:
         DataError: A line is not understood.
@@ -108,15 +118,15 @@ def read_labels(path: Path, classes: Mapping[str, int]) -> dict[int, array[int]]
     return dict(found)
 
 
-def read_boxes(path: Path, classes: Mapping[str, int], pictures: Collection[str]) -> Iterator[Box]:
-    """Read the boxes of some pictures.
+def read_boxes(path: Path, classes: Mapping[str, int], images: Collection[str]) -> Iterator[Box]:
+    """Read the boxes of some images.
 
     Raises:
         DataError: A line is not understood.
     """
 
     def parse(row: dict[str, str]) -> Box | None:
-        if row["ImageID"] not in pictures or float(row["Confidence"]) != 1:
+        if row["ImageID"] not in images or float(row["Confidence"]) != 1:
             return None
         left, right, top, bottom = (float(row[name]) for name in ("XMin", "XMax", "YMin", "YMax"))
         flags = tuple(row[name] for name in BOX_FLAGS)
@@ -126,22 +136,14 @@ def read_boxes(path: Path, classes: Mapping[str, int], pictures: Collection[str]
 
 
 def read_images(path: Path) -> dict[str, ImageFacts]:
-    """Read where pictures come from, by identifier.
+    """Read where images come from, by identifier.
 
     Raises:
         DataError: A line is not understood.
     """
 
     def parse(row: dict[str, str]) -> tuple[str, ImageFacts]:
-        return row["ImageID"], ImageFacts(
-            source=row["OriginalURL"],
-            landing_page=row["OriginalLandingURL"],
-            licence=row["License"],
-            author=row["Author"],
-            author_profile=row["AuthorProfileURL"],
-            title=row["Title"],
-            rotation=row["Rotation"] or "",
-        )
+        return row["ImageID"], ImageFacts(*(row[column] or "" for column in _FACT_COLUMNS))
 
     return dict(_each(path, parse))
 
@@ -157,10 +159,6 @@ def _each(path: Path, parse: Callable[[dict[str, str]], _Parsed]) -> Iterator[_P
             f"{path}: is not the table that was expected ({reason}); remove it and try again", code="unexpected_answer"
         ) from error
 
-
-OpenImagesSplit = Literal["train", "validation", "test"]
-
-OPEN_IMAGES_SPLITS: tuple[OpenImagesSplit, ...] = get_args(OpenImagesSplit)
 
 LICENCE = """Open Images Dataset V7, https://storage.googleapis.com/openimages/web/index.html
 
@@ -201,8 +199,8 @@ class OpenImagesAddresses:
     """The roots of the two stores; a mirror has the same paths below them.
 
     Attributes:
-        tables: Class lists, labels, boxes, and where each picture comes from.
-        pictures: The pictures of the Common Visual Data Foundation, of which the training ones without boxes are
+        tables: Class lists, labels, boxes, and where each image comes from.
+        pictures: The images of the Common Visual Data Foundation, of which the training ones without boxes are
             missing.
     """
 
@@ -222,10 +220,103 @@ class OpenImagesAddresses:
         return f"{self.tables}/{_BOX_TABLES[split]}"
 
     def images(self, split: OpenImagesSplit, *, boxable: bool) -> str:
-        """Where the pictures come from: ImageID,Subset,OriginalURL,OriginalLandingURL,License,AuthorProfileURL,..."""
+        """Where the images come from: ImageID,Subset,OriginalURL,OriginalLandingURL,License,AuthorProfileURL,..."""
         table = _BOXABLE_TRAINING_IMAGES if boxable and split == "train" else _IMAGE_TABLES[split]
         return f"{self.tables}/{table}"
 
     def picture(self, split: OpenImagesSplit, identifier: str) -> str:
-        """One picture, its longer side at most 1024 pixels."""
+        """One image, its longer side at most 1024 pixels."""
         return f"{self.pictures}/{split}/{identifier}.jpg"
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedImage:
+    """One image that is to be downloaded.
+
+    Attributes:
+        identifier: 16 hexadecimal digits.
+        split: The split that the data set's authors put it on.
+        classes: Positions of its classes among the requested ones, ascending; never empty.
+    """
+
+    identifier: str
+    split: OpenImagesSplit
+    classes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The images that are to be downloaded.
+
+    Attributes:
+        images: Sorted by identifier.
+        found: For each class, how many images the tables name.
+        dropped: How many were left out for having several of the classes.
+    """
+
+    images: tuple[SelectedImage, ...]
+    found: tuple[int, ...]
+    dropped: int
+
+    @property
+    def has_several(self) -> bool:
+        """Whether any image has more than one of the classes."""
+        return any(len(image.classes) > 1 for image in self.images)
+
+
+def select_images(
+    found: Mapping[tuple[OpenImagesSplit, int], Iterable[int]],
+    classes: int,
+    *,
+    limit: int | None = None,
+    seed: int = 0,
+    single: bool = False,
+) -> Selection:
+    """Choose images.
+
+    The choice under a limit depends on the seed and the identifiers alone, not on the order of the tables: images are
+    ranked by a hash of both (the finalizer of SplitMix64; Steele, Lea and Flood, 2014), and the first are taken. A
+    larger limit takes the same ones and more.
+
+    Args:
+        found: For a split and a class, the identifiers of the images that show it, as integers; repeats are allowed.
+        classes: How many there are.
+        limit: At most so many images for each class. An image taken for one class keeps the others that it has, so
+            that a class may end up with more.
+        seed: Of the choice.
+        single: Leave out images that have several of the classes.
+
+    Returns:
+        The choice, and what it was made from.
+    """
+    sets = {key: np.unique(np.asarray(ids, np.uint64)) for key, ids in found.items()}
+    by_class = [_union([ids for (_, index), ids in sets.items() if index == at]) for at in range(classes)]
+    every = _union(by_class)
+    has: Flags = np.stack([np.isin(every, each, assume_unique=True) for each in by_class], axis=1)
+    allowed: Flags = has.sum(axis=1) == 1 if single else np.ones(len(every), np.bool_)
+    chosen: Flags = np.zeros(len(every), np.bool_)
+    order = np.argsort(_scatter(every, seed), kind="stable")
+    for at in range(classes):
+        ranked = order[(has[:, at] & allowed)[order]]
+        chosen[ranked[:limit]] = True
+    names = sorted({split for split, _ in sets})
+    splits = np.zeros(len(every), np.uint8)
+    for (split, _), ids in sets.items():
+        splits[np.searchsorted(every, ids)] = names.index(split)
+    images = tuple(
+        SelectedImage(f"{int(every[at]):016x}", names[splits[at]], tuple(np.flatnonzero(has[at]).tolist()))
+        for at in np.flatnonzero(chosen)
+    )
+    return Selection(images, tuple(len(each) for each in by_class), int((~allowed).sum()))
+
+
+def _union(parts: Sequence[Identifiers]) -> Identifiers:
+    return np.unique(np.concatenate([*parts, np.empty(0, np.uint64)]))
+
+
+def _scatter(ids: Identifiers, seed: int) -> Identifiers:
+    offset = (0x9E3779B97F4A7C15 * (seed + 1)) % (1 << 64)
+    value = ids + np.uint64(offset)  # wraps around, as meant
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))

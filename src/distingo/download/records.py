@@ -1,6 +1,6 @@
-"""What shall be fetched, within which limits, and what became of it.
+"""What is to be downloaded, within which limits, and what became of it.
 
-Why one file is not there: the errors of a single transfer, which never leave this room.
+The errors are those of a single transfer, and never leave this room.
 """
 
 from __future__ import annotations
@@ -9,39 +9,25 @@ from dataclasses import dataclass
 from typing import Literal
 
 FetchStatus = Literal["fetched", "absent", "refused", "failed"]
-"""There, and checked; the server does not give it; we do not take it (opted out, too large, no picture, a forbidden
-address); hindered by something that may have passed when the command is run again."""
+"""There, and checked; the server does not give it; we do not take it (opted out, too large, no image, a forbidden
+address); stopped by something that may have passed when the command is run again."""
 
-PICTURE_ENDINGS = {
-    "JPEG": ".jpg",
-    "PNG": ".png",
-    "GIF": ".gif",
-    "BMP": ".bmp",
-    "TIFF": ".tif",
-    "WebP": ".webp",
-    "JPEG 2000": ".jp2",
-    "AVIF": ".avif",
-    "HEIF": ".heic",
-    "PPM": ".ppm",
-}
-"""What a file of each format of pictures is named, by `detect_format`'s name of it."""
-
-PICTURES = frozenset(PICTURE_ENDINGS)
+PICTURES = frozenset({"JPEG", "PNG", "GIF", "BMP", "TIFF", "WebP", "JPEG 2000", "AVIF", "HEIF", "PPM"})
+"""The formats (`detect_format`'s names) of files that are accepted as images."""
 
 
 @dataclass(frozen=True, slots=True)
 class WantedFile:
-    """One file to fetch.
+    """One file to download.
 
     Attributes:
         url: Its address, http or https.
-        name: Where it shall be: relative to the folder, with forward slashes; different for every file, also
-            without regard to case.
-        formats: What it may turn out to be (`detect_format`'s names); None allows everything.
-        ending: Whether the ending of what it turns out to be is put after `name`.
+        name: Relative to the folder, with forward slashes; different for every file, also without regard to case.
+        formats: What it may be (`detect_format`'s names); None allows everything.
+        ending: Whether the ending of its format is put after `name`.
         checksum: ``md5:...`` or ``sha256:...`` in hexadecimal; empty where none is known.
         size: In bytes, exactly; None where unknown.
-        largest: In bytes, unless `Limits.largest` says otherwise.
+        largest: In bytes, unless `Limits.largest` is set.
     """
 
     url: str
@@ -60,12 +46,12 @@ class Limits:
     Attributes:
         connections: At once, in all.
         per_host: At once, to one host.
-        connect_timeout: Seconds until a connection must stand.
-        stall_timeout: Seconds that a server may send nothing of what was asked for.
+        connect_timeout: Seconds in which a connection must be made.
+        stall_timeout: Seconds that a server may send nothing of what was requested.
         minimum_rate: Bytes per second, on average over `stall_timeout`, below which a transfer is given up.
         largest: Bytes that any file may have; None leaves that to `WantedFile.largest`.
         attempts: How often a file is tried before it counts as failed.
-        backoff: Seconds before the second attempt; doubles with each, give or take a half.
+        backoff: Seconds before the second attempt; doubles with each, plus or minus a half.
         longest_wait: Seconds; a server that asks for more patience is left alone.
     """
 
@@ -82,17 +68,17 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one wanted file.
+    """What became of one file.
 
     Attributes:
         name: As in `WantedFile.name`.
         status: See `FetchStatus`.
-        reason: Why it is not there, in words for a person; empty for a fetched file.
+        reason: Why it is not there, for a person; empty for a downloaded file.
         file: The file in the folder, with forward slashes; empty where it is not there.
-        url: Its address, as it was given.
-        final_url: The address that answered in the end, after redirects.
+        url: Its address, as it was requested.
+        final_url: The address that responded in the end, after redirects.
         size: In bytes; 0 where it is not there.
-        format: What it is, as `detect_format` names it.
+        format: What it is (`detect_format`'s name).
         sha256: Of its bytes, in hexadecimal.
         attempts: How often it was tried by the run that ended it.
     """
@@ -110,7 +96,7 @@ class Outcome:
 
 
 class TransferError(Exception):
-    """One attempt at one file came to nothing; its text is the reason for a person."""
+    """One attempt at one file failed; the text is the reason, for a person."""
 
 
 class PassingError(TransferError):

@@ -1,7 +1,4 @@
-"""Tables of gigabytes over the network: they go by, and only the wanted lines are kept on the disk.
-
-The wanted lines of a table that is too large to hold.
-"""
+"""Tables of gigabytes over the network: they are streamed, and only the wanted lines are written to the disk."""
 
 from __future__ import annotations
 
@@ -15,16 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from distingo.download.asking import Answer, ask, waiting_time
 from distingo.download.connections import Connections
 from distingo.download.records import LastingError, Limits, PassingError
+from distingo.download.request import Response, request, waiting_time
 from distingo.errors import DataError
 from distingo.files import atomic_writer
 from distingo.progress import TransferProgress, transfer_bar
 
-_LONGEST = 1 << 20
+_Result = TypeVar("_Result")
 
 _BOM = b"\xef\xbb\xbf"
+_LONGEST = 1 << 20
+_WORTHWHILE = 1 << 16  # bytes; a connection that brought less counts as a failed attempt
+_AGAIN = "run the same command again later"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class WantedLines:
     """A table, and which of its lines are wanted.
 
     Attributes:
-        url: Its address: a CSV file (UTF-8, commas) whose first line names the columns.
-        column: What the wanted lines are known by. No cell before it has commas or quotes in it.
+        url: The address of a CSV file (UTF-8, commas) whose first line names the columns.
+        column: The column that decides. No cell before it has commas or quotes in it.
         values: Wanted are the lines whose cell in that column is one of these (UTF-8).
     """
 
@@ -105,7 +105,7 @@ def _find_column(first: bytes, wanted: WantedLines) -> int:
 
 
 def _matches(lines: list[bytes], at: int, values: Container[bytes]) -> list[int]:
-    """Positions of the wanted lines. Hundreds of millions of lines go by here, a few in a million are wanted."""
+    """Positions of the wanted lines: of hundreds of millions of lines a few in a million."""
     if at == 0:
         return [index for index, line in enumerate(lines) if line[: line.find(b",")] in values]
     try:
@@ -127,25 +127,18 @@ def _complete(lines: list[bytes], index: int, url: str) -> tuple[bytes, int]:
     return line, end
 
 
-_Result = TypeVar("_Result")
-
-_WORTHWHILE = 1 << 16  # bytes; a connection that brought less counts as a failed attempt
-
-_AGAIN = "run the same command again later"
-
-
 class _TornError(Exception):
     """What has come and what would come next are not of the same file."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableSource:
-    """How tables are asked for.
+    """How tables are requested.
 
     Attributes:
-        connections: To ask through.
+        connections: To use.
         limits: How patiently.
-        allow_private: As in `ask`.
+        allow_private: As in `request`.
     """
 
     connections: Connections
@@ -156,22 +149,22 @@ class TableSource:
         """Read a small table whole.
 
         Raises:
-            DataError: It can't be had.
+            DataError: It can't be downloaded.
         """
         return b"".join(self._untorn(url, list))
 
     def keep_lines(self, wanted: WantedLines, path: Path) -> None:
-        """Write a table's first line and the wanted ones to a file, which appears when all of the table has gone by.
+        """Write a table's first line and the wanted ones to a file, which appears when the whole table was streamed.
 
-        A broken connection is gone on from where it broke, if the table is still the same one; else the table is begun
-        anew, and so it is where the whole has not the MD5 that the server announces (``x-goog-hash``).
+        A broken connection is resumed where it broke, if the table is still the same one. Else the table is begun
+        anew, as it is where the whole has not the MD5 that the server announces (``x-goog-hash``).
 
         Args:
             wanted: The table, and which lines.
             path: Where to.
 
         Raises:
-            DataError: The table can't be had, or is another one than expected.
+            DataError: The table can't be downloaded, or is another one than expected.
             ResourceError: The file can't be written.
         """
 
@@ -182,7 +175,7 @@ class TableSource:
         self._untorn(wanted.url, write)
 
     def _untorn(self, url: str, use: Callable[[Iterable[bytes]], _Result]) -> _Result:
-        """Give the bytes of one and the same file to `use`; from the start again where they turned out not to be."""
+        """Pass the bytes of one and the same file to `use`; from the start again where they turned out not to be."""
         for _ in range(self.limits.attempts):
             try:
                 with (
@@ -234,18 +227,11 @@ class _Reading:
             if not self._etag:
                 raise _TornError
             headers = {"Range": f"bytes={self._done}-", "If-Range": self._etag}
-        limits, private = self._source.limits, self._source.allow_private
-        with ask(self._source.connections, self._url, headers, allow_private=private) as answer:
-            skip = self._agree_on_start(answer)
-            total = None if answer.length is None else answer.length + self._done - skip
-            since, counted = time.monotonic(), 0
-            for data in answer.response.iter_stream():
-                answer.stream.satisfy()
-                counted += len(data)
-                if (seconds := time.monotonic() - since) >= limits.stall_timeout:
-                    if counted < limits.minimum_rate * seconds:
-                        raise PassingError(f"the server sends {counted / seconds:,.0f} bytes a second")
-                    since, counted = time.monotonic(), 0
+        source = self._source
+        with request(source.connections, self._url, headers, allow_private=source.allow_private) as response:
+            skip = self._agree_on_start(response)
+            total = None if response.length is None else response.length + self._done - skip
+            for data in response.chunks(source.limits):
                 fresh = data[skip:]
                 skip = max(0, skip - len(data))
                 self._done += len(fresh)
@@ -253,26 +239,23 @@ class _Reading:
                 self._progress.advance(self._url, len(fresh), total)
                 if fresh:
                     yield fresh
-            if answer.length is not None and answer.stream.surplus(answer.length):
-                answer.stream.close()
-                raise _TornError  # what came looks whole and is not
+            if response.surplus():
+                raise _TornError
 
-    def _agree_on_start(self, answer: Answer) -> int:
+    def _agree_on_start(self, response: Response) -> int:
         """How many of the bytes that are about to come have come already."""
-        etag = answer.headers.get("etag", "")
-        etag = "" if etag.startswith("W/") else etag
         if not self._done:
-            if answer.status != 200:
+            if response.status != 200:
                 raise _TornError
-            self._etag = etag
-            self._announced = _announced_md5(answer.response.headers)
+            self._etag = response.etag
+            self._announced = _announced_md5(response.body.headers)
             return 0
-        if answer.status == 206:
-            match = re.match(r"bytes (\d+)-", answer.headers.get("content-range", ""))
-            if match is None or int(match[1]) != self._done or etag not in {"", self._etag}:
+        if response.status == 206:
+            match = re.match(r"bytes (\d+)-", response.headers.get("content-range", ""))
+            if match is None or int(match[1]) != self._done or response.etag not in {"", self._etag}:
                 raise _TornError
             return 0
-        if answer.status != 200 or etag != self._etag:
+        if response.status != 200 or response.etag != self._etag:
             raise _TornError
         return self._done
 

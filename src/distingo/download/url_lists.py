@@ -1,6 +1,6 @@
-"""A table of addresses and labels to pictures in folders.
+"""A table of web addresses and labels, downloaded as images in class folders.
 
-Which column of a table holds addresses, which labels, and what its rows say.
+The columns of the table are recognized: which one holds addresses, which labels, and which file names.
 """
 
 from __future__ import annotations
@@ -10,32 +10,34 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from distingo.datasets.manifest import write_table
 from distingo.datasets.own_files import METADATA_NAME
 from distingo.datasets.tables.columns import text_labels
-from distingo.datasets.tables.image_column import known_label_column
+from distingo.datasets.tables.image_column import column_key, known_label_column
 from distingo.datasets.tables.labels import recognise_delimiter, split_labels_of, tidy_labels
 from distingo.datasets.tables.reading import read_labels_table
 from distingo.datasets.tables.table import Cell, Table, text_of
 from distingo.download.fetching import fetch
 from distingo.download.folder import DownloadFolder, Gathered, open_folder
-from distingo.download.names import distinct_names, safe_name, stem_of_address
 from distingo.download.records import PICTURES, Limits, Outcome, WantedFile
 from distingo.errors import DataError, UsageError, option
+from distingo.file_names import distinct_names, safe_name
+
+IMAGES_FOLDER = "images"
+"""The folder of all images where one of them has several labels."""
 
 _URL_NAMES = ("url", "imageurl", "photourl", "pictureurl", "originalurl", "address", "link", "href", "uri", "src")
-
 _NAME_NAMES = ("filename", "file", "name", "imagename", "filepath", "id", "imageid")
-
 _MOSTLY = 0.5
-
 _ADDRESS = re.compile(r"https?://", re.IGNORECASE)
+_ENDING = re.compile(r"\.(jpe?g|jpe|jfif|png|gif|webp|tiff?|bmp|avif|hei[cf]|jp2|ppm|php|aspx?|html?)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class UrlColumns:
-    """What a person says about a table of addresses; what is None is recognised.
+    """The columns of a table of addresses; what is None is recognized.
 
     Attributes:
         url: The column of addresses.
@@ -51,14 +53,14 @@ class UrlColumns:
 
 
 @dataclass(frozen=True, slots=True)
-class ListedPicture:
+class ListedImage:
     """One address of a table.
 
     Attributes:
-        line: Where it first stands.
+        line: The first line that has it.
         url: The address.
         labels: Sorted, each once; of all rows with that address.
-        name: The file name that the table gives it, or empty.
+        name: The file name in the table, or empty.
     """
 
     line: int
@@ -67,25 +69,76 @@ class ListedPicture:
     name: str
 
 
-def read_url_table(path: Path, columns: UrlColumns) -> tuple[tuple[ListedPicture, ...], tuple[str, ...]]:
+def gather_urls(
+    table: Path,
+    output: Path,
+    columns: UrlColumns | None = None,
+    limits: Limits | None = None,
+    *,
+    try_refused: bool = False,
+    allow_private: bool = False,
+) -> Gathered:
+    """Download the images that a table lists.
+
+    With several labels on any image all go into one folder, with a table of labels next to it; else each label has a
+    folder.
+
+    Args:
+        table: The file.
+        output: The folder to fill.
+        columns: What is known about the table.
+        limits: How politely, how patiently and how much.
+        try_refused: As in `fetch`.
+        allow_private: As in `fetch`.
+
+    Returns:
+        One outcome per different address, in the table's order.
+
+    Raises:
+        DataError: The table can't be understood.
+        UsageError: It has no such column, or the folder holds something else.
+        ResourceError: The folder can't be written.
+    """
+    images, notes = read_url_table(table, columns or UrlColumns())
+    names = _place(images)
+    with open_folder(output, {"command": f"distingo download urls {table.name}"}) as folder:
+        placed = zip(images, names, strict=True)
+        wanted = [WantedFile(image.url, name, PICTURES, ending=True) for image, name in placed if name]
+        fetched = fetch(
+            wanted, folder, limits, description=table.name, allow_private=allow_private, try_refused=try_refused
+        )
+        outcomes = _with_unplaced(images, names, fetched, folder)
+        _write_metadata(output / METADATA_NAME, images, outcomes)
+        folder.finish()
+    return Gathered(output, tuple(outcomes), (*notes, *removed_since(output, outcomes)), folder.arrived)
+
+
+def removed_since(folder: Path, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    """A note where images that were downloaded are no longer in the folder."""
+    count = sum(outcome.status == "fetched" and not (folder / outcome.file).exists() for outcome in outcomes)
+    again = option("try_refused", value=True)
+    return (f"{count:,} were removed since they were fetched; {again} fetches them again",) if count else ()
+
+
+def read_url_table(path: Path, columns: UrlColumns) -> tuple[tuple[ListedImage, ...], tuple[str, ...]]:
     """Read a table of addresses.
 
     Args:
-        path: CSV and its kin, JSON Lines, Parquet.
+        path: CSV and its relatives, JSON Lines, Parquet.
         columns: What is known about it.
 
     Returns:
-        One entry per different address, in the table's order; and what was recognised, in words.
+        One entry per different address, in the table's order; and what was recognized, for a person.
 
     Raises:
         DataError: It is damaged, or no column holds addresses or labels.
-        UsageError: It has no column of a name that was given.
+        UsageError: It has no such column.
     """
     table = read_labels_table(path)
     url, label, name = _columns(table, columns)
     labels = _labels(table, label, columns.delimiter)
     names = table.column(name) if name else ("",) * len(table.lines)
-    found: dict[str, ListedPicture] = {}
+    found: dict[str, ListedImage] = {}
     empty = 0
     for line, cell, row_labels, file_name in zip(table.lines, table.column(url), labels, names, strict=True):
         address = text_of(cell)
@@ -95,7 +148,7 @@ def read_url_table(path: Path, columns: UrlColumns) -> tuple[tuple[ListedPicture
         known = found.get(address)
         both = tidy_labels([*row_labels, *(known.labels if known else ())])
         first, given = (known.line, known.name) if known else (line, text_of(file_name))
-        found[address] = ListedPicture(first, address, both, given)
+        found[address] = ListedImage(first, address, both, given)
     if not found:
         raise DataError(
             f"{path}: column {url!r} holds no address; name the column of addresses by {option('url_column')}",
@@ -118,7 +171,7 @@ def _columns(table: Table, columns: UrlColumns) -> tuple[str, str, str | None]:
     rest = [name for name in table.columns if name != url]
     label = columns.label or known_label_column(rest)
     if label is None:
-        left = [name for name in rest if _key(name) not in _NAME_NAMES]
+        left = [name for name in rest if column_key(name) not in _NAME_NAMES]
         if len(left) != 1:
             raise DataError(
                 f"{table.path}: can't tell which column holds the labels; beside {url!r} it has "
@@ -133,13 +186,13 @@ def _columns(table: Table, columns: UrlColumns) -> tuple[str, str, str | None]:
             code="options_conflict",
             parameter="url_column",
         )
-    known = (name for wanted in _NAME_NAMES for name in rest if _key(name) == wanted and name != label)
+    known = (name for wanted in _NAME_NAMES for name in rest if column_key(name) == wanted and name != label)
     return url, label, columns.name or next(known, None)
 
 
 def _url_column(table: Table) -> str:
     with_addresses = [name for name in table.columns if _share_of_addresses(table.column(name)) >= _MOSTLY]
-    named = [name for wanted in _URL_NAMES for name in with_addresses if _key(name) == wanted]
+    named = [name for wanted in _URL_NAMES for name in with_addresses if column_key(name) == wanted]
     if named or len(with_addresses) == 1:
         return (named or with_addresses)[0]
     saw = f"columns {', '.join(with_addresses)} all do" if with_addresses else f"it has {', '.join(table.columns)}"
@@ -172,154 +225,72 @@ def _labels(table: Table, column: str, delimiter: str | None) -> list[tuple[str,
     return labels
 
 
-def _key(name: str) -> str:
-    return re.sub(r"[\W_]", "", name).lower()
+def _several(images: Sequence[ListedImage]) -> bool:
+    return any(len(image.labels) > 1 for image in images)
 
 
-IMAGES_FOLDER = "images"
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """Where each picture goes.
-
-    Attributes:
-        several: Whether a picture may have several labels: then all go into one folder.
-        pictures: In the table's order.
-        wanted: The same pictures as files to fetch; None for one that can't be placed.
-    """
-
-    several: bool
-    pictures: tuple[ListedPicture, ...]
-    wanted: tuple[WantedFile | None, ...]
-
-
-def gather_urls(
-    table: Path,
-    output: Path,
-    columns: UrlColumns | None = None,
-    limits: Limits | None = None,
-    *,
-    try_refused: bool = False,
-    allow_private: bool = False,
-) -> Gathered:
-    """Fetch what a table lists.
-
-    Args:
-        table: The file.
-        output: The folder to fill.
-        columns: What is known about the table.
-        limits: How politely, how patiently and how much.
-        try_refused: As in `fetch`.
-        allow_private: As in `fetch`.
-
-    Returns:
-        One outcome per different address, in the table's order.
-
-    Raises:
-        DataError: The table can't be understood.
-        UsageError: It has no such column, or the folder holds something else.
-        ResourceError: The folder can't be written.
-    """
-    pictures, notes = read_url_table(table, columns or UrlColumns())
-    plan = _plan(pictures)
-    with open_folder(output, {"command": f"distingo download urls {table.name}"}) as folder:
-        wanted = [file for file in plan.wanted if file is not None]
-        fetched = fetch(
-            wanted, folder, limits, description=table.name, allow_private=allow_private, try_refused=try_refused
-        )
-        outcomes = _with_unplaced(plan, fetched, folder)
-        _write_metadata_of(plan, outcomes, output / METADATA_NAME)
-        folder.finish()
-    return Gathered(output, tuple(outcomes), (*notes, *removed_since(output, outcomes)), folder.arrived)
-
-
-def _plan(pictures: Sequence[ListedPicture]) -> _Plan:
-    """Several labels on any picture: one folder and a table; else a folder per class."""
-    several = any(len(picture.labels) > 1 for picture in pictures)
-    classes = sorted({picture.labels[0] for picture in pictures if picture.labels})
+def _place(images: Sequence[ListedImage]) -> list[str]:
+    """The path of each image in the folder, without its ending; empty for an image without a label."""
+    several = _several(images)
+    classes = sorted({image.labels[0] for image in images if image.labels})
     folders = dict(zip(classes, distinct_names([safe_name(name) for name in classes], classes), strict=True))
-    names: dict[int, str] = {}
     by_folder: dict[str, list[int]] = {}
-    for at, picture in enumerate(pictures):
-        if several or picture.labels:
-            place = IMAGES_FOLDER if several else folders[picture.labels[0]]
-            by_folder.setdefault(place, []).append(at)
-    for place, members in by_folder.items():
-        stems = [_stem(pictures[at]) for at in members]
-        distinct = distinct_names(stems, [pictures[at].url for at in members])
-        names |= {at: f"{place}/{name}" for at, name in zip(members, distinct, strict=True)}
-    wanted = tuple(
-        WantedFile(picture.url, names[at], PICTURES, ending=True) if at in names else None
-        for at, picture in enumerate(pictures)
-    )
-    return _Plan(several, tuple(pictures), wanted)
+    for at, image in enumerate(images):
+        if several or image.labels:
+            by_folder.setdefault(IMAGES_FOLDER if several else folders[image.labels[0]], []).append(at)
+    places = [""] * len(images)
+    for folder, members in by_folder.items():
+        stems = [
+            stem_of_address(f"http://h/{images[at].name}" if images[at].name else images[at].url) for at in members
+        ]
+        for at, name in zip(members, distinct_names(stems, [images[at].url for at in members]), strict=True):
+            places[at] = f"{folder}/{name}"
+    return places
 
 
-def _stem(picture: ListedPicture) -> str:
-    return stem_of_address(f"http://h/{picture.name}") if picture.name else stem_of_address(picture.url)
+def stem_of_address(url: str) -> str:
+    """The file name, without ending, of an image with this address: its last part, or else its host."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "unnamed"
+    last = unquote(parts.path, errors="replace").rstrip("/").rpartition("/")[2]
+    return safe_name(_ENDING.sub("", last) or parts.hostname or "")
 
 
-def _with_unplaced(plan: _Plan, fetched: Sequence[Outcome], folder: DownloadFolder) -> list[Outcome]:
+def _with_unplaced(
+    images: Sequence[ListedImage], names: Sequence[str], fetched: Sequence[Outcome], folder: DownloadFolder
+) -> list[Outcome]:
+    """The outcomes of all images; those without a label are refused."""
     outcomes, following = [], iter(fetched)
-    for picture, wanted in zip(plan.pictures, plan.wanted, strict=True):
-        if wanted is not None:
+    for image, name in zip(images, names, strict=True):
+        if name:
             outcomes.append(next(following))
             continue
-        name = f"line {picture.line}"
-        outcomes.append(Outcome(name, "refused", f"{name} of the table gives no label", "", picture.url, attempts=0))
+        line = f"line {image.line}"
+        outcomes.append(Outcome(line, "refused", f"{line} of the table gives no label", "", image.url, attempts=0))
         folder.record(outcomes[-1])
     if len(fetched) != len(outcomes):
         folder.write_manifest()
     return outcomes
 
 
-def _write_metadata_of(plan: _Plan, outcomes: Sequence[Outcome], path: Path) -> None:
-    labels = [picture.labels for picture in plan.pictures]
-    write_metadata(path, outcomes, labels, several=plan.several)
+def _write_metadata(path: Path, images: Sequence[ListedImage], outcomes: Sequence[Outcome]) -> None:
+    """Write the table of the images that are there, which distingo and Hugging Face's ``imagefolder`` read.
 
-
-def removed_since(folder: Path, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
-    """A note where pictures that were fetched are no longer in the folder."""
-    count = sum(outcome.status == "fetched" and not (folder / outcome.file).exists() for outcome in outcomes)
-    return (
-        (f"{count:,} were removed since they were fetched; {option('try_refused', value=True)} fetches them again",)
-        if count
-        else ()
-    )
-
-
-def write_metadata(
-    path: Path,
-    outcomes: Sequence[Outcome],
-    labels: Sequence[tuple[str, ...]],
-    *,
-    several: bool,
-    more: dict[str, Sequence[str]] | None = None,
-) -> None:
-    """Write the table of the pictures that are there, which distingo and Hugging Face's ``imagefolder`` read.
-
-    Args:
-        path: Where to.
-        outcomes: Of every picture that was wanted; those that are not in `path`'s folder are left to
-            ``manifest.csv``.
-        labels: Of every picture.
-        several: Whether a picture may have several labels; they are then written as a JSON list.
-        more: Further columns by name: their cells for every picture.
+    Labels are written as JSON lists where an image may have several, or where one could be taken for several.
     """
-    more = more or {}
-    listed = several or recognise_delimiter([label for each in labels for label in each]) is not None
-    heading = ["file_name", "labels" if several else "label", "url", "final_url", "sha256", *more]
+    several = _several(images)
+    listed = several or recognise_delimiter([label for image in images for label in image.labels]) is not None
     rows = [
         [
             outcome.file,
-            json.dumps(list(names), ensure_ascii=False) if listed else "".join(names),
+            json.dumps(list(image.labels), ensure_ascii=False) if listed else "".join(image.labels),
             outcome.url,
             outcome.final_url,
             outcome.sha256,
-            *(cells[at] for cells in more.values()),
         ]
-        for at, (outcome, names) in enumerate(zip(outcomes, labels, strict=True))
+        for image, outcome in zip(images, outcomes, strict=True)
         if outcome.status == "fetched" and (path.parent / outcome.file).exists()
     ]
-    write_table(path, heading, rows)
+    write_table(path, ["file_name", "labels" if several else "label", "url", "final_url", "sha256"], rows)

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from distingo.download.names import safe_name
-from distingo.download.video_frames import FrameChoice, SimilarityGate, VideoReader, choose_frames, refuse_pictures
+from distingo.download.video_frames import FrameChoice, SimilarityGate, VideoReader, choose_frames, refuse_images
 from distingo.errors import DataError, ResourceError, UsageError, option
+from distingo.file_names import safe_name
 from distingo.files import atomic_writer, content_hash, read_json, write_json
 from distingo.progress import progress_bar
 
@@ -31,12 +31,12 @@ _SAMPLE = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class FrameRow:
-    """What became of one frame that was due.
+    """What became of one frame that was chosen.
 
     Attributes:
         file: Its name in the folder; for a near-identical frame the one it would have had.
         seconds: Since the video's beginning.
-        outcome: Written now, there already from an earlier run, or left out for being like the last kept one.
+        outcome: Written now, there already from an earlier run, or left out because it is like the last kept one.
     """
 
     file: str
@@ -46,13 +46,13 @@ class FrameRow:
 
 @dataclass(frozen=True, slots=True)
 class VideoFrames:
-    """What came of a video.
+    """The frames of a video.
 
     Attributes:
         folder: Where its frames are.
-        record: The file beside them that says where they come from.
-        frames: Every frame that was due, in the order of time.
-        fault: What is wrong with the video, in words; empty where nothing is.
+        record: The file that records where they come from.
+        frames: Every frame that was chosen, in the order of time.
+        fault: What is wrong with the video, for a person; empty where nothing is.
     """
 
     folder: Path
@@ -76,9 +76,8 @@ def extract_frames(
 ) -> VideoFrames:
     """Write the chosen frames of a video into a folder.
 
-    A frame's name is the video's with the time, so that names sort by time. What an earlier run wrote whole is not
-    written again. A record beside the frames says which video they come from; frames of another video with the same
-    name are refused.
+    A frame's name is the video's with the time, so that names sort by time. What an earlier run wrote is not written
+    again. A record next to the frames names the video; frames of another video with the same name are refused.
 
     Args:
         video: A file that FFmpeg can read.
@@ -89,7 +88,7 @@ def extract_frames(
         image_format: ``jpeg`` (quality 95) or ``png``.
 
     Returns:
-        Every frame that was due, and what became of it.
+        Every frame that was chosen, and what became of it.
 
     Raises:
         DataError: The file is no video, or none of its frames can be decoded.
@@ -97,10 +96,10 @@ def extract_frames(
         UsageError: The label can't be a folder's name, or the times leave nothing of the video.
     """
     folder = output / check_label(label) if label is not None else output
-    refuse_pictures(video)
+    refuse_images(video)
     with contextlib.closing(VideoReader(video)) as reader:
         _check_times(video, choice, reader.duration)
-        record = output / _record_name(video, label)
+        record = output / ".".join(filter(None, ("frames", label, video.stem, "json")))
         if begun := _claim(record, video):
             _remove_half_written(folder, video.stem)
         writer = _FrameWriter(folder, video.stem, image_format, SimilarityGate(choice.similar), begun=begun)
@@ -150,7 +149,7 @@ def _write_all(reader: VideoReader, choice: FrameChoice, writer: _FrameWriter, l
 
 @dataclass(slots=True)
 class _FrameWriter:
-    """Writes one frame after another, unless it is there or shows nothing new."""
+    """Writes the frames that are not there yet and show something new."""
 
     folder: Path
     stem: str
@@ -179,7 +178,7 @@ class _FrameWriter:
 
 
 def frame_name(stem: str, seconds: float, image_format: FrameFormat) -> str:
-    """``clip_01h02m03.400s.jpg``: sorts by time, and says it."""
+    """For example ``clip_01h02m03.400s.jpg``."""
     milliseconds = round(seconds * 1000)
     minutes, rest = divmod(milliseconds, 60_000)
     hours, minutes = divmod(minutes, 60)
@@ -187,10 +186,10 @@ def frame_name(stem: str, seconds: float, image_format: FrameFormat) -> str:
 
 
 def check_label(label: str) -> str:
-    """A label that can be a folder's name.
+    """A label that is a valid folder name on every system.
 
     Raises:
-        UsageError: It would lead elsewhere, or no system or not every system takes it.
+        UsageError: It is none.
     """
     if label != safe_name(label):
         raise UsageError(
@@ -202,19 +201,15 @@ def check_label(label: str) -> str:
 
 
 def _remove_half_written(folder: Path, stem: str) -> None:
-    """Remove what a killed run had begun to write; only names that its own writing makes."""
+    """Remove what a killed run had begun to write."""
     ours = re.compile(rf"\.{re.escape(stem)}_\d\dh\d\dm\d\d\.\d{{3}}s\.(jpg|png)\.[a-z0-9_]{{8}}")
     for path in folder.glob(".*"):
         if ours.fullmatch(path.name) and path.is_file() and not path.is_symlink():
             path.unlink(missing_ok=True)
 
 
-def _record_name(video: Path, label: str | None) -> str:
-    return ".".join(["frames", *([label] if label else []), video.stem, "json"])
-
-
 def _identity(video: Path) -> dict[str, object]:
-    """What tells a video from another: its size, and a hash of its first and last mebibyte."""
+    """What distinguishes a video from another: its size, and a hash of its first and last mebibyte."""
     size = video.stat().st_size
     with video.open("rb") as file:
         head = file.read(_SAMPLE)
@@ -223,10 +218,10 @@ def _identity(video: Path) -> dict[str, object]:
 
 
 def _claim(record: Path, video: Path) -> bool:
-    """Say in the record that frames of this video are being written; returns whether it said so before.
+    """Record that frames of this video are being written; returns whether that was recorded before.
 
     Raises:
-        ResourceError: It speaks of another video.
+        ResourceError: The record is about another video.
     """
     identity = _identity(video)
     if not record.exists():

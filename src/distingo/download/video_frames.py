@@ -1,7 +1,4 @@
-"""Which frames of a video are wanted: at an interval, between two times, and unlike the one before.
-
-A video's frames one after another, upright, each with its time.
-"""
+"""The frames of a video: read one after another, upright, each with its time, and chosen by time and similarity."""
 
 from __future__ import annotations
 
@@ -15,7 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
-from distingo.datasets.decoding.formats import detect_format
+from distingo.datasets.decoding.formats import detect_file_format
+from distingo.download.records import PICTURES
 from distingo.errors import DataError, ResourceError, UsageError, option
 
 if TYPE_CHECKING:
@@ -25,13 +23,13 @@ if TYPE_CHECKING:
 
 
 SIMILAR = 8.0
-"""Default of ``--skip-similar``, in grey levels of 255."""
+"""Default of ``--skip-similar``, in gray levels of 255."""
 
 _CLOSE = 0.0005  # seconds; times are fractions of a video's clock
-
 _SIDE = 32
-
 _UNITS = {"ms": 0.001, "s": 1.0, "min": 60.0}
+_RUN_UP = 10.0  # seconds that a jump aims before the requested time, since it may land late
+_MISSING = 0.5  # seconds that may be missing at the end of a sound video
 
 _INTERVAL = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|frames?)")
 
@@ -40,7 +38,7 @@ _TIME = re.compile(r"(?:(?:(\d+):)?([0-5]?\d):)?(\d+(?:\.\d+)?)s?")
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """How far apart wanted frames are.
+    """How far apart the chosen frames are.
 
     Attributes:
         unit: What is counted; ``keyframes`` takes each frame that is coded on its own.
@@ -53,13 +51,13 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class FrameChoice:
-    """Which frames are wanted.
+    """Which frames are chosen.
 
     Attributes:
         every: How far apart.
-        start: The first second to look at.
-        end: The second to stop before; None goes to the end.
-        similar: Leave out a frame that differs from the last kept one by less than so many grey levels of 255; None
+        start: The first second.
+        end: The second to stop before; None reads to the end.
+        similar: Leave out a frame that differs from the last kept one by less than so many gray levels of 255; None
             keeps all.
     """
 
@@ -73,7 +71,7 @@ def parse_interval(text: str) -> Interval:
     """Read ``1s``, ``250ms``, ``2min``, ``30frames`` or ``keyframes``.
 
     Raises:
-        UsageError: It says something else, or nothing at all.
+        UsageError: It is something else.
     """
     plain = text.strip().lower()
     if plain == "keyframes":
@@ -110,11 +108,11 @@ def parse_time(text: str, parameter: str) -> float:
 
 
 def choose_frames(frames: Iterable[Frame], choice: FrameChoice) -> Iterator[Frame]:
-    """Pass on the frames that are due; stops reading after the end.
+    """Yield the frames that are due; stops reading after the end.
 
     Args:
         frames: In the order of their times.
-        choice: Its `similar` is not looked at here.
+        choice: Its `similar` is not used here.
     """
     seen = 0
     due = choice.start
@@ -138,10 +136,10 @@ def choose_frames(frames: Iterable[Frame], choice: FrameChoice) -> Iterator[Fram
 
 
 class SimilarityGate:
-    """Tells a frame that shows the same as the last kept one.
+    """Recognizes a frame that shows the same as the last kept one.
 
-    Frames are shrunk to 32 x 32 grey cells, which evens out the noise of coding. They are near-identical where not one
-    cell differs by as much as the threshold: a small thing that moves changes some cells a lot, and the mean hardly.
+    Frames are shrunk to 32 x 32 gray cells, which evens out the noise of coding. They are near-identical where no cell
+    differs by as much as the threshold: a small thing that moves changes some cells a lot, and the mean hardly.
     """
 
     def __init__(self, threshold: float | None) -> None:
@@ -150,7 +148,7 @@ class SimilarityGate:
         self._kept: Pixels | None = None
 
     def is_similar(self, pixels: Pixels) -> bool:
-        """Whether a frame is near-identical to the last one for which this said no.
+        """Whether a frame is near-identical to the last one for which this returned False.
 
         Args:
             pixels: uint8 of shape (height, width, 3) in RGB.
@@ -165,15 +163,6 @@ class SimilarityGate:
             return True
         self._kept = cells
         return False
-
-
-_HEAD = 2048
-
-_RUN_UP = 10.0  # seconds that a jump aims before the wanted time, since it may land late
-
-_MISSING = 0.5  # seconds that may be missing at the end of a sound video
-
-_PICTURES = {"JPEG", "PNG", "BMP", "TIFF", "WebP", "JPEG 2000", "HEIF", "AVIF", "PPM"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +185,7 @@ class VideoReader:
     """Reads one video from front to back.
 
     Attributes:
-        duration: Seconds that its header announces; 0.0 where it says nothing.
+        duration: Seconds that its header announces; 0.0 where it announces none.
         last: Time of the last frame that was read, in seconds; -1.0 before the first.
     """
 
@@ -210,10 +199,8 @@ class VideoReader:
         self._library = _import_library()
         self._path = path
         self._open()
-        if self._capture.get(self._library.CAP_PROP_FRAME_COUNT) > 0 and self._rate > 0:
-            self._announced = int(self._capture.get(self._library.CAP_PROP_FRAME_COUNT))
-        else:
-            self._announced = 0
+        count = self._capture.get(self._library.CAP_PROP_FRAME_COUNT)
+        self._announced = int(count) if count > 0 and self._rate > 0 else 0
         self.duration = self._announced / self._rate if self._announced else 0.0
 
     def _open(self) -> None:
@@ -229,7 +216,7 @@ class VideoReader:
         """Read frames in the order in which they are shown.
 
         Args:
-            start: Seconds; what lies well before is jumped over where the video allows it.
+            start: Seconds; what is well before is skipped where the video allows it.
         """
         if start > _RUN_UP and self.duration > start:
             self._jump(start)
@@ -252,7 +239,7 @@ class VideoReader:
         return float(self._capture.get(self._library.CAP_PROP_POS_MSEC)) / 1000
 
     def _time(self) -> float:
-        """The frame's own time where time goes on, else one step after the last frame's."""
+        """The frame's own time where it is later than the last frame's, else one step after that."""
         now = self._clock()
         if now > self.last:
             return now
@@ -264,7 +251,7 @@ class VideoReader:
         return pixels
 
     def fault(self) -> str:
-        """What is wrong with a video that was read to its end, in words; empty where nothing is, or where it wasn't."""
+        """What is wrong with a video that was read to its end; empty where nothing is, or where it wasn't."""
         if not self._ended:
             return ""
         if self.last < 0:
@@ -278,12 +265,12 @@ class VideoReader:
         )
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._capture.release()
 
 
 def _import_library() -> ModuleType:
-    # Both read their levels when they are loaded; what they would print is said by `fault` and by errors instead.
+    # Both read their levels when they are loaded; `fault` and errors report what they would print.
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     try:
@@ -298,8 +285,7 @@ def _import_library() -> ModuleType:
 def _why_not(path: Path) -> str:
     """Why a file that does not open as a video does not."""
     try:
-        with path.open("rb") as file:
-            kind = detect_format(file.read(_HEAD))
+        kind = detect_file_format(path)
     except FileNotFoundError:
         return "no such file; check the spelling"
     except OSError as error:
@@ -328,18 +314,17 @@ def _has_index(path: Path) -> bool:
     return False
 
 
-def refuse_pictures(path: Path) -> None:
-    """Refuse a picture, which decoders would take for a video of one frame.
+def refuse_images(path: Path) -> None:
+    """Refuse an image, which decoders would take for a video of one frame.
 
     Raises:
         DataError: It is one.
     """
     try:
-        with path.open("rb") as file:
-            kind = detect_format(file.read(_HEAD))
+        kind = detect_file_format(path)
     except OSError:
-        return  # opening it as a video says why
-    if kind in _PICTURES:
+        return  # opening it as a video raises
+    if kind in PICTURES - {"GIF"}:
         raise DataError(
             f"{path}: is a picture ({kind}), not a video; give a video file", code="wrong_format", parameter="video"
         )

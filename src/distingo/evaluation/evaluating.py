@@ -30,8 +30,9 @@ from distingo.evaluation.judging_confidence import judge_confidence
 from distingo.evaluation.reading import DATA_FILE, read_run
 from distingo.evaluation.tables import write_evaluation, write_predictions
 from distingo.files import write_json
-from distingo.machine.device import choose_device, choose_precision, prepare_process
+from distingo.machine.device import choose_device, choose_precision
 from distingo.machine.memory import forget_peak_memory, peak_memory
+from distingo.machine.process import prepare_process
 from distingo.models.saved import SavedModel, load_model
 from distingo.prediction.classifier import Outputs, predict_outputs, to_probabilities
 from distingo.prediction.embedding import input_product

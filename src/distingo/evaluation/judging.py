@@ -11,7 +11,7 @@ from distingo.errors import name_some
 from distingo.metrics.multi_label import MultiLabelScores, multi_label_scores
 from distingo.metrics.paired import paired_difference
 from distingo.metrics.single_label import classification_scores, confusion_matrix, per_class_scores
-from distingo.models.saved import ModelDescription
+from distingo.models.description import ModelDescription
 from distingo.records import Evaluation, Picture, Score
 
 MODEL = "model"

@@ -31,7 +31,7 @@ from distingo.explanation.records import (
 )
 from distingo.explanation.relevance import feature_maps, find_heat, first_filters
 from distingo.files import content_hash
-from distingo.machine.device import bind_this_thread
+from distingo.machine.process import bind_this_thread
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import predict_outputs
 from distingo.prediction.networks import to_tensor

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from distingo.errors import ModelError
 from distingo.explanation.records import LayerMaps, Method
-from distingo.models.pretrained import PretrainedClassifier
+from distingo.models.heads import PretrainedClassifier
 
 
 def as_grid(maps: Tensor, backbone: nn.Module, channels: int | None = None) -> Tensor:

@@ -16,7 +16,7 @@ from distingo.datasets.layouts.detection import source_of
 from distingo.errors import DistingoError, ModelError
 from distingo.explanation.records import KeptHeatMap, write_heat_maps
 from distingo.explanation.relevance import attention_layers, find_heat
-from distingo.machine.device import bind_this_thread
+from distingo.machine.process import bind_this_thread
 from distingo.models.saved import SavedModel
 from distingo.prediction.networks import to_tensor
 from distingo.records import Rendition

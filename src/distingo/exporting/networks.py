@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from distingo.models.pretrained import record_features
+from distingo.models.heads import record_features
 from distingo.models.saved import SavedModel
 from distingo.records import Rendition
 

@@ -1,1 +1,1 @@
-"""Classic descriptors: a picture as a short vector, without any training."""
+"""From images to vectors without training: descriptors, measurements, signatures."""

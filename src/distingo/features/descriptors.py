@@ -1,8 +1,8 @@
-"""Colour histograms and grey-level co-occurrence: the classic description of a picture in 52 numbers.
+"""Colour histograms and gray-level co-occurrence: the classic description of an image in 52 numbers.
 
 The co-occurrence matrix is that of Haralick, Shanmugam and Dinstein (Textural Features for Image
 Classification, 1973) as scikit-image computes it. The four properties taken from it need no pass over its
-65,536 cells with weights: dissimilarity and homogeneity depend on the difference of two grey levels alone,
+65,536 cells with weights: dissimilarity and homogeneity depend on the difference of two gray levels alone,
 correlation on five sums, energy on the squared counts.
 """
 
@@ -20,7 +20,7 @@ Angles = Literal["first", "all"]
 Floats = npt.NDArray[np.float64]
 
 MAX_HEIGHT, MAX_WIDTH = 135, 240
-"""What a picture is shrunk to at most: an eighth of 1080 x 1920 pixels."""
+"""What an image is shrunk to at most: an eighth of 1080 x 1920 pixels."""
 
 BINS = 16
 DISTANCE = 5
@@ -56,13 +56,13 @@ def descriptor_names(angles: Angles = "first") -> tuple[str, ...]:
 
 
 def describe(image: Image.Image | npt.NDArray[np.uint8], *, angles: Angles = "first") -> npt.NDArray[np.float32]:
-    """Describe a picture: colour histograms and co-occurrence properties after shrinking.
+    """Describe an image: color histograms and co-occurrence properties after shrinking.
 
-    A picture taller than 135 or wider than 240 pixels is shrunk to that in the dimension concerned, with
+    An image taller than 135 or wider than 240 pixels is shrunk to that in the dimension concerned, with
     anti-aliasing; none is enlarged.
 
     Args:
-        image: A picture of any mode, or uint8 of shape (height, width), (height, width, 1) or
+        image: An image of any mode, or uint8 of shape (height, width), (height, width, 1) or
             (height, width, 3).
         angles: ``first`` for co-occurrence at 0 degrees only, as published; ``all`` for 0, 45, 90 and 135.
 
@@ -70,11 +70,11 @@ def describe(image: Image.Image | npt.NDArray[np.uint8], *, angles: Angles = "fi
         Shape (52,), or (64,) with all angles; named by `descriptor_names`.
 
     Raises:
-        ValueError: The picture has no pixel, or the array is not one of the above.
+        ValueError: The image has no pixel, or the array is not one of the above.
     """
     picture = image if isinstance(image, Image.Image) else _picture(image)
     size = (min(picture.width, MAX_WIDTH), min(picture.height, MAX_HEIGHT))
-    # Shrinking a palette picture would blend colour numbers, so colours come first.
+    # Shrinking a palette image would blend color numbers, so colors come first.
     picture = picture if picture.mode in {"RGB", "L"} else picture.convert("RGB")
     if picture.size != size:
         picture = picture.resize(size, Image.Resampling.BILINEAR)
@@ -82,13 +82,13 @@ def describe(image: Image.Image | npt.NDArray[np.uint8], *, angles: Angles = "fi
 
 
 def describe_pixels(rgb: npt.NDArray[np.uint8], *, angles: Angles = "first") -> Floats:
-    """Describe a picture's pixels as they are.
+    """Describe an image's pixels as they are.
 
     The histograms are ``numpy.histogram(channel, bins=16, range=(0, 256), density=True)``, so that a bin
-    means the same in every picture; grey and texture are scikit-image's ``rgb2gray``, ``graycomatrix`` and
-    ``graycoprops``. As there, a picture too small for a single pair of pixels has dissimilarity, homogeneity
+    means the same in every image; gray and texture are scikit-image's ``rgb2gray``, ``graycomatrix`` and
+    ``graycoprops``. As there, an image too small for a single pair of pixels has dissimilarity, homogeneity
     and energy 0 and correlation 1, and correlation is 1 where the first, or the second, pixels of all pairs
-    are of one grey.
+    are of one gray.
 
     Args:
         rgb: Shape (height, width, 3).
@@ -132,7 +132,7 @@ def _histograms(rgb: npt.NDArray[np.uint8]) -> Floats:
 
 
 def _grey(rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    # Step by step as in scikit-image: a value just between two grey levels must be rounded to the same one.
+    # Step by step as in scikit-image: a value just between two gray levels must be rounded to the same one.
     shares = np.multiply(rgb, 1.0 / 255, dtype=np.float64)
     luminance = shares @ _LUMINANCE
     np.multiply(luminance, 255, out=luminance)
@@ -182,6 +182,6 @@ def _correlation(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8], sq
 def _sums(values: npt.NDArray[np.uint8]) -> tuple[int, int]:
     """The sum of the values and of their squares."""
     wide = values.astype(np.float64)
-    # einsum, not a BLAS product: BLAS would start threads, which stall when several pictures are described
+    # einsum, not a BLAS product: BLAS would start threads, which stall when several images are described
     # at once (a tenth of the speed, measured).
     return int(wide.sum()), int(np.einsum("i,i->", wide, wide))

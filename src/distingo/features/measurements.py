@@ -1,4 +1,4 @@
-"""What can be measured on a picture without knowing what it shows: brightness, contrast, sharpness, colour."""
+"""What can be measured on an image without knowing what it shows: brightness, contrast, sharpness, color."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MEASUREMENTS: Final = (
     "saturation",
 )
 """Percentiles of brightness, its mean and standard deviation, all from 0 to 1 (white); the largest share of pixels that
-16 neighbouring levels of brightness hold; see `_sharpness`; mean colour and mean saturation from 0 to 1."""
+16 neighbouring levels of brightness hold; see `_sharpness`; mean color and mean saturation from 0 to 1."""
 
 SHARPNESS_SIDE = 128
 _TILES = 4
@@ -33,7 +33,7 @@ _NOISE = 25.0
 
 
 def measure(image: Image.Image) -> npt.NDArray[np.float32]:
-    """Measure one picture.
+    """Measure one image.
 
     Args:
         image: Mode ``RGB`` or ``L``.
@@ -59,7 +59,7 @@ def _sharpness(grey: Image.Image) -> float:
 
     The variance of the Laplacian (Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, 2000), divided
     by the variance of brightness so that contrast does not count, in each of 16 tiles; the second largest, so that a
-    sharp subject before a soft background counts as sharp and a watermark does not. The picture is shrunk to 128
+    sharp subject before a soft background counts as sharp and a watermark does not. The image is shrunk to 128
     pixels first, so that photos of all sizes compare; those in focus have 0.8 and more, blurred by a hundredth of
     their side 0.3 and less.
     """

@@ -1,4 +1,4 @@
-"""Small grey versions of pictures, by which copies of one scene are found and compared.
+"""Small gray versions of images, by which copies of one scene are found and compared.
 
 The eight symmetries of the square: as it is, turned by quarters, mirrored, and both.
 
@@ -9,7 +9,7 @@ Whether two signatures show the same scene: one is laid over the other as well a
 
 The fit is Lucas and Kanade's (An iterative image registration technique, 1981) from coarse to fine, for a shift and a
 change of scale in each direction, with gain and offset of brightness fitted along; so copies that were resized,
-cropped, recompressed or brightened fit, and so do two cut-outs of one picture. What is compared in the end is fine
+cropped, recompressed or brightened fit, and so do two cut-outs of one image. What is compared in the end is fine
 structure only: any two skies are alike in the coarse.
 """
 
@@ -30,13 +30,13 @@ _FREQUENCIES = 8
 
 
 def sign(image: Image.Image) -> npt.NDArray[np.uint8]:
-    """The grey signature of a picture.
+    """The gray signature of an image.
 
     Args:
         image: Mode ``RGB`` or ``L``.
 
     Returns:
-        Shape (64, 64): brightness, each value the mean of its part of the picture; its shape is not kept.
+        Shape (64, 64): brightness, each value the mean of its part of the image; its shape is not kept.
     """
     grey = image if image.mode == "L" else image.convert("L")
     if grey.size != (SIDE, SIDE):
@@ -68,7 +68,7 @@ def low_frequencies(signatures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32
 
     The 63 lowest frequencies but the mean of the discrete cosine transform (Zauner, Implementation and benchmarking of
     perceptual image hash functions, 2010), scaled to length 1: brightness and contrast leave no trace. A hash's bits
-    would be quicker to compare and lose the pictures that were cropped a little.
+    would be quicker to compare and lose the images that were cropped a little.
 
     Args:
         signatures: uint8 (n, 64, 64).
@@ -178,7 +178,7 @@ _FINE_STRUCTURE = 1 / 16
 """Standard deviation, as a share of the side, of the Gaussian whose result is taken away before comparing."""
 
 _NO_STRUCTURE = 1.5
-"""Levels of brightness; a picture whose fine structure varies less than this has none to be known by."""
+"""Levels of brightness; an image whose fine structure varies less than this has none to be known by."""
 
 _PARTS = 2
 
@@ -243,7 +243,7 @@ def compare(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8], fit: Fl
 
 
 def _structure(pictures: Floats) -> Floats:
-    """Pictures (n, side, side) without what is coarse."""
+    """Images (n, side, side) without what is coarse."""
     width = _FINE_STRUCTURE * pictures.shape[1]
     structure: Floats = pictures - gaussian_filter(pictures, (0, width, width))
     return structure
@@ -273,7 +273,7 @@ def _refine(first: Floats, second: Floats, fit: Floats, steps: int) -> Floats:
 
 
 def _solve(design: Floats, wanted: Floats) -> Floats:
-    """Least squares of each pair, damped a little so that pictures without structure don't stop it."""
+    """Least squares of each pair, damped a little so that images without structure don't stop it."""
     transposed = design.transpose(0, 2, 1)
     normal = transposed @ design
     damping = 1e-3 * np.maximum(np.trace(normal, axis1=1, axis2=2), 1e-3)
@@ -302,13 +302,13 @@ def _correlate(first: Floats, second: Floats, fit: Floats, parts: int = 1) -> Fl
     """The correlation of each pair where they overlap, float32 (n,).
 
     With several parts in each direction it is the mean of their correlations, if that is less: one edge in both
-    pictures makes no copy.
+    images makes no copy.
     """
     side = first.shape[1]
     rows, columns, mask = _windows(fit, side)
     seen: Floats = np.matmul(np.matmul(rows, second), columns)
     whole, structured = _correlation(_cut(first, 1), _cut(seen, 1), _cut(mask, 1))
-    # a small cut-out lies wholly inside the other picture, which it covers little of
+    # a small cut-out lies wholly inside the other image, which it covers little of
     overlap = mask.mean(axis=(1, 2)) * np.maximum(fit[:, 0] * fit[:, 2], 1) >= _OVERLAP
     result = np.where(structured & overlap[:, None], whole, 0)[:, 0]
     if parts > 1:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from distingo.datasets.splits.dividing import divide_groups
 from distingo.errors import DataError
+from distingo.metrics.logits import as_probabilities
 from distingo.progress import progress_bar
 from distingo.records import Task
 
@@ -176,7 +177,6 @@ def head_learner(kind: str, *, classes: int, task: Task, balanced: bool, seed: i
     """Solve a head on a frozen backbone's features, as `train` does."""
     import torch
 
-    from distingo.prediction.networks import sigmoid, softmax
     from distingo.training.heads import fit_head
 
     def learn(train: Side, held_out: Side, judged: Floats32) -> Floats32:
@@ -191,7 +191,7 @@ def head_learner(kind: str, *, classes: int, task: Task, balanced: bool, seed: i
         )
         with torch.inference_mode():
             logits = fitted.head(torch.from_numpy(np.ascontiguousarray(judged))).numpy()
-        return np.asarray((softmax if task == "single-label" else sigmoid)(logits), np.float32)
+        return as_probabilities(logits, task)
 
     return learn
 

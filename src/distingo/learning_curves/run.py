@@ -26,12 +26,14 @@ from distingo.learning_curves.measuring import (
     measure,
 )
 from distingo.learning_curves.records import LearningCurve, ScoreCurve
-from distingo.machine.device import choose_device, prepare_process
+from distingo.machine.device import choose_device
+from distingo.machine.process import configure_process, prepare_process
 from distingo.near_duplicates.keeping import Belonging
 from distingo.prediction.embedding import descriptors_product, gather
 from distingo.records import Dataset
-from distingo.training.preparing import ChosenRun, TrainRequest, choose
+from distingo.training.preparing import ChosenRun, choose
 from distingo.training.pretrained import feature_products
+from distingo.training.request import TrainRequest
 
 log = logging.getLogger("distingo")
 
@@ -71,6 +73,7 @@ def run_learning_curve(request: LearningCurveRequest) -> LearningCurve:
     """
     begun = time.perf_counter()
     _check(request)
+    configure_process()
     prepare_process()
     training = request.training
     products = [*request.belonging.products(training.cache), descriptors_product(training.cache)]

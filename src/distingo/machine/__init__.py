@@ -1,1 +1,1 @@
-"""What changes or measures the process: devices, threads, memory, torch's compiler."""
+"""What changes or measures the process: the switch, threads, memory, devices, torch's compiler."""

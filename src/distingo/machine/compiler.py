@@ -1,9 +1,10 @@
-"""torch's compiler, imported only where somebody compiles.
+"""torch's compiler, imported only where something is compiled.
 
-Importing it takes longer than all else that a command loads. torchvision imports it to have one function at hand that
+Importing it takes longer than everything else that a command loads. torchvision imports it to have one function that
 only code on Apple's processors calls, timm to mark a method that is not to be compiled, and torch itself to mark its
-optimisers and what computes without values. While these are at work, a stand-in gives them what they want;
-whatever else is asked of it imports the compiler at once.
+optimizers and what computes without values. While they do, a stand-in provides what they need; anything else that is
+requested of it imports the compiler at once. There are stand-ins only where
+`distingo.machine.process.configure_process` was called.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
 from typing import Any
 
+from distingo.machine.process import is_configured
+
 _COMPILER = "torch._dynamo"
 
 _TOOLS = f"{_COMPILER}.utils"
@@ -26,8 +29,11 @@ _DRAWING = frozenset({"normal_", "uniform_", "trunc_normal_", "kaiming_normal_",
 
 @contextmanager
 def compiler_on_demand() -> Iterator[None]:
-    """Within, what only wants the compiler at hand does not import it; nothing changes where it is already there."""
-    if _COMPILER in sys.modules:
+    """Within, what only names the compiler does not import it; nothing changes where it is imported already.
+
+    Nor does anything where this process was not configured (`distingo.machine.process`).
+    """
+    if _COMPILER in sys.modules or not is_configured():
         yield
         return
     sys.modules[_COMPILER] = _StandIn(_COMPILER, disable=_disable, graph_break=_nothing)
@@ -48,7 +54,7 @@ def without_values() -> Iterator[None]:
 
 
 def without_fresh_weights() -> AbstractContextManager[Any]:
-    """Within, weights keep whatever lies in memory: no time and no random numbers go into drawing them."""
+    """Within, weights keep whatever is in memory: no time and no random numbers go into drawing them."""
     from torch.overrides import TorchFunctionMode
 
     class Undrawn(TorchFunctionMode):
@@ -61,11 +67,11 @@ def without_fresh_weights() -> AbstractContextManager[Any]:
 
 
 class _StandIn(ModuleType):
-    """Becomes the real module as soon as anything is asked of it but what it is given."""
+    """Becomes the real module as soon as anything but what it provides is requested of it."""
 
-    def __init__(self, name: str, **given: Callable[..., Any]) -> None:
+    def __init__(self, name: str, **provided: Callable[..., Any]) -> None:
         super().__init__(name)
-        vars(self).update(given)
+        vars(self).update(provided)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -92,7 +98,7 @@ def _disable(function: Callable[..., Any], *options: Any, **named_options: Any) 
 
 
 def _nothing(*_: Any, **__: Any) -> None:
-    """What a break in a compiled graph is where nothing is being compiled."""
+    """A break in a compiled graph, where nothing is being compiled."""
 
 
 def _forget_stand_ins() -> None:

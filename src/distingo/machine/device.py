@@ -1,16 +1,8 @@
-"""What torch is told about the machine before it computes.
-
-Where networks compute.
-"""
+"""Where networks compute: the device and its precision."""
 
 from __future__ import annotations
 
-import ctypes
-import os
-import platform
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -19,79 +11,13 @@ import torch
 
 from distingo.errors import ResourceError, UsageError, option
 from distingo.machine.memory import is_out_of_memory
-from distingo.machine.threads import forget_thread_environment, free_this_thread, usable_cores
 
 Precision = Literal["float32", "bfloat16"]
 
-# glibc's mallopt(3) parameters, malloc.h
-_M_TRIM_THRESHOLD = -1
-
-_M_MMAP_THRESHOLD = -3
-
-_M_MMAP_MAX = -4
-
-_M_ARENA_MAX = -8
-
-_LARGEST_INT = 2**31 - 1
 
 _BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
 
 _CPUINFO = Path("/proc/cpuinfo")
-
-
-@cache
-def prepare_process() -> frozenset[int]:
-    """Once per process: keep memory that is freed, place OpenMP's threads, give this thread its cores back.
-
-    glibc hands large freed blocks back to the system, and the next training step pays for fresh pages
-    (a factor of 2 on large feature maps). OpenMP places its threads when it first computes, and this thread
-    with them; threads that this one starts later would inherit its one core.
-
-    Returns:
-        The cores that OpenMP gave this thread; all that are usable where it places no threads.
-    """
-    _keep_freed_memory()
-    torch.ones(1 << 20).add_(1)
-    place = usable_cores()
-    forget_thread_environment()
-    free_this_thread()
-    return place
-
-
-@contextmanager
-def bind_this_thread() -> Iterator[None]:
-    """While the block lasts, keep this thread to the core that OpenMP gave it, away from its other threads."""
-    place = prepare_process()
-    if not hasattr(os, "sched_setaffinity"):
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, place)
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
-
-
-def _keep_freed_memory() -> bool:
-    """Tell glibc's malloc never to use mmap and never to trim; says whether it could be told."""
-    if platform.libc_ver()[0] != "glibc":
-        return False
-    mallopt = ctypes.CDLL("libc.so.6").mallopt
-    settings = ((_M_MMAP_THRESHOLD, _LARGEST_INT), (_M_TRIM_THRESHOLD, _LARGEST_INT), (_M_MMAP_MAX, 0))
-    return all(mallopt(parameter, value) == 1 for parameter, value in settings)
-
-
-def give_large_blocks_back() -> bool:
-    """Undo for large blocks what `prepare_process` tells glibc's malloc; says whether it could be told.
-
-    In a server a few huge pictures would else hold memory for ever.
-    """
-    if platform.libc_ver()[0] != "glibc":
-        return False
-    mallopt = ctypes.CDLL("libc.so.6").mallopt
-    settings = ((_M_MMAP_MAX, 65536), (_M_MMAP_THRESHOLD, 4 << 20), (_M_TRIM_THRESHOLD, 64 << 20), (_M_ARENA_MAX, 4))
-    return all(mallopt(parameter, value) == 1 for parameter, value in settings)
 
 
 def choose_precision(device: torch.device | str) -> tuple[Precision, str]:
@@ -101,7 +27,7 @@ def choose_precision(device: torch.device | str) -> tuple[Precision, str]:
         device: Where they compute.
 
     Returns:
-        ``bfloat16`` where the device computes in it, else ``float32``; and the reason, for a person.
+        ``bfloat16`` where the device computes in it, else ``float32``; and the reason, for a user.
     """
     device = torch.device(device)
     if device.type == "cuda":
@@ -145,7 +71,7 @@ _NAME = re.compile(r"(cpu|cuda|mps|xpu)(?::(0|[1-9]\d{0,3}))?")
 
 
 def choose_device(name: str) -> torch.device:
-    """The device a person asked for, or the best one present.
+    """The device a user asked for, or the best one present.
 
     Args:
         name: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``xpu``, ``xpu:1``.

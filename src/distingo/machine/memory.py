@@ -1,21 +1,114 @@
-"""The most memory that this process has held.
-
-Recognizing that memory ran out, in all the ways in which the libraries raise it.
-
-How often Python looks for garbage: seldom in a short command, as usual in a server.
-"""
+"""Memory: how much is free, how much this process has held, and whether it ran out."""
 
 from __future__ import annotations
 
+import ctypes
 import errno
-import gc
+import platform
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
 
 _STATUS = Path("/proc/self/status")
-
 _CLEAR = Path("/proc/self/clear_refs")
+_CGROUP = Path("/sys/fs/cgroup")
+_MEMINFO = Path("/proc/meminfo")
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that can still be allocated; None where they are unknown.
+
+    What this process freed and kept for itself is given back first, so that it counts.
+    """
+    if device.type == "cpu":
+        _give_back()
+        return _least(_meminfo("MemAvailable"), _address_space_left(), _cgroup_left())
+    accelerator = _backend(device)
+    if hasattr(accelerator, "empty_cache"):
+        accelerator.empty_cache()
+    if device.type == "mps":
+        total = total_memory(device)
+        return None if total is None else max(0, total - int(accelerator.driver_allocated_memory()))
+    return int(accelerator.mem_get_info(device)[0]) if hasattr(accelerator, "mem_get_info") else None
+
+
+def total_memory(device: torch.device) -> int | None:
+    """Bytes that this process can have when nothing else computes; None where they are unknown."""
+    if device.type == "cpu":
+        return _least(_meminfo("MemTotal"), _address_space(), _cgroup_limit())
+    accelerator = _backend(device)
+    if device.type == "mps":
+        return int(accelerator.recommended_max_memory()) if hasattr(accelerator, "recommended_max_memory") else None
+    return int(accelerator.mem_get_info(device)[1]) if hasattr(accelerator, "mem_get_info") else None
+
+
+def _backend(device: torch.device) -> Any:
+    """The module of torch for a kind of accelerator: `torch.cuda`, `torch.xpu`, `torch.mps`."""
+    import torch
+
+    return getattr(torch, device.type, None)
+
+
+def _least(*limits: int | None) -> int | None:
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _give_back() -> None:
+    """Let glibc's malloc return free pages, which `distingo.machine.process` has it keep."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def _meminfo(name: str) -> int | None:
+    try:
+        lines = _MEMINFO.read_text(encoding="ascii").splitlines()
+        fields = dict(line.split(":", 1) for line in lines)
+        return int(fields[name].split()[0]) * 1024
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _address_space() -> int | None:
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return None
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return None if limit == resource.RLIM_INFINITY else limit
+
+
+def _address_space_left() -> int | None:
+    limit = _address_space()
+    if limit is None:
+        return None
+    import resource
+
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except OSError:  # not on macOS
+        return None
+    return max(0, limit - pages * resource.getpagesize())
+
+
+def _cgroup_limit() -> int | None:
+    try:
+        limit = (_CGROUP / "memory.max").read_text(encoding="ascii").strip()
+        return None if limit == "max" else int(limit)
+    except (OSError, ValueError):
+        return None
+
+
+def _cgroup_left() -> int | None:
+    limit = _cgroup_limit()
+    try:
+        used = int((_CGROUP / "memory.current").read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+    return None if limit is None else max(0, limit - used)
 
 
 def forget_peak_memory() -> bool:
@@ -74,18 +167,3 @@ def is_out_of_memory(error: BaseException) -> bool:
         return error.errno == errno.ENOMEM
     text = str(error).lower()
     return isinstance(error, RuntimeError) and any(phrase in text for phrase in _PHRASES)
-
-
-_AS_USUAL = gc.get_threshold()
-
-_SELDOM = (10_000, 50, 100)
-
-
-def collect_seldom() -> None:
-    """For commands: nearly all that a short one allocates are the modules that it imports."""
-    gc.set_threshold(*_SELDOM)
-
-
-def collect_as_usual() -> None:
-    """For what runs on and on: what only the collector can free must not wait until it is much."""
-    gc.set_threshold(*_AS_USUAL)

@@ -1,1 +1,1 @@
-"""Models: one file per architecture family, a catalogue of their names, and the self-describing saved model."""
+"""Models: networks, pretrained backbones, heads and classic models, a catalogue of their names, and saved models."""

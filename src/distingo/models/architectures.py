@@ -1,16 +1,14 @@
-"""Building timm's architectures without weights, and asking them what they take and give.
+"""timm's architectures: imported quickly, checked, built without weights, and measured.
 
-What may be said to timm about an architecture by a file from anywhere: names and arguments that only shape it.
-
-timm's ``create_model`` would also fetch (``hf-hub:``), read folders (``local-dir:``) and unpickle checkpoints
-(``checkpoint_path``, ``pretrained``); none of this can be reached with what passes here.
-
-timm, imported in a fraction of a second instead of two.
+A file from anywhere may name an architecture and arguments that only shape it. timm's ``create_model`` would also fetch
+(``hf-hub:``), read folders (``local-dir:``) and unpickle checkpoints (``checkpoint_path``, ``pretrained``); nothing
+that passes the check here reaches any of this.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -97,7 +95,7 @@ ARGUMENTS = frozenset(_SHAPING.split())
 """Arguments of constructors that say how wide, deep or joined the layers are."""
 
 
-def check_architecture(architecture: str, arguments: dict[str, Any]) -> None:
+def check_architecture(architecture: str, arguments: Mapping[str, Any]) -> None:
     """Refuse what is no architecture that timm knows, or does more than shape it.
 
     Args:
@@ -180,7 +178,9 @@ class Measures:
     parameters: int
 
 
-def create_architecture(architecture: str, arguments: dict[str, Any], *, classes: int = 0, **loading: Any) -> nn.Module:
+def create_architecture(
+    architecture: str, arguments: Mapping[str, Any], *, classes: int = 0, **loading: Any
+) -> nn.Module:
     """Build an architecture with timm.
 
     Args:
@@ -190,7 +190,7 @@ def create_architecture(architecture: str, arguments: dict[str, Any], *, classes
         **loading: timm's options for pretrained weights; none are loaded without them.
 
     Returns:
-        A module from normalised float (n, 3, height, width) to (n, features) or (n, classes).
+        A module from normalized float (n, 3, height, width) to (n, features) or (n, classes).
 
     Raises:
         ModelError: timm knows no such architecture, an argument does more than shape it, or it never ends.
@@ -226,8 +226,8 @@ def _bounded(architecture: str) -> AbstractContextManager[Any]:
     return Counted()
 
 
-def measure_architecture(architecture: str, arguments: dict[str, Any], height: int, width: int) -> Measures:
-    """Find the width of the pooled output at a size of picture, by a pass: of a large one without values.
+def measure_architecture(architecture: str, arguments: Mapping[str, Any], height: int, width: int) -> Measures:
+    """Find the width of the pooled output at an image size, by a pass: of a large one without values.
 
     timm's own ``num_features`` is another number where a hidden layer follows the pooling (MobileNetV3, VGG).
 
@@ -269,14 +269,14 @@ def require_room(module: nn.Module, stored: int) -> None:
             raise ValueError(f"it has {count:,} {what} for {stored:,} stored numbers")
 
 
-def count_parameters(architecture: str, arguments: dict[str, Any]) -> int:
+def count_parameters(architecture: str, arguments: Mapping[str, Any]) -> int:
     """How many parameters an architecture has without a classifier; built without memory for them."""
     with without_values():
         module = create_architecture(architecture, arguments)
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _refusal(architecture: str, arguments: dict[str, Any], height: int, width: int) -> Measures | str:
+def _refusal(architecture: str, arguments: Mapping[str, Any], height: int, width: int) -> Measures | str:
     """What the architecture is at this size, or why it refuses it."""
     try:
         return _measure(architecture, arguments, height, width)
@@ -286,7 +286,7 @@ def _refusal(architecture: str, arguments: dict[str, Any], height: int, width: i
         return first_line(error)
 
 
-def _measure(architecture: str, arguments: dict[str, Any], height: int, width: int) -> Measures:
+def _measure(architecture: str, arguments: Mapping[str, Any], height: int, width: int) -> Measures:
     with without_values():
         module = create_architecture(architecture, arguments).eval()
     _check_grid(module, height, width)
@@ -312,7 +312,7 @@ def _check_grid(module: nn.Module, height: int, width: int) -> None:
         raise ValueError(f"it divides a side by {least}")
 
 
-def _pass_with_values(architecture: str, arguments: dict[str, Any], height: int, width: int) -> int:
+def _pass_with_values(architecture: str, arguments: Mapping[str, Any], height: int, width: int) -> int:
     with without_fresh_weights():
         module = create_architecture(architecture, arguments).eval()
     return _pass(module, height, width)
@@ -339,7 +339,7 @@ def _grid(module: nn.Module) -> tuple[int, int]:
     return step, max(step, least)
 
 
-def _sizes_that_work(architecture: str, arguments: dict[str, Any], height: int, width: int) -> str:
+def _sizes_that_work(architecture: str, arguments: Mapping[str, Any], height: int, width: int) -> str:
     """A few square sizes around the wished one that the backbone takes, in words; empty where none is found."""
     try:
         with without_values():
@@ -355,12 +355,12 @@ def _sizes_that_work(architecture: str, arguments: dict[str, Any], height: int, 
     return ", ".join(str(side) for side in good[:_TRIES])
 
 
-def _without_size(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Leaves the size to timm where it is fixed at creation, so that the architecture can be looked at."""
+def _without_size(arguments: Mapping[str, Any]) -> dict[str, object]:
+    """Leaves the size to timm where it is fixed at creation, so that the architecture can be used."""
     return {"img_size": (224, 224)} if "img_size" in arguments else {}
 
 
-def _works(architecture: str, arguments: dict[str, Any], side: int) -> bool:
+def _works(architecture: str, arguments: Mapping[str, Any], side: int) -> bool:
     sized = {**arguments, "img_size": [side, side]} if "img_size" in arguments else arguments
     return isinstance(_refusal(architecture, sized, side, side), Measures)
 

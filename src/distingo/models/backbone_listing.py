@@ -1,8 +1,9 @@
-"""The pretrained backbones that timm knows, with size, input and licence."""
+"""The pretrained backbones that timm knows, with size, input and license."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from importlib import resources
@@ -26,8 +27,8 @@ class ListedBackbone:
         name: timm's name with tag.
         preset: The preset that names it, or empty.
         parameters: How many numbers it has learned, without a classifier; None where it can't be built.
-        height: Of the pictures it wants, in pixels.
-        width: Of the pictures it wants, in pixels.
+        height: Of the images it wants, in pixels.
+        width: Of the images it wants, in pixels.
         licence: Of the weights, as their publisher names it; empty where unknown.
     """
 
@@ -92,7 +93,7 @@ def key_of(name: str, configuration: Any) -> str:
     return f"{architecture}@{height}x{width}" if configuration.fixed_input_size else architecture
 
 
-def _count(configurations: dict[str, Any], cache: Cache) -> dict[str, int | None]:
+def _count(configurations: Mapping[str, Any], cache: Cache) -> dict[str, int | None]:
     known = {**read_shipped_counts(), **_read_kept(cache)}
     missing = [key for key in configurations if key not in known]
     if not missing:

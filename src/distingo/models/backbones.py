@@ -1,13 +1,14 @@
-"""Pretrained backbones: what is known of one before its weights are there, and the module with or without them.
+"""Pretrained backbones: their description, known before the weights are, and the module with or without weights.
 
-A backbone takes normalised pictures; `distingo.models.pretrained.ChannelNormalisation` with the description's mean
-and std belongs in front of it.
+A backbone takes normalized images: `distingo.models.layers.ChannelNormalisation` with the description's mean and std
+belongs in front of it.
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -32,14 +33,14 @@ class BackboneDescription:
     """All that must be known to build a backbone without its weights, and what it wants to see.
 
     Attributes:
-        name: As the person typed it.
+        name: As the user typed it.
         architecture: timm's name of the architecture.
         tag: Which training of it the weights come from; empty where unknown.
         source: Where the weights come from.
         place: The hub's repository, the folder or the file; empty for ``none``.
         arguments: For the architecture's constructor; JSON values.
         features: Width of the pooled output.
-        rendition: The pictures it wants.
+        rendition: The images it wants.
         mean: Per channel, of pixel values in [0, 1].
         std: Per channel, of pixel values in [0, 1].
         licence: Of the weights, as their publisher names it; empty where unknown.
@@ -52,7 +53,7 @@ class BackboneDescription:
     tag: str
     source: WeightsSource
     place: str
-    arguments: dict[str, Any]
+    arguments: Mapping[str, Any]
     features: int
     rendition: Rendition
     mean: tuple[float, ...]
@@ -62,7 +63,7 @@ class BackboneDescription:
     weights_hash: str = ""
 
     @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Self:
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
         """The description again that ``dataclasses.asdict`` and JSON made `values` of.
 
         Raises:
@@ -82,8 +83,8 @@ def find_backbone(
     Args:
         name: A preset (``fast``, ``good``, ``best``); a timm name with or without tag; ``local-dir:FOLDER`` or the
             path of a timm hub folder; ``hf-hub:OWNER/NAME`` (which may have to fetch a configuration).
-        weights: Instead of the backbone's own: ``none``, a folder, or a safetensors file. A ``config.json`` beside
-            them says what pictures they want.
+        weights: Instead of the backbone's own: ``none``, a folder, or a safetensors file. A ``config.json`` next to
+            them says what images they want.
         image_size: Side in pixels, or (height, width), instead of the backbone's own.
 
     Returns:
@@ -138,7 +139,7 @@ def build_backbone(description: BackboneDescription) -> nn.Module:
         description: Of the backbone.
 
     Returns:
-        A module from normalised float (n, 3, height, width) to pooled features (n, features), with fresh weights from
+        A module from normalized float (n, 3, height, width) to pooled features (n, features), with fresh weights from
         torch's global random state.
 
     Raises:
@@ -180,9 +181,9 @@ def load_backbone(description: BackboneDescription) -> tuple[nn.Module, Backbone
 
 
 def fetch_weights(name: str) -> Path:
-    """Get a backbone's weights into the hub's cache ahead of time, and its configuration beside them.
+    """Get a backbone's weights into the hub's cache ahead of time, and its configuration next to them.
 
-    Asks the hub for the newest version also where one is in the cache. A fetch that was broken off is gone on with;
+    Asks the hub for the newest version also where one is in the cache. A fetch that was broken off is resumed;
     what is there at the end has the size and hash that the hub says.
 
     Args:
@@ -250,7 +251,7 @@ def _replace_weights(settings: BackboneSettings, weights: str | Path) -> tuple[B
 
 
 def _read_beside(path: Path) -> BackboneSettings | None:
-    """The configuration that lies with weights, so that they see the pictures they were trained on."""
+    """The configuration that lies with weights, so that they see the images they were trained on."""
     config = (path if path.is_dir() else path.parent) / "config.json"
     return read_settings(config) if config.is_file() else None
 

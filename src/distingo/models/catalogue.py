@@ -1,4 +1,4 @@
-"""The catalogue of model names: what can be asked for, and how it is built. Importing it loads no torch."""
+"""The catalogue of model names: which there are, and how each is built. Importing it loads no torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class CatalogueEntry:
     """One model that can be trained by name.
 
     Attributes:
-        name: What a person types.
+        name: What a user types.
         kind: ``network`` (trained by epochs), ``pretrained`` (a backbone of timm's) or ``classic`` (solved at once).
         summary: One line about it.
         place: Module and class of a network.
@@ -42,21 +42,21 @@ _ENTRIES = (
         "sports-cnn",
         "network",
         "reference: three 3x3 convolutions, dense 128; published for two sports at 224x224",
-        ("distingo.models.sports_cnn", "SportsCNN"),
+        ("distingo.models.reference_networks", "SportsCNN"),
         (224, 224),
     ),
     CatalogueEntry(
         "fashion-cnn",
         "network",
         "reference: three 3x3 convolutions to 128 filters, dense 128; published for 28x28 grey",
-        ("distingo.models.fashion_cnn", "FashionCNN"),
+        ("distingo.models.reference_networks", "FashionCNN"),
         (28, 28),
     ),
     CatalogueEntry(
         "poster-cnn",
         "network",
         "reference: four 5x5 convolutions with dropout, dense 128 and 64; published for posters at 400x300",
-        ("distingo.models.poster_cnn", "PosterCNN"),
+        ("distingo.models.reference_networks", "PosterCNN"),
         (400, 300),
     ),
     CatalogueEntry(
@@ -86,8 +86,8 @@ def build_network(
     Args:
         name: Of a network in the catalogue.
         classes: How many outputs.
-        height: Of its pictures, in pixels.
-        width: Of its pictures, in pixels.
+        height: Of its images, in pixels.
+        width: Of its images, in pixels.
         channels: 3 or 1.
         dropout: Replaces the architecture's own where given.
 
@@ -95,7 +95,7 @@ def build_network(
         A module from float (n, channels, height, width) to logits (n, classes).
 
     Raises:
-        ModelError: The name is not a network's, or the pictures are too small for it.
+        ModelError: The name is not a network's, or the images are too small for it.
     """
     entry = find_model(name)
     if entry.kind == "pretrained":

@@ -1,13 +1,13 @@
 """A conventional classifier on classic descriptors: the baseline every network must beat.
 
-Chosen on validation between extremely randomised trees and support vector machines. On three sets of photos (377,
-1,330 and 2,100 pictures) each of the two was best somewhere; logistic regression was below both on all of them and
+Chosen on validation between extremely randomized trees and support vector machines. On three sets of photos (377,
+1,330 and 2,100 images) each of the two was best somewhere; logistic regression was below both on all of them and
 on Fashion-MNIST, and histogram gradient boosting took a hundred times as long for no better result.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
@@ -25,7 +25,7 @@ REGULARISATIONS = (1.0, 3.0, 10.0)
 PICTURES_PER_LEAF = (1, 5, 15)
 """Of trees for several labels, which are noisier than exclusive classes: larger leaves ranked film posters better."""
 
-_KERNEL_ROWS = 5_000  # the time of kernel machines grows with the square of the pictures; beyond, trees win anyway
+_KERNEL_ROWS = 5_000  # the time of kernel machines grows with the square of the images; beyond, trees win anyway
 _SCORERS: dict[str, type[ExtraTrees] | type[SupportVectors]] = {
     "extra trees": ExtraTrees,
     "support vectors": SupportVectors,
@@ -34,13 +34,13 @@ _SCORERS: dict[str, type[ExtraTrees] | type[SupportVectors]] = {
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A classifier that was tried, and what it was worth on the validation pictures.
+    """A classifier that was tried, and what it was worth on the validation images.
 
     Attributes:
         name: The kind of classifier with its setting.
-        validation_accuracy: Share of right predictions; None without validation pictures and for several labels.
-        validation_log_loss: None without validation pictures; for several labels the mean over them.
-        validation_mean_average_precision: For several labels, the mean over those that validation pictures have.
+        validation_accuracy: Share of right predictions; None without validation images and for several labels.
+        validation_log_loss: None without validation images; for several labels the mean over them.
+        validation_mean_average_precision: For several labels, the mean over those that validation images have.
     """
 
     name: str
@@ -64,7 +64,7 @@ class DescriptorClassifier:
     candidates: tuple[Candidate, ...]
 
     def predict_probabilities(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Predict pictures from their descriptors.
+        """Predict images from their descriptors.
 
         Args:
             features: Shape (n, features), as fitted on.
@@ -82,7 +82,7 @@ class DescriptorClassifier:
         """The arrays that `from_tensors` needs."""
         return self.scorer.to_tensors()
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Mapping[str, object]:
         """All else that `from_tensors` needs, as JSON, with what was tried and chosen."""
         (kind,) = (name for name, scorer in _SCORERS.items() if isinstance(self.scorer, scorer))
         return {
@@ -93,7 +93,7 @@ class DescriptorClassifier:
         }
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: dict[str, Any]) -> Self:
+    def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: Mapping[str, Any]) -> Self:
         """The classifier again that `to_tensors` and `settings` were called on.
 
         Raises:
@@ -120,13 +120,13 @@ def fit_descriptors(
     *,
     seed: int,
 ) -> DescriptorClassifier:
-    """Fit all candidates on the training pictures and keep the most accurate on the validation pictures.
+    """Fit all candidates on the training images and keep the most accurate on the validation images.
 
-    Equal accuracies are told apart by log loss. Support vector machines are tried up to 5,000 training pictures.
-    Without validation pictures it is extra trees.
+    Equal accuracies are decided by log loss. Support vector machines are tried up to 5,000 training images.
+    Without validation images it is extra trees.
 
     Several labels are told apart one against the rest, and the candidate with the greatest macro mean average precision
-    is kept; trees are also tried with larger leaves there, and support vectors only with the first regularisation, as
+    is kept; trees are also tried with larger leaves there, and support vectors only with the first regularization, as
     each takes a machine per label.
 
     Args:
@@ -139,7 +139,7 @@ def fit_descriptors(
         seed: Same seed and features, same classifier.
 
     Raises:
-        ValueError: Features and labels don't fit each other, there is no training picture, or a label is no class.
+        ValueError: Features and labels don't fit each other, there is no training image, or a label is no class.
     """
     labels = _checked(train_features, train_labels, classes)
     held_out = _checked(validation_features, validation_labels, classes)
@@ -166,7 +166,7 @@ def refit_descriptors(
     *,
     seed: int,
 ) -> DescriptorClassifier:
-    """Fit the candidate that was chosen once more, on other pictures.
+    """Fit the candidate that was chosen once more, on other images.
 
     Args:
         classifier: Of which `DescriptorClassifier.can_refit` holds; what its machines' margins are multiplied by stays.

@@ -1,10 +1,8 @@
-"""The calibration set of a finished model: all that any requested level of certainty is derived from.
-
-The calibration that a finished model's logits go through before they become probabilities.
-"""
+"""What the confidence of a model is derived from: its calibration, and its calibration set in ``confidence.json``."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -32,7 +30,7 @@ class _TrueFields(msgspec.Struct, forbid_unknown_fields=True):
     weight: list[Share]
 
 
-_FIELDS: dict[str, Any] = {
+_FIELDS: dict[str, object] = {
     "validation_pictures": Count,
     "folds": Annotated[int, msgspec.Meta(ge=0, le=1000)],
     "given_labels": _GivenFields,
@@ -46,16 +44,16 @@ class Evidence:
     """Calibrated probabilities of given and of true labels, and distances to the bank.
 
     Attributes:
-        n: How many pictures there are.
-        owners: int64 (given,): the picture, from 0, that each given label was given to.
+        n: How many images there are.
+        owners: int64 (given,): the image, from 0, that each given label was given to.
         confidences: float64 (given,): its probability.
-        right: bool (given,): whether the picture has it.
-        truths: float64 (true,): the probability of each true label of each picture.
-        weights: float64 (true,): one over how many labels its picture has.
-        distances: float64 (validation pictures,), ascending: how far they are from the bank; empty where the model has
+        right: bool (given,): whether the image has it.
+        truths: float64 (true,): the probability of each true label of each image.
+        weights: float64 (true,): one over how many labels its image has.
+        distances: float64 (validation images,), ascending: how far they are from the bank; empty where the model has
             none.
-        folds: 0 where the pictures are those of validation and the model itself was asked. Else how many models were
-            asked, each fitted without the pictures of its fold, so that those of training count too.
+        folds: 0 where the images are those of validation and the model itself was asked. Else how many models were
+            asked, each fitted without the images of its fold, so that those of training count too.
     """
 
     n: int
@@ -76,13 +74,13 @@ def gather_evidence(
     *,
     folds: int = 0,
 ) -> Evidence:
-    """Evidence from what models say about pictures that they were not fitted on.
+    """Evidence from what models say about images that they were not fitted on.
 
     Args:
         probabilities: Calibrated, float (n, classes).
         targets: int64 (n,), or bool (n, classes) with several labels.
-        given: Bool (n, classes): the labels that the model gives; of one label per picture the most probable.
-        distances: float64 (validation pictures,), or empty.
+        given: Bool (n, classes): the labels that the model gives; of one label per image the most probable.
+        distances: float64 (validation images,), or empty.
         folds: As in `Evidence`.
     """
     truth = targets if targets.ndim == 2 else np.arange(probabilities.shape[1]) == targets[:, None]
@@ -164,7 +162,7 @@ def _rounded(values: npt.NDArray[np.float64]) -> list[float]:
 class Calibration:
     """Slope and offsets, fitted on validation once training is done.
 
-    One label per picture: temperature scaling (Guo et al., On calibration of modern neural networks, 2017), the slope
+    One label per image: temperature scaling (Guo et al., On calibration of modern neural networks, 2017), the slope
     being one over the temperature and offsets 0, so that the order of the classes stays as it is. Several labels:
     Platt scaling (Platt 1999) with an offset for each label and one slope for all, so that rare labels borrow.
 
@@ -182,7 +180,7 @@ class Calibration:
         return calibrated
 
     @classmethod
-    def from_json(cls, content: dict[str, Any] | None) -> Self | None:
+    def from_json(cls, content: Mapping[str, Any] | None) -> Self | None:
         """Read back what ``dataclasses.asdict`` made; None stays None.
 
         Raises:

@@ -1,10 +1,11 @@
-"""Extremely randomised trees as plain arrays: fitted by scikit-learn, saved and used without it.
+"""Extremely randomized trees as plain arrays: fitted by scikit-learn, saved and used without it.
 
 Source: Geurts, Ernst and Wehenkel, Extremely Randomized Trees, Machine Learning 63 (2006).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 _MAX_TREES, _MIN_TREES = 300, 50
-_ROWS_TIMES_TREES = 2_500_000  # fewer trees on many pictures: bounds the time to fit and the size of the file
-_ROWS_PER_LEAF = 50_000  # one more picture per leaf for so many pictures: likewise
+_ROWS_TIMES_TREES = 2_500_000  # fewer trees on many images: bounds the time to fit and the size of the file
+_ROWS_PER_LEAF = 50_000  # one more image per leaf for so many images: likewise
 _PATHS_AT_ONCE = 1_000_000
 
 
@@ -24,14 +25,14 @@ class ExtraTrees:
     Attributes:
         roots: Int32 of shape (trees,): where each tree's root is among the nodes.
         feature: Int16 of shape (nodes,): which feature a node asks about, or -1 for a leaf.
-        threshold: Float32 of shape (nodes,): a picture whose feature is at most this goes left.
+        threshold: Float32 of shape (nodes,): an image whose feature is at most this goes left.
         left: Int32 of shape (nodes,): the node to the left; for a leaf, its number among the leaves.
         right: Int32 of shape (nodes,): the node to the right; for a leaf 0.
         leaf_start: Int64 of shape (leaves + 1,): where each leaf's entries start in the next two.
         leaf_class: Int16 of shape (entries,): class numbers.
         leaf_share: Float32 of shape (entries,): the share of that class in that leaf.
         classes: How many classes there are.
-        exclusive: Whether a picture has exactly one class. Without, a leaf's entries are the share of its pictures
+        exclusive: Whether an image has exactly one class. Without, a leaf's entries are the share of its images
             that have each label, and the probabilities are independent.
     """
 
@@ -76,7 +77,7 @@ class ExtraTrees:
         return votes.reshape(len(rows), self.classes)
 
     def _leaves(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
-        """The leaf each picture reaches in each tree, of shape (n * trees,), trees varying fastest."""
+        """The leaf each image reaches in each tree, of shape (n * trees,), trees varying fastest."""
         node = np.tile(self.roots, len(rows))
         under_way = np.arange(len(node))
         while True:
@@ -94,12 +95,12 @@ class ExtraTrees:
         """The arrays that `from_tensors` needs."""
         return {name: getattr(self, name) for name in _TENSORS}
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Mapping[str, object]:
         """All else that `from_tensors` needs, as JSON."""
         return {"classes": self.classes} | ({} if self.exclusive else {"exclusive": False})
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: dict[str, Any]) -> Self:
+    def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: Mapping[str, Any]) -> Self:
         """The trees again that `to_tensors` was called on.
 
         Raises:
@@ -137,7 +138,7 @@ def _within(numbers: npt.NDArray[Any], end: int) -> bool:
 def fit_extra_trees(
     features: npt.NDArray[Any], labels: npt.NDArray[Any], classes: int, *, seed: int, pictures_per_leaf: int = 1
 ) -> ExtraTrees:
-    """Grow trees: 300 on up to 8,000 pictures, fewer and with larger leaves on more.
+    """Grow trees: 300 on up to 8,000 images, fewer and with larger leaves on more.
 
     Several labels share one forest, whose splits serve all of them: one per label would be as many times as large.
 
@@ -200,7 +201,7 @@ def flatten_forest(forest: Any, classes: int) -> ExtraTrees:
 
 
 def _shares_of_yes(shares: npt.NDArray[np.float64], answers: list[Any]) -> npt.NDArray[np.float64]:
-    """From (leaves, labels, answers) to (leaves, labels); a label that all pictures have, or none, has one answer."""
+    """From (leaves, labels, answers) to (leaves, labels); a label that all images have, or none, has one answer."""
     yes: npt.NDArray[np.float64] = shares[:, :, -1].copy()
     for label, known in enumerate(answers):
         if len(known) == 1:

@@ -1,7 +1,7 @@
-"""What a model saw of its training pictures: a bank of their features, kept beside the weights.
+"""A bank of features of training images, which is stored next to the weights.
 
-A new picture's distance to it tells whether the picture is like anything in training (Sun et al., Out-of-distribution
-detection with deep nearest neighbors, 2022), and its rows are the training pictures most like the new one.
+A new image's distance to it shows whether the image is out of distribution (Sun et al., Out-of-distribution detection
+with deep nearest neighbors, 2022), and its rows are the training images most like the new one.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ import numpy as np
 import numpy.typing as npt
 
 NEIGHBOURS = 3
-"""The distance to the bank is that to the third nearest: one odd training picture vouches for nobody, and classes may
-have few. Of 1 to 20 none was better at telling aerial pictures, posters and ball sports apart."""
+"""The distance to the bank is that to the third nearest: one odd training image guarantees nothing, and classes may
+have few. Of 1 to 20 none was better at telling aerial images, posters and ball sports apart."""
 
 _SIMILARITIES_AT_ONCE = 1 << 23
-"""Similarities between pictures and the bank in memory at a time: 64 MB."""
+"""Similarities between images and the bank in memory at a time: 64 MB."""
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureBank:
-    """Features of training pictures.
+    """Features of training images.
 
     Attributes:
         rows: float16 (m, features), float32 once `widened`: features less `center`, divided by `scale`; of networks
             then at unit length.
-        contents: The content hash of each row's picture, as in ``manifest.csv``.
+        contents: The content hash of each row's image, as in ``manifest.csv``.
         center: float32 (features,).
         scale: float32 (features,), above 0.
         unit: Whether rows have unit length, so that distances come from cosines.
@@ -46,15 +46,15 @@ class FeatureBank:
         return replace(self, rows=self.rows.astype(np.float32))
 
     def place(self, features: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Bring features of pictures, float (n, features) as the model gives them, to where the rows are."""
+        """Bring features of images, float (n, features) as the model gives them, to where the rows are."""
         return _place(features, self.center, self.scale, unit=self.unit)
 
     def nearest(self, features: npt.NDArray[Any], count: int) -> tuple[npt.NDArray[np.int64], Floats]:
-        """The rows most like each picture.
+        """The rows most like each image.
 
         Args:
             features: Float (n, features), as the model gives them.
-            count: How many rows for each picture; no more are given than there are.
+            count: How many rows for each image; no more are given than there are.
 
         Returns:
             Positions in `rows` and Euclidean distances, each (n, count), the nearest first.
@@ -76,7 +76,7 @@ class FeatureBank:
         return np.concatenate([rows for rows, _ in found]), np.concatenate([distances for _, distances in found])
 
     def distances(self, features: npt.NDArray[Any]) -> Floats:
-        """How far each picture is from training: float64 (n,), the distance to the `NEIGHBOURS`-th nearest row."""
+        """How far each image is from training: float64 (n,), the distance to the `NEIGHBOURS`-th nearest row."""
         return self.nearest(features, NEIGHBOURS)[1][:, -1]
 
 
@@ -104,12 +104,12 @@ def build_bank(
     *,
     unit: bool,
 ) -> FeatureBank:
-    """Make a bank of training pictures' features.
+    """Make a bank of training images' features.
 
     Args:
         features: Float (m, features), m at least 1.
-        contents: The pictures' content hashes.
-        unit: Whether to compare directions, as for a network's features; else each feature is standardised.
+        contents: The images' content hashes.
+        unit: Whether to compare directions, as for a network's features; else each feature is standardized.
 
     Raises:
         ValueError: No rows, or not one hash for each.

@@ -1,7 +1,12 @@
-"""Heads: from the embeddings of a backbone to logits. Solved on a frozen backbone, and one network with it."""
+"""Heads: from a backbone's features to logits, and the network that both make together.
+
+Heads are solved on the features of a frozen backbone; fine-tuning trains a linear one with the backbone.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -14,7 +19,7 @@ HEADS = ("linear", "linear-svm", "prototype", "knn")
 """Names of the heads; ``linear`` is the default."""
 
 _SIMILARITIES_AT_ONCE = 1 << 23
-"""Similarities between pictures and neighbours in memory at a time: 32 MB."""
+"""Similarities between images and neighbours in memory at a time: 32 MB."""
 
 
 def require_head(name: str) -> None:
@@ -31,7 +36,7 @@ def require_head(name: str) -> None:
         )
 
 
-def build_head(kind: str, features: int, classes: int, settings: dict[str, Any]) -> nn.Module:
+def build_head(kind: str, features: int, classes: int, settings: Mapping[str, Any]) -> nn.Module:
     """Build a head whose weights are yet to be filled in, by a solver or from a file.
 
     Args:
@@ -65,7 +70,7 @@ def build_head(kind: str, features: int, classes: int, settings: dict[str, Any])
 
 
 def center_and_normalise(embeddings: Tensor, center: Tensor) -> Tensor:
-    """Embeddings (n, features) at unit length, less a centre (features,), at unit length again: for cosines."""
+    """Embeddings (n, features) at unit length, less a center (features,), at unit length again: for cosines."""
     return F.normalize(F.normalize(embeddings, dim=1) - center, dim=1)
 
 
@@ -94,7 +99,7 @@ class LinearHead(nn.Module):
 class PrototypeHead(nn.Module):
     """Cosine similarity to each class's mean embedding, times a scale (Snell et al., Prototypical networks, 2017).
 
-    With several labels a label's prototype is the mean direction of the pictures that have it less that of
+    With several labels a label's prototype is the mean direction of the images that have it less that of
     those that lack it, and the scaled similarity plus an offset is the log odds.
 
     Buffers: ``center`` (features,), ``prototypes`` (classes, features), ``scale`` () (one over the temperature),
@@ -125,11 +130,11 @@ class PrototypeHead(nn.Module):
 
 
 class NeighbourHead(nn.Module):
-    """The k training pictures of highest cosine similarity vote, each with weight exp(similarity / temperature).
+    """The k training images of highest cosine similarity vote, each with weight exp(similarity / temperature).
 
     The weights are as in Wu et al., Unsupervised feature learning via non-parametric instance discrimination,
     2018. Logits are the logarithms of the classes' shares of the votes, with several labels the log odds of
-    each label's share; either is smoothed by a k-th of all votes that goes to the training side's own shares.
+    each label's share; either is smoothed by a k-th of all votes that goes to the train split's own shares.
 
     Buffers: ``center`` (features,), ``bank`` (bank, features) of unit length, ``targets`` int64 (bank,),
     or uint8 (bank, classes) with several labels, ``prior`` (classes,) and ``offset`` (classes,).
@@ -137,13 +142,13 @@ class NeighbourHead(nn.Module):
     Args:
         features: Numbers in an embedding.
         classes: How many logits come out.
-        bank: How many pictures can vote.
+        bank: How many images can vote.
         neighbours: k, how many of them do.
         temperature: Above 0; the lower, the more the nearest count.
-        several: Whether a picture has several labels.
+        several: Whether an image has several labels.
 
     Raises:
-        ValueError: More neighbours than pictures, none, or a temperature that is not positive.
+        ValueError: More neighbours than images, none, or a temperature that is not positive.
     """
 
     center: Tensor
@@ -207,3 +212,58 @@ def find_neighbours(directions: Tensor, bank: Tensor, neighbours: int) -> tuple[
         empty = directions.new_zeros(0, neighbours)
         return empty, empty.long()
     return torch.cat([values for values, _ in found]), torch.cat([indices for _, indices in found])
+
+
+class PretrainedClassifier(nn.Module):
+    """A backbone's pooled features, and a head from them to logits.
+
+    Args:
+        backbone: From float (n, 3, height, width), normalized, to features (n, features).
+        head: From features to logits (n, classes); see `distingo.models.heads`.
+    """
+
+    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = head
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (n, classes) of normalized float images (n, 3, height, width)."""
+        # the head is solved in float32 to convergence: rounding its input to 16 bits would undo that
+        features = self.backbone(images).float()
+        logits: Tensor = self.head(features)
+        return logits
+
+
+def last_layer(network: nn.Module) -> nn.Module:
+    """What turns features into logits: a pretrained model's head, of other networks the last dense layer.
+
+    Args:
+        network: Behind its normalization, as `distingo.models.saved.assemble_network` gives it.
+
+    Raises:
+        TypeError: There is no dense layer.
+    """
+    classifier = network.get_submodule("network")
+    if isinstance(classifier, PretrainedClassifier):
+        return classifier.head
+    dense = [module for module in classifier.modules() if isinstance(module, nn.Linear)]
+    if not dense:
+        raise TypeError(f"{type(classifier).__name__} ends in no dense layer, so it has no features before one")
+    return dense[-1]
+
+
+@contextmanager
+def record_features(network: nn.Module) -> Iterator[list[Tensor]]:
+    """While open, every pass through the network adds its features, float (n, features), to the list."""
+    seen: list[Tensor] = []
+
+    def record(module: nn.Module, arguments: tuple[Any, ...]) -> None:
+        del module
+        seen.append(arguments[0].detach())
+
+    hook = last_layer(network).register_forward_pre_hook(record)
+    try:
+        yield seen
+    finally:
+        hook.remove()

@@ -1,4 +1,4 @@
-"""Weights out of the Hugging Face hub: fetched once, checked against the hub's own hash, kept in the hub's cache."""
+"""Weights from the Hugging Face hub: fetched once, checked against the hub's own hash, kept in the hub's cache."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def find_cached(repository: str, filename: str) -> Path | None:
 def fetch_file(repository: str, filename: str, *, name: str) -> Path:
     """Get a file of a repository into the hub's cache, or find it there unchanged.
 
-    What was fetched before a broken connection or a kill is kept, in steps of 10 MiB, and gone on from. The finished
+    What was fetched before a broken connection or a kill is kept, in steps of 10 MiB, and resumed from. The finished
     file is checked against the hub's hash (SHA-256 of large files, git's SHA-1 of small ones); a wrong one is fetched
     once more.
 
     Args:
         repository: ``OWNER/NAME``, with ``@REVISION`` where it is not the newest.
         filename: In the repository.
-        name: What the person asked for, for messages.
+        name: What the user asked for, for messages.
 
     Returns:
         The file in the cache.
@@ -177,7 +177,7 @@ def _endpoint() -> str:
 
 
 def _explain(error: Exception, repository: str, filename: str, name: str) -> ModelError | ResourceError:
-    """The hub's errors in a person's words."""
+    """The hub's errors in a user's words."""
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
@@ -219,7 +219,7 @@ def say_unreachable(name: str, reason: str) -> str:
     """What to do without network and without cache, in one line.
 
     Args:
-        name: The backbone as the person named it.
+        name: The backbone as the user named it.
         reason: Why the hub can't be reached.
     """
     from huggingface_hub import constants
@@ -234,7 +234,7 @@ def say_unreachable(name: str, reason: str) -> str:
 
 
 def is_offline() -> bool:
-    """Whether the person forbade the network (``HF_HUB_OFFLINE``)."""
+    """Whether the user forbade the network (``HF_HUB_OFFLINE``)."""
     from huggingface_hub import constants
 
     return bool(constants.HF_HUB_OFFLINE)

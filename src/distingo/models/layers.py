@@ -1,15 +1,16 @@
-"""The layers that networks share."""
+"""Layers that networks share: the convolution block, input normalization, initial weights; and the table of layers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from distingo.errors import ModelError
-from distingo.models import winograd
-from distingo.models.pooled_convolution import Dropout, convolve_pool_relu
+from distingo.models.fast_convolutions import Dropout, convolve_pool_relu
 
 
 class ConvolutionBlock(nn.Module):
@@ -37,69 +38,12 @@ class ConvolutionBlock(nn.Module):
         weight, bias = self.convolution.weight, cast(Tensor, self.convolution.bias)
         if self.training and _blocks_are_faster(images, self.convolution):
             return convolve_pool_relu(images.to(_computed_in(weight)), weight, bias, dropout=self.dropout.probability)
-        if self.training and _winograd_is_faster(images, self.convolution):
-            maps = winograd.convolve_pool_relu(images, weight, bias)
-        else:
-            maps = self.activation(self.pool(self.convolution(images)))
+        maps = self.activation(self.pool(self.convolution(images)))
         return cast(Tensor, self.dropout(maps))
 
 
-class Convolution3x3(nn.Conv2d):
-    """3x3 convolution with `same` padding and no bias, by the faster method: (n, in, h, w) to (n, out, h, w).
-
-    Args:
-        in_channels: Channels in.
-        out_channels: Filters.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels, 3, padding=1, bias=False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Convolve float maps (n, in, h, w)."""
-        if self.training and _winograd_is_faster(images, self):
-            return winograd.convolve(images, self.weight)
-        return super().forward(images)
-
-
-class BatchNormalisation(nn.BatchNorm2d):
-    """Batch normalisation that is as fast on maps in the memory order of `Convolution3x3`'s small maps."""
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Normalise float maps (n, channels, h, w)."""
-        positions = maps.permute(2, 3, 0, 1)
-        if not positions.is_contiguous():
-            return super().forward(maps)
-        # statistics go over all positions alike, so (h, w, n) may stand in any order: one that torch has a kernel for
-        height, width, n, channels = positions.shape
-        flat = positions.view(height * width, n, 1, channels).permute(0, 3, 1, 2)
-        normalised = super().forward(flat).permute(0, 2, 3, 1)
-        return normalised.reshape(height, width, n, channels).permute(2, 3, 0, 1)
-
-
-def _winograd_is_faster(images: Tensor, convolution: nn.Conv2d) -> bool:
-    """Whether float32 training of this convolution was measured to gain from `distingo.models.winograd`.
-
-    Measured on AVX2 (1.5 times the images a second for the whole of fashion-cnn). With AVX-512 the direct
-    convolution is much faster, and with bfloat16 autocast does the work.
-    """
-    n, channels, height, width = images.shape
-    return (
-        convolution.kernel_size == (3, 3)
-        and n >= 32
-        and channels >= 16
-        and min(height, width) >= 4
-        and max(height, width) <= 16
-        and images.device.type == "cpu"
-        and images.dtype == convolution.weight.dtype == torch.float32
-        and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
-        and torch.backends.cpu.get_cpu_capability() == "AVX2"
-    )
-
-
 def _blocks_are_faster(images: Tensor, convolution: nn.Conv2d) -> bool:
-    """Whether training of this convolution gains from `distingo.models.pooled_convolution`.
+    """Whether training of this convolution gains from `distingo.models.fast_convolutions`.
 
     Measured with AVX-512: in bfloat16 always, in float32 where the maps are larger than the processor's caches.
     """
@@ -143,7 +87,7 @@ def require_input_shape(name: str, classes: int, *, height: int, width: int, cha
     """Refuse what a network of `halvings` poolings can't be built for.
 
     Raises:
-        ModelError: No class, no channel, or a picture that the poolings leave nothing of.
+        ModelError: No class, no channel, or an image that the poolings leave nothing of.
     """
     if classes < 1:
         raise ModelError(f"{name}: {classes} classes; it needs at least 1", code="out_of_range")
@@ -171,3 +115,141 @@ def require_probability(name: str, dropout: float) -> None:
             code="out_of_range",
             parameter="dropout",
         )
+
+
+def summarise(model: nn.Module, height: int, width: int, channels: int) -> str:
+    """Table of the layers that one image passes, with output shapes and parameter counts.
+
+    A layer that holds no other layers is one row, in the order in which the image passes them; one
+    that is passed twice has two rows, its parameters counted once. The model is left as it was found.
+
+    Args:
+        model: Takes float images (n, channels, height, width).
+        height: In pixels.
+        width: In pixels.
+        channels: 3 for RGB, 1 for gray.
+
+    Returns:
+        The table and the totals as lines of text, without a newline at the end.
+    """
+    passed: list[tuple[nn.Module, tuple[int, ...]]] = []
+    with _recording(model, passed), _judging(model), torch.no_grad():
+        parameter = next(model.parameters(), torch.zeros(()))
+        model(torch.zeros(1, channels, height, width, dtype=parameter.dtype, device=parameter.device))
+    names = {layer: name for name, layer in model.named_modules()}
+    counted: set[nn.Module] = set()
+    rows = [("layer", "kind", "output shape", "parameters")]
+    for layer, shape in passed:
+        count = 0 if layer in counted else sum(weight.numel() for weight in layer.parameters())
+        counted.add(layer)
+        text = " x ".join(map(str, shape))
+        rows.append((names[layer], type(layer).__name__, text, f"{count:,}"))
+    total = sum(weight.numel() for weight in model.parameters())
+    trainable = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
+    return _table(rows) + f"\n\nparameters: {total:,}, of which {trainable:,} are trained"
+
+
+@contextmanager
+def _recording(model: nn.Module, passed: list[tuple[nn.Module, tuple[int, ...]]]) -> Iterator[None]:
+    """Note every childless layer's output shape, without the batch axis, as it is passed."""
+
+    def note(layer: nn.Module, _inputs: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            passed.append((layer, tuple(output.shape[1:])))
+
+    leaves = [layer for layer in model.modules() if next(layer.children(), None) is None]
+    hooks = [layer.register_forward_hook(note) for layer in leaves]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextmanager
+def _judging(model: nn.Module) -> Iterator[None]:
+    """Switch every layer to evaluation, and back to what it was."""
+    were_training = {layer: layer.training for layer in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for layer, training in were_training.items():
+            layer.training = training
+
+
+def _table(rows: list[tuple[str, str, str, str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+
+    def line(row: tuple[str, str, str, str]) -> str:
+        name, kind, shape, count = row
+        return f"{name:<{widths[0]}}  {kind:<{widths[1]}}  {shape:<{widths[2]}}  {count:>{widths[3]}}"
+
+    rule = "  ".join("-" * width for width in widths)
+    return "\n".join([line(rows[0]), rule, *map(line, rows[1:])])
+
+
+class ChannelNormalisation(nn.Module):
+    """Center and scale each channel by fixed numbers.
+
+    Input and output: float (n, channels, height, width), input in [0, 1].
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return ``(images - mean) / std``."""
+        return (images - self.mean) / self.std
+
+
+class SampleNormalisation(nn.Module):
+    """Center and scale each image by its own mean and deviation over all pixels and channels."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return images of mean 0 and deviation 1; an image of one color becomes all zeros."""
+        mean = images.mean(dim=(1, 2, 3), keepdim=True)
+        std = images.std(dim=(1, 2, 3), keepdim=True, correction=0)
+        return (images - mean) / (std + 1e-6)
+
+
+class ZCAWhitening(nn.Module):
+    """Decorrelate pixels by a fixed linear map that stays as close to the image as it can.
+
+    Source: Bell and Sejnowski, "The independent components of natural scenes are edge filters", 1997.
+    """
+
+    mean: Tensor
+    matrix: Tensor
+
+    def __init__(self, mean: Tensor, matrix: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("matrix", matrix)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return whitened images of the same shape."""
+        flat = images.flatten(1) - self.mean
+        return (flat @ self.matrix.to(flat.dtype)).view(images.shape)
+
+
+def build_normalisation(kind: str, *, channels: int, pixels: int) -> nn.Module:
+    """An empty normalization of a kind, ready to be filled from a saved state.
+
+    Args:
+        kind: ``none``, ``dataset``, ``sample`` or ``zca``.
+        channels: Of the images.
+        pixels: Numbers per image (channels x height x width), for ``zca``.
+    """
+    if kind == "dataset":
+        return ChannelNormalisation((0.0,) * channels, (1.0,) * channels)
+    if kind == "sample":
+        return SampleNormalisation()
+    if kind == "zca":
+        return ZCAWhitening(torch.zeros(pixels), torch.eye(pixels))
+    return nn.Identity()

@@ -1,10 +1,12 @@
-"""Presets: three pretrained backbones under names that stay. `docs/backbones.md` gives the evidence for each.
+"""Names and configurations of pretrained backbones.
 
-What a pretrained configuration says about a backbone: timm's own, or the ``config.json`` of a folder.
+Three presets have names that stay (`docs/backbones.md` gives the evidence for each). Any other backbone has timm's own
+configuration, or that in the ``config.json`` of a folder.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,7 +26,7 @@ class BackbonePreset:
     """A short name for one pretrained backbone.
 
     Attributes:
-        name: What a person types.
+        name: What a user types.
         backbone: timm's name with tag.
         summary: One line about it.
     """
@@ -66,7 +68,7 @@ _Channels = Annotated[list[Number], msgspec.Meta(min_length=1, max_length=64)]
 
 _Layers = Text | Annotated[list[Text], msgspec.Meta(max_length=64)] | None
 
-_PRETRAINED: dict[str, Any] = {
+_PRETRAINED: dict[str, object] = {
     "tag": Text | None,
     "license": Text | None,
     "hf_hub_id": Text | None,
@@ -99,8 +101,8 @@ class BackboneSettings:
     """
 
     architecture: str
-    configuration: dict[str, Any]
-    arguments: dict[str, Any]
+    configuration: Mapping[str, Any]
+    arguments: Mapping[str, Any]
 
     @property
     def tag(self) -> str:
@@ -109,7 +111,7 @@ class BackboneSettings:
 
     @property
     def licence(self) -> str:
-        """The weights' licence as their publisher names it; empty where unknown."""
+        """The weights' license as their publisher names it; empty where unknown."""
         return self.configuration.get("license") or ""
 
     @property
@@ -136,7 +138,7 @@ class BackboneSettings:
 
     @property
     def fixed_size(self) -> bool:
-        """Whether the architecture must know the picture's size when it is built."""
+        """Whether the architecture must know the image's size when it is built."""
         return bool(self.configuration.get("fixed_input_size", False))
 
     @property
@@ -150,15 +152,15 @@ class BackboneSettings:
         return tuple(float(value) for value in self.configuration.get("std") or (0.229, 0.224, 0.225))
 
     def rendition(self, height: int, width: int) -> Rendition:
-        """The pictures that the weights were evaluated on, at another size where wished.
+        """The images that the weights were evaluated on, at another size where wished.
 
-        timm's ``squash`` is our ``stretch``. Its ``border`` (the whole picture, padded) has no equal here: the middle
+        timm's ``squash`` is our ``stretch``. Its ``border`` (the whole image, padded) has no equal here: the middle
         cut with the configuration's own fraction comes nearest.
         """
         interpolation = _INTERPOLATIONS.get(self.configuration.get("interpolation", ""), "bicubic")
         if self.configuration.get("crop_mode") == "squash":
             return Rendition(height, width, 3, "stretch", 1.0, interpolation)
-        # Some configurations say more than 1 (a padded picture), which a cut can't give.
+        # Some configurations say more than 1 (a padded image), which a cut can't give.
         fraction = min(1.0, float(self.configuration.get("crop_pct") or 0.875))
         return Rendition(height, width, 3, "crop", fraction, interpolation)
 
@@ -241,7 +243,7 @@ def read_settings(path: Path) -> BackboneSettings:
     return _checked(BackboneSettings(architecture, configuration, kept), str(path))
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def _read_object(path: Path) -> Mapping[str, Any]:
     try:
         content = parse_json(path.read_bytes())
     except FileNotFoundError as error:
@@ -257,7 +259,7 @@ def _read_object(path: Path) -> dict[str, Any]:
     return content
 
 
-def _refuse_code(path: Path, *levels: dict[str, Any]) -> None:
+def _refuse_code(path: Path, *levels: Mapping[str, Any]) -> None:
     """We run no code that comes with weights; a configuration that asks for it is refused as a whole."""
     for level in levels:
         for name in _ASKS_FOR_CODE:

@@ -1,42 +1,38 @@
-"""The self-describing saved model: ``model.json`` says what ``model.safetensors`` is; neither can run code."""
+"""A saved model: ``model.json`` describes what is in ``model.safetensors``; neither can run code.
+
+Next to them are the feature bank (``bank.safetensors``) and the calibration set, where the model has them.
+"""
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from torch import Tensor, from_numpy, nn
 
+from distingo.checksums import CHECKSUM, TENSOR_PLACE, seal_tensors
 from distingo.errors import ModelError, RunError, quote
-from distingo.files import content_hash, read_json, write_bytes, write_json
+from distingo.files import content_hash, require_intact_tensors, write_bytes, write_json
 from distingo.machine.compiler import without_values
-from distingo.models.architectures import check_architecture, require_room
+from distingo.models.architectures import require_room
 from distingo.models.backbones import BackboneDescription, build_backbone
 from distingo.models.catalogue import build_network
-from distingo.models.descriptors import DescriptorClassifier
-from distingo.models.evidence import Calibration, Evidence, load_evidence, save_evidence
-from distingo.models.feature_bank import FeatureBank
-from distingo.models.heads import NeighbourHead, build_head
-from distingo.models.majority import MajorityClassifier
-from distingo.models.pretrained import ChannelNormalisation, PretrainedClassifier, build_normalisation
-from distingo.models.prevalence import PrevalenceClassifier
-from distingo.models.saved_layout import (
-    CONFIG_FILE,
-    check_description,
-    lay_out,
-    load_bank,
-    name_as_ours,
-    require_readable,
-    save_bank,
+from distingo.models.description import (
+    ModelDescription,
+    read_model_json,
+    write_model_json,
 )
-from distingo.records import NO_VALUE_RANGES, Rendition, Task, Thresholds, ValueRanges
-from distingo.run_folder import FORMAT, RunFolder, check_format
+from distingo.models.descriptors import DescriptorClassifier
+from distingo.models.evidence import Evidence, load_evidence, save_evidence
+from distingo.models.feature_bank import FeatureBank, check_bank
+from distingo.models.frequencies import MajorityClassifier, PrevalenceClassifier
+from distingo.models.heads import NeighbourHead, PretrainedClassifier, build_head
+from distingo.models.layers import ChannelNormalisation, build_normalisation
+from distingo.models.timm_layout import CONFIG_FILE, lay_out, name_as_ours
 
 ClassicClassifier = DescriptorClassifier | MajorityClassifier | PrevalenceClassifier
 
@@ -51,54 +47,6 @@ _CLASSIC: dict[str, type[ClassicClassifier]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class ModelDescription:
-    """All that must be known to use a model, without its weights.
-
-    Attributes:
-        name: Its name in the catalogue.
-        kind: ``network`` (trained from scratch), ``pretrained`` (a backbone with a head) or ``classic``.
-        task: One label per picture, or several.
-        classes: Names, in the order of the outputs.
-        rendition: The pictures a network wants; None for a classic model, which sees descriptors.
-        backbone: Of a pretrained model; it carries the preprocessing.
-        head: Of a pretrained model (`distingo.models.heads`).
-        mode: ``scratch``, ``frozen`` or ``finetune``.
-        engine: What runs a frozen backbone, as in the recipe.
-        precision: Of a frozen backbone's features, as in the recipe.
-        normalise: As in the recipe.
-        dropout: As in the recipe.
-        settings: A classic model's or a head's own.
-        provenance: Data, seed, versions and date it was trained with.
-        thresholds: With several labels, from which probability on each is given; None with one.
-        calibration: What logits go through before they become probabilities; None leaves them as they are.
-        value_ranges: What the stored values of deep images are scaled by; an image of a kind that nothing is known of
-            (of any kind for a model of version 0.1) is scaled by itself.
-    """
-
-    name: str
-    kind: Literal["network", "pretrained", "classic"]
-    task: Task
-    classes: tuple[str, ...]
-    rendition: Rendition | None = None
-    backbone: BackboneDescription | None = None
-    head: str = ""
-    mode: str = "scratch"
-    engine: Literal["auto", "torch", "openvino"] = "auto"
-    precision: str = "auto"
-    normalise: str = "none"
-    dropout: float | None = None
-    settings: dict[str, Any] = field(default_factory=dict)
-    provenance: dict[str, Any] = field(default_factory=dict)
-    thresholds: Thresholds | None = None
-    calibration: Calibration | None = None
-    value_ranges: ValueRanges = NO_VALUE_RANGES
-
-    def require_thresholds(self) -> Thresholds:
-        """The thresholds of a model for several labels; 0.5 for each where none were chosen."""
-        return self.thresholds or Thresholds((0.5,) * len(self.classes), "f1", notes=("no thresholds were chosen",))
-
-
-@dataclass(frozen=True, slots=True)
 class SavedModel:
     """A description with what it describes.
 
@@ -106,8 +54,8 @@ class SavedModel:
         description: What the model is.
         network: From float (n, channels, height, width) in [0, 1] to logits; None for a classic model.
         classic: The classic model, or None.
-        bank: Features of training pictures; None where a model looks at no features, or an older one kept none.
-        evidence: What it said about the validation pictures; None where none was kept.
+        bank: Features of training images; None where a model looks at no features, or an older one kept none.
+        evidence: What it said about the validation images; None where none was kept.
     """
 
     description: ModelDescription
@@ -123,7 +71,7 @@ class SavedModel:
 
 
 def assemble_network(description: ModelDescription) -> nn.Sequential:
-    """A network behind its normalisation, with fresh weights from torch's global random state.
+    """A network behind its normalization, with fresh weights from torch's global random state.
 
     Args:
         description: Of a network or a pretrained model.
@@ -158,7 +106,7 @@ def _assemble_pretrained(description: ModelDescription, backbone: BackboneDescri
 
 
 def join_backbone(description: BackboneDescription, backbone: nn.Module, head: nn.Module) -> nn.Sequential:
-    """A backbone behind its own normalisation, and a head: the parts ``normalisation`` and ``network``."""
+    """A backbone behind its own normalization, and a head: the parts ``normalisation`` and ``network``."""
     normalisation = ChannelNormalisation(description.mean, description.std)
     return nn.Sequential(OrderedDict(normalisation=normalisation, network=PretrainedClassifier(backbone, head)))
 
@@ -175,7 +123,7 @@ def save_model(folder: Path, model: SavedModel) -> None:
     """Write ``model.safetensors``, then ``model.json`` with its hash: the JSON's presence means all is whole.
 
     Before them ``bank.safetensors`` and ``confidence.json``, where the model has them, and ``config.json``, where timm
-    can have the same network (`distingo.models.saved_layout`): then the weights have timm's names.
+    can have the same network (`distingo.models.description`): then the weights have timm's names.
 
     Args:
         folder: Made if missing.
@@ -193,21 +141,7 @@ def save_model(folder: Path, model: SavedModel) -> None:
         save_evidence(folder, model.evidence)
     weights = save(tensors)
     write_bytes(folder / "model.safetensors", weights)
-    content = {"format": FORMAT, **_describe(model.description), "weights_hash": content_hash(weights)}
-    write_json(folder / "model.json", content)
-
-
-def _describe(description: ModelDescription) -> dict[str, Any]:
-    return {**asdict(description), "value_ranges": description.value_ranges.to_json()}
-
-
-def require_savable(description: ModelDescription) -> None:
-    """Refuse, before any training, a model that could not be loaded again after it.
-
-    Raises:
-        ModelError: One line for each fault.
-    """
-    require_readable({**json.loads(json.dumps(_describe(description))), "weights_hash": ""})
+    write_model_json(folder, model.description, content_hash(weights))
 
 
 def _lay_out(folder: Path, description: ModelDescription, network: nn.Module) -> dict[str, Tensor]:
@@ -221,15 +155,6 @@ def _lay_out(folder: Path, description: ModelDescription, network: nn.Module) ->
     return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
 
 
-def read_description(folder: Path) -> ModelDescription:
-    """Read ``model.json`` alone.
-
-    Raises:
-        RunError: It is missing, damaged or from a newer version.
-    """
-    return _description_from(_read_model_json(folder), folder / "model.json")
-
-
 def load_model(folder: Path) -> SavedModel:
     """Read a saved model, ready to predict.
 
@@ -240,9 +165,8 @@ def load_model(folder: Path) -> SavedModel:
         RunError: A file is missing, damaged, from a newer version, or the two do not belong together.
         ModelError: This timm can't build the architecture, or the description asks for more than layers.
     """
-    content = _read_model_json(folder)
-    description = _description_from(content, folder / "model.json")
-    tensors = _read_weights(folder / "model.safetensors", content["weights_hash"])
+    description, weights_hash = read_model_json(folder)
+    tensors = _read_weights(folder / "model.safetensors", weights_hash)
     bank, evidence = load_bank(folder), load_evidence(folder)
     try:
         if description.kind == "classic":
@@ -303,38 +227,6 @@ def _require_votes(network: nn.Module) -> None:
                 raise ValueError(f"neighbours vote for class {high if low >= 0 else low}")
 
 
-def _read_model_json(folder: Path) -> dict[str, Any]:
-    run = RunFolder(folder.parent)
-    if run.model == folder and run.config.is_file() and not (folder / "model.json").is_file():
-        raise RunError(
-            f"{run.path}: its training has not ended; `distingo train -o {run.path} --resume` goes on",
-            code="unfinished",
-        )
-    content = read_json(folder / "model.json")
-    check_format(content, folder / "model.json")
-    check_description(content, folder / "model.json")
-    return dict(content)
-
-
-def _description_from(content: dict[str, Any], path: Path) -> ModelDescription:
-    values = {name: value for name, value in content.items() if name not in {"format", "weights_hash"}}
-    try:
-        values["classes"] = tuple(values["classes"])
-        if values["rendition"] is not None:
-            values["rendition"] = Rendition(**values["rendition"])
-        if values.get("backbone") is not None:
-            values["backbone"] = BackboneDescription.from_json(values["backbone"])
-        values["thresholds"] = Thresholds.from_json(values.get("thresholds"))
-        values["calibration"] = Calibration.from_json(values.get("calibration"))
-        values["value_ranges"] = ValueRanges.from_json(values.get("value_ranges"))
-        description = ModelDescription(**values)
-        if description.backbone is not None:
-            check_architecture(description.backbone.architecture, description.backbone.arguments)
-        return description
-    except (KeyError, TypeError, ValueError, ModelError) as error:
-        raise RunError(f"{path}: damaged ({error})", code="damaged_file") from error
-
-
 def _read_weights(path: Path, expected_hash: str) -> dict[str, np.ndarray]:
     if path.exists() and not path.is_file():
         raise RunError(f"{path}: is no regular file", code="not_regular_file")
@@ -351,3 +243,37 @@ def _read_weights(path: Path, expected_hash: str) -> dict[str, np.ndarray]:
         return dict(load(content))
     except SafetensorError as error:
         raise RunError(f"{path}: damaged ({error})", code="damaged_file") from error
+
+
+BANK_FILE = "bank.safetensors"
+
+
+def save_bank(folder: Path, bank: FeatureBank) -> None:
+    """Write ``bank.safetensors``: rows, center, scale, unit and contents (uint8, 16 bytes for each row)."""
+    hashes = np.frombuffer(bytes.fromhex("".join(bank.contents)), np.uint8).reshape(len(bank.contents), -1)
+    tensors = {"rows": bank.rows, "contents": hashes, "center": bank.center, "scale": bank.scale}
+    tensors["unit"] = np.array([bank.unit])
+    plain = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    write_bytes(folder / BANK_FILE, seal_tensors(save(plain, {CHECKSUM: TENSOR_PLACE})))
+
+
+def load_bank(folder: Path) -> FeatureBank | None:
+    """Read back what `save_bank` wrote; None where a model has no bank.
+
+    Args:
+        folder: The ``model`` folder of a run.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    path = folder / BANK_FILE
+    if not path.is_file():
+        return None
+    try:
+        require_intact_tensors(path)
+        tensors = load(path.read_bytes())
+        contents = tuple(bytes(row).hex() for row in tensors["contents"])
+        rows, center, scale = tensors["rows"], tensors["center"], tensors["scale"]
+        return check_bank(FeatureBank(rows, contents, center, scale, bool(tensors["unit"][0])))
+    except (OSError, KeyError, TypeError, ValueError, IndexError, SafetensorError) as error:
+        raise RunError(f"{path}: damaged ({error}); train again or restore it", code="damaged_file") from error

@@ -1,4 +1,4 @@
-"""small-cnn: distingo's own network for training from scratch, on pictures from 8x8 to 224x224 and beyond."""
+"""small-cnn: distingo's own network for training from scratch, on images from 8x8 to 224x224 and beyond."""
 
 from __future__ import annotations
 
@@ -9,28 +9,26 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distingo.models.fast_convolutions import Dropout
 from distingo.models.layers import (
-    BatchNormalisation,
-    Convolution3x3,
     require_input_shape,
     require_probability,
 )
-from distingo.models.pooled_convolution import Dropout
 
 STEM_WIDTH = 16
 """Filters of the stem's convolutions."""
 
 LARGEST_STAGE_INPUT = 40
-"""The stem halves a picture until the geometric mean of its sides is at most this many pixels."""
+"""The stem halves an image until the geometric mean of its sides is at most this many pixels."""
 
 SMALLEST_MAP = 8
 """Maps are halved only while their longer side is above this many pixels."""
 
 
 class SmallCNN(nn.Module):
-    """3x3 convolutions with batch normalisation, a residual block and global average pooling; logits.
+    """3x3 convolutions with batch normalization, a residual block and global average pooling; logits.
 
-    A stem brings any picture down to 40 pixels or less, so that one body serves 28x28 and 224x224 alike. The first
+    A stem brings any image down to 40 pixels or less, so that one body serves 28x28 and 224x224 alike. The first
     layers are narrow, so that they can work at full resolution: on Fashion-MNIST that was worth more, in the same
     time, than wide layers on halved maps (``benchmarks/small_cnn_design.py`` holds alternatives against it).
 
@@ -40,9 +38,9 @@ class SmallCNN(nn.Module):
 
     Args:
         classes: How many logits come out.
-        height: Of the pictures, in pixels, at least 8.
-        width: Of the pictures, in pixels, at least 8.
-        channels: 3 for RGB, 1 for grey.
+        height: Of the images, in pixels, at least 8.
+        width: Of the images, in pixels, at least 8.
+        channels: 3 for RGB, 1 for gray.
         dropout: Share of the pooled features that training drops.
 
     Raises:
@@ -77,7 +75,7 @@ class SmallCNN(nn.Module):
 
 
 class NormalisedConvolution(nn.Module):
-    """3x3 convolution, 2x2 max-pooling if asked for, batch normalisation, ReLU.
+    """3x3 convolution, 2x2 max-pooling if asked for, batch normalization, ReLU.
 
     Args:
         in_channels: Channels in.
@@ -88,12 +86,9 @@ class NormalisedConvolution(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int = 1, pool: bool = False) -> None:
         super().__init__()
-        if stride == 1:
-            self.convolution: nn.Conv2d = Convolution3x3(in_channels, out_channels)
-        else:
-            self.convolution = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
+        self.convolution = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
         self.pool = nn.MaxPool2d(2) if pool else nn.Identity()
-        self.normalisation = BatchNormalisation(out_channels)
+        self.normalisation = nn.BatchNorm2d(out_channels)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Apply the layers to float maps (n, in, h, w)."""
@@ -117,7 +112,7 @@ class Residual(nn.Module):
 
 
 def stem_halvings(height: int, width: int) -> int:
-    """How often the stem halves a picture by strides: until sqrt(height x width) is at most 40 pixels."""
+    """How often the stem halves an image by strides: until sqrt(height x width) is at most 40 pixels."""
     return max(0, math.ceil(math.log2(math.sqrt(height * width) / LARGEST_STAGE_INPUT)))
 
 

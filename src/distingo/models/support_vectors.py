@@ -1,13 +1,13 @@
 """Support vector machines as plain arrays: fitted by scikit-learn, saved and used without it.
 
 One machine per class against all others (Rifkin and Klautau, In Defense of One-Vs-All Classification, JMLR 2004)
-with a radial basis function kernel. Decisions between exclusive classes become probabilities by one temperature,
-fitted on validation (Guo et al., On Calibration of Modern Neural Networks, 2017); those of independent labels by a
-slope and an offset each (Platt, Probabilistic Outputs for Support Vector Machines, 1999).
+with a radial basis function kernel. Decisions become probabilities by the calibration that every model has
+(`distingo.metrics.logits`), fitted on validation.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -15,9 +15,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from distingo.metrics.logits import as_probabilities, fit_calibration
+
 Floats = npt.NDArray[np.float64]
 
-_SHARPNESS_RANGE = (1e-2, 20.0)  # up to near certainty at the margin, however few the validation pictures
+_SHARPEST = 20.0  # near certainty at the margin, however few the validation images
 _KERNEL_VALUES_AT_ONCE = 4_000_000
 
 
@@ -28,12 +30,12 @@ class SupportVectors:
     Attributes:
         mean: Float64 of shape (features,): subtracted from the features.
         scale: Float64 of shape (features,): divides them then.
-        vectors: Float64 of shape (vectors, features), standardised so.
+        vectors: Float64 of shape (vectors, features), standardized so.
         dual: Float64 of shape (vectors, classes): each machine's weight of each vector.
         intercept: Float64 of shape (classes,).
         gamma: The kernel is ``exp(-gamma * squared distance)``.
         sharpness: What the decisions are multiplied by before they become probabilities.
-        exclusive: Whether a picture has exactly one class; without, the probabilities are independent.
+        exclusive: Whether an image has exactly one class; without, the probabilities are independent.
     """
 
     mean: Floats
@@ -74,39 +76,35 @@ class SupportVectors:
             Float32 of shape (n, classes), rows summing to 1 if the classes are exclusive.
         """
         logits = self.sharpness * self.decide(features)
-        return (_softmax(logits) if self.exclusive else _sigmoid(logits)).astype(np.float32)
+        return as_probabilities(logits, "single-label" if self.exclusive else "multi-label")
 
     def calibrated(self, features: npt.NDArray[Any], labels: npt.NDArray[Any]) -> Self:
-        """The same machines with the sharpness at which their log loss on other pictures is least.
+        """The same machines with the calibration of their decisions for held-out images.
 
         Args:
-            features: Shape (n, features), of pictures not fitted on.
+            features: Shape (n, features), of images that they were not fitted on.
             labels: Their class numbers, integers of shape (n,); or for independent labels bool of shape (n, classes).
         """
         decisions = self.decide(features)
-        if not self.exclusive:
-            slope, offset = _platt(decisions, labels)
-            return replace(self, dual=self.dual * slope, intercept=self.intercept * slope + offset)
-        of_truth = decisions[np.arange(len(labels)), labels]
-        low, high = _SHARPNESS_RANGE
-        # The log loss is convex in the sharpness: halve the range by the sign of its slope.
-        for _ in range(60):
-            middle = (low + high) / 2
-            slope = ((_softmax(middle * decisions) * decisions).sum(axis=1) - of_truth).mean()
-            low, high = (low, middle) if slope > 0 else (middle, high)
-        return replace(self, sharpness=(low + high) / 2)
+        if self.exclusive:
+            sharpness, _ = fit_calibration(decisions, labels, smoothed=False, steepest=_SHARPEST)
+            return replace(self, sharpness=sharpness)
+        of_labels = [fit_calibration(decisions[:, [label]], labels[:, [label]]) for label in range(labels.shape[1])]
+        slopes = np.array([slope for slope, _ in of_labels])
+        offsets = np.concatenate([offset for _, offset in of_labels])
+        return replace(self, dual=self.dual * slopes, intercept=self.intercept * slopes + offsets)
 
     def to_tensors(self) -> dict[str, npt.NDArray[Any]]:
         """The arrays that `from_tensors` needs."""
         return {name: getattr(self, name) for name in _TENSORS}
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Mapping[str, object]:
         """All else that `from_tensors` needs, as JSON."""
         settings = {"gamma": self.gamma, "sharpness": self.sharpness}
         return settings | ({} if self.exclusive else {"exclusive": False})
 
     @classmethod
-    def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: dict[str, Any]) -> Self:
+    def from_tensors(cls, tensors: dict[str, npt.NDArray[Any]], settings: Mapping[str, Any]) -> Self:
         """The machines again that `to_tensors` was called on.
 
         Raises:
@@ -129,13 +127,13 @@ _TENSORS = ("mean", "scale", "vectors", "dual", "intercept")
 def fit_support_vectors(
     features: npt.NDArray[Any], labels: npt.NDArray[Any], classes: int, *, regularisation: float
 ) -> SupportVectors:
-    """Fit one machine per class on standardised features, gamma being 1 / features.
+    """Fit one machine per class on standardized features, gamma being 1 / features.
 
     Args:
         features: Shape (n, features).
         labels: Class numbers, integers of shape (n,), of two classes at least; or for independent labels bool of shape
             (n, classes).
-        classes: How many classes there are; one without a picture is always decided against, and one that all pictures
+        classes: How many classes there are; one without an image is always decided against, and one that all images
             have for.
         regularisation: scikit-learn's C: how much an error costs.
 
@@ -166,42 +164,3 @@ def fit_support_vectors(
         intercept[number] = machine.intercept_[0]
     used = dual.any(axis=1)
     return SupportVectors(mean, scale, rows[used], dual[used], intercept, gamma, exclusive=exclusive)
-
-
-def _softmax(scores: Floats) -> Floats:
-    exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
-    shares: Floats = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return shares
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    chances: Floats = 0.5 * (1 + np.tanh(logits / 2))
-    return chances
-
-
-def _platt(decisions: Floats, truth: npt.NDArray[Any]) -> tuple[Floats, Floats]:
-    """The slope and offset of each label at which log loss is least, slopes kept positive so that the order stays.
-
-    Targets are drawn in a little, as in Platt's paper: a label with few positives does not become certain.
-    """
-    positives = truth.sum(axis=0)
-    targets = np.where(truth, (positives + 1) / (positives + 2), 1 / (len(truth) - positives + 2))
-
-    def offset_for(slope: Floats) -> Floats:
-        # For each slope the mean probability rises with the offset: halve the range until it is the targets' mean.
-        reach = np.abs(slope * decisions).max(axis=0) + 40
-        low, high = -reach, reach
-        for _ in range(50):
-            middle = (low + high) / 2
-            above = _sigmoid(slope * decisions + middle).mean(axis=0) > targets.mean(axis=0)
-            low, high = np.where(above, low, middle), np.where(above, middle, high)
-        offset: Floats = (low + high) / 2
-        return offset
-
-    low, high = (np.full(decisions.shape[1], end) for end in _SHARPNESS_RANGE)
-    for _ in range(30):
-        middle = (low + high) / 2
-        rises = ((_sigmoid(middle * decisions + offset_for(middle)) - targets) * decisions).mean(axis=0) > 0
-        low, high = np.where(rises, low, middle), np.where(rises, middle, high)
-    slope = (low + high) / 2
-    return slope, offset_for(slope)

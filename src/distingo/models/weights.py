@@ -1,9 +1,9 @@
-"""Weights files of backbones: safetensors only, matched to their architecture name by name."""
+"""Weights files of backbones: safetensors only, matched to their architecture tensor by tensor."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ def read_shapes(path: Path) -> Shapes:
         ) from error
 
 
-def load_weights(path: Path, settings: BackboneSettings, arguments: dict[str, Any]) -> nn.Module:
+def load_weights(path: Path, settings: BackboneSettings, arguments: Mapping[str, Any]) -> nn.Module:
     """Build a backbone with the weights of a file, through timm's own conversion of names and position embeddings.
 
     The file may hold a classifier of any number of classes, or none; it is left out.
@@ -98,7 +98,7 @@ def load_weights(path: Path, settings: BackboneSettings, arguments: dict[str, An
     return fresh.eval()
 
 
-def _require_room(path: Path, shapes: Shapes, architecture: str, arguments: dict[str, Any]) -> None:
+def _require_room(path: Path, shapes: Shapes, architecture: str, arguments: Mapping[str, Any]) -> None:
     """Refuse weights of another architecture before it takes any memory."""
     try:
         with without_values():
@@ -113,7 +113,7 @@ def _require_room(path: Path, shapes: Shapes, architecture: str, arguments: dict
 
 
 def _read_state(
-    path: Path, shapes: Shapes, settings: BackboneSettings, arguments: dict[str, Any]
+    path: Path, shapes: Shapes, settings: BackboneSettings, arguments: Mapping[str, Any]
 ) -> tuple[dict[str, Tensor], nn.Module]:
     """The converted tensors, and the backbone as it was before them."""
     with torch.random.fork_rng(devices=[]):
@@ -146,7 +146,7 @@ def _possible_classes(shapes: Shapes, settings: BackboneSettings) -> list[int]:
     return list(dict.fromkeys((0, int(settings.configuration.get("num_classes") or 0))))
 
 
-def _loading_from(path: Path, settings: BackboneSettings, classes: int) -> dict[str, Any]:
+def _loading_from(path: Path, settings: BackboneSettings, classes: int) -> dict[str, object]:
     """A pretrained configuration for timm, with this file as the only source."""
     sources = {"url": None, "hf_hub_id": None, "hf_hub_filename": None, "state_dict": None, "source": None}
     ours = {"file": str(path), "custom_load": False, "num_classes": classes, "label_offset": 0}
@@ -156,7 +156,7 @@ def _loading_from(path: Path, settings: BackboneSettings, classes: int) -> dict[
 def _mostly_untouched(fresh: nn.Module, state: dict[str, Tensor]) -> bool:
     """Whether most parameters still have the values that the seed gave them.
 
-    timm lets a few architectures load whatever is there; without this they would go on with random weights.
+    timm lets a few architectures load whatever is there; without this they would resume random weights.
     """
     drawn = untouched = 0
     for name, parameter in fresh.named_parameters():
@@ -186,7 +186,7 @@ def _size(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "one number"
 
 
-def hash_weights(module: nn.Module, architecture: str, arguments: dict[str, Any]) -> str:
+def hash_weights(module: nn.Module, architecture: str, arguments: Mapping[str, Any]) -> str:
     """Name what a module computes, so that what was computed with it can be found again.
 
     Architecture and arguments count as well: the same tensors with another padding give other features.
@@ -194,7 +194,7 @@ def hash_weights(module: nn.Module, architecture: str, arguments: dict[str, Any]
     Args:
         module: With its weights.
         architecture: timm's name.
-        arguments: As it was built with, without the picture's size.
+        arguments: As it was built with, without the image's size.
 
     Returns:
         BLAKE2b (128 bits, hexadecimal) over architecture, arguments and every tensor's name, type, shape and bytes.

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from distingo.datasets.cache.store import Cache
-from distingo.machine.device import bind_this_thread
-from distingo.models.pretrained import record_features
+from distingo.machine.process import bind_this_thread
+from distingo.metrics.logits import as_probabilities
+from distingo.models.heads import record_features
 from distingo.models.saved import ClassicClassifier, SavedModel, feature_extractor
 from distingo.models.weights import hash_weights
 from distingo.prediction.embedding import identify_backbone
@@ -24,8 +25,6 @@ from distingo.prediction.networks import (
     head_logits,
     predict_logits,
     predict_logits_and_features,
-    sigmoid,
-    softmax,
 )
 from distingo.records import Task
 from distingo.version import __version__
@@ -92,7 +91,7 @@ def to_probabilities(model: SavedModel, logits: np.ndarray, *, calibrated: bool 
     description = model.description
     calibration = description.calibration if calibrated else None
     scaled = logits if calibration is None else calibration.apply(logits)
-    return softmax(scaled) if description.task == "single-label" else sigmoid(scaled)
+    return as_probabilities(scaled, description.task)
 
 
 def predict_probabilities(model: SavedModel, rows: Rows, *, device: torch.device, precision: str) -> np.ndarray:

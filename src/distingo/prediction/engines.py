@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distingo.datasets.cache.store import Cache
-from distingo.datasets.cache.stored_bytes import keep_bytes, recall_bytes
+from distingo.datasets.cache.store import Cache, keep_bytes, recall_bytes
 from distingo.errors import UsageError, option
 from distingo.files import content_hash
-from distingo.machine.device import bind_this_thread, choose_precision
+from distingo.machine.device import choose_precision
+from distingo.machine.process import bind_this_thread
 from distingo.prediction.libraries import import_openvino
 from distingo.prediction.networks import autocast, prediction_batch_size, to_tensor
 

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distingo.models.pretrained import record_features
+from distingo.models.heads import record_features
 
 
 class Rows(Protocol):
@@ -155,21 +155,6 @@ def head_logits(network: nn.Module, rows: Rows) -> np.ndarray:
     features = torch.from_numpy(rows.take(np.arange(len(rows)))).to(device)
     logits: np.ndarray = head(features).float().cpu().numpy()
     return logits
-
-
-def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of independent labels from logits (n, labels): float64 inside, float32 out."""
-    # half the hyperbolic tangent of half a logit overflows nowhere
-    probabilities: np.ndarray = (0.5 + 0.5 * np.tanh(0.5 * logits.astype(np.float64))).astype(np.float32)
-    return probabilities
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities from logits (n, classes): float64 inside, float32 out, each row summing to 1."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    exponentials = np.exp(shifted)
-    probabilities: np.ndarray = (exponentials / exponentials.sum(axis=1, keepdims=True)).astype(np.float32)
-    return probabilities
 
 
 _Item = TypeVar("_Item")

@@ -17,9 +17,11 @@ from distingo.datasets.decoding.rendering import render, shorter_side_for
 from distingo.datasets.gathering import count_processors
 from distingo.datasets.run_options import max_pixels_from_config
 from distingo.features.descriptors import describe
-from distingo.machine.device import choose_device, prepare_process
+from distingo.machine.device import choose_device
+from distingo.machine.process import prepare_process
+from distingo.models.description import read_description
 from distingo.models.feature_bank import FeatureBank
-from distingo.models.saved import SavedModel, load_model, read_description
+from distingo.models.saved import SavedModel, load_model
 from distingo.prediction.classifier import ModelEngine, to_probabilities
 from distingo.prediction.engines import EngineName
 from distingo.prediction.image_model import ImageModel

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from distingo.download.names import distinct_names, safe_name
 from distingo.errors import ResourceError, UsageError, option
+from distingo.file_names import distinct_names, safe_name
 from distingo.files import content_hash
 from distingo.journals import JournalWriter, copy_file, journal_writer, remove_unfinished_copies
 from distingo.prediction.sort_journal import FORMAT, FORMAT_KEY, SORT_JOURNAL, Placement, Way, read_sort_journal

@@ -14,8 +14,8 @@ from distingo.datasets.decoding.formats import ENDINGS
 from distingo.datasets.manifest import write_table
 from distingo.datasets.own_files import PROVENANCE_COLUMNS, PROVENANCE_NAME
 from distingo.datasets.walking import is_hidden_folder
-from distingo.download.names import safe_name
 from distingo.errors import DataError, ResourceError, UsageError, name_the_nearest, option
+from distingo.file_names import safe_name
 from distingo.files import write_bytes
 from distingo.progress import progress_bar
 from distingo.records import Task

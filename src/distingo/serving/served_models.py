@@ -14,8 +14,7 @@ from PIL import Image
 
 from distingo.datasets.decoding.rendering import shorter_side_for
 from distingo.errors import RunError
-from distingo.machine.device import give_large_blocks_back
-from distingo.machine.threads import free_this_thread, usable_cores
+from distingo.machine.process import free_this_thread, give_large_blocks_back, usable_cores
 from distingo.prediction.naming import Certainty, Levels, possible_levels, settle_certainty
 from distingo.prediction.predictor import Predictor, load
 from distingo.serving.batching import Batcher, Later

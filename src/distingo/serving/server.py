@@ -15,7 +15,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI, Request, Response
 
-from distingo.machine.memory import collect_as_usual
+from distingo.machine.process import collect_as_usual, configure_process
 from distingo.serving import documentation
 from distingo.serving.answers import InputSize, ModelEntry, OptionLevels, as_answer
 from distingo.serving.correction_routes import add_correction_route
@@ -60,6 +60,7 @@ def serve_process(
     Raises:
         RunError: A run can't be loaded.
     """
+    configure_process(threads=False)
     collect_as_usual()
     _keep_blas_to_one_thread()
     models = ServedModels(runs, settings, Metrics())

@@ -22,11 +22,13 @@ import uvicorn.protocols.http.httptools_impl  # noqa: F401
 
 import distingo.explanation.explaining  # noqa: F401
 from distingo.errors import DistingoError
+from distingo.machine.process import configure_process
 from distingo.models.architectures import import_timm
 from distingo.prediction.libraries import import_openvino
 from distingo.serving.server import serve_process
 from distingo.serving.settings import NamedRun, ServeSettings
 
+configure_process(threads=False)
 import_timm()
 if importlib.util.find_spec("openvino") is not None:
     import_openvino()

@@ -1,1 +1,1 @@
-"""Training: the recipe, the loop, augmentation, checkpoints."""
+"""Training: recipe, preparation, loop, heads on frozen features, classic models, calibration."""

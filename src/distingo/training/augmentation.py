@@ -1,4 +1,4 @@
-"""Augmentation of whole batches of tensors: geometry, colour, erasing, mixing; chance from one generator."""
+"""Augmentation of whole batches of tensors: geometry, color, erasing, mixing; all randomness from one generator."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from torch.nn import functional as F
 from distingo.errors import UsageError, name_the_nearest, option
 
 _GREY_WEIGHTS = (0.299, 0.587, 0.114)
-"""ITU-R BT.601 luma, as Pillow and torchvision turn colour to grey."""
+"""ITU-R BT.601 luma, as Pillow and torchvision turn color to gray."""
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """What may happen to a picture while it is trained on; amounts are the largest, drawn evenly each way.
+    """What may happen to an image while it is trained on; amounts are the largest, drawn evenly each way.
 
     Attributes:
         rotation: Degrees each way.
-        zoom: Share each way: 0.2 shows from 80 % to 120 % of the picture's sides.
+        zoom: Share each way: 0.2 shows from 80 % to 120 % of the image's sides.
         horizontal_shift: Share of the width each way.
         vertical_shift: Share of the height each way.
         crop: Smallest share of the area that a random crop keeps, 1.0 for no crop; its sides' ratio varies
             from 3:4 to 4:3.
-        horizontal_flip: Mirror half of the pictures left to right.
-        vertical_flip: Mirror half of the pictures top to bottom.
-        quarter_turns: Turn by 0, 90, 180 or 270 degrees (0 or 180 where a picture is not square).
+        horizontal_flip: Mirror half of the images left to right.
+        vertical_flip: Mirror half of the images top to bottom.
+        quarter_turns: Turn by 0, 90, 180 or 270 degrees (0 or 180 where an image is not square).
         brightness: Factor from 1 - brightness to 1 + brightness.
-        contrast: The same, around the picture's mean grey.
-        saturation: The same, around each pixel's grey; without effect on grey pictures.
-        erasing: Probability that a box is filled with the picture's mean colour.
-        erasing_area: Largest share of the picture that the box takes; the smallest is 2 %.
-        mix: Whether two pictures and their targets are blended (``mixup``) or cut together (``cutmix``).
+        contrast: The same, around the image's mean gray.
+        saturation: The same, around each pixel's gray; without effect on gray images.
+        erasing: Probability that a box is filled with the image's mean color.
+        erasing_area: Largest share of the image that the box takes; the smallest is 2 %.
+        mix: Whether two images and their targets are blended (``mixup``) or cut together (``cutmix``).
         mix_alpha: Both parameters of the Beta distribution that the share is drawn from.
-        mix_probability: Share of the pictures that are mixed.
-        border: What is shown beyond the picture's edge.
+        mix_probability: Share of the images that are mixed.
+        border: What is shown beyond the image's edge.
     """
 
     rotation: float = 0.0
@@ -61,7 +61,7 @@ class Augmentation:
     border: Literal["nearest", "reflection"] = "nearest"
 
     def __post_init__(self) -> None:
-        """Refuse amounts that make no picture.
+        """Refuse amounts that make no image.
 
         Raises:
             UsageError: An amount out of its range, or an unknown mix or border.
@@ -105,8 +105,8 @@ _STANDARD = Augmentation(
     mix_probability=0.1,
     border="reflection",
 )
-"""A crop by whole pixels out of the picture with a reflected border, a flip, colour, erasing, mixing: gentle enough
-not to slow short training down. Crops of 60 to 80 % of the area did so, on small and on larger pictures."""
+"""A crop by whole pixels out of the image with a reflected border, a flip, color, erasing, mixing: gentle enough
+not to slow short training down. Crops of 60 to 80 % of the area did so, on small and on larger images."""
 
 PRESETS: dict[str, Augmentation] = {
     "none": Augmentation(),
@@ -133,15 +133,15 @@ def require_preset(name: str) -> None:
 
 
 def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    """Move, recolour and erase a batch, every picture differently; `mix` is a step of its own.
+    """Move, recolour and erase a batch, every image differently; `mix` is a step of its own.
 
     Rotation, zoom, crop, shift, flips and turns are one affine map and one bilinear sampling. Where none of
-    the first three is asked for, whole pixels are moved instead, so that small pictures are not blurred.
+    the first three is asked for, whole pixels are moved instead, so that small images are not blurred.
 
     Args:
         images: float (n, c, h, w) in [0, 1], best in channels_last memory; not changed.
         augmentation: What may happen.
-        generator: Where all chance comes from; equal states give equal pictures.
+        generator: Where all chance comes from; equal states give equal images.
 
     Returns:
         float (n, c, h, w) in [0, 1], in channels_last memory.
@@ -160,7 +160,7 @@ def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generat
 def mix(
     images: Tensor, targets: Tensor, augmentation: Augmentation, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Blend or cut together pairs of pictures, and their targets in the same shares.
+    """Blend or cut together pairs of images, and their targets in the same shares.
 
     Sources: Zhang et al., mixup: Beyond empirical risk minimization, 2018; Yun et al., CutMix, 2019.
 
@@ -208,7 +208,7 @@ def _moves_whole_pixels(augmentation: Augmentation) -> bool:
 def _draw_orientations(
     n: int, augmentation: Augmentation, generator: torch.Generator, *, square: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Whether each picture is transposed, mirrored left to right, mirrored top to bottom: three bool (n,)."""
+    """Whether each image is transposed, mirrored left to right, mirrored top to bottom: three bool (n,)."""
     never = torch.zeros(n, dtype=torch.bool)
     transposed, mirrored, upended = never, never, never
     if augmentation.horizontal_flip:
@@ -275,7 +275,7 @@ def _moved_positions(
     augmentation: Augmentation,
     generator: torch.Generator,
 ) -> Tensor:
-    """For every picture and output row (or column) the input row it shows: int64 (n, size)."""
+    """For every image and output row (or column) the input row it shows: int64 (n, size)."""
     most = round(shift * size)
     offset = torch.randint(-most, most + 1, (n, 1), generator=generator)
     positions = torch.arange(size)[None, :]
@@ -309,7 +309,7 @@ def _recolour(images: Tensor, augmentation: Augmentation, generator: torch.Gener
 
 
 def _erase(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:
-    """Fill a box of some pictures with their mean colour (Zhong et al., Random erasing, 2020)."""
+    """Fill a box of some images with their mean color (Zhong et al., Random erasing, 2020)."""
     n, _, height, width = images.shape
     chosen = torch.rand(n, generator=generator) < augmentation.erasing
     area = _uniform(n, 0.02, augmentation.erasing_area, generator)
@@ -322,7 +322,7 @@ def _erase(images: Tensor, augmentation: Augmentation, generator: torch.Generato
 
 
 def _cut_together(images: Tensor, partner: Tensor, kept: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Paste a box of each picture's partner into it; the kept share of the area is counted in pixels."""
+    """Paste a box of each image's partner into it; the kept share of the area is counted in pixels."""
     n, _, height, width = images.shape
     boxes = _draw_boxes(1 - kept, height, width, generator)
     mixed = images.clone(memory_format=torch.preserve_format)
@@ -335,7 +335,7 @@ def _cut_together(images: Tensor, partner: Tensor, kept: Tensor, generator: torc
 
 
 def _draw_boxes(area: Tensor, height: int, width: int, generator: torch.Generator) -> list[tuple[int, int, int, int]]:
-    """For each share of the area (n,) a box inside the picture: first and end row, first and end column."""
+    """For each share of the area (n,) a box inside the image: first and end row, first and end column."""
     n = len(area)
     ratio = torch.exp(_uniform(n, math.log(1 / 2), math.log(2), generator))
     tall = ((area * ratio).sqrt().clamp(max=1) * height).round()

@@ -1,8 +1,6 @@
-"""Models without epochs on a prepared run: its own, or the baselines beside it.
+"""Models that are fitted at once, without epochs, and the decision thresholds of multi-label models.
 
-Models without epochs: fitted at once, as models of their own and as the baselines beside every network.
-
-With several labels per picture: the thresholds that a finished model gives its labels from.
+They are models of their own, and the baselines next to every network.
 """
 
 from __future__ import annotations
@@ -14,22 +12,20 @@ import numpy as np
 import torch
 
 from distingo.datasets.cache.store import Cache
-from distingo.datasets.gathering import Product, read_dataset
 from distingo.datasets.targets import encode_labels
 from distingo.errors import UsageError, option
 from distingo.machine.device import choose_device, choose_precision
 from distingo.metrics.thresholds import choose_thresholds
+from distingo.models.description import ModelDescription
 from distingo.models.descriptors import fit_descriptors
-from distingo.models.majority import fit_majority
-from distingo.models.prevalence import fit_prevalence
-from distingo.models.saved import ClassicClassifier, ModelDescription, SavedModel, save_model
+from distingo.models.frequencies import fit_majority, fit_prevalence
+from distingo.models.saved import ClassicClassifier, SavedModel, save_model
 from distingo.prediction.classifier import predict_probabilities
-from distingo.prediction.embedding import descriptors_product, input_product
+from distingo.prediction.embedding import descriptors_product, gather, input_product
 from distingo.records import Picture, Task
-from distingo.training.cross_fitting import CrossFitted
-from distingo.training.evidence import with_calibration
-from distingo.training.preparing import PreparedRun, TrainRequest, decoding_is_dear
+from distingo.training.calibration import CrossFitted, with_calibration
 from distingo.training.recipe import Recipe
+from distingo.training.request import PreparedRun, TrainRequest
 
 
 def fit_classic(
@@ -77,13 +73,13 @@ def fit_classic(
 def with_thresholds(
     model: SavedModel, validation: Sequence[Picture], recipe: Recipe, *, cache: Cache, device: torch.device
 ) -> SavedModel:
-    """Choose a model's thresholds on the validation side.
+    """Choose a model's thresholds on the validation split.
 
     Args:
         model: Trained; one for single labels is given back as it is.
-        validation: Pictures whose inputs lie in the cache.
+        validation: Images whose inputs are in the cache.
         recipe: Says what the thresholds are for.
-        cache: As the pictures were read into.
+        cache: As the images were read into.
         device: Where a network computes.
 
     Returns:
@@ -95,7 +91,7 @@ def with_thresholds(
     rows = input_product(model, cache, device).store.rows([picture.row_key for picture in validation])
     thresholds = choose_thresholds(
         encode_labels(validation, description.classes, description.task),
-        # in the precision that evaluation and prediction compute in, so that equal pictures give equal probabilities
+        # in the precision that evaluation and prediction compute in, so that equal images give equal probabilities
         predict_probabilities(model, rows, device=device, precision=choose_precision(device)[0]),
         aim=recipe.threshold_aim,
         requested=recipe.threshold_wanted,
@@ -108,7 +104,7 @@ BASELINES: dict[Task, tuple[str, ...]] = {
     "single-label": ("majority", "descriptors"),
     "multi-label": ("prevalence", "descriptors"),
 }
-"""Fitted beside every network, so that no score stands alone."""
+"""Fitted next to every network, so that no score stands alone."""
 
 
 def save_baselines(prepared: PreparedRun, request: TrainRequest) -> None:
@@ -121,14 +117,14 @@ def save_baselines(prepared: PreparedRun, request: TrainRequest) -> None:
 
 
 def fit_baseline(name: str, prepared: PreparedRun, request: TrainRequest) -> SavedModel:
-    """Fit one of `BASELINES` on a prepared run's training side, calibrated and with its thresholds."""
+    """Fit one of `BASELINES` on a prepared run's train split, calibrated and with its thresholds."""
     description = replace(prepared.description, name=name, kind="classic", rendition=None, normalise="none")
     description = replace(description, backbone=None, head="", mode="scratch", dropout=None)
     return calibrated(_fit(prepared, request, description), prepared, request)
 
 
 def fit_classic_model(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
-    """Fit the model that a run of a classic model is about, on its training side."""
+    """Fit the model that a run of a classic model is about, on its train split."""
     return _fit(prepared, request, prepared.description)
 
 
@@ -139,7 +135,7 @@ def calibrated(
 
     Args:
         model: Fitted.
-        prepared: Its validation side is what both are fitted on.
+        prepared: Its validation split is what both are fitted on.
         request: Says where the cache is.
         cross_fitted: What the calibration is fitted on instead.
     """
@@ -150,25 +146,9 @@ def calibrated(
 
 def _fit(prepared: PreparedRun, request: TrainRequest, description: ModelDescription) -> SavedModel:
     product = descriptors_product(request.cache)
-    used = (*prepared.split.train, *prepared.split.validation)
-    if not decoding_is_dear(prepared.dataset.root) and product.store.missing(picture.row_key for picture in used):
-        _read_again(prepared, request, product)
-    sides = []
-    for pictures in (prepared.split.train, prepared.split.validation):
-        features = product.store.rows([picture.row_key for picture in pictures])
-        targets = encode_labels(pictures, prepared.dataset.classes, prepared.dataset.task)
-        sides.append((features.take(np.arange(len(pictures))), targets))
-    return fit_classic(description, sides[0], sides[1], seed=prepared.recipe.seed)
-
-
-def _read_again(prepared: PreparedRun, request: TrainRequest, product: Product) -> None:
-    """Fill a product that the first reading left out; what is filled already costs a hash per picture."""
-    read_dataset(
-        prepared.dataset.root,
-        cache=request.cache,
-        products=[product],
-        max_pixels=request.max_pixels,
-        workers=request.workers,
-        corrections=request.corrections,
-        value_ranges=prepared.dataset.value_ranges,
+    prepared.fill([product], request)
+    train, validation = (
+        (gather(product, [picture.row_key for picture in pictures]), prepared.encode(pictures))
+        for pictures in (prepared.split.train, prepared.split.validation)
     )
+    return fit_classic(description, train, validation, seed=prepared.recipe.seed)

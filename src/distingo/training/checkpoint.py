@@ -1,10 +1,11 @@
-"""Checkpoints: everything a run needs to go on after being killed, in one file that appears at once or not at all."""
+"""Checkpoints: everything that a run needs to resume after a kill, in one file that appears at once or not at all."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,14 +30,14 @@ class EpochRecord:
     Attributes:
         epoch: Counted from 1.
         train_loss: Mean over the epoch's batches, with augmentation, smoothing and dropout on.
-        train_accuracy: Likewise; None with several labels per picture.
+        train_accuracy: Likewise; None for multi-label tasks.
         validation_loss: Cross-entropy of the validated weights, whatever loss was trained with.
-        validation_accuracy: Share of validation pictures predicted right; None with several labels per picture.
+        validation_accuracy: Share of validation images predicted right; None for multi-label tasks.
         learning_rate: Of the epoch's last step.
-        images_per_second: Training pictures per second, validation not counted.
+        images_per_second: Training images per second, validation not counted.
         seconds: The whole epoch took, with validation.
-        train_mean_average_precision: With several labels, in place of `train_accuracy`: the mean over labels.
-        validation_mean_average_precision: Likewise of the validated weights, over labels that a picture has.
+        train_mean_average_precision: Multi-label: in place of `train_accuracy`: the mean over labels.
+        validation_mean_average_precision: Likewise of the validated weights, over labels that an image has.
     """
 
     epoch: int
@@ -75,7 +76,7 @@ def save_checkpoint(
     optimizer: torch.optim.Optimizer,
     average: dict[str, Tensor] | None,
 ) -> None:
-    """Write the whole state of a run between two epochs; the state before it is kept beside it.
+    """Write the whole state of a run between two epochs; the state before it is kept next to it.
 
     Args:
         folder: The run's; its last checkpoint becomes the previous one only when the new one is complete.
@@ -97,7 +98,7 @@ def save_checkpoint(
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-        if path.is_file():  # a kill between this and the end leaves the previous one to go on from
+        if path.is_file():  # a kill between this and the end leaves the previous one to resume from
             path.replace(folder.previous_checkpoint)
 
 
@@ -131,7 +132,7 @@ def load_checkpoint(
     optimizer: torch.optim.Optimizer,
     average: dict[str, Tensor] | None,
 ) -> Progress:
-    """Read a state back into a network, an optimiser and a moving average of the same shapes.
+    """Read a state back into a network, an optimizer and a moving average of the same shapes.
 
     Returns:
         How far the run was.
@@ -229,6 +230,6 @@ def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
     return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
 
 
-def _progress_from(values: dict[str, Any]) -> Progress:
-    history = tuple(EpochRecord(**record) for record in values.pop("history"))
-    return Progress(**values, history=history)
+def _progress_from(values: Mapping[str, Any]) -> Progress:
+    history = tuple(EpochRecord(**record) for record in values["history"])
+    return Progress(**{**values, "history": history})

@@ -1,26 +1,30 @@
-"""Which model and which recipe a person gets who asks for nothing, and why."""
+"""The default model and recipe for a data set, with the reason for each choice; the options of several models."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 from distingo.errors import UsageError, option
 from distingo.models.backbones import BackboneDescription
 from distingo.models.catalogue import find_model
 from distingo.records import Task
 from distingo.training.losses import build_loss
-from distingo.training.recipe import OF_BACKBONES, OF_STEPS, Recipe, recipe_from_dict
+from distingo.training.recipe import OF_BACKBONES, OF_STEPS, Mode, Recipe, recipe_from_dict
 
 _LARGEST_OWN_SIZE = 64
-"""Pictures up to this size are trained on as they are; larger ones at `_PHOTO_SIZE`."""
+"""Images up to this size are trained on as they are; larger ones at `_PHOTO_SIZE`."""
 
 _PHOTO_SIZE = 128
 
-_FINE_TUNED_HEADS = ("linear", "linear-svm")
-"""The others remember pictures instead of learning weights."""
+FINE_TUNED_HEADS = ("linear", "linear-svm")
+"""The others remember images instead of learning weights."""
 
-_RECIPES: dict[str, dict[str, Any]] = {
+_RECIPES: dict[str, dict[str, object]] = {
     "sports-cnn": {"epochs": 20, "batch_size": 32, "lr": 1e-3, "augment": "reference", "schedule": "cosine"},
     "fashion-cnn": {"epochs": 10, "batch_size": 64, "lr": 1e-3, "schedule": "cosine"},
     "poster-cnn": {"epochs": 10, "batch_size": 64, "lr": 1e-3},
@@ -40,8 +44,8 @@ class DataFacts:
         pictures: How many there are.
         height: The median, in pixels.
         width: The median, in pixels.
-        grey: Whether all are grey.
-        task: One label per picture, or several.
+        grey: Whether all are gray.
+        task: Single-label or multi-label.
     """
 
     pictures: int
@@ -52,21 +56,21 @@ class DataFacts:
 
 
 def choose_recipe(
-    facts: DataFacts, wishes: dict[str, Any], backbone: BackboneDescription | None = None
+    facts: DataFacts, wishes: Mapping[str, Any], backbone: BackboneDescription | None = None
 ) -> tuple[Recipe, tuple[str, ...]]:
-    """Fill a person's wishes up to a whole recipe.
+    """Complete the requested options to a whole recipe.
 
     Args:
-        facts: About the pictures.
-        wishes: Recipe fields a person set, ``model`` among them; also ``image_size``, a number or (height, width).
-        backbone: What the model is, where it is a pretrained one; it has the wished size.
+        facts: About the images.
+        wishes: Recipe fields the user set, ``model`` among them; also ``image_size``, a number or (height, width).
+        backbone: What the model is, where it is a pretrained one; it has the requested size.
 
     Returns:
-        The recipe, and a sentence for each choice that was made for the person.
+        The recipe, and a sentence for each choice that was made for the user.
 
     Raises:
         ModelError: There is no such model.
-        UsageError: A wish is out of range, or not for this many labels per picture.
+        UsageError: An option is out of range, or not for this many labels per image.
     """
     recipe, choices = _fill_up(facts, dict(wishes), backbone)
     require_task(recipe, facts.task)
@@ -96,7 +100,7 @@ def _fill_up(
     return recipe_from_dict({**_defaults(entry.name, facts), **wishes}), tuple(choices)
 
 
-def _refuse_wishes_for_backbones(model: str, wishes: dict[str, Any]) -> None:
+def _refuse_wishes_for_backbones(model: str, wishes: Mapping[str, Any]) -> None:
     for name in OF_BACKBONES:
         if wishes.get(name, _plain_value(name)) != _plain_value(name):
             said = option(name)
@@ -107,8 +111,8 @@ def _refuse_wishes_for_backbones(model: str, wishes: dict[str, Any]) -> None:
             )
 
 
-def _not_used(model: str, wishes: dict[str, Any], defaults: dict[str, Any]) -> list[str]:
-    """A sentence on wishes that a model has no use for which is not trained by steps."""
+def _not_used(model: str, wishes: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
+    """A sentence on options that a model has no use for which is not trained by steps."""
     differing = [name for name in OF_STEPS if name in wishes and wishes[name] != defaults.get(name, _plain_value(name))]
     if not differing:
         return []
@@ -121,7 +125,7 @@ def _plain_value(name: str) -> Any:
 
 
 def require_task(recipe: Recipe, task: Task) -> None:
-    """Refuse choices that make no sense with one label per picture, or with several.
+    """Refuse choices that make no sense for the task.
 
     Raises:
         UsageError: Says what to choose instead.
@@ -194,9 +198,9 @@ def _pretrained_recipe(
             code="options_conflict",
             parameter="weights",
         )
-    if mode == "finetune" and wishes.get("head", "linear") not in _FINE_TUNED_HEADS:
+    if mode == "finetune" and wishes.get("head", "linear") not in FINE_TUNED_HEADS:
         raise UsageError(
-            f"{option('head')} {wishes['head']} can't be fine-tuned; choose {' or '.join(_FINE_TUNED_HEADS)}",
+            f"{option('head')} {wishes['head']} can't be fine-tuned; choose {' or '.join(FINE_TUNED_HEADS)}",
             code="options_conflict",
             parameter="head",
         )
@@ -210,7 +214,7 @@ def _pretrained_recipe(
     return recipe_from_dict({**defaults, **wishes}), (*choices, *unused)
 
 
-def _pretrained_defaults(mode: str, facts: DataFacts) -> dict[str, Any]:
+def _pretrained_defaults(mode: str, facts: DataFacts) -> dict[str, object]:
     if mode == "frozen":
         return {"epochs": 1}
     if mode == "scratch":
@@ -231,12 +235,12 @@ def _pretrained_defaults(mode: str, facts: DataFacts) -> dict[str, Any]:
 
 
 def _smoothing(facts: DataFacts) -> float:
-    """None for several labels: a label of one picture in a hundred would seem to be five times as frequent."""
+    """None for several labels: a label of one image in a hundred would seem to be five times as frequent."""
     return 0.0 if facts.task == "multi-label" else 0.1
 
 
 def as_size(size: object) -> tuple[int, int]:
-    """Height and width of an ``image_size`` as a person gives it.
+    """Height and width of an ``image_size`` as a user gives it.
 
     Raises:
         UsageError: It is neither a number nor two.
@@ -258,13 +262,13 @@ def _own_size(facts: DataFacts) -> tuple[int, int]:
     return _PHOTO_SIZE, _PHOTO_SIZE
 
 
-def _defaults(model: str, facts: DataFacts) -> dict[str, Any]:
+def _defaults(model: str, facts: DataFacts) -> dict[str, object]:
     own = _small_cnn_defaults(facts) if model == "small-cnn" else _RECIPES[model]
     return {"monitor": _monitor(facts.task), **own}
 
 
-def _small_cnn_defaults(facts: DataFacts) -> dict[str, Any]:
-    """Few pictures are seen more often."""
+def _small_cnn_defaults(facts: DataFacts) -> dict[str, object]:
+    """Few images are seen more often."""
     many = facts.pictures >= 20_000
     return {
         "epochs": max(40, min(200, round(400_000 / facts.pictures))),
@@ -278,3 +282,52 @@ def _small_cnn_defaults(facts: DataFacts) -> dict[str, Any]:
         "normalise": "dataset",
         "ema_decay": 0.998 if many else 0.99,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRun:
+    """One run of several.
+
+    Attributes:
+        folder: Its name inside the folder of all.
+        options: For `distingo.train`.
+    """
+
+    folder: str
+    options: dict[str, Any]
+
+
+def plan_runs(models: Sequence[str], options: Mapping[str, Any]) -> tuple[PlannedRun, ...]:
+    """Give each model a run folder and the options that concern it.
+
+    Args:
+        models: Names, each perhaps followed by ``:`` and a mode.
+        options: Common to all; those about pretrained backbones go to the backbones only.
+
+    Raises:
+        UsageError: The same model is named twice.
+    """
+    plans = [_plan(model, options) for model in models]
+    for folder, times in Counter(plan.folder for plan in plans).items():
+        if times > 1:
+            raise UsageError(
+                f"{option('model')} {folder}: named {times} times; name each model once",
+                code="named_twice",
+                parameter="models",
+            )
+    return tuple(plans)
+
+
+def _plan(model: str, options: Mapping[str, Any]) -> PlannedRun:
+    name, mode = split_mode(model)
+    folder = re.sub(r"[^\w.-]+", "-", Path(name.removeprefix("local-dir:")).name).strip("-.") or "model"
+    if find_model(name).kind != "pretrained":
+        return PlannedRun(folder, {k: v for k, v in options.items() if k not in OF_BACKBONES} | {"model": name})
+    wishes = {**options, "model": name} | ({"mode": mode} if mode else {})
+    return PlannedRun(f"{folder}-{mode}" if mode else folder, wishes)
+
+
+def split_mode(model: str) -> tuple[str, str]:
+    """``NAME:frozen`` to the name and the mode, which is empty where none is given."""
+    name, colon, mode = model.rpartition(":")
+    return (name, mode) if colon and mode in get_args(Mode) else (model, "")

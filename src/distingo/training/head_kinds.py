@@ -1,7 +1,4 @@
-"""What each kind of head tries on held-out pictures, and how it is fitted once the choice is made.
-
-Heads by cosine similarity: fitted on a training side, with the margins of held-out pictures for each setting.
-"""
+"""The kinds of heads: which settings each tries on held-out images, and how it is fitted with the chosen ones."""
 
 from __future__ import annotations
 
@@ -15,10 +12,54 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from distingo.metrics.logits import LogitCalibration
 from distingo.models.heads import LinearHead, NeighbourHead, PrototypeHead, center_and_normalise, find_neighbours
-from distingo.training.head_problem import Floats32, Problem, Side, balancing_weights
-from distingo.training.held_out import Calibration
-from distingo.training.linear_models import REGULARISATIONS, Loss, Solution, solve_path
+from distingo.records import Task
+from distingo.training.linear_models import REGULARISATIONS, Floats32, Loss, PrincipalAxes, Solution, solve_path
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is to be fitted, whatever the images.
+
+    Attributes:
+        classes: How many logits are wanted.
+        task: Single-label or multi-label.
+        balanced: Whether classes weigh the same however frequent they are.
+        iterations: Limit of a linear solver, for each regularization.
+        axes: Of more embeddings that those of each side are among; None has a linear solver find a side's own.
+    """
+
+    classes: int
+    task: Task
+    balanced: bool
+    iterations: int
+    axes: PrincipalAxes | None = None
+
+
+Side = tuple[Floats32, npt.NDArray[Any]]
+"""Embeddings float32 (n, features) and targets: int64 (n,), or float32 0/1 (n, labels)."""
+
+
+def balancing_weights(targets: npt.NDArray[Any], classes: int) -> Floats32:
+    """scikit-learn's ``balanced``: each class, with several labels each label's yes and no, weighs the same.
+
+    Args:
+        targets: int64 (n,), or 0/1 (n, labels).
+        classes: How many classes or labels there are.
+
+    Returns:
+        Float32 of the targets' shape.
+    """
+    if targets.ndim == 1:
+        counts = np.bincount(targets, minlength=classes)
+        by_class: Floats32 = (len(targets) / (classes * np.maximum(counts, 1))).astype(np.float32)
+        return np.take(by_class, targets)
+    having = np.maximum((targets > 0).sum(axis=0), 1)
+    lacking = np.maximum((targets == 0).sum(axis=0), 1)
+    weights: Floats32 = np.where(targets > 0, len(targets) / (2 * having), len(targets) / (2 * lacking))
+    return weights.astype(np.float32)
+
 
 NEIGHBOURS = (1, 3, 5, 10, 20, 50)
 
@@ -50,7 +91,7 @@ def fit_prototypes(features: Tensor, targets: Tensor, classes: int) -> Prototype
 def fit_neighbours(
     features: Tensor, targets: Tensor, classes: int, *, neighbours: int, temperature: float, offset: Tensor
 ) -> NeighbourHead:
-    """Keep the training side as the bank.
+    """Keep the train split as the bank.
 
     Args:
         features: Float32 (n, features).
@@ -74,7 +115,7 @@ def fit_neighbours(
 
 
 def neighbour_settings(bank: int) -> list[tuple[int, float]]:
-    """Numbers of neighbours and temperatures to try on a bank of that many pictures."""
+    """Numbers of neighbours and temperatures to try on a bank of that many images."""
     return [(k, t) for k in NEIGHBOURS if k <= bank for t in (TEMPERATURES if k > 1 else TEMPERATURES[:1])]
 
 
@@ -87,7 +128,7 @@ def neighbour_logits(
     settings: list[tuple[int, float]],
     offset: Tensor,
 ) -> Iterator[Floats32]:
-    """Logits (n, classes) of held-out pictures for one setting after another; neighbours are looked up once."""
+    """Logits (n, classes) of held-out images for one setting after another; neighbours are looked up once."""
     most = max(k for k, _ in settings)
     widest = fit_neighbours(features, targets, classes, neighbours=most, temperature=1.0, offset=offset)
     similarities, nearest = find_neighbours(center_and_normalise(held_out, widest.center), widest.bank, most)
@@ -97,7 +138,7 @@ def neighbour_logits(
 
 
 def _center(features: Tensor) -> Tensor:
-    """The mean direction; with a single picture none, or nothing would be left of it."""
+    """The mean direction; with a single image none, or nothing would be left of it."""
     directions = F.normalize(features, dim=1)
     return directions.mean(dim=0) if len(directions) > 1 else torch.zeros(features.shape[1])
 
@@ -116,7 +157,7 @@ class Candidate:
 
     Attributes:
         settings: What was tried, by name.
-        margins: Logits, or margins yet to be calibrated, of the held-out pictures; float32 (n, classes).
+        margins: Logits, or margins yet to be calibrated, of the held-out images; float32 (n, classes).
         solution: Of a linear head, else None.
     """
 
@@ -132,9 +173,9 @@ class HeadKind:
     Attributes:
         default: Settings where nothing can be held out.
         slope: Of a calibration where nothing can be held out; None where logits need no calibration.
-        candidates: Problem, training side and held-out embeddings to one candidate after another.
-        fit: Problem, training side and settings to the head, uncalibrated, and whether it converged.
-        ordered: Whether candidates come from strong to weak regularisation, so that the rest can be left out.
+        candidates: Problem, train split and held-out embeddings to one candidate after another.
+        fit: Problem, train split and settings to the head, uncalibrated, and whether it converged.
+        ordered: Whether candidates come from strong to weak regularization, so that the rest can be left out.
     """
 
     default: Settings
@@ -154,7 +195,7 @@ def linear_head(solution: Solution) -> LinearHead:
     return head
 
 
-def calibrate_head(head: nn.Module, calibration: Calibration) -> None:
+def calibrate_head(head: nn.Module, calibration: LogitCalibration) -> None:
     """Fold slope and offsets into a linear or prototype head, in place."""
     slope, offsets = calibration
     moved = torch.from_numpy(offsets)
@@ -210,7 +251,7 @@ def _mirror(solution: Solution) -> Solution:
 
 
 def _complete_labels(targets: npt.NDArray[Any], *, hinge: bool) -> Callable[[Solution], Solution]:
-    """Give labels that every picture has, or none, a row of zeros: nothing tells such pictures apart."""
+    """Give labels that every image has, or none, a row of zeros: nothing distinguishes such images."""
     having = (targets > 0).sum(axis=0)
     told_apart = (having > 0) & (having < len(targets))
     share = (having + 0.5) / (len(targets) + 1)

@@ -1,8 +1,8 @@
-"""Solve a head on the embeddings of a frozen backbone; its settings are chosen on pictures it was not fitted on."""
+"""Solve a head on the embeddings of a frozen backbone; its settings are chosen on held-out images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -10,29 +10,25 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from distingo.errors import UsageError
+from distingo.errors import DataError, UsageError, option
+from distingo.metrics.logits import LogitCalibration, fit_calibration
 from distingo.models.heads import require_head
 from distingo.records import Task
 from distingo.training.head_kinds import (
     KINDS,
     Candidate,
+    Problem,
     Settings,
+    Side,
+    balancing_weights,
     calibrate_head,
     linear_head,
 )
-from distingo.training.head_problem import (
-    PrincipalAxes,
-    Problem,
-    Side,
-    balancing_weights,
-    checked_side,
-    require_every_class,
-)
-from distingo.training.held_out import Calibration, assign_folds, best_trial, calibrate, score_logits
-from distingo.training.linear_models import ITERATIONS, common_axes
+from distingo.training.held_out import assign_folds, best_trial, score_logits
+from distingo.training.linear_models import ITERATIONS, PrincipalAxes, common_axes
 
 PER_CLASS = 5
-"""With fewer validation pictures than this times the classes, the choice is made inside the training side."""
+"""With fewer validation images than this times the classes, the choice is made inside the train split."""
 
 _SURE_ENOUGH = 0.01
 """Log loss at which the average right answer has a probability of 99 %."""
@@ -43,12 +39,12 @@ _PATIENCE = 3
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One setting and what it was worth on pictures not fitted on.
+    """One setting and what it was worth on images not fitted on.
 
     Attributes:
         settings: What was tried, by name.
         score: Accuracy, or mean average precision with several labels.
-        log_loss: Of the same pictures.
+        log_loss: Of the same images.
     """
 
     settings: Settings
@@ -67,12 +63,12 @@ class FittedHead:
         chosen: The trial that won; None where nothing could be held out.
         path: All trials, in the order in which they were made.
         converged: Whether the solver reached the optimum.
-        notes: Sentences for the person: how the choice was made where validation could not make it.
+        notes: Sentences for the user: how the choice was made where validation could not make it.
     """
 
     kind: str
     head: nn.Module
-    settings: dict[str, Any]
+    settings: Mapping[str, Any]
     chosen: Trial | None
     path: tuple[Trial, ...]
     converged: bool
@@ -90,30 +86,30 @@ def fit_head(
     seed: int = 0,
     iterations: int = ITERATIONS,
 ) -> FittedHead:
-    """Solve a head on the training side, with the settings that are best on validation.
+    """Solve a head on the train split, with the settings that are best on validation.
 
-    Best is what `distingo.training.held_out.best_trial` says. The head is fitted on the training side alone. Where
-    validation has fewer than `PER_CLASS` pictures a class, the settings are chosen by stratified cross-validation
-    within the training side; where that has one picture a class, they are the kind's defaults. A note says so.
-    All labels share one regularisation: chosen for each on its few held-out positives it was worse on unseen pictures.
+    Best is what `distingo.training.held_out.best_trial` says. The head is fitted on the train split alone. Where
+    validation has fewer than `PER_CLASS` images a class, the settings are chosen by stratified cross-validation
+    within the train split; where that has one image a class, they are the kind's defaults. A note says so.
+    All labels share one regularization: chosen for each on its few held-out positives it was worse on unseen images.
 
     Args:
         kind: One of `distingo.models.heads.HEADS`.
         train: Embeddings float (n, features), and targets: class numbers (n,), or 0/1 (n, classes).
         validation: The same; may be empty.
         classes: How many classes or labels there are.
-        task: One label per picture, or several.
+        task: Single-label or multi-label.
         class_weights: ``balanced`` makes classes (each label's yes and no) weigh the same. Prototypes of single
             labels do anyway.
         seed: Of the folds.
-        iterations: Limit of the linear solvers for each regularisation.
+        iterations: Limit of the linear solvers for each regularization.
 
     Returns:
         The head and how it was chosen.
 
     Raises:
         UsageError: No such kind, or no such class weights.
-        DataError: Embeddings that are not finite, or a class without a training picture.
+        DataError: Embeddings that are not finite, or a class without a training image.
         ValueError: Arrays that don't fit each other, or targets that are no classes.
     """
     require_head(kind)
@@ -137,7 +133,7 @@ def fit_head(
         calibrate_head(head, choice.calibration)
     if not converged:
         notes = (*notes, f"the solver stopped at its limit of {iterations} iterations before the optimum")
-    settings: dict[str, Any] = {"task": task, **choice.settings}
+    settings: dict[str, object] = {"task": task, **choice.settings}
     if choice.calibration is not None:
         slope, offsets = choice.calibration
         settings["calibration"] = {"slope": slope, "offsets": offsets.tolist()}
@@ -159,14 +155,14 @@ def axes_of_all(kind: str, embeddings: npt.NDArray[np.float32], *, classes: int,
 def refit_head(
     kind: str,
     side: tuple[npt.ArrayLike, npt.ArrayLike],
-    settings: dict[str, Any],
+    settings: Mapping[str, Any],
     *,
     classes: int,
     balanced: bool = False,
     iterations: int = ITERATIONS,
     axes: PrincipalAxes | None = None,
 ) -> nn.Module:
-    """Solve a head once more on other pictures, with settings that were chosen before.
+    """Solve a head once more on other images, with settings that were chosen before.
 
     Args:
         kind: One of `distingo.models.heads.HEADS`.
@@ -195,14 +191,14 @@ def refit_head(
 @dataclass(frozen=True, slots=True)
 class _Choice:
     settings: Settings
-    calibration: Calibration | None
+    calibration: LogitCalibration | None
     trial: Trial | None = None
     candidate: Candidate | None = None
     path: tuple[Trial, ...] = ()
 
 
 def _choose(kind: str, problem: Problem, rounds: list[tuple[Side, Side]]) -> _Choice:
-    """Try all settings on every (fitted on, held out) pair; the held-out pictures of all pairs are judged together."""
+    """Try all settings on every (fitted on, held out) pair; the held-out images of all pairs are scored together."""
     targets = np.concatenate([held_out[1] for _, held_out in rounds])
     tried = list[_Choice]()
     trials = list[Trial]()
@@ -220,10 +216,10 @@ def _choose(kind: str, problem: Problem, rounds: list[tuple[Side, Side]]) -> _Ch
 
 def _calibration(
     kind: str, problem: Problem, margins: npt.NDArray[Any], targets: npt.NDArray[Any]
-) -> Calibration | None:
+) -> LogitCalibration | None:
     if KINDS[kind].slope is None:
         return None
-    return calibrate(margins, targets, balancing_weights(targets, problem.classes) if problem.balanced else None)
+    return fit_calibration(margins, targets, balancing_weights(targets, problem.classes) if problem.balanced else None)
 
 
 def _has_worsened(trials: list[Trial]) -> bool:
@@ -236,7 +232,7 @@ def _has_worsened(trials: list[Trial]) -> bool:
 
 
 def _is_perfect(trial: Trial) -> bool:
-    """Whether nothing is left to gain: weaker regularisation would only make right answers surer, and takes longest."""
+    """Whether nothing is left to gain: weaker regularization would only make right answers surer, and takes longest."""
     return trial.score == 1.0 and trial.log_loss <= _SURE_ENOUGH
 
 
@@ -246,7 +242,7 @@ def _in_step(kind: str, problem: Problem, rounds: list[tuple[Side, Side]]) -> It
 
 
 def _choose_within(kind: str, problem: Problem, side: Side, *, seed: int) -> tuple[_Choice, str]:
-    """Choose by cross-validation within the training side, or take the defaults; and the words for it."""
+    """Choose by cross-validation within the train split, or take the defaults; and the words for it."""
     folds = assign_folds(side[1], seed=seed)
     count = int(folds.max()) + 1
     if count < 2:
@@ -274,3 +270,75 @@ def _head_of(kind: str, problem: Problem, side: Side, choice: _Choice) -> tuple[
     if solution is not None:
         return linear_head(solution), solution.converged
     return KINDS[kind].fit(problem, side, choice.settings)
+
+
+def checked_side(side: tuple[npt.ArrayLike, npt.ArrayLike], problem: Problem) -> Side:
+    """Embeddings and targets as the solvers take them.
+
+    Args:
+        side: Embeddings (n, features) and targets: class numbers (n,), or 0/1 (n, labels).
+        problem: Says which targets are wanted.
+
+    Raises:
+        DataError: An embedding is not finite.
+        ValueError: The arrays don't fit each other, or a target is no class.
+    """
+    embeddings = np.ascontiguousarray(side[0], dtype=np.float32)
+    targets = np.asarray(side[1])
+    several = problem.task == "multi-label"
+    wanted = (len(embeddings), problem.classes) if several else (len(embeddings),)
+    if embeddings.ndim != 2 or targets.shape != wanted:
+        raise ValueError(f"embeddings {embeddings.shape} with targets {targets.shape}; give (n, features), {wanted}")
+    if not np.isfinite(embeddings).all():
+        broken = int((~np.isfinite(embeddings)).any(axis=1).sum())
+        raise DataError(
+            f"the embeddings of {broken} of {len(embeddings)} images are not finite numbers; "
+            f"take another backbone, or {option('precision', 'float32')}",
+            code="not_finite",
+        )
+    if several:
+        if not np.isin(targets, (0, 1)).all():
+            raise ValueError("targets of several labels must be 0 or 1")
+        return embeddings, targets.astype(np.float32)
+    if targets.size and (not np.issubdtype(targets.dtype, np.integer) or targets.min() < 0):
+        raise ValueError(f"targets of type {targets.dtype} from {targets.min()}; give class numbers")
+    if targets.size and targets.max() >= problem.classes:
+        raise ValueError(
+            f"class number {targets.max()}; with {problem.classes} classes give 0 .. {problem.classes - 1}"
+        )
+    return embeddings, targets.astype(np.int64)
+
+
+def require_every_class(targets: npt.NDArray[Any], problem: Problem) -> tuple[str, ...]:
+    """Refuse a train split that says nothing about a class; of several labels some may be silent, which is noted.
+
+    Args:
+        targets: Of the train split.
+        problem: Says which targets they are.
+
+    Returns:
+        Notes for the user.
+
+    Raises:
+        DataError: A class without a training image, or no label that distinguishes images.
+    """
+    if problem.task == "single-label":
+        counts = np.bincount(targets, minlength=problem.classes)
+        empty = np.flatnonzero(counts == 0)
+        if len(empty) or problem.classes < 2:
+            raise DataError(
+                f"{len(empty)} of {problem.classes} classes have no training picture (first: class number "
+                f"{empty[0] if len(empty) else 0}); a head needs two classes and a picture of each",
+                code="empty_class",
+            )
+        return ()
+    if not len(targets):
+        raise DataError("no training images; a head needs some to be solved on", code="too_few_images")
+    having = (targets > 0).sum(axis=0)
+    alike = int(((having == 0) | (having == len(targets))).sum())
+    if alike == problem.classes:
+        raise DataError(
+            "no label distinguishes the training images: each is on all of them or on none", code="too_few_classes"
+        )
+    words = f"{alike} of {problem.classes} labels are on all training pictures or on none and cannot be learned"
+    return (words,) if alike else ()

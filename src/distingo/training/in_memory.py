@@ -1,12 +1,12 @@
-"""Train on images that the caller holds (paths, Pillow images, arrays) instead of a data set on disk.
+"""Train on images in memory (paths, Pillow images, arrays) instead of a data set on disk.
 
-A run's folder and cache are temporary; what is left is the model.
+The run directory and the cache are temporary; only the model remains.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from distingo.datasets.cache.products import Facts, Product, facts_of, pixels_product
+from distingo.datasets.cache.products import Facts, Product, facts_of
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.decode import UndecodableError
 from distingo.datasets.decoding.value_ranges import choose_range, decide_ranges, describe_ranges
@@ -27,7 +27,7 @@ from distingo.datasets.gathering import count_processors
 from distingo.datasets.splits.dividing import divide_groups
 from distingo.datasets.splits.grouping import Links, group_pictures
 from distingo.errors import DataError
-from distingo.machine.device import choose_device, prepare_process
+from distingo.machine.process import prepare_process
 from distingo.models.saved import SavedModel
 from distingo.near_duplicates.keeping import are_large_enough, search_near_duplicates, settle_similarity
 from distingo.near_duplicates.records import write_counts
@@ -38,11 +38,10 @@ from distingo.prediction.pictures import PictureLike, decode_picture, name_pictu
 from distingo.records import Dataset, Picture, Source, Split, ValueRanges, row_key
 from distingo.run_folder import RunFolder
 from distingo.training.defaults import DataFacts
-from distingo.training.preparing import ChosenRun, TrainRequest, settle_recipe
-from distingo.training.pretrained import LoadedBackbone, feature_products
-from distingo.training.recipe import Recipe
+from distingo.training.preparing import ChosenRun, settle_recipe
+from distingo.training.pretrained import model_products
+from distingo.training.request import TrainRequest
 from distingo.training.run import train_whole_model
-from distingo.training.several import rendition_of
 
 log = logging.getLogger("distingo")
 
@@ -62,7 +61,7 @@ class ImagesToLearn:
         images: In any form of `distingo.prediction.pictures.open_picture`.
         labels: The name of each image's class.
         classes: All names, in the order that the model's outputs are to have.
-        requested: Recipe fields a person set, and ``image_size``; everything else is chosen.
+        requested: Recipe fields the user set, and ``image_size``; everything else is chosen.
         value_ranges: What deep images are scaled by; None lets them decide.
         max_pixels: As for `distingo.prediction.pictures.open_picture`.
         workers: Decoding threads; None takes one per core.
@@ -71,7 +70,7 @@ class ImagesToLearn:
     images: Sequence[PictureLike]
     labels: Sequence[str]
     classes: tuple[str, ...]
-    requested: dict[str, Any] = field(default_factory=dict)
+    requested: Mapping[str, Any] = field(default_factory=dict)
     value_ranges: ValueRanges | None = None
     max_pixels: int | None = None
     workers: int | None = None
@@ -91,7 +90,7 @@ def train_in_memory(given: ImagesToLearn) -> SavedModel:
 
     Raises:
         DataError: An image can't be read, or every class has but one image.
-        DistingoError: Of the kind that fits another mistake or hindrance.
+        DistingoError: The specific subclass for the failure.
     """
     prepare_process()
     with TemporaryDirectory(prefix="distingo-") as place, torch.random.fork_rng(devices=[]):
@@ -109,7 +108,9 @@ def _choose(given: ImagesToLearn, cache: Cache) -> ChosenRun:
     about = _survey(given)
     recipe, backbone, choices = settle_recipe(about, given.requested)
     is_signed = are_large_enough(about.height, about.width)
-    products = (*_products(recipe, backbone, cache), *([signature_product(cache)] if is_signed else ()))
+    products = model_products(recipe, backbone, cache) or [descriptors_product(cache)]
+    if is_signed:
+        products.append(signature_product(cache))
     facts = [seen.facts for seen in _decode(given, range(len(given.images)), products, given.value_ranges)]
     deep = [at for at, each in enumerate(facts) if each.values is not None]
     values = [each.values for each in facts if each.values is not None]
@@ -149,19 +150,6 @@ def _picture(position: int, facts: Facts, label: str, ranges: ValueRanges) -> Pi
     file = f"{position:09}"
     source = Source(file, Path(file), value_range=value_range)
     return Picture(source, (label,), facts.pixels, facts.pixels, facts.width, facts.height)
-
-
-def _products(recipe: Recipe, backbone: LoadedBackbone | None, cache: Cache) -> list[Product]:
-    """What the recipe's model looks at."""
-    rendition = rendition_of(recipe, backbone)
-    if rendition is None:
-        return [descriptors_product(cache)]
-    products = []
-    if backbone is not None and recipe.mode != "scratch":
-        products += feature_products(backbone, recipe, cache, choose_device(recipe.device))
-    if recipe.mode != "frozen":
-        products.append(pixels_product(cache, rendition))
-    return products
 
 
 @dataclass(frozen=True, slots=True)

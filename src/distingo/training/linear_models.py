@@ -1,4 +1,8 @@
-"""Linear classifiers solved to convergence over a path of regularisations: logistic regression and linear SVM."""
+"""Logistic regression and linear SVM, solved to convergence over a path of regularizations.
+
+The solver works along the principal axes of the rows, scaled so that the objective is nearly round: few steps find its
+optimum.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +13,121 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from distingo.training.head_problem import Coordinates, PrincipalAxes, axes_where_worthwhile, precondition
+from distingo.metrics.logits import softmax
 
 Floats32 = npt.NDArray[np.float32]
+
 Floats = npt.NDArray[np.float64]
+
+_WORTHWHILE = 4
+"""Rows times outputs must exceed this times the rank, or plain steps are cheaper than finding the axes."""
+
+_ROUNDING = 1e-7
+"""Share of all variance below which an axis is nothing but float32's rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrincipalAxes:
+    """The directions in which centered rows vary, and how much.
+
+    A classifier with a ridge has no weight along any other direction, so it can be solved in these alone: with fewer
+    rows than features in as many numbers as there are rows.
+
+    Attributes:
+        directions: Float32 (features, axes), orthonormal columns.
+        products: Float64 (axes,): the rows' summed squares along each.
+    """
+
+    directions: Floats32
+    products: Floats
+
+    def rotate(self, rows: Floats32) -> Floats32:
+        """Rows float32 (n, features) along the axes, (n, axes)."""
+        rotated: Floats32 = rows @ self.directions
+        return rotated
+
+    def weights(self, along: Floats) -> Floats:
+        """Weights of features (outputs, features) from weights of axes (outputs, axes)."""
+        weights: Floats = along @ self.directions.T.astype(np.float64)
+        return weights
+
+
+def axes_where_worthwhile(rows: Floats32, outputs: int) -> PrincipalAxes | None:
+    """The axes of centered rows float32 (n, features), or None where finding them takes longer than it saves."""
+    from scipy.linalg import eigh
+
+    n, features = rows.shape
+    if n * outputs <= _WORTHWHILE * min(n, features):
+        return None
+    if n >= features:
+        products, directions = eigh(rows.T @ rows, overwrite_a=True, check_finite=False)
+    else:
+        products, mixtures = eigh(rows @ rows.T, overwrite_a=True, check_finite=False)
+        directions = rows.T @ mixtures
+    kept = products > _ROUNDING * max(float(products.sum()), 0.0)
+    if not kept.any():
+        return None
+    chosen = np.ascontiguousarray(directions[:, kept], np.float32)
+    chosen /= np.linalg.norm(chosen, axis=0)
+    return PrincipalAxes(chosen, products[kept].astype(np.float64))
+
+
+@dataclass(frozen=True, slots=True)
+class Coordinates:
+    """A scale for every number, the same for every output.
+
+    Attributes:
+        scales: Float64 (axes,): the roots of about the Hessian along the axes; None for plain coordinates.
+        intercept: The root of about the intercept's second derivative.
+    """
+
+    scales: Floats | None = None
+    intercept: float = 1.0
+
+    def to_weights(self, point: Floats) -> Floats:
+        """Weights and intercepts (outputs, axes + 1) from these coordinates of the same shape."""
+        return point if self.scales is None else point / self._all
+
+    def pull_gradient(self, gradient: Floats) -> Floats:
+        """The gradient by these coordinates from that by weights and intercepts; (outputs, axes + 1) both."""
+        return gradient if self.scales is None else gradient / self._all
+
+    def to_point(self, weights: Floats) -> Floats:
+        """These coordinates (outputs, axes + 1) of weights and intercepts."""
+        return weights if self.scales is None else weights * self._all
+
+    @property
+    def _all(self) -> npt.NDArray[Any]:
+        return np.append(self.scales if self.scales is not None else 1.0, self.intercept)
+
+
+def precondition(axes: PrincipalAxes | None, *, curvature: float, ridge: float, n: int) -> Coordinates:
+    """Coordinates that make ``curvature * products + ridge`` the identity.
+
+    Args:
+        axes: Of the centered rows; None for plain coordinates.
+        curvature: The loss's mean second derivative by a logit.
+        ridge: The penalty's second derivative.
+        n: How many rows there are.
+    """
+    if axes is None:
+        return Coordinates()
+    return Coordinates(np.sqrt(curvature * axes.products + ridge), float(np.sqrt(curvature * n + ridge)))
+
+
 Loss = Literal["softmax", "sigmoid", "squared-hinge"]
 
 REGULARISATIONS = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-8, 5))
-"""scikit-learn's C from strong to weak regularisation, two values a decade."""
+"""scikit-learn's C from strong to weak regularization, two values a decade."""
 
 ITERATIONS = 1000
+
 _DECREASE = 1e-9
 """A step that gains less than this share of what the objective was at first finds the solution."""
+
 _GRADIENT = 1e-7
 """So does a gradient of that objective with no entry above this."""
+
 _LIMIT_REACHED = 1
 """SciPy's status for it; 2 says that no step whatever gains any more, for float32's rounding: as good as found."""
 
@@ -53,10 +158,10 @@ class Solution:
 
 @dataclass(frozen=True, slots=True)
 class Standardisation:
-    """Centring, and one scale for all features: what regularisation is meant in terms of.
+    """Centering, and one scale for all features: what regularization is meant in terms of.
 
-    Each feature has its own deviation in common practice; from few pictures that is a guess. One scale keeps the
-    embedding's geometry and was as good or better in all that was tried, by ten points with one picture a class.
+    Each feature has its own deviation in common practice; from few images that is a guess. One scale keeps the
+    embedding's geometry and was as good or better in all that was tried, by ten points with one image a class.
 
     Attributes:
         mean: Float32 (features,).
@@ -67,7 +172,7 @@ class Standardisation:
     scale: float
 
     def apply(self, features: Floats32) -> Floats32:
-        """The standardised features, float32 (n, features)."""
+        """The standardized features, float32 (n, features)."""
         standardised = features - self.mean
         standardised /= np.float32(self.scale)
         return standardised
@@ -95,11 +200,11 @@ def solve_path(
     iterations: int = ITERATIONS,
     axes: PrincipalAxes | None = None,
 ) -> Iterator[Solution]:
-    """Solve for one regularisation after another, each from the solution before.
+    """Solve for one regularization after another, each from the solution before.
 
-    Minimises scikit-learn's ``C * sum(weight * loss) + ||coefficients||^2 / 2`` over the standardised features, the
+    Minimises scikit-learn's ``C * sum(weight * loss) + ||coefficients||^2 / 2`` over the standardized features, the
     intercept free (`Standardisation`), with L-BFGS (Byrd, Lu, Nocedal and Zhu 1995) along the rows' principal axes,
-    scaled so that the objective is nearly round (`distingo.training.head_problem`). Features are float32; the
+    scaled so that the objective is nearly round (`distingo.training.linear_models`). Features are float32; the
     objective and the steps are summed in float64.
 
     Args:
@@ -113,7 +218,7 @@ def solve_path(
         axes: Of more rows, with these among them, in place of their own (`common_axes`): they span these as well.
 
     Yields:
-        One solution for each regularisation.
+        One solution for each regularization.
     """
     from scipy.optimize import minimize
     from threadpoolctl import threadpool_limits
@@ -147,7 +252,7 @@ def solve_path(
 def common_axes(features: Floats32, outputs: int) -> PrincipalAxes | None:
     """Axes of features float32 (n, features) to solve for parts of them with: finding them takes longest.
 
-    None where plain steps are cheaper (`distingo.training.head_problem.axes_where_worthwhile`).
+    None where plain steps are cheaper (`distingo.training.linear_models.axes_where_worthwhile`).
     """
     from threadpoolctl import threadpool_limits
 
@@ -196,16 +301,11 @@ def _mean_curvature(loss: Loss, logits: Floats32, targets: npt.NDArray[Any], wei
     if loss == "squared-hinge":
         curvatures = 2.0 * (np.where(targets > 0, logits, -logits) < 1)
     else:
-        shares = _softmax(logits) if loss == "softmax" else 1 / (1 + np.exp(-np.abs(logits)))
+        shares = softmax(logits) if loss == "softmax" else 1 / (1 + np.exp(-np.abs(logits)))
         curvatures = shares * (1 - shares)
     if curvatures.ndim > counts.ndim:
         counts = counts[:, None]
     return max(float((curvatures * counts).mean()), 1e-4)
-
-
-def _softmax(logits: Floats32) -> Floats32:
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 
 def _bind_loss(loss: Loss, targets: npt.NDArray[Any], weights: Floats32 | None) -> Callable[[Floats32], Measured]:

@@ -1,7 +1,4 @@
-"""The training loop: one epoch fits on one screen, and a run goes on from any epoch's end to the same weights.
-
-``history.csv``: one line per epoch.
-"""
+"""The training loop: one epoch fits on one screen, and a run resumes from the end of any epoch to the same weights."""
 
 from __future__ import annotations
 
@@ -40,6 +37,7 @@ from distingo.training.step import (
     build_optimizer,
     compute_loss,
     learning_rate,
+    monitored_score,
     prepare_batch,
     score_pass,
     set_training_mode,
@@ -85,10 +83,10 @@ def _rounded(value: float | None) -> float | str:
 
 @dataclass(frozen=True, slots=True)
 class LabelledRows:
-    """Pictures with the positions of their classes.
+    """Images with the positions of their classes.
 
     Attributes:
-        rows: uint8 pictures (height, width, channels).
+        rows: uint8 images (height, width, channels).
         targets: int64 (n,), positions in the dataset's classes; with several labels bool (n, classes).
         classes: How many classes there are.
     """
@@ -99,7 +97,7 @@ class LabelledRows:
 
     @property
     def task(self) -> Task:
-        """One label per picture, or several."""
+        """Single-label or multi-label."""
         return "single-label" if self.targets.ndim == 1 else "multi-label"
 
 
@@ -115,7 +113,7 @@ class Session:
         folder: Where checkpoints and history go.
         device: Where the network computes.
         precision: ``float32`` or ``bfloat16``.
-        on_epoch: Told every finished epoch.
+        on_epoch: Called with every finished epoch.
         start_counts: Whether the weights it begins with are a candidate for the best ones (fine-tuning never returns
             what is worse on validation than what it began with).
     """
@@ -136,10 +134,10 @@ def fit(session: Session, *, resume: bool) -> Progress:
 
     Args:
         session: What to train on what.
-        resume: Go on from the last checkpoint, or the one before where it is damaged.
+        resume: Resume from the last checkpoint, or the one before where it is damaged.
 
     Returns:
-        How far it came; the best epoch's weights lie in the run folder.
+        How far it came; the best epoch's weights are in the run folder.
 
     Raises:
         TrainingDivergedError: The loss stopped being a number; earlier checkpoints stay.
@@ -166,7 +164,7 @@ def fit(session: Session, *, resume: bool) -> Progress:
 def _begin(session: Session) -> Progress:
     if not session.start_counts:
         return Progress()
-    score = _score(session.recipe, _validate(session, None, epoch=0))
+    score = monitored_score(session.recipe, _validate(session, None, epoch=0))
     save_tensors(session.folder.best_checkpoint, session.network.state_dict(), {"epoch": "0"})
     return Progress(best_score=score)
 
@@ -199,7 +197,7 @@ def _run_epoch(
         validation_mean_average_precision=validation.mean_average_precision,
     )
     progress = replace(progress, epoch=epoch + 1, history=(*progress.history, record))
-    return _keep_the_best(session, progress, _score(session.recipe, validation), weights)
+    return _keep_the_best(session, progress, monitored_score(session.recipe, validation), weights)
 
 
 def _train_epoch(
@@ -253,7 +251,7 @@ def _batches(n: int, batch_size: int, generator: torch.Generator) -> Iterator[np
     order = torch.randperm(n, generator=generator).numpy()
     for start in range(0, n, batch_size):
         indices = order[start : start + batch_size]
-        if len(indices) > 1 or n == 1:  # batch normalisation can't learn from a single picture
+        if len(indices) > 1 or n == 1:  # batch normalization can't learn from a single image
             yield indices
 
 
@@ -275,7 +273,7 @@ def _loss(session: Session) -> Loss:
 
 
 def class_weights(train: LabelledRows, recipe: Recipe) -> Tensor:
-    """The loss's weight per class, 1 on average over the training pictures.
+    """The loss's weight per class, 1 on average over the training images.
 
     Args:
         train: Where the frequencies come from.
@@ -321,12 +319,3 @@ def _keep_the_best(session: Session, progress: Progress, score: float, weights: 
         return progress
     save_tensors(session.folder.best_checkpoint, weights, {"epoch": str(progress.epoch)})
     return replace(progress, best_epoch=progress.epoch, best_score=score)
-
-
-def _score(recipe: Recipe, validation: EpochScores) -> float:
-    """What the best epoch is chosen by: more is better."""
-    if recipe.monitor == "validation_loss":
-        return -validation.loss
-    score = validation.mean_average_precision if validation.accuracy is None else validation.accuracy
-    assert score is not None
-    return score

@@ -1,6 +1,6 @@
-"""Losses on logits, for one label per picture and for several: each a mean over pictures, so that runs compare.
+"""Losses on logits, single-label and multi-label: each a mean over images, so that runs compare.
 
-A loss for several labels is a mean over pictures *and* labels, as scikit-learn's and Keras's binary cross-entropy.
+A multi-label loss is a mean over images *and* labels, as scikit-learn's and Keras's binary cross-entropy.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LossName = Literal["auto", "cross-entropy", "binary-cross-entropy", "asymmetric"
 PositiveWeights = Literal["none", "balanced"]
 
 LARGEST_POSITIVE_WEIGHT = 10.0
-"""A label in one of 500 pictures would weigh 499 otherwise: its few pictures would drown all others."""
+"""A label in one of 500 images would weigh 499 otherwise: its few images would drown all others."""
 
 _NAMES: dict[Task, tuple[LossName, ...]] = {
     "single-label": ("cross-entropy", "focal"),
@@ -44,13 +44,13 @@ def build_loss(
 
     Args:
         name: ``auto`` is ``cross-entropy`` for one label and ``binary-cross-entropy`` for several.
-        task: One label per picture, or several.
+        task: Single-label or multi-label.
         label_smoothing: Share of the target spread evenly: over all classes, or over yes and no of each label.
         class_weights: Float (classes,), for one label (`balanced_class_weights`); None weighs all alike.
         positive_weights: Float (labels,), for several labels (`balanced_positive_weights`); None weighs all alike.
 
     Returns:
-        From logits and targets to the loss. Targets are shares in 0 .. 1: for one label they sum to 1 per picture.
+        From logits and targets to the loss. Targets are shares in 0 .. 1: for one label they sum to 1 per image.
 
     Raises:
         UsageError: The loss is unknown or not for this task.
@@ -77,7 +77,7 @@ def build_loss(
 def cross_entropy(
     logits: Tensor, targets: Tensor, *, class_weights: Tensor | None = None, label_smoothing: float = 0.0
 ) -> Tensor:
-    """Cross-entropy of exclusive classes with soft targets; weights count per class, the mean is over pictures.
+    """Cross-entropy of exclusive classes with soft targets; weights count per class, the mean is over images.
 
     Args:
         logits: Float (n, classes).
@@ -96,7 +96,7 @@ def focal_cross_entropy(
     label_smoothing: float = 0.0,
     gamma: float = 2.0,
 ) -> Tensor:
-    """Cross-entropy in which each class counts (1 - p)^gamma: pictures that are nearly right count little.
+    """Cross-entropy in which each class counts (1 - p)^gamma: images that are nearly right count little.
 
     Source: Lin et al., Focal Loss for Dense Object Detection, 2017, for exclusive classes.
 
@@ -117,7 +117,7 @@ def focal_cross_entropy(
 def binary_cross_entropy(
     logits: Tensor, targets: Tensor, *, positive_weights: Tensor | None = None, label_smoothing: float = 0.0
 ) -> Tensor:
-    """Cross-entropy of yes and no for each label, the mean over pictures and labels.
+    """Cross-entropy of yes and no for each label, the mean over images and labels.
 
     Args:
         logits: Float (n, labels).
@@ -189,11 +189,11 @@ def focal(
 
 
 def balanced_class_weights(targets: np.ndarray, classes: int) -> Tensor:
-    """Weights n / (classes n_c): the inverse of each class's frequency, 1 on average over the pictures.
+    """Weights n / (classes n_c): the inverse of each class's frequency, 1 on average over the images.
 
     Args:
         targets: int64 (n,), positions of the classes.
-        classes: How many there are; one without a picture weighs as if it had one.
+        classes: How many there are; one without an image weighs as if it had one.
 
     Returns:
         float32 (classes,).

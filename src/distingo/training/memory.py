@@ -1,12 +1,12 @@
-"""Will a batch fit into memory? Asked before the first step, since a full CPU memory kills without an exception.
+"""Whether a batch fits into memory, checked before the first step, as a full CPU memory kills without an exception.
 
-``--batch-size auto``: the largest power of two that fits into memory and suits the number of images.
+``--batch-size auto`` takes the largest power of two that fits and suits the number of images.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,14 +17,13 @@ from torch import Tensor, nn
 from distingo.errors import ResourceError, option
 from distingo.machine.compiler import without_fresh_weights
 from distingo.machine.device import choose_device
-from distingo.machine.free_memory import free_memory, total_memory
-from distingo.machine.memory import is_out_of_memory
+from distingo.machine.memory import free_memory, is_out_of_memory, total_memory
 from distingo.models.catalogue import build_network, find_model
 from distingo.models.saved import join_backbone
 from distingo.records import Dataset, Task
 from distingo.training.pretrained import LoadedBackbone
-from distingo.training.recipe import Recipe
-from distingo.training.run_config import is_auto, resolve_precision
+from distingo.training.recipe import Recipe, is_auto
+from distingo.training.step import resolve_precision
 from distingo.training.step_memory import StepMemory, measure_step
 
 _MOST_COPIES = 3.0
@@ -49,8 +48,8 @@ class TrainingPlan:
 
     Attributes:
         recipe: Size, batch size, optimizer, augmentation, moving average.
-        classes: How many the network tells apart.
-        task: One label per image, or several.
+        classes: How many there are.
+        task: Single-label or multi-label.
         device: Where it is to compute.
         precision: ``float32`` or ``bfloat16``.
     """
@@ -219,7 +218,7 @@ class FoundBatchSize:
     """A recipe with the size that was found.
 
     Attributes:
-        recipe: With it, and with a learning rate to suit where the person gave none.
+        recipe: With it, and with a learning rate to suit where the user gave none.
         choices: A sentence for each.
     """
 
@@ -227,7 +226,7 @@ class FoundBatchSize:
     choices: tuple[str, ...]
 
 
-def without_auto(options: dict[str, Any]) -> dict[str, Any]:
+def without_auto(options: Mapping[str, Any]) -> Mapping[str, Any]:
     """The options without a batch size that is still to be found."""
     return {name: value for name, value in options.items() if name != "batch_size"} if is_auto(options) else options
 
@@ -244,7 +243,7 @@ def find_batch_size(
         recipe: All other choices; its batch size is the usual one.
         dataset: Its classes, and how many images there are to learn from.
         backbone: With its weights, where the model is a pretrained one.
-        given_lr: Whether the person gave the learning rate; it stays then.
+        given_lr: Whether the user gave the learning rate; it stays then.
 
     Raises:
         ResourceError: Not even two images fit.

@@ -1,20 +1,18 @@
-"""What happens before a run trains: choices are made, pictures are read and divided, and all is written down."""
+"""What happens before a run trains: choices are made, images are read and split, and all of it is recorded."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import find_corrections
 from distingo.datasets.decoding.value_ranges import value_ranges_from_config
-from distingo.datasets.gathering import Product, count_processors, pixels_product, read_dataset, survey
+from distingo.datasets.gathering import Product, count_processors
 from distingo.datasets.manifest import sum_up_left_out, write_manifest
 from distingo.datasets.run_options import (
-    WantedSplit,
     max_pixels_from_config,
     require_same_split,
     settle_image_folder,
@@ -22,14 +20,14 @@ from distingo.datasets.run_options import (
     table_from_config,
 )
 from distingo.datasets.splits.splitting import read_split, write_split
-from distingo.datasets.tables.table import TableOptions
 from distingo.errors import RunError, UsageError, option
 from distingo.files import remove_half_written
 from distingo.machine.compiler import without_values
 from distingo.machine.device import choose_device
-from distingo.models.saved import ModelDescription, assemble_network, require_savable
+from distingo.models.catalogue import find_model
+from distingo.models.description import ModelDescription, require_savable
+from distingo.models.saved import assemble_network
 from distingo.near_duplicates.keeping import (
-    Similarity,
     are_large_enough,
     search_near_duplicates,
     settle_similarity,
@@ -40,18 +38,18 @@ from distingo.prediction.embedding import descriptors_product
 from distingo.records import Dataset, Split, ValueRanges
 from distingo.run_folder import RunFolder, begin_folder, end_beginning, identify_request, is_free
 from distingo.training.augmentation import require_preset
-from distingo.training.checkpoint import EpochRecord
 from distingo.training.defaults import DataFacts, choose_recipe
 from distingo.training.memory import find_batch_size, without_auto
 from distingo.training.pretrained import (
     LoadedBackbone,
     choose_model,
-    feature_products,
     load_wished_backbone,
+    model_products,
+    rendition_of,
 )
-from distingo.training.recipe import Recipe, recipe_from_dict
-from distingo.training.recipe_file import RecipeFile
-from distingo.training.run_config import describe_run, is_auto, require_readable
+from distingo.training.recipe import Recipe, is_auto, recipe_from_dict
+from distingo.training.request import PreparedRun, TrainRequest
+from distingo.training.run_config import describe_provenance, describe_run, require_readable
 from distingo.training.run_data import (
     describe_change,
     divide,
@@ -59,72 +57,8 @@ from distingo.training.run_data import (
     kept_corrections,
     said_in_config,
 )
-from distingo.training.several import describe_model, rendition_of
 
 log = logging.getLogger("distingo")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrainRequest:
-    """What a person asked for.
-
-    Attributes:
-        data: Folder of pictures, or a table of labels beside them.
-        output: The run folder to make.
-        wishes: Recipe fields the person set (and ``image_size``); everything else is chosen.
-        cache: Where decoded pictures are kept.
-        workers: Decoding threads; None takes one per core.
-        max_pixels: Larger pictures are listed as unusable; None is the default of `read_dataset`.
-        table: What to know about the table of labels; what is left out is recognised.
-        allow_missing: Go on even if half of the pictures that the table names are missing.
-        corrections: As for `distingo.datasets.corrections.find_corrections`.
-        value_ranges: What deep images are scaled by; None lets them decide.
-        repeats: The ``config.json`` of the run that is repeated; empty for a run of its own.
-        split: The file that says which side each picture is on; None cuts the sides by class and seed.
-        near_duplicates: From which similarity on near-duplicates are kept on one side; ``none`` for never, None for the
-            default.
-        recipe_file: Where wishes came from that the person did not set.
-        resume: Go on with the run in `output`.
-        on_epoch: Told every finished epoch.
-    """
-
-    data: Path
-    output: Path
-    wishes: dict[str, Any] = field(default_factory=dict)
-    cache: Cache = field(default_factory=Cache)
-    workers: int | None = None
-    max_pixels: int | None = None
-    table: TableOptions | None = None
-    allow_missing: bool = False
-    corrections: str | Path | None = None
-    value_ranges: ValueRanges | None = None
-    repeats: dict[str, Any] = field(default_factory=dict)
-    split: WantedSplit | None = None
-    near_duplicates: Similarity = None
-    recipe_file: RecipeFile | None = None
-    resume: bool = False
-    on_epoch: Callable[[EpochRecord], None] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedRun:
-    """A run whose pictures are read, split and written down.
-
-    Attributes:
-        folder: The run folder.
-        recipe: All choices.
-        dataset: All pictures.
-        split: Which side each fell on.
-        description: Of the model to be trained.
-        backbone: With its weights, where the model is a pretrained one.
-    """
-
-    folder: RunFolder
-    recipe: Recipe
-    dataset: Dataset
-    split: Split
-    description: ModelDescription
-    backbone: LoadedBackbone | None = None
 
 
 def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
@@ -134,7 +68,7 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
         The prepared run, and the request with what was settled about its table.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake; nothing is written then.
+        DistingoError: The specific subclass for the failure; nothing is written then.
     """
     folder, asked = RunFolder(request.output), request
     _require_free(folder)
@@ -169,14 +103,14 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
 
 @dataclass(frozen=True, slots=True)
 class ChosenRun:
-    """A run whose recipe is chosen and whose pictures are read, but not yet divided.
+    """A run whose recipe is chosen and whose images are read, but not yet divided.
 
     Attributes:
         recipe: All choices.
-        dataset: All pictures; what the recipe needs of them is in the cache.
+        dataset: All images; what the recipe needs of them is in the cache.
         backbone: With its weights, where the model is a pretrained one.
-        choices: A sentence for each choice that was made for the person.
-        is_signed: Whether the cache has what near-duplicates among the pictures are found by.
+        choices: A sentence for each choice that was made for the user.
+        is_signed: Whether the cache has what near-duplicates among the images are found by.
     """
 
     recipe: Recipe
@@ -186,10 +120,10 @@ class ChosenRun:
     is_signed: bool = False
 
     def prepare(self, folder: RunFolder, split: Split) -> PreparedRun:
-        """The run on these sides; nothing is written.
+        """The run on these splits; nothing is written.
 
         Raises:
-            DistingoError: The network can't take pictures of this size.
+            DistingoError: The network can't take images of this size.
         """
         description = describe_model(self.dataset, split, self.recipe, self.backbone)
         require_savable(description)
@@ -202,21 +136,21 @@ class ChosenRun:
 def choose(
     request: TrainRequest, products: Sequence[Product] = (), *, divides: bool = False
 ) -> tuple[ChosenRun, TrainRequest]:
-    """Choose a recipe and read the pictures; nothing is written but the cache.
+    """Choose a recipe and read the images; nothing is written but the cache.
 
     Args:
-        request: What a person asked for.
-        products: What to compute from every picture besides what the recipe needs.
-        divides: Also compute what near-duplicates are found by, if the pictures are large enough for that.
+        request: What is requested.
+        products: What to compute from every image besides what the recipe needs.
+        divides: Also compute what near-duplicates are found by, if the images are large enough for that.
 
     Returns:
         What was chosen, and the request with what was settled about its table.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake.
+        DistingoError: The specific subclass for the failure.
     """
     request = replace(request, table=settle_image_folder(request.table, request.data))
-    facts = _facts(request)
+    facts = request.survey()
     recipe, backbone, choices = settle_recipe(facts, request.wishes)
     is_signed = divides and are_large_enough(facts.height, facts.width)
     if is_signed:
@@ -228,18 +162,20 @@ def choose(
     return ChosenRun(recipe, dataset, backbone, (*choices, *dataset.notes), is_signed), request
 
 
-def settle_recipe(facts: DataFacts, requested: dict[str, Any]) -> tuple[Recipe, LoadedBackbone | None, tuple[str, ...]]:
-    """Choose all that a person did not request of a recipe, and load the backbone where it names one.
+def settle_recipe(
+    facts: DataFacts, requested: Mapping[str, Any]
+) -> tuple[Recipe, LoadedBackbone | None, tuple[str, ...]]:
+    """Choose all that a user did not request of a recipe, and load the backbone where it names one.
 
     Args:
         facts: About the images.
         requested: Recipe fields, and ``image_size``.
 
     Returns:
-        The recipe, the backbone, and a sentence for each choice that was made for the person.
+        The recipe, the backbone, and a sentence for each choice that was made for the user.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake.
+        DistingoError: The specific subclass for the failure.
     """
     requested, chosen = _with_model(requested, facts)
     backbone = load_wished_backbone(requested)
@@ -249,7 +185,7 @@ def settle_recipe(facts: DataFacts, requested: dict[str, Any]) -> tuple[Recipe, 
     return recipe, backbone, (*chosen, *further)
 
 
-def _with_model(wishes: dict[str, Any], facts: DataFacts) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _with_model(wishes: Mapping[str, Any], facts: DataFacts) -> tuple[Mapping[str, Any], tuple[str, ...]]:
     if "model" in wishes:
         return wishes, ()
     model, reason = choose_model(facts)
@@ -257,7 +193,7 @@ def _with_model(wishes: dict[str, Any], facts: DataFacts) -> tuple[dict[str, Any
 
 
 def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
-    """Read again what an interrupted run had chosen, and its pictures.
+    """Read again what an interrupted run had chosen, and its images.
 
     Returns:
         The prepared run, and the request with the run's own data and table.
@@ -276,10 +212,10 @@ def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
 def choose_again(
     request: TrainRequest, config: dict[str, Any], path: Path, products: Sequence[Product] = ()
 ) -> tuple[ChosenRun, TrainRequest]:
-    """What `choose` gave when a ``config.json`` was written, with its pictures read again.
+    """What `choose` gave when a ``config.json`` was written, with its images read again.
 
     Args:
-        request: What a person asks for now; it must agree with what was asked then.
+        request: What is requested now; it must agree with what was requested then.
         config: The content of the file.
         path: Of the file, for errors.
         products: As for `choose`.
@@ -357,10 +293,10 @@ def _require_free(folder: RunFolder) -> None:
 
 
 def settle_resuming(request: TrainRequest) -> TrainRequest:
-    """Go on with what the same command had begun before it was killed; begin anew where nothing is to be resumed.
+    """Resume what the same command had begun before it was killed; begin anew where nothing is to be resumed.
 
     Args:
-        request: What a person asked for.
+        request: What is requested.
 
     Returns:
         The request; it resumes where the folder holds an unfinished run of the very same request, and does not where
@@ -389,7 +325,7 @@ def identify_training(request: TrainRequest) -> str:
     )
 
 
-def _require_same(recipe: Recipe, request: TrainRequest, requested: dict[str, Any]) -> None:
+def _require_same(recipe: Recipe, request: TrainRequest, requested: Mapping[str, Any]) -> None:
     """Refuse other options than those of a recipe, or than those that its values were found for."""
     wishes = {name: value for name, value in request.wishes.items() if name != "image_size"}
     for name, value in wishes.items():
@@ -402,33 +338,29 @@ def _require_same(recipe: Recipe, request: TrainRequest, requested: dict[str, An
             )
 
 
-def _facts(request: TrainRequest) -> DataFacts:
-    seen = survey(request.data, table=request.table, allow_missing=request.allow_missing)
-    return DataFacts(pictures=seen.count, height=seen.height, width=seen.width, grey=seen.grey, task=seen.task)
-
-
 def _read(
     request: TrainRequest, recipe: Recipe, backbone: LoadedBackbone | None, further: Sequence[Product] = ()
 ) -> Dataset:
-    products = [*further, *([descriptors_product(request.cache)] if decoding_is_dear(request.data) else [])]
-    if backbone is not None and recipe.mode != "scratch":
-        products += feature_products(backbone, recipe, request.cache, choose_device(recipe.device))
-    rendition = rendition_of(recipe, backbone)
-    if rendition is not None and recipe.mode != "frozen":
-        products.append(pixels_product(request.cache, rendition))
-    return read_dataset(
-        request.data,
-        cache=request.cache,
-        products=products,
-        max_pixels=request.max_pixels,
-        workers=request.workers,
-        table=request.table,
-        allow_missing=request.allow_missing,
-        corrections=request.corrections,
-        value_ranges=request.value_ranges,
+    # decoding files computes the descriptors as well; from IDX arrays they are cheap to compute later
+    descriptors = [] if any(request.data.glob("*-idx3-ubyte*")) else [descriptors_product(request.cache)]
+    return request.read([*further, *descriptors, *model_products(recipe, backbone, request.cache)])
+
+
+def describe_model(dataset: Dataset, split: Split, recipe: Recipe, backbone: LoadedBackbone | None) -> ModelDescription:
+    """What is known of a model before it is trained."""
+    return ModelDescription(
+        name=recipe.model,
+        kind=find_model(recipe.model).kind,
+        task=dataset.task,
+        classes=dataset.classes,
+        rendition=rendition_of(recipe, backbone),
+        backbone=backbone.description if backbone else None,
+        head=recipe.head if backbone else "",
+        mode=recipe.mode,
+        engine=recipe.engine,
+        precision=recipe.precision,
+        normalise=recipe.normalise,
+        dropout=recipe.dropout,
+        provenance=describe_provenance(dataset, split, recipe),
+        value_ranges=dataset.value_ranges,
     )
-
-
-def decoding_is_dear(data: Path) -> bool:
-    """Descriptors are made in the decoding pass of picture files; IDX arrays give them later for nothing."""
-    return not any(data.glob("*-idx3-ubyte*"))

@@ -1,10 +1,10 @@
-"""Pretrained backbones: the head is solved on features that each picture is asked for once."""
+"""Pretrained backbones in training: loading one, its features as products of the cache, and the head solved on them."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,16 +12,18 @@ import numpy as np
 import torch
 from torch import nn
 
+from distingo.datasets.cache.products import pixels_product
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.rendering import require_views
 from distingo.datasets.gathering import Product
 from distingo.errors import ModelError
+from distingo.machine.device import choose_device
 from distingo.models.backbones import BackboneDescription, find_backbone, load_backbone
 from distingo.models.catalogue import find_model
-from distingo.models.saved import ModelDescription, SavedModel, feature_extractor, join_backbone
-from distingo.models.saved_layout import require_readable_backbone
+from distingo.models.description import ModelDescription, require_readable_backbone
+from distingo.models.saved import SavedModel, feature_extractor, join_backbone
 from distingo.prediction.embedding import Embedder, gather
-from distingo.records import Picture
+from distingo.records import Picture, Rendition, Task
 from distingo.training.defaults import DataFacts, as_size
 from distingo.training.heads import FittedHead, fit_head
 from distingo.training.recipe import Recipe
@@ -40,7 +42,7 @@ class LoadedBackbone:
 
     Attributes:
         description: With the weights' hash.
-        module: From normalised float (n, 3, height, width) to features (n, features).
+        module: From normalized float (n, 3, height, width) to features (n, features).
     """
 
     description: BackboneDescription
@@ -53,7 +55,7 @@ class LoadedBackbone:
 
 
 def choose_model(facts: DataFacts) -> tuple[str, str]:
-    """The model for a person who named none.
+    """The model for a user who named none.
 
     Returns:
         Its name, and the reason in words.
@@ -68,8 +70,8 @@ def choose_model(facts: DataFacts) -> tuple[str, str]:
     return DEFAULT_BACKBONE, "pictures are large enough for a pretrained backbone, and its weights can be had"
 
 
-def load_wished_backbone(wishes: dict[str, Any]) -> LoadedBackbone | None:
-    """The backbone that a recipe's wishes name, with its weights; None where they name a model of another kind.
+def load_wished_backbone(wishes: Mapping[str, Any]) -> LoadedBackbone | None:
+    """The backbone that a recipe's options name, with its weights; None where they name a model of another kind.
 
     Raises:
         ModelError: There is no such model, its weights can't be had, or it refuses the size.
@@ -89,9 +91,31 @@ def load_wished_backbone(wishes: dict[str, Any]) -> LoadedBackbone | None:
 
 
 def feature_products(backbone: LoadedBackbone, recipe: Recipe, cache: Cache, device: torch.device) -> list[Product]:
-    """One product for each view that a frozen backbone is shown, the picture itself first."""
+    """One product for each view that a frozen backbone is shown, the image itself first."""
     embedder = backbone.embedder(device, recipe)
     return [embedder.product(cache, view) for view in require_views(recipe.views)]
+
+
+def model_products(recipe: Recipe, backbone: LoadedBackbone | None, cache: Cache) -> list[Product]:
+    """What a recipe's model takes of every image: features of a pretrained backbone, pixels, or both.
+
+    Args:
+        recipe: All choices.
+        backbone: With its weights, where the model is a pretrained one.
+        cache: Where the products are kept.
+
+    Returns:
+        Nothing for a classic model, which takes descriptors.
+    """
+    rendition = rendition_of(recipe, backbone)
+    products: list[Product] = []
+    if rendition is None:
+        return products
+    if backbone is not None and recipe.mode != "scratch":
+        products += feature_products(backbone, recipe, cache, choose_device(recipe.device))
+    if recipe.mode != "frozen":
+        products.append(pixels_product(cache, rendition))
+    return products
 
 
 def balances_classes(recipe: Recipe) -> bool:
@@ -99,38 +123,60 @@ def balances_classes(recipe: Recipe) -> bool:
     return "balanced" in {recipe.class_weights, recipe.positive_weights}
 
 
+Side = tuple[Sequence[Picture], np.ndarray]
+"""Images and their targets."""
+
+
+def fit_recipe_head(
+    recipe: Recipe, products: Sequence[Product], train: Side, validation: Side, *, classes: int, task: Task
+) -> FittedHead:
+    """Fit a head on the views of the train split, with the settings that are best on the validation split.
+
+    Args:
+        recipe: Names head, class weights and seed.
+        products: As `feature_products` gives them; they are filled.
+        train: Images and targets.
+        validation: Images and targets.
+        classes: How many classes or labels there are.
+        task: Single-label or multi-label.
+    """
+    views = [embed(product, train[0]) for product in products]
+    return fit_head(
+        recipe.head,
+        (np.concatenate(views), np.concatenate([train[1]] * len(views))),
+        (embed(products[0], validation[0]), validation[1]),
+        classes=classes,
+        task=task,
+        class_weights="balanced" if balances_classes(recipe) else "none",
+        seed=recipe.seed,
+    )
+
+
+def embed(product: Product, pictures: Sequence[Picture]) -> np.ndarray:
+    """The features of images, float32 (n, features), from a product that holds them."""
+    return gather(product, [picture.row_key for picture in pictures])
+
+
 def solve_head(
     description: ModelDescription,
     backbone: LoadedBackbone,
     recipe: Recipe,
     products: Sequence[Product],
-    sides: tuple[tuple[Sequence[Picture], np.ndarray], tuple[Sequence[Picture], np.ndarray]],
-) -> tuple[SavedModel, FittedHead]:
-    """Fit the head on the training pictures' views, choose its settings on the validation pictures.
+    sides: tuple[Side, Side],
+) -> SavedModel:
+    """Fit the head of a pretrained model.
 
     Args:
         description: Of the model to be.
-        backbone: Its features are in the products already, or are made there.
+        backbone: Its features are in the products.
         recipe: Names head, class weights and seed.
         products: As `feature_products` gives them.
-        sides: Pictures and targets of the training and the validation side.
+        sides: Images and targets of the train and the validation split.
 
     Returns:
-        The whole model, backbone and head, and how the head was chosen.
+        The whole model, backbone and head; its provenance says how the head was chosen.
     """
-    (train, train_targets), (validation, validation_targets) = sides
-    views = [gather(product, [picture.row_key for picture in train]) for product in products]
-    targets = np.concatenate([train_targets] * len(views))
-    held_out = gather(products[0], [picture.row_key for picture in validation])
-    fitted = fit_head(
-        recipe.head,
-        (np.concatenate(views), targets),
-        (held_out, validation_targets),
-        classes=len(description.classes),
-        task=description.task,
-        class_weights="balanced" if balances_classes(recipe) else "none",
-        seed=recipe.seed,
-    )
+    fitted = fit_recipe_head(recipe, products, *sides, classes=len(description.classes), task=description.task)
     for note in fitted.notes:
         log.info(note)
     provenance = {**description.provenance, "head": _in_words(fitted)}
@@ -138,11 +184,20 @@ def solve_head(
         description, backbone=backbone.description, settings=fitted.settings, head=recipe.head, provenance=provenance
     )
     network = join_backbone(backbone.description, backbone.module, fitted.head)
-    return SavedModel(described, network=network.eval()), fitted
+    return SavedModel(described, network=network.eval())
 
 
-def _in_words(fitted: FittedHead) -> dict[str, Any]:
+def _in_words(fitted: FittedHead) -> dict[str, object]:
     """How the head was chosen, for the model's provenance and the report."""
     path = [{**trial.settings, "score": trial.score, "log_loss": trial.log_loss} for trial in fitted.path]
     chosen = None if fitted.chosen is None else fitted.chosen.settings
     return {"chosen": chosen, "path": path, "converged": fitted.converged, "notes": list(fitted.notes)}
+
+
+def rendition_of(recipe: Recipe, backbone: LoadedBackbone | None) -> Rendition | None:
+    """The images that a network is to see; None for a classic model."""
+    if backbone is not None:
+        return backbone.description.rendition
+    if find_model(recipe.model).kind == "classic":
+        return None
+    return Rendition(height=recipe.height, width=recipe.width, channels=recipe.channels)

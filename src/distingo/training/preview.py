@@ -1,4 +1,4 @@
-"""What augmentation does to one's own pictures, for the eye."""
+"""Augmented versions of a user's own images, to look at."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import torch
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.decode import open_source
 from distingo.datasets.decoding.rendering import render
-from distingo.datasets.gathering import read_dataset, survey
+from distingo.datasets.gathering import read_dataset
 from distingo.datasets.tables.table import TableOptions
 from distingo.prediction.networks import to_tensor
 from distingo.records import Rendition, ValueRanges
 from distingo.training.augmentation import PRESETS, Augmentation, augment, require_preset
-from distingo.training.defaults import DataFacts, choose_recipe
+from distingo.training.defaults import choose_recipe
+from distingo.training.request import survey_images
 
 VERSIONS = 7
 _PICTURES = 6
@@ -31,10 +32,10 @@ def preview_augmentation(
     table: TableOptions | None = None,
     value_ranges: ValueRanges | None = None,
 ) -> list[list[np.ndarray]]:
-    """Augment some pictures, each several times.
+    """Augment some images, each several times.
 
     Args:
-        data: Folder of pictures.
+        data: Folder of images.
         preset: Name of an augmentation preset.
         cache: Where facts about files are kept.
         image_size: Side in pixels; None takes training's own choice.
@@ -43,14 +44,13 @@ def preview_augmentation(
         value_ranges: What deep images are scaled by; None lets all of them decide.
 
     Returns:
-        One list per picture: itself, then its augmented versions, each uint8 (height, width, channels).
+        One list per image: itself, then its augmented versions, each uint8 (height, width, channels).
 
     Raises:
         UsageError: There is no such preset.
     """
     require_preset(preset)
-    seen = survey(data, table=table)
-    facts = DataFacts(pictures=seen.count, height=seen.height, width=seen.width, grey=seen.grey, task=seen.task)
+    facts = survey_images(data, table)
     wishes = {} if image_size is None else {"image_size": image_size}
     recipe, _ = choose_recipe(facts, {"model": "small-cnn", **wishes})
     rendition = Rendition(recipe.height, recipe.width, recipe.channels)

@@ -1,8 +1,9 @@
-"""The recipe: every choice that decides what training yields, frozen and checked."""
+"""The recipe: every choice that decides the weights, frozen and checked."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -25,38 +26,38 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """One frozen, checked set of choices; together with the pictures and the machine it decides the weights.
+    """One frozen, checked set of choices; together with the images and the machine it decides the weights.
 
     Attributes:
         model: Name in the catalogue (``distingo models``).
-        height: Of the pictures the model sees, in pixels.
-        width: Of the pictures the model sees, in pixels.
-        channels: 3 for RGB, 1 for grey.
-        epochs: Passes over the training side.
-        batch_size: Pictures per step.
+        height: Of the images the model sees, in pixels.
+        width: Of the images the model sees, in pixels.
+        channels: 3 for RGB, 1 for gray.
+        epochs: Passes over the train split.
+        batch_size: Images per step.
         lr: Peak learning rate.
         optimizer: ``adam``, ``adamw`` (decoupled weight decay) or ``sgd`` (Nesterov momentum).
         momentum: Of ``sgd``.
-        weight_decay: On weight matrices and kernels only, never on biases and normalisation.
+        weight_decay: On weight matrices and kernels only, never on biases and normalization.
         schedule: ``constant``, ``cosine`` (down to zero) or ``one-cycle`` (up for 30 %, down to zero).
         warmup_epochs: Linear rise of the learning rate at the start of ``constant`` and ``cosine``.
-        loss: ``auto`` is ``cross-entropy`` with one label per picture and ``binary-cross-entropy`` with several;
+        loss: ``auto`` is ``cross-entropy`` for single-label and ``binary-cross-entropy`` for multi-label tasks;
             ``focal`` is for both, ``asymmetric`` for several.
         label_smoothing: Share of the target spread evenly over all classes, with several labels over yes and no.
         dropout: Before the last layers; None keeps the architecture's own.
-        class_weights: ``balanced`` weighs each class by the inverse of its frequency (one label per picture).
+        class_weights: ``balanced`` weighs each class by the inverse of its frequency (one label per image).
         positive_weights: ``balanced`` makes yes and no of each label weigh alike (several labels).
         augment: Name of an augmentation preset (``distingo inspect --augment PRESET`` shows it).
-        normalise: ``dataset`` centres and scales each channel by the training side's mean and deviation, ``sample``
-            each picture by its own, ``zca`` whitens pixels; ``none`` leaves [0, 1].
+        normalise: ``dataset`` centers and scales each channel by the train split's mean and deviation, ``sample``
+            each image by its own, ``zca`` whitens pixels; ``none`` leaves [0, 1].
         ema_decay: Of the moving average of the weights that is validated and kept; 0 switches it off.
         mode: ``scratch`` trains fresh weights; ``frozen`` solves a head on a pretrained backbone's features;
-            ``finetune`` goes on from there with all layers.
+            ``finetune`` continues from there with all layers.
         weights: Of a pretrained backbone: ``auto`` takes the published ones, ``none`` fresh ones, else a folder or
             file.
         head: What is solved on the features: ``linear`` (logistic regression), ``linear-svm``, ``prototype`` or
             ``knn``.
-        views: What a frozen backbone sees of a training picture: ``none`` but itself, ``flip`` also its mirror image,
+        views: What a frozen backbone sees of a training image: ``none`` but itself, ``flip`` also its mirror image,
             ``crops`` also four corners.
         layer_decay: Fine-tuning multiplies the learning rate by this for each block further from the head.
         batch_norm: Whether fine-tuning leaves the pretrained statistics as they are or goes on counting.
@@ -64,12 +65,12 @@ class Recipe:
         monitor: The validation score that chooses the best epoch and stops early: the loss, the accuracy, or with
             several labels the mean average precision (macro).
         patience: Stop after so many epochs without a better score; 0 never stops early.
-        threshold_aim: With several labels, what their thresholds are chosen for on validation: the best ``f1``, or the
+        threshold_aim: Multi-label: what their thresholds are chosen for on validation: the best ``f1``, or the
             ``precision`` or ``recall`` that is wanted.
         threshold_wanted: That precision or recall.
         seed: Of everything random: split, initial weights, order, augmentation, dropout.
-        validation: Share of the pictures cut for validation where the author gave none.
-        test: Share of the pictures cut for the test where the author gave none.
+        validation: Share of the images cut for validation where the author gave none.
+        test: Share of the images cut for the test where the author gave none.
         precision: ``auto`` takes bfloat16 where the processor has it.
         engine: What runs a frozen backbone: ``openvino`` where it is installed, else ``torch``.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ``xpu``.
@@ -154,7 +155,7 @@ OF_STEPS = (
 """Fields that say nothing about models that are fitted or solved at once."""
 
 
-def recipe_from_dict(values: dict[str, Any]) -> Recipe:
+def recipe_from_dict(values: Mapping[str, Any]) -> Recipe:
     """Read a recipe back from ``config.json``.
 
     Args:
@@ -240,3 +241,8 @@ def _check_ranges(recipe: Recipe) -> None:
             code="options_conflict",
             parameter="threshold_wanted",
         )
+
+
+def is_auto(options: Mapping[str, Any]) -> bool:
+    """Whether the batch size is to be found (`distingo.training.memory`)."""
+    return options.get("batch_size") == "auto"

@@ -1,7 +1,4 @@
-"""A recipe as a file: what a search found, or a person wrote, and ``train --recipe`` takes.
-
-A run repeated from another run's ``config.json``.
-"""
+"""A recipe from a file: ``train --recipe`` takes what a search or a user wrote, ``--config`` repeats an older run."""
 
 from __future__ import annotations
 
@@ -42,11 +39,11 @@ class RecipeFile:
     wishes: dict[str, Any]
 
     def fill_up(self, wishes: dict[str, Any], *, divided: bool) -> dict[str, Any]:
-        """A person's wishes, and the file's where the person said nothing.
+        """The requested options, and the file's where they are not among them.
 
         Args:
-            wishes: What was asked for beside the file; goes first.
-            divided: Whether a split file says who is on which side; the file's shares mean nothing then.
+            wishes: Options besides those of the file; they take precedence.
+            divided: Whether a split file decides the splits; the file's shares mean nothing then.
         """
         kept = {name: value for name, value in self.wishes.items() if not (divided and name in _SHARES)}
         if "image_size" in wishes:
@@ -60,7 +57,7 @@ def read_recipe_file(path: Path) -> RecipeFile:
     """Read recipe fields from a JSON file: an object of fields, or one that holds them under ``recipe``.
 
     Args:
-        path: ``best-recipe.json`` of a search, ``config.json`` of a run, or a person's own.
+        path: ``best-recipe.json`` of a search, ``config.json`` of a run, or a user's own.
 
     Raises:
         DataError: The file is missing or is no JSON object.
@@ -115,16 +112,16 @@ def recipe_file_to_config(file: RecipeFile | None) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
-    """What a person asked of a run that an older run can answer too.
+    """Options of a run that an older run can provide, too.
 
     Attributes:
-        data: Folder of pictures, or a table of labels beside them.
+        data: Folder of images, or a table of labels next to them.
         wishes: Recipe fields (and ``image_size``).
         table: What to know about the table of labels.
-        allow_missing: Go on even if half of the pictures that the table names are missing.
+        allow_missing: Go on even if half of the images that the table names are missing.
         corrections: As for `distingo.datasets.corrections.find_corrections`.
         repeats: The older run's ``config.json``.
-        split: The file that says which side each picture is on.
+        split: The file that says which split each image is in.
         near_duplicates: As for `TrainRequest`.
         value_range: As for `distingo.datasets.decoding.value_ranges.settle_value_range`.
         max_pixels: As for `TrainRequest`.

@@ -1,8 +1,6 @@
-"""One training run from a folder of pictures to a saved model, in steps that a killed run takes up again.
+"""One training run from a data set to a saved model; a killed run resumes.
 
-What training takes, measured while it goes on.
-
-Fit a network's input normalisation on the training side.
+Its cost is measured meanwhile, and a network's input normalization is fitted on the train split.
 """
 
 from __future__ import annotations
@@ -20,28 +18,28 @@ from torch import nn
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import pixels_product
-from distingo.datasets.targets import encode_labels
 from distingo.errors import RunError, UsageError, option
 from distingo.files import require_intact, write_text
 from distingo.machine.compiler import compiler_on_demand
-from distingo.machine.device import bind_this_thread, choose_device, prepare_process
+from distingo.machine.device import choose_device
 from distingo.machine.memory import forget_peak_memory, peak_memory
-from distingo.models.pretrained import ChannelNormalisation, ZCAWhitening, build_normalisation
-from distingo.models.saved import ModelDescription, SavedModel, assemble_network, save_model
-from distingo.models.summary import summarise
+from distingo.machine.process import bind_this_thread, configure_process, prepare_process
+from distingo.models.description import ModelDescription
+from distingo.models.layers import ChannelNormalisation, ZCAWhitening, build_normalisation, summarise
+from distingo.models.saved import SavedModel, assemble_network, save_model
 from distingo.prediction.networks import Rows, to_tensor
 from distingo.records import Picture
 from distingo.run_cost import TrainingCost, write_cost
 from distingo.run_folder import RunFolder
 from distingo.training.baselines import calibrated, fit_classic_model, save_baselines
+from distingo.training.calibration import CrossFitted, cross_fit, with_evidence
 from distingo.training.checkpoint import EpochRecord, Progress, load_tensors
-from distingo.training.cross_fitting import CrossFitted, cross_fit
-from distingo.training.evidence import with_evidence
 from distingo.training.loop import LabelledRows, Session, fit
 from distingo.training.memory import TrainingPlan, memory_errors_explained, require_memory
-from distingo.training.preparing import PreparedRun, TrainRequest, resume, settle_resuming, start
+from distingo.training.preparing import resume, settle_resuming, start
 from distingo.training.pretrained import feature_products, solve_head
-from distingo.training.run_config import resolve_precision
+from distingo.training.request import PreparedRun, TrainRequest
+from distingo.training.step import resolve_precision
 
 log = logging.getLogger("distingo")
 
@@ -94,21 +92,21 @@ def _seconds_of_epochs(history: Path) -> float:
 
 
 _SAMPLE = 10_000
-"""Pictures that statistics are computed on: more change nothing in the third digit."""
+"""Images that statistics are computed on: more change nothing in the third digit."""
 
 _LARGEST_WHITENING = 4096
-"""Numbers per picture that can be whitened: the matrix is that number squared."""
+"""Numbers per image that can be whitened: the matrix is that number squared."""
 
 
 def fit_normalisation(kind: str, rows: Rows) -> nn.Module:
-    """Learn a normalisation from training pictures.
+    """Learn a normalization from training images.
 
     Args:
         kind: ``none``, ``dataset``, ``sample`` or ``zca``, as in the recipe.
-        rows: uint8 training pictures (height, width, channels).
+        rows: uint8 training images (height, width, channels).
 
     Raises:
-        UsageError: The pictures are too large to whiten.
+        UsageError: The images are too large to whiten.
     """
     _, height, width, channels = rows.shape
     if kind == "dataset":
@@ -159,17 +157,18 @@ def _ignore(record: EpochRecord) -> None:
 
 
 def train_run(request: TrainRequest) -> RunFolder:
-    """Read, split, train, save the model and its baselines; the test side is not looked at.
+    """Read, split, train, save the model and its baselines; the test split is not used.
 
     Args:
-        request: What a person asked for.
+        request: What is requested.
 
     Returns:
         The run folder, ready for evaluation.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake or hindrance.
+        DistingoError: The specific subclass for the failure.
     """
+    configure_process()
     prepare_process()
     request = settle_resuming(request)
     clock = TrainingClock(RunFolder(request.output).history, resumed=request.resume)
@@ -186,14 +185,14 @@ def train_run(request: TrainRequest) -> RunFolder:
 
 
 def train_model(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
-    """Train a prepared run's model, calibrated and with its thresholds; the test side is not looked at.
+    """Train a prepared run's model, calibrated and with its thresholds; the test split is not used.
 
     Args:
         prepared: A network's checkpoints are written to its folder.
-        request: Says where the cache is, and whether to go on from a checkpoint.
+        request: Says where the cache is, and whether to resume from a checkpoint.
 
     Raises:
-        DistingoError: Of the kind that fits the hindrance.
+        DistingoError: The specific subclass for the failure.
     """
     return _train_calibrated(prepared, request)[0]
 
@@ -216,7 +215,7 @@ def _train_any(prepared: PreparedRun, request: TrainRequest) -> SavedModel:
 
 
 def train_network(prepared: PreparedRun, request: TrainRequest, device: torch.device) -> SavedModel:
-    """Train a network by epochs, or solve a head; a folder with a checkpoint is gone on with if the request says so.
+    """Train a network by epochs, or solve a head; a folder with a checkpoint is resumed if the request says so.
 
     Raises:
         ResourceError: Memory ran out, or will.
@@ -265,11 +264,9 @@ def _start_weights(prepared: PreparedRun, request: TrainRequest, device: torch.d
     if backbone is None or recipe.mode == "scratch":
         return SavedModel(prepared.description, network=assemble_network(prepared.description))
     products = feature_products(backbone, recipe, request.cache, device)
-    classes = prepared.dataset.classes
     train, validation = prepared.split.train, prepared.split.validation
-    task = prepared.dataset.task
-    sides = (train, encode_labels(train, classes, task)), (validation, encode_labels(validation, classes, task))
-    return solve_head(prepared.description, backbone, recipe, products, sides)[0]
+    sides = (train, prepared.encode(train)), (validation, prepared.encode(validation))
+    return solve_head(prepared.description, backbone, recipe, products, sides)
 
 
 def _trained(description: ModelDescription, progress: Progress) -> ModelDescription:
@@ -289,8 +286,7 @@ def labelled_rows(pictures: Sequence[Picture], prepared: PreparedRun, cache: Cac
     assert rendition is not None
     product = pixels_product(cache, rendition)
     rows = product.store.rows([picture.row_key for picture in pictures])
-    dataset = prepared.dataset
-    return LabelledRows(rows, encode_labels(pictures, dataset.classes, dataset.task), len(dataset.classes))
+    return LabelledRows(rows, prepared.encode(pictures), len(prepared.dataset.classes))
 
 
 def _with_evidence(

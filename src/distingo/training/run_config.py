@@ -1,7 +1,4 @@
-"""What a run writes down about itself: ``config.json``.
-
-Where a run was computed, written down so that its figures can be judged.
-"""
+"""What ``config.json`` records about a run: data, choices, environment, and the provenance of its model."""
 
 from __future__ import annotations
 
@@ -20,17 +17,18 @@ from distingo.datasets.corrections import Corrections
 from distingo.datasets.run_options import split_to_config, table_to_config
 from distingo.errors import DataError, join_faults
 from distingo.files import content_hash
-from distingo.machine.device import choose_device, choose_precision
+from distingo.machine.device import choose_device
 from distingo.near_duplicates.keeping import settle_similarity
 from distingo.records import Dataset, Split
 from distingo.stored_fields import find_config_faults
-from distingo.training.recipe import Recipe
+from distingo.training.recipe import Recipe, is_auto
 from distingo.training.recipe_file import recipe_file_to_config
 from distingo.training.run_data import corrections_to_config
+from distingo.training.step import resolve_precision
 from distingo.version import __version__
 
 if TYPE_CHECKING:
-    from distingo.training.preparing import TrainRequest
+    from distingo.training.request import TrainRequest
 
 
 def describe_environment(device: torch.device) -> dict[str, str]:
@@ -104,12 +102,12 @@ def require_readable(described: dict[str, Any], place: Path) -> None:
 
 
 def _requested(request: TrainRequest) -> dict[str, Any]:
-    """What the person typed where the recipe holds the number that was found for it."""
+    """What the user typed where the recipe holds the number that was found for it."""
     return {"requested": {"batch_size": request.wishes["batch_size"]}} if is_auto(request.wishes) else {}
 
 
 def _data_config(request: TrainRequest, dataset: Dataset, corrections: Corrections | None) -> dict[str, Any]:
-    """Where and how the pictures are read, and of a table the folder that file names are relative to."""
+    """Where and how the images are read, and of a table the folder that file names are relative to."""
     section: dict[str, Any] = {"data": str(request.data.resolve())}
     if dataset.root.resolve() != request.data.resolve():
         section["root"] = str(dataset.root.resolve())
@@ -124,19 +122,6 @@ def _data_config(request: TrainRequest, dataset: Dataset, corrections: Correctio
     similarity = settle_similarity(request.near_duplicates)
     section["near_duplicates"] = "none" if similarity is None else similarity
     return {**section, **split_to_config(request.split), **recipe_file_to_config(request.recipe_file)}
-
-
-def is_auto(options: dict[str, Any]) -> bool:
-    """Whether the batch size is to be found (`distingo.training.memory`)."""
-    return options.get("batch_size") == "auto"
-
-
-def resolve_precision(recipe: Recipe, device: torch.device) -> tuple[str, str]:
-    """The precision that a network is trained in, and why."""
-    if recipe.precision != "auto":
-        return recipe.precision, "it was asked for"
-    precision, reason = choose_precision(device)
-    return precision, reason
 
 
 def describe_provenance(dataset: Dataset, split: Split, recipe: Recipe) -> dict[str, Any]:

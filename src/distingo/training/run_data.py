@@ -1,12 +1,12 @@
-"""Which pictures a run is trained, chosen and judged on: cut by class and seed, or as a split file says.
+"""The splits of a run, by class and seed or from a split file, and the corrections that it is trained under.
 
-Near-duplicates stay on one split where distingo divides, and are counted where others did.
-
-The corrections that a run was trained under, kept in its folder so that it can be gone on with and judged alike.
+Near-duplicates stay on one split where distingo divides the images, and are counted where a file does. The run keeps a
+copy of the corrections, so that it can be resumed and evaluated under the same ones.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,19 +26,19 @@ from distingo.training.recipe import Recipe
 def divide(
     dataset: Dataset, recipe: Recipe, split: WantedSplit | None, found: FoundNearDuplicates
 ) -> tuple[Split, NearDuplicateCounts]:
-    """Divide a run's pictures over the three sides.
+    """Divide a run's images over the three splits.
 
     Args:
         dataset: All of them.
         recipe: Says the shares and the seed where there is no split file.
         split: The file that says the sides, or None.
-        found: The near-duplicates among the pictures.
+        found: The near-duplicates among the images.
 
     Returns:
         The split; and what became of near-duplicates.
 
     Raises:
-        DataError: A class has too few pictures, or the split file does not fit them.
+        DataError: A class has too few images, or the split file does not fit them.
         UsageError: The split file's fold is missing or out of range.
     """
     if split is None:
@@ -53,12 +53,12 @@ def divide(
     return count_straddling(dataset, divided, found)
 
 
-def check_wishes(split: WantedSplit | None, wishes: dict[str, Any]) -> None:
+def check_wishes(split: WantedSplit | None, wishes: Mapping[str, Any]) -> None:
     """Refuse shares that a split file has decided already.
 
     Args:
         split: The file that is to be honoured, or None.
-        wishes: What the person set of the recipe.
+        wishes: What the user set of the recipe.
 
     Raises:
         UsageError: ``test`` or, without folds, ``validation`` is among them.
@@ -94,9 +94,9 @@ def kept_corrections(folder: RunFolder) -> str:
     return str(folder.corrections) if folder.corrections.is_file() else NO_CORRECTIONS
 
 
-def corrections_to_config(said: str | Path | None, corrections: Corrections | None) -> dict[str, Any]:
+def corrections_to_config(said: str | Path | None, corrections: Corrections | None) -> dict[str, object]:
     """The section ``corrections`` of ``config.json``; empty where none were said or found."""
-    section: dict[str, Any] = {}
+    section: dict[str, object] = {}
     if said is not None:
         section["said"] = settle_corrections(said)
     if corrections is not None:
@@ -106,13 +106,13 @@ def corrections_to_config(said: str | Path | None, corrections: Corrections | No
     return section
 
 
-def said_in_config(config: dict[str, Any]) -> str | None:
+def said_in_config(config: Mapping[str, Any]) -> str | None:
     """What an older run was told about corrections."""
     section = config.get("corrections")
     return section.get("said") if isinstance(section, dict) else None
 
 
-def describe_change(config: dict[str, Any], root: Path, said: str | Path | None) -> tuple[str, ...]:
+def describe_change(config: Mapping[str, Any], root: Path, said: str | Path | None) -> tuple[str, ...]:
     """Say whether the corrections of a data set are other ones now than when a run read them.
 
     Args:
@@ -121,7 +121,7 @@ def describe_change(config: dict[str, Any], root: Path, said: str | Path | None)
         said: As for `find_corrections`.
 
     Returns:
-        A sentence, or none where the same pictures are relabelled and set aside.
+        A sentence, or none where the same images are relabelled and set aside.
     """
     section = config.get("corrections") or {}
     try:

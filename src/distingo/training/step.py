@@ -1,10 +1,7 @@
-"""One step of training: from images to changed weights.
+"""One step of training, from images to changed weights.
 
-What logits are worth while a network trains, for one label per picture and for several.
-
-Optimisers, learning-rate schedules as pure functions of the step, and the moving average of weights.
-
-How far each parameter of a network lies from its output.
+Batches, loss and scores; optimizers; learning-rate schedules as pure functions of the step; the moving average of the
+weights; the depth of each parameter below the output.
 """
 
 from __future__ import annotations
@@ -12,17 +9,17 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from distingo.machine.device import choose_precision
 from distingo.metrics.ranking import mean_average_precision
 from distingo.models.architectures import import_timm
-from distingo.models.depthwise import faster_depthwise
-from distingo.models.pretrained import PretrainedClassifier
+from distingo.models.fast_convolutions import faster_depthwise
+from distingo.models.heads import PretrainedClassifier
 from distingo.prediction.networks import autocast, to_tensor
 from distingo.training.augmentation import PRESETS, augment, mix
 from distingo.training.losses import Loss
@@ -56,14 +53,14 @@ ONE_CYCLE_RISE = 0.3
 
 
 def build_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimiser over a network's parameters; no decay on biases and normalisation.
+    """The recipe's optimizer over a network's parameters; no decay on biases and normalization.
 
     Each group carries ``lr_scale``, what the learning rate is multiplied by for it, and ``depth``, how far it lies
     from the output (see `distingo.training.step`).
 
     Args:
         network: Its parameters are optimised.
-        recipe: Names optimiser, learning rate, momentum, weight decay and the layers' share of the learning rate.
+        recipe: Names optimizer, learning rate, momentum, weight decay and the layers' share of the learning rate.
     """
     groups = _groups(network, recipe)
     if recipe.optimizer == "sgd":
@@ -74,7 +71,7 @@ def build_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer
     return torch.optim.Adam(groups, lr=recipe.lr, fused=True)
 
 
-def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
     depths = depth_of_parameters(network)
     members: dict[tuple[int, bool], list[nn.Parameter]] = defaultdict(list)
     for name, parameter in network.named_parameters():
@@ -91,10 +88,10 @@ def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
 
 
 def set_training_mode(network: nn.Module, optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: int) -> None:
-    """Before each epoch: which layers learn, and whether batch normalisation goes on counting.
+    """Before each epoch: which layers learn, and whether batch normalization goes on counting.
 
     Args:
-        network: Put into training mode, apart from batch normalisation that the recipe keeps as it was pretrained.
+        network: Put into training mode, apart from batch normalization that the recipe keeps as it was pretrained.
         optimizer: Of `build_optimizer`; parameters of layers that are not unfrozen yet get no gradient.
         recipe: Its `unfreeze_epochs` and `batch_norm`.
         epoch: Counted from 0.
@@ -141,7 +138,7 @@ class WeightAverage:
     """Exponential moving average of a network's weights and statistics.
 
     Early on the average follows faster, ``min(decay, (1 + t) / (10 + t))``, as in TensorFlow's
-    ``ExponentialMovingAverage``, so that the first epochs are not judged by their random start.
+    ``ExponentialMovingAverage``, so that the first epochs do not depend on their random start.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -240,9 +237,9 @@ class EpochScores:
     """Loss and score of one pass; the score that is not the task's is None.
 
     Attributes:
-        loss: Mean over pictures; with several labels over labels, too.
-        accuracy: Share of pictures whose most probable class is right; None with several labels.
-        mean_average_precision: With several labels, the mean over those that a picture has (0 where none has any).
+        loss: Mean over images; with several labels over labels, too.
+        accuracy: Share of images whose most probable class is right; None with several labels.
+        mean_average_precision: Multi-label: the mean over those that an image has (0 where none has any).
     """
 
     loss: float
@@ -250,8 +247,17 @@ class EpochScores:
     mean_average_precision: float | None = None
 
 
+def monitored_score(recipe: Recipe, validation: EpochScores) -> float:
+    """The validation score that the best epoch is chosen by; higher is better."""
+    if recipe.monitor == "validation_loss":
+        return -validation.loss
+    score = validation.mean_average_precision if validation.accuracy is None else validation.accuracy
+    assert score is not None
+    return score
+
+
 def score_pass(logits: np.ndarray, targets: np.ndarray) -> EpochScores:
-    """Judge a network on pictures that it does not learn from, by the plain cross-entropy whatever it is trained with.
+    """Score a network on images that it does not learn from, by the plain cross-entropy whatever it is trained with.
 
     Args:
         logits: float32 (n, classes).
@@ -282,9 +288,9 @@ class Tally:
         """Count a batch.
 
         Args:
-            loss: Mean over its pictures.
+            loss: Mean over its images.
             logits: Float (n, classes).
-            targets: Before pictures were mixed: int64 (n,), or bool (n, labels).
+            targets: Before images were mixed: int64 (n,), or bool (n, labels).
         """
         self.images += len(targets)
         self.total_loss += loss * len(targets)
@@ -296,7 +302,7 @@ class Tally:
 
     @property
     def words(self) -> str:
-        """The epoch so far, for a person."""
+        """The epoch so far, for a user."""
         loss = f"loss {self.total_loss / self.images:.3f}"
         return loss if self._logits else f"{loss}  accuracy {self.right / self.images:.1%}"
 
@@ -304,9 +310,17 @@ class Tally:
         """The whole epoch's.
 
         Args:
-            n: Pictures of the training side; a last batch of one picture may have been left out.
+            n: Images of the train split; a last batch of one image may have been left out.
         """
         if not self._logits:
             return EpochScores(self.total_loss / n, accuracy=self.right / n)
         ranked = _rank(np.concatenate(self._targets), np.concatenate(self._logits))
         return EpochScores(self.total_loss / n, mean_average_precision=ranked)
+
+
+def resolve_precision(recipe: Recipe, device: torch.device) -> tuple[str, str]:
+    """The precision that a network is trained in, and why."""
+    if recipe.precision != "auto":
+        return recipe.precision, "it was asked for"
+    precision, reason = choose_precision(device)
+    return precision, reason

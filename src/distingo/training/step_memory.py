@@ -1,6 +1,7 @@
 """The memory that training takes for any batch size, from two steps of two and of three images.
 
-How many bytes of tensors are alive after every operation of torch, on any device and in their true types.
+The bytes of all tensors that are alive are counted after every operation of torch, on any device and in their true
+types.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from distingo.machine.compiler import compiler_on_demand
-from distingo.machine.device import bind_this_thread
+from distingo.machine.process import bind_this_thread
 from distingo.prediction.networks import autocast, prediction_batch_size, to_tensor
 from distingo.records import Task
 from distingo.training.losses import build_loss
@@ -89,7 +90,7 @@ class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 _SIZES = (2, 3)
-"""Batch normalisation can't learn from a single image."""
+"""Batch normalization can't learn from a single image."""
 
 _HOST_FACTOR = 1.55
 
@@ -138,8 +139,8 @@ def measure_step(
     Args:
         network: On the device already; its weights are of no use afterwards.
         recipe: Names size, augmentation, optimizer and moving average.
-        classes: How many the network tells apart.
-        task: One label per image, or several.
+        classes: How many there are.
+        task: Single-label or multi-label.
         device: Where the network is.
         precision: ``float32`` or ``bfloat16``.
     """

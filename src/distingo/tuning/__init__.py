@@ -1,1 +1,1 @@
-"""Search for a better recipe: what may be searched, trials that survive a kill, and what was found."""
+"""Search for a better recipe: search spaces, trials that survive a kill, and the result."""

@@ -1,7 +1,4 @@
-"""A search for a recipe: heads on frozen features first, then training, by a number of trials or a stretch of time.
-
-The trials of all stages to one record: what was best, by how much, and what mattered.
-"""
+"""A search for a recipe: heads on frozen features first, then training, up to a number of trials or a time budget."""
 
 from __future__ import annotations
 
@@ -13,31 +10,41 @@ from pathlib import Path
 from typing import Any
 
 from distingo.errors import DistingoError, UsageError, option
-from distingo.machine.device import prepare_process
+from distingo.machine.process import configure_process, prepare_process
 from distingo.models.catalogue import find_model
-from distingo.training.preparing import TrainRequest, resume, start
+from distingo.training.preparing import resume, start
 from distingo.training.recipe import Recipe
-from distingo.tuning.folder import SearchFolder, open_search, write_search
-from distingo.tuning.material import Material, gather_material
-from distingo.tuning.records import Search, Stage, Trial, choose_best, find_tied
-from distingo.tuning.stages import (
+from distingo.training.request import TrainRequest
+from distingo.tuning.records import (
+    Search,
+    SearchFolder,
+    Stage,
+    Trial,
+    choose_best,
+    find_tied,
+    open_search,
+    write_search,
+)
+from distingo.tuning.study import require_optuna
+from distingo.tuning.trials import (
     GiveUpTrial,
+    Material,
     StagePlan,
     StopTrial,
+    gather_material,
     place_of,
     plan_stages,
     tidy,
     try_head,
     try_training,
 )
-from distingo.tuning.study import require_optuna
 
 
 def sum_up(material: Material, plans: Sequence[StagePlan], *, is_finished: bool, explain: bool) -> Search:
     """All that a search has found so far.
 
     Args:
-        material: The pictures and the default recipe.
+        material: The images and the default recipe.
         plans: Its stages.
         is_finished: Whether it came to its end.
         explain: Whether to find out how much each field mattered, which takes seconds.
@@ -79,14 +86,14 @@ _CHEAP_SHARE = 1 / 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TuneRequest:
-    """What a person asked for.
+    """What is requested.
 
     Attributes:
-        train: Data, wishes, cache and machine, as for a training; its output is of no account.
+        train: Data, options, cache and machine, as for a training; its output is of no account.
         output: The folder of the search.
         trials: How many there are to be, earlier ones in the folder counted; None for no limit.
         seconds: How long they may take together, likewise.
-        on_trial: Told every finished trial and the best so far.
+        on_trial: Called with every finished trial and the best so far.
     """
 
     train: TrainRequest
@@ -100,17 +107,18 @@ def tune_run(request: TuneRequest) -> Search:
     """Search until the trials or the time are used up; Ctrl-C ends with what was found.
 
     Args:
-        request: What a person asked for.
+        request: What is requested.
 
     Returns:
         The search; `Search.is_finished` is False where Ctrl-C ended it.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake or hindrance.
+        DistingoError: The specific subclass for the failure.
         KeyboardInterrupt: Before the first trial was asked for.
     """
     _check(request)
     require_optuna()
+    configure_process()
     prepare_process()
     with open_search(request.output, _wanted(request.train)) as folder:
         order = replace(request.train, output=folder.prepared.path)
@@ -155,7 +163,7 @@ def _check(request: TuneRequest) -> None:
         )
 
 
-def _wanted(train: TrainRequest) -> dict[str, Any]:
+def _wanted(train: TrainRequest) -> dict[str, object]:
     split, ranges = train.split, train.value_ranges
     wanted = {
         "data": str(train.data.resolve()),
@@ -192,7 +200,7 @@ class _Searcher:
 
     def _run_stage(self, plan: StagePlan, *, followed: bool) -> None:
         if followed and self.plans[-1].has_begun:
-            return  # what training goes on from is settled
+            return  # what training resumes from is settled
         while not self._is_used_up(followed=followed) or self._owes_default(plan):
             if not self._run_trial(plan):
                 return

@@ -1,20 +1,154 @@
-"""Trials of one stage in Optuna's storage: asked for one by one, kept through a kill, in an order set by the seed.
+"""The search spaces, and the trials of one stage in Optuna's storage, in an order that the seed decides.
 
-The sampler is the tree-structured Parzen estimator (Bergstra et al., Algorithms for Hyper-Parameter Optimization,
-2011), made anew for every trial with a seed of its own, so that a search that was killed asks for the same recipes as
-one that was not. Trials are given up by the median rule (Golovin et al., Google Vizier, 2017): worse after an epoch
-than half of the others were by then.
+A space is that of its kind of training, narrowed to the recipe, the data and the options that are set. The sampler is
+the tree-structured Parzen estimator (Bergstra et al., Algorithms for Hyper-Parameter Optimization, 2011), made anew for
+every trial with a seed of its own, so that a search that was killed tries the same recipes as one that was not. Trials
+are pruned by the median rule (Golovin et al., Google Vizier, 2017): worse after an epoch than half of the others were
+by then.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from distingo.errors import ResourceError, UsageError, option
-from distingo.tuning.records import LogRange, Options, Trial, Value
-from distingo.tuning.spaces import SearchSpace
+from distingo.models.catalogue import find_model
+from distingo.records import Task
+from distingo.training.defaults import FINE_TUNED_HEADS
+from distingo.training.recipe import Mode, Recipe
+from distingo.tuning.records import Dimension, LogRange, Options, StageName, Trial, Value
+
+_LR_FACTOR = 10.0
+"""The learning rate is searched this far below and above the default."""
+
+_SMALLEST_PHOTO = 65
+"""Sides from which on other image sizes are tried: smaller images are seen as they are."""
+
+_BATCHES = 4
+"""An epoch has at least so many steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSpace:
+    """What one kind of training is searched over.
+
+    Attributes:
+        stage: Which trials it is for.
+        dimensions: In the order in which the page lists them.
+    """
+
+    stage: StageName
+    dimensions: tuple[Dimension, ...]
+
+
+HEAD_SPACE = SearchSpace(
+    "head",
+    (
+        Options("views", ("none", "flip", "crops")),
+        Options("head", ("linear", "linear-svm", "prototype", "knn")),
+        Options("class_weights", ("none", "balanced")),
+        Options("positive_weights", ("none", "balanced")),
+    ),
+)
+"""A solved head: 24 combinations, tried one after another; its regularization or neighbours are chosen within each."""
+
+FINETUNE_SPACE = SearchSpace(
+    "training",
+    (
+        LogRange("lr", 1e-4, 1e-2),
+        Options("weight_decay", (0.0, 0.01, 0.05, 0.2)),
+        Options("layer_decay", (0.65, 0.75, 0.85, 0.95, 1.0)),
+        Options("augment", ("none", "light", "standard", "overhead")),
+        Options("label_smoothing", (0.0, 0.05, 0.1, 0.2)),
+        Options("schedule", ("constant", "cosine", "one-cycle")),
+        Options("ema_decay", (0.0, 0.9, 0.99, 0.998)),
+        Options("batch_size", (16, 32, 64)),
+        Options("batch_norm", ("frozen", "updated")),
+    ),
+)
+"""Fine-tuning resumes from the best head; its head, views and class weights are that one's."""
+
+SCRATCH_SPACE = SearchSpace(
+    "training",
+    (
+        LogRange("lr", 1e-4, 1e-2),
+        Options("weight_decay", (0.0, 0.005, 0.05, 0.2)),
+        Options("augment", ("none", "light", "standard", "overhead")),
+        Options("image_size", (96, 128, 160)),
+        Options("dropout", (None, 0.2, 0.4, 0.6)),
+        Options("label_smoothing", (0.0, 0.05, 0.1, 0.2)),
+        Options("schedule", ("constant", "cosine", "one-cycle")),
+        Options("ema_decay", (0.0, 0.9, 0.99, 0.998)),
+        Options("batch_size", (16, 32, 64, 128)),
+        Options("normalise", ("none", "dataset", "sample")),
+        Options("class_weights", ("none", "balanced")),
+        Options("positive_weights", ("none", "balanced")),
+    ),
+)
+"""Networks from scratch. Epochs, optimizer and loss are the recipe's: trials stay comparable epoch by epoch."""
+
+SPACES: dict[Mode, SearchSpace] = {"frozen": HEAD_SPACE, "finetune": FINETUNE_SPACE, "scratch": SCRATCH_SPACE}
+
+
+def narrow(
+    space: SearchSpace, recipe: Recipe, *, wished: Collection[str], task: Task, train: int, for_finetune: bool = False
+) -> SearchSpace:
+    """A space for one search: without what is requested or means nothing here, and with the default inside.
+
+    Args:
+        space: One of `SPACES`.
+        recipe: The default of that mode.
+        wished: Fields that the user set; they stay as they are.
+        task: Single-label or multi-label.
+        train: How many training images there are.
+        for_finetune: Whether fine-tuning must be able to resume from every head.
+    """
+    left_out = {*wished, *_meaningless(recipe, task)}
+    if "height" in wished or recipe.height != recipe.width:
+        left_out.add("image_size")
+    kept = [dimension for dimension in space.dimensions if dimension.name not in left_out]
+    around = [_around(dimension, recipe, train, for_finetune=for_finetune) for dimension in kept]
+    return SearchSpace(space.stage, tuple(entry for entry in around if isinstance(entry, LogRange) or entry.values[1:]))
+
+
+def default_values(space: SearchSpace, recipe: Recipe) -> dict[str, Value]:
+    """The point of a space that a recipe is."""
+    return {dimension.name: default_value(dimension.name, recipe) for dimension in space.dimensions}
+
+
+def default_value(name: str, recipe: Recipe) -> Value:
+    """What a recipe says of a searched field; ``image_size`` is the side of its square images."""
+    return recipe.height if name == "image_size" else cast(Value, getattr(recipe, name))
+
+
+def _meaningless(recipe: Recipe, task: Task) -> set[str]:
+    found = {"class_weights", "label_smoothing"} if task == "multi-label" else {"positive_weights"}
+    entry = find_model(recipe.model)
+    if entry.kind == "pretrained":
+        found |= {"image_size", "normalise"}
+    if entry.image_size is not None or recipe.height < _SMALLEST_PHOTO:
+        found.add("image_size")
+    return found
+
+
+def _around(dimension: Dimension, recipe: Recipe, train: int, *, for_finetune: bool) -> Dimension:
+    default = default_value(dimension.name, recipe)
+    if isinstance(dimension, LogRange):
+        assert isinstance(default, float | int)
+        return LogRange(dimension.name, default / _LR_FACTOR, default * _LR_FACTOR)
+    values = dimension.values
+    if dimension.name == "batch_size":
+        values = tuple(value for value in values if isinstance(value, int) and value * _BATCHES <= train)
+    if dimension.name == "head" and for_finetune:
+        values = FINE_TUNED_HEADS
+    if default not in values:
+        values = (*values, default)
+    return Options(dimension.name, values)
+
 
 _RANDOM_TRIALS = 8
 """So many are drawn at random before the sampler concludes anything from them."""

@@ -1,11 +1,8 @@
-"""A search in words, for the terminal and the page.
-
-What a person should know before trusting the best score of a search.
-"""
+"""A search in words, for the terminal and the page, and the cautions about its best score."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from distingo.metrics.intervals import wilson
@@ -24,7 +21,7 @@ def name_score(monitor: str) -> str:
 
 
 def say_score(monitor: str, score: float) -> str:
-    """A score as a person reads it; a loss was kept with its sign turned, so that more is better."""
+    """A score as a user reads it; a loss was kept with its sign turned, so that higher is better."""
     return f"{-score:.4f}" if monitor == "validation_loss" else f"{score:.1%}"
 
 
@@ -36,7 +33,7 @@ def say_difference(monitor: str, difference: float) -> str:
     return f"{size} {'point' if size == '1.0' else 'points'}"
 
 
-def say_values(values: dict[str, Any]) -> str:
+def say_values(values: Mapping[str, Any]) -> str:
     """Searched fields and their values on one line."""
     return ", ".join(f"{name} {say_value(value)}" for name, value in values.items())
 
@@ -97,7 +94,7 @@ def say_choice(search: Search) -> str:
 
 
 def cautions(search: Search) -> tuple[str, ...]:
-    """What a person should know before trusting the best score."""
+    """What a user should know before trusting the best score."""
     best = search.best_trial
     if best is None or best.score is None:
         return ()

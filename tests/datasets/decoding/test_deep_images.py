@@ -19,7 +19,7 @@ from distingo.datasets.decoding.decode import (
     decode,
     read_header,
 )
-from distingo.datasets.decoding.deep_images import jpeg_xl_size
+from distingo.datasets.decoding.headers import jpeg_xl_size
 from distingo.datasets.decoding.value_ranges import ValueRange
 from raising import raises
 

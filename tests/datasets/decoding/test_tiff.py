@@ -15,7 +15,8 @@ from PIL import Image
 from raw_tiff import gray_tags, raw_tiff
 
 from distingo.datasets.decoding.decode import UndecodableError, UnsupportedError, decode, read_header
-from distingo.datasets.decoding.tiff import open_checked, pillow_reads_exactly, show
+from distingo.datasets.decoding.tiff import show
+from distingo.datasets.decoding.tiff_support import open_checked, pillow_reads_exactly
 from distingo.datasets.decoding.value_ranges import ValueRange
 from raising import raises
 

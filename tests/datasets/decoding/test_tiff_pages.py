@@ -331,7 +331,8 @@ def test_alpha_is_laid_over_white_unless_it_is_zero_everywhere(dtype: str, extra
 
 
 def test_a_profile_is_handed_on() -> None:
-    from distingo.datasets.decoding.tiff import open_checked, show
+    from distingo.datasets.decoding.tiff import show
+    from distingo.datasets.decoding.tiff_support import open_checked
 
     data = raw_tiff((gray_tags(4, 4, 16) | {34675: ("B", b"a profile")}, [bytes(32)]))
     page_, layout = open_checked(data, 100)

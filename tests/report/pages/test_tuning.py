@@ -11,8 +11,7 @@ from searches import build_search, without_trials
 
 from browsing import CONTRASTS, TEXTS
 from distingo.report.pages.tuning import BOTTOM, LEFT, RIGHT, TOP, draw_history, draw_slices, write_tuning_page
-from distingo.tuning.folder import SearchFolder, write_search
-from distingo.tuning.records import Search, choose_best, find_tied
+from distingo.tuning.records import Search, SearchFolder, choose_best, find_tied, write_search
 from distingo.tuning.words import cautions, name_trials, say_choice, say_gain, say_score
 
 

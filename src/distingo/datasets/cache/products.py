@@ -1,7 +1,4 @@
-"""Arrays to compute from every picture while it is decoded.
-
-What decoding a file showed, kept so that it need not be decoded again to know it.
-"""
+"""What is kept of every image that is decoded: arrays computed from it, and facts about its file."""
 
 from __future__ import annotations
 
@@ -27,16 +24,16 @@ from distingo.records import ImageNote, Rendition
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """An array to compute from every picture.
+    """An array to compute from every image.
 
     Attributes:
         store: Where its rows are kept.
-        compute: From a decoded picture (mode ``RGB`` or ``L``) to a row; called from several threads.
-        compute_from_array: The same from grey pixels, uint8 of shape (height, width), where that is quicker
-            than making a picture of them first; None where it is not.
+        compute: From a decoded image (mode ``RGB`` or ``L``) to a row; called from several threads.
+        compute_from_array: The same from gray pixels, uint8 of shape (height, width), where that is quicker
+            than making an image of them first; None where it is not.
         finish: From a batch of computed rows (n, ...) to the n rows that are kept, for work that wants whole batches,
             such as a network's; called from one thread. None keeps the computed rows themselves.
-        enough: Pixels of a picture's shorter side that are enough to compute from (`decoding.decode`); None needs all.
+        enough: Pixels of an image's shorter side that are enough to compute from (`decoding.decode`); None needs all.
         batch_size: How many rows `finish` is given at once; the last batch may be smaller.
     """
 
@@ -48,14 +45,14 @@ class Product:
     batch_size: int = 1
 
     def row_from_array(self, grey: np.ndarray) -> np.ndarray:
-        """Compute the row of a grey picture (uint8 of shape (height, width)) that needs no decoding."""
+        """Compute the row of a gray image (uint8 of shape (height, width)) that needs no decoding."""
         if self.compute_from_array is not None:
             return self.compute_from_array(grey)
         return self.compute(Image.fromarray(grey))
 
 
 def pixels_product(cache: Cache, rendition: Rendition) -> Product:
-    """The pictures themselves at one size.
+    """The images themselves at one size.
 
     Args:
         cache: Where the rows are kept.
@@ -108,7 +105,7 @@ class Facts:
 
     Attributes:
         usable: Whether they decode.
-        reason: Why not; if they do, their notes in words.
+        reason: Why not; if they do, their notes, for a person.
         format: What they really are.
         width: In pixels, upright; 0 if unusable.
         height: In pixels, upright; 0 if unusable.
@@ -128,7 +125,7 @@ class Facts:
 
 
 def facts_of(decoded: Decoded) -> Facts:
-    """Describe a decoded picture; grey and its RGB form count as the same pixels.
+    """Describe a decoded image; gray and its RGB form count as the same pixels.
 
     Args:
         decoded: As `decode` gives it.
@@ -157,7 +154,7 @@ def facts_of(decoded: Decoded) -> Facts:
 
 
 def facts_of_failure(error: UndecodableError) -> Facts:
-    """Describe a file that gives no picture."""
+    """Describe a file that gives no image."""
     notes: tuple[ImageNote, ...] = ()
     if isinstance(error, UnsupportedError):
         notes = ("unsupported",)

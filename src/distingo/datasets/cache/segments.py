@@ -3,8 +3,6 @@
 Layout: the rows one after another; 16 bytes of key per row; 4 bytes of CRC-32 per row (both in row order); a
 footer. The footer comes last so that rows can be written while they are computed, and a file that breaks off
 has none.
-
-Rows on disk, read as if they lay in memory.
 """
 
 from __future__ import annotations

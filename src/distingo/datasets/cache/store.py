@@ -1,4 +1,4 @@
-"""Arrays of one shape on disk, keyed by the content of the pictures they were computed from."""
+"""The cache on the disk: arrays of one shape, keyed by the content of the images they were computed from; and bytes."""
 
 from __future__ import annotations
 
@@ -22,29 +22,17 @@ from distingo.datasets.cache.segments import Segment, StoredRows
 from distingo.errors import ResourceError, UsageError
 from distingo.files import atomic_writer, content_hash
 
-__all__ = ["ArrayStore", "Cache", "RowWriter", "StoredRows"]
+__all__ = ["ArrayStore", "Cache", "RowWriter", "StoredRows", "keep_bytes", "recall_bytes"]
 
 _SEGMENT_BYTES = 256 * 2**20
-
 _WRITE_BYTES = 4 * 2**20
-
 _SEGMENT_SECONDS = 20.0
 """Rows that took longer to compute are sealed in a segment of their own: a killed process loses no more than that."""
 
 _ABANDONED_SECONDS = 24 * 3600
 
 _DEFAULT_LIMIT = 50 * 10**9
-
-_UNITS = {
-    "": 1,
-    "KB": 10**3,
-    "MB": 10**6,
-    "GB": 10**9,
-    "TB": 10**12,
-    "KIB": 2**10,
-    "MIB": 2**20,
-    "GIB": 2**30,
-}
+_UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
 class ArrayStore:
@@ -65,7 +53,7 @@ class ArrayStore:
         self._opening = threading.Lock()
 
     def missing(self, keys: Iterable[str]) -> list[str]:
-        """Say which keys have no row yet.
+        """List the keys that have no row yet.
 
         Args:
             keys: Content hashes (`distingo.files.content_hash`).
@@ -126,7 +114,7 @@ class ArrayStore:
             except FileNotFoundError:  # evicted by another process a moment ago
                 continue
             except OSError as error:
-                raise unreadable(path, error) from error
+                raise _unreadable(path, error) from error
             if segment is not None and wanted.isdisjoint(segment.keys):
                 continue
             if segment is None or not segment.is_intact():
@@ -146,7 +134,7 @@ class ArrayStore:
 
 
 class RowWriter:
-    """Appends rows to a store; what was added is kept even if the block ends in an error of the caller's."""
+    """Appends rows to a store; what was added is kept even if the block ends in the caller's error."""
 
     def __init__(self, store: ArrayStore) -> None:
         self._store = store
@@ -207,7 +195,7 @@ class RowWriter:
             self._begun = time.monotonic()
 
     def _flush(self) -> None:
-        """Write in large pieces: each write lets other threads cut in, which costs milliseconds."""
+        """Write in large pieces: each write may switch threads, which costs milliseconds."""
         assert self._file is not None
         try:
             self._file.write(self._pending)
@@ -230,7 +218,7 @@ class RowWriter:
 
     def _abandon(self, error: BaseException) -> None:
         self._reset()
-        # The atomic writer drops the unfinished file and says in words what went wrong.
+        # The atomic writer removes the unfinished file and translates the error.
         self._stack.__exit__(type(error), error, error.__traceback__)
         raise error
 
@@ -241,10 +229,10 @@ class RowWriter:
 
 
 class Cache:
-    """The folder that keeps what was computed from pictures, up to a size.
+    """The folder that keeps what was computed from images, up to a size.
 
     Attributes:
-        folder: Where it lies.
+        folder: Where it is.
         limit_bytes: Above this size the least recently used segments are removed, except those in use.
     """
 
@@ -261,14 +249,14 @@ class Cache:
         """
         self.folder = Path(folder) if folder is not None else _default_folder()
         self.limit_bytes = limit_bytes if limit_bytes is not None else _default_limit()
-        # Weak, so that a store nobody uses any more lets go of its segments.
+        # Weak, so that an unused store releases its segments.
         self._stores: weakref.WeakValueDictionary[Path, ArrayStore] = weakref.WeakValueDictionary()
 
     def store(self, kind: str, shape: tuple[int, ...], dtype: str) -> ArrayStore:
         """Open the store of one kind of array; the same one for the same arguments.
 
         Args:
-            kind: Names all that the values depend on besides the picture, for example the way of resizing.
+            kind: Names all that the values depend on besides the image, for example the way of resizing.
             shape: Of one row.
             dtype: NumPy's name of the values' type.
 
@@ -295,13 +283,13 @@ class Cache:
         try:
             if not place.is_dir():
                 return []
-            os.scandir(place).close()  # glob would pass over a folder that can't be read in silence
+            os.scandir(place).close()  # glob ignores a folder that can't be read
             return sorted(path for path in place.glob(pattern) if not path.name.startswith("."))
         except OSError as error:
-            raise unreadable(place, error) from error
+            raise _unreadable(place, error) from error
 
     def evict(self) -> None:
-        """Remove least recently used segments until the limit is kept; never one that a process has open."""
+        """Remove the least recently used segments above the limit; never one that a process has open."""
         self._remove_abandoned()
         found = []
         for path in self.list_segments():
@@ -323,8 +311,57 @@ class Cache:
                     path.unlink(missing_ok=True)
 
 
-def unreadable(path: Path, error: OSError) -> ResourceError:
-    """Say that the cache can't be read, and what to do."""
+def keep_bytes(cache: Cache, kind: str, key: str, content: bytes) -> bool:
+    """Keep bytes, such as a converted network, under a key; a cache that can't be written keeps nothing.
+
+    Args:
+        cache: Where to.
+        kind: A folder's name, for example ``networks``.
+        key: 32 hexadecimal digits.
+        content: At least one byte.
+
+    Returns:
+        Whether they are kept.
+    """
+    path = cache.folder / kind / f"{key}{segments.ENDING}"
+    try:
+        with atomic_writer(path) as file:
+            file.write(content)
+            segments.write_footer(file, [key], [zlib.crc32(content)], len(content))
+    except (OSError, ResourceError):
+        return False
+    with contextlib.suppress(OSError, ResourceError):
+        cache.evict()
+    return True
+
+
+def recall_bytes(cache: Cache, kind: str, key: str) -> np.ndarray | None:
+    """The bytes that `keep_bytes` wrote.
+
+    Args:
+        cache: Where from.
+        kind: The folder's name.
+        key: 32 hexadecimal digits.
+
+    Returns:
+        uint8 (n,), mapped from the file, which stays while they are in use; None where there are none, or the file is
+        damaged, which is then removed.
+    """
+    path = cache.folder / kind / f"{key}{segments.ENDING}"
+    try:
+        segment = segments.open_segment(path, segments.single_row_bytes(path))
+        if segment is None or segment.keys != (key,) or not segment.is_intact():
+            path.unlink(missing_ok=True)
+            return None
+        with contextlib.suppress(OSError):
+            os.utime(path)  # the time of last use, which eviction goes by
+    except OSError:
+        return None
+    row: np.ndarray = segment.values[0]
+    return row
+
+
+def _unreadable(path: Path, error: OSError) -> ResourceError:
     reason = error.strerror or type(error).__name__
     return ResourceError(
         f"{path}: the cache can't be read ({reason}); name another folder in DISTINGO_CACHE", code="cannot_read"
@@ -350,10 +387,9 @@ def _default_limit() -> int:
     text = os.environ.get("DISTINGO_CACHE_LIMIT", "").strip()
     if not text:
         return _DEFAULT_LIMIT
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?I?B)?", text.upper())
-    unit = (match[2] or "").removeprefix("B") if match else None
-    if match is None or unit not in _UNITS:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGTIB]*)", text.upper())
+    if match is None or match[2] not in _UNITS:
         raise UsageError(
             f"DISTINGO_CACHE_LIMIT={text}: not a size; write bytes or for example 20GB", code="invalid_value"
         )
-    return int(float(match[1]) * _UNITS[unit])
+    return int(float(match[1]) * _UNITS[match[2]])

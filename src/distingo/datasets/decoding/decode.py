@@ -1,4 +1,4 @@
-"""Bytes to a picture: RGB or grey, upright, 8 bits; or the reason why not."""
+"""Bytes to an image: RGB or gray, upright, 8 bits; or the reason why not."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ from distingo.datasets.decoding.failures import (
     complaints_of_decoding,
 )
 from distingo.datasets.decoding.formats import describe_non_picture, detect_format, is_unsupported
-from distingo.datasets.decoding.jpeg_markers import completed, is_padded
-from distingo.datasets.decoding.pillow_files import NAMES, open_by_pillow, quiet_pillow, read_png_facts
+from distingo.datasets.decoding.headers import jpeg_2000_bits, read_png_facts
+from distingo.datasets.decoding.pillow_files import NAMES, completed, is_padded, open_by_pillow, quiet_pillow
 from distingo.datasets.decoding.shown import Decoded, StoredValues, orientation_of, show_image, show_parts, show_values
+from distingo.datasets.decoding.tiff_support import is_classic, open_checked
 from distingo.datasets.decoding.value_ranges import ValueRange, ValueRanges
 from distingo.records import DEFAULT_MAX_PIXELS, ImageNote, Source
 
@@ -50,27 +51,27 @@ __all__ = [
 ]
 
 NO_LIMIT = 2**62
-"""As a pixel limit, for images that were let in when their data set was read, and where only a header is read."""
+"""As a pixel limit, for images that were checked when their data set was read, and where only a header is read."""
 
 DECODING = 5
-"""Counts up whenever the same file may give other pixels than before; what is kept of decoded images names it."""
+"""Counts up whenever the same file may give other pixels than before; the cache names it."""
 
 _MOST_COMPONENTS = 4
 
 _MOST_REMARKS = 3
 
 _reading = threading.Lock()
-"""One image of the caller's may be given twice, and be looked at by two threads."""
+"""The caller may pass the same image twice, to two threads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a picture's header says without decoding its pixels.
+    """The header of an image file, read without decoding its pixels.
 
     Attributes:
         width: In pixels, after EXIF rotation.
         height: In pixels, after EXIF rotation.
-        grey: Whether it is stored without colour.
+        grey: Whether it is stored without color.
         format: As in `Decoded.format`.
     """
 
@@ -87,23 +88,23 @@ def decode(
     enough: int | None = None,
     value_range: ValueRange | ValueRanges | None = None,
 ) -> Decoded:
-    """Decode a picture file, whatever its name ends in.
+    """Decode an image file, whatever its name ends in.
 
     The first frame of an animation counts. Transparent pixels are laid over white, EXIF rotation is applied,
     deep images are scaled to 8 bits.
 
     Args:
         data: The file's content.
-        max_pixels: Width times height above which a picture is refused, from its header alone.
+        max_pixels: Width times height above which an image is refused, from its header alone.
         enough: Pixels of the shorter side that the caller will resize to. A JPEG of more than four times that is
             decoded at a half, a quarter or an eighth of its size, never at less than twice what is enough, which
-            changes a resized picture by no more than another filter would. None decodes all pixels.
+            changes a resized image by no more than another filter would. None decodes all pixels.
         value_range: What a deep image's values are scaled by: its own, or those of its data set or model. None, and
-            ranges that know nothing of its kind, decide by the image alone
+            ranges without its kind, decide by the image alone
             (`distingo.datasets.decoding.value_ranges.range_of_one`). 8-bit images are not scaled.
 
     Returns:
-        The picture in mode ``RGB`` or ``L`` and the format it was stored in.
+        The image in mode ``RGB`` or ``L`` and the format it was stored in.
 
     Raises:
         UndecodableError: Whatever is wrong with the bytes; no other error leaves this function.
@@ -132,7 +133,7 @@ def _decode(data: bytes, max_pixels: int, enough: int | None, value_range: Value
                 decode(jpeg, max_pixels=max_pixels, enough=enough, value_range=value_range), format="JPEG XL"
             )
         if name == "TIFF":
-            page, layout = tiff.open_checked(data, max_pixels)
+            page, layout = open_checked(data, max_pixels)
             width, height = page.upright_size
             most = Image.MAX_IMAGE_PIXELS or NO_LIMIT
             if width * height > most or not tiff.read_by_pillow(page, layout):
@@ -157,10 +158,10 @@ def decode_image(
     enough: int | None = None,
     value_range: ValueRange | ValueRanges | None = None,
 ) -> Decoded:
-    """Show a Pillow image as `decode` shows its file.
+    """Convert a Pillow image as `decode` converts its file.
 
-    An opened file that was not read yet is decoded from its beginning, in all its bits; of any other image the pixels
-    count that Pillow has of it.
+    An opened file that was not read yet is decoded from its beginning, in all its bits; of any other image Pillow's
+    pixels are used.
 
     Args:
         image: Of any mode. It is loaded at most, not changed.
@@ -189,7 +190,7 @@ def decode_image(
 
 
 def decode_array(values: np.ndarray, *, value_range: ValueRange | ValueRanges | None = None) -> Decoded:
-    """Show an array of pixels as `decode` shows a file of them.
+    """Convert an array of pixels as `decode` converts a file of them.
 
     Args:
         values: (height, width) or (height, width, 1, 2, 3 or 4), the last of 2 and 4 being alpha: uint8, wider
@@ -235,7 +236,7 @@ def _decode_by_pillow(
         image.load()
         return show_image(image, name, value_range, cicp=facts.cicp)
     if name == "JPEG 2000":
-        components, bits, signed = deep_images.jpeg2000_bits(data) or (1, 8, 0)
+        components, bits, signed = jpeg_2000_bits(data) or (1, 8, 0)
         if components > _MOST_COMPONENTS:
             raise UnsupportedError(f"a JPEG 2000 file of {components} bands; save those that count as TIFF", name)
         if bits > 8 or signed:
@@ -248,7 +249,7 @@ def _decode_by_pillow(
 
 
 def _reader_of_values(data: bytes, name: str, max_pixels: int) -> Callable[[], StoredValues] | None:
-    """What reads a file that Pillow doesn't; None for all others."""
+    """The reader of a file that Pillow can't read; None for all others."""
     if name == "JPEG XL":
         if deep_images.jpeg_of_jpeg_xl(data) is not None:
             return None
@@ -261,7 +262,7 @@ def _reader_of_values(data: bytes, name: str, max_pixels: int) -> Callable[[], S
 
 
 def read_header(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Header:
-    """Read a picture's size and kind without decoding its pixels (those of JPEG XL and of deep JPEG are decoded).
+    """Read an image's size and kind without decoding its pixels (those of JPEG XL and of deep JPEG are decoded).
 
     Args:
         data: The file's content.
@@ -278,7 +279,7 @@ def read_header(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Header:
             image = decode(data, max_pixels=min(max_pixels, DEFAULT_MAX_PIXELS)).image
             return Header(*image.size, image.mode == "L", detected)
         if detected == "TIFF":
-            page, layout = tiff.open_checked(data, max_pixels)
+            page, layout = open_checked(data, max_pixels)
             return Header(*page.upright_size, layout.kind == "gray", "TIFF")
         image, name = open_by_pillow(data, max_pixels)
         deep_images.check_cost(data, image, name, max_pixels)
@@ -289,7 +290,7 @@ def read_header(data: bytes, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> Header:
 
 
 def read_exif(data: bytes) -> dict[int, Any]:
-    """Read a picture's EXIF tags, those of the whole file and of the exposure, without decoding its pixels.
+    """Read an image's EXIF tags, those of the whole file and of the exposure, without decoding its pixels.
 
     Raises:
         UndecodableError: As `read_header`.
@@ -297,7 +298,7 @@ def read_exif(data: bytes) -> dict[int, Any]:
     with _translated(data) as name:
         if name == "JPEG XL" or _reader_of_values(data, name, NO_LIMIT) is not None:
             return {}
-        if name == "TIFF" and tiff.is_classic(data):
+        if name == "TIFF" and is_classic(data):
             # Pillow reads the tags of a TIFF whose pixels it doesn't.
             quiet_pillow()
             exif = Image.Exif()
@@ -314,19 +315,19 @@ def open_source(
     enough: int | None = None,
     value_range: ValueRange | ValueRanges | None = None,
 ) -> Image.Image:
-    """Decode the picture a source names: a file of its own or an entry of an IDX file.
+    """Decode the image a source names: a file of its own or an entry of an IDX file.
 
     Args:
         source: Where the pixels are.
-        max_pixels: As for `decode`; no limit is for images that were let in when their data set was read.
+        max_pixels: As for `decode`; the default is for images that were checked when their data set was read.
         enough: As for `decode`.
         value_range: As for `decode`; None takes the source's own.
 
     Returns:
-        The picture in mode ``RGB`` or ``L``.
+        The image in mode ``RGB`` or ``L``.
 
     Raises:
-        UndecodableError: The file can't be opened or gives no picture.
+        UndecodableError: The file can't be opened or gives no image.
     """
     if source.index is not None:
         images = idx.load_images(source.path)
@@ -351,7 +352,7 @@ def read_bytes(source: Source) -> bytes:
 
 @contextlib.contextmanager
 def _translated(data: bytes) -> Iterator[str]:
-    """Name the format, and turn whatever decoders raise on malformed bytes into one sentence."""
+    """Yield the name of the format, and translate what decoders raise on malformed bytes."""
     name = detect_format(data)
     if (words := describe_non_picture(name)) is not None:
         raise (UnsupportedError if is_unsupported(name) else UndecodableError)(words, name)

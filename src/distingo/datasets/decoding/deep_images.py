@@ -1,12 +1,8 @@
-"""Images whose values Pillow cuts down to 8 bits or doesn't read: deep PNG, JPEG, JPEG 2000, Netpbm, and JPEG XL.
-
-Netpbm images that Pillow reads in 8 bits only: PGM and PPM of more, PAM, and PFM of floats.
-"""
+"""Images that Pillow reduces to 8 bits or can't read: deep PNG, JPEG, JPEG 2000 and Netpbm (PAM, PFM), and JPEG XL."""
 
 from __future__ import annotations
 
 import re
-import struct
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +10,14 @@ import numpy as np
 from PIL import Image
 
 from distingo.datasets.decoding.failures import UnsupportedError, check_size
-from distingo.datasets.decoding.jpeg_markers import JpegFrame, read_frame
-from distingo.datasets.decoding.pillow_files import PngFacts, read_png_facts
+from distingo.datasets.decoding.headers import (
+    JpegFrame,
+    PngFacts,
+    jpeg_2000_bits,
+    jpeg_xl_size,
+    read_jpeg_frame,
+    read_png_facts,
+)
 from distingo.datasets.decoding.shown import StoredValues, orientation_of, profile_of
 from distingo.datasets.decoding.value_summaries import blocks_of, by_block
 
@@ -36,7 +38,7 @@ _FLOAT = {b"Pf": 1, b"PF": 3}
 
 @dataclass(frozen=True, slots=True)
 class NetpbmHeader:
-    """What a Netpbm header tells.
+    """The header of a Netpbm file.
 
     Attributes:
         magic: Its first two letters.
@@ -153,10 +155,6 @@ def _read_plain(data: bytes, header: NetpbmHeader, count: int) -> np.ndarray:
     return numbers
 
 
-_JXL_RATIOS = (None, (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
-
-_JXL_WIDTHS = (9, 13, 18, 30)
-
 _DEEP_PNG_BYTES = 18
 """Memory that a pixel of a deep RGB PNG with alpha takes at most, with a color profile; without alpha it takes less."""
 
@@ -171,7 +169,7 @@ def require_codecs(what: str, name: str) -> Any:
     """The package that reads deep images.
 
     Args:
-        what: Kind of file, in words.
+        what: Kind of file, for the error.
         name: Its format.
 
     Raises:
@@ -204,7 +202,7 @@ def check_cost(data: bytes, image: Image.Image, name: str, max_pixels: int) -> N
         facts = read_png_facts(data)
         cost = _DEEP_PNG_BYTES if is_deep_png(image, facts) else 0.0
     elif name == "JPEG 2000":
-        cost = _JPEG_2000_BYTES * (jpeg2000_bits(data) or (len(image.getbands()), 8, 0))[0]
+        cost = _JPEG_2000_BYTES * (jpeg_2000_bits(data) or (len(image.getbands()), 8, 0))[0]
     else:
         return
     check_size(*image.size, name, max_pixels, bytes_per_pixel=cost)
@@ -234,18 +232,6 @@ def read_deep_png(data: bytes, image: Image.Image, facts: PngFacts) -> StoredVal
     return StoredValues(values, bits, profile, orientation_of(image))
 
 
-def jpeg2000_bits(data: bytes) -> tuple[int, int, int] | None:
-    """Read a JPEG 2000 header (the SIZ marker): components, bits of the deepest, and 1 if signed; None if damaged."""
-    at = data.find(b"\xff\x4f\xff\x51")
-    if at < 0 or at + 42 > len(data):
-        return None
-    (components,) = struct.unpack_from(">H", data, at + 40)
-    depths = data[at + 42 : at + 42 + 3 * components : 3]
-    if not depths:
-        return None
-    return components, max((depth & 127) + 1 for depth in depths), max(depth >> 7 for depth in depths)
-
-
 def read_deep_jpeg2000(data: bytes, image: Image.Image, bits: int) -> StoredValues:
     """Read a JPEG 2000 file of more than 8 bits per sample; arguments as for `read_deep_png`."""
     values = require_codecs("a JPEG 2000 file of more than 8 bits", "JPEG 2000").jpeg2k_decode(data, numthreads=1)
@@ -255,7 +241,7 @@ def read_deep_jpeg2000(data: bytes, image: Image.Image, bits: int) -> StoredValu
 
 def deep_frame(data: bytes) -> JpegFrame | None:
     """The frame header of a JPEG that Pillow doesn't read because it has more than 8 bits; None for any other."""
-    frame = read_frame(data)
+    frame = read_jpeg_frame(data)
     return frame if frame is not None and (frame.precision > 8 or frame.lossless) else None
 
 
@@ -322,45 +308,3 @@ def jpeg_of_jpeg_xl(data: bytes) -> bytes | None:
         return bytes(require_codecs("a JPEG XL file", "JPEG XL").jpegxl_decode_jpeg(data))
     except RuntimeError:  # the base of imagecodecs' errors
         return None
-
-
-def jpeg_xl_size(data: bytes) -> tuple[int, int]:
-    """Width and height from a JPEG XL header (ISO/IEC 18181-1, SizeHeader), as stored.
-
-    Raises:
-        EOFError: The header is cut off.
-    """
-    code = data if data.startswith(b"\xff\x0a") else _codestream(data)
-    bits, at = int.from_bytes(code[2:16], "little"), 0
-
-    def take(count: int) -> int:
-        nonlocal at
-        at += count
-        return bits >> (at - count) & ((1 << count) - 1)
-
-    def side(*, small: bool) -> int:
-        return (take(5) + 1) * 8 if small else take(_JXL_WIDTHS[take(2)]) + 1
-
-    small = bool(take(1))
-    height = side(small=small)
-    ratio = _JXL_RATIOS[take(3)]
-    width = side(small=small) if ratio is None else height * ratio[0] // ratio[1]
-    return width, height
-
-
-def _codestream(data: bytes) -> bytes:
-    """The beginning of the codestream in the container's boxes."""
-    at = 0
-    while at + 8 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, at)
-        head = 8
-        if length == 1 and at + 16 <= len(data):
-            (length,) = struct.unpack_from(">Q", data, at + 8)
-            head = 16
-        if name in {b"jxlc", b"jxlp"}:
-            head += 4 if name == b"jxlp" else 0
-            return data[at + head : at + head + 32]
-        if length < head:
-            break
-        at += length
-    raise EOFError("no codestream in the container")

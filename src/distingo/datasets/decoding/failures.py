@@ -1,10 +1,8 @@
-"""What decoders complain about, kept with the image instead of on the terminal.
+"""The warnings of decoders, kept with the image instead of on the terminal; and why a file gives no image.
 
 Python packages log their complaints; these are caught thread by thread wherever an image is decoded. libtiff, which
 Pillow uses, writes to the process's standard error itself. That is caught only in commands of ours (`enable`), while
 images are read, since it concerns the whole process; a complaint is kept with the TIFF that was being read then.
-
-Why a file gives no image, as errors that code can distinguish.
 """
 
 from __future__ import annotations
@@ -57,13 +55,13 @@ def listen() -> None:
 
 
 def enable() -> None:
-    """Allow `caught` to catch the process's standard error: for a command of our own."""
+    """Allow `caught` to catch the process's standard error: for the command line only."""
     _State.enabled = True
 
 
 @contextlib.contextmanager
 def complaints_of_decoding() -> Iterator[list[str]]:
-    """Gather what decoders complain about in this thread, each line once; filled in when the block ends."""
+    """Collect the warnings of decoders in this thread, each line once; filled when the block ends."""
     listen()
     before = getattr(_heard, "complaints", None)
     found: list[str] = []
@@ -145,10 +143,10 @@ def _redirect() -> None:
 
 
 class UndecodableError(DataError):
-    """A file that gives no picture.
+    """A file that gives no image.
 
     Attributes:
-        reason: Why, in words for a person.
+        reason: Why, for a person.
         format: What the file really is, ``unknown`` where nothing is known.
         usual_code: The code of errors of this class for which no other is named.
     """
@@ -162,19 +160,19 @@ class UndecodableError(DataError):
 
 
 class UnreadableError(UndecodableError):
-    """A file that can't be read now, which says nothing about its bytes."""
+    """A file that can't be read now, whatever its bytes are."""
 
     usual_code = "unreadable_image"
 
 
 class TooManyPixelsError(UndecodableError):
-    """A picture over the pixel limit: fine in itself, but not decoded."""
+    """An image over the pixel limit: fine in itself, but not decoded."""
 
     usual_code = "too_many_pixels"
 
 
 class UnsupportedError(UndecodableError):
-    """A sound file of a kind that distingo doesn't read; its reason names the kind and what helps."""
+    """A valid file of a format that is not supported; the reason names the format and what helps."""
 
     usual_code = "unsupported_image"
 

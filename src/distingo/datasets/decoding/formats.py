@@ -1,7 +1,4 @@
-"""What a file's bytes really are, whatever its name ends in.
-
-Which endings the names of pictures have.
-"""
+"""What a file's bytes really are, whatever its name ends in; and the usual endings of the names of images."""
 
 from __future__ import annotations
 
@@ -9,75 +6,53 @@ import codecs
 import re
 import struct
 from collections.abc import Mapping
+from pathlib import Path
 from types import MappingProxyType
 
-_SIGNATURES: tuple[tuple[bytes, str], ...] = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"GIF87a", "GIF"),
-    (b"GIF89a", "GIF"),
-    (b"BM", "BMP"),
-    (b"II*\x00\x10\x00\x00\x00CR", "camera raw"),
-    (b"II*\x00", "TIFF"),
-    (b"MM\x00*", "TIFF"),
-    (b"II+\x00", "TIFF"),
-    (b"MM\x00+", "TIFF"),
-    (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", "JPEG 2000"),
-    (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JPEG XL"),
-    (b"\xff\x0a", "JPEG XL"),
-    (b"qoif", "QOI"),
-    (b"DDS ", "DDS"),
-    (b"icns", "ICNS"),
-    (b"%PDF", "PDF"),
-    (b"8BPS", "PSD"),
-    (b"gimp xcf", "XCF"),
-    (b"v/1\x01", "OpenEXR"),
-    (b"#?RADIANCE", "Radiance HDR"),
-    (b"#?RGBE", "Radiance HDR"),
-    (b"SIMPLE  =", "FITS"),
-    (b"II\xbc\x01", "JPEG XR"),
-    (b"IIRO", "camera raw"),
-    (b"IIRS", "camera raw"),
-    (b"MMOR", "camera raw"),
-    (b"IIU\x00", "camera raw"),
-    (b"FUJIFILMCCD-RAW", "camera raw"),
-    (b"FOVb", "camera raw"),
-    (b"\x00MRM", "camera raw"),
-    (b"BPG\xfb", "BPG"),
-    (b"FLIF", "FLIF"),
-    (b"AT&TFORM", "DjVu"),
-    (b"\x01\xda", "SGI"),
-    (b"\x59\xa6\x6a\x95", "Sun raster"),
-    (b"\xabKTX ", "KTX"),
-    (b"\xd7\xcd\xc6\x9a", "WMF"),
-    (b"\x93NUMPY", "NumPy array"),
-    (b"\x89HDF\r\n\x1a\n", "HDF5"),
-    (b"PK\x03\x04", "ZIP"),
-    (b"\x1f\x8b", "gzip"),
-    (b"Rar!\x1a\x07", "RAR"),
-    (b"7z\xbc\xaf\x27\x1c", "7z"),
-    (b"\xfd7zXZ\x00", "xz"),
-    (b"\x1aE\xdf\xa3", "Matroska or WebM video"),
-    (b"%!PS", "PostScript"),
-    (b"\xc5\xd0\xd3\xc6", "PostScript"),
-    (b"\x00\x05\x16\x07", "AppleDouble"),
-    (b"version https://git-lfs.github.com/spec/", "Git LFS pointer"),
-)
-
-_HEIF_BRANDS = {
-    b"heic",
-    b"heix",
-    b"hevc",
-    b"hevx",
-    b"heim",
-    b"heis",
-    b"hevm",
-    b"hevs",
-    b"mif1",
-    b"msf1",
-    b"heif",
+_SIGNATURES: dict[str, tuple[bytes, ...]] = {
+    "JPEG": (b"\xff\xd8\xff",),
+    "PNG": (b"\x89PNG\r\n\x1a\n",),
+    "camera raw": (
+        *(b"II*\x00\x10\x00\x00\x00CR", b"IIRO", b"IIRS", b"MMOR"),
+        *(b"IIU\x00", b"FUJIFILMCCD-RAW", b"FOVb", b"\x00MRM"),
+    ),
+    "TIFF": (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+"),
+    "GIF": (b"GIF87a", b"GIF89a"),
+    "BMP": (b"BM",),
+    "JPEG 2000": (b"\x00\x00\x00\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
+    "JPEG XL": (b"\x00\x00\x00\x0cJXL \r\n\x87\n", b"\xff\x0a"),
+    "QOI": (b"qoif",),
+    "DDS": (b"DDS ",),
+    "ICNS": (b"icns",),
+    "PDF": (b"%PDF",),
+    "PSD": (b"8BPS",),
+    "XCF": (b"gimp xcf",),
+    "OpenEXR": (b"v/1\x01",),
+    "Radiance HDR": (b"#?RADIANCE", b"#?RGBE"),
+    "FITS": (b"SIMPLE  =",),
+    "JPEG XR": (b"II\xbc\x01",),
+    "BPG": (b"BPG\xfb",),
+    "FLIF": (b"FLIF",),
+    "DjVu": (b"AT&TFORM",),
+    "SGI": (b"\x01\xda",),
+    "Sun raster": (b"\x59\xa6\x6a\x95",),
+    "KTX": (b"\xabKTX ",),
+    "WMF": (b"\xd7\xcd\xc6\x9a",),
+    "NumPy array": (b"\x93NUMPY",),
+    "HDF5": (b"\x89HDF\r\n\x1a\n",),
+    "ZIP": (b"PK\x03\x04",),
+    "gzip": (b"\x1f\x8b",),
+    "RAR": (b"Rar!\x1a\x07",),
+    "7z": (b"7z\xbc\xaf\x27\x1c",),
+    "xz": (b"\xfd7zXZ\x00",),
+    "Matroska or WebM video": (b"\x1aE\xdf\xa3",),
+    "PostScript": (b"%!PS", b"\xc5\xd0\xd3\xc6"),
+    "AppleDouble": (b"\x00\x05\x16\x07",),
+    "Git LFS pointer": (b"version https://git-lfs.github.com/spec/",),
 }
+"""By format; those of TIFF are also the beginning of some raw files, which come first."""
+
+_HEIF_BRANDS = frozenset(b"heic heix hevc hevx heim heis hevm hevs mif1 msf1 heif".split())
 
 _UNSUPPORTED = {
     "SVG": "an SVG drawing; only pictures made of pixels can be used",
@@ -101,7 +76,7 @@ _UNSUPPORTED = {
     "NumPy array": "a NumPy array; save it as PNG or TIFF",
     "HDF5": "an HDF5 file; save its images as PNG or TIFF",
 }
-"""Images and drawings of kinds that are not read, and what helps: such a file is not damaged."""
+"""Images and drawings that are not read, and what helps: such a file is not damaged."""
 
 _NOT_PICTURES = {
     "empty": "an empty file",
@@ -125,11 +100,11 @@ _NOT_PICTURES = {
 
 _HTML = re.compile(rb"<(!doctype\s+html|html|head|body|script|meta|div|title)\b", re.IGNORECASE)
 
-_LOOKED_AT = 2048
+_HEAD = 2048
 
 
 def detect_format(data: bytes) -> str:
-    """Name the format that the first bytes speak of.
+    """Name the format by the first bytes.
 
     Args:
         data: A file's content, or its first two kilobytes. A TGA file, which has no signature, is recognized from the
@@ -140,14 +115,24 @@ def detect_format(data: bytes) -> str:
     """
     if not data:
         return "empty"
-    name = next((name for signature, name in _SIGNATURES if data.startswith(signature)), None)
+    name = next((name for name, signatures in _SIGNATURES.items() if data.startswith(signatures)), None)
     if name is None:
-        name = _detect_by_marks(data) or _detect_text(data[:_LOOKED_AT])
+        name = _detect_by_marks(data) or _detect_text(data[:_HEAD])
     return _detect_by_header(data) if name == "unknown" else name
 
 
+def detect_file_format(path: Path) -> str:
+    """As `detect_format`, from the beginning of a file.
+
+    Raises:
+        OSError: It can't be read.
+    """
+    with path.open("rb") as file:
+        return detect_format(file.read(_HEAD))
+
+
 def _detect_by_marks(data: bytes) -> str | None:
-    """Formats whose marks don't stand at the very beginning."""
+    """Formats whose marks are not at the very beginning."""
     if data[:4] == b"RIFF":
         return {b"WEBP": "WebP", b"AVI ": "AVI video", b"WAVE": "WAV audio"}.get(data[8:12], "unknown")
     if data[4:8] == b"ftyp":
@@ -162,16 +147,16 @@ def _detect_by_marks(data: bytes) -> str | None:
 
 
 def _detect_by_header(data: bytes) -> str:
-    """Formats without a signature worth the name: their headers must be plausible throughout."""
+    """Formats without a reliable signature: their whole headers must be plausible."""
     if _is_icon(data):
         return "ICO" if data[2] == 1 else "CUR"
     if _is_pcx(data):
         return "PCX"
-    return "TGA" if is_tga(data) else "unknown"
+    return "TGA" if _is_tga(data) else "unknown"
 
 
 def _is_icon(data: bytes) -> bool:
-    """Whether the directory of an ICO or CUR file fits: its first image begins behind it."""
+    """Whether the directory of an ICO or CUR file fits: its first image begins after it."""
     if data[:4] not in {b"\0\0\1\0", b"\0\0\2\0"} or len(data) < 22:
         return False
     count, size, at = int.from_bytes(data[4:6], "little"), *struct.unpack_from("<II", data, 14)
@@ -185,7 +170,7 @@ def _is_pcx(data: bytes) -> bool:
     return data[3] in {1, 2, 4, 8} and left <= right and top <= bottom and data[64] == 0 and data[65] in {1, 3, 4}
 
 
-def is_tga(data: bytes) -> bool:
+def _is_tga(data: bytes) -> bool:
     """Whether a whole file is a TGA image: its header fits, and it has the footer or just the length of its pixels."""
     if len(data) < 18:
         return False
@@ -235,8 +220,8 @@ def _detect_text(head: bytes) -> str:
     if any(byte < 9 or 13 < byte < 27 or 27 < byte < 32 for byte in text):
         return "unknown"
     try:
-        # A character may be cut in two where the look ends, which an incremental decoder takes for unfinished.
-        codecs.getincrementaldecoder("utf-8")().decode(text, final=len(head) < _LOOKED_AT)
+        # The head may end within a character, which an incremental decoder takes for unfinished.
+        codecs.getincrementaldecoder("utf-8")().decode(text, final=len(head) < _HEAD)
     except UnicodeDecodeError:
         return "unknown"
     if text.startswith((b"{", b"[")):
@@ -245,8 +230,13 @@ def _detect_text(head: bytes) -> str:
 
 
 def describe_non_picture(name: str) -> str | None:
-    """Say in words what is wrong with a file of this format, or None if it could be a picture."""
+    """Why a file of this format gives no image, for a person; None if it could be one."""
     return _NOT_PICTURES.get(name) or _UNSUPPORTED.get(name)
+
+
+def why_no_image(name: str) -> str:
+    """As `describe_non_picture`, for any format that is not accepted."""
+    return describe_non_picture(name) or f"not a picture ({name})"
 
 
 def is_unsupported(name: str) -> bool:
@@ -277,6 +267,6 @@ ENDINGS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "SGI": (".sgi", ".rgb", ".rgba", ".bw"),
     }
 )
-"""By the name of the format (`formats.detect_format`), the usual ending first; in lower case."""
+"""By the name of the format, the usual ending first; in lower case."""
 
 PICTURE_ENDINGS = frozenset(ending for endings in ENDINGS.values() for ending in endings)

@@ -16,7 +16,7 @@ _UNSIGNED_BYTE = 8
 
 
 def load_images(path: Path) -> np.ndarray:
-    """Read all pictures of an IDX file, gzip or not; the last few files read are kept in memory.
+    """Read all images of an IDX file, gzip or not; the last few files read are kept in memory.
 
     Args:
         path: The file.
@@ -25,7 +25,7 @@ def load_images(path: Path) -> np.ndarray:
         uint8 of shape (n, height, width), not writable.
 
     Raises:
-        DataError: It is no IDX file of pictures, is damaged or can't be opened.
+        DataError: It is no IDX file of images, is damaged or can't be opened.
     """
     return _load(path, 3)
 

@@ -1,8 +1,6 @@
-"""Files opened by Pillow: by what they are, within the caller's pixel limit, and in silence.
+"""Files that Pillow opens: by their real format, within the caller's pixel limit, and silently.
 
-Images inside icon files: their sizes, which may be others than the icon's directory has.
-
-The chunks of a PNG file that Pillow doesn't hand on.
+A JPEG whose end marker is missing is completed, if all its pixels are there.
 """
 
 from __future__ import annotations
@@ -12,85 +10,40 @@ import io
 import struct
 import threading
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from distingo.datasets.decoding.failures import TooManyPixelsError, UnsupportedError, check_size, listen
-from distingo.datasets.decoding.formats import detect_format
+from distingo.datasets.decoding.formats import ENDINGS, detect_format
+from distingo.datasets.decoding.headers import JPEG_FRAMES, JPEG_SCAN, icon_sizes, jpeg_segments
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-
-_JPEG_2000 = b"\xff\x4f\xff\x51"
-
-
-def check_embedded(data: bytes, name: str, max_pixels: int) -> None:
-    """Refuse an icon file that holds an image over the pixel limit.
-
-    Args:
-        data: The file's content.
-        name: Its format; other formats than icons are left alone.
-        max_pixels: As for `decoding.decode`.
-
-    Raises:
-        TooManyPixelsError: It does.
-    """
-    if name not in {"ICO", "CUR", "ICNS"}:
-        return
-    for width, height in _sizes(data, name):
-        if width * height > max_pixels:
-            raise TooManyPixelsError(
-                f"holds an image of {width} x {height} pixels, more than the limit of {max_pixels:,}", name
-            )
-
-
-def _sizes(data: bytes, name: str) -> Iterator[tuple[int, int]]:
-    at = -1
-    while (at := data.find(_PNG, at + 1)) >= 0 and at + 24 <= len(data):
-        yield struct.unpack_from(">II", data, at + 16)
-    at = -1
-    while name == "ICNS" and (at := data.find(_JPEG_2000, at + 1)) >= 0 and at + 24 <= len(data):
-        right, bottom, left, top = struct.unpack_from(">4I", data, at + 8)
-        yield right - left, bottom - top
-    if name == "ICNS":
-        return
-    for entry in range(int.from_bytes(data[4:6], "little")):
-        place = 6 + 16 * entry + 12
-        (start,) = struct.unpack_from("<I", data, place) if place + 4 <= len(data) else (len(data),)
-        if data[start : start + 4] == b"\x28\0\0\0" and start + 12 <= len(data):
-            width, height = struct.unpack_from("<ii", data, start + 4)
-            yield abs(width), abs(height) // 2
-
-
-_PILLOW_FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM")
-"""Tried in turn where the first bytes don't tell."""
-
-_READERS = {
-    "JPEG": "JPEG",
-    "PNG": "PNG",
-    "GIF": "GIF",
-    "WebP": "WEBP",
-    "BMP": "BMP",
-    "TIFF": "TIFF",
-    "AVIF": "AVIF",
-    "JPEG 2000": "JPEG2000",
-    "PPM": "PPM",
-    "HEIF": "HEIF",
-    "ICO": "ICO",
-    "CUR": "CUR",
-    "ICNS": "ICNS",
-    "TGA": "TGA",
-    "QOI": "QOI",
-    "DDS": "DDS",
-    "PCX": "PCX",
-    "SGI": "SGI",
-}
+_READERS = {name: name.upper().replace(" ", "") for name in ENDINGS if name != "JPEG XL"}
 """Pillow's name of each format that it reads for us."""
 
+_UNKNOWN = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM")
+"""Pillow's formats that are tried in turn where the first bytes do not tell."""
+
 NAMES = {"MPO": "JPEG", "WEBP": "WebP", "JPEG2000": "JPEG 2000", "DIB": "BMP"}
+"""Our names of Pillow's formats, where they differ."""
 
 _preparing = threading.Lock()
+
+_END = b"\xff\xd9"
+_PROGRESSIVE = frozenset({0xC2, 0xCA})
+_PADDING = 16
+"""A file that ends in so many zero bytes was not written to its end."""
+
+_FILLINGS = (
+    b"\xaa" * 64,
+    b"\x55" * 64,
+    b"\xfe" * 64,
+    *(bytes((start * step + 7 * start) % 255 for step in range(64)) for start in (3, 29, 58, 101, 140, 177, 203, 238)),
+)
+"""Made-up data that begin with different bits: a decoder that lacks even one bit takes it from them. Many, as a pixel
+beyond black or white looks the same whatever it lacks."""
 
 
 def open_by_pillow(data: bytes, max_pixels: int) -> tuple[Image.Image, str]:
@@ -99,9 +52,9 @@ def open_by_pillow(data: bytes, max_pixels: int) -> tuple[Image.Image, str]:
     detected = detect_format(data)
     if detected == "HEIF":
         _register_heif()
-    check_embedded(data, detected, max_pixels)
-    formats = (_READERS[detected],) if detected in _READERS else _PILLOW_FORMATS
-    image = _open_as(data, formats)
+    if detected in {"ICO", "CUR", "ICNS"}:
+        _check_icon(data, detected, max_pixels)
+    image = _open_as(data, (_READERS[detected],) if detected in _READERS else _UNKNOWN)
     name = NAMES.get(image.format or "", image.format or "unknown")
     check_size(*image.size, name, max_pixels)
     if image.format == "SGI" and data[3] != 1:
@@ -109,8 +62,16 @@ def open_by_pillow(data: bytes, max_pixels: int) -> tuple[Image.Image, str]:
     return image, name
 
 
+def _check_icon(data: bytes, name: str, max_pixels: int) -> None:
+    for width, height in icon_sizes(data, name):
+        if width * height > max_pixels:
+            raise TooManyPixelsError(
+                f"holds an image of {width} x {height} pixels, more than the limit of {max_pixels:,}", name
+            )
+
+
 def _open_as(data: bytes, formats: tuple[str, ...]) -> Image.Image:
-    """`PIL.Image.open` without its check of the size, which knows of one limit only."""
+    """`PIL.Image.open` without its check of the size, which has one limit for the process."""
     for name in formats:
         factory, accept = Image.OPEN[name]
         try:
@@ -122,9 +83,9 @@ def _open_as(data: bytes, formats: tuple[str, ...]) -> Image.Image:
 
 
 def quiet_pillow() -> None:
-    """Keep Pillow's warnings about malformed files off the terminal: the manifest says it better.
+    """Keep Pillow's warnings about malformed files off the terminal: the manifest gives the reasons.
 
-    Looked at on every call because test runners and `warnings.catch_warnings` put the filters back.
+    Checked on every call because test runners and `warnings.catch_warnings` restore the filters.
     """
     _load_plugins()
     for category in (Image.DecompressionBombWarning, UserWarning):
@@ -150,50 +111,79 @@ def _register_heif() -> None:
         pillow_heif.register_heif_opener(thumbnails=False)
 
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+def completed(data: bytes) -> bytes | None:
+    """A JPEG that lacks nothing but its end marker, with the marker.
 
-
-@dataclass(frozen=True, slots=True)
-class PngFacts:
-    """What a PNG's chunks before its pixels tell.
-
-    Attributes:
-        depth: Bits per stored sample.
-        bits: Significant bits of a sample, from the sBIT chunk; None where there is none.
-        cicp: The four bytes of the cICP chunk (color primaries, transfer, matrix, range); None where there is none.
-    """
-
-    depth: int
-    bits: int | None = None
-    cicp: bytes | None = None
-
-
-def read_png_facts(data: bytes) -> PngFacts:
-    """Read the chunks before the pixels.
+    Whether all pixels are there shows by decoding the file with different made-up data before the end marker: they
+    are passed over where no pixel lacks, and change pixels where even a bit is lacking. A progressive file must also
+    have all its scans.
 
     Args:
-        data: The file's content.
+        data: A file that a decoder calls truncated.
 
     Returns:
-        What they tell; a depth of 0 where the file is damaged.
+        The file to decode; None where more is lacking, or it is damaged in another way.
     """
-    depth, bits, cicp = 0, None, None
-    for name, content in _chunks(data):
-        if name == b"IHDR" and len(content) >= 13:
-            depth = content[8]
-        elif name == b"sBIT" and content:
-            bits = max(content[:3])
-        elif name == b"cICP" and len(content) == 4:
-            cicp = content
-    return PngFacts(depth, bits if bits and 0 < bits < depth else None, cicp)
+    body = _without_padding(data)
+    if not _has_all_scans(body):
+        return None
+    whole = body + _END
+    try:
+        expected = _pixels(whole)
+        alike = all(_pixels(body + filling + _END) == expected for filling in _fillings(body))
+    except (OSError, SyntaxError, ValueError, MemoryError):
+        return None
+    return whole if alike else None
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Name and content of every chunk up to the pixels."""
-    at = len(_SIGNATURE)
-    while at + 8 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, at)
-        if name in {b"IDAT", b"IEND"}:
-            return
-        yield name, data[at + 8 : at + 8 + length]
-        at += length + 12
+def _without_padding(data: bytes) -> bytes:
+    if not data.endswith(bytes(_PADDING)):
+        return data.removesuffix(b"\xff")
+    body = data.rstrip(b"\0")
+    # In the pixels' data a byte of ones is followed by one of zeros.
+    return body + b"\0" if body.endswith(b"\xff") else body
+
+
+def _fillings(body: bytes) -> Iterator[bytes]:
+    """Made-up data; where intervals are marked, also data that the next mark introduces."""
+    yield from _FILLINGS
+    if b"\xff\xdd" not in body:
+        return
+    last = max((body.rfind(bytes((0xFF, 0xD0 + number))), number) for number in range(8))
+    following = bytes((0xFF, 0xD0 + (last[1] + 1) % 8 if last[0] >= 0 else 0xD0))
+    yield from (following + filling for filling in _FILLINGS)
+
+
+def _pixels(data: bytes) -> bytes:
+    """The decoded samples, before they become RGB, which is cut off at black and white and so hides differences."""
+    image = JpegImageFile(io.BytesIO(data))
+    image.draft("YCbCr", image.size)
+    return image.tobytes()
+
+
+def is_padded(data: bytes) -> bool:
+    """Whether a file ends in zero bytes where pixels or the end marker should be, as after a power cut."""
+    return data.endswith(bytes(_PADDING)) and data.rfind(_END) < data.rfind(b"\xff\xda")
+
+
+def _has_all_scans(data: bytes) -> bool:
+    """Whether every coefficient of every component has come, down to its last bit."""
+    components: list[int] = []
+    progressive = False
+    left: dict[int, set[int]] = {}
+    last_bits: dict[tuple[int, int], int] = defaultdict(lambda: 1)
+    for marker, at, length in jpeg_segments(data):
+        content = data[at : at + length]
+        if marker in JPEG_FRAMES:
+            components = list(content[6 : 6 + 3 * content[5] : 3]) if len(content) > 5 else []
+            progressive = marker in _PROGRESSIVE
+            left = {component: set(range(64)) for component in components}
+        elif marker == JPEG_SCAN and content:
+            named = content[1 : 1 + 2 * content[0] : 2]
+            first, last, bits = content[-3:] if len(content) >= 3 else (0, 63, 0)
+            for component in named:
+                for coefficient in range(first, last + 1) if progressive else range(64):
+                    last_bits[component, coefficient] = bits & 15 if progressive else 0
+                    if last_bits[component, coefficient] == 0:
+                        left.get(component, set()).discard(coefficient)
+    return bool(components) and not any(left.values())

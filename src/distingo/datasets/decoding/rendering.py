@@ -1,7 +1,4 @@
-"""A decoded picture to an array of a fixed size.
-
-Ways of looking at a picture that a frozen backbone can be shown beside the picture itself.
-"""
+"""A decoded image to an array of a fixed size; and the views of it that a frozen backbone is given during training."""
 
 from __future__ import annotations
 
@@ -24,7 +21,7 @@ _LONGEST_ASPECT = 20
 
 
 def render(image: Image.Image, rendition: Rendition) -> np.ndarray:
-    """Resize a picture (with anti-aliasing) and give it the wanted channels.
+    """Resize an image (with anti-aliasing) and give it the requested channels.
 
     ``crop`` follows torchvision's ``Resize`` of the shorter side with ``CenterCrop``, which is how timm
     evaluates its pretrained models.
@@ -45,20 +42,20 @@ def render(image: Image.Image, rendition: Rendition) -> np.ndarray:
 
 
 def shorter_side_for(rendition: Rendition) -> int:
-    """Pixels of a picture's shorter side, upright or not, from which rendering never enlarges."""
+    """Pixels of an image's shorter side, upright or not, from which rendering never enlarges."""
     return math.ceil(max(rendition.height, rendition.width) / rendition.crop_fraction)
 
 
 def seen_part(width: int, height: int, rendition: Rendition) -> tuple[float, float, float, float]:
-    """Where in a picture lies what `render` makes of it.
+    """Which part of an image `render` uses.
 
     Args:
-        width: Of the picture, upright, in pixels.
-        height: Of the picture, upright, in pixels.
+        width: Of the image, upright, in pixels.
+        height: Of the image, upright, in pixels.
         rendition: As for `render`.
 
     Returns:
-        Left, top, right and bottom in shares of the picture's sides; (0, 0, 1, 1) where nothing is cut off.
+        Left, top, right and bottom in shares of the image's sides; (0, 0, 1, 1) where nothing is cut off.
     """
     if rendition.fit == "stretch":
         return 0.0, 0.0, 1.0, 1.0
@@ -87,7 +84,7 @@ def _crop(image: Image.Image, rendition: Rendition) -> Image.Image:
 
 
 def _resized_and_cut(original: tuple[int, int], rendition: Rendition) -> tuple[tuple[int, int], int, int]:
-    """To what width and height a picture is resized, and where the cut's left and top are then."""
+    """The width and height an image is resized to, and the left and top of the cut."""
     width, height = original
     if rendition.height == rendition.width:
         shorter = math.floor(rendition.height / rendition.crop_fraction)
@@ -100,13 +97,13 @@ def _resized_and_cut(original: tuple[int, int], rendition: Rendition) -> tuple[t
 
 
 def _shorten(image: Image.Image) -> Image.Image:
-    """Cut the middle out of a very long strip, whose ends would be enlarged enormously and then dropped."""
+    """Cut the middle out of a very long strip, whose ends would be enlarged and then dropped."""
     box = _middle_of_strip(image.size)
     return image if box == (0, 0, *image.size) else image.crop(box)
 
 
 def _middle_of_strip(size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what is looked at, in pixels: all but of a very long strip."""
+    """Left, top, right and bottom of the part that is used, in pixels: all but of a very long strip."""
     width, height = size
     limit = _LONGEST_ASPECT * min(width, height)
     left, top = max(0, (width - limit) // 2), max(0, (height - limit) // 2)
@@ -139,7 +136,7 @@ VIEW_SETS: dict[str, tuple[str, ...]] = {
     "flip": ("whole", "mirrored"),
     "crops": ("whole", "mirrored", *_CORNERS),
 }
-"""What a person asks for by ``--views``: the views that training sees, the picture itself first."""
+"""By name, as for ``--views``: the views that are used in training, the image itself first."""
 
 
 def require_views(name: str) -> tuple[str, ...]:
@@ -158,18 +155,18 @@ def require_views(name: str) -> tuple[str, ...]:
 
 
 def share_of_side(view: str) -> float:
-    """How much of a picture's sides a view shows."""
+    """How much of an image's sides a view shows."""
     return _CORNER if view in _CORNERS else 1.0
 
 
 def look(image: Image.Image, view: str) -> Image.Image:
-    """One view of a picture.
+    """One view of an image.
 
     Args:
         image: Mode ``RGB`` or ``L``.
         view: ``whole``, ``mirrored`` or a corner (``top-left`` ...) of 80 % of each side.
 
     Returns:
-        A picture of the same mode.
+        An image of the same mode.
     """
     return _VIEWS[view](image)

@@ -1,7 +1,4 @@
-"""What a viewer shows of an image: RGB or gray, upright, 8 bits, whether it comes from a file or from memory.
-
-Which value of a stored alpha is opaque.
-"""
+"""An image as viewers show it: RGB or gray, upright, 8 bits, laid over white, whether from a file or from memory."""
 
 from __future__ import annotations
 
@@ -78,21 +75,21 @@ _UPRIGHT = {
 }
 
 _TELLING_KEYS = {"transparency", "icc_profile", "gamma", "chromaticity"}
-"""What Pillow keeps beside the pixels that changes how they look."""
+"""What Pillow keeps in an image's info that changes how it looks."""
 
 _PIXELS_AT_ONCE = 2**18
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A decoded picture.
+    """A decoded image.
 
     Attributes:
         image: Mode ``RGB`` or ``L``, upright.
         format: What the file really was, for example ``JPEG``.
         values: The stored values of a deep image (more than 8 bits, signed or float); None for an 8-bit one.
-        notes: Codes of the small faults that the file was used in spite of.
-        remarks: What the decoder complained about, in its own words.
+        notes: Codes of the small faults that were tolerated.
+        remarks: The decoder's warnings.
     """
 
     image: Image.Image
@@ -178,7 +175,7 @@ def show_values(stored: StoredValues, name: str, value_range: ValueRange | Value
     """
     values, alpha, bits = _without_alpha(stored)
     profile, orientation = stored.profile, stored.orientation
-    del stored  # what is not needed any more is let go: large images take much memory
+    del stored  # large images take much memory
     summary = None
     if values.dtype != np.uint8:
         require_finite(values, name)
@@ -214,7 +211,7 @@ def show_parts(
 
 
 def orientation_of(image: Image.Image) -> int:
-    """How the image is to be turned, as in EXIF; 1 where nothing readable tells."""
+    """The orientation of an image, as in EXIF; 1 where it has none that can be read."""
     try:
         return int(image.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:
@@ -255,7 +252,7 @@ def _mixed(values: ValueSummary, content: bytes) -> ValueSummary:
 
 
 def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """The colors in mode ``L``, ``RGB`` or ``CMYK``, and the alpha where it says anything."""
+    """The colors in mode ``L``, ``RGB`` or ``CMYK``, and the alpha where it is not constant."""
     gray = image.mode in {"1", "L", "LA", "La"}
     if image.mode == "La":
         image = image.convert("LA")  # the only conversion that Pillow has of it

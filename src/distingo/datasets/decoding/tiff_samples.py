@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 
 from distingo.datasets.decoding.failures import TooManyPixelsError, UnsupportedError
+from distingo.datasets.decoding.headers import claimed_size
 from distingo.datasets.decoding.tiff_directory import Page
 from distingo.datasets.decoding.tiff_support import (
     JPEG,
     LERC,
     RAW,
-    claimed_size,
     describe_samples,
     ignores_predictor,
     is_installed,

@@ -1,19 +1,22 @@
-"""Which TIFF pages are read at all: what is refused by its name, and what decoding may cost.
-
-The size that a compressed image inside a TIFF claims to have, read from its first bytes before it is decoded.
-"""
+"""Which TIFF pages are read, which of their samples and by which library; and what decoding them may cost."""
 
 from __future__ import annotations
 
 import functools
 import importlib.util
-import struct
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
-from distingo.datasets.decoding.failures import BYTES_PER_PIXEL, TooManyPixelsError, UndecodableError, UnsupportedError
-from distingo.datasets.decoding.tiff_directory import Page
+from distingo.datasets.decoding.failures import (
+    BYTES_PER_PIXEL,
+    TooManyPixelsError,
+    UndecodableError,
+    UnsupportedError,
+    check_size,
+)
+from distingo.datasets.decoding.tiff_directory import Page, open_page
 
 JPEG = frozenset({6, 7, 33007, 34892})
 
@@ -25,13 +28,13 @@ LERC = 34887
 
 RAW = 1
 
-_CCITT = frozenset({2, 3, 4})
+CCITT = frozenset({2, 3, 4})
 
 _READ = (
     JPEG
     | JPEG_2000
     | _RGB_CODECS
-    | _CCITT
+    | CCITT
     | {RAW, 5, 8, 22610, 32773, 32946, LERC, 34925, 34926, 34933, 34934, 50000, 50013}
 )
 
@@ -68,6 +71,139 @@ _FORMAT_NAMES = {1: "unsigned integer", 2: "signed integer", 3: "float", 4: "und
 # A segment's own size fields are checked before it is decoded; so many segments take a while without being an image.
 _MOST_SEGMENTS = 1_000_000
 
+Kind = Literal["gray", "rgb", "palette", "cmyk", "ycbcr", "lab"]
+
+_COLORS: dict[Kind, int] = {"gray": 1, "rgb": 3, "palette": 1, "cmyk": 4, "ycbcr": 3, "lab": 3}
+
+_KINDS: tuple[Kind | None, ...] = ("gray", "gray", "rgb", "palette", "gray", "cmyk", "ycbcr", None, "lab", "lab")
+"""By PhotometricInterpretation."""
+
+_UNSUPPORTED_KINDS = {
+    10: "ITU L*a*b* color",
+    32803: "the raw data of a camera's sensor",
+    32844: "LogL luminance",
+    32845: "LogLuv color",
+    34892: "the linear raw data of a camera",
+    51177: "a depth map",
+    52527: "a semantic mask",
+}
+
+_APERIO_YCBCR = 33003
+
+# Old-style JPEG, word-aligned fax and ThunderScan, with their bits: only libtiff, which Pillow uses, decodes them.
+_PILLOW_ALONE = {6: 8, 32771: 1, 32809: 4}
+
+LOSSLESS = {5, 8, 32773, 32946}
+"""Compressions that Pillow and tifffile decode alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Which samples of a page are shown, and as what.
+
+    Attributes:
+        kind: What the colors are.
+        colors: Numbers of the samples that hold them.
+        alpha: Number of the sample that is the alpha, None without one.
+        associated: Whether the colors are multiplied by the alpha.
+    """
+
+    kind: Kind
+    colors: tuple[int, ...]
+    alpha: int | None
+    associated: bool
+
+
+def open_checked(data: bytes, max_pixels: int) -> tuple[Page, Layout]:
+    """Find the page of a TIFF that is the image, and refuse it where its tags show that it can't be decoded.
+
+    Args:
+        data: The whole file.
+        max_pixels: As for `decoding.decode`.
+
+    Returns:
+        The page and what of it is shown: of many bands the first three where the file calls them RGB, else the first
+        one as gray; extra samples count only where the file calls them alpha.
+
+    Raises:
+        UndecodableError: It can't be decoded.
+        EOFError: The file breaks off before its directory is complete.
+    """
+    page = open_page(data)
+    layout = _layout(page)
+    _check_cost(page, len(layout.colors) + (layout.alpha is not None), max_pixels)
+    bits = _PILLOW_ALONE.get(page.compression)
+    if bits is not None and page.first and not page.directory.big and page.photometric in {0, 1, 2, 6}:
+        if set(page.bits) != {bits}:
+            raise unsupported(f"compression {page.compression} of {describe_samples(page)} samples")
+        return page, layout
+    _check_supported(page)
+    dtype = stored_dtype(page)
+    if layout.kind == "palette" and (dtype.kind != "u" or page.bits[0] > 16):
+        raise unsupported(f"a palette of {page.bits[0]} bits")
+    if layout.kind in {"cmyk", "ycbcr"} and dtype.kind == "i":
+        raise unsupported(f"signed {'inks' if layout.kind == 'cmyk' else 'YCbCr'}")
+    if layout.kind == "lab" and page.bits[0] not in {8, 16, 32}:
+        raise unsupported(f"L*a*b* of {page.bits[0]} bits")
+    return page, layout
+
+
+def is_classic(data: bytes) -> bool:
+    """Whether a TIFF is one of the classic kind, not a BigTIFF."""
+    return data[2:4] in {b"*\0", b"\0*"}
+
+
+def pillow_reads_exactly(page: Page, layout: Layout) -> bool:
+    """Whether Pillow gives the same pixels: ordinary 8-bit and bilevel pages, read without tifffile and its import.
+
+    Gray, RGB, palette and CMYK of 8 bits without extra samples, bilevel gray, uncompressed or compressed without loss
+    by the methods of TIFF 6.0, fax included; `test_tiff.py` compares them. Old-style JPEG, ThunderScan
+    and word-aligned fax are left to Pillow too, as nothing else decodes them.
+    """
+    if not page.first or page.directory.big:
+        return False
+    if page.compression in _PILLOW_ALONE:
+        return True
+    bilevel = page.bits == (1,) and layout.kind == "gray" and page.predictor == 1
+    ordinary = set(page.bits) == {8} and page.samples == _COLORS[layout.kind] and layout.kind in {"gray", "rgb", "cmyk"}
+    return (
+        (bilevel or (ordinary and page.compression in LOSSLESS | {RAW}))
+        and page.photometric in {0, 1, 2, 5}
+        and 262 in page.directory.entries
+        and page.sample_format == 1
+        and not page.extra
+        and not page.reversed_bits
+        and page.depth == 1
+        and page.predictor in {1, 2}
+        and not (page.planar and page.tile)
+        and page.compression in LOSSLESS | CCITT | {RAW}
+    )
+
+
+def _layout(page: Page) -> Layout:
+    kind = _KINDS[page.photometric] if 0 <= page.photometric < len(_KINDS) else None
+    if kind is None:
+        name = _UNSUPPORTED_KINDS.get(page.photometric, f"photometric interpretation {page.photometric}")
+        raise unsupported(name, "develop it and save it as PNG" if "raw" in name else "save it as PNG")
+    if kind == "ycbcr" and page.samples == 1:
+        kind = "gray"
+    elif kind == "ycbcr" and is_rgb_already(page):
+        kind = "rgb"
+    elif kind == "rgb" and page.compression == _APERIO_YCBCR:
+        kind = "ycbcr"
+    count = _COLORS[kind]
+    if kind == "cmyk" and (page.directory.number(332, 1) != 1 or page.samples < count):
+        raise unsupported(f"{page.samples - len(page.extra)} inks that are not cyan, magenta, yellow and black")
+    if page.samples < count:
+        raise UndecodableError(f"a damaged TIFF file ({page.samples} samples per pixel for {kind} color)", "TIFF")
+    before = page.samples - len(page.extra)
+    kinds = {before + at: kind for at, kind in enumerate(page.extra) if kind in {1, 2, 999} and before + at >= count}
+    if kind == "rgb" and not page.extra and page.samples == 4:
+        # Writers that leave ExtraSamples out mean an alpha, as Pillow and libtiff take it.
+        kinds = {3: 2}
+    alpha = min(kinds, default=None)
+    return Layout(kind, tuple(range(count)), alpha, alpha is not None and kinds[alpha] == 1)
+
 
 def unsupported(what: str, help_: str = "save it as PNG") -> UnsupportedError:
     """A sound TIFF of a kind that is not read."""
@@ -99,11 +235,11 @@ def stored_dtype(page: Page) -> np.dtype[Any]:
     raise unsupported(f"{describe_samples(page)} samples")
 
 
-def check_supported(page: Page) -> None:
+def _check_supported(page: Page) -> None:
     """Refuse what isn't read, by its name.
 
     Raises:
-        UnsupportedError: As said.
+        UnsupportedError: It is not supported.
     """
     if page.compression not in _READ:
         name = _COMPRESSION_NAMES.get(page.compression)
@@ -111,7 +247,7 @@ def check_supported(page: Page) -> None:
     dtype = stored_dtype(page)
     if page.depth > 1:
         raise unsupported(f"{page.depth:,} slices", "save the slices as images of their own")
-    if page.compression in _CCITT and (page.bits[0] != 1 or page.samples != 1):
+    if page.compression in CCITT and (page.bits[0] != 1 or page.samples != 1):
         raise UndecodableError(f"a damaged TIFF file (fax compression of {describe_samples(page)} samples)", "TIFF")
     if page.predictor != 1 and not ignores_predictor(page):
         fits = {2: page.bits[0] in {8, 16, 32, 64}, 3: dtype.kind == "f" and page.bits[0] != 24}
@@ -142,7 +278,7 @@ def is_rgb_already(page: Page) -> bool:
     return page.compression in _RGB_CODECS or (page.compression in JPEG and not page.planar and not page.extra)
 
 
-def check_size(page: Page, kept: int, max_pixels: int) -> None:
+def _check_cost(page: Page, kept: int, max_pixels: int) -> None:
     """Refuse a page that takes more memory than the pixel limit allows for.
 
     Counted are the pixels with the padding of tiles, a decoded segment in full and what is kept of it: the samples, a
@@ -157,8 +293,7 @@ def check_size(page: Page, kept: int, max_pixels: int) -> None:
         TooManyPixelsError: It takes more.
     """
     width, height = page.upright_size
-    if page.width * page.height > max_pixels:
-        raise TooManyPixelsError(f"{width} x {height} pixels are more than the limit of {max_pixels:,}", "TIFF")
+    check_size(width, height, "TIFF", max_pixels)
     wide, high = page.segment_size
     padded = wide * page.segments_across * high * page.segments_down if page.tile else page.width * page.height
     itemsize = max(-(-max(page.bits) // 8), 1)
@@ -181,156 +316,3 @@ def check_size(page: Page, kept: int, max_pixels: int) -> None:
 def is_installed() -> bool:
     """Whether the libraries are there that read all kinds of TIFF."""
     return all(importlib.util.find_spec(name) for name in ("imagecodecs", "tifffile"))
-
-
-_JPEG = {6, 7, 33007, 34892}
-
-_JPEG_2000 = {33003, 33004, 33005, 34712}
-
-_JPEG_XL = {50002, 52546}
-
-_JPEG_XR = {22610, 34934}
-
-_WEBP = {34927, 50001}
-
-_LERC, _PNG = 34887, 34933
-
-
-def claimed_size(compression: int, content: Any) -> tuple[int, int] | None:
-    """Read the width and height that a segment claims.
-
-    Args:
-        compression: The TIFF's Compression tag.
-        content: The segment, a bytes-like object.
-
-    Returns:
-        In pixels; None for a compression whose output the TIFF's own tags limit.
-
-    Raises:
-        ValueError: A segment of any other compression claims none.
-    """
-    for kinds, read in (
-        (_JPEG, _jpeg),
-        (_JPEG_2000, _jpeg_2000),
-        (_JPEG_XL, _jpeg_xl),
-        (_JPEG_XR, _jpeg_xr),
-        (_WEBP, _webp),
-        ({_LERC}, _lerc),
-        ({_PNG}, _png),
-    ):
-        if compression in kinds:
-            try:
-                return read(content)
-            except (struct.error, IndexError, ValueError) as error:
-                raise ValueError("a strip or tile without a size") from error
-    return None
-
-
-def _jpeg(data: Any) -> tuple[int, int]:
-    """That of the first frame header, which is the one that a decoder takes."""
-    at = 2
-    while data[at] == 0xFF or data[at + 1]:
-        marker = data[at + 1]
-        if data[at] != 0xFF or marker == 0xFF:
-            at += 1
-        elif 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
-            height, width = struct.unpack_from(">HH", data, at + 5)
-            return width, height
-        elif marker in {0x00, 0x01} or 0xD0 <= marker <= 0xD8:
-            at += 2
-        else:
-            at += 2 + struct.unpack_from(">H", data, at + 2)[0]
-    raise ValueError
-
-
-def _jpeg_2000(data: Any) -> tuple[int, int]:
-    at = 0 if data[0] == 0xFF else _box(data, {b"jp2c"})
-    if bytes(data[at : at + 4]) != b"\xff\x4f\xff\x51":
-        raise ValueError
-    right, bottom, left, top = struct.unpack_from(">4I", data, at + 8)
-    return max(right - left, 0), max(bottom - top, 0)
-
-
-def _box(data: Any, kinds: set[bytes]) -> int:
-    """Where the content of the first box of these kinds starts, in a container of boxes (ISO/IEC 15444-1, I.4)."""
-    at = 0
-    while True:
-        size, kind = struct.unpack_from(">I4s", data, at)
-        head = 8
-        if size == 1:
-            size, head = struct.unpack_from(">Q", data, at + 8)[0], 16
-        if kind in kinds:
-            return at + head
-        if size < head:
-            raise ValueError
-        at += size
-
-
-def _png(data: Any) -> tuple[int, int]:
-    width, height = struct.unpack_from(">2I", data, 16)
-    return width, height
-
-
-def _lerc(data: Any) -> tuple[int, int]:
-    if bytes(data[:6]) == b"Lerc2 ":
-        version = struct.unpack_from("<i", data, 6)[0]
-        high, wide = struct.unpack_from("<2i", data, 14 if version >= 3 else 10)
-        return max(wide, 0), max(high, 0)
-    high, wide = struct.unpack_from("<2i", data, 18)  # Lerc1: "CntZImage ", version, type
-    return max(wide, 0), max(high, 0)
-
-
-def _webp(data: Any) -> tuple[int, int]:
-    kind = bytes(data[12:16])
-    if kind == b"VP8X":
-        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
-    if kind == b"VP8L":
-        packed = struct.unpack_from("<I", data, 21)[0]
-        return (packed & 0x3FFF) + 1, (packed >> 14 & 0x3FFF) + 1
-    width, height = struct.unpack_from("<2H", data, 26)
-    return width & 0x3FFF, height & 0x3FFF
-
-
-def _jpeg_xr(data: Any) -> tuple[int, int]:
-    start = struct.unpack_from("<I", data, 4)[0]
-    sizes = {}
-    for at in range(struct.unpack_from("<H", data, start)[0]):
-        tag, kind, _, value = struct.unpack_from("<HHII", data, start + 2 + 12 * at)
-        sizes[tag] = value & 0xFFFF if kind == 3 else value
-    return sizes.get(0xBC80, 0), sizes.get(0xBC81, 0)
-
-
-def _jpeg_xl(data: Any) -> tuple[int, int]:
-    """The SizeHeader of a codestream, alone or in a container (ISO/IEC 18181-1, D.2 and 18181-2)."""
-    start = 0
-    if data[0] != 0xFF:
-        start = _box(data, {b"jxlc", b"jxlp"})
-        start += 4 if bytes(data[start - 4 : start]) == b"jxlp" else 0
-    if bytes(data[start : start + 2]) != b"\xff\x0a":
-        raise ValueError
-    bits = _Bits(bytes(data[start + 2 : start + 18]))
-    small = bits.take(1)
-    height = 8 * (bits.take(5) + 1) if small else bits.number()
-    ratio = bits.take(3)
-    if ratio:
-        up, down = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))[ratio - 1]
-        return height * up // down, height
-    return (8 * (bits.take(5) + 1) if small else bits.number()), height
-
-
-class _Bits:
-    """Numbers from a string of bits, the lowest bit of each byte first."""
-
-    def __init__(self, data: bytes) -> None:
-        self._left, self._bits = int.from_bytes(data, "little"), 8 * len(data)
-
-    def take(self, count: int) -> int:
-        if count > self._bits:
-            raise IndexError
-        value = self._left & ((1 << count) - 1)
-        self._left >>= count
-        self._bits -= count
-        return value
-
-    def number(self) -> int:
-        return self.take((9, 13, 18, 30)[self.take(2)]) + 1

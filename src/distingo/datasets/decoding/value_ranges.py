@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -210,7 +210,7 @@ def warn_of_ranges(ranges: ValueRanges, summaries: Sequence[ValueSummary]) -> tu
     return tuple(sentences)
 
 
-def value_ranges_from_config(config: dict[str, Any], path: Path) -> ValueRanges | None:
+def value_ranges_from_config(config: Mapping[str, Any], path: Path) -> ValueRanges | None:
     """Read the section ``value_ranges`` of a ``config.json``.
 
     Args:

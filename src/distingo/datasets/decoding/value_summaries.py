@@ -1,6 +1,6 @@
-"""What is known of the stored values of one deep image: its ends, what marks no data, and a hash.
+"""The stored values of one deep image in summary: their ends, what marks no data, and a hash.
 
-Arrays of an image's values, worked on a block at a time: a copy of all of them would take many times the image.
+Arrays are processed a block at a time: a copy of all values would take many times the image's memory.
 """
 
 from __future__ import annotations

@@ -1,15 +1,13 @@
-"""Which layout a folder has, and which files are candidates for pictures of which class.
+"""Which layout a folder has, and which files are candidates for images of which class.
 
-A column of splits in a table beside class folders: the folders say the labels, the table who is on which split.
-
-A column of groups in a table beside class folders: the folders say the labels, the table what belongs together.
+A table next to class folders may add what their names do not give: splits and groups.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,108 +55,6 @@ from distingo.datasets.walking import FoundFile, Layout, display_name, walk
 from distingo.errors import DataError, UsageError, name_some, name_the_nearest, option
 from distingo.records import HOLDS_PROVENANCE, Side, Source, ValueRanges
 
-
-def with_sides(layout: Layout, files: Sequence[FoundFile], table: Table, image_column: str) -> Layout:
-    """Add to class folders what a table of metadata says about splits, unless split folders say it already.
-
-    Args:
-        layout: Of the folders.
-        files: Every file found.
-        table: Of metadata, in the same folder.
-        image_column: The one that names the images.
-
-    Returns:
-        The layout with the splits, and a note on the column; unchanged where the table has none. An image that the
-        table puts on two splits, or on none, is on none.
-
-    Raises:
-        DataError: A column ``split`` names something else among the splits.
-    """
-    column = recognise_side_column(table, [name for name in table.columns if name != image_column])
-    if column is None or any(candidate.side for candidate in layout.candidates):
-        return layout
-    pictures = PictureFinder(layout.root, [file for file in files if file.path != table.path])
-    sides: dict[str, set[Side]] = {}
-    names = [text_of(cell) for cell in table.column(image_column)]
-    matches = match_names(names, pictures)
-    for name, value in zip(names, table.column(column), strict=True):
-        meant = matches.files(name)
-        side = TABLE_SIDES.get(text_of(value).lower())
-        if len(meant) == 1 and side:
-            sides.setdefault(display_name(meant[0].parts), set()).add(side)
-    known = {file: next(iter(found)) for file, found in sides.items() if len(found) == 1}
-    candidates = tuple(replace(each, side=known.get(each.source.file)) for each in layout.candidates)
-    note = f"the splits are column {column!r} of {table.path.name}"
-    return replace(layout, candidates=candidates, notes=(*layout.notes, note))
-
-
-def with_groups(layout: Layout, files: Sequence[FoundFile], column: str, image_column: str | None = None) -> Layout:
-    """Add to class folders what a table in the same folder says about groups.
-
-    Args:
-        layout: Of the folders.
-        files: Every file found.
-        column: The name of the column.
-        image_column: The column that names the images; None finds out.
-
-    Returns:
-        The layout with its groups, and a note on which table they are from and what it leaves open.
-
-    Raises:
-        DataError: The table can't be read, or no column of it names pictures.
-        UsageError: No table has such a column, or several have.
-    """
-    found = tables_in(files)
-    table = _choose_table_of_groups(layout, [read_labels_table(file.path) for file in found], column)
-    pictures = PictureFinder(layout.root, [file for file in files if file not in found])
-    image = image_column or recognise_image_column(table, TableOptions(group_column=column), pictures)
-    groups: dict[str, set[str]] = defaultdict(set)
-    unclear = 0
-    names = [text_of(cell) for cell in table.column(image)]
-    matches = match_names(names, pictures)
-    for name, value in zip(names, table.column(column), strict=True):
-        meant = matches.files(name)
-        unclear += len(meant) != 1
-        if len(meant) == 1 and text_of(value):
-            groups[display_name(meant[0].parts)].add(text_of(value))
-    alone = sum(candidate.source.file not in groups for candidate in layout.candidates)
-    said = (
-        f"the labels are the folders' names; column {column!r} of {table.path.name} says which pictures belong together"
-    )
-    left = [f"{alone:,} pictures have no group there"] * bool(alone)
-    left += [f"{unclear:,} rows name no picture, or several"] * bool(unclear)
-    note = "; ".join([said, *left])
-    return replace(
-        layout, groups={file: tuple(sorted(values)) for file, values in groups.items()}, notes=(note, *layout.notes)
-    )
-
-
-def _choose_table_of_groups(layout: Layout, tables: Sequence[Table], column: str) -> Table:
-    if not tables:
-        raise UsageError(
-            f"{layout.root}: holds no table for {option('group_column')}; give the table as {option('data')}",
-            code="no_table",
-            parameter="group_column",
-        )
-    having = [table for table in tables if column in table.columns]
-    if len(having) > 1:
-        names = ", ".join(table.path.name for table in having)
-        raise UsageError(
-            f"{layout.root}: several tables have a column {column!r} ({names}); move all but one away",
-            code="ambiguous_table",
-            parameter="group_column",
-        )
-    if not having:
-        known = [name for table in tables for name in table.columns]
-        names = ", ".join(table.path.name for table in tables)
-        raise UsageError(
-            f"{layout.root}: no column {column!r} in {names}; {name_the_nearest(column, known)}",
-            code="unknown_column",
-            parameter="group_column",
-        )
-    return having[0]
-
-
 _ENTRY = re.compile(r"(?P<file>.+)#(?P<index>\d+)", re.DOTALL)
 
 
@@ -170,15 +66,15 @@ def find_layout(
     as_it_comes: bool = False,
     known_classes: Collection[str] = (),
 ) -> Layout:
-    """Recognise a folder's layout and list its candidates.
+    """Recognize a folder's layout and list its candidates.
 
     Args:
         root: The dataset's folder: one folder per class; or split folders (``train``, ``val`` and ``test``, or other
             usual names) with class folders or a table of labels in each; or the IDX files of the MNIST family; or a
-            table of labels beside pictures. Or the table itself.
-        table: What a person says about splits and the table; what is left out is recognised.
-        allow_missing: Go on even if half of the pictures that the table names are missing.
-        as_it_comes: Take what nothing can be trained on too: one class, empty class folders, pictures without any.
+            table of labels next to images. Or the table itself.
+        table: The options about splits and the table; what is left out is recognized.
+        allow_missing: Accept that half or more of the images that the table names are missing.
+        as_it_comes: Accept what nothing can be trained on: one class, empty class folders, images without a class.
         known_classes: Those of a model that is to be evaluated: one of them alone is enough, and `root` may be its
             class folder itself.
 
@@ -210,20 +106,16 @@ def find_layout(
 
 
 class _Folders:
-    """A data set in folders: what its folders say about splits, and the ways to read it.
-
-    Attributes:
-        splits: What the folders say about splits.
-    """
+    """A data set in folders: its split folders, and the ways to read it."""
 
     def __init__(self, root: Path, files: Sequence[FoundFile], options: TableOptions) -> None:
         self._root, self._files, self._options = root, files, options
         self._tree = build_tree(files)
         if any(file.ignored == HOLDS_PROVENANCE for file in files) and options.splits is None:
-            self.splits = FolderSplits()  # classes that a served model knows, whatever their names
+            self._splits = FolderSplits()  # classes that a served model knows, whatever their names
         else:
-            self.splits = find_splits(root, self._tree, options.splits)
-        wrapped = not self.splits.folders and not any(file.ignored == HOLDS_PROVENANCE for file in files)
+            self._splits = find_splits(root, self._tree, options.splits)
+        wrapped = not self._splits.folders and not any(file.ignored == HOLDS_PROVENANCE for file in files)
         self._wrapper = find_wrapper(self._tree, files) if wrapped else None
         self._found: FoundTable | None = None
         self._notes: tuple[str, ...] = ()
@@ -233,15 +125,15 @@ class _Folders:
         root, files, options = self._root, self._files, self._options
         if options.labels_from == "folders":
             return None
-        if self.splits.folders and options.image_folder is None:
+        if self._splits.folders and options.image_folder is None:
             layout, self._notes = layout_of_split_tables(
-                root, self._tree, files, self.splits, options, allow_missing=allow_missing
+                root, self._tree, files, self._splits, options, allow_missing=allow_missing
             )
             if layout is not None:
                 if layout.task == "single-label":
                     check_classes(root, layout, layout.classes if fewest < 2 else ())
                 return merge_layout(layout, options.merge_labels)
-        # a column of groups alone says nothing about labels: folders go on saying them
+        # a column of groups alone gives no labels: the folders still do
         self._found = find_table(root, files, options, classes=self._class_names())
         if self._found is None or self._found.source.labels_from == "folders":
             return None
@@ -253,7 +145,7 @@ class _Folders:
 
     def by_names(self, *, as_it_comes: bool, known: Collection[str]) -> Layout:
         """Read the labels from the names of the class folders."""
-        root, files, splits = self._root, self._files, self.splits
+        root, files, splits = self._root, self._files, self._splits
         tables = tables_in(files)
         if splits.question and (splits.folders or not _are_known(self._tree, known)):
             if not (as_it_comes and splits.folders and not splits.have_classes):
@@ -275,13 +167,13 @@ class _Folders:
         )
         layout = merge_layout(layout, self._options.merge_labels)
         if self._options.group_column is not None:
-            return with_groups(layout, files, self._options.group_column, self._options.image_column)
+            return _with_groups(layout, files, self._options.group_column, self._options.image_column)
         return self._with_metadata(layout, tables)
 
     def _with_metadata(self, layout: Layout, tables: Sequence[FoundFile]) -> Layout:
-        """Add what the tables beside class folders say, and that no more is read from them."""
+        """Add the splits of a table next to class folders, and a note that no more is read from it."""
         if self._found is not None:
-            layout = with_sides(layout, self._files, self._found.table, "file_name")
+            layout = _with_sides(layout, self._files, self._found.table)
             return replace(layout, notes=(*layout.notes, self._found.source.note))
         names = ", ".join(file.path.name for file in tables)
         note = f"the labels are the folders' names; {names} is not read (give it as DATA for the labels in it)"
@@ -305,14 +197,14 @@ class _Folders:
         return wrapper
 
     def _class_names(self) -> frozenset[str]:
-        """The names of the folders that may be classes; none where a table has to give the labels."""
-        if not self.splits.folders:
+        """The names of the folders that may be classes; none where the labels must come from a table."""
+        if not self._splits.folders:
             folder, tables = self._tree, tables_in(self._files)
             if self._wrapper and all(self._wrapper.parts == file.parts[:-1] for file in tables):
                 folder = self._wrapper
             several = len(folder.folders) > 1 and not self._are_parts()
             return frozenset(map(class_name, folder.folders)) if several else frozenset()
-        inside = [self._tree.find(each.parts[: each.class_at]) for each in self.splits.folders if each.has_classes]
+        inside = [self._tree.find(each.parts[: each.class_at]) for each in self._splits.folders if each.has_classes]
         return frozenset(class_name(name) for folder in inside if folder for name in folder.folders)
 
     def _are_parts(self) -> bool:
@@ -330,13 +222,13 @@ class _Folders:
         )
 
     def _on_requested_sides(self, layout: Layout) -> Layout:
-        """Put the images of a table on the splits whose folders they lie in, where a person named these."""
-        if not self.splits.is_requested or any(each.side for each in layout.candidates):
+        """Put the images of a table on the splits whose folders they are in, where these were requested."""
+        if not self._splits.is_requested or any(each.side for each in layout.candidates):
             return layout
-        by_file = {display_name(file.parts): self.splits.folder_of(file.parts) for file in self._files}
+        by_file = {display_name(file.parts): self._splits.folder_of(file.parts) for file in self._files}
         sides = {file: folder.side for file, folder in by_file.items() if folder}
         candidates = tuple(replace(each, side=sides.get(each.source.file)) for each in layout.candidates)
-        return replace(layout, candidates=candidates, notes=(*layout.notes, *self.splits.notes))
+        return replace(layout, candidates=candidates, notes=(*layout.notes, *self._splits.notes))
 
 
 def _are_known(tree: Folder, known: Collection[str]) -> bool:
@@ -402,3 +294,84 @@ def _describe_unopened(files: Sequence[FoundFile]) -> tuple[str, ...]:
         return ()
     folders = "1 folder" if len(names) == 1 else f"{len(names):,} folders"
     return (f"{folders} can't be opened, and no file in there is known: {name_some(names, 5)}",)
+
+
+def _with_sides(layout: Layout, files: Sequence[FoundFile], table: Table) -> Layout:
+    """Add to class folders the splits that a table of metadata gives, unless split folders give them already.
+
+    An image that the table puts on two splits, or on none, is on none.
+    """
+    column = recognise_side_column(table, [name for name in table.columns if name != "file_name"])
+    if column is None or any(candidate.side for candidate in layout.candidates):
+        return layout
+    sides: dict[str, set[Side]] = {}
+    for file, value in _cells_by_file(layout, files, table, "file_name", column):
+        if file and (side := TABLE_SIDES.get(value.lower())):
+            sides.setdefault(file, set()).add(side)
+    certain = {file: next(iter(found)) for file, found in sides.items() if len(found) == 1}
+    candidates = tuple(replace(each, side=certain.get(each.source.file)) for each in layout.candidates)
+    note = f"the splits are column {column!r} of {table.path.name}"
+    return replace(layout, candidates=candidates, notes=(*layout.notes, note))
+
+
+def _with_groups(layout: Layout, files: Sequence[FoundFile], column: str, image_column: str | None) -> Layout:
+    """Add to class folders the groups that a column of a table gives; the image column is recognized where None."""
+    tables = tables_in(files)
+    table = _table_of_groups(layout, [read_labels_table(file.path) for file in tables], column)
+    pictures = PictureFinder(layout.root, [file for file in files if file not in tables])
+    image = image_column or recognise_image_column(table, TableOptions(group_column=column), pictures)
+    groups: dict[str, set[str]] = defaultdict(set)
+    unclear = 0
+    for file, value in _cells_by_file(layout, files, table, image, column):
+        unclear += not file
+        if file and value:
+            groups[file].add(value)
+    alone = sum(candidate.source.file not in groups for candidate in layout.candidates)
+    said = (
+        f"the labels are the folders' names; column {column!r} of {table.path.name} says which pictures belong together"
+    )
+    left = [f"{alone:,} pictures have no group there"] * bool(alone)
+    left += [f"{unclear:,} rows name no picture, or several"] * bool(unclear)
+    note = "; ".join([said, *left])
+    return replace(
+        layout, groups={file: tuple(sorted(values)) for file, values in groups.items()}, notes=(note, *layout.notes)
+    )
+
+
+def _cells_by_file(
+    layout: Layout, files: Sequence[FoundFile], table: Table, image_column: str, column: str
+) -> Iterator[tuple[str, str]]:
+    """Yield the image that each row names, empty for none or several, and the row's cell of a column."""
+    tables = tables_in(files)
+    pictures = PictureFinder(layout.root, [file for file in files if file not in tables])
+    names = [text_of(cell) for cell in table.column(image_column)]
+    matches = match_names(names, pictures)
+    for name, value in zip(names, table.column(column), strict=True):
+        found = matches.files(name)
+        yield display_name(found[0].parts) if len(found) == 1 else "", text_of(value)
+
+
+def _table_of_groups(layout: Layout, tables: Sequence[Table], column: str) -> Table:
+    if not tables:
+        raise UsageError(
+            f"{layout.root}: holds no table for {option('group_column')}; give the table as {option('data')}",
+            code="no_table",
+            parameter="group_column",
+        )
+    having = [table for table in tables if column in table.columns]
+    if len(having) > 1:
+        names = ", ".join(table.path.name for table in having)
+        raise UsageError(
+            f"{layout.root}: several tables have a column {column!r} ({names}); move all but one away",
+            code="ambiguous_table",
+            parameter="group_column",
+        )
+    if not having:
+        names_of_columns = [name for table in tables for name in table.columns]
+        names = ", ".join(table.path.name for table in tables)
+        raise UsageError(
+            f"{layout.root}: no column {column!r} in {names}; {name_the_nearest(column, names_of_columns)}",
+            code="unknown_column",
+            parameter="group_column",
+        )
+    return having[0]

@@ -2,7 +2,7 @@
 
 Class folders below sites, patients or copies look like the parts of class folders, so the names alone can't decide.
 What speaks for a question: folders of the same names under most top folders, also below their split folders; the
-parts of one set (images and masks); one data set beside loose images that are none of its classes.
+parts of one set (images and masks); one data set next to loose images that are none of its classes.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def _is_stray(top: _Top, largest: int) -> bool:
 
 
 def _ask_about_parts(tree: Folder) -> str:
-    """Where folders are named like the parts of one set: images and masks, whatever else lies beside these two."""
+    """Where folders are named like the parts of one set: images and masks, whatever else lies next to these two."""
     parts = [top for top in tree if is_part_name(top.name)]
     holders = [top for top in parts if is_container_name(top.name)]
     if len(parts) < 2 or not (len(parts) == len(tree.folders) or 0 < len(holders) < len(parts)):
@@ -237,7 +237,7 @@ def _are_most(sharing: Sequence[_Top], tops: Sequence[_Top], shared: set[str]) -
 
 
 def _ask_about_one_set(tops: Sequence[_Top]) -> str:
-    """Where one top folder is a data set, and beside it are loose images: ``dataset/cat``, ``docs/logo.png``."""
+    """Where one top folder is a data set, and next to it are loose images: ``dataset/cat``, ``docs/logo.png``."""
     sets = [top for top in tops if not top.is_loose and sum(not is_source_name(key) for key in top.keys) > 1]
     if len(sets) != 1:
         return ""

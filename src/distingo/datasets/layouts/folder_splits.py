@@ -90,7 +90,7 @@ def find_splits(root: Path, tree: Folder, requested: str | None) -> FolderSplits
     Args:
         root: The data set's folder, for errors.
         tree: Of its folders.
-        requested: As in `parse_splits`; None recognises.
+        requested: As in `parse_splits`; None recognizes.
 
     Returns:
         The splits, or a question, or neither. Splits without class folders come with a question too: their labels
@@ -236,7 +236,7 @@ def _described(splits: Sequence[SplitFolder]) -> list[str]:
 
 
 def _unread(folder: Folder, splits: Sequence[SplitFolder]) -> list[str]:
-    """Which folders beside the splits are not read."""
+    """Which folders next to the splits are not read."""
     depth = len(folder.parts)
     read = {each.parts[depth] for each in splits}
     unread = sorted((each for each in folder if each.name not in read), key=lambda each: each.name)

@@ -1,7 +1,4 @@
-"""Folders to candidates: the names of class folders are the labels, in split folders or without.
-
-The IDX files of the MNIST family to candidates.
-"""
+"""Folders to candidates: the names of class folders are the labels, in split folders or without; and IDX files."""
 
 from __future__ import annotations
 
@@ -147,7 +144,7 @@ def check_classes(root: Path, layout: Layout, known: Collection[str] = (), tree:
 
 
 def _refuse_companions(root: Path, layout: Layout, tree: Folder | None) -> None:
-    """Refuse ``images/`` with class folders in it, beside ``annotations/`` without any image."""
+    """Refuse ``images/`` with class folders in it, next to ``annotations/`` without any image."""
     if (
         tree is None
         or len(tree.folders) != 1

@@ -1,6 +1,6 @@
-"""Whether labels come from class folders or from the table beside them, where there are both.
+"""Whether labels come from class folders or from the table next to them, where there are both.
 
-A table of labels next to several folders with images, which may be no classes at all: ``images`` and ``docs``.
+The folders may be no classes at all: ``images`` and ``docs``.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def choose_label_source(
     label the folders' names are the labels.
 
     Args:
-        table: Of metadata, beside or above class folders.
+        table: Of metadata, next to or above class folders.
         image_column: The one that names the images.
         classes: The names of the class folders; none where folders are no classes, and the table is all there is.
         options: What a person asked for goes first.
@@ -94,7 +94,7 @@ def from_table(columns: str, table: Table) -> LabelSource:
     """Labels that are taken from a table although there are folders.
 
     Args:
-        columns: Those of the labels, in words.
+        columns: The columns of the labels, for the note.
         table: As read.
     """
     return LabelSource(

@@ -1,9 +1,4 @@
-"""Split folders as records: where they lie, where the classes are in a path below them, and how to write them.
-
-Which split a folder or a table is by its name: ``Training``, ``test_set``, ``val2017``, ``01_train``.
-
-The folders of a data set as a tree, with how many files in each may be images.
-"""
+"""The folders of a data set as a tree; which split a folder is by its name (``val2017``); split folders as records."""
 
 from __future__ import annotations
 
@@ -122,7 +117,7 @@ def is_wrapper_name(name: str) -> bool:
 
 
 def is_stray_name(name: str) -> bool:
-    """Whether a folder's name is usual for images beside a data set that are no part of it: ``docs``, ``figures``."""
+    """Whether a folder's name is usual for images next to a data set that are no part of it: ``docs``, ``figures``."""
     words = _words(name)
     return bool(words) and all(word in _STRAYS for word in words)
 
@@ -265,7 +260,7 @@ def find_wrapper(tree: Folder, files: Iterable[FoundFile]) -> Folder | None:
 
     Args:
         tree: Of the folders.
-        files: Every file found; beside a wrapper there is no other folder, with images or without.
+        files: Every file found; next to a wrapper there is no other folder, with images or without.
 
     Returns:
         It, at most `DEEPEST_WRAPPER` folders below the root; None where the root holds images or several folders
@@ -325,7 +320,7 @@ class FolderSplits:
     Attributes:
         folders: The split folders; none where folders are no splits.
         question: What a person has to decide before the folders' names can be labels; empty where nothing.
-        notes: What was recognised, for a person.
+        notes: What was recognized, for a person.
         is_requested: Whether a person named the splits.
     """
 

@@ -1,4 +1,4 @@
-"""Split folders whose labels are in tables: one in each folder, or beside them one for each split."""
+"""Split folders whose labels are in tables: one in each folder, or next to them one for each split."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def layout_of_split_tables(
 ) -> tuple[Layout | None, tuple[str, ...]]:
     """Read split folders by their own tables.
 
-    A folder's table is ``metadata`` or the only table in it, or else one beside it that is named like its split
+    A folder's table is ``metadata`` or the only table in it, or else one next to it that is named like its split
     (``train.csv``), or else a text list in it of images and names of the other splits' class folders, whatever else is
     on its lines (Tiny ImageNet's ``val_annotations.txt``). Folders without one keep the names of their class folders;
     those without either are not used.
@@ -79,7 +79,7 @@ def layout_of_split_tables(
         files: Every file in it.
         splits: The split folders.
         options: What a person says about the tables.
-        allow_missing: Go on even if half of the pictures that a table names are missing.
+        allow_missing: Accept that half or more of the images that a table names are missing.
 
     Returns:
         The layout, None where no split folder has a table of its own for its labels; and why such a table was not
@@ -153,7 +153,7 @@ def _what_it_holds(each: _Assigned, layouts: Mapping[SplitFolder, Layout]) -> st
 def _assign(
     root: Path, files: Sequence[FoundFile], folder: SplitFolder, splits: FolderSplits, options: TableOptions
 ) -> _Assigned | None:
-    """Find the table of a split folder: the deepest that is in it, or one beside it that is named like its split."""
+    """Find the table of a split folder: the deepest that is in it, or one next to it that is named like its split."""
     base = min(_common(splits.folders), len(folder.parts) - 1)
     for depth in range(len(folder.parts), base - 1, -1):
         place = folder.parts[:depth]

@@ -1,0 +1,291 @@
+"""The well-known sets as data: where each is served, what its files are, and what its authors say about its use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from distingo.errors import UsageError, name_the_nearest
+
+SetLayout = Literal["idx", "cifar", "folders", "flowers", "pets"]
+"""How a set's files are laid out; see `distingo.download.named`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetFile:
+    """One file of a set.
+
+    Attributes:
+        name: Below the set's address.
+        checksum: ``md5:...`` or ``sha256:...`` as published.
+        size: In bytes, where known; else None.
+    """
+
+    name: str
+    checksum: str
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedSet:
+    """A well-known set, as data.
+
+    Attributes:
+        name: As on the command line.
+        title: In one line.
+        home: The page that describes it.
+        address: Where its files are; ends in ``/``.
+        served_by: Who serves them there.
+        files: All that are downloaded.
+        layout: How to make class folders of them.
+        pictures: How many images, by split (``train``, ``val``, ``test``), or by ``""`` where the set has no splits.
+        licence: As its authors state it, or that they state none.
+        citation: What to cite.
+        checksums_from: Who published the checksums.
+        classes: Class names where the files hold numbers, in their order.
+        renamed: Class names by what the files call them.
+        inside: For ``folders``: by split, the folder in the archive that holds the class folders.
+        bytes: Roughly how much is downloaded.
+    """
+
+    name: str
+    title: str
+    home: str
+    address: str
+    served_by: str
+    files: tuple[SetFile, ...]
+    layout: SetLayout
+    pictures: dict[str, int]
+    licence: str
+    citation: str
+    checksums_from: str
+    bytes: int
+    classes: tuple[str, ...] = ()
+    renamed: dict[str, str] = field(default_factory=dict)
+    inside: dict[str, str] = field(default_factory=dict)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(" ".join(text.split()).split(", "))
+
+
+_MNIST = NamedSet(
+    name="mnist",
+    title="70,000 grey pictures of handwritten digits, 28x28, 10 classes",
+    home="http://yann.lecun.com/exdb/mnist/",
+    address="https://ossci-datasets.s3.amazonaws.com/mnist/",
+    served_by="Amazon S3; the copy that torchvision fetches first",
+    files=(
+        SetFile("train-images-idx3-ubyte.gz", "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873"),
+        SetFile("train-labels-idx1-ubyte.gz", "md5:d53e105ee54ea40749a09fcbcd1e9432"),
+        SetFile("t10k-images-idx3-ubyte.gz", "md5:9fb629c4189551a2d022fa330f9573f3"),
+        SetFile("t10k-labels-idx1-ubyte.gz", "md5:ec29112dd5afa0611ce80d1b7f02629c"),
+    ),
+    layout="idx",
+    pictures={"train": 60_000, "test": 10_000},
+    licence="the authors' page states none; Keras' documentation states CC BY-SA 3.0 (Yann LeCun, Corinna Cortes)",
+    citation=(
+        "Yann LeCun, Léon Bottou, Yoshua Bengio, Patrick Haffner: Gradient-Based Learning Applied to Document "
+        "Recognition. Proceedings of the IEEE 86(11), 1998."
+    ),
+    checksums_from="torchvision",
+    bytes=12_000_000,
+    classes=tuple("0123456789"),
+)
+
+_FASHION_MNIST = NamedSet(
+    name="fashion-mnist",
+    title="70,000 grey pictures of clothing, 28x28, 10 classes",
+    home="https://github.com/zalandoresearch/fashion-mnist",
+    address="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    served_by="the authors",
+    files=(
+        SetFile("train-images-idx3-ubyte.gz", "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d", 26_421_880),
+        SetFile("train-labels-idx1-ubyte.gz", "md5:25c81989df183df01b3e8a0aad5dffbe", 29_515),
+        SetFile("t10k-images-idx3-ubyte.gz", "md5:bef4ecab320f06d8554ea6380940ec79", 4_422_102),
+        SetFile("t10k-labels-idx1-ubyte.gz", "md5:bb300cfdad3c16e7a12a480ee83cd310", 5_148),
+    ),
+    layout="idx",
+    pictures={"train": 60_000, "test": 10_000},
+    licence="MIT, Copyright (c) 2017 Zalando SE",
+    citation=(
+        "Han Xiao, Kashif Rasul, Roland Vollgraf: Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine "
+        "Learning Algorithms. arXiv:1708.07747, 2017."
+    ),
+    checksums_from="the authors, in the README of their repository",
+    bytes=31_000_000,
+    classes=_names("T-shirt/top, Trouser, Pullover, Dress, Coat, Sandal, Shirt, Sneaker, Bag, Ankle boot"),
+)
+
+_CIFAR10 = NamedSet(
+    name="cifar10",
+    title="60,000 photos, 32x32, 10 classes",
+    home="https://www.cs.toronto.edu/~kriz/cifar.html",
+    address="https://www.cs.toronto.edu/~kriz/",
+    served_by="the authors",
+    files=(SetFile("cifar-10-binary.tar.gz", "md5:c32a1d4ab5d03f1284b67883e8d87530"),),
+    layout="cifar",
+    pictures={"train": 50_000, "test": 10_000},
+    licence="the authors' page states none",
+    citation="Alex Krizhevsky: Learning Multiple Layers of Features from Tiny Images. Technical report, 2009.",
+    checksums_from="the authors, on the set's page",
+    bytes=170_000_000,
+)
+
+_CIFAR100 = replace(
+    _CIFAR10,
+    name="cifar100",
+    title="60,000 photos, 32x32, 100 classes",
+    files=(SetFile("cifar-100-binary.tar.gz", "md5:03b5dce01913d631647c71ecec9e9cb8"),),
+    bytes=169_000_000,
+)
+
+_EUROSAT = NamedSet(
+    name="eurosat",
+    title="27,000 satellite pictures of land use in Europe, RGB, 64x64, 10 classes",
+    home="https://github.com/phelber/EuroSAT",
+    address="https://huggingface.co/datasets/torchgeo/eurosat/resolve/c877bcd43f099cd0196738f714544e355477f3fd/",
+    served_by="Hugging Face; the copy that torchvision fetches",
+    files=(SetFile("EuroSAT.zip", "md5:c8fa014336c82ac7804f0398fcb19387"),),
+    layout="folders",
+    pictures={"": 27_000},
+    licence="MIT; contains modified Copernicus Sentinel data",
+    citation=(
+        "Patrick Helber, Benjamin Bischke, Andreas Dengel, Damian Borth: EuroSAT: A Novel Dataset and Deep Learning "
+        "Benchmark for Land Use and Land Cover Classification. IEEE Journal of Selected Topics in Applied Earth "
+        "Observations and Remote Sensing 12(7), 2019."
+    ),
+    checksums_from="torchvision",
+    bytes=95_000_000,
+    inside={"": "2750"},
+)
+
+_FLOWERS = """
+pink primrose, hard-leaved pocket orchid, canterbury bells, sweet pea, english marigold, tiger lily, moon orchid,
+bird of paradise, monkshood, globe thistle, snapdragon, colt's foot, king protea, spear thistle, yellow iris,
+globe-flower, purple coneflower, peruvian lily, balloon flower, giant white arum lily, fire lily, pincushion flower,
+fritillary, red ginger, grape hyacinth, corn poppy, prince of wales feathers, stemless gentian, artichoke, sweet
+william, carnation, garden phlox, love in the mist, mexican aster, alpine sea holly, ruby-lipped cattleya, cape
+flower, great masterwort, siam tulip, lenten rose, barbeton daisy, daffodil, sword lily, poinsettia, bolero deep
+blue, wallflower, marigold, buttercup, oxeye daisy, common dandelion, petunia, wild pansy, primula, sunflower,
+pelargonium, bishop of llandaff, gaura, geranium, orange dahlia, pink-yellow dahlia?, cautleya spicata, japanese
+anemone, black-eyed susan, silverbush, californian poppy, osteospermum, spring crocus, bearded iris, windflower,
+tree poppy, gazania, azalea, water lily, rose, thorn apple, morning glory, passion flower, lotus, toad lily,
+anthurium, frangipani, clematis, hibiscus, columbine, desert-rose, tree mallow, magnolia, cyclamen, watercress,
+canna lily, hippeastrum, bee balm, ball moss, foxglove, bougainvillea, camellia, mallow, mexican petunia, bromelia,
+blanket flower, trumpet creeper, blackberry lily
+"""
+
+_FLOWERS102 = NamedSet(
+    name="flowers102",
+    title="8,189 photos of flowers common in Britain, 102 classes",
+    home="https://www.robots.ox.ac.uk/~vgg/data/flowers/102/",
+    address="https://www.robots.ox.ac.uk/~vgg/data/flowers/102/",
+    served_by="the authors",
+    files=(
+        SetFile("102flowers.tgz", "md5:52808999861908f626f3c1f4e79d11fa"),
+        SetFile("imagelabels.mat", "md5:e0620be6f572b9609742df49c70aed4d"),
+        SetFile("setid.mat", "md5:a5357ecc9cb78c4bef273ce3793fc85c"),
+    ),
+    layout="flowers",
+    pictures={"train": 1_020, "val": 1_020, "test": 6_149},
+    licence="the authors' page states none",
+    citation=(
+        "Maria-Elena Nilsback, Andrew Zisserman: Automated Flower Classification over a Large Number of Classes. "
+        "Indian Conference on Computer Vision, Graphics and Image Processing, 2008."
+    ),
+    checksums_from="torchvision",
+    bytes=345_000_000,
+    classes=_names(_FLOWERS),
+)
+
+_OXFORD_PETS = NamedSet(
+    name="oxford-pets",
+    title="7,349 photos of cats and dogs, 37 breeds",
+    home="https://www.robots.ox.ac.uk/~vgg/data/pets/",
+    address="https://www.robots.ox.ac.uk/~vgg/data/pets/data/",
+    served_by="the authors",
+    files=(
+        SetFile("images.tar.gz", "md5:5c4f3ee8e5d25df40f4fd59a7f44e54c"),
+        SetFile("annotations.tar.gz", "md5:95a8c909bbe2e81eed6a22bccdf3f68f"),
+    ),
+    layout="pets",
+    pictures={"train": 3_680, "test": 3_669},
+    licence="CC BY-SA 4.0",
+    citation=(
+        "Omkar M. Parkhi, Andrea Vedaldi, Andrew Zisserman, C. V. Jawahar: Cats and Dogs. IEEE Conference on Computer "
+        "Vision and Pattern Recognition, 2012."
+    ),
+    checksums_from="torchvision",
+    bytes=811_000_000,
+)
+
+_IMAGENETTE = NamedSet(
+    name="imagenette",
+    title="13,394 photos of ImageNet, full size, 10 classes",
+    home="https://github.com/fastai/imagenette",
+    address="https://s3.amazonaws.com/fast-ai-imageclas/",
+    served_by="the authors",
+    files=(SetFile("imagenette2.tgz", "md5:fe2fc210e6bb7c5664d602c3cd71e612"),),
+    layout="folders",
+    pictures={"train": 9_469, "val": 3_925},
+    licence="Apache-2.0 for the collection; the photos are ImageNet's, whose terms of access restrict their use",
+    citation="Jeremy Howard: Imagenette. fast.ai, 2019. https://github.com/fastai/imagenette",
+    checksums_from="torchvision",
+    bytes=1_560_000_000,
+    renamed={
+        "n01440764": "tench",
+        "n02102040": "English springer",
+        "n02979186": "cassette player",
+        "n03000684": "chain saw",
+        "n03028079": "church",
+        "n03394916": "French horn",
+        "n03417042": "garbage truck",
+        "n03425413": "gas pump",
+        "n03445777": "golf ball",
+        "n03888257": "parachute",
+    },
+    inside={"train": "imagenette2/train", "val": "imagenette2/val"},
+)
+
+
+def _smaller_imagenette(side: int, md5: str, size: int) -> NamedSet:
+    archive = f"imagenette2-{side}"
+    return replace(
+        _IMAGENETTE,
+        name=f"imagenette-{side}",
+        title=f"13,394 photos of ImageNet, shorter side {side}, 10 classes",
+        files=(SetFile(f"{archive}.tgz", f"md5:{md5}"),),
+        bytes=size,
+        inside={"train": f"{archive}/train", "val": f"{archive}/val"},
+    )
+
+
+SETS: dict[str, NamedSet] = {
+    each.name: each
+    for each in (
+        _FASHION_MNIST,
+        _MNIST,
+        _CIFAR10,
+        _CIFAR100,
+        _EUROSAT,
+        _FLOWERS102,
+        _OXFORD_PETS,
+        _IMAGENETTE,
+        _smaller_imagenette(320, "3df6f0d01a2c9592104656642f5e78a3", 342_000_000),
+        _smaller_imagenette(160, "e793b78cc4c9e9a4ccc0c1155377a412", 99_000_000),
+    )
+}
+
+
+def find_set(name: str) -> NamedSet:
+    """The set of a name.
+
+    Raises:
+        UsageError: There is none; names the nearest.
+    """
+    if name not in SETS:
+        raise UsageError(
+            f"no set is called {name!r}; {name_the_nearest(name, list(SETS))}", code="unknown_name", parameter="name"
+        )
+    return SETS[name]

@@ -1,0 +1,138 @@
+"""A training as it was requested, and as it is prepared: records that all of its steps share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from distingo.datasets.cache.store import Cache
+from distingo.datasets.gathering import Product, read_dataset, survey
+from distingo.datasets.run_options import WantedSplit
+from distingo.datasets.tables.table import TableOptions
+from distingo.datasets.targets import encode_labels
+from distingo.models.description import ModelDescription
+from distingo.near_duplicates.keeping import Similarity
+from distingo.records import Dataset, Picture, Split, ValueRanges
+from distingo.run_folder import RunFolder
+from distingo.training.checkpoint import EpochRecord
+from distingo.training.defaults import DataFacts
+from distingo.training.pretrained import LoadedBackbone
+from distingo.training.recipe import Recipe
+from distingo.training.recipe_file import RecipeFile
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainRequest:
+    """A training as it is requested.
+
+    Attributes:
+        data: Folder of images, or a table of labels next to them.
+        output: The run folder to make.
+        wishes: Recipe fields the user set (and ``image_size``); everything else is chosen.
+        cache: Where decoded images are kept.
+        workers: Decoding threads; None takes one per core.
+        max_pixels: Larger images are listed as unusable; None is the default of `read_dataset`.
+        table: What to know about the table of labels; what is left out is recognized.
+        allow_missing: Go on even if half of the images that the table names are missing.
+        corrections: As for `distingo.datasets.corrections.find_corrections`.
+        value_ranges: What deep images are scaled by; None lets them decide.
+        repeats: The ``config.json`` of the run that is repeated; empty for a run of its own.
+        split: The file that says which split each image is in; None splits by class and seed.
+        near_duplicates: From which similarity on near-duplicates are kept on one side; ``none`` for never, None for the
+            default.
+        recipe_file: Where options come from that are not set.
+        resume: Resume the run in `output`.
+        on_epoch: Called with every finished epoch.
+    """
+
+    data: Path
+    output: Path
+    wishes: Mapping[str, Any] = field(default_factory=dict)
+    cache: Cache = field(default_factory=Cache)
+    workers: int | None = None
+    max_pixels: int | None = None
+    table: TableOptions | None = None
+    allow_missing: bool = False
+    corrections: str | Path | None = None
+    value_ranges: ValueRanges | None = None
+    repeats: Mapping[str, Any] = field(default_factory=dict)
+    split: WantedSplit | None = None
+    near_duplicates: Similarity = None
+    recipe_file: RecipeFile | None = None
+    resume: bool = False
+    on_epoch: Callable[[EpochRecord], None] | None = None
+
+    def survey(self) -> DataFacts:
+        """What the defaults of a recipe depend on; it decodes a few images."""
+        return survey_images(self.data, self.table, allow_missing=self.allow_missing)
+
+    def read(self, products: Sequence[Product], *, value_ranges: ValueRanges | None = None) -> Dataset:
+        """Read the images and fill products of them; what the cache holds already is not decoded again.
+
+        Args:
+            products: What to compute from every image.
+            value_ranges: What deep images are scaled by, in place of the request's own.
+        """
+        return read_dataset(
+            self.data,
+            cache=self.cache,
+            products=products,
+            max_pixels=self.max_pixels,
+            workers=self.workers,
+            table=self.table,
+            allow_missing=self.allow_missing,
+            corrections=self.corrections,
+            value_ranges=value_ranges or self.value_ranges,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedRun:
+    """A run whose images are read, split and written down.
+
+    Attributes:
+        folder: The run folder.
+        recipe: All choices.
+        dataset: All images.
+        split: The split of each image.
+        description: Of the model to be trained.
+        backbone: With its weights, where the model is a pretrained one.
+    """
+
+    folder: RunFolder
+    recipe: Recipe
+    dataset: Dataset
+    split: Split
+    description: ModelDescription
+    backbone: LoadedBackbone | None = None
+
+    def encode(self, pictures: Sequence[Picture]) -> np.ndarray:
+        """The targets of images: int64 (n,), positions of classes; with several labels bool (n, classes)."""
+        return encode_labels(pictures, self.dataset.classes, self.dataset.task)
+
+    def fill(self, products: Sequence[Product], request: TrainRequest) -> None:
+        """Compute what the cache lacks for the train and the validation split; nothing is read where it lacks nothing.
+
+        Args:
+            products: What to compute from every image.
+            request: How the images are read.
+        """
+        keys = [picture.row_key for picture in (*self.split.train, *self.split.validation)]
+        if missing := [product for product in products if product.store.missing(keys)]:
+            request.read(missing, value_ranges=self.dataset.value_ranges)
+
+
+def survey_images(data: Path, table: TableOptions | None = None, *, allow_missing: bool = False) -> DataFacts:
+    """What the defaults of a recipe depend on.
+
+    Args:
+        data: Folder of images, or a table of labels.
+        table: What to know about the table; None recognizes it.
+        allow_missing: Go on even if half of the images that the table names are missing.
+    """
+    seen = survey(data, table=table, allow_missing=allow_missing)
+    return DataFacts(pictures=seen.count, height=seen.height, width=seen.width, grey=seen.grey, task=seen.task)
