@@ -7,13 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from distingo.report.recorded_sentences import RECORDED, is_known, recorded
 from PIL import Image
 
 import distingo
 from distingo.evaluation.reading import RunRecords, read_run
 from distingo.language import gettext, written_in
 from distingo.models.saved import read_description
-from distingo.report.recorded_sentences import RECORDED, is_known, recorded
 from tiny_datasets import draw_classes, draw_labels
 
 

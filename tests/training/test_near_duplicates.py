@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from distingo.report.recorded_sentences import is_known
 from PIL import Image
 from scenes import draw_scene
 
@@ -15,7 +16,6 @@ import distingo
 from distingo.errors import UsageError
 from distingo.near_duplicates.keeping import describe_counts, settle_similarity
 from distingo.near_duplicates.records import NearDuplicateCounts, read_counts
-from distingo.report.recorded_sentences import is_known
 
 TURNS = tuple(Image.Transpose)
 

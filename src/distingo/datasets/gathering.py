@@ -34,6 +34,7 @@ from distingo.datasets.layouts.detection import find_layout
 from distingo.datasets.tables.table import TableOptions
 from distingo.datasets.walking import Candidate, Layout
 from distingo.errors import DataError, UsageError, quote
+from distingo.messages.notes import Note, note
 from distingo.records import NO_VALUE_RANGES, Dataset, ManifestRow, Picture, Task, ValueRanges
 from distingo.stored_fields import find_name_fault
 
@@ -54,7 +55,7 @@ class Survey:
         task: As in `Dataset.task`.
     """
 
-    layout: str
+    layout: Note
     classes: tuple[str, ...]
     count: int
     height: int
@@ -249,10 +250,8 @@ def _without_lost_labels(root: Path, dataset: Dataset) -> Dataset:
     left = {label for picture in dataset.pictures for label in picture.labels}
     if not left:
         raise DataError(f"{root}: no picture with a label is usable; `distingo check` lists why")
-    what = "class" if dataset.task == "single-label" else "label"
-    lost = tuple(
-        f"{what} {label} is dropped: no usable picture has it" for label in dataset.classes if label not in left
-    )
+    code = "class-dropped" if dataset.task == "single-label" else "label-dropped"
+    lost = tuple(note(code, name=label) for label in dataset.classes if label not in left)
     classes = tuple(label for label in dataset.classes if label in left)
     if not lost:
         return dataset

@@ -202,7 +202,7 @@ def _account(
             if kind in PICTURES:
                 rows.append((file, _labels(name), synset.identifier, archive.url))
                 continue
-            reason = describe_non_picture(kind) or f"not a picture ({kind})"
+            reason = str(describe_non_picture(kind) or f"not a picture ({kind})")
             others.append(Outcome(file, "refused", reason, file, archive.url, size=found.path.stat().st_size))
             folder.record(others[-1])
     return rows, others

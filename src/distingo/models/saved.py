@@ -16,6 +16,7 @@ from torch import Tensor, from_numpy, nn
 from distingo.errors import ModelError, RunError, quote
 from distingo.files import content_hash, read_json, write_bytes, write_json
 from distingo.machine.compiler import without_values
+from distingo.messages.notes import note
 from distingo.models.architectures import check_architecture, require_room
 from distingo.models.backbones import BackboneDescription, build_backbone
 from distingo.models.catalogue import build_network
@@ -95,7 +96,7 @@ class ModelDescription:
 
     def require_thresholds(self) -> Thresholds:
         """The thresholds of a model for several labels; 0.5 for each where none were chosen."""
-        return self.thresholds or Thresholds((0.5,) * len(self.classes), "f1", notes=("no thresholds were chosen",))
+        return self.thresholds or Thresholds((0.5,) * len(self.classes), "f1", notes=(note("no-thresholds"),))
 
 
 @dataclass(frozen=True, slots=True)

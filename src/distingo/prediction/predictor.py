@@ -17,7 +17,6 @@ from threadpoolctl import ThreadpoolController
 
 from distingo.aliases import choose_alias
 from distingo.datasets.cache.store import Cache
-from distingo.datasets.decoding.decode import UndecodableError
 from distingo.datasets.decoding.rendering import render, shorter_side_for
 from distingo.datasets.gathering import count_processors
 from distingo.datasets.run_options import max_pixels_from_config
@@ -335,8 +334,6 @@ class Predictor:
                 seen.append((name, self.look_at(picture)))
             except UsageError:
                 raise  # the caller's mistake: no image at all
-            except UndecodableError as error:
-                seen.append((name, error.reason))
             except (DistingoError, OSError) as error:
                 seen.append((name, str(error)))
         return seen

@@ -6,11 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Sequence
 
 from distingo.evaluation.reading import RunRecords
-from distingo.language import gettext
+from distingo.language import count, gettext
 from distingo.report.class_balance import balance_classes
 from distingo.report.label_verdict import judge_labels
 from distingo.report.verdict import FEW_PICTURES, judge
-from distingo.report.wording import count, counted, isolated, percent, side_pictures
+from distingo.report.wording import counted, isolated, percent, side_pictures
 
 LOPSIDED = 10
 """From so many times as many pictures in the largest class as in the smallest on, it is worth telling."""

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from distingo.evaluation.comparison import ComparedRun, Comparison
 from distingo.evaluation.pairing import ComparedRecipes, VersusBest
+from distingo.language import count
 from distingo.report.verdict import Verdict
 from distingo.report.wording import (
     NO_BREAK,
-    count,
     counted,
     interval_in_words,
     isolated,
@@ -103,7 +103,9 @@ def judge_comparison(comparison: Comparison) -> Verdict:
     """
     verdict = _of_two if len(comparison.runs) == 2 else _of_many
     before, figure, after = verdict(comparison)
-    return Verdict(figure, before, after, (*tell_luck(comparison), *_flattered(comparison), *comparison.notes))
+    return Verdict(
+        figure, before, after, (*tell_luck(comparison), *_flattered(comparison), *map(str, comparison.notes))
+    )
 
 
 def is_clear(run: ComparedRun) -> bool:

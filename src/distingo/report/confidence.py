@@ -8,10 +8,10 @@ from itertools import pairwise
 from pathlib import Path
 
 from distingo.evaluation.confidence import Confidence, read_confidence
-from distingo.language import gettext
+from distingo.language import count, gettext
 from distingo.metrics.calibration_error import Calibration
 from distingo.report.charts import BOTTOM, LEFT, RIGHT, TOP, Tick, nice_ticks, path_through, scale_to
-from distingo.report.wording import count, percent, score_interval
+from distingo.report.wording import percent, score_interval
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from distingo.exploration.appearance import Appearance, Exploration
+from distingo.language import count
 from distingo.records import Dataset, Picture
 from distingo.report.charts import Tick
 from distingo.report.class_balance import balance_classes, count_labels, summarise_sizes, view_pairs
@@ -27,7 +28,7 @@ from distingo.report.picture_map import show_map
 from distingo.report.selection import choose_samples, group_skipped, rank_pictures
 from distingo.report.templating import write_page
 from distingo.report.thumbnails import fill_album
-from distingo.report.wording import count, counted, file_size, percent
+from distingo.report.wording import counted, file_size, percent
 
 WIDTH, HEIGHT = 460, 190
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from distingo.language import gettext
 from distingo.metrics.label_intervals import MIN_POSITIVES
 from distingo.records import Evaluation, LabelScores
-from distingo.report.recorded_sentences import recorded
 from distingo.report.verdict import FEW_PICTURES, FIGURE, Verdict, beside_baselines, set_apart
 from distingo.report.wording import (
     baseline_name,
@@ -34,7 +33,7 @@ def judge_labels(evaluation: Evaluation, model: str, leaks: tuple[str, ...] = ()
         The verdict; its remarks say what the figure means and what to know before trusting it.
     """
     own = evaluation.scores.get(MAIN_SCORE)
-    notes = tuple(map(recorded, evaluation.notes))
+    notes = tuple(map(str, evaluation.notes))
     if own is None:
         judged = side_pictures(evaluation.n, evaluation.side)
         said = gettext("Judged on %(pictures)s; too few have a label to score it.", pictures=judged)

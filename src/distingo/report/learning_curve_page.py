@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distingo.language import count
 from distingo.report.charts import Tick, nice_ticks, path_through, scale_to
 from distingo.report.templating import write_page
 from distingo.report.verdict import FEW_PICTURES, Verdict
-from distingo.report.wording import NO_BREAK, count, isolated, percent, points, points_range, score_range
+from distingo.report.wording import NO_BREAK, isolated, percent, points, points_range, score_range
 
 if TYPE_CHECKING:
     from distingo.learning_curves.records import Forecast, LearningCurve, ScoreCurve

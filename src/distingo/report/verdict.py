@@ -5,20 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from distingo.language import gettext, ngettext
+from distingo.language import count, gettext, listed, ngettext
 from distingo.records import Evaluation, Score
-from distingo.report.recorded_sentences import recorded
-from distingo.report.wording import (
-    baseline_name,
-    count,
-    counted,
-    interval_in_words,
-    isolated,
-    listed,
-    percent,
-    points,
-    side_pictures,
-)
+from distingo.report.wording import baseline_name, counted, interval_in_words, isolated, percent, points, side_pictures
 
 FEW_PICTURES = 20
 """Below this many test pictures a class's own scores say little (one picture moves recall by 5 points)."""
@@ -71,7 +60,7 @@ def judge(evaluation: Evaluation, model: str, leaks: tuple[str, ...] = ()) -> Ve
         The verdict with remarks on weak, small and lopsided classes.
     """
     accuracy = evaluation.scores.get("accuracy")
-    notes = tuple(map(recorded, evaluation.notes))
+    notes = tuple(map(str, evaluation.notes))
     pictures = side_pictures(evaluation.n, evaluation.side)
     if accuracy is None:
         return Verdict("", gettext("Judged on %(pictures)s.", pictures=pictures), "", notes)

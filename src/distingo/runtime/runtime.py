@@ -17,7 +17,6 @@ import numpy.typing as npt
 from PIL import Image
 
 from distingo.aliases import choose_alias
-from distingo.datasets.decoding.decode import UndecodableError
 from distingo.datasets.decoding.rendering import render, shorter_side_for
 from distingo.errors import DistingoError, ResourceError, RunError, UsageError
 from distingo.files import read_checksums, require_intact
@@ -298,7 +297,7 @@ class Runtime:
         except UsageError:
             raise  # the caller's mistake: no image at all
         except (DistingoError, OSError) as error:
-            return error.reason if isinstance(error, UndecodableError) else str(error)
+            return str(error)
 
 
 def prepare_input(image: Image.Image, description: ExportDescription) -> np.ndarray:

@@ -295,7 +295,7 @@ def cost_of(content: bytes | bytearray, enough: int | None) -> HeaderCost:
 def _accepted_format(data: bytes) -> str:
     name = detect_format(data)
     if name not in ACCEPTED:
-        came = describe_non_picture(name) or ("no known picture" if name == "unknown" else f"a {name} file")
+        came = str(describe_non_picture(name) or "") or ("no known picture" if name == "unknown" else f"a {name} file")
         raise RefusedError(
             422 if name == "empty" else 415, f"{came}; send {', '.join(ACCEPTED[:-1])} or {ACCEPTED[-1]}"
         )

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distingo.errors import DataError
+from distingo.messages.notes import Note, note
 from distingo.records import Task
 
 Floats32 = npt.NDArray[np.float32]
@@ -173,7 +174,7 @@ def checked_side(side: tuple[npt.ArrayLike, npt.ArrayLike], problem: Problem) ->
     return embeddings, targets.astype(np.int64)
 
 
-def require_every_class(targets: npt.NDArray[Any], problem: Problem) -> tuple[str, ...]:
+def require_every_class(targets: npt.NDArray[Any], problem: Problem) -> tuple[Note, ...]:
     """Refuse a training side that says nothing about a class; of several labels some may be silent, which is noted.
 
     Args:
@@ -201,8 +202,7 @@ def require_every_class(targets: npt.NDArray[Any], problem: Problem) -> tuple[st
     alike = int(((having == 0) | (having == len(targets))).sum())
     if alike == problem.classes:
         raise DataError("no label tells the training pictures apart: each is on all of them or on none")
-    words = f"{alike} of {problem.classes} labels are on all training pictures or on none and cannot be learned"
-    return (words,) if alike else ()
+    return (note("labels-not-learned", count=alike, total=problem.classes),) if alike else ()
 
 
 def balancing_weights(targets: npt.NDArray[Any], classes: int) -> Floats32:

@@ -19,9 +19,11 @@ from distingo.machine.compiler import without_fresh_weights
 from distingo.machine.device import choose_device
 from distingo.machine.free_memory import free_memory, total_memory
 from distingo.machine.memory import is_out_of_memory
+from distingo.messages.notes import Note, note
 from distingo.models.catalogue import build_network, find_model
 from distingo.models.saved import join_backbone
 from distingo.records import Dataset, Task
+from distingo.training.defaults import describe_unused
 from distingo.training.pretrained import LoadedBackbone
 from distingo.training.recipe import Recipe
 from distingo.training.run_config import is_auto, resolve_precision
@@ -204,11 +206,11 @@ class FoundBatchSize:
 
     Attributes:
         recipe: With it, and with a learning rate to suit where the person gave none.
-        choices: A sentence for each.
+        choices: A note for each.
     """
 
     recipe: Recipe
-    choices: tuple[str, ...]
+    choices: tuple[Note, ...]
 
 
 def without_auto(options: dict[str, Any]) -> dict[str, Any]:
@@ -234,19 +236,17 @@ def find_batch_size(
         ResourceError: Not even two images fit.
     """
     if recipe.mode == "frozen" or find_model(recipe.model).kind == "classic":
-        model = "a frozen backbone" if recipe.mode == "frozen" else recipe.model
-        return FoundBatchSize(recipe, (f"not used: --batch-size, because {model} is not trained by steps",))
+        model = None if recipe.mode == "frozen" else recipe.model
+        return FoundBatchSize(recipe, (describe_unused(["--batch-size"], model),))
     device = choose_device(recipe.device)
     most = most_images(training_images(dataset, recipe), usual=recipe.batch_size)
     size, reason = _largest_that_fits(recipe, len(dataset.classes), dataset.task, backbone, device, most)
-    choices = [f"batch size: {size}, because --batch-size auto was given and {reason}"]
+    choices = [note("batch-size", size=size, said=reason)]
     found = replace(recipe, batch_size=size)
     if not given_lr and size != recipe.batch_size:
         found = replace(found, lr=scaled_lr(recipe, size))
-        choices.append(
-            f"learning rate: {found.lr:g} instead of {recipe.lr:g}, because a batch has {size} images instead of "
-            f"{recipe.batch_size}"
-        )
+        sizes = {"size": size, "usual_size": recipe.batch_size}
+        choices.append(note("learning-rate", found=found.lr, usual=recipe.lr, **sizes))
     return FoundBatchSize(found, tuple(choices))
 
 
@@ -279,11 +279,11 @@ def scaled_lr(recipe: Recipe, batch_size: int) -> float:
 
 def _largest_that_fits(
     recipe: Recipe, classes: int, task: Task, backbone: LoadedBackbone | None, device: torch.device, most: int
-) -> tuple[int, str]:
-    enough = f"more would leave an epoch fewer than {STEPS} steps" if most < LARGEST else "more is of no use"
+) -> tuple[int, Note]:
+    enough = note("batch-size-steps", steps=STEPS) if most < LARGEST else note("batch-size-largest")
     budget = memory_budget(device)
     if budget is None:
-        return min(most, recipe.batch_size), f"{device.type} does not say how much memory it has"
+        return min(most, recipe.batch_size), note("batch-size-unknown", device=device.type)
     plan = TrainingPlan(recipe, classes, task, device, resolve_precision(recipe, device)[0])
     memory = plan.measure(_network(recipe, classes, backbone).to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
     size = largest_batch(memory, budget, most)
@@ -293,7 +293,7 @@ def _largest_that_fits(
             f"--batch-size auto: 2 images need about {memory.needed(2) / gib:.1f} GiB, {budget / gib:.1f} GiB can be "
             "counted on; choose a smaller --image-size or another --model"
         )
-    return size, enough if size == most else f"twice as many would not fit into {budget / gib:.1f} GiB with certainty"
+    return size, enough if size == most else note("batch-size-memory", memory=f"{budget / gib:.1f}")
 
 
 def _network(recipe: Recipe, classes: int, backbone: LoadedBackbone | None) -> nn.Module:

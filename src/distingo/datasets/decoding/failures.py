@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from distingo.errors import DataError
+from distingo.messages.notes import Note, note
 
 _LOGGERS = ("PIL", "tifffile", "imagecodecs", "pillow_heif")
 
@@ -148,12 +149,12 @@ class UndecodableError(DataError):
     """A file that gives no picture.
 
     Attributes:
-        reason: Why, in words for a person.
+        reason: Why.
         format: What the file really is, ``unknown`` where nothing is known.
     """
 
-    def __init__(self, reason: str, detected: str) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: Note, detected: str) -> None:
+        super().__init__(str(reason))
         self.reason = reason
         self.format = detected
 
@@ -189,13 +190,10 @@ def check_size(width: int, height: int, name: str, max_pixels: int, *, bytes_per
         UndecodableError: It has no pixels.
     """
     if width * height > max_pixels:
-        raise TooManyPixelsError(f"{width} x {height} pixels are more than the limit of {max_pixels:,}", name)
+        raise TooManyPixelsError(note("too-many-pixels", width=width, height=height, limit=max_pixels), name)
     counted = math.ceil(width * height * bytes_per_pixel / BYTES_PER_PIXEL)
     if counted > max_pixels:
-        raise TooManyPixelsError(
-            f"{width} x {height} pixels take as much memory to decode as {counted:,} pixels of an ordinary file, more "
-            f"than the limit of {max_pixels:,}",
-            name,
-        )
+        reason = note("too-much-memory", width=width, height=height, counted=counted, limit=max_pixels)
+        raise TooManyPixelsError(reason, name)
     if width < 1 or height < 1:
-        raise UndecodableError(f"a {name} file without any pixels", name)
+        raise UndecodableError(note("no-pixels", format=name), name)

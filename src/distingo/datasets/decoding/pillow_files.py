@@ -19,6 +19,7 @@ from PIL import Image, UnidentifiedImageError
 
 from distingo.datasets.decoding.failures import TooManyPixelsError, UnsupportedError, check_size, listen
 from distingo.datasets.decoding.formats import detect_format
+from distingo.messages.notes import note
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -40,9 +41,8 @@ def check_embedded(data: bytes, name: str, max_pixels: int) -> None:
         return
     for width, height in _sizes(data, name):
         if width * height > max_pixels:
-            raise TooManyPixelsError(
-                f"holds an image of {width} x {height} pixels, more than the limit of {max_pixels:,}", name
-            )
+            reason = note("too-many-pixels-inside", width=width, height=height, limit=max_pixels)
+            raise TooManyPixelsError(reason, name)
 
 
 def _sizes(data: bytes, name: str) -> Iterator[tuple[int, int]]:
@@ -105,7 +105,7 @@ def open_by_pillow(data: bytes, max_pixels: int) -> tuple[Image.Image, str]:
     name = NAMES.get(image.format or "", image.format or "unknown")
     check_size(*image.size, name, max_pixels)
     if image.format == "SGI" and data[3] != 1:
-        raise UnsupportedError("an SGI image of 16 bits per color; save it as PNG or TIFF", name)
+        raise UnsupportedError(note("unsupported-sgi"), name)
     return image, name
 
 

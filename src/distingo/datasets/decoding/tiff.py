@@ -24,6 +24,7 @@ from distingo.datasets.decoding.tiff_support import (
 )
 from distingo.datasets.decoding.value_ranges import ValueRange, ValueRanges, choose_range, to_eight_bits
 from distingo.datasets.decoding.value_summaries import ValueSummary, require_finite, summarize_values
+from distingo.messages.notes import note
 
 Kind = Literal["gray", "rgb", "palette", "cmyk", "ycbcr", "lab"]
 
@@ -50,6 +51,8 @@ _UNSUPPORTED_KINDS = {
     51177: "a depth map",
     52527: "a semantic mask",
 }
+
+_RAW_KINDS = frozenset({32803, 34892})
 
 _APERIO_YCBCR = 33003
 
@@ -233,7 +236,7 @@ def _layout(page: Page) -> Layout:
     kind = _KINDS.get(page.photometric)
     if kind is None:
         name = _UNSUPPORTED_KINDS.get(page.photometric, f"photometric interpretation {page.photometric}")
-        raise unsupported(name, "develop it and save it as PNG" if "raw" in name else "save it as PNG")
+        raise unsupported(name, "unsupported-tiff-raw" if page.photometric in _RAW_KINDS else "unsupported-tiff")
     if kind == "ycbcr" and page.samples == 1:
         kind = "gray"
     elif kind == "ycbcr" and is_rgb_already(page):
@@ -244,7 +247,8 @@ def _layout(page: Page) -> Layout:
     if kind == "cmyk" and (page.directory.number(332, 1) != 1 or page.samples < count):
         raise unsupported(f"{page.samples - len(page.extra)} inks that are not cyan, magenta, yellow and black")
     if page.samples < count:
-        raise UndecodableError(f"a damaged TIFF file ({page.samples} samples per pixel for {kind} color)", "TIFF")
+        error = f"{page.samples} samples per pixel for {kind} color"
+        raise UndecodableError(note("damaged-because", format="TIFF", error=error), "TIFF")
     before = page.samples - len(page.extra)
     kinds = {before + at: kind for at, kind in enumerate(page.extra) if kind in {1, 2, 999} and before + at >= count}
     if kind == "rgb" and not page.extra and page.samples == 4:

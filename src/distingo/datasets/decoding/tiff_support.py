@@ -14,6 +14,7 @@ import numpy as np
 
 from distingo.datasets.decoding.failures import BYTES_PER_PIXEL, TooManyPixelsError, UndecodableError, UnsupportedError
 from distingo.datasets.decoding.tiff_directory import Page
+from distingo.messages.notes import note
 
 JPEG = frozenset({6, 7, 33007, 34892})
 
@@ -69,9 +70,9 @@ _FORMAT_NAMES = {1: "unsigned integer", 2: "signed integer", 3: "float", 4: "und
 _MOST_SEGMENTS = 1_000_000
 
 
-def unsupported(what: str, help_: str = "save it as PNG") -> UnsupportedError:
+def unsupported(feature: str, code: str = "unsupported-tiff") -> UnsupportedError:
     """A sound TIFF of a kind that is not read."""
-    return UnsupportedError(f"a TIFF with {what}, which distingo does not read; {help_}", "TIFF")
+    return UnsupportedError(note(code, feature=feature), "TIFF")
 
 
 def describe_samples(page: Page) -> str:
@@ -110,9 +111,10 @@ def check_supported(page: Page) -> None:
         raise unsupported(f"compression {page.compression}" + (f" ({name})" if name else ""))
     dtype = stored_dtype(page)
     if page.depth > 1:
-        raise unsupported(f"{page.depth:,} slices", "save the slices as images of their own")
+        raise UnsupportedError(note("unsupported-tiff-slices", count=page.depth), "TIFF")
     if page.compression in _CCITT and (page.bits[0] != 1 or page.samples != 1):
-        raise UndecodableError(f"a damaged TIFF file (fax compression of {describe_samples(page)} samples)", "TIFF")
+        error = f"fax compression of {describe_samples(page)} samples"
+        raise UndecodableError(note("damaged-because", format="TIFF", error=error), "TIFF")
     if page.predictor != 1 and not ignores_predictor(page):
         fits = {2: page.bits[0] in {8, 16, 32, 64}, 3: dtype.kind == "f" and page.bits[0] != 24}
         if not fits.get(page.predictor, False):
@@ -158,7 +160,7 @@ def check_size(page: Page, kept: int, max_pixels: int) -> None:
     """
     width, height = page.upright_size
     if page.width * page.height > max_pixels:
-        raise TooManyPixelsError(f"{width} x {height} pixels are more than the limit of {max_pixels:,}", "TIFF")
+        raise TooManyPixelsError(note("too-many-pixels", width=width, height=height, limit=max_pixels), "TIFF")
     wide, high = page.segment_size
     padded = wide * page.segments_across * high * page.segments_down if page.tile else page.width * page.height
     itemsize = max(-(-max(page.bits) // 8), 1)
@@ -167,10 +169,10 @@ def check_size(page: Page, kept: int, max_pixels: int) -> None:
     needed = 2 * segment + page.width * page.height * (kept * itemsize * copies + 4)
     counted = max(padded, needed // BYTES_PER_PIXEL)
     if counted > max_pixels:
+        samples = describe_samples(page) + (f", tiles of {wide} x {high}" if page.tile else "")
+        size = {"width": width, "height": height, "samples": samples}
         raise TooManyPixelsError(
-            f"{width} x {height} pixels ({describe_samples(page)}"
-            + (f", tiles of {wide} x {high}" if page.tile else "")
-            + f") take as much memory to decode as {counted:,} pixels, more than the limit of {max_pixels:,}",
+            note("too-much-memory-of-tiff", **size, counted=counted, limit=max_pixels),  # type: ignore[arg-type]
             "TIFF",
         )
     if page.segments_across * page.segments_down > _MOST_SEGMENTS:

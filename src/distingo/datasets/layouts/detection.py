@@ -47,7 +47,8 @@ from distingo.datasets.tables.labels import merge_layout
 from distingo.datasets.tables.reading import read_labels_table
 from distingo.datasets.tables.table import TableOptions
 from distingo.datasets.walking import FoundFile, Layout, display_name, walk
-from distingo.errors import DataError, UsageError, name_some
+from distingo.errors import DataError, UsageError
+from distingo.messages.notes import Note, name_first, note
 from distingo.records import HOLDS_PROVENANCE, Source, ValueRanges
 
 _ENTRY = re.compile(r"(?P<file>.+)#(?P<index>\d+)", re.DOTALL)
@@ -110,14 +111,15 @@ class _Folders:
     def __init__(self, root: Path, files: Sequence[FoundFile], options: TableOptions) -> None:
         self._root, self._files, self._options = root, files, options
         self._tree = build_tree(files)
-        if any(file.ignored == HOLDS_PROVENANCE for file in files) and options.splits is None:
+        corrected = any(file.ignored is not None and file.ignored.code == HOLDS_PROVENANCE for file in files)
+        if corrected and options.splits is None:
             self.splits = FolderSplits()  # classes that a served model knows, whatever their names
         else:
             self.splits = find_splits(root, self._tree, options.splits)
-        wrapped = not self.splits.folders and not any(file.ignored == HOLDS_PROVENANCE for file in files)
+        wrapped = not self.splits.folders and not corrected
         self._wrapper = find_wrapper(self._tree, files) if wrapped else None
         self._found: FoundTable | None = None
-        self._notes: tuple[str, ...] = ()
+        self._notes: tuple[Note, ...] = ()
 
     def by_tables(self, *, allow_missing: bool, fewest: int) -> Layout | None:
         """Read the labels from a table, or one for each split; None where the folders' names are the labels."""
@@ -139,8 +141,7 @@ class _Folders:
         layout = layout_in_folder(
             root, self._found.table, files, options, allow_missing=allow_missing, fewest_classes=fewest
         )
-        note = self._found.source.note
-        return self._on_requested_sides(replace(layout, notes=(note, *layout.notes)) if note else layout)
+        return self._on_requested_sides(replace(layout, notes=(*self._found.source.notes, *layout.notes)))
 
     def by_names(self, *, as_it_comes: bool, known: Collection[str]) -> Layout:
         """Read the labels from the names of the class folders."""
@@ -154,7 +155,7 @@ class _Folders:
         inside = wrapper.parts if wrapper else ()
         layout = split_layout(root, files, splits) if splits.folders else class_layout(root, files, known, inside)
         if wrapper:
-            layout = replace(layout, notes=(f"class folders: those in {wrapper.shown}, the only folder with images",))
+            layout = replace(layout, notes=(note("wrapped-class-folders", folder=wrapper.shown),))
         if not as_it_comes:
             check_no_class_is_empty(root, layout, splits, inside)
             check_classes(root, layout, known, None if wrapper else self._tree)
@@ -173,10 +174,11 @@ class _Folders:
         """Add what the tables beside class folders say, and that no more is read from them."""
         if self._found is not None:
             layout = with_sides(layout, self._files, self._found.table, "file_name")
-            return replace(layout, notes=(*layout.notes, self._found.source.note))
-        names = ", ".join(file.path.name for file in tables)
-        note = f"the labels are the folders' names; {names} is not read (give it as DATA for the labels in it)"
-        return replace(layout, notes=(*layout.notes, note)) if tables else layout
+            return replace(layout, notes=(*layout.notes, *self._found.source.notes))
+        if not tables:
+            return layout
+        names = tuple(file.path.name for file in tables)
+        return replace(layout, notes=(*layout.notes, note("tables-not-read", tables=names)))
 
     def _wrapper_of_classes(self, known: Collection[str]) -> Folder | None:
         """The folder around the class folders; None where a model knows it as a class, or knows nothing in it.
@@ -279,9 +281,8 @@ def _refuse_folder_options(root: Path, options: TableOptions, what: str) -> None
         raise UsageError(f"{', '.join(given)}: is about folders, and {root} {what}; leave it out")
 
 
-def _describe_unopened(files: Sequence[FoundFile]) -> tuple[str, ...]:
+def _describe_unopened(files: Sequence[FoundFile]) -> tuple[Note, ...]:
     names = [display_name(file.parts) for file in files if file.is_unopened]
     if not names:
         return ()
-    folders = "1 folder" if len(names) == 1 else f"{len(names):,} folders"
-    return (f"{folders} can't be opened, and no file in there is known: {name_some(names, 5)}",)
+    return (note("unopened-folders", count=len(names), folders=name_first(names, 5)),)

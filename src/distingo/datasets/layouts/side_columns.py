@@ -18,6 +18,7 @@ from distingo.datasets.tables.reading import read_labels_table
 from distingo.datasets.tables.table import Table, TableOptions, text_of
 from distingo.datasets.walking import FoundFile, Layout, display_name
 from distingo.errors import UsageError, name_the_nearest
+from distingo.messages.notes import note
 from distingo.records import Side
 
 
@@ -51,8 +52,8 @@ def with_sides(layout: Layout, files: Sequence[FoundFile], table: Table, image_c
             sides.setdefault(display_name(meant[0].parts), set()).add(side)
     known = {file: next(iter(found)) for file, found in sides.items() if len(found) == 1}
     candidates = tuple(replace(each, side=known.get(each.source.file)) for each in layout.candidates)
-    note = f"the splits are column {column!r} of {table.path.name}"
-    return replace(layout, candidates=candidates, notes=(*layout.notes, note))
+    splits = note("splits-from-column", column=column, table=table.path.name)
+    return replace(layout, candidates=candidates, notes=(*layout.notes, splits))
 
 
 def with_groups(layout: Layout, files: Sequence[FoundFile], column: str, image_column: str | None = None) -> Layout:
@@ -85,14 +86,16 @@ def with_groups(layout: Layout, files: Sequence[FoundFile], column: str, image_c
         if len(meant) == 1 and text_of(value):
             groups[display_name(meant[0].parts)].add(text_of(value))
     alone = sum(candidate.source.file not in groups for candidate in layout.candidates)
-    said = (
-        f"the labels are the folders' names; column {column!r} of {table.path.name} says which pictures belong together"
+    gaps = (
+        *([note("images-without-group", count=alone)] if alone else []),
+        *([note("rows-without-image", count=unclear)] if unclear else []),
     )
-    left = [f"{alone:,} pictures have no group there"] * bool(alone)
-    left += [f"{unclear:,} rows name no picture, or several"] * bool(unclear)
-    note = "; ".join([said, *left])
+    rest = note("groups-incomplete", gaps=gaps) if gaps else ""
+    found_groups = note("groups-from-column", column=column, table=table.path.name, rest=rest)
     return replace(
-        layout, groups={file: tuple(sorted(values)) for file, values in groups.items()}, notes=(note, *layout.notes)
+        layout,
+        groups={file: tuple(sorted(values)) for file, values in groups.items()},
+        notes=(found_groups, *layout.notes),
     )
 
 

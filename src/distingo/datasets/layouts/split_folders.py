@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from distingo.datasets.layouts.split_names import Folder, is_container_name, is_wrapper_name
 from distingo.datasets.walking import display_name
+from distingo.messages.notes import Note
 from distingo.records import SIDES, Side
 
 NO_SPLITS = "none"
@@ -52,7 +53,7 @@ class FolderSplits:
 
     folders: tuple[SplitFolder, ...] = ()
     question: str = ""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     is_requested: bool = False
 
     @property

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from distingo.errors import UsageError, name_the_nearest
+from distingo.messages.notes import Note, note
 
 Cell = str | tuple[str, ...]
 """A text, or the items of a list (JSON Lines and Parquet have such); nothing is an empty text."""
@@ -142,9 +143,9 @@ class Table:
             raise UsageError(f"{self.path}: no column {name!r}; {near}{every}")
         return self.cells[self.columns.index(name)]
 
-    def place(self, line: int) -> str:
-        """A line in words: ``line 7``."""
-        return f"{self.unit} {line}"
+    def place(self, line: int) -> Note:
+        """Which line or row, for a person: ``line 7``."""
+        return note(self.unit, number=line)
 
 
 def text_of(cell: Cell) -> str:
