@@ -16,6 +16,7 @@ import distingo
 from distingo.cli import main
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError, UsageError
+from note_texts import texts
 from tiny_datasets import draw_classes
 
 NAMES = ("blue", "green", "red")
@@ -74,7 +75,9 @@ def test_train_and_validation_without_a_test_split_have_it_cut_from_train(colour
     names = {"train": "train", "validation": "val", "test": "val"}
     data = spread(colours, tmp_path / "data", lambda side, name, at: f"{names[side]}/{name}/{at}.png")
     assert train(data, tmp_path / "run") == {"train": each(10), "validation": each(8), "test": each(2)}
-    assert distingo.inspect(data).notes == ("no folder is the test split; training cuts it from the train split",)
+    assert texts(distingo.inspect(data).notes) == (
+        "no folder is the test split; training cuts it from the train split",
+    )
 
 
 def test_metadata_in_every_split_holds_the_labels(colours: Path, tmp_path: Path) -> None:
@@ -190,4 +193,4 @@ def test_two_sports_as_training_and_testing(real_data: Path, tmp_path: Path) -> 
     counts = [Counter((image.label, image.given_side) for image in dataset.pictures) for dataset in (plain, renamed)]
     assert counts[0] == counts[1]
     assert {side for _, side in counts[1]} == {"train", "test"}
-    assert renamed.notes[0] == "split folders: Training (train), Testing (test)"
+    assert texts(renamed.notes)[0] == "split folders: Training (train), Testing (test)"

@@ -132,7 +132,7 @@ import distingo.datasets.layouts.detection as layouts
 if os.getuid() == 0:
     os.setgid(65534), os.setuid(65534)
 layout = layouts.find_layout(root)
-print(json.dumps([layout.classes, [[row.file, row.reason] for row in layout.ignored], list(layout.notes)]))
+print(json.dumps([layout.classes, [[row.file, str(row.reason)] for row in layout.ignored], list(layout.notes)]))
 """
 
 

@@ -12,6 +12,7 @@ import distingo
 from distingo.cli import main
 from distingo.datasets.corrections import Correction, Corrections, read_corrections, write_corrections
 from distingo.errors import UsageError
+from note_texts import texts
 from tiny_datasets import draw_classes
 
 FAST = {"model": "small-cnn", "epochs": 2, "image_size": 16, "augment": "none"}
@@ -107,7 +108,7 @@ def test_other_pictures_are_judged_as_they_were_corrected(data: Path, tmp_path: 
     correct(other, RELABEL, ASIDE)
     evaluation = distingo.evaluate(run, other)
     assert evaluation.n == 11
-    assert "corrections.csv is honoured: 2 pictures are relabelled or set aside there" in evaluation.notes
+    assert "corrections.csv is honoured: 2 pictures are relabelled or set aside there" in texts(evaluation.notes)
     assert distingo.evaluate(run, other, corrections="none").n == 12
 
 

@@ -14,6 +14,7 @@ from distingo.datasets.gathering import read_dataset
 from distingo.datasets.splits.grouping import Links, group_pictures, link_column
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import UsageError
+from note_texts import texts
 
 
 def test_chains_of_every_kind_become_one_group() -> None:
@@ -94,7 +95,7 @@ def test_class_folders_keep_their_labels_beside_a_table_of_groups(tmp_path: Path
     assert dataset.layout == "class folders"
     assert dataset.classes == ("a", "b")
     assert dataset.groups == {"a/0.png": ("Zoë",), "b/1.png": ("Zoë",), "a/4.png": ("Ali",), "b/5.png": ("Ali",)}
-    (note,) = dataset.notes
+    (note,) = texts(dataset.notes)
     assert "column 'who' of people.csv" in note
     assert "2 pictures have no group there" in note
     assert "1 rows name no picture, or several" in note

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from distingo.datasets.splits.splitting import read_split, split_dataset, write_split
 from distingo.errors import DataError, RunError, UsageError
 from distingo.records import SIDES, Dataset, ManifestRow, Picture, Side, Source, Split
+from note_texts import texts
 
 
 def dataset(counts: dict[tuple[str, Side | None], int], *, shuffled: int | None = None) -> Dataset:
@@ -97,7 +98,7 @@ def test_all_three_given_are_kept_as_they_are() -> None:
 
 def test_a_class_without_test_pictures_is_noted() -> None:
     split = split_dataset(dataset({("a", "train"): 5, ("b", "train"): 5, ("a", "test"): 2}), seed=0)
-    assert split.notes == ("class b has no test picture",)
+    assert texts(split.notes) == ("class b has no test picture",)
 
 
 def test_three_pictures_are_enough_and_two_are_not() -> None:
@@ -161,7 +162,7 @@ def test_a_split_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_new_pictures_are_noted(tmp_path: Path) -> None:
     write_split(split_dataset(dataset({("a", None): 9}), seed=0), tmp_path / "split.csv")
     split = read_split(tmp_path / "split.csv", dataset({("a", None): 11}))
-    assert split.notes == ("2 pictures of the dataset are on no side of split.csv",)
+    assert texts(split.notes) == ("2 pictures of the dataset are on no side of split.csv",)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +224,7 @@ def test_labels_and_pictures_without_are_spread() -> None:
 
 def test_labels_too_rare_to_stratify_are_noted() -> None:
     split = split_dataset(several(labelled({("a",): 40, ("a", "rare"): 2, ("a", "once"): 1})), seed=0)
-    assert split.notes == (
+    assert texts(split.notes) == (
         "label once (1 picture) has none on the validation and test side",
         "label rare (2 pictures) has none on the validation side",
     )
@@ -236,7 +237,7 @@ def test_given_sides_are_kept_with_several_labels() -> None:
     assert list(split.test) == test
     assert len(split.validation) == round(0.15 * 46)
     assert {picture.given_side for picture in (*split.train, *split.validation)} == {"train"}
-    assert split.notes == ("label c (6 pictures) has none on the test side",)
+    assert texts(split.notes) == ("label c (6 pictures) has none on the test side",)
 
 
 def test_two_pictures_with_labels_are_too_few() -> None:
@@ -252,7 +253,7 @@ def test_few_pictures_are_divided_where_that_is_wished() -> None:
         "validation": {"b": 1, "c": 3},
         "test": {"a": 1, "b": 1, "c": 4},
     }
-    assert split.notes == ("class a has no validation picture, as it has only 2 to divide",)
+    assert texts(split.notes) == ("class a has no validation picture, as it has only 2 to divide",)
     with pytest.raises(DataError, match="class 'a' has 1 usable picture to divide"):
         split_dataset(dataset({("a", None): 1, ("b", None): 9}), seed=0, few=True)
     plenty = dataset({("a", None): 30, ("b", None): 12})

@@ -16,6 +16,7 @@ from distingo.datasets.layouts.detection import find_layout
 from distingo.datasets.tables.labels import describe_variants, find_variants, merged_labels
 from distingo.datasets.tables.table import TableOptions
 from distingo.records import LabelVariants
+from note_texts import texts
 
 
 @pytest.mark.parametrize(
@@ -84,8 +85,10 @@ def test_labels_of_a_table_are_reported_and_merged(
         LabelVariants("case", (("cat", 3), ("Cat", 1))),
         LabelVariants("missing value", (("nan", 1),)),
     )
-    assert [row.reason for row in data.manifest if row.status == "conflict"] == ["line 4 says Cat and line 8 says cat"]
-    assert data.notes[2:4] == (
+    assert [str(row.reason) for row in data.manifest if row.status == "conflict"] == [
+        "line 4 says Cat and line 8 says cat"
+    ]
+    assert texts(data.notes)[2:4] == (
         "labels that differ only in case: 'cat' (3), 'Cat' (1) lines; --merge-labels spelling makes them one",
         "labels that may mean no value are classes: 'nan' (1) lines; --merge-labels missing makes them no label",
     )
@@ -93,7 +96,7 @@ def test_labels_of_a_table_are_reported_and_merged(
     assert merged.classes == ("cat", "dog")
     assert merged.label_variants == data.label_variants
     assert Counter(picture.label for picture in merged.pictures) == {"cat": 3, "dog": 2}
-    assert {row.file: row.reason for row in merged.manifest if row.status == "ignored"} == {
+    assert {row.file: str(row.reason) for row in merged.manifest if row.status == "ignored"} == {
         "4.png": "line 6 gives it no label",
         "6.png": "no row of labels.csv names it",
         "labels.csv": "holds the labels",
@@ -116,7 +119,7 @@ def test_class_folders_are_reported_and_merged(class_folders: Callable[..., Path
         LabelVariants("case and spaces", (("cat ", 3), ("Cat", 2))),
         LabelVariants("missing value", (("none", 1),)),
     )
-    assert layout.notes[0] == (
+    assert texts(layout.notes)[0] == (
         "labels that differ only in case and spaces: 'cat ' (3), 'Cat' (2) files; --merge-labels spelling makes them "
         "one"
     )
@@ -124,7 +127,7 @@ def test_class_folders_are_reported_and_merged(class_folders: Callable[..., Path
     assert layout.classes == ("cat ", "dog", "none")
     layout = find_layout(root, TableOptions(merge_labels="all"))
     assert layout.classes == ("cat ", "dog")
-    assert [(row.file, row.status, row.reason) for row in layout.ignored] == [
+    assert [(row.file, row.status, str(row.reason)) for row in layout.ignored] == [
         ("none/000.png", "ignored", "lies in folder none, which means no label")
     ]
 
