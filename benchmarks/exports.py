@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 import distingo
-from distingo.commands.preparing import prepare
+from distingo.cli.terminal import prepare
 from distingo.errors import ExportError
 from turns import processor
 

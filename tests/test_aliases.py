@@ -8,7 +8,7 @@ import pytest
 
 import distingo
 from distingo.aliases import choose_alias, name_recipe_fields
-from distingo.cli import _parser
+from distingo.cli.dispatch import build_parser
 from distingo.errors import UsageError
 from distingo.training.recipe_file import read_recipe_file
 from tiny_datasets import draw_classes
@@ -62,7 +62,7 @@ def test_a_recipe_file_may_use_the_names(tmp_path: Path):
 
 
 def test_the_command_line_knows_the_names():
-    parser = _parser()
+    parser = build_parser()
     options = parser.parse_args(["train", "data", "--learning-rate", "0.5", "--normalize", "zca"])
     assert (options.lr, options.normalise) == (0.5, "zca")
     assert parser.parse_args(["predict", "run", "a.png", "--top-k", "3"]).topk == 3

@@ -67,23 +67,23 @@ class Command:
 
 
 def list_commands() -> list[Command]:
-    """Every command and action, with the public calls in the module that runs it."""
-    from distingo.cli import _parser
+    """Every command and action, with the public calls in the function that runs it."""
+    from distingo.cli.dispatch import build_parser
 
-    return [Command(words, _calls_in(module)) for words, module in _leaves(_parser(), ())]
+    return [Command(words, _calls_in(function)) for words, function in _leaves(build_parser(), ())]
 
 
-def _leaves(parser: argparse.ArgumentParser, words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _leaves(parser: argparse.ArgumentParser, words: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     for action in below:
         for name, command in action.choices.items():
             yield from _leaves(command, (*words, name))
     if not below:
-        yield " ".join(words), parser.get_default("command").__module__
+        yield " ".join(words), parser.get_default("command")
 
 
-def _calls_in(module: str) -> tuple[str, ...]:
-    tree = ast.parse(inspect.getsource(import_module(module)))
+def _calls_in(function: Any) -> tuple[str, ...]:
+    tree = ast.parse(inspect.getsource(function))
     used = {
         node.attr
         for node in ast.walk(tree)

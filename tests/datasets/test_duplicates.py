@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from distingo.datasets.cache.facts import Facts
+from distingo.datasets.cache.products import Facts
 from distingo.datasets.duplicates import Examined, Verdict, judge
 from distingo.datasets.walking import Candidate
 from distingo.records import Side, Source

@@ -5,7 +5,7 @@ import socket
 import pytest
 from httpx2 import URL
 
-from distingo.download.addresses import follow_redirect, is_public, parse_address, resolve
+from distingo.download.connections import follow_redirect, is_public, parse_address, resolve
 from distingo.download.records import LastingError, PassingError
 
 PRIVATE = (

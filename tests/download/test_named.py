@@ -143,7 +143,7 @@ def test_a_kill_while_class_folders_are_made_costs_no_file(
     gather, site: LoopbackSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     place = {
-        "making": "distingo.download.class_folders.ClassFolders.draw",
+        "making": "distingo.download.named.ClassFolders.draw",
         "made": "pathlib.Path.rmdir",
         "finished": "distingo.download.named._conclude",
     }[moment]

@@ -17,8 +17,7 @@ from open_images_site import FOOTBALL, IMAGES, PERSON, RUGBY, TABLES, addresses,
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
 from distingo.download.folder import Gathered, read_outcomes
-from distingo.download.open_images import gather_open_images
-from distingo.download.open_images_planning import OpenImagesRequest
+from distingo.download.open_images import OpenImagesRequest, gather_open_images
 from distingo.errors import DataError, UsageError
 
 LABELS = "/openimages/" + TABLES["train"][0]
@@ -258,7 +257,7 @@ def test_a_killed_run_goes_on_without_the_tables(balls: LoopbackSite, tmp_path: 
     balls.slowness = 0.01
     program = (
         "import sys; from pathlib import Path; from distingo.download.open_images import *\n"
-        "from distingo.download.open_images_planning import OpenImagesRequest\n"
+        "from distingo.download.open_images import OpenImagesRequest\n"
         "from distingo.download.records import Limits\n"
         "at = OpenImagesAddresses(sys.argv[1] + '/openimages', sys.argv[1] + '/open-images-dataset')\n"
         "request = OpenImagesRequest(('Football',))\n"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import random
 
-from distingo.download.open_images_planning import Selection, select_pictures
+from distingo.download.open_images import Selection, select_pictures
 
 
 def taken(selection: Selection) -> dict[int, tuple[int, ...]]:

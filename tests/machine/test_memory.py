@@ -5,7 +5,7 @@ import errno
 import pytest
 import torch
 
-from distingo import cli
+from distingo.cli import dispatch as cli
 from distingo.machine.memory import is_out_of_memory
 
 ALLOCATOR = "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to"

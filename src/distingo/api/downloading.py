@@ -153,8 +153,7 @@ def download_open_images(
         UsageError: A class is unknown, or the folder holds something else.
         ResourceError: The folder can't be written.
     """
-    from distingo.download.open_images import gather_open_images
-    from distingo.download.open_images_planning import OpenImagesRequest
+    from distingo.download.open_images import OpenImagesRequest, gather_open_images
 
     return gather_open_images(
         OpenImagesRequest(as_names(classes, "classes"), tuple(splits), limit, boxes, min_size, single, seed),

@@ -17,7 +17,7 @@ from distingo.datasets.corrections import Corrections
 from distingo.datasets.decoding.decode import NO_LIMIT, UndecodableError, read_bytes, read_header
 from distingo.datasets.examining import hash_content
 from distingo.datasets.layouts.detection import source_of
-from distingo.datasets.layouts.split_names import side_of_path
+from distingo.datasets.layouts.split_folders import side_of_path
 from distingo.datasets.walking import display_name
 from distingo.errors import DataError
 from distingo.findings import Finding, FindingKind

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from distingo.datasets.cache.facts import Facts
+from distingo.datasets.cache.products import Facts
 from distingo.datasets.walking import Candidate
 from distingo.messages.notes import Note, note
 from distingo.records import ManifestStatus

@@ -17,8 +17,15 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from distingo.datasets.cache.facts import Facts, facts_of, facts_of_failure, facts_store, pack_facts, unpack_facts
-from distingo.datasets.cache.products import Product
+from distingo.datasets.cache.products import (
+    Facts,
+    Product,
+    facts_of,
+    facts_of_failure,
+    facts_store,
+    pack_facts,
+    unpack_facts,
+)
 from distingo.datasets.cache.store import Cache, RowWriter
 from distingo.datasets.decoding import idx
 from distingo.datasets.decoding.decode import (

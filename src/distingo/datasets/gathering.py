@@ -13,8 +13,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from statistics import median
 
-from distingo.datasets.cache.facts import describe_notes
-from distingo.datasets.cache.products import Product, pixels_product
+from distingo.datasets.cache.products import Product, describe_notes, pixels_product
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.correcting import correct, describe_makers, with_relabelled
 from distingo.datasets.corrections import Corrections, find_corrections

@@ -16,8 +16,7 @@ from dataclasses import dataclass
 import httpcore2
 from httpx2 import URL
 
-from distingo.download.addresses import follow_redirect, origin_of, parse_address
-from distingo.download.connections import Connections, WatchedStream
+from distingo.download.connections import Connections, WatchedStream, follow_redirect, origin_of, parse_address
 from distingo.download.records import LastingError, Limits, PassingError
 
 _ROBOTS = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none"})

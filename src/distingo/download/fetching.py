@@ -15,9 +15,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from distingo.contained_paths import find_link_above
-from distingo.download.addresses import parse_address
 from distingo.download.asking import waiting_time
-from distingo.download.connections import Connections
+from distingo.download.connections import Connections, parse_address
 from distingo.download.folder import DownloadFolder
 from distingo.download.records import (
     PICTURE_ENDINGS,

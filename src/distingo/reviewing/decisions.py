@@ -20,7 +20,7 @@ from PIL import Image
 from distingo.answers import is_answered
 from distingo.datasets.corrections import Correction, Corrections, is_corrections, read_corrections, write_corrections
 from distingo.datasets.decoding.decode import NO_LIMIT, open_source, read_bytes, read_header
-from distingo.datasets.layouts.split_names import side_of_path
+from distingo.datasets.layouts.split_folders import side_of_path
 from distingo.errors import DataError
 from distingo.files import remove_half_written_beside
 from distingo.findings import PICTURE_KINDS, Finding, FindingKind

@@ -18,8 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from distingo.datasets.cache.facts import Facts, facts_of
-from distingo.datasets.cache.products import Product, pixels_product
+from distingo.datasets.cache.products import Facts, Product, facts_of, pixels_product
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.decode import UndecodableError
 from distingo.datasets.decoding.value_ranges import choose_range, decide_ranges, describe_ranges

@@ -40,7 +40,7 @@ def test_a_library_of_c_that_writes_to_standard_error_is_caught_in_a_command(tmp
             (tmp_path / "data" / name / f"{number}.png").write_bytes(encode(noise(10 * color + number, (32, 32))))
     (tmp_path / "data" / "a" / "bad.tif").write_bytes(_damaged_tiff())
     program = (
-        "import sys, os, logging; from distingo.commands.preparing import prepare; prepare(networks=False);"
+        "import sys, os, logging; from distingo.cli.terminal import prepare; prepare(networks=False);"
         "from pathlib import Path; import distingo; from distingo.datasets.manifest import write_manifest;"
         "dataset = distingo.inspect(sys.argv[1]); logging.getLogger('distingo').info('heard after');"
         "write_manifest(dataset.manifest, Path(sys.argv[2])); os.write(2, b'and from C\\n')"

@@ -11,7 +11,7 @@ import pytest
 
 from distingo.datasets.layouts.detection import find_layout
 from distingo.datasets.layouts.folder_splits import parse_splits
-from distingo.datasets.layouts.split_names import are_numbered_parts, is_unlabelled_name, side_of_name, side_of_path
+from distingo.datasets.layouts.split_folders import are_numbered_parts, is_unlabelled_name, side_of_name, side_of_path
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError, UsageError
 from distingo.records import Side

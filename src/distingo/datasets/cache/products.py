@@ -1,18 +1,31 @@
-"""Arrays to compute from every picture while it is decoded."""
+"""Arrays to compute from every picture while it is decoded.
+
+What decoding a file showed, kept so that it need not be decoded again to know it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import hashlib
+import json
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from typing import get_args
 
 import numpy as np
 import PIL
 from PIL import Image
 
 from distingo.datasets.cache.store import ArrayStore, Cache
-from distingo.datasets.decoding.decode import DECODING
+from distingo.datasets.decoding.decode import DECODING, Decoded
+from distingo.datasets.decoding.failures import TooManyPixelsError, UndecodableError, UnsupportedError
 from distingo.datasets.decoding.rendering import render, shorter_side_for
-from distingo.records import Rendition
+from distingo.datasets.decoding.value_summaries import ValueSummary
+from distingo.files import content_hash
+from distingo.language import written_in
+from distingo.messages.notes import Note, note, text_note
+from distingo.records import ImageNote, Rendition
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +80,163 @@ def pixels_product(cache: Cache, rendition: Rendition) -> Product:
         return compute(Image.fromarray(grey))
 
     return Product(cache.store(kind, shape, "uint8"), compute, compute_from_array, enough=shorter_side_for(rendition))
+
+
+_RECORD = struct.Struct("<BB16s24sII")
+"""Whether usable, notes as bits, hash of the pixels, format, width, height."""
+
+_VALUES = struct.Struct("<8sB6dB")
+"""The summary of a deep image: type (empty for an 8-bit image), bits, its four ends, up to two marks of no data."""
+
+_ROW_BYTES = 512
+
+_NOTES: tuple[ImageNote, ...] = get_args(ImageNote)
+
+_FAULTS: dict[ImageNote, str] = {
+    "missing-end-marker": "without-end-marker",
+    "profile-ignored": "with-ignored-profile",
+    "decoder-warning": "with-decoder-warning",
+}
+"""The codes that count the files with each fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known about a file's bytes.
+
+    Attributes:
+        usable: Whether they decode.
+        reason: Why not; if they do, the faults that they are used in spite of, mostly None.
+        format: What they really are.
+        width: In pixels, upright; 0 if unusable.
+        height: In pixels, upright; 0 if unusable.
+        pixels: Hash of the decoded pixels, of a deep image of its stored values; empty if unusable.
+        values: The stored values of a deep image, without their digest; None for an 8-bit image.
+        notes: As in `ManifestRow.notes`.
+    """
+
+    usable: bool
+    reason: Note | None
+    format: str
+    width: int
+    height: int
+    pixels: str
+    values: ValueSummary | None = None
+    notes: tuple[ImageNote, ...] = ()
+
+
+def facts_of(decoded: Decoded) -> Facts:
+    """Describe a decoded picture; grey and its RGB form count as the same pixels.
+
+    Args:
+        decoded: As `decode` gives it.
+
+    Returns:
+        Its facts. What identifies the pixels of a deep image are its stored values, whatever range they are shown by.
+    """
+    image, values = decoded.image, decoded.values
+    if values is not None:
+        pixels = content_hash(f"{image.size} {values.digest}".encode())
+    else:
+        # SHA-256 rather than `content_hash`: processors have instructions for it, and these are the most bytes hashed.
+        digest = hashlib.sha256(struct.pack("<II", *image.size))
+        digest.update(image.convert("RGB").tobytes() if image.mode == "L" else image.tobytes())
+        pixels = digest.hexdigest()[:32]
+    faults = (*map(Note, decoded.notes), *map(text_note, decoded.remarks))
+    return Facts(
+        usable=True,
+        reason=note("used-despite", faults=faults) if faults else None,
+        format=decoded.format,
+        width=image.width,
+        height=image.height,
+        pixels=pixels,
+        values=values and replace(values, digest=""),
+        notes=decoded.notes,
+    )
+
+
+def facts_of_failure(error: UndecodableError) -> Facts:
+    """Describe a file that gives no picture."""
+    notes: tuple[ImageNote, ...] = ()
+    if isinstance(error, UnsupportedError):
+        notes = ("unsupported",)
+    elif isinstance(error, TooManyPixelsError):
+        notes = ("too-many-pixels",)
+    return Facts(usable=False, reason=error.reason, format=error.format, width=0, height=0, pixels="", notes=notes)
+
+
+def describe_notes(facts: Iterable[Facts]) -> tuple[Note, ...]:
+    """A note on files that are used in spite of a fault, and one on images of kinds that are not read.
+
+    Args:
+        facts: Of all files of a data set.
+    """
+    noted = [each for each in facts if each.notes]
+    faulty = Counter(_FAULTS[fault] for each in noted if each.usable for fault in each.notes)
+    unread = Counter(each.format for each in noted if "unsupported" in each.notes)
+    found = []
+    if faulty:
+        kinds = tuple(note(code, count=count) for code, count in faulty.most_common())
+        found.append(note("files-with-faults", kinds=kinds))
+    if unread:
+        kinds = tuple(note("files-of-kind", count=count, kind=kind) for kind, count in unread.most_common())
+        found.append(note("kinds-not-read", kinds=kinds))
+    return tuple(found)
+
+
+def facts_store(cache: Cache) -> ArrayStore:
+    """Open the store of facts; another Pillow may decode what this one can't, so each version has its own."""
+    return cache.store(f"facts-2-{DECODING}-pillow-{PIL.__version__}", (_ROW_BYTES,), "uint8")
+
+
+def pack_facts(facts: Facts) -> np.ndarray:
+    """Write facts as a row of the store: uint8 of shape (512,)."""
+    notes = sum(1 << _NOTES.index(each) for each in facts.notes)
+    pixels, stored_as = bytes.fromhex(facts.pixels), facts.format.encode()[:24]
+    head = _RECORD.pack(facts.usable, notes, pixels, stored_as, facts.width, facts.height)
+    head += _pack_values(facts.values)
+    return np.frombuffer((head + _pack_reason(facts.reason, _ROW_BYTES - len(head))).ljust(_ROW_BYTES, b"\0"), np.uint8)
+
+
+def unpack_facts(row: np.ndarray) -> Facts:
+    """Read facts from a row of the store."""
+    content = row.tobytes()
+    usable, bits, pixels, stored_as, width, height = _RECORD.unpack_from(content)
+    notes = tuple(each for at, each in enumerate(_NOTES) if bits >> at & 1)
+    values = _unpack_values(content[_RECORD.size :])
+    kept = content[_RECORD.size + _VALUES.size :].rstrip(b"\0")
+    reason = Note.from_json(json.loads(kept)) if kept else None
+    pixels = pixels.hex() if usable else ""
+    return Facts(bool(usable), reason, stored_as.rstrip(b"\0").decode(), width, height, pixels, values, notes)
+
+
+def _pack_reason(reason: Note | None, room: int) -> bytes:
+    """A reason as JSON; one that takes too much room is kept as a text of its beginning."""
+    if reason is None:
+        return b""
+    content = json.dumps(asdict(reason), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    if len(content) <= room:
+        return content
+    with written_in("en"):
+        text = str(reason)
+    for length in range(room, 0, -16):
+        content = json.dumps(text[:length]).encode()
+        if len(content) <= room:
+            break
+    return content
+
+
+def _pack_values(values: ValueSummary | None) -> bytes:
+    if values is None:
+        return bytes(_VALUES.size)
+    ends = (values.low, values.high, values.low_percentile, values.high_percentile)
+    marks = (*values.no_data, 0.0, 0.0)[:2]
+    return _VALUES.pack(values.dtype.encode(), values.bits, *ends, *marks, len(values.no_data))
+
+
+def _unpack_values(content: bytes) -> ValueSummary | None:
+    dtype, bits, low, high, low_percentile, high_percentile, *marks, count = _VALUES.unpack_from(content)
+    if not dtype.rstrip(b"\0"):
+        return None
+    ends = (low, high, low_percentile, high_percentile)
+    return ValueSummary(dtype.rstrip(b"\0").decode(), bits, *ends, tuple(marks[:count]))

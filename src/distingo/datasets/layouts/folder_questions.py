@@ -16,16 +16,14 @@ from distingo.datasets.layouts.split_folders import (
     ANY_FOLDER,
     CLASS_FOLDER,
     NO_SPLITS,
+    Folder,
     FolderSplits,
     SplitFolder,
     as_option,
     as_split,
+    class_name,
     enter,
     in_order,
-)
-from distingo.datasets.layouts.split_names import (
-    Folder,
-    class_name,
     is_container_name,
     is_part_name,
     is_source_name,

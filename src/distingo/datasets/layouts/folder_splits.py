@@ -11,17 +11,15 @@ from distingo.datasets.layouts.folder_questions import ask_about_classes, splits
 from distingo.datasets.layouts.split_folders import (
     ANY_FOLDER,
     CLASS_FOLDER,
+    DEEPEST_WRAPPER,
     NO_SPLITS,
+    Folder,
     FolderSplits,
     SplitFolder,
     as_option,
     as_split,
     enter,
     in_order,
-)
-from distingo.datasets.layouts.split_names import (
-    DEEPEST_WRAPPER,
-    Folder,
     is_part_name,
     is_unlabelled_name,
     side_of_name,

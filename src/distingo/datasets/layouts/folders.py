@@ -12,8 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from distingo.datasets.decoding import idx
-from distingo.datasets.layouts.split_folders import FolderSplits, SplitFolder
-from distingo.datasets.layouts.split_names import Folder, class_name
+from distingo.datasets.layouts.split_folders import Folder, FolderSplits, SplitFolder, class_name
 from distingo.datasets.walking import Candidate, FoundFile, Layout, display_name, ignored_row, is_hidden_folder, walk
 from distingo.errors import DataError, name_some
 from distingo.messages.notes import Note, note

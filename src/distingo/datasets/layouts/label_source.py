@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from distingo.datasets.decoding.formats import PICTURE_ENDINGS
-from distingo.datasets.layouts.split_names import class_name, is_container_name, is_unlabelled_name
+from distingo.datasets.layouts.split_folders import class_name, is_container_name, is_unlabelled_name
 from distingo.datasets.tables.columns import recognise_side_column
 from distingo.datasets.tables.headers import with_first_row
 from distingo.datasets.tables.image_column import CERTAIN, is_switch, known_label_column, rank_image_columns

@@ -1,14 +1,293 @@
-"""Split folders as records: where they lie, where the classes are in a path below them, and how to write them."""
+"""Split folders as records: where they lie, where the classes are in a path below them, and how to write them.
+
+Which split a folder or a table is by its name: ``Training``, ``test_set``, ``val2017``, ``01_train``.
+
+The folders of a data set as a tree, with how many files in each may be images.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import PurePath
 
-from distingo.datasets.layouts.split_names import Folder, is_container_name, is_wrapper_name
-from distingo.datasets.walking import display_name
+from distingo.datasets.walking import FoundFile, display_name
 from distingo.messages.notes import Note
 from distingo.records import SIDES, Side
+
+_WORDS: dict[str, Side] = {
+    **dict.fromkeys(("train", "training", "trn", "trainings", "entrenamiento", "treino", "训练", "訓練"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "devel", "eval", "evaluation", "tune"), "validation"),
+    **dict.fromkeys(("validacion", "validacao", "验证", "驗證"), "validation"),
+    **dict.fromkeys(
+        ("test", "testing", "tst", "holdout", "heldout", "prueba", "pruebas", "teste", "测试", "測試"), "test"
+    ),
+}
+"""Words for the splits, in lower case and without accents where the language can do without."""
+
+_FILLERS = frozenset(
+    {"set", "sets", "data", "dataset", "split", "folder", "dir", "images", "image", "imgs", "img", "pictures"}
+    | {
+        "photos",
+        "jpg",
+        "jpeg",
+        "png",
+        "label",
+        "labels",
+        "labelled",
+        "labeled",
+        "annotations",
+        "metadata",
+        "集",
+        "数据",
+    }
+    | {"conjunto", "datos", "imagenes", "de", "list", "file", "files", "full", "all"}
+)
+"""Words that say nothing about which split it is."""
+
+_PARTS = frozenset({"part", "images", "image", "imgs", "img", "batch", "chunk", "shard", "archive", "zip", "folder"})
+
+_UNLABELLED = frozenset({"pred", "preds", "predict", "prediction", "predictions", "submission", "inference"})
+
+_UNLABELLED_MORE = frozenset({"unlabelled", "unlabeled", "unlabel", "unsup", "unsupervised", "nolabel", "nolabels"})
+
+_WRAPPERS = frozenset(
+    {"data", "dataset", "datasets", "archive", "raw", "input", "inputs", "download", "downloads", "unzipped"}
+    | {"extracted", "labelled", "labeled", "v"}
+)
+
+_STRAYS = frozenset(
+    {"doc", "docs", "documentation", "readme", "asset", "assets", "static", "figure", "figures", "fig", "figs", "logo"}
+    | {"logos", "icon", "icons", "plot", "plots", "result", "results", "output", "outputs", "screenshot", "screenshots"}
+    | {"demo", "demos", "example", "examples", "sample", "samples", "notebook", "notebooks", "resource", "resources"}
+    | {"media", "misc", "web", "src", "thumbnail", "thumbnails", "preview", "previews", "images", "img"}
+)
+
+_SOURCES = frozenset(
+    {"cam", "camera", "session", "seq", "sequence", "video", "clip", "batch", "part", "chunk", "shard", "fold", "run"}
+    | {"source", "scan", "device", "site", "hospital", "patient", "subject"}
+)
+"""Words for where images come from, in the names of folders that are no classes when a number follows."""
+
+
+def side_of_name(name: str, *, loose: bool = False) -> Side | None:
+    """Tell which split a name stands for.
+
+    Args:
+        name: Of a folder, or of a table without its ending.
+        loose: Also accept a name with other words and numbers in it, such as ``seg_train`` or ``val2017``. A class may
+            bear such a name, so something else has to speak for a split too.
+
+    Returns:
+        The split; None where the name stands for none, or for several.
+    """
+    words = _words(name)
+    sides = [side for word in words if (side := _side_of_word(word)) is not None]
+    others = [word for word in words if _side_of_word(word) is None]
+    if len(set(sides)) != 1:
+        return None
+    return sides[0] if loose or all(word in _FILLERS for word in others) else None
+
+
+def side_of_path(file: str) -> Side | None:
+    """Tell which split a file is on by the name of the top folder in its path; None where that says nothing."""
+    top, slash, _ = file.partition("/")
+    return side_of_name(top) if slash else None
+
+
+def is_unlabelled_name(name: str) -> bool:
+    """Whether a folder's or table's name says that there are no labels in it: ``seg_pred``, ``sample_submission``."""
+    return any(word in _UNLABELLED or word in _UNLABELLED_MORE for word in _words(name))
+
+
+def is_container_name(name: str) -> bool:
+    """Whether a folder's name says no more than that there are images in it."""
+    return _key(name) in {"image", "images", "img", "imgs", "pictures", "photos", "jpegimages", "data"}
+
+
+def is_part_name(name: str) -> bool:
+    """Whether a folder's name is usual for one of several files per image, as in detection and segmentation."""
+    return is_container_name(name) or _key(name) in {
+        *("label", "labels", "mask", "masks", "annotation", "annotations", "segmentation", "segmentations"),
+        *("groundtruth", "gt", "bbox", "bboxes", "boxes", "depth"),
+    }
+
+
+def is_wrapper_name(name: str) -> bool:
+    """Whether a folder's name is usual for one around a data set: ``dataset``, ``archive``, ``data_v2``."""
+    words = [word for word in _words(name) if not word.isdigit()]
+    return bool(words) and all(word in _WRAPPERS for word in words)
+
+
+def is_stray_name(name: str) -> bool:
+    """Whether a folder's name is usual for images beside a data set that are no part of it: ``docs``, ``figures``."""
+    words = _words(name)
+    return bool(words) and all(word in _STRAYS for word in words)
+
+
+def is_source_name(name: str) -> bool:
+    """Whether a folder's name says from where or when its images are, and no class: ``camera_2``, ``2019-05-01``."""
+    words = _words(name)
+    numbers = [word for word in words if word.isdigit()]
+    if words and len(numbers) == len(words):
+        year = re.fullmatch(r"(19|20)\d\d(\d\d){0,2}", words[0])
+        return year is not None and len(words) <= 3
+    return (
+        bool(numbers)
+        and any(word in _SOURCES for word in words)
+        and all(word in _SOURCES or word.isdigit() for word in words)
+    )
+
+
+def are_numbered_parts(names: Iterable[str]) -> bool:
+    """Whether folders' names differ in a number only and call themselves parts: ``images_001``, ``images_002``."""
+    every = list(names)
+    return differ_in_a_number(every) and not _PARTS.isdisjoint(_words(every[0]))
+
+
+def differ_in_a_number(names: Iterable[str]) -> bool:
+    """Whether names, two at least, have the same words and a number each: ``patient 1``, ``patient 2``."""
+    found = [_words(name) for name in names]
+    words = {tuple(word for word in each if not word.isdigit()) for each in found}
+    return len(found) > 1 and all(any(word.isdigit() for word in each) for each in found) and len(words) == 1
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()
+
+
+def _words(name: str) -> list[str]:
+    """The words of a name, in lower case, without accents: numbers and changes of case end a word."""
+    plain = unicodedata.normalize("NFKD", name)
+    plain = unicodedata.normalize("NFC", "".join(char for char in plain if not unicodedata.combining(char)))
+    if plain.lower().replace("-", "").replace("_", "").replace(" ", "") in {"holdout", "heldout"}:
+        return ["holdout"]
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", plain)
+    return [word.lower() for word in re.findall(r"[^\W\d_]+|\d+", parted)]
+
+
+@lru_cache(maxsize=4096)
+def _side_of_word(word: str) -> Side | None:
+    """``train``, and with a filler ``trainset`` and ``testdata``."""
+    if word in _WORDS:
+        return _WORDS[word]
+    for known, side in _WORDS.items():
+        if word.startswith(known) and word[len(known) :] in _FILLERS:
+            return side
+    return None
+
+
+_NO_IMAGE_ENDINGS = frozenset(
+    {".txt", ".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson", ".parquet", ".xml", ".yaml", ".yml", ".md", ".html"}
+    | {".pdf", ".mat", ".npy", ".npz", ".pkl", ".py", ".ipynb", ".xlsx", ".xls", ".log", ".zip", ".gz", ".tar", ".db"}
+    | {".h5", ".pt", ".sh", ".ini", ".toml", ".rst", ".docx", ".cfg", ".names", ".rtf", ".ods", ".sqlite", ".m"}
+)
+
+_NO_IMAGE_NAMES = frozenset({"license", "licence", "readme", "copying", "notice", "makefile", "citation", "changelog"})
+
+DEEPEST_WRAPPER = 3
+"""Folders that may be wrapped around a data set."""
+
+
+@dataclass(slots=True)
+class Folder:
+    """A folder that holds images, itself or further down.
+
+    Attributes:
+        parts: The names from the root down to it.
+        folders: Those in it that hold images, by name.
+        own: How many files directly in it may be images.
+        total: The same with everything below.
+    """
+
+    parts: tuple[str, ...]
+    folders: dict[str, Folder] = field(default_factory=dict)
+    own: int = 0
+    total: int = 0
+
+    @property
+    def name(self) -> str:
+        """Its own name; empty for the root."""
+        return self.parts[-1] if self.parts else ""
+
+    @property
+    def shown(self) -> str:
+        """Its path below the root, for a person."""
+        return display_name(self.parts)
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The names of the folders in it, without case."""
+        return frozenset(class_name(name).casefold() for name in self.folders)
+
+    def find(self, parts: Iterable[str]) -> Folder | None:
+        """The folder of that path below it, in any letter case if the given one is not there."""
+        folder = self
+        for part in parts:
+            found = folder.folders.get(part)
+            if found is None:
+                alike = [other for name, other in folder.folders.items() if name.casefold() == part.casefold()]
+                if len(alike) != 1:
+                    return None
+                found = alike[0]
+            folder = found
+        return folder
+
+    def __iter__(self) -> Iterator[Folder]:
+        """The folders in it that hold images."""
+        return iter(self.folders.values())
+
+
+def build_tree(files: Iterable[FoundFile]) -> Folder:
+    """Build the tree of the folders that hold files which may be images, by their endings.
+
+    Args:
+        files: Every file found; ignored ones do not count.
+    """
+    root = Folder(())
+    for file in files:
+        own = PurePath(file.parts[-1])
+        if file.ignored or own.suffix.lower() in _NO_IMAGE_ENDINGS or own.name.lower() in _NO_IMAGE_NAMES:
+            continue
+        folder = root
+        folder.total += 1
+        for depth, name in enumerate(file.parts[:-1], 1):
+            folder = folder.folders.setdefault(name, Folder(file.parts[:depth]))
+            folder.total += 1
+        folder.own += 1
+    return root
+
+
+def find_wrapper(tree: Folder, files: Iterable[FoundFile]) -> Folder | None:
+    """Find the folder whose folders are the classes, where others are only wrapped around it (``archive/Dataset/cat``).
+
+    Args:
+        tree: Of the folders.
+        files: Every file found; beside a wrapper there is no other folder, with images or without.
+
+    Returns:
+        It, at most `DEEPEST_WRAPPER` folders below the root; None where the root holds images or several folders
+        itself, or where the folders inside are named like the parts of one set (images and masks).
+    """
+    folder, found = tree, [file.parts for file in files if not file.ignored]
+    for depth in range(DEEPEST_WRAPPER):
+        beside = {parts[depth] for parts in found if len(parts) > depth + 1}
+        if folder.own or len(folder.folders) != 1 or len(beside) != 1:
+            break
+        (folder,) = folder
+    if folder is tree or folder.own or len(folder.folders) < 2:
+        return None
+    are_parts = all(map(is_part_name, folder.folders)) or are_numbered_parts(folder.folders)
+    return None if are_parts else folder
+
+
+def class_name(folder: str) -> str:
+    """The name of a class from that of its folder: one may come in two Unicode forms, for example from a Mac."""
+    return unicodedata.normalize("NFC", display_name((folder,)))
+
 
 NO_SPLITS = "none"
 

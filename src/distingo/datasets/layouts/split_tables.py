@@ -8,8 +8,14 @@ from pathlib import Path
 
 from distingo.datasets.layouts.folders import describe_unlabelled, split_layout
 from distingo.datasets.layouts.label_source import LabelSource, choose_label_source
-from distingo.datasets.layouts.split_folders import FolderSplits, SplitFolder
-from distingo.datasets.layouts.split_names import Folder, class_name, is_unlabelled_name, side_of_name
+from distingo.datasets.layouts.split_folders import (
+    Folder,
+    FolderSplits,
+    SplitFolder,
+    class_name,
+    is_unlabelled_name,
+    side_of_name,
+)
 from distingo.datasets.own_files import describe_labels_table
 from distingo.datasets.tables.columns import recognise_shape
 from distingo.datasets.tables.headers import with_first_row

@@ -13,7 +13,7 @@ from pathlib import Path
 from distingo.datasets.corrections import is_corrections
 from distingo.datasets.decoding.formats import PICTURE_ENDINGS
 from distingo.datasets.layouts.label_source import LabelSource, choose_label_source, find_table_beside_folders
-from distingo.datasets.layouts.split_names import is_unlabelled_name, side_of_name
+from distingo.datasets.layouts.split_folders import is_unlabelled_name, side_of_name
 from distingo.datasets.own_files import mark_own_files
 from distingo.datasets.tables.image_column import names_pictures
 from distingo.datasets.tables.image_files import PictureFinder

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distingo.datasets.layouts.split_names import side_of_path
+from distingo.datasets.layouts.split_folders import side_of_path
 from distingo.datasets.own_files import describe_labels_table
 from distingo.datasets.tables.columns import Shape, recognise_shape
 from distingo.datasets.tables.headers import with_first_row

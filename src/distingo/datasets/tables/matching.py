@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from distingo.datasets.layouts.split_names import differ_in_a_number, side_of_name
+from distingo.datasets.layouts.split_folders import differ_in_a_number, side_of_name
 from distingo.datasets.tables.image_files import (
     NOTHING,
     Match,

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 SetLayout = Literal["idx", "cifar", "folders", "flowers", "pets"]
-"""How a set's files are laid out; see `distingo.download.class_folders`."""
+"""How a set's files are laid out; see `distingo.download.named`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import distingo
-from distingo import terminal
+from distingo.cli import terminal
 from distingo.datasets.splits.group_splitting import ClassShare, Division
 from distingo.datasets.splits.grouping import Grouping
 from distingo.models.backbone_listing import ListedBackbone

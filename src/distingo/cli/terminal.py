@@ -1,4 +1,4 @@
-"""What commands print for a person to read."""
+"""What commands print for a person to read, and what they do before they compute."""
 
 from __future__ import annotations
 
@@ -25,6 +25,34 @@ _FOR_PAGES_ONLY = {0x00A0: " ", **dict.fromkeys((0x2060, 0x2066, 0x2067, 0x2068,
 
 
 _MOST_CLASSES = 40
+
+
+def prepare(*, networks: bool = True) -> None:
+    """Place OpenMP's threads and let choices and epochs be heard.
+
+    Args:
+        networks: Whether the command is sure to load torch, before which threads must be placed.
+    """
+    import logging
+
+    from distingo.datasets.decoding import failures as decoder_noise
+    from distingo.machine.threads import set_thread_environment
+
+    if networks:
+        set_thread_environment()
+
+    class PlainLines(logging.Formatter):
+        """Sentences with names from anywhere, as a terminal may show them."""
+
+        def format(self, record: logging.LogRecord) -> str:
+            return escape_controls(super().format(record))
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PlainLines("%(message)s"))
+    logger = logging.getLogger("distingo")
+    logger.handlers = [handler]
+    logger.setLevel(logging.INFO)
+    decoder_noise.enable()
 
 
 def _plain(text: str) -> str:

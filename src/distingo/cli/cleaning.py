@@ -1,20 +1,21 @@
-"""Move files that were found wanting to a quarantine, and put them back."""
+"""The command that moves files to a quarantine, and puts them back."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from distingo.commands.preparing import prepare
+from distingo.cli.options import add_corrections_option, add_table_options, table_settings
+from distingo.cli.terminal import prepare
 from distingo.errors import UsageError, escape_controls
 from distingo.findings import FINDINGS_FOLDER, PICTURE_KINDS, FindingKind
-from distingo.options import add_corrections_option, add_table_options, table_settings
 
 if TYPE_CHECKING:
     from distingo.api.curation import Cleaning
     from distingo.cleaning.planning import LeftAlone, Move
     from distingo.cleaning.quarantine import Restoration
+
 
 _SHOWN = 20
 """Files of one kind that are named before the rest is only counted."""
@@ -32,10 +33,9 @@ _PLURAL: dict[FindingKind, str] = {
 }
 
 
-def add(commands: Any) -> None:
-    """Offer the command."""
-    parser = commands.add_parser("clean", help="move what was found wanting to a quarantine; --undo puts it back")
-    parser.set_defaults(command=run)
+def add_clean(parser: argparse.ArgumentParser) -> None:
+    """Give the command its options."""
+    parser.set_defaults(command=run_clean)
     parser.add_argument(
         "data",
         nargs="?",
@@ -60,7 +60,7 @@ def add(commands: Any) -> None:
     add_table_options(parser)
 
 
-def run(options: argparse.Namespace) -> int:
+def run_clean(options: argparse.Namespace) -> int:
     """Do what was asked; returns the exit code."""
     prepare(networks=False)
     import distingo

@@ -1,21 +1,22 @@
-"""Name what pictures show."""
+"""Commands that put a trained model to work."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from distingo import terminal
-from distingo.commands.preparing import prepare
+from distingo.cli import terminal
+from distingo.cli.options import LIMIT_OF_RUN, add_max_pixels_option
+from distingo.cli.terminal import prepare
 from distingo.datasets.decoding.failures import caught
 from distingo.errors import InterruptionError, UsageError
-from distingo.options import LIMIT_OF_RUN, add_max_pixels_option
 
 if TYPE_CHECKING:
     from distingo.prediction.bulk import BulkPrediction
     from distingo.prediction.sorting import Sorter, Unsorting
     from distingo.records import Prediction
+
 
 EXIT_UNREADABLE = 3
 """Some pictures could not be read; the others were predicted."""
@@ -24,10 +25,9 @@ _NAMED = 20
 """Pictures that could not be read, or sorted, that are named before the rest is only counted."""
 
 
-def add(commands: Any) -> None:
-    """Offer the command."""
-    parser = commands.add_parser("predict", help="name what pictures show")
-    parser.set_defaults(command=run)
+def add_predict(parser: argparse.ArgumentParser) -> None:
+    """Give the command its options."""
+    parser.set_defaults(command=run_predict)
     parser.add_argument("run", nargs="?", metavar="RUN")
     parser.add_argument(
         "paths",
@@ -89,7 +89,7 @@ def _add_sorting_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--undo", metavar="FOLDER", help="take out again what was sorted into FOLDER")
 
 
-def run(options: argparse.Namespace) -> int:
+def run_predict(options: argparse.Namespace) -> int:
     """Do what was asked; returns the exit code."""
     import distingo
 
@@ -206,3 +206,39 @@ def _print_unsorting(undone: Unsorting) -> int:
     for path, why in undone.left:
         print(terminal.escape_line(f"{path}: {why}; it stays"))
     return int(bool(undone.left))
+
+
+def add_export(parser: argparse.ArgumentParser) -> None:
+    """Give the command its options."""
+    parser.set_defaults(command=run_export)
+    parser.add_argument("run", metavar="RUN")
+    parser.add_argument("--format", choices=("onnx", "openvino", "torch-export"), default="onnx")
+    parser.add_argument("-o", "--output", metavar="FOLDER", help="to make (default: one in RUN/exports)")
+    precision = parser.add_mutually_exclusive_group()
+    precision.add_argument("--half", action="store_true", help="keep weights in 16 bits")
+    precision.add_argument(
+        "--int8", action="store_true", help="compute in 8-bit integers, calibrated on training pictures"
+    )
+    parser.add_argument(
+        "--check-on", metavar="FOLDER", help="pictures to check on instead of the run's test and validation pictures"
+    )
+
+
+def run_export(options: argparse.Namespace) -> int:
+    """Do what was asked; returns the exit code."""
+    prepare()
+    import distingo
+
+    exported = distingo.export(
+        options.run,
+        options.output,
+        format=options.format,
+        half=options.half,
+        int8=options.int8,
+        check_on=options.check_on,
+    )
+    print(f"{exported.folder / exported.description.file}: {exported.bytes / 1e6:.1f} MB")
+    print(f"Checked: {exported.agreement.words}.")
+    if exported.agreement.unreadable:
+        print(f"Left out of the check: {exported.agreement.unreadable:,} pictures that can't be read.")
+    return 0

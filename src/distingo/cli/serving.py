@@ -1,17 +1,15 @@
-"""Put models behind HTTP."""
+"""Commands that serve models over HTTP and collect what people corrected there."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
-from distingo.commands.preparing import prepare
+from distingo.cli.terminal import prepare
 
 
-def add(commands: Any) -> None:
-    """Offer the command."""
-    parser = commands.add_parser("serve", help="answer requests for predictions over HTTP, with a page to try it")
-    parser.set_defaults(command=run)
+def add_serve(parser: argparse.ArgumentParser) -> None:
+    """Give the command its options."""
+    parser.set_defaults(command=run_serve)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or NAME=FOLDER")
     parser.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine only)"
@@ -103,7 +101,7 @@ def _add_access(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(options: argparse.Namespace) -> int:
+def run_serve(options: argparse.Namespace) -> int:
     """Do what was asked; returns the exit code."""
     from distingo.machine.threads import share_cores
 
@@ -138,4 +136,37 @@ def run(options: argparse.Namespace) -> int:
         new_classes=options.new_classes,
         on_start=announce,
     )
+    return 0
+
+
+_MOST_CLASSES = 10
+
+
+def add_corrections(parser: argparse.ArgumentParser) -> None:
+    """Give the command its options."""
+    parser.set_defaults(command=run_corrections)
+    actions = parser.add_subparsers(title="actions", required=True, metavar="ACTION", parser_class=type(parser))
+    export = actions.add_parser("export", help="the pictures with their right labels, as a data set to train on")
+    export.set_defaults(command=run_corrections, parser=export)
+    export.add_argument("file", metavar="FILE.sqlite", help="what `distingo serve --corrections` keeps them in")
+    export.add_argument("-o", "--output", required=True, metavar="FOLDER", help="new folder for the data set")
+    export.add_argument("--model", metavar="NAME", help="whose corrections (needed where there are several models)")
+
+
+def run_corrections(options: argparse.Namespace) -> int:
+    """Do what was asked; returns the exit code."""
+    import distingo
+    from distingo.errors import name_some
+
+    data = distingo.export_corrections(options.file, options.output, model=options.model)
+    print(f"{data.pictures:,} picture{'s' * (data.pictures != 1)} corrected for {data.model}: {data.folder}")
+    if data.classes:
+        print(f"  {name_some([f'{name}: {count:,}' for name, count in data.classes.items()], _MOST_CLASSES)}")
+    if data.unlabelled:
+        print(f"  {data.unlabelled:,} without label")
+    if data.superseded:
+        print(f"  {data.superseded:,} earlier correction{'s' * (data.superseded != 1)} of the same pictures left out")
+    for note in data.notes:
+        print(f"Note: {note}")
+    print(f"`distingo train {data.folder}` takes it; provenance.csv says where each picture comes from")
     return 0

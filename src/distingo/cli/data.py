@@ -1,26 +1,27 @@
-"""Account for every file; look at samples and at augmentation."""
+"""Commands that show and split a data set before anything is trained."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
-from distingo.commands.preparing import prepare
-from distingo.options import (
+from distingo.cli import terminal
+from distingo.cli.options import (
     AUGMENTATIONS,
+    add_belonging_options,
     add_corrections_option,
     add_machine_options,
     add_table_options,
     add_value_range_option,
+    belonging_settings,
     machine_settings,
     table_settings,
 )
+from distingo.cli.terminal import prepare
 
 
-def add(commands: Any) -> None:
-    """Offer the command."""
-    parser = commands.add_parser("inspect", help="account for every file; look at samples and at augmentation")
-    parser.set_defaults(command=run)
+def add_inspect(parser: argparse.ArgumentParser) -> None:
+    """Give the command its options."""
+    parser.set_defaults(command=run_inspect)
     parser.add_argument("data", metavar="DATA")
     parser.add_argument("-o", "--output", metavar="FILE", help="page to write (default: inspection.html)")
     parser.add_argument("--augment", metavar="PRESET", help=f"draw augmented samples instead: {AUGMENTATIONS}")
@@ -38,7 +39,7 @@ def add(commands: Any) -> None:
     add_machine_options(parser)
 
 
-def run(options: argparse.Namespace) -> int:
+def run_inspect(options: argparse.Namespace) -> int:
     """Do what was asked; returns the exit code."""
     prepare(networks=False)
     import distingo
@@ -67,4 +68,39 @@ def run(options: argparse.Namespace) -> int:
     if left > 0:
         print(f"  ... and {left:,} more in {output}")
     print(f"Page: {output}")
+    return 0
+
+
+def add_split(parser: argparse.ArgumentParser) -> None:
+    """Give the command its options."""
+    parser.set_defaults(command=run_split)
+    parser.add_argument("data", metavar="DATA", help="laid out as for train")
+    parser.add_argument("-o", "--output", default="split.csv", metavar="FILE", help="(default: split.csv)")
+    parser.add_argument("--validation", "--val", type=float, metavar="SHARE", help="(default: 0.15)")
+    parser.add_argument("--test", type=float, metavar="SHARE", help="(default: 0.2)")
+    parser.add_argument("--folds", type=int, metavar="K", help="folds of the same size instead of sides")
+    parser.add_argument("--seed", type=int, help="(default: 0)")
+    parser.add_argument("--resplit", action="store_true", help="divide anew where the data has sides of its own")
+    add_belonging_options(parser)
+    add_corrections_option(parser)
+    add_table_options(parser)
+    add_value_range_option(parser)
+    add_machine_options(parser)
+
+
+def run_split(options: argparse.Namespace) -> int:
+    """Do what was asked; returns the exit code."""
+    prepare(networks=False)
+    import distingo
+    from distingo.errors import UsageError
+
+    if options.folds is not None and (options.validation, options.test) != (None, None):
+        raise UsageError("--folds gives every picture its turn as test; leave --validation and --test out")
+    names = ("validation", "test", "folds", "seed")
+    wishes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    settings = {"corrections": options.corrections, "value_range": options.value_range, **belonging_settings(options)}
+    settings |= {**table_settings(options), **machine_settings(options)}
+    division = distingo.split(options.data, options.output, resplit=options.resplit, **wishes, **settings)
+    terminal.print_division(division)
+    print(f"\nSplit: {options.output}")
     return 0

@@ -8,58 +8,51 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
-from distingo.commands import (
-    check,
-    clean,
-    compare,
-    corrections,
-    crossval,
-    demo,
-    download,
-    evaluate,
-    explain,
-    export,
-    fetch_weights,
-    inspect,
-    learning_curve,
-    models,
-    predict,
-    report,
-    review,
-    serve,
-    split,
-    train,
-    tune,
-)
 from distingo.errors import DistingoError, ResourceError, UsageError, escape_controls, name_the_nearest
 from distingo.machine.memory import is_out_of_memory
 from distingo.version import __version__
 
-COMMANDS = (
-    download,
-    check,
-    review,
-    clean,
-    split,
-    tune,
-    train,
-    crossval,
-    learning_curve,
-    evaluate,
-    compare,
-    predict,
-    explain,
-    export,
-    serve,
-    corrections,
-    report,
-    models,
-    fetch_weights,
-    inspect,
-    demo,
-)
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command.
+
+    Attributes:
+        module: Of this package; has ``add_<command>``, which gives a parser the command's options.
+        help: Its line in ``distingo --help``.
+    """
+
+    module: str
+    help: str
+
+
+COMMANDS = {
+    "download": Command("downloading", "gather pictures: well-known sets, classes of large ones, addresses, videos"),
+    "check": Command("curation", "find corrupt, duplicate, leaked and mislabelled pictures; moves nothing"),
+    "review": Command("curation", "go through findings on a local page: keep, relabel, quarantine"),
+    "clean": Command("cleaning", "move what was found wanting to a quarantine; --undo puts it back"),
+    "split": Command("data", "decide who is on which side; copies, bursts and groups stay together"),
+    "tune": Command("experiments", "search for a better recipe, by validation; the test side is left alone"),
+    "train": Command("training", "train on a folder of pictures, judge once, write a report"),
+    "crossval": Command("experiments", "judge a recipe on every picture, fold by fold; write a page"),
+    "learning-curve": Command("experiments", "would more pictures help? scores by number of pictures"),
+    "evaluate": Command("evaluation", "judge a run's model on its test side or on other pictures"),
+    "compare": Command("evaluation", "put finished runs side by side on one page"),
+    "predict": Command("prediction", "name what pictures show"),
+    "explain": Command("evaluation", "show what speaks for a class in a picture, and whether to believe it"),
+    "export": Command("prediction", "write a run's model as ONNX, OpenVINO or torch.export, and check it"),
+    "serve": Command("serving", "answer requests for predictions over HTTP, with a page to try it"),
+    "corrections": Command("serving", "make a data set of what people corrected on the served page"),
+    "report": Command("evaluation", "write a run's report.html and its model card again"),
+    "models": Command("training", "list the models that train knows"),
+    "fetch-weights": Command("training", "get a pretrained backbone's weights ahead of time"),
+    "inspect": Command("data", "account for every file; look at samples and at augmentation"),
+    "demo": Command("training", "the main job on handwritten digits, nothing to download"),
+}
 """In the order in which ``distingo --help`` lists them."""
 
 
@@ -116,7 +109,8 @@ def _say_failure(error: OSError) -> str:
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:
-    options, unknown = _parser().parse_known_args(words)
+    named = next((word for word in words if not word.startswith("-")), "")
+    options, unknown = build_parser(named).parse_known_args(words)
     if unknown:
         known = [word for action in options.parser._actions for word in action.option_strings]
         near = name_the_nearest(unknown[0], known, limit=2)
@@ -143,12 +137,19 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} (`{self.prog} --help` lists what is allowed)")
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The parser of all commands.
+
+    Args:
+        only: The command whose options are needed; None gives every command its options.
+    """
     parser = _Parser(prog="distingo", description="From a folder of pictures to a trustworthy image classifier.")
     parser.add_argument("--version", action="version", version=f"distingo {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Parser)
-    for room in COMMANDS:
-        room.add(commands)
-    for command in commands.choices.values():
-        command.set_defaults(parser=command)
+    for name, command in COMMANDS.items():
+        added = commands.add_parser(name, help=command.help)
+        if only in (None, name):
+            module = import_module(f"distingo.cli.{command.module}")
+            getattr(module, f"add_{name.replace('-', '_')}")(added)
+            added.set_defaults(parser=added)
     return parser

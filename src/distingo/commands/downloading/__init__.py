@@ -1,1 +1,0 @@
-"""The sources of ``distingo download``, one thin file each, named like them."""
