@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from distingo.language import count, gettext, listed, ngettext, translated
+from distingo.language import count, gettext, ngettext, translated
 
 Value: TypeAlias = "str | int | float | Note | tuple[str | int | float | Note, ...]"
 """What a note's sentence has in a place."""
@@ -94,7 +94,7 @@ def _read(content: object, depth: int) -> Note:
 
 
 def _read_value(value: Any, depth: int) -> Any:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return tuple(_read_value(each, depth + 1) for each in value)
     if isinstance(value, dict):
         return _read(value, depth + 1)
@@ -155,18 +155,20 @@ def joined(value: Value) -> str:
 
 
 def either(value: Value) -> str:
-    """Names of which one is meant."""
-    if not isinstance(value, tuple):
-        return show_value(value)
-    names = [show_value(each) for each in value]
-    if len(names) < 2:
-        return "".join(names)
-    return gettext("%(first)s or %(last)s", first=translated(", ").join(names[:-1]), last=names[-1])
+    """Names of which one is meant: ``a, b or c``."""
+    first, last = _first_and_last(value)
+    return gettext("%(first)s or %(last)s", first=first, last=last) if first else last
 
 
 def both(value: Value) -> str:
-    """Parts of a sentence in a row, the last after "and"."""
-    return listed([show_value(each) for each in value]) if isinstance(value, tuple) else show_value(value)
+    """Names in a row: ``a, b and c``."""
+    first, last = _first_and_last(value)
+    return gettext("%(names)s and %(last)s", names=first, last=last) if first else last
+
+
+def _first_and_last(value: Value) -> tuple[str, str]:
+    shown = [show_value(each) for each in value] if isinstance(value, tuple) else [show_value(value)]
+    return translated(", ").join(shown[:-1]), shown[-1] if shown else ""
 
 
 def share(value: Value) -> str:
