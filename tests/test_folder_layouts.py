@@ -86,7 +86,7 @@ def test_metadata_in_every_split_holds_the_labels(colours: Path, tmp_path: Path)
         rows = [f"{path.name},{path.stem.rstrip('0123456789')}" for path in sorted((data / side).iterdir())]
         (data / side / "metadata.csv").write_text("\n".join(["file_name,label", *rows]) + "\n", encoding="utf-8")
     assert train(data, tmp_path / "run") == {"train": each(12), "validation": each(4), "test": each(4)}
-    assert distingo.inspect(data).layout == (
+    assert str(distingo.inspect(data).layout) == (
         "split folders, labels from train/metadata.csv, validation/metadata.csv, test/metadata.csv"
     )
 
@@ -104,11 +104,11 @@ def test_a_table_beside_flat_folders_holds_the_labels_and_what_it_does_not_name_
     found = manifest(tmp_path / "run")
     assert Counter(found.values()) == {
         ("used", ""): 48,
-        ("ignored", "lies in no class folder"): 12,
-        ("ignored", "holds the labels"): 1,
-        ("ignored", "lies outside train, validation and test"): 1,
+        ("ignored", "outside-classes"): 12,
+        ("ignored", "holds-labels"): 1,
+        ("ignored", "outside-splits"): 1,
     }
-    assert {name for name, (_, why) in found.items() if why == "lies in no class folder"} == {
+    assert {name for name, (_, why) in found.items() if why == "outside-classes"} == {
         f"test/{name}{at}.png" for name in NAMES for at in range(16, 20)
     }
 

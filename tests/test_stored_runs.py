@@ -1,7 +1,7 @@
 """Run folders of version 0.1.0, whose files hold sentences: they open, and their sentences are shown as they stand.
 
-The runs in ``stored_runs`` were made by that version, of the pictures that `draw_old_classes` and `draw_labels` draw, and
-left without pages and, of several labels, without the baselines, which take much room.
+The runs in ``stored_runs`` were made by that version, of the pictures that `draw_old_classes` and `draw_labels` draw;
+they are left without pages and, of several labels, without the baselines, which take much room.
 """
 
 from __future__ import annotations

@@ -171,7 +171,7 @@ def test_pictures_without_classes_are_checked_too(tmp_path):
         draw_scene(seed).save(tmp_path / "photos" / f"{seed}.png")
     halve(draw_scene(2)).save(tmp_path / "photos" / "small.jpg")
     found = distingo.check(tmp_path / "photos", tmp_path / "check", model="descriptors")
-    assert found.layout == "pictures without classes"
+    assert found.layout.code == "images-without-classes"
     assert [(finding.file, finding.other) for finding in found.counting("near-duplicate")] == [("small.jpg", "2.png")]
     assert found.label_score is None
 

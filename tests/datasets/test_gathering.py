@@ -47,7 +47,7 @@ def test_a_folder_becomes_pictures_manifest_and_rows(tmp_path: Path, class_folde
     cache = Cache(tmp_path / "cache")
     product = pixels_product(cache, RENDITION)
     dataset = read_dataset(str(root), cache=cache, products=[product])
-    assert (dataset.root, dataset.layout, dataset.task, dataset.classes) == (
+    assert (dataset.root, str(dataset.layout), dataset.task, dataset.classes) == (
         root,
         "class folders",
         "single-label",

@@ -21,7 +21,7 @@ from distingo.training.pretrained import load_wished_backbone
 from distingo.training.recipe import Recipe
 from distingo.training.recipe_file import Wanted, repeat
 from distingo.training.step_memory import StepMemory
-from note_texts import texts
+from note_texts import stored_texts, texts
 from tiny_backbones import write_backbone
 from tiny_datasets import draw_classes
 
@@ -149,7 +149,9 @@ def test_the_number_is_recorded_so_that_every_later_command_takes_it(
     config = config_of(tmp_path / "run")
     assert prepared.recipe.batch_size == config["recipe"]["batch_size"] == 32  # so few images allow no more
     assert config["requested"] == {"batch_size": "auto"}
-    assert any(choice.startswith("batch size: 32, because --batch-size auto") for choice in config["choices"])
+    assert any(
+        choice.startswith("batch size: 32, because --batch-size auto") for choice in stored_texts(config["choices"])
+    )
 
     monkeypatch.setattr(preparing, "find_batch_size", None)  # nothing is found anew
     for options in ({}, {"batch_size": "auto"}, {"batch_size": 32}):

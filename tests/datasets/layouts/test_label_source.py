@@ -42,7 +42,7 @@ def test_a_column_that_is_no_label_leaves_the_folders_names(
 ) -> None:
     root = with_metadata(**{name: values})
     layout = find_layout(root)
-    assert (layout.name, layout.classes, layout.task) == ("class folders", ("cat", "dog"), "single-label")
+    assert (str(layout.name), layout.classes, layout.task) == ("class folders", ("cat", "dog"), "single-label")
     assert texts(layout.notes) == (
         f"the labels are the folders' names: metadata.csv has no label column ({name}; --label-column NAME would take "
         "them from it)",

@@ -101,7 +101,7 @@ def test_a_table_that_repeats_the_folders_or_has_no_labels_changes_nothing(
 ) -> None:
     root = write(class_folders({"cat": 4, "dog": 4}), header, [*images("cat", 4), *images("dog", 4)], values)
     layout = find_layout(root)
-    assert (layout.name, layout.classes, texts(layout.notes)) == ("class folders", ("cat", "dog"), (UNREAD,))
+    assert (str(layout.name), layout.classes, texts(layout.notes)) == ("class folders", ("cat", "dog"), (UNREAD,))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_an_unrelated_or_damaged_table_changes_nothing(class_folders: Callable[.
         (root / "cat" / f"{at + 2:03}.png").rename(root / "cat" / f"{at}.png")
     (root / "labels.csv").write_text(text, encoding="utf-8")
     layout = find_layout(root)
-    assert (layout.name, layout.classes, texts(layout.notes)) == ("class folders", ("cat", "dog"), (UNREAD,))
+    assert (str(layout.name), layout.classes, texts(layout.notes)) == ("class folders", ("cat", "dog"), (UNREAD,))
 
 
 def test_the_column_of_images_may_be_named_for_groups_of_class_folders(class_folders: Callable[..., Path]) -> None:

@@ -92,7 +92,7 @@ def draw_folders(root: Path, rows: list[str], name: str = "people.csv") -> Path:
 def test_class_folders_keep_their_labels_beside_a_table_of_groups(tmp_path: Path) -> None:
     root = draw_folders(tmp_path / "data", ["a/0.png,Zoë", "1.png,Zoë", "b/3.png,", "4,Ali", "b/5.png,Ali", "9.png,Bo"])
     dataset = read_dataset(root, cache=Cache(tmp_path / "cache"), table=TableOptions(group_column="who"))
-    assert dataset.layout == "class folders"
+    assert dataset.layout.code == "class-folders"
     assert dataset.classes == ("a", "b")
     assert dataset.groups == {"a/0.png": ("Zoë",), "b/1.png": ("Zoë",), "a/4.png": ("Ali",), "b/5.png": ("Ali",)}
     (note,) = texts(dataset.notes)

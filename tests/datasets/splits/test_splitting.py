@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from distingo.datasets.splits.splitting import read_split, split_dataset, write_split
 from distingo.errors import DataError, RunError, UsageError
+from distingo.messages.notes import note
 from distingo.records import SIDES, Dataset, ManifestRow, Picture, Side, Source, Split
 from note_texts import texts
 
@@ -26,7 +27,7 @@ def dataset(counts: dict[tuple[str, Side | None], int], *, shuffled: int | None 
     if shuffled is not None:
         random.Random(shuffled).shuffle(pictures)
     classes = tuple(sorted({label for label, _ in counts}))
-    return Dataset(Path("data"), "class folders", "single-label", classes, tuple(pictures), ())
+    return Dataset(Path("data"), note("class-folders"), "single-label", classes, tuple(pictures), ())
 
 
 def counts_of(split: Split) -> dict[str, dict[str, int]]:
@@ -181,7 +182,7 @@ def test_new_pictures_are_noted(tmp_path: Path) -> None:
 )
 def test_a_split_that_does_not_fit_is_refused(tmp_path: Path, content: str, message: str) -> None:
     data = dataset({("a", None): 9})
-    row = ManifestRow("all/a/bad.png", "unusable", "an empty file", ("a",), None, "empty", 0, 0, "")
+    row = ManifestRow("all/a/bad.png", "unusable", note("empty"), ("a",), None, "empty", 0, 0, "")
     data = Dataset(data.root, data.layout, data.task, data.classes, data.pictures, (row,))
     path = tmp_path / "split.csv"
     path.write_text(content, encoding="utf-8")
@@ -200,7 +201,9 @@ def labelled(counts: dict[tuple[str, ...], int], side: Side | None = None, start
 
 def several(pictures: list[Picture]) -> Dataset:
     classes = sorted({label for picture in pictures for label in picture.labels})
-    return Dataset(Path("data"), "a table", "multi-label", tuple(classes), tuple(pictures), ())
+    return Dataset(
+        Path("data"), note("table-of-switches", table="t.csv"), "multi-label", tuple(classes), tuple(pictures), ()
+    )
 
 
 def label_counts(split: Split) -> dict[str, Counter[str]]:

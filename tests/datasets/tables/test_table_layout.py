@@ -68,7 +68,7 @@ SHAPES = {
 def test_a_shape_is_recognised_and_stated(folder: Callable[..., Path], words: str) -> None:
     for root in (folder(SHAPES[words]), folder(SHAPES[words]) / "train.csv"):
         layout = find_layout(root)
-        assert layout.name == f"train.csv, {words}"
+        assert str(layout.name) == f"train.csv, {words}"
         assert layout.task == "multi-label"
         assert layout.root == folder(SHAPES[words])
         assert layout.classes == ("Comedy", "Drama", "War")
@@ -85,7 +85,7 @@ def test_options_name_what_would_be_recognised_otherwise(folder: Callable[..., P
     root = folder(table)
     layout = find_layout(root, TableOptions(label_column="Tags", delimiter=" "))
     assert labels_of(layout) == {"a": ("p", "q"), "b": ("q",), "c": ("p",), "d": ("p", "q")}
-    assert layout.name == "train.csv, labels joined by spaces"
+    assert str(layout.name) == "train.csv, labels joined by spaces"
     layout = find_layout(root, TableOptions(label_column="Tags", delimiter=""))
     assert layout.classes == ("p", "p q", "q")
     layout = find_layout(root, TableOptions(label_column="Kind"))
@@ -102,7 +102,7 @@ def test_columns_of_0_and_1_win_over_the_text_and_differences_are_noted(folder: 
         "c,['Drama'],0,1,0\nd,\"['War', 'Drama']\",0,1,1\n"
     )
     layout = find_layout(folder(table))
-    assert layout.name == "train.csv, one 0/1 column per label"
+    assert str(layout.name) == "train.csv, one 0/1 column per label"
     assert labels_of(layout) == TRUTH
     assert texts(layout.notes)[2:] == (
         "'Genre' and the 0/1 columns disagree in 1 line (first: line 3); the 0/1 columns count",
@@ -112,7 +112,7 @@ def test_columns_of_0_and_1_win_over_the_text_and_differences_are_noted(folder: 
 def test_attributes_of_0_and_1_do_not_push_the_label_aside(folder: Callable[..., Path]) -> None:
     table = "file,label,blurred,cut\na,cat,0,1\nb,dog,0,0\nc,cat,1,0\nd,dog,0,0\n"
     layout = find_layout(folder(table))
-    assert (layout.name, layout.task, layout.classes) == (
+    assert (str(layout.name), layout.task, layout.classes) == (
         "train.csv, one label per row",
         "single-label",
         ("cat", "dog"),
@@ -219,7 +219,7 @@ def test_metadata_of_hugging_face_is_read_even_beside_class_folders(folder: Call
     else:
         parquet.write_table(pyarrow.table({"file_name": list(names), "label": list(names.values())}), root / file)
     layout = find_layout(root)
-    assert layout.name == f"{file}, one label per row"
+    assert str(layout.name) == f"{file}, one label per row"
     assert labels_of(layout) == {Path(name).stem: (label,) for name, label in names.items()}
     assert Counter(candidate.side for candidate in layout.candidates) == {"train": 2, "test": 2}
     first = 1 if file.endswith(("jsonl", "parquet")) else 2
@@ -230,7 +230,7 @@ def test_class_folders_are_not_given_up_for_a_stray_table(class_folders: Callabl
     root = class_folders({"a": 2, "b": 2})
     (root / "labels.csv").write_text("file,label\na/000.png,x\na/001.png,y\n", encoding="utf-8")
     layout = find_layout(root)
-    assert (layout.name, layout.classes) == ("class folders", ("a", "b"))
+    assert (str(layout.name), layout.classes) == ("class folders", ("a", "b"))
     assert texts(layout.notes) == (
         "the labels are the folders' names; labels.csv is not read (give it as DATA for the labels in it)",
     )
