@@ -12,6 +12,7 @@ from drawing import encode, noise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from distingo.messages.notes import note
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import (
     Correction,
@@ -290,7 +291,7 @@ def test_a_table_by_that_name_is_never_passed_over(
     for said in (None, root / "corrections.csv"):
         with pytest.raises(DataError, match=rf"corrections\.csv: {message}"):
             read(root, corrections=said)
-    assert row(read(root, corrections="none"), "corrections.csv").reason == "holds corrections"
+    assert row(read(root, corrections="none"), "corrections.csv").reason == note("holds-corrections")
 
 
 def test_a_table_of_labels_beside_class_folders_stays_one(

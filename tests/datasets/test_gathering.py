@@ -141,7 +141,8 @@ def test_every_file_is_in_the_manifest_exactly_once(tmp_path: Path, class_folder
     }
     for file, (status, reason, stored_as, same_as) in expected.items():
         row = by_file[file]
-        assert (row.status, str(row.reason), row.format, row.same_as) == (status, reason, stored_as, same_as), file
+        why = str(row.reason or "")
+        assert (row.status, why, row.format, row.same_as) == (status, reason, stored_as, same_as), file
     assert {picture.source.file for picture in dataset.pictures} == {
         row.file for row in dataset.manifest if row.status == "used"
     }

@@ -53,11 +53,11 @@ def test_what_is_merged_is_said_with_counts() -> None:
     assert merged_labels(variants, "spelling") == {"Cat": "cat"}
     assert merged_labels(variants, "missing") == {"NA": ""}
     assert merged_labels(variants, "all") == {"Cat": "cat", "NA": ""}
-    assert describe_variants(variants, None, "lines") == [
+    assert list(texts(describe_variants(variants, None, "lines"))) == [
         "labels that differ only in case: 'cat' (88), 'Cat' (12) lines; --merge-labels spelling makes them one",
         "labels that may mean no value are classes: 'NA' (3) lines; --merge-labels missing makes them no label",
     ]
-    assert describe_variants(variants, "all", "lines") == [
+    assert list(texts(describe_variants(variants, "all", "lines"))) == [
         "labels that differ only in case are merged into 'cat': 'cat' (88), 'Cat' (12) lines",
         "labels that mean no value are no label: 'NA' (3) lines",
     ]

@@ -283,7 +283,7 @@ def test_a_split_column_is_honoured(folder: Callable[..., Path]) -> None:
 def test_the_table_that_names_pictures_is_chosen(folder: Callable[..., Path]) -> None:
     root = folder("name,unit\nx,y\nz,w\n", file="units.csv")
     folder("Id,label\na,x\nb,y\nc,x\nd,y\n", file="labels.csv")
-    assert find_layout(root).name == "labels.csv, one label per row"
+    assert str(find_layout(root).name) == "labels.csv, one label per row"
     folder("Id,label\na,x\nb,y\n", file="more.csv")
     with pytest.raises(DataError, match=r"several tables name pictures \(labels.csv, more.csv\); give the one"):
         find_layout(root)
