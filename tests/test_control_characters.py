@@ -12,6 +12,7 @@ import distingo
 from distingo.cli import main
 from distingo.errors import CONTROLS, DataError, DistingoError, escape_controls
 from distingo.stored_fields import find_name_fault
+from raising import raises
 from tiny_backbones import write_backbone
 from tiny_datasets import draw_classes
 
@@ -53,7 +54,7 @@ def test_a_class_folder_with_a_control_is_refused_before_training(
 @pytest.mark.parametrize("command", ["train", "crossval"])
 def test_a_data_folder_with_a_control_is_refused_before_training(tmp_path: Path, command: str) -> None:
     data = draw_classes(tmp_path / "da\nta", names=("cat", "dog"), per_class=6)
-    with pytest.raises(DataError) as caught:
+    with raises(DataError, code="invalid_name") as caught:
         if command == "train":
             distingo.train(data, tmp_path / "run", model="majority")
         else:
@@ -67,7 +68,7 @@ def test_a_data_folder_with_a_control_is_refused_before_training(tmp_path: Path,
 def test_a_backbone_s_folder_with_a_control_is_refused_before_training(tmp_path: Path) -> None:
     data = draw_classes(tmp_path / "data", names=("cat", "dog"), per_class=4)
     weights = write_backbone(tmp_path / "back\x9bbone")
-    with pytest.raises(DistingoError) as caught:
+    with raises(DistingoError, code="cannot_write") as caught:
         distingo.train(data, tmp_path / "run", model=f"local-dir:{weights}", cache=tmp_path / "cache")
     assert "can't be saved: backbone: Expected a text without control characters at .name" in str(caught.value)
     assert not (tmp_path / "run").exists()

@@ -27,6 +27,7 @@ from distingo.files import (
     write_json,
     write_text,
 )
+from raising import raises
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
@@ -52,7 +53,7 @@ def test_a_killed_write_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_a_file_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
     write_text(tmp_path / "a", "")
-    with pytest.raises(ResourceError, match=r"a/b: can't be written"):
+    with raises(ResourceError, code="cannot_write"):
         write_text(tmp_path / "a" / "b", "x")
 
 
@@ -76,7 +77,7 @@ def test_json_keeps_unicode_readable_and_refuses_nan(tmp_path: Path) -> None:
 
 def test_damaged_json_is_named(tmp_path: Path) -> None:
     write_text(tmp_path / "a.json", "{")
-    with pytest.raises(RunError, match=r"a.json: damaged"):
+    with raises(RunError, code="damaged_file", naming="a.json"):
         read_json(tmp_path / "a.json")
 
 
@@ -90,11 +91,9 @@ def test_a_single_text_is_one_path() -> None:
 
 @pytest.mark.parametrize("given", [b"x", [b"x"], 7, [None], {"a.png": 1}.values()])
 def test_what_is_no_path_is_refused(given: object) -> None:
-    with pytest.raises(
-        UsageError, match=r"^paths: (bytes|int|NoneType) is no path; give a path or a list of paths; or x$"
-    ):
+    with raises(UsageError, code="invalid_type", parameter="paths"):
         as_paths(given, "paths", instead="; or x")
-    with pytest.raises(UsageError, match=r"classes: .* is no name"):
+    with raises(UsageError, code="invalid_type", parameter="classes"):
         as_names(given, "classes")
 
 
@@ -170,7 +169,7 @@ def test_a_recorded_file_is_checked_and_its_last_state_too(tmp_path: Path) -> No
     write_bytes(path, b"next", recorded=True)
     require_intact(path)
     path.write_bytes(b"nexu")
-    with pytest.raises(RunError, match=r"a.csv: damaged: its checksum does not fit"):
+    with raises(RunError, code="checksum_differs", naming="a.csv"):
         require_intact(path)
     (tmp_path / "checksums.json").write_text('{"files": ["of somebody else"]}')
     require_intact(path)

@@ -26,7 +26,11 @@ def choose_alias(name: str, value: Value | None, alias: str, other: Value | None
         UsageError: Something was given under both.
     """
     if value is not None and other is not None:
-        raise UsageError(f"{name}={value} and {alias}={other} are the same option; leave one out")
+        raise UsageError(
+            f"{name}={value} and {alias}={other} are the same option; leave one out",
+            code="options_conflict",
+            parameter=name,
+        )
     return other if value is None else value
 
 

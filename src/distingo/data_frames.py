@@ -27,7 +27,9 @@ def import_pandas() -> Any:
     try:
         import pandas as pd
     except ImportError as error:
-        raise UsageError("to_pandas needs pandas, which is not installed; run `pip install pandas`") from error
+        raise UsageError(
+            "to_pandas needs pandas, which is not installed; run `pip install pandas`", code="missing_extra"
+        ) from error
     return pd
 
 
@@ -68,7 +70,9 @@ def evaluation_to_pandas(evaluation: Evaluation, what: str) -> pd.DataFrame:
         UsageError: There is no such table, or pandas is not installed.
     """
     if what not in EVALUATION_TABLES:
-        raise UsageError(f"to_pandas({what!r}): choose one of {', '.join(EVALUATION_TABLES)}")
+        raise UsageError(
+            f"to_pandas({what!r}): choose one of {', '.join(EVALUATION_TABLES)}", code="unknown_name", parameter="what"
+        )
     pd = import_pandas()
     if what == "scores":
         models = [("model", evaluation.scores), *evaluation.baselines.items()]

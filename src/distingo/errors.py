@@ -1,25 +1,163 @@
-"""The error family: every error a person can cause says what came, what is allowed and what to do."""
+"""The error family: what went wrong as a code, which parameter is at fault, and one line for a person."""
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
 
-CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
-"""For a regular expression's character class: what commands a terminal, breaks a line or turns the direction of
-writing around (C0 and C1 controls, two separators, embeddings, overrides and isolates)."""
-
-_CONTROL = re.compile(f"[{CONTROLS}]")
+ErrorCode = Literal[
+    # Parameters
+    "out_of_range",  # a number lies outside of what is possible
+    "invalid_value",  # a value is not written in the form that the parameter needs
+    "invalid_type",  # a value has a type that the parameter does not take
+    "invalid_name",  # a name can't be used where it is needed, for example as a folder or in an address
+    "invalid_file_name",  # an output's name does not end as its kind of file needs
+    "invalid_path",  # a path is impossible: it holds a zero byte
+    "invalid_command",  # the words on the command line are not an allowed command
+    "invalid_request",  # what a browser sent to the review page is not complete or not allowed
+    "unknown_name",  # there is no model, class, kind, format ... of that name
+    "unknown_option",  # there is no such option or field
+    "ambiguous_name",  # a name fits several things
+    "missing_argument",  # a required argument was left out
+    "missing_field",  # a recipe or configuration lacks a field that it needs
+    "missing_setting",  # an environment variable or parameter that this machine needs is not set
+    "named_twice",  # the same thing was named more than once
+    "needs_other_option",  # an option has an effect only together with another one
+    "options_conflict",  # options exclude each other
+    "option_not_applicable",  # an option does not apply to this model, data or task
+    "changed_options",  # work that is to be continued was started with other options
+    "unsafe_setting",  # a server would be open to everybody
+    "weak_key",  # an API key is short enough to be guessed
+    "unreachable_guarantee",  # the calibration images can't guarantee what abstain or coverage ask for
+    "no_calibration",  # the model has no calibration set, which abstain and coverage need
+    # Files and folders
+    "not_found",  # a file or folder does not exist
+    "already_exists",  # an output exists, and nothing is overwritten
+    "not_empty",  # an output folder holds other files
+    "not_a_folder",  # a file stands where a folder is needed
+    "is_link",  # a symbolic link stands where none is followed
+    "not_regular_file",  # a device, pipe or link stands where a file is needed
+    "overlapping_folders",  # a folder lies inside another one that it must not touch
+    "outside_data",  # a file lies outside of the dataset that may be shown
+    "wrong_folder",  # a folder holds no run, check, cross-validation or export where one is needed
+    "empty_folder",  # a folder holds no file
+    "empty_file",  # a file or table holds nothing
+    "cannot_read",  # the system refuses to read a file or folder
+    "cannot_write",  # the system refuses to write a file or folder, or its content can't be stored
+    "disk_full",  # there is no space left on the disk
+    "store_full",  # the file of corrections reached the size that it may have
+    "in_use",  # another process is working in the same place
+    "changed_meanwhile",  # a file changed between two looks at it
+    "wrong_format",  # a file is of another kind than the one needed
+    "wrong_encoding",  # a text is not in the encoding that it seems to be in
+    "damaged_file",  # a file is damaged or incomplete
+    "damaged_line",  # one line of a table or list can't be understood
+    "checksum_differs",  # a file's bytes are not those that were written
+    "newer_version",  # a file was written by a newer distingo
+    "cannot_undo",  # files can't be put back where they came from
+    # Tables
+    "no_table",  # a table is needed, and there is none
+    "ambiguous_table",  # several tables may hold the labels
+    "missing_column",  # a table lacks a column that is needed
+    "unknown_column",  # a table has no column of that name
+    "ambiguous_column",  # several columns may be the one that is needed
+    "duplicate_entry",  # a name stands twice where each may stand once
+    "unlikely_labels",  # a column of labels looks like identifiers
+    "too_few_names",  # there are fewer class names than numbered classes
+    # Images and labels
+    "no_images",  # no file may be an image
+    "no_usable_images",  # no image can be decoded
+    "missing_images",  # images that a table names are not there
+    "damaged_image",  # a file gives no image
+    "unsupported_image",  # a sound image of a kind that is not read
+    "unreadable_image",  # an image file can't be opened
+    "too_many_pixels",  # an image has more pixels than may be decoded
+    "invalid_image_array",  # an array or tensor does not have the shape or values of an image
+    "too_few_images",  # there are too few images for what is to be done
+    "too_few_classes",  # there is one class only, or labels do not differ
+    "empty_class",  # a class has no image
+    "missing_labels",  # images have no labels
+    "ambiguous_labels",  # labels may come from folders or from a table
+    "ambiguous_folders",  # folders may be classes, splits or data sets
+    "labels_differ",  # images and labels are not equally many
+    "task_differs",  # single-label meets multi-label
+    "classes_differ",  # data have classes that the model does not know
+    "data_differ",  # results belong to other data
+    # Splits
+    "own_splits",  # data bring splits of their own
+    "split_incomplete",  # a split or class has no image
+    "split_differs",  # a split file does not describe these images
+    # Runs
+    "unfinished",  # training or a download has not ended
+    "not_evaluated",  # a run lacks an evaluation or predictions
+    "records_differ",  # files of one run contradict each other
+    "runs_differ",  # runs can't be compared: their test images or classes differ
+    # Models
+    "no_weights",  # there are no pretrained weights, or none that are safe to load
+    "weights_differ",  # weights belong to another architecture
+    "ambiguous_weights",  # a folder holds several weights files
+    "unsupported_model",  # a model can't be built or used
+    "unsupported_image_size",  # a model does not take images of that size
+    "too_large_model",  # arguments make a model larger than any known one
+    "forbidden_argument",  # an argument of an architecture is not one that only shapes layers
+    "forbidden_code",  # a model needs code of its own, which is never run
+    "not_a_network",  # a model that has no layers is used where a network is needed
+    "cannot_explain",  # a model gives no maps over the image
+    "cannot_export",  # a network can't be converted
+    "export_differs",  # an exported model does not predict as the original does
+    "engine_failed",  # ONNX Runtime or OpenVINO failed while predicting
+    # Training
+    "diverged",  # the loss is no longer a finite number
+    "not_finite",  # a backbone gives embeddings that are not finite numbers
+    "interrupted",  # Ctrl-C was pressed; what was done so far is kept
+    # Machine and network
+    "missing_extra",  # an optional package is not installed
+    "out_of_memory",  # memory of the machine or of the device ran out
+    "device_unavailable",  # the device is not there
+    "port_unavailable",  # the address or port can't be listened on
+    "worker_failed",  # a process of the server ended before it served
+    "tracker_unavailable",  # the tracking server can't be used
+    "hub_unreachable",  # the hub of weights can't be reached
+    "access_denied",  # the hub asks for accepted terms or a token
+    # Downloads
+    "download_failed",  # files can't be fetched
+    "damaged_download",  # fetched files are incomplete or contradict each other
+    "unexpected_answer",  # an address gives something else than what it should
+    "unsafe_archive",  # an archive is made as no honest one is
+    "nothing_matches",  # no image fits the choice
+]
+"""What kind of fault an error is; docs/errors.md says what to do about each."""
 
 
 class DistingoError(Exception):
-    """A mistake or a hindrance that a person can mend; its text is one line for that person.
+    """A fault that the user can fix; its text is one line for that person.
+
+    Args:
+        text: What is wrong and what to do.
+        code: The kind of fault, for code that handles errors.
+        parameter: The keyword of the Python call that is at fault.
 
     Attributes:
-        exit_code: What the command line exits with when this error ends it.
+        code: The kind of fault.
+        parameter: The keyword at fault, for example ``epochs``; None where no parameter is.
+        exit_code: The exit code of the command line.
     """
 
     exit_code = 1
+
+    def __init__(self, text: str, *, code: ErrorCode, parameter: str | None = None) -> None:
+        super().__init__(text)
+        self.code: ErrorCode = code
+        self.parameter = parameter
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), str(self)), self.__dict__
+
+
+def _restored(kind: type[DistingoError], text: str) -> DistingoError:
+    return kind.__new__(kind, text)
 
 
 class UsageError(DistingoError):
@@ -29,11 +167,11 @@ class UsageError(DistingoError):
 
 
 class DataError(DistingoError):
-    """The pictures or their labels do not allow what was asked."""
+    """The images or their labels do not allow what was requested."""
 
 
 class RunError(DistingoError):
-    """A run folder is missing, damaged, foreign or from a newer version."""
+    """A run directory is missing, damaged, of another program or from a newer version."""
 
 
 class ModelError(DistingoError):
@@ -45,18 +183,84 @@ class ResourceError(DistingoError):
 
 
 class ExportError(DistingoError):
-    """An exported model does not say what the original says."""
+    """An exported model does not predict as the original does."""
 
 
 class TrainingDivergedError(DistingoError):
-    """The loss stopped being a number."""
+    """The loss is no longer a finite number."""
 
 
 class InterruptionError(DistingoError):
-    """The person pressed Ctrl-C; what was done so far is kept."""
+    """The user pressed Ctrl-C; what was done so far is kept."""
 
     exit_code = 130
 
+
+_OPTIONS: dict[tuple[str, object] | str, str] = {
+    "allowed_hosts": "--allow-host",
+    "classes": "--class",
+    "data": "DATA",
+    "height": "--image-size",
+    "models": "--model",
+    "output": "-o",
+    "proxies": "--proxy",
+    "recipe_file": "--recipe",
+    "run": "RUN",
+    "thresholds": "--threshold",
+    "top_k": "--topk",
+    "width": "--image-size",
+    ("boxes", False): "--labels",
+    ("header", False): "--no-header",
+    ("sort_as", "copy"): "--copy",
+    ("sort_as", "link"): "--link",
+}
+"""Options of the command line that are not their keyword with hyphens; with a value, the flag that stands for both."""
+
+
+class _Interface:
+    is_command_line = False
+
+
+@contextlib.contextmanager
+def naming_options(*, named: bool = True) -> Iterator[None]:
+    """Let `option` name options of the command line while this runs, in the whole process.
+
+    Args:
+        named: False changes nothing.
+    """
+    before = _Interface.is_command_line
+    _Interface.is_command_line = before or named
+    try:
+        yield
+    finally:
+        _Interface.is_command_line = before
+
+
+def names_options() -> bool:
+    """Whether messages name options of the command line, for a child process that shall do so too."""
+    return _Interface.is_command_line
+
+
+def option(keyword: str, value: object = None) -> str:
+    """A parameter for a message: ``epochs`` for a caller of Python, ``--epochs`` on the command line.
+
+    Args:
+        keyword: Of the Python call.
+        value: To name with it: ``resume=True`` or ``--resume``, ``mode='finetune'`` or ``--mode finetune``.
+    """
+    if not _Interface.is_command_line:
+        return keyword if value is None else f"{keyword}={value!r}"
+    if (keyword, value) in _OPTIONS:
+        return _OPTIONS[keyword, value]
+    name = _OPTIONS.get(keyword, f"--{keyword.replace('_', '-')}")
+    return name if value is None or value is True else f"{name} {value}"
+
+
+CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+"""For a regular expression's character class: what commands a terminal, breaks a line or turns the direction of
+writing around (C0 and C1 controls, two separators, embeddings, overrides and isolates)."""
+
+_CONTROL = re.compile(f"[{CONTROLS}]")
 
 _SHOWN_FAULTS = 20
 
@@ -97,18 +301,19 @@ def find_near(name: str, known: Sequence[str], limit: int = 3) -> list[str]:
     return get_close_matches(name, known, n=limit, cutoff=0.5)
 
 
-def name_the_nearest(name: str, known: list[str], limit: int = 3) -> str:
+def name_the_nearest(name: str, known: list[str], limit: int = 3, *, otherwise: str | None = None) -> str:
     """Say which known names are nearest to a mistyped one, as a sentence part.
 
     Args:
         name: What came.
         known: All allowed names.
         limit: How many near names to give at most.
+        otherwise: What to say where no name is near; None lists all names.
 
     Returns:
-        For example ``"did you mean small-cnn?"``, or the whole list where none is near.
+        For example ``"did you mean small-cnn?"``, or `otherwise`.
     """
     near = find_near(name, known, limit)
     if near:
         return f"did you mean {' or '.join(near)}?"
-    return f"choose one of {', '.join(known)}"
+    return f"choose one of {', '.join(known)}" if otherwise is None else otherwise

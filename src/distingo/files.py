@@ -55,7 +55,11 @@ def as_paths(given: object, argument: str, *, instead: str = "") -> tuple[str | 
     members = tuple(given) if isinstance(given, Iterable) and several else (given,)
     for member in members:
         if not isinstance(member, str | os.PathLike):
-            raise UsageError(f"{argument}: {type(member).__name__} is no path; give a path or a list of paths{instead}")
+            raise UsageError(
+                f"{argument}: {type(member).__name__} is no path; give a path or a list of paths{instead}",
+                code="invalid_type",
+                parameter=argument,
+            )
     return tuple(member if isinstance(member, str) else Path(member) for member in members)
 
 
@@ -68,7 +72,11 @@ def as_names(given: object, argument: str) -> tuple[str, ...]:
     members = (given,) if isinstance(given, str) or not isinstance(given, Iterable) else tuple(given)
     for member in members:
         if not isinstance(member, str):
-            raise UsageError(f"{argument}: {type(member).__name__} is no name; give a name or a list of names")
+            raise UsageError(
+                f"{argument}: {type(member).__name__} is no name; give a name or a list of names",
+                code="invalid_type",
+                parameter=argument,
+            )
     return tuple(str(member) for member in members)
 
 
@@ -86,7 +94,9 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
         ResourceError: The disk is full or the place can't be written; nothing is left behind.
     """
     if "\0" in str(path):
-        raise ResourceError(f"{str(path)!r}: a path can't hold a NUL character; choose another place")
+        raise ResourceError(
+            f"{str(path)!r}: a path can't hold a NUL character; choose another place", code="invalid_path"
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
@@ -109,9 +119,11 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
 
 def _unwritable(path: Path, error: OSError) -> ResourceError:
     if error.errno in _FULL_DISK:
-        return ResourceError(f"{path}: the disk is full; free some space and run the same command again")
+        return ResourceError(
+            f"{path}: the disk is full; free some space and run the same command again", code="disk_full"
+        )
     reason = error.strerror or type(error).__name__
-    return ResourceError(f"{path}: can't be written ({reason}); choose another place")
+    return ResourceError(f"{path}: can't be written ({reason}); choose another place", code="cannot_write")
 
 
 def remove_half_written(folder: Path, *, below: bool = True) -> None:
@@ -214,15 +226,17 @@ def read_json(path: Path) -> Any:
     """
     try:
         if path.exists() and not path.is_file():
-            raise RunError(f"{path}: is no regular file")
+            raise RunError(f"{path}: is no regular file", code="not_regular_file")
         if path.stat().st_size > _LARGEST:
-            raise RunError(f"{path}: too large for a file of distingo's ({path.stat().st_size:,} bytes)")
+            raise RunError(
+                f"{path}: too large for a file of distingo's ({path.stat().st_size:,} bytes)", code="damaged_file"
+            )
         data = path.read_bytes()
         content = parse_json(data)
     except FileNotFoundError as error:
-        raise RunError(f"{path}: no such file; is this a finished run folder?") from error
+        raise RunError(f"{path}: no such file; is this a finished run folder?", code="not_found") from error
     except (OSError, ValueError) as error:
-        raise RunError(f"{path}: damaged or unreadable ({error})") from error
+        raise RunError(f"{path}: damaged or unreadable ({error})", code="damaged_file") from error
     require_sealed(path, data)
     if isinstance(content, dict):
         content.pop(CHECKSUM, None)
@@ -238,7 +252,8 @@ def require_sealed(path: Path, content: bytes) -> None:
     if not is_json_intact(content):
         raise RunError(
             f"{path}: damaged: its checksum does not fit; restore it, or remove its last member, "
-            f"{CHECKSUM!r}, if you changed it yourself"
+            f"{CHECKSUM!r}, if you changed it yourself",
+            code="checksum_differs",
         )
 
 
@@ -297,7 +312,8 @@ def require_intact(path: Path, content: bytes | None = None) -> None:
     if found not in noted:
         raise RunError(
             f"{path}: damaged: its checksum does not fit; restore it or make it anew, or remove its line from "
-            f"{CHECKSUMS_FILE} if you changed it yourself"
+            f"{CHECKSUMS_FILE} if you changed it yourself",
+            code="checksum_differs",
         )
 
 
@@ -313,7 +329,9 @@ def require_intact_tensors(path: Path) -> None:
             return  # what reads it refuses an empty file
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     if not are_tensors_intact(content):
-        raise RunError(f"{path}: damaged: its checksum does not fit; restore it or make it anew")
+        raise RunError(
+            f"{path}: damaged: its checksum does not fit; restore it or make it anew", code="checksum_differs"
+        )
 
 
 def checksum_file(path: Path) -> str:

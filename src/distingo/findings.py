@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from distingo.datasets.manifest import join_labels, read_table, split_labels, write_table
-from distingo.errors import DataError, RunError
+from distingo.errors import DataError, RunError, option
 
 FindingKind = Literal[
     "leak",
@@ -114,7 +114,10 @@ def read_findings(path: Path) -> tuple[Finding, ...]:
     """
     path = path / FINDINGS_NAME if path.is_dir() else path
     if not path.is_file():
-        raise DataError(f"{path}: no such file; `distingo check DATA -o FOLDER` writes one, --findings FOLDER names it")
+        raise DataError(
+            f"{path}: no such file; `distingo check DATA -o FOLDER` writes one, {option('findings')} FOLDER names it",
+            code="not_found",
+        )
     return tuple(_from_row(path, line, row) for line, row in read_table(path, _COLUMNS))
 
 
@@ -127,11 +130,14 @@ def _to_row(finding: Finding) -> list[object]:
 def _from_row(path: Path, line: int, row: dict[str, str]) -> Finding:
     if row["kind"] not in FINDING_KINDS:
         raise RunError(
-            f"{path}: line {line}: {row['kind']!r} is no kind of finding; they are {', '.join(FINDING_KINDS)}"
+            f"{path}: line {line}: {row['kind']!r} is no kind of finding; they are {', '.join(FINDING_KINDS)}",
+            code="damaged_line",
         )
     values: dict[str, Any] = {name: row[name] for name in _COLUMNS}
     try:
         values |= {name: float(row[name]) for name in _NUMBERS}
     except ValueError as error:
-        raise RunError(f"{path}: line {line}: score or threshold is no number ({error})") from error
+        raise RunError(
+            f"{path}: line {line}: score or threshold is no number ({error})", code="damaged_line"
+        ) from error
     return Finding(**{**values, **{name: split_labels(row[name]) for name in _SEVERAL}})

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-from distingo.errors import UsageError
+from distingo.errors import UsageError, option
 
 Language = Literal["en", "es", "zh"]
 
@@ -45,8 +45,12 @@ def settle_language(wanted: str | None) -> Language:
     for language in LANGUAGES:
         if said == language:
             return language
-    where = "--language" if wanted is not None else VARIABLE
-    raise UsageError(f"{where} {said}: is no language of the pages; choose {', '.join(LANGUAGES)}")
+    where = option("language") if wanted is not None else VARIABLE
+    raise UsageError(
+        f"{where} {said}: is no language of the pages; choose {', '.join(LANGUAGES)}",
+        code="unknown_name",
+        parameter="language",
+    )
 
 
 @contextmanager

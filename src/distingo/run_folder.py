@@ -140,10 +140,12 @@ class RunFolder:
             RunError: This is no run folder, it is damaged, or a newer distingo wrote it.
         """
         if not self.path.is_dir():
-            raise RunError(f"{self.path}: no such run folder; `distingo train DATA -o {self.path}` makes one")
+            raise RunError(
+                f"{self.path}: no such run folder; `distingo train DATA -o {self.path}` makes one", code="wrong_folder"
+            )
         if (self.path / EXPORT_FILE).is_file():
             how = f"`python -m distingo.runtime {self.path} PICTURE` predicts from it"
-            raise RunError(f"{self.path}: an export, no run; {how}")
+            raise RunError(f"{self.path}: an export, no run; {how}", code="wrong_folder")
         config = read_json(self.config)
         check_format(config, self.config)
         check_config(config, self.config, required=("data", "recipe"))
@@ -162,11 +164,12 @@ def check_format(content: Any, path: Path) -> None:
     """
     number = content.get("format") if isinstance(content, dict) else None
     if not isinstance(number, int):
-        raise RunError(f"{path}: not a file of distingo's (no format number)")
+        raise RunError(f"{path}: not a file of distingo's (no format number)", code="wrong_format")
     if number > FORMAT:
         raise RunError(
             f"{path}: written by a newer distingo (format {number}, this one reads up to {FORMAT}); "
-            "`pip install --upgrade distingo`"
+            "`pip install --upgrade distingo`",
+            code="newer_version",
         )
 
 

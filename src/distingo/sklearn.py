@@ -259,7 +259,7 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
 
         place = Path(folder)
         if not is_free(place):
-            raise ResourceError(f"{place}: exists and is not an empty folder; choose another")
+            raise ResourceError(f"{place}: exists and is not an empty folder; choose another", code="not_empty")
         save_model(place, self.predictor_.model)
         return place
 
@@ -313,7 +313,11 @@ class ImageClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # s
             try:
                 rows.append(self.predictor_.look_at(image))
             except UndecodableError as error:
-                raise DataError(f"{name_picture(image, position)}: {error.reason}; leave it out") from error
+                raise DataError(
+                    f"{name_picture(image, position)}: {error.reason}; leave it out",
+                    code=error.code,
+                    parameter=error.parameter,
+                ) from error
         return rows
 
     def __getstate__(self) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def check_fields(
         RunError: One line for each field that is missing, unknown or not as it may be.
     """
     if faults := find_faults(content, fields, optional=optional, others=others):
-        raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], advice))
+        raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], advice), code="damaged_file")
 
 
 def find_faults(
@@ -146,7 +146,7 @@ def convert(content: Any, kind: type[Record], path: Path, *, advice: str) -> Rec
     try:
         return msgspec.convert(content, kind)
     except msgspec.ValidationError as error:
-        raise RunError(f"{path}: damaged ({_plain(error)}); {advice}") from error
+        raise RunError(f"{path}: damaged ({_plain(error)}); {advice}", code="damaged_file") from error
 
 
 def check_classes(classes: Sequence[str], lengths: Mapping[str, int], path: Path, *, advice: str) -> None:
@@ -156,7 +156,7 @@ def check_classes(classes: Sequence[str], lengths: Mapping[str, int], path: Path
         RunError: One line for each fault.
     """
     if faults := find_class_faults(classes, lengths):
-        raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], advice))
+        raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], advice), code="damaged_file")
 
 
 def find_class_faults(classes: Sequence[str], lengths: Mapping[str, int]) -> list[str]:

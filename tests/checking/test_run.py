@@ -14,6 +14,7 @@ from distingo.datasets.corrections import CORRECTIONS_NAME, Correction, Correcti
 from distingo.errors import DataError, ResourceError, RunError, UsageError
 from distingo.findings import read_findings
 from note_texts import texts
+from raising import raises
 
 
 @pytest.fixture(scope="module")
@@ -115,15 +116,15 @@ def test_a_class_without_a_usable_picture_is_told_not_refused(tmp_path):
 
 
 def test_mistakes_are_told_in_one_line(faulty, tmp_path, capsys):
-    with pytest.raises(UsageError, match="nothing to check: name the data"):
+    with raises(UsageError, code="missing_argument", parameter="data"):
         distingo.check()
-    with pytest.raises(RunError, match=r"holds no check; `distingo check DATA -o"):
+    with raises(RunError, code="wrong_folder"):
         distingo.check(None, tmp_path / "none")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(ResourceError, match="holds something else than a check"):
+    with raises(ResourceError, code="not_empty", parameter="output"):
         distingo.check(faulty, tmp_path / "full")
-    with pytest.raises(DataError):
+    with raises(DataError, code="not_found", parameter="data"):
         distingo.check(tmp_path / "nowhere", tmp_path / "check")
     assert main(["check", str(faulty), "-o", str(tmp_path / "c"), "--threshold", "blured=1"]) == 2
     assert "did you mean blurred or" in capsys.readouterr().err
@@ -156,7 +157,7 @@ def test_a_damaged_summary_is_told(faulty, tmp_path):
     content = json.loads(summary.read_text(encoding="utf-8"))
     del content["layout"]
     summary.write_text(json.dumps(content), encoding="utf-8")
-    with pytest.raises(RunError, match=r"check\.json: damaged or from another version of distingo \('layout'\)"):
+    with raises(RunError, code="damaged_file", naming=("check.json", "'layout'")):
         distingo.check(None, tmp_path / "check")
 
 
@@ -199,9 +200,9 @@ def test_a_check_inside_the_data_is_no_part_of_it(faulty, tmp_path):
 
 def test_a_check_without_data_measures_nothing(faulty, tmp_path):
     distingo.check(faulty, tmp_path / "check", model="none")
-    with pytest.raises(UsageError, match=r"--against: judging .* again measures nothing; name the data too"):
+    with raises(UsageError, code="needs_other_option", parameter="against"):
         distingo.check(None, tmp_path / "check", against=faulty)
-    with pytest.raises(UsageError, match="--model: judging"):
+    with raises(UsageError, code="needs_other_option", parameter="model"):
         distingo.check(None, tmp_path / "check", model="fast")
 
 

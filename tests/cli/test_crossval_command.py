@@ -19,6 +19,7 @@ import distingo
 from distingo.cli import main
 from distingo.errors import RunError, UsageError
 from note_texts import texts
+from raising import raises
 from tiny_backbones import write_backbone
 from tiny_datasets import LABELS, draw_classes, draw_labels
 
@@ -131,7 +132,7 @@ def test_a_split_file_says_the_folds(tmp_path: Path, data: Path) -> None:
     asked, got = (rows_of(place / "folds.csv") for place in (tmp_path, tmp_path / "cv"))
     assert {row["file"]: row["fold"] for row in asked} == {row["file"]: row["fold"] for row in got}
     assert len(found.folds) == 4
-    with pytest.raises(UsageError, match="--repeats 2"):
+    with raises(UsageError, code="options_conflict", parameter="repeats"):
         distingo.crossval(data, tmp_path / "two", model="descriptors", split=tmp_path / "folds.csv", repeats=2)
 
 
@@ -148,15 +149,15 @@ def test_the_same_seed_gives_the_same_scores(tmp_path: Path, data: Path, backbon
 def test_mistakes_are_told_and_nothing_is_overwritten(tmp_path: Path, data: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "file.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(RunError, match="not an empty folder"):
+    with raises(RunError, code="not_empty", parameter="output"):
         distingo.crossval(data, tmp_path / "mine", model="descriptors")
-    with pytest.raises(UsageError, match="--test"):
+    with raises(UsageError, code="option_not_applicable", parameter="test"):
         distingo.crossval(data, tmp_path / "cv", model="descriptors", test=0.2)
-    with pytest.raises(UsageError, match="--folds 1"):
+    with raises(UsageError, code="out_of_range", parameter="folds"):
         distingo.crossval(data, tmp_path / "cv", model="descriptors", folds=1)
-    with pytest.raises(UsageError, match="--repeats 0"):
+    with raises(UsageError, code="out_of_range", parameter="repeats"):
         distingo.crossval(data, tmp_path / "cv", model="descriptors", repeats=0)
-    with pytest.raises(RunError, match="holds no cross-validation"):
+    with raises(RunError, code="wrong_folder", parameter="resume"):
         distingo.crossval(data, tmp_path / "cv", resume=True)
     assert main(["crossval", "-o", str(tmp_path / "cv")]) == 2
     assert not (tmp_path / "cv").exists()
@@ -176,9 +177,9 @@ def test_a_killed_cross_validation_goes_on_and_ends_the_same(tmp_path: Path, dat
     process.send_signal(signal.SIGKILL)
     process.wait(60)
     written = first.stat().st_mtime_ns
-    with pytest.raises(RunError, match="--resume to go on"):
+    with raises(RunError, code="not_empty", parameter="output"):
         distingo.crossval(data, tmp_path / "cv", **{**options, "epochs": 7})  # another command than was killed
-    with pytest.raises(UsageError, match="--folds 3, not 4"):
+    with raises(UsageError, code="changed_options", parameter="folds"):
         distingo.crossval(None, tmp_path / "cv", resume=True, folds=4)
     resumed = distingo.crossval(None, tmp_path / "cv", resume=True)
     assert first.stat().st_mtime_ns == written
@@ -188,7 +189,7 @@ def test_a_killed_cross_validation_goes_on_and_ends_the_same(tmp_path: Path, dat
 def test_a_damaged_fold_is_named(tmp_path: Path, data: Path) -> None:
     distingo.crossval(data, tmp_path / "cv", model="majority", folds=3, near_duplicates=None)
     (tmp_path / "cv" / "folds" / "1-2" / "probabilities.safetensors").write_bytes(b"nothing")
-    with pytest.raises(RunError, match="1-2: damaged"):
+    with raises(RunError, code="damaged_file"):
         distingo.crossval(None, tmp_path / "cv", resume=True)
 
 
@@ -205,5 +206,5 @@ def test_its_predictions_doubt_labels(tmp_path: Path, backbone: str) -> None:
     (tmp_path / "more" / "new" / "000.png").rename(data / "blue" / "new.png")
     again = distingo.check(data, model="none", predictions=tmp_path / "cv")
     assert any("of 1 there is none" in note for note in texts(again.notes))
-    with pytest.raises(RunError, match="distingo crossval DATA"):
+    with raises(RunError, code="not_found", parameter="predictions"):
         distingo.check(data, model="none", predictions=tmp_path / "nowhere")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from distingo.datasets.digits import write_digits
 from distingo.errors import ResourceError, UsageError
+from raising import raises
 
 
 def test_all_digits_are_written_once(tmp_path: Path) -> None:
@@ -31,12 +31,12 @@ def test_all_digits_are_written_once(tmp_path: Path) -> None:
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(UsageError, match="already holds other files"):
+    with raises(UsageError, code="not_empty", parameter="output"):
         write_digits(tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ResourceError, match="can't be written"):
+    with raises(ResourceError, code="cannot_write", parameter="output"):
         write_digits(tmp_path / "file" / "digits")

@@ -20,6 +20,7 @@ from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError, ResourceError, UsageError
 from distingo.records import Dataset, Rendition, ValueRange, ValueRanges
 from note_texts import texts
+from raising import raises
 
 RENDITION = Rendition(8, 6, 3)
 
@@ -205,7 +206,7 @@ def test_a_class_without_usable_picture_is_named(tmp_path: Path, class_folders: 
     root = class_folders({"a": 3, "b": 0})
     for number in range(4):
         (root / "b" / f"{number}.jpg").write_bytes(b"<html>gone</html>" * (number + 1))
-    with pytest.raises(DataError) as caught:
+    with raises(DataError, code="empty_class") as caught:
         read_dataset(root, cache=Cache(tmp_path / "cache"))
     assert str(caught.value) == (
         f"{root}: class 'b' has no usable picture (4 files tried; most often: an HTML page, not a picture); "
@@ -215,7 +216,7 @@ def test_a_class_without_usable_picture_is_named(tmp_path: Path, class_folders: 
 
 def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path, class_folders: Callable[..., Path]) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ResourceError, match="can't be written"):
+    with raises(ResourceError, code="cannot_write"):
         read_dataset(class_folders({"a": 2, "b": 2}), cache=Cache(tmp_path / "file" / "cache"))
 
 
@@ -304,7 +305,7 @@ def test_a_table_of_single_labels_still_needs_every_class(tmp_path: Path) -> Non
     for name, content in {"a": encode(noise(1)), "b": b"", "c": encode(noise(2))}.items():
         (tmp_path / f"{name}.png").write_bytes(content)
     (tmp_path / "labels.tsv").write_text("file\tlabel\na.png\tx\nb.png\ty\nc.png\tx\n", encoding="utf-8")
-    with pytest.raises(DataError, match="class 'y' has no usable picture"):
+    with raises(DataError, code="empty_class", naming="'y'"):
         read_dataset(tmp_path, cache=Cache(tmp_path / "cache"))
 
 
@@ -316,7 +317,7 @@ def test_options_for_a_table_reach_it(tmp_path: Path) -> None:
     text = "file,first,second\na.png,x,u\nb.png,y,v\nc.png,x,u\nd.png,x,u\ne.png,x,u\nf.png,x,u\n"
     (root / "labels.csv").write_text(text, encoding="utf-8")
     options = TableOptions(label_column="second")
-    with pytest.raises(DataError, match="3 of 6 pictures"):
+    with raises(DataError, code="missing_images"):
         read_dataset(root, cache=Cache(tmp_path / "cache"), table=options)
     dataset = read_dataset(root, cache=Cache(tmp_path / "cache"), table=options, allow_missing=True)
     assert dataset.classes == ("u", "v")
@@ -467,7 +468,7 @@ def test_small_faults_and_kinds_that_are_not_read_are_noted(tmp_path: Path) -> N
             "files used in spite of a small fault: 1 without an end marker (the manifest names them)",
             "images of kinds that are not read, which need not be damaged: 1 PSD (see the manifest)",
         )
-    with pytest.raises(UsageError, match="--max-pixels 0: give 1 or more"):
+    with raises(UsageError, code="out_of_range", parameter="max_pixels"):
         read_dataset(tmp_path / "data", cache=Cache(tmp_path / "cache"), max_pixels=0)
 
 

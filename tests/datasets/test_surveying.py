@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 from drawing import encode, noise
 
 from distingo.datasets.gathering import Survey, survey
 from distingo.errors import DataError
+from raising import raises
 
 
 def test_medians_and_colour(class_folders: Callable[..., Path]) -> None:
@@ -42,5 +42,5 @@ def test_no_picture_at_all(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.png").write_bytes(b"text")
-    with pytest.raises(DataError, match="none of the files looked at is a picture"):
+    with raises(DataError, code="no_images"):
         survey(tmp_path)

@@ -10,6 +10,7 @@ import pytest
 from distingo.datasets.run_options import settle_image_folder, table_from_config, table_to_config
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import RunError
+from raising import raises
 
 CONFIG = Path("config.json")
 
@@ -37,7 +38,7 @@ def test_nothing_said_is_nothing_written() -> None:
 
 @pytest.mark.parametrize("section", [{"colour": "red"}, 3, {"label_columns": 5}])
 def test_a_damaged_section_is_refused(section: object) -> None:
-    with pytest.raises(RunError, match=r"config\.json: damaged"):
+    with raises(RunError, code="damaged_file", naming="config.json"):
         table_from_config({"table": section}, CONFIG)
 
 

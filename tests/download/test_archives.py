@@ -10,6 +10,7 @@ import pytest
 
 from distingo.download.archives import ArchiveLimits, extract_archive
 from distingo.errors import DataError
+from raising import raises
 
 FILES = {"set/a/1.jpg": b"one", "set/ä/2.jpg": b"two", "readme.txt": b"three"}
 
@@ -62,7 +63,7 @@ def test_archives_unpack_whatever_they_are_called(tmp_path: Path, kind: str) -> 
 def test_nothing_is_written_outside_the_folder(tmp_path: Path, kind: str, name: str) -> None:
     (tmp_path / "sub").mkdir()
     archive = make(tmp_path, kind, {"good": b"1", name: b"2"})
-    with pytest.raises(DataError, match="a place outside its folder"):
+    with raises(DataError, code="unsafe_archive"):
         extract_archive(archive, tmp_path / "sub" / "out")
     assert left(tmp_path) == ["sub"]
     assert list((tmp_path / "sub").iterdir()) == []
@@ -71,21 +72,21 @@ def test_nothing_is_written_outside_the_folder(tmp_path: Path, kind: str, name: 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE])
 def test_links_and_devices_in_tar_files_are_refused(tmp_path: Path, kind: bytes) -> None:
     archive = tar(tmp_path / "x.tar", {"inside": b""}, "w", type=kind, linkname="/etc/passwd")
-    with pytest.raises(DataError, match="holds a link or a device"):
+    with raises(DataError, code="unsafe_archive"):
         extract_archive(archive, tmp_path / "out")
     assert left(tmp_path) == []
 
 
 def test_links_in_zip_files_are_refused(tmp_path: Path) -> None:
     archive = zipped(tmp_path / "x.zip", {"inside": b"/etc/passwd"}, stat.S_IFLNK)
-    with pytest.raises(DataError, match="holds a link or a device"):
+    with raises(DataError, code="unsafe_archive"):
         extract_archive(archive, tmp_path / "out")
 
 
 @pytest.mark.parametrize("kind", ["gz", "bz2", "xz", "zip"])
 def test_bombs_are_stopped_while_they_grow(tmp_path: Path, kind: str) -> None:
     archive = make(tmp_path, kind, {"bomb": bytes(40 << 20)})
-    with pytest.raises(DataError, match="grows to more than 200 times its size"):
+    with raises(DataError, code="unsafe_archive"):
         extract_archive(archive, tmp_path / "out")
     assert left(tmp_path) == []
 
@@ -93,9 +94,9 @@ def test_bombs_are_stopped_while_they_grow(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["gz", "zip"])
 def test_size_and_count_are_limited(tmp_path: Path, kind: str) -> None:
     archive = make(tmp_path, kind, {str(number): bytes(9000) for number in range(5)})
-    with pytest.raises(DataError, match="more than 30,000 bytes"):
+    with raises(DataError, code="unsafe_archive"):
         extract_archive(archive, tmp_path / "out", ArchiveLimits(size=30_000))
-    with pytest.raises(DataError, match="more than 4 files"):
+    with raises(DataError, code="unsafe_archive"):
         extract_archive(archive, tmp_path / "out", ArchiveLimits(files=4))
     assert left(tmp_path) == []
 
@@ -103,10 +104,10 @@ def test_size_and_count_are_limited(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["gz", "zip"])
 def test_the_same_name_twice_is_refused(tmp_path: Path, kind: str) -> None:
     archive = make(tmp_path, kind, {"a/b": b"1", "A/./B": b"2"})
-    with pytest.raises(DataError, match="twice"):
+    with raises(DataError, code="unsafe_archive"):
         extract_archive(archive, tmp_path / "out")
     archive = make(tmp_path, kind, {"a": b"1", "a/b": b"2"})
-    with pytest.raises(DataError, match="as a file and as a folder"):
+    with raises(DataError, code="unsafe_archive"):
         extract_archive(archive, tmp_path / "out")
 
 
@@ -116,10 +117,10 @@ def test_damaged_archives_leave_nothing(tmp_path: Path, kind: str) -> None:
 
     archive = make(tmp_path, kind, {str(number): random.Random(number).randbytes(50_000) for number in range(4)})
     archive.write_bytes(archive.read_bytes()[:120_000])
-    with pytest.raises(DataError, match="fetch it again"):
+    with raises(DataError, code="damaged_file"):
         extract_archive(archive, tmp_path / "out")
     (tmp_path / "x.txt").write_text("no archive at all")
-    with pytest.raises(DataError, match="fetch it again"):
+    with raises(DataError, code="damaged_file"):
         extract_archive(tmp_path / "x.txt", tmp_path / "out")
     assert left(tmp_path) == []
 
@@ -132,6 +133,6 @@ def test_a_locked_zip_file_is_told(tmp_path: Path) -> None:
     for signature, flag in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         content[content.index(signature) + flag] |= 1  # encrypted
     archive.write_bytes(content)
-    with pytest.raises(DataError, match=r"locked\.zip: .*encrypted"):
+    with raises(DataError, code="unsafe_archive", naming="locked.zip"):
         extract_archive(archive, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -21,6 +21,7 @@ from distingo.download.folder import open_folder, read_outcomes
 from distingo.download.records import PICTURES, Limits, Outcome, WantedFile
 from distingo.errors import ResourceError
 from distingo.version import __version__
+from raising import raises
 
 CONTENT = random.Random(3).randbytes(300_000)
 Get = Callable[..., list[Outcome]]
@@ -378,7 +379,7 @@ def test_a_full_disk_stops_the_run_and_is_said(site: LoopbackSite, get: Get, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("distingo.download.transferring.PartialFile.begin", full)
-    with pytest.raises(ResourceError, match="No space left on device"):
+    with raises(ResourceError, code="cannot_write", parameter="output"):
         get("/a")
 
 

@@ -12,6 +12,7 @@ from distingo.datasets.own_files import DOWNLOAD_FOLDER
 from distingo.download.folder import open_folder, read_outcomes
 from distingo.download.records import Outcome
 from distingo.errors import DataError, UsageError
+from raising import raises
 
 SOURCE = {"command": "distingo download mnist"}
 OUTCOME = Outcome('ä, "b"', "fetched", "", 'ä, "b".png', "http://h/a", "http://h/b", 3, "PNG", "00", 2)
@@ -19,7 +20,7 @@ OUTCOME = Outcome('ä, "b"', "fetched", "", 'ä, "b".png', "http://h/a", "http:/
 
 def test_a_folder_of_a_persons_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(UsageError, match="already holds other files"), open_folder(tmp_path, SOURCE):
+    with raises(UsageError, code="not_empty", parameter="output"), open_folder(tmp_path, SOURCE):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
@@ -28,7 +29,7 @@ def test_another_download_is_not_mixed_in(tmp_path: Path) -> None:
     with open_folder(tmp_path / "out", SOURCE):
         pass
     with (
-        pytest.raises(UsageError, match="holds what `distingo download mnist` fetched"),
+        raises(UsageError, code="not_empty", parameter="output"),
         open_folder(tmp_path / "out", {"command": "other"}),
     ):
         pass
@@ -57,7 +58,7 @@ def test_a_manifest_of_another_kind_is_said(tmp_path: Path) -> None:
     with open_folder(tmp_path / "out", SOURCE):
         pass
     (tmp_path / "out" / "manifest.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match="is no manifest of a download"), open_folder(tmp_path / "out", SOURCE):
+    with raises(DataError, code="damaged_file", parameter="output"), open_folder(tmp_path / "out", SOURCE):
         pass
 
 
@@ -86,7 +87,7 @@ def test_a_file_outside_is_refused(tmp_path: Path, file: str, where: str) -> Non
         if where == "manifest" and "\0" not in file:
             folder.write_manifest()
     (tmp_path / "out" / "link").symlink_to(tmp_path)
-    with pytest.raises(DataError, match="name a new folder by -o") as caught, open_folder(tmp_path / "out", SOURCE):
+    with raises(DataError, code="cannot_write", parameter="output") as caught, open_folder(tmp_path / "out", SOURCE):
         pass
     assert "\n" not in str(caught.value)
 
@@ -114,6 +115,6 @@ def test_a_linked_folder_of_its_own_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "x").write_text("mine")
     (tmp_path / "out" / DOWNLOAD_FOLDER / "parts").symlink_to(tmp_path / "mine")
-    with pytest.raises(DataError, match="parts: is a link"), open_folder(tmp_path / "out", SOURCE) as folder:
+    with raises(DataError, code="is_link", parameter="output"), open_folder(tmp_path / "out", SOURCE) as folder:
         folder.finish()
     assert (tmp_path / "mine" / "x").read_text() == "mine"

@@ -18,6 +18,7 @@ from distingo.datasets.gathering import read_dataset
 from distingo.download.folder import Gathered, read_outcomes
 from distingo.download.imagenet import gather_imagenet, read_synsets
 from distingo.errors import DataError, UsageError
+from raising import raises
 
 RUGBY, GOLF = "n04118538", "n03445777"
 
@@ -115,7 +116,7 @@ def test_a_page_to_log_in_is_told_from_an_archive(imagenet: LoopbackSite, tmp_pa
     (reason,) = reasons(result).values()
     assert re.search("an HTML page, .*; perhaps one to log in: ask for access at https", reason)
     assert reasons(get(imagenet, tmp_path / "out")) == reasons(result)
-    with pytest.raises(DataError, match=rf"{RUGBY}\.tar: .* perhaps one to log in"):
+    with raises(DataError, code="download_failed"):
         get(imagenet, tmp_path / "alone", "rugby ball")
 
 
@@ -141,7 +142,7 @@ def test_what_is_no_picture_is_said_and_not_in_the_table(imagenet: LoopbackSite,
 
 def test_a_hostile_archive_writes_nothing_elsewhere(imagenet: LoopbackSite, tmp_path: Path) -> None:
     imagenet.pages[f"/data/{RUGBY}.tar"] = archive(RUGBY, 1, **{"../../escaped.JPEG": b"x"})
-    with pytest.raises(DataError, match="a place outside its folder"):
+    with raises(DataError, code="unsafe_archive"):
         get(imagenet, tmp_path / "out")
     assert not list(tmp_path.rglob("escaped*"))
     assert not (tmp_path / "out" / "rugby ball").exists()
@@ -155,9 +156,9 @@ def test_names_and_identifiers_and_the_nearest() -> None:
 
 
 def test_a_mistaken_name(imagenet: LoopbackSite, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"'rugbyball': ImageNet has no such class; did you mean rugby ball"):
+    with raises(UsageError, code="unknown_name", parameter="classes", naming="'rugbyball'"):
         get(imagenet, tmp_path / "out", "rugbyball")
-    with pytest.raises(UsageError, match=r"2 classes of that name; give n\d+ \(.*\) or n\d+ \(lifts and moves"):
+    with raises(UsageError, code="ambiguous_name", parameter="classes"):
         get(imagenet, tmp_path / "out", "crane")
     assert not (tmp_path / "out").exists()
 

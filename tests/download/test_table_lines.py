@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from distingo.download.table_streaming import WantedLines, matching_lines
 from distingo.errors import DataError
+from raising import raises
 
 WANTED = frozenset({b"a", b"c"})
 
@@ -59,14 +60,14 @@ def test_what_comes_is_what_the_csv_module_finds(rows: list[tuple[str, str, str]
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    "text",
     [
-        (b"", "is empty"),
-        (b"<!DOCTYPE html>\n<p>Sign in\n", "no column ImageID, it begins '<!DOCTYPE html>'"),
-        (b'ImageID,Title\na,"open\n', "a quote is never closed"),
-        (b"ImageID" + b"x" * (3 << 20), "a line has over"),
+        b"",
+        b"<!DOCTYPE html>\n<p>Sign in\n",
+        b'ImageID,Title\na,"open\n',
+        b"ImageID" + b"x" * (3 << 20),
     ],
 )
-def test_what_is_no_such_table_is_refused(text: bytes, reason: str) -> None:
-    with pytest.raises(DataError, match=reason):
+def test_what_is_no_such_table_is_refused(text: bytes) -> None:
+    with raises(DataError, code="unexpected_answer"):
         rows_of(text, "ImageID", 1 << 20)

@@ -16,6 +16,7 @@ from distingo.download.video_frames import (
     parse_time,
 )
 from distingo.errors import UsageError
+from raising import raises
 
 
 def frames(*seconds: float) -> Iterator[Frame]:
@@ -41,7 +42,7 @@ def test_intervals(text: str, interval: Interval) -> None:
 
 @pytest.mark.parametrize("text", ["", "1", "s", "0s", "-1s", "0.5frames", "1h", "every second"])
 def test_what_is_no_interval_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="--every"):
+    with raises(UsageError, code="invalid_value", parameter="every"):
         parse_interval(text)
 
 
@@ -52,7 +53,7 @@ def test_times(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", "-1", "1:75:00", "noon"])
 def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="--end"):
+    with raises(UsageError, code="invalid_value", parameter="--end"):
         parse_time(text, "--end")
 
 

@@ -6,11 +6,10 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import pytest
-
 from distingo.errors import ResourceError
 from distingo.evaluation.comparing import compare_runs
 from distingo.evaluation.comparison import path_from, write_comparison
+from raising import raises
 
 
 def test_it_says_all_that_the_records_say(tiny_runs: dict[str, Path]) -> None:
@@ -57,5 +56,5 @@ def test_paths_lead_from_one_folder_to_another(tmp_path: Path) -> None:
 
 def test_a_place_that_can_not_be_written(tiny_runs: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(ResourceError, match="choose another place"):
+    with raises(ResourceError, code="cannot_write"):
         write_comparison(compare_runs(list(tiny_runs.values())), tmp_path / "file")

@@ -16,6 +16,7 @@ from distingo.run_cost import read_cost
 from distingo.run_folder import RunFolder
 from distingo.training.recipe_file import read_recipe_file
 from hostile_files import DEEP, VALUES, require_plain
+from raising import raises
 from tiny_datasets import draw_classes
 from tiny_runs import copy_run
 
@@ -66,7 +67,7 @@ def test_a_run_with_a_packed_link_is_not_written_through(
     (run / linked).parent.mkdir(exist_ok=True)
     (run / linked).symlink_to(victim)
     data = draw_classes(tmp_path / "data", per_class=2)
-    with pytest.raises(RunError) as caught:
+    with raises(RunError, code="is_link") as caught:
         distingo.evaluate(run, data)
     assert str(caught.value) == f"{run}: '{linked}' is a link, through which nothing is written; remove the link"
     assert [(path.name, path.read_bytes()) for path in victim.iterdir()] == [("evaluation.json", b"mine")]

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 import distingo
-from distingo.errors import RunError
+from distingo.errors import ErrorCode, RunError
 from distingo.evaluation.pairing import require_own_judgement, require_same_test
 from distingo.evaluation.reading import read_run
+from raising import raises
 from tiny_runs import answer, change_json, change_rows, copy_run
 
 
@@ -21,7 +22,7 @@ def changed(tiny_runs: dict[str, Path], tmp_path: Path) -> Path:
 
 
 def refusal(first: Path, second: Path) -> str:
-    with pytest.raises(RunError) as caught:
+    with raises(RunError, code="runs_differ") as caught:
         require_same_test(read_run(first), read_run(second))
     line = str(caught.value)
     assert "\n" not in line
@@ -118,29 +119,33 @@ def _rename_truth(rows: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "told", "code"),
     [
-        (lambda run: (run / "evaluation.json").unlink(), "not evaluated on test pictures yet"),
-        (lambda run: (run / "predictions.parquet").unlink(), "holds no predictions.parquet"),
-        (lambda run: answer(run, _forget_one), "name different test pictures"),
-        (lambda run: answer(run, lambda rows: rows.append(rows[0])), "name different test pictures"),
-        (lambda run: answer(run, _rename_truth), "disagree on the class of"),
+        (lambda run: (run / "evaluation.json").unlink(), "not evaluated on test pictures yet", "not_evaluated"),
+        (lambda run: (run / "predictions.parquet").unlink(), "holds no predictions.parquet", "not_evaluated"),
+        (lambda run: answer(run, _forget_one), "name different test pictures", "records_differ"),
+        (lambda run: answer(run, lambda rows: rows.append(rows[0])), "name different test pictures", "records_differ"),
+        (lambda run: answer(run, _rename_truth), "disagree on the class of", "records_differ"),
         (
             lambda run: change_json(run / "evaluation.json", lambda content: content.update(n=11)),
             "tells of 11 test pictures and split.csv of 12",
+            "records_differ",
         ),
         (
             lambda run: change_json(
                 run / "evaluation.json", lambda content: content["scores"]["accuracy"].update(value=0.9)
             ),
             "give different accuracies",
+            "records_differ",
         ),
     ],
 )
-def test_scores_that_are_not_the_runs_own(changed: Path, damage: Callable[[Path], object], told: str) -> None:
+def test_scores_that_are_not_the_runs_own(
+    changed: Path, damage: Callable[[Path], object], told: str, code: ErrorCode
+) -> None:
     assert require_own_judgement(read_run(changed)).n == 12
     damage(changed)
-    with pytest.raises(RunError) as caught:
+    with raises(RunError, code=code) as caught:
         require_own_judgement(read_run(changed))
     assert str(caught.value).startswith(f"{changed}: ")
     assert told in str(caught.value)

@@ -17,6 +17,7 @@ from distingo.metrics.multi_label import multi_label_scores
 from distingo.metrics.thresholds import choose_thresholds
 from distingo.records import ClassScores, Evaluation, Picture, Score, Source, Thresholds
 from distingo.report.label_examples import read_label_predictions
+from raising import raises
 
 SINGLE = Evaluation(
     side="test",
@@ -95,7 +96,7 @@ def test_a_report_refuses_labels_that_do_not_fit(damage: str, tmp_path: Path) ->
         evaluation = replace(evaluation, thresholds=replace(evaluation.thresholds, values=(0.5,)))
     (tmp_path / "config.json").write_text('{"format": 1}', encoding="utf-8")
     write_evaluation(tmp_path / "evaluation.json", evaluation)
-    with pytest.raises(RunError, match=r"evaluation\.json: damaged"):
+    with raises(RunError, code="damaged_file", naming="evaluation.json"):
         read_run(tmp_path)
 
 

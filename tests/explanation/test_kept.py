@@ -3,10 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from distingo.errors import RunError
 from distingo.explanation.kept import KeptHeatMap, read_heat_maps, write_heat_maps
+from raising import raises
 
 
 def test_maps_come_back(tmp_path: Path) -> None:
@@ -28,8 +28,8 @@ def test_no_file_is_no_maps_and_a_damaged_one_is_an_error(tmp_path: Path) -> Non
     write_heat_maps([], path)
     assert read_heat_maps(path) == {}
     path.write_bytes(b"PAR1 and no more")
-    with pytest.raises(RunError, match="its checksum does not fit"):
+    with raises(RunError, code="checksum_differs"):
         read_heat_maps(path)
     (tmp_path / "checksums.json").unlink()
-    with pytest.raises(RunError, match="evaluate the run again"):
+    with raises(RunError, code="damaged_file"):
         read_heat_maps(path)

@@ -13,6 +13,7 @@ from distingo.exploration.appearance import small_pictures
 from distingo.exploration.embedding import DESCRIPTORS, Machine, choose_embedding, embed
 from distingo.exploration.exploring import MapWish, explore
 from distingo.records import Dataset
+from raising import raises
 from tiny_backbones import write_backbone
 from tiny_datasets import draw_classes, draw_labels
 
@@ -109,7 +110,7 @@ def test_without_a_map_it_is_said_why(tmp_path: Path, machine: Machine) -> None:
 
 def test_models_that_do_not_embed(tmp_path: Path, machine: Machine) -> None:
     dataset = read(draw_classes(tmp_path / "data", per_class=3), machine.cache)
-    with pytest.raises(UsageError, match="is no pretrained backbone"):
+    with raises(UsageError, code="option_not_applicable", parameter="model"):
         choose_embedding(dataset.pictures, machine.cache, model="small-cnn")
-    with pytest.raises(ModelError, match="mobilenetv4_konv"):
+    with raises(ModelError, code="unknown_name", parameter="model"):
         choose_embedding(dataset.pictures, machine.cache, model="mobilenetv4_konv")

@@ -7,6 +7,7 @@ import pytest
 
 from distingo.errors import ResourceError
 from distingo.exporting.folders import appearing_folder
+from raising import raises
 
 
 def test_a_folder_appears_when_all_is_in_it(tmp_path: Path) -> None:
@@ -27,13 +28,13 @@ def test_an_error_leaves_nothing(tmp_path: Path) -> None:
 def test_what_is_there_stays(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "one" / "mine").write_text("mine")
-    with pytest.raises(ResourceError, match="exists already"), appearing_folder(tmp_path / "one"):
+    with raises(ResourceError, code="already_exists", parameter="output"), appearing_folder(tmp_path / "one"):
         pass
     assert (tmp_path / "one" / "mine").read_text() == "mine"
 
 
 def test_what_comes_in_the_meantime_stays_too(tmp_path: Path) -> None:
-    with pytest.raises(ResourceError, match="exists already"), appearing_folder(tmp_path / "one"):
+    with raises(ResourceError, code="already_exists", parameter="output"), appearing_folder(tmp_path / "one"):
         (tmp_path / "one").write_text("mine")
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
     assert (tmp_path / "one").read_text() == "mine"
@@ -48,5 +49,5 @@ def test_a_place_that_can_t_be_written_is_named(tmp_path: Path) -> None:
 
 def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ResourceError, match="can't be written"), appearing_folder(tmp_path / "file" / "one"):
+    with raises(ResourceError, code="cannot_write", parameter="output"), appearing_folder(tmp_path / "file" / "one"):
         pass

@@ -7,6 +7,7 @@ import pytest
 
 from distingo.errors import DataError
 from distingo.learning_curves.measuring import choose_sizes, draw_subsets
+from raising import raises
 
 
 def test_sizes_are_spaced_by_ratio_up_to_all() -> None:
@@ -19,7 +20,7 @@ def test_sizes_are_spaced_by_ratio_up_to_all() -> None:
 
 @pytest.mark.parametrize(("pool", "classes"), [(20, 5), (10, 1), (100, 20)])
 def test_too_few_pictures_have_no_curve(pool: int, classes: int) -> None:
-    with pytest.raises(DataError, match="too few for a learning curve"):
+    with raises(DataError, code="too_few_images"):
         choose_sizes(pool, classes, 3 if pool == 10 else 8)
 
 

@@ -5,6 +5,7 @@ import torch
 
 from distingo.errors import ResourceError, UsageError
 from distingo.machine.device import available_devices, choose_device
+from raising import raises
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def two_gpus(only_a_processor: None, monkeypatch: pytest.MonkeyPatch) -> None:
     ["meta", "vulkan", "hpu", "cuda", "cuda:99", "cuda:-1", "mps", "xpu", "cpu:1", "CPU", "gpu", "", "cuda:", "lazy"],
 )
 def test_a_device_that_is_not_here_is_one_line_with_those_that_are(only_a_processor: None, name: str) -> None:
-    with pytest.raises(UsageError) as caught:
+    with raises(UsageError, code="device_unavailable", parameter="device") as caught:
         choose_device(name)
     assert str(caught.value) == f"--device {name}: not available here; choose auto or cpu"
 
@@ -37,7 +38,7 @@ def test_the_processor_is_always_there(only_a_processor: None, name: str) -> Non
 
 def test_devices_are_counted(two_gpus: None) -> None:
     assert available_devices() == ("auto", "cpu", "cuda", "cuda:0", "cuda:1")
-    with pytest.raises(UsageError) as caught:
+    with raises(UsageError, code="device_unavailable", parameter="device") as caught:
         choose_device("cuda:2")
     assert str(caught.value) == ("--device cuda:2: not available here; choose auto or cpu or cuda or cuda:0 or cuda:1")
 
@@ -47,7 +48,7 @@ def test_a_device_that_is_full_is_not_called_missing(two_gpus: None, monkeypatch
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.")
 
     monkeypatch.setattr(torch, "empty", fail)
-    with pytest.raises(ResourceError, match=r"^--device cuda:1: other programs hold all of its memory; end them$"):
+    with raises(ResourceError, code="out_of_memory", parameter="device"):
         choose_device("cuda:1")
 
 
@@ -59,5 +60,5 @@ def test_a_device_that_does_not_work_is_not_available(
         raise error
 
     monkeypatch.setattr(torch, "empty", fail)
-    with pytest.raises(UsageError, match=r"^--device cuda: not available here"):
+    with raises(UsageError, code="device_unavailable", parameter="device"):
         choose_device("cuda")

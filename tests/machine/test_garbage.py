@@ -9,6 +9,7 @@ import pytest
 
 from distingo.errors import RunError
 from distingo.machine import memory as garbage
+from raising import raises
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +25,6 @@ def test_a_server_collects_as_python_does(tmp_path: Path, usual: tuple[int, int,
 
     garbage.collect_seldom()
     assert gc.get_threshold() == (10_000, 50, 100)
-    with socket.socket() as listening, pytest.raises(RunError):
+    with socket.socket() as listening, raises(RunError, code="wrong_folder"):
         serve_process([NamedRun("a", tmp_path / "missing")], ServeSettings(), listening, on_ready=lambda: None)
     assert gc.get_threshold() == usual

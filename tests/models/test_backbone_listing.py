@@ -10,6 +10,7 @@ from distingo.datasets.cache.store import Cache
 from distingo.errors import ModelError
 from distingo.models import backbone_listing
 from distingo.models.backbone_listing import count_by_key, list_backbones, read_shipped_counts
+from raising import raises
 
 
 def test_every_pretrained_backbone_is_listed() -> None:
@@ -28,7 +29,7 @@ def test_a_pattern_narrows_the_list(pattern: str) -> None:
 
 
 def test_nothing_that_fits_is_said() -> None:
-    with pytest.raises(ModelError, match="did you mean mobilenetv2_100"):
+    with raises(ModelError, code="unknown_name", parameter="pattern"):
         list_backbones("mobilnetv2_100")
 
 

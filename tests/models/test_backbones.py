@@ -16,7 +16,7 @@ from torch import nn
 
 from distingo.cli import main
 from distingo.datasets.decoding.rendering import render
-from distingo.errors import ModelError
+from distingo.errors import ErrorCode, ModelError
 from distingo.models.architectures import create_architecture
 from distingo.models.backbones import (
     BackboneDescription,
@@ -27,6 +27,7 @@ from distingo.models.backbones import (
 )
 from distingo.models.presets import PRESETS
 from distingo.models.pretrained import ChannelNormalisation
+from raising import raises
 
 TINY = "test_resnet"
 
@@ -145,49 +146,51 @@ def test_no_weights_at_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "says"),
+    ("name", "size", "code"),
     [
-        ("vit_small_patch14_dinov2", 225, "patches are 14 pixels wide.*210, 224"),
-        ("mobilenetv2_100", 20, "divides a side by 32.*32, 64"),
-        ("mobilenetv2_100", 0, "at least 1"),
+        ("vit_small_patch14_dinov2", 225, "unsupported_image_size"),
+        ("mobilenetv2_100", 20, "unsupported_image_size"),
+        ("mobilenetv2_100", 0, "out_of_range"),
     ],
 )
-def test_a_size_that_does_not_fit_is_refused_with_sizes_that_do(name: str, size: int, says: str) -> None:
-    with pytest.raises(ModelError, match=says) as caught:
+def test_a_size_that_does_not_fit_is_refused_with_sizes_that_do(name: str, size: int, code: ErrorCode) -> None:
+    with raises(ModelError, code=code) as caught:
         find_backbone(name, image_size=size)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("name", "says"),
+    ("name", "code"),
     [
-        ("mobilnetv2_100", "did you mean mobilenetv2_100"),
-        ("mobilenetv2_100.in99k", r"no weights tagged 'in99k'; did you mean mobilenetv2_100\.ra_in1k"),
-        ("fst", "did you mean fast"),
-        ("nothing/here", "no such folder"),
+        ("mobilnetv2_100", "unknown_name"),
+        ("mobilenetv2_100.in99k", "unknown_name"),
+        ("fst", "unknown_name"),
+        ("nothing/here", "not_found"),
     ],
 )
-def test_an_unknown_backbone_is_refused_with_the_nearest(name: str, says: str) -> None:
-    with pytest.raises(ModelError, match=says):
+def test_an_unknown_backbone_is_refused_with_the_nearest(name: str, code: ErrorCode) -> None:
+    with raises(ModelError, code=code):
         find_backbone(name)
 
 
 @pytest.mark.parametrize(
-    ("more", "says"),
+    ("more", "code"),
     [
-        ({"auto_map": {"AutoModel": "evil.Model"}}, "asks for code of its own"),
-        ({"trust_remote_code": True}, "asks for code of its own"),
-        ({"library_name": "transformers"}, "belongs to the library 'transformers'"),
-        ({"model_args": {"checkpoint_path": "/tmp/pickle.pth"}}, "may not hold checkpoint_path"),
-        ({"model_args": {"pretrained_cfg": {"url": "http://evil"}}}, "may not hold pretrained_cfg"),
-        ({"architecture": "test_resnot"}, "did you mean test_resnet"),
-        ({"architecture": None}, "names no timm architecture"),
-        ({"pretrained_cfg": {"input_size": [1, 28, 28]}}, "3 channels"),
-        ({"pretrained_cfg": {"mean": ["a", "b", "c"]}}, "mean: Expected float, got str"),
+        ({"auto_map": {"AutoModel": "evil.Model"}}, "forbidden_code"),
+        ({"trust_remote_code": True}, "forbidden_code"),
+        ({"library_name": "transformers"}, "unsupported_model"),
+        ({"model_args": {"checkpoint_path": "/tmp/pickle.pth"}}, "forbidden_argument"),
+        ({"model_args": {"pretrained_cfg": {"url": "http://evil"}}}, "forbidden_argument"),
+        ({"architecture": "test_resnot"}, "unknown_name"),
+        ({"architecture": None}, "missing_field"),
+        ({"pretrained_cfg": {"input_size": [1, 28, 28]}}, "unsupported_model"),
+        ({"pretrained_cfg": {"mean": ["a", "b", "c"]}}, "damaged_file"),
     ],
 )
-def test_a_folder_that_is_not_safe_or_not_timms_is_refused(tmp_path: Path, more: dict[str, Any], says: str) -> None:
-    with pytest.raises(ModelError, match=says):
+def test_a_folder_that_is_not_safe_or_not_timms_is_refused(
+    tmp_path: Path, more: dict[str, Any], code: ErrorCode
+) -> None:
+    with raises(ModelError, code=code):
         find_backbone(str(save_folder(tmp_path / "weights", **more)))
 
 
@@ -216,10 +219,10 @@ def test_weights_files_that_do_not_fit_are_refused(tmp_path: Path, capfd: pytest
     assert "pickled weights are never loaded" in refuse_weights(pickle)
     (tmp_path / "empty").mkdir()
     assert "holds no .safetensors file" in refuse_weights(tmp_path / "empty")
-    with pytest.raises(ModelError, match="no such file or folder"):
+    with raises(ModelError, code="not_found", parameter="weights"):
         find_backbone(TINY, weights=tmp_path / "gone")
     save_folder(tmp_path / "folder")
-    with pytest.raises(ModelError, match="weights of test_resnet, not of test_vit"):
+    with raises(ModelError, code="weights_differ", parameter="weights"):
         find_backbone("test_vit", weights=tmp_path / "folder")
 
 
@@ -243,13 +246,13 @@ def test_weights_are_fetched_from_the_hub_and_loaded(
     assert (other.place, other.mean) == ("someone/else", (0.5, 0.5, 0.5))
     assert load_backbone(other)[1].weights_hash == loaded.weights_hash
     assert find_backbone(str(path.parent)).std == other.std  # the cache's folder is a hub folder
-    with pytest.raises(ModelError, match="nothing to fetch"):
+    with raises(ModelError, code="option_not_applicable"):
         fetch_weights(str(folder))
 
 
 def test_a_hub_configuration_that_asks_for_code_is_refused(hub: LoopbackHub) -> None:
     hub.files = {"evil/one": {"config.json": json.dumps({"architecture": TINY, "auto_map": {"a": "b"}}).encode()}}
-    with pytest.raises(ModelError, match="asks for code of its own"):
+    with raises(ModelError, code="forbidden_code"):
         find_backbone("hf-hub:evil/one")
 
 
@@ -286,5 +289,5 @@ def test_real_weights_are_refused_when_changed(real_data: Path, tmp_path: Path) 
     weights.write_bytes(weights.read_bytes()[:1_000_000])
     assert "damaged or cut short" in refuse_weights(folder, "mobilenetv2_100")
     config.write_text(json.dumps({**json.loads(config.read_text()), "auto_map": {"AutoModel": "code.Model"}}))
-    with pytest.raises(ModelError, match="asks for code of its own"):
+    with raises(ModelError, code="forbidden_code"):
         find_backbone(str(folder))

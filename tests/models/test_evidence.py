@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from distingo.errors import RunError
 from distingo.models.evidence import gather_evidence, load_evidence, save_evidence
+from raising import raises
 
 CHANCES = np.array([[0.7, 0.2, 0.1], [0.3, 0.6, 0.1], [0.2, 0.2, 0.6]], np.float32)
 
@@ -49,5 +49,5 @@ def test_none_is_none_and_damage_is_named(tmp_path: Path) -> None:
     content = json.loads(path.read_text())
     content["given_labels"]["right"].pop()
     path.write_text(json.dumps(content))
-    with pytest.raises(RunError, match=r"confidence\.json: damaged \(given labels of unequal number"):
+    with raises(RunError, code="damaged_file", naming="confidence.json"):
         load_evidence(tmp_path)

@@ -8,6 +8,7 @@ import pytest
 from distingo.errors import RunError
 from distingo.models.feature_bank import NEIGHBOURS, build_bank
 from distingo.models.saved_layout import load_bank, save_bank
+from raising import raises
 
 
 def hashes(count: int) -> tuple[str, ...]:
@@ -68,7 +69,7 @@ def test_no_bank_is_none_and_a_damaged_one_is_named(tmp_path: Path) -> None:
     save_bank(tmp_path, build_bank(clouds(9, 0), hashes(9), unit=False))
     path = tmp_path / "bank.safetensors"
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(RunError, match=r"bank\.safetensors: damaged"):
+    with raises(RunError, code="checksum_differs", naming="bank.safetensors"):
         load_bank(tmp_path)
 
 

@@ -18,6 +18,7 @@ from distingo.models.heads import (
     center_and_normalise,
     find_neighbours,
 )
+from raising import raises
 
 KNN = {"task": "single-label", "bank": 12, "neighbours": 3, "temperature": 0.1}
 
@@ -48,7 +49,7 @@ def test_heads_compute_in_float32_under_autocast(kind: str) -> None:
 
 
 def test_a_name_that_no_head_has_is_answered_with_the_nearest() -> None:
-    with pytest.raises(UsageError, match="did you mean linear"):
+    with raises(UsageError, code="unknown_name", parameter="head"):
         build_head("lineer", 6, 4, {})
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.pace import at_most
 
-from distingo.errors import DistingoError, ModelError, RunError
+from distingo.errors import DistingoError, ErrorCode, ModelError, RunError
 from distingo.models.architectures import ARGUMENTS, check_architecture, create_architecture
 from distingo.models.backbones import find_backbone
 from distingo.models.majority import MajorityClassifier
@@ -20,6 +20,7 @@ from distingo.models.presets import read_settings
 from distingo.models.saved import ModelDescription, SavedModel, assemble_network, load_model, save_model
 from distingo.records import Rendition, Thresholds
 from hostile_files import DEEP, VALUES, nothing_reached, require_plain
+from raising import raises
 from tiny_backbones import write_backbone
 
 
@@ -178,7 +179,7 @@ FIELDS: tuple[tuple[str, str, Any, str], ...] = (
 @pytest.mark.parametrize("architecture", ARCHITECTURES, ids=lambda value: repr(value)[:30])
 def test_only_registered_architectures_are_built(saved: dict[str, Path], tmp_path: Path, architecture: Any) -> None:
     place = harm(saved["linear"], tmp_path / "x", set_at("backbone.architecture", architecture))
-    with nothing_reached(), pytest.raises(RunError) as caught:
+    with nothing_reached(), raises(RunError, code="damaged_file") as caught:
         load_model(place)
     require_plain(caught.value)
 
@@ -188,10 +189,10 @@ def test_only_arguments_that_shape_layers_are_passed(
     saved: dict[str, Path], tmp_path: Path, arguments: dict[str, Any]
 ) -> None:
     place = harm(saved["linear"], tmp_path / "x", set_at("backbone.arguments", arguments))
-    with nothing_reached(), pytest.raises(DistingoError) as caught:
+    with nothing_reached(), raises(DistingoError, code="damaged_file") as caught:
         load_model(place)
     require_plain(caught.value)
-    with nothing_reached(), pytest.raises(ModelError):
+    with nothing_reached(), raises(ModelError, code="forbidden_argument"):
         create_architecture("test_resnet", arguments)
     config = {"architecture": "test_resnet", "model_args": arguments, "pretrained_cfg": {}}
     (tmp_path / "config.json").write_text(json.dumps(config))
@@ -217,7 +218,7 @@ def test_every_fault_has_its_line(saved: dict[str, Path], tmp_path: Path) -> Non
         del content["task"]
         content |= {"dropout": "x", "classes": 7, "evil": 1}
 
-    with pytest.raises(RunError) as caught:
+    with raises(RunError, code="damaged_file") as caught:
         load_model(harm(saved["network"], tmp_path / "x", change))
     require_plain(caught.value, lines=4)
     assert [line.partition("damaged (")[2].split(":")[0] for line in str(caught.value).splitlines()] == [
@@ -250,26 +251,36 @@ def test_giants_take_no_memory(saved: dict[str, Path], tmp_path: Path, kind: str
 
 
 @pytest.mark.parametrize(
-    ("architecture", "arguments", "why"),
+    ("architecture", "arguments", "why", "code"),
     [
-        ("vit_tiny_patch16_224", {"depth": 65_536}, "argument depth is 65536; give at most 256 in all"),
-        ("resnet18", {"layers": [65_536, 1, 1, 1]}, "argument layers is [65536, 1, 1, 1]; give at most 256 in all"),
-        ("resnet18", {"layers": [64, 64, 64, 64], "channels": [65_536] * 4}, ""),
-        ("vit_tiny_patch16_224", {"depth": 256, "embed_dim": 65_472}, ""),
-        ("beit_base_patch16_224", {"img_size": [8192, 8192]}, ""),
-        ("tiny_vit_5m_224", {"window_sizes": [65_536] * 4}, "argument window_sizes is [65536, 65536, 65536, 65536]; "),
+        ("vit_tiny_patch16_224", {"depth": 65_536}, "argument depth is 65536; give at most 256 in all", "damaged_file"),
+        (
+            "resnet18",
+            {"layers": [65_536, 1, 1, 1]},
+            "argument layers is [65536, 1, 1, 1]; give at most 256 in all",
+            "damaged_file",
+        ),
+        ("resnet18", {"layers": [64, 64, 64, 64], "channels": [65_536] * 4}, "", "weights_differ"),
+        ("vit_tiny_patch16_224", {"depth": 256, "embed_dim": 65_472}, "", "weights_differ"),
+        ("beit_base_patch16_224", {"img_size": [8192, 8192]}, "", "weights_differ"),
+        (
+            "tiny_vit_5m_224",
+            {"window_sizes": [65_536] * 4},
+            "argument window_sizes is [65536, 65536, 65536, 65536]; ",
+            "damaged_file",
+        ),
     ],
     ids=["depth", "layers", "wide", "deep and wide", "tables", "windows"],
 )
 def test_deep_architectures_take_neither_time_nor_memory(
-    saved: dict[str, Path], tmp_path: Path, architecture: str, arguments: dict[str, Any], why: str
+    saved: dict[str, Path], tmp_path: Path, architecture: str, arguments: dict[str, Any], why: str, code: ErrorCode
 ) -> None:
     def change(content: dict[str, Any]) -> None:
         content["backbone"] |= {"architecture": architecture, "arguments": arguments}
 
     place = harm(saved["linear"], tmp_path / "x", change)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with at_most(60), nothing_reached(), pytest.raises(RunError) as caught:
+    with at_most(60), nothing_reached(), raises(RunError, code=code) as caught:
         load_model(place)
     require_plain(caught.value)
     assert why in str(caught.value)
@@ -278,7 +289,7 @@ def test_deep_architectures_take_neither_time_nor_memory(
 
 def test_building_ends_whatever_the_arguments_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("distingo.models.architectures._MOST_CALLS", 200)
-    with pytest.raises(ModelError, match="test_resnet: its arguments make it larger than any of timm's"):
+    with raises(ModelError, code="too_large_model"):
         create_architecture("test_resnet", {})
 
 
@@ -292,30 +303,30 @@ def test_what_timm_itself_builds_is_allowed() -> None:
 
 
 @pytest.mark.parametrize(
-    "content",
+    "content, code",
     [
-        DEEP.encode(),
-        b"",
-        b"{",
-        b"7",
-        b"[]",
-        b"\xff\xfe",
-        b'{"format": 1}',
-        b'{"format": "1"}',
-        b'{"format": NaN}',
-        b"\0" * 100,
+        (DEEP.encode(), "damaged_file"),
+        (b"", "damaged_file"),
+        (b"{", "damaged_file"),
+        (b"7", "wrong_format"),
+        (b"[]", "wrong_format"),
+        (b"\xff\xfe", "damaged_file"),
+        (b'{"format": 1}', "damaged_file"),
+        (b'{"format": "1"}', "wrong_format"),
+        (b'{"format": NaN}', "damaged_file"),
+        (b"\0" * 100, "damaged_file"),
     ],
     ids=["deep", "empty", "cut", "number", "list", "bytes", "zeros", "bare", "text", "nan"],
 )
-def test_other_files_are_refused(saved: dict[str, Path], tmp_path: Path, content: bytes) -> None:
+def test_other_files_are_refused(saved: dict[str, Path], tmp_path: Path, content: bytes, code: ErrorCode) -> None:
     place = harm(saved["network"], tmp_path / "x", lambda _: None)
     (place / "model.json").write_bytes(content)
-    with nothing_reached(), pytest.raises(RunError) as caught:
+    with nothing_reached(), raises(RunError, code=code) as caught:
         load_model(place)
     require_plain(caught.value, lines=len(str(caught.value).splitlines()))
     (place / "model.json").unlink()
     (place / "model.json").symlink_to("/dev/zero")
-    with pytest.raises(RunError, match="is no regular file"):
+    with raises(RunError, code="not_regular_file"):
         load_model(place)
 
 

@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from distingo.errors import ModelError
+from distingo.errors import ErrorCode, ModelError
 from distingo.models import layers
 from distingo.models.layers import ConvolutionBlock, Flatten, initialise_like_keras, require_input_shape
+from raising import raises
 
 
 def test_block_is_convolution_relu_pooling_as_the_reference_writes_it() -> None:
@@ -106,17 +107,17 @@ def test_initial_weights_are_glorot_uniform_and_biases_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "words"),
+    ("wrong", "words", "code"),
     [
-        ({"height": 7}, "7x28 (height x width) is too small; choose at least 8x8"),
-        ({"width": 1}, "28x1 (height x width) is too small; choose at least 8x8"),
-        ({"channels": 0}, "0 channels"),
-        ({"classes": 0}, "0 classes"),
+        ({"height": 7}, "7x28 (height x width) is too small; choose at least 8x8", "unsupported_image_size"),
+        ({"width": 1}, "28x1 (height x width) is too small; choose at least 8x8", "unsupported_image_size"),
+        ({"channels": 0}, "0 channels", "out_of_range"),
+        ({"classes": 0}, "0 classes", "out_of_range"),
     ],
 )
-def test_impossible_shapes_are_refused(wrong: dict[str, int], words: str) -> None:
+def test_impossible_shapes_are_refused(wrong: dict[str, int], words: str, code: ErrorCode) -> None:
     shape = {"classes": 2, "height": 28, "width": 28, "channels": 3, "halvings": 3} | wrong
-    with pytest.raises(ModelError) as caught:
+    with raises(ModelError, code=code) as caught:
         require_input_shape("some-cnn", **shape)
     assert words in str(caught.value)
     assert str(caught.value).startswith("some-cnn: ")

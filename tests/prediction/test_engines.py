@@ -12,6 +12,7 @@ from torch import nn
 from distingo.errors import UsageError
 from distingo.prediction import engines
 from distingo.prediction.engines import build_engine, choose_engine
+from raising import raises
 
 CPU = torch.device("cpu")
 SHAPE = (16, 12, 3)
@@ -48,13 +49,13 @@ def test_openvino_is_taken_where_it_is_installed(monkeypatch: pytest.MonkeyPatch
 
 def test_a_missing_engine_is_said_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines.importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(UsageError, match=r"pip install 'distingo\[openvino\]'"):
+    with raises(UsageError, code="missing_extra", parameter="engine"):
         choose_engine("openvino", CPU)
 
 
 def test_openvino_does_not_compute_elsewhere_than_on_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines.importlib.util, "find_spec", lambda _: object())
-    with pytest.raises(UsageError, match="processor only"):
+    with raises(UsageError, code="options_conflict", parameter="engine"):
         choose_engine("openvino", torch.device("cuda"))
     assert choose_engine("auto", torch.device("cuda"), "float32")[0] == "torch"
 

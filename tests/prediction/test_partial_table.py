@@ -10,6 +10,7 @@ from distingo.errors import ResourceError, UsageError
 from distingo.prediction.bulk import PartialTable, partial_of
 from distingo.prediction.tables import write_table
 from distingo.records import Prediction
+from raising import raises
 
 MADE_BY = {"model": "m", "topk": 1}
 ROWS = [
@@ -85,23 +86,23 @@ def test_fewer_pictures_than_before(tmp_path: Path) -> None:
 def test_nothing_is_overwritten_or_mixed(tmp_path: Path) -> None:
     output = tmp_path / "out.csv"
     begun(output, 1)
-    with pytest.raises(ResourceError, match="another model or other options"):
+    with raises(ResourceError, code="changed_options", parameter="output"):
         PartialTable(output, {**MADE_BY, "topk": 2})
     with PartialTable(output, MADE_BY) as table:
-        with pytest.raises(ResourceError, match="another process is writing it"):
+        with raises(ResourceError, code="in_use", parameter="output"):
             PartialTable(output, MADE_BY)
         assert table.take_earlier("a.png") == ROWS[0]
         output.write_text("a person's")
-        with pytest.raises(ResourceError, match="exists already"):
+        with raises(ResourceError, code="already_exists", parameter="output"):
             table.finish()
     assert output.read_text() == "a person's"
-    with pytest.raises(ResourceError, match="exists already"):
+    with raises(ResourceError, code="already_exists", parameter="output"):
         PartialTable(output, MADE_BY)
     assert partial_of(output).exists()
     own = tmp_path / "mine.csv"
     partial_of(own).write_text("a person's\n")
-    with pytest.raises(ResourceError, match="move it away"):
+    with raises(ResourceError, code="changed_options", parameter="output"):
         PartialTable(own, MADE_BY)
     assert partial_of(own).read_text() == "a person's\n"
-    with pytest.raises(UsageError, match=r"choose \.csv, \.jsonl, \.parquet"):
+    with raises(UsageError, code="invalid_file_name", parameter="output"):
         PartialTable(tmp_path / "out.xls", MADE_BY)

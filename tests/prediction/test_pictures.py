@@ -12,9 +12,10 @@ import torch
 from PIL import Image, ImageCms
 
 from distingo.datasets.decoding.decode import UndecodableError
-from distingo.errors import UsageError
+from distingo.errors import ErrorCode, UsageError
 from distingo.prediction.pictures import as_pictures, name_picture, open_picture
 from distingo.records import ValueRange, ValueRanges
+from raising import raises
 
 _RGB = np.random.default_rng(3).integers(0, 256, (12, 20, 3), np.uint8)
 _RAMP = np.repeat(np.linspace(0, 1, 20)[None], 12, 0)
@@ -54,7 +55,7 @@ def test_an_open_file_counts_from_its_beginning(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(buffer.getvalue())
     with (tmp_path / "a.png").open("rb") as file:
         assert np.array_equal(_pixels(file), _RGB)
-    with pytest.raises(UsageError, match="gives str, not bytes; open it in mode 'rb'"):
+    with raises(UsageError, code="invalid_type", naming="'rb'"):
         open_picture(io.StringIO("x"))
 
 
@@ -106,7 +107,7 @@ def test_a_profile_is_applied_to_an_image_in_memory() -> None:
 def test_a_truncated_file_that_pillow_opened_carries_the_error_of_its_file() -> None:
     data = _png(Image.fromarray(np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8)))
     opened = Image.open(io.BytesIO(data[: len(data) // 2]))
-    with pytest.raises(UndecodableError, match="a truncated PNG file"):
+    with raises(UndecodableError, code="damaged_image"):
         open_picture(opened)
 
 
@@ -169,32 +170,32 @@ def test_one_or_many_become_a_list() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("given", "code"),
     [
-        (None, "NoneType is no image"),
-        (7, "int is no image"),
-        ({"a": 1}, "dict is no image"),
-        ([b"x", 3.5], "float is no image"),
-        (np.zeros((5, 6, 7)), r"an array of shape \(5, 6, 7\) and type float64 has the shape of no image"),
-        (np.zeros(9), r"an array of shape \(9,\) and type float64 has the shape of no image"),
-        (np.zeros((0, 4, 3)), "has no pixels"),
-        (torch.zeros(2, 8, 9), r"shape \(2, 8, 9\)"),
+        (None, "invalid_type"),
+        (7, "invalid_type"),
+        ({"a": 1}, "invalid_type"),
+        ([b"x", 3.5], "invalid_type"),
+        (np.zeros((5, 6, 7)), "invalid_image_array"),
+        (np.zeros(9), "invalid_image_array"),
+        (np.zeros((0, 4, 3)), "invalid_image_array"),
+        (torch.zeros(2, 8, 9), "invalid_image_array"),
     ],
 )
-def test_what_is_no_image_is_refused_in_one_line(given: object, message: str) -> None:
-    with pytest.raises(UsageError, match=message) as caught:
+def test_what_is_no_image_is_refused_in_one_line(given: object, code: ErrorCode) -> None:
+    with raises(UsageError, code=code) as caught:
         as_pictures(given)
     assert "\n" not in str(caught.value)
     assert "(H, W), (H, W, C) or (C, H, W) with 1, 3 or 4 channels" in str(caught.value)
 
 
 def test_an_array_of_several_images_in_a_list_is_told_apart() -> None:
-    with pytest.raises(UsageError, match="in a list is no image; give the array of several images itself"):
+    with raises(UsageError, code="invalid_image_array"):
         as_pictures([np.zeros((2, 8, 9, 3))])
 
 
 def test_an_array_without_a_finite_value_is_no_image() -> None:
-    with pytest.raises(UndecodableError, match="none of its values is a finite number"):
+    with raises(UndecodableError, code="damaged_image"):
         open_picture(np.full((4, 4), np.nan))
 
 
@@ -207,5 +208,5 @@ def test_integers_that_became_floats_keep_their_range() -> None:
 
 
 def test_numbers_that_are_not_real_are_refused() -> None:
-    with pytest.raises(UsageError, match="type complex128 holds no real numbers"):
+    with raises(UsageError, code="invalid_image_array"):
         open_picture(np.zeros((4, 4), complex))

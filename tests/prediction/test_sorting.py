@@ -17,6 +17,7 @@ from distingo.errors import DataError, UsageError
 from distingo.prediction.sort_journal import SORT_JOURNAL, Way
 from distingo.prediction.sorting import Sorter, Sorting, undo_sorting
 from distingo.records import Prediction
+from raising import raises
 
 CLASSES = ("red", "T-shirt/top", "Red", "unknown", "..", "猫")
 
@@ -174,9 +175,9 @@ def test_the_same_again_changes_nothing_and_new_pictures_are_added(photos: Path,
     (tmp_path / "s" / "red" / "a-2.jpg").unlink()
     sort(photos, tmp_path / "s")
     assert tree(tmp_path / "s") == once
-    with pytest.raises(UsageError, match="--undo"):
+    with raises(UsageError, code="changed_options", parameter="sort_into"):
         sort(photos, tmp_path / "s", model="another")
-    with pytest.raises(UsageError, match="--undo"):
+    with raises(UsageError, code="changed_options", parameter="sort_into"):
         sort(photos, tmp_path / "s", "link")
     undo_sorting(tmp_path / "s")
     assert tree(tmp_path) == before
@@ -195,7 +196,7 @@ def test_a_copy_that_a_kill_left_unfinished_goes_with_the_next_run(photos: Path,
 
 
 def test_a_folder_that_nothing_was_sorted_into_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no such file"):
+    with raises(DataError, code="not_found"):
         undo_sorting(tmp_path)
     sort(tmp_path, tmp_path / "s")
     journal = tmp_path / "s" / SORT_JOURNAL
@@ -203,14 +204,12 @@ def test_a_folder_that_nothing_was_sorted_into_is_refused(tmp_path: Path) -> Non
     for path in ("../mine.jpg", "red/../../mine.jpg", "/mine.jpg", "mine.jpg"):
         with journal.open("a") as file:
             file.write(json.dumps({"source": "x", "path": path, "label": "", "content": ""}) + "\n")
-        with pytest.raises(
-            DataError, match=r"is no relative path|does not lead straight down|does not lie in a class folder"
-        ):
+        with raises(DataError, code="damaged_file"):
             undo_sorting(tmp_path / "s")
         journal.write_text(journal.read_text().rpartition("{")[0])
     assert (tmp_path / "mine.jpg").is_symlink()
     (tmp_path / SORT_JOURNAL).write_text("{}\n")
-    with pytest.raises(DataError, match="line 1 is damaged"):
+    with raises(DataError, code="damaged_file", naming="line 1"):
         undo_sorting(tmp_path)
 
 

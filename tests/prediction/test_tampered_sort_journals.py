@@ -16,6 +16,7 @@ from distingo.files import content_hash
 from distingo.prediction.sort_journal import SORT_JOURNAL
 from distingo.prediction.sorting import Sorter, Sorting, undo_sorting
 from distingo.records import Prediction
+from raising import raises
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def placement(home: Path, path: object, **more: Any) -> dict[str, Any]:
 def test_a_path_that_leads_elsewhere_stops_everything(home: Path, path: object) -> None:
     write(home, [*lines_of(home), placement(home, path)])
     before = everything(home)
-    with pytest.raises(DataError, match=r"line 6 is damaged .*; nothing was touched"):
+    with raises(DataError, code="damaged_file", naming="line 6"):
         undo_sorting(home / "s")
     assert everything(home) == before
 
@@ -62,9 +63,9 @@ def test_a_class_folder_that_is_a_link_is_refused(home: Path) -> None:
     (home / "s" / "link").symlink_to(home / "photos")
     write(home, [*lines_of(home), placement(home, "link/a.jpg")])
     before = everything(home)
-    with pytest.raises(DataError, match=r"'link/a.jpg' leads through a link, 'link'"):
+    with raises(DataError, code="damaged_file", naming=("link/a.jpg", "'link'")):
         undo_sorting(home / "s")
-    with pytest.raises(DataError, match="leads through a link"):
+    with raises(DataError, code="damaged_file"):
         Sorter(Sorting(home / "s", "copy"), ("red", "blue"), "m")
     assert everything(home) == before
 

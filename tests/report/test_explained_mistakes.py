@@ -16,6 +16,7 @@ from distingo.explanation.kept import KeptHeatMap, write_heat_maps
 from distingo.report.page import write_report
 from distingo.report.selection import worst_mistakes
 from distingo.report.thumbnails import list_mistakes
+from raising import raises
 
 VALUES = np.array([[0.0, 0.2], [0.4, 1.0]], np.float32)
 
@@ -61,7 +62,7 @@ def test_a_run_without_an_evaluation_has_no_mistakes(tmp_path: Path) -> None:
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     run = build_run(tmp_path)
     (run / "heat_maps.parquet").write_bytes(b"no parquet")
-    with pytest.raises(RunError, match=r"heat_maps\.parquet: damaged"):
+    with raises(RunError, code="damaged_file", naming="heat_maps.parquet"):
         write_report(run)
 
 

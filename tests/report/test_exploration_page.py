@@ -13,6 +13,7 @@ from run_folders import HOSTILE, draw_picture
 import distingo
 from distingo.cli import main
 from distingo.errors import ResourceError, UsageError
+from raising import raises
 from tiny_datasets import draw_classes, draw_labels
 
 
@@ -99,9 +100,9 @@ def test_grey_pictures_have_no_colours_to_tell_of(tmp_path: Path) -> None:
 
 def test_mistakes_are_told_before_a_page_is_written(tmp_path: Path) -> None:
     data = draw_classes(tmp_path / "colours", per_class=4)
-    with pytest.raises(UsageError, match="is no pretrained backbone"):
+    with raises(UsageError, code="option_not_applicable", parameter="model"):
         distingo.inspect(data, tmp_path / "page.html", model="small-cnn")
     (tmp_path / "mine.html").write_text("<p>mine", encoding="utf-8")
-    with pytest.raises(ResourceError, match="no page of distingo's"):
+    with raises(ResourceError, code="already_exists", parameter="output"):
         distingo.inspect(data, tmp_path / "mine.html")
     assert not (tmp_path / "page.html").exists()

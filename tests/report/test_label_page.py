@@ -19,6 +19,7 @@ from sklearn.metrics import average_precision_score, f1_score
 from distingo.errors import RunError
 from distingo.evaluation.tables import write_evaluation
 from distingo.report.page import write_report
+from raising import raises
 
 
 @pytest.fixture(scope="module")
@@ -222,11 +223,11 @@ def test_predictions_of_other_labels_are_refused(tmp_path: Path) -> None:
     made = build_label_run(tmp_path)
     path = made.folder / "predictions.parquet"
     path.write_bytes(b"PAR1 nothing")
-    with pytest.raises(RunError, match=r"predictions\.parquet: damaged"):
+    with raises(RunError, code="damaged_file", naming="predictions.parquet"):
         write_report(made.folder)
     shorter = dataclasses.replace(
         made, files=made.files[:-1], truth=made.truth[:-1], probabilities=made.probabilities[:-1]
     )
     write_label_predictions(path, shorter)
-    with pytest.raises(RunError, match=r"tells of 47 pictures and evaluation\.json of 48; evaluate the run again"):
+    with raises(RunError, code="records_differ", naming="evaluation.json"):
         write_report(made.folder)

@@ -27,6 +27,7 @@ from distingo.report.label_cards import (
 from distingo.report.label_examples import LabelPredictions, read_label_predictions, show_samples, surest_mistakes
 from distingo.report.label_verdict import judge_labels
 from distingo.report.wording import score_name, score_range, score_value
+from raising import raises
 
 LABELS = ("a", "b", "c")
 TRUTH = np.array([[1, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0], [1, 0, 0], [1, 1, 0]], dtype=np.bool_)
@@ -270,5 +271,5 @@ def test_predictions_are_read_in_the_order_of_the_labels(tmp_path: Path) -> None
 )
 def test_other_labels_are_refused(tmp_path: Path, truth: list[list[str]], labels: tuple[str, ...]) -> None:
     path = _write(tmp_path / "predictions.parquet", truth, labels)
-    with pytest.raises(RunError, match=r"predictions\.parquet: damaged or of other labels"):
+    with raises(RunError, code="damaged_file", naming="predictions.parquet"):
         read_label_predictions(path, ("a", "b"))

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from run_folders import HOSTILE, SCRIPTS, build_run
 
-from distingo.errors import RunError
+from distingo.errors import ErrorCode, RunError
 from distingo.report.page import write_report
+from raising import raises
 
 
 class _Tags(HTMLParser):
@@ -160,50 +161,59 @@ def test_a_thousand_classes_stay_readable(tmp_path: Path) -> None:
     assert "the 60 largest of 1,000 classes" in page.lower()
 
 
-@pytest.mark.parametrize("name", ["config.json", "split.csv", "history.csv", "manifest.csv", "evaluation.json"])
+@pytest.mark.parametrize(
+    "name, code",
+    [
+        ("config.json", "damaged_file"),
+        ("split.csv", "missing_column"),
+        ("history.csv", "missing_column"),
+        ("manifest.csv", "checksum_differs"),
+        ("evaluation.json", "damaged_file"),
+    ],
+)
 @pytest.mark.parametrize("content", ["{", "a,b\n1,2\n", '{"format": "1"}', "[]"])
-def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: str) -> None:
+def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: str, code: ErrorCode) -> None:
     run = build_run(tmp_path)
     (run / name).write_text(content, encoding="utf-8")
-    with pytest.raises(RunError, match=re.escape(name)):
+    with raises(RunError, code=code):
         write_report(run)
     assert not (run / "report.html").exists()
 
 
 @pytest.mark.parametrize(
-    ("name", "old", "new"),
+    ("name", "old", "new", "code"),
     [
-        ("history.csv", "\n2,1.0,", "\n2,one,"),
-        ("split.csv", ",test,", ",exam,"),
-        ("evaluation.json", '"scores"', '"points"'),
-        ("evaluation.json", '"confusion": [', '"confusion": [[1], '),
+        ("history.csv", "\n2,1.0,", "\n2,one,", "damaged_file"),
+        ("split.csv", ",test,", ",exam,", "damaged_line"),
+        ("evaluation.json", '"scores"', '"points"', "checksum_differs"),
+        ("evaluation.json", '"confusion": [', '"confusion": [[1], ', "checksum_differs"),
     ],
 )
-def test_a_damaged_value_is_named(tmp_path: Path, name: str, old: str, new: str) -> None:
+def test_a_damaged_value_is_named(tmp_path: Path, name: str, old: str, new: str, code: ErrorCode) -> None:
     run = build_run(tmp_path)
     content = (run / name).read_text(encoding="utf-8")
     assert old in content
     (run / name).write_text(content.replace(old, new), encoding="utf-8")
-    with pytest.raises(RunError, match=re.escape(name)):
+    with raises(RunError, code=code):
         write_report(run)
 
 
 def test_damaged_predictions_are_named(tmp_path: Path) -> None:
     run = build_run(tmp_path)
     (run / "predictions.parquet").write_bytes(b"PAR1 nothing")
-    with pytest.raises(RunError, match=r"predictions\.parquet"):
+    with raises(RunError, code="damaged_file", naming="predictions.parquet"):
         write_report(run)
 
 
 def test_a_newer_run_is_refused(tmp_path: Path) -> None:
     run = build_run(tmp_path)
     (run / "config.json").write_text('{"format": 99}')
-    with pytest.raises(RunError, match="newer"):
+    with raises(RunError, code="newer_version"):
         write_report(run)
 
 
 def test_no_run_at_all(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"config\.json"):
+    with raises(RunError, code="not_found", naming="config.json"):
         write_report(tmp_path / "nothing")
 
 

@@ -9,6 +9,7 @@ import pytest
 from distingo.datasets.corrections import Correction, Corrections, read_corrections, write_corrections
 from distingo.errors import DataError
 from distingo.reviewing.decisions import Decisions
+from raising import raises
 
 ONE, TWO = Correction("1.png", "keep"), Correction("2.png", "quarantine")
 
@@ -51,12 +52,12 @@ def test_a_table_that_was_damaged_meanwhile_is_left_as_it_is(path: Path) -> None
     decisions = Decisions(path)
     decisions.change(lambda known: {"1.png": ONE})
     path.write_text("file,action\n1.png,maybe\n")
-    with pytest.raises(DataError, match="line 2: 'maybe' is no action"):
+    with raises(DataError, code="damaged_line", naming=("line 2", "'maybe'")):
         decisions.change(lambda known: {"2.png": TWO})
     assert path.read_text() == "file,action\n1.png,maybe\n"
 
 
 def test_a_table_of_something_else_is_not_overwritten(path: Path) -> None:
     path.write_text("image,label\n1.png,x\n")
-    with pytest.raises(DataError, match="is no table of corrections; name another place by --corrections FILE"):
+    with raises(DataError, code="wrong_format", parameter="corrections"):
         Decisions(path)

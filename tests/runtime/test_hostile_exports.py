@@ -31,6 +31,7 @@ from distingo.runtime.description import (
     write_description,
 )
 from hostile_files import DEEP, VALUES, nothing_reached, require_plain
+from raising import raises
 from tiny_runs import forget_checksums
 
 BANK = build_bank(np.random.default_rng(0).normal(size=(6, 4)), ("0" * 32,) * 6, unit=False)
@@ -69,10 +70,10 @@ def test_every_field_of_both_files_is_checked(export: Path, name: str) -> None:
                 require_plain(error, lines=len(str(error).splitlines()))
     assert refused > 0.8 * len(good) * len(VALUES) - 30
     (export / name).write_text(json.dumps({**good, "evil": 1}))
-    with pytest.raises(RunError, match="unknown field 'evil'"):
+    with raises(RunError, code="damaged_file", naming="'evil'"):
         read_export(export)
     (export / name).write_text(DEEP)
-    with pytest.raises(RunError, match="nested too deeply") as caught:
+    with raises(RunError, code="damaged_file") as caught:
         read_export(export)
     require_plain(caught.value)
 
@@ -92,7 +93,7 @@ def test_fields_that_contradict_each_other(export: Path, field: str, value: Any,
     good = json.loads((export / EXPORT_FILE).read_text())
     text = json.dumps({**good, field: value}).replace("Infinity", "1e400")
     (export / EXPORT_FILE).write_text(text)
-    with pytest.raises(RunError) as caught:
+    with raises(RunError, code="damaged_file") as caught:
         read_export(export)
     require_plain(caught.value)
     assert why in str(caught.value)
@@ -148,7 +149,7 @@ def test_a_hostile_bank_is_refused(export: Path, name: str) -> None:
             archive.writestr(each, content)
     forget_checksums(export)  # a stranger's would fit
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(RunError) as caught:
+    with raises(RunError, code="damaged_file") as caught:
         load_exported_bank(export)
     require_plain(caught.value)
     assert why in str(caught.value)
@@ -163,7 +164,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(export: Path) -> None:
     assert (export / EXPORTED_BANK_FILE).stat().st_size < 200_000
     forget_checksums(export)  # a stranger's would fit
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    with pytest.raises(RunError, match=r"rows.npy is compressed or encrypted"):
+    with raises(RunError, code="damaged_file", naming="rows.npy"):
         load_exported_bank(export)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
 
@@ -171,7 +172,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(export: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"x" * 1000, b"\x93NUMPY", b"\x80\x04\x95"])
 def test_what_is_no_archive_is_refused(export: Path, content: bytes) -> None:
     (export / EXPORTED_BANK_FILE).write_bytes(content)
-    with pytest.raises(RunError) as caught:
+    with raises(RunError, code="checksum_differs") as caught:
         load_exported_bank(export)
     require_plain(caught.value)
 
@@ -222,7 +223,7 @@ def test_every_field_of_the_evidence_is_checked(tmp_path: Path) -> None:
     hostile += [{**EVIDENCE, "distances": value} for value in VALUES if value != []]
     for content in hostile:
         path.write_text(json.dumps(content))
-        with pytest.raises(RunError) as caught:
+        with raises(RunError, code="damaged_file") as caught:
             load_evidence(tmp_path)
         require_plain(caught.value)
 

@@ -16,6 +16,7 @@ from distingo.datasets.gathering import read_dataset
 from distingo.errors import DataError, ResourceError, UsageError
 from distingo.records import Dataset, Task
 from distingo.serving.corrections import CorrectionStore, SentCorrection
+from raising import raises
 
 
 def filled(path: Path, *labels: tuple[str, ...], task: Task = "single-label", model: str = "fruit") -> CorrectionStore:
@@ -87,9 +88,9 @@ def test_classes_named_like_sides_stay_classes(tmp_path: Path) -> None:
 def test_several_models_are_told_apart(tmp_path: Path) -> None:
     store = filled(tmp_path / "c.sqlite", ("pear",), ("fig",))
     filled(store.path, ("oak",), ("elm",), ("ash",), model="trees")
-    with pytest.raises(UsageError, match=r"several models, fruit \(2\), trees \(3\); choose one by --model NAME"):
+    with raises(UsageError, code="ambiguous_name", parameter="model"):
         distingo.export_corrections(store.path, tmp_path / "data")
-    with pytest.raises(UsageError, match="did you mean trees"):
+    with raises(UsageError, code="unknown_name", parameter="model"):
         distingo.export_corrections(store.path, tmp_path / "data", model="tree")
     assert distingo.export_corrections(store.path, tmp_path / "data", model="trees").pictures == 3
 
@@ -98,23 +99,23 @@ def test_nothing_is_overwritten_and_nothing_is_left_half_written(tmp_path: Path)
     store = filled(tmp_path / "c.sqlite", ("pear",), ("fig",))
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "mine.txt").write_text("mine", encoding="utf-8")
-    with pytest.raises(ResourceError, match="not empty"):
+    with raises(ResourceError, code="not_empty", parameter="output"):
         distingo.export_corrections(store.path, tmp_path / "data")
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["mine.txt"]
     import sqlite3
 
     with sqlite3.connect(store.path) as connection:
         connection.execute("UPDATE pictures SET content = x'00'")
-    with pytest.raises(DataError, match="damaged"):
+    with raises(DataError, code="damaged_file"):
         distingo.export_corrections(store.path, tmp_path / "new")
     assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {"data"}
 
 
 def test_what_holds_nothing_says_so(tmp_path: Path) -> None:
     CorrectionStore(tmp_path / "c.sqlite")
-    with pytest.raises(DataError, match="holds no correction yet"):
+    with raises(DataError, code="empty_file"):
         distingo.export_corrections(tmp_path / "c.sqlite", tmp_path / "data")
-    with pytest.raises(DataError, match="no such file"):
+    with raises(DataError, code="not_found"):
         distingo.export_corrections(tmp_path / "none.sqlite", tmp_path / "data")
 
 

@@ -19,6 +19,7 @@ from distingo.cli import main
 from distingo.errors import DataError, UsageError
 from distingo.serving.corrections import CorrectionStore
 from distingo.serving.settings import ServeSettings
+from raising import raises
 
 PICTURE = encode(noise(1))
 SAID = {"label": "red", "scores": [{"label": "red", "probability": 0.9}]}
@@ -136,14 +137,14 @@ def test_new_classes_are_for_the_owner_to_allow(runs: dict[str, Path], tmp_path:
     assert CorrectionStore(path).history(CorrectionStore(path).latest("colours")[0].sha256, "colours")[0].labels == (
         "Weiße Wände",
     )
-    with pytest.raises(UsageError, match="--new-classes: is about corrections"):
+    with raises(UsageError, code="needs_other_option", parameter="new_classes"):
         ServeSettings(new_classes=True).check()
 
 
 def test_a_store_that_is_none_stops_the_server_before_it_starts(runs: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("my notes" * 100, encoding="utf-8")
     with (
-        pytest.raises(DataError, match="is no file of corrections"),
+        raises(DataError, code="damaged_file"),
         serving({"colours": runs["colours"]}, corrections=tmp_path / "notes.txt"),
     ):
         pass
@@ -190,5 +191,5 @@ def test_several_workers_of_the_command_keep_what_is_exported(runs: dict[str, Pa
 
 def test_a_store_that_is_none_is_told_before_any_model_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("my notes" * 100, encoding="utf-8")
-    with pytest.raises(DataError, match="is no file of corrections"):
+    with raises(DataError, code="damaged_file"):
         distingo.serve(tmp_path / "no-run", corrections=tmp_path / "notes.txt")

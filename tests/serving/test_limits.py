@@ -5,37 +5,38 @@ from pathlib import Path
 
 import pytest
 
-from distingo.errors import UsageError
+from distingo.errors import ErrorCode, UsageError
 from distingo.serving.guarding import RateLimit, find_key, hash_key, read_keys
 from distingo.serving.judging import Places
 from distingo.serving.refused import RefusedError
 from distingo.serving.settings import ServeSettings, name_runs, read_size
+from raising import raises
 
 
 def test_sizes_are_read_as_people_write_them() -> None:
     sizes = {"1000": 1000, "20MB": 20 * 2**20, "1.5k": 1536, " 2 GiB ": 2**31}
     assert {text: read_size(text) for text in sizes} == sizes
     for text in ("", "MB", "-1", "1TB", "1e3"):
-        with pytest.raises(UsageError, match="is no size"):
+        with raises(UsageError, code="invalid_value", parameter="max_upload"):
             read_size(text)
 
 
 @pytest.mark.parametrize(
-    "settings",
+    "settings, code",
     [
-        {"port": 65536},
-        {"workers": 0},
-        {"max_upload": 10},
-        {"max_wait": -1.0},
-        {"max_wait": float("nan")},
-        {"queue": 0},
-        {"rate_limit": 0},
-        {"max_pictures": 300},
-        {"host": "0.0.0.0"},
+        ({"port": 65536}, "out_of_range"),
+        ({"workers": 0}, "out_of_range"),
+        ({"max_upload": 10}, "out_of_range"),
+        ({"max_wait": -1.0}, "out_of_range"),
+        ({"max_wait": float("nan")}, "out_of_range"),
+        ({"queue": 0}, "out_of_range"),
+        ({"rate_limit": 0}, "out_of_range"),
+        ({"max_pictures": 300}, "options_conflict"),
+        ({"host": "0.0.0.0"}, "unsafe_setting"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(settings: dict[str, object]) -> None:
-    with pytest.raises(UsageError, match="--"):
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, object], code: ErrorCode) -> None:
+    with raises(UsageError, code=code):
         ServeSettings(**settings).check()  # type: ignore[arg-type]
 
 
@@ -67,13 +68,13 @@ def test_keys_come_from_a_file_and_are_kept_as_hashes(tmp_path: Path) -> None:
     assert find_key("0123456789abcde", keys) is None and find_key("", keys) is None
 
 
-@pytest.mark.parametrize("content", ["", "# nothing\n", "short\n"])
-def test_a_file_without_good_keys_is_refused(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize("content, code", [("", "empty_file"), ("# nothing\n", "empty_file"), ("short\n", "weak_key")])
+def test_a_file_without_good_keys_is_refused(tmp_path: Path, content: str, code: ErrorCode) -> None:
     file = tmp_path / "keys"
     file.write_text(content, encoding="utf-8")
-    with pytest.raises(UsageError, match="--api-key-file"):
+    with raises(UsageError, code=code, parameter="api_key_file"):
         read_keys(file)
-    with pytest.raises(UsageError, match="can't be read"):
+    with raises(UsageError, code="cannot_read", parameter="api_key_file"):
         read_keys(tmp_path / "none")
 
 

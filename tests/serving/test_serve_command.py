@@ -18,6 +18,7 @@ from served_runs import command, picture, wait_until
 import distingo
 from distingo.errors import ResourceError, UsageError
 from distingo.serving.listening import listen
+from raising import raises
 from tiny_runs import copy_run
 
 
@@ -35,7 +36,7 @@ def refuse(*words: str | Path) -> tuple[int, str]:
 
 def test_a_port_in_use_is_one_line(tiny_runs: dict[str, Path]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        with pytest.raises(ResourceError, match="choose another --port"):
+        with raises(ResourceError, code="port_unavailable", parameter="port"):
             listen("127.0.0.1", taken.getsockname()[1])
         code, said = refuse(tiny_runs["majority"], "--port", str(taken.getsockname()[1]))
     assert code == 1 and "choose another --port" in said
@@ -64,7 +65,7 @@ def test_missing_parts_are_named_with_the_line_that_installs_them(
     monkeypatch: pytest.MonkeyPatch, tiny_runs: dict[str, Path]
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r'pip install "distingo\[serve\]"'):
+    with raises(UsageError, code="missing_extra"):
         distingo.serve(tiny_runs["majority"])
 
 

@@ -6,6 +6,7 @@ import pytest
 
 import distingo
 from distingo.errors import UsageError
+from raising import raises
 from tiny_datasets import draw_classes, draw_labels
 
 SMALL = {"model": "small-cnn", "image_size": 8, "epochs": 2, "batch_size": 16}
@@ -42,7 +43,7 @@ def test_runs_lie_beside_each_other_in_a_named_folder(tmp_path: Path) -> None:
     for name in ("one", "two"):
         distingo.train(data, tmp_path / name, track="tensorboard", track_to=tmp_path / "board", model="descriptors")
     assert {path.name for path in (tmp_path / "board").iterdir()} == {"one", "two"}
-    with pytest.raises(UsageError, match="events of another run"):
+    with raises(UsageError, code="not_empty", parameter="track_to"):
         distingo.train(
             data, tmp_path / "elsewhere" / "one", track="tensorboard", track_to=tmp_path / "board", model="descriptors"
         )

@@ -11,6 +11,7 @@ from distingo.run_folder import RunFolder
 from distingo.training.checkpoint import EpochRecord, Progress, load_checkpoint, save_checkpoint
 from distingo.training.recipe import Recipe
 from distingo.training.step import WeightAverage, build_optimizer
+from raising import raises
 
 RECIPE = Recipe(model="small-cnn", height=8, width=8, optimizer="adamw", ema_decay=0.9)
 RECORD = EpochRecord(1, 0.1, 0.2, 0.3, 0.4, 0.5, 6.0, 7.0)
@@ -55,7 +56,7 @@ def test_a_truncated_checkpoint_is_named(tmp_path: Path) -> None:
     save_checkpoint(RunFolder(tmp_path), Progress(), model, optimizer, None)
     last = RunFolder(tmp_path).last_checkpoint
     last.write_bytes(last.read_bytes()[:-10])
-    with pytest.raises(RunError, match=r"last.safetensors: damaged"):
+    with raises(RunError, code="checksum_differs", naming="last.safetensors"):
         load_checkpoint(RunFolder(tmp_path).last_checkpoint, model, optimizer, None)
 
 
@@ -63,7 +64,7 @@ def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:
     model = network()
     save_checkpoint(RunFolder(tmp_path), Progress(), model, build_optimizer(model, RECIPE), None)
     other = nn.Linear(3, 2)
-    with pytest.raises(RunError, match="does not fit this run"):
+    with raises(RunError, code="weights_differ"):
         load_checkpoint(RunFolder(tmp_path).last_checkpoint, other, build_optimizer(other, RECIPE), None)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from PIL import Image
 
 from distingo.datasets.cache.store import Cache
@@ -12,6 +11,7 @@ from distingo.prediction.predictor import Predictor
 from distingo.run_folder import RunFolder
 from distingo.training import in_memory
 from distingo.training.in_memory import ImagesToLearn, train_in_memory
+from raising import raises
 
 
 def blocks(count: int, size: int, seed: int = 0) -> list[np.ndarray]:
@@ -111,5 +111,5 @@ def test_an_image_that_cannot_be_read_is_named(tmp_path):
         classes=("a", "b"),
         requested={"model": "majority", "test": 0.01},
     )
-    with pytest.raises(DataError, match=r"broken\.png: .*; leave it out"):
+    with raises(DataError, code="damaged_image", naming="broken.png"):
         train_in_memory(given)

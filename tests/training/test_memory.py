@@ -17,6 +17,7 @@ from distingo.training.memory import (
 )
 from distingo.training.recipe import Recipe
 from distingo.training.step_memory import StepMemory
+from raising import raises
 
 GIB = 2**30
 CPU = torch.device("cpu")
@@ -79,7 +80,7 @@ def test_where_nothing_says_what_is_free_nothing_is_refused(monkeypatch: pytest.
 def test_a_batch_that_cannot_fit_is_refused_with_what_helps(monkeypatch: pytest.MonkeyPatch) -> None:
     with_free(monkeypatch, 2 * GIB)
     monkeypatch.setattr(guard, "measure_step", lambda *_, **__: linear(0.5 * GIB, GIB / 16))
-    with pytest.raises(ResourceError) as caught:
+    with raises(ResourceError, code="out_of_memory", parameter="batch_size") as caught:
         require_memory(network(), plan(batch_size=100_000))
     assert str(caught.value) == (
         "a batch of 100000 images needs about 6250.0 GiB, 2.0 GiB are free; --batch-size 16 would fit, "
@@ -98,7 +99,7 @@ def test_where_not_two_images_fit_no_size_is_named(monkeypatch: pytest.MonkeyPat
     with_free(monkeypatch, GIB)
     monkeypatch.setattr(guard, "activation_bytes", lambda *_: 1 * GIB)
     monkeypatch.setattr(guard, "measure_step", lambda *_, **__: linear(0, GIB))
-    with pytest.raises(ResourceError) as caught:
+    with raises(ResourceError, code="out_of_memory", parameter="batch_size") as caught:
         require_memory(network(), plan())
     assert str(caught.value) == (
         "a batch of 32 images needs about 32.0 GiB, 1.0 GiB are free; no batch would fit, "
@@ -109,7 +110,7 @@ def test_where_not_two_images_fit_no_size_is_named(monkeypatch: pytest.MonkeyPat
 def test_weights_alone_may_be_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     with_free(monkeypatch, 1000)
     monkeypatch.setattr(guard, "measure_step", None)
-    with pytest.raises(ResourceError, match=r"0\.0 GiB are free; no batch would fit"):
+    with raises(ResourceError, code="out_of_memory", parameter="batch_size"):
         require_memory(network(), plan())
 
 
@@ -120,7 +121,7 @@ def test_memory_that_runs_out_while_it_is_measured_is_a_refusal(monkeypatch: pyt
     with_free(monkeypatch, GIB)
     monkeypatch.setattr(guard, "activation_bytes", lambda *_: 1 * GIB)
     monkeypatch.setattr(guard, "measure_step", fail)
-    with pytest.raises(ResourceError, match=r"^not even a few images a step fit into the 1\.0 GiB"):
+    with raises(ResourceError, code="out_of_memory"):
         require_memory(network(), plan())
 
 
@@ -159,7 +160,7 @@ def test_what_can_be_counted_on(
     ],
 )
 def test_memory_that_runs_out_is_one_line_with_a_size_to_try(fields: dict[str, object], images: int, line: str) -> None:
-    with pytest.raises(ResourceError) as caught, memory_errors_explained(plan(**fields).recipe, images):
+    with raises(ResourceError, code="out_of_memory") as caught, memory_errors_explained(plan(**fields).recipe, images):
         raise RuntimeError("MPS backend out of memory (MPS allocated: 16.00 GB)")
     assert str(caught.value) == f"{line}a smaller --image-size or another --model"
 

@@ -17,6 +17,7 @@ from distingo.models.saved import load_model
 from distingo.prediction import embedding
 from distingo.training.defaults import DataFacts
 from distingo.training.pretrained import choose_model
+from raising import raises
 from tiny_backbones import write_backbone
 from tiny_datasets import draw_classes
 
@@ -100,7 +101,7 @@ def test_features_are_kept_while_embedding_goes_on(
         return run(self, pixels)
 
     monkeypatch.setattr(embedding.Embedder, "_run", fail_later)
-    with pytest.raises(distingo.DistingoError):
+    with raises(distingo.DistingoError, code="interrupted"):
         train(data, tmp_path / "run", backbone, cache=tmp_path / "cache")
     monkeypatch.setattr(embedding.Embedder, "_run", run)
     stores = [path for path in (tmp_path / "cache").glob("features*") if list(path.glob("*.segment"))]
@@ -200,7 +201,7 @@ def test_what_makes_no_sense_is_refused(
 
 
 def test_fine_tuning_is_for_pretrained_models(tmp_path: Path, data: Path) -> None:
-    with pytest.raises(UsageError, match="not pretrained"):
+    with raises(UsageError, code="option_not_applicable", parameter="mode"):
         distingo.train(data, tmp_path / "run", model="small-cnn", mode="finetune")
 
 

@@ -7,6 +7,7 @@ import pytest
 from distingo.datasets.cache.store import Cache
 from distingo.errors import UsageError
 from distingo.training.preview import VERSIONS, preview_augmentation
+from raising import raises
 from tiny_datasets import draw_classes, draw_labels
 
 
@@ -22,5 +23,5 @@ def test_every_picture_is_shown_beside_its_versions(tmp_path: Path, draw: object
 
 
 def test_an_unknown_preset_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no preset"):
+    with raises(UsageError, code="unknown_name", parameter="augment"):
         preview_augmentation(tmp_path, "heavy", cache=Cache(tmp_path), image_size=None, seed=0)

@@ -8,6 +8,7 @@ import pytest
 import distingo
 from distingo.errors import RunError, UsageError
 from distingo.training.several import plan_runs, split_mode
+from raising import raises
 from tiny_backbones import write_backbone
 from tiny_datasets import draw_classes
 
@@ -33,7 +34,7 @@ def test_options_about_backbones_go_to_backbones_only() -> None:
 
 
 def test_the_same_model_twice_is_refused() -> None:
-    with pytest.raises(UsageError, match="2 times"):
+    with raises(UsageError, code="named_twice", parameter="models"):
         plan_runs(["vgg16", "vgg16"], {})
 
 
@@ -50,7 +51,7 @@ def test_several_models_share_a_split_and_a_page(tmp_path: Path) -> None:
     assert len(splits) == 1
     comparison = json.loads((tmp_path / "runs" / "comparison.json").read_text())
     assert {run["name"] for run in comparison["runs"]} == set(folders)
-    with pytest.raises(RunError, match="not an empty folder"):
+    with raises(RunError, code="not_empty", parameter="output"):
         distingo.train_several(data, tmp_path / "runs", **options)
     before = (tmp_path / "runs" / "tiny-finetune" / "model" / "model.safetensors").read_bytes()
     distingo.train_several(data, tmp_path / "runs", resume=True, models=models)

@@ -21,6 +21,7 @@ from distingo.datasets.cache.store import ArrayStore
 from distingo.errors import RunError, UsageError
 from distingo.prediction import embedding
 from distingo.tuning.records import Search, choose_best
+from raising import raises
 from tiny_backbones import write_backbone
 from tiny_datasets import draw_classes, draw_labels
 
@@ -172,11 +173,11 @@ def test_a_budget_that_is_over_leaves_the_default(tmp_path: Path, data: Path) ->
 
 def test_another_search_in_the_same_folder_is_refused(tmp_path: Path, data: Path) -> None:
     distingo.tune(data, tmp_path / "tune", trials=2, **SMALL)
-    with pytest.raises(UsageError, match="was started with wishes"):
+    with raises(UsageError, code="changed_options", parameter="output"):
         distingo.tune(data, tmp_path / "tune", trials=2, **{**SMALL, "epochs": 3})
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
-    with pytest.raises(RunError, match="not an empty folder"):
+    with raises(RunError, code="not_empty", parameter="output"):
         distingo.tune(data, tmp_path / "mine", trials=2, **SMALL)
 
 

@@ -9,6 +9,7 @@ from distingo.errors import ResourceError
 from distingo.tuning.records import LogRange, Options, choose_best
 from distingo.tuning.spaces import SearchSpace
 from distingo.tuning.study import Study
+from raising import raises
 
 SPACE = SearchSpace("training", (LogRange("lr", 1e-4, 1e-2), Options("augment", ("none", "light"))))
 DEFAULT = {"lr": 1e-3, "augment": "light"}
@@ -105,5 +106,5 @@ def test_what_is_remembered_is_settled(tmp_path: Path) -> None:
 
 def test_a_damaged_storage_is_named(tmp_path: Path) -> None:
     (tmp_path / "trials.sqlite3").write_bytes(b"no database at all" * 100)
-    with pytest.raises(ResourceError, match=r"trials\.sqlite3: can't be opened"):
+    with raises(ResourceError, code="cannot_read", parameter="output", naming="trials.sqlite3"):
         open_study(tmp_path)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.decode import DEFAULT_MAX_PIXELS
 from distingo.datasets.decoding.value_ranges import settle_value_range
-from distingo.errors import ResourceError, UsageError, name_the_nearest
+from distingo.errors import ResourceError, UsageError, name_the_nearest, option
 from distingo.findings import FINDINGS_FOLDER, PICTURE_KINDS, Finding, FindingKind, read_findings
 from distingo.run_folder import begin_folder, end_beginning, is_free
 
@@ -89,10 +89,18 @@ def check(
     folder = None if output is None else Path(output)
     if data is None:
         if folder is None:
-            raise UsageError("nothing to check: name the data, or the folder of a check to judge it again")
+            raise UsageError(
+                "nothing to check: name the data, or the folder of a check to judge it again",
+                code="missing_argument",
+                parameter="data",
+            )
         measuring = {"against": against, "model": model, "weights": weights, "corrections": corrections, "table": table}
         if said := [name for name, value in measuring.items() if value is not None]:
-            raise UsageError(f"--{said[0]}: judging {folder} again measures nothing; name the data too")
+            raise UsageError(
+                f"{option(said[0])}: judging {folder} again measures nothing; name the data too",
+                code="needs_other_option",
+                parameter=said[0],
+            )
         found = read_check(folder).judged_by(dict(thresholds or {}))
     else:
         _require_place(folder)
@@ -130,7 +138,11 @@ def _require_place(folder: Path | None) -> None:
     if folder is None or not folder.exists() or (folder / SUMMARY_NAME).is_file():
         return
     if not is_free(folder):
-        raise ResourceError(f"{folder}: exists and holds something else than a check; choose another -o")
+        raise ResourceError(
+            f"{folder}: exists and holds something else than a check; choose another {option('output')}",
+            code="not_empty",
+            parameter="output",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,11 +235,23 @@ def _chosen(findings: Sequence[Finding], kinds: Sequence[FindingKind], threshold
 
     for kind in kinds:
         if kind not in PICTURE_KINDS:
-            raise UsageError(f"{kind}: no such kind of finding; {name_the_nearest(kind, list(PICTURE_KINDS))}")
+            raise UsageError(
+                f"{kind}: no such kind of finding; {name_the_nearest(kind, list(PICTURE_KINDS))}",
+                code="unknown_name",
+                parameter="kinds",
+            )
     if not kinds:
-        raise UsageError("no kind of finding is chosen; name at least one, for example duplicate")
+        raise UsageError(
+            "no kind of finding is chosen; name at least one, for example duplicate",
+            code="missing_argument",
+            parameter="kinds",
+        )
     if threshold is not None and len(set(kinds)) > 1:
-        raise UsageError("--threshold: scores compare within one kind only; clean one kind at a time with it")
+        raise UsageError(
+            f"{option('threshold')}: scores compare within one kind only; clean one kind at a time with it",
+            code="options_conflict",
+            parameter="threshold",
+        )
     if threshold is not None:
         settle_thresholds({kinds[0]: threshold})
         findings = [replace(finding, threshold=threshold) for finding in findings]
@@ -297,12 +321,20 @@ def review(
     from distingo.reviewing.session import ReviewSession
 
     if corrections is not None and str(corrections) == NO_CORRECTIONS:
-        raise UsageError("--corrections none: a review writes corrections; name a file, or leave the option out")
+        raise UsageError(
+            f"{option('corrections', 'none')}: a review writes corrections; name a file, or leave the option out",
+            code="invalid_value",
+            parameter="corrections",
+        )
     found = read_findings(Path(findings))
     layout = find_layout(Path(data), table, allow_missing=True, as_it_comes=True)
     path = Path(corrections) if corrections is not None else layout.root / CORRECTIONS_NAME
     if corrections is None and path.is_symlink():  # it may have come with the images, and lead anywhere
-        raise UsageError(f"{path}: is a link; name the file that decisions are written to in --corrections")
+        raise UsageError(
+            f"{path}: is a link; name the file that decisions are written to in {option('corrections')}",
+            code="is_link",
+            parameter="corrections",
+        )
     ranges = read_value_ranges(Path(findings))
     session = ReviewSession(layout, found, Decisions(path.resolve(), layout.root), ranges, max_pixels)
     with ReviewServer(session, host, port) as server:

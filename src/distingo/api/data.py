@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.decode import DEFAULT_MAX_PIXELS
 from distingo.datasets.decoding.value_ranges import settle_value_range
-from distingo.errors import ResourceError, UsageError
+from distingo.errors import ResourceError, UsageError, option
 
 if TYPE_CHECKING:
     from distingo.datasets.splits.group_splitting import Division
@@ -126,7 +126,9 @@ def show_augmentation(
     from distingo.training.preview import preview_augmentation
 
     if Path(output).exists():
-        raise ResourceError(f"{output}: exists already; choose another -o")
+        raise ResourceError(
+            f"{output}: exists already; choose another {option('output')}", code="already_exists", parameter="output"
+        )
     rows = preview_augmentation(
         Path(data),
         preset,
@@ -234,6 +236,12 @@ def split(
 
 def _require_output(output: Path) -> None:
     if output.suffix.lower() != ".csv":
-        raise UsageError(f"{output}: is no name for a split file; choose one that ends in .csv")
+        raise UsageError(
+            f"{output}: is no name for a split file; choose one that ends in .csv",
+            code="invalid_file_name",
+            parameter="output",
+        )
     if output.exists():
-        raise ResourceError(f"{output}: exists already; choose another -o")
+        raise ResourceError(
+            f"{output}: exists already; choose another {option('output')}", code="already_exists", parameter="output"
+        )

@@ -66,12 +66,18 @@ def explain(
     from distingo.report.samples import write_layers
 
     if not 0 <= neighbours <= _MOST_NEIGHBOURS:
-        raise UsageError(f"neighbours {neighbours}: give 0 to {_MOST_NEIGHBOURS}")
+        raise UsageError(
+            f"neighbours {neighbours}: give 0 to {_MOST_NEIGHBOURS}", code="out_of_range", parameter="neighbours"
+        )
     places = [Path(place) for place in (output, layers) if place is not None]
     for place in places:
         _check_place(place)
     if len(set(places)) < len(places):
-        raise UsageError(f"{output}: is to hold the explanation and the layers; give two names")
+        raise UsageError(
+            f"{output}: is to hold the explanation and the layers; give two names",
+            code="options_conflict",
+            parameter="output",
+        )
     if layers is not None:
         write_layers(show_layers(Path(run), picture, device=device, max_pixels=max_pixels), Path(layers))
     explanation = explain_picture(
@@ -109,9 +115,11 @@ def explain_mistakes(run: Path, judged: Path | None, *, device: str) -> None:
 
 def _check_place(path: Path) -> None:
     if path.suffix.lower() != ".png":
-        raise UsageError(f"{path}: ends in {path.suffix or 'nothing'!r}; give a name that ends in .png")
+        raise UsageError(
+            f"{path}: ends in {path.suffix or 'nothing'!r}; give a name that ends in .png", code="invalid_file_name"
+        )
     if path.exists():
-        raise ResourceError(f"{path}: exists already; choose another name")
+        raise ResourceError(f"{path}: exists already; choose another name", code="already_exists")
 
 
 def evaluate(

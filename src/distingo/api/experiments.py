@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from distingo.aliases import name_recipe_fields
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.value_ranges import settle_value_range
-from distingo.errors import InterruptionError, RunError, UsageError
+from distingo.errors import InterruptionError, RunError, UsageError, option
 from distingo.run_folder import begin_folder, end_beginning, is_free
 
 if TYPE_CHECKING:
@@ -95,11 +95,19 @@ def crossval(
     recipe = name_recipe_fields(recipe)
     folder = CrossValidationFolder(Path(output))
     if "test" in recipe:
-        raise UsageError("--test: every fold is the test side once; leave it out")
+        raise UsageError(
+            f"{option('test')}: every fold is the test side once; leave it out",
+            code="option_not_applicable",
+            parameter="test",
+        )
     if group_column is not None:
         table = replace(table or TableOptions(), group_column=group_column)
     if data is None and not resume:
-        raise UsageError("crossval needs DATA, a folder of pictures (or --resume)")
+        raise UsageError(
+            f"crossval needs {option('data')}, a folder of pictures (or {option('resume', value=True)})",
+            code="missing_argument",
+            parameter="data",
+        )
     training = TrainRequest(
         data=Path(data) if data is not None else Path(folder.read_plan()["data"]),
         output=folder.path,
@@ -123,7 +131,7 @@ def crossval(
     try:
         found = cross_validate(request)
     except KeyboardInterrupt:
-        raise InterruptionError(folder.how_to_resume()) from None
+        raise InterruptionError(folder.how_to_resume(), code="interrupted") from None
     write_crossval_page(found, folder.path)
     return found
 
@@ -189,7 +197,11 @@ def learning_curve(
     recipe = name_recipe_fields(recipe)
     place = None if output is None else Path(output)
     if place is not None and not is_free(place):
-        raise RunError(f"{place}: exists and is not an empty folder; choose another -o")
+        raise RunError(
+            f"{place}: exists and is not an empty folder; choose another {option('output')}",
+            code="not_empty",
+            parameter="output",
+        )
     if group_column is not None:
         table = replace(table or TableOptions(), group_column=group_column)
     wanted = Wanted(
@@ -309,10 +321,12 @@ def tune(
             TuneRequest(train=request, output=folder.path, trials=trials, seconds=budget, on_trial=on_trial)
         )
     except KeyboardInterrupt:
-        raise InterruptionError("stopped before the first trial; the same command starts again") from None
+        raise InterruptionError(
+            "stopped before the first trial; the same command starts again", code="interrupted"
+        ) from None
     write_tuning_page(search, folder.page)
     if not search.is_finished:
         which = "one of the best" if search.tied else "the best"
         found = f"{which} of {len(search.trials)} so far is in {folder.best_recipe}" if search.best else "nothing yet"
-        raise InterruptionError(f"stopped; {found}; the same command goes on")
+        raise InterruptionError(f"stopped; {found}; the same command goes on", code="interrupted")
     return search

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from distingo.aliases import choose_alias
-from distingo.errors import UsageError
+from distingo.errors import UsageError, option
 from distingo.files import as_paths
 
 if TYPE_CHECKING:
@@ -153,11 +153,26 @@ def predict_stream(
     from distingo.prediction.sorting import Sorting
 
     if (sort_into is None) != (sort_as is None):
-        raise UsageError("--sort-into needs one of --copy and --link, and they need --sort-into FOLDER")
+        raise UsageError(
+            f"{option('sort_into')} needs one of {option('sort_as', 'copy')} and {option('sort_as', 'link')}, and "
+            f"they need {option('sort_into')} FOLDER",
+            code="needs_other_option",
+            parameter="sort_into",
+        )
     if dry_run and sort_into is None:
-        raise UsageError("--dry-run shows what --sort-into would do; add --sort-into FOLDER, or leave it out")
+        raise UsageError(
+            f"{option('dry_run', value=True)} shows what {option('sort_into')} would do; add {option('sort_into')} "
+            "FOLDER, or leave it out",
+            code="needs_other_option",
+            parameter="dry_run",
+        )
     if dry_run and output is not None:
-        raise UsageError("--dry-run shows what --sort-into would do and writes nothing; leave -o out")
+        raise UsageError(
+            f"{option('dry_run', value=True)} shows what {option('sort_into')} would do and writes nothing; leave "
+            f"{option('output')} out",
+            code="options_conflict",
+            parameter="dry_run",
+        )
     sorting = None
     if sort_into is not None and sort_as is not None:
         sorting = Sorting(Path(sort_into), sort_as, dry_run=dry_run)
@@ -254,9 +269,17 @@ def export(
     from distingo.runtime.description import MODEL_FILES
 
     if format not in MODEL_FILES:
-        raise UsageError(f"--format {format}: choose one of {', '.join(MODEL_FILES)}")
+        raise UsageError(
+            f"{option('format')} {format}: choose one of {', '.join(MODEL_FILES)}",
+            code="unknown_name",
+            parameter="format",
+        )
     if half and int8:
-        raise UsageError("--half --int8: give one of the two")
+        raise UsageError(
+            f"{option('half', value=True)} {option('int8', value=True)}: give one of the two",
+            code="options_conflict",
+            parameter="half",
+        )
     prepare_process()
     precision: Precision = "half" if half else "int8" if int8 else "float32"
     request = ExportRequest(

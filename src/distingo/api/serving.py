@@ -133,4 +133,6 @@ def _require_parts() -> None:
 
     missing = [part for part in _PARTS if find_spec(part) is None]
     if missing:
-        raise UsageError(f'serving needs {", ".join(missing)}; run: pip install "distingo[serve]"')
+        raise UsageError(
+            f'serving needs {", ".join(missing)}; run: pip install "distingo[serve]"', code="missing_extra"
+        )

@@ -15,7 +15,7 @@ from distingo.aliases import name_recipe_fields
 from distingo.api.evaluation import compare, evaluate
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.value_ranges import settle_value_range
-from distingo.errors import InterruptionError, RunError, UsageError
+from distingo.errors import InterruptionError, RunError, UsageError, option
 from distingo.files import as_names, is_half_written
 from distingo.language import settle_language
 from distingo.models.catalogue import CATALOGUE, CatalogueEntry
@@ -126,7 +126,11 @@ def train(
     recipe = name_recipe_fields(recipe)
     folder = RunFolder(Path(output))
     if config is not None and recipe_file is not None:
-        raise UsageError("--config and --recipe both name a recipe; leave one out")
+        raise UsageError(
+            f"{option('config')} and {option('recipe_file')} both name a recipe; leave one out",
+            code="options_conflict",
+            parameter="config",
+        )
     chosen = None if recipe_file is None else read_recipe_file(Path(recipe_file))
     wanted = Wanted(
         data=None if data is None else Path(data),
@@ -144,7 +148,12 @@ def train(
     check_wishes(wanted.split, recipe)
     place = wanted.data or (Path(folder.read_config()["data"]) if resume else None)
     if place is None:
-        raise UsageError("train needs DATA, a folder of pictures (or --config of another run, or --resume)")
+        raise UsageError(
+            f"train needs {option('data')}, a folder of pictures (or {option('config')} of another run, or "
+            f"{option('resume', value=True)})",
+            code="missing_argument",
+            parameter="data",
+        )
     request = TrainRequest(
         data=place,
         output=folder.path,
@@ -167,7 +176,7 @@ def train(
             train_run(replace(request, on_epoch=_both(on_epoch, told)))
             evaluation = evaluate(folder.path, cache=cache, workers=workers, max_pixels=max_pixels, language=language)
     except KeyboardInterrupt:
-        raise InterruptionError(folder.how_to_resume()) from None
+        raise InterruptionError(folder.how_to_resume(), code="interrupted") from None
     return Run(folder.path, evaluation, folder.report)
 
 
@@ -212,7 +221,12 @@ def train_several(
     plans = plan_runs(as_names(models, "models"), name_recipe_fields(options))
     resume = resume or _were_begun(place, [plan.folder for plan in plans])
     if not resume and not is_free(place):
-        raise RunError(f"{place}: exists and is not an empty folder; choose another -o, or --resume to go on there")
+        raise RunError(
+            f"{place}: exists and is not an empty folder; choose another {option('output')}, or "
+            f"{option('resume', value=True)} to go on there",
+            code="not_empty",
+            parameter="output",
+        )
     for plan in plans:
         folder = place / plan.folder
         going_on = resume and RunFolder(folder).config.is_file()
@@ -247,7 +261,11 @@ def demo(output: str | Path = "demo", **options: Any) -> Run:
     place = Path(output)
     begun = RunFolder(place / "run")
     if not is_free(place) and (begun.is_finished() or not (place / "digits").is_dir()):
-        raise RunError(f"{place}: exists and is not an empty folder; choose another -o")
+        raise RunError(
+            f"{place}: exists and is not an empty folder; choose another {option('output')}",
+            code="not_empty",
+            parameter="output",
+        )
     begin_folder(place)
     write_digits(place / "digits")
     end_beginning(place)

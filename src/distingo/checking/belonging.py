@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from distingo.datasets.cache.products import Product
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.splits.grouping import BURST_SECONDS, Links, find_bursts, link_column
-from distingo.errors import UsageError
+from distingo.errors import UsageError, option
 from distingo.near_duplicates.search import LOOSEST, SAME_SCENE, find_copies, signature_product
 from distingo.records import Dataset
 
@@ -29,9 +29,17 @@ class Belonging:
 
     def __post_init__(self) -> None:
         if self.near_duplicates is not None and not LOOSEST <= self.near_duplicates <= 1:
-            raise UsageError(f"--near-duplicates {self.near_duplicates:g}: choose {LOOSEST:g} to 1, or none")
+            raise UsageError(
+                f"{option('near_duplicates')} {self.near_duplicates:g}: choose {LOOSEST:g} to 1, or none",
+                code="out_of_range",
+                parameter="near_duplicates",
+            )
         if self.burst is not None and not self.burst >= 0:
-            raise UsageError(f"--burst {self.burst:g}: choose 0 seconds or more, or none")
+            raise UsageError(
+                f"{option('burst')} {self.burst:g}: choose 0 seconds or more, or none",
+                code="out_of_range",
+                parameter="burst",
+            )
 
     def products(self, cache: Cache) -> list[Product]:
         """What is to be computed from every picture for it."""

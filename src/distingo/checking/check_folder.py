@@ -140,7 +140,7 @@ def read_value_ranges(findings: Path) -> ValueRanges:
     try:
         return ValueRanges.from_json(read_json(path).get("value_ranges"))
     except (AttributeError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: damaged or from another version of distingo ({error})") from error
+        raise RunError(f"{path}: damaged or from another version of distingo ({error})", code="damaged_file") from error
 
 
 def read_check(folder: Path) -> Check:
@@ -152,7 +152,7 @@ def read_check(folder: Path) -> Check:
     """
     path = folder / SUMMARY_NAME
     if not path.is_file():
-        raise RunError(f"{folder}: holds no check; `distingo check DATA -o {folder}` makes one")
+        raise RunError(f"{folder}: holds no check; `distingo check DATA -o {folder}` makes one", code="wrong_folder")
     content = read_json(path)
     try:
         return Check(
@@ -175,4 +175,4 @@ def read_check(folder: Path) -> Check:
             near_duplicates=NearDuplicateSearch(**searched) if (searched := content.get("near_duplicates")) else None,
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: damaged or from another version of distingo ({error})") from error
+        raise RunError(f"{path}: damaged or from another version of distingo ({error})", code="damaged_file") from error

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import Product, Survey
-from distingo.errors import UsageError
+from distingo.errors import UsageError, option
 from distingo.machine.threads import set_thread_environment
 from distingo.messages.notes import Note, note
 
@@ -94,7 +94,11 @@ def embed_by_backbone(name: str, weights: str | Path | None, reason: Note, cache
     wishes = {"model": name, "weights": str(weights) if weights is not None else "auto"}
     backbone = load_wished_backbone(wishes)
     if backbone is None:
-        raise UsageError(f"--model {name}: has no pretrained weights; choose a backbone, descriptors or none")
+        raise UsageError(
+            f"{option('model')} {name}: has no pretrained weights; choose a backbone, descriptors or none",
+            code="option_not_applicable",
+            parameter="model",
+        )
     rendition = backbone.description.rendition
     recipe = Recipe(model=name, height=rendition.height, width=rendition.width)
     (product,) = feature_products(backbone, recipe, cache, choose_device("auto"))

@@ -37,7 +37,7 @@ from distingo.datasets.decoding.decode import DECODING, DEFAULT_MAX_PIXELS
 from distingo.datasets.gathering import Product, count_processors, read_dataset, survey
 from distingo.datasets.manifest import read_manifest
 from distingo.datasets.tables.table import TableOptions
-from distingo.errors import DataError, RunError, UsageError
+from distingo.errors import DataError, RunError, UsageError, option
 from distingo.features.measurements import MEASUREMENTS, measure
 from distingo.files import read_json, require_intact
 from distingo.findings import FINDING_KINDS, Finding, FindingKind
@@ -82,7 +82,11 @@ def read_given_predictions(folder: Path, dataset: Dataset) -> GivenPredictions:
     rows = {contents[file]: row for row, file in enumerate(files) if contents.get(file)}
     known = tuple(picture for picture in dataset.pictures if picture.content in rows)
     if not known:
-        raise DataError(f"{folder}: none of its {len(files):,} predictions is of a picture of {dataset.root}")
+        raise DataError(
+            f"{folder}: none of its {len(files):,} predictions is of a picture of {dataset.root}",
+            code="data_differ",
+            parameter="predictions",
+        )
     chosen = probabilities[[rows[picture.content] for picture in known]].astype(np.float64)
     having = np.array([[name in picture.labels for name in classes] for picture in known], bool)
     told = OutOfFold(chosen, classes, score_out_of_fold(chosen, having, dataset.task))
@@ -98,7 +102,11 @@ def _require_task(folder: Path, dataset: Dataset) -> None:
     plan = read_json(plans[0]) if plans else {}
     task = plan.get("task", dataset.task) if isinstance(plan, dict) else dataset.task
     if task != dataset.task:
-        raise UsageError(f"--predictions {folder}: is {task}, and {dataset.root} is {dataset.task}")
+        raise UsageError(
+            f"{option('predictions')} {folder}: is {task}, and {dataset.root} is {dataset.task}",
+            code="task_differs",
+            parameter="predictions",
+        )
 
 
 def _read_table(path: Path) -> tuple[Sequence[str], tuple[str, ...], np.ndarray]:
@@ -107,7 +115,11 @@ def _read_table(path: Path) -> tuple[Sequence[str], tuple[str, ...], np.ndarray]
     from pyarrow import parquet
 
     if not path.is_file():
-        raise RunError(f"{path}: no such file; `distingo crossval DATA -o {path.parent}` makes one")
+        raise RunError(
+            f"{path}: no such file; `distingo crossval DATA -o {path.parent}` makes one",
+            code="not_found",
+            parameter="predictions",
+        )
     try:
         require_intact(path)
         table = parquet.read_table(path, columns=["file", "probabilities"])
@@ -116,7 +128,9 @@ def _read_table(path: Path) -> tuple[Sequence[str], tuple[str, ...], np.ndarray]
         columns = [told.field(at).to_numpy(zero_copy_only=False) for at in range(len(classes))]
         return table.column("file").to_pylist(), classes, np.stack(columns, axis=1)
     except (OSError, KeyError, ValueError, arrow.ArrowException) as error:
-        raise RunError(f"{path}: damaged or unreadable ({error}); make it again") from error
+        raise RunError(
+            f"{path}: damaged or unreadable ({error}); make it again", code="damaged_file", parameter="predictions"
+        ) from error
 
 
 _SURELY_COPIES = 0.8

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from distingo.datasets.decoding.formats import ENDINGS, PICTURE_ENDINGS
-from distingo.errors import UsageError, name_the_nearest
+from distingo.errors import UsageError, name_the_nearest, option
 from distingo.features.measurements import MEASUREMENTS
 from distingo.findings import FINDING_KINDS, Finding, FindingKind
 from distingo.records import ManifestRow, Picture
@@ -77,9 +77,17 @@ def settle_thresholds(wishes: Mapping[str, float]) -> dict[FindingKind, float]:
         kind = next((known for known in FINDING_KINDS if known == name), None)
         if kind is None:
             near = name_the_nearest(name, list(FINDING_KINDS))
-            raise UsageError(f"--threshold {name}: no such kind of finding; {near}")
+            raise UsageError(
+                f"{option('thresholds')} {name}: no such kind of finding; {near}",
+                code="unknown_name",
+                parameter="thresholds",
+            )
         if not KEPT_FROM[kind] <= value <= 1:
-            raise UsageError(f"--threshold {name}={value:g}: is out of range; choose from {KEPT_FROM[kind]:g} to 1")
+            raise UsageError(
+                f"{option('thresholds')} {name}={value:g}: is out of range; choose from {KEPT_FROM[kind]:g} to 1",
+                code="out_of_range",
+                parameter="thresholds",
+            )
         settled[kind] = value
     return settled
 
@@ -96,7 +104,11 @@ def read_wishes(words: Sequence[str]) -> dict[str, float]:
         try:
             wishes[name] = float(value)
         except ValueError as error:
-            raise UsageError(f"--threshold {word}: write KIND=VALUE, for example blurred=0.6") from error
+            raise UsageError(
+                f"{option('thresholds')} {word}: write KIND=VALUE, for example blurred=0.6",
+                code="invalid_value",
+                parameter="thresholds",
+            ) from error
     return wishes
 
 

@@ -91,13 +91,17 @@ def journal_writer(quarantine: Path, name: str = JOURNAL_NAME) -> Iterator[Journ
     try:
         quarantine.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
-            raise DataError(f"{path}: is no regular file; a journal is never reached through a link")
+            raise DataError(
+                f"{path}: is no regular file; a journal is never reached through a link", code="not_regular_file"
+            )
         with path.open("ab") as file:
             file.truncate(path.read_bytes().rfind(b"\n") + 1)  # a line that a kill cut off announced nothing
             yield JournalWriter(file)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise ResourceError(f"{path}: can't be written ({reason}); choose another folder") from error
+        raise ResourceError(
+            f"{path}: can't be written ({reason}); choose another folder", code="cannot_write"
+        ) from error
 
 
 def read_journal(quarantine: Path) -> Journal:
@@ -110,7 +114,7 @@ def read_journal(quarantine: Path) -> Journal:
     path = quarantine / JOURNAL_NAME
     lines = _read_lines(path)
     if not lines:
-        raise DataError(f"{path}: breaks off in its first line; nothing was moved")
+        raise DataError(f"{path}: breaks off in its first line; nothing was moved", code="damaged_file")
     root = _read_root(path, lines[0])
     entries: dict[str, JournalEntry] = {}
     faults: list[str] = []
@@ -126,7 +130,7 @@ def read_journal(quarantine: Path) -> Journal:
     folders = {above for name in entries for above in _folders_above(name)}
     faults += [f"{path}: is damaged ({quote(name)} is a file and a folder)" for name in entries if name in folders]
     if faults:
-        raise DataError(join_faults(faults, "nothing was moved"))
+        raise DataError(join_faults(faults, "nothing was moved"), code="damaged_file")
     return Journal(root, tuple(entries.values()))
 
 
@@ -134,12 +138,14 @@ def _read_lines(path: Path) -> list[bytes]:
     """The finished lines; what follows the last line break was never announced."""
     try:
         if path.is_symlink() or (path.exists() and not path.is_file()):
-            raise DataError(f"{path}: is no regular file; a journal is never reached through a link")
+            raise DataError(
+                f"{path}: is no regular file; a journal is never reached through a link", code="not_regular_file"
+            )
         return path.read_bytes().split(b"\n")[:-1]
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise DataError(
-            f"{path}: can't be read ({reason}); name a folder that `distingo clean --apply` made"
+            f"{path}: can't be read ({reason}); name a folder that `distingo clean --apply` made", code="cannot_read"
         ) from error
 
 
@@ -148,12 +154,12 @@ def _read_root(path: Path, line: bytes) -> Path:
     number = said.get("format") if isinstance(said, dict) else None
     if not isinstance(said, dict) or type(number) is not int:
         why = said if isinstance(said, str) else "no format number"
-        raise DataError(f"{path}: line 1 is damaged ({why}); nothing was moved")
+        raise DataError(f"{path}: line 1 is damaged ({why}); nothing was moved", code="damaged_file")
     if number > FORMAT:
-        raise DataError(f"{path}: written by a newer distingo; `pip install --upgrade distingo`")
+        raise DataError(f"{path}: written by a newer distingo; `pip install --upgrade distingo`", code="newer_version")
     root = said.get("root")
     if not isinstance(root, str) or "\0" in root:
-        raise DataError(f"{path}: line 1 is damaged (names no folder); nothing was moved")
+        raise DataError(f"{path}: line 1 is damaged (names no folder); nothing was moved", code="damaged_file")
     return Path(root)
 
 

@@ -25,7 +25,7 @@ from distingo.cleaning.journal import (
 from distingo.cleaning.planning import CleaningPlan, LeftAlone, Move
 from distingo.contained_paths import find_link_above, find_path_fault
 from distingo.datasets.walking import display_name
-from distingo.errors import DataError, InterruptionError, ResourceError, UsageError, join_faults, quote
+from distingo.errors import DataError, InterruptionError, ResourceError, UsageError, join_faults, option, quote
 from distingo.files import content_hash
 from distingo.progress import progress_bar
 from distingo.version import __version__
@@ -65,9 +65,17 @@ def choose_quarantine(root: Path, said: Path | None = None) -> Path:
     if said is not None:
         place = said.resolve()
         if place.is_relative_to(root):
-            raise UsageError(f"--quarantine {said}: lies inside {root}, where it would be read as data; choose another")
+            raise UsageError(
+                f"{option('quarantine')} {said}: lies inside {root}, where it would be read as data; choose another",
+                code="overlapping_folders",
+                parameter="quarantine",
+            )
         if place.exists() and (not place.is_dir() or any(place.iterdir())):
-            raise UsageError(f"--quarantine {said}: exists and is no empty folder; choose another")
+            raise UsageError(
+                f"{option('quarantine')} {said}: exists and is no empty folder; choose another",
+                code="not_empty",
+                parameter="quarantine",
+            )
         return place
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
     place = _usual_place(root) / now
@@ -118,7 +126,8 @@ def apply_plan(plan: CleaningPlan, quarantine: Path) -> CleaningPlan:
                 advance()
         except KeyboardInterrupt:
             raise InterruptionError(
-                f"stopped after {len(moved):,} files; `{undo_command(plan.root, quarantine)}` puts them back"
+                f"stopped after {len(moved):,} files; `{undo_command(plan.root, quarantine)}` puts them back",
+                code="interrupted",
             ) from None
     return replace(plan, moves=tuple(moved), left_alone=tuple(left))
 
@@ -139,7 +148,8 @@ def _move(root: Path, move: Move, quarantine: Path, journal: JournalWriter) -> s
     except OSError as error:
         if error.errno in _FULL_DISK:
             raise ResourceError(
-                f"{quarantine}: the disk is full; `{undo_command(root, quarantine)}` puts back what was moved"
+                f"{quarantine}: the disk is full; `{undo_command(root, quarantine)}` puts back what was moved",
+                code="disk_full",
             ) from error
         return f"can't be moved ({error.strerror or type(error).__name__})"
     return ""
@@ -171,7 +181,7 @@ def undo(quarantine: Path, root: Path | None = None) -> Restoration:
         if (why := _find_fault(entry, root, quarantine))
     ]
     if faults:
-        raise DataError(join_faults(faults, "nothing was moved"))
+        raise DataError(join_faults(faults, "nothing was moved"), code="cannot_undo")
     sorted_out: dict[str, list[str]] = {"returned": [], "in place": [], "copies": []}
     left: list[LeftAlone] = []
     with journal_writer(quarantine) as writer, progress_bar("Putting back", len(journal.entries)) as advance:
@@ -194,9 +204,17 @@ def _settle_root(quarantine: Path, journal: Journal, named: Path | None) -> Path
         _require_own_root(quarantine, journal.root)
     root = (named or journal.root).resolve()
     if not root.is_dir():
-        raise UsageError(f"{root}: is no folder; name where the pictures came from: distingo clean DATA --undo ...")
+        raise UsageError(
+            f"{root}: is no folder; name where the pictures came from: distingo clean DATA --undo ...",
+            code="not_a_folder",
+            parameter="data",
+        )
     if root.is_relative_to(quarantine) or quarantine.is_relative_to(root):
-        raise UsageError(f"{quarantine}: one of it and {root} lies in the other; name where the pictures came from")
+        raise UsageError(
+            f"{quarantine}: one of it and {root} lies in the other; name where the pictures came from",
+            code="overlapping_folders",
+            parameter="data",
+        )
     return root
 
 
@@ -211,7 +229,11 @@ def _require_own_root(quarantine: Path, root: Path) -> None:
         why = f"its journal names {quote(str(root))}, which leads elsewhere, to {quote(str(root.resolve()))}"
     else:
         return
-    raise UsageError(f"{quarantine}: {why}; name where the pictures came from: distingo clean DATA --undo ...")
+    raise UsageError(
+        f"{quarantine}: {why}; name where the pictures came from: distingo clean DATA --undo ...",
+        code="missing_argument",
+        parameter="data",
+    )
 
 
 def _find_fault(entry: JournalEntry, root: Path, quarantine: Path) -> str:

@@ -70,9 +70,13 @@ def run_clean(options: argparse.Namespace) -> int:
         _print_restoration(restored)
         return 1 if restored.left else 0
     if options.data is None:
-        raise UsageError("clean needs DATA, the pictures that were checked (or --undo QUARANTINE)")
+        raise UsageError(
+            "clean needs DATA, the pictures that were checked (or --undo QUARANTINE)",
+            code="missing_argument",
+            parameter="data",
+        )
     if not options.kinds:
-        raise UsageError(_what_there_is(options.findings))
+        raise UsageError(_what_there_is(options.findings), code="missing_argument", parameter="kinds")
     cleaning = distingo.clean(
         options.data,
         options.findings,

@@ -95,7 +95,11 @@ def run_split(options: argparse.Namespace) -> int:
     from distingo.errors import UsageError
 
     if options.folds is not None and (options.validation, options.test) != (None, None):
-        raise UsageError("--folds gives every picture its turn as test; leave --validation and --test out")
+        raise UsageError(
+            "--folds gives every picture its turn as test; leave --validation and --test out",
+            code="options_conflict",
+            parameter="folds",
+        )
     names = ("validation", "test", "folds", "seed")
     wishes = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     settings = {"corrections": options.corrections, "value_range": options.value_range, **belonging_settings(options)}

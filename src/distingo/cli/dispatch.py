@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from distingo.errors import DistingoError, ResourceError, UsageError, escape_controls, name_the_nearest
+from distingo.errors import (
+    DistingoError,
+    ResourceError,
+    UsageError,
+    escape_controls,
+    name_the_nearest,
+    naming_options,
+)
 from distingo.machine.memory import is_out_of_memory
 from distingo.version import __version__
 
@@ -65,7 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0; 1 for a hindrance, 2 for a wrong call, 3 for unreadable pictures, 130 for Ctrl-C.
     """
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    with naming_options():
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(words: list[str]) -> int:
     try:
         options = _parse(words)
         command: Callable[[argparse.Namespace], int] = options.command
@@ -113,8 +124,8 @@ def _parse(words: Sequence[str]) -> argparse.Namespace:
     options, unknown = build_parser(named).parse_known_args(words)
     if unknown:
         known = [word for action in options.parser._actions for word in action.option_strings]
-        near = name_the_nearest(unknown[0], known, limit=2)
-        advice = f", {near}" if near.startswith("did you mean") else ""
+        near = name_the_nearest(unknown[0], known, limit=2, otherwise="")
+        advice = f", {near}" if near else ""
         options.parser.error(f"unknown: {' '.join(unknown)}{advice}")
     return options
 
@@ -134,7 +145,7 @@ class _Parser(argparse.ArgumentParser):
             raise argparse.ArgumentError(action, f"{value!r} is not known; {near}")
 
     def error(self, message: str) -> Any:
-        raise UsageError(f"{message} (`{self.prog} --help` lists what is allowed)")
+        raise UsageError(f"{message} (`{self.prog} --help` lists what is allowed)", code="invalid_command")
 
 
 def build_parser(only: str | None = None) -> argparse.ArgumentParser:

@@ -76,7 +76,7 @@ def print_gathered(gathered: Gathered, options: argparse.Namespace) -> int:
         print(f"distingo: {counts['failed']:,} files failed; run the same command again for them", file=sys.stderr)
         return EXIT_UNFINISHED
     if not counts["fetched"]:
-        raise DataError(_describe_nothing(gathered, options))
+        raise DataError(_describe_nothing(gathered, options), code="download_failed")
     return 0
 
 
@@ -252,8 +252,8 @@ def run_video(options: argparse.Namespace) -> int:
 
     choice = FrameChoice(
         parse_interval(options.every),
-        parse_time(options.start, "--start"),
-        None if options.end is None else parse_time(options.end, "--end"),
+        parse_time(options.start, "start"),
+        None if options.end is None else parse_time(options.end, "end"),
         options.skip_similar,
     )
     result = distingo.download_video(

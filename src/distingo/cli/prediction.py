@@ -95,10 +95,16 @@ def run_predict(options: argparse.Namespace) -> int:
 
     if options.undo:
         if options.run is not None or options.dry_run or options.sort_into:
-            raise UsageError("predict --undo FOLDER takes back a sorting; leave everything else out")
+            raise UsageError(
+                "predict --undo FOLDER takes back a sorting; leave everything else out", code="options_conflict"
+            )
         return _print_unsorting(distingo.undo_sorting(options.undo))
     if options.run is None or not options.paths:
-        raise UsageError("predict needs RUN and pictures, folders, patterns or tables of them, or -")
+        raise UsageError(
+            "predict needs RUN and pictures, folders, patterns or tables of them, or -",
+            code="missing_argument",
+            parameter="paths",
+        )
     prepare()
     from distingo.prediction.predictor import read_task
 
@@ -141,7 +147,7 @@ def _go_through(stream: BulkPrediction, options: argparse.Namespace) -> int:
                 advance()
     except KeyboardInterrupt:
         again = "; the same command goes on from there" if options.output or options.sort_into else ""
-        raise InterruptionError(f"stopped after {told.count:,} pictures{again}") from None
+        raise InterruptionError(f"stopped after {told.count:,} pictures{again}", code="interrupted") from None
     if options.output is not None:
         earlier = f" ({stream.resumed:,} of them from an earlier time)" if stream.resumed else ""
         print(f"{told.count:,} row{'' if told.count == 1 else 's'} written to {options.output}{earlier}")

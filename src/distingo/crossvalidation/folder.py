@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from distingo.checksums import CHECKSUM, TENSOR_PLACE, seal_tensors
-from distingo.errors import RunError
+from distingo.errors import RunError, option
 from distingo.files import read_json, require_intact_tensors, write_bytes, write_json
 from distingo.messages.notes import Note
 from distingo.near_duplicates.records import NearDuplicateCounts
@@ -97,9 +97,18 @@ class CrossValidationFolder:
             RunError: Says what to do.
         """
         if self.plan.is_file():
-            raise RunError(f"{self.path}: holds another cross-validation; choose another -o, or --resume to go on")
+            raise RunError(
+                f"{self.path}: holds another cross-validation; choose another {option('output')}, or "
+                f"{option('resume', value=True)} to go on",
+                code="not_empty",
+                parameter="output",
+            )
         if not is_free(self.path):
-            raise RunError(f"{self.path}: exists and is not an empty folder; choose another -o")
+            raise RunError(
+                f"{self.path}: exists and is not an empty folder; choose another {option('output')}",
+                code="not_empty",
+                parameter="output",
+            )
 
     def read_plan(self) -> dict[str, Any]:
         """What was asked and chosen.
@@ -108,7 +117,11 @@ class CrossValidationFolder:
             RunError: There is none, it is damaged, or a newer distingo wrote it.
         """
         if not self.plan.is_file():
-            raise RunError(f"{self.path}: holds no cross-validation; leave --resume out to start one")
+            raise RunError(
+                f"{self.path}: holds no cross-validation; leave {option('resume', value=True)} out to start one",
+                code="wrong_folder",
+                parameter="resume",
+            )
         content = read_json(self.plan)
         check_format(content, self.plan)
         check_config(content, self.plan, required=("data", "recipe", "folds", "repeats"))
@@ -167,7 +180,9 @@ def read_fold(folder: RunFolder, shape: tuple[int, int]) -> FoldResult | None:
         sizes = (int(content["train"]), int(content["validation"]), float(content["seconds"]))
         return FoldResult(*sizes, probabilities, thresholds)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"{folder.path}: damaged ({error}); remove it to have this fold computed again") from error
+        raise RunError(
+            f"{folder.path}: damaged ({error}); remove it to have this fold computed again", code="damaged_file"
+        ) from error
 
 
 MAIN_SCORES: dict[Task, str] = {"single-label": "accuracy", "multi-label": "mean_average_precision_macro"}

@@ -123,7 +123,10 @@ def from_split_file(split_file: SplitFile, dataset: Dataset) -> Folds:
     grouping = Grouping(groups, ((),) * (int(groups.max()) + 1 if len(groups) else 0))
     folds = Folds(replace(dataset, pictures=pictures), numbers, grouping, notes)
     if empty := [number for number in range(1, split_file.folds + 1) if not (numbers == number).any()]:
-        raise DataError(f"{split_file.path}: no picture of {dataset.root} is on fold {empty[0]}; make a new split")
+        raise DataError(
+            f"{split_file.path}: no picture of {dataset.root} is on fold {empty[0]}; make a new split",
+            code="split_incomplete",
+        )
     require_learnable(folds)
     return folds
 
@@ -142,7 +145,8 @@ def require_learnable(folds: Folds) -> None:
     if alone := [name for name, where in zip(dataset.classes, on, strict=True) if where.sum() == 1]:
         raise DataError(
             f"{dataset.root}: all pictures of class {name_some(alone, 3)} lie on one fold, as they are too few or "
-            "belong together, so no other fold can teach it; add pictures or move the class away"
+            "belong together, so no other fold can teach it; add pictures or move the class away",
+            code="split_incomplete",
         )
 
 

@@ -20,7 +20,7 @@ from distingo.datasets.manifest import sum_up_left_out, write_manifest
 from distingo.datasets.run_options import require_unchanged
 from distingo.datasets.splits.files import read_split_file, write_split_file
 from distingo.datasets.splits.grouping import Links, group_pictures
-from distingo.errors import UsageError
+from distingo.errors import UsageError, option
 from distingo.evaluation.tables import write_predictions
 from distingo.files import remove_half_written
 from distingo.machine.device import prepare_process
@@ -99,12 +99,22 @@ def cross_validate(request: CrossValidateRequest) -> CrossValidation:
 
 def _check(request: CrossValidateRequest) -> None:
     if request.repeats < 1:
-        raise UsageError(f"--repeats {request.repeats}: choose 1 or more")
+        raise UsageError(
+            f"{option('repeats')} {request.repeats}: choose 1 or more", code="out_of_range", parameter="repeats"
+        )
     split = request.training.split
     if split is not None and request.repeats > 1:
-        raise UsageError(f"--repeats {request.repeats}: {split.path} is one division; leave one of the two out")
+        raise UsageError(
+            f"{option('repeats')} {request.repeats}: {split.path} is one division; leave one of the two out",
+            code="options_conflict",
+            parameter="repeats",
+        )
     if split is not None and request.folds is not None:
-        raise UsageError(f"--folds {request.folds}: {split.path} says the folds; leave one of the two out")
+        raise UsageError(
+            f"{option('folds')} {request.folds}: {split.path} says the folds; leave one of the two out",
+            code="options_conflict",
+            parameter="folds",
+        )
 
 
 def _settle_resuming(request: CrossValidateRequest) -> CrossValidateRequest:
@@ -189,7 +199,11 @@ def _resume(request: CrossValidateRequest) -> _Prepared:
     plan = folder.read_plan()
     for name, asked in (("folds", request.folds), ("repeats", None if request.repeats == 1 else request.repeats)):
         if asked not in {None, plan[name]}:
-            raise UsageError(f"--resume: {folder.path} was started with --{name} {plan[name]}, not {asked}")
+            raise UsageError(
+                f"{option('resume')}: {folder.path} was started with {option(name)} {plan[name]}, not {asked}",
+                code="changed_options",
+                parameter=name,
+            )
     remove_half_written(folder.path)
     end_beginning(folder.path)
     products = [descriptors_product(training.cache)]

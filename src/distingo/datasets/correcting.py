@@ -139,7 +139,9 @@ def _check_labels(layout: Layout, correction: Correction, corrections: Correctio
         given = ", ".join(correction.labels) or "none"
         raise DataError(
             f"{corrections.path}: line {correction.line}: {correction.file} is given {count} labels ({given}), and "
-            f"each picture of {layout.root} has exactly one; name one"
+            f"each picture of {layout.root} has exactly one; name one",
+            code="task_differs",
+            parameter="corrections",
         )
 
 
@@ -147,7 +149,11 @@ def _check_classes(layout: Layout, classes: Sequence[str], corrections: Correcti
     fewest = 2 if layout.task == "single-label" else 1
     if len(classes) < fewest:
         found = f"one class only ({classes[0]})" if classes else "no class"
-        raise DataError(f"{corrections.path}: leaves {found} of {layout.root}; a classifier needs at least {fewest}")
+        raise DataError(
+            f"{corrections.path}: leaves {found} of {layout.root}; a classifier needs at least {fewest}",
+            code="too_few_classes",
+            parameter="corrections",
+        )
 
 
 def _notes(
@@ -169,7 +175,7 @@ def _notes(
     for label in classes:
         if label not in layout.classes:
             added = note("class-of-corrections", file=name, name=label, count=counts[label])
-            near = find_near(label, layout.classes, limit=1)
+            near = find_near(label, list(layout.classes), limit=1)
             notes.append(Note("class-of-corrections-like", {**added.values, "near": near[0]}) if near else added)
     notes += [note("class-without-image", file=name, name=label) for label in layout.classes if label not in classes]
     return notes

@@ -160,13 +160,13 @@ def read_corrections(path: Path, root: Path | None = None) -> Corrections:
         require_intact(path, content)
         text, _ = decode_text(path, content)
     except RunError as error:
-        raise DataError(str(error)) from error
+        raise DataError(str(error), code=error.code, parameter=error.parameter) from error
     except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; `distingo review` writes corrections") from error
+        raise DataError(f"{path}: no such file; `distingo review` writes corrections", code="not_found") from error
     except OSError as error:
-        raise DataError(f"{path}: can't be read ({error.strerror})") from error
+        raise DataError(f"{path}: can't be read ({error.strerror})", code="cannot_read") from error
     if not text.strip():
-        raise DataError(f"{path}: is empty; corrections have {', '.join(_COLUMNS)} in line 1")
+        raise DataError(f"{path}: is empty; corrections have {', '.join(_COLUMNS)} in line 1", code="empty_file")
     reader = _rows(text)
     entries: dict[str, Correction] = {}
     try:
@@ -178,10 +178,13 @@ def read_corrections(path: Path, root: Path | None = None) -> Corrections:
             entry = entry if root is None else replace(entry, file=_tidy_file(root, entry.file))
             if entry.file in entries:
                 first = entries[entry.file].line
-                raise DataError(f"{path}: lines {first} and {entry.line} are both about {entry.file}; keep one of them")
+                raise DataError(
+                    f"{path}: lines {first} and {entry.line} are both about {entry.file}; keep one of them",
+                    code="duplicate_entry",
+                )
             entries[entry.file] = entry
     except csv.Error as error:
-        raise DataError(f"{path}: line {reader.line_num} is damaged ({error})") from error
+        raise DataError(f"{path}: line {reader.line_num} is damaged ({error})", code="damaged_line") from error
     return Corrections(path, tuple(entries.values()))
 
 
@@ -203,19 +206,25 @@ def _read_header(path: Path, row: list[str]) -> list[str]:
     if missing := [name for name in _REQUIRED if name not in header]:
         raise DataError(
             f"{path}: line 1 has no column {missing[0]!r}; corrections have {', '.join(_COLUMNS)}; "
-            "rename the file if it holds something else"
+            "rename the file if it holds something else",
+            code="missing_column",
         )
     for name in header:
         if name not in _COLUMNS:
-            raise DataError(f"{path}: line 1: no column {name!r} is known; {name_the_nearest(name, list(_COLUMNS))}")
+            raise DataError(
+                f"{path}: line 1: no column {name!r} is known; {name_the_nearest(name, list(_COLUMNS))}",
+                code="unknown_column",
+            )
     if len(set(header)) < len(header):
-        raise DataError(f"{path}: line 1 names a column twice; corrections have {', '.join(_COLUMNS)}")
+        raise DataError(
+            f"{path}: line 1 names a column twice; corrections have {', '.join(_COLUMNS)}", code="duplicate_entry"
+        )
     return header
 
 
 def _read_entry(path: Path, line: int, header: list[str], row: list[str]) -> Correction:
     if len(row) != len(header):
-        raise DataError(f"{path}: line {line} has {len(row)} fields instead of {len(header)}")
+        raise DataError(f"{path}: line {line} has {len(row)} fields instead of {len(header)}", code="damaged_line")
     cells = {**dict.fromkeys(_COLUMNS, ""), **dict(zip(header, row, strict=True))}
     try:
         entry = Correction(
@@ -229,7 +238,7 @@ def _read_entry(path: Path, line: int, header: list[str], row: list[str]) -> Cor
         )
         _check_entry(entry)
     except ValueError as error:
-        raise DataError(f"{path}: line {line}: {error}") from error
+        raise DataError(f"{path}: line {line}: {error}", code="damaged_line") from error
     return entry
 
 

@@ -34,7 +34,11 @@ def write_digits(folder: Path) -> int:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         if folder.is_dir() and len(list(folder.glob("[0-9]/digit-*.png"))) == _COUNT:
             return _COUNT
-        raise UsageError(f"{folder}: already holds other files; name a new folder for the digits")
+        raise UsageError(
+            f"{folder}: already holds other files; name a new folder for the digits",
+            code="not_empty",
+            parameter="output",
+        )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
@@ -45,7 +49,11 @@ def write_digits(folder: Path) -> int:
             shutil.move(finished, folder)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise ResourceError(f"{folder}: the digits can't be written ({reason}); choose another place") from error
+        raise ResourceError(
+            f"{folder}: the digits can't be written ({reason}); choose another place",
+            code="cannot_write",
+            parameter="output",
+        ) from error
     return count
 
 

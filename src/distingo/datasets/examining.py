@@ -223,7 +223,7 @@ class Examiner:
         try:
             data = read_bytes(task.source)
             if content_hash(data) != task.content:
-                raise UnreadableError(note("changed-while-read"), "unknown")
+                raise UnreadableError(note("changed-while-read"), "unknown", code="changed_meanwhile")
             value_range = task.source.value_range or self.value_ranges
             decoded = decode(data, max_pixels=self.max_pixels, enough=self._enough(task), value_range=value_range)
         except UndecodableError as error:

@@ -32,7 +32,7 @@ from distingo.datasets.examining import Examiner
 from distingo.datasets.layouts.detection import find_layout
 from distingo.datasets.tables.table import TableOptions
 from distingo.datasets.walking import Candidate, Layout
-from distingo.errors import DataError, UsageError, quote
+from distingo.errors import DataError, UsageError, option, quote
 from distingo.messages.notes import Note, note
 from distingo.records import NO_VALUE_RANGES, Dataset, ManifestRow, Picture, Task, ValueRanges
 from distingo.stored_fields import find_name_fault
@@ -96,7 +96,8 @@ def survey(
             continue
     if not headers:
         raise DataError(
-            f"{root}: none of the files looked at is a picture; distingo reads JPEG, PNG, WebP, TIFF and more"
+            f"{root}: none of the files looked at is a picture; distingo reads JPEG, PNG, WebP, TIFF and more",
+            code="no_images",
         )
     return Survey(
         layout.name,
@@ -177,7 +178,9 @@ def read_dataset(  # noqa: PLR0913 - each is a word that a person may say
     """
     max_pixels = DEFAULT_MAX_PIXELS if max_pixels is None else max_pixels
     if max_pixels < 1:
-        raise UsageError(f"--max-pixels {max_pixels}: give 1 or more")
+        raise UsageError(
+            f"{option('max_pixels')} {max_pixels}: give 1 or more", code="out_of_range", parameter="max_pixels"
+        )
     root = Path(root)
     layout = find_layout(root, table, allow_missing=allow_missing, as_it_comes=as_it_comes, known_classes=known_classes)
     decided = find_corrections(layout.root, corrections)
@@ -216,7 +219,7 @@ def _check_names(root: Path, classes: Sequence[str]) -> None:
     """Refuse names that no model could be saved under: a model is read with suspicion, wherever it comes from."""
     for name in classes:
         if why := find_name_fault(name):
-            raise DataError(f"{root}: the name of class {quote(name)} {why}; rename it")
+            raise DataError(f"{root}: the name of class {quote(name)} {why}; rename it", code="invalid_name")
 
 
 def _check_every_class(
@@ -241,14 +244,17 @@ def _check_every_class(
         made = describe_makers(name, [examined[at].candidate.source.file for at in tried], decided)
         raise DataError(
             f"{root}: class {name!r} has no usable picture ({files} tried; most often: {why}); "
-            f"{made or 'mend it or move its folder away'}"
+            f"{made or 'mend it or move its folder away'}",
+            code="empty_class",
         )
 
 
 def _without_lost_labels(root: Path, dataset: Dataset) -> Dataset:
     left = {label for picture in dataset.pictures for label in picture.labels}
     if not left:
-        raise DataError(f"{root}: no picture with a label is usable; `distingo check` lists why")
+        raise DataError(
+            f"{root}: no picture with a label is usable; `distingo check` lists why", code="no_usable_images"
+        )
     code = "class-dropped" if dataset.task == "single-label" else "label-dropped"
     lost = tuple(note(code, name=label) for label in dataset.classes if label not in left)
     classes = tuple(label for label in dataset.classes if label in left)

@@ -105,10 +105,13 @@ def sum_up_left_out(dataset: Dataset, where: str) -> tuple[str, ...]:
 def _manifest_row(path: Path, line: int, fields: dict[str, str]) -> ManifestRow:
     status = next((known for known in get_args(ManifestStatus) if known == fields["status"]), None)
     if status is None or not (fields["width"].isdecimal() and fields["height"].isdecimal()):
-        raise RunError(f"{path}: line {line} is damaged ({fields['status']!r} is no status or a size is no number)")
+        raise RunError(
+            f"{path}: line {line} is damaged ({fields['status']!r} is no status or a size is no number)",
+            code="damaged_line",
+        )
     lines = fields.get(_LINES, "").split()
     if not all(each.isdecimal() for each in lines):
-        raise RunError(f"{path}: line {line} is damaged ({fields[_LINES]!r} are no line numbers)")
+        raise RunError(f"{path}: line {line} is damaged ({fields[_LINES]!r} are no line numbers)", code="damaged_line")
     return ManifestRow(
         file=fields["file"],
         status=status,
@@ -140,7 +143,8 @@ def _reason(path: Path, line: int, fields: dict[str, str]) -> Note | None:
     try:
         return Note.from_json({"code": reason, "values": json.loads(values) if values else {}})
     except (TypeError, ValueError, RecursionError) as error:
-        raise RunError(f"{path}: line {line} is damaged (the values of its reason: {error})") from error
+        why = f"{path}: line {line} is damaged (the values of its reason: {error})"
+        raise RunError(why, code="damaged_line") from error
 
 
 def read_side(text: str, path: Path, line: int) -> Side:
@@ -152,7 +156,7 @@ def read_side(text: str, path: Path, line: int) -> Side:
     for side in SIDES:
         if side == text:
             return side
-    raise RunError(f"{path}: line {line}: {text!r} is no side; choose one of {', '.join(SIDES)}")
+    raise RunError(f"{path}: line {line}: {text!r} is no side; choose one of {', '.join(SIDES)}", code="damaged_line")
 
 
 def join_labels(labels: Sequence[str]) -> str:
@@ -198,17 +202,22 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[s
         require_intact(path, content)
         text = content.decode("utf-8-sig")
     except FileNotFoundError as error:
-        raise RunError(f"{path}: no such file; is this a finished run folder?") from error
+        raise RunError(f"{path}: no such file; is this a finished run folder?", code="not_found") from error
     except (OSError, ValueError) as error:
-        raise RunError(f"{path}: damaged or unreadable ({error})") from error
+        raise RunError(f"{path}: damaged or unreadable ({error})", code="damaged_file") from error
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         header = restore_cells(next(reader, []))
         if missing := [name for name in columns if name not in header]:
-            raise RunError(f"{path}: has no column {missing[0]!r}; it needs {', '.join(columns)}")
+            raise RunError(
+                f"{path}: has no column {missing[0]!r}; it needs {', '.join(columns)}", code="missing_column"
+            )
         for row in reader:
             if len(row) != len(header):
-                raise RunError(f"{path}: line {reader.line_num} has {len(row)} fields instead of {len(header)}")
+                raise RunError(
+                    f"{path}: line {reader.line_num} has {len(row)} fields instead of {len(header)}",
+                    code="damaged_line",
+                )
             yield reader.line_num, dict(zip(header, restore_cells(row), strict=True))
     except csv.Error as error:
-        raise RunError(f"{path}: line {reader.line_num} is damaged ({error})") from error
+        raise RunError(f"{path}: line {reader.line_num} is damaged ({error})", code="damaged_line") from error

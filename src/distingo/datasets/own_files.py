@@ -74,4 +74,6 @@ def require_finished(folder: Path) -> None:
         DataError: Its download has not come to its end.
     """
     if is_download(folder) and not (folder / DOWNLOAD_FOLDER / FINISHED_NAME).is_file():
-        raise DataError(f"{folder}: a download that has not finished; run the same `distingo download` again")
+        raise DataError(
+            f"{folder}: a download that has not finished; run the same `distingo download` again", code="unfinished"
+        )

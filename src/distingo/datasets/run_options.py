@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from distingo.datasets.tables.table import NO_CLASS_NAMES, TableOptions
-from distingo.errors import DataError, RunError, UsageError
+from distingo.errors import DataError, RunError, UsageError, option
 from distingo.files import content_hash
 
 
@@ -40,7 +40,11 @@ def name_split(path: str | Path | None, fold: int | None) -> WantedSplit | None:
     if path is not None:
         return WantedSplit(Path(path), fold)
     if fold is not None:
-        raise UsageError(f"--fold {fold}: is about the folds of a split file; name that by --split")
+        raise UsageError(
+            f"{option('fold')} {fold}: is about the folds of a split file; name that by {option('split')}",
+            code="needs_other_option",
+            parameter="fold",
+        )
     return None
 
 
@@ -73,7 +77,7 @@ def split_from_config(config: dict[str, Any], path: Path) -> WantedSplit | None:
         fold = section.get("fold")
         return WantedSplit(Path(section["file"]), None if fold is None else int(fold), str(section["content"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"{path}: damaged (split: {error})") from error
+        raise RunError(f"{path}: damaged (split: {error})", code="damaged_file") from error
 
 
 def require_unchanged(split: WantedSplit) -> None:
@@ -84,7 +88,9 @@ def require_unchanged(split: WantedSplit) -> None:
     """
     if split.content and hash_split(split.path) != split.content:
         raise DataError(
-            f"{split.path}: was changed since the run that is to be repeated; name the one to use by --split"
+            f"{split.path}: was changed since the run that is to be repeated; name the one to use by {option('split')}",
+            code="changed_meanwhile",
+            parameter="split",
         )
 
 
@@ -96,7 +102,12 @@ def require_same_split(split: WantedSplit, started: WantedSplit | None, output: 
         DataError: It can't be read.
     """
     if started is None or (hash_split(split.path), split.fold) != (started.content, started.fold):
-        raise UsageError(f"--resume: {output} was started with another --split or --fold; leave them out")
+        raise UsageError(
+            f"{option('resume')}: {output} was started with another {option('split')} or {option('fold')}; leave them "
+            "out",
+            code="changed_options",
+            parameter="split",
+        )
 
 
 def hash_split(path: Path) -> str:
@@ -109,7 +120,11 @@ def hash_split(path: Path) -> str:
         return content_hash(path.read_bytes())
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else f"can't be opened ({error.strerror})"
-        raise DataError(f"{path}: {reason}; `distingo split DATA -o FILE` writes a split file") from error
+        raise DataError(
+            f"{path}: {reason}; `distingo split DATA -o FILE` writes a split file",
+            code="cannot_read",
+            parameter="split",
+        ) from error
 
 
 def table_to_config(table: TableOptions | None, *, allow_missing: bool) -> dict[str, Any]:
@@ -144,7 +159,7 @@ def table_from_config(config: dict[str, Any], path: Path) -> tuple[TableOptions 
         allow_missing = bool(section.pop("allow_missing", False))
         table = TableOptions(**{**section, "label_columns": tuple(section.get("label_columns", ()))})
     except (TypeError, ValueError) as error:
-        raise RunError(f"{path}: damaged (table: {error})") from error
+        raise RunError(f"{path}: damaged (table: {error})", code="damaged_file") from error
     return (table if table.given else None), allow_missing
 
 
@@ -182,5 +197,5 @@ def max_pixels_from_config(config: dict[str, Any], path: Path) -> int | None:
     if limit is None:
         return None
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise RunError(f"{path}: damaged (max_pixels: {limit!r})")
+        raise RunError(f"{path}: damaged (max_pixels: {limit!r})", code="damaged_file")
     return limit

@@ -70,11 +70,13 @@ def extract_archive(archive: Path, folder: Path, limits: ArchiveLimits | None = 
             else:
                 _extract_tar(archive, place)
         except _DAMAGED as error:
-            raise DataError(f"{archive}: is no archive, or damaged ({error}); fetch it again") from error
+            raise DataError(
+                f"{archive}: is no archive, or damaged ({error}); fetch it again", code="damaged_file"
+            ) from error
         except (gzip.BadGzipFile, UnicodeDecodeError) as error:
-            raise DataError(f"{archive}: is damaged ({error}); fetch it again") from error
+            raise DataError(f"{archive}: is damaged ({error}); fetch it again", code="damaged_file") from error
         if folder.exists():
-            raise DataError(f"{folder}: exists already; move it away")
+            raise DataError(f"{folder}: exists already; move it away", code="already_exists")
         shutil.move(place.root, folder)
     return place.count
 
@@ -93,7 +95,9 @@ class _Place:
         root.mkdir()
 
     def refuse(self, why: str) -> DataError:
-        return DataError(f"{self.archive}: {why}; it is not unpacked, as no honest archive is made so")
+        return DataError(
+            f"{self.archive}: {why}; it is not unpacked, as no honest archive is made so", code="unsafe_archive"
+        )
 
     def folder(self, name: str) -> None:
         self.root.joinpath(*self._parts(name)).mkdir(parents=True, exist_ok=True)
@@ -139,7 +143,7 @@ def _extract_zip(archive: Path, place: _Place) -> None:
             if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
                 raise place.refuse(f"holds a link or a device ({member.filename!r})")
             if member.flag_bits & 1:
-                raise DataError(f"{archive}: is encrypted; unpack it by hand")
+                raise DataError(f"{archive}: is encrypted; unpack it by hand", code="unsafe_archive")
             if member.is_dir():
                 place.folder(member.filename)
                 continue

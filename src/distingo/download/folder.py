@@ -24,7 +24,7 @@ from distingo.contained_paths import find_link_above, find_path_fault
 from distingo.csv_cells import CsvWriter, restore_cell
 from distingo.datasets.own_files import DOWNLOAD_FOLDER, FINISHED_NAME, MANIFEST_NAME
 from distingo.download.records import FetchStatus, Outcome
-from distingo.errors import DataError, ResourceError, RunError, UsageError, join_faults, quote
+from distingo.errors import DataError, ResourceError, RunError, UsageError, join_faults, option, quote
 from distingo.files import parse_json, remove_half_written, require_sealed, write_json, write_text
 
 try:
@@ -143,12 +143,20 @@ class DownloadFolder:
     def _open(self) -> None:
         for place in (self.own, self.parts, self._journal_path):
             if place.is_symlink():
-                raise DataError(f"{place}: is a link, which distingo never makes there; name a new folder by -o")
+                raise DataError(
+                    f"{place}: is a link, which distingo never makes there; name a new folder by {option('output')}",
+                    code="is_link",
+                    parameter="output",
+                )
         note = self.own / "source.json"
         if note.exists():
             _check_source(self.root, note, self._source)
         elif self.root.exists() and (not self.root.is_dir() or any(path != self.own for path in self.root.iterdir())):
-            raise UsageError(f"{self.root}: already holds other files; name a new folder by -o")
+            raise UsageError(
+                f"{self.root}: already holds other files; name a new folder by {option('output')}",
+                code="not_empty",
+                parameter="output",
+            )
         self.own.mkdir(parents=True, exist_ok=True)
         if not note.exists():
             write_json(note, self._source)
@@ -166,12 +174,20 @@ def _check_source(root: Path, note: Path, source: dict[str, Any]) -> None:
         known = parse_json(content)
         require_sealed(note, content)
     except (OSError, ValueError, RunError) as error:
-        raise DataError(f"{note}: damaged ({error}); name a new folder by -o") from error
+        raise DataError(
+            f"{note}: damaged ({error}); name a new folder by {option('output')}",
+            code="damaged_file",
+            parameter="output",
+        ) from error
     if isinstance(known, dict):
         known.pop(CHECKSUM, None)
     if known != source:
         was = known.get("command", "another download") if isinstance(known, dict) else "another download"
-        raise UsageError(f"{root}: holds what `{was}` fetched; name a new folder by -o")
+        raise UsageError(
+            f"{root}: holds what `{was}` fetched; name a new folder by {option('output')}",
+            code="not_empty",
+            parameter="output",
+        )
 
 
 @contextlib.contextmanager
@@ -203,7 +219,11 @@ def open_folder(root: Path, source: dict[str, Any]) -> Iterator[DownloadFolder]:
             yield folder
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise ResourceError(f"{error.filename or root}: can't be written ({reason}); make room or choose -o") from error
+        raise ResourceError(
+            f"{error.filename or root}: can't be written ({reason}); make room or choose {option('output')}",
+            code="cannot_write",
+            parameter="output",
+        ) from error
 
 
 @contextlib.contextmanager
@@ -213,7 +233,11 @@ def _locked(folder: DownloadFolder) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise UsageError(f"{folder.root}: another process is filling it; wait until it is done") from error
+                raise UsageError(
+                    f"{folder.root}: another process is filling it; wait until it is done",
+                    code="in_use",
+                    parameter="output",
+                ) from error
         yield
 
 
@@ -229,7 +253,11 @@ def read_outcomes(path: Path) -> Iterable[Outcome]:
         _refuse_elsewhere(path, path.parent, outcomes)
         return outcomes
     except (OSError, UnicodeDecodeError, csv.Error, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: is no manifest of a download ({error}); name a new folder by -o") from error
+        raise DataError(
+            f"{path}: is no manifest of a download ({error}); name a new folder by {option('output')}",
+            code="damaged_file",
+            parameter="output",
+        ) from error
 
 
 def _outcome(row: dict[str, str]) -> Outcome:
@@ -264,7 +292,9 @@ def _refuse_elsewhere(source: Path, root: Path, outcomes: Iterable[Outcome]) -> 
         elif link := find_link_above(root, outcome.file):
             faults.append(f"{source}: {quote(outcome.file)} leads through a link, {quote(link)}")
     if faults:
-        raise DataError(join_faults(faults, "name a new folder by -o"))
+        raise DataError(
+            join_faults(faults, f"name a new folder by {option('output')}"), code="cannot_write", parameter="output"
+        )
 
 
 @dataclass(frozen=True, slots=True)

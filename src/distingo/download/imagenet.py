@@ -22,7 +22,7 @@ from distingo.download.fetching import fetch
 from distingo.download.folder import DownloadFolder, Gathered, open_folder
 from distingo.download.names import KnownClass, find_classes, folder_names
 from distingo.download.records import PICTURES, Limits, Outcome, WantedFile
-from distingo.errors import DataError, ResourceError
+from distingo.errors import DataError, ResourceError, option
 from distingo.files import write_text
 
 _FOLDER = ("data", "_info")
@@ -42,13 +42,16 @@ def read_synsets() -> tuple[KnownClass, ...]:
     """
     spec = find_spec("timm")
     if spec is None or spec.origin is None:
-        raise ResourceError("the names of ImageNet's classes come with timm, which is missing; run `pip install timm`")
+        raise ResourceError(
+            "the names of ImageNet's classes come with timm, which is missing; run `pip install timm`",
+            code="missing_extra",
+        )
     folder = Path(spec.origin).parent.joinpath(*_FOLDER)
     try:
         names, meanings = _read(folder / _NAMES), _read(folder / _MEANINGS)
     except (OSError, ValueError) as error:
         why = f"this version of timm has no list of ImageNet's classes ({error})"
-        raise ResourceError(f"{folder}: {why}; run `pip install timm==1.0.31`") from error
+        raise ResourceError(f"{folder}: {why}; run `pip install timm==1.0.31`", code="missing_extra") from error
     return tuple(
         KnownClass(identifier, tuple(lemmas.split(", ")), meanings.get(identifier, ""))
         for identifier, lemmas in names.items()
@@ -119,7 +122,7 @@ def gather_imagenet(
         for name, file in zip(folders, wanted, strict=True):
             _unpack(folder, file, name)
         if not any((output / name).is_dir() for name in folders):
-            raise DataError(_first_reason(folder, wanted))
+            raise DataError(_first_reason(folder, wanted), code="download_failed")
         write_text(output / LICENCE_NAME, TERMS)
         pictures, others = _account(folder, folders, wanted)
         write_table(output / METADATA_NAME, _COLUMNS, pictures)
@@ -181,10 +184,16 @@ def _why_missing(outcome: Outcome) -> str:
 def _first_reason(folder: DownloadFolder, wanted: Sequence[WantedFile]) -> str:
     outcome = folder.outcome_of(wanted[0].name)
     if outcome is not None and outcome.status == "fetched":
-        return f"{folder.root}: its pictures were removed since they were fetched; name a new folder by -o"
+        return (
+            f"{folder.root}: its pictures were removed since they were fetched; name a new folder by {option('output')}"
+        )
     if outcome is None:
         return f"{wanted[0].url}: is not there"
-    again = "; run the same command again, or name another place by --mirror" if outcome.status == "failed" else ""
+    again = (
+        f"; run the same command again, or name another place by {option('mirror')}"
+        if outcome.status == "failed"
+        else ""
+    )
     return f"{wanted[0].url}: {outcome.reason}{again}"
 
 

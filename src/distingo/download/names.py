@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from distingo.errors import UsageError, name_the_nearest
+from distingo.errors import UsageError, name_the_nearest, option
 from distingo.files import content_hash
 
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f]+')
@@ -122,7 +122,11 @@ def find_classes(wanted: Iterable[str], known: Sequence[KnownClass], where: str)
             names[name].append(each)
     found = [identifiers.get(text.strip().casefold()) or _only(text, names, where) for text in wanted]
     if not found:
-        raise UsageError("no class is named; give one or several --class NAME")
+        raise UsageError(
+            f"no class is named; give one or several {option('classes')} NAME",
+            code="missing_argument",
+            parameter="classes",
+        )
     return tuple(dict.fromkeys(found))
 
 
@@ -132,11 +136,18 @@ def _only(text: str, names: Mapping[str, Sequence[KnownClass]], where: str) -> K
         return found[0]
     if found:
         choices = " or ".join(each.described for each in found[:6])
-        raise UsageError(f"--class {text!r}: {where} has {len(found)} classes of that name; give {choices}")
-    near = name_the_nearest(_key(text), list(names))
-    if near.startswith("did you mean"):
-        raise UsageError(f"--class {text!r}: {where} has no such class; {near}")
-    raise UsageError(f"--class {text!r}: {where} has no such class, nor one with a similar name; try another word")
+        raise UsageError(
+            f"{option('classes')} {text!r}: {where} has {len(found)} classes of that name; give {choices}",
+            code="ambiguous_name",
+            parameter="classes",
+        )
+    near = name_the_nearest(_key(text), list(names), otherwise="")
+    reason = f"no such class; {near}" if near else "no such class, nor one with a similar name; try another word"
+    raise UsageError(
+        f"{option('classes')} {text!r}: {where} has {reason}",
+        code="unknown_name",
+        parameter="classes",
+    )
 
 
 def _key(name: str) -> str:

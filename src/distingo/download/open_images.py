@@ -43,7 +43,7 @@ from distingo.download.open_images_tables import (
 from distingo.download.records import PICTURES, Limits, Outcome, WantedFile
 from distingo.download.table_streaming import TableSource, WantedLines
 from distingo.download.url_lists import removed_since
-from distingo.errors import DataError, UsageError
+from distingo.errors import DataError, UsageError, option
 from distingo.files import content_hash, write_text
 
 if TYPE_CHECKING:
@@ -240,7 +240,11 @@ def find_open_images_classes(
     try:
         return find_classes(request.classes, known, "Open Images with boxes")
     except UsageError as error:
-        raise UsageError(f"{error} (of its 20,000 classes 600 have boxes; --labels takes the others)") from error
+        raise UsageError(
+            f"{error} (of its 20,000 classes 600 have boxes; {option('boxes', value=False)} takes the others)",
+            code=error.code,
+            parameter=error.parameter,
+        ) from error
 
 
 def make_plan(request: OpenImagesRequest, classes: Sequence[KnownClass], tables: OpenImagesTables) -> Plan:
@@ -257,7 +261,11 @@ def make_plan(request: OpenImagesRequest, classes: Sequence[KnownClass], tables:
     selection = select_pictures(found, len(classes), limit=request.limit, seed=request.seed, single=request.single)
     if not selection.pictures:
         names, sides = ", ".join(each.name for each in classes), ", ".join(request.splits)
-        raise DataError(f"Open Images has no such pictures of {names} in {sides}; try other classes or --split")
+        raise DataError(
+            f"Open Images has no such pictures of {names} in {sides}; try other classes or splits",
+            code="nothing_matches",
+            parameter="classes",
+        )
     facts: dict[str, ImageFacts] = {}
     boxes: defaultdict[str, list[Box]] = defaultdict(list)
     for split, path in extracts.items():
@@ -477,7 +485,7 @@ def _notes(plan: Plan, kept: Sequence[KeptPicture]) -> Iterator[str]:
     if plan.selection.has_several:
         yield "some pictures have several of the classes: all are in images/, their labels in metadata.csv"
     if plan.selection.dropped:
-        yield f"left out for having several of the classes (--single): {plan.selection.dropped:,}"
+        yield f"left out for having several of the classes ({option('single', value=True)}): {plan.selection.dropped:,}"
     if turned := sum(_is_turned(plan, each) for each in kept):
         yield f"not upright: {turned:,}; metadata.csv says by how many degrees each is to be turned"
 

@@ -76,11 +76,11 @@ def read_class_list(content: bytes, url: str) -> tuple[KnownClass, ...]:
     try:
         rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{url}: is no list of classes ({error})") from error
+        raise DataError(f"{url}: is no list of classes ({error})", code="unexpected_answer") from error
     known = tuple(KnownClass(row[0], (row[1],)) for row in rows if len(row) >= 2 and row[0].startswith("/"))
     if not known:
         begins = content[:60].decode("utf-8", "replace")
-        raise DataError(f"{url}: is no list of classes; it begins {begins!r}")
+        raise DataError(f"{url}: is no list of classes; it begins {begins!r}", code="unexpected_answer")
     return known
 
 
@@ -153,7 +153,9 @@ def _each(path: Path, parse: Callable[[dict[str, str]], _Parsed]) -> Iterator[_P
                 yield parse(row)
     except (csv.Error, KeyError, ValueError, TypeError) as error:
         reason = f"{type(error).__name__}: {error}"
-        raise DataError(f"{path}: is not the table that was expected ({reason}); remove it and try again") from error
+        raise DataError(
+            f"{path}: is not the table that was expected ({reason}); remove it and try again", code="unexpected_answer"
+        ) from error
 
 
 OpenImagesSplit = Literal["train", "validation", "test"]

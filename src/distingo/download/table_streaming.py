@@ -72,7 +72,10 @@ def matching_lines(chunks: Iterable[bytes], wanted: WantedLines) -> Iterator[byt
                 break
             yield line + b"\n"
     if at < 0 or carried:
-        raise DataError(f"{wanted.url}: {'a quote is never closed' if carried else 'is empty'}; a table was expected")
+        raise DataError(
+            f"{wanted.url}: {'a quote is never closed' if carried else 'is empty'}; a table was expected",
+            code="unexpected_answer",
+        )
 
 
 def _whole_lines(chunks: Iterable[bytes], url: str) -> Iterator[list[bytes]]:
@@ -81,7 +84,9 @@ def _whole_lines(chunks: Iterable[bytes], url: str) -> Iterator[list[bytes]]:
         lines = (rest + chunk).split(b"\n")
         rest = lines.pop()
         if len(rest) > _LONGEST:
-            raise DataError(f"{url}: is no table of text (a line has over {_LONGEST:,} bytes)")
+            raise DataError(
+                f"{url}: is no table of text (a line has over {_LONGEST:,} bytes)", code="unexpected_answer"
+            )
         if lines:
             yield lines
     if rest:
@@ -92,7 +97,10 @@ def _find_column(first: bytes, wanted: WantedLines) -> int:
     names = first.removeprefix(_BOM).rstrip(b"\r").split(b",")
     if wanted.column.encode() not in names:
         begins = first[:80].decode("utf-8", "replace")
-        raise DataError(f"{wanted.url}: is not the table that it was; no column {wanted.column}, it begins {begins!r}")
+        raise DataError(
+            f"{wanted.url}: is not the table that it was; no column {wanted.column}, it begins {begins!r}",
+            code="unexpected_answer",
+        )
     return names.index(wanted.column.encode())
 
 
@@ -112,7 +120,7 @@ def _complete(lines: list[bytes], index: int, url: str) -> tuple[bytes, int]:
     line, end = lines[index], index + 1
     while line.count(b'"') % 2:
         if len(line) > _LONGEST:
-            raise DataError(f"{url}: is damaged (a quote is never closed)")
+            raise DataError(f"{url}: is damaged (a quote is never closed)", code="damaged_download")
         if end == len(lines):
             return b"", end
         line, end = line + b"\n" + lines[end], end + 1
@@ -185,8 +193,11 @@ class TableSource:
             except _TornError:
                 continue
             except (LastingError, PassingError) as error:
-                raise DataError(f"{url}: {error}; {_AGAIN}") from error
-        raise DataError(f"{url}: changes while it comes, or comes damaged, {self.limits.attempts} times; {_AGAIN}")
+                raise DataError(f"{url}: {error}; {_AGAIN}", code="download_failed") from error
+        raise DataError(
+            f"{url}: changes while it comes, or comes damaged, {self.limits.attempts} times; {_AGAIN}",
+            code="damaged_download",
+        )
 
 
 class _Reading:

@@ -22,7 +22,7 @@ from distingo.download.fetching import fetch
 from distingo.download.folder import DownloadFolder, Gathered, open_folder
 from distingo.download.names import distinct_names, safe_name, stem_of_address
 from distingo.download.records import PICTURES, Limits, Outcome, WantedFile
-from distingo.errors import DataError, UsageError
+from distingo.errors import DataError, UsageError, option
 
 _URL_NAMES = ("url", "imageurl", "photourl", "pictureurl", "originalurl", "address", "link", "href", "uri", "src")
 
@@ -97,7 +97,11 @@ def read_url_table(path: Path, columns: UrlColumns) -> tuple[tuple[ListedPicture
         first, given = (known.line, known.name) if known else (line, text_of(file_name))
         found[address] = ListedPicture(first, address, both, given)
     if not found:
-        raise DataError(f"{path}: column {url!r} holds no address; name the column of addresses by --url-column")
+        raise DataError(
+            f"{path}: column {url!r} holds no address; name the column of addresses by {option('url_column')}",
+            code="nothing_matches",
+            parameter="url_column",
+        )
     said = f"addresses in column {url!r}, labels in {label!r}" + (f", file names in {name!r}" if name else "")
     repeated = len(table.lines) - empty - len(found)
     notes = [f"{table.form}: {said}"]
@@ -118,11 +122,17 @@ def _columns(table: Table, columns: UrlColumns) -> tuple[str, str, str | None]:
         if len(left) != 1:
             raise DataError(
                 f"{table.path}: can't tell which column holds the labels; beside {url!r} it has "
-                f"{', '.join(rest) or 'nothing'}; give --label-column"
+                f"{', '.join(rest) or 'nothing'}; give {option('label_column')}",
+                code="ambiguous_column",
+                parameter="label_column",
             )
         label = left[0]
     if url == label:
-        raise UsageError(f"{table.path}: column {url!r} can't hold both addresses and labels")
+        raise UsageError(
+            f"{table.path}: column {url!r} can't hold both addresses and labels",
+            code="options_conflict",
+            parameter="url_column",
+        )
     known = (name for wanted in _NAME_NAMES for name in rest if _key(name) == wanted and name != label)
     return url, label, columns.name or next(known, None)
 
@@ -135,7 +145,9 @@ def _url_column(table: Table) -> str:
     saw = f"columns {', '.join(with_addresses)} all do" if with_addresses else f"it has {', '.join(table.columns)}"
     raise DataError(
         f"{table.path}: can't tell which column holds addresses that begin with http:// or https:// ({saw}); "
-        "give --url-column"
+        f"give {option('url_column')}",
+        code="ambiguous_column",
+        parameter="url_column",
     )
 
 
@@ -153,7 +165,8 @@ def _labels(table: Table, column: str, delimiter: str | None) -> list[tuple[str,
         if found is None:
             raise DataError(
                 f"{table.path}: {table.place(line)}: {text_of(cell)[:60]!r} in column {column!r} is no list; "
-                "write it like ['Comedy', 'Drama'], or give --delimiter"
+                f"write it like ['Comedy', 'Drama'], or give {option('delimiter')}",
+                code="damaged_line",
             )
         labels.append(found)
     return labels
@@ -269,7 +282,11 @@ def _write_metadata_of(plan: _Plan, outcomes: Sequence[Outcome], path: Path) -> 
 def removed_since(folder: Path, outcomes: Sequence[Outcome]) -> tuple[str, ...]:
     """A note where pictures that were fetched are no longer in the folder."""
     count = sum(outcome.status == "fetched" and not (folder / outcome.file).exists() for outcome in outcomes)
-    return (f"{count:,} were removed since they were fetched; --try-refused fetches them again",) if count else ()
+    return (
+        (f"{count:,} were removed since they were fetched; {option('try_refused', value=True)} fetches them again",)
+        if count
+        else ()
+    )
 
 
 def write_metadata(

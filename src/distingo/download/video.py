@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from distingo.download.names import safe_name
 from distingo.download.video_frames import FrameChoice, SimilarityGate, VideoReader, choose_frames, refuse_pictures
-from distingo.errors import DataError, ResourceError, UsageError
+from distingo.errors import DataError, ResourceError, UsageError, option
 from distingo.files import atomic_writer, content_hash, read_json, write_json
 from distingo.progress import progress_bar
 
@@ -107,7 +107,9 @@ def extract_frames(
         rows = tuple(_write_all(reader, choice, writer, limit))
         fault = reader.fault()
         if not rows and reader.last < 0:
-            raise DataError(f"{video}: no frame of it can be decoded; give another copy")
+            raise DataError(
+                f"{video}: no frame of it can be decoded; give another copy", code="damaged_file", parameter="video"
+            )
         result = VideoFrames(folder, record, rows, fault)
         write_json(
             record, _identity(video) | {"choice": asdict(choice), "fault": fault, "frames": [*map(asdict, rows)]}
@@ -117,9 +119,17 @@ def extract_frames(
 
 def _check_times(video: Path, choice: FrameChoice, duration: float) -> None:
     if choice.end is not None and choice.end <= choice.start:
-        raise UsageError(f"--end {choice.end:g} s is not after --start {choice.start:g} s; give a later end")
+        raise UsageError(
+            f"{option('end')} {choice.end:g} s is not after {option('start')} {choice.start:g} s; give a later end",
+            code="out_of_range",
+            parameter="end",
+        )
     if 0 < duration <= choice.start:
-        raise UsageError(f"{video}: lasts {duration:.1f} s, and --start is {choice.start:g} s; give an earlier start")
+        raise UsageError(
+            f"{video}: lasts {duration:.1f} s, and {option('start')} is {choice.start:g} s; give an earlier start",
+            code="out_of_range",
+            parameter="start",
+        )
 
 
 def _write_all(reader: VideoReader, choice: FrameChoice, writer: _FrameWriter, limit: int | None) -> Iterator[FrameRow]:
@@ -155,7 +165,11 @@ class _FrameWriter:
         path = self.folder / name
         if path.exists():
             if not self.begun:
-                raise ResourceError(f"{path}: exists already, and no record says where from; choose another -o")
+                raise ResourceError(
+                    f"{path}: exists already, and no record says where from; choose another {option('output')}",
+                    code="already_exists",
+                    parameter="output",
+                )
             return FrameRow(name, seconds, "there already")
         from PIL import Image
 
@@ -179,7 +193,11 @@ def check_label(label: str) -> str:
         UsageError: It would lead elsewhere, or no system or not every system takes it.
     """
     if label != safe_name(label):
-        raise UsageError(f"--label {label!r}: can't be a folder's name; give for example {safe_name(label)!r}")
+        raise UsageError(
+            f"{option('label')} {label!r}: can't be a folder's name; give for example {safe_name(label)!r}",
+            code="invalid_name",
+            parameter="label",
+        )
     return label
 
 
@@ -217,5 +235,9 @@ def _claim(record: Path, video: Path) -> bool:
     before = read_json(record)
     known = {key: before.get(key) for key in identity} if isinstance(before, dict) else {}
     if known != identity:
-        raise ResourceError(f"{record}: speaks of another video of that name; choose another -o or --label")
+        raise ResourceError(
+            f"{record}: speaks of another video of that name; choose another {option('output')} or {option('label')}",
+            code="already_exists",
+            parameter="output",
+        )
     return True

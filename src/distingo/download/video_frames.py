@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
 from distingo.datasets.decoding.formats import detect_format
-from distingo.errors import DataError, ResourceError, UsageError
+from distingo.errors import DataError, ResourceError, UsageError, option
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,13 +82,17 @@ def parse_interval(text: str) -> Interval:
     amount = float(found[1]) if found else 0.0
     whole = found is not None and (not found[2].startswith("frame") or amount == int(amount))
     if found is None or not amount or not whole:
-        raise UsageError(f"--every {text}: give 1s, 250ms, 2min, 30frames or keyframes, with a number above 0")
+        raise UsageError(
+            f"{option('every')} {text}: give 1s, 250ms, 2min, 30frames or keyframes, with a number above 0",
+            code="invalid_value",
+            parameter="every",
+        )
     if found[2].startswith("frame"):
         return Interval("frames", amount)
     return Interval("seconds", amount * _UNITS[found[2]])
 
 
-def parse_time(text: str, option: str) -> float:
+def parse_time(text: str, parameter: str) -> float:
     """Read ``83.5``, ``1:23.5`` or ``1:02:03`` as seconds.
 
     Raises:
@@ -96,7 +100,11 @@ def parse_time(text: str, option: str) -> float:
     """
     found = _TIME.fullmatch(text.strip().lower())
     if not found:
-        raise UsageError(f"{option} {text}: give seconds (83.5) or hours, minutes and seconds (1:02:03.5)")
+        raise UsageError(
+            f"{option(parameter)} {text}: give seconds (83.5) or hours, minutes and seconds (1:02:03.5)",
+            code="invalid_value",
+            parameter=parameter,
+        )
     hours, minutes, seconds = (float(part or 0) for part in found.groups())
     return hours * 3600 + minutes * 60 + seconds
 
@@ -214,7 +222,7 @@ class VideoReader:
         self.last = -1.0
         self._capture = self._library.VideoCapture(str(self._path.absolute()), self._library.CAP_FFMPEG)
         if not self._capture.isOpened():
-            raise DataError(f"{self._path}: {_why_not(self._path)}")
+            raise DataError(f"{self._path}: {_why_not(self._path)}", code="damaged_file", parameter="video")
         self._rate = float(self._capture.get(self._library.CAP_PROP_FPS))
 
     def frames(self, start: float = 0.0) -> Iterator[Frame]:
@@ -281,7 +289,9 @@ def _import_library() -> ModuleType:
     try:
         import cv2
     except ImportError as error:
-        raise ResourceError(f'reading videos needs OpenCV ({error}); run `pip install "distingo[video]"`') from error
+        raise ResourceError(
+            f'reading videos needs OpenCV ({error}); run `pip install "distingo[video]"`', code="missing_extra"
+        ) from error
     return cv2
 
 
@@ -330,4 +340,6 @@ def refuse_pictures(path: Path) -> None:
     except OSError:
         return  # opening it as a video says why
     if kind in _PICTURES:
-        raise DataError(f"{path}: is a picture ({kind}), not a video; give a video file")
+        raise DataError(
+            f"{path}: is a picture ({kind}), not a video; give a video file", code="wrong_format", parameter="video"
+        )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from distingo.errors import RunError, UsageError
+from distingo.errors import RunError, UsageError, option
 from distingo.evaluation.comparison import ComparedRun, Comparison, cost_of
 from distingo.evaluation.pairing import (
     TestPicture,
@@ -58,7 +58,9 @@ def on_common_pictures(runs: Sequence[RunRecords]) -> tuple[tuple[RunRecords, ..
     if not files:
         raise RunError(
             f"{', '.join(str(run.folder) for run in runs)}: no test picture is common to all; train them on the same "
-            "DATA with the same --seed, --validation and --test, or with the same --split"
+            f"{option('data')} with the same {option('seed')}, {option('validation')} and {option('test')}, or with "
+            f"the same {option('split')}",
+            code="runs_differ",
         )
     sizes = tuple(len(side) for side in sides)
     common = note("evaluated-on-common", count=len(files), sizes=sizes)
@@ -106,7 +108,8 @@ def _judge_labels(run: RunRecords, predicted: Predicted) -> Evaluation:
     thresholds = run.evaluation.thresholds if run.evaluation else None
     if thresholds is None:
         raise RunError(
-            f"{run.folder}: evaluation.json has no thresholds; `distingo evaluate {run.folder}` judges it again"
+            f"{run.folder}: evaluation.json has no thresholds; `distingo evaluate {run.folder}` judges it again",
+            code="not_evaluated",
         )
     found = multi_label_scores(predicted.truth, predicted.probabilities, thresholds.values, run.classes)
     return Evaluation(
@@ -184,11 +187,11 @@ def name_apart(folders: Sequence[Path]) -> list[str]:
 
 def _require_several(folders: Sequence[Path]) -> None:
     if len(folders) < 2:
-        raise UsageError("compare needs two run folders or more")
+        raise UsageError("compare needs two run folders or more", code="missing_argument", parameter="runs")
     seen: set[Path] = set()
     for folder in folders:
         if folder.resolve() in seen:
-            raise UsageError(f"{folder}: is given twice; name each run once")
+            raise UsageError(f"{folder}: is given twice; name each run once", code="named_twice", parameter="runs")
         seen.add(folder.resolve())
 
 
@@ -214,12 +217,17 @@ def _compared(name: str, records: RunRecords, evaluation: Evaluation) -> Compare
 
 def _main_score(task: str, runs: Sequence[ComparedRun]) -> str:
     if task not in MAIN_SCORES:
-        raise RunError(f"{runs[0].records.folder}: has the task {task!r}; known are {', '.join(MAIN_SCORES)}")
+        raise RunError(
+            f"{runs[0].records.folder}: has the task {task!r}; known are {', '.join(MAIN_SCORES)}", code="damaged_file"
+        )
     score = MAIN_SCORES[task]
     for run in runs:
         if score not in run.evaluation.scores:
             folder = run.records.folder
-            raise RunError(f"{folder}: evaluation.json has no {score}; `distingo evaluate {folder}` judges it again")
+            raise RunError(
+                f"{folder}: evaluation.json has no {score}; `distingo evaluate {folder}` judges it again",
+                code="not_evaluated",
+            )
     return score
 
 

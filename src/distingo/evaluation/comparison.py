@@ -106,7 +106,7 @@ def count_parameters(weights: Path) -> int:
             learned = [name for name in file.keys() if _is_learned(name)]  # noqa: SIM118  # it is no dictionary
             return sum(prod(file.get_slice(name).get_shape()) for name in learned)
     except (SafetensorError, OSError) as error:
-        raise RunError(f"{weights}: damaged or unreadable ({error})") from error
+        raise RunError(f"{weights}: damaged or unreadable ({error})", code="damaged_file") from error
 
 
 def _is_learned(name: str) -> bool:

@@ -23,7 +23,7 @@ from distingo.datasets.manifest import write_manifest
 from distingo.datasets.run_options import max_pixels_from_config, table_from_config
 from distingo.datasets.splits.splitting import read_split, write_split
 from distingo.datasets.tables.table import TableOptions
-from distingo.errors import DataError, DistingoError, RunError, UsageError, name_some, quote
+from distingo.errors import DataError, DistingoError, RunError, UsageError, name_some, option, quote
 from distingo.evaluation.confidence import write_confidence
 from distingo.evaluation.judging import MODEL, judge
 from distingo.evaluation.judging_confidence import judge_confidence
@@ -98,7 +98,7 @@ def _seconds(predictor: Predictor, pictures: Sequence[Picture]) -> float:
     seconds = time.perf_counter() - started
     for prediction in predictions:
         if prediction.error:
-            raise DataError(f"{prediction.file}: {prediction.error}")
+            raise DataError(f"{prediction.file}: {prediction.error}", code="damaged_image")
     return seconds
 
 
@@ -190,7 +190,9 @@ def _require_own_place(folder: RunFolder, data: Path) -> None:
     """Refuse a run, perhaps out of an archive of somebody's, in which results would be written through a link."""
     place = folder.judged_on(data)
     if link := find_link_above(folder.path, f"{place.relative_to(folder.path).as_posix()}/evaluation.json"):
-        raise RunError(f"{folder.path}: {quote(link)} is a link, through which nothing is written; remove the link")
+        raise RunError(
+            f"{folder.path}: {quote(link)} is a link, through which nothing is written; remove the link", code="is_link"
+        )
 
 
 def _load_models(folder: RunFolder) -> dict[str, SavedModel]:
@@ -204,10 +206,18 @@ def _load_models(folder: RunFolder) -> dict[str, SavedModel]:
 
 def _as_for_training(request: EvaluateRequest, config: dict[str, Any], folder: RunFolder) -> EvaluateRequest:
     if request.table is not None:
-        options = ", ".join(request.table.given)
-        raise UsageError(f"{options}: the run's own table is read as for training; name DATA, or leave the options out")
+        options = ", ".join(request.table.shown)
+        raise UsageError(
+            f"{options}: the run's own table is read as for training; name {option('data')}, or leave the options out",
+            code="option_not_applicable",
+        )
     if request.corrections is not None:
-        raise UsageError("--corrections: the run's own data are corrected as for training; name DATA, or leave it out")
+        raise UsageError(
+            f"{option('corrections')}: the run's own data are corrected as for training; name {option('data')}, or "
+            "leave it out",
+            code="option_not_applicable",
+            parameter="corrections",
+        )
     table, allow_missing = table_from_config(config, folder.config)
     return replace(
         request,
@@ -242,7 +252,9 @@ def _require_known_classes(dataset: Dataset, model: SavedModel) -> None:
         picture = next(picture for picture in dataset.pictures if len(picture.labels) != 1)
         raise DataError(
             f"{dataset.root}: {picture.source.file} has {len(picture.labels)} labels, and the model gives exactly one "
-            "to each picture; judge it on pictures with one label each"
+            "to each picture; judge it on pictures with one label each",
+            code="task_differs",
+            parameter="data",
         )
     known = model.description.classes
     unknown = sorted(set(dataset.classes) - set(known))
@@ -250,7 +262,9 @@ def _require_known_classes(dataset: Dataset, model: SavedModel) -> None:
         kind = "labels" if model.description.task == "multi-label" else "classes"
         raise DataError(
             f"{dataset.root}: has {kind} the model does not know ({name_some(unknown, 5)}); "
-            f"it knows {name_some(known, 10)}"
+            f"it knows {name_some(known, 10)}",
+            code="classes_differ",
+            parameter="data",
         )
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from distingo.errors import RunError
+from distingo.errors import RunError, option
 from distingo.evaluation.predicted import Predicted
 from distingo.evaluation.reading import RunRecords
 from distingo.metrics.paired import (
@@ -196,7 +196,11 @@ def _right(run: RunRecords, files: Sequence[str]) -> npt.NDArray[np.bool_]:
     return np.array([right[file] for file in files], dtype=np.bool_)
 
 
-_AS_THE_OTHER = "train both on the same DATA with the same --seed, --validation and --test, or with the same --split"
+def _as_the_other() -> str:
+    return (
+        f"train both on the same {option('data')} with the same {option('seed')}, {option('validation')} and "
+        f"{option('test')}, or with the same {option('split')}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +235,7 @@ def require_same_classes(first: RunRecords, second: RunRecords) -> None:
     ):
         if one != other:
             what = f"the {name} differ ({_short(one)} against {_short(other)})"
-            raise RunError(f"{_both(first, second)}: {what}; {_AS_THE_OTHER}")
+            raise RunError(f"{_both(first, second)}: {what}; {_as_the_other()}", code="runs_differ")
 
 
 def require_same_test(first: RunRecords, second: RunRecords) -> None:
@@ -248,8 +252,12 @@ def require_same_test(first: RunRecords, second: RunRecords) -> None:
     ours, theirs = test_side(first), test_side(second)
     if difference := _difference(first, second, ours, theirs):
         common = sum(picture.is_same(theirs.get(file)) for file, picture in ours.items())
-        way_out = f"{common:,} test pictures are the same in both, and --common judges on those; or " if common else ""
-        raise RunError(f"{_both(first, second)}: {difference}; {way_out}{_AS_THE_OTHER}")
+        way_out = (
+            f"{common:,} test pictures are the same in both, and {option('common', value=True)} judges on those; or "
+            if common
+            else ""
+        )
+        raise RunError(f"{_both(first, second)}: {difference}; {way_out}{_as_the_other()}", code="runs_differ")
 
 
 def _difference(
@@ -288,12 +296,13 @@ def require_own_judgement(run: RunRecords) -> Evaluation:
     """
     again = f"`distingo evaluate {run.folder}` judges it {'again' if run.evaluation else 'first'}"
     if run.evaluation is None:
-        raise RunError(f"{run.folder}: not evaluated on test pictures yet; {again}")
+        raise RunError(f"{run.folder}: not evaluated on test pictures yet; {again}", code="not_evaluated")
     side = test_side(run)
     if run.evaluation.n != len(side):
         raise RunError(
             f"{run.folder}: evaluation.json tells of {run.evaluation.n} test pictures and split.csv of {len(side)}; "
-            f"{again}"
+            f"{again}",
+            code="records_differ",
         )
     if run.task == "single-label":
         _require_own_predictions(run, run.evaluation, side, again)
@@ -302,17 +311,26 @@ def require_own_judgement(run: RunRecords) -> Evaluation:
 
 def _require_own_predictions(run: RunRecords, evaluation: Evaluation, side: dict[str, TestPicture], again: str) -> None:
     if not run.predictions:
-        raise RunError(f"{run.folder}: holds no predictions.parquet; {again}")
+        raise RunError(f"{run.folder}: holds no predictions.parquet; {again}", code="not_evaluated")
     predicted = {row.file: row.truth for row in run.predictions}
     if predicted.keys() != side.keys() or len(predicted) != len(run.predictions):
-        raise RunError(f"{run.folder}: predictions.parquet and split.csv name different test pictures; {again}")
+        raise RunError(
+            f"{run.folder}: predictions.parquet and split.csv name different test pictures; {again}",
+            code="records_differ",
+        )
     for file, truth in predicted.items():
         if side[file].labels != (truth,):
-            raise RunError(f"{run.folder}: predictions.parquet and split.csv disagree on the class of {file}; {again}")
+            raise RunError(
+                f"{run.folder}: predictions.parquet and split.csv disagree on the class of {file}; {again}",
+                code="records_differ",
+            )
     right = sum(row.truth == row.predicted for row in run.predictions)
     accuracy = evaluation.scores.get("accuracy")
     if accuracy is not None and round(accuracy.value * evaluation.n) != right:
-        raise RunError(f"{run.folder}: predictions.parquet and evaluation.json give different accuracies; {again}")
+        raise RunError(
+            f"{run.folder}: predictions.parquet and evaluation.json give different accuracies; {again}",
+            code="records_differ",
+        )
 
 
 def test_side(run: RunRecords) -> dict[str, TestPicture]:

@@ -59,13 +59,15 @@ def predicted_on(run: RunRecords, files: Sequence[str]) -> Predicted:
     except KeyError as error:
         raise RunError(
             f"{run.folder}: predictions.parquet and split.csv name different test pictures or classes ({error}); "
-            f"`distingo evaluate {run.folder}` judges it again"
+            f"`distingo evaluate {run.folder}` judges it again",
+            code="records_differ",
         ) from error
     expected = truth.argmax(axis=1) if found.truth.ndim == 1 else truth
     if not np.array_equal(found.truth, expected):
         raise RunError(
             f"{run.folder}: predictions.parquet and split.csv disagree on the labels of a picture; "
-            f"`distingo evaluate {run.folder}` judges it again"
+            f"`distingo evaluate {run.folder}` judges it again",
+            code="records_differ",
         )
     return found
 
@@ -85,7 +87,7 @@ def read_predicted(run: RunRecords) -> Predicted:
     path = run.folder / "predictions.parquet"
     again = f"`distingo evaluate {run.folder}` judges it again"
     if not path.exists():
-        raise RunError(f"{run.folder}: holds no predictions.parquet; {again}")
+        raise RunError(f"{run.folder}: holds no predictions.parquet; {again}", code="not_evaluated")
     try:
         require_intact(path)
         table = parquet.read_table(path, columns=["file", "truth", "predicted", "probabilities"])
@@ -98,7 +100,7 @@ def read_predicted(run: RunRecords) -> Predicted:
             probabilities=np.stack(chances, axis=1).astype(np.float32),
         )
     except (OSError, KeyError, TypeError, ValueError, AttributeError, arrow.ArrowException) as error:
-        raise RunError(f"{path}: damaged or of other classes ({error}); {again}") from error
+        raise RunError(f"{path}: damaged or of other classes ({error}); {again}", code="damaged_file") from error
 
 
 def _encoded(answers: Sequence[Any], classes: Sequence[str]) -> npt.NDArray[Any]:

@@ -166,7 +166,7 @@ def read_run(folder: Path) -> RunRecords:
     path = folder / "config.json"
     config = read_json(path)
     if not isinstance(config, dict):
-        raise RunError(f"{path}: damaged: expected an object, found a {type(config).__name__}")
+        raise RunError(f"{path}: damaged: expected an object, found a {type(config).__name__}", code="damaged_file")
     check_format(config, path)
     check_config(config, path, required=())
     summary = folder / "model" / "summary.txt"
@@ -198,7 +198,9 @@ def read_other_evaluation(run: Path, place: Path) -> RunRecords:
     records = read_run(run)
     beside = read_json(place / DATA_FILE)
     if not isinstance(beside, dict):
-        raise RunError(f"{place / DATA_FILE}: damaged (no JSON object); evaluate on that data again")
+        raise RunError(
+            f"{place / DATA_FILE}: damaged (no JSON object); evaluate on that data again", code="damaged_file"
+        )
     config = {**records.config, **beside}
     check_config(config, place / DATA_FILE, required=())
     return replace(
@@ -241,7 +243,7 @@ def _read_history(path: Path) -> tuple[Epoch, ...]:
             numbers = {name: _finite(row.get(name, "")) for name in Epoch.__slots__ if name != "number"}
             epochs.append(Epoch(number=int(row["epoch"]), **numbers))
         except ValueError as error:
-            raise RunError(f"{path}: line {line} is damaged ({error})") from error
+            raise RunError(f"{path}: line {line} is damaged ({error})", code="damaged_file") from error
     return tuple(epochs)
 
 
@@ -263,7 +265,9 @@ def _read_evaluation(path: Path) -> Evaluation | None:
         if evaluation.thresholds and len(evaluation.thresholds.values) != labels:
             raise ValueError(f"{len(evaluation.thresholds.values)} thresholds for {labels} labels")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise RunError(f"{path}: damaged ({type(error).__name__}: {error}); evaluate the run again") from error
+        raise RunError(
+            f"{path}: damaged ({type(error).__name__}: {error}); evaluate the run again", code="damaged_file"
+        ) from error
     return evaluation
 
 
@@ -283,4 +287,6 @@ def read_predictions(path: Path) -> tuple[PredictionRow, ...]:
         columns = parquet.read_table(path, columns=list(PredictionRow.__slots__)).to_pydict()
         return tuple(map(PredictionRow, *(columns[name] for name in PredictionRow.__slots__)))
     except (OSError, KeyError, arrow.ArrowException) as error:
-        raise RunError(f"{path}: damaged or unreadable ({error}); evaluate the run again") from error
+        raise RunError(
+            f"{path}: damaged or unreadable ({error}); evaluate the run again", code="damaged_file"
+        ) from error

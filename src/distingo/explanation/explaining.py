@@ -18,7 +18,7 @@ from PIL import Image
 from distingo.datasets.decoding.decode import open_source
 from distingo.datasets.decoding.rendering import render, seen_part
 from distingo.datasets.layouts.detection import source_of
-from distingo.errors import DistingoError, ModelError, UsageError, name_the_nearest
+from distingo.errors import DistingoError, ModelError, UsageError, name_the_nearest, option
 from distingo.evaluation.reading import RunRecords, read_run
 from distingo.explanation.covering import ModelAnswers, check_by_covering, map_by_covering
 from distingo.explanation.records import (
@@ -222,7 +222,12 @@ def show_layers(
     predictor = load(run, device=device, max_pixels=max_pixels)
     model = predictor.model
     if model.network is None:
-        raise ModelError(f"--layers: {model.description.name} is no network and has no layers; leave --layers out")
+        raise ModelError(
+            f"{option('layers')}: {model.description.name} is no network and has no layers; leave {option('layers')} "
+            "out",
+            code="option_not_applicable",
+            parameter="layers",
+        )
     network = model.network.to(predictor.device).eval()
     look = _look_at(picture, predictor)
     name, filters = first_filters(network)
@@ -239,12 +244,18 @@ def _model_name(model: SavedModel) -> str:
 def _require_looks(model: SavedModel) -> None:
     name = model.description.name
     if name in {"majority", "prevalence"}:
-        raise ModelError(f"{name}: says the same of every picture, so no part of one speaks for a class")
+        raise ModelError(
+            f"{name}: says the same of every picture, so no part of one speaks for a class", code="cannot_explain"
+        )
 
 
 def _column(label: str, classes: tuple[str, ...]) -> int:
     if label not in classes:
-        raise UsageError(f"--class {label}: the model knows no such class; {name_the_nearest(label, list(classes))}")
+        raise UsageError(
+            f"{option('classes')} {label}: the model knows no such class; {name_the_nearest(label, list(classes))}",
+            code="unknown_name",
+            parameter="classes",
+        )
     return classes.index(label)
 
 
@@ -254,7 +265,7 @@ def _choose(order: np.ndarray, given: np.ndarray) -> tuple[list[int], tuple[str,
         return [int(order[0])], ("no label reaches its threshold; the most probable one is explained",)
     if len(shown) > MOST_CLASSES:
         left = len(shown) - MOST_CLASSES
-        return shown[:MOST_CLASSES], (f"{left} more given labels are not shown; --class asks for one",)
+        return shown[:MOST_CLASSES], (f"{left} more given labels are not shown; {option('classes')} asks for one",)
     return shown, ()
 
 

@@ -66,7 +66,9 @@ def read_heat_maps(path: Path) -> dict[tuple[str, str], KeptHeatMap]:
         rows = pq.read_table(path, columns=["file", "label", "seen", "values"]).to_pylist()
         return {(row["file"], row["label"]): _read_row(row) for row in rows}
     except (OSError, KeyError, ValueError, TypeError, pa.ArrowException) as error:
-        raise RunError(f"{path}: damaged or unreadable ({error}); evaluate the run again") from error
+        raise RunError(
+            f"{path}: damaged or unreadable ({error}); evaluate the run again", code="damaged_file"
+        ) from error
 
 
 def _read_row(row: dict[str, object]) -> KeptHeatMap:

@@ -43,7 +43,7 @@ def as_grid(maps: Tensor, backbone: nn.Module, channels: int | None = None) -> T
         prefix = prefix_tokens(backbone)
         rows, columns = token_grid(backbone, maps.shape[1] - prefix)
         return maps[:, prefix:].reshape(len(maps), rows, columns, -1)
-    raise ModelError(f"{type(backbone).__name__}: its layers give no maps over the picture")
+    raise ModelError(f"{type(backbone).__name__}: its layers give no maps over the picture", code="cannot_explain")
 
 
 def prefix_tokens(backbone: nn.Module) -> int:
@@ -62,7 +62,7 @@ def token_grid(backbone: nn.Module, tokens: int) -> tuple[int, int]:
         return int(size[0]), int(size[1])
     side = math.isqrt(max(tokens, 0))
     if side < 1 or side * side != tokens:
-        raise ModelError(f"{type(backbone).__name__}: its {tokens} tokens lie in no grid")
+        raise ModelError(f"{type(backbone).__name__}: its {tokens} tokens lie in no grid", code="cannot_explain")
     return side, side
 
 
@@ -203,7 +203,7 @@ def _from_backbone_maps(classifier: PretrainedClassifier, images: Tensor, classe
     with torch.no_grad():
         maps = backbone.forward_features(images)
     if not isinstance(maps, Tensor):
-        raise ModelError(f"{type(backbone).__name__}: its last layer gives several maps")
+        raise ModelError(f"{type(backbone).__name__}: its last layer gives several maps", code="cannot_explain")
     maps = maps.detach().requires_grad_()
     logits = classifier.head(backbone.forward_head(maps).float())
     (gradient,) = torch.autograd.grad(margins(logits, classes, several=several).sum(), maps, materialize_grads=True)

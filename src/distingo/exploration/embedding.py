@@ -17,7 +17,7 @@ from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.decode import DEFAULT_MAX_PIXELS
 from distingo.datasets.examining import Examiner
 from distingo.datasets.walking import Candidate
-from distingo.errors import UsageError
+from distingo.errors import UsageError, option
 from distingo.exploration.appearance import Neighbourhood, small_pictures
 from distingo.messages.notes import Note, note
 from distingo.records import Picture
@@ -144,7 +144,11 @@ def _embed_by_backbone(model: str, weights: str | Path | None, cache: Cache, rea
     from distingo.models.presets import PRESETS
 
     if find_model(model).kind != "pretrained":
-        raise UsageError(f"--model {model}: is no pretrained backbone; choose one, {DESCRIPTORS} or {PIXELS}")
+        raise UsageError(
+            f"{option('model')} {model}: is no pretrained backbone; choose one, {DESCRIPTORS} or {PIXELS}",
+            code="option_not_applicable",
+            parameter="model",
+        )
     product = embed_by_backbone(model, weights, reason, cache).product
     assert product is not None
     features = product.store.shape[0]

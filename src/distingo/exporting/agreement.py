@@ -20,7 +20,7 @@ from distingo.datasets.decoding.decode import open_source
 from distingo.datasets.decoding.rendering import render, shorter_side_for
 from distingo.datasets.layouts.detection import source_of
 from distingo.datasets.walking import walk
-from distingo.errors import DataError, DistingoError, UsageError
+from distingo.errors import DataError, DistingoError, UsageError, option
 from distingo.evaluation.reading import RunRecords
 from distingo.metrics.ranking import mean_average_precision
 from distingo.metrics.thresholds import apply_thresholds
@@ -80,7 +80,11 @@ def pictures_in(folder: Path, most: int) -> list[KnownPicture]:
     """
     paths = sorted(file.path for file in walk(folder) if not file.ignored) if folder.is_dir() else []
     if not paths:
-        raise UsageError(f"--check-on {folder}: no such folder, or no file in it; give a folder of pictures")
+        raise UsageError(
+            f"{option('check_on')} {folder}: no such folder, or no file in it; give a folder of pictures",
+            code="not_found",
+            parameter="check_on",
+        )
     order = np.random.default_rng(0).permutation(len(paths))[:most]
     return [KnownPicture(Source(paths[at].name, paths[at]), None) for at in order]
 
@@ -119,7 +123,12 @@ def rendered(pictures: Sequence[KnownPicture], rendition: Rendition, value_range
     """
     rows = [render(image, rendition) for batch in opened(pictures, rendition, value_ranges) for _, image in batch]
     if not rows:
-        raise DataError("--int8 is calibrated on the run's training pictures, and none of them can be read any more")
+        raise DataError(
+            f"{option('int8', value=True)} is calibrated on the run's training pictures, and none of them can be read "
+            "any more",
+            code="no_usable_images",
+            parameter="check_on",
+        )
     return np.stack(rows)
 
 
@@ -226,7 +235,11 @@ def measure_agreement(
             parts.append((*original_answers(model, rows), *exported))
             advance(len(batch))
     if not read:
-        raise DataError(f"{checked_on}: none can be read; give others with --check-on FOLDER")
+        raise DataError(
+            f"{checked_on}: none can be read; give others with {option('check_on')} FOLDER",
+            code="no_usable_images",
+            parameter="check_on",
+        )
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
     return _compare(model, read, columns, len(pictures) - len(read), checked_on)
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from distingo.errors import ResourceError
+from distingo.errors import ResourceError, option
 from distingo.exporting.agreement import Agreement
 from distingo.files import read_json
 from distingo.models.saved import SavedModel
@@ -37,7 +37,9 @@ def require_free(place: Path) -> None:
         ResourceError: There is.
     """
     if place.exists() or place.is_symlink():
-        raise ResourceError(f"{place}: exists already; choose another -o")
+        raise ResourceError(
+            f"{place}: exists already; choose another {option('output')}", code="already_exists", parameter="output"
+        )
 
 
 def _remove_abandoned(place: Path) -> None:
@@ -91,9 +93,13 @@ def appearing_folder(place: Path) -> Iterator[Path]:
             folder.rename(place)
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
-            raise ResourceError(f"{place}: the disk is full; free some space and run the same command again") from error
+            raise ResourceError(
+                f"{place}: the disk is full; free some space and run the same command again", code="disk_full"
+            ) from error
         reason = error.strerror or type(error).__name__
-        raise ResourceError(f"{place}: can't be written ({reason}); choose another place") from error
+        raise ResourceError(
+            f"{place}: can't be written ({reason}); choose another place", code="cannot_write", parameter="output"
+        ) from error
 
 
 def describe_export(

@@ -140,7 +140,9 @@ def trace(network: nn.Module, example: torch.Tensor, *, any_size: bool = False) 
             program = torch.export.export(network.eval(), (example,), dynamic_shapes=shapes)
     except Exception as error:  # torch's many kinds of errors on what it can't trace
         reason = (str(error).splitlines() or [""])[0]
-        raise ModelError(f"the network can't be traced by torch.export: {type(error).__name__} ({reason})") from error
+        raise ModelError(
+            f"the network can't be traced by torch.export: {type(error).__name__} ({reason})", code="cannot_export"
+        ) from error
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # names the folders of this machine
     return program
@@ -176,7 +178,9 @@ def network_graph(network: nn.Module, rendition: Rendition, name: str) -> Any:
             )
     except Exception as error:  # as above
         reason = (str(error).splitlines() or [""])[0]
-        raise ModelError(f"the network can't be written as ONNX: {type(error).__name__} ({reason})") from error
+        raise ModelError(
+            f"the network can't be written as ONNX: {type(error).__name__} ({reason})", code="cannot_export"
+        ) from error
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

@@ -45,7 +45,9 @@ def write_openvino(model: Any, folder: Path, description: ExportDescription) -> 
         openvino.save_model(model, path, compress_to_fp16=description.precision == "half")
     except RuntimeError as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
-        raise ResourceError(f"{path}: OpenVINO can't write it ({reason}); is the disk full?") from error
+        raise ResourceError(
+            f"{path}: OpenVINO can't write it ({reason}); is the disk full?", code="cannot_write"
+        ) from error
 
 
 _GIVEN, _ROWS, _DONE = "given.xml", "rows.npy", "done.xml"
@@ -72,7 +74,7 @@ def quantise_openvino(model: Any, rows: np.ndarray) -> Any:
         done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
         if done.returncode or not (Path(folder) / _DONE).is_file():
             reason = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
-            raise ModelError(f"NNCF can't quantise the model: {reason[:300]}")
+            raise ModelError(f"NNCF can't quantise the model: {reason[:300]}", code="cannot_export")
         quantised = openvino.Core().read_model(Path(folder) / _DONE)
         return quantised.clone()  # the file's memory goes with the folder
 

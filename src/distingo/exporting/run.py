@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from distingo.errors import DataError, ExportError, ModelError, UsageError
+from distingo.errors import DataError, ExportError, ModelError, UsageError, option
 from distingo.evaluation.reading import RunRecords, read_run
 from distingo.exporting.agreement import (
     HIGHEST_COST,
@@ -138,7 +138,8 @@ def _first_that_agrees(
         wanted = f"a loss of at most {HIGHEST_COST * 100:.0f} point"
     raise ExportError(
         f"{request.run}: as {request.exported_as} in {request.precision} it does not say what the original says, "
-        f"{wanted} is asked for; {'; '.join(failed)}; nothing was written"
+        f"{wanted} is asked for; {'; '.join(failed)}; nothing was written",
+        code="export_differs",
     )
 
 
@@ -177,7 +178,12 @@ def _write_beside(
 
 def _require_possible(request: ExportRequest) -> None:
     if request.exported_as == "torch-export" and request.precision == "int8":
-        raise UsageError("--int8: torch-export has no 8-bit form here; take --format onnx or openvino, or --half")
+        raise UsageError(
+            f"{option('int8', value=True)}: torch-export has no 8-bit form here; take {option('format')} onnx or "
+            f"openvino, or {option('half', value=True)}",
+            code="option_not_applicable",
+            parameter="int8",
+        )
     needed = list(_NEEDS[request.exported_as])
     if (request.exported_as, request.precision) == ("openvino", "int8"):
         needed.append("nncf")
@@ -185,7 +191,10 @@ def _require_possible(request: ExportRequest) -> None:
     if missing:
         extra = ",".join(dict.fromkeys(_EXTRAS.get(package, "export") for package in missing))
         raise UsageError(
-            f"--format {request.exported_as}: {' and '.join(missing)} missing; `pip install 'distingo[{extra}]'`"
+            f"{option('format')} {request.exported_as}: {' and '.join(missing)} missing; `pip install "
+            f"'distingo[{extra}]'`",
+            code="missing_extra",
+            parameter="format",
         )
 
 
@@ -193,7 +202,9 @@ def _require_network(request: ExportRequest, model: SavedModel) -> None:
     if model.network is None or model.description.rendition is None:
         raise ModelError(
             f"{request.run}: its model, {model.description.name}, is no network; `distingo export` writes networks "
-            "(small-cnn, pretrained backbones ...), and `distingo predict` uses this one"
+            "(small-cnn, pretrained backbones ...), and `distingo predict` uses this one",
+            code="not_a_network",
+            parameter="run",
         )
 
 
@@ -209,6 +220,8 @@ def _pictures(request: ExportRequest, records: RunRecords) -> tuple[list[KnownPi
     if not found:
         raise DataError(
             f"{request.run}: its test and validation pictures are no longer in {records.root}, and an export is "
-            "checked on real ones; put them back, or give others with --check-on FOLDER"
+            f"checked on real ones; put them back, or give others with {option('check_on')} FOLDER",
+            code="no_usable_images",
+            parameter="check_on",
         )
     return found, "the run's test and validation pictures"

@@ -68,7 +68,8 @@ def choose_sizes(pool: int, classes: int, count: int) -> tuple[int, ...]:
     if len(sizes) < FEWEST_SIZES or sizes[-1] < 2 * sizes[0]:
         raise DataError(
             f"{pool:,} training pictures of {classes:,} classes are too few for a learning curve; it needs at least "
-            f"{2 * _PER_CLASS * classes:,}"
+            f"{2 * _PER_CLASS * classes:,}",
+            code="too_few_images",
         )
     return sizes
 

@@ -15,7 +15,7 @@ from distingo.crossvalidation.folds import divide
 from distingo.datasets.gathering import count_processors
 from distingo.datasets.splits.grouping import Grouping, group_pictures
 from distingo.datasets.targets import encode_labels
-from distingo.errors import UsageError
+from distingo.errors import UsageError, option
 from distingo.learning_curves.forecasting import forecast, resample_curves
 from distingo.learning_curves.measuring import (
     Draw,
@@ -125,9 +125,9 @@ def _weakness(curve: ScoreCurve) -> tuple[float, str]:
 
 def _check(request: LearningCurveRequest) -> None:
     if request.draws < 2:
-        raise UsageError(f"--draws {request.draws}: choose 2 or more")
+        raise UsageError(f"{option('draws')} {request.draws}: choose 2 or more", code="out_of_range", parameter="draws")
     if request.sizes < 4:
-        raise UsageError(f"--sizes {request.sizes}: choose 4 or more")
+        raise UsageError(f"{option('sizes')} {request.sizes}: choose 4 or more", code="out_of_range", parameter="sizes")
 
 
 def _choose_learner(chosen: ChosenRun) -> Learner:
@@ -137,8 +137,11 @@ def _choose_learner(chosen: ChosenRun) -> Learner:
         return descriptor_learner(classes=classes, seed=recipe.seed)
     if recipe.mode != "frozen" or chosen.backbone is None:
         raise UsageError(
-            f"--model {recipe.model}: a learning curve trains many models, so it solves heads on a frozen backbone, or "
-            "takes descriptors; choose a backbone without --mode finetune, or --model descriptors"
+            f"{option('model')} {recipe.model}: a learning curve trains many models, so it solves heads on a frozen "
+            f"backbone, or takes descriptors; choose a backbone without {option('mode', 'finetune')}, or "
+            f"{option('model', 'descriptors')}",
+            code="option_not_applicable",
+            parameter="model",
         )
     balanced = "balanced" in {recipe.class_weights, recipe.positive_weights}
     return head_learner(recipe.head, classes=classes, task=dataset.task, balanced=balanced, seed=recipe.seed)

@@ -17,7 +17,7 @@ from typing import Literal
 
 import torch
 
-from distingo.errors import ResourceError, UsageError
+from distingo.errors import ResourceError, UsageError, option
 from distingo.machine.memory import is_out_of_memory
 from distingo.machine.threads import forget_thread_environment, free_this_thread, usable_cores
 from distingo.messages.notes import Note, note
@@ -162,14 +162,18 @@ def choose_device(name: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     matched = _NAME.fullmatch(name)
     if matched is None or int(matched[2] or 0) >= _count(matched[1]):
-        raise UsageError(_refusal(name))
+        raise UsageError(_refusal(name), code="device_unavailable", parameter="device")
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, ImportError) as error:
         if is_out_of_memory(error):
-            raise ResourceError(f"--device {name}: other programs hold all of its memory; end them") from error
-        raise UsageError(_refusal(name)) from error
+            raise ResourceError(
+                f"{option('device')} {name}: other programs hold all of its memory; end them",
+                code="out_of_memory",
+                parameter="device",
+            ) from error
+        raise UsageError(_refusal(name), code="device_unavailable", parameter="device") from error
     return device
 
 
@@ -193,4 +197,4 @@ def _count(kind: str) -> int:
 
 
 def _refusal(name: str) -> str:
-    return f"--device {name}: not available here; choose {' or '.join(available_devices())}"
+    return f"{option('device')} {name}: not available here; choose {' or '.join(available_devices())}"

@@ -108,19 +108,29 @@ def check_architecture(architecture: str, arguments: dict[str, Any]) -> None:
         ModelError: Says the first fault, in one line.
     """
     if not isinstance(architecture, str) or not _NAME.fullmatch(architecture):
-        raise ModelError(f"{quote(architecture)} is no name of an architecture; names have letters, digits and _")
+        raise ModelError(
+            f"{quote(architecture)} is no name of an architecture; names have letters, digits and _",
+            code="invalid_name",
+        )
     if not import_timm().models.is_model(architecture):
-        raise ModelError(f"timm knows no architecture {architecture!r}; `distingo models --pretrained` lists all")
+        raise ModelError(
+            f"timm knows no architecture {architecture!r}; `distingo models --pretrained` lists all",
+            code="unknown_name",
+            parameter="model",
+        )
     for name, value in arguments.items():
         if name not in ARGUMENTS:
-            raise ModelError(f"{architecture}: argument {quote(name)} is not one that only shapes layers; leave it out")
+            raise ModelError(
+                f"{architecture}: argument {quote(name)} is not one that only shapes layers; leave it out",
+                code="forbidden_argument",
+            )
         most = _BOUNDS.get(name, _MOST)
         if not _is_harmless(value, most):
             allowed = f"give numbers up to {most:,}, short names or lists of up to {_LONGEST}"
-            raise ModelError(f"{architecture}: argument {name} is {quote(value)}; {allowed}")
+            raise ModelError(f"{architecture}: argument {name} is {quote(value)}; {allowed}", code="forbidden_argument")
         if name in _COUNTS_OF_BLOCKS and _add_up(value) > _MOST_BLOCKS:
             allowed = f"give at most {_MOST_BLOCKS} in all"
-            raise ModelError(f"{architecture}: argument {name} is {quote(value)}; {allowed}")
+            raise ModelError(f"{architecture}: argument {name} is {quote(value)}; {allowed}", code="forbidden_argument")
 
 
 def _add_up(value: Any) -> float:
@@ -207,7 +217,10 @@ def _bounded(architecture: str) -> AbstractContextManager[Any]:
         def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             self.calls += 1
             if self.calls > _MOST_CALLS:
-                raise ModelError(f"{architecture}: its arguments make it larger than any of timm's; leave them out")
+                raise ModelError(
+                    f"{architecture}: its arguments make it larger than any of timm's; leave them out",
+                    code="too_large_model",
+                )
             return function(*args, **(kwargs or {}))
 
     return Counted()
@@ -232,8 +245,11 @@ def measure_architecture(architecture: str, arguments: dict[str, Any], height: i
         return reason
     works = _sizes_that_work(architecture, arguments, height, width)
     if not works:
-        raise ModelError(f"{architecture}: can't be used ({reason}); choose another backbone")
-    raise ModelError(f"{architecture}: refuses pictures of {height}x{width} ({reason}); sizes that work are {works}")
+        raise ModelError(f"{architecture}: can't be used ({reason}); choose another backbone", code="unsupported_model")
+    raise ModelError(
+        f"{architecture}: refuses pictures of {height}x{width} ({reason}); sizes that work are {works}",
+        code="unsupported_image_size",
+    )
 
 
 def require_room(module: nn.Module, stored: int) -> None:
@@ -276,7 +292,9 @@ def _measure(architecture: str, arguments: dict[str, Any], height: int, width: i
     _check_grid(module, height, width)
     parameters = sum(parameter.numel() for parameter in module.parameters())
     if parameters > _MOST_PARAMETERS:
-        raise ModelError(f"{architecture}: its arguments give it {parameters:,} parameters; leave them out")
+        raise ModelError(
+            f"{architecture}: its arguments give it {parameters:,} parameters; leave them out", code="too_large_model"
+        )
     if parameters * height * width <= _QUICK:
         return Measures(_pass_with_values(architecture, arguments, height, width), parameters)
     try:

@@ -61,11 +61,14 @@ def list_backbones(pattern: str = "*", *, cache: Cache | None = None) -> tuple[L
     glob = wanted if wanted in names or set(wanted) & set("*?[") else f"*{wanted}*"
     chosen = [name for name in names if fnmatchcase(name, glob)]
     if not chosen:
-        near = name_the_nearest(
-            pattern.partition(".")[0], list(dict.fromkeys(name.partition(".")[0] for name in names))
+        advice = name_the_nearest(
+            pattern.partition(".")[0],
+            list(dict.fromkeys(name.partition(".")[0] for name in names)),
+            otherwise="a pattern without * is looked for inside names",
         )
-        advice = near if near.startswith("did you mean") else "a pattern without * is looked for inside names"
-        raise ModelError(f"no pretrained backbone is called {pattern!r}; {advice}")
+        raise ModelError(
+            f"no pretrained backbone is called {pattern!r}; {advice}", code="unknown_name", parameter="pattern"
+        )
     configurations = {name: models.get_pretrained_cfg(name) for name in chosen}
     counts = _count({key_of(name, configurations[name]): configurations[name] for name in chosen}, cache or Cache())
     presets = {preset.backbone: preset.name for preset in PRESETS.values()}

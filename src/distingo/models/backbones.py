@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 
 from torch import nn
 
-from distingo.errors import DistingoError, ModelError
+from distingo.errors import DistingoError, ModelError, option
 from distingo.models.architectures import create_architecture, first_line, import_timm, measure_architecture
 from distingo.models.hub import fetch_file, get_file
 from distingo.models.presets import PRESETS, BackboneSettings, find_settings, read_settings
@@ -100,11 +100,19 @@ def find_backbone(
     if image_size is not None:
         height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
     if min(height, width) < 1:
-        raise ModelError(f"{name}: no pictures of {height}x{width} pixels; give at least 1")
+        raise ModelError(
+            f"{name}: no pictures of {height}x{width} pixels; give at least 1",
+            code="out_of_range",
+            parameter="image_size",
+        )
     sized = {"img_size": [height, width]} if settings.fixed_size else {}
     rendition = settings.rendition(height, width)
     if why := find_rendition_fault(asdict(rendition)):
-        raise ModelError(f"{name}: images of {height}x{width} pixels: {why}; choose another size or backbone")
+        raise ModelError(
+            f"{name}: images of {height}x{width} pixels: {why}; choose another size or backbone",
+            code="unsupported_image_size",
+            parameter="image_size",
+        )
     arguments = json.loads(json.dumps({**settings.arguments, **sized}))
     measures = measure_architecture(settings.architecture, arguments, height, width)
     return BackboneDescription(
@@ -143,7 +151,8 @@ def build_backbone(description: BackboneDescription) -> nn.Module:
     except Exception as error:  # an architecture's own code refuses odd arguments in any way that it likes
         reason, version = first_line(error), import_timm().__version__
         raise ModelError(
-            f"{description.architecture}: timm {version} can't build it ({reason}); install another timm"
+            f"{description.architecture}: timm {version} can't build it ({reason}); install another timm",
+            code="unsupported_model",
         ) from error
 
 
@@ -188,7 +197,7 @@ def fetch_weights(name: str) -> Path:
     """
     settings, source, place = _find_origin(name)
     if source != "hub":
-        raise ModelError(f"{name}: is a folder already; nothing to fetch")
+        raise ModelError(f"{name}: is a folder already; nothing to fetch", code="option_not_applicable")
     _check_there_are_weights(name, settings, source)
     weights = fetch_file(place, settings.weights_file, name=name)
     fetch_file(place, "config.json", name=name)
@@ -202,7 +211,9 @@ def _find_origin(name: str) -> tuple[BackboneSettings, WeightsSource, str]:
     if name.startswith(_FOLDER) or os.sep in name or "/" in name or (Path(name) / "config.json").is_file():
         folder = Path(name.removeprefix(_FOLDER)).expanduser()
         if not folder.is_dir():
-            raise ModelError(f"{name}: no such folder; give a timm hub folder, or hf-hub:OWNER/NAME for the hub")
+            raise ModelError(
+                f"{name}: no such folder; give a timm hub folder, or hf-hub:OWNER/NAME for the hub", code="not_found"
+            )
         return read_settings(folder / "config.json"), "folder", str(folder.resolve())
     settings = find_settings(PRESETS[name].backbone if name in PRESETS else name)
     return settings, "hub", settings.repository
@@ -210,7 +221,11 @@ def _find_origin(name: str) -> tuple[BackboneSettings, WeightsSource, str]:
 
 def _check_there_are_weights(name: str, settings: BackboneSettings, source: WeightsSource) -> None:
     if source == "hub" and not name.startswith(_HUB) and not settings.has_weights:
-        raise ModelError(f"timm has no pretrained weights for {name}; give --weights FOLDER|FILE.safetensors")
+        raise ModelError(
+            f"timm has no pretrained weights for {name}; give {option('weights')} FOLDER|FILE.safetensors",
+            code="no_weights",
+            parameter="weights",
+        )
 
 
 def _replace_weights(settings: BackboneSettings, weights: str | Path) -> tuple[BackboneSettings, WeightsSource, str]:
@@ -219,13 +234,17 @@ def _replace_weights(settings: BackboneSettings, weights: str | Path) -> tuple[B
     path = Path(weights).expanduser()
     if not path.exists():
         raise ModelError(
-            f"{weights}: no such file or folder; give a .safetensors file, a folder that holds one, or none"
+            f"{weights}: no such file or folder; give a .safetensors file, a folder that holds one, or none",
+            code="not_found",
+            parameter="weights",
         )
     source: WeightsSource = "folder" if path.is_dir() else "file"
     beside = _read_beside(path)
     if beside is not None and beside.architecture != settings.architecture:
         raise ModelError(
-            f"{path}: weights of {beside.architecture}, not of {settings.architecture}; name the one they fit"
+            f"{path}: weights of {beside.architecture}, not of {settings.architecture}; name the one they fit",
+            code="weights_differ",
+            parameter="weights",
         )
     return beside or settings, source, str(path.resolve())
 

@@ -100,9 +100,13 @@ def build_network(
     entry = find_model(name)
     if entry.kind == "pretrained":
         near = name_the_nearest(name, [known.name for known in _ENTRIES if known.place])
-        raise ModelError(f"none of our own networks is called {name!r}; {near} (--pretrained lists timm's)")
+        raise ModelError(
+            f"none of our own networks is called {name!r}; {near} (`distingo models --pretrained` lists timm's)",
+            code="unknown_name",
+            parameter="model",
+        )
     if entry.place is None:
-        raise ModelError(f"{name} is not a network; it has no layers to build")
+        raise ModelError(f"{name} is not a network; it has no layers to build", code="not_a_network", parameter="model")
     module, class_name = entry.place
     network_class = getattr(import_module(module), class_name)
     options = {} if dropout is None else {"dropout": dropout}

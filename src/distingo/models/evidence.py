@@ -152,7 +152,7 @@ def load_evidence(folder: Path) -> Evidence | None:
         if len(evidence.owners) and evidence.owners.max() >= evidence.n:
             raise ValueError(f"a label of picture {evidence.owners.max()} of {evidence.n}")
     except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: damaged ({error}); train again or restore it") from error
+        raise RunError(f"{path}: damaged ({error}); train again or restore it", code="damaged_file") from error
     return evidence
 
 

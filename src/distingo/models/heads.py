@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from distingo.errors import UsageError, name_the_nearest
+from distingo.errors import UsageError, name_the_nearest, option
 
 HEADS = ("linear", "linear-svm", "prototype", "knn")
 """Names of the heads; ``linear`` is the default."""
@@ -24,7 +24,11 @@ def require_head(name: str) -> None:
         UsageError: With the nearest names.
     """
     if name not in HEADS:
-        raise UsageError(f"--head {name}: no head is called so; {name_the_nearest(name, list(HEADS))}")
+        raise UsageError(
+            f"{option('head')} {name}: no head is called so; {name_the_nearest(name, list(HEADS))}",
+            code="unknown_name",
+            parameter="head",
+        )
 
 
 def build_head(kind: str, features: int, classes: int, settings: dict[str, Any]) -> nn.Module:

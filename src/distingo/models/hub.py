@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from distingo.errors import ModelError, ResourceError
+from distingo.errors import ModelError, ResourceError, option
 from distingo.version import __version__
 
 Answer = TypeVar("Answer")
@@ -68,7 +68,9 @@ def fetch_file(repository: str, filename: str, *, name: str) -> Path:
         url = hf_hub_url(repository_name, filename, revision=revision)
         metadata = _try_again(lambda: get_hf_file_metadata(url))
         if not metadata.etag or not metadata.commit_hash:
-            raise ModelError(f"{_endpoint()}: does not answer like a Hugging Face hub; check HF_ENDPOINT")
+            raise ModelError(
+                f"{_endpoint()}: does not answer like a Hugging Face hub; check HF_ENDPOINT", code="unexpected_answer"
+            )
         _fetch_blob(repository_name, filename, metadata.commit_hash, metadata.etag, metadata.size)
         # The blob lies where the hub's library looks first: this only links it, and remembers the revision.
         return Path(_try_again(lambda: hf_hub_download(repository_name, filename, revision=revision)))
@@ -102,7 +104,8 @@ def _fetch_blob(repository: str, filename: str, commit: str, etag: str, size: in
             partial.unlink()
     raise ModelError(
         f"{repository}/{filename}: what {_endpoint()} sends does not agree with its hash {etag[:12]}..., twice; "
-        "try later, or give --weights FOLDER|FILE.safetensors"
+        f"try later, or give {option('weights')} FOLDER|FILE.safetensors",
+        code="damaged_download",
     )
 
 
@@ -184,23 +187,32 @@ def _explain(error: Exception, repository: str, filename: str, name: str) -> Mod
         RevisionNotFoundError,
     )
 
-    otherwise = "or give --weights FOLDER|FILE.safetensors"
+    otherwise = f"or give {option('weights')} FOLDER|FILE.safetensors"
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS}:
-        return ResourceError(f"{name}: the hub's cache can't be written ({error.strerror}); name another in HF_HOME")
+        return ResourceError(
+            f"{name}: the hub's cache can't be written ({error.strerror}); name another in HF_HOME", code="cannot_write"
+        )
     if isinstance(error, GatedRepoError):
         return ModelError(
-            f"{name}: {_endpoint()}/{repository} is gated; accept its terms there and set HF_TOKEN, {otherwise}"
+            f"{name}: {_endpoint()}/{repository} is gated; accept its terms there and set HF_TOKEN, {otherwise}",
+            code="access_denied",
         )
     if isinstance(error, RepositoryNotFoundError | RevisionNotFoundError):
-        return ModelError(f"{name}: {_endpoint()} has no repository {repository} for you; check the name, {otherwise}")
+        return ModelError(
+            f"{name}: {_endpoint()} has no repository {repository} for you; check the name, {otherwise}",
+            code="not_found",
+        )
     if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
         return ModelError(
-            f"{name}: {_endpoint()}/{repository} holds no {filename}, and pickles are never loaded; {otherwise[3:]}"
+            f"{name}: {_endpoint()}/{repository} holds no {filename}, and pickles are never loaded; {otherwise[3:]}",
+            code="no_weights",
         )
     if isinstance(error, HfHubHTTPError):
         status = error.response.status_code
-        return ModelError(f"{name}: {_endpoint()} answers {status} for {repository}; try later, {otherwise}")
-    return ModelError(say_unreachable(name, type(error).__name__))
+        return ModelError(
+            f"{name}: {_endpoint()} answers {status} for {repository}; try later, {otherwise}", code="hub_unreachable"
+        )
+    return ModelError(say_unreachable(name, type(error).__name__), code="hub_unreachable")
 
 
 def say_unreachable(name: str, reason: str) -> str:
@@ -217,7 +229,7 @@ def say_unreachable(name: str, reason: str) -> str:
     return (
         f"{name}: its weights are not in {constants.HF_HUB_CACHE} and the hub can't be reached ({reasons}); "
         f"run `distingo fetch-weights {name}` on a machine with network and copy that folder, "
-        "or give --weights FOLDER|FILE.safetensors"
+        f"or give {option('weights')} FOLDER|FILE.safetensors"
     )
 
 
@@ -238,5 +250,5 @@ def get_file(repository: str, filename: str, *, name: str) -> Path:
         if cached := find_cached(repository, filename):
             return cached
     if is_offline():
-        raise ModelError(say_unreachable(name, "no network is allowed"))
+        raise ModelError(say_unreachable(name, "no network is allowed"), code="hub_unreachable")
     return fetch_file(repository, filename, name=name)

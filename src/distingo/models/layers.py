@@ -146,13 +146,16 @@ def require_input_shape(name: str, classes: int, *, height: int, width: int, cha
         ModelError: No class, no channel, or a picture that the poolings leave nothing of.
     """
     if classes < 1:
-        raise ModelError(f"{name}: {classes} classes; it needs at least 1")
+        raise ModelError(f"{name}: {classes} classes; it needs at least 1", code="out_of_range")
     if channels < 1:
-        raise ModelError(f"{name}: {channels} channels; it needs at least 1 (1 for grey, 3 for RGB)")
+        raise ModelError(
+            f"{name}: {channels} channels; it needs at least 1 (1 for grey, 3 for RGB)", code="out_of_range"
+        )
     smallest = 2**halvings
     if min(height, width) < smallest:
         raise ModelError(
-            f"{name}: image size {height}x{width} (height x width) is too small; choose at least {smallest}x{smallest}"
+            f"{name}: image size {height}x{width} (height x width) is too small; choose at least {smallest}x{smallest}",
+            code="unsupported_image_size",
         )
 
 
@@ -163,4 +166,8 @@ def require_probability(name: str, dropout: float) -> None:
         ModelError: It is not.
     """
     if not 0 <= dropout < 1:
-        raise ModelError(f"{name}: dropout {dropout} is not possible; choose a number from 0 up to, not including, 1")
+        raise ModelError(
+            f"{name}: dropout {dropout} is not possible; choose a number from 0 up to, not including, 1",
+            code="out_of_range",
+            parameter="dropout",
+        )

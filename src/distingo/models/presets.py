@@ -177,9 +177,15 @@ def find_settings(name: str) -> BackboneSettings:
     if not models.is_model(architecture):
         names = models.list_pretrained()
         known = [*CATALOGUE, *PRESETS, *dict.fromkeys(known.partition(".")[0] for known in names)]
-        raise ModelError(f"no model is called {name!r}; {_nearest(architecture, known)}")
+        raise ModelError(
+            f"no model is called {name!r}; {_nearest(architecture, known)}", code="unknown_name", parameter="model"
+        )
     if tag and name not in _trained(architecture):
-        raise ModelError(f"{architecture} has no weights tagged {tag!r}; {_nearest(name, _trained(architecture))}")
+        raise ModelError(
+            f"{architecture} has no weights tagged {tag!r}; {_nearest(name, _trained(architecture))}",
+            code="unknown_name",
+            parameter="model",
+        )
     found = models.get_pretrained_cfg(name)
     return _checked(BackboneSettings(architecture, asdict(found) if found else {}, {}), f"backbone {name}")
 
@@ -189,9 +195,8 @@ def _trained(architecture: str) -> list[str]:
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    near = name_the_nearest(name, known)
-    few = len(known) <= 20 or near.startswith("did you mean")
-    return near if few else "`distingo models` and `distingo models --pretrained` list all"
+    many = "`distingo models` and `distingo models --pretrained` list all"
+    return name_the_nearest(name, known, otherwise=None if len(known) <= 20 else many)
 
 
 def read_settings(path: Path) -> BackboneSettings:
@@ -206,29 +211,33 @@ def read_settings(path: Path) -> BackboneSettings:
     content = _read_object(path)
     given = content.get("pretrained_cfg", content)
     if not isinstance(given, dict):
-        raise ModelError(f"{path}: pretrained_cfg is no JSON object; take the folder from the hub again")
+        raise ModelError(
+            f"{path}: pretrained_cfg is no JSON object; take the folder from the hub again", code="damaged_file"
+        )
     _refuse_code(path, content, given)
     architecture = content.get("architecture")
     if not isinstance(architecture, str):
-        raise ModelError(f"{path}: names no timm architecture; give a folder that timm saved for the hub")
+        raise ModelError(
+            f"{path}: names no timm architecture; give a folder that timm saved for the hub", code="missing_field"
+        )
     models = import_timm().models
     if not models.is_model(architecture):
         near = _nearest(architecture[:100], models.list_models())
-        raise ModelError(f"{path}: timm knows no architecture {quote(architecture)}; {near}")
+        raise ModelError(f"{path}: timm knows no architecture {quote(architecture)}; {near}", code="unknown_name")
     # The places that timm would fetch from are none of ours: they would only be carried along unchecked.
     known = {field.name for field in fields(models.PretrainedCfg)} & set(_PRETRAINED)
     configuration = {name: value for name, value in given.items() if name in known}
     if "num_classes" in content:
         configuration["num_classes"] = content["num_classes"]
     if faults := find_faults(configuration, _PRETRAINED, optional=tuple(_PRETRAINED)):
-        raise ModelError(join_faults([f"{path}: damaged ({fault})" for fault in faults], _ADVICE))
+        raise ModelError(join_faults([f"{path}: damaged ({fault})" for fault in faults], _ADVICE), code="damaged_file")
     arguments = content.get("model_args") or {}
     _check_arguments(path, arguments)
     kept = {name: value for name, value in arguments.items() if name not in _SET_BY_US}
     try:
         check_architecture(architecture, kept)
     except ModelError as error:
-        raise ModelError(f"{path}: {error}") from error
+        raise ModelError(f"{path}: {error}", code=error.code, parameter=error.parameter) from error
     return _checked(BackboneSettings(architecture, configuration, kept), str(path))
 
 
@@ -236,11 +245,15 @@ def _read_object(path: Path) -> dict[str, Any]:
     try:
         content = parse_json(path.read_bytes())
     except FileNotFoundError as error:
-        raise ModelError(f"{path}: no such file; a hub folder holds config.json and model.safetensors") from error
+        raise ModelError(
+            f"{path}: no such file; a hub folder holds config.json and model.safetensors", code="not_found"
+        ) from error
     except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: damaged or unreadable ({error}); take it from the hub again") from error
+        raise ModelError(
+            f"{path}: damaged or unreadable ({error}); take it from the hub again", code="damaged_file"
+        ) from error
     if not isinstance(content, dict):
-        raise ModelError(f"{path}: no JSON object; take it from the hub again")
+        raise ModelError(f"{path}: no JSON object; take it from the hub again", code="damaged_file")
     return content
 
 
@@ -250,11 +263,15 @@ def _refuse_code(path: Path, *levels: dict[str, Any]) -> None:
         for name in _ASKS_FOR_CODE:
             if level.get(name):
                 raise ModelError(
-                    f"{path}: asks for code of its own ({name}), which is never run; choose another backbone"
+                    f"{path}: asks for code of its own ({name}), which is never run; choose another backbone",
+                    code="forbidden_code",
                 )
         library = level.get("library_name")
         if library not in (None, "timm"):
-            raise ModelError(f"{path}: belongs to the library {quote(library)}; only timm's backbones can be used")
+            raise ModelError(
+                f"{path}: belongs to the library {quote(library)}; only timm's backbones can be used",
+                code="unsupported_model",
+            )
 
 
 def _check_arguments(path: Path, arguments: Any) -> None:
@@ -262,7 +279,7 @@ def _check_arguments(path: Path, arguments: Any) -> None:
     refused = sorted(name for name in names if name in _CREATION_OPTIONS or name.startswith("pretrained"))
     if refused or not isinstance(arguments, dict):
         named = ", ".join(quote(name)[1:-1] for name in sorted(refused or names)[:10])
-        raise ModelError(f"{path}: model_args may not hold {named}; choose another backbone")
+        raise ModelError(f"{path}: model_args may not hold {named}; choose another backbone", code="forbidden_argument")
 
 
 def _checked(settings: BackboneSettings, place: str) -> BackboneSettings:
@@ -273,8 +290,8 @@ def _checked(settings: BackboneSettings, place: str) -> BackboneSettings:
         valid = valid and min(height, width, *settings.std) > 0
     except (TypeError, ValueError, IndexError, KeyError, OverflowError) as error:
         raise ModelError(
-            f"{place}: a damaged pretrained configuration ({error}); take it from the hub again"
+            f"{place}: a damaged pretrained configuration ({error}); take it from the hub again", code="damaged_file"
         ) from error
     if not valid:
-        raise ModelError(f"{place}: not for pictures of 3 channels; choose another backbone")
+        raise ModelError(f"{place}: not for pictures of 3 channels; choose another backbone", code="unsupported_model")
     return settings

@@ -136,7 +136,7 @@ def assemble_network(description: ModelDescription) -> nn.Sequential:
         return _assemble_pretrained(description, description.backbone)
     rendition = description.rendition
     if rendition is None:
-        raise RunError(f"model {description.name}: a network without a picture size")
+        raise RunError(f"model {description.name}: a network without a picture size", code="damaged_file")
     normalisation = build_normalisation(
         description.normalise,
         channels=rendition.channels,
@@ -262,7 +262,9 @@ def load_model(folder: Path) -> SavedModel:
         raise
     except Exception as error:  # an architecture's own code refuses odd arguments in any way that it likes
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise RunError(f"{folder}: weights do not fit the model {quote(description.name)[1:-1]} ({reason})") from error
+        raise RunError(
+            f"{folder}: weights do not fit the model {quote(description.name)[1:-1]} ({reason})", code="weights_differ"
+        ) from error
     return SavedModel(description, network=network.eval(), bank=bank, evidence=evidence)
 
 
@@ -305,7 +307,10 @@ def _require_votes(network: nn.Module) -> None:
 def _read_model_json(folder: Path) -> dict[str, Any]:
     run = RunFolder(folder.parent)
     if run.model == folder and run.config.is_file() and not (folder / "model.json").is_file():
-        raise RunError(f"{run.path}: its training has not ended; `distingo train -o {run.path} --resume` goes on")
+        raise RunError(
+            f"{run.path}: its training has not ended; `distingo train -o {run.path} --resume` goes on",
+            code="unfinished",
+        )
     content = read_json(folder / "model.json")
     check_format(content, folder / "model.json")
     check_description(content, folder / "model.json")
@@ -328,19 +333,22 @@ def _description_from(content: dict[str, Any], path: Path) -> ModelDescription:
             check_architecture(description.backbone.architecture, description.backbone.arguments)
         return description
     except (KeyError, TypeError, ValueError, ModelError) as error:
-        raise RunError(f"{path}: damaged ({error})") from error
+        raise RunError(f"{path}: damaged ({error})", code="damaged_file") from error
 
 
 def _read_weights(path: Path, expected_hash: str) -> dict[str, np.ndarray]:
     if path.exists() and not path.is_file():
-        raise RunError(f"{path}: is no regular file")
+        raise RunError(f"{path}: is no regular file", code="not_regular_file")
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise RunError(f"{path}: missing or unreadable ({error.strerror})") from error
+        raise RunError(f"{path}: missing or unreadable ({error.strerror})", code="cannot_read") from error
     if content_hash(content) != expected_hash:
-        raise RunError(f"{path}: damaged, or not the weights that model.json describes; train again or restore it")
+        raise RunError(
+            f"{path}: damaged, or not the weights that model.json describes; train again or restore it",
+            code="damaged_file",
+        )
     try:
         return dict(load(content))
     except SafetensorError as error:
-        raise RunError(f"{path}: damaged ({error})") from error
+        raise RunError(f"{path}: damaged ({error})", code="damaged_file") from error

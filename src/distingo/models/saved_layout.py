@@ -117,7 +117,7 @@ def check_description(content: dict[str, Any], path: Path) -> None:
         RunError: One line for each fault.
     """
     if faults := _find_faults(content):
-        raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], _ADVICE))
+        raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], _ADVICE), code="damaged_file")
 
 
 def require_readable(content: dict[str, Any]) -> None:
@@ -132,7 +132,8 @@ def require_readable(content: dict[str, Any]) -> None:
     if faults := _find_faults(content):
         model = quote(content.get("name"))
         raise ModelError(
-            join_faults([f"model {model} can't be saved: {fault}" for fault in faults], "choose other data or weights")
+            join_faults([f"model {model} can't be saved: {fault}" for fault in faults], "choose other data or weights"),
+            code="cannot_write",
         )
 
 
@@ -143,7 +144,10 @@ def require_readable_backbone(content: dict[str, Any]) -> None:
         ModelError: One line.
     """
     if faults := find_faults({"backbone": content}, {"backbone": _BackboneFields}):
-        raise ModelError(f"model {quote(content.get('name'))} can't be saved: {faults[0]}; choose another backbone")
+        raise ModelError(
+            f"model {quote(content.get('name'))} can't be saved: {faults[0]}; choose another backbone",
+            code="cannot_write",
+        )
 
 
 def _find_faults(content: dict[str, Any]) -> list[str]:
@@ -338,4 +342,4 @@ def load_bank(folder: Path) -> FeatureBank | None:
         rows, center, scale = tensors["rows"], tensors["center"], tensors["scale"]
         return check_bank(FeatureBank(rows, contents, center, scale, bool(tensors["unit"][0])))
     except (OSError, KeyError, TypeError, ValueError, IndexError, SafetensorError) as error:
-        raise RunError(f"{path}: damaged ({error}); train again or restore it") from error
+        raise RunError(f"{path}: damaged ({error}); train again or restore it", code="damaged_file") from error

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from distingo.errors import ModelError
+from distingo.errors import ModelError, option
 from distingo.files import content_hash
 from distingo.machine.compiler import without_values
 from distingo.models.architectures import create_architecture, first_line, require_room
@@ -39,8 +39,15 @@ def find_weights_file(folder: Path) -> Path:
         return found[0]
     if found:
         names = ", ".join(path.name for path in found)
-        raise ModelError(f"{folder}: holds several weights files ({names}); name one of them in --weights")
-    raise ModelError(f"{folder}: holds no .safetensors file (pickled weights are never loaded); give another folder")
+        raise ModelError(
+            f"{folder}: holds several weights files ({names}); name one of them in {option('weights')}",
+            code="ambiguous_weights",
+            parameter="weights",
+        )
+    raise ModelError(
+        f"{folder}: holds no .safetensors file (pickled weights are never loaded); give another folder",
+        code="no_weights",
+    )
 
 
 def read_shapes(path: Path) -> Shapes:
@@ -50,14 +57,20 @@ def read_shapes(path: Path) -> Shapes:
         ModelError: The file is missing, damaged, cut short, or of another kind.
     """
     if path.suffix != ".safetensors":
-        raise ModelError(f"{path}: not a .safetensors file (pickled weights are never loaded); convert it first")
+        raise ModelError(
+            f"{path}: not a .safetensors file (pickled weights are never loaded); convert it first", code="wrong_format"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
-        raise ModelError(f"{path}: no such file; give a .safetensors file or a folder that holds one") from error
+        raise ModelError(
+            f"{path}: no such file; give a .safetensors file or a folder that holds one", code="not_found"
+        ) from error
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: damaged or cut short ({error}); fetch or copy it again") from error
+        raise ModelError(
+            f"{path}: damaged or cut short ({error}); fetch or copy it again", code="damaged_file"
+        ) from error
 
 
 def load_weights(path: Path, settings: BackboneSettings, arguments: dict[str, Any]) -> nn.Module:
@@ -81,7 +94,7 @@ def load_weights(path: Path, settings: BackboneSettings, arguments: dict[str, An
     state, fresh = _read_state(path, shapes, settings, arguments)
     wanted: dict[str, Tensor] = fresh.state_dict()
     if _mostly_untouched(fresh, state):
-        raise ModelError(_say_mismatch(path, settings.architecture, shapes, wanted))
+        raise ModelError(_say_mismatch(path, settings.architecture, shapes, wanted), code="weights_differ")
     fresh.load_state_dict({name: state[name] for name in wanted}, assign=True)
     return fresh.eval()
 
@@ -95,7 +108,8 @@ def _require_room(path: Path, shapes: Shapes, architecture: str, arguments: dict
         raise
     except Exception as error:  # an architecture's own code refuses odd arguments in any way that it likes
         raise ModelError(
-            f"{path}: weights of another architecture than {architecture} ({first_line(error)}); name the one they fit"
+            f"{path}: weights of another architecture than {architecture} ({first_line(error)}); name the one they fit",
+            code="weights_differ",
         ) from error
 
 
@@ -113,13 +127,15 @@ def _read_state(
                 with _silent_timm():
                     complete = create_architecture(settings.architecture, arguments, classes=classes, **loading)
             except SafetensorError as error:
-                raise ModelError(f"{path}: damaged or cut short ({error}); fetch or copy it again") from error
+                raise ModelError(
+                    f"{path}: damaged or cut short ({error}); fetch or copy it again", code="damaged_file"
+                ) from error
             except _MISMATCHES:
                 continue
             state = complete.state_dict()
             if state.keys() >= fresh.state_dict().keys():
                 return state, fresh
-    raise ModelError(_say_mismatch(path, settings.architecture, shapes, fresh.state_dict()))
+    raise ModelError(_say_mismatch(path, settings.architecture, shapes, fresh.state_dict()), code="weights_differ")
 
 
 @contextlib.contextmanager

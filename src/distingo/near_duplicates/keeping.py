@@ -11,7 +11,7 @@ import numpy as np
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.splits.grouping import Grouping, Links, group_pictures
 from distingo.datasets.splits.keeping_groups import keep_groups, split_numbers
-from distingo.errors import UsageError
+from distingo.errors import UsageError, option
 from distingo.features.signatures import SYMMETRIES
 from distingo.messages.notes import Note, note
 from distingo.near_duplicates.records import DividedBy, NearDuplicateCounts
@@ -40,22 +40,26 @@ class FoundNearDuplicates:
     counts: NearDuplicateCounts
 
 
-def settle_similarity(option: Similarity) -> float | None:
+def settle_similarity(wanted: Similarity) -> float | None:
     """From which similarity on two images are near-duplicates; None: they are not searched for.
 
     Args:
-        option: What a person said; None for the default, 0.8.
+        wanted: The option's value; None for the default, 0.8.
 
     Raises:
         UsageError: It is out of range.
     """
-    if option is None:
+    if wanted is None:
         return SAME_SCENE
-    if option == "none":
+    if wanted == "none":
         return None
-    if isinstance(option, bool | str) or not LOOSEST <= option <= 1:
-        raise UsageError(f"--near-duplicates {option}: choose {LOOSEST:g} to 1, or none")
-    return float(option)
+    if isinstance(wanted, bool | str) or not LOOSEST <= wanted <= 1:
+        raise UsageError(
+            f"{option('near_duplicates')} {wanted}: choose {LOOSEST:g} to 1, or none",
+            code="out_of_range",
+            parameter="near_duplicates",
+        )
+    return float(wanted)
 
 
 def are_large_enough(height: int, width: int) -> bool:

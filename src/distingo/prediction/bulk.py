@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from distingo.errors import ResourceError, UsageError
+from distingo.errors import ResourceError, UsageError, option
 from distingo.files import content_hash, parse_json
 from distingo.prediction.engines import EngineName
 from distingo.prediction.given_images import GivenPictures
@@ -143,7 +143,9 @@ class PartialTable:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ResourceError(
-                f"{self._output}: another process is writing it; wait for it, or choose another -o"
+                f"{self._output}: another process is writing it; wait for it, or choose another {option('output')}",
+                code="in_use",
+                parameter="output",
             ) from error
         except OSError:  # some network file systems know no locks
             return
@@ -162,8 +164,10 @@ class PartialTable:
 
     def _foreign(self) -> ResourceError:
         return ResourceError(
-            f"{self.path}: was begun with another model or other options; repeat those, choose another -o, or move it "
-            "away"
+            f"{self.path}: was begun with another model or other options; repeat those, choose another "
+            f"{option('output')}, or move it away",
+            code="changed_options",
+            parameter="output",
         )
 
     def _cut(self, size: int) -> None:
@@ -192,7 +196,9 @@ def _unwritable(output: Path, error: OSError) -> ResourceError:
     reason = error.strerror or type(error).__name__
     return ResourceError(
         f"{output}: can't be written ({reason}); mend that and run the same command again, which goes on, or choose "
-        "another -o"
+        f"another {option('output')}",
+        code="cannot_write",
+        parameter="output",
     )
 
 
@@ -346,6 +352,8 @@ def _require_outside(request: BulkRequest) -> None:
     for path in map(Path, request.pictures.paths):
         if path.is_dir() and place.is_relative_to(path.resolve()):
             raise UsageError(
-                f"--sort-into {request.sorting.folder}: lies inside {path}, whose pictures are to be sorted; choose a "
-                "folder outside it"
+                f"{option('sort_into')} {request.sorting.folder}: lies inside {path}, whose pictures are to be "
+                "sorted; choose a folder outside it",
+                code="overlapping_folders",
+                parameter="sort_into",
             )

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from distingo.datasets.cache.store import Cache
-from distingo.errors import UsageError
+from distingo.errors import UsageError, option
 from distingo.machine.device import bind_this_thread, choose_precision
 from distingo.prediction.networks import autocast, prediction_batch_size, to_tensor
 from distingo.prediction.openvino_engine import openvino_runner
@@ -61,9 +61,18 @@ def choose_engine(name: EngineName, device: torch.device, precision: str = "auto
     installed = importlib.util.find_spec("openvino") is not None
     if name == "openvino":
         if not installed:
-            raise UsageError("--engine openvino: OpenVINO is not installed; `pip install 'distingo[openvino]'`")
+            raise UsageError(
+                f"{option('engine', 'openvino')}: OpenVINO is not installed; `pip install 'distingo[openvino]'`",
+                code="missing_extra",
+                parameter="engine",
+            )
         if device.type != "cpu":
-            raise UsageError(f"--engine openvino: runs on the processor only, not on {device}; leave --engine out")
+            raise UsageError(
+                f"{option('engine', 'openvino')}: runs on the processor only, not on {device}; leave "
+                f"{option('engine')} out",
+                code="options_conflict",
+                parameter="engine",
+            )
         return "openvino", precision
     if name == "auto" and installed and device.type == "cpu":
         return "openvino", precision

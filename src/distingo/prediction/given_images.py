@@ -21,7 +21,7 @@ from distingo.datasets.tables.image_column import named_like_pictures
 from distingo.datasets.tables.reading import decode_text, find_column_delimiter, json_records, read_labels_table
 from distingo.datasets.tables.table import FOLDER_ENDINGS, text_of
 from distingo.datasets.walking import walk
-from distingo.errors import DataError, UsageError, name_some, name_the_nearest
+from distingo.errors import DataError, UsageError, name_some, name_the_nearest, option
 
 _HEAD_BYTES = 1 << 20
 
@@ -73,9 +73,15 @@ def _recognise(path: Path, head: Sequence[_Row], column: str | None, bases: Sequ
     """Where relative names start, and the column with the names: those by which most files of a sample are found."""
     columns = list(dict.fromkeys(name for row in head for name in row))
     if not head:
-        raise DataError(f"{path}: has no row below its line of names; give a table with a row for each picture")
+        raise DataError(
+            f"{path}: has no row below its line of names; give a table with a row for each picture", code="empty_file"
+        )
     if column is not None and column not in columns:
-        raise UsageError(f"{path}: no column {column!r}; {name_the_nearest(column, columns)}")
+        raise UsageError(
+            f"{path}: no column {column!r}; {name_the_nearest(column, columns)}",
+            code="unknown_column",
+            parameter="image_column",
+        )
     named = named_like_pictures(columns)
     likely = [column] if column is not None else [*named, *(name for name in columns if name not in named)]
     found = {(base, name): sum(_is_file(base, row.get(name, "")) for row in head) for base in bases for name in likely}
@@ -83,8 +89,10 @@ def _recognise(path: Path, head: Sequence[_Row], column: str | None, bases: Sequ
     if found[best] or named or len(likely) == 1:
         return best
     raise UsageError(
-        f"{path}: no column names files below {bases[0]}; name it by --image-column, and their folder by "
-        f"--image-folder (it has {', '.join(columns)})"
+        f"{path}: no column names files below {bases[0]}; name it by {option('image_column')}, and their folder by "
+        f"{option('image_folder')} (it has {', '.join(columns)})",
+        code="missing_column",
+        parameter="image_column",
     )
 
 
@@ -110,7 +118,7 @@ def _rows(path: Path) -> Iterator[_Row]:
         with path.open(encoding=_CODECS[encoding], newline="" if not lines else None) as stream:
             yield from _json_rows(path, stream) if lines else _csv_rows(path, stream, text)
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: can't be read ({error}); save it again as UTF-8") from error
+        raise DataError(f"{path}: can't be read ({error}); save it again as UTF-8", code="cannot_read") from error
 
 
 def _csv_rows(path: Path, stream: Any, head: str) -> Iterator[_Row]:
@@ -126,10 +134,14 @@ def _csv_rows(path: Path, stream: Any, head: str) -> Iterator[_Row]:
                 columns = [name.strip() or f"column {at}" for at, name in enumerate(row, 1)]
                 continue
             if len(row) != len(columns):
-                raise DataError(f"{path}: line {line} has {len(row)} fields instead of {len(columns)}")
+                raise DataError(
+                    f"{path}: line {line} has {len(row)} fields instead of {len(columns)}", code="damaged_line"
+                )
             yield {name: cell.strip() for name, cell in zip(columns, row, strict=True)}
     except csv.Error as error:
-        raise DataError(f"{path}: line {reader.line_num}: broken quoting ({error}); close the quote") from error
+        raise DataError(
+            f"{path}: line {reader.line_num}: broken quoting ({error}); close the quote", code="damaged_line"
+        ) from error
 
 
 def _table_rows(path: Path) -> Iterator[_Row]:
@@ -156,7 +168,9 @@ def _parquet_rows(path: Path) -> Iterator[_Row]:
                 yield {name: value or "" for name, value in row.items()}
     except pyarrow.ArrowException as error:
         reason = str(error).splitlines()[0]
-        raise DataError(f"{path}: is no readable Parquet file ({reason}); write it again") from error
+        raise DataError(
+            f"{path}: is no readable Parquet file ({reason}); write it again", code="damaged_file"
+        ) from error
 
 
 STANDARD_INPUT = "-"
@@ -190,16 +204,24 @@ class GivenPictures:
         if self.is_standard_input:
             return
         if self.paths and not any(os.path.lexists(path) or _is_pattern(path) for path in self.paths):
-            raise UsageError(f"{name_some([str(path) for path in self.paths], 3)}: no such file or folder")
+            raise UsageError(
+                f"{name_some([str(path) for path in self.paths], 3)}: no such file or folder", code="not_found"
+            )
         if next(iter(self), None) is None:
             said = ", ".join(map(str, self.paths))
-            raise UsageError(f"{said}: no file in it; give pictures, folders, patterns or tables of them")
+            raise UsageError(
+                f"{said}: no file in it; give pictures, folders, patterns or tables of them", code="empty_folder"
+            )
         self._require_table()
 
     def _require_table(self) -> None:
-        for option, value in (("--image-column", self.image_column), ("--image-folder", self.image_folder)):
+        for name, value in (("image_column", self.image_column), ("image_folder", self.image_folder)):
             if value is not None and not any(is_path_table(Path(path)) for path in self.paths):
-                raise UsageError(f"{option} {value}: is about tables of paths, and none was given; leave it out")
+                raise UsageError(
+                    f"{option(name)} {value}: is about tables of paths, and none was given; leave it out",
+                    code="option_not_applicable",
+                    parameter=name,
+                )
 
     @property
     def is_standard_input(self) -> bool:
@@ -261,10 +283,11 @@ def _lines_of_standard_input() -> Iterator[Path]:
     for line in sys.stdin.buffer:
         if b"\0" in line:
             raise UsageError(
-                "-: a zero byte in what came on standard input; give one path a line (find without -print0)"
+                "-: a zero byte in what came on standard input; give one path a line (find without -print0)",
+                code="invalid_path",
             )
         if name := os.fsdecode(line.rstrip(b"\r\n")):
             came = True
             yield Path(name)
     if not came:
-        raise UsageError("-: no path came on standard input; give one a line")
+        raise UsageError("-: no path came on standard input; give one a line", code="empty_file")

@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from distingo.errors import UsageError
+from distingo.errors import UsageError, option
 from distingo.metrics.conformal import (
     CoverageRange,
     coverage_range,
@@ -99,12 +99,16 @@ def settle_certainty(model: Vouched, *, abstain: float | None = None, coverage: 
     Raises:
         UsageError: A level is no share, or the calibration set can't hold it; says which it can, and what it takes.
     """
-    for option, wanted, example in (("--abstain", abstain, 0.05), ("--coverage", coverage, 0.95)):
+    for name, wanted, example in (("abstain", abstain, 0.05), ("coverage", coverage, 0.95)):
         if wanted is not None and not 0 < wanted < 1:
             likely = wanted / 100 if 1 < wanted < 100 else example
-            raise UsageError(f"{option} {wanted:g}: give a share above 0 and below 1, for example {likely:g}")
+            raise UsageError(
+                f"{option(name)} {wanted:g}: give a share above 0 and below 1, for example {likely:g}",
+                code="out_of_range",
+                parameter=name,
+            )
         if wanted is not None and model.evidence is None:
-            raise UsageError(f"{option} {wanted:g}: {_NO_EVIDENCE}")
+            raise UsageError(f"{option(name)} {wanted:g}: {_NO_EVIDENCE}", code="no_calibration", parameter=name)
     evidence = model.evidence
     if evidence is None:
         return Certainty()
@@ -147,8 +151,8 @@ def describe_guarantees(model: Vouched, *, abstain: float | None = None, coverag
     reservation = " (as far as the models of the folds are like the final one)" if evidence.folds else ""
     if abstain is not None:
         sentences.append(
-            f"--abstain {abstain:g}: in 95 of 100 trainings at most {abstain:.4g} of the answers are wrong on new "
-            f"pictures like those of training, tested on {source}{reservation}"
+            f"{option('abstain')} {abstain:g}: in 95 of 100 trainings at most {abstain:.4g} of the answers are wrong "
+            f"on new pictures like those of training, tested on {source}{reservation}"
         )
     found = settle_certainty(model, coverage=coverage).coverage
     if coverage is not None and found is not None:
@@ -156,8 +160,8 @@ def describe_guarantees(model: Vouched, *, abstain: float | None = None, coverag
         held = "hold between {} and {} of a picture's labels" if several else "hold the true label of {} to {} of"
         held = held.format(f"{found.low:.1%}", f"{found.high:.1%}")
         sentences.append(
-            f"--coverage {coverage:g}: in 9 of 10 trainings sets {held}{' in' if several else ''} new pictures like "
-            f"those of training, calibrated on {source}{reservation}"
+            f"{option('coverage')} {coverage:g}: in 9 of 10 trainings sets {held}{' in' if several else ''} new "
+            f"pictures like those of training, calibrated on {source}{reservation}"
         )
     return sentences
 
@@ -194,9 +198,11 @@ def _answer_from(evidence: Evidence, wanted: float) -> float:
         lowest = lowest_error(given_labels(evidence))
         instead = "no share" if lowest is None else f"{lowest:g} at the lowest"
         raise UsageError(
-            f"--abstain {wanted:g}: the {evidence.n:,} calibration pictures can hold {instead} for this model; ask for "
-            f"more wrong answers, or train with more pictures (it takes {answers_needed(wanted):,} answers even "
-            "without a wrong one)"
+            f"{option('abstain')} {wanted:g}: the {evidence.n:,} calibration pictures can hold {instead} for this "
+            f"model; ask for more wrong answers, or train with more pictures (it takes {answers_needed(wanted):,} "
+            "answers even without a wrong one)",
+            code="unreachable_guarantee",
+            parameter="abstain",
         )
     return found
 
@@ -205,9 +211,11 @@ def _set_from(evidence: Evidence, wanted: float) -> float:
     found = set_threshold(evidence.truths, evidence.weights, evidence.n, wanted)
     if found is None:
         raise UsageError(
-            f"--coverage {wanted:g}: the {evidence.n:,} calibration pictures can hold {highest_coverage(evidence.n):g} "
-            f"at the highest; ask for less, or train with more pictures (it takes {images_needed(wanted):,} of them "
-            "for calibration)"
+            f"{option('coverage')} {wanted:g}: the {evidence.n:,} calibration pictures can hold "
+            f"{highest_coverage(evidence.n):g} at the highest; ask for less, or train with more pictures (it takes "
+            f"{images_needed(wanted):,} of them for calibration)",
+            code="unreachable_guarantee",
+            parameter="coverage",
         )
     return found
 

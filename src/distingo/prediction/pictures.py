@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from distingo.datasets.decoding.decode import Decoded, decode, decode_array, decode_image, read_bytes
-from distingo.errors import UsageError
+from distingo.errors import UsageError, option
 from distingo.records import DEFAULT_MAX_PIXELS, Source, ValueRanges
 
 PictureLike = Any
@@ -87,7 +87,7 @@ def as_pictures(given: Any) -> list[PictureLike]:
     elif isinstance(given, Iterable) and not isinstance(given, Mapping):
         pictures = list(given)
     else:
-        raise UsageError(f"{_describe(given)} is no image; {ACCEPTED}")
+        raise UsageError(f"{_describe(given)} is no image; {ACCEPTED}", code="invalid_type")
     for picture in pictures:
         require_picture(picture)
     return pictures
@@ -100,7 +100,7 @@ def require_picture(picture: object) -> None:
         UsageError: It could not.
     """
     if not is_picture(picture):
-        raise UsageError(f"{_describe(picture)} is no image; {ACCEPTED}")
+        raise UsageError(f"{_describe(picture)} is no image; {ACCEPTED}", code="invalid_type")
     if _is_array(picture):
         _channels_at(picture)
 
@@ -112,7 +112,9 @@ def require_limit(max_pixels: int | None) -> None:
         UsageError: It doesn't.
     """
     if max_pixels is not None and max_pixels < 1:
-        raise UsageError(f"--max-pixels {max_pixels}: give 1 or more")
+        raise UsageError(
+            f"{option('max_pixels')} {max_pixels}: give 1 or more", code="out_of_range", parameter="max_pixels"
+        )
 
 
 def is_picture(given: object) -> bool:
@@ -143,7 +145,9 @@ def _content(picture: Any) -> bytes:
         pass  # the least that a file can be: something to read from
     content = picture.read()
     if not isinstance(content, bytes | bytearray | memoryview):
-        raise UsageError(f"an open file that gives {type(content).__name__}, not bytes; open it in mode 'rb'")
+        raise UsageError(
+            f"an open file that gives {type(content).__name__}, not bytes; open it in mode 'rb'", code="invalid_type"
+        )
     return bytes(content)
 
 
@@ -155,14 +159,17 @@ def _channels_at(array: Any) -> int | None:
     """
     shape = tuple(array.shape)
     if not all(shape):
-        raise UsageError(f"{_describe(array)} has no pixels; {ACCEPTED}")
+        raise UsageError(f"{_describe(array)} has no pixels; {ACCEPTED}", code="invalid_image_array")
     if len(shape) == 2:
         return None
     places = [at for at in (2, 0) if len(shape) == 3 and shape[at] in _CHANNELS]
     if not places and len(shape) == 4:
-        raise UsageError(f"{_describe(array)} in a list is no image; give the array of several images itself")
+        raise UsageError(
+            f"{_describe(array)} in a list is no image; give the array of several images itself",
+            code="invalid_image_array",
+        )
     if not places:
-        raise UsageError(f"{_describe(array)} has the shape of no image; {ACCEPTED}")
+        raise UsageError(f"{_describe(array)} has the shape of no image; {ACCEPTED}", code="invalid_image_array")
     return places[-1] if _is_tensor(array) else places[0]
 
 
@@ -176,7 +183,7 @@ def _pixels(array: Any) -> np.ndarray:
     channels_at = _channels_at(array)
     values = _to_numpy(array)
     if values.dtype.kind not in "buif":
-        raise UsageError(f"{_describe(array)} holds no real numbers; {ACCEPTED}")
+        raise UsageError(f"{_describe(array)} holds no real numbers; {ACCEPTED}", code="invalid_image_array")
     if values.dtype.kind == "f" and values.dtype.itemsize > 8:
         values = values.astype(np.float64)
     return np.ascontiguousarray(np.moveaxis(values, 0, 2) if channels_at == 0 else values)

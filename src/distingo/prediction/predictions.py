@@ -154,12 +154,15 @@ def require_files(pictures: Iterable[PictureLike], on_error: OnError | None) -> 
         UsageError: `on_error` has another value.
     """
     if on_error not in (None, "raise", "row"):
-        raise UsageError(f"on_error={on_error!r}: choose 'raise' or 'row'")
+        raise UsageError(f"on_error={on_error!r}: choose 'raise' or 'row'", code="invalid_value", parameter="on_error")
     if on_error == "row":
         return
     missing = [os.fspath(picture) for picture in pictures if _is_path(picture) and is_missing(picture)]
     if missing:
-        raise DataError(f"{name_some(missing, 3)}: no such file; on_error='row' gives a row with the error instead")
+        raise DataError(
+            f"{name_some(missing, 3)}: no such file; on_error='row' gives a row with the error instead",
+            code="not_found",
+        )
 
 
 def require_readable(prediction: Prediction, on_error: OnError | None) -> Prediction:
@@ -179,7 +182,7 @@ def require_readable(prediction: Prediction, on_error: OnError | None) -> Predic
 
 def unreadable(name: str, reason: str) -> DataError:
     """What is raised of an image that can't be read."""
-    return DataError(f"{name}: {reason}; on_error='row' gives a row for it instead")
+    return DataError(f"{name}: {reason}; on_error='row' gives a row for it instead", code="damaged_image")
 
 
 def is_missing(path: str | os.PathLike[str]) -> bool:

@@ -20,7 +20,7 @@ from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.rendering import render, shorter_side_for
 from distingo.datasets.gathering import count_processors
 from distingo.datasets.run_options import max_pixels_from_config
-from distingo.errors import DistingoError, UsageError
+from distingo.errors import DistingoError, UsageError, option
 from distingo.features.descriptors import describe
 from distingo.machine.device import choose_device, prepare_process
 from distingo.models.feature_bank import FeatureBank
@@ -274,9 +274,9 @@ class Predictor:
         Raises:
             UsageError: `topk` or `workers` is below 1, or the validation pictures can't vouch for a wanted level.
         """
-        for option, number in (("--topk", topk), ("--workers", workers)):
+        for name, number in (("top_k", topk), ("workers", workers)):
             if number is not None and number < 1:
-                raise UsageError(f"{option} {number}: give 1 or more")
+                raise UsageError(f"{option(name)} {number}: give 1 or more", code="out_of_range", parameter=name)
         return settle_certainty(self.model, abstain=abstain, coverage=coverage)
 
     def look_at(self, picture: PictureLike) -> np.ndarray:

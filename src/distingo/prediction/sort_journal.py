@@ -71,12 +71,16 @@ def read_sort_journal(folder: Path) -> SortJournal | None:
     path = folder / SORT_JOURNAL
     try:
         if path.is_symlink():
-            raise DataError(f"{path}: is no regular file; a journal is never reached through a link")
+            raise DataError(
+                f"{path}: is no regular file; a journal is never reached through a link", code="not_regular_file"
+            )
         lines = path.read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise DataError(f"{path}: can't be read ({error.strerror or type(error).__name__})") from error
+        raise DataError(
+            f"{path}: can't be read ({error.strerror or type(error).__name__})", code="cannot_read"
+        ) from error
     if not lines:
         return None
     faults: list[str] = []
@@ -85,7 +89,7 @@ def read_sort_journal(folder: Path) -> SortJournal | None:
         if why := _take_line(folder, journal, line):
             faults.append(f"{path}: line {number} is damaged ({why})")
     if faults:
-        raise DataError(join_faults(faults, "nothing was touched"))
+        raise DataError(join_faults(faults, "nothing was touched"), code="damaged_file")
     return journal
 
 
@@ -93,15 +97,19 @@ def _read_first(path: Path, line: bytes) -> SortJournal:
     first = _parse(line)
     number = first.get("distingo sorting") if isinstance(first, dict) else None
     if not isinstance(first, dict) or type(number) is not int:
-        raise DataError(f"{path}: line 1 is damaged ({first if isinstance(first, str) else 'no format number'})")
+        raise DataError(
+            f"{path}: line 1 is damaged ({first if isinstance(first, str) else 'no format number'})",
+            code="damaged_file",
+        )
     if number > FORMAT:
-        raise DataError(f"{path}: written by a newer distingo; `pip install --upgrade distingo`")
+        raise DataError(f"{path}: written by a newer distingo; `pip install --upgrade distingo`", code="newer_version")
     way: Way | None = next((each for each in get_args(Way) if each == first.get("way")), None)
     model, made = first.get("model"), first.get("made")
     inodes = made if isinstance(made, list) else [0] * bool(made)  # of format 1, the folders above stay
     if way is None or not isinstance(model, str) or any(type(each) is not int for each in inodes):
         raise DataError(
-            f"{path}: line 1 is damaged (way {quote(first.get('way'))}, model {quote(model)}, made {quote(made)})"
+            f"{path}: line 1 is damaged (way {quote(first.get('way'))}, model {quote(model)}, made {quote(made)})",
+            code="damaged_file",
         )
     return SortJournal(way, model, tuple(inodes))
 

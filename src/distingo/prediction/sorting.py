@@ -18,7 +18,7 @@ from typing import Self
 
 from distingo.cleaning.journal import JournalWriter, copy_file, journal_writer, remove_unfinished_copies
 from distingo.download.names import distinct_names, safe_name
-from distingo.errors import DataError, ResourceError, UsageError
+from distingo.errors import DataError, ResourceError, UsageError, option
 from distingo.files import content_hash
 from distingo.prediction.sort_journal import SORT_JOURNAL, Placement, SortJournal, Way, first_line, read_sort_journal
 from distingo.progress import progress_bar
@@ -156,8 +156,11 @@ class Sorter:
         journal = read_sort_journal(folder)
         if journal is not None and (journal.model, journal.way) != (model, way):
             raise UsageError(
-                f"--sort-into {folder}: holds pictures sorted with another model, other options or the other of "
-                f"--copy and --link; `distingo predict --undo {folder}` takes them back, or choose another folder"
+                f"{option('sort_into')} {folder}: holds pictures sorted with another model, other options or the "
+                f"other of {option('sort_as', 'copy')} and {option('sort_as', 'link')}; `distingo predict --undo "
+                f"{folder}` takes them back, or choose another folder",
+                code="changed_options",
+                parameter="sort_into",
             )
         if not self._sorting.dry_run:
             made = [each for each in (folder.absolute(), *folder.absolute().parents) if not each.exists()]
@@ -191,7 +194,8 @@ class Sorter:
         if error.errno in _FULL_DISK:
             folder = self._sorting.folder
             raise ResourceError(
-                f"{folder}: the disk is full; `distingo predict --undo {folder}` takes back what was sorted"
+                f"{folder}: the disk is full; `distingo predict --undo {folder}` takes back what was sorted",
+                code="disk_full",
             ) from error
         self.counts[placement.path.rpartition("/")[0]] -= 1
         self.failures.append((placement.source, error.strerror or type(error).__name__))
@@ -229,7 +233,9 @@ def undo_sorting(folder: Path) -> Unsorting:
     """
     journal = read_sort_journal(folder)
     if journal is None and not (folder / SORT_JOURNAL).is_file():
-        raise DataError(f"{folder / SORT_JOURNAL}: no such file; name a folder that pictures were sorted into")
+        raise DataError(
+            f"{folder / SORT_JOURNAL}: no such file; name a folder that pictures were sorted into", code="not_found"
+        )
     journal = journal or SortJournal("link", "", ())
     removed = gone = 0
     left: list[tuple[str, str]] = []

@@ -13,7 +13,7 @@ from typing import IO, Any
 from distingo.csv_cells import CsvWriter
 from distingo.datasets.manifest import join_labels
 from distingo.datasets.walking import display_name
-from distingo.errors import ResourceError, UsageError
+from distingo.errors import ResourceError, UsageError, option
 from distingo.files import atomic_writer
 from distingo.prediction.networks import chunked
 from distingo.records import Prediction
@@ -61,9 +61,15 @@ def check_table(path: Path) -> None:
         ResourceError: The file exists.
     """
     if path.suffix.lower() not in ENDINGS:
-        raise UsageError(f"{path}: ends in {path.suffix or 'nothing'!r}; choose {', '.join(ENDINGS)}")
+        raise UsageError(
+            f"{path}: ends in {path.suffix or 'nothing'!r}; choose {', '.join(ENDINGS)}",
+            code="invalid_file_name",
+            parameter="output",
+        )
     if os.path.lexists(path):
-        raise ResourceError(f"{path}: exists already; choose another -o")
+        raise ResourceError(
+            f"{path}: exists already; choose another {option('output')}", code="already_exists", parameter="output"
+        )
 
 
 def write_table(predictions: Sequence[Prediction], path: Path) -> None:

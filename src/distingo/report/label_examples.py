@@ -78,7 +78,9 @@ def read_label_predictions(path: Path, labels: Sequence[str]) -> LabelPrediction
             probabilities=np.stack(columns, axis=1),
         )
     except (OSError, KeyError, TypeError, ValueError, AttributeError, arrow.ArrowException) as error:
-        raise RunError(f"{path}: damaged or of other labels ({error}); evaluate the run again") from error
+        raise RunError(
+            f"{path}: damaged or of other labels ({error}); evaluate the run again", code="damaged_file"
+        ) from error
 
 
 def _indicate(lists: Sequence[Sequence[str]], labels: Sequence[str]) -> Booleans:

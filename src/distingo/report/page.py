@@ -114,7 +114,8 @@ def _predictions(records: RunRecords) -> LabelPredictions | None:
     if predictions is not None and len(predictions.files) != evaluation.n:
         raise RunError(
             f"{path}: tells of {len(predictions.files)} pictures and evaluation.json of {evaluation.n}; "
-            "evaluate the run again"
+            "evaluate the run again",
+            code="records_differ",
         )
     return predictions
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from distingo.errors import ResourceError, UsageError
+from distingo.errors import ResourceError, UsageError, option
 from distingo.files import write_text
 from distingo.language import catalogue, count, gettext, language_tag, translated
 from distingo.messages.notes import Note
@@ -148,9 +148,17 @@ def require_page(path: Path) -> None:
         ResourceError: Something else is there.
     """
     if path.suffix.lower() != ".html":
-        raise UsageError(f"{path}: is no name for a page; choose one that ends in .html")
+        raise UsageError(
+            f"{path}: is no name for a page; choose one that ends in .html",
+            code="invalid_file_name",
+            parameter="output",
+        )
     if path.exists() and not (path.is_file() and _GENERATOR in path.read_bytes()[:2000]):
-        raise ResourceError(f"{path}: exists already, and is no page of distingo's; choose another -o")
+        raise ResourceError(
+            f"{path}: exists already, and is no page of distingo's; choose another {option('output')}",
+            code="already_exists",
+            parameter="output",
+        )
 
 
 def house_style() -> str:

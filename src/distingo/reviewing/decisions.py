@@ -21,7 +21,7 @@ from distingo.answers import is_answered
 from distingo.datasets.corrections import Correction, Corrections, is_corrections, read_corrections, write_corrections
 from distingo.datasets.decoding.decode import NO_LIMIT, open_source, read_bytes, read_header
 from distingo.datasets.layouts.split_folders import side_of_path
-from distingo.errors import DataError
+from distingo.errors import DataError, option
 from distingo.files import remove_half_written_beside
 from distingo.findings import PICTURE_KINDS, Finding, FindingKind
 from distingo.records import DEFAULT_MAX_PIXELS, Source
@@ -59,7 +59,11 @@ class Decisions:
         self._stamp: _Stamp = None
         self._history: list[dict[str, Correction | None]] = []
         if path.exists() and not is_corrections(path):
-            raise DataError(f"{path}: is no table of corrections; name another place by --corrections FILE")
+            raise DataError(
+                f"{path}: is no table of corrections; name another place by {option('corrections')} FILE",
+                code="wrong_format",
+                parameter="corrections",
+            )
         remove_half_written_beside(path)
         self._refresh()
 

@@ -18,7 +18,7 @@ from typing import Any, cast, get_args
 from urllib.parse import parse_qs, urlsplit
 
 from distingo.datasets.corrections import Action
-from distingo.errors import DistingoError, ResourceError, UsageError
+from distingo.errors import DistingoError, ResourceError, UsageError, option
 from distingo.files import parse_json
 from distingo.findings import PICTURE_KINDS, FindingKind
 from distingo.report.templating import house_style
@@ -156,7 +156,10 @@ class ReviewServer(ThreadingHTTPServer):
             super().__init__((host, port), _Handler)
         except (OSError, OverflowError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise ResourceError(f"{host}, port {port}: can't listen there ({reason}); choose another --port") from error
+            raise ResourceError(
+                f"{host}, port {port}: can't listen there ({reason}); choose another {option('port')}",
+                code="port_unavailable",
+            ) from error
         self.guard = Guard(host, self.server_address[1])
 
     def server_bind(self) -> None:
@@ -221,7 +224,7 @@ class _Handler(BaseHTTPRequestHandler):
         action = said.get("action")
         labels = said.get("labels", [])
         if action not in get_args(Action) or not isinstance(labels, list):
-            raise UsageError("what was sent is no decision")
+            raise UsageError("what was sent is no decision", code="invalid_request")
         place = _whole(said.get("picture", 0))
         asked = Asked(_whole(said.get("number")), cast(Action, action), place, tuple(map(str, labels)))
         return _json(self._session.decide(asked))
@@ -229,7 +232,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _keep_all(self) -> _Answer:
         said = self._body()
         if said.get("kind") not in PICTURE_KINDS:
-            raise UsageError("what was sent is no decision")
+            raise UsageError("what was sent is no decision", code="invalid_request")
         return _json(self._session.keep_all(cast(FindingKind, said["kind"]), below=said.get("below") is True))
 
     def _clear(self) -> _Answer:
@@ -243,13 +246,15 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal() or int(length) > MOST_BYTES:
             self.close_connection = True
-            raise UsageError(f"at most {MOST_BYTES:,} bytes are read, and their number must be said")
+            raise UsageError(
+                f"at most {MOST_BYTES:,} bytes are read, and their number must be said", code="invalid_request"
+            )
         try:
             said = parse_json(self.rfile.read(int(length)))
         except (ValueError, RecursionError) as error:
-            raise UsageError(f"what was sent is no JSON ({error})") from error
+            raise UsageError(f"what was sent is no JSON ({error})", code="invalid_request") from error
         if not isinstance(said, dict):
-            raise UsageError("what was sent is no JSON object")
+            raise UsageError("what was sent is no JSON object", code="invalid_request")
         return said
 
     def _number(self, name: str) -> int:
@@ -274,7 +279,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _whole(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise UsageError("a number is missing")
+        raise UsageError("a number is missing", code="invalid_request")
     return value
 
 

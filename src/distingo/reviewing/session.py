@@ -122,7 +122,8 @@ class ReviewSession:
         if every and not self.questions:
             raise DataError(
                 f"{layout.root}: holds none of the pictures that the findings are about (first: "
-                f"{every[0].pictures[0].file}); name the data set that was checked, or check it again"
+                f"{every[0].pictures[0].file}); name the data set that was checked, or check it again",
+                code="data_differ",
             )
         self._about: dict[str, list[int]] = defaultdict(list)
         for number, question in enumerate(self.questions):
@@ -218,7 +219,7 @@ class ReviewSession:
         try:
             return self._pictures.get(source, str(source.path.stat().st_mtime_ns))
         except OSError as error:
-            raise DataError(f"can't be opened ({error.strerror})") from error
+            raise DataError(f"can't be opened ({error.strerror})", code="cannot_read") from error
 
     def decide(self, asked: Asked) -> dict[str, Any]:
         """Write a decision down.
@@ -235,9 +236,13 @@ class ReviewSession:
         chosen = question.pictures if asked.action == "keep" else (self._shown(asked.question, asked.picture),)
         own = [shown for shown in chosen if not shown.root]
         if not own:
-            raise UsageError("a picture of another data set is only shown; decide about the other one")
+            raise UsageError(
+                "a picture of another data set is only shown; decide about the other one", code="invalid_request"
+            )
         if asked.action == "relabel" and "unreadable" in question.kinds:
-            raise UsageError(f"{own[0].file} gives no picture, whatever its class; keep it or set it aside")
+            raise UsageError(
+                f"{own[0].file} gives no picture, whatever its class; keep it or set it aside", code="invalid_request"
+            )
         labels = self._checked_labels(asked)
         contents = {shown.file: self._current_content(shown) for shown in own}
 
@@ -308,13 +313,13 @@ class ReviewSession:
 
     def _question(self, number: int) -> Question:
         if not 0 <= number < len(self.questions):
-            raise UsageError(f"there is no question {number}")
+            raise UsageError(f"there is no question {number}", code="not_found")
         return self.questions[number]
 
     def _shown(self, number: int, place: int) -> Shown:
         pictures = self._question(number).pictures
         if not 0 <= place < len(pictures):
-            raise UsageError(f"question {number} has no picture {place}")
+            raise UsageError(f"question {number} has no picture {place}", code="not_found")
         return pictures[place]
 
     def _checked_labels(self, asked: Asked) -> tuple[str, ...]:
@@ -322,9 +327,11 @@ class ReviewSession:
         if asked.action != "relabel":
             return ()
         if not all(labels) or any(ord(character) < 32 for label in labels for character in label):
-            raise UsageError("a class needs a name")
+            raise UsageError("a class needs a name", code="invalid_request")
         if self.layout.task == "single-label" and len(labels) != 1:
-            raise UsageError(f"each picture of {self.layout.root.name} has exactly one class; choose one")
+            raise UsageError(
+                f"each picture of {self.layout.root.name} has exactly one class; choose one", code="invalid_request"
+            )
         return labels
 
     def _current_content(self, shown: Shown) -> str:
@@ -333,7 +340,10 @@ class ReviewSession:
         except UndecodableError:
             content = ""
         if shown.content and content != shown.content:
-            raise DataError(f"{shown.file} has changed since the check; check again before you decide about it")
+            raise DataError(
+                f"{shown.file} has changed since the check; check again before you decide about it",
+                code="changed_meanwhile",
+            )
         return content
 
     def _is_there(self, shown: Shown) -> bool:
@@ -348,9 +358,9 @@ class ReviewSession:
             return self._sources[shown.file]
         parts = PurePosixPath(shown.file)
         if parts.is_absolute() or ".." in parts.parts:
-            raise DataError(f"{shown.file}: lies outside the data set")
+            raise DataError(f"{shown.file}: lies outside the data set", code="outside_data")
         root = Path(shown.root) if shown.root else self.layout.root
         source = source_of(root, shown.file, self._value_ranges)
         if not source.path.resolve().is_relative_to(root.resolve()):
-            raise DataError(f"{shown.file}: lies outside the data set")
+            raise DataError(f"{shown.file}: lies outside the data set", code="outside_data")
         return source

@@ -147,13 +147,19 @@ def read_export(folder: str | Path) -> ExportDescription:
     """
     place = Path(folder)
     if not (place / EXPORT_FILE).is_file():
-        raise RunError(f"{place}: no exported model ({EXPORT_FILE} is missing); `distingo export RUN` makes one")
+        raise RunError(
+            f"{place}: no exported model ({EXPORT_FILE} is missing); `distingo export RUN` makes one",
+            code="wrong_folder",
+        )
     facts = _read(place / EXPORT_FILE, _FACTS)
     preprocessing = _read(place / PREPROCESSING_FILE, _PREPROCESSING)
     lengths = {} if facts["thresholds"] is None else {"thresholds": len(facts["thresholds"]["values"])}
     check_classes(facts["classes"], lengths, place / EXPORT_FILE, advice=_ADVICE)
     if (facts["task"] == "multi-label") != (facts["thresholds"] is not None):
-        raise RunError(f"{place / EXPORT_FILE}: damaged (thresholds and task contradict each other); {_ADVICE}")
+        raise RunError(
+            f"{place / EXPORT_FILE}: damaged (thresholds and task contradict each other); {_ADVICE}",
+            code="damaged_file",
+        )
     try:
         names = ("exported_as", "precision", "task", "calibration", "model", "provenance", "agreement")
         return ExportDescription(
@@ -165,7 +171,7 @@ def read_export(folder: str | Path) -> ExportDescription:
             thresholds=Thresholds.from_json(facts["thresholds"]),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{place}: damaged ({error}); export the run again") from error
+        raise RunError(f"{place}: damaged ({error}); export the run again", code="damaged_file") from error
 
 
 def _read(path: Path, fields: dict[str, Any]) -> dict[str, Any]:
@@ -215,7 +221,7 @@ def load_exported_bank(folder: Path) -> FeatureBank | None:
                 return check_bank(FeatureBank(rows, ("",) * len(rows), center, scale, bool(arrays["unit"][0])))
     except (OSError, KeyError, TypeError, ValueError, IndexError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
         reason = quote(str(error), 200)[1:-1] or type(error).__name__
-        raise RunError(f"{path}: damaged ({reason}); export the run again") from error
+        raise RunError(f"{path}: damaged ({reason}); export the run again", code="damaged_file") from error
 
 
 def _check_members(file: IO[bytes]) -> None:

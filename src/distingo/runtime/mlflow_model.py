@@ -69,7 +69,7 @@ class MlflowClassifier:
         import pandas as pd
 
         if params:
-            raise UsageError(f"{', '.join(params)}: no parameters are known; leave them out")
+            raise UsageError(f"{', '.join(params)}: no parameters are known; leave them out", code="unknown_option")
         images = [_read_image(image, number) for number, image in enumerate(_column(model_input), 1)]
         found = self.predictor.predict(images, topk=len(self.predictor.classes)) if images else []
         rows = [self._row(prediction) for prediction in found]
@@ -123,7 +123,9 @@ def _column(model_input: Any) -> Sequence[Any]:
         return list(model_input)
     name = COLUMN if COLUMN in columns else columns[0] if len(columns) == 1 else None
     if name is None:
-        raise UsageError(f"a table of {len(columns)} columns of which none is {COLUMN!r}; name the images' so")
+        raise UsageError(
+            f"a table of {len(columns)} columns of which none is {COLUMN!r}; name the images' so", code="unknown_column"
+        )
     return list(model_input[name])
 
 
@@ -137,8 +139,13 @@ def _read_image(image: Any, number: int) -> bytes | np.ndarray:
         try:
             return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
         except (binascii.Error, ValueError) as error:
-            raise UsageError(f"image {number}: text that is no base64; give the file's bytes") from error
-    raise UsageError(f"image {number}: {type(image).__name__}; give the file's bytes, their base64, or uint8 pixels")
+            raise UsageError(
+                f"image {number}: text that is no base64; give the file's bytes", code="invalid_value"
+            ) from error
+    raise UsageError(
+        f"image {number}: {type(image).__name__}; give the file's bytes, their base64, or uint8 pixels",
+        code="invalid_type",
+    )
 
 
 def _load_pyfunc(path: str) -> MlflowClassifier:

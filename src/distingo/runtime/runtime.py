@@ -56,7 +56,7 @@ def open_engine(folder: Path, description: ExportDescription, *, threads: int | 
     """
     path = folder / description.file
     if not path.is_file():
-        raise RunError(f"{path}: missing; export the run again")
+        raise RunError(f"{path}: missing; export the run again", code="not_found")
     for name in read_checksums(folder):
         if name.startswith("model."):
             _require_intact(folder / name)
@@ -65,7 +65,8 @@ def open_engine(folder: Path, description: ExportDescription, *, threads: int | 
     if description.exported_as == "openvino":
         return _open_openvino(path, threads)
     raise UsageError(
-        f"{path}: a program of torch.export; `torch.export.load({str(path)!r}).module()` runs it, or export as onnx"
+        f"{path}: a program of torch.export; `torch.export.load({str(path)!r}).module()` runs it, or export as onnx",
+        code="option_not_applicable",
     )
 
 
@@ -73,12 +74,14 @@ def _require_intact(path: Path) -> None:
     try:
         require_intact(path)
     except OSError as error:
-        raise RunError(f"{path}: missing or unreadable ({error.strerror}); export the run again") from error
+        raise RunError(
+            f"{path}: missing or unreadable ({error.strerror}); export the run again", code="cannot_read"
+        ) from error
 
 
 def _require(package: str, name: str) -> None:
     if importlib.util.find_spec(package) is None:
-        raise UsageError(f"{name} is not installed; `pip install {package}`")
+        raise UsageError(f"{name} is not installed; `pip install {package}`", code="missing_extra")
 
 
 def _open_onnx(path: Path, threads: int | None) -> Run:
@@ -92,13 +95,15 @@ def _open_onnx(path: Path, threads: int | None) -> Run:
     try:
         session: Any = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors have no common family
-        raise RunError(f"{path}: ONNX Runtime can't load it ({_first_line(error)}); export the run again") from error
+        raise RunError(
+            f"{path}: ONNX Runtime can't load it ({_first_line(error)}); export the run again", code="damaged_file"
+        ) from error
 
     def run(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         try:
             probabilities, features = session.run(OUTPUTS, {INPUT: pictures})
         except Exception as error:
-            raise ResourceError(f"{path}: ONNX Runtime failed ({_first_line(error)})") from error
+            raise ResourceError(f"{path}: ONNX Runtime failed ({_first_line(error)})", code="engine_failed") from error
         return probabilities, features
 
     return run
@@ -114,7 +119,9 @@ def _open_openvino(path: Path, threads: int | None) -> Run:
     try:
         compiled = openvino.Core().compile_model(path, "CPU", settings)
     except RuntimeError as error:
-        raise RunError(f"{path}: OpenVINO can't load it ({_first_line(error)}); export the run again") from error
+        raise RunError(
+            f"{path}: OpenVINO can't load it ({_first_line(error)}); export the run again", code="damaged_file"
+        ) from error
 
     lock = threading.Lock()  # the compiled model has one place for what comes out
 
@@ -209,7 +216,7 @@ class Runtime:
         pictures = as_pictures(pictures)
         topk = choose_alias("topk", topk, "top_k", top_k)
         if topk is not None and topk < 1:
-            raise UsageError(f"topk {topk}: give 1 or more")
+            raise UsageError(f"topk {topk}: give 1 or more", code="out_of_range", parameter="top_k")
         certainty = settle_certainty(self, abstain=abstain, coverage=coverage)
         require_files(pictures, on_error)
         named = enumerate(zip(pictures, self._look_at_all(pictures), strict=True))

@@ -15,7 +15,7 @@ from distingo.datasets.manifest import write_table
 from distingo.datasets.own_files import PROVENANCE_COLUMNS, PROVENANCE_NAME
 from distingo.datasets.walking import is_hidden_folder
 from distingo.download.names import safe_name
-from distingo.errors import DataError, ResourceError, UsageError, name_the_nearest
+from distingo.errors import DataError, ResourceError, UsageError, name_the_nearest, option
 from distingo.files import write_bytes
 from distingo.progress import progress_bar
 from distingo.records import Task
@@ -87,19 +87,31 @@ def export_store(path: Path, folder: Path, model: str | None = None) -> Correcte
 def _choose_model(store: CorrectionStore, wanted: str | None) -> str:
     models = store.models()
     if not models:
-        raise DataError(f"{store.path}: holds no correction yet; they come from the page of `distingo serve`")
+        raise DataError(
+            f"{store.path}: holds no correction yet; they come from the page of `distingo serve`", code="empty_file"
+        )
     if wanted is None and len(models) > 1:
         named = ", ".join(f"{name} ({count:,})" for name, count in models.items())
-        raise UsageError(f"{store.path}: holds corrections of several models, {named}; choose one by --model NAME")
+        raise UsageError(
+            f"{store.path}: holds corrections of several models, {named}; choose one by {option('model')} NAME",
+            code="ambiguous_name",
+            parameter="model",
+        )
     if wanted is not None and wanted not in models:
         nearest = name_the_nearest(wanted, list(models))
-        raise UsageError(f"--model {wanted}: no correction is for such a model; {nearest}")
+        raise UsageError(
+            f"{option('model')} {wanted}: no correction is for such a model; {nearest}",
+            code="unknown_name",
+            parameter="model",
+        )
     return wanted or next(iter(models))
 
 
 def _require_free(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ResourceError(f"{folder}: is there already, and not empty; name a new folder")
+        raise ResourceError(
+            f"{folder}: is there already, and not empty; name a new folder", code="not_empty", parameter="output"
+        )
 
 
 def _fit_for_folders(labels: set[str]) -> bool:
@@ -120,7 +132,9 @@ def _write_at_once(store: CorrectionStore, folder: Path, rows: _Rows, task: Task
         folder.parent.mkdir(parents=True, exist_ok=True)
         unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     except OSError as error:
-        raise ResourceError(f"{folder}: can't be made ({error.strerror}); choose another place") from error
+        raise ResourceError(
+            f"{folder}: can't be made ({error.strerror}); choose another place", code="cannot_write", parameter="output"
+        ) from error
     try:
         with progress_bar("exporting", len(rows)) as advance:
             for file, kept in rows:
@@ -160,5 +174,5 @@ def _describe(classes: Counter[str], task: Task, *, by_folder: bool) -> tuple[st
     if task == "single-label" and not by_folder:
         notes.append(f"{LABELS_NAME} holds the labels, as not every class's name can be a folder's")
     if task == "single-label" and not by_folder and any("|" in name or ";" in name or "\t" in name for name in classes):
-        notes.append("a class's name holds a delimiter: train with --delimiter ''")
+        notes.append(f"a class's name holds a delimiter: train with {option('delimiter')} ''")
     return tuple(notes)

@@ -137,8 +137,7 @@ def _read_label(part: Part) -> str:
 
 
 def _nearest(label: str, classes: tuple[str, ...]) -> str:
-    near = name_the_nearest(label, list(classes))
-    return near if near.startswith("did you mean") else "GET /models lists them"
+    return name_the_nearest(label, list(classes), otherwise="GET /models lists them")
 
 
 def _only(parts: Sequence[Part], name: str) -> Part | None:

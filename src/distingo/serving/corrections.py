@@ -127,7 +127,9 @@ class CorrectionStore:
         self.path = path
         self._most_bytes = most_bytes
         if not create and not path.is_file():
-            raise DataError(f"{path}: no such file; `distingo serve RUN --corrections FILE` makes one")
+            raise DataError(
+                f"{path}: no such file; `distingo serve RUN --corrections FILE` makes one", code="not_found"
+            )
         if create:
             _make_private(path)
         with self._connected() as connection:
@@ -195,7 +197,10 @@ class CorrectionStore:
         with self._connected() as connection:
             found = connection.execute("SELECT content FROM pictures WHERE sha256 = ?", (sha256,)).fetchone()
         if found is None or hashlib.sha256(found[0]).hexdigest() != sha256:
-            raise DataError(f"{self.path}: picture {sha256[:16]} is missing or damaged; restore the file from a copy")
+            raise DataError(
+                f"{self.path}: picture {sha256[:16]} is missing or damaged; restore the file from a copy",
+                code="damaged_file",
+            )
         return bytes(found[0])
 
     def _require_room(self, connection: sqlite3.Connection, more: int) -> None:
@@ -203,7 +208,8 @@ class CorrectionStore:
         if pages * size + more > self._most_bytes:
             raise StoreFullError(
                 f"{self.path}: holds {pages * size:,} bytes, and {self._most_bytes:,} are allowed; "
-                "export the corrections and name a new file"
+                "export the corrections and name a new file",
+                code="store_full",
             )
 
     @contextlib.contextmanager
@@ -219,10 +225,12 @@ class CorrectionStore:
             finally:
                 connection.close()
         except sqlite3.OperationalError as error:
-            raise ResourceError(f"{self.path}: can't be used now ({error}); see to disk and permissions") from error
+            raise ResourceError(
+                f"{self.path}: can't be used now ({error}); see to disk and permissions", code="cannot_write"
+            ) from error
         except sqlite3.DatabaseError as error:
             raise DataError(
-                f"{self.path}: is no file of corrections, or damaged ({error}); name another one"
+                f"{self.path}: is no file of corrections, or damaged ({error}); name another one", code="damaged_file"
             ) from error
 
 
@@ -236,7 +244,9 @@ def _make_private(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as error:
-        raise ResourceError(f"{path}: can't be made ({error.strerror}); choose another place") from error
+        raise ResourceError(
+            f"{path}: can't be made ({error.strerror}); choose another place", code="cannot_write"
+        ) from error
 
 
 def _require_ours(path: Path, connection: sqlite3.Connection, *, create: bool) -> None:
@@ -247,9 +257,12 @@ def _require_ours(path: Path, connection: sqlite3.Connection, *, create: bool) -
         for statement in _SCHEMA.split(";"):  # executescript would end the transaction that keeps other processes out
             connection.execute(statement)
     elif application != _APPLICATION_ID:
-        raise DataError(f"{path}: is a database of something else; name another file")
+        raise DataError(f"{path}: is a database of something else; name another file", code="wrong_format")
     elif version != _SCHEMA_VERSION:
-        raise DataError(f"{path}: was written by a newer distingo (layout {version}); use that one, or another file")
+        raise DataError(
+            f"{path}: was written by a newer distingo (layout {version}); use that one, or another file",
+            code="newer_version",
+        )
 
 
 def _read(row: tuple[Any, ...]) -> KeptCorrection:

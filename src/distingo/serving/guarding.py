@@ -20,7 +20,7 @@ from typing import Any
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from distingo.errors import UsageError
+from distingo.errors import UsageError, option
 from distingo.serving.clients import client_of, host_name, is_same_origin
 from distingo.serving.metrics import Metrics
 from distingo.serving.predict_routes import DirectRoute
@@ -44,15 +44,22 @@ def read_keys(path: Path) -> tuple[bytes, ...]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "no UTF-8 text"
-        raise UsageError(f"--api-key-file {path}: can't be read ({reason})") from error
+        raise UsageError(
+            f"{option('api_key_file')} {path}: can't be read ({reason})", code="cannot_read", parameter="api_key_file"
+        ) from error
     keys = [line.strip() for line in lines if line.strip() and not line.strip().startswith("#")]
     if not keys:
         raise UsageError(
-            f"--api-key-file {path}: holds no key; write one a line, for example from `openssl rand -hex 32`"
+            f"{option('api_key_file')} {path}: holds no key; write one a line, for example from `openssl rand -hex 32`",
+            code="empty_file",
+            parameter="api_key_file",
         )
     if any(len(key) < _SHORTEST for key in keys):
         raise UsageError(
-            f"--api-key-file {path}: a key of fewer than {_SHORTEST} characters can be guessed; make it longer"
+            f"{option('api_key_file')} {path}: a key of fewer than {_SHORTEST} characters can be guessed; make it "
+            "longer",
+            code="weak_key",
+            parameter="api_key_file",
         )
     return tuple(hash_key(key) for key in keys)
 

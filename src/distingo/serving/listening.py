@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from distingo.errors import ResourceError
+from distingo.errors import ResourceError, option
 
 _BACKLOG = 1024
 
@@ -24,7 +24,11 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         reason = error.strerror or str(error)
-        raise ResourceError(f"{host}, port {port}: can't listen there ({reason}); choose another --port") from error
+        raise ResourceError(
+            f"{host}, port {port}: can't listen there ({reason}); choose another {option('port')}",
+            code="port_unavailable",
+            parameter="port",
+        ) from error
     listening.settimeout(0)
     return listening
 

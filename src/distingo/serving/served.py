@@ -57,7 +57,9 @@ class ServedModel:
         self.version = read_version(run.path)
         self.predictor: Predictor = load(run.path, device=settings.device)
         if read_version(run.path) != self.version:
-            raise RunError(f"{run.path}: changed while it was being read; try again when it is whole")
+            raise RunError(
+                f"{run.path}: changed while it was being read; try again when it is whole", code="changed_meanwhile"
+            )
         rendition = self.predictor.model.description.rendition
         thresholds = self.predictor.thresholds or {}
         self.label_thresholds = tuple(thresholds.get(label, 0.0) for label in self.predictor.classes)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from distingo.errors import RunError, UsageError
+from distingo.errors import RunError, UsageError, option
 from distingo.files import content_hash
 from distingo.run_folder import RunFolder
 from distingo.serving.clients import Proxies, host_name
@@ -102,49 +102,71 @@ class ServeSettings:
                 without a key.
         """
         ranges = (
-            ("--port", self.port, 0, 65535),
-            ("--workers", self.workers, 1, 256),
-            ("--max-upload", self.max_upload, 1024, 2**31),
-            ("--max-pixels", self.max_pixels, 1, 2**32),
-            ("--max-pictures", self.max_pictures, 1, 10_000),
-            ("--max-wait", self.max_wait, 0, 1),
-            ("--max-batch", self.max_batch, 1, 1024),
-            ("--queue", self.queue, 1, 100_000),
-            ("--client-connections", self.client_connections, 0, 1_000_000),
-            ("--decode-timeout", self.decode_timeout, 0.1, 3600),
-            ("--decode-memory", self.decode_memory, 128 * 2**20, 2**40),
+            ("port", self.port, 0, 65535),
+            ("workers", self.workers, 1, 256),
+            ("max_upload", self.max_upload, 1024, 2**31),
+            ("max_pixels", self.max_pixels, 1, 2**32),
+            ("max_pictures", self.max_pictures, 1, 10_000),
+            ("max_wait", self.max_wait, 0, 1),
+            ("max_batch", self.max_batch, 1, 1024),
+            ("queue", self.queue, 1, 100_000),
+            ("client_connections", self.client_connections, 0, 1_000_000),
+            ("decode_timeout", self.decode_timeout, 0.1, 3600),
+            ("decode_memory", self.decode_memory, 128 * 2**20, 2**40),
         )
-        for option, value, least, most in ranges:
+        for name, value, least, most in ranges:
             if not least <= value <= most:
-                raise UsageError(f"{option} {value:g}: give a number from {least:g} to {most:g}")
+                raise UsageError(
+                    f"{option(name)} {value:g}: give a number from {least:g} to {most:g}",
+                    code="out_of_range",
+                    parameter=name,
+                )
         if self.rate_limit is not None and self.rate_limit < 1:
-            raise UsageError(f"--rate-limit {self.rate_limit}: give 1 request a minute or more")
+            raise UsageError(
+                f"{option('rate_limit')} {self.rate_limit}: give 1 request a minute or more",
+                code="out_of_range",
+                parameter="rate_limit",
+            )
         if self.max_pictures > self.queue:
             raise UsageError(
-                f"--max-pictures {self.max_pictures} is more than --queue {self.queue}: such a request would never fit"
+                f"{option('max_pictures')} {self.max_pictures} is more than {option('queue')} {self.queue}: such a "
+                "request would never fit",
+                code="options_conflict",
+                parameter="max_pictures",
             )
         if self.new_classes and self.corrections is None:
             raise UsageError(
-                "--new-classes: is about corrections; name the file that keeps them with --corrections FILE"
+                f"{option('new_classes')}: is about corrections; name the file that keeps them with "
+                f"{option('corrections')} FILE",
+                code="needs_other_option",
+                parameter="new_classes",
             )
         self._check_addresses()
         if self.host not in LOOPBACK and not self.key_hashes:
             raise UsageError(
-                f"--host {self.host}: others could reach the server, and anybody would be let in; name a file of keys "
-                "with --api-key-file, or leave --host out"
+                f"{option('host')} {self.host}: others could reach the server, and anybody would be let in; name a "
+                f"file of keys with {option('api_key_file')}, or leave {option('host')} out",
+                code="unsafe_setting",
+                parameter="host",
             )
 
     def _check_addresses(self) -> None:
         for name in self.allowed_hosts:
             if host_name(name) is None:
-                raise UsageError(f"--allow-host {name}: is no host name; give one such as images.example.org")
+                raise UsageError(
+                    f"{option('allowed_hosts')} {name}: is no host name; give one such as images.example.org",
+                    code="invalid_name",
+                    parameter="allowed_hosts",
+                )
         for name in self.proxies:
             try:
                 Proxies((name,))
             except ValueError as error:
                 raise UsageError(
-                    f"--proxy {name}: is no address; give one such as 10.0.0.2, a network such as 10.0.0.0/8, or * for "
-                    "all"
+                    f"{option('proxies')} {name}: is no address; give one such as 10.0.0.2, a network such as "
+                    "10.0.0.0/8, or * for all",
+                    code="invalid_value",
+                    parameter="proxies",
                 ) from error
 
 
@@ -163,12 +185,20 @@ def name_runs(runs: Sequence[str | Path]) -> tuple[NamedRun, ...]:
         if isinstance(run, Path) or not equals or "/" in name or Path(str(run)).exists():
             name, folder = Path(run).resolve().name, str(run)
         if not name or not folder or not name.isprintable() or set(name) & set("/\\?#%:"):
-            raise UsageError(f"{run}: its name can't be part of an address; give NAME=RUN with a plain name")
+            raise UsageError(
+                f"{run}: its name can't be part of an address; give NAME=RUN with a plain name",
+                code="invalid_name",
+                parameter="runs",
+            )
         if name in {other.name for other in named}:
-            raise UsageError(f"{run}: a model named {name} is served already; give one of them as NAME=RUN")
+            raise UsageError(
+                f"{run}: a model named {name} is served already; give one of them as NAME=RUN",
+                code="named_twice",
+                parameter="runs",
+            )
         named.append(NamedRun(name, Path(folder)))
     if not named:
-        raise UsageError("no run is named: give at least one run folder")
+        raise UsageError("no run is named: give at least one run folder", code="missing_argument", parameter="runs")
     return tuple(named)
 
 
@@ -180,7 +210,7 @@ def read_size(text: str) -> int:
     """
     found = _SIZE.fullmatch(text.strip())
     if found is None:
-        raise UsageError(f"{text!r} is no size; write for example 20MB")
+        raise UsageError(f"{text!r} is no size; write for example 20MB", code="invalid_value", parameter="max_upload")
     return int(float(found[1]) * _FACTORS[found[2].upper()])
 
 
@@ -198,4 +228,4 @@ def read_version(run: Path) -> str:
         return content_hash((folder / "model.json").read_bytes())[:_DIGITS]
     except OSError:
         RunFolder(run).read_config()
-        raise RunError(f"{run}: its training has not ended; there is no model in it yet") from None
+        raise RunError(f"{run}: its training has not ended; there is no model in it yet", code="unfinished") from None

@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from distingo.errors import ResourceError, RunError
+from distingo.errors import ResourceError, RunError, names_options, naming_options
 from distingo.serving.settings import NamedRun, ServeSettings
 
 _PREPARED = "distingo.serving.prepared"
@@ -105,7 +105,8 @@ class Supervisor:
 
     def _start(self, context: Any) -> _Worker:
         hears, says = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(self._runs, self._settings, self._listening, says), daemon=True)
+        given, named = (self._runs, self._settings, self._listening, says), {"as_options": names_options()}
+        process = context.Process(target=_work, args=given, kwargs=named, daemon=True)
         process.start()
         says.close()
         return _Worker(process, hears, time.monotonic())
@@ -134,7 +135,7 @@ class Supervisor:
             _log.warning("a worker could not start: %s", said)
             return
         if said != _READY:
-            raise RunError(said)
+            raise RunError(str(said), code=said.code, parameter=said.parameter)
         worker.is_ready = True
         if not self._announced and all(each.is_ready for each in self._workers):
             self._announced = True
@@ -146,7 +147,9 @@ class Supervisor:
         self._forget_metrics(worker)
         how = f"exit code {worker.process.exitcode}"
         if not self._announced:
-            raise ResourceError(f"a worker ended before it served ({how}); its last words are above")
+            raise ResourceError(
+                f"a worker ended before it served ({how}); its last words are above", code="worker_failed"
+            )
         lived = time.monotonic() - worker.began
         quick = not worker.is_ready or lived <= _QUICK_DEATH_SECONDS
         self._pause = min(_LONGEST_PAUSE, max(0.5, 2 * self._pause)) if quick else 0.0
@@ -178,10 +181,11 @@ class Supervisor:
         self._bell.close()
 
 
-def _work(*given: Any) -> None:
+def _work(*given: Any, as_options: bool) -> None:
     from distingo.serving.worker import work
 
-    work(*given)
+    with naming_options(named=as_options):
+        work(*given)
 
 
 def _context() -> Any:

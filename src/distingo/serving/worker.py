@@ -49,7 +49,7 @@ def work(runs: Sequence[NamedRun], settings: ServeSettings, listening: socket, s
     try:
         serve_process(runs, settings, listening, on_ready=lambda: says.send("ready"), on_reload=_tell_supervisor)
     except DistingoError as error:
-        says.send(str(error))
+        says.send(error)
         sys.exit(error.exit_code)
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distingo.errors import UsageError
+from distingo.errors import UsageError, option
 from distingo.evaluation.reading import Epoch, read_run
 from distingo.files import read_json, write_json
 from distingo.run_folder import FORMAT, RunFolder
@@ -53,10 +53,17 @@ def choose_tracking(by: str | None, to: str | Path | None) -> Tracking | None:
     """
     if by is None:
         if to is not None:
-            raise UsageError(f"--track-to {to}: by what? add --track {' or --track '.join(TRACKERS)}")
+            choices = " or ".join(option("track", name) for name in TRACKERS)
+            raise UsageError(
+                f"{option('track_to')} {to}: by what? add {choices}",
+                code="needs_other_option",
+                parameter="track_to",
+            )
         return None
     if by not in TRACKERS:
-        raise UsageError(f"--track {by}: choose one of {', '.join(TRACKERS)}")
+        raise UsageError(
+            f"{option('track')} {by}: choose one of {', '.join(TRACKERS)}", code="unknown_name", parameter="track"
+        )
     return Tracking(by, None if to is None else str(to))
 
 
@@ -146,10 +153,11 @@ class Follower:
             self._is_away = True
             log.warning(
                 "not tracked in %s (%s); the run goes on, its folder holds everything, and"
-                " `distingo train -o %s --resume` with the same --track sends what is missing",
+                " `distingo train -o %s --resume` with the same %s sends what is missing",
                 self._destination.where,
                 in_one_line(error),
                 self._folder.path,
+                option("track"),
             )
             return False
         return True

@@ -20,7 +20,7 @@ from typing import Any
 
 from PIL import Image
 
-from distingo.errors import DistingoError, ResourceError, UsageError
+from distingo.errors import DistingoError, ResourceError, UsageError, option
 from distingo.evaluation.reading import RunRecords
 from distingo.run_folder import RunFolder
 from distingo.runtime.mlflow_model import COLUMN, MlflowClassifier, describe_signature
@@ -223,10 +223,19 @@ def open_mlflow(folder: RunFolder, to: str | None, data: Path) -> MlflowRun:
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
     except ImportError as error:
-        raise UsageError('--track mlflow needs MLflow\'s client: `pip install "distingo[mlflow]"`') from error
+        raise UsageError(
+            f'{option("track", "mlflow")} needs MLflow\'s client: `pip install "distingo[mlflow]"`',
+            code="missing_extra",
+            parameter="track",
+        ) from error
     where = to or os.environ.get("MLFLOW_TRACKING_URI")
     if not where:
-        raise UsageError("--track mlflow: where to? --track-to http://127.0.0.1:5000, or set MLFLOW_TRACKING_URI")
+        raise UsageError(
+            f"{option('track', 'mlflow')}: where to? {option('track_to')} http://127.0.0.1:5000, or set "
+            "MLFLOW_TRACKING_URI",
+            code="missing_setting",
+            parameter="track_to",
+        )
     wanted = os.environ.get("MLFLOW_EXPERIMENT_NAME") or data.resolve().name or "distingo"
     try:
         client = MlflowClient(tracking_uri=where)
@@ -234,8 +243,10 @@ def open_mlflow(folder: RunFolder, to: str | None, data: Path) -> MlflowRun:
         experiment = client.create_experiment(wanted) if found is None else found.experiment_id
     except (MlflowException, OSError, ImportError, ValueError) as error:
         raise ResourceError(
-            f"--track mlflow: {_without_secret(where)} can't be used ({in_one_line(error)}); start the server,"
-            " mend --track-to, or leave --track out"
+            f"{option('track', 'mlflow')}: {_without_secret(where)} can't be used ({in_one_line(error)}); start the "
+            f"server, mend {option('track_to')}, or leave {option('track')} out",
+            code="tracker_unavailable",
+            parameter="track",
         ) from error
     return MlflowRun(client, experiment, where, folder.path.resolve().name)
 

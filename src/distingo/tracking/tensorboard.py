@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from distingo.errors import ResourceError, UsageError
+from distingo.errors import ResourceError, UsageError, option
 from distingo.evaluation.reading import RunRecords
 from distingo.records import Score
 from distingo.run_folder import RunFolder
@@ -92,16 +92,29 @@ def open_tensorboard(folder: RunFolder, to: str | None, *, is_known: bool) -> Te
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise UsageError('--track tensorboard needs TensorBoard: `pip install "distingo[tensorboard]"`') from error
+        raise UsageError(
+            f'{option("track", "tensorboard")} needs TensorBoard: `pip install "distingo[tensorboard]"`',
+            code="missing_extra",
+            parameter="track",
+        ) from error
     if to is None:
         return TensorBoardRun(SummaryWriter, folder.path / "tensorboard")
     place = Path(to) / folder.path.resolve().name
     if not is_known and any(place.glob("events.out.tfevents.*")):
-        raise UsageError(f"{place}: holds events of another run; choose another --track-to, or another name for -o")
+        raise UsageError(
+            f"{place}: holds events of another run; choose another {option('track_to')}, or another name for "
+            f"{option('output')}",
+            code="not_empty",
+            parameter="track_to",
+        )
     try:
         place.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ResourceError(f"{place}: can't be made ({error.strerror}); choose another --track-to") from error
+        raise ResourceError(
+            f"{place}: can't be made ({error.strerror}); choose another {option('track_to')}",
+            code="cannot_write",
+            parameter="track_to",
+        ) from error
     return TensorBoardRun(SummaryWriter, place)
 
 

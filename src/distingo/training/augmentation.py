@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from distingo.errors import UsageError, name_the_nearest
+from distingo.errors import UsageError, name_the_nearest, option
 
 _GREY_WEIGHTS = (0.299, 0.587, 0.114)
 """ITU-R BT.601 luma, as Pillow and torchvision turn colour to grey."""
@@ -76,15 +76,20 @@ class Augmentation:
             value = getattr(self, field.name)
             low, high = ranges.get(field.name, (0, 1))
             if isinstance(value, int | float) and not low <= value <= high:
-                raise UsageError(f"augmentation: {field.name} is {value}; choose a number from {low} to {high}")
+                raise UsageError(
+                    f"augmentation: {field.name} is {value}; choose a number from {low} to {high}", code="out_of_range"
+                )
         for name, allowed in (("mix", ["none", "mixup", "cutmix"]), ("border", ["nearest", "reflection"])):
             if getattr(self, name) not in allowed:
                 raise UsageError(
                     f"augmentation: {name} is {getattr(self, name)!r}; "
-                    f"{name_the_nearest(str(getattr(self, name)), allowed)}"
+                    f"{name_the_nearest(str(getattr(self, name)), allowed)}",
+                    code="unknown_name",
                 )
         if self.zoom >= 1:
-            raise UsageError(f"augmentation: zoom is {self.zoom}; choose a number from 0 to below 1")
+            raise UsageError(
+                f"augmentation: zoom is {self.zoom}; choose a number from 0 to below 1", code="out_of_range"
+            )
 
 
 _STANDARD = Augmentation(
@@ -120,7 +125,11 @@ def require_preset(name: str) -> None:
         UsageError: With the nearest names.
     """
     if name not in PRESETS:
-        raise UsageError(f"--augment {name}: no preset is called so; {name_the_nearest(name, list(PRESETS))}")
+        raise UsageError(
+            f"{option('augment')} {name}: no preset is called so; {name_the_nearest(name, list(PRESETS))}",
+            code="unknown_name",
+            parameter="augment",
+        )
 
 
 def augment(images: Tensor, augmentation: Augmentation, generator: torch.Generator) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import Product, read_dataset
 from distingo.datasets.targets import encode_labels
-from distingo.errors import UsageError
+from distingo.errors import UsageError, option
 from distingo.machine.device import choose_device, choose_precision
 from distingo.metrics.thresholds import choose_thresholds
 from distingo.models.descriptors import fit_descriptors
@@ -57,7 +57,11 @@ def fit_classic(
     several = train[1].ndim == 2
     if description.name in {"majority", "prevalence"} and several != (description.name == "prevalence"):
         other, words = ("prevalence", "several labels") if several else ("majority", "one label")
-        raise UsageError(f"--model {description.name}: not for {words} per picture; choose {other}")
+        raise UsageError(
+            f"{option('model')} {description.name}: not for {words} per picture; choose {other}",
+            code="option_not_applicable",
+            parameter="model",
+        )
     if description.name == "majority":
         classifier: ClassicClassifier = fit_majority(train[1], classes)
     elif description.name == "prevalence":

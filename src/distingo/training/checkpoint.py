@@ -147,7 +147,9 @@ def load_checkpoint(
         _restore_optimizer(tensors, optimizer)
         return _progress_from(parse_json(metadata["progress"]))
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise RunError(f"{path}: does not fit this run ({error}); delete it to train from the start") from error
+        raise RunError(
+            f"{path}: does not fit this run ({error}); delete it to train from the start", code="weights_differ"
+        ) from error
 
 
 def load_progress(path: Path) -> Progress:
@@ -161,7 +163,9 @@ def load_progress(path: Path) -> Progress:
         with safe_open(path, framework="pt") as file:
             return _progress_from(parse_json((file.metadata() or {})["progress"]))
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise RunError(f"{path}: damaged or no checkpoint ({error}); delete it to train from the start") from error
+        raise RunError(
+            f"{path}: damaged or no checkpoint ({error}); delete it to train from the start", code="damaged_file"
+        ) from error
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
@@ -191,9 +195,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except FileNotFoundError as error:
-        raise RunError(f"{path}: no such file; is this a finished run folder?") from error
+        raise RunError(f"{path}: no such file; is this a finished run folder?", code="not_found") from error
     except (OSError, SafetensorError) as error:
-        raise RunError(f"{path}: damaged ({error})") from error
+        raise RunError(f"{path}: damaged ({error})", code="damaged_file") from error
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:

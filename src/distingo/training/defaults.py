@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from distingo.errors import UsageError
+from distingo.errors import UsageError, option
 from distingo.messages.notes import Note, note
 from distingo.models.backbones import BackboneDescription
 from distingo.models.catalogue import find_model
 from distingo.records import Task
 from distingo.training.losses import build_loss
-from distingo.training.recipe import OF_BACKBONES, OF_STEPS, Recipe, option, recipe_from_dict
+from distingo.training.recipe import OF_BACKBONES, OF_STEPS, Recipe, recipe_from_dict
 
 _LARGEST_OWN_SIZE = 64
 """Pictures up to this size are trained on as they are; larger ones at `_PHOTO_SIZE`."""
@@ -101,7 +101,11 @@ def _refuse_wishes_for_backbones(model: str, wishes: dict[str, Any]) -> None:
     for name in OF_BACKBONES:
         if wishes.get(name, _plain_value(name)) != _plain_value(name):
             said = option(name)
-            raise UsageError(f"{said} {wishes[name]}: {model} is not pretrained; name a backbone, or leave {said} out")
+            raise UsageError(
+                f"{said} {wishes[name]}: {model} is not pretrained; name a backbone, or leave {said} out",
+                code="option_not_applicable",
+                parameter=name,
+            )
 
 
 def _not_used(model: str | None, wishes: dict[str, Any], defaults: dict[str, Any]) -> list[Note]:
@@ -109,7 +113,7 @@ def _not_used(model: str | None, wishes: dict[str, Any], defaults: dict[str, Any
     differing = [name for name in OF_STEPS if name in wishes and wishes[name] != defaults.get(name, _plain_value(name))]
     if not differing:
         return []
-    return [describe_unused([option(name) for name in differing], model)]
+    return [describe_unused([f"--{name.replace('_', '-')}" for name in differing], model)]
 
 
 def describe_unused(options: Sequence[str], model: str | None) -> Note:
@@ -133,20 +137,44 @@ def require_task(recipe: Recipe, task: Task) -> None:
     words = "with several labels per picture" if several else "with one label per picture"
     if recipe.model == ("majority" if several else "prevalence"):
         other = "prevalence" if several else "majority"
-        raise UsageError(f"--model {recipe.model}: makes no sense {words}; choose {other}")
+        raise UsageError(
+            f"{option('model')} {recipe.model}: makes no sense {words}; choose {other}",
+            code="option_not_applicable",
+            parameter="model",
+        )
     amiss = "validation_accuracy" if several else "validation_mean_average_precision"
     if recipe.monitor == amiss:
-        raise UsageError(f"--monitor {amiss}: is not measured {words}; choose {_monitor(task)} or validation_loss")
+        raise UsageError(
+            f"{option('monitor')} {amiss}: is not measured {words}; choose {_monitor(task)} or validation_loss",
+            code="option_not_applicable",
+            parameter="monitor",
+        )
     if several and recipe.class_weights != "none":
-        raise UsageError(f"--class-weights {recipe.class_weights}: not {words}; choose --positive-weights")
+        raise UsageError(
+            f"{option('class_weights')} {recipe.class_weights}: not {words}; choose {option('positive_weights')}",
+            code="option_not_applicable",
+            parameter="class_weights",
+        )
     if not several and recipe.positive_weights != "none":
-        raise UsageError(f"--positive-weights {recipe.positive_weights}: not {words}; choose --class-weights")
+        raise UsageError(
+            f"{option('positive_weights')} {recipe.positive_weights}: not {words}; choose {option('class_weights')}",
+            code="option_not_applicable",
+            parameter="positive_weights",
+        )
     if not several and recipe.threshold_aim != "f1":
-        raise UsageError(f"--threshold-aim {recipe.threshold_aim}: there are no thresholds {words}")
+        raise UsageError(
+            f"{option('threshold_aim')} {recipe.threshold_aim}: there are no thresholds {words}",
+            code="option_not_applicable",
+            parameter="threshold_aim",
+        )
     build_loss(recipe.loss, task)
     solved = recipe.mode == "frozen" or find_model(recipe.model).kind == "classic"
     if recipe.loss != "auto" and solved:
-        raise UsageError(f"--loss {recipe.loss}: {recipe.model} is not trained by steps here; leave the option out")
+        raise UsageError(
+            f"{option('loss')} {recipe.loss}: {recipe.model} is not trained by steps here; leave the option out",
+            code="option_not_applicable",
+            parameter="loss",
+        )
 
 
 def _monitor(task: Task) -> str:
@@ -160,12 +188,25 @@ def _pretrained_recipe(
     rendition = backbone.rendition
     wishes |= {"height": rendition.height, "width": rendition.width, "channels": rendition.channels}
     if wishes.get("normalise", "none") != "none":
-        raise UsageError(f"--normalise {wishes['normalise']}: {backbone.name} brings its own; leave the option out")
+        raise UsageError(
+            f"{option('normalise')} {wishes['normalise']}: {backbone.name} brings its own; leave the option out",
+            code="option_not_applicable",
+            parameter="normalise",
+        )
     mode = wishes.setdefault("mode", "frozen" if backbone.source != "none" else "scratch")
     if backbone.source == "none" and mode != "scratch":
-        raise UsageError(f"--weights none with --mode {mode}: untrained weights have nothing to tell; leave one out")
+        raise UsageError(
+            f"{option('weights', 'none')} with {option('mode')} {mode}: untrained weights have nothing to tell; leave "
+            "one out",
+            code="options_conflict",
+            parameter="weights",
+        )
     if mode == "finetune" and wishes.get("head", "linear") not in _FINE_TUNED_HEADS:
-        raise UsageError(f"--head {wishes['head']} can't be fine-tuned; choose {' or '.join(_FINE_TUNED_HEADS)}")
+        raise UsageError(
+            f"{option('head')} {wishes['head']} can't be fine-tuned; choose {' or '.join(_FINE_TUNED_HEADS)}",
+            code="options_conflict",
+            parameter="head",
+        )
     source = backbone.place if backbone.source != "hub" else f"{backbone.architecture}.{backbone.tag}"
     weights = note(
         "pretrained-weights",
@@ -213,7 +254,11 @@ def as_size(size: object) -> tuple[int, int]:
         return size, size
     if isinstance(size, list | tuple) and len(size) == 2 and all(isinstance(side, int) for side in size):
         return size[0], size[1]
-    raise UsageError(f"--image-size {size!r}: give one number, or height and width as in 400x300")
+    raise UsageError(
+        f"{option('image_size')} {size!r}: give one number, or height and width as in 400x300",
+        code="invalid_value",
+        parameter="image_size",
+    )
 
 
 def _own_size(facts: DataFacts) -> tuple[int, int]:

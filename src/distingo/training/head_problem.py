@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distingo.errors import DataError
+from distingo.errors import DataError, option
 from distingo.messages.notes import Note, note
 from distingo.records import Task
 
@@ -159,7 +159,8 @@ def checked_side(side: tuple[npt.ArrayLike, npt.ArrayLike], problem: Problem) ->
         broken = int((~np.isfinite(embeddings)).any(axis=1).sum())
         raise DataError(
             f"the embeddings of {broken} of {len(embeddings)} pictures are not finite numbers; "
-            "take another backbone, or --precision float32"
+            f"take another backbone, or {option('precision', 'float32')}",
+            code="not_finite",
         )
     if several:
         if not np.isin(targets, (0, 1)).all():
@@ -193,15 +194,18 @@ def require_every_class(targets: npt.NDArray[Any], problem: Problem) -> tuple[No
         if len(empty) or problem.classes < 2:
             raise DataError(
                 f"{len(empty)} of {problem.classes} classes have no training picture (first: class number "
-                f"{empty[0] if len(empty) else 0}); a head needs two classes and a picture of each"
+                f"{empty[0] if len(empty) else 0}); a head needs two classes and a picture of each",
+                code="empty_class",
             )
         return ()
     if not len(targets):
-        raise DataError("no training pictures; a head needs some to be solved on")
+        raise DataError("no training pictures; a head needs some to be solved on", code="too_few_images")
     having = (targets > 0).sum(axis=0)
     alike = int(((having == 0) | (having == len(targets))).sum())
     if alike == problem.classes:
-        raise DataError("no label tells the training pictures apart: each is on all of them or on none")
+        raise DataError(
+            "no label tells the training pictures apart: each is on all of them or on none", code="too_few_classes"
+        )
     return (note("labels-not-learned", count=alike, total=problem.classes),) if alike else ()
 
 

@@ -119,7 +119,9 @@ def fit_head(
     """
     require_head(kind)
     if class_weights not in {"none", "balanced"}:
-        raise UsageError(f"class weights {class_weights!r}; choose none or balanced")
+        raise UsageError(
+            f"class weights {class_weights!r}; choose none or balanced", code="unknown_name", parameter="class_weights"
+        )
     problem = Problem(classes, task, class_weights == "balanced", iterations)
     side, held_out = checked_side(train, problem), checked_side(validation, problem)
     if side[0].shape[1] != held_out[0].shape[1] and len(held_out[0]):

@@ -210,7 +210,11 @@ def _decoder(
                 decoded = decode_picture(given.images[at], value_range=ranges, max_pixels=given.max_pixels)
             except UndecodableError as error:
                 name = name_picture(given.images[at], at)
-                raise DataError(f"{name}: {error.reason}; leave it out, or give it again") from error
+                raise DataError(
+                    f"{name}: {error.reason}; leave it out, or give it again",
+                    code=error.code,
+                    parameter=error.parameter,
+                ) from error
             waits = decoded.values is not None and ranges is None
             rows = () if waits else tuple(product.compute(decoded.image) for product in products)
             seen.append(_Seen(facts_of(decoded), decoded.image.mode == "L", rows))

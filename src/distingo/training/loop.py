@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from distingo.csv_cells import CsvWriter
-from distingo.errors import TrainingDivergedError
+from distingo.errors import TrainingDivergedError, option
 from distingo.files import write_text
 from distingo.prediction.networks import Rows, predict_logits
 from distingo.progress import Advance, progress_bar
@@ -295,8 +295,10 @@ def _finite(loss: float, epoch: int, session: Session) -> float:
     recipe = session.recipe
     kept = f"; the weights after epoch {epoch} are kept in {session.folder.path}" if epoch else ""
     raise TrainingDivergedError(
-        f"the loss became {loss} in epoch {epoch + 1}; try --lr {recipe.lr / 10:g} instead of {recipe.lr:g}"
-        f" or --schedule cosine --warmup-epochs 1{kept}"
+        f"the loss became {loss} in epoch {epoch + 1}; try {option('lr')} {recipe.lr / 10:g} instead of {recipe.lr:g}"
+        f" or {option('schedule', 'cosine')} {option('warmup_epochs')} 1{kept}",
+        code="diverged",
+        parameter="lr",
     )
 
 

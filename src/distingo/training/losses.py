@@ -56,11 +56,17 @@ def build_loss(
         UsageError: The loss is unknown or not for this task.
     """
     if name not in get_args(LossName):
-        raise UsageError(f"loss {name!r}; choose {', '.join(get_args(LossName))}")
+        raise UsageError(
+            f"loss {name!r}; choose {', '.join(get_args(LossName))}", code="unknown_name", parameter="loss"
+        )
     chosen = _NAMES[task][0] if name == "auto" else name
     if chosen not in _NAMES[task]:
         words = "one label" if task == "single-label" else "several labels"
-        raise UsageError(f"loss {name} does not suit {words} per picture; choose {', '.join(_NAMES[task])}")
+        raise UsageError(
+            f"loss {name} does not suit {words} per picture; choose {', '.join(_NAMES[task])}",
+            code="option_not_applicable",
+            parameter="loss",
+        )
     if task == "single-label":
         loss = focal_cross_entropy if chosen == "focal" else cross_entropy
         return partial(loss, class_weights=class_weights, label_smoothing=label_smoothing)

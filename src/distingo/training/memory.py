@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from distingo.errors import ResourceError
+from distingo.errors import ResourceError, option
 from distingo.machine.compiler import without_fresh_weights
 from distingo.machine.device import choose_device
 from distingo.machine.free_memory import free_memory, total_memory
@@ -96,14 +96,20 @@ def require_memory(network: nn.Module, plan: TrainingPlan) -> None:
     batch_size = plan.recipe.batch_size
     weights = sum(tensor.nbytes for tensor in network.parameters())
     if _LEAST_WEIGHT_COPIES * weights > free:
-        raise ResourceError(_advice(batch_size, _LEAST_WEIGHT_COPIES * weights, free, 0))
+        raise ResourceError(
+            _advice(batch_size, _LEAST_WEIGHT_COPIES * weights, free, 0), code="out_of_memory", parameter="batch_size"
+        )
     at_most = _MOST_COPIES * batch_size * activation_bytes(network, plan.shape, plan.device)
     if _MOST_WEIGHT_COPIES * weights + at_most <= free / 2:
         return
     memory = _measured(network, plan, free)
     needed = memory.needed(batch_size)
     if needed > free:
-        raise ResourceError(_advice(batch_size, needed, free, largest_batch(memory, 0.9 * free, batch_size)))
+        raise ResourceError(
+            _advice(batch_size, needed, free, largest_batch(memory, 0.9 * free, batch_size)),
+            code="out_of_memory",
+            parameter="batch_size",
+        )
 
 
 def _measured(network: nn.Module, plan: TrainingPlan, free: int) -> StepMemory:
@@ -113,7 +119,8 @@ def _measured(network: nn.Module, plan: TrainingPlan, free: int) -> StepMemory:
         if is_out_of_memory(error):
             raise ResourceError(
                 f"not even a few images a step fit into the {free / 2**30:.1f} GiB that are free; a smaller "
-                "--image-size or another --model helps"
+                f"{option('image_size')} or another {option('model')} helps",
+                code="out_of_memory",
             ) from error
         raise
 
@@ -137,8 +144,11 @@ def largest_batch(memory: StepMemory, budget: float, most: int) -> int:
 def _advice(batch_size: int, needed: float, free: float, fitting: int) -> str:
     gib = 2**30
     need = f"a batch of {batch_size} images needs about {needed / gib:.1f} GiB"
-    helps = f"--batch-size {fitting} would fit" if fitting else "no batch would fit"
-    return f"{need}, {free / gib:.1f} GiB are free; {helps}, a smaller --image-size or another --model also helps"
+    helps = f"{option('batch_size')} {fitting} would fit" if fitting else "no batch would fit"
+    return (
+        f"{need}, {free / gib:.1f} GiB are free; {helps}, a smaller {option('image_size')} or another "
+        f"{option('model')} also helps"
+    )
 
 
 @contextmanager
@@ -159,12 +169,18 @@ def memory_errors_explained(recipe: Recipe, images: int) -> Iterator[None]:
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        helps = "a smaller --image-size or another --model"
+        helps = f"a smaller {option('image_size')} or another {option('model')}"
         if recipe.mode == "frozen":
-            raise ResourceError(f"memory ran out; try --device cpu, {helps}") from error
+            raise ResourceError(
+                f"memory ran out; try {option('device', 'cpu')}, {helps}", code="out_of_memory"
+            ) from error
         size = min(recipe.batch_size, images)
-        smaller = f"--batch-size {1 << ((size - 1).bit_length() - 1)}, " if size > 1 else ""
-        raise ResourceError(f"memory ran out with {size} images a step; try {smaller}{helps}") from error
+        smaller = f"{option('batch_size')} {1 << ((size - 1).bit_length() - 1)}, " if size > 1 else ""
+        raise ResourceError(
+            f"memory ran out with {size} images a step; try {smaller}{helps}",
+            code="out_of_memory",
+            parameter="batch_size",
+        ) from error
 
 
 @torch.no_grad()
@@ -290,8 +306,10 @@ def _largest_that_fits(
     gib = 2**30
     if not size:
         raise ResourceError(
-            f"--batch-size auto: 2 images need about {memory.needed(2) / gib:.1f} GiB, {budget / gib:.1f} GiB can be "
-            "counted on; choose a smaller --image-size or another --model"
+            f"{option('batch_size')} auto: 2 images need about {memory.needed(2) / gib:.1f} GiB, {budget / gib:.1f} "
+            f"GiB can be counted on; choose a smaller {option('image_size')} or another {option('model')}",
+            code="out_of_memory",
+            parameter="batch_size",
         )
     return size, enough if size == most else note("batch-size-memory", memory=f"{budget / gib:.1f}")
 

@@ -23,7 +23,7 @@ from distingo.datasets.run_options import (
 )
 from distingo.datasets.splits.splitting import read_split, write_split
 from distingo.datasets.tables.table import TableOptions
-from distingo.errors import RunError, UsageError
+from distingo.errors import RunError, UsageError, option
 from distingo.files import remove_half_written
 from distingo.machine.compiler import without_values
 from distingo.machine.device import choose_device
@@ -294,26 +294,44 @@ def choose_again(
     _require_same(recipe, request, config.get("requested", {}))
     data, (table, allow_missing) = Path(config["data"]), table_from_config(config, path)
     if request.table is not None and settle_image_folder(request.table, data) != table:
-        options = ", ".join(request.table.given)
+        options = ", ".join(request.table.shown)
         raise UsageError(
-            f"--resume: {request.output} was started with other table options than {options}; leave them out"
+            f"{option('resume')}: {request.output} was started with other table options than {options}; leave them out",
+            code="changed_options",
+            parameter="table",
         )
     if request.near_duplicates not in {None, config.get("near_duplicates")}:
         raise UsageError(
-            f"--resume: {request.output} was started with --near-duplicates {config.get('near_duplicates', 'none')}; "
-            "leave the option out"
+            f"{option('resume')}: {request.output} was started with {option('near_duplicates')} "
+            f"{config.get('near_duplicates', 'none')}; leave the option out",
+            code="changed_options",
+            parameter="near_duplicates",
         )
     if request.corrections is not None:
-        raise UsageError(f"--resume: {request.output} keeps its own corrections; leave --corrections out")
+        raise UsageError(
+            f"{option('resume')}: {request.output} keeps its own corrections; leave {option('corrections')} out",
+            code="changed_options",
+            parameter="corrections",
+        )
     if request.split is not None:
         require_same_split(request.split, split_from_config(config, path), request.output)
     value_ranges = value_ranges_from_config(config, path) or ValueRanges()
     if request.value_ranges not in (None, value_ranges):
-        raise UsageError(f"--resume: {request.output} was started with another value range; leave --value-range out")
+        raise UsageError(
+            f"{option('resume')}: {request.output} was started with another value range; leave "
+            f"{option('value_range')} out",
+            code="changed_options",
+            parameter="value_range",
+        )
     max_pixels = max_pixels_from_config(config, path)
     if request.max_pixels not in (None, max_pixels):
-        was = "without --max-pixels" if max_pixels is None else f"with --max-pixels {max_pixels}"
-        raise UsageError(f"--resume: {request.output} was started {was}; leave the option out")
+        name = option("max_pixels")
+        was = f"without {name}" if max_pixels is None else f"with {name} {max_pixels}"
+        raise UsageError(
+            f"{option('resume')}: {request.output} was started {was}; leave the option out",
+            code="changed_options",
+            parameter="max_pixels",
+        )
     request = replace(request, max_pixels=max_pixels)
     request = replace(request, data=data, table=table, allow_missing=allow_missing or request.allow_missing)
     request = replace(request, value_ranges=value_ranges)
@@ -327,9 +345,18 @@ def choose_again(
 
 def _require_free(folder: RunFolder) -> None:
     if folder.config.is_file():
-        raise RunError(f"{folder.path}: holds another run; choose another -o, or --resume to go on with that one")
+        raise RunError(
+            f"{folder.path}: holds another run; choose another {option('output')}, or {option('resume', value=True)} "
+            "to go on with that one",
+            code="not_empty",
+            parameter="output",
+        )
     if not is_free(folder.path):
-        raise RunError(f"{folder.path}: exists and is not an empty folder; choose another -o")
+        raise RunError(
+            f"{folder.path}: exists and is not an empty folder; choose another {option('output')}",
+            code="not_empty",
+            parameter="output",
+        )
 
 
 def settle_resuming(request: TrainRequest) -> TrainRequest:
@@ -371,8 +398,10 @@ def _require_same(recipe: Recipe, request: TrainRequest, requested: dict[str, An
     for name, value in wishes.items():
         if getattr(recipe, name) != value and requested.get(name) != value:
             raise UsageError(
-                f"--resume: {name} is {value!r}, but {request.output} was started with {getattr(recipe, name)!r}; "
-                "leave the option out, or start a new run with another -o"
+                f"{option('resume')}: {name} is {value!r}, but {request.output} was started with "
+                f"{getattr(recipe, name)!r}; leave the option out, or start a new run with another {option('output')}",
+                code="changed_options",
+                parameter=name,
             )
 
 

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from distingo.errors import UsageError, name_the_nearest, quote
+from distingo.errors import UsageError, name_the_nearest, option, quote
 from distingo.records import ThresholdAim
 from distingo.training.losses import LossName, PositiveWeights
 
@@ -154,11 +154,6 @@ OF_STEPS = (
 """Fields that say nothing about models that are fitted or solved at once."""
 
 
-def option(field: str) -> str:
-    """A field as a person types it."""
-    return "--image-size" if field in {"height", "width"} else f"--{field.replace('_', '-')}"
-
-
 def recipe_from_dict(values: dict[str, Any]) -> Recipe:
     """Read a recipe back from ``config.json``.
 
@@ -171,10 +166,16 @@ def recipe_from_dict(values: dict[str, Any]) -> Recipe:
     known = [field.name for field in dataclasses.fields(Recipe)]
     for key in values:
         if key not in known:
-            raise UsageError(f"recipe: unknown key {quote(key)}; {name_the_nearest(key, known)}")
+            raise UsageError(
+                f"recipe: unknown key {quote(key)}; {name_the_nearest(key, known)}",
+                code="unknown_option",
+                parameter=key,
+            )
     missing = [name for name in ("model", "height", "width") if name not in values]
     if missing:
-        raise UsageError(f"recipe: {', '.join(missing)} missing; a recipe needs model, height and width")
+        raise UsageError(
+            f"recipe: {', '.join(missing)} missing; a recipe needs model, height and width", code="missing_field"
+        )
     return Recipe(**values)
 
 
@@ -185,9 +186,17 @@ def _check_types(recipe: Recipe) -> None:
         if get_origin(hint) is Literal:
             if value not in get_args(hint):
                 allowed = ", ".join(str(choice) for choice in get_args(hint))
-                raise UsageError(f"{option(field.name)} is {quote(value)}; choose one of {allowed}")
+                raise UsageError(
+                    f"{option(field.name)} is {quote(value)}; choose one of {allowed}",
+                    code="unknown_name",
+                    parameter=field.name,
+                )
         elif not _is_a(value, hint):
-            raise UsageError(f"{option(field.name)} is {quote(value)}; it must be {_in_words(hint)}")
+            raise UsageError(
+                f"{option(field.name)} is {quote(value)}; it must be {_in_words(hint)}",
+                code="invalid_type",
+                parameter=field.name,
+            )
 
 
 def _is_a(value: object, hint: Any) -> bool:
@@ -212,14 +221,22 @@ def _check_ranges(recipe: Recipe) -> None:
     for name, (low, high) in _RANGES.items():
         value = getattr(recipe, name)
         if value is not None and not low <= value <= high:
-            raise UsageError(f"{option(name)} is {value}; it must lie between {_plain(low)} and {_plain(high)}")
+            raise UsageError(
+                f"{option(name)} is {value}; it must lie between {_plain(low)} and {_plain(high)}",
+                code="out_of_range",
+                parameter=name,
+            )
     if recipe.validation + recipe.test >= 1:
         raise UsageError(
-            f"--validation {recipe.validation} and --test {recipe.test} leave nothing to train on; "
-            "together they must stay below 1"
+            f"{option('validation')} {recipe.validation} and {option('test')} {recipe.test} leave nothing to train on; "
+            "together they must stay below 1",
+            code="out_of_range",
+            parameter="validation",
         )
     if (recipe.threshold_aim == "f1") != (recipe.threshold_wanted is None):
         raise UsageError(
-            f"--threshold-aim is {recipe.threshold_aim} and --threshold-wanted {recipe.threshold_wanted}; f1 wants no "
-            "number, precision and recall want one, such as 0.8"
+            f"{option('threshold_aim')} is {recipe.threshold_aim} and {option('threshold_wanted')} "
+            f"{recipe.threshold_wanted}; f1 wants no number, precision and recall want one, such as 0.8",
+            code="options_conflict",
+            parameter="threshold_wanted",
         )

@@ -72,27 +72,39 @@ def read_recipe_file(path: Path) -> RecipeFile:
         require_sealed(path, content)
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else f"can't be opened ({error.strerror})"
-        raise DataError(f"{path}: {reason}; `distingo tune DATA -o FOLDER` writes a recipe file") from error
+        raise DataError(
+            f"{path}: {reason}; `distingo tune DATA -o FOLDER` writes a recipe file", code="cannot_read"
+        ) from error
     except RunError as error:
-        raise DataError(str(error)) from error
+        raise DataError(str(error), code=error.code, parameter=error.parameter) from error
     except ValueError as error:
-        raise DataError(f"{path}: is no JSON ({error}); a recipe file holds an object of recipe fields") from error
+        raise DataError(
+            f"{path}: is no JSON ({error}); a recipe file holds an object of recipe fields", code="damaged_file"
+        ) from error
     section = found.get("recipe", found) if isinstance(found, dict) else found
     if not isinstance(section, dict):
-        raise DataError(f"{path}: holds a {type(section).__name__}; a recipe file holds an object of recipe fields")
+        raise DataError(
+            f"{path}: holds a {type(section).__name__}; a recipe file holds an object of recipe fields",
+            code="wrong_format",
+        )
     number = found.get("format", FORMAT)
     if not isinstance(number, int) or number > FORMAT:
-        raise UsageError(f"{path}: written by a newer distingo (format {number}); `pip install --upgrade distingo`")
+        raise UsageError(
+            f"{path}: written by a newer distingo (format {number}); `pip install --upgrade distingo`",
+            code="newer_version",
+        )
     try:
         wishes = name_recipe_fields(
             {name: value for name, value in section.items() if name not in {"format", CHECKSUM}}
         )
     except UsageError as error:
-        raise UsageError(f"{path}: {error}") from error
+        raise UsageError(f"{path}: {error}", code=error.code, parameter=error.parameter) from error
     known = [*(field.name for field in fields(Recipe)), "image_size"]
     for name in wishes:
         if name not in known:
-            raise UsageError(f"{path}: unknown field {quote(name)}; {name_the_nearest(name, known)}")
+            raise UsageError(
+                f"{path}: unknown field {quote(name)}; {name_the_nearest(name, known)}", code="unknown_option"
+            )
     return RecipeFile(path, content_hash(content), wishes)
 
 

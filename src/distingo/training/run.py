@@ -21,7 +21,7 @@ from torch import nn
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import pixels_product
 from distingo.datasets.targets import encode_labels
-from distingo.errors import RunError, UsageError
+from distingo.errors import RunError, UsageError, option
 from distingo.files import require_intact, write_text
 from distingo.machine.compiler import compiler_on_demand
 from distingo.machine.device import bind_this_thread, choose_device, prepare_process
@@ -141,8 +141,10 @@ def _whitening(rows: Rows, epsilon: float = 1e-2) -> ZCAWhitening:
     numbers = height * width * channels
     if numbers > _LARGEST_WHITENING:
         raise UsageError(
-            f"--normalise zca: {height}x{width}x{channels} pictures hold {numbers} numbers, "
-            f"at most {_LARGEST_WHITENING} can be whitened; take a smaller --image-size"
+            f"{option('normalise', 'zca')}: {height}x{width}x{channels} pictures hold {numbers} numbers, "
+            f"at most {_LARGEST_WHITENING} can be whitened; take a smaller {option('image_size')}",
+            code="out_of_range",
+            parameter="image_size",
         )
     flat = to_tensor(rows.take(_sample(rows))).contiguous().flatten(1).double()
     mean = flat.mean(0)

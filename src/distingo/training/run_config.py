@@ -100,7 +100,10 @@ def require_readable(described: dict[str, Any], place: Path) -> None:
         DataError: One line for each field, such as a path that holds a line break.
     """
     if faults := find_config_faults(json.loads(json.dumps(described))):
-        raise DataError(join_faults([f"{place}: can't be written down ({fault})" for fault in faults], "rename it"))
+        raise DataError(
+            join_faults([f"{place}: can't be written down ({fault})" for fault in faults], "rename it"),
+            code="invalid_name",
+        )
 
 
 def _requested(request: TrainRequest) -> dict[str, Any]:

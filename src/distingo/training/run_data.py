@@ -15,7 +15,7 @@ from distingo.datasets.corrections import NO_CORRECTIONS, Corrections, find_corr
 from distingo.datasets.run_options import WantedSplit, require_unchanged
 from distingo.datasets.splits.files import apply_split_file, read_split_file
 from distingo.datasets.splits.splitting import split_dataset
-from distingo.errors import DataError, UsageError
+from distingo.errors import DataError, UsageError, option
 from distingo.messages.notes import Note, note
 from distingo.near_duplicates.keeping import FoundNearDuplicates, count_straddling, keep_together
 from distingo.near_duplicates.records import NearDuplicateCounts
@@ -67,8 +67,12 @@ def check_wishes(split: WantedSplit | None, wishes: dict[str, Any]) -> None:
     if split is None:
         return
     decided = ("test",) if split.fold is not None else ("test", "validation")
-    if said := [f"--{name}" for name in decided if name in wishes]:
-        raise UsageError(f"{' and '.join(said)}: {split.path} says who is on which side; leave out one of the two")
+    if said := [option(name) for name in decided if name in wishes]:
+        raise UsageError(
+            f"{' and '.join(said)}: {split.path} says who is on which side; leave out one of the two",
+            code="options_conflict",
+            parameter="split",
+        )
 
 
 def settle_corrections(said: str | Path | None) -> str | None:

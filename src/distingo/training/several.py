@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from distingo.errors import UsageError
+from distingo.errors import UsageError, option
 from distingo.models.catalogue import find_model
 from distingo.models.saved import ModelDescription
 from distingo.records import Dataset, Rendition, Split
@@ -47,7 +47,11 @@ def plan_runs(models: Sequence[str], options: dict[str, Any]) -> tuple[PlannedRu
     plans = [_plan(model, options) for model in models]
     for folder, times in Counter(plan.folder for plan in plans).items():
         if times > 1:
-            raise UsageError(f"--model {folder}: named {times} times; name each model once")
+            raise UsageError(
+                f"{option('model')} {folder}: named {times} times; name each model once",
+                code="named_twice",
+                parameter="models",
+            )
     return tuple(plans)
 
 

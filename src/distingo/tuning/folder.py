@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from distingo.csv_cells import CsvWriter
-from distingo.errors import RunError, UsageError
+from distingo.errors import RunError, UsageError, option
 from distingo.files import read_json, remove_half_written, write_json, write_text
 from distingo.run_folder import FORMAT, RunFolder, check_format, is_free
 from distingo.tuning.records import Search
@@ -98,7 +98,11 @@ def open_search(path: Path, wanted: dict[str, Any]) -> Iterator[SearchFolder]:
     if folder.search.is_file():
         _require_same(folder, content)
     elif not is_free(path):
-        raise RunError(f"{path}: exists and is not an empty folder; choose another -o")
+        raise RunError(
+            f"{path}: exists and is not an empty folder; choose another {option('output')}",
+            code="not_empty",
+            parameter="output",
+        )
     else:
         write_json(folder.search, content)
     with _locked(folder):
@@ -150,7 +154,9 @@ def _require_same(folder: SearchFolder, content: dict[str, Any]) -> None:
         if known.get(name) != content.get(name):
             raise UsageError(
                 f"{folder.path}: was started with {name} {_said(known.get(name))}, not {_said(content.get(name))}; "
-                "give the same command to go on, or choose another -o"
+                f"give the same command to go on, or choose another {option('output')}",
+                code="changed_options",
+                parameter="output",
             )
 
 
@@ -167,5 +173,9 @@ def _locked(folder: SearchFolder) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise UsageError(f"{folder.path}: another process searches here; wait until it is done") from error
+                raise UsageError(
+                    f"{folder.path}: another process searches here; wait until it is done",
+                    code="in_use",
+                    parameter="output",
+                ) from error
         yield

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from distingo.errors import DistingoError, UsageError
+from distingo.errors import DistingoError, UsageError, option
 from distingo.machine.device import prepare_process
 from distingo.models.catalogue import find_model
 from distingo.training.preparing import TrainRequest, resume, start
@@ -129,14 +129,30 @@ def tune_run(request: TuneRequest) -> Search:
 
 def _check(request: TuneRequest) -> None:
     if request.trials is None and request.seconds is None:
-        raise UsageError("a search needs an end: give --trials 30, --budget 30m, or both")
+        raise UsageError(
+            f"a search needs an end: give {option('trials')} 30, {option('budget')} 30m, or both",
+            code="missing_argument",
+            parameter="trials",
+        )
     if request.trials is not None and request.trials < 2:
-        raise UsageError(f"--trials {request.trials}: the first trial is the default recipe; give at least 2")
+        raise UsageError(
+            f"{option('trials')} {request.trials}: the first trial is the default recipe; give at least 2",
+            code="out_of_range",
+            parameter="trials",
+        )
     if request.seconds is not None and request.seconds <= 0:
-        raise UsageError(f"--budget {request.seconds:g}: give a stretch of time such as 30m")
+        raise UsageError(
+            f"{option('budget')} {request.seconds:g}: give a stretch of time such as 30m",
+            code="out_of_range",
+            parameter="budget",
+        )
     model = request.train.wishes.get("model")
     if model is not None and find_model(model).kind == "classic":
-        raise UsageError(f"--model {model}: its recipe has nothing to search; name a network or a backbone")
+        raise UsageError(
+            f"{option('model')} {model}: its recipe has nothing to search; name a network or a backbone",
+            code="option_not_applicable",
+            parameter="model",
+        )
 
 
 def _wanted(train: TrainRequest) -> dict[str, Any]:

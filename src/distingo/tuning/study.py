@@ -12,7 +12,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from distingo.errors import ResourceError, UsageError
+from distingo.errors import ResourceError, UsageError, option
 from distingo.tuning.records import LogRange, Options, Trial, Value
 from distingo.tuning.spaces import SearchSpace
 
@@ -35,7 +35,9 @@ def require_optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise UsageError('searching for a recipe needs Optuna: `pip install "distingo[tune]"`') from error
+        raise UsageError(
+            'searching for a recipe needs Optuna: `pip install "distingo[tune]"`', code="missing_extra"
+        ) from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 
@@ -192,7 +194,9 @@ def _open(optuna: Any, storage: Path, name: str, epochs: int) -> Any:
     except Exception as error:
         if "sqlalchemy" in type(error).__module__ or isinstance(error, OSError | RuntimeError):
             raise ResourceError(
-                f"{storage}: can't be opened ({error}); choose another -o".replace("\n", " ")
+                f"{storage}: can't be opened ({error}); choose another {option('output')}".replace("\n", " "),
+                code="cannot_read",
+                parameter="output",
             ) from error
         raise
 

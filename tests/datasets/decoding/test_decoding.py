@@ -22,6 +22,7 @@ from distingo.datasets.decoding.decode import (
     read_header,
 )
 from distingo.records import Source
+from raising import raises
 
 
 @pytest.mark.parametrize(
@@ -202,7 +203,7 @@ def test_wide_numbers_are_scaled_by_the_smallest_customary_range(values: np.ndar
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF"])
 def test_a_truncated_file_is_refused_with_its_format(file_format: str) -> None:
     data = encode(noise(4, (64, 64)), file_format)
-    with pytest.raises(UndecodableError) as caught:
+    with raises(UndecodableError, code="damaged_image") as caught:
         decode(data[: len(data) // 2])
     assert caught.value.format == {"WEBP": "WebP"}.get(file_format, file_format)
     assert "truncated" in str(caught.value.reason) or "damaged" in str(caught.value.reason)
@@ -210,7 +211,7 @@ def test_a_truncated_file_is_refused_with_its_format(file_format: str) -> None:
 
 def test_a_truncated_jpeg_says_so() -> None:
     data = encode(noise(4, (64, 64)), "JPEG")
-    with pytest.raises(UndecodableError, match="a truncated JPEG file: it breaks off"):
+    with raises(UndecodableError, code="damaged_image"):
         decode(data[:-200])
 
 
@@ -225,7 +226,7 @@ def test_a_truncated_jpeg_says_so() -> None:
     ],
 )
 def test_what_is_no_picture_is_named(data: bytes, reason: str, detected: str) -> None:
-    with pytest.raises(UndecodableError) as caught:
+    with raises(UndecodableError, code="damaged_image") as caught:
         decode(data)
     assert reason in str(caught.value.reason)
     assert caught.value.format == detected
@@ -238,7 +239,7 @@ def test_the_pixel_limit_is_checked_before_decoding(monkeypatch: pytest.MonkeyPa
         raise AssertionError("decoded")
 
     monkeypatch.setattr("PIL.ImageFile.ImageFile.load", explode)
-    with pytest.raises(TooManyPixelsError, match=r"2000 x 1000 pixels are more than the limit of 1,999,999"):
+    with raises(TooManyPixelsError, code="too_many_pixels"):
         decode(data, max_pixels=1_999_999)
 
 
@@ -247,7 +248,7 @@ def test_a_decompression_bomb_is_refused_without_a_warning() -> None:
         data = encode(Image.new("1", (side, side)))
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            with pytest.raises(TooManyPixelsError, match="pixels"):
+            with raises(TooManyPixelsError, code="too_many_pixels"):
                 decode(data, max_pixels=90_000_000)
 
 
@@ -257,7 +258,7 @@ def test_malformed_files_print_nothing(capfd: pytest.CaptureFixture[str]) -> Non
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for cut in range(0, len(good), 37):
-            with pytest.raises(UndecodableError):
+            with raises(UndecodableError, code="damaged_image"):
                 decode(good[: cut // 2] + b"\xff" * 40)
     captured = capfd.readouterr()
     assert captured.out == captured.err == ""
@@ -273,12 +274,12 @@ def test_open_source_reads_a_file_and_an_idx_entry(tmp_path: Path) -> None:
     entry = open_source(Source("train-images-idx3-ubyte#1", container, 1))
     assert entry.mode == "L"
     assert np.array_equal(np.asarray(entry), values[1])
-    with pytest.raises(UndecodableError, match="holds 2 pictures only"):
+    with raises(UndecodableError, code="damaged_image"):
         open_source(Source("train-images-idx3-ubyte#2", container, 2))
 
 
 def test_open_source_says_why_a_file_cannot_be_opened(tmp_path: Path) -> None:
-    with pytest.raises(UndecodableError, match=r"can't be opened \(No such file or directory\)"):
+    with raises(UndecodableError, code="unreadable_image"):
         open_source(Source("gone.png", tmp_path / "gone.png"))
 
 
@@ -357,5 +358,5 @@ def test_decoding_smaller_changes_a_resized_photo_by_less_than_another_filter_wo
 def test_a_truncated_jpeg_is_found_out_also_when_decoded_smaller() -> None:
     buffer = io.BytesIO()
     _photo(1600, 1200).save(buffer, "JPEG", quality=90)
-    with pytest.raises(UndecodableError, match="truncated"):
+    with raises(UndecodableError, code="damaged_image"):
         decode(buffer.getvalue()[:-2000], enough=224)

@@ -21,6 +21,7 @@ from distingo.datasets.decoding.decode import (
 )
 from distingo.datasets.decoding.deep_images import jpeg_xl_size
 from distingo.datasets.decoding.value_ranges import ValueRange
+from raising import raises
 
 imagecodecs = pytest.importorskip("imagecodecs")
 
@@ -150,7 +151,7 @@ def test_deep_and_jpeg_2000_files_count_by_the_memory_they_take() -> None:
     for data, counted in ((png, 113), (j2k, 127), (jxl, 150)):
         assert decode(data, max_pixels=counted).image.size == (10, 10)
         for read in (decode, read_header):
-            with pytest.raises(TooManyPixelsError, match=f"as much memory to decode as {counted} pixels"):
+            with raises(TooManyPixelsError, code="too_many_pixels"):
                 read(data, max_pixels=counted - 1)
     assert decode(imagecodecs.png_encode(np.ascontiguousarray(rgba[..., :3])), max_pixels=100).image.size == (10, 10)
 
@@ -175,7 +176,7 @@ def test_deep_ppm_keeps_its_values(head: bytes, most: int, dtype: str) -> None:
     assert (decoded.format, decoded.values.high) == ("PPM", values.max())
     assert np.array_equal(np.asarray(decoded.image), _scaled(values, most))
     assert read_header(head + values.astype(dtype).tobytes()).grey is False
-    with pytest.raises(UndecodableError, match="truncated PPM"):
+    with raises(UndecodableError, code="damaged_image"):
         decode(head + values.astype(dtype).tobytes()[:-1])
 
 
@@ -187,7 +188,7 @@ def test_other_netpbm_kinds() -> None:
     long = b"P2\n# a comment\n900 700\n65535\n" + b" ".join(b"%d" % (at % 65536) for at in range(630_000)) + b"\n"
     values = (np.arange(630_000) % 65536).reshape(700, 900)
     assert np.array_equal(np.asarray(decode(long).image), _scaled(values, 65535))
-    with pytest.raises(UndecodableError, match="truncated PPM"):
+    with raises(UndecodableError, code="damaged_image"):
         decode(long[:-20])
     floats = np.array([[0.0, 0.5], [0.25, 1.0]], "<f4")
     assert np.asarray(decode(b"Pf\n2 2\n-1.0\n" + floats.tobytes()).image).tolist() == [[64, 255], [0, 128]]
@@ -206,7 +207,7 @@ def test_jpeg_xl_is_read_exactly(shape: tuple[int, ...]) -> None:
     assert np.array_equal(np.asarray(decoded.image), colors)
     header = read_header(data)
     assert (header.width, header.height, header.grey) == (shape[1], shape[0], colors.ndim == 2)
-    with pytest.raises(TooManyPixelsError, match=f"{shape[1]} x {shape[0]} pixels are more than the limit of 98"):
+    with raises(TooManyPixelsError, code="too_many_pixels"):
         decode(data, max_pixels=98)
 
 
@@ -227,7 +228,7 @@ def test_a_jpeg_of_12_bits_is_read() -> None:
 
 
 def test_a_lossless_jpeg_is_refused_by_its_name() -> None:
-    with pytest.raises(UnsupportedError, match="a lossless JPEG"):
+    with raises(UnsupportedError, code="unsupported_image"):
         decode(
             b"\xff\xd8\xff\xc3\x00\x0b\x08\x00\x08\x00\x08\x01\x01\x11\x00\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00"
             + bytes(9)
@@ -250,7 +251,7 @@ def test_formats_of_icons_and_textures_are_read_exactly(file_format: str, name: 
 def test_the_limit_counts_images_inside_icons() -> None:
     data = bytearray(encode(Image.new("RGB", (64, 64), "red"), "ICO", sizes=[(64, 64)]))
     data[6:8] = bytes([16, 16])  # the directory names a smaller image
-    with pytest.raises(TooManyPixelsError, match="holds an image of 64 x 64 pixels, more than the limit of 1,000"):
+    with raises(TooManyPixelsError, code="too_many_pixels"):
         decode(bytes(data), max_pixels=1000)
 
 
@@ -259,6 +260,6 @@ def test_a_limit_above_pillows_own_is_honoured(monkeypatch: pytest.MonkeyPatch) 
     for file_format in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "PPM", "AVIF"):
         data = encode(noise(1, (40, 30)), file_format)
         assert decode(data, max_pixels=1200).image.size == (40, 30)
-        with pytest.raises(TooManyPixelsError, match="40 x 30 pixels are more than the limit of 1,199"):
+        with raises(TooManyPixelsError, code="too_many_pixels"):
             decode(data, max_pixels=1199)
     assert Image.MAX_IMAGE_PIXELS == 100

@@ -17,6 +17,7 @@ from raw_tiff import gray_tags, raw_tiff
 from distingo.datasets.decoding.decode import UndecodableError, UnsupportedError, decode, read_header
 from distingo.datasets.decoding.tiff import open_checked, pillow_reads_exactly, show
 from distingo.datasets.decoding.value_ranges import ValueRange
+from raising import raises
 
 WIDTH, HEIGHT = 37, 21
 DTYPES = ("u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8")
@@ -125,9 +126,9 @@ def test_every_photometry_type_order_and_tiling(
     options: dict[str, Any] = {"tile": (16, 16)} if tiled else {"rowsperstrip": 8}
     data = write(values, photometric, planar, extra, byteorder=order, compression=compression, **options)
     if photometric == "separated" and dtype.startswith("i"):
-        with pytest.raises(UnsupportedError, match="a TIFF with signed inks, which distingo does not read; save it as"):
+        with raises(UnsupportedError, code="unsupported_image"):
             decode(data)
-        with pytest.raises(UnsupportedError):
+        with raises(UnsupportedError, code="unsupported_image"):
             read_header(data)
         return
     read = read_by_tifffile(data, samples, planar)
@@ -309,7 +310,7 @@ def test_every_float(order: str, compression: str | None, bits: int, dtype: str,
 def test_a_tiff_without_a_finite_number_is_refused_as_an_array_is(photometric: str) -> None:
     values = np.full((4, 5, 3 if photometric == "rgb" else 1), np.nan, np.float32)
     values.flat[3] = np.inf
-    with pytest.raises(UndecodableError, match="none of its values is a finite number"):
+    with raises(UndecodableError, code="damaged_image"):
         decode(write(values, photometric, False, ()))
 
 
@@ -324,9 +325,7 @@ def test_a_tiff_of_floats_or_16_bits_is_its_8_bit_file_however_dark_or_pale(divi
 @pytest.mark.parametrize(("bits", "dtype"), [(64, "c8"), (128, "c16")])
 def test_complex_samples_are_refused_by_name(bits: int, dtype: str) -> None:
     data = write(np.ones((HEIGHT, WIDTH, 1), dtype), "minisblack", False, ())
-    with pytest.raises(
-        UnsupportedError, match=f"a TIFF with 1 x {bits}-bit complex samples, which distingo does not re"
-    ):
+    with raises(UnsupportedError, code="unsupported_image"):
         decode(data)
 
 
@@ -343,7 +342,7 @@ def test_palettes_of_16_bit_colors(bits: int, order: str) -> None:
     tags[320] = ("H", (colors >> 8).ravel().tolist())
     assert differences(raw_tiff((tags, [rows]), order=order), (colors >> 8).T[indices[..., 0]]) == 0
     tags[320] = ("H", colors.ravel()[:-1].tolist())
-    with pytest.raises(UndecodableError, match=r"a damaged TIFF file \(its palette is incomplete\)"):
+    with raises(UndecodableError, code="damaged_image"):
         decode(raw_tiff((tags, [rows]), order=order))
 
 

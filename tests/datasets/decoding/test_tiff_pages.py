@@ -32,6 +32,7 @@ from distingo.datasets.decoding.decode import (
     read_header,
 )
 from distingo.datasets.decoding.value_ranges import ValueRange
+from raising import raises
 
 FULL, REDUCED, PAGE, MASK = 0, 1, 2, 4
 
@@ -175,68 +176,62 @@ def test_jpeg_by_libtiff_with_tables_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tags", "words"),
+    "tags",
     [
-        (
-            {259: ("H", [34676])},
-            r"a TIFF with compression 34676 \(SGILOG\), which distingo does not read; save it as PNG",
-        ),
-        ({259: ("H", [34661])}, r"compression 34661 \(JBIG\)"),
-        ({259: ("H", [34715])}, r"compression 34715 \(JBIG2\)"),
-        ({259: ("H", [12345])}, "compression 12345,"),
-        ({259: ("H", [32809])}, "compression 32809 of 1 x 8-bit unsigned integer samples"),
-        ({259: ("H", [32771]), 262: ("H", [3])}, r"compression 32771 \(word-aligned CCITT RLE\)"),
-        ({259: ("H", [65000])}, r"compression 65000 \(EER\)"),
-        ({262: ("H", [32803])}, "the raw data of a camera's sensor, .*; develop it and save it as PNG"),
-        ({262: ("H", [34892])}, "the linear raw data of a camera"),
-        ({262: ("H", [32844])}, "LogL luminance"),
-        ({262: ("H", [32845])}, "LogLuv color"),
-        ({262: ("H", [10])}, r"ITU L\*a\*b\* color"),
-        ({262: ("H", [77])}, "photometric interpretation 77"),
-        ({258: ("H", [12]), 339: ("H", [2])}, "1 x 12-bit signed integer samples"),
-        ({258: ("H", [40])}, "1 x 40-bit unsigned integer samples"),
-        ({258: ("H", [32]), 339: ("H", [5])}, "1 x 32-bit complex samples"),
-        ({258: ("H", [128]), 339: ("H", [3])}, "1 x 128-bit float samples"),
-        ({258: ("H", [5, 6, 5]), 277: ("H", [3]), 262: ("H", [2])}, "3 x 5 and 6 bits of unsigned integer samples"),
-        ({277: ("H", [2]), 258: ("H", [8, 8]), 339: ("H", [1, 2])}, "2 x 8-bit mixed samples"),
-        ({32997: ("I", [4])}, "4 slices"),
-        ({317: ("H", [9])}, "predictor 9 on 1 x 8-bit unsigned integer samples"),
-        ({317: ("H", [3])}, "predictor 3 on 1 x 8-bit unsigned integer samples"),
-        ({262: ("H", [5]), 277: ("H", [5]), 258: ("H", [8] * 5), 332: ("H", [2])}, "5 inks that are not cyan, magenta"),
-        ({262: ("H", [5]), 277: ("H", [3]), 258: ("H", [8] * 3)}, "3 inks that are not"),
-        ({262: ("H", [3]), 258: ("H", [32])}, "a palette of 32 bits"),
-        ({262: ("H", [8]), 277: ("H", [3]), 258: ("H", [12] * 3)}, r"L\*a\*b\* of 12 bits"),
+        {259: ("H", [34676])},
+        {259: ("H", [34661])},
+        {259: ("H", [34715])},
+        {259: ("H", [12345])},
+        {259: ("H", [32809])},
+        {259: ("H", [32771]), 262: ("H", [3])},
+        {259: ("H", [65000])},
+        {262: ("H", [32803])},
+        {262: ("H", [34892])},
+        {262: ("H", [32844])},
+        {262: ("H", [32845])},
+        {262: ("H", [10])},
+        {262: ("H", [77])},
+        {258: ("H", [12]), 339: ("H", [2])},
+        {258: ("H", [40])},
+        {258: ("H", [32]), 339: ("H", [5])},
+        {258: ("H", [128]), 339: ("H", [3])},
+        {258: ("H", [5, 6, 5]), 277: ("H", [3]), 262: ("H", [2])},
+        {277: ("H", [2]), 258: ("H", [8, 8]), 339: ("H", [1, 2])},
+        {32997: ("I", [4])},
+        {317: ("H", [9])},
+        {317: ("H", [3])},
+        {262: ("H", [5]), 277: ("H", [5]), 258: ("H", [8] * 5), 332: ("H", [2])},
+        {262: ("H", [5]), 277: ("H", [3]), 258: ("H", [8] * 3)},
+        {262: ("H", [3]), 258: ("H", [32])},
+        {262: ("H", [8]), 277: ("H", [3]), 258: ("H", [12] * 3)},
     ],
 )
-def test_what_is_not_read_is_refused_by_its_name(tags: dict, words: str) -> None:
+def test_what_is_not_read_is_refused_by_its_name(tags: dict) -> None:
     data = raw_tiff((gray_tags(8, 8) | tags, [bytes(1024)]))
     for read in (decode, read_header):
-        with pytest.raises(UnsupportedError, match=words):
+        with raises(UnsupportedError, code="unsupported_image"):
             read(data)
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
+    "data",
     [
-        (b"II*\0", "a truncated TIFF file"),
-        (b"II*\0\x08\0\0\0", "a truncated TIFF file"),
-        (b"MM\0*\0\0\0\x01\0\0", "a truncated TIFF file"),
-        (b"II*\0\x08\0\0\0\0\0\0\0\0\0", r"a damaged TIFF file \(its directory is no directory\)"),
-        (raw_tiff((gray_tags(8, 0), [b"1"])), "a TIFF file without any pixels"),
-        (raw_tiff((gray_tags(8, 8, 16), [bytes(60)]))[:60], "a truncated TIFF file"),
-        (raw_tiff((gray_tags(8, 8, 16) | {273: ("I", [5000])}, [bytes(128)])), "a truncated TIFF file"),
-        (
-            raw_tiff((gray_tags(8, 8, 16) | {278: ("I", [4])}, [bytes(64)])),
-            r"damaged TIFF file \(1 of 2 strips or tiles",
-        ),
-        (raw_tiff((gray_tags(8, 8) | {322: ("I", [0]), 323: ("I", [16])}, [b"1"])), "tiles without a size"),
-        (raw_tiff((gray_tags(8, 8, photometric=2), [bytes(64)])), "1 samples per pixel for rgb color"),
-        (raw_tiff((gray_tags(8, 8) | {259: ("H", [7])}, [b"\xff\xd8" + bytes(64)])), "a damaged TIFF file"),
-        (raw_tiff((gray_tags(8, 8) | {259: ("H", [50000])}, [bytes(64)])), "a damaged TIFF file"),
+        b"II*\0",
+        b"II*\0\x08\0\0\0",
+        b"MM\0*\0\0\0\x01\0\0",
+        b"II*\0\x08\0\0\0\0\0\0\0\0\0",
+        raw_tiff((gray_tags(8, 0), [b"1"])),
+        raw_tiff((gray_tags(8, 8, 16), [bytes(60)]))[:60],
+        raw_tiff((gray_tags(8, 8, 16) | {273: ("I", [5000])}, [bytes(128)])),
+        raw_tiff((gray_tags(8, 8, 16) | {278: ("I", [4])}, [bytes(64)])),
+        raw_tiff((gray_tags(8, 8) | {322: ("I", [0]), 323: ("I", [16])}, [b"1"])),
+        raw_tiff((gray_tags(8, 8, photometric=2), [bytes(64)])),
+        raw_tiff((gray_tags(8, 8) | {259: ("H", [7])}, [b"\xff\xd8" + bytes(64)])),
+        raw_tiff((gray_tags(8, 8) | {259: ("H", [50000])}, [bytes(64)])),
     ],
 )
-def test_what_is_damaged_is_said_so(data: bytes, words: str) -> None:
-    with pytest.raises(UndecodableError, match=words) as caught:
+def test_what_is_damaged_is_said_so(data: bytes) -> None:
+    with raises(UndecodableError, code="damaged_image") as caught:
         decode(data)
     assert type(caught.value) is UndecodableError
     assert "\n" not in str(caught.value.reason)
@@ -429,7 +424,7 @@ HOSTILE = (
 def test_what_a_decoder_would_allocate_counts_towards_the_limit(name: str) -> None:
     data = hostile(name)
     assert len(data) < 1 << 20
-    with at_most(2), pytest.raises(TooManyPixelsError, match=r"more than the limit of 10,000,000"):
+    with at_most(2), raises(TooManyPixelsError, code="too_many_pixels"):
         decode(data, max_pixels=10_000_000)
 
 
@@ -470,7 +465,7 @@ def test_what_is_within_the_limit_by_its_pixels_and_its_memory() -> None:
         tifffile.imwrite(buffer, values, photometric=photometric, metadata=None, rowsperstrip=100)
         decode(buffer.getvalue(), max_pixels=int(10_000 * factor))
         for read in (decode, read_header):
-            with pytest.raises(TooManyPixelsError):
+            with raises(TooManyPixelsError, code="too_many_pixels"):
                 read(buffer.getvalue(), max_pixels=int(10_000 * factor) - 1)
 
 
@@ -484,7 +479,7 @@ def test_counts_and_offsets_cost_nothing() -> None:
             assert decode(bytes(data)).image.size == (8, 8)
             data[at + 8 : at + 12] = b"\xf0\xff\xff\xff"
             if tag in {258, 273, 338, 339}:
-                with pytest.raises(UndecodableError, match=r"damaged TIFF file|truncated TIFF file"):
+                with raises(UndecodableError, code="damaged_image"):
                     decode(bytes(data))
             else:
                 assert decode(bytes(data)).image.size == (8, 8)
@@ -493,7 +488,7 @@ def test_counts_and_offsets_cost_nothing() -> None:
         assert decode(bytes(loop)).image.size == (9, 9)
         strips = gray_tags(8, 60_000, 16) | {259: ("H", [8]), 278: ("I", [1])}
         data = raw_tiff((strips | {273: ("I", [8] * 60_000), 279: ("I", [1 << 20] * 60_000)}, [bytes(1 << 20)]))
-        with pytest.raises(UndecodableError, match="hold more bytes than the file"):
+        with raises(UndecodableError, code="damaged_image"):
             decode(data)
 
 
@@ -558,7 +553,7 @@ def test_nothing_is_logged_or_printed(capfd: pytest.CaptureFixture[str], caplog:
                 decode(data[: int(len(data) * cut)])
     broken = bytearray(FILES[2])
     broken[60:90] = bytes(30)
-    with pytest.raises(UndecodableError):
+    with raises(UndecodableError, code="damaged_image"):
         decode(bytes(broken))
     assert capfd.readouterr() == ("", "")
     assert not caplog.records

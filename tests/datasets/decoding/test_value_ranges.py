@@ -18,6 +18,7 @@ from distingo.datasets.decoding.value_summaries import ValueSummary, summarize_v
 from distingo.errors import UsageError
 from distingo.records import row_key
 from note_texts import texts
+from raising import raises
 
 
 def ramp(low: float, high: float, dtype: str, side: int = 64) -> np.ndarray:
@@ -303,5 +304,5 @@ def test_a_person_gives_a_range_for_all_kinds_or_leaves_it_to_the_data() -> None
 
 @pytest.mark.parametrize("text", ["4095", "0,1,2", "5,5", "9,1", "a,b", "0,nan", "-inf,3", ""])
 def test_no_range_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="0,4095"):
+    with raises(UsageError, code="invalid_value", parameter="value_range"):
         settle_value_range(text)

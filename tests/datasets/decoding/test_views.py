@@ -4,6 +4,7 @@ from PIL import Image
 
 from distingo.datasets.decoding.rendering import VIEW_SETS, look, require_views
 from distingo.errors import UsageError
+from raising import raises
 
 
 @pytest.fixture
@@ -35,5 +36,5 @@ def test_a_picture_of_one_pixel_has_all_views() -> None:
 
 
 def test_an_unknown_set_is_refused_with_the_nearest() -> None:
-    with pytest.raises(UsageError, match="flip"):
+    with raises(UsageError, code="unknown_name", parameter="views"):
         require_views("flips")

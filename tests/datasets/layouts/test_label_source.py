@@ -12,6 +12,7 @@ from distingo.datasets.layouts.detection import find_layout
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError
 from note_texts import texts
+from raising import raises
 
 FILES = tuple(f"{name}/{at:03}.png" for name in ("cat", "dog") for at in range(4))
 
@@ -67,7 +68,7 @@ def test_a_label_column_goes_before_the_folders_names(with_metadata: Callable[..
 
 def test_a_column_that_may_be_a_label_is_asked_about(with_metadata: Callable[..., Path]) -> None:
     root = with_metadata(category=["indoor", "outdoor"] * 4)
-    with pytest.raises(DataError) as caught:
+    with raises(DataError, code="ambiguous_labels", parameter="labels_from") as caught:
         find_layout(root)
     assert str(caught.value) == (
         f"{root / 'metadata.csv'}: its images lie in class folders (cat, dog), and its column 'category' may hold "
@@ -83,7 +84,7 @@ def test_a_column_that_says_what_the_folders_say_is_read(with_metadata: Callable
 
 def test_columns_of_0_and_1_beside_class_folders_are_asked_about(with_metadata: Callable[..., Path]) -> None:
     root = with_metadata(young=["0", "1"] * 4, indoor=["1", "1", "0", "0"] * 2)
-    with pytest.raises(DataError, match=r"has columns of 0 and 1 \(young, indoor\); say by --labels-from table or"):
+    with raises(DataError, code="ambiguous_labels", parameter="labels_from"):
         find_layout(root)
     assert find_layout(root, TableOptions(labels_from="folders")).classes == ("cat", "dog")
     assert find_layout(root, TableOptions(labels_from="table")).classes == ("indoor", "young")

@@ -11,6 +11,7 @@ from distingo.datasets.layouts.detection import find_layout
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError
 from note_texts import texts
+from raising import raises
 
 NOTE = "the labels are column 'label' of labels.csv, not the folders' names (--labels-from folders would take those)"
 UNREAD = "the labels are the folders' names; labels.csv is not read (give it as DATA for the labels in it)"
@@ -65,7 +66,7 @@ def test_a_column_of_unknown_name_is_asked_about_where_no_folder_is_a_class(
     class_folders: Callable[..., Path],
 ) -> None:
     root = write(class_folders({"images": 12, "docs": 4}), "file,dx", images("images", 12), "ab" * 6)
-    with pytest.raises(DataError) as caught:
+    with raises(DataError, code="ambiguous_labels", parameter="labels_from") as caught:
         find_layout(root)
     assert str(caught.value) == (
         f"{root / 'labels.csv'}: names images such as images/000.png, which is in no folder that looks like a class "
@@ -80,10 +81,10 @@ def test_other_labels_than_the_class_folders_are_taken_or_asked_about(class_fold
     layout = find_layout(root)
     assert (layout.classes, texts(layout.notes)[0]) == (("tabby", "tom"), NOTE)
     write(root, "file,category", names, ["indoor", "outdoor"] * 4)
-    with pytest.raises(DataError, match="say by --labels-from table or --labels-from folders which are meant"):
+    with raises(DataError, code="ambiguous_labels", parameter="labels_from"):
         find_layout(root)
     write(root, "file,label", names, ["tabby", "tom"] * 4, file="more.csv")
-    with pytest.raises(DataError, match=r"several tables name images \(labels.csv, more.csv\), and there are folders"):
+    with raises(DataError, code="ambiguous_labels", parameter="labels_from", naming=("labels.csv", "more.csv")):
         find_layout(root)
 
 
@@ -127,7 +128,7 @@ def test_the_column_of_images_may_be_named_for_groups_of_class_folders(class_fol
     root = class_folders({"cat": 4, "dog": 4})
     write(root, "front,back,patient", names, list(reversed(names)), [0, 1, 2, 3, 4, 5, 6, 7])
     options = TableOptions(group_column="patient", labels_from="folders")
-    with pytest.raises(DataError, match="name the right one by --image-column"):
+    with raises(DataError, code="ambiguous_column", parameter="image_column"):
         find_layout(root, options)
     layout = find_layout(root, TableOptions(group_column="patient", labels_from="folders", image_column="back"))
     assert (layout.classes, layout.groups["cat/000.png"]) == (("cat", "dog"), ("7",))

@@ -13,6 +13,7 @@ from distingo.datasets.splits.grouping import Links, group_pictures
 from distingo.errors import DataError, UsageError
 from distingo.records import SIDES, Side
 from note_texts import texts
+from raising import raises
 
 
 def test_every_class_comes_out_as_asked() -> None:
@@ -110,7 +111,7 @@ def test_folds_are_alike_and_hold_everything() -> None:
 
 def test_folds_of_data_with_sides_want_a_word() -> None:
     dataset = a_dataset([("a",), ("b",)] * 5, ["test"] * 2 + [None] * 8)
-    with pytest.raises(UsageError, match="--resplit"):
+    with raises(UsageError, code="own_splits", parameter="folds"):
         divide_folds(dataset, alone(dataset), folds=2, seed=0)
     assert len(divide_folds(dataset, alone(dataset), folds=2, seed=0, resplit=True).numbers) == 10
 
@@ -118,16 +119,16 @@ def test_folds_of_data_with_sides_want_a_word() -> None:
 def test_what_can_not_be_divided() -> None:
     dataset = a_dataset([("a",), ("b",)] * 5)
     one_group = together(dataset, list(range(10)))
-    with pytest.raises(DataError, match="form 1 group, and 3 are needed"):
+    with raises(DataError, code="too_few_images"):
         divide_sides(dataset, one_group, validation=0.2, test=0.2, seed=0)
-    with pytest.raises(DataError, match="form 1 group, and 2 are needed"):
+    with raises(DataError, code="too_few_images"):
         divide_folds(dataset, one_group, folds=2, seed=0)
     for validation, test in ((0.5, 0.5), (-0.1, 0.2), (0.2, 1.0)):
-        with pytest.raises(UsageError, match=r"--validation|--test"):
+        with raises(UsageError, code="out_of_range"):
             divide_sides(dataset, alone(dataset), validation=validation, test=test, seed=0)
-    with pytest.raises(UsageError, match="--folds 1"):
+    with raises(UsageError, code="out_of_range", parameter="folds"):
         divide_folds(dataset, alone(dataset), folds=1, seed=0)
-    with pytest.raises(UsageError, match="--seed -1"):
+    with raises(UsageError, code="out_of_range", parameter="seed"):
         divide_folds(dataset, alone(dataset), folds=2, seed=-1)
 
 

@@ -8,9 +8,10 @@ from grouped_pictures import a_dataset, alone, together
 
 from distingo.datasets.splits.files import apply_split_file, read_split_file, write_split_file
 from distingo.datasets.splits.group_splitting import divide_folds, divide_sides
-from distingo.errors import DataError, UsageError
+from distingo.errors import DataError, ErrorCode, UsageError
 from distingo.records import Dataset, Source
 from note_texts import texts
+from raising import raises
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def test_other_labels_count_and_are_said(dataset: Dataset, sides: Path) -> None:
 
 def test_other_bytes_are_refused(dataset: Dataset, sides: Path) -> None:
     pictures = (replace(dataset.pictures[0], content="edited"), *dataset.pictures[1:])
-    with pytest.raises(DataError, match=r"0000\.png: other bytes than when the split was made"):
+    with raises(DataError, code="split_differs", parameter="split", naming="0000.png"):
         apply_split_file(read_split_file(sides), replace(dataset, pictures=pictures))
 
 
@@ -106,41 +107,41 @@ def test_a_table_of_ones_own_with_files_and_sides_will_do(dataset: Dataset, tmp_
 
 
 @pytest.mark.parametrize(
-    ("content", "what"),
+    ("content", "code"),
     [
-        ("file,side\n", "names no picture"),
-        ("file,group\na.png,1\n", "neither a column 'side' nor 'fold'"),
-        ("name,side\na.png,train\n", "has no column 'file'"),
-        ("file,side\na.png,traning\n", "'traning' is no side"),
-        ("file,fold\na.png,0\n", "'0' is no fold"),
-        ("file,side\na.png,train\na.png,test\n", r"names a\.png twice"),
-        ("file,side\na.png\n", "has 1 fields instead of 2"),
+        ("file,side\n", "wrong_format"),
+        ("file,group\na.png,1\n", "wrong_format"),
+        ("name,side\na.png,train\n", "missing_column"),
+        ("file,side\na.png,traning\n", "damaged_line"),
+        ("file,fold\na.png,0\n", "damaged_line"),
+        ("file,side\na.png,train\na.png,test\n", "duplicate_entry"),
+        ("file,side\na.png\n", "damaged_line"),
     ],
 )
-def test_what_is_no_split_file(tmp_path: Path, content: str, what: str) -> None:
+def test_what_is_no_split_file(tmp_path: Path, content: str, code: ErrorCode) -> None:
     (tmp_path / "bad.csv").write_text(content, encoding="utf-8")
-    with pytest.raises(DataError, match=what):
+    with raises(DataError, code=code):
         read_split_file(tmp_path / "bad.csv")
 
 
 def test_no_such_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="distingo split DATA -o FILE"):
+    with raises(DataError, code="not_found", parameter="split"):
         read_split_file(tmp_path / "none.csv")
 
 
 def test_folds_and_sides_are_not_mixed_up(dataset: Dataset, sides: Path, folds: Path) -> None:
-    with pytest.raises(UsageError, match="has sides, not folds"):
+    with raises(UsageError, code="option_not_applicable", parameter="fold"):
         apply_split_file(read_split_file(sides), dataset, fold=1)
-    with pytest.raises(UsageError, match="--fold 1 to 4"):
+    with raises(UsageError, code="missing_argument", parameter="fold"):
         apply_split_file(read_split_file(folds), dataset)
-    with pytest.raises(UsageError, match="choose 1 to 4"):
+    with raises(UsageError, code="out_of_range", parameter="fold"):
         apply_split_file(read_split_file(folds), dataset, fold=5)
 
 
 def test_an_empty_side_is_an_error(dataset: Dataset, tmp_path: Path) -> None:
     division = divide_sides(dataset, alone(dataset), validation=0.0, test=0.2, seed=0)
     write_split_file(dataset, division, tmp_path / "two.csv")
-    with pytest.raises(DataError, match="on the validation side"):
+    with raises(DataError, code="split_incomplete", parameter="split"):
         apply_split_file(read_split_file(tmp_path / "two.csv"), dataset)
 
 
@@ -148,11 +149,11 @@ def test_a_class_without_training_picture_is_an_error(dataset: Dataset, sides: P
     text = sides.read_text(encoding="utf-8").splitlines()
     moved = [line.replace(",train,", ",test,") if ",c,c" in line else line for line in text]
     sides.write_text("\n".join(moved), encoding="utf-8")
-    with pytest.raises(DataError, match="class c has no picture on the train side"):
+    with raises(DataError, code="split_incomplete", parameter="split"):
         apply_split_file(read_split_file(sides), dataset)
 
 
 def test_a_split_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"nope\.csv: no such file; check the spelling, or write one by") as caught:
+    with raises(DataError, code="not_found", parameter="split", naming="nope.csv") as caught:
         read_split_file(tmp_path / "nope.csv")
     assert "run folder" not in str(caught.value)

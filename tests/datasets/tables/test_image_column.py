@@ -12,6 +12,7 @@ from distingo.datasets.tables.image_files import PictureFinder
 from distingo.datasets.tables.table import Table, TableOptions
 from distingo.datasets.walking import FoundFile
 from distingo.errors import DataError
+from raising import raises
 
 ROOT = Path("/somewhere/data")
 COUNT = range(40)
@@ -81,13 +82,13 @@ def test_the_column_of_images(right: str, columns: dict[str, Sequence[object]]) 
     ],
 )
 def test_two_columns_that_lead_to_different_files_are_asked_about(columns: dict[str, Sequence[object]]) -> None:
-    with pytest.raises(DataError, match=r"may both name the images, and lead to different files; name the right one"):
+    with raises(DataError, code="ambiguous_column", parameter="image_column"):
         recognise_image_column(table(**columns, label=LABELS), TableOptions(), NUMBERED)
 
 
 def test_the_question_says_what_was_found() -> None:
     names = jpg([*AGAIN[:5], *range(100, 135)])
-    with pytest.raises(DataError) as caught:
+    with raises(DataError, code="ambiguous_column", parameter="image_column") as caught:
         recognise_image_column(table(nr=COUNT, filename=names, label=LABELS), TableOptions(), NUMBERED)
     assert str(caught.value) == (
         f"{ROOT / 'labels.csv'}: columns 'nr' (40 of 40 cells name a file) and 'filename' (5 of 40 cells name a file) "

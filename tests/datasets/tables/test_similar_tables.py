@@ -10,6 +10,7 @@ import pytest
 from distingo.datasets.layouts.detection import find_layout
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError
+from raising import raises
 
 TRAIN = "file,label\n0.jpg,cat\n1.jpg,dog\n2.jpg,cat\n3.jpg,dog\n"
 BOTH = {("train", "cat"): 2, ("train", "dog"): 2, ("validation", "cat"): 2, ("validation", "dog"): 2}
@@ -50,7 +51,7 @@ def test_a_split_is_read_by_its_own_columns(
 
 def test_labels_that_nobody_knows_are_refused_with_both_columns(tmp_path: Path) -> None:
     root = make(tmp_path, TRAIN, "file,class\n0.jpg,red\n1.jpg,blue\n2.jpg,red\n3.jpg,blue\n")
-    with pytest.raises(DataError) as caught:
+    with raises(DataError, code="ambiguous_column") as caught:
         find_layout(root)
     assert str(caught.value) == (
         f"{root / 'val' / 'labels.csv'}: its column 'class' may hold labels, but not those of column 'label' of "

@@ -11,6 +11,7 @@ from distingo.datasets.tables.image_files import PictureFinder
 from distingo.datasets.tables.reading import is_list, read_labels_table
 from distingo.datasets.walking import FoundFile
 from distingo.errors import DataError
+from raising import raises
 
 
 def rows(text: str) -> list[list[str]]:
@@ -97,5 +98,5 @@ def test_empty_fields_at_the_end_are_no_more_fields(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("file,label\n1.png,cat,,\n2.png,dog,\n", encoding="utf-8")
     assert read_labels_table(tmp_path / "a.csv").cells == (("1.png", "2.png"), ("cat", "dog"))
     (tmp_path / "a.csv").write_text("file,label\n1.png,cat,,\n2.png,dog,x\n", encoding="utf-8")
-    with pytest.raises(DataError, match="line 3 has 3 fields instead of 2"):
+    with raises(DataError, code="damaged_line", naming="line 3"):
         read_labels_table(tmp_path / "a.csv")

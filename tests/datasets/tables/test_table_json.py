@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from distingo.datasets.tables.reading import read_labels_table
-from distingo.errors import DataError
+from distingo.errors import DataError, ErrorCode
+from raising import raises
 
 COCO = {
     "info": {},
@@ -89,10 +90,19 @@ def test_lines_of_json_may_end_in_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["3", "[]", "{}", "[1, 2]", '{"a.jpg": ', '{"a.jpg": {"x": 1}, "b.jpg": 3}', '"text"']
+    "content, code",
+    [
+        ("3", "wrong_format"),
+        ("[]", "empty_file"),
+        ("{}", "empty_file"),
+        ("[1, 2]", "wrong_format"),
+        ('{"a.jpg": ', "damaged_file"),
+        ('{"a.jpg": {"x": 1}, "b.jpg": 3}', "wrong_format"),
+        ('"text"', "wrong_format"),
+    ],
 )
-def test_other_json_is_refused_with_what_helps(tmp_path: Path, content: str) -> None:
+def test_other_json_is_refused_with_what_helps(tmp_path: Path, content: str, code: ErrorCode) -> None:
     (tmp_path / "a.json").write_text(content, encoding="utf-8")
-    with pytest.raises(DataError, match=r'write \{"a.jpg": "cat"') as caught:
+    with raises(DataError, code=code) as caught:
         read_labels_table(tmp_path / "a.json")
     assert "\n" not in str(caught.value)

@@ -9,7 +9,8 @@ import pytest
 from pyarrow import parquet
 
 from distingo.datasets.tables.reading import read_labels_table
-from distingo.errors import DataError
+from distingo.errors import DataError, ErrorCode
+from raising import raises
 
 TEXT = 'Id,Genre\nä1,"Comédie, noire"\nb2,Drama\n'
 
@@ -91,27 +92,27 @@ def test_json_lines_and_parquet_keep_lists(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "message"),
+    ("name", "content", "code"),
     [
-        ("a.csv", b'a,b\n1,2\n"3,4\n5,6\n', "line 3: broken quoting"),
-        ("a.csv", b'a,b\n1,2\n1,"x" y\n', "line 3: broken quoting"),
-        ("a.csv", b"a,b\n1,2\n1,2,3\n", "line 3 has 3 fields instead of 2"),
-        ("a.csv", b"a,b\n1\n", "line 2 has 1 fields instead of 2"),
-        ("a.csv", b"a,b\n1,\x00\n", "line 2 holds a NUL byte"),
-        ("a.csv", "a,b\n1,2\n".encode("utf-16-le"), "line 1 holds a NUL byte; it is no text, or UTF-16 without"),
-        ("a.csv", b"\xff\xfea", "begins as UTF-16, but byte"),
-        ("a.csv", b"", "is empty"),
-        ("a.csv", b"a,b\n", "has no row below its line of names"),
-        ("a.csv", b"a,a\n1,2\n", "two columns are called 'a'"),
-        ("a.jsonl", b'{"a": 1}\n{"a": \n', "line 2 is no JSON"),
-        ("a.jsonl", b"[1]\n", "line 1 is no JSON object"),
-        ("a.parquet", b"PAR1 and more", "is no readable Parquet file"),
-        ("a.png", b"x", "is no table; give a file that ends in .csv"),
+        ("a.csv", b'a,b\n1,2\n"3,4\n5,6\n', "damaged_line"),
+        ("a.csv", b'a,b\n1,2\n1,"x" y\n', "damaged_line"),
+        ("a.csv", b"a,b\n1,2\n1,2,3\n", "damaged_line"),
+        ("a.csv", b"a,b\n1\n", "damaged_line"),
+        ("a.csv", b"a,b\n1,\x00\n", "wrong_encoding"),
+        ("a.csv", "a,b\n1,2\n".encode("utf-16-le"), "wrong_encoding"),
+        ("a.csv", b"\xff\xfea", "wrong_encoding"),
+        ("a.csv", b"", "empty_file"),
+        ("a.csv", b"a,b\n", "empty_file"),
+        ("a.csv", b"a,a\n1,2\n", "duplicate_entry"),
+        ("a.jsonl", b'{"a": 1}\n{"a": \n', "damaged_line"),
+        ("a.jsonl", b"[1]\n", "damaged_line"),
+        ("a.parquet", b"PAR1 and more", "damaged_file"),
+        ("a.png", b"x", "wrong_format"),
     ],
 )
-def test_damage_is_named_with_its_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+def test_damage_is_named_with_its_line(tmp_path: Path, name: str, content: bytes, code: ErrorCode) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError, match=message) as caught:
+    with raises(DataError, code=code) as caught:
         read_labels_table(tmp_path / name)
     assert str(caught.value).startswith(str(tmp_path / name))
     assert "\n" not in str(caught.value)

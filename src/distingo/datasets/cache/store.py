@@ -101,7 +101,8 @@ class ArrayStore:
         if missing := self.missing(keys):
             raise ResourceError(
                 f"{self._folder}: {len(missing)} of {len(keys)} pictures are no longer in the cache; "
-                "run the same command again"
+                "run the same command again",
+                code="changed_meanwhile",
             )
         places = np.array([self._where[key] for key in keys], np.int64).reshape(-1, 2)
         used, parts = np.unique(places[:, 0], return_inverse=True)
@@ -325,7 +326,9 @@ class Cache:
 def unreadable(path: Path, error: OSError) -> ResourceError:
     """Say that the cache can't be read, and what to do."""
     reason = error.strerror or type(error).__name__
-    return ResourceError(f"{path}: the cache can't be read ({reason}); name another folder in DISTINGO_CACHE")
+    return ResourceError(
+        f"{path}: the cache can't be read ({reason}); name another folder in DISTINGO_CACHE", code="cannot_read"
+    )
 
 
 def _default_folder() -> Path:
@@ -338,7 +341,9 @@ def _default_folder() -> Path:
     try:
         return Path.home() / ".cache" / "distingo"
     except RuntimeError as error:
-        raise ResourceError("HOME names no folder for the cache; name one in DISTINGO_CACHE") from error
+        raise ResourceError(
+            "HOME names no folder for the cache; name one in DISTINGO_CACHE", code="missing_setting"
+        ) from error
 
 
 def _default_limit() -> int:
@@ -348,5 +353,7 @@ def _default_limit() -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?I?B)?", text.upper())
     unit = (match[2] or "").removeprefix("B") if match else None
     if match is None or unit not in _UNITS:
-        raise UsageError(f"DISTINGO_CACHE_LIMIT={text}: not a size; write bytes or for example 20GB")
+        raise UsageError(
+            f"DISTINGO_CACHE_LIMIT={text}: not a size; write bytes or for example 20GB", code="invalid_value"
+        )
     return int(float(match[1]) * _UNITS[unit])

@@ -122,7 +122,8 @@ def decode(
         raise error
     said = str(error.reason.values.get("error", ""))
     if news := tuple(line for line in complaints[:_MOST_REMARKS] if line not in said):
-        raise type(error)(note("with-complaints", reason=error.reason, complaints=news), error.format) from error
+        reason = note("with-complaints", reason=error.reason, complaints=news)
+        raise type(error)(reason, error.format, code=error.code) from error
     raise error
 
 
@@ -369,7 +370,7 @@ def _explained(name: str) -> Iterator[None]:
     except UndecodableError:
         raise
     except MemoryError as error:
-        raise UnreadableError(note("out-of-memory"), name) from error
+        raise UnreadableError(note("out-of-memory"), name, code="out_of_memory") from error
     except Image.DecompressionBombError as error:
         raise TooManyPixelsError(note("too-many-pixels-to-decode", limit=DEFAULT_MAX_PIXELS), name) from error
     except Exception as error:

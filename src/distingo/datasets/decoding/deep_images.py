@@ -181,7 +181,7 @@ def require_codecs(what: str, name: str) -> Any:
     try:
         import imagecodecs
     except ImportError as error:
-        raise UnsupportedError(note("needs-imagecodecs", kind=what), name) from error
+        raise UnsupportedError(note("needs-imagecodecs", kind=what), name, code="missing_extra") from error
     return imagecodecs
 
 

@@ -20,7 +20,7 @@ import threading
 from collections.abc import Iterator
 from typing import IO
 
-from distingo.errors import DataError
+from distingo.errors import DataError, ErrorCode
 from distingo.messages.notes import Note, note
 
 _LOGGERS = ("PIL", "tifffile", "imagecodecs", "pillow_heif")
@@ -153,8 +153,10 @@ class UndecodableError(DataError):
         format: What the file really is, ``unknown`` where nothing is known.
     """
 
-    def __init__(self, reason: Note, detected: str) -> None:
-        super().__init__(str(reason))
+    usual_code: ErrorCode = "damaged_image"
+
+    def __init__(self, reason: Note, detected: str, *, code: ErrorCode | None = None) -> None:
+        super().__init__(str(reason), code=code or self.usual_code)
         self.reason = reason
         self.format = detected
 
@@ -162,13 +164,19 @@ class UndecodableError(DataError):
 class UnreadableError(UndecodableError):
     """A file that can't be read now, which says nothing about its bytes."""
 
+    usual_code = "unreadable_image"
+
 
 class TooManyPixelsError(UndecodableError):
     """A picture over the pixel limit: fine in itself, but not decoded."""
 
+    usual_code = "too_many_pixels"
+
 
 class UnsupportedError(UndecodableError):
     """A sound file of a kind that distingo doesn't read; its reason names the kind and what helps."""
+
+    usual_code = "unsupported_image"
 
 
 BYTES_PER_PIXEL = 16

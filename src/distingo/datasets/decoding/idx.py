@@ -66,7 +66,9 @@ def _load(path: Path, dimensions: int) -> np.ndarray:
     array = _load_version(path, status.st_mtime_ns, status.st_size)
     if array.ndim != dimensions:
         kind = "pictures (3 dimensions)" if dimensions == 3 else "labels (1 dimension)"
-        raise DataError(f"{path}: holds {array.ndim} dimensions where {kind} belong; are two files mixed up?")
+        raise DataError(
+            f"{path}: holds {array.ndim} dimensions where {kind} belong; are two files mixed up?", code="wrong_format"
+        )
     return array
 
 
@@ -83,7 +85,8 @@ def _load_version(path: Path, modified: int, size: int) -> np.ndarray:
     expected = int(np.prod(shape, dtype=np.int64))
     if len(content) - start != expected:
         raise DataError(
-            f"{path}: announces {expected:,} values and holds {len(content) - start:,}; fetch the file again"
+            f"{path}: announces {expected:,} values and holds {len(content) - start:,}; fetch the file again",
+            code="damaged_file",
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
@@ -97,13 +100,13 @@ def _opened(path: Path) -> gzip.GzipFile:
 
 def _shape(path: Path, head: bytes) -> tuple[int, ...]:
     if len(head) < 4 or head[:2] != b"\x00\x00" or head[2] != _UNSIGNED_BYTE or head[3] not in {1, 3}:
-        raise DataError(f"{path}: not an IDX file of unsigned bytes; fetch the file again")
+        raise DataError(f"{path}: not an IDX file of unsigned bytes; fetch the file again", code="wrong_format")
     count = head[3]
     if len(head) < 4 + 4 * count:
-        raise DataError(f"{path}: breaks off in its header; fetch the file again")
+        raise DataError(f"{path}: breaks off in its header; fetch the file again", code="damaged_file")
     return struct.unpack(f">{count}I", head[4 : 4 + 4 * count])
 
 
 def _damaged(path: Path, error: Exception) -> DataError:
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return DataError(f"{path}: can't be read ({reason}); fetch the file again")
+    return DataError(f"{path}: can't be read ({reason}); fetch the file again", code="damaged_file")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageOps
 
-from distingo.errors import UsageError, name_the_nearest
+from distingo.errors import UsageError, name_the_nearest, option
 from distingo.records import Rendition
 
 _FILTERS = {
@@ -149,7 +149,11 @@ def require_views(name: str) -> tuple[str, ...]:
         UsageError: There is no such set.
     """
     if name not in VIEW_SETS:
-        raise UsageError(f"--views {name}: no such set of views; {name_the_nearest(name, list(VIEW_SETS))}")
+        raise UsageError(
+            f"{option('views')} {name}: no such set of views; {name_the_nearest(name, list(VIEW_SETS))}",
+            code="unknown_name",
+            parameter="views",
+        )
     return VIEW_SETS[name]
 
 

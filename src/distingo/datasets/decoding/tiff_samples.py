@@ -151,7 +151,7 @@ def _check_claim(page: Page, content: Any, max_pixels: int) -> None:
 
 def _tifffile(page: Page) -> Any:
     if not is_installed():
-        raise UnsupportedError(note("needs-tifffile", samples=describe_samples(page)), "TIFF")
+        raise UnsupportedError(note("needs-tifffile", samples=describe_samples(page)), "TIFF", code="missing_extra")
     return _quiet_tifffile()
 
 

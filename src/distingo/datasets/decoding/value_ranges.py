@@ -227,7 +227,7 @@ def value_ranges_from_config(config: dict[str, Any], path: Path) -> ValueRanges 
     try:
         return ValueRanges.from_json(config["value_ranges"])
     except (AttributeError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: damaged (value_ranges: {error})") from error
+        raise RunError(f"{path}: damaged (value_ranges: {error})", code="damaged_file") from error
 
 
 def format_number(value: float) -> str:
@@ -261,7 +261,9 @@ def settle_value_range(value_range: str | Sequence[float] | ValueRanges | None) 
     except (TypeError, ValueError):
         raise UsageError(
             f"value range {value_range!r}: give the values shown as black and as white, such as 0,4095 (the first "
-            "below the second), or auto"
+            "below the second), or auto",
+            code="invalid_value",
+            parameter="value_range",
         ) from None
     pair = ValueRange(black, white)
     return ValueRanges(pair, pair, pair)

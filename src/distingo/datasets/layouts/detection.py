@@ -54,7 +54,7 @@ from distingo.datasets.tables.matching import match_names
 from distingo.datasets.tables.reading import read_labels_table
 from distingo.datasets.tables.table import Table, TableOptions, text_of
 from distingo.datasets.walking import FoundFile, Layout, display_name, walk
-from distingo.errors import DataError, UsageError, name_the_nearest
+from distingo.errors import DataError, UsageError, name_the_nearest, option
 from distingo.messages.notes import Note, name_first, note
 from distingo.records import HOLDS_PROVENANCE, Side, Source, ValueRanges
 
@@ -138,15 +138,27 @@ def with_groups(layout: Layout, files: Sequence[FoundFile], column: str, image_c
 
 def _choose_table_of_groups(layout: Layout, tables: Sequence[Table], column: str) -> Table:
     if not tables:
-        raise UsageError(f"{layout.root}: holds no table for --group-column; give the table as DATA")
+        raise UsageError(
+            f"{layout.root}: holds no table for {option('group_column')}; give the table as {option('data')}",
+            code="no_table",
+            parameter="group_column",
+        )
     having = [table for table in tables if column in table.columns]
     if len(having) > 1:
         names = ", ".join(table.path.name for table in having)
-        raise UsageError(f"{layout.root}: several tables have a column {column!r} ({names}); move all but one away")
+        raise UsageError(
+            f"{layout.root}: several tables have a column {column!r} ({names}); move all but one away",
+            code="ambiguous_table",
+            parameter="group_column",
+        )
     if not having:
         known = [name for table in tables for name in table.columns]
         names = ", ".join(table.path.name for table in tables)
-        raise UsageError(f"{layout.root}: no column {column!r} in {names}; {name_the_nearest(column, known)}")
+        raise UsageError(
+            f"{layout.root}: no column {column!r} in {names}; {name_the_nearest(column, known)}",
+            code="unknown_column",
+            parameter="group_column",
+        )
     return having[0]
 
 
@@ -248,7 +260,7 @@ class _Folders:
         tables = tables_in(files)
         if splits.question and (splits.folders or not _are_known(self._tree, known)):
             if not (as_it_comes and splits.folders and not splits.have_classes):
-                raise DataError(f"{root}: {splits.question}")
+                raise DataError(f"{root}: {splits.question}", code="ambiguous_folders")
             return replace(unlabelled_layout(root, files, tables, splits), notes=splits.notes)
         wrapper = self._wrapper_of_classes(known)
         inside = wrapper.parts if wrapper else ()
@@ -293,7 +305,7 @@ class _Folders:
             return None
         asks = self._options.splits is None and not _are_known(wrapper, known)
         if asks and (doubt := ask_about_classes(wrapper)):
-            raise DataError(f"{self._root}: {doubt.question}")
+            raise DataError(f"{self._root}: {doubt.question}", code="ambiguous_folders")
         return wrapper
 
     def _class_names(self) -> frozenset[str]:
@@ -362,22 +374,30 @@ def source_of(root: Path, file: str, value_ranges: ValueRanges | None = None) ->
 def _find_files(root: Path) -> list[FoundFile]:
     try:
         if not root.exists():
-            raise DataError(f"{root}: no such folder; check the spelling")
+            raise DataError(f"{root}: no such folder; check the spelling", code="not_found", parameter="data")
         if not root.is_dir():
-            raise DataError(f"{root}: is a file; give the folder with the pictures, one folder per class, or a table")
+            raise DataError(
+                f"{root}: is a file; give the folder with the pictures, one folder per class, or a table",
+                code="not_a_folder",
+                parameter="data",
+            )
         require_finished(root)
         files = mark_own_files(walk(root))
         if not files and not any(root.iterdir()):
-            raise DataError(f"{root}: is empty; {HOW}")
+            raise DataError(f"{root}: is empty; {HOW}", code="empty_folder", parameter="data")
     except OSError as error:
-        raise DataError(f"{root}: can't be opened ({error.strerror}); check the permissions") from error
+        raise DataError(
+            f"{root}: can't be opened ({error.strerror}); check the permissions", code="cannot_read", parameter="data"
+        ) from error
     return files
 
 
 def _refuse_folder_options(root: Path, options: TableOptions, what: str) -> None:
-    given = [f"--{name}" for name in ("splits", "labels-from") if getattr(options, name.replace("-", "_")) is not None]
+    given = [option(name) for name in ("splits", "labels_from") if getattr(options, name) is not None]
     if given:
-        raise UsageError(f"{', '.join(given)}: is about folders, and {root} {what}; leave it out")
+        raise UsageError(
+            f"{', '.join(given)}: is about folders, and {root} {what}; leave it out", code="option_not_applicable"
+        )
 
 
 def _describe_unopened(files: Sequence[FoundFile]) -> tuple[Note, ...]:

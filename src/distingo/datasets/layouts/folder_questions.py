@@ -31,7 +31,7 @@ from distingo.datasets.layouts.split_folders import (
     is_wrapper_name,
     side_of_name,
 )
-from distingo.errors import name_some
+from distingo.errors import name_some, option
 from distingo.messages.notes import note
 from distingo.records import SIDES, Side
 
@@ -157,7 +157,8 @@ def _ask_about_parts(tree: Folder) -> str:
         return ""
     return (
         f"its folders {name_some(sorted(top.shown for top in parts), 3)} look like the parts of one set, not like "
-        f"classes; give the one with the images as DATA, or take them for classes by --splits {NO_SPLITS}"
+        f"classes; give the one with the images as {option('data')}, or take them for classes by {option('splits')} "
+        f"{NO_SPLITS}"
     )
 
 
@@ -177,9 +178,10 @@ def _ask_about_shared_in_splits(tops: Sequence[_Top]) -> str:
     classes = f'"{_as_pattern(splits, at, CLASS_FOLDER)}"' if several else NO_SPLITS
     return (
         f"its folders {name_some(folders, 3)} hold the same folders ({inside}) in their split folders; if those are "
-        f'the classes, read all of them together by --splits "{_as_pattern(splits, at, ANY_FOLDER)}" (or only '
-        f"{divided[0].folder.shown} by --splits {as_option(divided[0].splits)}); if {name_some(folders, 2)} are the "
-        f"classes, say so by --splits {classes}"
+        f"the classes, read all of them together by {option('splits')} "
+        f'"{_as_pattern(splits, at, ANY_FOLDER)}" (or only {divided[0].folder.shown} by {option("splits")} '
+        f"{as_option(divided[0].splits)}); if {name_some(folders, 2)} are the classes, say so by "
+        f"{option('splits')} {classes}"
     )
 
 
@@ -202,8 +204,9 @@ def _ask_about_shared(tops: Sequence[_Top]) -> str:
         which = f"{len(names)} of its {len(tops)} folders ({name_some(names, 3)})"
     inside = name_some(sharing[0].names_of(shared), 3)
     return (
-        f"{which} hold the same folders ({inside}); if those are the classes, name the splits by --splits "
-        f"{_example(sharing, tops)}; if {name_some(every_name, 2)} are the classes, say so by --splits {NO_SPLITS}"
+        f"{which} hold the same folders ({inside}); if those are the classes, name the splits by {option('splits')} "
+        f"{_example(sharing, tops)}; if {name_some(every_name, 2)} are the classes, say so by {option('splits')} "
+        f"{NO_SPLITS}"
     )
 
 
@@ -214,7 +217,7 @@ def _example(sharing: Sequence[_Top], tops: Sequence[_Top]) -> str:
     names = sorted(top.folder.shown for top in sharing)
     every = "/".join((*sharing[0].folder.parts[:-1], ANY_FOLDER))
     some = f"train={names[0]},test={names[1]}" if len(tops) == 2 else f"test={names[-1]},train={every}"
-    return f"{some} (or read all of them together by --splits train={every})"
+    return f"{some} (or read all of them together by {option('splits')} train={every})"
 
 
 def _holds_most(top: _Top, shared: set[str]) -> bool:
@@ -248,11 +251,11 @@ def _ask_about_one_set(tops: Sequence[_Top]) -> str:
         return ""
     name, beside = only.folder.shown, name_some(sorted(top.folder.shown for top in others), 3)
     inside = name_some(only.names_of(only.keys), 3)
-    option = as_option(only.splits) or f"train={name}"
+    chosen = as_option(only.splits) or f"train={name}"
     return (
         f"its folder {name} holds folders ({inside}), and beside it are only loose images ({beside}); if the folders "
-        f"in {name} are the classes, give it as DATA or say so by --splits {option}; if {name} and {beside} are the "
-        f"classes, say so by --splits {NO_SPLITS}"
+        f"in {name} are the classes, give it as {option('data')} or say so by {option('splits')} {chosen}; if {name} "
+        f"and {beside} are the classes, say so by {option('splits')} {NO_SPLITS}"
     )
 
 
@@ -263,11 +266,11 @@ def _ask_about_repeated_tops(tops: Sequence[_Top]) -> str:
         common = (top.keys & names) - {class_name(top.folder.name).casefold()}
         if len(common) >= _FEWEST_SHARED and 2 * len(common) >= len(top.keys):
             shown, inside = top.folder.shown, name_some(top.names_of(common), 3)
-            option = as_option(top.splits) or f"train={shown}"
+            chosen = as_option(top.splits) or f"train={shown}"
             return (
                 f"its folder {shown} holds folders of the same names as those beside it ({inside}); if it repeats the "
-                f"data set, move it away, or read it alone by --splits {option}; if {shown} is a class, say so by "
-                f"--splits {NO_SPLITS}"
+                f"data set, move it away, or read it alone by {option('splits')} {chosen}; if {shown} is a class, say "
+                f"so by {option('splits')} {NO_SPLITS}"
             )
     return ""
 
@@ -279,11 +282,11 @@ def _ask_about_undivided(tree: Folder, divided: Sequence[Folder], splits: Sequen
     others = name_some(sorted(top.shown for top in tree if top.name not in kept), 3)
     kept_splits = [each for each in splits if each.parts[-2] in kept]
     words = name_some(sorted({each.parts[-1] for each in kept_splits}), 3)
-    option = _as_pattern(kept_splits, len(tree.parts), CLASS_FOLDER)
-    alone = f'read only what is divided by --splits "{option}"' if len(kept) > 1 else f"divide {others} too"
+    chosen = _as_pattern(kept_splits, len(tree.parts), CLASS_FOLDER)
+    alone = f'read only what is divided by {option("splits")} "{chosen}"' if len(kept) > 1 else f"divide {others} too"
     return (
         f"not all of its folders are divided into splits: {names} into {words}, but not {others}; {alone}, or take "
-        f"every folder for a class without splits by --splits {NO_SPLITS}"
+        f"every folder for a class without splits by {option('splits')} {NO_SPLITS}"
     )
 
 

@@ -24,7 +24,7 @@ from distingo.datasets.layouts.split_folders import (
     is_unlabelled_name,
     side_of_name,
 )
-from distingo.errors import UsageError, name_some, name_the_nearest
+from distingo.errors import UsageError, name_some, name_the_nearest, option
 from distingo.messages.notes import Note, name_first, note
 from distingo.records import Side
 
@@ -65,9 +65,17 @@ def parse_splits(text: str) -> dict[str, Side]:
         name, _, folder = pair.partition("=")
         side, folder = _SIDES.get(name.strip().lower()), folder.strip().strip("/")
         if side is None or not folder:
-            raise UsageError(f"--splits {text!r}: {pair!r} is no split and folder; {_HOW}")
+            raise UsageError(
+                f"{option('splits')} {text!r}: {pair!r} is no split and folder; {_HOW}",
+                code="invalid_value",
+                parameter="splits",
+            )
         if sides.get(folder, side) != side:
-            raise UsageError(f"--splits {text!r}: {folder!r} can't be on two splits; name it once")
+            raise UsageError(
+                f"{option('splits')} {text!r}: {folder!r} can't be on two splits; name it once",
+                code="named_twice",
+                parameter="splits",
+            )
         sides[folder] = side
     return sides
 
@@ -117,7 +125,11 @@ def _requested(root: Path, tree: Folder, sides: dict[str, Side]) -> FolderSplits
         found = [_as_matched(*each, side) for each in _matching(tree, name.split("/"))]
         if not found:
             near = name_the_nearest(name, [each.shown for each in tree])
-            raise UsageError(f"--splits: {root} has no folder {name!r} with images in it; {near}")
+            raise UsageError(
+                f"{option('splits')}: {root} has no folder {name!r} with images in it; {near}",
+                code="unknown_name",
+                parameter="splits",
+            )
         patterns += found
     # a folder that is named itself is on the split it is named for, whatever patterns match it too
     chosen = {each.parts: each for each in (*patterns, *named)}
@@ -183,7 +195,7 @@ def _with_classes(folder: Folder, sides: Mapping[str, Side]) -> FolderSplits:
         question = (
             f"the folders in {splits[0].shown} ({shown}) look like the parts of a detection or segmentation set, not "
             f"like classes; distingo names whole images: put those of each class in a folder of its own, or take these "
-            f"for classes by --splits {as_option(splits)}"
+            f"for classes by {option('splits')} {as_option(splits)}"
         )
     return FolderSplits(splits, question, (*_described(splits), *_unread(folder, splits)))
 
@@ -193,8 +205,8 @@ def _flat(folder: Folder, sides: Mapping[str, Side]) -> FolderSplits:
     names = name_some([each.shown for each in splits], 3)
     question = (
         f"its folders {names} are named like splits and hold neither class folders nor a table of their labels; put "
-        f"the images of each class in a folder of its own, give the table of labels as DATA, or take these for classes "
-        f"by --splits {NO_SPLITS}"
+        f"the images of each class in a folder of its own, give the table of labels as {option('data')}, or take "
+        f"these for classes by {option('splits')} {NO_SPLITS}"
     )
     return FolderSplits(splits, question, (*_described(splits), *_unread(folder, splits)))
 
@@ -209,7 +221,8 @@ def _ask_about_one(doubtful: Folder, others: Sequence[Folder]) -> str:
     beside = name_some(sorted(each.name for each in others), 3)
     return (
         f"its folder {doubtful.name} may be a split, with the classes {inside}, or a class beside {beside}; say by "
-        f"--splits train={doubtful.name} that it is a split, or by --splits {NO_SPLITS} that it is a class"
+        f"{option('splits')} train={doubtful.name} that it is a split, or by {option('splits')} {NO_SPLITS} that it "
+        "is a class"
     )
 
 

@@ -79,7 +79,7 @@ def unlabelled_layout(
     parts = {file.parts for file in tables}
     reasons = [file.ignored or (note("a-table") if file.parts in parts else None) for file in files]
     if all(reasons):
-        raise DataError(f"{root}: holds no file that may be a picture")
+        raise DataError(f"{root}: holds no file that may be a picture", code="no_images")
     folders = [splits.folder_of(file.parts) for file in files]
     return _layout("images-without-classes", root, files, reasons, None, folders)
 
@@ -117,7 +117,9 @@ def check_no_class_is_empty(root: Path, layout: Layout, splits: FolderSplits, wr
     for folder in sorted(folder for parent in parents for folder in folders_in(parent)):
         label = class_name(folder.name)
         if label not in layout.classes and not is_hidden_folder(folder.name) and not _has_files(folder):
-            raise DataError(f"{root}: class folder {label!r} is empty; put pictures in it or move it away")
+            raise DataError(
+                f"{root}: class folder {label!r} is empty; put pictures in it or move it away", code="empty_class"
+            )
 
 
 def check_classes(root: Path, layout: Layout, known: Collection[str] = (), tree: Folder | None = None) -> None:
@@ -129,7 +131,7 @@ def check_classes(root: Path, layout: Layout, known: Collection[str] = (), tree:
     if not layout.classes:
         lying = sum(not row.is_own for row in layout.ignored)
         found = f"its {lying:,} files lie in no class folder" if lying else "it holds no file"
-        raise DataError(f"{root}: no class folders with files in them ({found}); {HOW}")
+        raise DataError(f"{root}: no class folders with files in them ({found}); {HOW}", code="no_images")
     _refuse_companions(root, layout, tree)
     if len(layout.classes) > 1 or layout.classes[0] in known:
         return
@@ -140,7 +142,9 @@ def check_classes(root: Path, layout: Layout, known: Collection[str] = (), tree:
         hint += f"; if the folders inside it are the classes, give {only}"
     elif known:
         return  # evaluation says which classes the model knows
-    raise DataError(f"{root}: one class only ({layout.classes[0]}, {len(layout.candidates)} files); {hint}")
+    raise DataError(
+        f"{root}: one class only ({layout.classes[0]}, {len(layout.candidates)} files); {hint}", code="too_few_classes"
+    )
 
 
 def _refuse_companions(root: Path, layout: Layout, tree: Folder | None) -> None:
@@ -157,7 +161,8 @@ def _refuse_companions(root: Path, layout: Layout, tree: Folder | None) -> None:
     if len(only.folders) > 1 and others:
         raise DataError(
             f"{root}: its folders {name_some(others, 3)} hold no file that may be an image; if the folders inside "
-            f"{only.name} are the classes, give {root / only.name}"
+            f"{only.name} are the classes, give {root / only.name}",
+            code="empty_class",
         )
 
 
@@ -221,7 +226,10 @@ def idx_layout(root: Path, files: Sequence[FoundFile], images: Sequence[FoundFil
             continue
         used.setdefault(side, file)
     if len(prefixes) > 1:
-        raise DataError(f"{root}: IDX files of several datasets ({', '.join(sorted(prefixes))}); keep one per folder")
+        raise DataError(
+            f"{root}: IDX files of several datasets ({', '.join(sorted(prefixes))}); keep one per folder",
+            code="ambiguous_folders",
+        )
     for side, file in used.items():
         labels = _labels_beside(root, file, present)
         reasons[labels.parts] = note("holds-labels-of", file=file.parts[0])
@@ -241,7 +249,9 @@ def _labels_beside(root: Path, images: FoundFile, present: dict[str, FoundFile])
     for name in (plain, plain + ".gz", plain.replace(".idx1", "-idx1"), plain.replace("-idx1", ".idx1")):
         if name in present:
             return present[name]
-    raise DataError(f"{root}: {images.parts[0]} has no labels beside it; put {plain}.gz in the same folder")
+    raise DataError(
+        f"{root}: {images.parts[0]} has no labels beside it; put {plain}.gz in the same folder", code="missing_labels"
+    )
 
 
 def _idx_candidates(images: FoundFile, labels: FoundFile, side: Side) -> list[Candidate]:
@@ -249,7 +259,8 @@ def _idx_candidates(images: FoundFile, labels: FoundFile, side: Side) -> list[Ca
     values = idx.load_labels(labels.path)
     if len(values) != count:
         raise DataError(
-            f"{images.path}: {count} pictures, but {labels.path.name} holds {len(values)} labels; fetch both again"
+            f"{images.path}: {count} pictures, but {labels.path.name} holds {len(values)} labels; fetch both again",
+            code="labels_differ",
         )
     name = display_name(images.parts)
     names = {value: (str(value),) for value in Counter(values.tolist())}

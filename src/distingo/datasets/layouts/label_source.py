@@ -19,12 +19,10 @@ from distingo.datasets.tables.matching import match_names
 from distingo.datasets.tables.reading import read_labels_table
 from distingo.datasets.tables.table import FOLDER_ENDINGS, SECOND_ENDINGS, LabelsFrom, Table, TableOptions, text_of
 from distingo.datasets.walking import FoundFile, display_name
-from distingo.errors import DataError, UsageError, name_some
+from distingo.errors import DataError, UsageError, name_some, option
 from distingo.messages.notes import Note, name_first, note
 
 _LABEL_ITSELF = frozenset({"label", "labels"})
-
-_OPTIONS = "say by --labels-from table or --labels-from folders which are meant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +68,9 @@ def choose_label_source(
         if len(switches := [each for each in rest if is_switch(table.column(each))]) > 1:
             raise DataError(
                 f"{table.path}: its images lie in class folders ({name_some(sorted(classes), 3)}), and it has columns "
-                f"of 0 and 1 ({name_some(switches, 3)}); {_OPTIONS}"
+                f"of 0 and 1 ({name_some(switches, 3)}); {_say_which()}",
+                code="ambiguous_labels",
+                parameter="labels_from",
             )
         if not rest:
             return LabelSource("folders", (note("table-without-labels", table=name),))
@@ -83,7 +83,9 @@ def choose_label_source(
         return from_table(column, table)
     raise DataError(
         f"{table.path}: its images lie in class folders ({name_some(sorted(classes), 3)}), and its column {column!r} "
-        f"may hold labels too ({name_some(sorted(values), 3)}); {_OPTIONS}"
+        f"may hold labels too ({name_some(sorted(values), 3)}); {_say_which()}",
+        code="ambiguous_labels",
+        parameter="labels_from",
     )
 
 
@@ -103,7 +105,8 @@ def from_table(column: str | None, table: Table) -> LabelSource:
     return LabelSource("table", (said,))
 
 
-_DECIDE = "say by --labels-from table or --labels-from folders which are meant"
+def _say_which() -> str:
+    return f"say by {option('labels_from', 'table')} or {option('labels_from', 'folders')} which are meant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +225,10 @@ def _choose(
         names = ", ".join(each.table.path.name for each in labelled)
         raise DataError(
             f"{root}: several tables name images ({names}), and there are folders that may be classes "
-            f"({name_some(sorted(classes), 3)}); give the table with the labels as DATA, or --labels-from folders"
+            f"({name_some(sorted(classes), 3)}); give the table with the labels as {option('data')}, or "
+            f"{option('labels_from', 'folders')}",
+            code="ambiguous_labels",
+            parameter="labels_from",
         )
     if labelled:
         (each,) = labelled
@@ -235,7 +241,9 @@ def _choose(
             first = next(iter(each.files.values()))
             raise DataError(
                 f"{each.table.path}: names images such as {display_name(first.parts)}, which is in no folder that "
-                f"looks like a class ({name_some(sorted(classes), 3)}); {_DECIDE}"
+                f"looks like a class ({name_some(sorted(classes), 3)}); {_say_which()}",
+                code="ambiguous_labels",
+                parameter="labels_from",
             )
     return None
 

@@ -258,7 +258,7 @@ def _choose(root: Path, files: Sequence[FoundFile], tables: Sequence[_Assigned])
         return naming[0]
     names = ", ".join(each.shown for each in naming or tables)
     several = "several tables name pictures" if naming else "none of its tables names its pictures"
-    raise DataError(f"{root}: {several} ({names}); move all but the one with the labels away")
+    raise DataError(f"{root}: {several} ({names}); move all but the one with the labels away", code="ambiguous_table")
 
 
 def _part_of(files: Sequence[FoundFile], each: _Assigned) -> list[FoundFile]:

@@ -14,7 +14,7 @@ from distingo.datasets.splits.dividing import divide_groups
 from distingo.datasets.splits.group_splitting import Division
 from distingo.datasets.splits.splitting import order_split
 from distingo.datasets.targets import encode_labels
-from distingo.errors import DataError, RunError, UsageError, name_some
+from distingo.errors import DataError, RunError, UsageError, name_some, option
 from distingo.messages.notes import Note, name_first, note
 from distingo.records import SIDES, Dataset, Picture, Side, Split
 
@@ -87,18 +87,32 @@ def read_split_file(path: Path) -> SplitFile:
         DataError: It is missing or damaged, or names a file twice.
     """
     if not path.exists():
-        raise DataError(f"{path}: no such file; check the spelling, or write one by `distingo split DATA -o FILE`")
+        raise DataError(
+            f"{path}: no such file; check the spelling, or write one by `distingo split DATA -o FILE`",
+            code="not_found",
+            parameter="split",
+        )
     try:
         rows = list(read_table(path, ["file"]))
         columns = rows[0][1].keys() if rows else set()
         if not columns & {"side", "fold"}:
-            raise RunError(f"{path}: names no picture, or has neither a column 'side' nor 'fold'")
+            raise RunError(
+                f"{path}: names no picture, or has neither a column 'side' nor 'fold'",
+                code="wrong_format",
+                parameter="split",
+            )
         lines = [_line(path, number, row) for number, row in rows]
     except RunError as error:
-        raise DataError(f"{error}; `distingo split DATA -o FILE` writes a split file") from error
+        raise DataError(
+            f"{error}; `distingo split DATA -o FILE` writes a split file", code=error.code, parameter=error.parameter
+        ) from error
     times = Counter(line.file for line in lines)
     if twice := [file for file, count in times.items() if count > 1]:
-        raise DataError(f"{path}: names {name_some(twice, 3)} twice; keep one line for each")
+        raise DataError(
+            f"{path}: names {name_some(twice, 3)} twice; keep one line for each",
+            code="duplicate_entry",
+            parameter="split",
+        )
     folds = 0 if "side" in columns else max(int(line.part) for line in lines)
     return SplitFile(path, folds, tuple(lines))
 
@@ -109,7 +123,11 @@ def _line(path: Path, number: int, row: dict[str, str]) -> SplitLine:
     else:
         part = row["fold"]
         if not (part.isascii() and part.isdecimal() and int(part) >= 1):
-            raise RunError(f"{path}: line {number}: {part!r} is no fold; folds are counted from 1")
+            raise RunError(
+                f"{path}: line {number}: {part!r} is no fold; folds are counted from 1",
+                code="damaged_line",
+                parameter="split",
+            )
     labels = split_labels(row["labels"]) if "labels" in row else None
     group = f"group {row['group']}" if row.get("group") else f"file {row['file']}"
     return SplitLine(row["file"], part, group, labels, row.get("content", ""))
@@ -169,7 +187,11 @@ def match_folds(
         UsageError: The file has no folds.
     """
     if not split_file.folds:
-        raise UsageError(f"{split_file.path}: has sides, not folds; `distingo split DATA --folds 5` makes some")
+        raise UsageError(
+            f"{split_file.path}: has sides, not folds; `distingo split DATA --folds 5` makes some",
+            code="option_not_applicable",
+            parameter="split",
+        )
     found, notes = _find_pictures(split_file, dataset)
     folds = np.array([int(line.part) for line, _ in found], np.int64)
     groups = _group_numbers([line for line, _ in found])
@@ -179,11 +201,23 @@ def match_folds(
 def _check_fold(split_file: SplitFile, fold: int | None) -> None:
     path, folds = split_file.path, split_file.folds
     if not folds and fold is not None:
-        raise UsageError(f"--fold {fold}: {path} has sides, not folds; leave --fold out")
+        raise UsageError(
+            f"{option('fold')} {fold}: {path} has sides, not folds; leave {option('fold')} out",
+            code="option_not_applicable",
+            parameter="fold",
+        )
     if folds and fold is None:
-        raise UsageError(f"{path}: has {folds} folds; say by --fold 1 to {folds} which one is the test side")
+        raise UsageError(
+            f"{path}: has {folds} folds; say by {option('fold')} 1 to {folds} which one is the test side",
+            code="missing_argument",
+            parameter="fold",
+        )
     if folds and fold is not None and not 1 <= fold <= folds:
-        raise UsageError(f"--fold {fold}: {path} has {folds} folds; choose 1 to {folds}")
+        raise UsageError(
+            f"{option('fold')} {fold}: {path} has {folds} folds; choose 1 to {folds}",
+            code="out_of_range",
+            parameter="fold",
+        )
 
 
 def _find_pictures(split_file: SplitFile, dataset: Dataset) -> tuple[list[tuple[SplitLine, Picture]], list[Note]]:
@@ -207,7 +241,9 @@ def _find_pictures(split_file: SplitFile, dataset: Dataset) -> tuple[list[tuple[
             relabelled.append(file)
     if changed:
         raise DataError(
-            f"{split_file.path}: {name_some(changed, 3)}: other bytes than when the split was made; make a new split"
+            f"{split_file.path}: {name_some(changed, 3)}: other bytes than when the split was made; make a new split",
+            code="split_differs",
+            parameter="split",
         )
     return found, _account(split_file, unnamed, [line.file for line in gone.values()], renamed, relabelled)
 
@@ -251,13 +287,17 @@ def _check_sides(split_file: SplitFile, dataset: Dataset, sides: dict[Side, list
     if empty := [side for side in SIDES if not sides[side]]:
         raise DataError(
             f"{split_file.path}: no picture of {dataset.root} is on the {' or '.join(empty)} side; training needs "
-            f"all of {', '.join(SIDES)}; make a new split with `distingo split`"
+            f"all of {', '.join(SIDES)}; make a new split with `distingo split`",
+            code="split_incomplete",
+            parameter="split",
         )
     trained = {label for picture in sides["train"] for label in picture.labels}
     if dataset.task == "single-label" and (lost := [name for name in dataset.classes if name not in trained]):
         raise DataError(
             f"{split_file.path}: class {name_some(lost, 3)} has no picture on the train side; make a new split, or "
-            "move the class away"
+            "move the class away",
+            code="split_incomplete",
+            parameter="split",
         )
 
 

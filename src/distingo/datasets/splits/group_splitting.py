@@ -11,7 +11,7 @@ import numpy as np
 from distingo.datasets.splits.dividing import divide_groups
 from distingo.datasets.splits.grouping import Grouping
 from distingo.datasets.targets import encode_labels
-from distingo.errors import DataError, UsageError
+from distingo.errors import DataError, UsageError, option
 from distingo.messages.notes import Note, note
 from distingo.records import SIDES, Dataset, Side
 
@@ -101,8 +101,10 @@ def settle_shares(
     for side, share in wanted.items():
         if share is not None and side in given and not resplit:
             raise UsageError(
-                f"--{side} {share:g}: {dataset.root} has a {side} side of its own; leave --{side} out to keep it, or "
-                "add --resplit to divide all anew"
+                f"{option(side)} {share:g}: {dataset.root} has a {side} side of its own; leave {option(side)} out to "
+                f"keep it, or add {option('resplit', value=True)} to divide all anew",
+                code="own_splits",
+                parameter=side,
             )
     return {side: DEFAULT_SHARES[side] if share is None else share for side, share in wanted.items()}
 
@@ -162,10 +164,15 @@ def divide_folds(dataset: Dataset, grouping: Grouping, *, folds: int, seed: int,
         UsageError: The number or the seed is out of range, or the author gave sides.
     """
     if folds < 2:
-        raise UsageError(f"--folds {folds}: choose 2 or more")
+        raise UsageError(f"{option('folds')} {folds}: choose 2 or more", code="out_of_range", parameter="folds")
     _check_shares(0.0, 0.0, seed)
     if not resplit and any(picture.given_side for picture in dataset.pictures):
-        raise UsageError(f"{dataset.root}: has sides of its own; --folds divides all anew, add --resplit to allow that")
+        raise UsageError(
+            f"{dataset.root}: has sides of its own; {option('folds')} divides all anew, add "
+            f"{option('resplit', value=True)} to allow that",
+            code="own_splits",
+            parameter="folds",
+        )
     everything = np.arange(len(dataset.pictures))
     _require_groups(dataset, grouping, everything, folds)
     numbers = divide_groups(_label_table(dataset), grouping.numbers, [1 / folds] * folds, seed=seed)
@@ -175,13 +182,24 @@ def divide_folds(dataset: Dataset, grouping: Grouping, *, folds: int, seed: int,
 
 
 def _check_shares(validation: float, test: float, seed: int) -> None:
-    for name, share in (("--validation", validation), ("--test", test)):
+    for name, share in (("validation", validation), ("test", test)):
         if not 0.0 <= share < 1.0:
-            raise UsageError(f"{name} {share} is not allowed; choose a share from 0 to below 1")
+            raise UsageError(
+                f"{option(name)} {share} is not allowed; choose a share from 0 to below 1",
+                code="out_of_range",
+                parameter=name,
+            )
     if validation + test >= 1.0:
-        raise UsageError(f"--validation {validation} and --test {test} leave nothing to train on; choose smaller ones")
+        raise UsageError(
+            f"{option('validation')} {validation} and {option('test')} {test} leave nothing to train on; choose "
+            "smaller ones",
+            code="out_of_range",
+            parameter="validation",
+        )
     if seed < 0:
-        raise UsageError(f"--seed {seed} is not allowed; choose 0 or more")
+        raise UsageError(
+            f"{option('seed')} {seed} is not allowed; choose 0 or more", code="out_of_range", parameter="seed"
+        )
 
 
 def _fixed_sides(dataset: Dataset, grouping: Grouping, *, resplit: bool) -> np.ndarray:
@@ -214,7 +232,8 @@ def _require_groups(dataset: Dataset, grouping: Grouping, loose: np.ndarray, par
         form = "forms" if len(loose) == 1 else "form"
         raise DataError(
             f"{dataset.root}: its {pictures} {form} {groups:,} group{'s' * (groups != 1)}, and "
-            f"{parts} are needed to have one on each side; ask for fewer parts or link fewer pictures"
+            f"{parts} are needed to have one on each side; ask for fewer parts or link fewer pictures",
+            code="too_few_images",
         )
 
 

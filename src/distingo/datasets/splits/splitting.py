@@ -208,7 +208,8 @@ def _split_labels(dataset: Dataset, seed: int, shares: dict[Side, float]) -> Spl
     if len(loose) < 1 + len(shares):
         raise DataError(
             f"{dataset.root}: {len(loose)} usable pictures to divide, and {1 + len(shares)} are needed to have one "
-            f"each for {', '.join(['train', *sorted(shares, reverse=True)])}; add pictures"
+            f"each for {', '.join(['train', *sorted(shares, reverse=True)])}; add pictures",
+            code="too_few_images",
         )
     counts = _counts(len(loose), shares)
     sizes = [counts.get(side, 0) for side in SIDES]
@@ -281,15 +282,19 @@ def read_split(path: Path, dataset: Dataset) -> Split:
         picture = known.get(file)
         if picture is None:
             raise RunError(
-                f"{path}: line {line}: {file} is no usable picture of {dataset.root}{_what_became(dataset, file)}"
+                f"{path}: line {line}: {file} is no usable picture of {dataset.root}{_what_became(dataset, file)}",
+                code="split_differs",
             )
         if file in seen:
-            raise RunError(f"{path}: line {line}: {file} is named twice; keep one of the two lines")
+            raise RunError(
+                f"{path}: line {line}: {file} is named twice; keep one of the two lines", code="duplicate_entry"
+            )
         labels = split_labels(fields["labels"])
         if labels != picture.labels:
             raise RunError(
                 f"{path}: line {line}: {file} has the class {_named(labels)} here and "
-                f"{_named(picture.labels)} in {dataset.root}; make a new split"
+                f"{_named(picture.labels)} in {dataset.root}; make a new split",
+                code="split_differs",
             )
         seen.add(file)
         sides[read_side(fields["side"], path, line)].append(picture)
@@ -311,11 +316,19 @@ def _what_became(dataset: Dataset, file: str) -> str:
 def _check_shares(seed: int, validation: float, test: float) -> None:
     for name, share in (("validation", validation), ("test", test)):
         if not 0.0 <= share < 1.0:
-            raise UsageError(f"the {name} share {share} is not allowed; choose one from 0 to below 1")
+            raise UsageError(
+                f"the {name} share {share} is not allowed; choose one from 0 to below 1",
+                code="out_of_range",
+                parameter=name,
+            )
     if validation + test >= 1.0:
-        raise UsageError(f"validation {validation} and test {test} leave nothing to train on; choose smaller shares")
+        raise UsageError(
+            f"validation {validation} and test {test} leave nothing to train on; choose smaller shares",
+            code="out_of_range",
+            parameter="validation",
+        )
     if seed < 0:
-        raise UsageError(f"the seed {seed} is not allowed; choose 0 or more")
+        raise UsageError(f"the seed {seed} is not allowed; choose 0 or more", code="out_of_range", parameter="seed")
 
 
 def _by_class(dataset: Dataset) -> dict[str, list[Picture]]:
@@ -342,11 +355,15 @@ def _counts(total: int, shares: dict[Side, float]) -> dict[Side, int]:
 def _too_few(dataset: Dataset, label: str, count: int, wanted: Sequence[Side]) -> DataError:
     needed = 1 + len(wanted)
     if count == 0:
-        return DataError(f"{dataset.root}: class {label!r} has no picture to train on; put some on its train side")
+        return DataError(
+            f"{dataset.root}: class {label!r} has no picture to train on; put some on its train side",
+            code="split_incomplete",
+        )
     pictures = "1 usable picture" if count == 1 else f"{count} usable pictures"
     return DataError(
         f"{dataset.root}: class {label!r} has {pictures} to divide, and {needed} are needed to have one each "
-        f"for {', '.join(['train', *sorted(wanted, reverse=True)])}; add pictures or move the class away"
+        f"for {', '.join(['train', *sorted(wanted, reverse=True)])}; add pictures or move the class away",
+        code="too_few_images",
     )
 
 

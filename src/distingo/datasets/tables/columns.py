@@ -20,7 +20,7 @@ from distingo.datasets.tables.image_files import PictureFinder
 from distingo.datasets.tables.labels import looks_listed, parse_list, recognise_delimiter, split_labels_of
 from distingo.datasets.tables.table import Cell, Table, TableOptions, text_of
 from distingo.datasets.walking import SIDE_NAMES
-from distingo.errors import DataError, UsageError
+from distingo.errors import DataError, UsageError, option
 from distingo.records import Side
 
 ShapeKind = Literal["0/1 columns", "lists", "joined", "plain"]
@@ -86,7 +86,11 @@ def recognise_shape(table: Table, options: TableOptions, pictures: PictureFinder
     side = recognise_side_column(table, [name for name in table.columns if name not in other])
     rest = [name for name in table.columns if name not in {image, side, options.group_column}]
     if image in named:
-        raise UsageError(f"{table.path}: column {image!r} can't name both the pictures and their labels")
+        raise UsageError(
+            f"{table.path}: column {image!r} can't name both the pictures and their labels",
+            code="options_conflict",
+            parameter="image_column",
+        )
     if options.label_columns:
         twin = options.label_column or _twin(table, rest, options.label_columns)
         return Shape("0/1 columns", image, options.label_columns, twin, side_column=side)
@@ -119,7 +123,8 @@ def _is_side(table: Table, name: str) -> bool:
         at = next(at for at, cell in enumerate(table.column(name)) if text_of(cell).lower() == unknown[0])
         raise DataError(
             f"{table.path}: {table.place(table.lines[at])}: {unknown[0]!r} is no side; "
-            f"write train, validation or test (or nothing) in column {name!r}"
+            f"write train, validation or test (or nothing) in column {name!r}",
+            code="damaged_line",
         )
     return bool(values) and not unknown
 
@@ -134,7 +139,9 @@ def _recognise_label_column(table: Table, image: str, rest: Sequence[str]) -> st
     saw = f"beside {image!r} it has {describe_columns(table, rest)}" if rest else f"it has the column {image!r} only"
     raise DataError(
         f"{table.path}: can't tell which column holds the labels; {saw}; "
-        f"give --label-column, or --label-columns for columns of 0 and 1"
+        f"give {option('label_column')}, or {option('label_columns')} for columns of 0 and 1",
+        code="ambiguous_column",
+        parameter="label_column",
     )
 
 
@@ -199,5 +206,7 @@ def _check_no_identifier(
     candidates = f"perhaps the labels are in {' or '.join(others[:5])}; " if others else ""
     raise DataError(
         f"{table.path}: column {column!r} has {len(counts):,} different labels in {len(labels):,} rows; is it an "
-        f"identifier? {candidates}name the column of the labels by --label-column"
+        f"identifier? {candidates}name the column of the labels by {option('label_column')}",
+        code="unlikely_labels",
+        parameter="label_column",
     )

@@ -28,7 +28,7 @@ from distingo.datasets.tables.table import (
     TableOptions,
 )
 from distingo.datasets.walking import FoundFile, Layout, walk
-from distingo.errors import DataError, UsageError
+from distingo.errors import DataError, UsageError, option
 
 _SHEETS = frozenset({".xls", ".xlsb", ".ods", ".numbers"})
 
@@ -62,10 +62,13 @@ def find_second_table(root: Path, files: Sequence[FoundFile], options: TableOpti
                 tables.append(table)
     if len(tables) > 1:
         names = ", ".join(table.path.name for table in tables)
-        raise DataError(f"{root}: several tables name images ({names}); give the one with the labels as DATA")
+        raise DataError(
+            f"{root}: several tables name images ({names}); give the one with the labels as {option('data')}",
+            code="ambiguous_table",
+        )
     sheet = next((file.path for file in top if file.path.suffix.lower() in _SHEETS), None)
     if not tables and sheet is not None:
-        raise DataError(f"{sheet}: is {OTHER_PROGRAMS[sheet.suffix.lower()]}")
+        raise DataError(f"{sheet}: is {OTHER_PROGRAMS[sheet.suffix.lower()]}", code="wrong_format")
     return tables[0] if tables else None
 
 
@@ -118,12 +121,14 @@ def find_table(
         UsageError: There are options for a table, but none.
     """
     found = [file for file in tables_in(files) if options.about_labels or not is_unlabelled_name(file.path.stem)]
-    required = options.about_labels or (("--labels-from table",) if options.labels_from == "table" else ())
+    required = options.about_labels or ((option("labels_from", "table"),) if options.labels_from == "table" else ())
     if not found:
         if (not classes or required) and (table := find_second_table(root, files, options)):
             return FoundTable(table, LabelSource("table"))
         if required:
-            raise UsageError(f"{root}: holds no table for {', '.join(required)}; give the table as DATA")
+            raise UsageError(
+                f"{root}: holds no table for {', '.join(required)}; give the table as {option('data')}", code="no_table"
+            )
         return _beside_folders(root, files, classes, options)
     metadata = [
         read_labels_table(file.path, header=options.header) for file in found if file.path.stem.lower() == "metadata"
@@ -139,7 +144,9 @@ def find_table(
         return FoundTable(named[0], LabelSource("table"))
     names = ", ".join(table.path.name for table in named) or ", ".join(file.path.name for file in found)
     several = "several tables name pictures" if named else "none of its tables names its pictures"
-    raise DataError(f"{root}: {several} ({names}); give the one with the labels as DATA")
+    raise DataError(
+        f"{root}: {several} ({names}); give the one with the labels as {option('data')}", code="ambiguous_table"
+    )
 
 
 def _beside_folders(
@@ -176,7 +183,11 @@ def layout_of_file(path: Path, options: TableOptions, *, allow_missing: bool, fe
         UsageError: As `table_layout`, or there is no such image folder.
     """
     if is_corrections(path):
-        raise DataError(f"{path}: holds corrections, no labels; give the folder it lies in, or --corrections {path}")
+        raise DataError(
+            f"{path}: holds corrections, no labels; give the folder it lies in, or {option('corrections')} {path}",
+            code="wrong_format",
+            parameter="data",
+        )
     table = read_labels_table(path, header=options.header)
     root, folder = path.parent, path.parent
     if options.image_folder is not None:
@@ -186,7 +197,9 @@ def layout_of_file(path: Path, options: TableOptions, *, allow_missing: bool, fe
     try:
         files = [FoundFile((*below, *file.parts), file.path, file.ignored) for file in walk(folder)]
     except OSError as error:
-        raise DataError(f"{folder}: can't be opened ({error.strerror}); check the permissions") from error
+        raise DataError(
+            f"{folder}: can't be opened ({error.strerror}); check the permissions", code="cannot_read"
+        ) from error
     if below:
         files.append(FoundFile((path.name,), path))
     return table_layout(
@@ -230,4 +243,8 @@ def _image_folder(root: Path, name: str) -> Path:
     for folder in (root / name, Path(name)):
         if folder.is_dir():
             return folder.resolve()
-    raise UsageError(f"--image-folder {name}: no such folder, neither in {root} nor here; check the spelling")
+    raise UsageError(
+        f"{option('image_folder')} {name}: no such folder, neither in {root} nor here; check the spelling",
+        code="not_found",
+        parameter="image_folder",
+    )

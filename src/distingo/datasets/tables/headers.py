@@ -57,7 +57,8 @@ def table_of_rows(
             if len(cells) < width or any(cell.strip() for cell in cells[width:]):
                 raise DataError(
                     f"{path}: {unit} {line} has {len(cells)} fields instead of {width}; put quotes around a field that "
-                    "holds what separates fields"
+                    "holds what separates fields",
+                    code="damaged_line",
                 )
             even.append(cells[:width])
         else:
@@ -83,7 +84,7 @@ def column_names(path: Path, names: Sequence[str]) -> tuple[str, ...]:
     columns = tuple(name.strip() or f"column {at}" for at, name in enumerate(names, 1))
     for name in columns:
         if columns.count(name) > 1:
-            raise DataError(f"{path}: two columns are called {name!r}; rename one of them")
+            raise DataError(f"{path}: two columns are called {name!r}; rename one of them", code="duplicate_entry")
     return columns
 
 

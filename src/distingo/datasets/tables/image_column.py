@@ -16,7 +16,7 @@ from distingo.datasets.decoding.formats import PICTURE_ENDINGS
 from distingo.datasets.tables.image_files import PictureFinder, is_web_address
 from distingo.datasets.tables.matching import match_names
 from distingo.datasets.tables.table import Cell, Table, TableOptions, text_of
-from distingo.errors import DataError
+from distingo.errors import DataError, option
 
 # The likeliest first, without case and marks: "File_Name" is "filename".
 IMAGE_NAMES = (
@@ -181,7 +181,9 @@ def recognise_image_column(table: Table, options: TableOptions, pictures: Pictur
     if not ranked or not (ranked[0].found or ranked[0].is_known or ranked[0].end_like_images):
         raise DataError(
             f"{table.path}: no column names pictures that are there; it has {describe_columns(table, table.columns)}; "
-            f"give --image-column, or --image-folder if the pictures are elsewhere"
+            f"give {option('image_column')}, or {option('image_folder')} if the pictures are elsewhere",
+            code="missing_column",
+            parameter="image_column",
         )
     best = ranked[0]
     if best.is_mostly_found:
@@ -189,7 +191,9 @@ def recognise_image_column(table: Table, options: TableOptions, pictures: Pictur
             if other.is_rival_of(best) or other.casts_doubt_on(best):
                 raise DataError(
                     f"{table.path}: columns {best.described()} and {other.described()} may both name the images, and "
-                    f"lead to different files; name the right one by --image-column"
+                    f"lead to different files; name the right one by {option('image_column')}",
+                    code="ambiguous_column",
+                    parameter="image_column",
                 )
     return best.name
 

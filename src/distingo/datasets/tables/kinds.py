@@ -51,10 +51,10 @@ def read_json(path: Path, text: str, encoding: str) -> Table:
     try:
         content = parse_json(text, strict=False)
     except ValueError as error:
-        raise DataError(f"{path}: is no JSON ({error}); {_HOW}") from error
+        raise DataError(f"{path}: is no JSON ({error}); {_HOW}", code="damaged_file") from error
     form, records = _records(path, content)
     if not records:
-        raise DataError(f"{path}: holds no entry; {_HOW}")
+        raise DataError(f"{path}: holds no entry; {_HOW}", code="empty_file")
     columns = tuple(dict.fromkeys(str(name) for record in records for name in record))
     cells = tuple(cells_of(_plain(record.get(name)) for record in records) for name in columns)
     return Table(path, f"{form}, {encoding}", "entry", columns, cells, tuple(range(1, len(records) + 1)))
@@ -73,7 +73,7 @@ def _records(path: Path, content: Any) -> tuple[str, Sequence[Mapping[str, Any]]
             form, records = _records(path, content[wrapper])
             return form, _with_class_names(records, content)
         return _of_map(path, content)
-    raise DataError(f"{path}: is JSON, but no table of labels; {_HOW}")
+    raise DataError(f"{path}: is JSON, but no table of labels; {_HOW}", code="wrong_format")
 
 
 def _of_list(path: Path, content: list[Any]) -> tuple[str, Sequence[Mapping[str, Any]]]:
@@ -81,7 +81,7 @@ def _of_list(path: Path, content: list[Any]) -> tuple[str, Sequence[Mapping[str,
         return "JSON, a list of records", content
     if all(isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], str) for entry in content):
         return "JSON, a list of files and labels", [{FILE: name, LABEL: label} for name, label in content]
-    raise DataError(f"{path}: is a JSON list, but neither of records nor of pairs; {_HOW}")
+    raise DataError(f"{path}: is a JSON list, but neither of records nor of pairs; {_HOW}", code="wrong_format")
 
 
 def _of_map(path: Path, content: dict[str, Any]) -> tuple[str, Sequence[Mapping[str, Any]]]:
@@ -106,7 +106,7 @@ def _of_map(path: Path, content: dict[str, Any]) -> tuple[str, Sequence[Mapping[
         return "JSON, labels by file", [{FILE: name, LABEL: value} for name, value in content.items()]
     if all(not isinstance(value, dict | list) for value in values):
         return "JSON, a label for each file", [{FILE: name, LABEL: value} for name, value in content.items()]
-    raise DataError(f"{path}: is JSON, but no table of labels; {_HOW}")
+    raise DataError(f"{path}: is JSON, but no table of labels; {_HOW}", code="wrong_format")
 
 
 def _are_columns(content: dict[str, Any]) -> bool:
@@ -141,7 +141,9 @@ def _of_coco(path: Path, content: dict[str, Any]) -> list[dict[str, Any]]:
             found[each["image_id"]].add(names.get(category, str(category)))
         ids = [image["id"] for image in content["images"]]
     except (KeyError, TypeError) as error:
-        raise DataError(f"{path}: is no complete COCO file ({error} is missing or odd); {_HOW}") from error
+        raise DataError(
+            f"{path}: is no complete COCO file ({error} is missing or odd); {_HOW}", code="damaged_file"
+        ) from error
     several = any(len(found[each]) != 1 for each in ids)
     return [
         {"file_name": image["file_name"], LABEL: sorted(found[each]) if several else next(iter(found[each]))}
@@ -207,7 +209,8 @@ def read_excel(path: Path, *, header: bool | None = None) -> Table:
         from openpyxl import load_workbook
     except ImportError as error:
         raise UsageError(
-            f"{path}: reading Excel needs openpyxl: `pip install 'distingo[excel]'`, or save the sheet as CSV"
+            f"{path}: reading Excel needs openpyxl: `pip install 'distingo[excel]'`, or save the sheet as CSV",
+            code="missing_extra",
         ) from error
     try:
         book = load_workbook(path, read_only=True, data_only=True)
@@ -217,13 +220,17 @@ def read_excel(path: Path, *, header: bool | None = None) -> Table:
         }
         book.close()
     except Exception as error:  # openpyxl lets zipfile's, its own and the parser's errors through
-        raise DataError(f"{path}: is no readable Excel workbook ({error}); save it again, or as CSV") from error
+        raise DataError(
+            f"{path}: is no readable Excel workbook ({error}); save it again, or as CSV", code="damaged_file"
+        ) from error
     filled = {
         title: [row for row in rows if any(value is not None for value in row[1])] for title, rows in sheets.items()
     }
     filled = {title: rows for title, rows in filled.items() if rows}
     if not filled:
-        raise DataError(f"{path}: is empty; give a table with a line of column names and one row per image")
+        raise DataError(
+            f"{path}: is empty; give a table with a line of column names and one row per image", code="empty_file"
+        )
     title, rows = next(iter(filled.items()))
     width = max(at for _, row in rows for at, value in enumerate(row, 1) if value is not None)
     columns = [cells_of(row[at] if at < len(row) else None for _, row in rows) for at in range(width)]
@@ -262,7 +269,9 @@ def read_parquet(path: Path, data: bytes) -> Table:
         content = parquet.read_table(pyarrow.BufferReader(data))
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise DataError(f"{path}: is no readable Parquet file ({reason}); write it again") from error
+        raise DataError(
+            f"{path}: is no readable Parquet file ({reason}); write it again", code="damaged_file"
+        ) from error
     # Embedded images and other nested values are no labels.
     no_labels = (types.is_struct, types.is_map, types.is_binary, types.is_large_binary, types.is_fixed_size_binary)
     plain = [field.name for field in content.schema if not any(is_one(field.type) for is_one in no_labels)]

@@ -24,7 +24,7 @@ from distingo.datasets.tables.rows import (
 )
 from distingo.datasets.tables.table import Table, TableOptions, text_of
 from distingo.datasets.walking import Candidate, FoundFile, Layout, display_name, ignored_row
-from distingo.errors import DataError
+from distingo.errors import DataError, option
 from distingo.messages.notes import Note, note
 from distingo.records import ManifestRow, ManifestStatus, Side, Source, Task
 
@@ -165,11 +165,15 @@ def _check_missing(
     missing = [each for each in named if not each.files]
     if len(missing) == len(named) or (2 * len(missing) >= len(named) and not allow_missing):
         first = missing[0]
-        go_on = "" if len(missing) == len(named) else ", or go on with the others by --allow-missing"
+        go_on = (
+            "" if len(missing) == len(named) else f", or go on with the others by {option('allow_missing', value=True)}"
+        )
+        check = f"check {option('image_folder')} and {option('image_column')}"
         raise DataError(
             f"{table.path}: {len(missing):,} of {len(named):,} pictures named in column {shape.image_column!r} are "
             f"missing (first: {first.name!r}, {table.place(first.lines[0])}); "
-            f"{why_missing(matches) or 'check --image-folder and --image-column'}{go_on}"
+            f"{why_missing(matches) or check}{go_on}",
+            code="missing_images",
         )
 
 
@@ -278,16 +282,22 @@ def _check_classes(
     if not candidates:
         first = left_out[0]
         raise DataError(
-            f"{table.path}: none of its {len(left_out):,} pictures can be used (first: {first.file}: {first.reason})"
+            f"{table.path}: none of its {len(left_out):,} pictures can be used (first: {first.file}: {first.reason})",
+            code="no_usable_images",
         )
     columns = ", ".join(shape.label_columns[:5])
     classes = sorted({label for candidate in candidates for label in candidate.labels})
     if not classes:
-        raise DataError(f"{table.path}: no picture has a label in {columns}; name other columns by --label-column")
+        raise DataError(
+            f"{table.path}: no picture has a label in {columns}; name other columns by {option('label_column')}",
+            code="missing_labels",
+            parameter="label_column",
+        )
     if len(classes) < fewest:
         raise DataError(
             f"{table.path}: one label only ({classes[0]}, {len(candidates):,} pictures) in {columns}; "
-            f"a classifier needs at least two"
+            f"a classifier needs at least two",
+            code="too_few_classes",
         )
 
 

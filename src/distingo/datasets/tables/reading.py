@@ -109,19 +109,22 @@ def read_labels_table(path: Path, *, header: bool | None = None) -> Table:
     """
     ending = path.suffix.lower()
     if ending in OTHER_PROGRAMS:
-        raise DataError(f"{path}: is {OTHER_PROGRAMS[ending]}")
+        raise DataError(f"{path}: is {OTHER_PROGRAMS[ending]}", code="wrong_format")
     if ending not in READ_ENDINGS:
-        raise DataError(f"{path}: is no table; give a file that ends in {', '.join(sorted(READ_ENDINGS))}")
+        raise DataError(
+            f"{path}: is no table; give a file that ends in {', '.join(sorted(READ_ENDINGS))}", code="wrong_format"
+        )
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise DataError(f"{path}: no such file; check the spelling") from error
+        raise DataError(f"{path}: no such file; check the spelling", code="not_found") from error
     except OSError as error:
-        raise DataError(f"{path}: can't be opened ({error.strerror})") from error
+        raise DataError(f"{path}: can't be opened ({error.strerror})", code="cannot_read") from error
     table = _read(path, data, header=header)
     if not table.lines:
         raise DataError(
-            f"{path}: has no row below its line of names, if it is a table; give one with a row for each picture"
+            f"{path}: has no row below its line of names, if it is a table; give one with a row for each picture",
+            code="empty_file",
         )
     return table
 
@@ -157,9 +160,10 @@ def decode_text(path: Path, data: bytes) -> tuple[str, str]:
             try:
                 return _without_nul(path, data.decode(codec)), name
             except UnicodeDecodeError as error:
-                raise DataError(f"{path}: begins as {name}, but byte {error.start} does not fit; save it again") from (
-                    error
-                )
+                raise DataError(
+                    f"{path}: begins as {name}, but byte {error.start} does not fit; save it again",
+                    code="wrong_encoding",
+                ) from (error)
     try:
         return _without_nul(path, data.decode("utf-8")), "UTF-8"
     except UnicodeDecodeError:
@@ -177,7 +181,10 @@ def _without_nul(path: Path, text: str) -> str:
     at = text.find("\0")
     if at >= 0:
         line = text.count("\n", 0, at) + 1
-        raise DataError(f"{path}: line {line} holds a NUL byte; it is no text, or UTF-16 without a byte order mark")
+        raise DataError(
+            f"{path}: line {line} holds a NUL byte; it is no text, or UTF-16 without a byte order mark",
+            code="wrong_encoding",
+        )
     return text
 
 
@@ -199,10 +206,13 @@ def _read_csv(path: Path, text: str, encoding: str, *, header: bool | None) -> T
             start = reader.line_num + 1
     except csv.Error as error:
         raise DataError(
-            f"{path}: line {start}: broken quoting ({error}); close the quote, and write a quote inside quotes twice"
+            f"{path}: line {start}: broken quoting ({error}); close the quote, and write a quote inside quotes twice",
+            code="damaged_line",
         ) from error
     if not records:
-        raise DataError(f"{path}: is empty; give a table with a line of column names and one row per picture")
+        raise DataError(
+            f"{path}: is empty; give a table with a line of column names and one row per picture", code="empty_file"
+        )
     form = f"CSV with {_DELIMITERS[delimiter]}, {encoding}"
     return table_of_rows(path, form, "line", records, header=header, finish=cells_of_texts)
 
@@ -240,9 +250,11 @@ def json_records(path: Path, lines: Iterable[str], *, example: str) -> Iterator[
         try:
             record = parse_json(line, strict=False)
         except ValueError as error:
-            raise DataError(f"{path}: line {number} is no JSON ({error}); write one object per line") from error
+            raise DataError(
+                f"{path}: line {number} is no JSON ({error}); write one object per line", code="damaged_line"
+            ) from error
         if not isinstance(record, dict):
-            raise DataError(f"{path}: line {number} is no JSON object; write {example}")
+            raise DataError(f"{path}: line {number} is no JSON object; write {example}", code="damaged_line")
         yield number, record
 
 

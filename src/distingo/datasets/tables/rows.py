@@ -16,7 +16,7 @@ from distingo.datasets.tables.image_column import NO, SPARSE_NO, YES
 from distingo.datasets.tables.labels import find_variants, merged_labels, parse_list, split_labels_of, tidy_labels
 from distingo.datasets.tables.reading import decode_text
 from distingo.datasets.tables.table import NO_CLASS_NAMES, Cell, MergeLabels, Table, TableOptions, text_of
-from distingo.errors import DataError, UsageError
+from distingo.errors import DataError, UsageError, option
 from distingo.messages.notes import Note, note
 from distingo.records import LabelVariants, Side
 
@@ -113,7 +113,8 @@ def _read_texts(table: Table, shape: Shape) -> list[tuple[str, ...]]:
         if found is None:
             raise DataError(
                 f"{table.path}: {table.place(line)}: {text_of(cell)[:60]!r} in column {shape.label_columns[0]!r} is no "
-                f"list; write it like ['Comedy', 'Drama']"
+                f"list; write it like ['Comedy', 'Drama']",
+                code="damaged_line",
             )
         labels.append(found)
     return labels
@@ -218,20 +219,36 @@ def with_class_names(rows: Sequence[LabelledRow], names: ClassNames | None) -> l
 def _named_by_option(table: Table, name: str, numbers: set[int]) -> ClassNames:
     path = next((path for path in (table.path.parent / name, Path(name)) if path.is_file()), None)
     if path is None:
-        raise UsageError(f"--class-names {name}: no such file, neither next to {table.path.name} nor here")
+        raise UsageError(
+            f"{option('class_names')} {name}: no such file, neither next to {table.path.name} nor here",
+            code="not_found",
+            parameter="class_names",
+        )
     if not numbers:
-        raise UsageError(f"--class-names {name}: the labels of {table.path} are no numbers; leave it out")
+        raise UsageError(
+            f"{option('class_names')} {name}: the labels of {table.path} are no numbers; leave it out",
+            code="option_not_applicable",
+            parameter="class_names",
+        )
     names = _read_names(path)
     first = 1 if 0 not in numbers and len(names) == max(numbers) else 0
     if max(numbers) - first >= len(names):
-        raise DataError(f"{path}: has {len(names):,} names, but {table.path.name} has label {max(numbers)}; add names")
+        raise DataError(
+            f"{path}: has {len(names):,} names, but {table.path.name} has label {max(numbers)}; add names",
+            code="too_few_names",
+            parameter="class_names",
+        )
     return _numbered(path, names, first)
 
 
 def _numbered(path: Path, names: Sequence[str], first: int) -> ClassNames:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{path}: names {twice!r} twice; give every class a name of its own, or --class-names none")
+        raise DataError(
+            f"{path}: names {twice!r} twice; give every class a name of its own, or {option('class_names', 'none')}",
+            code="duplicate_entry",
+            parameter="class_names",
+        )
     return ClassNames(path, {str(at): name for at, name in enumerate(names, first)}, used=True, first=first)
 
 

@@ -68,7 +68,8 @@ def _options_of_its_own(
     shown = f"column {names[0]!r}" if len(names) == 1 else f"{len(names)} columns from {names[0]!r} to {names[-1]!r}"
     raise DataError(
         f"{table.path}: its column {column!r} may hold labels, but not those of {shown} of {first.path}; give these "
-        f"columns the same name, or clear the one that holds no labels"
+        f"columns the same name, or clear the one that holds no labels",
+        code="ambiguous_column",
     )
 
 

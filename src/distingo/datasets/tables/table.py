@@ -14,7 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from distingo.errors import UsageError, name_the_nearest
+from distingo.errors import UsageError, name_the_nearest, option
 from distingo.messages.notes import Note, note
 
 Cell = str | tuple[str, ...]
@@ -100,6 +100,12 @@ class TableOptions:
         return tuple("--no-header" if self.header is False and name == "header" else _option(name) for name in given)
 
     @property
+    def shown(self) -> tuple[str, ...]:
+        """The same for a message."""
+        given = (field.name for field in fields(self) if getattr(self, field.name) not in (None, (), []))
+        return tuple(option(name, value=False if name == "header" and not self.header else None) for name in given)
+
+    @property
     def about_labels(self) -> tuple[str, ...]:
         """Those that can only be meant for a table of labels: class folders are then not asked for their names."""
         return tuple(name for name in self.given if name not in _ABOUT_FOLDERS)
@@ -138,9 +144,10 @@ class Table:
             UsageError: There is none of that name.
         """
         if name not in self.columns:
-            near = name_the_nearest(name, list(self.columns))
-            every = "" if near.startswith("choose") else f" It has {', '.join(self.columns)}"
-            raise UsageError(f"{self.path}: no column {name!r}; {near}{every}")
+            near = name_the_nearest(name, list(self.columns), otherwise="")
+            every = ", ".join(self.columns)
+            choose = f"{near} It has {every}" if near else f"choose one of {every}"
+            raise UsageError(f"{self.path}: no column {name!r}; {choose}", code="unknown_column")
         return self.cells[self.columns.index(name)]
 
     def place(self, line: int) -> Note:

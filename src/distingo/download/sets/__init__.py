@@ -41,5 +41,7 @@ def find_set(name: str) -> NamedSet:
         UsageError: There is none; names the nearest.
     """
     if name not in SETS:
-        raise UsageError(f"no set is called {name!r}; {name_the_nearest(name, list(SETS))}")
+        raise UsageError(
+            f"no set is called {name!r}; {name_the_nearest(name, list(SETS))}", code="unknown_name", parameter="name"
+        )
     return SETS[name]
