@@ -293,7 +293,7 @@ class _Run:
         try:
             self._keep(turn, part, transfer(wanted, part, transport))
         except LastingError as error:
-            self._end(wanted, error.status, str(error), attempts=turn.attempts)
+            self._end(wanted, error.status, str(error), attempts=turn.attempts, detected=error.format)
         except PassingError as error:
             self._put_off(turn, error)
             return
@@ -343,8 +343,8 @@ class _Run:
         part.finish(target)
         self._progress.finish(wanted.name)
 
-    def _end(self, wanted: WantedFile, status: str, reason: str, *, attempts: int) -> None:
+    def _end(self, wanted: WantedFile, status: str, reason: str, *, attempts: int, detected: str = "") -> None:
         self._folder.record(
-            Outcome(wanted.name, status, reason, "", wanted.url, attempts=attempts)  # type: ignore[arg-type]
+            Outcome(wanted.name, status, reason, "", wanted.url, format=detected, attempts=attempts)  # type: ignore[arg-type]
         )
         self._progress.finish(wanted.name)

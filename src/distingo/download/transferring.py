@@ -188,7 +188,7 @@ class _Inspection:
     def _check_format(self) -> str:
         found = detect_format(self._head)
         if self._wanted.formats is not None and found not in self._wanted.formats:
-            raise LastingError("refused", str(describe_non_picture(found) or f"not a picture ({found})"))
+            raise LastingError("refused", str(describe_non_picture(found) or f"not a picture ({found})"), found)
         return found
 
     def finish(self, url: str) -> Received:
