@@ -103,7 +103,7 @@ def side_by_side(name: str, data: Path, place: Path, python: str, rounds: int) -
 
 def compare_copies(result: dict[str, Any], planted: dict[frozenset[str], str]) -> dict[str, Any]:
     """How many of the planted copies each of the two found."""
-    from distingo.findings import read_findings
+    from distingo.curation.findings import read_findings
 
     told = {frozenset((f.file, f.other)) for f in read_findings(result["_told"]["output"] / "findings.csv") if f.counts}
     groups = [set(group) for kind in result["_beside"]["groups"].values() for group in kind]

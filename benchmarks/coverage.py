@@ -28,14 +28,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
-from distingo.metrics.calibration_error import judge_calibration
+from distingo.metrics.calibration import judge_calibration, risk_coverage
+from distingo.metrics.conformal import GivenLabels
 from distingo.metrics.confusion_intervals import class_intervals
 from distingo.metrics.intervals import mean_score, proportion
 from distingo.metrics.multi_label import multi_label_scores
 from distingo.metrics.paired import paired_difference
-from distingo.metrics.paired_classes import macro_f1_difference
-from distingo.metrics.rejection import GivenLabels
-from distingo.metrics.risk_coverage import risk_coverage
+from distingo.metrics.paired_scores import macro_f1_difference
 from distingo.metrics.single_label import _confusion_scores
 from distingo.records import Score
 

@@ -23,7 +23,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from distingo.checking.belonging import Belonging
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.splits.dividing import divide_groups
 from distingo.datasets.splits.grouping import group_pictures
@@ -39,6 +38,7 @@ from distingo.learning_curves.measuring import (
     measure,
 )
 from distingo.machine.device import choose_device
+from distingo.near_duplicates.keeping import Belonging
 from distingo.prediction.embedding import descriptors_product, gather
 from distingo.training.preparing import TrainRequest, choose
 from distingo.training.pretrained import feature_products

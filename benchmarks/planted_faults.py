@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 import distingo
-from distingo.checking.check_folder import Check
+from distingo.curation.check import Check
 from distingo.near_duplicates.search import group_copies
 from turns import processor
 

@@ -121,7 +121,7 @@ def test_splits_below_sites_are_read_together_and_again_by_the_commands_that_fol
     with raises(DataError, code="ambiguous_folders") as caught:
         distingo.train(data, tmp_path / "refused", model="majority")
     text = "train=*/train,validation=*/validation,test=*/test"
-    assert f'--splits "{text}"' in str(caught.value)
+    assert f'splits "{text}"' in str(caught.value)
     run = tmp_path / "run"
     found = train(data, run, table=TableOptions(splits=text))
     assert found == {"train": each(12), "validation": each(4), "test": each(4)}

@@ -17,7 +17,7 @@ from distingo.language import (
     settle_language,
     written_in,
 )
-from distingo.report.wording import counted, duration, percent, points, points_range, score_range, setting
+from distingo.report.text.wording import counted, duration, percent, points, points_range, score_range, setting
 from raising import raises
 
 

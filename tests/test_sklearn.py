@@ -21,6 +21,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import distingo
 from distingo.errors import DataError, DistingoError, ResourceError, UsageError
 from distingo.sklearn import ImageClassifier
+from raising import raises
 from tiny_backbones import write_backbone
 
 
@@ -173,7 +174,7 @@ def test_a_saved_model_is_loaded_by_distingo(images, fitted, tmp_path):
     place = fitted.save(tmp_path / "model")
     predictions = distingo.load(place).predict(list(images[0][:3]))
     assert [prediction.labels[0] for prediction in predictions] == ["red", "green", "blue"]
-    with pytest.raises(ResourceError, match="exists and is not an empty folder"):
+    with raises(ResourceError, code="not_empty"):
         fitted.save(place)
 
 
@@ -215,7 +216,7 @@ def test_mistakes_are_told_in_one_line(images, fitted, tmp_path):
     for given, labels, kind, words in cases:
         with pytest.raises(kind, match=words):
             ImageClassifier("majority").fit(given, labels)
-    with pytest.raises(DataError, match=r"none\.png: "):
+    with raises(DataError, code="not_found", naming="none.png"):
         fitted.predict([tmp_path / "none.png"])
     with pytest.raises(NotFittedError):
         ImageClassifier().predict(pixels)
@@ -227,7 +228,7 @@ def test_mistakes_are_told_in_one_line(images, fitted, tmp_path):
     ):
         with pytest.raises(UsageError):
             ImageClassifier(**{"model": "majority", **options}).fit(pixels, colors)
-    with pytest.raises(DistingoError, match="small-cnn"):
+    with raises(DistingoError, code="unknown_name"):
         ImageClassifier("smal-cnn").fit(pixels, colors)
 
 

@@ -17,12 +17,13 @@ from PIL import Image
 import distingo
 from deep_images import FORMS, draw_stripes, stripes, write_image
 from distingo.cli import main
+from distingo.curation.findings import read_findings
 from distingo.errors import RunError, UsageError
-from distingo.findings import read_findings
 from distingo.models.saved import read_description
 from distingo.records import ValueRange, ValueRanges
 from distingo.report.thumbnails import fill_album
 from note_texts import texts
+from raising import raises
 from tiny_runs import change_json
 
 RANGES = {
@@ -167,7 +168,7 @@ def test_an_export_scales_deep_images_as_the_run_does(
     change_json(exported.folder / "preprocessing.json", lambda content: content.pop("value_ranges"))
     assert Runtime(exported.folder).description.value_ranges == ValueRanges()
     change_json(exported.folder / "preprocessing.json", lambda content: content.update(value_ranges={"unsigned": [9]}))
-    with pytest.raises(RunError, match="damaged"):
+    with raises(RunError, code="damaged_file"):
         Runtime(exported.folder)
 
 
@@ -254,7 +255,7 @@ def test_a_check_of_deep_images_finds_what_a_check_of_8_bits_finds(
 
 
 def test_a_review_shows_images_as_the_check_saw_them(runs: dict[tuple[str, str], Path], tmp_path: Path) -> None:
-    from distingo.checking.check_folder import read_value_ranges
+    from distingo.curation.check import read_value_ranges
 
     data = runs["12 bit", "small-cnn"].parent / "data"
     distingo.check(data, tmp_path / "check", model="none", cache=tmp_path / "cache")
@@ -283,10 +284,10 @@ def test_a_range_that_is_asked_for_goes_first_and_is_repeated(
 
 def test_resuming_keeps_the_range(runs: dict[tuple[str, str], Path], tmp_path: Path) -> None:
     run = shutil.copytree(runs["12 bit", "small-cnn"], tmp_path / "run")
-    with pytest.raises(UsageError, match="another value range"):
+    with raises(UsageError, code="changed_options", parameter="value_range"):
         distingo.train(output=run, resume=True, value_range=(0, 255))
     change_json(run / "config.json", lambda content: content.update(value_ranges={"unsigned": [1]}))
-    with pytest.raises(RunError, match="value_ranges"):
+    with raises(RunError, code="damaged_file"):
         distingo.train(output=run, resume=True)
 
 

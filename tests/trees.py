@@ -7,8 +7,8 @@ from pathlib import Path
 
 from drawing import encode, noise
 
+from distingo.curation.findings import Finding, FindingKind
 from distingo.files import content_hash
-from distingo.findings import Finding, FindingKind
 
 
 def snapshot(root: Path) -> dict[str, tuple[bytes, int, int]]:

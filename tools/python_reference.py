@@ -128,7 +128,7 @@ def _render(name: str, thing: Any) -> str:
     if not issubclass(thing, BaseException):
         parts.append(_signature(name, thing))
     parts.append(_describe(thing))
-    for method, value in vars(thing).items():
+    for method, value in _members(thing).items():
         function = value.fget if isinstance(value, property) else value
         if method.startswith("_") or not inspect.isfunction(function):
             continue
@@ -136,6 +136,12 @@ def _render(name: str, thing: Any) -> str:
         shown = [] if isinstance(value, property) else [_signature(method, function)]
         parts += ["\n\n".join([title, *shown, _describe(function)])]
     return "\n\n".join(parts)
+
+
+def _members(thing: type) -> dict[str, Any]:
+    """What a class defines, and what it inherits from an abstract class of ours."""
+    kinds = [kind for kind in thing.__mro__ if kind is thing or inspect.isabstract(kind)]
+    return {name: value for kind in reversed(kinds) for name, value in vars(kind).items()}
 
 
 def _signature(name: str, thing: Any) -> str:

@@ -7,6 +7,12 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
+CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
+"""For a regular expression's character class: what commands a terminal, breaks a line or turns the direction of
+writing around (C0 and C1 controls, two separators, embeddings, overrides and isolates)."""
+
+_CONTROL = re.compile(f"[{CONTROLS}]")
+
 ErrorCode = Literal[
     # Parameters
     "out_of_range",  # a number lies outside of what is possible
@@ -255,12 +261,6 @@ def option(keyword: str, value: object = None) -> str:
     name = _OPTIONS.get(keyword, f"--{keyword.replace('_', '-')}")
     return name if value is None or value is True else f"{name} {value}"
 
-
-CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069"
-"""For a regular expression's character class: what commands a terminal, breaks a line or turns the direction of
-writing around (C0 and C1 controls, two separators, embeddings, overrides and isolates)."""
-
-_CONTROL = re.compile(f"[{CONTROLS}]")
 
 _SHOWN_FAULTS = 20
 

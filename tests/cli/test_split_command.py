@@ -15,6 +15,7 @@ from distingo.cli import main
 from distingo.datasets.splits.grouping import BURST_SECONDS
 from distingo.errors import ResourceError, UsageError
 from distingo.near_duplicates.search import SAME_SCENE
+from raising import raises
 from tiny_datasets import draw_classes
 
 
@@ -82,11 +83,11 @@ def test_the_same_seed_writes_the_same_file(tmp_path: Path) -> None:
 def test_nothing_is_overwritten_and_mistakes_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = draw_classes(tmp_path / "data", per_class=4)
     (tmp_path / "mine.csv").write_text("mine", encoding="utf-8")
-    with pytest.raises(ResourceError, match="exists already"):
+    with raises(ResourceError, code="already_exists", parameter="output"):
         distingo.split(data, tmp_path / "mine.csv")
-    with pytest.raises(UsageError, match=r"ends in \.csv"):
+    with raises(UsageError, code="invalid_file_name", parameter="output"):
         distingo.split(data, tmp_path / "split.txt")
-    with pytest.raises(UsageError, match="--burst -1"):
+    with raises(UsageError, code="out_of_range", parameter="burst"):
         distingo.split(data, tmp_path / "s.csv", burst=-1)
     assert main(["split", str(data), "--folds", "3", "--test", "0.2"]) == 2
     assert main(["split", str(data), "--burst", "soon"]) == 2
@@ -124,7 +125,7 @@ def test_the_limits_are_those_of_the_rooms_that_look() -> None:
 
 @pytest.mark.parametrize("limits", [{"near_duplicates": 0.3}, {"near_duplicates": 1.2}, {"burst": float("nan")}])
 def test_limits_out_of_range(tmp_path: Path, limits: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match="or none"):
+    with raises(UsageError, code="out_of_range", parameter="near_duplicates"):
         distingo.split(tmp_path, tmp_path / "s.csv", **limits)
 
 

@@ -83,31 +83,29 @@ def test_a_person_may_write_them_by_hand(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message", "code"),
+    ("text", "code"),
     [
-        ("file,labels\n", r"line 1 has no column 'action'; corrections have file, action", "missing_column"),
-        ("file,action,label\n", r"line 1: no column 'label' is known; did you mean labels\?", "unknown_column"),
-        ("file,action,action\n", "line 1 names a column twice", "duplicate_entry"),
-        ("file,action\na.png,kep\n", r"line 2: 'kep' is no action; did you mean keep\?", "damaged_line"),
-        ("file,action\n,keep\n", "line 2: names no file", "damaged_line"),
-        ("file,action\na.png\n", "line 2 has 1 fields instead of 2", "damaged_line"),
+        ("file,labels\n", "missing_column"),
+        ("file,action,label\n", "unknown_column"),
+        ("file,action,action\n", "duplicate_entry"),
+        ("file,action\na.png,kep\n", "damaged_line"),
+        ("file,action\n,keep\n", "damaged_line"),
+        ("file,action\na.png\n", "damaged_line"),
         (
             "file,action,labels\na.png,keep,x\n",
-            "line 2: labels belong to the action 'relabel', not to 'keep'",
             "damaged_line",
         ),
-        ("file,action,content\na.png,keep,1.2E+5\n", r"line 2: content '1.2E\+5' is no hash", "damaged_line"),
+        ("file,action,content\na.png,keep,1.2E+5\n", "damaged_line"),
         (
             "file,action,kinds\na.png,keep,dark; Blurred\n",
-            "line 2: 'dark; Blurred' is no kind of finding",
             "damaged_line",
         ),
-        ("file,action,at\na.png,keep,yesterday\n", "line 2: at 'yesterday' is no time", "damaged_line"),
-        ("file,action\na.png,keep\nb.png,keep\na.png,keep\n", "lines 2 and 4 are both about a.png", "duplicate_entry"),
-        ('file,action\n"a.png,keep\n', "line 2 is damaged", "damaged_line"),
+        ("file,action,at\na.png,keep,yesterday\n", "damaged_line"),
+        ("file,action\na.png,keep\nb.png,keep\na.png,keep\n", "duplicate_entry"),
+        ('file,action\n"a.png,keep\n', "damaged_line"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, message: str, code: ErrorCode) -> None:
+def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, text: str, code: ErrorCode) -> None:
     path = tmp_path / "corrections.csv"
     path.write_text(text, encoding="utf-8")
     with raises(DataError, code=code):
@@ -287,15 +285,15 @@ def test_what_a_spreadsheet_saves_is_read(
 
 
 @pytest.mark.parametrize(
-    ("text", "message", "code"),
+    ("text", "code"),
     [
-        ("", "is empty; corrections have file, action", "empty_file"),
-        ("picture,action\na/000.png,keep\n", "line 1 has no column 'file'", "missing_column"),
-        ("a/000.png\n", "line 1 has no column 'file'", "missing_column"),
+        ("", "empty_file"),
+        ("picture,action\na/000.png,keep\n", "missing_column"),
+        ("a/000.png\n", "missing_column"),
     ],
 )
 def test_a_table_by_that_name_is_never_passed_over(
-    class_folders: Callable[..., Path], read: Callable[..., Dataset], text: str, message: str, code: ErrorCode
+    class_folders: Callable[..., Path], read: Callable[..., Dataset], text: str, code: ErrorCode
 ) -> None:
     root = class_folders({"a": 2, "b": 2})
     (root / "corrections.csv").write_text(text, encoding="utf-8")
@@ -338,6 +336,5 @@ def test_a_class_that_only_corrections_make_is_traced_to_them(
     root = class_folders({"a": 3, "b": 3})
     (root / "a" / "page.png").write_bytes(b"<!DOCTYPE html><html></html>")
     path = correct(root, Correction("a/001.png", "keep"), Correction("a/page.png", "relabel", ("new",)))
-    message = rf"class 'new' has no usable picture \(1 file tried; .*only {path} gives it \(line 3, a/page\.png\)"
-    with pytest.raises(DataError, match=message):
+    with raises(DataError, code="empty_class", naming=("a/page.png", str(path))):
         read(root)

@@ -115,7 +115,7 @@ def test_pictures_of_several_classes_keep_all_of_them(balls: LoopbackSite, tmp_p
         ("Rugby ball",),
     ]
     single = get(balls, tmp_path / "single", single=True)
-    assert "left out for having several of the classes (--single): 1" in single.notes
+    assert "left out for having several of the classes (single=True): 1" in single.notes
     assert kept(tmp_path / "single") == {"Football": 1, "Rugby ball": 1}
     assert not (tmp_path / "single" / "images").exists()
 

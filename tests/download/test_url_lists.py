@@ -107,7 +107,7 @@ def test_pictures_that_a_person_took_out_stay_out(gather: Gather, tmp_path: Path
     gather(ONE_LABEL)
     (tmp_path / "out" / "cat" / "1.jpg").unlink()
     gathered = gather(ONE_LABEL)
-    assert "1 were removed since they were fetched; --try-refused fetches them again" in gathered.notes
+    assert "1 were removed since they were fetched; try_refused=True fetches them again" in gathered.notes
     assert len(listed(tmp_path)) == 8
     gather(ONE_LABEL, try_refused=True)
     assert len(listed(tmp_path)) == 9

@@ -48,13 +48,13 @@ def test_what_is_no_interval_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(("text", "seconds"), [("83.5", 83.5), ("1:23.5", 83.5), ("1:02:03", 3723.0), ("5s", 5.0)])
 def test_times(text: str, seconds: float) -> None:
-    assert parse_time(text, "--start") == seconds
+    assert parse_time(text, "start") == seconds
 
 
 @pytest.mark.parametrize("text", ["", "-1", "1:75:00", "noon"])
 def test_what_is_no_time_is_refused(text: str) -> None:
     with raises(UsageError, code="invalid_value", parameter="--end"):
-        parse_time(text, "--end")
+        parse_time(text, "end")
 
 
 def test_an_uneven_clock_does_not_drift() -> None:

@@ -27,7 +27,6 @@ def refusal(first: Path, second: Path) -> str:
     line = str(caught.value)
     assert "\n" not in line
     assert line.startswith(f"{first} and {second} can't be compared: ")
-    assert "train both on the same DATA" in line
     return line
 
 
@@ -49,7 +48,7 @@ def test_another_seed_gives_another_test_side(tiny_runs: dict[str, Path], tmp_pa
     ours, theirs = (
         {row.file for row in read_run(run).split if row.side == "test"} for run in (tiny_runs["descriptors"], other)
     )
-    assert f"{len(ours & theirs)} test pictures are the same in both, and --common judges on those; or train" in line
+    assert f"{len(ours & theirs)} test pictures are the same in both, and common=True judges on those; or train" in line
     assert ".png, a test picture of" in line
 
 
@@ -119,34 +118,29 @@ def _rename_truth(rows: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "told", "code"),
+    ("damage", "code"),
     [
-        (lambda run: (run / "evaluation.json").unlink(), "not evaluated on test pictures yet", "not_evaluated"),
-        (lambda run: (run / "predictions.parquet").unlink(), "holds no predictions.parquet", "not_evaluated"),
-        (lambda run: answer(run, _forget_one), "name different test pictures", "records_differ"),
-        (lambda run: answer(run, lambda rows: rows.append(rows[0])), "name different test pictures", "records_differ"),
-        (lambda run: answer(run, _rename_truth), "disagree on the class of", "records_differ"),
+        (lambda run: (run / "evaluation.json").unlink(), "not_evaluated"),
+        (lambda run: (run / "predictions.parquet").unlink(), "not_evaluated"),
+        (lambda run: answer(run, _forget_one), "records_differ"),
+        (lambda run: answer(run, lambda rows: rows.append(rows[0])), "records_differ"),
+        (lambda run: answer(run, _rename_truth), "records_differ"),
         (
             lambda run: change_json(run / "evaluation.json", lambda content: content.update(n=11)),
-            "tells of 11 test pictures and split.csv of 12",
             "records_differ",
         ),
         (
             lambda run: change_json(
                 run / "evaluation.json", lambda content: content["scores"]["accuracy"].update(value=0.9)
             ),
-            "give different accuracies",
             "records_differ",
         ),
     ],
 )
-def test_scores_that_are_not_the_runs_own(
-    changed: Path, damage: Callable[[Path], object], told: str, code: ErrorCode
-) -> None:
+def test_scores_that_are_not_the_runs_own(changed: Path, damage: Callable[[Path], object], code: ErrorCode) -> None:
     assert require_own_judgement(read_run(changed)).n == 12
     damage(changed)
     with raises(RunError, code=code) as caught:
         require_own_judgement(read_run(changed))
     assert str(caught.value).startswith(f"{changed}: ")
-    assert told in str(caught.value)
     assert f"`distingo evaluate {changed}`" in str(caught.value)

@@ -16,7 +16,7 @@ from distingo.messages.notes import text_note
 from distingo.metrics.multi_label import multi_label_scores
 from distingo.metrics.thresholds import choose_thresholds
 from distingo.records import ClassScores, Evaluation, Picture, Score, Source, Thresholds
-from distingo.report.label_examples import read_label_predictions
+from distingo.report.examples import read_label_predictions
 from raising import raises
 
 SINGLE = Evaluation(

@@ -9,7 +9,7 @@ import torch
 
 import distingo
 from corner_pictures import MARKED, PLAIN, draw, hottest_point
-from distingo.explanation.kept import read_heat_maps
+from distingo.explanation.records import read_heat_maps
 from distingo.explanation.worst import LEAST, keep_heat_maps
 from distingo.models.saved import load_model
 from distingo.run_folder import RunFolder

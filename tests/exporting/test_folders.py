@@ -43,7 +43,7 @@ def test_what_comes_in_the_meantime_stays_too(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_place_that_can_t_be_written_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(ResourceError, match="can't be written"), appearing_folder(tmp_path / "one"):
+    with raises(ResourceError, code="cannot_write", parameter="output"), appearing_folder(tmp_path / "one"):
         pass
 
 

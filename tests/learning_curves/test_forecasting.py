@@ -24,6 +24,7 @@ def simulate(level: float, rate: float, seed: int, judged: int = 1000) -> tuple[
     return curve, 1 - error(SIZES[-1] * np.array([2.0, 5.0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("level", "rate"), [(0.0, 0.3), (0.1, 0.5), (0.05, 1.0), (0.2, 0.7)])
 def test_the_truth_is_inside_the_interval(level: float, rate: float) -> None:
     hits = []

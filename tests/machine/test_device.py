@@ -28,7 +28,7 @@ def two_gpus(only_a_processor: None, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_device_that_is_not_here_is_one_line_with_those_that_are(only_a_processor: None, name: str) -> None:
     with raises(UsageError, code="device_unavailable", parameter="device") as caught:
         choose_device(name)
-    assert str(caught.value) == f"--device {name}: not available here; choose auto or cpu"
+    assert str(caught.value) == f"device {name}: not available here; choose auto or cpu"
 
 
 @pytest.mark.parametrize("name", ["auto", "cpu", "cpu:0"])
@@ -40,7 +40,7 @@ def test_devices_are_counted(two_gpus: None) -> None:
     assert available_devices() == ("auto", "cpu", "cuda", "cuda:0", "cuda:1")
     with raises(UsageError, code="device_unavailable", parameter="device") as caught:
         choose_device("cuda:2")
-    assert str(caught.value) == ("--device cuda:2: not available here; choose auto or cpu or cuda or cuda:0 or cuda:1")
+    assert str(caught.value) == ("device cuda:2: not available here; choose auto or cpu or cuda or cuda:0 or cuda:1")
 
 
 def test_a_device_that_is_full_is_not_called_missing(two_gpus: None, monkeypatch: pytest.MonkeyPatch) -> None:

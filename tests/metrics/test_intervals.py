@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from math import inf, sqrt
+
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.stats import t
 
 from distingo.metrics.intervals import (
     Moments,
+    chunks,
+    corrected_mean,
     freedom_of_variance,
     mean_score,
     moments,
@@ -15,6 +20,7 @@ from distingo.metrics.intervals import (
     share_interval,
     skewed_interval,
     wilson,
+    with_interval,
 )
 
 
@@ -106,3 +112,50 @@ def test_the_variance_of_few_differing_values_has_twice_as_many_degrees_of_freed
     assert freedom_of_variance(np.ones(7)) == 7
     normal = np.random.default_rng(0).normal(size=100_000)
     assert freedom_of_variance(normal) == pytest.approx(100_000, rel=0.05)
+
+
+@pytest.mark.parametrize(("resamples", "each"), [(1000, 1), (1000, 3_000_000), (7, 1_900_000), (0, 5)])
+def test_chunks_cover_all_resamples(resamples: int, each: int) -> None:
+    sizes = list(chunks(resamples, each))
+    assert sum(sizes) == resamples
+    assert all(size * each <= max(each, 4_000_000) for size in sizes)
+
+
+def test_an_interval_contains_its_score_and_ignores_undefined_resamples() -> None:
+    score = with_interval(0.9, np.append(np.linspace(0, 0.8, 101), np.nan), 10)
+    assert (score.low, score.value, score.high, score.n) == (pytest.approx(0.02), 0.9, 0.9, 10)
+    nothing = with_interval(0.4, np.full(3, np.nan), 10)
+    assert (nothing.low, nothing.high) == (0.0, 1.0)
+
+
+SCORES = [0.80, 0.84, 0.79, 0.86, 0.81]
+
+
+def test_it_is_the_formula_of_nadeau_and_bengio() -> None:
+    found = corrected_mean(SCORES, [20] * 5, [80] * 5, n=100, bounds=(0.0, 1.0))
+    error = sqrt((1 / 5 + 20 / 80) * np.var(SCORES, ddof=1))
+    reach = stats.t.ppf(0.975, 4) * error
+    assert found.value == pytest.approx(np.mean(SCORES))
+    assert (found.low, found.high) == pytest.approx((found.value - reach, found.value + reach))
+    assert found.n == 100
+
+
+def test_it_is_wider_than_the_naive_interval_however_often_repeated() -> None:
+    once = corrected_mean(SCORES, [20] * 5, [80] * 5, n=100, bounds=(0.0, 1.0))
+    naive = stats.t.ppf(0.975, 4) * np.std(SCORES, ddof=1) / sqrt(5)
+    assert once.high - once.value > 1.4 * naive
+    often = corrected_mean(SCORES * 200, [20] * 1000, [80] * 1000, n=100, bounds=(0.0, 1.0))
+    assert often.high - often.value > sqrt(0.25) * np.std(SCORES)
+
+
+def test_it_ends_where_the_score_does() -> None:
+    found = corrected_mean([0.99, 1.0, 0.9], [10] * 3, [20] * 3, n=30, bounds=(0.0, 1.0))
+    assert found.high == 1.0
+    assert corrected_mean([0.1, 3.0], [1, 1], [1, 1], n=2, bounds=(0.0, inf)).high > 3.0
+    only = corrected_mean([0.7], [10], [20], n=30, bounds=(0.0, 1.0))
+    assert (only.value, only.low, only.high) == (0.7, 0.0, 1.0)
+
+
+def test_scores_without_sizes_are_refused() -> None:
+    with pytest.raises(ValueError, match="one of each per fold"):
+        corrected_mean([0.5, 0.6], [10], [20, 20], n=30, bounds=(0.0, 1.0))

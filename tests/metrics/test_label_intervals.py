@@ -51,6 +51,7 @@ def test_scores_at_thresholds_move_as_their_derivatives() -> None:
         assert estimate.moved[image] == pytest.approx((more - estimate.value) / 1e-6 * 50, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_the_bias_of_few_positives_is_taken_off() -> None:
     """Eight positives among 720 at distance 2: the mean score is 0.05 too high, the interval's middle is not."""
     generator = np.random.default_rng(3)

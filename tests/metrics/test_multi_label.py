@@ -160,6 +160,7 @@ def test_float32_probabilities_are_compared_with_thresholds_exactly() -> None:
     assert entry.two_by_two == TwoByTwo(1, 1, 0, 0)
 
 
+@pytest.mark.slow
 def test_intervals_cover_what_many_more_pictures_show() -> None:
     covered = dict.fromkeys(("mean_average_precision_macro", "f1_macro", "hamming_loss", "label 2"), 0)
     cuts = np.full(4, 0.3)

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from distingo.metrics.paired import mcnemar_p_value, paired_difference
+from distingo.metrics.paired import (
+    holm,
+    mcnemar_p_value,
+    paired_difference,
+    pictures_for_accuracy,
+    pictures_for_score,
+    recipe_difference,
+)
 
 
 def answers(both: int, only_first: int, only_second: int, neither: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -98,3 +105,93 @@ def test_the_interval_holds_the_difference(both: int, first: int, second: int, n
 def test_answers_that_do_not_fit_are_refused(first: list[object], second: list[object]) -> None:
     with pytest.raises(ValueError, match="give"):
         paired_difference(first, second)
+
+
+def test_a_textbook_example_of_holm() -> None:
+    """Holm: sorted p-values times 4, 3, 2, 1, never falling."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_it_lies_between_nothing_and_bonferroni(p_values: list[float]) -> None:
+    for plain, adjusted in zip(p_values, holm(p_values), strict=True):
+        assert plain <= adjusted <= min(1.0, plain * len(p_values)) or adjusted == pytest.approx(plain)
+
+
+def test_equal_classifiers_need_no_number_of_pictures() -> None:
+    assert pictures_for_accuracy(7, 7, 100) is None
+    assert pictures_for_score(0.0, -0.1, 0.1, 100) is None
+
+
+@pytest.mark.parametrize(("only_first", "only_second"), [(30, 18), (12, 8)])
+def test_so_many_pictures_show_the_difference_four_times_in_five(only_first: int, only_second: int) -> None:
+    needed = pictures_for_accuracy(only_first, only_second, 400)
+    assert needed is not None
+    generator = np.random.default_rng(0)
+    shares = np.array([only_first, only_second, 400 - only_first - only_second]) / 400
+    drawn = generator.multinomial(needed, shares, size=500)
+    seen = np.mean([mcnemar_p_value(int(first), int(second)) < 0.05 for first, second, _ in drawn])
+    assert 0.74 < seen < 0.86
+
+
+def test_both_ways_of_counting_agree() -> None:
+    """Normal theory gives the interval that the second way starts from."""
+    only_first, only_second, n = 40, 25, 500
+    difference = (only_first - only_second) / n
+    error = np.sqrt((only_first + only_second) / n - difference**2) / np.sqrt(n)
+    low, high = difference - 1.96 * error, difference + 1.96 * error
+    one, other = pictures_for_accuracy(only_first, only_second, n), pictures_for_score(difference, low, high, n)
+    assert one == pytest.approx(other, rel=0.02)
+    assert pictures_for_accuracy(only_first, only_second, n, level=0.01) > one
+
+
+def trainings(
+    generator: np.random.Generator, count: int, skill: float, *, luck: float, hardness: np.ndarray
+) -> np.ndarray:
+    """Right answers of some trainings, each with a skill of its own around the recipe's."""
+    skills = skill + luck * generator.normal(size=count)
+    return generator.random((count, hardness.size)) < np.clip(skills[:, None] - hardness, 0, 1)
+
+
+@pytest.mark.parametrize("luck", [0.0, 0.04])
+def test_equal_recipes_are_rarely_told_apart(luck: float) -> None:
+    """Of 300 true hypotheses a test at 5 % rejects fewer than 25 with a probability of 99 %."""
+    generator = np.random.default_rng(0)
+    called = 0
+    for _ in range(300):
+        hardness = generator.uniform(0, 0.4, 2000)
+        sides = [trainings(generator, count, 0.95, luck=luck, hardness=hardness) for count in (2, 3)]
+        called += recipe_difference(*sides).p_value < 0.05
+    assert called < 25
+
+
+def test_a_true_difference_is_seen() -> None:
+    generator = np.random.default_rng(0)
+    hardness = generator.uniform(0, 0.4, 2000)
+    sides = [trainings(generator, 3, skill, luck=0.01, hardness=hardness) for skill in (0.95, 0.85)]
+    found = recipe_difference(*sides)
+    assert found.p_value < 0.01
+    assert 0 < found.low < found.difference < found.high
+    turned = recipe_difference(*sides[::-1])
+    assert (turned.difference, turned.p_value) == (-found.difference, found.p_value)
+
+
+def test_luck_is_the_deviation_between_trainings() -> None:
+    right = np.array([[True] * 10, [True] * 6 + [False] * 4, [True] * 8 + [False] * 2])
+    found = recipe_difference(right[:2], right[2:])
+    assert found.luck == pytest.approx(np.std([1.0, 0.6], ddof=1))
+    assert (found.first, found.second) == (pytest.approx(0.8), pytest.approx(0.8))
+    assert found.p_value == pytest.approx(1.0)
+
+
+def test_equal_answers_differ_in_nothing() -> None:
+    right = np.ones((2, 5), dtype=bool)
+    found = recipe_difference(right, right)
+    assert (found.difference, found.low, found.high, found.p_value) == (0.0, 0.0, 0.0, 1.0)
+
+
+def test_two_trainings_tell_nothing_of_luck() -> None:
+    with pytest.raises(ValueError, match="give three trainings"):
+        recipe_difference(np.ones((1, 5), dtype=bool), np.ones((1, 5), dtype=bool))

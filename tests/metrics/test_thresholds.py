@@ -50,6 +50,7 @@ def test_chosen_thresholds_beat_one_half_on_new_pictures(sharpness: float) -> No
     assert macro_f1(*new, values) > 1.5 * macro_f1(*new, 0.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sharpness", [1.0, 1.7])
 def test_shrinkage_helps_rare_labels_on_new_pictures(sharpness: float) -> None:
     prevalence = np.concatenate([np.full(6, 0.006), np.geomspace(0.03, 0.4, 8)])
@@ -104,27 +105,27 @@ def test_without_any_positive_every_threshold_is_one_half() -> None:
 
 
 @pytest.mark.parametrize(
-    ("aim", "wanted", "score"), [("precision", 0.5, precision_score), ("recall", 0.7, recall_score)]
+    ("aim", "requested", "score"), [("precision", 0.5, precision_score), ("recall", 0.7, recall_score)]
 )
 def test_what_is_wanted_is_reached_on_validation_and_nearly_on_new_pictures(
-    aim: str, wanted: float, score: Callable[..., np.ndarray]
+    aim: str, requested: float, score: Callable[..., np.ndarray]
 ) -> None:
     prevalence = np.array([0.2, 0.3, 0.4])
     truth, chances = judged(3000, prevalence, 0)
-    exact = choose_thresholds(truth, chances, aim=aim, wanted=wanted, shrinkage=0).values
+    exact = choose_thresholds(truth, chances, aim=aim, requested=requested, shrinkage=0).values
     reached = score(truth, chances >= np.array(exact), average=None)
-    assert (reached >= wanted).all()
-    assert (reached < wanted + 0.02).all()  # no more is given up than must be
+    assert (reached >= requested).all()
+    assert (reached < requested + 0.02).all()  # no more is given up than must be
 
     new_truth, new_chances = judged(20_000, prevalence, 1)
-    values = choose_thresholds(truth, chances, aim=aim, wanted=wanted).values
-    np.testing.assert_allclose(score(new_truth, new_chances >= np.array(values), average=None), wanted, atol=0.1)
+    values = choose_thresholds(truth, chances, aim=aim, requested=requested).values
+    np.testing.assert_allclose(score(new_truth, new_chances >= np.array(values), average=None), requested, atol=0.1)
 
 
 def test_a_precision_out_of_reach_is_said() -> None:
     truth = np.array([[True], [False], [True], [False], [False]] * 4)
     chances = np.array([[0.4], [0.9], [0.4], [0.4], [0.1]] * 4)
-    chosen = choose_thresholds(truth, chances, aim="precision", wanted=0.9, labels=("rare",), shrinkage=0)
+    chosen = choose_thresholds(truth, chances, aim="precision", requested=0.9, labels=("rare",), shrinkage=0)
     assert chosen.values[0] == pytest.approx((0.4 + 0.1) / 2)  # the nearest: 8 right in 16
     assert any("rare: no threshold reaches a precision of 0.9" in note for note in texts(chosen.notes))
 
@@ -152,9 +153,9 @@ def test_probabilities_of_exactly_0_and_1_stay_numbers() -> None:
         (np.zeros((2, 2), bool), np.zeros((2, 3)), {}, "give truth values"),
         (np.zeros((1, 1), bool), np.array([[np.nan]]), {}, "not a number"),
         (np.zeros((1, 1), bool), np.array([[0.5]]), {"aim": "f2"}, "choose f1"),
-        (np.zeros((1, 1), bool), np.array([[0.5]]), {"aim": "recall"}, "wanted None"),
-        (np.zeros((1, 1), bool), np.array([[0.5]]), {"wanted": 0.5}, "f1 takes None"),
-        (np.zeros((1, 1), bool), np.array([[0.5]]), {"aim": "recall", "wanted": 70.0}, "up to 1"),
+        (np.zeros((1, 1), bool), np.array([[0.5]]), {"aim": "recall"}, "requested None"),
+        (np.zeros((1, 1), bool), np.array([[0.5]]), {"requested": 0.5}, "f1 takes None"),
+        (np.zeros((1, 1), bool), np.array([[0.5]]), {"aim": "recall", "requested": 70.0}, "up to 1"),
     ],
 )
 def test_what_does_not_fit_is_refused(truth: np.ndarray, chances: np.ndarray, options: dict, message: str) -> None:

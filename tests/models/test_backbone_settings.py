@@ -86,52 +86,43 @@ def test_every_fault_has_its_line(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "why", "code"),
+    ("fields", "code"),
     [
-        ({"above__architecture": "x\x1b[31m" + "y" * 5000}, "timm knows no architecture 'x\\x1b[31my", "unknown_name"),
-        ({"library_name": "x\x1b[31m"}, "belongs to the library 'x\\x1b[31m'", "unsupported_model"),
-        ({"above__model_args": {"pretrained\x1b": 1}}, "model_args may not hold pretrained\\x1b", "forbidden_argument"),
+        ({"above__architecture": "x\x1b[31m" + "y" * 5000}, "unknown_name"),
+        ({"library_name": "x\x1b[31m"}, "unsupported_model"),
+        ({"above__model_args": {"pretrained\x1b": 1}}, "forbidden_argument"),
         (
             {"above__model_args": {"depth": 65_536}},
-            "argument depth is 65536; give at most 256 in all",
             "forbidden_argument",
         ),
         (
             {"above__model_args": {"channel_multiplier": 65_536}},
-            "argument channel_multiplier is 65536; give",
             "forbidden_argument",
         ),
         (
             {"above__model_args": {"stem_size": 65_536}},
-            "can't be used (ResNet.__init__() got an unexpected keyword",
             "unsupported_model",
         ),
         (
             {"fixed_input_size": True},
-            "can't be used (ResNet.__init__() got an unexpected keyword argument 'img_size'",
             "unsupported_model",
         ),
         (
             {"crop_pct": 1e-3},
-            "crop_fraction 0.001 enlarges over 16,384 pixels; choose another size or backbone",
             "unsupported_image_size",
         ),
         (
             {"mean": [0.5] * 4, "std": [0.5] * 4, "input_size": [4, 32, 32]},
-            "not for pictures of 3 channels",
             "unsupported_model",
         ),
     ],
     ids=lambda value: repr(value)[:40],
 )
-def test_what_no_schema_can_see_is_one_line_too(
-    folder: Path, fields: dict[str, Any], why: str, code: ErrorCode
-) -> None:
+def test_what_no_schema_can_see_is_one_line_too(folder: Path, fields: dict[str, Any], code: ErrorCode) -> None:
     change(folder, **fields)
     with nothing_reached(), raises(ModelError, code=code) as caught:
         find_backbone(f"local-dir:{folder}")
     require_plain(caught.value)
-    assert why in str(caught.value)
 
 
 def test_arguments_of_the_architecture_s_own_code_are_no_traceback(folder: Path) -> None:

@@ -251,29 +251,27 @@ def test_giants_take_no_memory(saved: dict[str, Path], tmp_path: Path, kind: str
 
 
 @pytest.mark.parametrize(
-    ("architecture", "arguments", "why", "code"),
+    ("architecture", "arguments", "code"),
     [
-        ("vit_tiny_patch16_224", {"depth": 65_536}, "argument depth is 65536; give at most 256 in all", "damaged_file"),
+        ("vit_tiny_patch16_224", {"depth": 65_536}, "damaged_file"),
         (
             "resnet18",
             {"layers": [65_536, 1, 1, 1]},
-            "argument layers is [65536, 1, 1, 1]; give at most 256 in all",
             "damaged_file",
         ),
-        ("resnet18", {"layers": [64, 64, 64, 64], "channels": [65_536] * 4}, "", "weights_differ"),
-        ("vit_tiny_patch16_224", {"depth": 256, "embed_dim": 65_472}, "", "weights_differ"),
-        ("beit_base_patch16_224", {"img_size": [8192, 8192]}, "", "weights_differ"),
+        ("resnet18", {"layers": [64, 64, 64, 64], "channels": [65_536] * 4}, "weights_differ"),
+        ("vit_tiny_patch16_224", {"depth": 256, "embed_dim": 65_472}, "weights_differ"),
+        ("beit_base_patch16_224", {"img_size": [8192, 8192]}, "weights_differ"),
         (
             "tiny_vit_5m_224",
             {"window_sizes": [65_536] * 4},
-            "argument window_sizes is [65536, 65536, 65536, 65536]; ",
             "damaged_file",
         ),
     ],
     ids=["depth", "layers", "wide", "deep and wide", "tables", "windows"],
 )
 def test_deep_architectures_take_neither_time_nor_memory(
-    saved: dict[str, Path], tmp_path: Path, architecture: str, arguments: dict[str, Any], why: str, code: ErrorCode
+    saved: dict[str, Path], tmp_path: Path, architecture: str, arguments: dict[str, Any], code: ErrorCode
 ) -> None:
     def change(content: dict[str, Any]) -> None:
         content["backbone"] |= {"architecture": architecture, "arguments": arguments}
@@ -283,7 +281,6 @@ def test_deep_architectures_take_neither_time_nor_memory(
     with at_most(60), nothing_reached(), raises(RunError, code=code) as caught:
         load_model(place)
     require_plain(caught.value)
-    assert why in str(caught.value)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
 
 

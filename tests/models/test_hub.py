@@ -164,6 +164,6 @@ def test_without_network_and_cache_one_line_says_what_helps(tmp_path: Path) -> N
         done = in_a_fresh_process(**nobody, **more)
         (line,) = done.stderr.strip().splitlines()
         assert "run `distingo fetch-weights tiny` on a machine with network" in line
-        assert "--weights FOLDER|FILE.safetensors" in line
+        assert "weights FOLDER|FILE.safetensors" in line
         assert "HF_ENDPOINT=http://127.0.0.1:9" in line
         assert ("HF_HUB_OFFLINE=1" in line) == bool(more)

@@ -107,17 +107,16 @@ def test_initial_weights_are_glorot_uniform_and_biases_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "words", "code"),
+    ("wrong", "code"),
     [
-        ({"height": 7}, "7x28 (height x width) is too small; choose at least 8x8", "unsupported_image_size"),
-        ({"width": 1}, "28x1 (height x width) is too small; choose at least 8x8", "unsupported_image_size"),
-        ({"channels": 0}, "0 channels", "out_of_range"),
-        ({"classes": 0}, "0 classes", "out_of_range"),
+        ({"height": 7}, "unsupported_image_size"),
+        ({"width": 1}, "unsupported_image_size"),
+        ({"channels": 0}, "out_of_range"),
+        ({"classes": 0}, "out_of_range"),
     ],
 )
-def test_impossible_shapes_are_refused(wrong: dict[str, int], words: str, code: ErrorCode) -> None:
+def test_impossible_shapes_are_refused(wrong: dict[str, int], code: ErrorCode) -> None:
     shape = {"classes": 2, "height": 28, "width": 28, "channels": 3, "halvings": 3} | wrong
     with raises(ModelError, code=code) as caught:
         require_input_shape("some-cnn", **shape)
-    assert words in str(caught.value)
     assert str(caught.value).startswith("some-cnn: ")

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from distingo.datasets.cache.store import Cache
-from distingo.prediction import openvino_engine
-from distingo.prediction.openvino_engine import openvino_runner
+from distingo.prediction import engines as openvino_engine
+from distingo.prediction.engines import openvino_runner
 
 pytest.importorskip("openvino")
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from distingo.errors import DataError, UsageError
-from distingo.prediction.sort_journal import SORT_JOURNAL, Way
-from distingo.prediction.sorting import Sorter, Sorting, undo_sorting
+from distingo.prediction.sort_journal import SORT_JOURNAL, Way, undo_sorting
+from distingo.prediction.sorting import Sorter, Sorting
 from distingo.records import Prediction
 from raising import raises
 

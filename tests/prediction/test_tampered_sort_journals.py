@@ -13,8 +13,8 @@ import pytest
 
 from distingo.errors import DataError, DistingoError
 from distingo.files import content_hash
-from distingo.prediction.sort_journal import SORT_JOURNAL
-from distingo.prediction.sorting import Sorter, Sorting, undo_sorting
+from distingo.prediction.sort_journal import SORT_JOURNAL, undo_sorting
+from distingo.prediction.sorting import Sorter, Sorting
 from distingo.records import Prediction
 from raising import raises
 

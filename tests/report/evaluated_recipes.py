@@ -12,7 +12,7 @@ from distingo.evaluation.tables import write_predictions
 from distingo.learning_curves.forecasting import ResampledCurve, forecast
 from distingo.learning_curves.records import LearningCurve
 from distingo.messages.notes import text_note
-from distingo.metrics.resampling import corrected_mean
+from distingo.metrics.intervals import corrected_mean
 from distingo.metrics.single_label import classification_scores, confusion_matrix, per_class_scores
 from distingo.records import Evaluation, Picture, Source
 

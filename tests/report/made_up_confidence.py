@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from distingo.evaluation.confidence import AnswersAt, Confidence, SetsAt, Strangers
-from distingo.metrics.calibration_error import Calibration, CalibrationBin
+from distingo.metrics.calibration import Calibration, CalibrationBin
 from distingo.records import Score
 
 BINS = (CalibrationBin(40, 0.0, 0.1, 0.0, 0.2), CalibrationBin(10, 1.0, 1.0, 0.8, 1.0))

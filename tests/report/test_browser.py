@@ -13,9 +13,9 @@ from browsing import CONTRASTS, TEXTS
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
 from distingo.evaluation.comparing import compare_runs
-from distingo.report.comparison import write_comparison_page
-from distingo.report.inspection import write_inspection
-from distingo.report.page import write_report
+from distingo.report.pages.comparison import write_comparison_page
+from distingo.report.pages.inspection import write_inspection
+from distingo.report.pages.run import write_report
 
 pytestmark = pytest.mark.browser
 

@@ -13,8 +13,8 @@ from run_folders import HOSTILE
 from browsing import CONTRASTS, TEXTS
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
-from distingo.report.inspection import write_inspection
-from distingo.report.page import write_report
+from distingo.report.pages.inspection import write_inspection
+from distingo.report.pages.run import write_report
 
 pytestmark = pytest.mark.browser
 

@@ -17,9 +17,9 @@ from visible_text import visible_texts
 import distingo
 from distingo.evaluation.confidence import write_confidence
 from distingo.evaluation.reading import read_run
-from distingo.explanation.kept import KeptHeatMap, write_heat_maps
+from distingo.explanation.records import KeptHeatMap, write_heat_maps
 from distingo.language import LANGUAGES, written_in
-from distingo.report.page import write_report
+from distingo.report.pages.run import write_report
 from distingo.report.thumbnails import list_mistakes
 from distingo.run_folder import RunFolder
 

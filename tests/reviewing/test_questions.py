@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from distingo import reviewing
+from distingo.curation.findings import PICTURE_KINDS, Finding
 from distingo.datasets.corrections import Correction, Corrections
-from distingo.findings import PICTURE_KINDS, Finding
-from distingo.report.check_page import WORDS
+from distingo.report.pages.check import WORDS
 from distingo.reviewing.decisions import gather_questions
 
 DARK = Finding("dark", "a/1.png", 0.9, 0.5, ("a",), content="1" * 32)

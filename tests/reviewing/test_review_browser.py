@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from browsing import CONTRASTS
+from distingo.curation.findings import Finding, write_findings
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import read_corrections
 from distingo.datasets.gathering import read_dataset
-from distingo.findings import Finding, write_findings
 from note_texts import texts
 from trees import draw, found, snapshot
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from distingo.cli import main
+from distingo.curation.findings import write_findings
 from distingo.datasets.corrections import read_corrections
-from distingo.findings import write_findings
 from trees import draw, found
 
 

@@ -11,12 +11,12 @@ import pytest
 from drawing import encode, idx_bytes, noise
 from PIL import Image
 
+from distingo.curation.findings import Finding
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import read_corrections
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.layouts.detection import find_layout
 from distingo.errors import DataError, DistingoError, ErrorCode, UsageError
-from distingo.findings import Finding
 from distingo.reviewing.decisions import Decisions
 from distingo.reviewing.session import Asked, ReviewSession
 from raising import raises

@@ -53,9 +53,17 @@ def test_runs_are_named_by_their_folders_or_as_wanted(tmp_path: Path) -> None:
         ("猫", tmp_path / "runs" / "猫"),
         ("a=b", odd),
     ]
-    for wrong in ([], ["a=x", "a=y"], [f"a?b={tmp_path}"], ["=x"], ["x="]):
-        with pytest.raises(UsageError):
-            name_runs(wrong)
+    wrong: tuple[tuple[list[str], ErrorCode], ...] = (
+        ([], "missing_argument"),
+        (["a=x", "a=y"], "named_twice"),
+        ([f"a?b={tmp_path}"], "invalid_name"),
+    )
+    for given, code in wrong:
+        with raises(UsageError, code=code):
+            name_runs(given)
+    for unnamed in (["=x"], ["x="]):
+        with raises(UsageError, code="invalid_name"):
+            name_runs(unnamed)
 
 
 def test_keys_come_from_a_file_and_are_kept_as_hashes(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_a_place_that_stays_away_leaves_the_way_to_send_it_later(
         follower.on_epoch(record(2))
         follower.finish()
     assert len(caplog.messages) == 2
-    assert f"`distingo train -o {run.path} --resume` with the same --track sends" in caplog.messages[-1]
+    assert f"`distingo train -o {run.path} --resume` with the same track sends" in caplog.messages[-1]
     later = Place()
     Follower(later, run).finish()
     assert later.told == ["begin ", "epochs [1, 2]", "result True", "finished"]

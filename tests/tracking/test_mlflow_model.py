@@ -20,7 +20,7 @@ from mlflow.types import DataType
 from PIL import Image
 
 import distingo
-from distingo.errors import UsageError
+from distingo.errors import ErrorCode, UsageError
 from distingo.evaluation.reading import read_run
 from distingo.runtime import Runtime
 from distingo.runtime.mlflow_model import MlflowClassifier
@@ -134,8 +134,14 @@ def test_images_come_in_every_form_that_tables_have() -> None:
     model.predict(pixels[None])
     assert echo.seen[0] is not None and np.array_equal(echo.seen[0], pixels)
     assert "label" in model.predict([]).columns
-    for wrong in ([3], ["***"], [pixels.astype(float)], pd.DataFrame({"a": [b""], "b": [b""]})):
-        with pytest.raises(UsageError):
-            model.predict(wrong)
+    wrong: tuple[tuple[Any, ErrorCode], ...] = (
+        ([3], "invalid_type"),
+        (["***"], "invalid_value"),
+        ([pixels.astype(float)], "invalid_type"),
+        (pd.DataFrame({"a": [b""], "b": [b""]}), "unknown_column"),
+    )
+    for given, code in wrong:
+        with raises(UsageError, code=code):
+            model.predict(given)
     with raises(UsageError, code="unknown_option"):
         model.predict([b""], {"topk": 1})

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from distingo.errors import UsageError
 from distingo.training.augmentation import PRESETS, Augmentation, augment, mix
+from raising import raises
 
 
 def chance(seed: int = 0) -> torch.Generator:
@@ -252,19 +253,19 @@ def test_a_lone_picture_is_not_mixed(kind):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "code"),
     [
-        ({"rotation": 270}, "rotation is 270; choose a number from 0 to 180"),
-        ({"zoom": 1.0}, "zoom"),
-        ({"crop": 0.0}, "crop"),
-        ({"erasing": 1.5}, "erasing"),
-        ({"mix_alpha": 0}, "mix_alpha"),
-        ({"mix": "mixupp"}, "did you mean mixup"),
-        ({"border": "black"}, "choose one of nearest, reflection"),
+        ({"rotation": 270}, "out_of_range"),
+        ({"zoom": 1.0}, "out_of_range"),
+        ({"crop": 0.0}, "out_of_range"),
+        ({"erasing": 1.5}, "out_of_range"),
+        ({"mix_alpha": 0}, "out_of_range"),
+        ({"mix": "mixupp"}, "unknown_name"),
+        ({"border": "black"}, "unknown_name"),
     ],
 )
-def test_amounts_that_make_no_picture_are_refused(options, words):
-    with pytest.raises(UsageError, match=words):
+def test_amounts_that_make_no_picture_are_refused(options, code):
+    with raises(UsageError, code=code):
         Augmentation(**options)
 
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from distingo.errors import UsageError
+from distingo.errors import ErrorCode, UsageError
 from distingo.messages.notes import note
 from distingo.training.defaults import DataFacts, choose_recipe
+from raising import raises
 
 SEVERAL = DataFacts(pictures=3600, height=222, width=150, grey=False, task="multi-label")
 ONE = replace(SEVERAL, task="single-label")
@@ -35,30 +36,32 @@ def test_rare_labels_are_not_smoothed_into_common_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "wishes", "words"),
+    ("facts", "wishes", "code", "parameter"),
     [
-        (SEVERAL, {"model": "majority"}, "choose prevalence"),
-        (ONE, {"model": "prevalence"}, "choose majority"),
-        (SEVERAL, {"monitor": "validation_accuracy"}, "choose validation_mean_average_precision"),
-        (ONE, {"monitor": "validation_mean_average_precision"}, "choose validation_accuracy"),
-        (SEVERAL, {"class_weights": "balanced"}, "choose --positive-weights"),
-        (ONE, {"positive_weights": "balanced"}, "choose --class-weights"),
-        (ONE, {"threshold_aim": "recall", "threshold_wanted": 0.9}, "no thresholds"),
-        (ONE, {"loss": "asymmetric"}, "does not suit one label"),
-        (SEVERAL, {"loss": "cross-entropy"}, "does not suit several labels"),
-        (SEVERAL, {"loss": "focal", "model": "descriptors"}, "not trained by steps"),
-        (SEVERAL, {"threshold_aim": "precision"}, r"precision and recall want one"),
-        (SEVERAL, {"threshold_wanted": 0.5}, "f1 wants no number"),
-        (ONE, {"head": "knn"}, "--head knn: small-cnn is not pretrained; name a backbone, or leave --head out"),
-        (ONE, {"height": 0, "width": 8}, "--image-size is 0; it must lie between 1 and 8,192"),
-        (ONE, {"mode": "frozen"}, "--mode frozen: small-cnn is not pretrained"),
-        (ONE, {"layer_decay": 0.5, "model": "descriptors"}, "--layer-decay 0.5: descriptors is not pretrained"),
-        (ONE, {"batch_size": 0}, "--batch-size is 0; it must lie between 1 and 1,000,000"),
-        (SEVERAL, {"threshold_aim": "recall", "threshold_wanted": 1.5}, "between 0.001 and 1"),
+        (SEVERAL, {"model": "majority"}, "option_not_applicable", "model"),
+        (ONE, {"model": "prevalence"}, "option_not_applicable", "model"),
+        (SEVERAL, {"monitor": "validation_accuracy"}, "option_not_applicable", "monitor"),
+        (ONE, {"monitor": "validation_mean_average_precision"}, "option_not_applicable", "monitor"),
+        (SEVERAL, {"class_weights": "balanced"}, "option_not_applicable", "class_weights"),
+        (ONE, {"positive_weights": "balanced"}, "option_not_applicable", "positive_weights"),
+        (ONE, {"threshold_aim": "recall", "threshold_wanted": 0.9}, "option_not_applicable", "threshold_aim"),
+        (ONE, {"loss": "asymmetric"}, "option_not_applicable", "loss"),
+        (SEVERAL, {"loss": "cross-entropy"}, "option_not_applicable", "loss"),
+        (SEVERAL, {"loss": "focal", "model": "descriptors"}, "option_not_applicable", "loss"),
+        (SEVERAL, {"threshold_aim": "precision"}, "options_conflict", "threshold_wanted"),
+        (SEVERAL, {"threshold_wanted": 0.5}, "options_conflict", "threshold_wanted"),
+        (ONE, {"head": "knn"}, "option_not_applicable", "head"),
+        (ONE, {"height": 0, "width": 8}, "out_of_range", "height"),
+        (ONE, {"mode": "frozen"}, "option_not_applicable", "mode"),
+        (ONE, {"layer_decay": 0.5, "model": "descriptors"}, "option_not_applicable", "layer_decay"),
+        (ONE, {"batch_size": 0}, "out_of_range", "batch_size"),
+        (SEVERAL, {"threshold_aim": "recall", "threshold_wanted": 1.5}, "out_of_range", "threshold_wanted"),
     ],
 )
-def test_what_makes_no_sense_is_refused(facts: DataFacts, wishes: dict[str, Any], words: str) -> None:
-    with pytest.raises(UsageError, match=words):
+def test_what_makes_no_sense_is_refused(
+    facts: DataFacts, wishes: dict[str, Any], code: ErrorCode, parameter: str
+) -> None:
+    with raises(UsageError, code=code, parameter=parameter):
         choose_recipe(facts, {"model": "small-cnn", **wishes})
 
 

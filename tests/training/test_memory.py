@@ -83,8 +83,8 @@ def test_a_batch_that_cannot_fit_is_refused_with_what_helps(monkeypatch: pytest.
     with raises(ResourceError, code="out_of_memory", parameter="batch_size") as caught:
         require_memory(network(), plan(batch_size=100_000))
     assert str(caught.value) == (
-        "a batch of 100000 images needs about 6250.0 GiB, 2.0 GiB are free; --batch-size 16 would fit, "
-        "a smaller --image-size or another --model also helps"
+        "a batch of 100000 images needs about 6250.0 GiB, 2.0 GiB are free; batch_size 16 would fit, "
+        "a smaller image_size or another model also helps"
     )
 
 
@@ -103,7 +103,7 @@ def test_where_not_two_images_fit_no_size_is_named(monkeypatch: pytest.MonkeyPat
         require_memory(network(), plan())
     assert str(caught.value) == (
         "a batch of 32 images needs about 32.0 GiB, 1.0 GiB are free; no batch would fit, "
-        "a smaller --image-size or another --model also helps"
+        "a smaller image_size or another model also helps"
     )
 
 
@@ -151,18 +151,18 @@ def test_what_can_be_counted_on(
 @pytest.mark.parametrize(
     ("fields", "images", "line"),
     [
-        ({"batch_size": 64}, 1000, "memory ran out with 64 images a step; try --batch-size 32, "),
-        ({"batch_size": 48}, 1000, "memory ran out with 48 images a step; try --batch-size 32, "),
-        ({"batch_size": 256}, 40, "memory ran out with 40 images a step; try --batch-size 32, "),
-        ({"batch_size": 2}, 1000, "memory ran out with 2 images a step; try --batch-size 1, "),
+        ({"batch_size": 64}, 1000, "memory ran out with 64 images a step; try batch_size 32, "),
+        ({"batch_size": 48}, 1000, "memory ran out with 48 images a step; try batch_size 32, "),
+        ({"batch_size": 256}, 40, "memory ran out with 40 images a step; try batch_size 32, "),
+        ({"batch_size": 2}, 1000, "memory ran out with 2 images a step; try batch_size 1, "),
         ({"batch_size": 1}, 1000, "memory ran out with 1 images a step; try "),
-        ({"mode": "frozen"}, 1000, "memory ran out; try --device cpu, "),
+        ({"mode": "frozen"}, 1000, "memory ran out; try device='cpu', "),
     ],
 )
 def test_memory_that_runs_out_is_one_line_with_a_size_to_try(fields: dict[str, object], images: int, line: str) -> None:
     with raises(ResourceError, code="out_of_memory") as caught, memory_errors_explained(plan(**fields).recipe, images):
         raise RuntimeError("MPS backend out of memory (MPS allocated: 16.00 GB)")
-    assert str(caught.value) == f"{line}a smaller --image-size or another --model"
+    assert str(caught.value) == f"{line}a smaller image_size or another model"
 
 
 def test_other_errors_pass() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import distingo
-from distingo.errors import DataError, UsageError
+from distingo.errors import DataError, ErrorCode, UsageError
 from distingo.files import content_hash
 from distingo.training.recipe_file import read_recipe_file
 from raising import raises
@@ -59,14 +59,14 @@ def test_an_unknown_field_is_named_with_the_nearest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
-    [(None, "no such file"), ("{", "is no JSON"), ("[1]", "holds a list"), ('{"recipe": 3}', "int")],
+    ("content", "code"),
+    [(None, "cannot_read"), ("{", "damaged_file"), ("[1]", "wrong_format"), ('{"recipe": 3}', "wrong_format")],
 )
-def test_what_is_no_recipe_file_is_refused_by_name(tmp_path: Path, content: str | None, said: str) -> None:
+def test_what_is_no_recipe_file_is_refused_by_name(tmp_path: Path, content: str | None, code: ErrorCode) -> None:
     path = tmp_path / "recipe.json"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(DataError, match=rf"recipe\.json: .*{said}"):
+    with raises(DataError, code=code, naming="recipe.json"):
         read_recipe_file(path)
 
 

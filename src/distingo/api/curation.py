@@ -14,17 +14,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distingo.curation.findings import FINDINGS_FOLDER, PICTURE_KINDS, Finding, FindingKind, read_findings
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.decode import DEFAULT_MAX_PIXELS
 from distingo.datasets.decoding.value_ranges import settle_value_range
 from distingo.errors import ResourceError, UsageError, name_the_nearest, option
-from distingo.findings import FINDINGS_FOLDER, PICTURE_KINDS, Finding, FindingKind, read_findings
 from distingo.run_folder import begin_folder, end_beginning, is_free
 
 if TYPE_CHECKING:
-    from distingo.checking.check_folder import Check
-    from distingo.cleaning.planning import CleaningPlan
-    from distingo.cleaning.quarantine import Restoration
+    from distingo.curation.check import Check
+    from distingo.curation.planning import CleaningPlan
+    from distingo.curation.quarantine import Restoration
     from distingo.datasets.tables.table import TableOptions
     from distingo.reviewing.session import ReviewSession
     from distingo.serving.corrected_data import CorrectedData
@@ -83,8 +83,8 @@ def check(
         ResourceError: The output is something else.
         RunError: `data` is None and `output` holds no check.
     """
-    from distingo.checking.check_folder import PAGE_NAME, SUMMARY_NAME, read_check, write_check
-    from distingo.checking.run import CheckRequest, run_check
+    from distingo.curation.check import PAGE_NAME, SUMMARY_NAME, read_check, write_check
+    from distingo.curation.checking import CheckRequest, run_check
 
     folder = None if output is None else Path(output)
     if data is None:
@@ -101,7 +101,7 @@ def check(
                 code="needs_other_option",
                 parameter=said[0],
             )
-        found = read_check(folder).judged_by(dict(thresholds or {}))
+        found = read_check(folder).with_thresholds(dict(thresholds or {}))
     else:
         _require_place(folder)
         request = CheckRequest(
@@ -122,7 +122,7 @@ def check(
         )
         found = run_check(request)
     if folder is not None:
-        from distingo.report.check_page import write_check_page
+        from distingo.report.pages.check import write_check_page
 
         if not (folder / SUMMARY_NAME).is_file():
             begin_folder(folder)
@@ -133,7 +133,7 @@ def check(
 
 
 def _require_place(folder: Path | None) -> None:
-    from distingo.checking.check_folder import SUMMARY_NAME
+    from distingo.curation.check import SUMMARY_NAME
 
     if folder is None or not folder.exists() or (folder / SUMMARY_NAME).is_file():
         return
@@ -195,8 +195,8 @@ def clean(
         UsageError: An option is not allowed.
         ResourceError: The quarantine can't be written; what was moved by then can be put back.
     """
-    from distingo.cleaning.planning import plan_cleaning
-    from distingo.cleaning.quarantine import apply_plan, choose_quarantine
+    from distingo.curation.planning import plan_cleaning
+    from distingo.curation.quarantine import apply_plan, choose_quarantine
     from distingo.datasets.corrections import find_corrections
 
     chosen = _chosen(read_findings(Path(findings)), kinds, threshold)
@@ -224,14 +224,14 @@ def undo_cleaning(quarantine: str | Path, data: str | Path | None = None) -> Res
         DataError: The folder holds no journal, or one that is damaged or leads elsewhere; nothing was moved.
         UsageError: The data set is not there any more, or must be named.
     """
-    from distingo.cleaning.quarantine import undo
+    from distingo.curation.quarantine import undo
 
     root = None if data is None else _root_of(Path(data), None)
     return undo(Path(quarantine), root)
 
 
 def _chosen(findings: Sequence[Finding], kinds: Sequence[FindingKind], threshold: float | None) -> list[Finding]:
-    from distingo.checking.thresholds import settle_thresholds
+    from distingo.curation.thresholds import settle_thresholds
 
     for kind in kinds:
         if kind not in PICTURE_KINDS:
@@ -312,7 +312,7 @@ def review(
         UsageError: `table` does not fit the data, or corrections are to be ``none``.
         ResourceError: The port is taken.
     """
-    from distingo.checking.check_folder import read_value_ranges
+    from distingo.curation.check import read_value_ranges
     from distingo.datasets.corrections import CORRECTIONS_NAME, NO_CORRECTIONS
     from distingo.datasets.layouts.detection import find_layout
     from distingo.errors import UsageError

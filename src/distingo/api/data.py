@@ -85,7 +85,7 @@ def inspect(
     )
     if output is not None:
         from distingo.exploration.exploring import MapWish, explore
-        from distingo.report.inspection import write_inspection
+        from distingo.report.pages.inspection import write_inspection
 
         wish = MapWish(model=model, weights=weights, seed=seed) if draw_map else None
         write_inspection(dataset, Path(output), explore(dataset, machine, wish))
@@ -122,7 +122,7 @@ def show_augmentation(
     """
     import numpy as np
 
-    from distingo.report.samples import write_contact_sheet
+    from distingo.report.pages.samples import write_contact_sheet
     from distingo.training.preview import preview_augmentation
 
     if Path(output).exists():
@@ -198,13 +198,13 @@ def split(
         UsageError: A share, the number of folds or `table` does not fit; or a share is for a side that the data has.
         ResourceError: The output exists or can't be written.
     """
-    from distingo.checking.belonging import Belonging
     from distingo.datasets.gathering import count_processors, read_dataset
     from distingo.datasets.manifest import sum_up_left_out
     from distingo.datasets.splits.files import write_split_file
     from distingo.datasets.splits.group_splitting import divide_folds, divide_sides, settle_shares
     from distingo.datasets.splits.grouping import group_pictures
     from distingo.datasets.tables.table import TableOptions
+    from distingo.near_duplicates.keeping import Belonging
 
     belonging = Belonging(near_duplicates, burst)
     _require_output(Path(output))

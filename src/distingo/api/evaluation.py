@@ -62,8 +62,8 @@ def explain(
         ResourceError: A file exists already or can't be written.
     """
     from distingo.explanation.explaining import explain_picture, show_layers
-    from distingo.report.explanation_sheet import write_explanation
-    from distingo.report.samples import write_layers
+    from distingo.report.pages.explanation_sheet import write_explanation
+    from distingo.report.pages.samples import write_layers
 
     if not 0 <= neighbours <= _MOST_NEIGHBOURS:
         raise UsageError(
@@ -197,7 +197,7 @@ def compare(runs: Sequence[str | Path], output: str | Path = "comparison", *, co
     """
     from distingo.evaluation.comparing import compare_runs
     from distingo.evaluation.comparison import write_comparison
-    from distingo.report.comparison import write_comparison_page
+    from distingo.report.pages.comparison import write_comparison_page
 
     comparison = compare_runs([Path(run) for run in as_paths(runs, "runs")], common=common)
     write_comparison_page(comparison, Path(output))
@@ -226,8 +226,8 @@ def write_report(run: str | Path, *, language: str | None = None) -> Path:
 
 
 def _write_pages(run: Path, judged: Path | None, language: Language) -> Path:
-    from distingo.report.card import write_card
-    from distingo.report.page import write_report as write_page
+    from distingo.report.pages.card import write_card
+    from distingo.report.pages.run import write_report as write_page
 
     with written_in(language):
         page = write_page(run, judged)

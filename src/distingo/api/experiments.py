@@ -83,12 +83,12 @@ def crossval(
     Raises:
         DistingoError: Of the kind that fits the mistake or hindrance.
     """
-    from distingo.checking.belonging import Belonging
     from distingo.crossvalidation.folder import CrossValidationFolder
     from distingo.crossvalidation.run import CrossValidateRequest, cross_validate
     from distingo.datasets.run_options import name_split
     from distingo.datasets.tables.table import TableOptions
-    from distingo.report.crossval_page import write_crossval_page
+    from distingo.near_duplicates.keeping import Belonging
+    from distingo.report.pages.crossval import write_crossval_page
     from distingo.training.preparing import TrainRequest
     from distingo.training.run_data import settle_corrections
 
@@ -184,11 +184,11 @@ def learning_curve(
     Raises:
         DistingoError: Of the kind that fits the mistake or hindrance.
     """
-    from distingo.checking.belonging import Belonging
     from distingo.datasets.tables.table import TableOptions
     from distingo.learning_curves.records import write_learning_curve
     from distingo.learning_curves.run import LearningCurveRequest, run_learning_curve
-    from distingo.report.learning_curve_page import write_learning_curve_page
+    from distingo.near_duplicates.keeping import Belonging
+    from distingo.report.pages.learning_curve import write_learning_curve_page
     from distingo.run_folder import RunFolder
     from distingo.training.preparing import TrainRequest
     from distingo.training.recipe_file import Wanted, repeat
@@ -290,7 +290,7 @@ def tune(
         DistingoError: Of the kind that fits the mistake or hindrance.
     """
     from distingo.datasets.run_options import name_split
-    from distingo.report.tuning_page import write_tuning_page
+    from distingo.report.pages.tuning import write_tuning_page
     from distingo.training.preparing import TrainRequest
     from distingo.training.recipe_file import read_recipe_file
     from distingo.training.run_data import check_wishes, settle_corrections

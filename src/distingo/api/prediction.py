@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from distingo.prediction.bulk import BulkPrediction
     from distingo.prediction.predictions import OnError, Predictions
     from distingo.prediction.predictor import Predictor
-    from distingo.prediction.sorting import Unsorting
+    from distingo.prediction.sort_journal import Unsorting
     from distingo.runtime.description import ExportFormat, Precision
 
 
@@ -206,7 +206,7 @@ def undo_sorting(folder: str | Path) -> Unsorting:
     Raises:
         DataError: There is no journal of a sorting in it, or a damaged one.
     """
-    from distingo.prediction.sorting import undo_sorting as undo
+    from distingo.prediction.sort_journal import undo_sorting as undo
 
     return undo(Path(folder))
 

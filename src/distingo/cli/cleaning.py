@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from distingo.cli.options import add_corrections_option, add_table_options, table_settings
 from distingo.cli.terminal import prepare
+from distingo.curation.findings import FINDINGS_FOLDER, PICTURE_KINDS, FindingKind
 from distingo.errors import UsageError, escape_controls
-from distingo.findings import FINDINGS_FOLDER, PICTURE_KINDS, FindingKind
 
 if TYPE_CHECKING:
     from distingo.api.curation import Cleaning
-    from distingo.cleaning.planning import LeftAlone, Move
-    from distingo.cleaning.quarantine import Restoration
+    from distingo.curation.planning import LeftAlone, Move
+    from distingo.curation.quarantine import Restoration
 
 
 _SHOWN = 20
@@ -95,7 +95,7 @@ def _what_there_is(folder: str) -> str:
     from collections import Counter
     from pathlib import Path
 
-    from distingo.findings import read_findings
+    from distingo.curation.findings import read_findings
 
     counts = Counter(
         finding.kind for finding in read_findings(Path(folder)) if finding.counts and finding.kind in PICTURE_KINDS
@@ -106,7 +106,7 @@ def _what_there_is(folder: str) -> str:
 
 def _print_cleaning(cleaning: Cleaning, kinds: Sequence[FindingKind], *, every: bool) -> None:
     """What was moved or would be, kind by kind, and what is left alone."""
-    from distingo.cleaning.quarantine import undo_command
+    from distingo.curation.quarantine import undo_command
 
     plan, verb = cleaning.plan, "moved" if cleaning.applied else "to move"
     most = len(plan.moves) + len(plan.left_alone) if every else _SHOWN

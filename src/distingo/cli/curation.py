@@ -15,12 +15,12 @@ from distingo.cli.options import (
     table_settings,
 )
 from distingo.cli.terminal import prepare
+from distingo.curation.findings import FINDINGS_FOLDER
 from distingo.errors import escape_controls
-from distingo.findings import FINDINGS_FOLDER
 from distingo.records import DEFAULT_MAX_PIXELS
 
 if TYPE_CHECKING:
-    from distingo.checking.check_folder import Check
+    from distingo.curation.check import Check
     from distingo.reviewing.session import ReviewSession
 
 
@@ -62,7 +62,7 @@ def run_check(options: argparse.Namespace) -> int:
     """Do what was asked; returns the exit code."""
     prepare(networks=False)
     import distingo
-    from distingo.checking.thresholds import read_wishes
+    from distingo.curation.thresholds import parse_thresholds
 
     found = distingo.check(
         options.data,
@@ -71,7 +71,7 @@ def run_check(options: argparse.Namespace) -> int:
         model=options.model,
         weights=options.weights,
         predictions=options.predictions,
-        thresholds=read_wishes(options.threshold),
+        thresholds=parse_thresholds(options.threshold),
         seed=options.seed,
         corrections=options.corrections,
         value_range=options.value_range,
@@ -86,7 +86,7 @@ def run_check(options: argparse.Namespace) -> int:
 def _print(check: Check) -> None:
     """How many findings of each kind, and the worst of each."""
     from distingo.near_duplicates.records import describe_search
-    from distingo.report.check_page import WORDS
+    from distingo.report.pages.check import WORDS
 
     print(f"{check.root}: {check.layout}; {check.seconds:.1f} s")
     print(f"{check.files:,} files, {check.pictures:,} usable pictures")

@@ -96,7 +96,7 @@ def run_explain(options: argparse.Namespace) -> int:
     """Do what was asked; returns the exit code."""
     prepare()
     import distingo
-    from distingo.report.explanation_sheet import describe_answer, describe_class
+    from distingo.report.pages.explanation_sheet import describe_answer, describe_class
 
     explanation = distingo.explain(
         options.run,

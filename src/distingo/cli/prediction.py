@@ -14,7 +14,8 @@ from distingo.errors import InterruptionError, UsageError
 
 if TYPE_CHECKING:
     from distingo.prediction.bulk import BulkPrediction
-    from distingo.prediction.sorting import Sorter, Unsorting
+    from distingo.prediction.sort_journal import Unsorting
+    from distingo.prediction.sorting import Sorter
     from distingo.records import Prediction
 
 

@@ -81,8 +81,7 @@ def print_evaluation(evaluation: Evaluation, run: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from distingo.report.label_verdict import judge_labels
-    from distingo.report.verdict import judge
+    from distingo.report.text.summaries import summarize_evaluation, summarize_label_evaluation
     from distingo.run_folder import RunFolder
 
     table = Table(title=f"{evaluation.side} side, n = {evaluation.n:,}")
@@ -93,8 +92,10 @@ def print_evaluation(evaluation: Evaluation, run: Path) -> None:
         table.add_row(name, f"{score.value:.4f}", _interval(score), *others)
     Console().print(table)
     model = RunFolder(run).read_config()["recipe"]["model"]
-    verdict = (judge_labels if evaluation.task == "multi-label" else judge)(evaluation, model)
-    for line in (verdict.text, *(f"- {remark}" for remark in verdict.remarks)):
+    summary = (summarize_label_evaluation if evaluation.task == "multi-label" else summarize_evaluation)(
+        evaluation, model
+    )
+    for line in (summary.text, *(f"- {remark}" for remark in summary.remarks)):
         print(_plain(line))
 
 
@@ -104,8 +105,8 @@ def print_comparison(comparison: Comparison) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from distingo.report.comparison_verdict import judge_comparison
-    from distingo.report.wording import p_value
+    from distingo.report.pages.comparison_summary import summarize_comparison
+    from distingo.report.text.wording import p_value
 
     table = Table(title=f"{comparison.score} on {comparison.n:,} test pictures")
     for heading in ("run", "model", "score", "95 %", "vs best", "p"):
@@ -120,8 +121,8 @@ def print_comparison(comparison: Comparison) -> None:
         model = Text(_plain(f"{run.model}, {run.mode}"))
         table.add_row(Text(_plain(run.name)), model, f"{score.value:.3f}", _interval(score, 3), *beside)
     Console().print(table)
-    verdict = judge_comparison(comparison)
-    for line in (verdict.text, *(f"- {remark}" for remark in verdict.remarks)):
+    summary = summarize_comparison(comparison)
+    for line in (summary.text, *(f"- {remark}" for remark in summary.remarks)):
         print(_plain(line))
 
 
@@ -130,7 +131,7 @@ def print_cross_validation(found: CrossValidation) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from distingo.report.crossval_page import judge_cross_validation
+    from distingo.report.pages.crossval import summarize_cross_validation
 
     key = found.main_score
     table = Table(title=f"{key}, {found.folds_each} folds of {found.n:,} pictures")
@@ -146,8 +147,8 @@ def print_cross_validation(found: CrossValidation) -> None:
         table.add_row(heading, "", *(show(each[key]) if key in each else "-" for each in means))
     table.add_row("pooled", f"{found.n:,}", *_pooled(found.pooled, key))
     Console().print(table)
-    verdict = judge_cross_validation(found)
-    for line in (verdict.text, *(f"- {remark}" for remark in verdict.remarks)):
+    summary = summarize_cross_validation(found)
+    for line in (summary.text, *(f"- {remark}" for remark in summary.remarks)):
         print(_plain(line))
 
 
@@ -165,7 +166,7 @@ def print_learning_curve(found: LearningCurve) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from distingo.report.learning_curve_page import judge_learning_curve
+    from distingo.report.pages.learning_curve import summarize_learning_curve
 
     table = Table(title=f"{found.score} by number of training pictures")
     for heading in ("pictures", "score", "95 %", ""):
@@ -175,8 +176,8 @@ def print_learning_curve(found: LearningCurve) -> None:
     for size, score, note in told:
         table.add_row(f"{size:,}", f"{score.value:.4f}", _interval(score), note)
     Console().print(table)
-    verdict = judge_learning_curve(found)
-    for line in (verdict.text, *(f"- {remark}" for remark in verdict.remarks)):
+    summary = summarize_learning_curve(found)
+    for line in (summary.text, *(f"- {remark}" for remark in summary.remarks)):
         print(_plain(line))
 
 

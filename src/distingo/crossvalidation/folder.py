@@ -231,7 +231,7 @@ class CrossValidation:
         groups: How many groups they form: what belongs together is always on one fold.
         folds: One entry per fold, repeat by repeat.
         means: By score name, the mean over all folds with its corrected resampled t interval
-            (`distingo.metrics.resampling.corrected_mean`).
+            (`distingo.metrics.intervals.corrected_mean`).
         baseline_means: The same by model name.
         gains: By model name, the mean over folds of how much the main score is above that baseline's, likewise.
         pooled: The scores of all pictures' out-of-fold predictions together, with 95 % intervals over pictures.

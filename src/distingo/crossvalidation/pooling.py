@@ -18,7 +18,7 @@ from distingo.crossvalidation.folder import MAIN_SCORES, FoldScores, bounds_of
 from distingo.crossvalidation.folds import FinishedFold
 from distingo.evaluation.judging import MODEL, judge
 from distingo.messages.notes import Note, note
-from distingo.metrics.resampling import corrected_mean
+from distingo.metrics.intervals import corrected_mean
 from distingo.metrics.single_label import per_class_scores
 from distingo.models.saved import ModelDescription
 from distingo.records import Dataset, Evaluation, LabelScores, Score, Thresholds, TwoByTwo

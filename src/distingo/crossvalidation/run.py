@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from distingo.checking.belonging import Belonging
 from distingo.crossvalidation.folder import CrossValidation, CrossValidationFolder, read_fold, write_cross_validation
 from distingo.crossvalidation.folds import FinishedFold, Folds, divide, from_split_file, run_fold
 from distingo.crossvalidation.pooling import mean_gains, mean_scores, pool, score_fold
@@ -27,6 +26,7 @@ from distingo.machine.device import prepare_process
 from distingo.messages.notes import Note, read_notes
 from distingo.models.catalogue import find_model
 from distingo.near_duplicates.keeping import (
+    Belonging,
     FoundNearDuplicates,
     count_on_folds,
     describe_counts,

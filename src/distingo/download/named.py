@@ -44,6 +44,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 
+def _damaged(fault: str) -> DataError:
+    return DataError(f"{fault}; fetch the set again", code="damaged_download")
+
+
 class ClassFolders:
     """Class folders under way.
 
@@ -81,10 +85,7 @@ class ClassFolders:
         """
         target = self.place(side, label, name or file.name)
         if target.exists() or not file.is_file():
-            raise DataError(
-                f"{file.name}: the set's lists name it, but it is not there once; fetch the set again",
-                code="damaged_download",
-            )
+            raise _damaged(f"{file.name}: the set's lists name it, but it is not there once")
         file.rename(target)
 
     def draw(self, values: np.ndarray, side: str, label: str, number: int) -> None:
@@ -133,9 +134,7 @@ def _class_folders(named: NamedSet, files: Path) -> Iterator[tuple[str, Path]]:
         extract_archive(files / named.files[0].name, unpacked)
     for side, inside in named.inside.items():
         if not (unpacked / inside).is_dir():
-            raise DataError(
-                f"{named.files[0].name}: holds no folder {inside}; fetch the set again", code="damaged_download"
-            )
+            raise _damaged(f"{named.files[0].name}: holds no folder {inside}")
         for folder in sorted((unpacked / inside).iterdir()):
             if folder.is_dir():
                 yield side, folder
@@ -154,10 +153,7 @@ def lay_out_idx(named: NamedSet, files: Path, folders: ClassFolders) -> tuple[st
         images = load_images(files / f"{prefix}-images-idx3-ubyte.gz")
         labels = load_labels(files / f"{prefix}-labels-idx1-ubyte.gz")
         if len(images) != len(labels) or labels.max(initial=0) >= len(named.classes):
-            raise DataError(
-                f"{named.name}: pictures and labels of {side} do not agree; fetch the set again",
-                code="damaged_download",
-            )
+            raise _damaged(f"{named.name}: pictures and labels of {side} do not agree")
         for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True)):
             folders.draw(image, side, named.classes[label], number)
     return ()
@@ -205,20 +201,18 @@ def _class_names(folder: Path) -> tuple[str, ...]:
     for name in ("batches.meta.txt", "fine_label_names.txt"):
         if (folder / name).is_file():
             return tuple((folder / name).read_text(encoding="utf-8").split())
-    raise DataError(f"{folder.name}: holds no list of class names; fetch the set again", code="damaged_download")
+    raise _damaged(f"{folder.name}: holds no list of class names")
 
 
 def _draw_file(path: Path, side: str, names: tuple[str, ...], folders: ClassFolders) -> None:
     head = 2 if (path.parent / "fine_label_names.txt").is_file() else 1
     values = np.fromfile(path, np.uint8)
     if len(values) % (head + _PIXELS):
-        raise DataError(
-            f"{path.name}: breaks off in the middle of a picture; fetch the set again", code="damaged_download"
-        )
+        raise _damaged(f"{path.name}: breaks off in the middle of a picture")
     rows = values.reshape(-1, head + _PIXELS)
     labels = rows[:, head - 1]
     if labels.max(initial=0) >= len(names):
-        raise DataError(f"{path.name}: holds a class without a name; fetch the set again", code="damaged_download")
+        raise _damaged(f"{path.name}: holds a class without a name")
     images = rows[:, head:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     start = folders.counts[side]
     for number, (image, label) in enumerate(zip(images, labels.tolist(), strict=True), start):
@@ -241,10 +235,7 @@ def lay_out_flowers(named: NamedSet, files: Path, folders: ClassFolders) -> tupl
     for side, key in _SIDES.items():
         for number in sides[key].ravel().tolist():
             if not 1 <= number <= len(labels) or not 1 <= labels[number - 1] <= len(named.classes):
-                raise DataError(
-                    f"{named.name}: setid.mat and imagelabels.mat do not agree; fetch the set again",
-                    code="damaged_download",
-                )
+                raise _damaged(f"{named.name}: setid.mat and imagelabels.mat do not agree")
             label = named.classes[labels[number - 1] - 1]
             folders.move(unpacked / "jpg" / f"image_{number:05}.jpg", side, label)
     return ()
@@ -262,14 +253,10 @@ def _read(path: Path) -> dict[str, Any]:
         OSError,
         EOFError,
     ) as error:  # RuntimeError: MATLAB 7.3, another format
-        raise DataError(
-            f"{path.name}: is no MATLAB file, or damaged ({error}); fetch the set again", code="damaged_download"
-        ) from error
+        raise _damaged(f"{path.name}: is no MATLAB file, or damaged ({error})") from error
     wanted = {"labels"} if path.name == "imagelabels.mat" else set(_SIDES.values())
     if not wanted <= content.keys():
-        raise DataError(
-            f"{path.name}: holds no {', '.join(sorted(wanted))}; fetch the set again", code="damaged_download"
-        )
+        raise _damaged(f"{path.name}: holds no {', '.join(sorted(wanted))}")
     return content
 
 
@@ -312,7 +299,7 @@ def _read_lists(named: NamedSet, files: Path) -> dict[str, list[str]]:
     for side, name in _LISTS.items():
         path = unpacked / "annotations" / name
         if not path.is_file():
-            raise DataError(f"annotations.tar.gz: holds no {name}; fetch the set again", code="damaged_download")
+            raise _damaged(f"annotations.tar.gz: holds no {name}")
         lines = path.read_text(encoding="utf-8").splitlines()
         lists[side] = [line.split()[0] for line in lines if line.strip() and not line.startswith("#")]
     return lists

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from distingo.files import read_json, write_json
-from distingo.metrics.calibration_error import Calibration
+from distingo.metrics.calibration import Calibration
 from distingo.records import Score
 from distingo.run_folder import FORMAT, check_format
 from distingo.stored_fields import convert

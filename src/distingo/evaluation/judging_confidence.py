@@ -8,18 +8,19 @@ import numpy as np
 
 from distingo.datasets.targets import encode_labels
 from distingo.evaluation.confidence import AnswersAt, Confidence, SetsAt, Strangers
-from distingo.metrics.calibration_error import Calibration, judge_calibration
+from distingo.metrics.calibration import Calibration, judge_calibration, risk_coverage
 from distingo.metrics.conformal import (
     CHANCE,
     CoverageRange,
+    GivenLabels,
+    answer_threshold,
+    answers_needed,
     chance_of_so_few,
     images_needed,
     prediction_sets,
     set_threshold,
 )
 from distingo.metrics.intervals import mean_score
-from distingo.metrics.rejection import GivenLabels, answer_threshold, answers_needed
-from distingo.metrics.risk_coverage import risk_coverage
 from distingo.metrics.thresholds import apply_thresholds
 from distingo.models.evidence import Evidence
 from distingo.models.saved import SavedModel

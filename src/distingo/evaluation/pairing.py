@@ -28,8 +28,7 @@ from distingo.metrics.paired import (
     pictures_for_score,
     recipe_difference,
 )
-from distingo.metrics.paired_classes import ClassDifference, compare_classes
-from distingo.metrics.paired_labels import LabelAnswers, compare_labels
+from distingo.metrics.paired_scores import ClassDifference, LabelAnswers, compare_classes, compare_labels
 from distingo.records import Evaluation
 
 

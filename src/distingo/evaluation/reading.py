@@ -73,7 +73,7 @@ class RunRecords:
         history: One entry per epoch; empty for a model that has none.
         evaluation: The scores, or None before ``distingo evaluate``.
         predictions: One row per test picture; empty before ``distingo evaluate``, and with several labels per
-            picture (`distingo.report.label_examples` reads those).
+            picture (`distingo.report.examples` reads those).
         summary: The model's layer table, or empty.
         near_duplicates: What was searched for near-duplicates and found when the run divided its pictures; None for a
             run of an older version, and for an evaluation on other pictures.

@@ -1,1 +1,1 @@
-"""Explanation: what speaks for a class in one picture, whether that means something, and what the picture is like."""
+"""Explanations: which parts of an image speak for a class, whether that means anything, similar images."""

@@ -1,6 +1,6 @@
-"""Cover parts of a picture and see what the model then says: a heat map for any model, and a check of any heat map.
+"""Occlusion: parts of an image are covered to see how the prediction changes.
 
-A model as a plain question: pixels in, probabilities out.
+This gives a heat map for any model, and it checks any heat map.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def map_by_covering(
         answer: The model.
         pixels: uint8 (height, width, channels).
         column: Of the class.
-        several: Whether each probability stands for itself.
+        several: Whether each probability is independent of the others.
 
     Returns:
         Float32 (rows, columns), not negative, at most `CELLS` along each side: the mean fall over all squares that
@@ -90,7 +90,7 @@ def check_by_covering(
         pixels: uint8 (height, width, channels), as the model sees them.
         heat: Float32 (rows, columns) over the same part, not all zero.
         column: Of the class.
-        several: Whether each probability stands for itself.
+        several: Whether each probability is independent of the others.
     """
     hottest = hottest_part(heat, (pixels.shape[0], pixels.shape[1]))
     masks = [hottest, *_moved(hottest)]
@@ -172,7 +172,7 @@ def _cover(
 
 
 class ModelAnswers:
-    """What a model says of pictures that are already as large as it wants them.
+    """The outputs of a model for images that already have its size.
 
     Computed in float32 also where `predict` takes 16 bits: of falls that a cover makes, rounding would be noise.
 

@@ -1,7 +1,4 @@
-"""Why a run's model says what it says of one picture.
-
-The training pictures that a model takes for most like a picture.
-"""
+"""Explanations of a run's prediction for one image: heat maps, their check, the most similar training images."""
 
 from __future__ import annotations
 
@@ -101,7 +98,7 @@ def _open(records: RunRecords, file: str) -> npt.NDArray[np.uint8] | None:
 
 
 MOST_CLASSES = 4
-"""Given labels that are explained where nobody asks for certain ones."""
+"""Given labels that are explained where none are requested."""
 
 _DESCRIBED_SIDE = 240
 
@@ -130,7 +127,7 @@ def explain_picture(
     device: str = "auto",
     max_pixels: int | None = None,
 ) -> Explanation:
-    """Explain what a run's model says of one picture.
+    """Explain the prediction of a run's model for one image.
 
     Args:
         run: A run folder.

@@ -1,10 +1,7 @@
-"""What speaks for a class in a network's last feature maps, or along its attention.
+"""Relevance of an image's parts for a class, read off a network.
 
-Relevance of a transformer's patches for a class, along its attention layers.
-
-Outputs of a backbone's layers as maps over the picture: channels first or last, or a list of tokens.
-
-What a network's layers find in a picture: its first filters, and feature maps from layer to layer.
+Convolutional networks give it by their last feature maps, transformers along their attention layers. Also here: the
+outputs of a backbone's layers as maps over the image, and its first filters.
 """
 
 from __future__ import annotations
@@ -166,7 +163,7 @@ def find_heat(network: nn.Module, images: Tensor, classes: Tensor, *, several: b
         network: Of a saved model: ``normalisation`` and ``network``, in evaluation mode.
         images: Float (n, channels, height, width) in [0, 1].
         classes: int64 (n,).
-        several: Whether each logit stands for itself.
+        several: Whether each logit is independent of the others.
 
     Returns:
         Float32 (n, rows, columns), not negative; and the method. A picture's zeros everywhere mean that nothing speaks

@@ -1,4 +1,4 @@
-"""Heat maps of a run's worst mistakes, kept in the run for its report."""
+"""Heat maps of a run's top losses, stored in the run for its report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from distingo.datasets.decoding.decode import open_source
 from distingo.datasets.decoding.rendering import render, seen_part, shorter_side_for
 from distingo.datasets.layouts.detection import source_of
 from distingo.errors import DistingoError, ModelError
-from distingo.explanation.kept import KeptHeatMap, write_heat_maps
+from distingo.explanation.records import KeptHeatMap, write_heat_maps
 from distingo.explanation.relevance import attention_layers, find_heat
 from distingo.machine.device import bind_this_thread
 from distingo.models.saved import SavedModel
@@ -29,16 +29,16 @@ _BATCH = 4
 
 
 def keep_heat_maps(
-    model: SavedModel, root: Path, wanted: Sequence[tuple[str, str]], path: Path, device: torch.device
+    model: SavedModel, root: Path, losses: Sequence[tuple[str, str]], path: Path, device: torch.device
 ) -> int:
-    """Compute and write what spoke for what a model wrongly said.
+    """Compute and write heat maps for a model's wrong predictions.
 
     How many are made depends on what the network costs, not on a clock, so that a run can be repeated.
 
     Args:
         model: With a network; of a classic model nothing is written.
         root: The folder that files are relative to.
-        wanted: Files with the class that was said of each, the most important first.
+        losses: Files with the class that was predicted for each, the most important first.
         path: The file to write.
         device: Where to compute.
 
@@ -46,14 +46,14 @@ def keep_heat_maps(
         How many maps were written. Pictures that can't be opened any more, and those whose gradient is zero, have none.
     """
     rendition, network = model.description.rendition, model.network
-    if rendition is None or network is None or not wanted:
+    if rendition is None or network is None or not losses:
         return 0
     network = network.to(device).eval()
-    if len(wanted) > LEAST:
-        wanted = wanted[: _affordable(network, rendition, device)]
+    if len(losses) > LEAST:
+        losses = losses[: _affordable(network, rendition, device)]
     with ThreadPoolExecutor(max_workers=4) as pool:
-        opened = list(pool.map(lambda pair: _open(root, pair[0], model), wanted))
-    pairs = [(*pair, *found) for pair, found in zip(wanted, opened, strict=True) if found is not None]
+        opened = list(pool.map(lambda pair: _open(root, pair[0], model), losses))
+    pairs = [(*pair, *found) for pair, found in zip(losses, opened, strict=True) if found is not None]
     kept: list[KeptHeatMap] = []
     try:
         for start in range(0, len(pairs), _BATCH):

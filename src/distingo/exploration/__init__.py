@@ -1,1 +1,1 @@
-"""A data set looked at before anything is trained: colours, mean pictures, a map of the pictures."""
+"""Exploration of a data set before anything is trained: colors, mean images, a map of the images."""

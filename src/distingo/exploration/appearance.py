@@ -1,7 +1,4 @@
-"""What the pictures of each class look like on the whole: mean picture, colours, brightness, saturation.
-
-What exploring a data set finds out; the page about it draws these.
-"""
+"""What the images of each class look like on the whole: mean image, colors, brightness, saturation."""
 
 from __future__ import annotations
 

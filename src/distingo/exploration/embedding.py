@@ -1,7 +1,4 @@
-"""What pictures are laid out by: a frozen backbone's features, else descriptors, else the pixels themselves.
-
-Embeddings laid out in two dimensions, and who is whose neighbour.
-"""
+"""What images are laid out by on the map: a backbone's features, else descriptors, else pixels; and the layout."""
 
 from __future__ import annotations
 
@@ -65,7 +62,7 @@ class Embedding:
 def choose_embedding(
     pictures: Sequence[Picture], cache: Cache, *, model: str | None = None, weights: str | Path | None = None
 ) -> Embedding:
-    """Settle what pictures are embedded by; without a wish nothing is fetched from the network.
+    """Choose what images are embedded by; without a request nothing is fetched from the network.
 
     Args:
         pictures: At least one.
@@ -75,7 +72,7 @@ def choose_embedding(
         weights: As for `train`.
 
     Raises:
-        ModelError: There is no such backbone, or its weights can't be had.
+        ModelError: There is no such backbone, or its weights are not available.
         UsageError: The model is none that embeds.
     """
     reason = note("requested")
@@ -90,7 +87,7 @@ def choose_embedding(
         words = "histograms of their colours and the texture of their grey values (52 numbers)"
         return Embedding(descriptors_product(cache), DESCRIPTORS, words, reason)
     if model is None and weights is not None and (Path(weights) / "config.json").is_file():
-        model, weights = str(weights), None  # a hub folder says itself which backbone it is
+        model, weights = str(weights), None  # a hub folder names its backbone
     return _embed_by_backbone(model or "fast", weights, cache, reason)
 
 
@@ -139,7 +136,7 @@ def _choose_model(pictures: Sequence[Picture]) -> tuple[str, Note]:
 
 
 def _embed_by_backbone(model: str, weights: str | Path | None, cache: Cache, reason: Note) -> Embedding:
-    from distingo.checking.embedding import embed_by_backbone
+    from distingo.curation.embedding import embed_by_backbone
     from distingo.models.catalogue import find_model
     from distingo.models.presets import PRESETS
 

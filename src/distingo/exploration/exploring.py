@@ -1,4 +1,4 @@
-"""A data set to what a person wants to know before training: colours, mean pictures, a map."""
+"""The exploration of a data set: colors, mean images and a map of its images."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from distingo.records import Dataset, Picture
 log = logging.getLogger("distingo")
 
 MOST_ON_MAP = 3000
-"""More points than this say no more to the eye, and take minutes."""
+"""More points than this show nothing more, and take minutes."""
 
 _FEWEST_ON_MAP = 8
 
@@ -58,7 +58,7 @@ def explore(dataset: Dataset, machine: Machine, wish: MapWish | None) -> Explora
         wish: What the map shall be; None: no map.
 
     Raises:
-        ModelError: The model wished for can't be had.
+        ModelError: The requested model is not available.
         UsageError: The model is none that embeds.
     """
     contents = [picture.row_key for picture in dataset.pictures]

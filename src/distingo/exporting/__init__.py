@@ -1,1 +1,1 @@
-"""A run's model to files that run without torch, each checked on real pictures against the original."""
+"""A run's model as files that run without torch, each compared with the original on real images."""

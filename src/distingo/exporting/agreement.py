@@ -1,9 +1,4 @@
-"""Whether an export says what the original says, on real pictures.
-
-What the original says, in float32: the measure of its exports.
-
-The real pictures that an export is checked and calibrated on.
-"""
+"""Whether an export predicts the same as the original in float32, on real images of the run."""
 
 from __future__ import annotations
 
@@ -44,7 +39,7 @@ class KnownPicture:
 
     Attributes:
         source: Where its pixels come from.
-        labels: Its classes; None where nobody said.
+        labels: Its classes; None where it is not known.
     """
 
     source: Source
@@ -164,7 +159,7 @@ class Agreement:
         score: ``accuracy`` or ``mean average precision``; None where the pictures' labels are not known.
         original_score: Of the original on these pictures, in 0 .. 1.
         exported_score: Of the export.
-        unlike_same: Share of pictures that both, or neither, call unlike training; None where that can't be told.
+        unlike_same: Share of pictures that both, or neither, call unlike training; None without such a threshold.
     """
 
     pictures: int
@@ -230,8 +225,8 @@ def measure_agreement(
                 continue
             read.extend(picture for picture, _ in batch)
             rows = np.stack([render(image, description.rendition) for _, image in batch])
-            said = [run(prepare_input(image, description)[None]) for _, image in batch]
-            exported = (np.concatenate([each[part] for each in said]) for part in (0, 1))
+            answers = [run(prepare_input(image, description)[None]) for _, image in batch]
+            exported = (np.concatenate([each[part] for each in answers]) for part in (0, 1))
             parts.append((*original_answers(model, rows), *exported))
             advance(len(batch))
     if not read:
@@ -277,10 +272,10 @@ def _scores(
     classes = model.description.classes
     truth = np.array([[name in (picture.labels or ()) for name in classes] for picture in read])
     if model.description.task == "single-label":
-        right = [float(truth[np.arange(len(read)), said.argmax(axis=1)].mean()) for said in (before, after)]
+        right = [float(truth[np.arange(len(read)), answers.argmax(axis=1)].mean()) for answers in (before, after)]
         return "accuracy", right[0], right[1]
     present = truth.any(axis=0)
-    means = [mean_average_precision(truth[:, present], said[:, present]) for said in (before, after)]
+    means = [mean_average_precision(truth[:, present], answers[:, present]) for answers in (before, after)]
     return "mean average precision", means[0], means[1]
 
 

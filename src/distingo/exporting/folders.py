@@ -1,7 +1,4 @@
-"""A folder that appears whole or not at all.
-
-What is written down about an export, for machines and for a person.
-"""
+"""The folder of an export: it appears complete or not at all, with a description for programs and one for people."""
 
 from __future__ import annotations
 
@@ -15,7 +12,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from distingo.errors import ResourceError, option
 from distingo.exporting.agreement import Agreement
@@ -138,7 +134,7 @@ def describe_export(
     )
 
 
-def _model_facts(model: SavedModel) -> dict[str, Any]:
+def _model_facts(model: SavedModel) -> dict[str, object]:
     of = model.description
     if of.backbone is None:
         return {"name": of.name, "kind": of.kind}
@@ -148,7 +144,7 @@ def _model_facts(model: SavedModel) -> dict[str, Any]:
     return {key: value for key, value in facts.items() if value}
 
 
-def describe_agreement(agreement: Agreement, calibrated: str) -> dict[str, Any]:
+def describe_agreement(agreement: Agreement, calibrated: str) -> dict[str, object]:
     """The check's figures for ``distingo.json``."""
     facts = {**asdict(agreement), "share_same": round(agreement.share, 6)}
     if calibrated:

@@ -1,4 +1,4 @@
-"""A saved model as one module from pixels to calibrated probabilities, as the tracers of other formats want it."""
+"""A saved model as one module from pixels to calibrated probabilities, as exporters of other formats need it."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""A network as an ONNX graph.
+"""Networks as ONNX graphs, with or without their preprocessing.
 
-Resizing and cutting as an ONNX graph, to the numbers of `distingo.datasets.decoding.rendering.render`.
-
-ONNX Runtime's Resize with antialias computes bytes as Pillow does, in its fixed-point numbers: of real photographs one
-value in a hundred differs, by one, but for the outermost columns. It is as fast as Pillow is.
+The preprocessing gives the numbers of `distingo.datasets.decoding.rendering.render`: ONNX Runtime's Resize with
+antialias computes bytes as Pillow does, in its fixed-point numbers. Of real photographs one value in a hundred differs,
+by one, except for the outermost columns. It is as fast as Pillow.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from torch import nn
 
 from distingo.errors import ModelError
 from distingo.exporting.networks import FEW, GREY, LARGEST_HALF, LONGEST_ASPECT, shorter_side
+from distingo.prediction.libraries import first_line
 from distingo.records import Rendition
 from distingo.runtime.description import INPUT, OUTPUTS, ExportDescription
 
@@ -99,7 +99,7 @@ def preprocessing_graph(rendition: Rendition, pictures: str) -> Any:
         f'Resize <antialias = 1, axes = [1, 2], mode = "{_MODES[rendition.interpolation]}", cubic_coeff_a = -0.5, '
         'coordinate_transformation_mode = "half_pixel">'
     )
-    sides: dict[str, Any] = {"height": rendition.height, "width": rendition.width, "resize": resize}
+    sides: dict[str, object] = {"height": rendition.height, "width": rendition.width, "resize": resize}
     if rendition.fit == "crop":
         fit = _CROP.format(**sides, shorter=shorter_side(rendition), aspect=LONGEST_ASPECT)
     else:
@@ -139,9 +139,9 @@ def trace(network: nn.Module, example: torch.Tensor, *, any_size: bool = False) 
             warnings.simplefilter("ignore")  # advice to those who write models
             program = torch.export.export(network.eval(), (example,), dynamic_shapes=shapes)
     except Exception as error:  # torch's many kinds of errors on what it can't trace
-        reason = (str(error).splitlines() or [""])[0]
         raise ModelError(
-            f"the network can't be traced by torch.export: {type(error).__name__} ({reason})", code="cannot_export"
+            f"the network can't be traced by torch.export: {type(error).__name__} ({first_line(error)})",
+            code="cannot_export",
         ) from error
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # names the folders of this machine
@@ -177,9 +177,8 @@ def network_graph(network: nn.Module, rendition: Rendition, name: str) -> Any:
                 verbose=False,
             )
     except Exception as error:  # as above
-        reason = (str(error).splitlines() or [""])[0]
         raise ModelError(
-            f"the network can't be written as ONNX: {type(error).__name__} ({reason})", code="cannot_export"
+            f"the network can't be written as ONNX: {type(error).__name__} ({first_line(error)})", code="cannot_export"
         ) from error
     finally:
         for logger, level in zip(loggers, levels, strict=True):

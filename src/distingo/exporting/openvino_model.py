@@ -1,8 +1,6 @@
-"""A network as an OpenVINO model.
+"""Networks as OpenVINO models, also in 8-bit integers by NNCF.
 
-OpenVINO models in 8-bit integers by NNCF, in a process of its own.
-
-NNCF loads all frameworks that it finds, and they talk to the terminal until the process ends.
+NNCF has a process of its own: it loads all frameworks that it finds, and they write to the terminal.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ import numpy as np
 
 from distingo.errors import ModelError, ResourceError
 from distingo.exporting.onnx_graph import metadata
-from distingo.prediction.openvino_import import import_openvino
+from distingo.prediction.libraries import first_line, import_openvino
 from distingo.runtime.description import OUTPUTS, ExportDescription
 
 
@@ -44,9 +42,8 @@ def write_openvino(model: Any, folder: Path, description: ExportDescription) -> 
     try:
         openvino.save_model(model, path, compress_to_fp16=description.precision == "half")
     except RuntimeError as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise ResourceError(
-            f"{path}: OpenVINO can't write it ({reason}); is the disk full?", code="cannot_write"
+            f"{path}: OpenVINO can't write it ({first_line(error)}); is the disk full?", code="cannot_write"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""A run's model to a folder that is checked, or to none."""
+"""The export of a run's model: a folder whose model was compared with the original, or no folder."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ differ, since the threshold is the distance of one."""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExportRequest:
-    """What a person asked for.
+    """The options of an export.
 
     Attributes:
         run: A run folder.
@@ -79,7 +79,7 @@ class Exported:
     """An export that was checked.
 
     Attributes:
-        folder: Where it lies.
+        folder: Where it is.
         description: What it is.
         agreement: What the check found.
         bytes: Of the model's files.
@@ -95,13 +95,13 @@ def export_run(request: ExportRequest) -> Exported:
     """Write a run's model in another format, and check it.
 
     Args:
-        request: What a person asked for.
+        request: The request.
 
     Raises:
         RunError: The run folder is missing, damaged, unfinished or newer.
         UsageError: The model is no network, the format does not have the precision, or a package is missing.
         DataError: There is no picture to check or calibrate on.
-        ExportError: The export does not say what the original says; nothing is left of it.
+        ExportError: The export does not predict what the original predicts; nothing is left of it.
         ResourceError: The folder exists or can't be written.
     """
     _require_possible(request)

@@ -1,8 +1,6 @@
-"""A model to the file of a format, ready to be checked.
+"""The file of each format: ONNX, OpenVINO and torch.export, in float32, half precision or 8-bit integers.
 
-A network as a program of ``torch.export``.
-
-Networks in 8-bit integers: weights for each channel on its own, activations calibrated on training pictures.
+Weights in 8-bit integers have a scale for each channel, activations one that is calibrated on training images.
 """
 
 from __future__ import annotations
@@ -60,7 +58,7 @@ def quantise(model: Any, rows: np.ndarray, probabilities: np.ndarray, *, several
     Args:
         model: `onnx.ModelProto` of a network that takes rendered pictures.
         rows: uint8 (n, height, width, channels) to calibrate on.
-        probabilities: What the original says of them, float (n, classes).
+        probabilities: The original's probabilities for them, float (n, classes).
         several: Whether a picture has several labels.
 
     Returns:
@@ -80,7 +78,7 @@ def quantise(model: Any, rows: np.ndarray, probabilities: np.ndarray, *, several
 
 
 class _Reader:
-    """Batches of pictures as the calibrator asks for them, all of one size as histograms want them."""
+    """Batches of pictures as the calibrator takes them, all of one size as histograms want them."""
 
     def __init__(self, name: str, rows: np.ndarray) -> None:
         size = min(_BATCH, len(rows))

@@ -1,1 +1,1 @@
-"""Learning curves: how scores grow with the number of training pictures, and how they would with more."""
+"""Learning curves: how scores grow with the number of training images, and a forecast for more."""

@@ -1,19 +1,15 @@
-"""A measured learning curve carried on to more pictures, with an interval that owns up to what it can't know.
+"""A measured learning curve and its forecast for more images, with an interval that includes what can't be known.
 
-Shapes that the error takes over the number of training pictures, fitted to many curves at once.
-
-Measured curves mostly follow a power law, perhaps towards an error that no number of pictures mends (Hestness et al.,
+Measured curves mostly follow a power law, perhaps towards an error that more images don't reduce (Hestness et al.,
 Deep learning scaling is predictable, empirically, 2017; Viering and Loog, The shape of learning curves, 2022).
-Which shape it is can't be told from a few noisy sizes, and the shapes differ most where there is no size yet, so
-several are fitted. Exponentials, which fit measured curves worse (Viering and Loog) and promise nothing from more
-pictures whatever the curve, are not among them.
+A few noisy sizes don't show which shape it is, and the shapes differ most where there is no size yet, so several are
+fitted. Exponentials, which fit measured curves worse (Viering and Loog) and predict no gain from more images whatever
+the curve, are not among them.
 
-The scores of a learning curve, and what they might have been with other pictures and other draws.
-
-Each resample draws the judged pictures anew, with repetition. Where every draw judges pictures of its own (folds), that
-varies the draws with them; where draws share their judged pictures, the draws are drawn anew too (a bootstrap of two
-factors; Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8). The same resample holds at
-every size, so that the sizes stay as alike as they are: all are judged on the same pictures.
+Intervals come from resamples. Each draws the evaluated images anew, with repetition. Where every draw evaluates images
+of its own (folds), that varies the draws with them; where draws share their evaluated images, the draws are drawn anew
+too (a bootstrap of two factors; Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 3.8). The
+same resample is used at every size, so that sizes stay as alike as they are: all are evaluated on the same images.
 """
 
 from __future__ import annotations
@@ -27,9 +23,9 @@ import numpy.typing as npt
 
 from distingo.learning_curves.measuring import Measured
 from distingo.learning_curves.records import Forecast, ScoreCurve, SizeScore
+from distingo.metrics.intervals import with_interval
 from distingo.metrics.label_intervals import MIN_POSITIVES
 from distingo.metrics.ranking import Ranking
-from distingo.metrics.resampling import with_interval
 from distingo.records import Score, Task
 
 Floats = npt.NDArray[np.float64]
@@ -65,7 +61,7 @@ def resample_curves(measured: Measured, task: Task, *, seed: int = 0, resamples:
     """Score every size, on the pictures as they are and on resamples of them.
 
     Args:
-        measured: What the models said.
+        measured: The outputs of the models.
         task: One label per picture, or several.
         seed: Of the resamples.
         resamples: How many.
@@ -104,7 +100,7 @@ def _shares(right: npt.NDArray[np.bool_], weights: npt.NDArray[np.int32]) -> Res
 
 def _rank_labels(measured: Measured, weights: npt.NDArray[np.int32]) -> ResampledCurves:
     truth = measured.truth.astype(bool)
-    each = np.stack([_precisions(truth, told, weights) for told in measured.probabilities], axis=1)
+    each = np.stack([_precisions(truth, predicted, weights) for predicted in measured.probabilities], axis=1)
     kept = truth.sum(axis=0) >= MIN_POSITIVES
     chosen = each[:, :, kept if kept.any() else truth.any(axis=0)]
     overall = np.nanmean(chosen, axis=2)
@@ -114,9 +110,9 @@ def _rank_labels(measured: Measured, weights: npt.NDArray[np.int32]) -> Resample
     )
 
 
-def _precisions(truth: npt.NDArray[np.bool_], told: npt.NDArray[Any], weights: npt.NDArray[np.int32]) -> Floats:
+def _precisions(truth: npt.NDArray[np.bool_], predicted: npt.NDArray[Any], weights: npt.NDArray[np.int32]) -> Floats:
     """Every label's average precision in every resample, float64 (1 + resamples, labels); NaN where undefined."""
-    rankings = [Ranking.of(truth[:, label], told[:, label]) for label in range(truth.shape[1])]
+    rankings = [Ranking.of(truth[:, label], predicted[:, label]) for label in range(truth.shape[1])]
     return np.stack([ranking.average_precision(weights) for ranking in rankings], axis=1)
 
 
@@ -239,17 +235,17 @@ class Extrapolation:
     gains: Floats
 
 
-def extrapolate(curve: ResampledCurve, sizes: Floats, wanted: Floats) -> Extrapolation:
+def extrapolate(curve: ResampledCurve, sizes: Floats, multiples: Floats) -> Extrapolation:
     """Fit every shape to every resample of a curve.
 
-    Sizes count by the inverse of their variance over resamples. Where the curve begins is not told by the shapes (few
+    Sizes count by the inverse of their variance over resamples. The shapes don't show where the curve begins (few
     pictures obey other laws than many), so each shape is fitted to all sizes, and to the larger ones only, down to
     `_FEWEST` of them.
 
     Args:
         curve: Scores, of which 1 is the best.
         sizes: Training sizes, (sizes,), ascending.
-        wanted: Sizes to extrapolate to, as multiples of the largest one.
+        multiples: Sizes to extrapolate to, as multiples of the largest one.
     """
     x = sizes / sizes[-1]
     errors = 1 - np.concatenate([curve.points[None], curve.resampled])
@@ -258,14 +254,14 @@ def extrapolate(curve: ResampledCurve, sizes: Floats, wanted: Floats) -> Extrapo
     for first in range(len(sizes) - _FEWEST + 1):
         for shape in SHAPES:
             fitted = fit_shape(shape, x[first:], errors[:, first:], 1 / variances[first:])
-            told = fitted.at(np.append(wanted, 1.0))
-            gains.append(told[:, -1:] - told[:, :-1])
-            scores.append(1 - told[:, :-1])
-    return Extrapolation(wanted, np.concatenate(scores), np.concatenate(gains))
+            predicted = fitted.at(np.append(multiples, 1.0))
+            gains.append(predicted[:, -1:] - predicted[:, :-1])
+            scores.append(1 - predicted[:, :-1])
+    return Extrapolation(multiples, np.concatenate(scores), np.concatenate(gains))
 
 
 def forecast(name: str, support: int, curve: ResampledCurve, sizes: Floats, factors: Floats) -> ScoreCurve:
-    """A curve as a person reads it: measured, and carried on to so many times as many pictures.
+    """A curve as people read it: measured, and carried on to so many times as many pictures.
 
     Args:
         name: Of the class; empty for all pictures.
@@ -279,7 +275,7 @@ def forecast(name: str, support: int, curve: ResampledCurve, sizes: Floats, fact
     scores = [_score(column, support) for column in found.scores.T]
     gains = [_score(column, support) for column in found.gains.T]
     whole = np.rint(found.sizes * sizes[-1]).astype(int).tolist()
-    told = zip(factors.tolist(), whole, scores, gains, strict=False)
+    predicted = zip(factors.tolist(), whole, scores, gains, strict=False)
     measured = zip(sizes.astype(int).tolist(), curve.points, curve.resampled.T, strict=True)
     return ScoreCurve(
         name=name,
@@ -287,7 +283,7 @@ def forecast(name: str, support: int, curve: ResampledCurve, sizes: Floats, fact
         measured=tuple(
             SizeScore(size, with_interval(float(point), column, support)) for size, point, column in measured
         ),
-        forecasts=tuple(Forecast(*each) for each in told),
+        forecasts=tuple(Forecast(*each) for each in predicted),
         band=tuple(map(SizeScore, whole[len(factors) :], scores[len(factors) :])),
     )
 

@@ -1,7 +1,4 @@
-"""Probabilities of judged pictures by models that were trained on more and more pictures.
-
-Which pictures are learned from at each size, and which they are judged on.
-"""
+"""The measurements of a learning curve: which images are trained and evaluated on at each size, and the results."""
 
 from __future__ import annotations
 
@@ -115,7 +112,7 @@ Learner = Callable[[Side, Side, Floats32], Floats32]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What every draw's models say at every size.
+    """The outputs of every draw's models at every size.
 
     Attributes:
         sizes: How many training pictures, those chosen by among them.

@@ -46,8 +46,8 @@ class ScoreCurve:
         name: Of the class or label; empty for all pictures.
         support: How many judged pictures it rests on: all, or those of the class.
         measured: With bootstrap intervals over pictures and draws.
-        forecasts: For the factors that were asked for.
-        band: The expected score at sizes between the largest measured and the largest asked for.
+        forecasts: For the requested factors.
+        band: The expected score at sizes between the largest measured and the largest requested.
     """
 
     name: str
@@ -77,7 +77,7 @@ class LearningCurve:
         draws: How many times pictures were drawn for each size.
         overall: Of all pictures.
         classes: Of each class that was judged, the weakest first.
-        notes: What a person should know.
+        notes: Notes for the user.
         recipe: All settings.
         seconds: For all of it.
     """

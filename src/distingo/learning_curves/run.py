@@ -1,4 +1,4 @@
-"""The whole learning curve: pictures are read once, models trained on more and more of them, scores carried on."""
+"""The whole learning curve: images are read once, models trained on more and more of them, scores extrapolated."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from distingo.checking.belonging import Belonging
 from distingo.crossvalidation.folds import divide
 from distingo.datasets.gathering import count_processors
 from distingo.datasets.splits.grouping import Grouping, group_pictures
@@ -28,6 +27,7 @@ from distingo.learning_curves.measuring import (
 )
 from distingo.learning_curves.records import LearningCurve, ScoreCurve
 from distingo.machine.device import choose_device, prepare_process
+from distingo.near_duplicates.keeping import Belonging
 from distingo.prediction.embedding import descriptors_product, gather
 from distingo.records import Dataset
 from distingo.training.preparing import ChosenRun, TrainRequest, choose
@@ -44,7 +44,7 @@ DRAWS = 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LearningCurveRequest:
-    """What a person asked for.
+    """The options of a learning curve.
 
     Attributes:
         training: Data, recipe, machine; nothing is written to its output.
@@ -67,7 +67,7 @@ def run_learning_curve(request: LearningCurveRequest) -> LearningCurve:
     every picture is judged.
 
     Raises:
-        DistingoError: Of the kind that fits the mistake or hindrance.
+        DistingoError: The specific subclass.
     """
     begun = time.perf_counter()
     _check(request)

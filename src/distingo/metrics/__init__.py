@@ -1,1 +1,1 @@
-"""Pure scores on arrays: what probabilities are worth, each score with a 95 % interval."""
+"""Scores computed from arrays, each with a 95 % interval."""

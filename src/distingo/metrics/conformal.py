@@ -1,30 +1,35 @@
-"""Prediction sets that hold the truth as often as was requested, whatever the model (split conformal prediction).
+"""Guarantees from a calibration set: prediction sets of a requested coverage, and abstention at a requested error.
 
-One label per picture: the least ambiguous sets of Sadinle, Lei and Wasserman (Least ambiguous set-valued classifiers
-with bounded error levels, 2019). A class is in the set if its probability reaches a threshold, and the threshold is
-what the share of the true classes that was asked for reaches on pictures the model was not fitted on. Of all sets of
-their coverage they are the smallest on average, and coverage is exact but for 1 / (n + 1). A set may be empty: then
-the model is right more often than was asked for, and these are the pictures of which it is least sure.
+Prediction sets (split conformal prediction), one label per image: the least ambiguous sets of Sadinle, Lei and
+Wasserman (Least ambiguous set-valued classifiers with bounded error levels, 2019). A class is in the set if its
+probability reaches a threshold, and the threshold is what the requested share of the true classes reaches on images
+that the model was not fitted on. Of all sets of their coverage they are the smallest on average, and coverage is exact
+except for 1 / (n + 1). A set may be empty: then the model is right more often than requested, and these are the images
+of which it is least confident. Several labels: the same threshold by conformal risk control (Angelopoulos, Bates,
+Fisch, Lei and Schuster, Conformal risk control, 2024), where the risk is the share of an image's labels that its set
+misses. With one label for every image the two are the same, so there is one function.
 
-Several labels: the same threshold by conformal risk control (Angelopoulos, Bates, Fisch, Lei and Schuster, Conformal
-risk control, 2024), where the risk is the share of a picture's labels that its set misses. With one label for every
-picture the two are the same, so there is one function.
-
-Both hold on average over draws of the n pictures and of the new one, if these are alike and exchangeable. What one draw
-comes to is in `distingo.metrics.conformal`, which also says which levels n pictures can hold.
-
-The n pictures may also be all of training and validation, each with a probability from a model of its fold that was not
-fitted on it, against one threshold for all (Vovk, Cross-conformal predictors, 2015). Coverage is then exact only as far
-as the models of the folds are as sure as the final one. They are fitted on no more pictures than it, so that they are
-rather less sure, and sets rather too large.
-
-What prediction sets guarantee at the number of calibration images that there are.
-
-On average over draws of n calibration images, sets hold the true label at least as often as was requested. One draw
-may be lucky or not: the coverage that it leads to follows the beta distribution with k = ceil((n + 1) * coverage) and
+Both hold on average over draws of the n images and of the new one, if these are alike and exchangeable. One draw may be
+lucky or not: the coverage that it leads to follows the beta distribution with k = ceil((n + 1) * coverage) and
 n + 1 - k (Vovk, Conditional validity of inductive conformal predictors, 2012; Angelopoulos and Bates, A gentle
 introduction to conformal prediction, 2021), exactly so where probabilities have no ties. How many of m new images are
-covered follows the beta-binomial distribution then. Numpy alone, since exported models come without SciPy.
+covered follows the beta-binomial distribution then.
+
+The n images may also be all of training and validation, each with a probability from a model of its fold that was not
+fitted on it, against one threshold for all (Vovk, Cross-conformal predictors, 2015). Coverage is then exact only as far
+as the models of the folds are as confident as the final one. They are fitted on no more images than it, so that they
+are rather less confident, and sets rather too large.
+
+Abstention: the probability from which on a model may answer is chosen by testing (Angelopoulos, Bates, Candès, Jordan
+and Lei, Learn then test, 2021): candidates are tested against the hypothesis that more answers than requested are
+wrong, in a fixed order, the strictest first, each at a level of 5 % until one fails. So, in at least 95 of 100 draws of
+the held-out images, no more of the answers to new images like them are wrong than was requested, for a model that errs
+the more the less confident it is. One label per image: an answer is right or wrong, and the test is the exact binomial
+one (Clopper and Pearson 1934). Several labels: labels below the threshold are withheld, an image with none left is not
+answered, and the error of an answer is the share of its labels that are wrong; the test is Hoeffding's and Bentkus', as
+in the paper above.
+
+Numpy alone, since exported models come without SciPy.
 """
 
 from __future__ import annotations
@@ -36,7 +41,126 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from distingo.metrics.rejection import binomial_cdf
+LEVEL = 0.05
+"""How often the choice of a threshold may guarantee too much."""
+
+FIRST_SHARE = 0.3
+"""The strictest candidate answers so many of the pictures: with fewer, one mistake of chance would end the search."""
+
+_MOST_CANDIDATES = 100
+
+_FINEST = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class GivenLabels:
+    """The labels that a model gave to pictures of known truth.
+
+    Attributes:
+        owners: int64 (m,): the number of each label's picture; with one label per picture each occurs once.
+        confidences: float64 (m,): the probability of each.
+        right: bool (m,).
+    """
+
+    owners: npt.NDArray[np.int64]
+    confidences: npt.NDArray[np.float64]
+    right: npt.NDArray[np.bool_]
+
+    def most_confident(self) -> npt.NDArray[np.float64]:
+        """The highest probability of each picture with a label, the highest first."""
+        order = np.lexsort((-self.confidences, self.owners))
+        first = np.flatnonzero(np.diff(self.owners[order], prepend=-1))
+        return -np.sort(-self.confidences[order][first])
+
+    def errors(self, threshold: float) -> npt.NDArray[np.float64]:
+        """Of each answered picture the share of its labels at or above the threshold that are wrong."""
+        kept = self.confidences >= threshold
+        _, owners = np.unique(self.owners[kept], return_inverse=True)
+        given = np.bincount(owners)
+        wrong: npt.NDArray[np.float64] = np.bincount(owners, weights=~self.right[kept], minlength=len(given)) / given
+        return wrong
+
+
+def answer_threshold(labels: GivenLabels, error: float) -> float | None:
+    """The lowest probability from which on answers may be given.
+
+    Args:
+        labels: What the model gave to held-out pictures.
+        error: The requested share of wrong answers, above 0 and below 1.
+
+    Returns:
+        The threshold; None where these pictures can't hold such a share (see `lowest_error`).
+
+    Raises:
+        ValueError: The error is not between 0 and 1.
+    """
+    if not 0 < error < 1:
+        raise ValueError(f"error {error}; give a number between 0 and 1")
+    most_confident = labels.most_confident()
+    found = None
+    for rank in _ranks(len(most_confident), error):
+        threshold = float(most_confident[rank - 1])
+        if _p_value(labels.errors(threshold), error) > LEVEL:
+            break
+        found = threshold
+    return found
+
+
+def answers_needed(error: float) -> int:
+    """How many answers it takes to hold a share of wrong ones, above 0 and below 1, even if none of them is wrong."""
+    return ceil(log(LEVEL) / log1p(-error))
+
+
+def lowest_error(labels: GivenLabels) -> float | None:
+    """The lowest share of wrong answers, in steps of a thousandth, that has a threshold; None where none has."""
+    for step in range(1, round(1 / _FINEST)):
+        if answer_threshold(labels, step * _FINEST) is not None:
+            return round(step * _FINEST, 6)
+    return None
+
+
+def _ranks(n: int, error: float) -> list[int]:
+    """How many pictures the candidates answer; none where even without a mistake n are too few to hold it."""
+    if n * -log1p(-error) < -log(LEVEL):  # before the quotient, which overflows where the error is next to nothing
+        return []
+    first = max(answers_needed(error), ceil(FIRST_SHARE * n))
+    return sorted({round(rank) for rank in np.linspace(first, n, _MOST_CANDIDATES).tolist()}) if first <= n else []
+
+
+def _p_value(errors: npt.NDArray[np.float64], target: float) -> float:
+    n, total = len(errors), float(errors.sum())
+    if np.isin(errors, (0, 1)).all():
+        return binomial_cdf(round(total), n, target)
+    bentkus = np.e * binomial_cdf(ceil(total - 1e-9), n, target)
+    return min(1.0, bentkus, _hoeffding(min(total / n, target), target, n))
+
+
+def binomial_cdf(successes: int, n: int, probability: float) -> float:
+    """The chance of at most so many successes in n draws; numpy alone, since exported models come without SciPy.
+
+    Args:
+        successes: From 0 to n.
+        n: How many draws.
+        probability: Of a success, above 0 and below 1.
+    """
+    logs = np.log(np.arange(1, n + 1, dtype=np.float64))
+    factorials = np.concatenate([[0.0], logs.cumsum()])
+    counts = np.arange(min(successes, n) + 1)
+    choices = factorials[n] - factorials[counts] - factorials[n - counts]
+    terms = choices + counts * log(probability) + (n - counts) * log(1 - probability)
+    highest = terms.max()
+    return min(1.0, float(np.exp(highest) * np.exp(terms - highest).sum()))
+
+
+def _hoeffding(found: float, target: float, n: int) -> float:
+    """Hoeffding's bound on the chance of a mean as low as `found` of n numbers in 0 .. 1 around `target`."""
+    divergence = 0.0
+    if found > 0:
+        divergence += found * log(found / target)
+    if found < 1:
+        divergence += (1 - found) * log((1 - found) / (1 - target))
+    return float(np.exp(-n * divergence))
+
 
 USUAL = 0.9
 """The share of calibration draws that the range of coverages holds for: its ends are the 5 % and 95 % quantiles."""
@@ -237,8 +361,8 @@ def upper_threshold(scores: npt.NDArray[np.float64], alarms: float) -> tuple[flo
         alarms: Wanted share of pictures like these that raise an alarm.
 
     Returns:
-        The threshold, to be exceeded, and the rate that it keeps to: what was wanted, or 1 / (n + 1) where n
-        pictures can vouch for no lower one (Bates et al., Testing for outliers with conformal p-values, 2023).
+        The threshold, to be exceeded, and the rate that it keeps to: what was requested, or 1 / (n + 1) where n
+        pictures can guarantee no lower one (Bates et al., Testing for outliers with conformal p-values, 2023).
     """
     n = len(scores)
     rate = max(alarms, 1 / (n + 1))

@@ -26,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 FEWEST_OF_CLASS = 6
-"""Images that a class has at least for its recall to say something."""
+"""Images that a class has at least for its recall to mean something."""
 
 MOST_SMALL = 0.2
 """Share of classes that may have fewer."""
@@ -50,7 +50,7 @@ class _Influence:
         return float(self.right.max()) / n
 
     def variance(self, table: Floats) -> tuple[float, float]:
-        """Of the score on as many images as `table` sums to, drawn as it says, and its degrees of freedom.
+        """Of the score on as many images as `table` sums to, drawn like it, and its degrees of freedom.
 
         The latter are Satterthwaite's (1946): where one small class makes up most of the variance, as few as its
         images. So where one class that is seldom predicted does.
@@ -59,12 +59,14 @@ class _Influence:
         n = of_truth.sum()
         mean = (of_truth @ self.truth + of_predicted @ self.predicted + diagonal @ self.right) / n
         by_class = of_truth * self.truth**2 + table @ self.predicted**2 + 2 * self.truth * (table @ self.predicted)
-        by_said = of_predicted * self.predicted**2 + self.truth**2 @ table + 2 * self.predicted * (self.truth @ table)
+        by_predicted = (
+            of_predicted * self.predicted**2 + self.truth**2 @ table + 2 * self.predicted * (self.truth @ table)
+        )
         both = diagonal * self.right * (self.right + 2 * (self.truth + self.predicted))
         total = float((by_class + both).sum())
         uncertain = max(
             float(((moved + both) ** 2 / np.maximum(count, 1)).sum())
-            for moved, count in ((by_class, of_truth), (by_said, of_predicted))
+            for moved, count in ((by_class, of_truth), (by_predicted, of_predicted))
         )
         return max(0.0, total / n - mean**2) / n, total**2 / uncertain if uncertain else float(n)
 

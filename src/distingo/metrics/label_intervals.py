@@ -1,9 +1,7 @@
-"""Labels that were judged, arranged so that all scores and their intervals are counted in one pass.
-
-Intervals of the scores of independent labels, from what each image moves them by.
+"""Scores of independent labels and their intervals, counted in one pass, from what each image moves them by.
 
 Average precision is too high on average where few images have a label: the topmost one counts itself. The jackknife
-(Quenouille 1956; Tukey 1958) takes that off, by leaving out each image once, and the same numbers say how much the
+(Quenouille 1956; Tukey 1958) takes that off, by leaving out each image once, and the same numbers show how much the
 score varies, labels of one image together. The bias of a ranking shrinks more slowly than by one over the number of
 positives, so a quarter more than the jackknife's estimate is taken off (Schucany, Gray and Owen, On bias reduction in
 estimation, 1971, for other rates of shrinking). As with one label, the scores at thresholds have the variance of
@@ -244,19 +242,19 @@ class _Tables:
     def macro(self, kept: Booleans, weights: tuple[float, float, float]) -> Estimate:
         truth, given = self.truth[:, kept], self.given[:, kept]
         right, true, said = (table.sum(axis=0).astype(np.float64) for table in (truth & given, truth, given))
-        top, of_true, of_said = weights
-        scale = of_true * true + of_said * said
+        top, of_true, of_predicted = weights
+        scale = of_true * true + of_predicted * said
         scores = _divide_counts(top * right, scale)
         one = _divide_counts(np.full(len(scale), float(len(truth))), scale)
         labels = len(scores)
         moved = (
-            (truth & given) @ (top * one) - truth @ (of_true * one * scores) - given @ (of_said * one * scores)
+            (truth & given) @ (top * one) - truth @ (of_true * one * scores) - given @ (of_predicted * one * scores)
         ) / labels
         shrunk, variances = _label_variances(right, true, said, weights)
         together = float(moved @ moved) / len(truth) ** 2
         alone = _label_variances(right, true, said, weights, shrink=False)[1].sum() / labels**2
         varied = variances.sum() / labels**2 * (together / alone if alone > 0 else 1.0)
-        counts = (of_true * true + of_said * said) / (of_true + of_said)
+        counts = (of_true * true + of_predicted * said) / (of_true + of_predicted)
         freedom = variances.sum() ** 2 / (variances**2 / np.maximum(counts, 1)).sum()
         few = float((said < FEWEST_GIVEN).mean()) > MOST_SELDOM_GIVEN
         low = _bias_of_f1(shrunk, true, said, right) if top == 2.0 else 0.0
@@ -266,12 +264,12 @@ class _Tables:
 
     def micro(self, weights: tuple[float, float, float]) -> Estimate:
         right, true, said = (float(table.sum()) for table in (self.truth & self.given, self.truth, self.given))
-        top, of_true, of_said = weights
-        scale = of_true * true + of_said * said
+        top, of_true, of_predicted = weights
+        scale = of_true * true + of_predicted * said
         value = top * right / scale if scale else 0.0
         one = len(self.truth) / scale if scale else 0.0
         counts = ((self.truth & self.given).sum(axis=1), self.truth.sum(axis=1), self.given.sum(axis=1))
-        moved = one * (top * counts[0] - of_true * value * counts[1] - of_said * value * counts[2])
+        moved = one * (top * counts[0] - of_true * value * counts[1] - of_predicted * value * counts[2])
         sums = (np.array([right]), np.array([true]), np.array([said]))
         _, variance = _label_variances(*sums, weights)
         _, alone = _label_variances(*sums, weights, shrink=False)
@@ -290,11 +288,11 @@ def _label_variances(
         union = cells.sum(axis=0)
         cells = (cells + mean[:, None]) * _divide_counts(np.maximum(union, 1), union + 1)
     right, missed, wrong = cells
-    top, of_true, of_said = weights
-    scale = of_true * (right + missed) + of_said * (right + wrong)
+    top, of_true, of_predicted = weights
+    scale = of_true * (right + missed) + of_predicted * (right + wrong)
     scores = _divide_counts(top * right, scale)
-    squares = right * (top - (of_true + of_said) * scores) ** 2
-    squares += missed * (of_true * scores) ** 2 + wrong * (of_said * scores) ** 2
+    squares = right * (top - (of_true + of_predicted) * scores) ** 2
+    squares += missed * (of_true * scores) ** 2 + wrong * (of_predicted * scores) ** 2
     return scores, _divide_counts(squares, scale**2)
 
 

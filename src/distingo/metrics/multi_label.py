@@ -1,6 +1,6 @@
 """Scores of independent labels: what the probabilities and thresholds of a multi-label classifier are worth.
 
-What a report draws about several labels per picture: curves, two-by-two tables, counts of labels and of pairs.
+Also here is what a report draws of them: curves, per-label confusion matrices, counts of labels and of pairs.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def multi_label_scores(
 
     Every score has a 95 % interval: means over pictures those of `distingo.metrics.intervals`, average precision and
     the scores at the thresholds those of `distingo.metrics.label_intervals`. Where there are too few pictures, or
-    positives, for it to hold, the score says so. A macro score's interval is for the labels that it was averaged
+    positives, for it to hold, the score is marked. A macro score's interval is for the labels that it was averaged
     over.
 
     Args:

@@ -1,22 +1,18 @@
-"""Two classifiers on the same pictures: by how much one is better, and whether chance alone explains it.
+"""Two classifiers on the same images: by how much one is better, and whether chance alone explains it.
 
-Two classifiers on the same pictures by any score: the difference, how sure it is, and whether chance explains it.
-
-The interval comes from what each picture moves the difference by, for both classifiers together (the influence function
-or the jackknife, `distingo.metrics.label_intervals`), with skewness corrected. The p-value is of a randomisation
-test: were the two exchangeable, their answers to any picture could be swapped, so the difference found is set beside
-those of thousands of random swaps (Noreen, Computer-Intensive Methods for Testing Hypotheses, 1989). The p-value counts
+The interval comes from what each image moves the difference by, for both classifiers together (the influence function
+or the jackknife, `distingo.metrics.label_intervals`), with skewness corrected. The p-value is of a randomization
+test: were the two exchangeable, their answers to any image could be swapped, so the difference is compared with those
+of thousands of random swaps (Noreen, Computer-Intensive Methods for Testing Hypotheses, 1989). The p-value counts
 the answers as they are among the swaps, so it is never 0.
 
-Two recipes on the same test pictures, trained with several seeds: is one better, luck in training included?
-
-McNemar's test and paired intervals tell two trained models apart. Two trainings of one recipe give two models, and
-with enough test pictures one of them is shown to be better; that says nothing about recipes (Dietterich, Approximate
+McNemar's test and paired intervals distinguish two trained models. Two trainings of one recipe give two models, and
+with enough test images one of them is shown to be better; that means nothing for recipes (Dietterich, Approximate
 statistical tests for comparing supervised classification learning algorithms, Neural Computation 10, 1998; Bouthillier
-et al., Accounting for variance in machine learning benchmarks, MLSys 2021). Here the error of the difference is that of
-the test pictures and that of the seeds together.
+et al., Accounting for variance in machine learning benchmarks, MLSys 2021). Where two recipes were trained with several
+seeds each, the error of the difference is that of the test images and that of the seeds together.
 
-What is left of p-values when many questions were asked at once, and how many pictures an answer takes.
+Also here: p-values corrected for the number of comparisons, and how many images a comparison takes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Scores of an order: average precision, which also counts resamples fast, and how high right labels rank."""
+"""Scores of a ranking: average precision, also of many resamples at once, and the rank of right labels."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def classification_scores(
 
     Every score has a 95 % interval: proportions Wilson's, log loss a t interval corrected for skewness
     (`distingo.metrics.intervals`), averages over classes that of their influence functions
-    (`distingo.metrics.confusion_intervals`). Where there are too few images for it to hold, the score says so.
+    (`distingo.metrics.confusion_intervals`). Where there are too few images for it to hold, the score is marked.
 
     Args:
         truth: Class numbers, integers of shape (n,).

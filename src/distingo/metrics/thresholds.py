@@ -51,7 +51,7 @@ def choose_thresholds(
     probabilities: npt.ArrayLike,
     *,
     aim: ThresholdAim = "f1",
-    wanted: float | None = None,
+    requested: float | None = None,
     labels: Sequence[str] | None = None,
     shrinkage: float = SHRINKAGE,
 ) -> Thresholds:
@@ -61,9 +61,9 @@ def choose_thresholds(
         truth: Bool (n, labels), of the validation pictures.
         probabilities: Floats in 0 .. 1 of shape (n, labels), of the model for these pictures.
         aim: ``f1`` is the best F1 of each label; ``precision`` and ``recall`` are the lowest and the highest
-            threshold that reach what is wanted: the first finds as many pictures as such precision allows, the second
+            threshold that reach `requested`: the first finds as many images as such precision allows, the second
             errs as little as such recall allows. A precision that no threshold reaches is come as near as can be.
-        wanted: The precision or recall in 0 .. 1; None for ``f1``.
+        requested: The precision or recall in 0 .. 1; None for ``f1``.
         labels: The names of the columns, for the notes; None numbers them from 0.
         shrinkage: As many positives make a label's own choice count half; 0 takes only its own.
 
@@ -71,16 +71,16 @@ def choose_thresholds(
         One threshold per label, always a number in 0 .. 1, and notes on labels of which one should know.
 
     Raises:
-        ValueError: The arrays don't fit each other, or `wanted` does not fit the aim.
+        ValueError: The arrays don't fit each other, or `requested` does not fit the aim.
     """
     answers, chances = np.asarray(truth), np.asarray(probabilities, dtype=np.float64)
-    _check(answers, chances, aim, wanted)
+    _check(answers, chances, aim, requested)
     curves = [_Curve.of(answers[:, label], chances[:, label]) for label in range(answers.shape[1])]
     judged = [curve for curve in curves if curve.positives]
     if not judged:
         notes = (note("thresholds-without-images"),)
-        return Thresholds((FALLBACK,) * len(curves), aim, wanted, notes)
-    goal = _Goal(aim, wanted or 0.0)
+        return Thresholds((FALLBACK,) * len(curves), aim, requested, notes)
+    goal = _Goal(aim, requested or 0.0)
     rate = goal.shared_rate(judged)
     values = {
         column: _blend(goal.own(curve), curve.at_rate(rate), curve.positives / (curve.positives + shrinkage))
@@ -91,7 +91,7 @@ def choose_thresholds(
     return Thresholds(
         values=tuple(values.get(column, middle) for column in range(len(curves))),
         aim=aim,
-        wanted=wanted,
+        wanted=requested,
         notes=_notes(curves, labels or [note("column", number=column) for column in range(len(curves))], goal),
     )
 
@@ -158,7 +158,7 @@ class _Curve:
 @dataclass(frozen=True, slots=True)
 class _Goal:
     aim: ThresholdAim
-    wanted: float
+    requested: float
 
     def own(self, curve: _Curve) -> float:
         """The threshold that serves one label best on its own."""
@@ -168,13 +168,13 @@ class _Goal:
         if self.aim == "f1":
             return int(curve.f1().argmax())
         if self.aim == "recall":
-            return int(np.flatnonzero(curve.recall() >= self.wanted)[0])
+            return int(np.flatnonzero(curve.recall() >= self.requested)[0])
         precision = curve.precision()
-        reaching = np.flatnonzero(precision >= self.wanted)
+        reaching = np.flatnonzero(precision >= self.requested)
         return int(reaching[-1]) if reaching.size else int(precision.argmax())
 
     def is_reached(self, curve: _Curve) -> bool:
-        return self.aim != "precision" or bool((curve.precision() >= self.wanted).any())
+        return self.aim != "precision" or bool((curve.precision() >= self.requested).any())
 
     def shared_rate(self, curves: list[_Curve]) -> float:
         """The rate that serves the aim best in the mean over labels."""
@@ -188,7 +188,7 @@ class _Goal:
         )
         if self.aim == "f1":
             return float(_RATES[means.argmax()])
-        reaching = np.flatnonzero(means >= self.wanted)
+        reaching = np.flatnonzero(means >= self.requested)
         if not reaching.size:
             return float(_RATES[means.argmax()])
         return float(_RATES[reaching[0] if self.aim == "recall" else reaching[-1]])
@@ -214,11 +214,11 @@ def _notes(curves: list[_Curve], names: Sequence[str | Note], goal: _Goal) -> tu
     return (
         *([note("threshold-of-others", names=without)] if without else []),
         *([note("threshold-like-others", names=few, few=FEW_POSITIVES)] if few else []),
-        *([note("threshold-not-reached", names=short, wanted=goal.wanted)] if short else []),
+        *([note("threshold-not-reached", names=short, wanted=goal.requested)] if short else []),
     )
 
 
-def _check(truth: npt.NDArray[Any], chances: Floats, aim: str, wanted: float | None) -> None:
+def _check(truth: npt.NDArray[Any], chances: Floats, aim: str, requested: float | None) -> None:
     if truth.ndim != 2 or truth.dtype != np.bool_ or truth.size == 0 or truth.shape != chances.shape:
         raise ValueError(
             f"truth of shape {truth.shape} and type {truth.dtype}, probabilities of shape {chances.shape}; "
@@ -228,7 +228,7 @@ def _check(truth: npt.NDArray[Any], chances: Floats, aim: str, wanted: float | N
         raise ValueError("a probability is not a number in 0 .. 1")
     if aim not in get_args(ThresholdAim):
         raise ValueError(f"aim {aim!r}; choose {', '.join(get_args(ThresholdAim))}")
-    if (aim == "f1") != (wanted is None):
-        raise ValueError(f"aim {aim} with wanted {wanted}; f1 takes None, precision and recall a number in 0 .. 1")
-    if wanted is not None and not 0 < wanted <= 1:
-        raise ValueError(f"a {aim} of {wanted} is wanted; give a number above 0, up to 1")
+    if (aim == "f1") != (requested is None):
+        raise ValueError(f"aim {aim} with requested {requested}; f1 takes None, precision and recall 0 to 1")
+    if requested is not None and not 0 < requested <= 1:
+        raise ValueError(f"a {aim} of {requested}; give a number above 0, up to 1")

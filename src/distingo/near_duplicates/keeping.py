@@ -1,4 +1,7 @@
-"""Near-duplicates kept on one split when a run divides its images, or counted where others divided them."""
+"""Near-duplicates and other images that belong together stay on one split when a run divides its images.
+
+Where others divided them, near-duplicates are counted.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ from typing import Literal
 
 import numpy as np
 
+from distingo.datasets.cache.products import Product
 from distingo.datasets.cache.store import Cache
-from distingo.datasets.splits.grouping import Grouping, Links, group_pictures
+from distingo.datasets.splits.grouping import BURST_SECONDS, Grouping, Links, find_bursts, group_pictures, link_column
 from distingo.datasets.splits.keeping_groups import keep_groups, split_numbers
 from distingo.errors import UsageError, option
 from distingo.features.signatures import SYMMETRIES
@@ -220,3 +224,56 @@ _STRADDLING: dict[DividedBy, str] = {
     "data": "duplicates-on-splits-of-data",
     "split-file": "duplicates-on-splits-of-file",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """What holds pictures together, besides the group column of their table.
+
+    Attributes:
+        near_duplicates: From which similarity on two pictures show the same scene (`find_copies`); None: not looked at.
+        burst: Seconds from one picture of a camera to the next of the same burst; None: not looked at.
+
+    Raises:
+        UsageError: A number is out of range.
+    """
+
+    near_duplicates: float | None = SAME_SCENE
+    burst: float | None = BURST_SECONDS
+
+    def __post_init__(self) -> None:
+        if self.near_duplicates is not None and not LOOSEST <= self.near_duplicates <= 1:
+            raise UsageError(
+                f"{option('near_duplicates')} {self.near_duplicates:g}: choose {LOOSEST:g} to 1, or none",
+                code="out_of_range",
+                parameter="near_duplicates",
+            )
+        if self.burst is not None and not self.burst >= 0:
+            raise UsageError(
+                f"{option('burst')} {self.burst:g}: choose 0 seconds or more, or none",
+                code="out_of_range",
+                parameter="burst",
+            )
+
+    def products(self, cache: Cache) -> list[Product]:
+        """What is to be computed from every picture for it."""
+        return [] if self.near_duplicates is None else [signature_product(cache)]
+
+    def link(self, dataset: Dataset, cache: Cache, workers: int) -> list[Links]:
+        """Find all links between a data set's pictures.
+
+        Args:
+            dataset: Read with these products.
+            cache: The one that the products are in.
+            workers: Threads.
+        """
+        links = [link_column(dataset)]
+        pictures = dataset.pictures
+        if self.near_duplicates is not None:
+            signatures = signature_product(cache).store.rows([picture.row_key for picture in pictures])
+            sides = [min(picture.width, picture.height) for picture in pictures]
+            pairs = find_copies(signatures, sides, loosest=self.near_duplicates, workers=workers)
+            links.append(Links("near-duplicate", [(pair.first, pair.second) for pair in pairs]))
+        if self.burst is not None:
+            links.append(find_bursts(pictures, within=self.burst, workers=workers))
+        return links

@@ -1,7 +1,4 @@
-"""What a run says of near-duplicates: what was searched for, what was found, and what lies on several splits.
-
-What a check searched for near-duplicates: among how many images, how turned, and from which similarity on.
-"""
+"""The records of a search for near-duplicates: what was searched, what was found, and what is on several splits."""
 
 from __future__ import annotations
 

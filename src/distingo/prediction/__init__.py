@@ -1,1 +1,1 @@
-"""Prediction: what a model looks at, image batches to tensors, probabilities to named predictions."""
+"""Prediction: images to batches, batches to probabilities, probabilities to named predictions."""

@@ -1,6 +1,6 @@
-"""Any number of pictures named, written down and sorted as they come, in memory that does not grow with them.
+"""Predictions for any number of images, written and sorted one by one, in memory that does not grow.
 
-Predictions that are on the disk as soon as they are made, so that a run that was killed goes on where it was.
+Each is on the disk as soon as it is made, so that a run that was killed continues where it was.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Self
 
 from distingo.errors import ResourceError, UsageError, option
 from distingo.files import content_hash, parse_json
@@ -51,7 +51,7 @@ class PartialTable:
 
     Args:
         output: The table to come.
-        made_by: What the predictions depend on besides the pictures; rows of another are not gone on with.
+        made_by: What the predictions depend on besides the pictures; rows of another are not continued.
 
     Raises:
         UsageError: The output's ending is unknown.
@@ -59,7 +59,7 @@ class PartialTable:
             table is there that was made otherwise.
     """
 
-    def __init__(self, output: Path, made_by: dict[str, Any]) -> None:
+    def __init__(self, output: Path, made_by: Mapping[str, object]) -> None:
         check_table(output)
         self.path = partial_of(output)
         self._output = output
@@ -150,16 +150,16 @@ class PartialTable:
         except OSError:  # some network file systems know no locks
             return
 
-    def _start(self, made_by: dict[str, Any]) -> None:
-        wanted = {"distingo predictions": _FORMAT, **made_by}
+    def _start(self, made_by: Mapping[str, object]) -> None:
+        requested = {"distingo predictions": _FORMAT, **made_by}
         line = self._file.readline()
         if not line.endswith(b"\n"):
-            if line and not _encode(wanted).startswith(line):
+            if line and not _encode(requested).startswith(line):
                 raise self._foreign()
             self._cut(0)
-            self._file.write(_encode(wanted))
+            self._file.write(_encode(requested))
             self._file.flush()
-        elif line != _encode(wanted):
+        elif line != _encode(requested):
             raise self._foreign()
 
     def _foreign(self) -> ResourceError:
@@ -177,8 +177,8 @@ class PartialTable:
         self._repeating = False
 
 
-def _encode(content: dict[str, Any]) -> bytes:
-    return json.dumps(content).encode("ascii") + b"\n"
+def _encode(content: Mapping[str, object]) -> bytes:
+    return json.dumps(dict(content)).encode("ascii") + b"\n"
 
 
 def _read(line: bytes) -> Prediction | None:
@@ -186,9 +186,9 @@ def _read(line: bytes) -> Prediction | None:
     if not line.endswith(b"\n"):
         return None
     with contextlib.suppress(ValueError, TypeError, AttributeError):
-        said = parse_json(line, strict=False)  # names of files may be no UTF-8
-        tuples = {name: tuple(said[name]) for name in _TUPLES if said.get(name) is not None}
-        return Prediction(**{**said, **tuples})
+        stored = parse_json(line, strict=False)  # names of files may be no UTF-8
+        tuples = {name: tuple(stored[name]) for name in _TUPLES if stored.get(name) is not None}
+        return Prediction(**{**stored, **tuples})
     return None
 
 
@@ -204,7 +204,7 @@ def _unwritable(output: Path, error: OSError) -> ResourceError:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BulkRequest:
-    """What a person asked for.
+    """The options of predictions for many images.
 
     Attributes:
         run: A run folder.
@@ -238,11 +238,11 @@ class BulkRequest:
 class BulkPrediction:
     """Predictions one after another; they are written and sorted as they are taken.
 
-    The table appears when all were taken. One that was left off, by a kill or because no more were taken, goes on where
-    it was when the same is asked for again.
+    The table appears when all were taken. One that was left off, by a kill or because no more were taken, continues
+    where it was when the same is requested again.
 
     Args:
-        request: What a person asked for.
+        request: The request.
 
     Attributes:
         guarantees: What the requested levels come to, in sentences.
@@ -250,7 +250,7 @@ class BulkPrediction:
         sorter: What was sorted so far; None where nothing is.
 
     Raises:
-        DistingoError: Of the kind that fits, before the first picture is looked at.
+        DistingoError: The specific subclass, before the first image is read.
     """
 
     def __init__(self, request: BulkRequest) -> None:
@@ -324,17 +324,17 @@ class BulkPrediction:
             require_files([prediction.file], self._request.on_error)
             require_readable(prediction, self._request.on_error)
 
-    def _made_by(self) -> dict[str, object]:
+    def _made_by(self) -> Mapping[str, object]:
         request = self._request
-        asked = {"topk": request.topk, "abstain": request.abstain, "coverage": request.coverage}
-        return {"model": identify_model(request.run), **asked}
+        requested_options = {"topk": request.topk, "abstain": request.abstain, "coverage": request.coverage}
+        return {"model": identify_model(request.run), **requested_options}
 
     def _sorter(self, sorting: Sorting) -> Sorter:
         return Sorter(sorting, self._predictor.classes, f"{identify_model(self._request.run)} {self._request.abstain}")
 
 
 def identify_model(run: Path) -> str:
-    """Names what a run's model says: its weights, thresholds, calibration and evidence."""
+    """Identifies what a run's model predicts by: its weights, thresholds, calibration and evidence."""
     folder = model_folder(run)
     names = ("model.json", "confidence.json")
     return content_hash(*((folder / name).read_bytes() for name in names if (folder / name).is_file()))

@@ -1,7 +1,4 @@
-"""Any saved model behind one question: what it says about these rows, and by which features.
-
-A saved model behind an engine: rows of pictures to logits and features in one pass.
-"""
+"""One interface for all saved models: rows of images to logits and features, by the engine that runs the model."""
 
 from __future__ import annotations
 
@@ -39,7 +36,7 @@ _LEAST_PROBABILITY = 1e-7
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What a model says about pictures before its calibration.
+    """The outputs of a model for images before its calibration.
 
     Attributes:
         logits: Float (n, classes); of a classic model the logarithms of its probabilities, with several labels
@@ -110,7 +107,7 @@ def predict_probabilities(model: SavedModel, rows: Rows, *, device: torch.device
 
     Returns:
         float32 (n, classes), columns in the order of the model's classes; with one label per picture each row sums
-        to 1, with several each number stands for itself.
+        to 1, with several each number is independent.
     """
     if len(rows) == 0:
         return np.zeros((0, len(model.description.classes)), np.float32)
@@ -118,7 +115,7 @@ def predict_probabilities(model: SavedModel, rows: Rows, *, device: torch.device
 
 
 def classic_logits(classic: ClassicClassifier, features: np.ndarray, task: Task) -> np.ndarray:
-    """What a classic model says before its calibration, as logits.
+    """The outputs of a classic model before its calibration, as logits.
 
     Args:
         classic: The model.

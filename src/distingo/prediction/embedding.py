@@ -1,8 +1,6 @@
-"""A frozen backbone's features of pictures, kept by content so that no picture goes through it twice.
+"""Features of images as products of the one decoding pass, cached by content.
 
-What a model looks at, as products of the one decoding pass: pixels for networks, descriptors for classic models.
-
-Classic descriptors as a product of the one decoding pass; needs no torch.
+Pixels serve networks, descriptors classic models, and a frozen backbone's features whatever is fitted on them.
 """
 
 from __future__ import annotations

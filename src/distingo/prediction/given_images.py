@@ -1,7 +1,4 @@
-"""The files that a person gives to be named: folders, patterns, tables, standard input, one after another.
-
-Paths of pictures out of a column of a table that goes by row by row.
-"""
+"""The files to predict on: folders, patterns, standard input and columns of tables, one after another."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Probabilities to the prediction that a person reads: labels, sets, and what the model does not know.
+"""From probabilities to a prediction: labels, sets, abstention and whether an image is out of distribution.
 
-What a model guarantees at the levels a person requests, from its calibration set.
+The calibration set of a model gives the thresholds at the levels that are requested, and what they guarantee.
 """
 
 from __future__ import annotations
@@ -14,19 +14,22 @@ import numpy.typing as npt
 from distingo.errors import UsageError, option
 from distingo.metrics.conformal import (
     CoverageRange,
+    GivenLabels,
+    answer_threshold,
+    answers_needed,
     coverage_range,
     effective_images,
     highest_coverage,
     images_needed,
+    lowest_error,
     prediction_sets,
     set_threshold,
     upper_threshold,
 )
-from distingo.metrics.rejection import GivenLabels, answer_threshold, answers_needed, lowest_error
 from distingo.metrics.thresholds import apply_thresholds
 from distingo.models.evidence import Evidence
 from distingo.models.feature_bank import FeatureBank
-from distingo.records import Prediction, Task, Thresholds
+from distingo.records import Prediction, Task, Thresholds, ValueRanges
 
 FALSE_ALARMS = 0.01
 """The share of pictures like those of training that may be called unlike them."""
@@ -35,7 +38,7 @@ _NO_EVIDENCE = "the model keeps nothing to go by (an older distingo trained it, 
 
 
 class Vouched(Protocol):
-    """A model with what vouches for it: a saved one or an exported one."""
+    """A model with its calibration set: a saved one or an exported one."""
 
     @property
     def bank(self) -> FeatureBank | None:
@@ -53,7 +56,7 @@ class Certainty:
     Attributes:
         answer_from: The probability from which a label is answered with; None answers always.
         set_from: The probability from which a label belongs to the prediction set; None makes no sets.
-        unlike_from: The distance to the bank above which a picture is unlike training; None does not tell.
+        unlike_from: The distance to the bank above which an image is out of distribution; None without one.
         coverage: What the sets cover, from one draw of the calibration set to the next; None makes no sets.
     """
 
@@ -68,8 +71,8 @@ class Levels:
     """Which levels the calibration set can hold.
 
     Attributes:
-        abstain_from: The lowest share of wrong answers that can be asked for; None where none can.
-        coverage_to: The highest coverage that can be asked for, in steps of a thousandth; None where none can.
+        abstain_from: The lowest share of wrong answers that can be requested; None where none can.
+        coverage_to: The highest coverage that can be requested, in steps of a thousandth; None where none can.
     """
 
     abstain_from: float | None
@@ -93,22 +96,22 @@ def settle_certainty(model: Vouched, *, abstain: float | None = None, coverage: 
 
     Args:
         model: With its evidence, where it has any.
-        abstain: The wanted share of wrong answers; None always answers.
-        coverage: The wanted share of true labels in the prediction sets; None makes no sets.
+        abstain: The requested share of wrong answers; None always answers.
+        coverage: The requested share of true labels in the prediction sets; None makes no sets.
 
     Raises:
-        UsageError: A level is no share, or the calibration set can't hold it; says which it can, and what it takes.
+        UsageError: A level is no share, or the calibration set can't guarantee it.
     """
-    for name, wanted, example in (("abstain", abstain, 0.05), ("coverage", coverage, 0.95)):
-        if wanted is not None and not 0 < wanted < 1:
-            likely = wanted / 100 if 1 < wanted < 100 else example
+    for name, requested, example in (("abstain", abstain, 0.05), ("coverage", coverage, 0.95)):
+        if requested is not None and not 0 < requested < 1:
+            likely = requested / 100 if 1 < requested < 100 else example
             raise UsageError(
-                f"{option(name)} {wanted:g}: give a share above 0 and below 1, for example {likely:g}",
+                f"{option(name)} {requested:g}: give a share above 0 and below 1, for example {likely:g}",
                 code="out_of_range",
                 parameter=name,
             )
-        if wanted is not None and model.evidence is None:
-            raise UsageError(f"{option(name)} {wanted:g}: {_NO_EVIDENCE}", code="no_calibration", parameter=name)
+        if requested is not None and model.evidence is None:
+            raise UsageError(f"{option(name)} {requested:g}: {_NO_EVIDENCE}", code="no_calibration", parameter=name)
     evidence = model.evidence
     if evidence is None:
         return Certainty()
@@ -126,7 +129,7 @@ def set_coverage(evidence: Evidence, coverage: float, threshold: float) -> Cover
 
     Args:
         evidence: The calibration set.
-        coverage: As was requested.
+        coverage: As requested.
         threshold: From which a label belongs to a set (`distingo.metrics.conformal.set_threshold`).
 
     Returns:
@@ -177,7 +180,7 @@ def name_calibration(evidence: Evidence) -> str:
 
 
 def given_labels(evidence: Evidence) -> GivenLabels:
-    """The labels that were given to the pictures of the calibration set."""
+    """The labels predicted for the images of the calibration set."""
     return GivenLabels(evidence.owners, evidence.confidences, evidence.right)
 
 
@@ -192,14 +195,14 @@ def unlike_threshold(model: Vouched) -> tuple[float, float]:
     return upper_threshold(model.evidence.distances, FALSE_ALARMS)
 
 
-def _answer_from(evidence: Evidence, wanted: float) -> float:
-    found = answer_threshold(given_labels(evidence), wanted)
+def _answer_from(evidence: Evidence, requested: float) -> float:
+    found = answer_threshold(given_labels(evidence), requested)
     if found is None:
         lowest = lowest_error(given_labels(evidence))
         instead = "no share" if lowest is None else f"{lowest:g} at the lowest"
         raise UsageError(
-            f"{option('abstain')} {wanted:g}: the {evidence.n:,} calibration pictures can hold {instead} for this "
-            f"model; ask for more wrong answers, or train with more pictures (it takes {answers_needed(wanted):,} "
+            f"{option('abstain')} {requested:g}: the {evidence.n:,} calibration pictures can hold {instead} for this "
+            f"model; ask for more wrong answers, or train with more pictures (it takes {answers_needed(requested):,} "
             "answers even without a wrong one)",
             code="unreachable_guarantee",
             parameter="abstain",
@@ -207,13 +210,13 @@ def _answer_from(evidence: Evidence, wanted: float) -> float:
     return found
 
 
-def _set_from(evidence: Evidence, wanted: float) -> float:
-    found = set_threshold(evidence.truths, evidence.weights, evidence.n, wanted)
+def _set_from(evidence: Evidence, requested: float) -> float:
+    found = set_threshold(evidence.truths, evidence.weights, evidence.n, requested)
     if found is None:
         raise UsageError(
-            f"{option('coverage')} {wanted:g}: the {evidence.n:,} calibration pictures can hold "
+            f"{option('coverage')} {requested:g}: the {evidence.n:,} calibration pictures can hold "
             f"{highest_coverage(evidence.n):g} at the highest; ask for less, or train with more pictures (it takes "
-            f"{images_needed(wanted):,} of them for calibration)",
+            f"{images_needed(requested):,} of them for calibration)",
             code="unreachable_guarantee",
             parameter="coverage",
         )
@@ -221,7 +224,7 @@ def _set_from(evidence: Evidence, wanted: float) -> float:
 
 
 class Described(Protocol):
-    """What must be known of a model to put its probabilities in words; a saved or an exported model's description."""
+    """What is needed of a model to name its predictions: a saved or an exported model's description."""
 
     @property
     def task(self) -> Task:
@@ -231,17 +234,21 @@ class Described(Protocol):
     def classes(self) -> tuple[str, ...]:
         """Names, in the order of the probabilities."""
 
+    @property
+    def value_ranges(self) -> ValueRanges:
+        """What the stored values of deep images are scaled by."""
+
     def require_thresholds(self) -> Thresholds:
-        """With several labels, from which probability on each is given."""
+        """With several labels, the decision threshold of each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What a model says about some pictures.
+    """The output of a model for some images.
 
     Attributes:
         probabilities: float32 (n, classes), calibrated.
-        unlike: bool (n,), whether a picture is unlike anything in training; None where the model can't tell.
+        unlike: bool (n,), whether an image is out of distribution; None where the model has no threshold for it.
     """
 
     probabilities: npt.NDArray[np.float32]
@@ -254,7 +261,7 @@ class Judged:
 def name_prediction(
     model: Described, name: str, judged: Judged, position: int, *, topk: int | None, certainty: Certainty
 ) -> Prediction:
-    """Put a picture's probabilities in words.
+    """The prediction for one image of a batch.
 
     Args:
         model: Whose classes and thresholds are meant.
@@ -262,7 +269,7 @@ def name_prediction(
         judged: Of some pictures.
         position: Of the picture among them.
         topk: So many labels; None as for `distingo.records.Prediction.labels`.
-        certainty: What the model may claim.
+        certainty: The thresholds of the call.
     """
     probabilities = judged.probabilities[position]
     order = np.argsort(-probabilities, kind="stable")

@@ -1,8 +1,6 @@
-"""A network's logits over many pictures, in batches that fit.
+"""A network's logits for many images, in batches that fit into memory.
 
-Stored rows of pixels to the tensors that networks take.
-
-Work on a stream of unknown length: threads a few chunks ahead, results in order, memory that does not grow.
+Also here: rows of pixels as tensors, and work on a stream of unknown length, by threads a few chunks ahead.
 """
 
 from __future__ import annotations
@@ -80,7 +78,7 @@ _PIXELS_PER_BATCH = 1_600_000
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """The context in which a network computes in the wanted precision.
+    """The context in which a network computes in the requested precision.
 
     Args:
         device: Where it computes.
@@ -143,7 +141,7 @@ def _batches_of_logits(network: nn.Module, rows: Rows, device: torch.device, pre
 
 @torch.inference_mode()
 def head_logits(network: nn.Module, rows: Rows) -> np.ndarray:
-    """What the head of a pretrained model says about features that its backbone gave earlier.
+    """The outputs of a pretrained model's head for features that its backbone gave earlier.
 
     Args:
         network: A pretrained model's.

@@ -1,4 +1,4 @@
-"""An image that a person gives to be named: what counts as one, and opening it as its file would be."""
+"""What `predict` accepts as an image, and opening it as its file would be opened."""
 
 from __future__ import annotations
 

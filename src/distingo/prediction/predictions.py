@@ -1,6 +1,6 @@
 """What `predict` returns: a list that a notebook shows as a strip of images and that pandas takes as a table.
 
-What becomes of images that are missing or can't be read.
+Also here is how images that are missing or can't be read are treated.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Predictions(list[Prediction]):
         return Predictions(super().__getitem__(index), drawn, self._value_ranges, self._max_pixels)
 
     def to_pandas(self) -> pd.DataFrame:
-        """A table with a row for each image; `distingo.data_frames.predictions_to_pandas` says which columns.
+        """A table with a row for each image; see `distingo.data_frames.predictions_to_pandas` for its columns.
 
         Raises:
             UsageError: pandas is not installed.

@@ -1,7 +1,4 @@
-"""A trained model as a person uses it: pictures in, class names with probabilities out.
-
-Which pictures are unlike anything in training, asked again and again.
-"""
+"""A run's trained model, ready to classify images."""
 
 from __future__ import annotations
 
@@ -9,7 +6,6 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,65 +16,24 @@ from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.rendering import render, shorter_side_for
 from distingo.datasets.gathering import count_processors
 from distingo.datasets.run_options import max_pixels_from_config
-from distingo.errors import DistingoError, UsageError, option
 from distingo.features.descriptors import describe
 from distingo.machine.device import choose_device, prepare_process
 from distingo.models.feature_bank import FeatureBank
 from distingo.models.saved import SavedModel, load_model, read_description
 from distingo.prediction.classifier import ModelEngine, to_probabilities
 from distingo.prediction.engines import EngineName
-from distingo.prediction.naming import Certainty, Judged, name_failure, name_prediction, settle_certainty
+from distingo.prediction.image_model import ImageModel
+from distingo.prediction.naming import Certainty, Judged, name_prediction, settle_certainty
 from distingo.prediction.networks import chunked, map_in_order
 from distingo.prediction.pictures import (
     PictureLike,
-    as_pictures,
     name_picture,
     open_picture,
-    require_limit,
     require_picture,
-)
-from distingo.prediction.predictions import (
-    OnError,
-    Predictions,
-    draw_given,
-    require_files,
-    require_readable,
-    unreadable,
 )
 from distingo.progress import progress_bar
 from distingo.records import Prediction, Task
 from distingo.run_folder import RunFolder
-
-
-class StrangerFinder:
-    """Tells pictures that lie farther from a bank than pictures like those of training do; safe in several threads.
-
-    Args:
-        bank: Of training pictures.
-        unlike_from: The distance above which a picture is unlike them.
-    """
-
-    def __init__(self, bank: FeatureBank, unlike_from: float) -> None:
-        self._bank = bank.widened()
-        self._unlike_from = unlike_from
-        self._libraries = ThreadpoolController()
-        self._lock = Lock()
-
-    def find(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-        """Which of some pictures are unlike training.
-
-        Args:
-            features: Float (n, features), as the model gives them.
-
-        Returns:
-            bool (n,).
-        """
-        # BLAS in several threads leaves them waiting at full speed, on the cores that the network needs: a fifth of all
-        # the time that predicting takes
-        with self._lock, self._libraries.limit(limits=1, user_api="blas"):
-            distances = self._bank.distances(features)
-        return np.asarray(distances > self._unlike_from, np.bool_)
-
 
 _BATCH = 64
 
@@ -86,16 +41,15 @@ _CHUNK = 8
 """Pictures that a thread decodes before it hands them over."""
 
 
-class Predictor:
-    """A trained model that names what pictures show; all of it may be called from several threads.
+class Predictor(ImageModel):
+    """A trained model that classifies images; all of it may be called from several threads.
 
     Args:
         model: A saved model.
         device: ``auto``, ``cpu``, ``cuda`` ...
         engine: ``auto`` takes the one that the model was trained with, else the fastest here; ``torch``, ``openvino``.
         cache: Where a converted network is kept for the next start; None keeps none.
-        max_pixels: Width times height above which an image is not read; None is the default of
-            `distingo.records.DEFAULT_MAX_PIXELS`, and none for images in memory.
+        max_pixels: As for `distingo.prediction.image_model.ImageModel`.
     """
 
     def __init__(
@@ -106,8 +60,7 @@ class Predictor:
         cache: Cache | None = None,
         max_pixels: int | None = None,
     ) -> None:
-        require_limit(max_pixels)
-        self.max_pixels = max_pixels
+        super().__init__(model.description, model, max_pixels)
         prepare_process()
         self.model = model
         self.device = choose_device(device)
@@ -129,101 +82,6 @@ class Predictor:
         """What a network is computed in: ``float32`` or ``bfloat16``."""
         return self._engine.precision
 
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names, in the order of the model's outputs."""
-        return self.model.description.classes
-
-    @property
-    def task(self) -> Task:
-        """Whether a picture gets exactly one label or any number."""
-        return self.model.description.task
-
-    @property
-    def thresholds(self) -> dict[str, float] | None:
-        """With several labels, from which probability on each is given; None with one."""
-        if self.task == "single-label":
-            return None
-        return dict(zip(self.classes, self.model.description.require_thresholds().values, strict=True))
-
-    def predict(
-        self,
-        pictures: Iterable[PictureLike] | PictureLike,
-        *,
-        topk: int | None = None,
-        top_k: int | None = None,
-        abstain: float | None = None,
-        coverage: float | None = None,
-        on_error: OnError | None = None,
-    ) -> Predictions:
-        """Name what pictures show.
-
-        Args:
-            pictures: Files, their content, Pillow images, arrays or tensors, in any of the forms of
-                `distingo.prediction.pictures.open_picture`; one or many, also as one array of four dimensions.
-            topk: Keep only the so many most probable labels per picture. None keeps all of a single-label model, so
-                that probabilities sum to 1, and with several labels those that reach their thresholds.
-            top_k: Another name of `topk`.
-            abstain: Answer only where at most this share of answers is wrong (`distingo.metrics.rejection`).
-            coverage: Give each picture the set of labels that holds this share of its true ones
-                (`distingo.metrics.conformal`).
-            on_error: ``row``: a picture that is missing or can't be read gets a row with its error; ``raise``: it
-                raises; None: a missing file raises before any is read, another fault gives a row.
-
-        Returns:
-            One prediction per picture, in order, in a list with `to_pandas`.
-
-        Raises:
-            UsageError: `topk` is below 1, or the validation pictures can't vouch for a wanted level.
-            DataError: As `on_error` says.
-        """
-        pictures = as_pictures(pictures)
-        stream = self.stream(pictures, topk=topk, top_k=top_k, abstain=abstain, coverage=coverage)
-        require_files(pictures, on_error)
-        predictions: list[Prediction] = []
-        with closing(stream), progress_bar("predicting", len(pictures)) as advance:
-            for prediction in stream:
-                predictions.append(require_readable(prediction, on_error))
-                advance()
-        ranges = self.model.description.value_ranges
-        return Predictions(predictions, draw_given(pictures, ranges, self.max_pixels), ranges, self.max_pixels)
-
-    def __call__(self, images: Iterable[PictureLike] | PictureLike, **options: Any) -> Predictions:
-        """As `predict`, with the same options."""
-        return self.predict(images, **options)
-
-    def predict_proba(
-        self, images: Iterable[PictureLike] | PictureLike, *, on_error: OnError = "raise"
-    ) -> npt.NDArray[np.float64]:
-        """The probability of every class for every image.
-
-        Args:
-            images: As for `predict`.
-            on_error: ``row``: an image that is missing or can't be read gets a row of NaN; ``raise``: it raises.
-
-        Returns:
-            float64 (n, classes), in the order of `classes`. With one label per image each row sums to 1, with several
-            each probability stands by itself.
-
-        Raises:
-            DataError: An image can't be read.
-            UsageError: `on_error` is neither.
-        """
-        pictures = as_pictures(images)
-        require_files(pictures, on_error)
-        probabilities = np.full((len(pictures), len(self.classes)), np.nan, np.float64)
-        with (
-            closing(self._judge_all(self._see(pictures, None))) as found,
-            progress_bar("predicting", len(pictures)) as advance,
-        ):
-            for at, (name, judged, place) in enumerate(found):
-                if isinstance(judged, Judged):
-                    probabilities[at] = judged.probabilities[place]
-                elif on_error == "raise":
-                    raise unreadable(name, judged)
-                advance()
-        return probabilities
-
     def __repr__(self) -> str:
         kind = "classes" if self.task == "single-label" else "labels"
         return f"Predictor({self.model.description.name!r}, {len(self.classes)} {kind}, {self.engine} on {self.device})"
@@ -238,9 +96,9 @@ class Predictor:
         coverage: float | None = None,
         workers: int | None = None,
     ) -> Generator[Prediction]:
-        """Name what pictures show, one after another, in memory that does not grow with their number.
+        """Classify images one after another, in memory that does not grow with their number.
 
-        Pictures are decoded in threads while the model looks at those before them.
+        Images are decoded in threads while the model computes on those before them.
 
         Args:
             pictures: As for `predict`, but any number, from a generator too, which is taken from a few batches ahead.
@@ -251,56 +109,24 @@ class Predictor:
             workers: Decoding threads; None takes one per core.
 
         Returns:
-            One prediction after another, in order; a picture that is missing or can't be read carries its error
-            instead.
+            One prediction after another, in order; an image that is missing or can't be read has its error instead.
 
         Raises:
-            UsageError: As `predict`, before the first picture is taken.
+            UsageError: As `predict`, before the first image is taken.
         """
         topk = choose_alias("topk", topk, "top_k", top_k)
         certainty = self.require(topk=topk, abstain=abstain, coverage=coverage, workers=workers)
-        return self._name_all(self._see(pictures, workers), topk, certainty)
-
-    def require(
-        self,
-        *,
-        topk: int | None = None,
-        abstain: float | None = None,
-        coverage: float | None = None,
-        workers: int | None = None,
-    ) -> Certainty:
-        """What the model may claim at the wanted levels.
-
-        Raises:
-            UsageError: `topk` or `workers` is below 1, or the validation pictures can't vouch for a wanted level.
-        """
-        for name, number in (("top_k", topk), ("workers", workers)):
-            if number is not None and number < 1:
-                raise UsageError(f"{option(name)} {number}: give 1 or more", code="out_of_range", parameter=name)
-        return settle_certainty(self.model, abstain=abstain, coverage=coverage)
+        judged = self._judge_all(self._decode_all(pictures, workers))
+        return (self._name(name, batch, at, topk, certainty) for name, batch, at in judged)
 
     def look_at(self, picture: PictureLike) -> np.ndarray:
-        """A picture as the model looks at it.
-
-        Args:
-            picture: As for `distingo.prediction.pictures.open_picture`.
-
-        Returns:
-            uint8 pixels (height, width, channels), of a classic model float32 descriptors.
-
-        Raises:
-            UndecodableError: It is no picture, or can't be read.
-        """
+        """Decode and preprocess an image; see `ImageModel.look_at`."""
         image = open_picture(picture, self._enough, self.model.description.value_ranges, self.max_pixels)
         rendition = self.model.description.rendition
         return describe(image).astype(np.float32) if rendition is None else render(image, rendition)
 
     def judge(self, rows: np.ndarray) -> Judged:
-        """What the model says about pictures.
-
-        Args:
-            rows: (n, *row) as `look_at` gives them, n may be 0.
-        """
+        """Compute the probabilities of images, see `ImageModel.judge`; there may be no row at all."""
         if not len(rows):
             none = None if self._strangers is None else np.zeros(0, np.bool_)
             return Judged(np.zeros((0, len(self.classes)), np.float32), none)
@@ -311,45 +137,40 @@ class Predictor:
     def describe(
         self, name: str, judged: Judged, position: int, *, topk: int | None, certainty: Certainty
     ) -> Prediction:
-        """Put what the model says about one picture in words; see `distingo.prediction.naming.name_prediction`."""
+        """The prediction for one image of a batch; see `distingo.prediction.naming.name_prediction`."""
         return name_prediction(self.model.description, name, judged, position, topk=topk, certainty=certainty)
 
-    def _see(self, pictures: Iterable[PictureLike], workers: int | None) -> Iterator[tuple[str, np.ndarray | str]]:
-        """As `_see_all`, in threads, a few batches ahead of what is taken."""
+    def _judge_each(self, pictures: Sequence[PictureLike]) -> Generator[tuple[str, Judged | str, int]]:
+        with (
+            closing(self._judge_all(self._decode_all(pictures, None))) as judged,
+            progress_bar("predicting", len(pictures)) as advance,
+        ):
+            for each in judged:
+                yield each
+                advance()
+
+    def _decode_all(
+        self, pictures: Iterable[PictureLike], workers: int | None
+    ) -> Iterator[tuple[str, np.ndarray | str]]:
+        """Each image's name, and its row or why there is none; in threads, a few batches ahead of what is taken."""
         return map_in_order(
-            self._see_all,
+            self._decode_chunk,
             enumerate(pictures),
             chunk=_CHUNK,
             ahead=2 * _BATCH,
             workers=workers or count_processors(),
         )
 
-    def _see_all(self, pictures: Sequence[tuple[int, PictureLike]]) -> list[tuple[str, np.ndarray | str]]:
-        """Each picture's name, and its row or why there is none."""
-        seen: list[tuple[str, np.ndarray | str]] = []
+    def _decode_chunk(self, pictures: Sequence[tuple[int, PictureLike]]) -> list[tuple[str, np.ndarray | str]]:
+        rows = []
         for position, picture in pictures:
             require_picture(picture)
-            name = name_picture(picture, position)
-            try:
-                seen.append((name, self.look_at(picture)))
-            except UsageError:
-                raise  # the caller's mistake: no image at all
-            except (DistingoError, OSError) as error:
-                seen.append((name, str(error)))
-        return seen
+            rows.append((name_picture(picture, position), self._look_at_or_explain(picture)))
+        return rows
 
-    def _name_all(
-        self, seen: Iterable[tuple[str, np.ndarray | str]], topk: int | None, certainty: Certainty
-    ) -> Generator[Prediction]:
-        for name, judged, position in self._judge_all(seen):
-            if isinstance(judged, str):
-                yield name_failure(self.model.description, name, judged)
-            else:
-                yield self.describe(name, judged, position, topk=topk, certainty=certainty)
-
-    def _judge_all(self, seen: Iterable[tuple[str, np.ndarray | str]]) -> Generator[tuple[str, Judged | str, int]]:
-        """Each picture's name, what was said about its batch and where in that it is; or why there is nothing."""
-        for batch in chunked(seen, _BATCH):
+    def _judge_all(self, decoded: Iterable[tuple[str, np.ndarray | str]]) -> Generator[tuple[str, Judged | str, int]]:
+        """As `_judge_each`, for decoded images."""
+        for batch in chunked(decoded, _BATCH):
             rows = [row for _, row in batch if not isinstance(row, str)]
             judged = self.judge(np.stack(rows)) if rows else self.judge(np.empty(0))
             positions = iter(range(len(rows)))
@@ -358,6 +179,36 @@ class Predictor:
                     yield name, row, 0
                 else:
                     yield name, judged, next(positions)
+
+
+class StrangerFinder:
+    """Finds images that are farther from a bank than images like those of training; safe in several threads.
+
+    Args:
+        bank: Of training images.
+        unlike_from: The distance above which an image is out of distribution.
+    """
+
+    def __init__(self, bank: FeatureBank, unlike_from: float) -> None:
+        self._bank = bank.widened()
+        self._unlike_from = unlike_from
+        self._libraries = ThreadpoolController()
+        self._lock = Lock()
+
+    def find(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
+        """Which images are out of distribution.
+
+        Args:
+            features: Float (n, features), as the model gives them.
+
+        Returns:
+            bool (n,).
+        """
+        # BLAS in several threads leaves them waiting at full speed, on the cores that the network needs: a fifth of all
+        # the time that predicting takes
+        with self._lock, self._libraries.limit(limits=1, user_api="blas"):
+            distances = self._bank.distances(features)
+        return np.asarray(distances > self._unlike_from, np.bool_)
 
 
 def load(

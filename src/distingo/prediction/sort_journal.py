@@ -1,18 +1,26 @@
-"""The journal of a folder that pictures were sorted into: what was put where, on the disk before it is done."""
+"""The journal of a folder that images were sorted into: what was put where, and taking it back.
+
+A line is on the disk before what it announces is done. A journal may come from anywhere: all of it is checked before
+anything is removed, and what a person changed or added stays.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from distingo.contained_paths import find_link_above, find_path_fault
 from distingo.errors import DataError, join_faults, quote
-from distingo.files import parse_json
+from distingo.files import content_hash
+from distingo.journals import Line, parse_first, parse_line, read_lines, remove_unfinished_copies
+from distingo.progress import progress_bar
 
 SORT_JOURNAL = "distingo-sorted.jsonl"
-FORMAT = 2
+FORMAT, FORMAT_KEY = 2, "distingo sorting"
 """1 counted the folders that were made, which anybody can write; 2 names their inodes."""
 
 _HASH = re.compile("[0-9a-f]{32}")
@@ -39,7 +47,7 @@ class Placement:
 
 @dataclass(slots=True)
 class SortJournal:
-    """What a journal tells.
+    """What a journal contains.
 
     Attributes:
         way: Whether pictures were copied or linked.
@@ -56,25 +64,16 @@ class SortJournal:
     placements: list[Placement] = field(default_factory=list)
 
 
-def first_line(way: Way, model: str, made: tuple[int, ...]) -> dict[str, Any]:
-    """What a journal begins with."""
-    return {"distingo sorting": FORMAT, "way": way, "model": model, "made": list(made)}
-
-
 def read_sort_journal(folder: Path) -> SortJournal | None:
     """Read what was sorted into a folder; None where there is no journal, or one without a finished line.
 
     Raises:
-        DataError: It is damaged (a last line that a kill cut off is not), names what does not lie in a class folder
-            (one line for each), or a newer distingo wrote it.
+        DataError: It is damaged (a last line that a kill cut off is not), names what is not in a class folder (one
+            line for each), or a newer distingo wrote it.
     """
     path = folder / SORT_JOURNAL
     try:
-        if path.is_symlink():
-            raise DataError(
-                f"{path}: is no regular file; a journal is never reached through a link", code="not_regular_file"
-            )
-        lines = path.read_bytes().split(b"\n")[:-1]
+        lines = read_lines(path)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -83,26 +82,18 @@ def read_sort_journal(folder: Path) -> SortJournal | None:
         ) from error
     if not lines:
         return None
-    faults: list[str] = []
-    journal = _read_first(path, lines[0])
-    for number, line in enumerate(lines[1:], start=2):
-        if why := _take_line(folder, journal, line):
-            faults.append(f"{path}: line {number} is damaged ({why})")
+    journal = _start_journal(path, parse_first(path, lines[0], FORMAT_KEY, FORMAT))
+    faults = [
+        f"{path}: line {number} is damaged ({why})"
+        for number, line in enumerate(lines[1:], start=2)
+        if (why := _add_line(folder, journal, parse_line(line)))
+    ]
     if faults:
         raise DataError(join_faults(faults, "nothing was touched"), code="damaged_file")
     return journal
 
 
-def _read_first(path: Path, line: bytes) -> SortJournal:
-    first = _parse(line)
-    number = first.get("distingo sorting") if isinstance(first, dict) else None
-    if not isinstance(first, dict) or type(number) is not int:
-        raise DataError(
-            f"{path}: line 1 is damaged ({first if isinstance(first, str) else 'no format number'})",
-            code="damaged_file",
-        )
-    if number > FORMAT:
-        raise DataError(f"{path}: written by a newer distingo; `pip install --upgrade distingo`", code="newer_version")
+def _start_journal(path: Path, first: Line) -> SortJournal:
     way: Way | None = next((each for each in get_args(Way) if each == first.get("way")), None)
     model, made = first.get("model"), first.get("made")
     inodes = made if isinstance(made, list) else [0] * bool(made)  # of format 1, the folders above stay
@@ -114,28 +105,25 @@ def _read_first(path: Path, line: bytes) -> SortJournal:
     return SortJournal(way, model, tuple(inodes))
 
 
-def _take_line(folder: Path, journal: SortJournal, line: bytes) -> str:
-    """Add what a line tells to a journal; returns in words what is wrong, or nothing."""
-    said = _parse(line)
-    if isinstance(said, str):
-        return said
-    if "folder" in said:
-        if why := _leads_elsewhere(folder, said["folder"], 1):
-            return why
-        journal.folders.append(said["folder"])
-        return ""
-    if set(said) != {each.name for each in fields(Placement)} or not all(
-        isinstance(text, str) for text in said.values()
-    ):
+def _add_line(folder: Path, journal: SortJournal, line: Line | str) -> str:
+    """Add a line to a journal; returns what is wrong, or nothing."""
+    if isinstance(line, str):
+        return line
+    if "folder" in line:
+        if not (why := _path_fault(folder, line["folder"], 1)):
+            journal.folders.append(str(line["folder"]))
+        return why
+    texts = {name: text for name, text in line.items() if isinstance(text, str)}
+    if set(line) != {each.name for each in fields(Placement)} or len(texts) < len(line):
         return "is neither a folder nor a placement"
-    placement = Placement(**said)
-    why = _leads_elsewhere(folder, placement.path, 2) or _find_fault(journal, placement)
+    placement = Placement(**texts)
+    why = _path_fault(folder, placement.path, 2) or _placement_fault(journal, placement)
     if not why:
         journal.placements.append(placement)
     return why
 
 
-def _find_fault(journal: SortJournal, placement: Placement) -> str:
+def _placement_fault(journal: SortJournal, placement: Placement) -> str:
     if bool(placement.content) != (journal.way == "copy") or not _HASH.fullmatch(placement.content or "0" * 32):
         return f"{quote(placement.content)} is no hash of a {journal.way}"
     if not Path(placement.source).is_absolute() or "\0" in placement.source:
@@ -143,20 +131,104 @@ def _find_fault(journal: SortJournal, placement: Placement) -> str:
     return ""
 
 
-def _parse(line: bytes) -> dict[str, Any] | str:
-    try:
-        said = parse_json(line)
-    except ValueError as error:
-        return f"is no JSON: {quote(str(error))}"
-    return said if isinstance(said, dict) else "is no JSON object"
-
-
-def _leads_elsewhere(folder: Path, path: object, depth: int) -> str:
-    """Why a path leads elsewhere than so deep below the folder; a journal may come from anywhere."""
+def _path_fault(folder: Path, path: object, depth: int) -> str:
+    """Why a path is not so deep below the folder; a journal may come from anywhere."""
     if why := find_path_fault(path):
         return why
     assert isinstance(path, str)
     if path.count("/") != depth - 1:
-        return f"{quote(path)} does not lie in a class folder"
+        return f"{quote(path)} is not in a class folder"
     link = find_link_above(folder, path)
     return f"{quote(path)} leads through a link, {quote(link)}" if link else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsorting:
+    """What taking sorted pictures back came to.
+
+    Attributes:
+        folder: That they had been sorted into.
+        removed: How many copies or links were taken away.
+        gone: How many were not there, or not yet.
+        left: Files that stay, and why.
+    """
+
+    folder: Path
+    removed: int
+    gone: int
+    left: tuple[tuple[str, str], ...]
+
+
+def undo_sorting(folder: Path) -> Unsorting:
+    """Take away what a journal names: links to their pictures, and copies of pictures that are still in their place.
+
+    Folders that were made are removed once empty, and the journal with them once nothing is left. Interrupted, it is
+    begun again.
+
+    Args:
+        folder: That pictures were sorted into.
+
+    Raises:
+        DataError: There is no journal in it, it is damaged, or it names what does not lie in a class folder; nothing
+            was touched then.
+    """
+    journal = read_sort_journal(folder)
+    if journal is None and not (folder / SORT_JOURNAL).is_file():
+        raise DataError(
+            f"{folder / SORT_JOURNAL}: no such file; name a folder that pictures were sorted into", code="not_found"
+        )
+    journal = journal or SortJournal("link", "", ())
+    removed = gone = 0
+    left: list[tuple[str, str]] = []
+    with progress_bar("Taking back", len(journal.placements)) as advance:
+        for placement in reversed(journal.placements):
+            became = _take_back(folder, placement)
+            removed += became == "removed"
+            gone += became == "gone"
+            if became not in {"removed", "gone"}:
+                left.append((placement.path, became))
+            advance()
+    _clear(folder, journal, keep_journal=bool(left))
+    return Unsorting(folder, removed, gone, tuple(left))
+
+
+def _take_back(folder: Path, placement: Placement) -> str:
+    """Remove one copy or link; returns ``removed``, ``gone``, or why it stays, in words."""
+    target = folder / placement.path
+    try:
+        if not os.path.lexists(target):
+            remove_unfinished_copies(target)
+            return "gone"
+        if why := _why_it_stays(placement, target):
+            return why
+        target.unlink()
+    except OSError as error:
+        return f"can't be taken away ({error.strerror or type(error).__name__})"
+    return "removed"
+
+
+def _why_it_stays(placement: Placement, target: Path) -> str:
+    source = Path(placement.source)
+    if target.is_symlink():
+        return "is another link now" if placement.content or target.readlink() != source else ""
+    if not placement.content or not target.is_file() or content_hash(target.read_bytes()) != placement.content:
+        return "has changed since it was put there"
+    if source.exists() and source.samefile(target):
+        return f"is the only copy: {placement.source} is the same file"
+    if not source.is_file() or content_hash(source.read_bytes()) != placement.content:
+        return f"is the only copy: {placement.source} has changed or is gone"
+    return ""
+
+
+def _clear(folder: Path, journal: SortJournal, *, keep_journal: bool) -> None:
+    for name in reversed(journal.folders):
+        with contextlib.suppress(OSError):
+            (folder / name).rmdir()
+    if keep_journal:
+        return
+    (folder / SORT_JOURNAL).unlink(missing_ok=True)
+    places = (folder.absolute(), *folder.absolute().parents)
+    for number, (made, inode) in enumerate(zip(places, journal.made, strict=False)):
+        with contextlib.suppress(OSError):
+            if number == 0 or made.lstat().st_ino == inode:  # a journal from elsewhere can't know what is above
+                made.rmdir()

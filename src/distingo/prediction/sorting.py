@@ -1,11 +1,7 @@
-"""Pictures into folders named after what they show: copies or links, never over anything.
-
-What was sorted into class folders taken out again, by the journal; what a person changed or added stays.
-"""
+"""Images sorted into folders of their classes as their predictions come: copied or linked, never over anything."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 from collections import Counter
@@ -16,16 +12,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from distingo.cleaning.journal import JournalWriter, copy_file, journal_writer, remove_unfinished_copies
 from distingo.download.names import distinct_names, safe_name
-from distingo.errors import DataError, ResourceError, UsageError, option
+from distingo.errors import ResourceError, UsageError, option
 from distingo.files import content_hash
-from distingo.prediction.sort_journal import SORT_JOURNAL, Placement, SortJournal, Way, first_line, read_sort_journal
-from distingo.progress import progress_bar
+from distingo.journals import JournalWriter, copy_file, journal_writer, remove_unfinished_copies
+from distingo.prediction.sort_journal import FORMAT, FORMAT_KEY, SORT_JOURNAL, Placement, Way, read_sort_journal
 from distingo.records import Prediction
 
 UNKNOWN, NO_LABEL = "unknown", "no-label"
-"""The folders of pictures that the model does not know, and of those that no label was given to."""
+"""The folders of images for which the model abstained, and of those without a predicted label."""
 
 _BATCH = 64
 """Placements that go to the disk's journal together."""
@@ -49,20 +44,20 @@ class Sorting:
 
 
 class Sorter:
-    """Puts pictures into class folders as their predictions come; use it in a ``with`` statement.
+    """Puts images into class folders as their predictions come; use it in a ``with`` statement.
 
-    A folder that was begun with the same model goes on: a picture that lies there as the same class is not put there
-    again.
+    A folder that was begun with the same model is continued: an image that is there already in the same class is not
+    put there again.
 
     Args:
         sorting: Where and how.
         classes: The model's, each of which gets a folder of its own when its first picture comes.
-        model: Names the model and what it was asked for.
+        model: Names the model and the options of the predictions.
 
     Attributes:
         counts: Pictures by the name of their class folder, those of an earlier run included.
         failures: Pictures that could not be put anywhere, and why.
-        latest: Where the last picture that was taken is put, once for each of its labels.
+        latest: Where the last image was put, once for each of its labels.
 
     Raises:
         UsageError: The folder was sorted into by another model, or in the other way.
@@ -95,7 +90,7 @@ class Sorter:
                 self.flush()
 
     def take(self, prediction: Prediction) -> None:
-        """Put a picture where it belongs, or plan to; one that can't be read belongs nowhere."""
+        """Put an image into its class folders, or plan to; one that can't be read has none."""
         self.latest = []
         if prediction.error:
             return
@@ -105,7 +100,7 @@ class Sorter:
             self.flush()
 
     def flush(self) -> None:
-        """Put what was taken and still waits: write down what is about to be done, then do it."""
+        """Put the waiting images into their folders: first into the journal, then into the folders."""
         waiting, self._waiting = self._waiting, []
         if self._journal is None:
             return
@@ -151,7 +146,7 @@ class Sorter:
         return path
 
     def _begin(self, model: str) -> dict[tuple[str, str], Placement]:
-        """Open the journal; returns what lies there from earlier, by picture and class."""
+        """Open the journal; returns the placements of an earlier run, by image and class."""
         folder, way = self._sorting.folder, self._sorting.way
         journal = read_sort_journal(folder)
         if journal is not None and (journal.model, journal.way) != (model, way):
@@ -164,9 +159,10 @@ class Sorter:
             )
         if not self._sorting.dry_run:
             made = [each for each in (folder.absolute(), *folder.absolute().parents) if not each.exists()]
-            self._journal = self._stack.enter_context(journal_writer(folder, SORT_JOURNAL))
+            self._journal = self._stack.enter_context(journal_writer(folder / SORT_JOURNAL))
             if journal is None:
-                self._journal.write(**first_line(way, model, tuple(each.lstat().st_ino for each in made)))
+                inodes = [each.lstat().st_ino for each in made]
+                self._journal.write({FORMAT_KEY: FORMAT, "way": way, "model": model, "made": inodes})
         return {(each.source, each.label): each for each in journal.placements} if journal is not None else {}
 
     def _announce(self, planned: Placement) -> Placement:
@@ -175,9 +171,9 @@ class Sorter:
         content = content_hash(Path(planned.source).read_bytes()) if self._sorting.way == "copy" else ""
         placement = Placement(planned.source, planned.path, planned.label, content)
         if not target.parent.is_dir():
-            self._journal.write(folder=target.parent.name)
+            self._journal.write({"folder": target.parent.name})
             target.parent.mkdir()
-        self._journal.write(durable=False, **asdict(placement))
+        self._journal.write(asdict(placement), durable=False)
         return placement
 
     def _make(self, placement: Placement) -> None:
@@ -199,95 +195,3 @@ class Sorter:
             ) from error
         self.counts[placement.path.rpartition("/")[0]] -= 1
         self.failures.append((placement.source, error.strerror or type(error).__name__))
-
-
-@dataclass(frozen=True, slots=True)
-class Unsorting:
-    """What taking sorted pictures back came to.
-
-    Attributes:
-        folder: That they had been sorted into.
-        removed: How many copies or links were taken away.
-        gone: How many were not there, or not yet.
-        left: Files that stay, and why.
-    """
-
-    folder: Path
-    removed: int
-    gone: int
-    left: tuple[tuple[str, str], ...]
-
-
-def undo_sorting(folder: Path) -> Unsorting:
-    """Take away what a journal names: links to their pictures, and copies of pictures that are still in their place.
-
-    Folders that were made are removed once empty, and the journal with them once nothing is left. Interrupted, it is
-    begun again.
-
-    Args:
-        folder: That pictures were sorted into.
-
-    Raises:
-        DataError: There is no journal in it, it is damaged, or it names what does not lie in a class folder; nothing
-            was touched then.
-    """
-    journal = read_sort_journal(folder)
-    if journal is None and not (folder / SORT_JOURNAL).is_file():
-        raise DataError(
-            f"{folder / SORT_JOURNAL}: no such file; name a folder that pictures were sorted into", code="not_found"
-        )
-    journal = journal or SortJournal("link", "", ())
-    removed = gone = 0
-    left: list[tuple[str, str]] = []
-    with progress_bar("Taking back", len(journal.placements)) as advance:
-        for placement in reversed(journal.placements):
-            became = _take_back(folder, placement)
-            removed += became == "removed"
-            gone += became == "gone"
-            if became not in {"removed", "gone"}:
-                left.append((placement.path, became))
-            advance()
-    _clear(folder, journal, keep_journal=bool(left))
-    return Unsorting(folder, removed, gone, tuple(left))
-
-
-def _take_back(folder: Path, placement: Placement) -> str:
-    """Remove one copy or link; returns ``removed``, ``gone``, or why it stays, in words."""
-    target = folder / placement.path
-    try:
-        if not os.path.lexists(target):
-            remove_unfinished_copies(target)
-            return "gone"
-        if why := _why_it_stays(placement, target):
-            return why
-        target.unlink()
-    except OSError as error:
-        return f"can't be taken away ({error.strerror or type(error).__name__})"
-    return "removed"
-
-
-def _why_it_stays(placement: Placement, target: Path) -> str:
-    source = Path(placement.source)
-    if target.is_symlink():
-        return "is another link now" if placement.content or target.readlink() != source else ""
-    if not placement.content or not target.is_file() or content_hash(target.read_bytes()) != placement.content:
-        return "has changed since it was put there"
-    if source.exists() and source.samefile(target):
-        return f"is the only copy: {placement.source} is the same file"
-    if not source.is_file() or content_hash(source.read_bytes()) != placement.content:
-        return f"is the only copy: {placement.source} has changed or is gone"
-    return ""
-
-
-def _clear(folder: Path, journal: SortJournal, *, keep_journal: bool) -> None:
-    for name in reversed(journal.folders):
-        with contextlib.suppress(OSError):
-            (folder / name).rmdir()
-    if keep_journal:
-        return
-    (folder / SORT_JOURNAL).unlink(missing_ok=True)
-    places = (folder.absolute(), *folder.absolute().parents)
-    for number, (made, inode) in enumerate(zip(places, journal.made, strict=False)):
-        with contextlib.suppress(OSError):
-            if number == 0 or made.lstat().st_ino == inode:  # a journal from elsewhere can't know what is above
-                made.rmdir()

@@ -21,6 +21,9 @@ from distingo.records import Prediction
 ENDINGS = (".csv", ".jsonl", ".parquet")
 
 _CERTAINTY = ("abstained", "prediction_set", "unlike")
+Row = dict[str, object]
+"""The cells of a row by the names of their columns."""
+
 _ROW_GROUP = 10_000
 """Rows of a Parquet file that are in memory at a time."""
 
@@ -32,7 +35,7 @@ class Columns:
     Attributes:
         most_labels: Of any of them.
         given: Whether they are of a model for several labels.
-        certainty: Which of ``abstained``, ``prediction_set`` and ``unlike`` any of them says.
+        certainty: Which of ``abstained``, ``prediction_set`` and ``unlike`` any of them has.
     """
 
     most_labels: int = 0
@@ -84,7 +87,7 @@ def write_rows(predictions: Iterable[Prediction], columns: Columns, path: Path) 
     """Write one row per picture: file, label, probability, then the next labels, then the error.
 
     Of a model for several labels per picture the column ``labels`` comes after the file: those that reach their
-    thresholds, a list, in CSV joined by ``|`` as in ``split.csv``. Where they were asked for or the model can tell,
+    thresholds, a list, in CSV joined by ``|`` as in ``split.csv``. Where they were requested or the model has them,
     ``abstained``, ``prediction_set`` (a list likewise) and ``unlike`` stand before the error; truth values are
     ``yes`` and ``no`` in CSV.
 
@@ -101,8 +104,8 @@ def _names(rank: int) -> tuple[str, str]:
     return ("label", "probability") if rank == 1 else (f"label_{rank}", f"probability_{rank}")
 
 
-def _as_row(prediction: Prediction) -> dict[str, Any]:
-    row: dict[str, Any] = {"file": display_name((prediction.file,))}
+def _as_row(prediction: Prediction) -> Row:
+    row: Row = {"file": display_name((prediction.file,))}
     if prediction.given is not None:
         row["labels"] = list(prediction.given)
     for rank, (label, probability) in enumerate(zip(prediction.labels, prediction.probabilities, strict=True), 1):
@@ -116,7 +119,7 @@ def _as_row(prediction: Prediction) -> dict[str, Any]:
     return row
 
 
-def _write_csv(rows: Iterator[dict[str, Any]], names: list[str], file: IO[bytes]) -> None:
+def _write_csv(rows: Iterator[Row], names: list[str], file: IO[bytes]) -> None:
     text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=False)
     writer = CsvWriter(text)
     writer.write(names)
@@ -125,7 +128,7 @@ def _write_csv(rows: Iterator[dict[str, Any]], names: list[str], file: IO[bytes]
     text.detach()
 
 
-def _as_text(value: Any) -> str:
+def _as_text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
@@ -133,13 +136,13 @@ def _as_text(value: Any) -> str:
     return f"{value:.6f}" if isinstance(value, float) else str(value)
 
 
-def _write_json_lines(rows: Iterator[dict[str, Any]], names: list[str], file: IO[bytes]) -> None:
+def _write_json_lines(rows: Iterator[Row], names: list[str], file: IO[bytes]) -> None:
     del names
     for row in rows:
         file.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8"))
 
 
-def _write_parquet(rows: Iterator[dict[str, Any]], names: list[str], file: IO[bytes]) -> None:
+def _write_parquet(rows: Iterator[Row], names: list[str], file: IO[bytes]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 

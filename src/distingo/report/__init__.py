@@ -1,1 +1,1 @@
-"""Run folders and datasets as pages that a person enjoys: one self-contained HTML file each."""
+"""Runs and data sets as pages: one self-contained HTML file each."""

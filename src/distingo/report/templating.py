@@ -1,8 +1,6 @@
-"""Templates to one self-contained HTML file that reaches for nothing outside itself.
+"""Templates to one self-contained HTML file that loads nothing from outside.
 
-The sentences that a page's script writes, in the language of the page.
-
-The names of a recipe's and an environment's settings.
+Also here are the messages of a page's script and the names of settings, in the language of the page.
 """
 
 from __future__ import annotations
@@ -10,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,9 +17,9 @@ from distingo.files import write_text
 from distingo.language import catalogue, count, gettext, language_tag, translated
 from distingo.messages.notes import Note
 from distingo.records import SIDES, Side
-from distingo.report import wording
-from distingo.report.class_balance import Bar
-from distingo.report.wording import percent_sign
+from distingo.report.charts.class_balance import Bar
+from distingo.report.text import wording
+from distingo.report.text.wording import percent_sign
 from distingo.version import __version__
 
 
@@ -65,7 +63,7 @@ SETTINGS: Final[tuple[str, ...]] = (
 
 
 def setting_name(key: str) -> str:
-    """A setting's name as a person reads it; that of a library, or one that is not known, as it is.
+    """A setting's name as people read it; that of a library, or one that is not known, as it is.
 
     Args:
         key: As in ``config.json``.
@@ -80,7 +78,9 @@ _MARKUP = re.compile(r"[\\`*{}\[\]<>|~]|(?<!\w)[_#]|_(?!\w)|^[+-](?=\s)|^\d+(?=[
 _GENERATOR = b'<meta name="generator" content="distingo '
 
 
-def write_page(template: str, path: Path, context: dict[str, Any], *, scripts: Sequence[str] = ("page.js",)) -> Path:
+def write_page(
+    template: str, path: Path, context: Mapping[str, object], *, scripts: Sequence[str] = ("page.js",)
+) -> Path:
     """Fill a template and write the page, or nothing.
 
     Everything that comes from a person's files is escaped by the template engine; besides, the page's own
@@ -109,7 +109,7 @@ def write_page(template: str, path: Path, context: dict[str, Any], *, scripts: S
     return path
 
 
-def fill_text(template: str, context: dict[str, Any]) -> str:
+def fill_text(template: str, context: Mapping[str, object]) -> str:
     """Fill a Markdown template; what comes from a person's files has to pass through its filter ``plain``.
 
     Args:

@@ -1,9 +1,4 @@
-"""Small copies of pictures inside the page: each file once, within a budget.
-
-Heat maps as colours over pictures.
-
-Heat maps over the worst mistakes of a report.
-"""
+"""Small copies of images inside a page: each file once, within a budget; and heat maps as colors over them."""
 
 from __future__ import annotations
 
@@ -19,11 +14,9 @@ from PIL import Image
 
 from distingo.errors import DistingoError
 from distingo.evaluation.reading import RunRecords
-from distingo.explanation.kept import read_heat_maps
-from distingo.explanation.records import Box
+from distingo.explanation.records import Box, read_heat_maps
 from distingo.records import ValueRanges
-from distingo.report.label_examples import read_label_predictions, surest_mistakes
-from distingo.report.selection import take_turns, worst_mistakes
+from distingo.report.examples import read_label_predictions, surest_mistakes, take_turns, worst_mistakes
 from distingo.run_folder import RunFolder
 
 LONGEST_SIDE = 160
@@ -192,7 +185,7 @@ def draw_heat(picture: np.ndarray, seen: Box, values: np.ndarray) -> Image.Image
 
     Args:
         picture: uint8 (height, width, 3).
-        seen: The part that the map lies over.
+        seen: The part that the map covers.
         values: float (rows, columns) from 0 to 1.
     """
     grey = Image.fromarray(picture).convert("L").convert("RGB")

@@ -17,15 +17,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from distingo.answers import is_answered
+from distingo.curation.findings import PICTURE_KINDS, Finding, FindingKind, is_answered
 from distingo.datasets.corrections import Correction, Corrections, is_corrections, read_corrections, write_corrections
 from distingo.datasets.decoding.decode import NO_LIMIT, open_source, read_bytes, read_header
 from distingo.datasets.layouts.split_folders import side_of_path
 from distingo.errors import DataError, option
 from distingo.files import remove_half_written_beside
-from distingo.findings import PICTURE_KINDS, Finding, FindingKind
 from distingo.records import DEFAULT_MAX_PIXELS, Source
-from distingo.report.wording import file_size
+from distingo.report.text.wording import file_size
 
 Changes = Mapping[str, Correction | None]
 """By file, what is decided about it; None takes back what was."""

@@ -17,10 +17,10 @@ from socketserver import TCPServer
 from typing import Any, cast, get_args
 from urllib.parse import parse_qs, urlsplit
 
+from distingo.curation.findings import PICTURE_KINDS, FindingKind
 from distingo.datasets.corrections import Action
 from distingo.errors import DistingoError, ResourceError, UsageError, option
 from distingo.files import parse_json
-from distingo.findings import PICTURE_KINDS, FindingKind
 from distingo.report.templating import house_style
 from distingo.reviewing.session import Asked, ReviewSession
 

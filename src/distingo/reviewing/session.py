@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from distingo.curation.findings import Finding, FindingKind
 from distingo.datasets.corrections import Action, Correction
 from distingo.datasets.decoding.decode import UndecodableError
 from distingo.datasets.examining import hash_content
 from distingo.datasets.layouts.detection import source_of
 from distingo.datasets.walking import Layout
 from distingo.errors import DataError, UsageError
-from distingo.findings import Finding, FindingKind
 from distingo.records import DEFAULT_MAX_PIXELS, NO_VALUE_RANGES, Source, ValueRanges
 from distingo.reviewing.decisions import (
     Changes,

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words after the module's name; None takes the process's own.
 
     Returns:
-        The exit code: 0; 1 for a hindrance, 2 for a wrong call, 3 for unreadable pictures.
+        The exit code: 0; 1 for a failure, 2 for a wrong call, 3 for unreadable pictures.
     """
     options = _parser().parse_args(arguments)
     try:

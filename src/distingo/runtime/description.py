@@ -1,7 +1,4 @@
-"""What an exported model says of itself: ``distingo.json`` and ``preprocessing.json`` beside it.
-
-Features of training pictures beside an exported model, as numpy writes them.
-"""
+"""The files that describe an exported model: ``distingo.json``, ``preprocessing.json`` and the feature bank."""
 
 from __future__ import annotations
 
@@ -78,7 +75,7 @@ class ExportDescription:
         in_graph: Whether the model resizes and crops pictures itself; else it takes what
             `distingo.datasets.decoding.rendering.render` makes of them.
         value_ranges: What the stored values of deep images are scaled by, before anything else.
-        thresholds: With several labels, from which probability on each is given; None with one.
+        thresholds: With several labels, the decision threshold of each; None with one.
         calibration: Slope and offsets of the logits, for information: the model applies them itself.
         model: What was exported: name, kind, licence.
         provenance: Data, seed, versions and dates.

@@ -1,4 +1,4 @@
-"""A classifier as MLflow's pyfunc flavor loads and asks it: a table of images in, a table of labels out.
+"""A classifier as MLflow's pyfunc flavor loads and calls it: a table of images to a table of labels.
 
 MLflow calls `_load_pyfunc` with the folder of an export, in an environment that needs no torch. Images are a column of
 files' bytes, as Spark reads them and as MLflow's scoring server makes them of base64.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -50,7 +50,7 @@ class MlflowClassifier:
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
 
-    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
+    def predict(self, model_input: Any, params: Mapping[str, object] | None = None) -> pd.DataFrame:
         """Name what images show.
 
         Args:
@@ -79,9 +79,9 @@ class MlflowClassifier:
         table["known"] = table["known"].astype(bool)
         return table if any(row["error"] for row in rows) else table.astype({"probability": float})
 
-    def _row(self, prediction: Prediction) -> dict[str, Any]:
+    def _row(self, prediction: Prediction) -> dict[str, object]:
         if prediction.error:
-            empty: dict[str, Any] = {"label": None, "probability": None, "labels": [], "known": False}
+            empty: dict[str, object] = {"label": None, "probability": None, "labels": [], "known": False}
             return {**empty, "probabilities": {}, "error": prediction.error}
         labels = prediction.given if prediction.given is not None else (prediction.label,)
         return {

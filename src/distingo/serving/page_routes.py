@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from distingo.files import content_hash
 from distingo.language import LANGUAGES, Language, gettext, language_tag, written_in
 from distingo.report.templating import house_style
-from distingo.report.wording import percent_sign
+from distingo.report.text.wording import percent_sign
 from distingo.serving.settings import ServeSettings
 from distingo.version import __version__
 

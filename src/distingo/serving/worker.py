@@ -26,7 +26,7 @@ def import_all() -> None:
 
     import distingo.explanation.explaining  # noqa: F401
     from distingo.models.architectures import import_timm
-    from distingo.prediction.openvino_import import import_openvino
+    from distingo.prediction.libraries import import_openvino
 
     import_timm()
     if importlib.util.find_spec("openvino") is not None:

@@ -98,7 +98,7 @@ def with_thresholds(
         # in the precision that evaluation and prediction compute in, so that equal pictures give equal probabilities
         predict_probabilities(model, rows, device=device, precision=choose_precision(device)[0]),
         aim=recipe.threshold_aim,
-        wanted=recipe.threshold_wanted,
+        requested=recipe.threshold_wanted,
         labels=description.classes,
     )
     return replace(model, description=replace(description, thresholds=thresholds))

@@ -72,7 +72,7 @@ def test_a_column_that_may_be_a_label_is_asked_about(with_metadata: Callable[...
         find_layout(root)
     assert str(caught.value) == (
         f"{root / 'metadata.csv'}: its images lie in class folders (cat, dog), and its column 'category' may hold "
-        "labels too (indoor, outdoor); say by --labels-from table or --labels-from folders which are meant"
+        "labels too (indoor, outdoor); say by labels_from='table' or labels_from='folders' which are meant"
     )
     assert find_layout(root, TableOptions(labels_from="folders")).classes == ("cat", "dog")
     assert find_layout(root, TableOptions(labels_from="table")).classes == ("indoor", "outdoor")

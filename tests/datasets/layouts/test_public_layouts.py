@@ -148,7 +148,7 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
     "an archive around folders that may be splits": (
         under("archive/photo", ABC) + under("archive/sketch", ABC),
         {},
-        Refused("--splits train=archive/photo,test=archive/sketch"),
+        Refused("splits train=archive/photo,test=archive/sketch"),
     ),
     "an archive around folders that are not splits": (
         under("archive/photo", ABC) + under("archive/sketch", ABC),
@@ -369,12 +369,12 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
         + under("cable/train", ("good",))
         + under("cable/test", ("good", "bent_wire")),
         {},
-        Refused('read all of them together by --splits "train=*/train,test=*/test"'),
+        Refused('read all of them together by splits "train=*/train,test=*/test"'),
     ),
     "a repository with its data set, a notebook and a figure": (
         under("dataset/train", ABC) + under("dataset/test", ABC) + ["docs/logo.png", "notebook.ipynb", "README.md"],
         {},
-        Refused("--splits train=dataset/train,test=dataset/test"),
+        Refused("splits train=dataset/train,test=dataset/test"),
     ),
     "a repository with its data set, as its question says": (
         under("dataset/train", ABC) + under("dataset/test", ABC) + ["docs/logo.png", "notebook.ipynb", "README.md"],
@@ -443,7 +443,7 @@ GALLERY: dict[str, tuple[Sequence[str], Mapping[str, str], Right | Refused]] = {
     "PACS": (
         under("photo", ABC) + under("sketch", ABC),
         {},
-        Refused("--splits train=photo,test=sketch"),
+        Refused("splits train=photo,test=sketch"),
     ),
     "PACS, all together": (
         under("photo", ABC) + under("sketch", ABC),

@@ -70,7 +70,7 @@ def test_a_column_of_unknown_name_is_asked_about_where_no_folder_is_a_class(
         find_layout(root)
     assert str(caught.value) == (
         f"{root / 'labels.csv'}: names images such as images/000.png, which is in no folder that looks like a class "
-        "(docs, images); say by --labels-from table or --labels-from folders which are meant"
+        "(docs, images); say by labels_from='table' or labels_from='folders' which are meant"
     )
     assert find_layout(root, TableOptions(labels_from="table")).classes == ("a", "b")
 

@@ -151,6 +151,7 @@ class UndecodableError(DataError):
     Attributes:
         reason: Why.
         format: What the file really is, ``unknown`` where nothing is known.
+        usual_code: The code of errors of this class for which no other is named.
     """
 
     usual_code: ErrorCode = "damaged_image"

@@ -1,1 +1,0 @@
-"""Find what may be wrong with pictures: measured once, judged as often as wished."""

@@ -1,1 +1,0 @@
-"""Findings to a tidy folder: files moved to a quarantine with a journal, and put back from it."""

@@ -1,0 +1,336 @@
+"""The whole check: images are read once, measured and compared, and thresholds are applied to the scores.
+
+Labels are doubted by models that the check trains, or by the predictions of a cross-validation or run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from distingo.curation.check import Check
+from distingo.curation.embedding import Embedding, choose_embedding
+from distingo.curation.findings import FINDING_KINDS, Finding, FindingKind, is_answered
+from distingo.curation.label_doubts import LabelBasis, describe_basis
+from distingo.curation.labels import OutOfFold, label_findings, predict_out_of_fold, score_out_of_fold, weigh_doubts
+from distingo.curation.pairs import (
+    NEIGHBOURS,
+    comparable,
+    duplicate_findings,
+    leak_findings,
+    near_pairs,
+    nearest,
+    outlier_findings,
+    pair_findings,
+)
+from distingo.curation.shortcuts import Shortcut, find_shortcuts, imbalance_findings, shortcut_findings
+from distingo.curation.thresholds import file_findings, quality_findings, settle_thresholds
+from distingo.datasets.cache.store import Cache
+from distingo.datasets.corrections import find_corrections
+from distingo.datasets.decoding.decode import DECODING, DEFAULT_MAX_PIXELS
+from distingo.datasets.gathering import Product, count_processors, read_dataset, survey
+from distingo.datasets.manifest import read_manifest
+from distingo.datasets.tables.table import TableOptions
+from distingo.errors import DataError, RunError, UsageError, option
+from distingo.features.measurements import MEASUREMENTS, measure
+from distingo.files import read_json, require_intact
+from distingo.messages.notes import Note, note
+from distingo.near_duplicates.records import record_search
+from distingo.near_duplicates.search import CopyPair, find_copies, signature_product
+from distingo.records import Dataset, Picture, ValueRanges
+
+
+@dataclass(frozen=True, slots=True)
+class GivenPredictions:
+    """What models predict for images of a data set that they were not trained on.
+
+    Attributes:
+        pictures: The pictures that it is known of.
+        out_of_fold: What the models predict for them.
+        note: Where it is from and of how many pictures.
+    """
+
+    pictures: tuple[Picture, ...]
+    out_of_fold: OutOfFold
+    note: Note
+
+
+def read_given_predictions(folder: Path, dataset: Dataset) -> GivenPredictions:
+    """Find a data set's pictures among the predictions of a cross-validation, or of a run's test side.
+
+    A picture counts where its file's content is still the same; labels may have been changed since.
+
+    Args:
+        folder: Holds ``predictions.parquet`` and ``manifest.csv``.
+        dataset: The pictures to check.
+
+    Raises:
+        RunError: A file is missing or damaged.
+        UsageError: The predictions are of another kind of labels.
+        DataError: None of the pictures is among them.
+    """
+    files, classes, probabilities = _read_table(folder / "predictions.parquet")
+    _require_task(folder, dataset)
+    contents = {row.file: row.content for row in read_manifest(folder / "manifest.csv")}
+    rows = {contents[file]: row for row, file in enumerate(files) if contents.get(file)}
+    known = tuple(picture for picture in dataset.pictures if picture.content in rows)
+    if not known:
+        raise DataError(
+            f"{folder}: none of its {len(files):,} predictions is of a picture of {dataset.root}",
+            code="data_differ",
+            parameter="predictions",
+        )
+    chosen = probabilities[[rows[picture.content] for picture in known]].astype(np.float64)
+    having = np.array([[name in picture.labels for name in classes] for picture in known], bool)
+    out_of_fold = OutOfFold(chosen, classes, score_out_of_fold(chosen, having, dataset.task))
+    left = len(dataset.pictures) - len(known)
+    where = note("labels-doubted-by", folder=str(folder))
+    if left:
+        where = note("labels-doubted-by-some", folder=str(folder), left=left)
+    return GivenPredictions(known, out_of_fold, where)
+
+
+def _require_task(folder: Path, dataset: Dataset) -> None:
+    plans = [folder / name for name in ("plan.json", "config.json") if (folder / name).is_file()]
+    plan = read_json(plans[0]) if plans else {}
+    task = plan.get("task", dataset.task) if isinstance(plan, dict) else dataset.task
+    if task != dataset.task:
+        raise UsageError(
+            f"{option('predictions')} {folder}: is {task}, and {dataset.root} is {dataset.task}",
+            code="task_differs",
+            parameter="predictions",
+        )
+
+
+def _read_table(path: Path) -> tuple[Sequence[str], tuple[str, ...], np.ndarray]:
+    """Files, classes, and probabilities float32 (n, classes)."""
+    import pyarrow as arrow
+    from pyarrow import parquet
+
+    if not path.is_file():
+        raise RunError(
+            f"{path}: no such file; `distingo crossval DATA -o {path.parent}` makes one",
+            code="not_found",
+            parameter="predictions",
+        )
+    try:
+        require_intact(path)
+        table = parquet.read_table(path, columns=["file", "probabilities"])
+        stored: Any = table.column("probabilities").combine_chunks()
+        classes = tuple(field.name for field in stored.type)
+        columns = [stored.field(at).to_numpy(zero_copy_only=False) for at in range(len(classes))]
+        return table.column("file").to_pylist(), classes, np.stack(columns, axis=1)
+    except (OSError, KeyError, ValueError, arrow.ArrowException) as error:
+        raise RunError(
+            f"{path}: damaged or unreadable ({error}); make it again", code="damaged_file", parameter="predictions"
+        ) from error
+
+
+_SURELY_COPIES = 0.8
+"""Pairs this alike must not confirm each other's label."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckRequest:
+    """The options of a check.
+
+    Attributes:
+        data: Folder of pictures, or a table of labels beside them.
+        against: Another data set in which no copy should be, for example the pictures that a model is judged on.
+        model: What pictures are compared by; see `choose_embedding`.
+        weights: Of that model.
+        thresholds: By kind of finding; others keep their defaults.
+        cache: Where measurements and embeddings are kept.
+        workers: Threads; None takes one per core.
+        max_pixels: Larger pictures are listed as unreadable.
+        table: What to know about the table of labels.
+        allow_missing: Go on even if half of the pictures that the table names are missing.
+        corrections: As for `find_corrections`.
+        seed: Of samples and folds.
+        value_ranges: What deep images are scaled by; None lets those of `data` decide, for `against` too.
+        predictions: A folder with out-of-fold predictions to doubt labels by, instead of making some.
+    """
+
+    data: Path
+    against: Path | None = None
+    model: str | None = None
+    weights: str | Path | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    cache: Cache = field(default_factory=Cache)
+    workers: int | None = None
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    table: TableOptions | None = None
+    allow_missing: bool = False
+    corrections: str | Path | None = None
+    seed: int = 0
+    predictions: Path | None = None
+    value_ranges: ValueRanges | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """All that is measured; judging it costs next to nothing."""
+
+    dataset: Dataset
+    others: tuple[Picture, ...]
+    other_root: Path | None
+    measurements: npt.NDArray[np.float32]
+    pairs: tuple[CopyPair, ...]
+    distances: npt.NDArray[np.float64] | None
+    out_of_fold: OutOfFold | None
+    doubted: tuple[Picture, ...]
+    basis: LabelBasis | None
+    shortcuts: tuple[Shortcut, ...]
+    notes: tuple[Note, ...]
+
+
+def run_check(request: CheckRequest) -> Check:
+    """Look for everything that may be wrong with a data set; nothing is written but the cache.
+
+    Raises:
+        DistingoError: The specific subclass: the data can't be read, an option is wrong, weights are not available.
+    """
+    begun = time.perf_counter()
+    thresholds = settle_thresholds(request.thresholds)
+    seen = survey(request.data, table=request.table, allow_missing=request.allow_missing, as_it_comes=True)
+    embedding = choose_embedding(request.model, request.weights, seen, request.cache)
+    measured = _measure(request, embedding)
+    dataset = measured.dataset
+    found = _in_order(_apply_thresholds(measured, thresholds, request))
+    decided = find_corrections(dataset.root, request.corrections)
+    findings = tuple(finding for finding in found if not is_answered(finding, decided))
+    answered = len(found) - len(findings)
+    notes = [*dataset.notes, embedding.note]
+    if answered:
+        notes.append(note("findings-answered", count=answered, total=len(found)))
+    return Check(
+        data=request.data,
+        root=dataset.root,
+        against=request.against,
+        layout=dataset.layout,
+        task=dataset.task,
+        classes=dataset.classes,
+        files=dataset.file_count,
+        pictures=len(dataset.pictures),
+        findings=findings,
+        shortcuts=measured.shortcuts,
+        embedded_by=embedding.name,
+        label_score=None if measured.out_of_fold is None else measured.out_of_fold.score,
+        notes=(*notes, *measured.notes),
+        seconds=time.perf_counter() - begun,
+        value_ranges=dataset.value_ranges,
+        label_basis=measured.basis,
+        near_duplicates=record_search(dataset.pictures, measured.others, thresholds["near-duplicate"]),
+    )
+
+
+def measurements_product(cache: Cache) -> Product:
+    """The measurements of every picture, float32 (12,), to be computed while it is decoded."""
+    return Product(cache.store(f"measurements-1-decoded-{DECODING}", (len(MEASUREMENTS),), "float32"), measure)
+
+
+def _measure(request: CheckRequest, embedding: Embedding) -> _Measured:
+    own = [measurements_product(request.cache), signature_product(request.cache)]
+    products = [*own, *([embedding.product] if embedding.product else [])]
+    dataset = _read(request, request.data, products)
+    request = replace(request, value_ranges=dataset.value_ranges)
+    other = None if request.against is None else _read(request, request.against, own[1:])
+    others = () if other is None else other.pictures
+    keys = [picture.row_key for picture in dataset.pictures]
+    measurements = own[0].store.rows(keys).take(np.arange(len(keys)))
+    embeddings = None
+    if embedding.product is not None and len(keys) > 1:
+        embeddings = embedding.product.store.rows(keys).take(np.arange(len(keys)))
+    distances = places = None
+    if embeddings is not None:
+        distances, places = nearest(comparable(embeddings, deep=embedding.deep), NEIGHBOURS)
+    pairs = find_copies(
+        own[1].store.rows([*keys, *(picture.row_key for picture in others)]),
+        [min(picture.width, picture.height) for picture in (*dataset.pictures, *others)],
+        further=() if places is None else near_pairs(places),
+        workers=request.workers,
+    )
+    doubted, notes = dataset.pictures, tuple[Note, ...]()
+    if request.predictions is not None:
+        given = read_given_predictions(request.predictions, dataset)
+        doubted, notes = given.pictures, (given.note,)
+        out_of_fold: OutOfFold | None = given.out_of_fold
+    else:
+        out_of_fold = None if embeddings is None else _doubt_labels(dataset, embeddings, pairs, embedding, request)
+    shortcuts = find_shortcuts(dataset, measurements, seed=request.seed)
+    other_root = None if other is None else other.root
+    basis = None if out_of_fold is None else weigh_doubts(doubted, out_of_fold, dataset.task)
+    if basis is not None:
+        notes = (*notes, *describe_basis(basis, dataset.task))
+    return _Measured(
+        dataset, others, other_root, measurements, pairs, distances, out_of_fold, doubted, basis, shortcuts, notes
+    )
+
+
+def _read(request: CheckRequest, data: Path, products: Sequence[Product]) -> Dataset:
+    return read_dataset(
+        data,
+        cache=request.cache,
+        products=products,
+        max_pixels=request.max_pixels,
+        workers=request.workers,
+        table=request.table if data == request.data else None,
+        allow_missing=request.allow_missing,
+        corrections=request.corrections if data == request.data else None,
+        as_it_comes=True,
+        value_ranges=request.value_ranges,
+    )
+
+
+def _doubt_labels(
+    dataset: Dataset,
+    embeddings: npt.NDArray[np.float32],
+    pairs: Sequence[CopyPair],
+    embedding: Embedding,
+    request: CheckRequest,
+) -> OutOfFold | None:
+    count = len(dataset.pictures)
+    together = [
+        (pair.first, pair.second) for pair in pairs if pair.similarity >= _SURELY_COPIES and pair.second < count
+    ]
+    return predict_out_of_fold(
+        embeddings,
+        [picture.labels for picture in dataset.pictures],
+        dataset.task,
+        deep=embedding.deep,
+        together=together,
+        workers=request.workers or count_processors(),
+        seed=request.seed,
+    )
+
+
+def _apply_thresholds(
+    measured: _Measured, thresholds: Mapping[FindingKind, float], request: CheckRequest
+) -> Iterator[Finding]:
+    dataset, pictures = measured.dataset, measured.dataset.pictures
+    yield from file_findings(dataset.manifest, thresholds)
+    yield from duplicate_findings(dataset.manifest, thresholds)
+    root = "" if measured.other_root is None else str(measured.other_root.resolve())
+    if request.against is not None:
+        yield from leak_findings(pictures, measured.others, root, thresholds)
+    yield from pair_findings(pictures, measured.others, root, measured.pairs, thresholds)
+    yield from quality_findings(pictures, measured.measurements, thresholds)
+    if measured.distances is not None:
+        yield from outlier_findings(pictures, measured.distances, thresholds["outlier"])
+    if measured.out_of_fold is not None:
+        basis = measured.basis
+        yield from label_findings(measured.doubted, measured.out_of_fold, dataset.task, thresholds["label"], basis)
+    yield from imbalance_findings(dataset, thresholds["imbalance"])
+    yield from shortcut_findings(measured.shortcuts, dataset.task, thresholds["shortcut"])
+
+
+def _in_order(findings: Iterator[Finding]) -> list[Finding]:
+    """Kind by kind, the worst first."""
+    order = {kind: place for place, kind in enumerate(FINDING_KINDS)}
+    return sorted(findings, key=lambda finding: (order[finding.kind], -finding.score, finding.file, finding.other))

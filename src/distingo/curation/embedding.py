@@ -1,0 +1,114 @@
+"""What images are compared by: a frozen backbone's features, or descriptors where no weights are available."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from distingo.datasets.cache.store import Cache
+from distingo.datasets.gathering import Product, Survey
+from distingo.errors import UsageError, option
+from distingo.machine.threads import set_thread_environment
+from distingo.messages.notes import Note, note
+
+_WITHOUT = "none"
+
+_CLASSIC = "descriptors"
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """What embeds pictures.
+
+    Attributes:
+        product: To be computed while pictures are decoded; None where embeddings are off.
+        name: Of the backbone; ``descriptors``; ``none``.
+        reason: Why this one.
+        deep: Whether it is a backbone's.
+    """
+
+    product: Product | None
+    name: str
+    reason: Note
+    deep: bool = False
+
+    @property
+    def note(self) -> Note:
+        """What pictures are compared by, for the person."""
+        if self.product is None:
+            return note("compared-by-pixels")
+        return note("compared-by", name=self.name, said=self.reason)
+
+
+def choose_embedding(wish: str | None, weights: str | Path | None, seen: Survey, cache: Cache) -> Embedding:
+    """Choose what images are embedded by.
+
+    Args:
+        wish: A backbone as `train` takes it, ``descriptors``, or ``none``; None chooses as `train` does.
+        weights: As for `train`; None takes the published ones.
+        seen: What the data set looks like.
+        cache: Where embeddings are kept.
+
+    Raises:
+        ModelError: There is no such backbone, or its weights are not available.
+        UsageError: The model is none that embeds.
+    """
+    if wish == _WITHOUT:
+        return Embedding(None, _WITHOUT, note("requested"))
+    if wish == _CLASSIC:
+        return _descriptors(cache, note("requested-several"))
+    _load_torch()
+    from distingo.training.defaults import DataFacts
+    from distingo.training.pretrained import choose_model
+
+    facts = DataFacts(pictures=seen.count, height=seen.height, width=seen.width, grey=seen.grey, task=seen.task)
+    name, reason = (wish, note("requested")) if wish is not None else choose_model(facts)
+    if wish is None and weights is None and name == "small-cnn":
+        return _descriptors(cache, reason)
+    return embed_by_backbone(wish or "fast", weights, reason, cache)
+
+
+def _descriptors(cache: Cache, reason: Note) -> Embedding:
+    from distingo.prediction.embedding import descriptors_product
+
+    return Embedding(descriptors_product(cache), _CLASSIC, reason)
+
+
+def embed_by_backbone(name: str, weights: str | Path | None, reason: Note, cache: Cache) -> Embedding:
+    """Embed pictures by a backbone's features.
+
+    Args:
+        name: As `train` takes it.
+        weights: As for `train`; None takes the published ones.
+        reason: Why this one.
+        cache: Where embeddings are kept.
+
+    Raises:
+        ModelError: There is no such backbone, or its weights are not available.
+        UsageError: The model is none that embeds.
+    """
+    _load_torch()
+    from distingo.machine.device import choose_device
+    from distingo.training.pretrained import feature_products, load_wished_backbone
+    from distingo.training.recipe import Recipe
+
+    wishes = {"model": name, "weights": str(weights) if weights is not None else "auto"}
+    backbone = load_wished_backbone(wishes)
+    if backbone is None:
+        raise UsageError(
+            f"{option('model')} {name}: has no pretrained weights; choose a backbone, descriptors or none",
+            code="option_not_applicable",
+            parameter="model",
+        )
+    rendition = backbone.description.rendition
+    recipe = Recipe(model=name, height=rendition.height, width=rendition.width)
+    (product,) = feature_products(backbone, recipe, cache, choose_device("auto"))
+    return Embedding(product, name, reason, deep=True)
+
+
+def _load_torch() -> None:
+    """With its threads placed, and this one left free to start others that decode on every core."""
+    set_thread_environment()
+    from distingo.machine.device import prepare_process
+
+    prepare_process()

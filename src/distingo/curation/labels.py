@@ -1,0 +1,288 @@
+"""Images that probably have a wrong label: what models that were not trained on them predict instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from distingo.curation.findings import Finding
+from distingo.curation.label_doubts import LabelBasis, weigh_labels
+from distingo.curation.thresholds import KEPT_FROM
+from distingo.near_duplicates.search import group_copies
+from distingo.progress import progress_bar
+from distingo.records import Picture, Task
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import ExtraTreesClassifier
+
+
+FOLDS = 5
+
+_REGULARISATIONS = (3.16e-3, 1e-2, 3.16e-2, 0.1)
+"""scikit-learn's C, strong first: a head that bends to wrong labels can't find them."""
+
+_TREES = 200
+
+_LARGE = 20_000
+"""With more pictures trees are given way to by a logistic regression, which takes seconds where they take minutes."""
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfFold:
+    """What models that never saw a picture say about it.
+
+    Attributes:
+        probabilities: Float64 (n, classes), in the order of `classes`.
+        classes: Class names.
+        scores: Accuracy; with several labels the mean over them of the area under the ROC curve.
+    """
+
+    probabilities: npt.NDArray[np.float64]
+    classes: tuple[str, ...]
+    score: float
+
+
+def predict_out_of_fold(
+    embeddings: Floats,
+    labels: Sequence[tuple[str, ...]],
+    task: Task,
+    *,
+    deep: bool,
+    together: Sequence[tuple[int, int]] = (),
+    workers: int = 1,
+    seed: int = 0,
+) -> OutOfFold | None:
+    """Cross-validate: a linear head on a network's embeddings, extremely randomised trees on descriptors.
+
+    Args:
+        embeddings: Float32 (n, features), as they are.
+        labels: Of each picture.
+        task: One label per picture, or several.
+        deep: Whether the embeddings are a network's.
+        together: Pairs of copies, which must not confirm each other: they share a fold.
+        workers: Threads.
+        seed: Of the folds and trees.
+
+    Returns:
+        None where fewer than two classes have two pictures each, as nothing can be learned then. Classes of one picture
+        are never suggested and never doubted.
+    """
+    from sklearn.ensemble import ExtraTreesClassifier
+
+    names = sorted({label for row in labels for label in row})
+    having = np.array([[name in row for name in names] for row in labels], bool).reshape(len(labels), len(names))
+    kept = np.flatnonzero(having.sum(axis=0) >= 2)
+    if len(kept) < 2:
+        return None
+    classes = tuple(names[at] for at in kept)
+    having = having[:, kept]
+    folds = _assign_folds(having, task, together, seed)
+    labelled = having.any(axis=1) | (task == "multi-label")
+    probabilities = np.zeros(having.shape)
+    linear = deep or len(labels) > _LARGE
+
+    def judge_fold(fold: int) -> None:
+        held, known = folds == fold, (folds != fold) & labelled
+        if linear and held.any():
+            probabilities[held] = _predict_linear(embeddings[known], having[known], embeddings[held], task, seed)
+        elif held.any():
+            trees = ExtraTreesClassifier(_TREES, min_samples_leaf=2, random_state=seed, n_jobs=workers)
+            probabilities[held] = _predict_trees(trees, embeddings[known], having[known], embeddings[held], task)
+
+    with progress_bar("Looking for wrong labels", FOLDS) as advance, ThreadPoolExecutor(workers) as pool:
+        # trees have threads of their own
+        for _ in (pool.map if linear else map)(judge_fold, range(FOLDS)):
+            advance(1)
+    return OutOfFold(probabilities, classes, score_out_of_fold(probabilities, having, task))
+
+
+def label_findings(
+    pictures: Sequence[Picture], out_of_fold: OutOfFold, task: Task, threshold: float, basis: LabelBasis | None = None
+) -> Iterator[Finding]:
+    """Pictures whose labels are doubtful.
+
+    The order is that of confident learning (Northcutt, Jiang and Chuang, Confident learning: estimating uncertainty in
+    dataset labels, 2021), as the library cleanlab has it: the score is 1 minus the label's quality. Scores are
+    stretched so that as many as `weigh_labels` counts stand at one half and above.
+
+    Args:
+        pictures: The usable ones.
+        out_of_fold: What models say that never saw them.
+        task: One label per picture, or several.
+        threshold: From which score on one counts.
+        basis: What doubts rest on, as from `weigh_doubts`; made here without.
+
+    Yields:
+        ``label``, with the more probable classes as suggestion; none where the models are not clearly better than
+        guessing.
+    """
+    basis = basis or weigh_doubts(pictures, out_of_fold, task)
+    if not basis.is_better:
+        return
+    known = _known(pictures, out_of_fold, task)
+    probabilities, having = out_of_fold.probabilities[known], _having(pictures, out_of_fold.classes)[known]
+    doubt = _doubt(probabilities, having) if task == "single-label" else _doubt_several(probabilities, having)
+    scores = _stretch(doubt, basis.counted)
+    for row, at in enumerate(known.tolist()):
+        if scores[row] < KEPT_FROM["label"]:
+            continue
+        picture = pictures[at]
+        suggested, reason = _suggest(picture.labels, out_of_fold.classes, probabilities[row], task)
+        if suggested != picture.labels:
+            found = (picture.labels, picture.given_side or "", picture.content)
+            score = float(scores[row])
+            yield Finding("label", picture.source.file, score, threshold, *found, suggested=suggested, reason=reason)
+
+
+def weigh_doubts(pictures: Sequence[Picture], out_of_fold: OutOfFold, task: Task) -> LabelBasis:
+    """What doubts of labels rest on.
+
+    Args:
+        pictures: The usable ones.
+        out_of_fold: What models say that never saw them.
+        task: One label per picture, or several.
+    """
+    known = _known(pictures, out_of_fold, task)
+    return weigh_labels(
+        out_of_fold.probabilities[known], _having(pictures, out_of_fold.classes)[known], out_of_fold.score, task
+    )
+
+
+def _having(pictures: Sequence[Picture], classes: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    place = {name: at for at, name in enumerate(classes)}
+    having = np.zeros((len(pictures), len(classes)), np.bool_)
+    for row, picture in zip(having, pictures, strict=True):
+        row[[place[label] for label in picture.labels if label in place]] = True
+    return having
+
+
+def _known(pictures: Sequence[Picture], out_of_fold: OutOfFold, task: Task) -> npt.NDArray[np.int64]:
+    """Positions of the pictures whose label can be doubted."""
+    return np.flatnonzero(_having(pictures, out_of_fold.classes).any(axis=1) | (task == "multi-label"))
+
+
+def _assign_folds(
+    having: npt.NDArray[np.bool_], task: Task, together: Sequence[tuple[int, int]], seed: int
+) -> npt.NDArray[np.int64]:
+    from distingo.training.held_out import assign_folds
+
+    targets = having.argmax(axis=1) if task == "single-label" else having.astype(np.float32)
+    folds = np.maximum(assign_folds(targets, seed=seed), 0)  # the only picture without a label is held out too
+    groups = group_copies(together, len(having))
+    return folds[groups]
+
+
+def _predict_linear(
+    known: Floats, having: npt.NDArray[np.bool_], asked: Floats, task: Task, seed: int
+) -> npt.NDArray[np.float64]:
+    """By the head of the least log loss on a fifth of what is known."""
+    from distingo.training.held_out import score_logits
+    from distingo.training.linear_models import Loss, solve_path
+
+    targets = having.argmax(axis=1) if task == "single-label" else having.astype(np.float32)
+    chosen = np.random.default_rng(seed).permutation(len(known)) >= len(known) // 5
+    loss: Loss = "softmax" if task == "single-label" else "sigmoid"
+    best, logits = np.inf, np.zeros((len(asked), having.shape[1]), np.float32)
+    for solution in solve_path(known[chosen], targets[chosen], loss=loss, regularisations=_REGULARISATIONS):
+        decided = _padded(solution.decide(known[~chosen]), having.shape[1])
+        _, log_loss = score_logits(decided, targets[~chosen], task)
+        if log_loss >= best:
+            break
+        best, logits = log_loss, _padded(solution.decide(asked), having.shape[1])
+    return _probabilities(logits.astype(np.float64), task)
+
+
+def _padded(logits: Floats, outputs: int) -> Floats:
+    """A class that only the held-out part has is improbable."""
+    missing = outputs - logits.shape[1]
+    return np.pad(logits, ((0, 0), (0, missing)), constant_values=-30.0) if missing > 0 else logits
+
+
+def _probabilities(logits: npt.NDArray[np.float64], task: Task) -> npt.NDArray[np.float64]:
+    from scipy.special import expit, softmax
+
+    result: npt.NDArray[np.float64] = softmax(logits, axis=1) if task == "single-label" else expit(logits)
+    return result
+
+
+def _predict_trees(
+    trees: ExtraTreesClassifier, known: Floats, having: npt.NDArray[np.bool_], asked: Floats, task: Task
+) -> npt.NDArray[np.float64]:
+    fitted = trees.fit(known, having.argmax(axis=1) if task == "single-label" else having)
+    trees.set_params(n_jobs=1)  # threads would add up the trees' shares in whatever order
+    if task == "single-label":
+        result = np.zeros((len(asked), having.shape[1]))
+        result[:, fitted.classes_] = fitted.predict_proba(asked)
+        return result
+    shares = fitted.predict_proba(asked)
+    return np.stack([_share_of_yes(share, kinds) for share, kinds in zip(shares, fitted.classes_, strict=True)], axis=1)
+
+
+def _share_of_yes(share: npt.NDArray[np.float64], kinds: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    return share[:, list(kinds).index(True)] if True in kinds else np.zeros(len(share))
+
+
+def score_out_of_fold(probabilities: npt.NDArray[np.float64], having: npt.NDArray[np.bool_], task: Task) -> float:
+    """Accuracy; with several labels the mean over them of the area under the ROC curve, 0 where there is none.
+
+    Args:
+        probabilities: Float64 (n, classes).
+        having: Bool (n, classes): the labels.
+        task: One label per picture, or several.
+    """
+    if task == "single-label":
+        labelled = having.any(axis=1)
+        right = probabilities.argmax(axis=1) == having.argmax(axis=1)
+        return float(right[labelled].mean()) if labelled.any() else 0.0
+    from sklearn.metrics import roc_auc_score
+
+    mixed = having.any(axis=0) & ~having.all(axis=0)
+    if not mixed.any():
+        return 0.0
+    return float(roc_auc_score(having[:, mixed], probabilities[:, mixed], average="macro"))
+
+
+def _doubt(probabilities: npt.NDArray[np.float64], having: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    from cleanlab.rank import get_label_quality_scores
+
+    quality = get_label_quality_scores(having.argmax(axis=1), probabilities, method="self_confidence")
+    return np.asarray(1 - quality, np.float64)
+
+
+def _doubt_several(probabilities: npt.NDArray[np.float64], having: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    from cleanlab.multilabel_classification import get_label_quality_scores
+
+    given = [np.flatnonzero(row).tolist() for row in having]
+    return np.asarray(1 - get_label_quality_scores(given, probabilities), np.float64)
+
+
+def _stretch(doubt: npt.NDArray[np.float64], wrong: int) -> npt.NDArray[np.float64]:
+    """Map doubt piecewise linearly so that as many as are held for wrong stand at one half and above."""
+    if not wrong:
+        return doubt / 2
+    limit = float(np.sort(doubt)[-wrong])
+    above = 0.5 + 0.5 * (doubt - limit) / max(1 - limit, 1e-12)
+    stretched: npt.NDArray[np.float64] = np.where(doubt >= limit, above, 0.5 * doubt / max(limit, 1e-12))
+    return np.clip(stretched, 0, 1)
+
+
+def _suggest(
+    labels: tuple[str, ...], classes: tuple[str, ...], probabilities: npt.NDArray[np.float64], task: Task
+) -> tuple[tuple[str, ...], str]:
+    by_class = dict(zip(classes, probabilities, strict=True))
+    if task == "single-label":
+        best = classes[int(probabilities.argmax())]
+        return (best,), f"looks like {best} ({by_class[best]:.0%}), not {labels[0]} ({by_class[labels[0]]:.0%})"
+    doubted = [label for label in labels if label in by_class and by_class[label] < 0.5]
+    missing = [label for label in classes if by_class[label] >= 0.5 and label not in labels]
+    words = [f"without {label} ({by_class[label]:.0%})" for label in doubted]
+    words += [f"with {label} ({by_class[label]:.0%})" for label in missing]
+    suggested = tuple(sorted({*labels, *missing} - set(doubted)))
+    return suggested, "; ".join(words)

@@ -1,0 +1,298 @@
+"""From findings to a plan: which files would be moved and why, which of several duplicates stays."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from distingo.contained_paths import find_path_fault
+from distingo.curation.findings import Finding, FindingKind, is_answered
+from distingo.datasets.corrections import Corrections
+from distingo.datasets.decoding.decode import NO_LIMIT, UndecodableError, read_bytes, read_header
+from distingo.datasets.examining import hash_content
+from distingo.datasets.layouts.detection import source_of
+from distingo.datasets.layouts.split_folders import side_of_path
+from distingo.datasets.walking import display_name
+from distingo.errors import DataError
+from distingo.progress import progress_bar
+from distingo.records import SIDES
+
+Pair = tuple[str, str]
+
+Rank = Callable[[str], Any]
+
+
+def choose_copies(same: Iterable[Pair], alike: Iterable[Pair], rank: Rank) -> dict[str, str]:
+    """Decide which copies go, so that every one of them has a copy that stays.
+
+    Sameness is carried over (of a, b and c with a = b and b = c one stays); likeness is not: a picture goes only for
+    one that stays and that it was itself found to be like.
+
+    Args:
+        same: Pairs of files that hold the same picture.
+        alike: Pairs of files that hold nearly the same picture.
+        rank: Of two, the file with the smaller one stays; different for each file.
+
+    Returns:
+        By file that goes, the one that stays.
+    """
+    goes = {file: group[0] for group in _groups(same, rank) for file in group[1:]}
+    near: dict[str, set[str]] = defaultdict(set)
+    for pair in alike:
+        one, other = (goes.get(file, file) for file in pair)
+        if one != other:
+            near[one].add(other)
+            near[other].add(one)
+    stays: set[str] = set()
+    found: dict[str, str] = {}
+    for file in sorted(near, key=rank):
+        if kept := near[file] & stays:
+            found[file] = min(kept, key=rank)
+        else:
+            stays.add(file)
+    return {**{file: found.get(kept, kept) for file, kept in goes.items()}, **found}
+
+
+def _groups(pairs: Iterable[Pair], rank: Rank) -> list[list[str]]:
+    """Put together what is the same, the file that stays first."""
+    above: dict[str, str] = {}
+
+    def top(file: str) -> str:
+        while above.setdefault(file, file) != file:
+            above[file] = above[above[file]]
+            file = above[file]
+        return file
+
+    for one, other in pairs:
+        above[top(one)] = top(other)
+    groups = defaultdict(list)
+    for file in above:
+        groups[top(file)].append(file)
+    return [sorted(group, key=rank) for group in groups.values()]
+
+
+PAIR_KINDS: tuple[FindingKind, ...] = ("duplicate", "near-duplicate", "leak")
+"""Of two files one goes and one stays."""
+
+_STAYS_FIRST = {"test": 0, "validation": 1, "train": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One file that is to be moved.
+
+    Attributes:
+        file: As in `Source.file`.
+        path: Where it is.
+        kinds: The findings that it goes for.
+        reason: In words for people.
+        content: Hash of its bytes; empty where it can't be read.
+        stays: The copy that stays; empty where it goes for another reason.
+    """
+
+    file: str
+    path: Path
+    kinds: tuple[FindingKind, ...]
+    reason: str
+    content: str
+    stays: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftAlone:
+    """One file that was found but is not moved, and why not."""
+
+    file: str
+    kinds: tuple[FindingKind, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CleaningPlan:
+    """What cleaning would do.
+
+    Attributes:
+        root: The data set's root, resolved.
+        moves: In order of the files' names.
+        left_alone: In order of the files' names.
+        notes: What a person should know before.
+    """
+
+    root: Path
+    moves: tuple[Move, ...]
+    left_alone: tuple[LeftAlone, ...]
+    notes: tuple[str, ...] = ()
+
+
+def plan_cleaning(root: Path, findings: Sequence[Finding], corrections: Corrections | None = None) -> CleaningPlan:
+    """Say which files would be moved.
+
+    Of copies (duplicates, near duplicates, leaks) one always stays: one that is not to be moved for another reason,
+    on the test side before validation before train, of near duplicates the one with most pixels, then the first by
+    name. Both pictures of a contradiction go, as nobody can say which is right.
+
+    Args:
+        root: The data set's root.
+        findings: Those to act on.
+        corrections: What a person has decided; what they kept or relabelled is left alone.
+
+    Returns:
+        The plan; nothing has been touched.
+    """
+    root = root.resolve()
+    open_findings, answered = _sort_out(findings, corrections)
+    reasons: dict[str, list[Finding]] = defaultdict(list)
+    for finding in open_findings:
+        if finding.kind not in PAIR_KINDS or finding.other_root:
+            reasons[finding.file].append(finding)
+        if finding.kind == "contradiction" and finding.other and not finding.other_root:
+            reasons[finding.other].append(_turned(finding))
+    pairs = [finding for finding in open_findings if finding.kind in PAIR_KINDS and not finding.other_root]
+    stays = _choose(root, pairs, set(reasons))
+    for finding in pairs:
+        for file, view in ((finding.file, finding), (finding.other, _turned(finding))):
+            if file in stays:
+                reasons[file].append(view)
+    contents = _contents(findings)
+    moves: list[Move] = []
+    left = list(answered)
+    with progress_bar("Comparing with the check", len(reasons)) as advance:
+        for file in sorted(reasons):
+            kept = "" if any(each.kind not in PAIR_KINDS for each in reasons[file]) else stays.get(file, "")
+            decided = _decide(root, file, reasons[file], contents, kept)
+            if isinstance(decided, Move):
+                moves.append(decided)
+            else:
+                left.append(decided)
+            advance()
+    left.sort(key=lambda each: each.file)
+    return CleaningPlan(root, tuple(moves), tuple(left), _emptied(root, moves))
+
+
+def _sort_out(
+    findings: Sequence[Finding], corrections: Corrections | None
+) -> tuple[list[Finding], dict[LeftAlone, None]]:
+    """The findings to act on, and what a person has looked at already."""
+    left: list[Finding] = []
+    answered: dict[LeftAlone, None] = {}
+    known = corrections.by_file if corrections else {}
+    for finding in findings:
+        decided = known.get(finding.file)
+        if not is_answered(finding, corrections) or (decided and decided.action == "quarantine"):
+            left.append(finding)
+            continue
+        name = corrections.path.name if corrections else ""
+        how = f"{decided.action}, line {decided.line}" if decided else f"see {finding.other}"
+        answered[LeftAlone(finding.file, (finding.kind,), f"decided in {name} ({how})")] = None
+    return left, answered
+
+
+def _turned(finding: Finding) -> Finding:
+    """The same pair, seen from the other picture."""
+    return Finding(
+        finding.kind,
+        finding.other,
+        finding.score,
+        finding.threshold,
+        finding.other_labels,
+        finding.other_side,
+        finding.other_content,
+        finding.file,
+        finding.labels,
+        reason=finding.reason,
+        other_side=finding.side,
+        other_content=finding.content,
+    )
+
+
+def _contents(findings: Sequence[Finding]) -> dict[str, str]:
+    """What the check says of every file's bytes."""
+    known = {finding.other: finding.other_content for finding in findings if not finding.other_root}
+    known |= {finding.file: finding.content for finding in findings if finding.content or finding.file not in known}
+    return known
+
+
+def _choose(root: Path, pairs: Sequence[Finding], going: set[str]) -> dict[str, str]:
+    sides = {pair.file: pair.side for pair in pairs}
+    sides |= {pair.other: pair.other_side for pair in pairs if not sides.get(pair.other)}
+    alike = [(pair.file, pair.other) for pair in pairs if pair.kind != "duplicate"]
+    pixels = {file: _pixels(root, file) for file in {file for pair in alike for file in pair}}
+
+    def rank(file: str) -> tuple[bool, int, int, str]:
+        side = sides[file] or side_of_path(file) or ""
+        return file in going, _STAYS_FIRST.get(side, len(SIDES)), -pixels.get(file, 0), file
+
+    return choose_copies([(pair.file, pair.other) for pair in pairs if pair.kind == "duplicate"], alike, rank)
+
+
+def _pixels(root: Path, file: str) -> int:
+    if find_path_fault(file):
+        return 0
+    try:
+        header = read_header(read_bytes(source_of(root, file)), max_pixels=NO_LIMIT)
+    except DataError:
+        return 0
+    return header.width * header.height
+
+
+def _decide(root: Path, file: str, found: Sequence[Finding], contents: dict[str, str], stays: str) -> Move | LeftAlone:
+    kinds = tuple(dict.fromkeys(finding.kind for finding in found))
+    if find_path_fault(file):
+        return LeftAlone(file, kinds, f"lies outside {root}")
+    source = source_of(root, file)
+    if source.index is not None:
+        return LeftAlone(file, kinds, "is inside a file of many pictures; `distingo review` can set it aside")
+    if why := _why_fixed(root, source.path):
+        return LeftAlone(file, kinds, why)
+    content, why = _unchanged(root, file, contents.get(file, ""))
+    if not why and stays:
+        copy, changed = _unchanged(root, stays, contents.get(stays, ""))
+        why = "" if copy and not changed else f"its copy {stays} {changed or 'is not there'}"
+    if why:
+        return LeftAlone(file, kinds, why)
+    reason = "; ".join(dict.fromkeys(finding.reason or _in_words(finding) for finding in found))
+    return Move(file, source.path, kinds, reason, content, stays)
+
+
+def _in_words(finding: Finding) -> str:
+    return f"{finding.kind} of {finding.other}" if finding.other else finding.kind
+
+
+def _why_fixed(root: Path, path: Path) -> str:
+    """Why a file below the root can't be moved; empty if it can."""
+    for place in (path, *path.parents):
+        if place == root:
+            break
+        if place.is_symlink():
+            return "is reached through a link" if place != path else "is a link"
+    if not path.exists():
+        return "is not there any more"
+    return "" if path.is_file() else "is no regular file"
+
+
+def _unchanged(root: Path, file: str, expected: str) -> tuple[str, str]:
+    """A file's hash, and in words what is wrong if it is not what the check saw."""
+    if find_path_fault(file):
+        return "", f"lies outside {root}"
+    try:
+        content = hash_content(source_of(root, file))
+    except UndecodableError as error:
+        return "", str(error) if expected else ""
+    except DataError as error:
+        return "", str(error)
+    return content, "has changed since the check" if expected and content != expected else ""
+
+
+def _emptied(root: Path, moves: Sequence[Move]) -> tuple[str, ...]:
+    """Say which folders would be left without a file."""
+    going: dict[Path, set[str]] = defaultdict(set)
+    for move in moves:
+        going[move.path.parent].add(move.path.name)
+    return tuple(
+        f"{display_name(folder.relative_to(root).parts)} would be left empty"
+        for folder in sorted(going)
+        if folder != root and all(path.name in going[folder] for path in folder.iterdir())
+    )

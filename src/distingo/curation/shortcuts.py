@@ -1,0 +1,210 @@
+"""Whether something other than what an image shows distinguishes the classes: a model would learn that instead.
+
+`find_shortcuts` inspects everything that is known of a data set's images, for `distingo check`. `find_file_shortcuts`
+inspects what the manifest of a run has of them, for the model card; on the same images both come to the same figures.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from distingo.curation.findings import Finding
+from distingo.curation.thresholds import KEPT_FROM
+from distingo.datasets.decoding.decode import read_bytes
+from distingo.features.measurements import MEASUREMENTS
+from distingo.records import Dataset, ManifestRow, Source
+
+_SAMPLE = 5_000
+
+_FOLDS = 5
+
+_LEAVES = 64
+
+_FEWEST = 5
+"""A class, or a leaf of the tree, with fewer images shows nothing."""
+
+_WRITTEN_TAGS = (0x010F, 0x0110, 0x0131, 0x013B)
+"""EXIF's make, model, software and artist."""
+
+_WRITTEN_KINDS = ("icc_profile", "exif", "comment", "jfif", "dpi", "progressive")
+
+Columns = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Shortcut:
+    """How far one thing alone distinguishes the classes.
+
+    Attributes:
+        name: What it is.
+        reached: Balanced accuracy; with several labels the mean area under the ROC curve.
+        chance: What guessing reaches.
+        n: How many images were inspected.
+    """
+
+    name: str
+    reached: float
+    chance: float
+    n: int
+
+    @property
+    def score(self) -> float:
+        """The share of the way from guessing to certainty, from 0 to 1."""
+        return min(max((self.reached - self.chance) / (1 - self.chance), 0.0), 1.0)
+
+
+def find_shortcuts(dataset: Dataset, measurements: npt.NDArray[np.float32], *, seed: int = 0) -> tuple[Shortcut, ...]:
+    """Find out how far each of several things alone distinguishes the classes.
+
+    They are the format, the size and the dimensions of the files, metadata (camera, software), sharpness, brightness
+    and mean color. A decision tree has one of them at a time, in five-fold cross-validation on at most 5,000 images.
+
+    Args:
+        dataset: With its usable images.
+        measurements: Float32 (n, 12) of them.
+        seed: Of sample, folds and trees.
+
+    Returns:
+        One for each thing that differs, the one that distinguishes best first; none where fewer than two classes have
+        ten images.
+    """
+    pictures = dataset.pictures
+
+    def things(rows: npt.NDArray[np.intp]) -> dict[str, Columns]:
+        named = dict(zip(MEASUREMENTS, measurements[rows].T.astype(np.float64), strict=True))
+        formats = {row.file: row.format for row in dataset.manifest}
+        chosen = [pictures[at] for at in rows]
+        columns = {
+            "sharpness": named["sharpness"][:, None],
+            "brightness": np.stack([named["brightness"], named["contrast"]], axis=1),
+            "mean colour": np.stack([named[name] for name in ("red", "green", "blue")], axis=1),
+            "dimensions": _dimensions([(picture.width, picture.height) for picture in chosen]),
+            "format": _one_hot([{formats.get(picture.source.file, "")} for picture in chosen]),
+        }
+        if all(picture.source.index is None for picture in chosen):
+            sizes, metadata = zip(*(_read_metadata(picture.source) for picture in chosen), strict=True)
+            columns |= {"file size": np.array(sizes, np.float64)[:, None], "metadata": _one_hot(metadata)}
+        return columns
+
+    return _measure([picture.labels for picture in pictures], things, dataset.task, seed)
+
+
+def find_file_shortcuts(manifest: Sequence[ManifestRow], task: str, *, seed: int = 0) -> tuple[Shortcut, ...]:
+    """The same for the format and the dimensions of a manifest's used files."""
+    used = [row for row in manifest if row.status == "used"]
+
+    def things(rows: npt.NDArray[np.intp]) -> dict[str, Columns]:
+        chosen = [used[at] for at in rows]
+        return {
+            "dimensions": _dimensions([(row.width, row.height) for row in chosen]),
+            "format": _one_hot([{row.format} for row in chosen]),
+        }
+
+    return _measure([row.labels for row in used], things, task, seed)
+
+
+def shortcut_findings(shortcuts: Sequence[Shortcut], task: str, threshold: float) -> Iterator[Finding]:
+    """A finding for each thing, scored by the share of the way from guessing to certainty."""
+    measure = "balanced accuracy" if task == "single-label" else "mean area under the ROC curve"
+    for shortcut in shortcuts:
+        than = f"{shortcut.reached:.0%} where guessing has {shortcut.chance:.0%}"
+        reason = f"{shortcut.name} alone reaches a {measure} of {than} (n = {shortcut.n:,})"
+        yield Finding("shortcut", "", shortcut.score, threshold, reason=reason)
+
+
+def imbalance_findings(dataset: Dataset, threshold: float) -> Iterator[Finding]:
+    """A finding for each class that is far smaller than the largest: 1 minus its share of that."""
+    counts = Counter(label for picture in dataset.pictures for label in picture.labels)
+    largest, most = max(counts.items(), key=lambda entry: entry[1], default=("", 0))
+    for name in dataset.classes:
+        score = 1 - counts[name] / max(most, 1)
+        if score >= KEPT_FROM["imbalance"]:
+            reason = f"{name} has {counts[name]:,} pictures, {largest} has {most:,}"
+            yield Finding("imbalance", "", score, threshold, (name,), reason=reason)
+
+
+def _measure(
+    labels: Sequence[tuple[str, ...]],
+    things: Callable[[npt.NDArray[np.intp]], Mapping[str, Columns]],
+    task: str,
+    seed: int,
+) -> tuple[Shortcut, ...]:
+    """Measure each of the things that `things` has of some rows, on a sample of the rows."""
+    sample = np.sort(np.random.default_rng(seed).permutation(len(labels))[:_SAMPLE])
+    having, kept = _targets([labels[at] for at in sample], task)
+    if not having.size:
+        return ()
+    found = [
+        Shortcut(name, *_cross_validate(columns, having, task, seed), len(kept))
+        for name, columns in things(sample[kept]).items()
+        if len(np.unique(columns, axis=0)) > 1
+    ]
+    return tuple(sorted(found, key=lambda shortcut: -shortcut.score))
+
+
+def _targets(labels: Sequence[tuple[str, ...]], task: str) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.intp]]:
+    """Truth values (n, classes) of the classes that are large enough, and the rows that have them."""
+    several = task == "multi-label"
+    counts = Counter(label for names in labels for label in names)
+    most = len(labels) - 2 * _FEWEST if several else len(labels)
+    classes = sorted(name for name, count in counts.items() if 2 * _FEWEST <= count <= most)
+    if len(classes) < (1 if several else 2):
+        return np.zeros((0, 0), bool), np.arange(0)
+    having = np.array([[name in names for name in classes] for names in labels], bool)
+    kept = np.arange(len(labels)) if several else np.flatnonzero(having.any(axis=1))
+    return having[kept], kept
+
+
+def _dimensions(sizes: Sequence[tuple[int, int]]) -> Columns:
+    columns = np.array(sizes, np.float64)
+    return np.concatenate([columns, columns[:, :1] / np.maximum(columns[:, 1:], 1)], axis=1)
+
+
+def _one_hot(texts: Sequence[set[str] | frozenset[str]]) -> Columns:
+    names = sorted({name for each in texts for name in each})
+    return np.array([[name in each for name in names] for each in texts], np.float64).reshape(len(texts), -1)
+
+
+def _read_metadata(source: Source) -> tuple[int, frozenset[str]]:
+    """The file's size, and what is stored in it next to the pixels."""
+    import io
+
+    from PIL import Image
+
+    try:
+        data = read_bytes(source)
+        with Image.open(io.BytesIO(data)) as image:
+            exif = image.getexif()
+            tags = {f"{tag}={exif[tag]}" for tag in _WRITTEN_TAGS if tag in exif}
+            kinds = {name for name in _WRITTEN_KINDS if name in image.info}
+            return len(data), frozenset({f"mode={image.mode}", *tags, *kinds})
+    except Exception:  # a file that can't be read any more has no metadata either
+        return 0, frozenset()
+
+
+def _cross_validate(columns: Columns, having: npt.NDArray[np.bool_], task: str, seed: int) -> tuple[float, float]:
+    from sklearn.metrics import balanced_accuracy_score, roc_auc_score
+    from sklearn.model_selection import KFold, StratifiedKFold
+    from sklearn.tree import DecisionTreeClassifier
+
+    tree = DecisionTreeClassifier(
+        max_leaf_nodes=_LEAVES, min_samples_leaf=_FEWEST, class_weight="balanced", random_state=seed
+    )
+    if task == "single-label":
+        targets = having.argmax(axis=1)
+        predicted = np.zeros(len(targets), np.int64)
+        for known, held in StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(columns, targets):
+            predicted[held] = tree.fit(columns[known], targets[known]).predict(columns[held])
+        return float(balanced_accuracy_score(targets, predicted)), 1 / having.shape[1]
+    shares = np.zeros(having.shape)
+    for known, held in KFold(_FOLDS, shuffle=True, random_state=seed).split(columns):
+        for label in range(having.shape[1]):
+            fitted = tree.fit(columns[known], having[known, label])
+            if True in fitted.classes_:
+                shares[held, label] = fitted.predict_proba(columns[held])[:, list(fitted.classes_).index(True)]
+    return float(roc_auc_score(having, shares, average="macro")), 0.5

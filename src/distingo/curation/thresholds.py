@@ -1,0 +1,219 @@
+"""The thresholds of findings, and the findings about single files that need no comparison with others.
+
+A finding counts from its threshold on. It is kept from a lower score on, so that the threshold can be moved later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from distingo.curation.findings import FINDING_KINDS, Finding, FindingKind
+from distingo.datasets.decoding.formats import ENDINGS, PICTURE_ENDINGS
+from distingo.errors import UsageError, name_the_nearest, option
+from distingo.features.measurements import MEASUREMENTS
+from distingo.records import ManifestRow, Picture
+
+DEFAULT_THRESHOLDS: Mapping[FindingKind, float] = MappingProxyType(
+    {
+        "unreadable": 0.5,
+        "wrong-ending": 0.5,
+        "duplicate": 0.5,
+        "near-duplicate": 0.8,
+        "leak": 0.8,
+        "contradiction": 0.8,
+        "label": 0.5,
+        "outlier": 0.5,
+        "empty": 0.95,
+        "dark": 0.68,
+        "bright": 0.95,
+        "blurred": 0.5,
+        "odd-size": 0.8,
+        "odd-aspect": 0.65,
+        "imbalance": 0.9,
+        "shortcut": 0.4,
+    }
+)
+"""What each score means is described where it is made: `quality_findings`, `distingo.curation.pairs` and so on."""
+
+KEPT_FROM: Mapping[FindingKind, float] = MappingProxyType(
+    {
+        "unreadable": 0.0,
+        "wrong-ending": 0.0,
+        "duplicate": 0.0,
+        "near-duplicate": 0.6,
+        "leak": 0.6,
+        "contradiction": 0.6,
+        "label": 0.2,
+        "outlier": 0.25,
+        "empty": 0.7,
+        "dark": 0.5,
+        "bright": 0.8,
+        "blurred": 0.25,
+        "odd-size": 0.5,
+        "odd-aspect": 0.4,
+        "imbalance": 0.5,
+        "shortcut": 0.0,
+    }
+)
+"""Findings below this are not kept: a threshold can't be moved lower."""
+
+
+def settle_thresholds(wishes: Mapping[str, float]) -> dict[FindingKind, float]:
+    """The thresholds of all kinds, those that a person set among them.
+
+    Args:
+        wishes: By kind of finding.
+
+    Raises:
+        UsageError: There is no such kind, or the value is out of its range.
+    """
+    settled = dict(DEFAULT_THRESHOLDS)
+    for name, value in wishes.items():
+        kind = next((known for known in FINDING_KINDS if known == name), None)
+        if kind is None:
+            near = name_the_nearest(name, list(FINDING_KINDS))
+            raise UsageError(
+                f"{option('thresholds')} {name}: no such kind of finding; {near}",
+                code="unknown_name",
+                parameter="thresholds",
+            )
+        if not KEPT_FROM[kind] <= value <= 1:
+            raise UsageError(
+                f"{option('thresholds')} {name}={value:g}: is out of range; choose from {KEPT_FROM[kind]:g} to 1",
+                code="out_of_range",
+                parameter="thresholds",
+            )
+        settled[kind] = value
+    return settled
+
+
+def parse_thresholds(words: Sequence[str]) -> dict[str, float]:
+    """Thresholds as a person types them, each ``KIND=VALUE``.
+
+    Raises:
+        UsageError: One is not of that form.
+    """
+    wishes = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        try:
+            wishes[name] = float(value)
+        except ValueError as error:
+            raise UsageError(
+                f"{option('thresholds')} {word}: write KIND=VALUE, for example blurred=0.6",
+                code="invalid_value",
+                parameter="thresholds",
+            ) from error
+    return wishes
+
+
+_IN_FOCUS = 0.3
+"""Sharpness at which a picture may or may not be in focus: score one half."""
+
+_UNNAMED = 0.75
+"""Score of a picture whose name has no picture's ending; one that has another format's scores 1."""
+
+Thresholds = Mapping[FindingKind, float]
+
+
+def file_findings(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> Iterator[Finding]:
+    """Files that give no picture, and pictures under another format's name.
+
+    Args:
+        manifest: Of all files found.
+        thresholds: By kind.
+
+    Yields:
+        ``unreadable`` with score 1, but not for images of a kind that is not read or over the pixel limit, which need
+        not be damaged; ``wrong-ending`` with score 1, or 0.75 where the ending is no picture's at all.
+    """
+    for row in manifest:
+        found = (row.file, row.labels, row.side or "", row.content)
+        if row.status == "unusable":
+            # What is merely not read, or over the limit, is nothing to clean away.
+            if row.notes:
+                continue
+            yield _finding("unreadable", found, 1.0, str(row.reason), thresholds)
+        elif row.status in {"used", "duplicate", "conflict"} and row.format != "IDX":
+            ending = PurePosixPath(row.file).suffix.lower()
+            right = ENDINGS.get(row.format, (ending,))
+            if ending not in right:
+                named = f"is named {ending}" if ending else "has no ending"
+                score = 1.0 if ending in PICTURE_ENDINGS else _UNNAMED
+                reason = f"a {row.format} picture that {named}; {right[0]} would be right"
+                yield _finding("wrong-ending", found, score, reason, thresholds)
+
+
+def quality_findings(
+    pictures: Sequence[Picture], measurements: npt.NDArray[np.float32], thresholds: Thresholds
+) -> Iterator[Finding]:
+    """Pictures that are empty, too dark, too bright, blurred, or of odd size or shape.
+
+    Scores: ``empty`` the share of pixels in the commonest 16 levels of brightness; ``dark`` 1 minus the brightness
+    that 99 % of the pixels stay below; ``bright`` the brightness that 95 % exceed; ``blurred`` 0.3 / (0.3 +
+    sharpness), 0 for an empty picture; ``odd-size`` 1 - 1/f where the picture is f times as large or as small as the
+    median (root of the area); ``odd-aspect`` 1 minus the shorter by the longer side.
+
+    Args:
+        pictures: The usable ones.
+        measurements: Float32 (n, 12), see `distingo.features.measurements`.
+        thresholds: By kind.
+
+    Yields:
+        Findings with scores from which they are kept.
+    """
+    if not len(pictures):
+        return
+    named = dict(zip(MEASUREMENTS, measurements.T.astype(float), strict=True))
+    sizes = np.array([(picture.width, picture.height) for picture in pictures], float)
+    root = np.sqrt(sizes.prod(axis=1))
+    median = float(np.median(root))
+    times = np.maximum(root / median, median / root)
+    empty = named["uniformity"]
+    scores: dict[FindingKind, npt.NDArray[np.float64]] = {
+        "empty": empty,
+        "dark": 1 - named["brightness_99"],
+        "bright": named["brightness_5"],
+        "blurred": np.where(empty >= thresholds["empty"], 0, _IN_FOCUS / (_IN_FOCUS + named["sharpness"])),
+        "odd-size": 1 - 1 / times,
+        "odd-aspect": 1 - sizes.min(axis=1) / sizes.max(axis=1),
+    }
+    for kind, column in scores.items():
+        for at in np.flatnonzero(column >= KEPT_FROM[kind]).tolist():
+            picture = pictures[at]
+            found = (picture.source.file, picture.labels, picture.given_side or "", picture.content)
+            reason = _explain(kind, picture, {name: float(values[at]) for name, values in named.items()}, median)
+            yield _finding(kind, found, float(column[at]), reason, thresholds)
+
+
+def _explain(kind: FindingKind, picture: Picture, values: Mapping[str, float], median: float) -> str:
+    match kind:
+        case "empty":
+            return f"{values['uniformity']:.0%} of it has one brightness"
+        case "dark":
+            return f"99 % of it is darker than {values['brightness_99']:.0%} of white"
+        case "bright":
+            return f"95 % of it is brighter than {values['brightness_5']:.0%} of white"
+        case "blurred":
+            return f"sharpness {values['sharpness']:.2f}; photos in focus have 0.8 and more"
+        case "odd-size":
+            return f"{picture.width} x {picture.height} pixels, where the median is {median:.0f} squared"
+        case _:
+            return f"{picture.width} x {picture.height} pixels"
+
+
+def _finding(
+    kind: FindingKind,
+    found: tuple[str, tuple[str, ...], str, str],
+    score: float,
+    reason: str,
+    thresholds: Thresholds,
+) -> Finding:
+    file, labels, side, content = found
+    clipped = float(min(max(score, 0.0), 1.0))
+    return Finding(kind, file, clipped, thresholds[kind], labels, side, content, reason=reason)

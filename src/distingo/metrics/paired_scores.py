@@ -1,0 +1,389 @@
+"""Two classifiers on the same images by macro F1 and mean average precision, also class by class.
+
+Macro F1 compares classifiers of exclusive classes, mean average precision and macro F1 those of independent labels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from distingo.metrics.confusion_intervals import FEWEST_OF_CLASS, has_small_classes
+from distingo.metrics.intervals import Interval, chunks, freedom_of_variance, moments, skewed_interval
+from distingo.metrics.label_intervals import (
+    Estimate,
+    JudgedLabels,
+    mean_precision,
+    precision_estimates,
+    threshold_estimates,
+)
+from distingo.metrics.paired import SWAPS, PairedScore, holm, paired_difference, randomisation_p_value
+from distingo.records import Score
+
+Integers = npt.NDArray[np.int64]
+
+Floats = npt.NDArray[np.float64]
+
+FEWEST_DIFFERENT = 11
+"""Images that two classifiers answer differently, for the interval of their difference in macro F1."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassDifference:
+    """How two classifiers differ on one class or label.
+
+    Attributes:
+        name: Of the class.
+        support: How many pictures show it.
+        paired: Recall with McNemar's exact p-value over its pictures; with several labels average precision.
+        adjusted_p_value: After Holm's correction for the number of classes; None where the class was not tested.
+        f1: F1, not tested; None with several labels.
+    """
+
+    name: str
+    support: int
+    paired: PairedScore
+    adjusted_p_value: float | None
+    f1: PairedScore | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PairedClasses:
+    """Two classifiers beside each other: macro F1, and each class that a picture shows."""
+
+    f1_macro: PairedScore
+    classes: tuple[ClassDifference, ...]
+
+
+def compare_classes(
+    truth: npt.ArrayLike, first: npt.ArrayLike, second: npt.ArrayLike, classes: tuple[str, ...], *, seed: int = 0
+) -> PairedClasses:
+    """Compare two classifiers of exclusive classes.
+
+    Args:
+        truth: Class numbers, integers (n,).
+        first: The classes that the first predicts, likewise.
+        second: The classes that the second predicts, likewise.
+        classes: The class names.
+        seed: Of the swaps.
+
+    Returns:
+        Macro F1 (scikit-learn's with ``zero_division=0``) and the classes that are shown, in the order of `classes`.
+
+    Raises:
+        ValueError: The arrays differ in shape, are empty or hold numbers that are no class.
+    """
+    triple = np.stack([_class_numbers(numbers, len(classes)) for numbers in (truth, first, second)])
+    n = triple.shape[1]
+    cells, times = np.unique(triple, axis=1, return_counts=True)
+    tables = _Tables.of(cells, len(classes))
+    points = tables.f1(times[None].astype(np.float64))
+    macro = [_macro(each).item() for each in points]
+    apart = macro_f1_difference(triple[0], triple[1], triple[2], len(classes))
+    p_value = _swap(triple, len(classes), np.random.default_rng([seed, 1]))
+    f1_macro = PairedScore(macro[0], macro[1], apart.value, apart.low, apart.high, p_value, n, apart.too_few)
+    return PairedClasses(f1_macro, _each(triple, classes, points))
+
+
+def macro_f1_difference(truth: Integers, first: Integers, second: Integers, classes: int) -> Score:
+    """Macro F1 of the first minus that of the second, with its interval; class numbers of shape (n,) each."""
+    (one, without_one), (other, without_other) = (
+        _f1_without_each(truth, predicted, classes) for predicted in (first, second)
+    )
+    n, without = len(truth), without_one - without_other
+    center = one - other - (n - 1) * float(without.mean())
+    found = _interval(center, -(n - 1) * (without - without.mean()))
+    few = found.too_few or int(np.count_nonzero(first != second)) < FEWEST_DIFFERENT
+    few |= has_small_classes(*(np.bincount(numbers, minlength=classes) for numbers in (truth, first)))
+    return replace(found, too_few=few).score(one - other, n)
+
+
+def _f1_without_each(truth: Integers, predicted: Integers, classes: int) -> tuple[float, Floats]:
+    """Macro F1, and by how much it changes without each image (the jackknife), (n,); over the same classes."""
+    right, *counts = (
+        np.bincount(numbers, minlength=classes).astype(np.float64)
+        for numbers in (truth[truth == predicted], truth, predicted)
+    )
+    total = counts[0] + counts[1]
+    f1 = np.divide(2 * right, total, out=np.zeros(classes), where=total > 0)
+    found = np.divide(2 * (right - 1), total - 2, out=f1.copy(), where=total > 2) - f1
+    missed = np.divide(2 * right, total - 1, out=f1.copy(), where=total > 1) - f1
+    shown = int(np.count_nonzero(total))
+    changes = np.where(truth == predicted, found[truth], missed[truth] + missed[predicted]) / shown
+    return float(f1.sum() / shown), changes
+
+
+def _interval(difference: float, moved: Floats) -> Interval:
+    """Of a difference that each image moves by its part of `moved`, (n,).
+
+    Where few images make up most of the variance, it is known with few degrees of freedom.
+    """
+    found = moments(moved)
+    freedom = min(found.freedom, freedom_of_variance(moved))
+    ends = skewed_interval(replace(found, center=difference, freedom=freedom))
+    return Interval(max(-1.0, ends.low), min(1.0, ends.high), too_few=ends.too_few)
+
+
+def _each(triple: Integers, classes: tuple[str, ...], points: tuple[Floats, ...]) -> tuple[ClassDifference, ...]:
+    truth, first, second = triple
+    found = []
+    for at, name in enumerate(classes):
+        shown = truth == at
+        if not shown.any():
+            continue
+        recalls = (first[shown] == at, second[shown] == at)
+        recall = paired_difference(*recalls)
+        paired = PairedScore(
+            recalls[0].mean().item(),
+            recalls[1].mean().item(),
+            recall.difference,
+            recall.low,
+            recall.high,
+            recall.p_value,
+            recall.n,
+            recall.too_few,
+        )
+        f1 = (np.nan_to_num(points[0][0, at]).item(), np.nan_to_num(points[1][0, at]).item())
+        moved = _f1_of_class(shown, first == at, f1[0]) - _f1_of_class(shown, second == at, f1[1])
+        interval = _interval(f1[0] - f1[1], moved)
+        interval = replace(interval, too_few=interval.too_few or int(shown.sum()) < FEWEST_OF_CLASS)
+        found.append((name, int(shown.sum()), paired, PairedScore.of(f1, interval, None, len(truth))))
+    adjusted = holm([paired.p_value or 0.0 for _, _, paired, _ in found])
+    return tuple(ClassDifference(*entry[:3], p_value, entry[3]) for entry, p_value in zip(found, adjusted, strict=True))
+
+
+def _f1_of_class(shown: npt.NDArray[np.bool_], predicted: npt.NDArray[np.bool_], f1: float) -> Floats:
+    """What each image moves a class's F1 by, (n,)."""
+    total = int(shown.sum()) + int(predicted.sum())
+    moved: Floats = (2.0 * (shown & predicted) - f1 * shown - f1 * predicted) * (len(shown) / total)
+    return moved
+
+
+@dataclass(frozen=True, slots=True)
+class _Tables:
+    """Sparse 0/1 tables (cells, classes): which class each cell of truth and answers counts for."""
+
+    true: Any
+    right: tuple[Any, Any]
+    predicted: tuple[Any, Any]
+
+    @classmethod
+    def of(cls, cells: Integers, classes: int) -> _Tables:
+        truth, *answers = cells
+        return cls(
+            true=_one_hot(truth, np.ones(truth.size), classes),
+            right=tuple(_one_hot(truth, answer == truth, classes) for answer in answers),
+            predicted=tuple(_one_hot(answer, np.ones(truth.size), classes) for answer in answers),
+        )
+
+    def f1(self, counts: Floats) -> tuple[Floats, Floats]:
+        """Both classifiers' F1 of each class, (resamples, classes); NaN of a class neither true nor predicted."""
+        true = counts @ self.true
+        first, second = (
+            _f1(counts @ right, true, counts @ predicted)
+            for right, predicted in zip(self.right, self.predicted, strict=True)
+        )
+        return first, second
+
+
+def _f1(right: Floats, true: Floats, predicted: Floats) -> Floats:
+    f1: Floats = np.full(np.shape(right), np.nan)
+    np.divide(2 * right, true + predicted, out=f1, where=(true + predicted) > 0)
+    return f1
+
+
+def _macro(f1: Floats) -> Floats:
+    defined = ~np.isnan(f1)
+    means: Floats = np.where(defined, f1, 0).sum(axis=1) / defined.sum(axis=1)
+    return means
+
+
+def _one_hot(columns: Integers, values: npt.NDArray[Any], classes: int) -> Any:
+    from scipy.sparse import csr_array
+
+    rows = np.arange(columns.size)
+    return csr_array((values.astype(np.float64), (rows, columns)), shape=(columns.size, classes))
+
+
+def _swap(triple: Integers, classes: int, generator: np.random.Generator) -> float:
+    """The randomisation test of macro F1; only pictures with different answers are worth swapping."""
+    truth, first, second = triple
+    tables = _Tables.of(triple, classes)
+    everything = np.ones((1, truth.size))
+    true, right, predicted = (
+        everything @ tables.true,
+        [everything @ part for part in tables.right],
+        [everything @ part for part in tables.predicted],
+    )
+    found = _macro(_f1(right[0], true, predicted[0])) - _macro(_f1(right[1], true, predicted[1]))
+    differing = np.flatnonzero(first != second)
+    if not differing.size:
+        return 1.0
+    more_right = (tables.right[1] - tables.right[0])[differing]
+    more_predicted = (tables.predicted[1] - tables.predicted[0])[differing]
+    swapped = []
+    for size in chunks(SWAPS, max(differing.size, classes)):
+        swap = generator.integers(0, 2, size=(size, differing.size)).astype(np.float64)
+        moved_right, moved_predicted = swap @ more_right, swap @ more_predicted
+        one = _macro(_f1(right[0] + moved_right, true, predicted[0] + moved_predicted))
+        other = _macro(_f1(right[1] - moved_right, true, predicted[1] - moved_predicted))
+        swapped.append(one - other)
+    return randomisation_p_value(float(found[0]), np.concatenate(swapped))
+
+
+def _class_numbers(numbers: npt.ArrayLike, classes: int) -> Integers:
+    array = np.asarray(numbers)
+    if array.ndim != 1 or not array.size or not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"class numbers of shape {array.shape} and type {array.dtype}; give integers of shape (n,)")
+    if array.min() < 0 or array.max() >= classes:
+        raise ValueError(
+            f"class numbers {array.min()} .. {array.max()}; with {classes} classes give 0 .. {classes - 1}"
+        )
+    return array.astype(np.int64)
+
+
+Booleans = npt.NDArray[np.bool_]
+
+_MOST_SWAPPED = 100_000_000
+"""Cells of pictures and labels that all swaps together may rank; beyond, there are fewer swaps."""
+
+_FEWEST_SWAPS = 999
+
+SCORES = ("mean_average_precision_macro", "f1_macro")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelAnswers:
+    """A classifier's predictions for n images: probabilities float (n, labels), and bool (n, labels) what it gives."""
+
+    probabilities: npt.NDArray[np.float32]
+    given: Booleans
+
+
+@dataclass(frozen=True, slots=True)
+class PairedLabels:
+    """Two classifiers beside each other: `SCORES` by name, and each label that a picture has."""
+
+    scores: dict[str, PairedScore]
+    labels: tuple[ClassDifference, ...]
+
+
+def compare_labels(
+    truth: Booleans, first: LabelAnswers, second: LabelAnswers, labels: tuple[str, ...], *, seed: int = 0
+) -> PairedLabels:
+    """Compare two classifiers of independent labels.
+
+    Average precision is of an order, so what is swapped in its test is a picture's rank in either order, which keeps
+    classifiers with differently spread probabilities comparable (Bandos, Rockette and Gur, A permutation test sensitive
+    to differences in areas for comparing ROC curves from a paired design, Statistics in Medicine 24, 2005). Macro
+    scores leave out labels with fewer pictures than `distingo.metrics.label_intervals.MIN_POSITIVES`; these are
+    not tested either.
+
+    Args:
+        truth: Bool (n, labels).
+        first: Of the same pictures in the same order.
+        second: Likewise.
+        labels: Names of the columns.
+        seed: Of the swaps.
+
+    Raises:
+        ValueError: The arrays differ in shape, or hold no picture.
+    """
+    shapes = {side.shape for side in (truth, first.probabilities, first.given, second.probabilities, second.given)}
+    if shapes != {(len(truth), len(labels))} or not truth.size:
+        raise ValueError(f"tables of shapes {sorted(shapes)}; give ({len(truth)}, {len(labels)}) of each")
+    judged = [JudgedLabels.of(truth, side.probabilities, side.given) for side in (first, second)]
+    each = [precision_estimates(side) for side in judged]
+    kept = judged[0].kept
+    p_values, p_each = _swap_labels(truth, first, second, np.random.default_rng([seed, 1]))
+    threshold = [threshold_estimates(side).get("f1_macro") for side in judged]
+    scores = (
+        {
+            SCORES[0]: _paired(mean_precision(each[0], kept), mean_precision(each[1], kept), p_values[SCORES[0]]),
+            SCORES[1]: _paired(threshold[0], threshold[1], p_values[SCORES[1]]),
+        }
+        if kept.any()
+        else {}
+    )
+    adjusted = dict(zip(np.flatnonzero(kept).tolist(), holm(p_each[kept].tolist()), strict=True))
+    differences = []
+    for at in np.flatnonzero(truth.any(axis=0)).tolist():
+        paired = _paired(each[0][at], each[1][at], float(p_each[at]) if kept[at] else None)
+        differences.append(ClassDifference(labels[at], int(truth[:, at].sum()), paired, adjusted.get(at)))
+    return PairedLabels(scores, tuple(differences))
+
+
+def _paired(first: Estimate | None, second: Estimate | None, p_value: float | None) -> PairedScore:
+    if first is None or second is None:
+        raise ValueError("no picture has the label")
+    return PairedScore.of((first.value, second.value), first.above(second), p_value, len(first.moved))
+
+
+def _swap_labels(
+    truth: Booleans, first: LabelAnswers, second: LabelAnswers, generator: np.random.Generator
+) -> tuple[dict[str, float], Floats]:
+    """P-values of `SCORES` by name, and of each label's average precision; NaN of labels without pictures."""
+    shuffled = generator.permutation(len(truth))  # so that equal probabilities rank by chance
+    orders = [shuffled[np.argsort(-side.probabilities[shuffled], axis=0, kind="stable")].T for side in (first, second)]
+    kept = np.flatnonzero(JudgedLabels.of(truth, first.probabilities, first.given).kept)
+    swaps = int(np.clip(_MOST_SWAPPED // truth.size, _FEWEST_SWAPS, SWAPS))
+    precisions: list[Floats] = []
+    f1: list[Floats] = []
+    for size in chunks(swaps, truth.size):
+        swap = generator.random((size, len(truth))) < 0.5
+        if not precisions:
+            swap[0] = False  # the answers as they are
+        precisions.append(_precision_differences(truth, orders, swap))
+        f1.append(_f1_differences(truth, (first.given, second.given), swap, kept))
+    each = np.concatenate(precisions)
+    swapped = {SCORES[0]: each[:, kept].mean(axis=1) if kept.size else each[:, 0], SCORES[1]: np.concatenate(f1)}
+    p_values = {name: randomisation_p_value(float(found[0]), found[1:]) for name, found in swapped.items()}
+    return p_values, np.array([randomisation_p_value(float(column[0]), column[1:]) for column in each.T])
+
+
+def _precision_differences(truth: Booleans, orders: list[npt.NDArray[np.int64]], swap: Booleans) -> Floats:
+    """Average precision of the first order minus the second's after each swap, (swaps, labels).
+
+    A rank has one picture in each order; after a swap it has those of the first that stayed and of the second that
+    came over. Pictures of equal rank count together.
+    """
+    differences = np.full((len(swap), truth.shape[1]), np.nan)
+    for label in np.flatnonzero(truth.any(axis=0)):
+        places = orders[0][label], orders[1][label]
+        moved = [swap[:, place] for place in places]
+        positive = [truth[place, label] for place in places]
+        both = [
+            _average_precision((~moved[0], moved[1]), (positive[0], positive[1])),
+            _average_precision((moved[0], ~moved[1]), (positive[0], positive[1])),
+        ]
+        differences[:, label] = both[0] - both[1]
+    return differences
+
+
+def _average_precision(present: tuple[Booleans, Booleans], positive: tuple[Booleans, Booleans]) -> Floats:
+    entries = present[0].astype(np.int32) + present[1]
+    right = (present[0] & positive[0]).astype(np.int32) + (present[1] & positive[1])
+    reached = entries.cumsum(axis=1, dtype=np.float64)
+    found = right.cumsum(axis=1, dtype=np.float64)
+    precision = np.divide(found, reached, out=np.zeros_like(found), where=reached > 0)
+    averages: Floats = (right * precision).sum(axis=1) / found[:, -1]
+    return averages
+
+
+def _f1_differences(
+    truth: Booleans, given: tuple[Booleans, Booleans], swap: Booleans, kept: npt.NDArray[np.intp]
+) -> Floats:
+    """Macro F1 of the first minus the second's after each swap, (swaps,)."""
+    if not kept.size:
+        return np.full(len(swap), np.nan)
+    moved, true = swap.astype(np.float64), truth[:, kept].sum(axis=0)
+    predicted = [side[:, kept].astype(np.float64) for side in given]
+    right = [side * truth[:, kept] for side in predicted]
+    more_predicted, more_right = moved @ (predicted[1] - predicted[0]), moved @ (right[1] - right[0])
+    first = 2 * (right[0].sum(axis=0) + more_right) / (true + predicted[0].sum(axis=0) + more_predicted)
+    second = 2 * (right[1].sum(axis=0) - more_right) / (true + predicted[1].sum(axis=0) - more_predicted)
+    differences: Floats = first.mean(axis=1) - second.mean(axis=1)
+    return differences

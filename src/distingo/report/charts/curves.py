@@ -1,0 +1,349 @@
+"""Charts as geometry: lines, ticks and bars, which templates draw as inline SVG.
+
+Reliability diagrams and the risk-coverage curve are made of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from distingo.evaluation.confidence import Confidence, read_confidence
+from distingo.evaluation.reading import Epoch
+from distingo.language import count, gettext
+from distingo.metrics.calibration import Calibration
+from distingo.report.text.wording import percent, score_interval, score_name
+
+WIDTH, HEIGHT = 460, 270
+
+LEFT, RIGHT, TOP, BOTTOM = 46, 452, 34, 232
+
+CURVE_SCORES = ("accuracy", "mean_average_precision", "loss")
+"""What ``history.csv`` may tell of an epoch, best seen first; a run never has the first two at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A mark on an axis: where, in pixels, and its text."""
+
+    position: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One series: its side (which colours it) and the SVG path through its values."""
+
+    side: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readout:
+    """What hovering over one epoch shows.
+
+    Attributes:
+        epoch: The epoch's number.
+        x: Where it lies, in pixels.
+        left: Where the strip that reacts begins.
+        width: How wide that strip is.
+        values: Side, value as text, height in pixels.
+    """
+
+    epoch: int
+    x: float
+    left: float
+    width: float
+    values: tuple[tuple[str, str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CurveChart:
+    """Curves over epochs, ready to draw.
+
+    Attributes:
+        name: What the curves show.
+        x_ticks: Along the bottom.
+        y_ticks: Along the left.
+        lines: One per side.
+        readouts: One per epoch.
+        best: The best epoch's readout, or None.
+    """
+
+    name: str
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    lines: tuple[Line, ...]
+    readouts: tuple[Readout, ...]
+    best: Readout | None
+
+
+def best_epoch(history: Sequence[Epoch], monitor: str = "validation_accuracy") -> Epoch | None:
+    """The epoch whose weights were best on validation: the earliest with the best score.
+
+    Args:
+        history: All epochs.
+        monitor: The score to choose by; the lowest is best where its name ends in ``loss``. Where it was never
+            measured, the accuracy or the mean average precision decides.
+
+    Returns:
+        The epoch, or None where none of these was ever measured.
+    """
+    for name in (monitor, "validation_accuracy", "validation_mean_average_precision"):
+        measured = [epoch for epoch in history if getattr(epoch, name, None) is not None]
+        if measured:
+            sign = -1.0 if name.endswith("loss") else 1.0
+            return max(measured, key=lambda epoch: (sign * getattr(epoch, name), -epoch.number))
+    return None
+
+
+def draw_curves(history: Sequence[Epoch], score: str, *, best: Epoch | None) -> CurveChart | None:
+    """Lay out one score's curves for training and validation.
+
+    Args:
+        history: All epochs.
+        score: ``loss``, ``accuracy`` or ``mean_average_precision``.
+        best: The epoch to mark, or None.
+
+    Returns:
+        The chart, or None where the score was never measured.
+    """
+    series = {side: [getattr(epoch, f"{side}_{score}") for epoch in history] for side in ("train", "validation")}
+    measured = [value for values in series.values() for value in values if value is not None]
+    if not measured:
+        return None
+    low, high = (0.0, max(measured)) if score == "loss" else (min(measured), min(1.0, max(measured)))
+    y_values = nice_ticks(low, high, 5)
+    x = scale_to(history[0].number, history[-1].number, LEFT + 6, RIGHT - 6)
+    y = scale_to(y_values[0], y_values[-1], BOTTOM, TOP)
+
+    def text(value: float) -> str:
+        return f"{value:.3f}" if score == "loss" else percent(value)
+
+    readouts = tuple(_readouts(history, series, x, y, text))
+    return CurveChart(
+        name=score_name(score)[0],
+        x_ticks=tuple(Tick(x(number), str(number)) for number in epoch_ticks(history[0].number, history[-1].number)),
+        y_ticks=tuple(Tick(y(value), f"{value:g}" if score == "loss" else percent(value, 0)) for value in y_values),
+        lines=tuple(
+            Line(
+                side,
+                path_through(
+                    [
+                        (x(epoch.number), y(value))
+                        for epoch, value in zip(history, values, strict=True)
+                        if value is not None
+                    ]
+                ),
+            )
+            for side, values in series.items()
+        ),
+        readouts=readouts,
+        best=next((readout for readout in readouts if best and readout.epoch == best.number), None),
+    )
+
+
+def nice_ticks(low: float, high: float, most: int) -> list[float]:
+    """Round values that span a range evenly: steps of 1, 2 or 5 times a power of ten.
+
+    Args:
+        low: The least value to span.
+        high: The greatest.
+        most: About how many ticks.
+
+    Returns:
+        At least two ascending values, the first at most `low`, the last at least `high`.
+    """
+    span = max(high - low, 1e-9, abs(high) * 1e-6)
+    power = 10.0 ** math.floor(math.log10(span / most))
+    step = next(factor * power for factor in (1, 2, 5, 10) if span / (factor * power) <= most)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    last = max(last, first + 1)
+    return [round(index * step, 12) for index in range(first, last + 1)]
+
+
+def scale_to(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    """A function that maps values from `low` .. `high` to pixels from `start` to `end`."""
+    span = (high - low) or 1.0
+    middle = (start + end) / 2
+    return lambda value: round(start + (value - low) / span * (end - start), 1) if high != low else middle
+
+
+def path_through(points: Sequence[tuple[float, float]]) -> str:
+    """The SVG path of straight lines through points."""
+    return "M" + "L".join(f"{x:g},{y:g}" for x, y in points) if points else ""
+
+
+def epoch_ticks(first: int, last: int) -> list[int]:
+    """Which epochs to write below a chart: all of a few, else round ones."""
+    step = max(1, math.ceil(nice_ticks(0, max(1, last - first), 6)[1]))
+    return [number for number in range(first, last + 1) if number % step == 0 or last - first < 8]
+
+
+def _readouts(
+    history: Sequence[Epoch],
+    series: dict[str, list[float | None]],
+    x: Callable[[float], float],
+    y: Callable[[float], float],
+    text: Callable[[float], str],
+) -> list[Readout]:
+    width = (RIGHT - LEFT - 12) / max(1, len(history) - 1)
+    readouts = []
+    for index, epoch in enumerate(history):
+        measured = [(side, values[index]) for side, values in series.items()]
+        values = tuple((side, text(value), y(value)) for side, value in measured if value is not None)
+        middle = x(epoch.number)
+        readouts.append(Readout(epoch.number, middle, round(middle - width / 2, 1), round(width, 1), values))
+    return readouts
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityDot:
+    """One bin: where its dot and its interval lie, in pixels, its size, and what it says in words."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+    radius: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReliabilityChart:
+    """A reliability diagram, ready to draw.
+
+    Attributes:
+        name: Before or after calibration.
+        error: The calibration error with its interval, in words.
+        ticks: Along both axes: place on the x axis, place on the y axis, text.
+        diagonal: The SVG path of perfect probabilities.
+        dots: One per bin.
+    """
+
+    name: str
+    error: str
+    ticks: tuple[tuple[float, float, str], ...]
+    diagonal: str
+    dots: tuple[ReliabilityDot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CurveDot:
+    """A point of the curve that can be pointed at: where it lies, the strip that reacts, and its words."""
+
+    x: float
+    y: float
+    left: float
+    width: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class RiskChart:
+    """The risk-coverage curve, ready to draw."""
+
+    path: str
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    dots: tuple[CurveDot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfidenceView:
+    """What the section on certainty shows.
+
+    Attributes:
+        confidence: The figures.
+        reliability: Before calibration, where there was any, and after.
+        curve: None without a given label.
+    """
+
+    confidence: Confidence
+    reliability: tuple[ReliabilityChart, ...]
+    curve: RiskChart | None
+
+
+def show_confidence(folder: Path) -> ConfidenceView | None:
+    """The section of a judged folder; None where an older distingo evaluated.
+
+    Args:
+        folder: A run folder, or the folder in it of an evaluation on other pictures.
+
+    Raises:
+        RunError: ``confidence.json`` is damaged.
+    """
+    confidence = read_confidence(folder)
+    return None if confidence is None else view_confidence(confidence)
+
+
+def strange_files(view: ConfidenceView | None) -> list[str]:
+    """The pictures that the section shows."""
+    strangers = view.confidence.strangers if view else None
+    return list(strangers.files) if strangers else []
+
+
+def view_confidence(confidence: Confidence) -> ConfidenceView:
+    """Lay out what is drawn."""
+    after = gettext("After calibration") if confidence.before else gettext("Probabilities")
+    charts = [(after, confidence.after)]
+    if confidence.before is not None:
+        charts.insert(0, (gettext("Before calibration"), confidence.before))
+    return ConfidenceView(
+        confidence=confidence,
+        reliability=tuple(_reliability(name, calibration) for name, calibration in charts),
+        curve=_curve(confidence.curve) if len(confidence.curve) > 1 else None,
+    )
+
+
+def _reliability(name: str, calibration: Calibration) -> ReliabilityChart:
+    x, y = scale_to(0.0, 1.0, LEFT + 6, RIGHT - 6), scale_to(0.0, 1.0, BOTTOM, TOP)
+    most = max(entry.count for entry in calibration.bins)
+    error = calibration.error
+    return ReliabilityChart(
+        name=name,
+        error=f"{percent(error.value)} ({score_interval('error', error)})",
+        ticks=tuple((x(value), y(value), percent(value, 0)) for value in nice_ticks(0, 1, 5)),
+        diagonal=path_through([(x(0.0), y(0.0)), (x(1.0), y(1.0))]),
+        dots=tuple(
+            ReliabilityDot(
+                x(entry.probability),
+                y(entry.frequency),
+                y(entry.low),
+                y(entry.high),
+                round(2.5 + 2.5 * (entry.count / most) ** 0.5, 1),
+                gettext(
+                    "%(number)s: said %(probability)s, right %(frequency)s",
+                    number=count(entry.count),
+                    probability=percent(entry.probability),
+                    frequency=percent(entry.frequency),
+                ),
+            )
+            for entry in calibration.bins
+        ),
+    )
+
+
+def _curve(points: Sequence[tuple[float, float]]) -> RiskChart:
+    y_values = nice_ticks(0.0, max(0.01, *(error for _, error in points)), 5)
+    x, y = scale_to(0.0, 1.0, LEFT + 6, RIGHT - 6), scale_to(y_values[0], y_values[-1], BOTTOM, TOP)
+    shown = points[:: max(1, len(points) // 40)]
+    edges = [LEFT, *((x(a[0]) + x(b[0])) / 2 for a, b in pairwise(shown)), RIGHT]
+    return RiskChart(
+        path=path_through([(x(coverage), y(error)) for coverage, error in points]),
+        x_ticks=tuple(Tick(x(value), percent(value, 0)) for value in nice_ticks(0, 1, 5)),
+        y_ticks=tuple(Tick(y(value), percent(value, 0 if y_values[-1] >= 0.05 else 1)) for value in y_values),
+        dots=tuple(
+            CurveDot(
+                x(coverage),
+                y(error),
+                round(left, 1),
+                round(max(0.5, right - left), 1),
+                gettext("answers %(answered)s, wrong %(wrong)s", answered=percent(coverage), wrong=percent(error)),
+            )
+            for (coverage, error), left, right in zip(shown, edges, edges[1:], strict=False)
+        ),
+    )

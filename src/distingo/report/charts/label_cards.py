@@ -1,0 +1,196 @@
+"""The card of each label: precision-recall curve, confusion matrix, scores, and the effect of its threshold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from distingo.metrics.multi_label import PrecisionRecallCurve, precision_recall_curve, two_by_two
+from distingo.records import Evaluation, LabelScores, TwoByTwo
+from distingo.report.charts.curves import scale_to
+from distingo.report.examples import LabelPredictions
+
+LEFT, RIGHT, TOP, BOTTOM = 34, 214, 8, 124
+
+_POINTS = 80
+
+across = scale_to(0.0, 1.0, LEFT, RIGHT)
+"""Recall to pixels."""
+
+upwards = scale_to(0.0, 1.0, BOTTOM, TOP)
+"""Precision to pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurveDrawing:
+    """One label's curve, ready to draw.
+
+    Attributes:
+        path: The SVG path of its steps; their area is the average precision.
+        prevalence: The height of the line that an order of chance would follow, in pixels.
+        chosen: Where the threshold puts recall and precision, in pixels; None where the label is never given.
+    """
+
+    path: str
+    prevalence: float
+    chosen: tuple[float, float] | None
+
+
+def draw_precision_recall(scores: LabelScores, truth: npt.ArrayLike, probabilities: npt.ArrayLike) -> CurveDrawing:
+    """Lay out one label's precision over recall.
+
+    Args:
+        scores: Of the label; at least one picture has it.
+        truth: Bool (n,).
+        probabilities: Floats (n,).
+    """
+    curve = precision_recall_curve(truth, probabilities, points=_POINTS)
+    cells = scores.two_by_two
+    given = cells.true_positives + cells.false_positives
+    pictures = given + cells.false_negatives + cells.true_negatives
+    return CurveDrawing(
+        path=_steps(curve),
+        prevalence=upwards(scores.support / pictures),
+        chosen=(across(scores.recall), upwards(scores.precision)) if given else None,
+    )
+
+
+def _steps(curve: PrecisionRecallCurve) -> str:
+    """A recall that is not reached yet has the precision of the next one that is: no straight line between points."""
+    points = [(recall, precision) for recall, precision in zip(curve.recall, curve.precision, strict=True) if recall]
+    steps = "".join(f"V{upwards(precision):g}H{across(recall):g}" for recall, precision in points)
+    return f"M{across(0.0):g},{upwards(points[0][1]):g}{steps}"
+
+
+Outcome = Literal["found", "missed", "invented", "rest"]
+"""The label is there and given; there and denied; absent and given; absent and denied."""
+
+OUTCOMES: tuple[Outcome, ...] = ("found", "missed", "invented", "rest")
+
+MOST_OF_A_MISTAKE = 24
+
+MOST_OF_A_RIGHT_ANSWER = 12
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCell:
+    """One cell of a label's table.
+
+    Attributes:
+        label: The label.
+        outcome: Which cell.
+        number: How many judged pictures.
+        rows: Places of its pictures among the predictions, at most `MOST_OF_A_MISTAKE`: of a mistake the surest
+            first, of a right answer the least sure first.
+    """
+
+    label: str
+    outcome: Outcome
+    number: int
+    rows: tuple[int, ...]
+
+
+def view_cells(scores: LabelScores, predictions: LabelPredictions | None) -> tuple[LabelCell, ...]:
+    """The four cells of a label, in the order of `OUTCOMES`.
+
+    Args:
+        scores: Of the label.
+        predictions: Where the pictures come from; None leaves the cells without.
+    """
+    counts = scores.two_by_two
+    numbers = (counts.true_positives, counts.false_negatives, counts.false_positives, counts.true_negatives)
+    return tuple(
+        LabelCell(scores.name, outcome, number, _rows(predictions, scores.name, outcome) if predictions else ())
+        for outcome, number in zip(OUTCOMES, numbers, strict=True)
+    )
+
+
+def _rows(predictions: LabelPredictions, label: str, outcome: Outcome) -> tuple[int, ...]:
+    column = predictions.labels.index(label)
+    there, given = predictions.truth[:, column], predictions.given[:, column]
+    inside = (there if outcome in ("found", "missed") else ~there) & (
+        given if outcome in ("found", "invented") else ~given
+    )
+    rows = np.flatnonzero(inside)
+    # the surest mistake is the least probable label that is there, and the most probable one that is not
+    sign = 1.0 if outcome in ("found", "missed") else -1.0
+    ranked = rows[np.argsort(sign * predictions.probabilities[rows, column], kind="stable")]
+    most = MOST_OF_A_MISTAKE if outcome in ("missed", "invented") else MOST_OF_A_RIGHT_ANSWER
+    return tuple(ranked[:most].tolist())
+
+
+MOST_CARDS = 60
+"""Beyond these, labels have a row in the table only."""
+
+PLAIN_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class LabelCard:
+    """What a page shows of one label.
+
+    Attributes:
+        scores: Of the label.
+        prevalence: Share of the judged pictures that have it.
+        left_out: Whether too few have it to judge.
+        plain_f1: F1 with a threshold of 0.5; None without predictions.
+        curve: Precision over recall; None without predictions, or where no picture has the label.
+        cells: The two-by-two table, in the order of `two_by_two.OUTCOMES`; empty beyond `MOST_CARDS`.
+    """
+
+    scores: LabelScores
+    prevalence: float
+    left_out: bool
+    plain_f1: float | None
+    curve: CurveDrawing | None
+    cells: tuple[LabelCell, ...]
+
+
+def view_labels(evaluation: Evaluation, predictions: LabelPredictions | None) -> tuple[LabelCard, ...]:
+    """Every label's card, most pictures first.
+
+    Args:
+        evaluation: With scores per label.
+        predictions: Where curves and pictures come from; None leaves them out.
+    """
+    plain = _plain_f1(predictions) if predictions else {}
+    ranked = sorted(evaluation.per_label, key=lambda scores: -scores.support)
+    return tuple(
+        LabelCard(
+            scores=scores,
+            prevalence=scores.support / evaluation.n,
+            left_out=scores.name in evaluation.left_out,
+            plain_f1=plain.get(scores.name),
+            curve=_curve(scores, predictions) if predictions and place < MOST_CARDS else None,
+            cells=view_cells(scores, predictions) if place < MOST_CARDS else (),
+        )
+        for place, scores in enumerate(ranked)
+    )
+
+
+def mean_plain_f1(cards: tuple[LabelCard, ...]) -> float | None:
+    """F1 (macro) with every threshold at 0.5, over the labels that are judged; None where it is not known."""
+    measured = [card.plain_f1 for card in cards if not card.left_out and card.plain_f1 is not None]
+    return sum(measured) / len(measured) if measured else None
+
+
+def _curve(scores: LabelScores, predictions: LabelPredictions) -> CurveDrawing | None:
+    if not scores.support:
+        return None
+    column = predictions.labels.index(scores.name)
+    return draw_precision_recall(scores, predictions.truth[:, column], predictions.probabilities[:, column])
+
+
+def _plain_f1(predictions: LabelPredictions) -> dict[str, float]:
+    given = np.asarray(predictions.probabilities >= PLAIN_THRESHOLD)
+    tables = two_by_two(predictions.truth, given)
+    return {name: _f1(cells) for name, cells in zip(predictions.labels, tables, strict=True)}
+
+
+def _f1(cells: TwoByTwo) -> float:
+    both = 2 * cells.true_positives
+    either = both + cells.false_positives + cells.false_negatives
+    return both / either if either else 0.0

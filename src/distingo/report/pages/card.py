@@ -1,0 +1,320 @@
+"""The model card of a run: ``model/README.md``, as the Hugging Face hub reads it.
+
+It has no path of the machine that the model was trained on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+from distingo.evaluation.reading import Epoch, RunRecords, read_run
+from distingo.files import read_json, write_text
+from distingo.language import count, gettext, written_in
+from distingo.messages.notes import Note
+from distingo.report.charts.class_balance import balance_classes
+from distingo.report.charts.confusion import often_taken_for
+from distingo.report.charts.curves import best_epoch
+from distingo.report.examples import group_skipped
+from distingo.report.pages.card_limits import find_limits
+from distingo.report.templating import fill_text
+from distingo.report.text.summaries import (
+    MAIN_SCORE,
+    Summary,
+    other_baselines,
+    summarize_evaluation,
+    summarize_label_evaluation,
+)
+from distingo.report.text.wording import score_name
+from distingo.run_folder import RunFolder
+
+_PATH = re.compile(r"(?:^|[\s('\"])(?:~?/|[A-Za-z]:[\\/])")
+"""An absolute path: whose machine the model was made on is nobody's business."""
+
+
+def intended_against(records: RunRecords) -> tuple[str, ...]:
+    """What the model is not for."""
+    if records.task == "multi-label":
+        unknown = gettext("Anything else than these labels: it has no words for it, and says so by giving no label.")
+    else:
+        unknown = gettext(
+            "Pictures of anything else: it answers one of its classes even where none fits, often with confidence."
+        )
+    return (
+        unknown,
+        gettext(
+            "Pictures taken in another way (another camera, light, angle or cut) before it has been judged on such "
+            "pictures: `distingo evaluate` does that."
+        ),
+        gettext("Decisions about people’s health, safety or rights without a person who checks them."),
+        gettext(
+            "Counting how often something occurs elsewhere: its probabilities lean on how often it occurred in "
+            "training."
+        ),
+    )
+
+
+def describe_training(records: RunRecords, model: dict[str, Any], best: Epoch | None) -> tuple[str, ...]:
+    """How the model was trained: its kind, what it sees, how long, and what was chosen for the person and why."""
+    return (
+        *_kind(model),
+        *_sight(model),
+        *_length(records, best),
+        *(str(choice) for choice in records.choices if not _holds_path(choice)),
+    )
+
+
+def _holds_path(value: object) -> bool:
+    """Whether a note holds a path of this machine, which is nobody else's business."""
+    if isinstance(value, Note):
+        return any(map(_holds_path, value.values.values()))
+    if isinstance(value, tuple):
+        return any(map(_holds_path, value))
+    return isinstance(value, str) and _PATH.search(value) is not None
+
+
+def _kind(model: dict[str, Any]) -> tuple[str, ...]:
+    backbone = model.get("backbone")
+    if model.get("kind") == "classic":
+        return (gettext("A classic model, fitted at once; no neural network."),)
+    if not backbone or model.get("mode") == "scratch":
+        return (gettext("A neural network, trained from fresh weights."),)
+    name = ".".join(part for part in (backbone["architecture"], backbone.get("tag", "")) if part)
+    licence = backbone.get("licence") or gettext("unknown")
+    if model.get("mode") == "frozen":
+        return (
+            gettext(
+                "A head of its own (%(head)s) on the pretrained backbone %(name)s, which was left unchanged. Licence "
+                "of the backbone’s weights: %(licence)s.",
+                head=model.get("head", ""),
+                name=name,
+                licence=licence,
+            ),
+        )
+    return (
+        gettext(
+            "The pretrained backbone %(name)s with a head of its own (%(head)s), trained further as a whole. Licence "
+            "of the backbone’s weights: %(licence)s.",
+            head=model.get("head", ""),
+            name=name,
+            licence=licence,
+        ),
+    )
+
+
+def _sight(model: dict[str, Any]) -> tuple[str, ...]:
+    rendition = model.get("rendition")
+    if not rendition:
+        return (gettext("It sees descriptors of colour and texture, not pixels."),) if _has_descriptors(model) else ()
+    size = f"{rendition['width']} × {rendition['height']}"
+    if rendition["channels"] == 1:
+        return (gettext("It sees grey pictures of %(size)s pixels (width × height).", size=size),)
+    return (gettext("It sees colour pictures of %(size)s pixels (width × height).", size=size),)
+
+
+def _has_descriptors(model: dict[str, Any]) -> bool:
+    return str(model.get("name")) == "descriptors"
+
+
+def _length(records: RunRecords, best: Epoch | None) -> tuple[str, ...]:
+    if best is None:
+        return ()
+    return (
+        gettext(
+            "Epochs: %(epochs)s; kept is number %(best)s, the best on the validation pictures.",
+            epochs=count(len(records.history)),
+            best=best.number,
+        ),
+    )
+
+
+def describe_origin(records: RunRecords, model: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Names and values of what the model can be traced back to."""
+    origin = model.get("provenance", {})
+    environment = records.environment
+    versions = [f"{name} {environment[name]}" for name in ("python", "torch", "timm") if name in environment]
+    entries = {
+        gettext("distingo"): origin.get("distingo"),
+        gettext("Versions"): ", ".join(versions),
+        gettext("Device"): environment.get("device"),
+        gettext("Trained"): origin.get("trained"),
+        gettext("Seed"): records.recipe.get("seed"),
+        gettext("Hash of the training pictures (BLAKE2b)"): origin.get("train_content_hash"),
+        gettext("Hash of the weights (BLAKE2b)"): model.get("weights_hash"),
+        gettext("Hash of the backbone’s weights (BLAKE2b)"): (model.get("backbone") or {}).get("weights_hash"),
+    }
+    return tuple((name, str(value)) for name, value in entries.items() if value not in (None, ""))
+
+
+_PUBLISHED = (
+    *("accuracy", "balanced_accuracy", "f1_macro", "precision_macro", "recall_macro", "log_loss"),
+    *("mean_average_precision_macro", "f1_micro", "f1_samples", "hamming_loss"),
+)
+"""The scores that go to the hub, in this order."""
+
+_METRICS = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced_accuracy",
+    "f1_macro": "f1",
+    "f1_micro": "f1",
+    "f1_samples": "f1",
+    "precision_macro": "precision",
+    "recall_macro": "recall",
+    "mean_average_precision_macro": "mean_average_precision",
+}
+"""The hub's names of metrics; others keep ours."""
+
+
+def front_matter(records: RunRecords, model: dict[str, Any]) -> str:
+    """What the hub asks of a model, between two lines of dashes.
+
+    The licence is left out, since a run does not know it: whoever publishes the model decides, bound by the terms of
+    the pictures and of the pretrained weights. So are ``datasets``, which would have to be on the hub.
+
+    Args:
+        records: Of the run.
+        model: The content of ``model.json``.
+    """
+    from huggingface_hub import ModelCardData
+
+    with written_in("en"):  # for programs, whatever language the card is in
+        results = _results(records)
+    base = _base_model(model)
+    data = ModelCardData(
+        model_name=f"{records.model} on {records.data_name}",
+        library_name="distingo",
+        pipeline_tag="image-classification",
+        tags=_tags(records, model),
+        base_model=base,
+        base_model_relation="finetune" if base else None,
+        metrics=_metrics(records),
+        eval_results=results,
+    )
+    return f"---\n{data.to_yaml()}\n---\n\n"
+
+
+def _base_model(model: dict[str, Any]) -> str | None:
+    """The hub's repository that the weights are from; what a folder holds can't be told from its name."""
+    backbone = model.get("backbone") or {}
+    if backbone.get("source") != "hub" or model.get("mode") == "scratch":
+        return None
+    return str(backbone["place"]).partition("@")[0] or None
+
+
+def _tags(records: RunRecords, model: dict[str, Any]) -> list[str]:
+    tags = ["image-classification", "distingo", records.task]
+    if model.get("backbone"):
+        tags += ["timm", str(model.get("mode", ""))]
+    return [tag for tag in tags if tag]
+
+
+def _published(records: RunRecords) -> list[str]:
+    scores = records.evaluation.scores if records.evaluation else {}
+    return [name for name in _PUBLISHED if name in scores and math.isfinite(scores[name].value)]
+
+
+def _metrics(records: RunRecords) -> list[str] | None:
+    return list(dict.fromkeys(_METRICS.get(name, name) for name in _published(records))) or None
+
+
+def _results(records: RunRecords) -> list[Any] | None:
+    from huggingface_hub import EvalResult
+
+    evaluation = records.evaluation
+    if evaluation is None:
+        return None
+    return [
+        EvalResult(
+            task_type="image-classification",
+            dataset_type="imagefolder",
+            dataset_name=records.data_name,
+            dataset_split="test",
+            metric_type=_METRICS.get(name, name),
+            metric_name=score_name(name)[0],
+            metric_value=round(evaluation.scores[name].value, 4),
+        )
+        for name in _published(records)
+    ] or None
+
+
+CARD_FILE = "README.md"
+
+_SEAL = re.compile(r"<!-- distingo \S+, sha256 ([0-9a-f]{64}) -->\n?\Z")
+"""The last line: what the card's text was when it was written, so that a person's own words are never lost."""
+
+log = logging.getLogger("distingo")
+
+
+def write_card(run: Path) -> Path | None:
+    """Write a run's model card, from the run folder alone; its pictures are not needed.
+
+    Args:
+        run: The run folder.
+
+    Returns:
+        The card; None where training has not ended, or where a person has changed the card: that one is left alone.
+
+    Raises:
+        RunError: The folder is no run, a file is damaged, or a newer version wrote it.
+        ResourceError: The card can't be written.
+    """
+    folder = RunFolder(run)
+    if not (folder.model / "model.json").is_file():
+        return None
+    path = folder.model / CARD_FILE
+    if path.exists() and not _is_ours(path):
+        log.warning("%s: was changed by hand and is left as it is; move it away to have a new one", path)
+        return None
+    records = read_run(run)
+    model = read_json(folder.model / "model.json")
+    body = fill_text("card.md", _context(records, model))
+    text = front_matter(records, model) + re.sub(r"\n{3,}", "\n\n", body).rstrip() + "\n\n"
+    write_text(path, f"{text}<!-- distingo {_maker(model)}, sha256 {_digest(text)} -->\n")
+    return path
+
+
+def _is_ours(path: Path) -> bool:
+    text = path.read_text(encoding="utf-8", errors="replace")
+    seal = _SEAL.search(text)
+    return seal is not None and _digest(text[: seal.start()]) == seal[1]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def _maker(model: dict[str, Any]) -> str:
+    return str(model.get("provenance", {}).get("distingo", "unknown")).replace(" ", "-")
+
+
+def _context(records: RunRecords, model: dict[str, Any]) -> dict[str, object]:
+    evaluation = records.evaluation
+    several = records.task == "multi-label"
+    main = MAIN_SCORE if several else "accuracy"
+    best = best_epoch(records.history, str(records.recipe.get("monitor", "")))
+    return {
+        "records": records,
+        "several": several,
+        "headline": _summary(records),
+        "evaluation": evaluation,
+        "baselines": other_baselines(evaluation, records.model, main),
+        "balance": balance_classes(((row.side, row.labels) for row in records.split), records.classes),
+        "skipped": group_skipped(records.manifest),
+        "used": sum(row.status == "used" for row in records.manifest),
+        "taken_for": often_taken_for(evaluation) if evaluation else {},
+        "against": intended_against(records),
+        "training": describe_training(records, model, best),
+        "limits": find_limits(records),
+        "origin": describe_origin(records, model),
+    }
+
+
+def _summary(records: RunRecords) -> Summary | None:
+    if records.evaluation is None:
+        return None
+    judged = summarize_label_evaluation if records.task == "multi-label" else summarize_evaluation
+    return judged(records.evaluation, records.model)

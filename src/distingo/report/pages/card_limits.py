@@ -1,0 +1,143 @@
+"""The limits of a model that its run shows, for its card and report."""
+
+from __future__ import annotations
+
+from distingo.curation.shortcuts import find_file_shortcuts
+from distingo.curation.thresholds import DEFAULT_THRESHOLDS
+from distingo.evaluation.reading import RunRecords
+from distingo.language import count, gettext
+from distingo.report.charts.class_balance import balance_classes
+from distingo.report.text.summaries import FEW_PICTURES, summarize_evaluation, summarize_label_evaluation
+from distingo.report.text.wording import counted, isolated, percent, side_pictures
+
+LOPSIDED = 10
+"""From so many times as many pictures in the largest class as in the smallest on, it is worth telling."""
+
+WIDE_INTERVAL = 0.1
+"""An interval of ten points and more leaves much open."""
+
+
+def find_limits(records: RunRecords) -> tuple[str, ...]:
+    """Sentences on what to know before relying on a model, the gravest first.
+
+    Args:
+        records: Of the run.
+    """
+    return (
+        *_judged(records),
+        *_rough(records),
+        *_imbalance(records),
+        *_shortcut(records),
+        *_left_out(records),
+        *_near_copies(records),
+    )
+
+
+def leaks(records: RunRecords) -> tuple[str, ...]:
+    """A sentence where near-duplicates lie on two splits."""
+    counts = records.near_duplicates
+    if counts is None or not counts.straddling_pairs:
+        return ()
+    return (
+        gettext(
+            "Pictures that are almost the same lie on two sides, which flatters the scores: %(pairs)s.",
+            pairs=counted(counts.straddling_pairs, "pair", "pairs"),
+        ),
+    )
+
+
+def _near_copies(records: RunRecords) -> tuple[str, ...]:
+    counts = records.near_duplicates
+    if counts is not None and not counts.not_searched:
+        return leaks(records)
+    if "split" in records.config:  # made by a command that keeps near copies together, or by a person
+        return ()
+    return (
+        gettext(
+            "Pictures that are almost the same were not looked for on both sides; if there are some, the scores "
+            "flatter (distingo check finds them)."
+        ),
+    )
+
+
+def _judged(records: RunRecords) -> tuple[str, ...]:
+    if records.evaluation is None:
+        return (gettext("Not judged on test pictures: nothing is known about how well it does."),)
+    judged = summarize_label_evaluation if records.task == "multi-label" else summarize_evaluation
+    return judged(records.evaluation, records.model).remarks
+
+
+def _rough(records: RunRecords) -> tuple[str, ...]:
+    scores = records.evaluation.scores if records.evaluation else {}
+    main = scores.get("mean_average_precision_macro" if records.task == "multi-label" else "accuracy")
+    if main is None or main.high - main.low < WIDE_INTERVAL:
+        return ()
+    return (
+        gettext(
+            "Judged on only %(pictures)s: the interval of the main score is %(width)s percentage points wide.",
+            pictures=side_pictures(main.n, "test"),
+            width=f"{(main.high - main.low) * 100:.0f}",
+        ),
+    )
+
+
+def _imbalance(records: RunRecords) -> tuple[str, ...]:
+    rows = balance_classes(((row.side, row.labels) for row in records.split if row.side == "train"), records.classes)
+    if len(rows) < 2 or rows[0].number < LOPSIDED * max(1, rows[-1].number):
+        return ()
+    few = [row for row in rows if row.number < FEW_PICTURES]
+    sentence = gettext(
+        "Lopsided training pictures: %(most)s of %(largest)s, %(least)s of %(smallest)s.",
+        most=count(rows[0].number),
+        largest=isolated(rows[0].name),
+        least=count(rows[-1].number),
+        smallest=isolated(rows[-1].name),
+    )
+    if len(few) < 2:
+        return (sentence,)
+    several = records.task == "multi-label"
+    names = counted(len(few), "label", "labels") if several else counted(len(few), "class", "classes")
+    return (
+        sentence,
+        gettext("%(names)s have fewer than %(few)s training pictures.", names=names, few=FEW_PICTURES),
+    )
+
+
+def _shortcut(records: RunRecords) -> tuple[str, ...]:
+    """The shortcut that `distingo check` would find among format and dimensions of the files."""
+    found = find_file_shortcuts(records.manifest, records.task)
+    if not found or found[0].score < DEFAULT_THRESHOLDS["shortcut"]:
+        return ()
+    dimensions = gettext(
+        "A possible shortcut: the dimensions of the images alone distinguish the classes (%(share)s of the way from "
+        "guessing to certainty). The model may have learned what goes with them instead of what is shown.",
+        share=percent(found[0].score, 0),
+    )
+    formats = gettext(
+        "A possible shortcut: the format of the files alone distinguishes the classes (%(share)s of the way from "
+        "guessing to certainty). The model may have learned what goes with it instead of what is shown.",
+        share=percent(found[0].score, 0),
+    )
+    return (dimensions if found[0].name == "dimensions" else formats,)
+
+
+def _left_out(records: RunRecords) -> tuple[str, ...]:
+    copies = sum(row.status == "duplicate" for row in records.manifest)
+    conflicts = sum(row.status == "conflict" for row in records.manifest)
+    sentences = []
+    if copies:
+        sentences.append(
+            gettext(
+                "%(files)s that repeat another picture were left out, so that no test picture is a copy of a training "
+                "picture.",
+                files=counted(copies, "file", "files"),
+            )
+        )
+    if conflicts:
+        sentences.append(
+            gettext(
+                "%(files)s with contradicting labels were left out; others may be labelled wrongly.",
+                files=counted(conflicts, "file", "files"),
+            )
+        )
+    return tuple(sentences)

@@ -1,0 +1,201 @@
+"""``learning-curve.html``: a learning curve, and whether more images would help."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from distingo.language import count
+from distingo.report.charts.curves import Tick, nice_ticks, path_through, scale_to
+from distingo.report.templating import write_page
+from distingo.report.text.summaries import FEW_PICTURES, Summary
+from distingo.report.text.wording import NO_BREAK, isolated, percent, points, points_range, score_range
+
+if TYPE_CHECKING:
+    from distingo.learning_curves.records import Forecast, LearningCurve, ScoreCurve
+
+
+_WORTHWHILE = 0.01
+"""A gain from twice the pictures below this is little for so much work."""
+
+_WEAK = 3
+"""Classes that are spoken of."""
+
+_FACTOR_NAMES = {2.0: "twice", 5.0: "five times"}
+
+
+def summarize_learning_curve(found: LearningCurve) -> Summary:
+    """Say what twice and five times the pictures would be expected to give.
+
+    Args:
+        found: Measured and forecast.
+
+    Returns:
+        The verdict with remarks on what follows, on weak classes and on what the forecast rests on.
+    """
+    twice, most = found.overall.forecasts[0], found.overall.forecasts[-1]
+    name = "accuracy" if found.score == "accuracy" else "mean average precision"
+    now = f"With all {count(found.n)} training pictures the {name} is {percent(found.overall.now.value)}"
+    return Summary(
+        figure=percent(twice.score.value),
+        before=f"{_advice(twice)} {now}; {_name(twice)} as many would give about ",
+        after=f" (95{NO_BREAK}% interval {score_range(found.score, twice.score.low, twice.score.high)}), "
+        f"{_name(most)} as many about {percent(most.score.value)} "
+        f"({score_range(found.score, most.score.low, most.score.high)}).",
+        remarks=(_gain(twice), *_classes(found), _basis(found)),
+    )
+
+
+def _advice(twice: Forecast) -> str:
+    if twice.gain.low >= _WORTHWHILE:
+        return "More pictures would help."
+    if twice.gain.high < _WORTHWHILE:
+        return "More pictures of the same kind would help little."
+    return (
+        "More pictures would probably help."
+        if twice.gain.value >= _WORTHWHILE
+        else "More pictures might help a little."
+    )
+
+
+def _gain(twice: Forecast) -> str:
+    return (
+        f"The gain from {_name(twice)} the pictures is surer than the score, as both are judged on the same ones: "
+        f"{points(twice.gain.value)} (95{NO_BREAK}% interval "
+        f"{points_range(twice.gain.low, twice.gain.high)})."
+        + (" For more than that, try another model, or fine-tuning." if twice.gain.high < _WORTHWHILE else "")
+    )
+
+
+def _classes(found: LearningCurve) -> tuple[str, ...]:
+    judged = [curve for curve in found.classes if curve.support >= FEW_PICTURES]
+    if len(judged) < 2:
+        return ()
+    weak = judged[:_WEAK]
+    score = "recall" if found.class_score == "recall" else "average precision"
+    told = "; ".join(_told(curve) for curve in weak)
+    best = max(weak, key=lambda curve: curve.forecasts[0].gain.value)
+    advice = f" If you can choose what to collect, begin with {isolated(best.name)}."
+    return (
+        f"Weakest, by {score} now and with twice all pictures: {told}."
+        + (advice if best.forecasts[0].gain.value >= _WORTHWHILE else ""),
+    )
+
+
+def _told(curve: ScoreCurve) -> str:
+    return f"{isolated(curve.name)} {percent(curve.now.value, 0)} → {percent(curve.forecasts[0].score.value, 0)}"
+
+
+def _basis(found: LearningCurve) -> str:
+    sizes = found.overall.measured
+    return (
+        f"Measured at {len(sizes)} sizes from {count(sizes[0].size)} to {count(found.n)} pictures, {found.draws} draws "
+        f"each, on {count(found.judged)} judged pictures; carried on by power laws. It holds for more pictures of the "
+        "same kind, not for other places, cameras or times."
+    )
+
+
+def _name(forecast: Forecast) -> str:
+    return _FACTOR_NAMES.get(forecast.factor, f"{forecast.factor:g} times")
+
+
+PAGE_NAME = "learning-curve.html"
+
+WIDTH, HEIGHT = 760, 330
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54, 744, 16, 276
+
+MOST_CLASSES = 12
+"""Classes that are drawn, the weakest ones; all are in the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A measured or forecast score: where it is, in pixels, and what it says."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForecastChart:
+    """A learning curve ready to draw.
+
+    Attributes:
+        x_ticks: Along the bottom, numbers of pictures.
+        y_ticks: Along the left, scores.
+        measured: Measured scores with intervals.
+        forecasts: Forecast ones.
+        line: The path through the measured scores.
+        dashes: The path of the forecast.
+        band: The outline of its interval.
+    """
+
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    measured: tuple[Mark, ...]
+    forecasts: tuple[Mark, ...]
+    line: str
+    dashes: str
+    band: str
+
+
+def write_learning_curve_page(found: LearningCurve, folder: Path) -> Path:
+    """Write the page of a learning curve: one HTML file with everything inside, readable offline.
+
+    Args:
+        found: Measured and forecast.
+        folder: Made if missing; gets ``learning-curve.html``.
+
+    Raises:
+        ResourceError: It can't be written.
+    """
+    context = {
+        "found": found,
+        "headline": summarize_learning_curve(found),
+        "data_name": found.data.name or "data",
+        "chart": draw_forecast(found.overall, found.score),
+        "class_charts": [(curve, draw_forecast(curve, found.class_score)) for curve in found.classes[:MOST_CLASSES]],
+        "width": WIDTH,
+        "height": HEIGHT,
+    }
+    return write_page("learning_curve.html", folder / PAGE_NAME, context)
+
+
+def draw_forecast(curve: ScoreCurve, score: str) -> ForecastChart:
+    """Lay out one curve: sizes along the bottom by ratio, scores up the left."""
+    told = [*curve.measured, *curve.band]
+    lows, highs = [entry.score.low for entry in told], [entry.score.high for entry in told]
+    y_values = nice_ticks(max(0.0, min(lows)), min(1.0, max(highs)), 6)
+    y_scale = scale_to(y_values[0], y_values[-1], _BOTTOM, _TOP)
+    x_scale = scale_to(math.log(told[0].size), math.log(told[-1].size), _LEFT + 10, _RIGHT - 24)
+
+    def mark(size: int, value: float, low: float, high: float) -> Mark:
+        text = f"{count(size)} pictures: {percent(value)} ({score_range(score, low, high)})"
+        return Mark(x_scale(math.log(size)), y_scale(value), y_scale(low), y_scale(high), text)
+
+    measured = tuple(mark(entry.size, entry.score.value, entry.score.low, entry.score.high) for entry in curve.measured)
+    forecasts = tuple(
+        mark(entry.size, entry.score.value, entry.score.low, entry.score.high) for entry in curve.forecasts
+    )
+    band = [(x_scale(math.log(entry.size)), entry.score) for entry in curve.band]
+    upper = [(x, y_scale(entry.high)) for x, entry in band]
+    lower = [(x, y_scale(entry.low)) for x, entry in reversed(band)]
+    sizes = [curve.measured[0].size, *(entry.size for entry in curve.measured[-3::-2][::-1]), curve.measured[-1].size]
+    sizes += [entry.size for entry in curve.forecasts]
+    return ForecastChart(
+        x_ticks=tuple(Tick(x_scale(math.log(size)), count(size)) for size in dict.fromkeys(sizes)),
+        y_ticks=tuple(
+            Tick(y_scale(value), percent(value, 0 if y_values[1] - y_values[0] >= 0.01 else 1)) for value in y_values
+        ),
+        measured=measured,
+        forecasts=forecasts,
+        line=path_through([(each.x, each.y) for each in measured]),
+        dashes=path_through([(x, y_scale(entry.value)) for x, entry in band]),
+        band=f"{path_through([*upper, *lower])}Z",
+    )

@@ -1,0 +1,1 @@
+"""Sentences, numbers, names and letters that pages and the terminal share."""

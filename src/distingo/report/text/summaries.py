@@ -1,0 +1,332 @@
+"""The summary of an evaluation: what a score means, in sentences that claim no more than the test images show."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from distingo.language import count, gettext, listed, ngettext
+from distingo.metrics.label_intervals import MIN_POSITIVES
+from distingo.records import Evaluation, LabelScores, Score
+from distingo.report.text.wording import (
+    baseline_name,
+    counted,
+    interval_in_words,
+    isolated,
+    names_listed,
+    percent,
+    points,
+    side_pictures,
+)
+
+FEW_PICTURES = 20
+"""Below this many test pictures a class's own scores say little (one picture moves recall by 5 points)."""
+
+FIGURE = "\ufffc"
+"""Stands for the figure in a sentence, so that it can be set apart wherever a language puts it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The report's first sentence, in parts so that a page can set the figure apart.
+
+    Attributes:
+        figure: The accuracy, for example ``86.4 %``; empty before an evaluation.
+        before: What stands before the figure.
+        after: What stands behind it, to the full stop.
+        remarks: Further sentences that a reader should know before trusting the figure.
+    """
+
+    figure: str
+    before: str
+    after: str
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The whole sentence."""
+        return f"{self.before}{self.figure}{self.after}"
+
+
+def set_apart(figure: str, sentence: str, remarks: tuple[str, ...] = ()) -> Summary:
+    """A verdict from a whole sentence in which `FIGURE` stands for the figure."""
+    before, _, after = sentence.partition(FIGURE)
+    return Summary(figure, before, after, remarks)
+
+
+def summarize_evaluation(evaluation: Evaluation, model: str, leaks: tuple[str, ...] = ()) -> Summary:
+    """Put an evaluation's accuracy into one sentence, beside its baselines.
+
+    Two accuracies are called different where the 95 % interval of their difference, picture by picture, leaves out
+    zero. "Not shown" never means "shown to be equal".
+
+    Args:
+        evaluation: The scores.
+        model: The judged model's name; a baseline of that name is not compared with itself.
+        leaks: What flatters the scores, which comes first among the remarks.
+
+    Returns:
+        The verdict with remarks on weak, small and lopsided classes.
+    """
+    accuracy = evaluation.scores.get("accuracy")
+    notes = tuple(map(str, evaluation.notes))
+    pictures = side_pictures(evaluation.n, evaluation.side)
+    if accuracy is None:
+        return Summary("", gettext("Judged on %(pictures)s.", pictures=pictures), "", notes)
+    baselines = {
+        name: scores["accuracy"]
+        for name, scores in evaluation.baselines.items()
+        if name != model and "accuracy" in scores
+    }
+    sentence = gettext(
+        "Right on %(figure)s of %(pictures)s (95\u00a0%% interval %(interval)s)%(beside)s.",
+        figure=FIGURE,
+        pictures=side_pictures(accuracy.n, evaluation.side),
+        interval=interval_in_words("accuracy", accuracy),
+        beside=beside_baselines(accuracy, baselines, evaluation.accuracy_gains),
+    )
+    remarks = (*leaks, *_weak_class(evaluation), *_small_classes(evaluation), *_lopsided(evaluation), *notes)
+    return set_apart(percent(accuracy.value), sentence, remarks)
+
+
+def beside_baselines(own: Score, baselines: Mapping[str, Score], gains: Mapping[str, Score] | None = None) -> str:
+    """Say what a score is above, below and not told apart from, as the end of a sentence.
+
+    Args:
+        own: A share; higher is better.
+        baselines: The same score of others.
+        gains: By how much it is above each of them, where that was judged picture by picture. Elsewhere two scores are
+            called different only where their intervals do not overlap, which is stricter.
+
+    Returns:
+        The words with a dash before them; nothing without baselines.
+    """
+    paired = gains or {}
+    least = {name: paired[name].low if name in paired else own.low - score.high for name, score in baselines.items()}
+    most = {name: paired[name].high if name in paired else own.high - score.low for name, score in baselines.items()}
+    above = {name: score for name, score in baselines.items() if least[name] > 0}
+    below = {name: score for name, score in baselines.items() if most[name] < 0}
+    unclear = {name: score for name, score in baselines.items() if name not in above and name not in below}
+    parts = []
+    if above:
+        parts.append(listed([_above(own, score, name) for name, score in above.items()]))
+    if below:
+        parts.append(listed([_below(own, score, name) for name, score in below.items()]))
+    if unclear:
+        parts.append(_unclear(unclear, paired=paired.keys() >= unclear.keys()))
+    return gettext(" — %(clauses)s", clauses=gettext(", but ").join(parts)) if parts else ""
+
+
+def _above(own: Score, score: Score, name: str) -> str:
+    return gettext("%(points)s above %(baseline)s", points=_apart(own, score), baseline=baseline_name(name))
+
+
+def _below(own: Score, score: Score, name: str) -> str:
+    return gettext("%(points)s below %(baseline)s", points=_apart(own, score), baseline=baseline_name(name))
+
+
+def _unclear(unclear: Mapping[str, Score], *, paired: bool) -> str:
+    named = gettext(" or ").join(f"{baseline_name(name)} ({percent(score.value)})" for name, score in unclear.items())
+    if paired:
+        return gettext(
+            "not shown to be better than %(baselines)s, as chance may explain the difference", baselines=named
+        )
+    return gettext("not shown to be better than %(baselines)s, as the intervals overlap", baselines=named)
+
+
+def other_baselines(evaluation: Evaluation | None, model: str, score: str) -> dict[str, dict[str, Score]]:
+    """The baselines that are not the judged model itself, the best by a score first."""
+    if evaluation is None:
+        return {}
+    others = [(name, scores) for name, scores in evaluation.baselines.items() if name != model]
+    others.sort(key=lambda item: -item[1][score].value if score in item[1] else 0.0)
+    return dict(others)
+
+
+def _apart(own: Score, other: Score) -> str:
+    return points(own.value - other.value)
+
+
+def _weak_class(evaluation: Evaluation) -> tuple[str, ...]:
+    judged = [scores for scores in evaluation.per_class if scores.support >= FEW_PICTURES]
+    if len(judged) < 2 or not evaluation.confusion:
+        return ()
+    weakest = min(judged, key=lambda scores: scores.recall)
+    if weakest.recall == 1.0:
+        return ()
+    row = evaluation.classes.index(weakest.name)
+    mistakes = {
+        name: number
+        for name, number in zip(evaluation.classes, evaluation.confusion[row], strict=True)
+        if name != weakest.name and number
+    }
+    taken_for, times = max(mistakes.items(), key=lambda item: item[1])
+    found = percent(weakest.recall, int(weakest.recall > 0.99))
+    return (
+        gettext(
+            "Weakest class: %(name)s, found in %(found)s of its %(pictures)s; most often taken for %(other)s "
+            "(%(times)s).",
+            name=isolated(weakest.name),
+            found=found,
+            pictures=counted(weakest.support, "picture", "pictures"),
+            other=isolated(taken_for),
+            times=counted(times, "time", "times"),
+        ),
+    )
+
+
+def _small_classes(evaluation: Evaluation) -> tuple[str, ...]:
+    small, total = sum(scores.support < FEW_PICTURES for scores in evaluation.per_class), len(evaluation.per_class)
+    if not small:
+        return ()
+    pictures = side_pictures(FEW_PICTURES, evaluation.side)
+    if small == total:
+        return (
+            gettext(
+                "All %(total)s classes have fewer than %(pictures)s: scores by class are rough.",
+                total=count(total),
+                pictures=pictures,
+            ),
+        )
+    return (
+        ngettext(
+            "%(small)s of %(total)s classes has fewer than %(pictures)s: scores by class are rough.",
+            "%(small)s of %(total)s classes have fewer than %(pictures)s: scores by class are rough.",
+            small,
+            small=count(small),
+            total=count(total),
+            pictures=pictures,
+        ),
+    )
+
+
+def _lopsided(evaluation: Evaluation) -> tuple[str, ...]:
+    accuracy, balanced = evaluation.scores.get("accuracy"), evaluation.scores.get("balanced_accuracy")
+    if accuracy is None or balanced is None or accuracy.value - balanced.value < 0.05:
+        return ()
+    return (
+        gettext(
+            "Rare classes do worse than common ones: averaged over classes, %(balanced)s are found (balanced "
+            "accuracy), against %(accuracy)s over pictures.",
+            balanced=percent(balanced.value),
+            accuracy=percent(accuracy.value),
+        ),
+    )
+
+
+MAIN_SCORE = "mean_average_precision_macro"
+
+
+def summarize_label_evaluation(evaluation: Evaluation, model: str, leaks: tuple[str, ...] = ()) -> Summary:
+    """Put an evaluation's mean average precision (macro) into one sentence, beside its baselines.
+
+    Two scores are called different only where their 95 % intervals do not overlap.
+
+    Args:
+        evaluation: The scores.
+        model: The judged model's name; a baseline of that name is not compared with itself.
+        leaks: What flatters the scores, which comes first among the remarks.
+
+    Returns:
+        The verdict; its remarks say what the figure means and what to know before trusting it.
+    """
+    own = evaluation.scores.get(MAIN_SCORE)
+    notes = tuple(map(str, evaluation.notes))
+    if own is None:
+        judged = side_pictures(evaluation.n, evaluation.side)
+        said = gettext("Judged on %(pictures)s; too few have a label to score it.", pictures=judged)
+        return Summary("", said, "", notes)
+    baselines = {
+        name: scores[MAIN_SCORE]
+        for name, scores in evaluation.baselines.items()
+        if name != model and MAIN_SCORE in scores
+    }
+    kept = _kept(evaluation)
+    sentence = gettext(
+        "Mean average precision %(figure)s over %(labels)s on %(pictures)s (95\u00a0%% interval "
+        "%(interval)s)%(beside)s.",
+        figure=FIGURE,
+        labels=counted(len(kept), "label", "labels"),
+        pictures=side_pictures(own.n, evaluation.side),
+        interval=interval_in_words(MAIN_SCORE, own),
+        beside=beside_baselines(own, baselines),
+    )
+    remarks = (
+        *leaks,
+        *_meaning(own.value, kept, evaluation.n),
+        *_hits(evaluation, model),
+        *_best_and_worst(kept, evaluation.n),
+        *_left_out(evaluation),
+        *notes,
+    )
+    return set_apart(percent(own.value), sentence, remarks)
+
+
+def _kept(evaluation: Evaluation) -> list[LabelScores]:
+    return [scores for scores in evaluation.per_label if scores.name not in evaluation.left_out]
+
+
+def _meaning(value: float, kept: list[LabelScores], n: int) -> tuple[str, ...]:
+    if not kept:
+        return ()
+    chance = sum(scores.support for scores in kept) / (n * len(kept))
+    return (
+        gettext(
+            "What that means: sort the pictures by a label’s probability and stop at each one that really has the "
+            "label; on average %(value)s of the pictures up to there have it. In an order of chance it would be "
+            "%(chance)s.",
+            value=percent(value, 0),
+            chance=percent(chance, 0),
+        ),
+    )
+
+
+def _hits(evaluation: Evaluation, model: str) -> tuple[str, ...]:
+    own = evaluation.scores.get("top_3_hit")
+    if own is None:
+        return ()
+    others = [
+        gettext("%(name)s: %(value)s", name=baseline_name(name), value=percent(scores["top_3_hit"].value, 0))
+        for name, scores in evaluation.baselines.items()
+        if name != model and "top_3_hit" in scores
+    ]
+    return (
+        gettext(
+            "For %(share)s of the pictures with labels, at least one of the three most probable labels is "
+            "right%(beside)s.",
+            share=percent(own.value, 0),
+            beside=gettext(" (%(others)s)", others=gettext("; ").join(others)) if others else "",
+        ),
+    )
+
+
+def _best_and_worst(kept: list[LabelScores], n: int) -> tuple[str, ...]:
+    judged = [(scores, scores.average_precision) for scores in kept if scores.support >= FEW_PICTURES]
+    ranked = [(found.value, scores.support / n, scores) for scores, found in judged if found is not None]
+    if len(ranked) < 2:
+        return ()
+    best, worst = (choose(ranked, key=lambda entry: entry[0] - entry[1]) for choose in (max, min))
+    return (
+        gettext(
+            "Furthest above chance: %(best)s, %(best_value)s where chance gives %(best_chance)s; least: %(worst)s, "
+            "%(worst_value)s where chance gives %(worst_chance)s.",
+            best=isolated(best[2].name),
+            best_value=percent(best[0], 0),
+            best_chance=percent(best[1], 0),
+            worst=isolated(worst[2].name),
+            worst_value=percent(worst[0], 0),
+            worst_chance=percent(worst[1], 0),
+        ),
+    )
+
+
+def _left_out(evaluation: Evaluation) -> tuple[str, ...]:
+    if not evaluation.left_out:
+        return ()
+    return (
+        gettext(
+            "Left out of the means, as fewer than %(pictures)s have them: %(names)s.",
+            pictures=side_pictures(MIN_POSITIVES, evaluation.side),
+            names=names_listed(evaluation.left_out),
+        ),
+    )
