@@ -17,7 +17,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from distingo.datasets.manifest import join_labels, write_manifest
 from distingo.evaluation.tables import write_evaluation
-from distingo.messages.notes import text_note
+from distingo.messages.notes import note, text_note
 from distingo.records import ClassScores, Evaluation, ManifestRow, Score
 
 HOSTILE = '<script>alert("1")</script>'
@@ -121,7 +121,7 @@ def build_run(
         ManifestRow("x/page.jpg", "unusable", text_note("an HTML page"), (classes[0],), None, "HTML", 0, 0, "h")
     )
     manifest.append(
-        ManifestRow("x/copy.png", "duplicate", text_note("same bytes"), (classes[0],), None, "PNG", 1, 1, "c", "x/a")
+        ManifestRow("x/copy.png", "duplicate", note("same-bytes", file="x/a"), (classes[0],), None, "PNG", 1, 1, "c", "x/a")
     )
     write_manifest(manifest, run / "manifest.csv")
     write_rows(run / "split.csv", "file,side,labels", split)
