@@ -121,7 +121,9 @@ def build_run(
         ManifestRow("x/page.jpg", "unusable", text_note("an HTML page"), (classes[0],), None, "HTML", 0, 0, "h")
     )
     manifest.append(
-        ManifestRow("x/copy.png", "duplicate", note("same-bytes", file="x/a"), (classes[0],), None, "PNG", 1, 1, "c", "x/a")
+        ManifestRow(
+            "x/copy.png", "duplicate", note("same-bytes", file="x/a"), (classes[0],), None, "PNG", 1, 1, "c", "x/a"
+        )
     )
     write_manifest(manifest, run / "manifest.csv")
     write_rows(run / "split.csv", "file,side,labels", split)
