@@ -19,8 +19,8 @@ from distingo.stored_fields import check_config
 EXPORT_FILE = "distingo.json"
 """Marks the folder of an export, which is none of a run."""
 
-FORMAT = 1
-"""Raised when an older distingo could misread what a newer one wrote."""
+FORMAT = 2
+"""Raised when an older distingo could misread what a newer one wrote; since 2 there are notes in place of sentences."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class ThresholdFields(msgspec.Struct, forbid_unknown_fields=True):
     values: Annotated[list[Number], Meta(min_length=1, max_length=MOST_CLASSES)]
     aim: Literal["f1", "precision", "recall"]
     wanted: Share | None = None
-    notes: list[str] = []
+    notes: list[str | dict[str, Any]] = []
 
 
 class CalibrationFields(msgspec.Struct, forbid_unknown_fields=True):
@@ -189,12 +189,12 @@ _CONFIG: dict[str, Any] = {
     "created": Text,
     "data": Text,
     "root": Text,
-    "layout": Text,
+    "layout": Text | dict[str, Any],
     "task": Text,
     "classes": Names,
     "recipe": dict[str, Any],
     "recipe_file": dict[str, Any],
-    "choices": list[str],
+    "choices": list[str | dict[str, Any]],
     "environment": dict[str, Any],
     "table": dict[str, Any],
     "corrections": dict[str, Any],

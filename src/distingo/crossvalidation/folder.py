@@ -16,6 +16,7 @@ import numpy as np
 from distingo.checksums import CHECKSUM, TENSOR_PLACE, seal_tensors
 from distingo.errors import RunError, option
 from distingo.files import read_json, require_intact_tensors, write_bytes, write_json
+from distingo.messages.notes import Note
 from distingo.near_duplicates.records import NearDuplicateCounts
 from distingo.records import NO_VALUE_RANGES, Evaluation, Score, Task, Thresholds, ValueRanges
 from distingo.run_folder import FORMAT, RunFolder, check_format, is_free
@@ -255,8 +256,8 @@ class CrossValidation:
     baseline_means: dict[str, dict[str, Score]]
     gains: dict[str, Score]
     pooled: Evaluation
-    notes: tuple[str, ...]
-    choices: tuple[str, ...]
+    notes: tuple[Note, ...]
+    choices: tuple[Note, ...]
     recipe: dict[str, Any]
     seconds: float
     value_ranges: ValueRanges = NO_VALUE_RANGES

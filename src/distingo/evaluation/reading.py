@@ -13,6 +13,7 @@ from distingo.datasets.tables.table import FILE_ENDINGS
 from distingo.errors import RunError
 from distingo.evaluation.tables import read_evaluation
 from distingo.files import read_json, require_intact
+from distingo.messages.notes import Note, read_notes
 from distingo.near_duplicates.records import NearDuplicateCounts, read_counts
 from distingo.records import Evaluation, ManifestRow, Side, ValueRanges
 from distingo.run_folder import check_format
@@ -135,9 +136,14 @@ class RunRecords:
         return _section(self.config, "environment")
 
     @property
-    def choices(self) -> tuple[str, ...]:
+    def choices(self) -> tuple[Note, ...]:
         """What distingo chose by itself, and why."""
-        return tuple(str(choice) for choice in self.config.get("choices", ()))
+        return read_notes(self.config.get("choices", ()))
+
+    @property
+    def layout(self) -> Note:
+        """How the data was laid out."""
+        return Note.from_json(self.config.get("layout", ""))
 
     @property
     def model(self) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from distingo.datasets.targets import encode_labels
 from distingo.files import read_json, write_bytes, write_json
+from distingo.messages.notes import upgrade_notes
 from distingo.metrics.thresholds import apply_thresholds
 from distingo.records import Evaluation, Picture, Thresholds
 from distingo.run_folder import FORMAT, check_format
@@ -31,7 +32,15 @@ def read_evaluation(path: Path) -> Evaluation:
     """
     content = read_json(path)
     check_format(content, path)
-    return convert(content, Evaluation, path, advice="evaluate the run again")
+    return convert(with_notes(content), Evaluation, path, advice="evaluate the run again")
+
+
+def with_notes(content: dict[str, Any]) -> dict[str, Any]:
+    """The content of ``evaluation.json`` with notes in place of version 0.1's sentences."""
+    found = upgrade_notes(content)
+    if isinstance(thresholds := found.get("thresholds"), dict):
+        found["thresholds"] = upgrade_notes(thresholds)
+    return found
 
 
 def write_predictions(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from distingo.files import write_json
+from distingo.messages.notes import Note
 from distingo.records import Score, Task
 from distingo.run_folder import FORMAT
 
@@ -91,7 +92,7 @@ class LearningCurve:
     draws: int
     overall: ScoreCurve
     classes: tuple[ScoreCurve, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     recipe: dict[str, Any]
     seconds: float
 

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from distingo.datasets.run_options import split_to_config, table_to_config
 from distingo.errors import DataError, join_faults
 from distingo.files import content_hash
 from distingo.machine.device import choose_device
+from distingo.messages.notes import Note, note
 from distingo.near_duplicates.keeping import settle_similarity
 from distingo.records import Dataset, Split
 from distingo.stored_fields import find_config_faults
@@ -64,21 +66,22 @@ def describe_run(
     request: TrainRequest,
     dataset: Dataset,
     recipe: Recipe,
-    choices: Sequence[str],
+    choices: Sequence[Note],
     corrections: Corrections | None,
 ) -> dict[str, Any]:
     """Everything of ``config.json`` but the format's number."""
     device = choose_device(recipe.device)
     precision, reason = resolve_precision(recipe, device)
+    choices = [*choices, note("precision", precision=precision, device=device.type, said=reason)]
     return {
         "distingo": __version__,
         **_data_config(request, dataset, corrections),
-        "layout": dataset.layout,
+        "layout": asdict(dataset.layout),
         "task": dataset.task,
         "classes": list(dataset.classes),
         "recipe": recipe.as_dict(),
         **_requested(request),
-        "choices": [*choices, f"precision: {precision} on {device.type}, because {reason}"],
+        "choices": [asdict(choice) for choice in choices],
         "environment": describe_environment(device),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
@@ -131,7 +134,7 @@ def describe_provenance(dataset: Dataset, split: Split, recipe: Recipe) -> dict[
         "distingo": __version__,
         "torch": torch.__version__,
         "data": dataset.root.name,
-        "layout": dataset.layout,
+        "layout": asdict(dataset.layout),
         "seed": recipe.seed,
         "train_pictures": len(split.train),
         "validation_pictures": len(split.validation),

@@ -16,6 +16,7 @@ from distingo.datasets.run_options import WantedSplit, require_unchanged
 from distingo.datasets.splits.files import apply_split_file, read_split_file
 from distingo.datasets.splits.splitting import split_dataset
 from distingo.errors import DataError, UsageError, option
+from distingo.messages.notes import Note, note
 from distingo.near_duplicates.keeping import FoundNearDuplicates, count_straddling, keep_together
 from distingo.near_duplicates.records import NearDuplicateCounts
 from distingo.records import Dataset, Split
@@ -49,7 +50,7 @@ def divide(
     divided = apply_split_file(
         read_split_file(split.path), dataset, fold=split.fold, validation=recipe.validation, seed=recipe.seed
     )
-    divided = replace(divided, notes=(f"split: as {split.path} says", *divided.notes))
+    divided = replace(divided, notes=(note("split-file", file=str(split.path)), *divided.notes))
     return count_straddling(dataset, divided, found)
 
 
@@ -112,8 +113,8 @@ def said_in_config(config: Mapping[str, Any]) -> str | None:
     return section.get("said") if isinstance(section, dict) else None
 
 
-def describe_change(config: Mapping[str, Any], root: Path, said: str | Path | None) -> tuple[str, ...]:
-    """Say whether the corrections of a data set are other ones now than when a run read them.
+def describe_change(config: Mapping[str, Any], root: Path, said: str | Path | None) -> tuple[Note, ...]:
+    """Note whether the corrections of a data set are other ones now than when a run read them.
 
     Args:
         config: The run's ``config.json``.
@@ -121,15 +122,15 @@ def describe_change(config: Mapping[str, Any], root: Path, said: str | Path | No
         said: As for `find_corrections`.
 
     Returns:
-        A sentence, or none where the same images are relabelled and set aside.
+        A note, or none where the same images are relabelled and set aside.
     """
     section = config.get("corrections") or {}
     try:
         now = find_corrections(root, said)
     except DataError as error:
-        return (f"the corrections can't be compared with those of the earlier run ({error})",)
+        return (note("corrections-unknown", error=str(error)),)
     before = section.get("fingerprint", Corrections(root, ()).fingerprint)
     if before == (now or Corrections(root, ())).fingerprint:
         return ()
     count = len(now.effective) if now else 0
-    return (f"the corrections have changed since the earlier run: {section.get('changes', 0)} then, {count} now",)
+    return (note("corrections-changed", before=section.get("changes", 0), now=count),)

@@ -14,6 +14,7 @@ import numpy as np
 
 from distingo.datasets.manifest import join_labels, read_side, read_table, split_labels, write_table
 from distingo.errors import DataError, RunError, UsageError
+from distingo.messages.notes import Note, note
 from distingo.records import SIDES, Dataset, Picture, Side, Split
 
 
@@ -184,11 +185,11 @@ def _split_classes(dataset: Dataset, seed: int, shares: dict[Side, float], *, fe
         wanted = shares
         if few and len(loose) == 2 and len(wanted) == 2:
             wanted = {"test": shares["test"]}
-            notes.append(f"class {label} has no validation picture, as it has only 2 to divide")
+            notes.append(note("class-without-validation", name=label))
         if len(loose) < 1 + len(wanted):
             raise _too_few(dataset, label, len(loose), list(wanted))
         notes += [
-            f"class {label} has no {side} picture"
+            note(f"class-not-in-{side}", name=label)
             for side in ("test", "validation")
             if side in given and all(picture.given_side != side for picture in pictures)
         ]
@@ -222,16 +223,15 @@ def _split_labels(dataset: Dataset, seed: int, shares: dict[Side, float]) -> Spl
     return order_split(sides, _lacking_labels(dataset, sides))
 
 
-def _lacking_labels(dataset: Dataset, sides: dict[Side, list[Picture]]) -> tuple[str, ...]:
-    """Say which labels could not be put on every side that has pictures."""
+def _lacking_labels(dataset: Dataset, sides: dict[Side, list[Picture]]) -> tuple[Note, ...]:
+    """Note which labels could not be put on every side that has pictures."""
     counts = {side: Counter(label for picture in sides[side] for label in picture.labels) for side in SIDES}
     notes = []
     for label in dataset.classes:
         without = [side for side in SIDES if sides[side] and not counts[side][label]]
         if without:
             total = sum(counts[side][label] for side in SIDES)
-            pictures = "1 picture" if total == 1 else f"{total} pictures"
-            notes.append(f"label {label} ({pictures}) has none on the {' and '.join(without)} side")
+            notes.append(note("label-not-on-split", name=label, count=total, said=tuple(map(Note, without))))
     return tuple(notes)
 
 
@@ -299,7 +299,7 @@ def read_split(path: Path, dataset: Dataset) -> Split:
         seen.add(file)
         sides[read_side(fields["side"], path, line)].append(picture)
     left = len(known) - len(seen)
-    return order_split(sides, (f"{left} pictures of the dataset are on no side of {path.name}",) if left else ())
+    return order_split(sides, (note("images-on-no-split", count=left, file=path.name),) if left else ())
 
 
 def _named(labels: Sequence[str]) -> str:
@@ -367,7 +367,7 @@ def _too_few(dataset: Dataset, label: str, count: int, wanted: Sequence[Side]) -
     )
 
 
-def order_split(sides: dict[Side, list[Picture]], notes: tuple[str, ...]) -> Split:
+def order_split(sides: dict[Side, list[Picture]], notes: tuple[Note, ...]) -> Split:
     """A split with each side in order of file names."""
     train, validation, test = (tuple(sorted(sides[side], key=_place)) for side in SIDES)
     return Split(train, validation, test, notes)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from distingo.evaluation.confidence import Confidence, read_confidence
 from distingo.evaluation.reading import Epoch
-from distingo.language import gettext
+from distingo.language import count, gettext
 from distingo.metrics.calibration import Calibration
-from distingo.report.text.wording import count, percent, score_interval, score_name
+from distingo.report.text.wording import percent, score_interval, score_name
 
 WIDTH, HEIGHT = 460, 270
 

@@ -14,13 +14,13 @@ from typing import Any
 
 from distingo.evaluation.reading import Epoch, RunRecords, read_run
 from distingo.files import read_json, write_text
-from distingo.language import gettext, written_in
+from distingo.language import count, gettext, written_in
+from distingo.messages.notes import Note
 from distingo.report.charts.class_balance import balance_classes
 from distingo.report.charts.confusion import often_taken_for
 from distingo.report.charts.curves import best_epoch
 from distingo.report.examples import group_skipped
 from distingo.report.pages.card_limits import find_limits
-from distingo.report.recorded_sentences import recorded
 from distingo.report.templating import fill_text
 from distingo.report.text.summaries import (
     MAIN_SCORE,
@@ -29,7 +29,7 @@ from distingo.report.text.summaries import (
     summarize_evaluation,
     summarize_label_evaluation,
 )
-from distingo.report.text.wording import count, score_name
+from distingo.report.text.wording import score_name
 from distingo.run_folder import RunFolder
 
 _PATH = re.compile(r"(?:^|[\s('\"])(?:~?/|[A-Za-z]:[\\/])")
@@ -64,8 +64,17 @@ def describe_training(records: RunRecords, model: dict[str, Any], best: Epoch | 
         *_kind(model),
         *_sight(model),
         *_length(records, best),
-        *(recorded(choice) for choice in records.choices if not _PATH.search(choice)),
+        *(str(choice) for choice in records.choices if not _holds_path(choice)),
     )
+
+
+def _holds_path(value: object) -> bool:
+    """Whether a note holds a path of this machine, which is nobody else's business."""
+    if isinstance(value, Note):
+        return any(map(_holds_path, value.values.values()))
+    if isinstance(value, tuple):
+        return any(map(_holds_path, value))
+    return isinstance(value, str) and _PATH.search(value) is not None
 
 
 def _kind(model: dict[str, Any]) -> tuple[str, ...]:
