@@ -41,7 +41,6 @@ from distingo.datasets.gathering import Product, read_dataset
 from distingo.datasets.options import Reading
 from distingo.datasets.splits.splitting import split_dataset
 from distingo.datasets.targets import encode_labels
-from distingo.evaluation.confidence import Confidence
 from distingo.evaluation.judging_confidence import judge_confidence
 from distingo.machine.process import configure_process, prepare_process
 from distingo.metrics.conformal import prediction_sets, set_threshold
@@ -55,6 +54,7 @@ from distingo.prediction.classifier import Outputs, to_probabilities
 from distingo.prediction.embedding import gather
 from distingo.prediction.naming import unlike_threshold
 from distingo.records import Dataset, Picture
+from distingo.runs.confidence import Confidence
 from distingo.training.calibration import count_folds, cross_fit_head, deal_folds
 from distingo.training.defaults import DataFacts, choose_recipe
 from distingo.training.heads import fit_head

@@ -30,12 +30,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import numpy.typing as npt
 
-from distingo.evaluation.predicted import read_predicted
-from distingo.evaluation.reading import read_run
 from distingo.metrics.label_intervals import MIN_POSITIVES
 from distingo.metrics.multi_label import MultiLabelScores, multi_label_scores
 from distingo.models.saved import load_model
 from distingo.records import Score
+from distingo.runs.contents import read_run
+from distingo.runs.predictions import read_predicted
 from distingo.version import __version__
 
 DATA = Path(os.environ.get("DISTINGO_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")).resolve()

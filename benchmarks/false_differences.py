@@ -28,8 +28,8 @@ import numpy as np
 
 import distingo
 from distingo.evaluation.comparing import compare_runs
-from distingo.evaluation.reading import read_run
 from distingo.metrics.paired import LEVEL, recipe_difference
+from distingo.runs.contents import read_run
 from turns import processor
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -123,7 +123,7 @@ def measure(name: str, precision: str) -> dict[str, Any]:
 
     from distingo.machine.compiler import compiler_on_demand
     from distingo.machine.memory import forget_peak_memory, peak_memory
-    from distingo.run_folder import RunFolder
+    from distingo.runs.folder import RunFolder
     from distingo.training.loop import LabelledRows, Session, fit
 
     recipe, network, device = _prepare(name)

@@ -17,9 +17,9 @@ from PIL import Image
 import distingo
 from distingo.cli import main
 from distingo.errors import UsageError
-from distingo.evaluation.confidence import read_confidence
 from distingo.models.saved import load_bank, load_model
 from distingo.prediction.naming import possible_levels, settle_certainty
+from distingo.runs.confidence import read_confidence
 from raising import raises
 from tiny_backbones import write_backbone
 from tiny_datasets import draw_classes, draw_labels

@@ -14,7 +14,7 @@ import distingo
 from distingo.cli import main
 from distingo.errors import DistingoError, ResourceError, RunError
 from distingo.files import write_text
-from distingo.run_folder import begin_folder, end_beginning, is_free
+from distingo.runs.folder import begin_folder, end_beginning, is_free
 from raising import raises
 from tiny_datasets import draw_classes
 from tiny_runs import copy_run

@@ -12,7 +12,7 @@ from PIL import Image
 
 import distingo
 from distingo.errors import RunError, UsageError
-from distingo.run_folder import RunFolder
+from distingo.runs.folder import RunFolder
 from raising import raises
 
 LARGE = 40 * 50

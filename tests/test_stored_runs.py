@@ -11,10 +11,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from distingo.evaluation.reading import read_run
 
 import distingo
 from distingo.evaluation.comparison import cost_of
-from distingo.evaluation.reading import read_run
 from distingo.files import read_json, write_json
 from distingo.language import written_in
 from distingo.messages.notes import text_note

@@ -16,7 +16,6 @@ import mmap
 import re
 import zlib
 from collections.abc import Iterable
-from typing import Any
 
 CHECKSUM = "checksum"
 TENSOR_PLACE = "00000000"
@@ -78,7 +77,7 @@ def are_tensors_intact(content: bytes | memoryview | mmap.mmap) -> bool:
 
 def _sort_metadata(content: bytes) -> bytes:
     size = int.from_bytes(content[:8], "little")
-    header: dict[str, Any] = json.loads(content[8 : 8 + size])
+    header: dict[str, object] = json.loads(content[8 : 8 + size])
     if isinstance(metadata := header.get("__metadata__"), dict):
         header["__metadata__"] = dict(sorted(metadata.items()))
     ordered = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode("utf-8").ljust(size)

@@ -45,7 +45,7 @@ def predictions_to_pandas(predictions: Sequence[Prediction]) -> pd.DataFrame:
         UsageError: pandas is not installed.
     """
     pd = import_pandas()
-    columns: dict[str, Any] = {
+    columns: dict[str, object] = {
         "file": [each.file for each in predictions],
         "label": pd.Series([each.label or None for each in predictions], dtype=object),
         "probability": _numbers(each.confidence if each.labels else None for each in predictions),
@@ -85,7 +85,7 @@ def evaluation_to_pandas(evaluation: Evaluation, what: str) -> pd.DataFrame:
     return pd.DataFrame(_class_rows(evaluation))
 
 
-def _class_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
+def _class_rows(evaluation: Evaluation) -> list[dict[str, object]]:
     shared = ("precision", "recall", "f1", "support")
     if evaluation.task == "single-label":
         return [{"class": each.name} | {name: getattr(each, name) for name in shared} for each in evaluation.per_class]

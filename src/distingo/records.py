@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from distingo.messages.notes import Note, read_notes
+from distingo.messages.notes import Note
 from distingo.score import Score as Score  # noqa: PLC0414  the same name, for those that import it from here
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ LABELS_OF_DOWNLOAD = "holds-labels-of-download"
 
 OWN_REASONS = frozenset({HOLDS_CORRECTIONS, HOLDS_PROVENANCE, KEPT_BY_DOWNLOAD, LABELS_OF_DOWNLOAD})
 """The codes of why distingo's own files are ignored; no other file is ignored for one of these reasons."""
+
+
+ValueKind = Literal["unsigned", "signed", "floating"]
+"""The kinds of deep images: integers of more than 8 bits without and with a sign, and floating-point numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +94,21 @@ class ValueRanges:
         return self.signed or self.unsigned
 
     @property
-    def known(self) -> dict[str, ValueRange]:
+    def known(self) -> dict[ValueKind, ValueRange]:
         """The ranges that are known, by the names of their kinds."""
-        ranges = {"unsigned": self.unsigned, "signed": self.signed, "floating": self.floating}
+        ranges: dict[ValueKind, ValueRange | None] = {
+            "unsigned": self.unsigned,
+            "signed": self.signed,
+            "floating": self.floating,
+        }
         return {kind: value_range for kind, value_range in ranges.items() if value_range is not None}
 
-    def to_json(self) -> dict[str, list[float]]:
+    def to_json(self) -> dict[ValueKind, list[float]]:
         """By kind, black and white, for a JSON file."""
         return {kind: [value_range.black, value_range.white] for kind, value_range in self.known.items()}
 
     @classmethod
-    def from_json(cls, content: dict[str, Any] | None) -> ValueRanges:
+    def from_json(cls, content: Mapping[Any, Sequence[float]] | None) -> ValueRanges:
         """Read back what `to_json` made; None gives no range.
 
         Raises:
@@ -408,18 +417,6 @@ class Thresholds:
     aim: ThresholdAim
     wanted: float | None = None
     notes: tuple[Note, ...] = ()
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any] | None) -> Thresholds | None:
-        """Read back what ``dataclasses.asdict`` made; None stays None.
-
-        Raises:
-            KeyError: ``values`` is missing.
-            TypeError: A key is unknown, or the content is no dictionary.
-        """
-        if content is None:
-            return None
-        return cls(**{**content, "values": tuple(content["values"]), "notes": read_notes(content.get("notes", ()))})
 
 
 _FIRST_SCORES = ("accuracy", "mean_average_precision_macro")

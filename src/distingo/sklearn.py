@@ -24,9 +24,9 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from distingo.datasets.targets import find_name_fault
 from distingo.errors import DataError, ResourceError, UsageError
-from distingo.run_folder import is_free
-from distingo.stored_fields import find_name_fault
+from distingo.runs.folder import is_free
 
 if TYPE_CHECKING:
     from distingo.models.saved import SavedModel

@@ -11,7 +11,7 @@ from PIL import Image
 from scenes import draw_scene
 
 import distingo
-from distingo.near_duplicates.records import NearDuplicateCounts, read_counts
+from distingo.runs.near_duplicates import NearDuplicateCounts, read_counts
 from note_texts import texts
 
 TURNS = tuple(Image.Transpose)

@@ -12,10 +12,10 @@ from tests.pace import at_most
 
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import pixels_product, read_dataset
-from distingo.datasets.manifest import read_manifest, write_manifest
 from distingo.datasets.options import Reading
 from distingo.datasets.splits.splitting import split_dataset
 from distingo.records import SIDES, Rendition
+from distingo.runs.manifest import read_manifest, write_manifest
 from note_texts import texts
 
 pytestmark = pytest.mark.data

@@ -13,11 +13,11 @@ from loopback_site import QUICK, LoopbackSite, Trouble
 from distingo.cli import main
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
-from distingo.datasets.manifest import sum_up_left_out
 from distingo.datasets.options import Reading
 from distingo.download.folder import Gathered, read_outcomes
 from distingo.download.url_lists import UrlColumns, gather_urls, read_url_table, stem_of_address
 from distingo.errors import DataError, ErrorCode, UsageError
+from distingo.runs.manifest import sum_up_left_out
 from raising import raises
 
 Gather = Callable[..., Gathered]

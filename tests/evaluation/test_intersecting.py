@@ -11,7 +11,7 @@ import distingo
 from distingo.cli import main
 from distingo.errors import RunError
 from distingo.evaluation.comparing import compare_runs, on_common_pictures
-from distingo.evaluation.reading import RunRecords, read_run
+from distingo.runs.contents import RunRecords, read_run
 from raising import raises
 from tiny_runs import change_rows, copy_run
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from distingo.errors import RunError
-from distingo.evaluation.confidence import read_confidence, write_confidence
 from distingo.evaluation.judging_confidence import judge_confidence
 from distingo.models.description import ModelDescription
 from distingo.models.evidence import Calibration, gather_evidence
@@ -17,6 +16,7 @@ from distingo.models.feature_bank import build_bank
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import Outputs, to_probabilities
 from distingo.records import Picture, Source
+from distingo.runs.confidence import read_confidence, write_confidence
 from raising import raises
 
 CLASSES = ("a", "b", "c")

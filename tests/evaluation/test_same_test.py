@@ -11,7 +11,7 @@ import pytest
 import distingo
 from distingo.errors import ErrorCode, RunError
 from distingo.evaluation.pairing import require_own_judgement, require_same_test
-from distingo.evaluation.reading import read_run
+from distingo.runs.contents import read_run
 from raising import raises
 from tiny_runs import answer, change_json, change_rows, copy_run
 

@@ -10,7 +10,7 @@ import pytest
 import distingo
 from distingo.evaluation.comparing import compare_runs
 from distingo.evaluation.pairing import compare_recipes, group_by_recipe
-from distingo.evaluation.reading import read_run
+from distingo.runs.contents import read_run
 from tiny_runs import answer, change_json, copy_run
 
 

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from distingo import run_cost
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
@@ -16,6 +15,7 @@ from distingo.evaluation.evaluating import measure_throughput
 from distingo.models.saved import load_model
 from distingo.prediction import predictor
 from distingo.records import Dataset
+from distingo.runs import cost as run_cost
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from corner_pictures import MARKED, PLAIN, draw, hottest_point
 from distingo.explanation.records import read_heat_maps
 from distingo.explanation.worst import LEAST, keep_heat_maps
 from distingo.models.saved import load_model
-from distingo.run_folder import RunFolder
+from distingo.runs.folder import RunFolder
 
 CPU = torch.device("cpu")
 

@@ -12,10 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from distingo.evaluation.reading import RunRecords, read_run
 from PIL import Image
 
 import distingo
-from distingo.evaluation.reading import RunRecords, read_run
 from distingo.language import Language, written_in
 from distingo.messages.data_sentences import DATA
 from distingo.messages.notes import Note, name_first, note, read_notes, text_note, upgrade_notes

@@ -8,13 +8,13 @@ import numpy as np
 from run_folders import HOSTILE
 
 from distingo.crossvalidation.folder import CrossValidation, FoldScores
-from distingo.evaluation.tables import write_predictions
 from distingo.learning_curves.forecasting import ResampledCurve, forecast
 from distingo.learning_curves.records import LearningCurve
 from distingo.messages.notes import text_note
 from distingo.metrics.intervals import corrected_mean
 from distingo.metrics.single_label import classification_scores, confusion_matrix, per_class_scores
 from distingo.records import Evaluation, Picture, Source
+from distingo.runs.predictions import write_predictions
 
 CLASSES = ("a long name of a class that goes on", "苹果", HOSTILE)
 _SIZES = np.array([20.0, 40.0, 80.0, 160.0, 320.0])

@@ -11,12 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from run_folders import HOSTILE, draw_picture
 
-from distingo.datasets.manifest import join_labels, write_manifest, write_table
-from distingo.evaluation.tables import write_evaluation
+from distingo.csv_files import join_labels, write_table
 from distingo.messages.notes import text_note
 from distingo.metrics.multi_label import multi_label_scores
 from distingo.metrics.thresholds import choose_thresholds
 from distingo.records import Evaluation, ManifestRow
+from distingo.runs.evaluation import write_evaluation
+from distingo.runs.manifest import write_manifest
 
 RARE, NEVER = "نادر", "never tested"
 LABELS = tuple(

@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 from PIL import Image
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from distingo.datasets.manifest import join_labels, write_manifest
-from distingo.evaluation.tables import write_evaluation
+from distingo.csv_files import join_labels
 from distingo.messages.notes import note, text_note
 from distingo.records import ClassScores, Evaluation, ManifestRow, Score
+from distingo.runs.evaluation import write_evaluation
+from distingo.runs.manifest import write_manifest
 
 HOSTILE = '<script>alert("1")</script>'
 SCRIPTS = (HOSTILE, "قطط", "猫", "🐈‍⬛ emoji & co", "plain|pipe")

@@ -12,11 +12,11 @@ import pytest
 
 import distingo
 from distingo.errors import UsageError
-from distingo.evaluation.reading import RunRecords
-from distingo.run_folder import RunFolder
+from distingo.runs.contents import RunRecords
+from distingo.runs.folder import RunFolder
+from distingo.runs.history import EpochRecord
 from distingo.tracking.destination import Ending, EpochPoint, final_scores, parameters
 from distingo.tracking.following import Follower, choose_tracking
-from distingo.training.checkpoint import EpochRecord
 from raising import raises
 from tiny_runs import copy_run
 
@@ -110,7 +110,7 @@ def test_a_place_that_stays_away_leaves_the_way_to_send_it_later(
 
 
 def test_parameters_and_scores_are_all_there(run: RunFolder) -> None:
-    from distingo.evaluation.reading import read_run
+    from distingo.runs.contents import read_run
 
     records = read_run(run.path)
     told: dict[str, Any] = parameters(records)

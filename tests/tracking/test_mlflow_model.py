@@ -21,7 +21,7 @@ from PIL import Image
 
 import distingo
 from distingo.errors import ErrorCode, UsageError
-from distingo.evaluation.reading import read_run
+from distingo.runs.contents import read_run
 from distingo.runtime import Runtime
 from distingo.runtime.mlflow_model import MlflowClassifier
 from distingo.tracking.mlflow import save_pyfunc

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+import msgspec
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -9,6 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from distingo.models.description import ModelDescription
 from distingo.models.descriptors import fit_descriptors, refit_descriptors
 from distingo.models.evidence import Calibration
+from distingo.runs.fields import CalibrationFields, to_record
 from distingo.training.calibration import count_folds, cross_fit_head, deal_folds
 from distingo.training.heads import fit_head, refit_head
 from distingo.training.linear_models import fit_standardisation
@@ -117,9 +119,8 @@ def test_the_order_of_classes_stays() -> None:
     np.testing.assert_allclose(Calibration(2.0, (1.0, -1.0)).apply(np.ones((1, 2))), [[3, 1]])
 
 
-def test_it_comes_back_from_json() -> None:
+def test_it_comes_back_from_json_and_its_slope_is_above_0() -> None:
     calibration = Calibration(1.5, (0.25, -0.5))
-    assert Calibration.from_json(asdict(calibration)) == calibration
-    assert Calibration.from_json(None) is None
-    with pytest.raises(ValueError, match="slope is 0"):
-        Calibration.from_json({"slope": 0, "offsets": []})
+    assert to_record(msgspec.convert(asdict(calibration), CalibrationFields), Calibration) == calibration
+    with pytest.raises(msgspec.ValidationError, match="slope"):
+        msgspec.convert({"slope": 0, "offsets": []}, CalibrationFields)

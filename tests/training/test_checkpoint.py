@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from distingo.errors import RunError
-from distingo.run_folder import RunFolder
-from distingo.training.checkpoint import EpochRecord, Progress, load_checkpoint, save_checkpoint
+from distingo.runs.folder import RunFolder
+from distingo.runs.history import EpochRecord
+from distingo.training.checkpoint import Progress, load_checkpoint, save_checkpoint
 from distingo.training.recipe import Recipe
 from distingo.training.step import WeightAverage, build_optimizer
 from raising import raises

@@ -8,7 +8,7 @@ from PIL import Image
 from distingo.datasets.cache.store import Cache
 from distingo.errors import DataError
 from distingo.prediction.predictor import Predictor
-from distingo.run_folder import RunFolder
+from distingo.runs.folder import RunFolder
 from distingo.training import in_memory
 from distingo.training.in_memory import ImagesToLearn, train_in_memory
 from raising import raises

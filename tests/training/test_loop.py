@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from distingo.errors import TrainingDivergedError
-from distingo.run_folder import RunFolder
-from distingo.training.checkpoint import EpochRecord
+from distingo.runs.folder import RunFolder
+from distingo.runs.history import EpochRecord
 from distingo.training.loop import LabelledRows, Session, class_weights, fit
 from distingo.training.recipe import Recipe
 from raising import raises

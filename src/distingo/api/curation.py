@@ -18,7 +18,7 @@ from distingo.curation.findings import FINDINGS_FOLDER, PICTURE_KINDS, Finding, 
 from distingo.datasets.options import Reading, ReadingOptions
 from distingo.errors import ResourceError, UsageError, name_the_nearest, option
 from distingo.options.data import CheckSettings, ReviewSettings
-from distingo.run_folder import begin_folder, end_beginning, is_free
+from distingo.runs.folder import begin_folder, end_beginning, is_free
 
 if TYPE_CHECKING:
     from distingo.curation.check import Check

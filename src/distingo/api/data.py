@@ -157,11 +157,11 @@ def split(
         ResourceError: The output exists or can't be written.
     """
     from distingo.datasets.gathering import read_dataset
-    from distingo.datasets.manifest import sum_up_left_out
     from distingo.datasets.splits.files import write_split_file
     from distingo.datasets.splits.group_splitting import divide_folds, divide_sides, settle_shares
     from distingo.datasets.splits.grouping import group_pictures
     from distingo.near_duplicates.keeping import Belonging
+    from distingo.runs.manifest import sum_up_left_out
 
     grouping, reading = split_options(options)
     belonging = Belonging(grouping.near_duplicates, grouping.burst)

@@ -13,7 +13,8 @@ from distingo.datasets.options import Reading, ReadingOptions
 from distingo.errors import ResourceError, UsageError
 from distingo.files import as_names, as_paths
 from distingo.language import Language, settle_language, written_in
-from distingo.run_folder import RunFolder
+from distingo.runs.config import read_config
+from distingo.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from distingo.evaluation.comparison import Comparison
@@ -95,11 +96,11 @@ def explain_mistakes(run: Path, judged: Path | None, *, device: str) -> None:
         judged: The folder in it of an evaluation on other pictures; None for the run's own.
         device: Where a network computes.
     """
-    from distingo.evaluation.reading import read_other_evaluation, read_run
     from distingo.explanation.worst import keep_heat_maps
     from distingo.machine.device import choose_device
     from distingo.models.saved import load_model
     from distingo.report.thumbnails import list_mistakes
+    from distingo.runs.contents import read_other_evaluation, read_run
 
     records = read_run(run) if judged is None else read_other_evaluation(run, judged)
     folder = RunFolder(records.folder)
@@ -206,7 +207,7 @@ def write_report(run: str | Path, *, language: str | None = None) -> Path:
         UsageError: There is no such language.
     """
     settled = settle_language(language)
-    RunFolder(Path(run)).read_config()
+    read_config(RunFolder(Path(run)))
     return _write_pages(Path(run), None, settled)
 
 

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Unpack
 
 from distingo.api.keywords import CrossvalOptions, TrainingOptions, crossval_options, training_options
-from distingo.errors import InterruptionError, RunError, UsageError, option
+from distingo.errors import InterruptionError, UsageError, option
 from distingo.options.training import CrossvalSettings, LearningCurveSettings, TuneSettings
-from distingo.run_folder import begin_folder, end_beginning, is_free
+from distingo.runs.folder import begin_folder, end_beginning, require_free
 
 if TYPE_CHECKING:
     from distingo.crossvalidation.folder import CrossValidation
     from distingo.learning_curves.records import LearningCurve
-    from distingo.training.checkpoint import EpochRecord
+    from distingo.runs.history import EpochRecord
     from distingo.tuning.records import Search, Trial
 
 
@@ -64,11 +64,11 @@ def crossval(
     """
     from distingo.crossvalidation.folder import CrossValidationFolder
     from distingo.crossvalidation.run import CrossValidateRequest, cross_validate
-    from distingo.datasets.run_options import name_split
+    from distingo.datasets.splits.files import name_split
     from distingo.near_duplicates.keeping import Belonging
     from distingo.report.pages.crossval import write_crossval_page
+    from distingo.runs.corrections import settle_corrections
     from distingo.training.request import TrainRequest
-    from distingo.training.run_data import settle_corrections
 
     settings = CrossvalSettings(folds=folds, repeats=repeats, split=split, resplit=resplit, resume=resume)
     recipe, grouping, reading = crossval_options(options)
@@ -86,7 +86,7 @@ def crossval(
             parameter="data",
         )
     training = TrainRequest(
-        data=Path(data) if data is not None else Path(folder.read_plan()["data"]),
+        data=Path(data) if data is not None else Path(folder.read_plan().data),
         output=folder.path,
         wishes=recipe,
         reading=replace(reading, corrections=settle_corrections(reading.corrections)),
@@ -140,20 +140,16 @@ def learning_curve(
     from distingo.learning_curves.run import LearningCurveRequest, run_learning_curve
     from distingo.near_duplicates.keeping import Belonging
     from distingo.report.pages.learning_curve import write_learning_curve_page
-    from distingo.run_folder import RunFolder
+    from distingo.runs.corrections import settle_corrections
+    from distingo.runs.folder import RunFolder
     from distingo.training.recipe_file import Wanted, repeat
     from distingo.training.request import TrainRequest
-    from distingo.training.run_data import settle_corrections
 
     settings = LearningCurveSettings(sizes=sizes, draws=draws)
     recipe, grouping, reading = crossval_options(options)
     place = None if output is None else Path(output)
-    if place is not None and not is_free(place):
-        raise RunError(
-            f"{place}: exists and is not an empty folder; choose another {option('output')}",
-            code="not_empty",
-            parameter="output",
-        )
+    if place is not None:
+        require_free(place)
     wanted = Wanted(
         data=Path(data),
         wishes=recipe,
@@ -218,11 +214,12 @@ def tune(
         InterruptionError: Ctrl-C; what was found so far is written.
         DistingoError: Of the kind that fits the mistake or hindrance.
     """
-    from distingo.datasets.run_options import name_split
+    from distingo.datasets.splits.files import name_split
     from distingo.report.pages.tuning import write_tuning_page
+    from distingo.runs.corrections import settle_corrections
     from distingo.training.recipe_file import read_recipe_file
     from distingo.training.request import TrainRequest
-    from distingo.training.run_data import check_wishes, settle_corrections
+    from distingo.training.run_data import check_wishes
     from distingo.tuning.records import SearchFolder
     from distingo.tuning.run import TuneRequest, tune_run
 

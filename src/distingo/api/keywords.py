@@ -15,7 +15,7 @@ from distingo.options.training import GroupingOptions, GroupingSettings
 from distingo.training.recipe import RecipeOptions
 
 if TYPE_CHECKING:
-    from distingo.training.checkpoint import EpochRecord
+    from distingo.runs.history import EpochRecord
 
 
 class SplitOptions(GroupingOptions, ReadingOptions, total=False):

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Literal, Unpack
 from distingo.aliases import name_recipe_fields
 from distingo.api.evaluation import compare, evaluate
 from distingo.api.keywords import SeveralOptions, TrainingOptions, of_machine, training_options
-from distingo.errors import InterruptionError, RunError, UsageError, option
+from distingo.errors import InterruptionError, UsageError, option
 from distingo.files import as_names, is_half_written
 from distingo.language import settle_language
 from distingo.models.catalogue import CATALOGUE, CatalogueEntry
-from distingo.run_folder import RunFolder, begin_folder, end_beginning, is_free
+from distingo.runs.folder import RunFolder, begin_folder, end_beginning, require_free
 
 if TYPE_CHECKING:
     from distingo.evaluation.comparison import Comparison
     from distingo.models.backbone_listing import ListedBackbone
     from distingo.records import Evaluation
-    from distingo.training.checkpoint import EpochRecord
+    from distingo.runs.history import EpochRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +95,14 @@ def train(
     Raises:
         DistingoError: Of the kind that fits the mistake or hindrance; its text says what to do.
     """
-    from distingo.datasets.run_options import name_split
+    from distingo.datasets.splits.files import name_split
+    from distingo.runs.config import read_config
+    from distingo.runs.corrections import settle_corrections
     from distingo.tracking.following import choose_tracking, follow
     from distingo.training.recipe_file import Wanted, read_recipe_file, repeat
     from distingo.training.request import TrainRequest
     from distingo.training.run import train_run
-    from distingo.training.run_data import check_wishes, settle_corrections
+    from distingo.training.run_data import check_wishes
 
     settle_language(language)  # before hours of training
     recipe, reading = training_options(options)
@@ -122,7 +124,7 @@ def train(
     if config is not None:
         wanted = repeat(Path(config), wanted)
     check_wishes(wanted.split, recipe)
-    place = wanted.data or (Path(folder.read_config()["data"]) if resume else None)
+    place = wanted.data or (Path(read_config(folder).data) if resume else None)
     if place is None:
         raise UsageError(
             f"train needs {option('data')}, a folder of pictures (or {option('config')} of another run, or "
@@ -190,13 +192,8 @@ def train_several(
     place = Path(output)
     plans = plan_runs(as_names(models, "models"), name_recipe_fields(options))
     resume = resume or _were_begun(place, [plan.folder for plan in plans])
-    if not resume and not is_free(place):
-        raise RunError(
-            f"{place}: exists and is not an empty folder; choose another {option('output')}, or "
-            f"{option('resume', value=True)} to go on there",
-            code="not_empty",
-            parameter="output",
-        )
+    if not resume:
+        require_free(place, resumable=True)
     for plan in plans:
         folder = place / plan.folder
         going_on = resume and RunFolder(folder).config.is_file()
@@ -230,12 +227,8 @@ def demo(output: str | Path = "demo", **options: Unpack[SeveralOptions]) -> Run:
 
     place = Path(output)
     begun = RunFolder(place / "run")
-    if not is_free(place) and (begun.is_finished() or not (place / "digits").is_dir()):
-        raise RunError(
-            f"{place}: exists and is not an empty folder; choose another {option('output')}",
-            code="not_empty",
-            parameter="output",
-        )
+    if begun.is_finished() or not (place / "digits").is_dir():
+        require_free(place)
     begin_folder(place)
     write_digits(place / "digits")
     end_beginning(place)

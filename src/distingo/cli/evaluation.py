@@ -30,7 +30,7 @@ def run_evaluate(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     import distingo
-    from distingo.run_folder import RunFolder
+    from distingo.runs.folder import RunFolder
 
     settings = {**given(options, EvaluateSettings), **reading_of(options)}
     terminal.print_evaluation(distingo.evaluate(options.run, options.data, **settings), Path(options.run))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from distingo.learning_curves.records import LearningCurve
     from distingo.models.backbone_listing import ListedBackbone
     from distingo.records import Evaluation, Prediction, Score
-    from distingo.training.checkpoint import EpochRecord
+    from distingo.runs.history import EpochRecord
 
 _FOR_PAGES_ONLY = {0x00A0: " ", **dict.fromkeys((0x2060, 0x2066, 0x2067, 0x2068, 0x2069))}
 """What keeps words together and scripts apart in a browser, and shows as boxes on a terminal."""
@@ -81,7 +81,8 @@ def print_evaluation(evaluation: Evaluation, run: Path) -> None:
     from rich.table import Table
 
     from distingo.report.text.summaries import summarize_evaluation, summarize_label_evaluation
-    from distingo.run_folder import RunFolder
+    from distingo.runs.config import read_config
+    from distingo.runs.folder import RunFolder
 
     table = Table(title=f"{evaluation.side} side, n = {evaluation.n:,}")
     for heading in ("score", "this model", "95 % interval", *evaluation.baselines):
@@ -90,7 +91,7 @@ def print_evaluation(evaluation: Evaluation, run: Path) -> None:
         others = [f"{scores[name].value:.4f}" for scores in evaluation.baselines.values()]
         table.add_row(name, f"{score.value:.4f}", _interval(score), *others)
     Console().print(table)
-    model = RunFolder(run).read_config()["recipe"]["model"]
+    model = str(read_config(RunFolder(run)).recipe["model"])
     summary = (summarize_label_evaluation if evaluation.task == "multi-label" else summarize_evaluation)(
         evaluation, model
     )

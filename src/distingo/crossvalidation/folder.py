@@ -9,18 +9,18 @@ import shutil
 from dataclasses import asdict, dataclass
 from math import inf
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from distingo.checksums import CHECKSUM, TENSOR_PLACE, seal_tensors
 from distingo.errors import RunError, option
-from distingo.files import read_json, require_intact_tensors, write_bytes, write_json
+from distingo.files import require_intact_tensors, write_bytes, write_json
 from distingo.messages.notes import Note
-from distingo.near_duplicates.records import NearDuplicateCounts
 from distingo.records import NO_VALUE_RANGES, Evaluation, Score, Task, Thresholds, ValueRanges
-from distingo.run_folder import FORMAT, RunFolder, check_format, is_free
-from distingo.stored_fields import check_config
+from distingo.runs.config import RunConfig, read_config_file
+from distingo.runs.fields import Plain, read_record, write_record
+from distingo.runs.folder import FORMAT, RunFolder
+from distingo.runs.near_duplicates import NearDuplicateCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,27 +90,7 @@ class CrossValidationFolder:
         """Where one fold is worked on."""
         return RunFolder(self.path / "folds" / f"{repeat}-{number}")
 
-    def require_free(self) -> None:
-        """Refuse a folder with something in it.
-
-        Raises:
-            RunError: Says what to do.
-        """
-        if self.plan.is_file():
-            raise RunError(
-                f"{self.path}: holds another cross-validation; choose another {option('output')}, or "
-                f"{option('resume', value=True)} to go on",
-                code="not_empty",
-                parameter="output",
-            )
-        if not is_free(self.path):
-            raise RunError(
-                f"{self.path}: exists and is not an empty folder; choose another {option('output')}",
-                code="not_empty",
-                parameter="output",
-            )
-
-    def read_plan(self) -> dict[str, Any]:
+    def read_plan(self) -> RunConfig:
         """What was asked and chosen.
 
         Raises:
@@ -122,10 +102,7 @@ class CrossValidationFolder:
                 code="wrong_folder",
                 parameter="resume",
             )
-        content = read_json(self.plan)
-        check_format(content, self.plan)
-        check_config(content, self.plan, required=("data", "recipe", "folds", "repeats"))
-        return dict(content)
+        return read_config_file(self.plan, required=("data", "recipe", "folds", "repeats"))
 
     def how_to_resume(self) -> str:
         """What a person reads who stopped the cross-validation."""
@@ -133,9 +110,15 @@ class CrossValidationFolder:
             return f"stopped; `distingo crossval -o {self.path} --resume` goes on, finished folds are kept"
         return "stopped before the first fold; nothing was trained"
 
-    def write_plan(self, content: dict[str, Any]) -> None:
-        """Write ``plan.json`` with the format's number in front."""
-        write_json(self.plan, {"format": FORMAT, **content})
+
+@dataclass(frozen=True, slots=True)
+class _FoldFile:
+    """The content of ``fold.json``."""
+
+    train: int
+    validation: int
+    seconds: float
+    thresholds: dict[str, tuple[float, ...]]
 
 
 def write_fold(folder: RunFolder, result: FoldResult) -> None:
@@ -147,9 +130,8 @@ def write_fold(folder: RunFolder, result: FoldResult) -> None:
 
     content = seal_tensors(save(result.probabilities, {CHECKSUM: TENSOR_PLACE}))
     write_bytes(folder.path / "probabilities.safetensors", content)
-    thresholds = {name: list(chosen.values) for name, chosen in result.thresholds.items()}
-    sizes = {"train": result.train, "validation": result.validation, "seconds": result.seconds}
-    write_json(folder.path / "fold.json", {"format": FORMAT, **sizes, "thresholds": thresholds})
+    thresholds = {name: chosen.values for name, chosen in result.thresholds.items()}
+    write_record(folder.path / "fold.json", _FoldFile(result.train, result.validation, result.seconds, thresholds))
     shutil.rmtree(folder.last_checkpoint.parent, ignore_errors=True)
 
 
@@ -169,20 +151,18 @@ def read_fold(folder: RunFolder, shape: tuple[int, int]) -> FoldResult | None:
     path = folder.path / "fold.json"
     if not path.is_file():
         return None
-    content = read_json(path)
-    check_format(content, path)
+    stored = read_record(path, _FoldFile, advice=f"remove {folder.path} to have this fold computed again")
+    thresholds = {name: Thresholds(values, "f1") for name, values in stored.thresholds.items()}
     try:
         require_intact_tensors(folder.path / "probabilities.safetensors")
         probabilities = load_file(folder.path / "probabilities.safetensors")
-        thresholds = {name: Thresholds(tuple(values), "f1") for name, values in content["thresholds"].items()}
         if any(found.shape != shape for found in probabilities.values()):
             raise ValueError(f"probabilities are not of shape {shape}")
-        sizes = (int(content["train"]), int(content["validation"]), float(content["seconds"]))
-        return FoldResult(*sizes, probabilities, thresholds)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (OSError, SafetensorError, ValueError) as error:
         raise RunError(
             f"{folder.path}: damaged ({error}); remove it to have this fold computed again", code="damaged_file"
         ) from error
+    return FoldResult(stored.train, stored.validation, stored.seconds, probabilities, thresholds)
 
 
 MAIN_SCORES: dict[Task, str] = {"single-label": "accuracy", "multi-label": "mean_average_precision_macro"}
@@ -258,7 +238,7 @@ class CrossValidation:
     pooled: Evaluation
     notes: tuple[Note, ...]
     choices: tuple[Note, ...]
-    recipe: dict[str, Any]
+    recipe: dict[str, Plain]
     seconds: float
     value_ranges: ValueRanges = NO_VALUE_RANGES
     near_duplicates: NearDuplicateCounts | None = None

@@ -28,7 +28,7 @@ from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import predict_probabilities
 from distingo.prediction.embedding import input_product
 from distingo.records import Dataset, Picture, Side, Split
-from distingo.run_folder import RunFolder
+from distingo.runs.folder import RunFolder
 from distingo.training.baselines import BASELINES, fit_baseline
 from distingo.training.preparing import ChosenRun
 from distingo.training.request import TrainRequest

@@ -14,16 +14,13 @@ from distingo.crossvalidation.folder import CrossValidation, CrossValidationFold
 from distingo.crossvalidation.folds import FinishedFold, Folds, divide, from_split_file, run_fold
 from distingo.crossvalidation.pooling import mean_gains, mean_scores, pool, score_fold
 from distingo.datasets.corrections import find_corrections
-from distingo.datasets.manifest import sum_up_left_out, write_manifest
 from distingo.datasets.options import count_processors
-from distingo.datasets.run_options import require_unchanged
-from distingo.datasets.splits.files import read_split_file, write_split_file
+from distingo.datasets.splits.files import read_split_file, require_unchanged, write_split_file
 from distingo.datasets.splits.grouping import Links, group_pictures
 from distingo.errors import UsageError, option
-from distingo.evaluation.tables import write_predictions
 from distingo.files import remove_half_written
 from distingo.machine.process import configure_process, prepare_process
-from distingo.messages.notes import Note, read_notes
+from distingo.messages.notes import Note
 from distingo.models.catalogue import find_model
 from distingo.near_duplicates.keeping import (
     Belonging,
@@ -33,15 +30,18 @@ from distingo.near_duplicates.keeping import (
     search_near_duplicates,
     settle_similarity,
 )
-from distingo.near_duplicates.records import NearDuplicateCounts, read_counts, write_counts
 from distingo.prediction.embedding import descriptors_product
 from distingo.progress import progress_bar
 from distingo.records import Dataset
-from distingo.run_folder import RunFolder, begin_folder, end_beginning, identify_request, is_free
+from distingo.runs.config import write_config
+from distingo.runs.corrections import keep_corrections
+from distingo.runs.folder import RunFolder, begin_folder, end_beginning, identify_request, is_free, require_free
+from distingo.runs.manifest import sum_up_left_out, write_manifest
+from distingo.runs.near_duplicates import NearDuplicateCounts, read_counts, write_counts
+from distingo.runs.predictions import write_predictions
 from distingo.training.preparing import ChosenRun, choose, choose_again, identify_training
 from distingo.training.request import TrainRequest
 from distingo.training.run_config import describe_run, require_readable
-from distingo.training.run_data import keep_corrections
 
 log = logging.getLogger("distingo")
 
@@ -107,13 +107,13 @@ def _check(request: CrossValidateRequest) -> None:
     split = request.training.split
     if split is not None and request.repeats > 1:
         raise UsageError(
-            f"{option('repeats')} {request.repeats}: {split.path} is one division; leave one of the two out",
+            f"{option('repeats')} {request.repeats}: {split.file} is one division; leave one of the two out",
             code="options_conflict",
             parameter="repeats",
         )
     if split is not None and request.folds is not None:
         raise UsageError(
-            f"{option('folds')} {request.folds}: {split.path} says the folds; leave one of the two out",
+            f"{option('folds')} {request.folds}: {split.file} says the folds; leave one of the two out",
             code="options_conflict",
             parameter="folds",
         )
@@ -128,7 +128,7 @@ def _settle_resuming(request: CrossValidateRequest) -> CrossValidateRequest:
         return replace(request, training=replace(training, resume=False)) if begun else request
     if not folder.plan.is_file() or (folder.summary.is_file() and folder.page.is_file()):
         return request
-    if folder.read_plan().get("request") != _identify(request):
+    if folder.read_plan().request != _identify(request):
         return request
     log.info("%s: the same command was stopped here; going on with it", folder.path)
     reading = replace(training.reading, corrections=None, value_range=None)
@@ -144,7 +144,7 @@ def _identify(request: CrossValidateRequest) -> str:
 def _start(request: CrossValidateRequest) -> _Prepared:
     training = request.training
     folder = CrossValidationFolder(training.output)
-    folder.require_free()
+    require_free(folder.path, holds="cross-validation" if folder.plan.is_file() else "")
     similarity = settle_similarity(training.near_duplicates)
     chosen, training = choose(training, [descriptors_product(training.reading.cache)], divides=similarity is not None)
     near = search_near_duplicates(
@@ -170,9 +170,10 @@ def _start(request: CrossValidateRequest) -> _Prepared:
     for repeat, folds in enumerate(divided, 1):
         write_split_file(folds.dataset, folds.division(), folder.division(repeat), recorded=True)
     keep_corrections(RunFolder(folder.path), corrections)
-    folder.write_plan({**plan, "folds": divided[0].count, "repeats": len(divided), "request": _identify(request)})
+    plan = replace(plan, folds=divided[0].count, repeats=len(divided), request=_identify(request))
+    write_config(folder.plan, plan)
     end_beginning(folder.path)
-    return _Prepared(folder, chosen, training, divided, read_notes(plan["choices"]), counts)
+    return _Prepared(folder, chosen, training, divided, plan.choices, counts)
 
 
 def _count(dataset: Dataset, folds: Folds, near: FoundNearDuplicates, *, of_file: bool) -> NearDuplicateCounts:
@@ -185,7 +186,7 @@ def _divide(request: CrossValidateRequest, dataset: Dataset, seed: int, near: Fo
     split = request.training.split
     if split is not None:
         require_unchanged(split)
-        return (from_split_file(read_split_file(split.path), dataset),)
+        return (from_split_file(read_split_file(split.file), dataset),)
     training = request.training
     others = replace(request.belonging, near_duplicates=None)  # these were searched for already
     links = others.link(dataset, training.reading.cache, training.reading.threads)
@@ -200,18 +201,20 @@ def _resume(request: CrossValidateRequest) -> _Prepared:
     training = request.training
     folder = CrossValidationFolder(training.output)
     plan = folder.read_plan()
-    for name, asked in (("folds", request.folds), ("repeats", None if request.repeats == 1 else request.repeats)):
-        if asked not in {None, plan[name]}:
+    repeats = 1 if plan.repeats is None else plan.repeats
+    asked_repeats = None if request.repeats == 1 else request.repeats
+    for name, asked, planned in (("folds", request.folds, plan.folds), ("repeats", asked_repeats, repeats)):
+        if asked not in {None, planned}:
             raise UsageError(
-                f"{option('resume')}: {folder.path} was started with {option(name)} {plan[name]}, not {asked}",
+                f"{option('resume')}: {folder.path} was started with {option(name)} {planned}, not {asked}",
                 code="changed_options",
                 parameter=name,
             )
     remove_half_written(folder.path)
     end_beginning(folder.path)
     products = [descriptors_product(training.reading.cache)]
-    chosen, training = choose_again(training, plan, folder.plan, products)
-    files = (read_split_file(folder.division(repeat)) for repeat in range(1, plan["repeats"] + 1))
+    chosen, training = choose_again(training, plan, products)
+    files = (read_split_file(folder.division(repeat)) for repeat in range(1, repeats + 1))
     divided = tuple(from_split_file(file, chosen.dataset) for file in files)
     chosen = replace(chosen, dataset=divided[0].dataset)
     counts = read_counts(folder.near_duplicates)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,15 +34,16 @@ from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import find_corrections
 from distingo.datasets.decoding.decode import DECODING
 from distingo.datasets.gathering import Product, read_dataset, survey
-from distingo.datasets.manifest import read_manifest
 from distingo.datasets.options import Reading
-from distingo.errors import DataError, RunError, UsageError, option
+from distingo.errors import DataError, UsageError, option
 from distingo.features.measurements import MEASUREMENTS, measure
-from distingo.files import read_json, require_intact
 from distingo.messages.notes import Note, note
 from distingo.near_duplicates.records import record_search
 from distingo.near_duplicates.search import CopyPair, find_copies, signature_product
 from distingo.records import Dataset, Picture
+from distingo.runs.config import read_config_file
+from distingo.runs.manifest import read_manifest
+from distingo.runs.predictions import read_probabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def read_given_predictions(folder: Path, dataset: Dataset) -> GivenPredictions:
         UsageError: The predictions are of another kind of labels.
         DataError: None of the pictures is among them.
     """
-    files, classes, probabilities = _read_table(folder / "predictions.parquet")
+    files, classes, probabilities = read_probabilities(folder / "predictions.parquet")
     _require_task(folder, dataset)
     contents = {row.file: row.content for row in read_manifest(folder / "manifest.csv")}
     rows = {contents[file]: row for row, file in enumerate(files) if contents.get(file)}
@@ -98,38 +98,13 @@ def read_given_predictions(folder: Path, dataset: Dataset) -> GivenPredictions:
 
 def _require_task(folder: Path, dataset: Dataset) -> None:
     plans = [folder / name for name in ("plan.json", "config.json") if (folder / name).is_file()]
-    plan = read_json(plans[0]) if plans else {}
-    task = plan.get("task", dataset.task) if isinstance(plan, dict) else dataset.task
+    task = read_config_file(plans[0], required=()).task if plans else dataset.task
     if task != dataset.task:
         raise UsageError(
             f"{option('predictions')} {folder}: is {task}, and {dataset.root} is {dataset.task}",
             code="task_differs",
             parameter="predictions",
         )
-
-
-def _read_table(path: Path) -> tuple[Sequence[str], tuple[str, ...], np.ndarray]:
-    """Files, classes, and probabilities float32 (n, classes)."""
-    import pyarrow as arrow
-    from pyarrow import parquet
-
-    if not path.is_file():
-        raise RunError(
-            f"{path}: no such file; `distingo crossval DATA -o {path.parent}` makes one",
-            code="not_found",
-            parameter="predictions",
-        )
-    try:
-        require_intact(path)
-        table = parquet.read_table(path, columns=["file", "probabilities"])
-        stored: Any = table.column("probabilities").combine_chunks()
-        classes = tuple(field.name for field in stored.type)
-        columns = [stored.field(at).to_numpy(zero_copy_only=False) for at in range(len(classes))]
-        return table.column("file").to_pylist(), classes, np.stack(columns, axis=1)
-    except (OSError, KeyError, ValueError, arrow.ArrowException) as error:
-        raise RunError(
-            f"{path}: damaged or unreadable ({error}); make it again", code="damaged_file", parameter="predictions"
-        ) from error
 
 
 _SURELY_COPIES = 0.8

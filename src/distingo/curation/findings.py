@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, get_args
 
+from distingo.csv_files import join_labels, read_table, split_labels, write_table
 from distingo.datasets.corrections import Action, Correction, Corrections
-from distingo.datasets.manifest import join_labels, read_table, split_labels, write_table
 from distingo.errors import DataError, RunError, option
 
 FindingKind = Literal[

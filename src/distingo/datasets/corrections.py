@@ -13,8 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, TypeVar, get_args
 
-from distingo.csv_cells import restore_cells
-from distingo.datasets.manifest import join_labels, split_labels, write_table
+from distingo.csv_files import join_labels, restore_cells, split_labels, write_table
 from distingo.datasets.tables.image_column import names_labels
 from distingo.datasets.tables.reading import decode_text
 from distingo.errors import DataError, RunError, name_the_nearest

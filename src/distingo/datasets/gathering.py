@@ -28,11 +28,11 @@ from distingo.datasets.duplicates import Examined, Verdict, judge
 from distingo.datasets.examining import Examiner
 from distingo.datasets.layouts.detection import find_layout
 from distingo.datasets.options import Reading
+from distingo.datasets.targets import find_name_fault
 from distingo.datasets.walking import Candidate, Layout
 from distingo.errors import DataError, quote
 from distingo.messages.notes import Note, note
 from distingo.records import NO_VALUE_RANGES, Dataset, ManifestRow, Picture, Task
-from distingo.stored_fields import find_name_fault
 
 _LOOKED_AT = 300
 

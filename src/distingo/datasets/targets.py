@@ -1,12 +1,30 @@
-"""The labels of pictures as arrays."""
+"""The labels of images: which names they may have, and labels as arrays."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
+from distingo.errors import CONTROLS
 from distingo.records import Picture, Task
+
+LONGEST_NAME = 1000
+"""Characters of a class's name."""
+
+
+def find_name_fault(name: str) -> str:
+    """Why a text can't be a class's name; empty where it can."""
+    if len(name) > LONGEST_NAME:
+        return f"has {len(name):,} characters, {LONGEST_NAME:,} are allowed"
+    if re.search(f"[{CONTROLS}]", name):
+        return "holds a control character"
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return "holds half of a character"
+    return ""
 
 
 def encode_labels(pictures: Sequence[Picture], classes: Sequence[str], task: Task) -> np.ndarray:

@@ -23,7 +23,7 @@ import msgspec
 
 from distingo.checksums import CHECKSUM
 from distingo.contained_paths import find_link_above, find_path_fault
-from distingo.csv_cells import CsvWriter, restore_cell
+from distingo.csv_files import CsvWriter, restore_cell
 from distingo.datasets.own_files import DOWNLOAD_FOLDER, FINISHED_NAME, MANIFEST_NAME
 from distingo.download.records import FetchStatus, Outcome
 from distingo.errors import DataError, ResourceError, RunError, UsageError, join_faults, option, quote

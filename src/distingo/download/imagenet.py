@@ -13,8 +13,8 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from distingo.csv_files import write_table
 from distingo.datasets.decoding.formats import detect_file_format, why_no_image
-from distingo.datasets.manifest import write_table
 from distingo.datasets.own_files import DOWNLOAD_FOLDER, LICENCE_NAME, METADATA_NAME
 from distingo.datasets.walking import walk
 from distingo.download.archives import extract_archive

@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from distingo.datasets.manifest import write_table
+from distingo.csv_files import write_table
 from distingo.datasets.own_files import BOXES_NAME, LICENCE_NAME, METADATA_NAME
 from distingo.download.connections import Connections
 from distingo.download.fetching import fetch

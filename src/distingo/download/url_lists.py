@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import unquote, urlsplit
 
-from distingo.datasets.manifest import write_table
+from distingo.csv_files import write_table
 from distingo.datasets.own_files import METADATA_NAME
 from distingo.datasets.tables.columns import text_labels
 from distingo.datasets.tables.image_column import column_key, known_label_column

@@ -24,14 +24,14 @@ from distingo.evaluation.pairing import (
     test_side,
     training_files,
 )
-from distingo.evaluation.predicted import Predicted, predicted_on
-from distingo.evaluation.reading import RunRecords, read_run
 from distingo.messages.notes import Note, note
 from distingo.metrics.multi_label import multi_label_scores
 from distingo.metrics.single_label import classification_scores, confusion_matrix, per_class_scores
 from distingo.models.catalogue import CATALOGUE
 from distingo.progress import progress_bar
 from distingo.records import Evaluation, Score
+from distingo.runs.contents import RunRecords, read_run
+from distingo.runs.predictions import Predicted
 
 
 def on_common_pictures(runs: Sequence[RunRecords]) -> tuple[tuple[RunRecords, ...], tuple[Note, ...]]:
@@ -81,7 +81,7 @@ def _unseen(runs: Sequence[RunRecords], sides: Sequence[dict[str, TestPicture]])
 
 def _judged_on(run: RunRecords, files: Sequence[str]) -> RunRecords:
     kept = set(files)
-    predicted = predicted_on(run, files)
+    predicted = run.predicted_on(files)
     judge = _judge_labels if run.task == "multi-label" else _judge_classes
     return replace(
         run,
@@ -216,10 +216,6 @@ def _compared(name: str, records: RunRecords, evaluation: Evaluation) -> Compare
 
 
 def _main_score(task: str, runs: Sequence[ComparedRun]) -> str:
-    if task not in MAIN_SCORES:
-        raise RunError(
-            f"{runs[0].records.folder}: has the task {task!r}; known are {', '.join(MAIN_SCORES)}", code="damaged_file"
-        )
     score = MAIN_SCORES[task]
     for run in runs:
         if score not in run.evaluation.scores:
@@ -247,7 +243,7 @@ def _pair(run: ComparedRun, best: ComparedRun, runs: int) -> VersusBest:
     pairs = runs * (runs - 1) // 2
     if run.records.task == "single-label":
         return pair_classes(run.records, best.records, pairs=pairs)
-    own, other = (predicted_on(side.records, _test_files(best)) for side in (run, best))
+    own, other = (side.records.predicted_on(_test_files(best)) for side in (run, best))
     return pair_labels(own, other, best.records.classes, pairs=pairs)
 
 

@@ -11,16 +11,15 @@ from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from distingo.errors import RunError
 from distingo.evaluation.pairing import ComparedRecipes, VersusBest
-from distingo.evaluation.reading import RunRecords
 from distingo.files import write_json
 from distingo.messages.notes import Note
 from distingo.records import Evaluation, Score
-from distingo.run_cost import RunCost, read_cost
-from distingo.run_folder import FORMAT, RunFolder
+from distingo.runs.contents import RunRecords
+from distingo.runs.cost import RunCost, read_cost
+from distingo.runs.folder import FORMAT, RunFolder
 
 _STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
 """What batch normalisation counts rather than learns."""
@@ -241,7 +240,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
     return path
 
 
-def _run_as_json(run: ComparedRun, folder: Path) -> dict[str, Any]:
+def _run_as_json(run: ComparedRun, folder: Path) -> dict[str, object]:
     return {
         "name": run.name,
         "folder": path_from(folder, run.records.folder),

@@ -9,27 +9,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
-from distingo import run_cost
 from distingo.contained_paths import find_link_above
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import find_corrections
 from distingo.datasets.decoding.decode import open_source
 from distingo.datasets.gathering import read_dataset
-from distingo.datasets.manifest import write_manifest
 from distingo.datasets.options import Reading
-from distingo.datasets.run_options import max_pixels_from_config, table_from_config
-from distingo.datasets.splits.splitting import read_split, write_split
 from distingo.errors import DataError, DistingoError, RunError, UsageError, name_some, option, quote
-from distingo.evaluation.confidence import write_confidence
 from distingo.evaluation.judging import MODEL, judge
 from distingo.evaluation.judging_confidence import judge_confidence
-from distingo.evaluation.reading import DATA_FILE, read_run
-from distingo.evaluation.tables import write_evaluation, write_predictions
-from distingo.files import write_json
 from distingo.machine.device import choose_device, choose_precision
 from distingo.machine.memory import forget_peak_memory, peak_memory
 from distingo.machine.process import prepare_process
@@ -39,10 +30,18 @@ from distingo.prediction.classifier import Outputs, predict_outputs, to_probabil
 from distingo.prediction.embedding import input_product
 from distingo.prediction.predictor import Predictor
 from distingo.records import Dataset, Evaluation, Picture, Source, Split
-from distingo.run_cost import PredictionCost, write_cost
-from distingo.run_folder import RunFolder
+from distingo.runs import cost as run_cost
+from distingo.runs.confidence import write_confidence
+from distingo.runs.config import RunConfig, read_config
+from distingo.runs.contents import read_run
+from distingo.runs.corrections import kept_corrections
+from distingo.runs.cost import PredictionCost, write_cost
+from distingo.runs.evaluation import OtherData, write_evaluation, write_other_data
+from distingo.runs.folder import RunFolder
+from distingo.runs.manifest import write_manifest
+from distingo.runs.predictions import write_predictions
+from distingo.runs.splits import read_split, write_split
 from distingo.training.baselines import BASELINES
-from distingo.training.run_data import kept_corrections
 
 _LARGEST_BATCH = 64
 
@@ -60,7 +59,7 @@ def measure_throughput(
     Args:
         model: A trained model.
         pictures: With their files. They are predicted in turn, and again from the first, until the measurement has
-            taken `distingo.run_cost.MEASURED_SECONDS`; the record states how many that were.
+            taken `distingo.runs.cost.MEASURED_SECONDS`; the record states how many that were.
         device: Where a network computes.
         cache: Where a converted network is kept; None keeps none.
 
@@ -144,10 +143,9 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
     prepare_process()
     forget_peak_memory()
     folder = RunFolder(request.run)
-    config = folder.read_config()
+    config = read_config(folder)
     if request.reading.max_pixels is None:
-        limit = max_pixels_from_config(config, folder.config)
-        request = replace(request, reading=replace(request.reading, max_pixels=limit))
+        request = replace(request, reading=replace(request.reading, max_pixels=config.max_pixels))
     if request.data is not None:
         _require_own_place(folder, request.data)
     models = _load_models(folder)
@@ -163,7 +161,7 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
         place = folder.judged_on(request.data)
         write_manifest(dataset.manifest, place / "manifest.csv")
         write_split(Split(train=(), validation=(), test=pictures), place / "split.csv")
-        write_json(place / DATA_FILE, {"data": str(request.data.resolve()), "root": str(dataset.root.resolve())})
+        write_other_data(place, OtherData(str(request.data.resolve()), str(dataset.root.resolve())))
     outputs = {name: _outputs(model, pictures, request) for name, model in models.items()}
     probabilities = {name: to_probabilities(model, outputs[name].logits) for name, model in models.items()}
     descriptions = {name: model.description for name, model in models.items()}
@@ -197,7 +195,7 @@ def _load_models(folder: RunFolder) -> dict[str, SavedModel]:
     return models
 
 
-def _as_for_training(request: EvaluateRequest, config: dict[str, Any], folder: RunFolder) -> EvaluateRequest:
+def _as_for_training(request: EvaluateRequest, config: RunConfig, folder: RunFolder) -> EvaluateRequest:
     if request.reading.table is not None:
         options = ", ".join(request.reading.table.shown)
         raise UsageError(
@@ -211,14 +209,13 @@ def _as_for_training(request: EvaluateRequest, config: dict[str, Any], folder: R
             code="option_not_applicable",
             parameter="corrections",
         )
-    table, allow_missing = table_from_config(config, folder.config)
     reading = replace(
         request.reading,
-        table=table,
-        allow_missing=allow_missing or request.reading.allow_missing,
+        table=config.table_options,
+        allow_missing=config.allow_missing or request.reading.allow_missing,
         corrections=kept_corrections(folder),
     )
-    return replace(request, data=Path(config["data"]), reading=reading)
+    return replace(request, data=Path(config.data), reading=reading)
 
 
 def _read(request: EvaluateRequest, models: dict[str, SavedModel]) -> Dataset:

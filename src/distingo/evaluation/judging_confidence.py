@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from distingo.datasets.targets import encode_labels
-from distingo.evaluation.confidence import AnswersAt, Confidence, SetsAt, Strangers
 from distingo.metrics.calibration import Calibration, judge_calibration, risk_coverage
 from distingo.metrics.conformal import (
     CHANCE,
@@ -27,6 +26,7 @@ from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import Outputs, to_probabilities
 from distingo.prediction.naming import given_labels, set_coverage, unlike_threshold
 from distingo.records import Picture
+from distingo.runs.confidence import AnswersAt, Confidence, SetsAt, Strangers
 
 ERRORS = (0.01, 0.02, 0.05, 0.1, 0.2)
 """Wanted shares of wrong answers that are tried on the judged pictures."""

@@ -16,8 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from distingo.errors import RunError, option
-from distingo.evaluation.predicted import Predicted
-from distingo.evaluation.reading import RunRecords
 from distingo.metrics.paired import (
     LEVEL,
     PairedDifference,
@@ -30,6 +28,8 @@ from distingo.metrics.paired import (
 )
 from distingo.metrics.paired_scores import ClassDifference, LabelAnswers, compare_classes, compare_labels
 from distingo.records import Evaluation
+from distingo.runs.contents import RunRecords
+from distingo.runs.predictions import Predicted
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,9 @@ from distingo.datasets.decoding.decode import open_source
 from distingo.datasets.decoding.rendering import render, seen_part
 from distingo.datasets.layouts.detection import source_of
 from distingo.errors import DistingoError, ModelError, UsageError, name_the_nearest, option
-from distingo.evaluation.reading import RunRecords, read_run
 from distingo.explanation.covering import ModelAnswers, check_by_covering, map_by_covering
 from distingo.explanation.records import (
     LONGEST_SIDE,
-    Box,
     ClassExplanation,
     Explanation,
     HeatMap,
@@ -37,7 +35,9 @@ from distingo.prediction.classifier import predict_outputs
 from distingo.prediction.networks import to_tensor
 from distingo.prediction.pictures import PictureLike, name_picture, open_picture
 from distingo.prediction.predictor import Predictor, load
-from distingo.run_folder import RunFolder
+from distingo.runs.contents import RunRecords, read_run
+from distingo.runs.folder import RunFolder
+from distingo.runs.heat_maps import Box
 
 THUMBNAIL = 256
 """Pixels of a shown picture's longer side at most."""

@@ -13,12 +13,10 @@ import numpy as np
 from distingo.errors import RunError
 from distingo.files import require_intact, write_bytes
 from distingo.records import Task
+from distingo.runs.heat_maps import Box
 
 Method = Literal["maps", "attention", "covering"]
 """Gradients times the last feature maps; relevance through the attention layers; falls when squares are covered."""
-
-Box = tuple[float, float, float, float]
-"""Left, top, right and bottom in shares of a picture's sides."""
 
 MEANS_SOMETHING = 0.025
 """Up to this p-value a map is believed: no one of 40 random covers matters as much."""

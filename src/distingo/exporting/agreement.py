@@ -16,7 +16,6 @@ from distingo.datasets.decoding.rendering import render, shorter_side_for
 from distingo.datasets.layouts.detection import source_of
 from distingo.datasets.walking import walk
 from distingo.errors import DataError, DistingoError, UsageError, option
-from distingo.evaluation.reading import RunRecords
 from distingo.metrics.ranking import mean_average_precision
 from distingo.metrics.thresholds import apply_thresholds
 from distingo.models.saved import SavedModel
@@ -25,6 +24,7 @@ from distingo.prediction.naming import settle_certainty
 from distingo.prediction.networks import ArrayRows
 from distingo.progress import progress_bar
 from distingo.records import Rendition, Side, Source, ValueRanges
+from distingo.runs.contents import RunRecords
 from distingo.runtime.description import ExportDescription
 from distingo.runtime.runtime import Run, prepare_input
 

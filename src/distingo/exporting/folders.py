@@ -15,9 +15,9 @@ from pathlib import Path
 
 from distingo.errors import ResourceError, option
 from distingo.exporting.agreement import Agreement
-from distingo.files import read_json
 from distingo.models.saved import SavedModel
-from distingo.runtime.description import ExportDescription, ExportFormat, Precision
+from distingo.runs.model_facts import read_model_facts
+from distingo.runtime.description import INPUT, ExportDescription, ExportFormat, Precision
 from distingo.version import __version__
 
 try:
@@ -112,7 +112,7 @@ def describe_export(
     """
     of = model.description
     assert of.rendition is not None
-    weights = read_json(folder / "model.json").get("weights_hash", "")
+    weights = read_model_facts(folder).weights_hash
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return ExportDescription(
         exported_as=exported_as,
@@ -193,7 +193,7 @@ probabilities, features = torch.export.load("{folder}/{file}").module()(pictures
 
 def describe_for_person(description: ExportDescription, agreement: Agreement, folder: str) -> str:
     """The export's README."""
-    shape = "(" + ", ".join(map(str, description.preprocessing["input"]["shape"])) + ")"
+    shape = "(" + ", ".join(map(str, description.input_shape)) + ")"
     form = _PROGRAM if description.exported_as == "torch-export" else _README
     return form.format(
         name=description.model["name"],
@@ -203,7 +203,7 @@ def describe_for_person(description: ExportDescription, agreement: Agreement, fo
         n=len(description.classes),
         classes=", ".join(description.classes),
         file=description.file,
-        input=description.preprocessing["input"]["name"],
+        input=INPUT,
         shape=shape,
         resized="of any size: the model resizes them" if description.in_graph else "resized by Pillow beforehand",
         words=agreement.words,

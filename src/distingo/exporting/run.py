@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from distingo.errors import DataError, ExportError, ModelError, UsageError, option
-from distingo.evaluation.reading import RunRecords, read_run
 from distingo.exporting.agreement import (
     HIGHEST_COST,
     LEAST_SAME,
@@ -33,7 +32,8 @@ from distingo.files import checksum_file, record_checksums, write_text
 from distingo.models.evidence import save_evidence
 from distingo.models.saved import SavedModel, load_model
 from distingo.prediction.predictor import model_folder
-from distingo.run_folder import RunFolder
+from distingo.runs.contents import RunRecords, read_run
+from distingo.runs.folder import RunFolder
 from distingo.runtime.description import (
     ExportDescription,
     ExportFormat,

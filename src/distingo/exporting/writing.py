@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from distingo.evaluation.reading import RunRecords
 from distingo.exporting.agreement import original_answers, pictures_of_run, rendered
 from distingo.exporting.networks import ExportableNetwork, WholePicture
 from distingo.exporting.onnx_graph import (
@@ -33,7 +32,8 @@ from distingo.exporting.onnx_graph import (
 from distingo.exporting.openvino_model import convert_to_openvino, quantise_openvino, write_openvino
 from distingo.files import write_bytes
 from distingo.models.saved import SavedModel
-from distingo.run_folder import EXPORT_FILE
+from distingo.runs.contents import RunRecords
+from distingo.runs.folder import EXPORT_FILE
 from distingo.runtime.description import INPUT, PREPROCESSING_FILE, ExportDescription, ExportFormat, Precision
 from distingo.runtime.runtime import Run, open_engine
 

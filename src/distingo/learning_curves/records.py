@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from distingo.files import write_json
 from distingo.messages.notes import Note
 from distingo.records import Score, Task
-from distingo.run_folder import FORMAT
+from distingo.runs.fields import Plain
+from distingo.runs.folder import FORMAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class LearningCurve:
     overall: ScoreCurve
     classes: tuple[ScoreCurve, ...]
     notes: tuple[Note, ...]
-    recipe: dict[str, Any]
+    recipe: dict[str, Plain]
     seconds: float
 
     def __repr__(self) -> str:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from torch import nn
 
@@ -21,7 +21,7 @@ from distingo.models.hub import fetch_file, get_file
 from distingo.models.presets import PRESETS, BackboneSettings, find_settings, read_settings
 from distingo.models.weights import find_weights_file, hash_weights, load_weights
 from distingo.records import Rendition
-from distingo.stored_fields import find_rendition_fault
+from distingo.runs.fields import find_rendition_fault
 
 _FOLDER, _HUB = "local-dir:", "hf-hub:"
 
@@ -61,18 +61,6 @@ class BackboneDescription:
     licence: str
     parameters: int
     weights_hash: str = ""
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The description again that ``dataclasses.asdict`` and JSON made `values` of.
-
-        Raises:
-            TypeError: A field is missing or unknown.
-            KeyError: A field is missing.
-        """
-        rendition = Rendition(**values["rendition"])
-        tuples = {name: tuple(values[name]) for name in ("mean", "std")}
-        return cls(**{**values, **tuples, "rendition": rendition})
 
 
 def find_backbone(

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from distingo.errors import ModelError, RunError, join_faults, quote
-from distingo.files import read_json, write_json
+from distingo.files import write_json
 from distingo.messages.notes import note
 from distingo.models.architectures import check_architecture
 from distingo.models.backbones import BackboneDescription
@@ -20,11 +20,11 @@ from distingo.models.catalogue import CATALOGUE
 from distingo.models.evidence import Calibration
 from distingo.models.heads import HEADS
 from distingo.records import NO_VALUE_RANGES, Rendition, Task, Thresholds, ValueRanges
-from distingo.run_folder import FORMAT, RunFolder, check_format
-from distingo.stored_fields import (
+from distingo.runs.fields import (
     CalibrationFields,
     Count,
     Hash,
+    JsonObject,
     Names,
     Number,
     Positive,
@@ -35,140 +35,11 @@ from distingo.stored_fields import (
     Width,
     find_class_faults,
     find_faults,
+    find_record_faults,
+    read_record,
+    to_record,
 )
-
-_ADVICE = "train again, or take the model from where it came from"
-
-_Channels = Annotated[list[Number], Meta(min_length=3, max_length=3)]
-
-
-class _BackboneFields(msgspec.Struct, forbid_unknown_fields=True):
-    """Of `distingo.models.backbones.BackboneDescription`."""
-
-    name: Text
-    architecture: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_]{1,100}\Z")]
-    tag: Text
-    source: Literal["hub", "folder", "file", "none"]
-    place: Text
-    arguments: dict[str, object]
-    features: Width
-    rendition: RenditionFields
-    mean: _Channels
-    std: Annotated[list[Positive], Meta(min_length=3, max_length=3)]
-    licence: Text
-    parameters: Count
-    weights_hash: Hash = ""
-
-
-_FIELDS: dict[str, object] = {
-    "name": Annotated[Text, Meta(min_length=1)],
-    "kind": Literal["network", "pretrained", "classic"],
-    "task": Literal["single-label", "multi-label"],
-    "classes": Names,
-    "rendition": RenditionFields | None,
-    "backbone": _BackboneFields | None,
-    "head": Literal["", "linear", "linear-svm", "prototype", "knn"],
-    "mode": Literal["scratch", "frozen", "finetune"],
-    "engine": Literal["auto", "torch", "openvino"],
-    "precision": Literal["auto", "float32", "bfloat16"],
-    "normalise": Literal["none", "dataset", "sample", "zca"],
-    "dropout": Annotated[float, Meta(ge=0, lt=1)] | None,
-    "settings": dict[str, object],
-    "provenance": dict[str, object],
-    "thresholds": ThresholdFields | None,
-    "calibration": CalibrationFields | None,
-    "value_ranges": Ranges | None,
-    "weights_hash": Hash,
-}
-
-_LATER = ("backbone", "head", "mode", "engine", "precision", "thresholds", "calibration", "value_ranges")
-"""Fields that the first version did not write."""
-
-_SETTINGS: dict[str, object] = {
-    "task": Literal["single-label", "multi-label"],
-    "bank": Annotated[int, Meta(ge=1, le=1 << 31)],
-    "neighbours": Annotated[int, Meta(ge=1, le=1 << 20)],
-    "temperature": Positive,
-    "classes": Annotated[int, Meta(ge=1, le=1 << 20)],
-}
-"""Settings that sizes or loops depend on; others are only shown."""
-
-
-def check_description(content: Mapping[str, Any], path: Path) -> None:
-    """Check the content of a ``model.json``, its format's number aside.
-
-    Args:
-        content: As from `distingo.files.read_json`.
-        path: The file, for the error.
-
-    Raises:
-        RunError: One line for each fault.
-    """
-    if faults := _find_faults(content):
-        raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], _ADVICE), code="damaged_file")
-
-
-def require_readable(content: Mapping[str, Any]) -> None:
-    """Refuse, before any training, a model whose ``model.json`` could not be read again after it.
-
-    Args:
-        content: Of the file that will be written, as JSON has it.
-
-    Raises:
-        ModelError: One line for each fault.
-    """
-    if faults := _find_faults(content):
-        model = quote(content.get("name"))
-        raise ModelError(
-            join_faults([f"model {model} can't be saved: {fault}" for fault in faults], "choose other data or weights"),
-            code="cannot_write",
-        )
-
-
-def require_readable_backbone(content: Mapping[str, Any]) -> None:
-    """The same of a backbone's description alone, before any image is read.
-
-    Raises:
-        ModelError: One line.
-    """
-    if faults := find_faults({"backbone": content}, {"backbone": _BackboneFields}):
-        raise ModelError(
-            f"model {quote(content.get('name'))} can't be saved: {faults[0]}; choose another backbone",
-            code="cannot_write",
-        )
-
-
-def _find_faults(content: Mapping[str, Any]) -> list[str]:
-    """A part of a sentence for each fault; of fields together only where each by itself is as it may be."""
-    if faults := find_faults(content, _FIELDS, optional=_LATER):
-        return faults
-    lengths = {
-        what: len(content[section][values])
-        for what, section, values in (("thresholds", "thresholds", "values"), ("offsets", "calibration", "offsets"))
-        if content.get(section) is not None
-    }
-    settings = {name: value for name, value in content["settings"].items() if name in _SETTINGS}
-    return (
-        find_class_faults(content["classes"], lengths)
-        or find_faults(settings, _SETTINGS, optional=tuple(_SETTINGS))
-        or _contradictions(content)
-    )
-
-
-def _contradictions(content: Mapping[str, Any]) -> list[str]:
-    """Fields that are each as they may be, but not together."""
-    kind, name = content["kind"], content["name"]
-    known = [entry.name for entry in CATALOGUE.values() if entry.kind == kind]
-    faults = []
-    if kind == "pretrained" and (content.get("backbone") is None or content.get("head") not in HEADS):
-        faults.append("a pretrained model without its backbone or head")
-    if kind != "pretrained" and content.get("backbone") is not None:
-        faults.append(f"a {kind} model with a backbone")
-    if kind != "pretrained" and name not in known:
-        faults.append(f"{quote(name)} is no {kind} model; they are {', '.join(known)}")
-    if kind != "classic" and content["rendition"] is None:
-        faults.append("a network without an image size")
-    return faults
+from distingo.runs.folder import FORMAT, RunFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +90,134 @@ class ModelDescription:
         return self.thresholds or Thresholds((0.5,) * len(self.classes), "f1", notes=(note("no-thresholds"),))
 
 
+_ADVICE = "train again, or take the model from where it came from"
+
+_Channels = Annotated[list[Number], Meta(min_length=3, max_length=3)]
+
+
+class _BackboneFields(msgspec.Struct, forbid_unknown_fields=True):
+    """Of `distingo.models.backbones.BackboneDescription`."""
+
+    name: Text
+    architecture: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_]{1,100}\Z")]
+    tag: Text
+    source: Literal["hub", "folder", "file", "none"]
+    place: Text
+    arguments: dict[str, Any]
+    features: Width
+    rendition: RenditionFields
+    mean: _Channels
+    std: Annotated[list[Positive], Meta(min_length=3, max_length=3)]
+    licence: Text
+    parameters: Count
+    weights_hash: Hash = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelFile:
+    """The content of ``model.json``; fields with a default are those that the first version did not write."""
+
+    name: Annotated[Text, Meta(min_length=1)]
+    kind: Literal["network", "pretrained", "classic"]
+    task: Literal["single-label", "multi-label"]
+    classes: Names
+    rendition: RenditionFields | None
+    backbone: _BackboneFields | None = None
+    head: Literal["", "linear", "linear-svm", "prototype", "knn"] = ""
+    mode: Literal["scratch", "frozen", "finetune"] = "scratch"
+    engine: Literal["auto", "torch", "openvino"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    normalise: Literal["none", "dataset", "sample", "zca"]
+    dropout: Annotated[float, Meta(ge=0, lt=1)] | None
+    settings: dict[str, Any]
+    provenance: dict[str, Any]
+    thresholds: ThresholdFields | None = None
+    calibration: CalibrationFields | None = None
+    value_ranges: Ranges | None = None
+    weights_hash: Hash
+
+
+_SETTINGS: dict[str, object] = {
+    "task": Literal["single-label", "multi-label"],
+    "bank": Annotated[int, Meta(ge=1, le=1 << 31)],
+    "neighbours": Annotated[int, Meta(ge=1, le=1 << 20)],
+    "temperature": Positive,
+    "classes": Annotated[int, Meta(ge=1, le=1 << 20)],
+}
+"""Settings that sizes or loops depend on; others are only shown."""
+
+
+def read_model_file(path: Path) -> ModelFile:
+    """Read a ``model.json``.
+
+    Raises:
+        RunError: It is missing or from a newer version, or damaged: one line for each fault.
+    """
+    file = read_record(path, ModelFile, advice=_ADVICE, strict=True)
+    if faults := _find_faults(file):
+        raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], _ADVICE), code="damaged_file")
+    return file
+
+
+def require_readable(content: JsonObject) -> None:
+    """Refuse, before any training, a model whose ``model.json`` could not be read again after it.
+
+    Args:
+        content: Of the file that will be written, as JSON has it.
+
+    Raises:
+        ModelError: One line for each fault.
+    """
+    faults = find_record_faults(content, ModelFile, strict=True) or _find_faults(msgspec.convert(content, ModelFile))
+    if faults:
+        model = quote(content.get("name"))
+        raise ModelError(
+            join_faults([f"model {model} can't be saved: {fault}" for fault in faults], "choose other data or weights"),
+            code="cannot_write",
+        )
+
+
+def require_readable_backbone(content: JsonObject) -> None:
+    """The same of a backbone's description alone, before any image is read.
+
+    Raises:
+        ModelError: One line.
+    """
+    if faults := find_faults({"backbone": content}, {"backbone": _BackboneFields}):
+        raise ModelError(
+            f"model {quote(content.get('name'))} can't be saved: {faults[0]}; choose another backbone",
+            code="cannot_write",
+        )
+
+
+def _find_faults(file: ModelFile) -> list[str]:
+    """A part of a sentence for each fault of fields together, where each by itself is as it may be."""
+    lengths = {} if file.thresholds is None else {"thresholds": len(file.thresholds.values)}
+    if file.calibration is not None:
+        lengths["offsets"] = len(file.calibration.offsets)
+    settings = {name: value for name, value in file.settings.items() if name in _SETTINGS}
+    return (
+        find_class_faults(file.classes, lengths)
+        or find_faults(settings, _SETTINGS, optional=tuple(_SETTINGS))
+        or _contradictions(file)
+    )
+
+
+def _contradictions(file: ModelFile) -> list[str]:
+    kind, name = file.kind, file.name
+    known = [entry.name for entry in CATALOGUE.values() if entry.kind == kind]
+    faults = []
+    if kind == "pretrained" and (file.backbone is None or file.head not in HEADS):
+        faults.append("a pretrained model without its backbone or head")
+    if kind != "pretrained" and file.backbone is not None:
+        faults.append(f"a {kind} model with a backbone")
+    if kind != "pretrained" and name not in known:
+        faults.append(f"{quote(name)} is no {kind} model; they are {', '.join(known)}")
+    if kind != "classic" and file.rendition is None:
+        faults.append("a network without an image size")
+    return faults
+
+
 def read_description(folder: Path) -> ModelDescription:
     """Read ``model.json`` alone.
 
@@ -246,10 +245,8 @@ def read_model_json(folder: Path) -> tuple[ModelDescription, str]:
             f"{run.path}: its training has not ended; `distingo train -o {run.path} --resume` goes on",
             code="unfinished",
         )
-    content = read_json(path)
-    check_format(content, path)
-    check_description(content, path)
-    return _description_from(content, path), str(content["weights_hash"])
+    file = read_model_file(path)
+    return _description_from(file, path), file.weights_hash
 
 
 def write_model_json(folder: Path, description: ModelDescription, weights_hash: str) -> None:
@@ -263,6 +260,10 @@ def write_model_json(folder: Path, description: ModelDescription, weights_hash: 
     write_json(folder / "model.json", {"format": FORMAT, **_describe(description), "weights_hash": weights_hash})
 
 
+def _describe(description: ModelDescription) -> dict[str, object]:
+    return {**asdict(description), "value_ranges": description.value_ranges.to_json()}
+
+
 def require_savable(description: ModelDescription) -> None:
     """Refuse, before any training, a model that could not be loaded again after it.
 
@@ -272,24 +273,29 @@ def require_savable(description: ModelDescription) -> None:
     require_readable({**json.loads(json.dumps(_describe(description))), "weights_hash": ""})
 
 
-def _describe(description: ModelDescription) -> dict[str, object]:
-    return {**asdict(description), "value_ranges": description.value_ranges.to_json()}
-
-
-def _description_from(content: Mapping[str, Any], path: Path) -> ModelDescription:
-    values = {name: value for name, value in content.items() if name not in {"format", "weights_hash"}}
+def _description_from(file: ModelFile, path: Path) -> ModelDescription:
     try:
-        values["classes"] = tuple(values["classes"])
-        if values["rendition"] is not None:
-            values["rendition"] = Rendition(**values["rendition"])
-        if values.get("backbone") is not None:
-            values["backbone"] = BackboneDescription.from_json(values["backbone"])
-        values["thresholds"] = Thresholds.from_json(values.get("thresholds"))
-        values["calibration"] = Calibration.from_json(values.get("calibration"))
-        values["value_ranges"] = ValueRanges.from_json(values.get("value_ranges"))
-        description = ModelDescription(**values)
-        if description.backbone is not None:
-            check_architecture(description.backbone.architecture, description.backbone.arguments)
-        return description
-    except (KeyError, TypeError, ValueError, ModelError) as error:
+        backbone = None if file.backbone is None else to_record(file.backbone, BackboneDescription)
+        if backbone is not None:
+            check_architecture(backbone.architecture, backbone.arguments)
+        return ModelDescription(
+            name=file.name,
+            kind=file.kind,
+            task=file.task,
+            classes=tuple(file.classes),
+            rendition=None if file.rendition is None else to_record(file.rendition, Rendition),
+            backbone=backbone,
+            head=file.head,
+            mode=file.mode,
+            engine=file.engine,
+            precision=file.precision,
+            normalise=file.normalise,
+            dropout=file.dropout,
+            settings=file.settings,
+            provenance=file.provenance,
+            thresholds=None if file.thresholds is None else to_record(file.thresholds, Thresholds),
+            calibration=None if file.calibration is None else to_record(file.calibration, Calibration),
+            value_ranges=ValueRanges.from_json(file.value_ranges),
+        )
+    except (ValueError, ModelError) as error:
         raise RunError(f"{path}: damaged ({error})", code="damaged_file") from error

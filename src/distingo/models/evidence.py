@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from distingo.errors import RunError
-from distingo.files import read_json, write_json
-from distingo.run_folder import FORMAT, check_format
-from distingo.stored_fields import Count, Share, check_fields
+from distingo.files import write_json
+from distingo.runs.fields import Count, Share, read_record
+from distingo.runs.folder import FORMAT
 
 EVIDENCE_FILE = "confidence.json"
+
+_ADVICE = "train again or restore it"
 
 
 class _GivenFields(msgspec.Struct, forbid_unknown_fields=True):
@@ -30,13 +31,15 @@ class _TrueFields(msgspec.Struct, forbid_unknown_fields=True):
     weight: list[Share]
 
 
-_FIELDS: dict[str, object] = {
-    "validation_pictures": Count,
-    "folds": Annotated[int, msgspec.Meta(ge=0, le=1000)],
-    "given_labels": _GivenFields,
-    "true_labels": _TrueFields,
-    "distances": list[Annotated[float, msgspec.Meta(ge=0, le=1e30)]],
-}
+@dataclass(frozen=True, slots=True)
+class _EvidenceFile:
+    """The content of ``confidence.json``."""
+
+    validation_pictures: Count
+    given_labels: _GivenFields
+    true_labels: _TrueFields
+    distances: list[Annotated[float, msgspec.Meta(ge=0, le=1e30)]]
+    folds: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,30 +131,31 @@ def load_evidence(folder: Path) -> Evidence | None:
     path = folder / EVIDENCE_FILE
     if not path.is_file():
         return None
-    content = read_json(path)
-    check_format(content, path)
-    check_fields(content, _FIELDS, path, optional=("folds",), advice="train again or restore it")
-    try:
-        given, true = content["given_labels"], content["true_labels"]
-        evidence = Evidence(
-            n=int(content["validation_pictures"]),
-            owners=np.array(given["picture"], np.int64),
-            confidences=np.array(given["probability"], np.float64),
-            right=np.array(given["right"], np.bool_),
-            truths=np.array(true["probability"], np.float64),
-            weights=np.array(true["weight"], np.float64),
-            distances=np.array(content["distances"], np.float64),
-            folds=int(content.get("folds", 0)),
-        )
-        if not len(evidence.owners) == len(evidence.confidences) == len(evidence.right):
-            raise ValueError("given labels of unequal number")
-        if len(evidence.truths) != len(evidence.weights):
-            raise ValueError("true labels of unequal number")
-        if len(evidence.owners) and evidence.owners.max() >= evidence.n:
-            raise ValueError(f"a label of picture {evidence.owners.max()} of {evidence.n}")
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: damaged ({error}); train again or restore it", code="damaged_file") from error
+    stored = read_record(path, _EvidenceFile, advice=_ADVICE, strict=True)
+    given, true = stored.given_labels, stored.true_labels
+    evidence = Evidence(
+        n=stored.validation_pictures,
+        owners=np.array(given.picture, np.int64),
+        confidences=np.array(given.probability, np.float64),
+        right=np.array(given.right, np.bool_),
+        truths=np.array(true.probability, np.float64),
+        weights=np.array(true.weight, np.float64),
+        distances=np.array(stored.distances, np.float64),
+        folds=stored.folds,
+    )
+    if fault := _find_fault(evidence):
+        raise RunError(f"{path}: damaged ({fault}); {_ADVICE}", code="damaged_file")
     return evidence
+
+
+def _find_fault(evidence: Evidence) -> str:
+    if not len(evidence.owners) == len(evidence.confidences) == len(evidence.right):
+        return "given labels of unequal number"
+    if len(evidence.truths) != len(evidence.weights):
+        return "true labels of unequal number"
+    if len(evidence.owners) and evidence.owners.max() >= evidence.n:
+        return f"a label of picture {evidence.owners.max()} of {evidence.n}"
+    return ""
 
 
 def _rounded(values: npt.NDArray[np.float64]) -> list[float]:
@@ -178,19 +182,3 @@ class Calibration:
         """Calibrated logits, float64 (n, classes), of logits of that shape."""
         calibrated: npt.NDArray[np.float64] = self.slope * logits.astype(np.float64) + np.asarray(self.offsets)
         return calibrated
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any] | None) -> Self | None:
-        """Read back what ``dataclasses.asdict`` made; None stays None.
-
-        Raises:
-            KeyError: A part is missing.
-            TypeError: A part is of another type.
-            ValueError: The slope is not above 0.
-        """
-        if content is None:
-            return None
-        calibration = cls(float(content["slope"]), tuple(float(offset) for offset in content["offsets"]))
-        if not calibration.slope > 0:
-            raise ValueError(f"a calibration whose slope is {calibration.slope}")
-        return calibration

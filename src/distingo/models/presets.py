@@ -18,7 +18,7 @@ from distingo.files import parse_json
 from distingo.models.architectures import check_architecture, import_timm
 from distingo.models.catalogue import CATALOGUE
 from distingo.records import Rendition
-from distingo.stored_fields import Count, Number, Positive, Size, Text, find_faults
+from distingo.runs.fields import Count, Number, Positive, Size, Text, find_faults
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,10 @@ from distingo.datasets.splits.keeping_groups import keep_groups, split_numbers
 from distingo.errors import UsageError, option
 from distingo.features.signatures import SYMMETRIES
 from distingo.messages.notes import Note, note
-from distingo.near_duplicates.records import DividedBy, NearDuplicateCounts
 from distingo.near_duplicates.search import find_copies, signature_product
 from distingo.options.training import BURST_SECONDS, LOOSEST, SAME_SCENE
 from distingo.records import Dataset, Split
+from distingo.runs.near_duplicates import DividedBy, NearDuplicateCounts
 
 SMALLEST_SIDE = 32
 """Pixels; in less there is too little to know a scene by, and any two digits or shirts would be one group."""

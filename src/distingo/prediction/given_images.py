@@ -12,7 +12,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from distingo.csv_cells import restore_cells
+from distingo.csv_files import restore_cells
 from distingo.datasets.tables.headers import has_names
 from distingo.datasets.tables.image_column import named_like_pictures
 from distingo.datasets.tables.reading import decode_text, find_column_delimiter, json_records, read_labels_table

@@ -15,7 +15,6 @@ from distingo.aliases import choose_alias
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.decoding.rendering import render, shorter_side_for
 from distingo.datasets.options import count_processors
-from distingo.datasets.run_options import max_pixels_from_config
 from distingo.features.descriptors import describe
 from distingo.machine.device import choose_device
 from distingo.machine.process import prepare_process
@@ -35,7 +34,8 @@ from distingo.prediction.pictures import (
 )
 from distingo.progress import progress_bar
 from distingo.records import Prediction, Task
-from distingo.run_folder import RunFolder
+from distingo.runs.config import read_config
+from distingo.runs.folder import RunFolder
 
 _BATCH = 64
 
@@ -240,7 +240,7 @@ def _limit_of_run(run: str | Path) -> int | None:
     folder = RunFolder(Path(run))
     if model_folder(run) == folder.path or not folder.config.is_file():
         return None
-    return max_pixels_from_config(folder.read_config(), folder.config)
+    return read_config(folder).max_pixels
 
 
 def read_task(run: str | Path) -> Task:
@@ -264,5 +264,5 @@ def model_folder(run: str | Path) -> Path:
     folder = Path(run)
     place = folder if (folder / "model.json").is_file() else RunFolder(folder).model
     if place != folder and not (place / "model.json").is_file():
-        RunFolder(folder).read_config()
+        read_config(RunFolder(folder))
     return place

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from distingo.csv_cells import CsvWriter
-from distingo.datasets.manifest import join_labels
+from distingo.csv_files import CsvWriter, join_labels
 from distingo.datasets.walking import display_name
 from distingo.errors import ResourceError, UsageError, option
 from distingo.files import atomic_writer

@@ -9,20 +9,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from distingo.errors import RunError
-from distingo.evaluation.reading import PredictionRow
-from distingo.files import require_intact
 from distingo.language import gettext
 from distingo.messages.notes import Note
 from distingo.records import ManifestRow, ManifestStatus
-from distingo.report.charts.class_balance import indicate
 from distingo.report.charts.confusion import CellKey
+from distingo.runs.predictions import Predicted, PredictionRow
 
 Entry = TypeVar("Entry")
 
@@ -169,76 +164,6 @@ def status_name(status: ManifestStatus) -> str:
             return gettext("used")
 
 
-Booleans = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class LabelPredictions:
-    """What was said about every judged picture.
-
-    Attributes:
-        labels: Names of the columns.
-        files: The n pictures, as in ``split.csv``.
-        truth: Bool (n, labels).
-        given: Bool (n, labels): the probability reached the label's threshold.
-        probabilities: Float32 (n, labels).
-    """
-
-    labels: tuple[str, ...]
-    files: tuple[str, ...]
-    truth: Booleans
-    given: Booleans
-    probabilities: npt.NDArray[np.float32]
-
-    def labels_of(self, row: int) -> tuple[str, ...]:
-        """The true labels of the picture in a row."""
-        return tuple(self.labels[column] for column in np.flatnonzero(self.truth[row]))
-
-
-def read_label_predictions(path: Path, labels: Sequence[str]) -> LabelPredictions | None:
-    """Read the predictions of a run with several labels per picture.
-
-    Args:
-        path: ``predictions.parquet`` with the columns ``file``, ``truth`` and ``predicted`` (lists of labels) and
-            ``probabilities`` (a struct with one field per label).
-        labels: All labels, in the order of the evaluation.
-
-    Returns:
-        The predictions; None where there is no such file.
-
-    Raises:
-        RunError: The file is damaged, or tells of other labels.
-    """
-    if not path.exists():
-        return None
-    import pyarrow as arrow
-    from pyarrow import parquet
-
-    try:
-        require_intact(path)
-        table = parquet.read_table(path, columns=["file", "truth", "predicted", "probabilities"])
-        struct = table["probabilities"].combine_chunks()
-        columns = [np.asarray(struct.field(name).to_pylist(), dtype=np.float32) for name in labels]
-        return LabelPredictions(
-            labels=tuple(labels),
-            files=tuple(table["file"].to_pylist()),
-            truth=_indicate(table["truth"].to_pylist(), labels),
-            given=_indicate(table["predicted"].to_pylist(), labels),
-            probabilities=np.stack(columns, axis=1),
-        )
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, arrow.ArrowException) as error:
-        raise RunError(
-            f"{path}: damaged or of other labels ({error}); evaluate the run again", code="damaged_file"
-        ) from error
-
-
-def _indicate(lists: Sequence[Sequence[str]], labels: Sequence[str]) -> Booleans:
-    unknown = {name for names in lists for name in names} - set(labels)
-    if unknown:
-        raise ValueError(f"{min(unknown)!r} is no label of the evaluation")
-    return indicate(lists, labels)
-
-
 MOST_LABEL_SAMPLES = 24
 
 MOST_SAID = 3
@@ -278,7 +203,7 @@ class LabelSample:
     said: tuple[SaidLabel, ...]
 
 
-def show_samples(predictions: LabelPredictions, thresholds: Sequence[float]) -> tuple[LabelSample, ...]:
+def show_samples(predictions: Predicted, thresholds: Sequence[float]) -> tuple[LabelSample, ...]:
     """Choose pictures evenly from the judged ones, whatever was said of them.
 
     Args:
@@ -292,14 +217,14 @@ def show_samples(predictions: LabelPredictions, thresholds: Sequence[float]) -> 
     return tuple(_sample(predictions, row, thresholds) for row in spread_evenly(by_name, MOST_LABEL_SAMPLES))
 
 
-def _sample(predictions: LabelPredictions, row: int, thresholds: Sequence[float]) -> LabelSample:
-    chances, given, truth = predictions.probabilities[row], predictions.given[row], predictions.truth[row]
+def _sample(predictions: Predicted, row: int, thresholds: Sequence[float]) -> LabelSample:
+    chances, given, truth = predictions.probabilities[row], predictions.said[row], predictions.truth[row]
     return LabelSample(
         file=predictions.files[row],
-        truth=tuple((predictions.labels[column], bool(given[column])) for column in np.flatnonzero(truth)),
+        truth=tuple((predictions.classes[column], bool(given[column])) for column in np.flatnonzero(truth)),
         said=tuple(
             SaidLabel(
-                label=predictions.labels[column],
+                label=predictions.classes[column],
                 probability=float(chances[column]),
                 threshold=thresholds[column],
                 given=bool(given[column]),
@@ -333,7 +258,7 @@ class LabelMistake:
     truth: tuple[str, ...]
 
 
-def surest_mistakes(predictions: LabelPredictions, *, missed: bool) -> tuple[LabelMistake, ...]:
+def surest_mistakes(predictions: Predicted, *, missed: bool) -> tuple[LabelMistake, ...]:
     """Choose the mistakes of one kind that the model was surest of.
 
     Args:
@@ -344,7 +269,7 @@ def surest_mistakes(predictions: LabelPredictions, *, missed: bool) -> tuple[Lab
     Returns:
         At most `MOST_SHOWN`: each picture once, each label at most `MOST_OF_A_LABEL` times.
     """
-    truth, given = predictions.truth, predictions.given
+    truth, given = predictions.truth, predictions.said
     rows, columns = np.nonzero(truth & ~given if missed else given & ~truth)
     chances = predictions.probabilities[rows, columns]
     chosen: list[LabelMistake] = []
@@ -358,7 +283,7 @@ def surest_mistakes(predictions: LabelPredictions, *, missed: bool) -> tuple[Lab
         times[column] += 1
         chosen.append(
             LabelMistake(
-                predictions.files[row], predictions.labels[column], float(chances[at]), predictions.labels_of(row)
+                predictions.files[row], predictions.classes[column], float(chances[at]), predictions.labels_of(row)
             )
         )
         if len(chosen) == MOST_LABEL_MISTAKES:

@@ -13,11 +13,13 @@ import numpy as np
 from PIL import Image
 
 from distingo.errors import DistingoError
-from distingo.evaluation.reading import RunRecords
-from distingo.explanation.records import Box, read_heat_maps
+from distingo.explanation.records import read_heat_maps
 from distingo.records import ValueRanges
-from distingo.report.examples import read_label_predictions, surest_mistakes, take_turns, worst_mistakes
-from distingo.run_folder import RunFolder
+from distingo.report.examples import surest_mistakes, take_turns, worst_mistakes
+from distingo.runs.contents import RunRecords
+from distingo.runs.folder import RunFolder
+from distingo.runs.heat_maps import Box
+from distingo.runs.predictions import read_predicted
 
 LONGEST_SIDE = 160
 """Pixels of a thumbnail's longer side: shown at about 112, sharper on a dense screen."""
@@ -247,7 +249,7 @@ def list_mistakes(records: RunRecords) -> list[Mistake]:
         return [(row.file, row.predicted) for row in worst_mistakes(records.predictions)]
     if records.evaluation is None:
         return []
-    predictions = read_label_predictions(records.folder / "predictions.parquet", records.evaluation.classes)
+    predictions = read_predicted(records.folder / "predictions.parquet", records.evaluation.classes)
     if predictions is None:
         return []
     kinds = [surest_mistakes(predictions, missed=missed) for missed in (False, True)]

@@ -7,24 +7,26 @@ import math
 import zipfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
+import msgspec
 import numpy as np
 
 from distingo.errors import RunError, quote
-from distingo.files import read_json, require_intact, write_bytes, write_json
+from distingo.files import require_intact, write_bytes, write_json
 from distingo.models.feature_bank import FeatureBank, check_bank
 from distingo.records import NO_VALUE_RANGES, Rendition, Task, Thresholds, ValueRanges
-from distingo.run_folder import EXPORT_FILE, FORMAT, check_format
-from distingo.stored_fields import (
+from distingo.runs.fields import (
     CalibrationFields,
     Names,
     Ranges,
     RenditionFields,
     ThresholdFields,
     check_classes,
-    check_fields,
+    read_record,
+    to_record,
 )
+from distingo.runs.folder import EXPORT_FILE, FORMAT
 
 ExportFormat = Literal["onnx", "openvino", "torch-export"]
 
@@ -38,26 +40,33 @@ INPUT = "pictures"
 
 OUTPUTS = ("probabilities", "features")
 
-_FACTS: dict[str, Any] = {
-    "exported_as": Literal["onnx", "openvino", "torch-export"],
-    "precision": Literal["float32", "half", "int8"],
-    "task": Literal["single-label", "multi-label"],
-    "classes": Names,
-    "thresholds": ThresholdFields | None,
-    "calibration": CalibrationFields | None,
-    "model": dict[str, Any],
-    "provenance": dict[str, Any],
-    "agreement": dict[str, Any],
-    "file": str,
-    "outputs": list[str],
-}
 
-_PREPROCESSING: dict[str, Any] = {
-    "in_graph": bool,
-    "input": dict[str, Any],
-    "value_ranges": Ranges | None,
-    "rendition": RenditionFields,
-}
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """The content of ``distingo.json``."""
+
+    exported_as: ExportFormat
+    precision: Precision
+    task: Task
+    classes: Names
+    thresholds: ThresholdFields | None
+    calibration: CalibrationFields | None
+    model: dict[str, object]
+    provenance: dict[str, object]
+    agreement: dict[str, object]
+    file: str
+    outputs: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Preprocessing:
+    """The content of ``preprocessing.json``."""
+
+    in_graph: bool
+    input: dict[str, object]
+    rendition: RenditionFields
+    value_ranges: Ranges | None = None
+
 
 _ADVICE = "export the run again, or take the folder from where it came from"
 
@@ -90,10 +99,10 @@ class ExportDescription:
     in_graph: bool
     value_ranges: ValueRanges = NO_VALUE_RANGES
     thresholds: Thresholds | None = None
-    calibration: dict[str, Any] | None = None
-    model: dict[str, Any] = field(default_factory=dict)
-    provenance: dict[str, Any] = field(default_factory=dict)
-    agreement: dict[str, Any] = field(default_factory=dict)
+    calibration: dict[str, object] | None = None
+    model: dict[str, object] = field(default_factory=dict)
+    provenance: dict[str, object] = field(default_factory=dict)
+    agreement: dict[str, object] = field(default_factory=dict)
 
     @property
     def file(self) -> str:
@@ -107,20 +116,24 @@ class ExportDescription:
         return self.thresholds
 
     @property
-    def preprocessing(self) -> dict[str, Any]:
+    def input_shape(self) -> list[str | int]:
+        """The shape of the model's input."""
+        if self.in_graph:
+            return ["n", "height", "width", 3]
+        return ["n", self.rendition.height, self.rendition.width, self.rendition.channels]
+
+    @property
+    def preprocessing(self) -> dict[str, object]:
         """The content of ``preprocessing.json``: what happens to a decoded picture, and where."""
-        shape = ["n", "height", "width", 3]
-        if not self.in_graph:
-            shape = ["n", self.rendition.height, self.rendition.width, self.rendition.channels]
         return {
             "in_graph": self.in_graph,
-            "input": {"name": INPUT, "type": "uint8", "shape": shape},
+            "input": {"name": INPUT, "type": "uint8", "shape": self.input_shape},
             "value_ranges": self.value_ranges.to_json(),
             "rendition": asdict(self.rendition),
         }
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, object]:
         """The content of ``distingo.json``."""
         content = asdict(self)
         del content["rendition"], content["in_graph"], content["value_ranges"]
@@ -148,34 +161,33 @@ def read_export(folder: str | Path) -> ExportDescription:
             f"{place}: no exported model ({EXPORT_FILE} is missing); `distingo export RUN` makes one",
             code="wrong_folder",
         )
-    facts = _read(place / EXPORT_FILE, _FACTS)
-    preprocessing = _read(place / PREPROCESSING_FILE, _PREPROCESSING)
-    lengths = {} if facts["thresholds"] is None else {"thresholds": len(facts["thresholds"]["values"])}
-    check_classes(facts["classes"], lengths, place / EXPORT_FILE, advice=_ADVICE)
-    if (facts["task"] == "multi-label") != (facts["thresholds"] is not None):
+    facts = read_record(place / EXPORT_FILE, _Facts, advice=_ADVICE, strict=True)
+    preprocessing = read_record(place / PREPROCESSING_FILE, _Preprocessing, advice=_ADVICE, strict=True)
+    lengths = {} if facts.thresholds is None else {"thresholds": len(facts.thresholds.values)}
+    check_classes(facts.classes, lengths, place / EXPORT_FILE, advice=_ADVICE)
+    if (facts.task == "multi-label") != (facts.thresholds is not None):
         raise RunError(
             f"{place / EXPORT_FILE}: damaged (thresholds and task contradict each other); {_ADVICE}",
             code="damaged_file",
         )
     try:
-        names = ("exported_as", "precision", "task", "calibration", "model", "provenance", "agreement")
-        return ExportDescription(
-            **{name: facts[name] for name in names},
-            classes=tuple(facts["classes"]),
-            rendition=Rendition(**preprocessing["rendition"]),
-            in_graph=bool(preprocessing["in_graph"]),
-            value_ranges=ValueRanges.from_json(preprocessing.get("value_ranges")),
-            thresholds=Thresholds.from_json(facts["thresholds"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{place}: damaged ({error}); export the run again", code="damaged_file") from error
-
-
-def _read(path: Path, fields: dict[str, Any]) -> dict[str, Any]:
-    content = read_json(path)
-    check_format(content, path)
-    check_fields(content, fields, path, optional=("value_ranges",), advice=_ADVICE)
-    return dict(content)
+        value_ranges = ValueRanges.from_json(preprocessing.value_ranges)
+    except ValueError as error:
+        raise RunError(f"{place / PREPROCESSING_FILE}: damaged ({error}); {_ADVICE}", code="damaged_file") from error
+    return ExportDescription(
+        exported_as=facts.exported_as,
+        precision=facts.precision,
+        task=facts.task,
+        classes=tuple(facts.classes),
+        rendition=to_record(preprocessing.rendition, Rendition),
+        in_graph=preprocessing.in_graph,
+        value_ranges=value_ranges,
+        thresholds=None if facts.thresholds is None else to_record(facts.thresholds, Thresholds),
+        calibration=None if facts.calibration is None else msgspec.to_builtins(facts.calibration),
+        model=facts.model,
+        provenance=facts.provenance,
+        agreement=facts.agreement,
+    )
 
 
 EXPORTED_BANK_FILE = "bank.npz"

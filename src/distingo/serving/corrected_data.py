@@ -10,8 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from distingo.csv_files import write_table
 from distingo.datasets.decoding.formats import ENDINGS
-from distingo.datasets.manifest import write_table
 from distingo.datasets.own_files import PROVENANCE_COLUMNS, PROVENANCE_NAME
 from distingo.datasets.walking import is_hidden_folder
 from distingo.errors import DataError, ResourceError, UsageError, name_the_nearest, option

@@ -12,7 +12,8 @@ from distingo.errors import RunError, UsageError, option
 from distingo.files import content_hash
 from distingo.options.fields import Option, check_options
 from distingo.options.prediction import DeviceOption
-from distingo.run_folder import RunFolder
+from distingo.runs.config import read_config
+from distingo.runs.folder import RunFolder
 from distingo.serving.http.access import LOOPBACK, Proxies, host_name
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?)(?:i?B)?", re.IGNORECASE)
@@ -318,5 +319,5 @@ def read_version(run: Path) -> str:
     try:
         return content_hash((folder / "model.json").read_bytes())[:_DIGITS]
     except OSError:
-        RunFolder(run).read_config()
+        read_config(RunFolder(run))
         raise RunError(f"{run}: its training has not ended; there is no model in it yet", code="unfinished") from None

@@ -12,8 +12,8 @@ from typing import Literal, Protocol
 
 from PIL import Image, ImageDraw, ImageFont
 
-from distingo.evaluation.reading import RunRecords
 from distingo.records import Evaluation
+from distingo.runs.contents import RunRecords
 
 Ending = Literal["finished", "failed", "stopped"]
 Colour = tuple[int, int, int]

@@ -8,20 +8,17 @@ reported once, nothing more is tried until the end, and then all that is missing
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from distingo.errors import UsageError, option
-from distingo.evaluation.reading import Epoch, read_run
-from distingo.files import read_json, write_json
-from distingo.run_folder import FORMAT, RunFolder
+from distingo.runs.contents import read_run
+from distingo.runs.fields import read_record, write_record
+from distingo.runs.folder import RunFolder
+from distingo.runs.history import EpochRecord
 from distingo.tracking.destination import Destination, Ending, EpochPoint, in_one_line
-
-if TYPE_CHECKING:
-    from distingo.training.checkpoint import EpochRecord
 
 log = logging.getLogger("distingo")
 
@@ -29,6 +26,21 @@ TRACKERS = ("tensorboard", "mlflow")
 
 NOTES_NAME = "tracking.json"
 """In the run folder: where the run is tracked, under which name, and how far."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedRun:
+    """A run in one place: what finds it there, and how many of its epochs were sent."""
+
+    id: str = ""
+    epochs: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingFile:
+    """The content of ``tracking.json``: the run in each place that it is tracked in."""
+
+    tracked: dict[str, TrackedRun] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +143,7 @@ class Follower:
     def on_epoch(self, record: EpochRecord) -> None:
         """Send an epoch, and those before it that were not sent."""
         if self._has_begun:
-            self._pending.append(_point(record.epoch, asdict(record)))
+            self._pending.append(_point(record))
         if not self._is_away:
             self._try(self._send_epochs)
 
@@ -177,31 +189,22 @@ class Follower:
     def _begin(self) -> None:
         if self._has_begun:
             return
-        records, notes = read_run(self._folder.path), self._notes().get(self._destination.where, {})
-        self._id = self._destination.begin(records, str(notes.get("id", "")))
-        epochs = notes.get("epochs", 0)
-        self._sent = epochs if isinstance(epochs, int) else 0
-        self._pending = [_point_of(epoch) for epoch in records.history if epoch.number > self._sent]
+        records, earlier = read_run(self._folder.path), self._tracked().get(self._destination.where, TrackedRun())
+        self._id = self._destination.begin(records, earlier.id)
+        self._sent = earlier.epochs
+        self._pending = [_point(record) for record in records.history if record.epoch > self._sent]
         self._has_begun = True
         self._note()
 
-    def _notes(self) -> dict[str, dict[str, object]]:
+    def _tracked(self) -> dict[str, TrackedRun]:
         path = self._folder.path / NOTES_NAME
-        content = read_json(path) if path.is_file() else {}
-        tracked = content.get("tracked") if isinstance(content, dict) else None
-        entries = tracked.items() if isinstance(tracked, dict) else ()
-        return {name: notes for name, notes in entries if isinstance(notes, dict)}
+        return read_record(path, TrackingFile, advice="remove it").tracked if path.is_file() else {}
 
     def _note(self) -> None:
-        tracked = {**self._notes(), self._destination.where: {"id": self._id, "epochs": self._sent}}
-        write_json(self._folder.path / NOTES_NAME, {"format": FORMAT, "tracked": tracked})
+        tracked = {**self._tracked(), self._destination.where: TrackedRun(self._id, self._sent)}
+        write_record(self._folder.path / NOTES_NAME, TrackingFile(tracked))
 
 
-def _point(epoch: int, values: Mapping[str, float | None]) -> EpochPoint:
-    return EpochPoint(
-        epoch, {name: float(value) for name, value in values.items() if value is not None and name != "epoch"}
-    )
-
-
-def _point_of(epoch: Epoch) -> EpochPoint:
-    return _point(epoch.number, {name: getattr(epoch, name) for name in Epoch.__slots__ if name != "number"})
+def _point(record: EpochRecord) -> EpochPoint:
+    values = {name: value for name, value in asdict(record).items() if name != "epoch"}
+    return EpochPoint(record.epoch, {name: float(value) for name, value in values.items() if value is not None})

@@ -19,9 +19,9 @@ from typing import Any
 from PIL import Image
 
 from distingo.errors import DistingoError, ResourceError, UsageError, option
-from distingo.evaluation.reading import RunRecords
 from distingo.progress import quiet_loggers
-from distingo.run_folder import RunFolder
+from distingo.runs.contents import RunRecords
+from distingo.runs.folder import RunFolder
 from distingo.runtime.mlflow_model import COLUMN, MlflowClassifier, describe_signature
 from distingo.tracking.destination import Ending, EpochPoint, draw_result, final_scores, in_one_line, parameters
 from distingo.version import __version__
@@ -91,7 +91,7 @@ class MlflowRun:
 
     def send_result(self, records: RunRecords) -> None:
         """Write scores as metrics, and the report, plots and model as artifacts."""
-        last = records.history[-1].number if records.history else 0
+        last = records.history[-1].epoch if records.history else 0
         self._send([(name.replace("/", "_"), value, last) for name, value in final_scores(records).items()])
         for name in _FILES:
             if (records.folder / name).is_file():

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from distingo.errors import ResourceError, UsageError, option
-from distingo.evaluation.reading import RunRecords
 from distingo.records import Score
-from distingo.run_folder import RunFolder
+from distingo.runs.contents import RunRecords
+from distingo.runs.folder import RunFolder
 from distingo.tracking.destination import Ending, EpochPoint, draw_result, final_scores, parameters
 
 _SIDES = ("train_", "validation_")
@@ -58,7 +58,7 @@ class TensorBoardRun:
         """Write scores, plots, the hyperparameter table and where report and model are."""
         from torch.utils.tensorboard.summary import hparams
 
-        last = records.history[-1].number if records.history else 0
+        last = records.history[-1].epoch if records.history else 0
         scores = {name: value for name, value in final_scores(records).items() if math.isfinite(value)}
         for name, value in scores.items():
             self._writer.add_scalar(name, value, last)

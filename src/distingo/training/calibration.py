@@ -31,7 +31,6 @@ from distingo.models.descriptors import DescriptorClassifier, refit_descriptors
 from distingo.models.evidence import Calibration, gather_evidence
 from distingo.models.feature_bank import FeatureBank, build_bank
 from distingo.models.saved import SavedModel
-from distingo.near_duplicates.records import read_counts
 from distingo.prediction.classifier import (
     Outputs,
     classic_logits,
@@ -41,6 +40,7 @@ from distingo.prediction.classifier import (
 )
 from distingo.prediction.embedding import descriptors_product, gather, input_product
 from distingo.records import Picture
+from distingo.runs.near_duplicates import read_counts
 from distingo.training.heads import axes_of_all, refit_head
 from distingo.training.held_out import assign_folds
 from distingo.training.pretrained import balances_classes, feature_products
@@ -149,7 +149,7 @@ def _groups(pictures: Sequence[Picture], prepared: PreparedRun, request: TrainRe
         together += counts.files
     if request.split is not None:
         groups: dict[str, list[str]] = {}
-        for line in read_split_file(request.split.path).lines:
+        for line in read_split_file(request.split.file).lines:
             if line.group:
                 groups.setdefault(line.group, []).append(line.file)
         together += groups.values()

@@ -8,7 +8,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,38 +17,11 @@ from torch import Tensor, nn
 from distingo.checksums import CHECKSUM, TENSOR_PLACE, seal_tensors
 from distingo.errors import RunError
 from distingo.files import atomic_writer, parse_json, require_intact_tensors, write_bytes
-from distingo.run_folder import RunFolder
+from distingo.runs.fields import convert
+from distingo.runs.folder import RunFolder
+from distingo.runs.history import EpochRecord
 
 log = logging.getLogger("distingo")
-
-
-@dataclass(frozen=True, slots=True)
-class EpochRecord:
-    """One line of ``history.csv``.
-
-    Attributes:
-        epoch: Counted from 1.
-        train_loss: Mean over the epoch's batches, with augmentation, smoothing and dropout on.
-        train_accuracy: Likewise; None for multi-label tasks.
-        validation_loss: Cross-entropy of the validated weights, whatever loss was trained with.
-        validation_accuracy: Share of validation images predicted right; None for multi-label tasks.
-        learning_rate: Of the epoch's last step.
-        images_per_second: Training images per second, validation not counted.
-        seconds: The whole epoch took, with validation.
-        train_mean_average_precision: Multi-label: in place of `train_accuracy`: the mean over labels.
-        validation_mean_average_precision: Likewise of the validated weights, over labels that an image has.
-    """
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float | None
-    validation_loss: float
-    validation_accuracy: float | None
-    learning_rate: float
-    images_per_second: float
-    seconds: float
-    train_mean_average_precision: float | None = None
-    validation_mean_average_precision: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +118,7 @@ def load_checkpoint(
         if average is not None:
             _copy_state(tensors, "average.", average)
         _restore_optimizer(tensors, optimizer)
-        return _progress_from(parse_json(metadata["progress"]))
+        return _progress_from(metadata, path)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise RunError(
             f"{path}: does not fit this run ({error}); delete it to train from the start", code="weights_differ"
@@ -162,7 +134,7 @@ def load_progress(path: Path) -> Progress:
     try:
         require_intact_tensors(path)
         with safe_open(path, framework="pt") as file:
-            return _progress_from(parse_json((file.metadata() or {})["progress"]))
+            return _progress_from(file.metadata() or {}, path)
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise RunError(
             f"{path}: damaged or no checkpoint ({error}); delete it to train from the start", code="damaged_file"
@@ -230,6 +202,5 @@ def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
     return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
 
 
-def _progress_from(values: Mapping[str, Any]) -> Progress:
-    history = tuple(EpochRecord(**record) for record in values["history"])
-    return Progress(**{**values, "history": history})
+def _progress_from(metadata: Mapping[str, str], path: Path) -> Progress:
+    return convert(parse_json(metadata["progress"]), Progress, path, advice="delete it to train from the start")

@@ -14,6 +14,7 @@ from distingo.messages.notes import Note, note
 from distingo.models.backbones import BackboneDescription
 from distingo.models.catalogue import find_model
 from distingo.records import Task
+from distingo.runs.fields import Plain
 from distingo.training.losses import build_loss
 from distingo.training.recipe import OF_BACKBONES, OF_STEPS, Mode, Recipe, recipe_from_dict
 
@@ -25,7 +26,7 @@ _PHOTO_SIZE = 128
 FINE_TUNED_HEADS = ("linear", "linear-svm")
 """The others remember images instead of learning weights."""
 
-_RECIPES: dict[str, dict[str, object]] = {
+_RECIPES: dict[str, dict[str, Plain]] = {
     "sports-cnn": {"epochs": 20, "batch_size": 32, "lr": 1e-3, "augment": "reference", "schedule": "cosine"},
     "fashion-cnn": {"epochs": 10, "batch_size": 64, "lr": 1e-3, "schedule": "cosine"},
     "poster-cnn": {"epochs": 10, "batch_size": 64, "lr": 1e-3},
@@ -222,7 +223,7 @@ def _pretrained_recipe(
     return recipe_from_dict({**defaults, **wishes}), (weights, *unused)
 
 
-def _pretrained_defaults(mode: str, facts: DataFacts) -> dict[str, object]:
+def _pretrained_defaults(mode: str, facts: DataFacts) -> dict[str, Plain]:
     if mode == "frozen":
         return {"epochs": 1}
     if mode == "scratch":
@@ -270,12 +271,12 @@ def _own_size(facts: DataFacts) -> tuple[int, int]:
     return _PHOTO_SIZE, _PHOTO_SIZE
 
 
-def _defaults(model: str, facts: DataFacts) -> dict[str, object]:
+def _defaults(model: str, facts: DataFacts) -> dict[str, Plain]:
     own = _small_cnn_defaults(facts) if model == "small-cnn" else _RECIPES[model]
     return {"monitor": _monitor(facts.task), **own}
 
 
-def _small_cnn_defaults(facts: DataFacts) -> dict[str, object]:
+def _small_cnn_defaults(facts: DataFacts) -> dict[str, Plain]:
     """Few images are seen more often."""
     many = facts.pictures >= 20_000
     return {

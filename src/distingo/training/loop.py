@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import datetime
-import io
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from distingo.csv_cells import CsvWriter
 from distingo.errors import TrainingDivergedError, option
-from distingo.files import write_text
 from distingo.prediction.networks import Rows, predict_logits
 from distingo.progress import Advance, progress_bar
 from distingo.records import Task
-from distingo.run_folder import RunFolder
-from distingo.training.checkpoint import (
-    EpochRecord,
-    Progress,
-    find_checkpoint,
-    load_checkpoint,
-    save_checkpoint,
-    save_tensors,
-)
+from distingo.runs.folder import RunFolder
+from distingo.runs.history import EpochRecord, write_history
+from distingo.training.checkpoint import Progress, find_checkpoint, load_checkpoint, save_checkpoint, save_tensors
 from distingo.training.losses import Loss, balanced_class_weights, balanced_positive_weights, build_loss
 from distingo.training.recipe import Recipe
 from distingo.training.step import (
@@ -43,42 +33,6 @@ from distingo.training.step import (
     set_training_mode,
     update_weights,
 )
-
-_COLUMNS = (
-    "epoch",
-    "train_loss",
-    "train_accuracy",
-    "train_mean_average_precision",
-    "validation_loss",
-    "validation_accuracy",
-    "validation_mean_average_precision",
-    "learning_rate",
-    "images_per_second",
-    "seconds",
-)
-
-
-def write_history(path: Path, history: tuple[EpochRecord, ...]) -> None:
-    """Write all epochs so far, or nothing; a column that was never measured is left out.
-
-    Args:
-        path: The CSV file.
-        history: Oldest first.
-    """
-    rows = [asdict(record) for record in history]
-    columns = [name for name in _COLUMNS if any(row[name] is not None for row in rows)]
-    text = io.StringIO()
-    writer = CsvWriter(text)
-    writer.write(columns)
-    for row in rows:
-        writer.write(_rounded(row[name]) for name in columns)
-    write_text(path, text.getvalue(), recorded=True)
-
-
-def _rounded(value: float | None) -> float | str:
-    if value is None:
-        return ""
-    return value if isinstance(value, int) else f"{value:.6g}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,22 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from distingo.datasets.corrections import find_corrections
-from distingo.datasets.decoding.value_ranges import value_ranges_from_config
 from distingo.datasets.gathering import Product
-from distingo.datasets.manifest import sum_up_left_out, write_manifest
-from distingo.datasets.run_options import (
-    max_pixels_from_config,
-    require_same_split,
-    settle_image_folder,
-    split_from_config,
-    table_from_config,
-)
-from distingo.datasets.splits.splitting import read_split, write_split
-from distingo.errors import RunError, UsageError, option
+from distingo.datasets.splits.files import require_same_split
+from distingo.datasets.tables.table import settle_image_folder
+from distingo.errors import UsageError, option
 from distingo.files import remove_half_written
 from distingo.machine.compiler import without_values
 from distingo.machine.device import choose_device
-from distingo.messages.notes import Note, note, read_notes
+from distingo.messages.notes import Note, note
 from distingo.models.catalogue import find_model
 from distingo.models.description import ModelDescription, require_savable
 from distingo.models.saved import assemble_network
@@ -33,11 +25,16 @@ from distingo.near_duplicates.keeping import (
     search_near_duplicates,
     settle_similarity,
 )
-from distingo.near_duplicates.records import write_counts
 from distingo.near_duplicates.search import signature_product
 from distingo.prediction.embedding import descriptors_product
 from distingo.records import Dataset, Split, ValueRanges
-from distingo.run_folder import RunFolder, begin_folder, end_beginning, identify_request, is_free
+from distingo.runs.config import RunConfig, config_to_json, read_config, write_config
+from distingo.runs.corrections import describe_change, keep_corrections, kept_corrections
+from distingo.runs.fields import Plain
+from distingo.runs.folder import RunFolder, begin_folder, end_beginning, identify_request, is_free, require_free
+from distingo.runs.manifest import sum_up_left_out, write_manifest
+from distingo.runs.near_duplicates import write_counts
+from distingo.runs.splits import read_split, write_split
 from distingo.training.augmentation import require_preset
 from distingo.training.defaults import DataFacts, choose_recipe
 from distingo.training.memory import find_batch_size, without_auto
@@ -51,13 +48,7 @@ from distingo.training.pretrained import (
 from distingo.training.recipe import Recipe, is_auto, recipe_from_dict
 from distingo.training.request import PreparedRun, TrainRequest
 from distingo.training.run_config import describe_provenance, describe_run, require_readable
-from distingo.training.run_data import (
-    describe_change,
-    divide,
-    keep_corrections,
-    kept_corrections,
-    said_in_config,
-)
+from distingo.training.run_data import divide
 
 log = logging.getLogger("distingo")
 
@@ -72,7 +63,7 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
         DistingoError: The specific subclass for the failure; nothing is written then.
     """
     folder, asked = RunFolder(request.output), request
-    _require_free(folder)
+    require_free(folder.path, holds="run" if folder.config.is_file() else "")
     similarity = settle_similarity(request.near_duplicates)
     chosen, request = choose(request, divides=similarity is not None)
     recipe, dataset = chosen.recipe, chosen.dataset
@@ -86,7 +77,8 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     split, counts = divide(dataset, recipe, request.split, found)
     prepared = chosen.prepare(folder, split)
     corrections = find_corrections(dataset.root, request.reading.corrections)
-    changed = describe_change(request.repeats, dataset.root, request.reading.corrections) if request.repeats else ()
+    earlier = request.repeats
+    changed = () if earlier is None else describe_change(earlier.corrections, dataset.root, request.reading.corrections)
     choices = (*chosen.choices, *split.notes, *changed)
     described = describe_run(request, dataset, recipe, choices, corrections)
     require_readable(described, folder.path)
@@ -97,7 +89,7 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     write_split(split, folder.split)
     write_counts(counts, folder.near_duplicates)
     keep_corrections(folder, corrections)
-    folder.write_config({**described, "request": identify_training(asked)})
+    write_config(folder.config, replace(described, request=identify_training(asked)))
     end_beginning(folder.path)
     return prepared, request
 
@@ -204,30 +196,29 @@ def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
         DistingoError: The run can't be read, or other options are asked for than it was started with.
     """
     folder = RunFolder(request.output)
-    config = folder.read_config()
+    config = read_config(folder)
     remove_half_written(folder.path)
     end_beginning(folder.path)
-    chosen, request = choose_again(request, config, folder.config)
+    chosen, request = choose_again(request, config)
     return chosen.prepare(folder, read_split(folder.split, chosen.dataset)), request
 
 
 def choose_again(
-    request: TrainRequest, config: dict[str, Any], path: Path, products: Sequence[Product] = ()
+    request: TrainRequest, config: RunConfig, products: Sequence[Product] = ()
 ) -> tuple[ChosenRun, TrainRequest]:
     """What `choose` gave when a ``config.json`` was written, with its images read again.
 
     Args:
         request: What is requested now; it must agree with what was requested then.
         config: The content of the file.
-        path: Of the file, for errors.
         products: As for `choose`.
 
     Raises:
-        DistingoError: The file is damaged, or other options are asked for.
+        DistingoError: The recipe is damaged, or other options are asked for.
     """
-    recipe = recipe_from_dict(config["recipe"])
-    _require_same(recipe, request, config.get("requested", {}))
-    data, (table, allow_missing) = Path(config["data"]), table_from_config(config, path)
+    recipe = recipe_from_dict(config.recipe)
+    _require_same(recipe, request, config.requested or {})
+    data, table = Path(config.data), config.table_options
     if request.reading.table is not None and settle_image_folder(request.reading.table, data) != table:
         options = ", ".join(request.reading.table.shown)
         raise UsageError(
@@ -235,10 +226,11 @@ def choose_again(
             code="changed_options",
             parameter="table",
         )
-    if request.near_duplicates not in {None, config.get("near_duplicates")}:
+    similarity = config.near_duplicates or "none"
+    if request.near_duplicates not in {None, similarity}:
         raise UsageError(
-            f"{option('resume')}: {request.output} was started with {option('near_duplicates')} "
-            f"{config.get('near_duplicates', 'none')}; leave the option out",
+            f"{option('resume')}: {request.output} was started with {option('near_duplicates')} {similarity}; "
+            "leave the option out",
             code="changed_options",
             parameter="near_duplicates",
         )
@@ -249,8 +241,8 @@ def choose_again(
             parameter="corrections",
         )
     if request.split is not None:
-        require_same_split(request.split, split_from_config(config, path), request.output)
-    value_ranges = value_ranges_from_config(config, path) or ValueRanges()
+        require_same_split(request.split, config.split, request.output)
+    value_ranges = config.ranges or ValueRanges()
     if request.reading.ranges not in (None, value_ranges):
         raise UsageError(
             f"{option('resume')}: {request.output} was started with another value range; leave "
@@ -258,10 +250,9 @@ def choose_again(
             code="changed_options",
             parameter="value_range",
         )
-    max_pixels = max_pixels_from_config(config, path)
-    if request.reading.max_pixels not in (None, max_pixels):
+    if request.reading.max_pixels not in (None, config.max_pixels):
         name = option("max_pixels")
-        was = f"without {name}" if max_pixels is None else f"with {name} {max_pixels}"
+        was = f"without {name}" if config.max_pixels is None else f"with {name} {config.max_pixels}"
         raise UsageError(
             f"{option('resume')}: {request.output} was started {was}; leave the option out",
             code="changed_options",
@@ -270,33 +261,18 @@ def choose_again(
     reading = replace(
         request.reading,
         table=table,
-        allow_missing=allow_missing or request.reading.allow_missing,
+        allow_missing=config.allow_missing or request.reading.allow_missing,
         value_range=value_ranges,
-        max_pixels=max_pixels,
+        max_pixels=config.max_pixels,
         corrections=kept_corrections(RunFolder(request.output)),
     )
     request = replace(request, data=data, reading=reading)
     backbone = load_wished_backbone(recipe.as_dict())
     dataset = _read(request, recipe, backbone, products)
-    for sentence in describe_change(config, dataset.root, said_in_config(config)):
+    said = None if config.corrections is None else config.corrections.said
+    for sentence in describe_change(config.corrections, dataset.root, said):
         log.info("%s; this run goes on with its own", sentence)
-    return ChosenRun(recipe, dataset, backbone, read_notes(config.get("choices", ()))), request
-
-
-def _require_free(folder: RunFolder) -> None:
-    if folder.config.is_file():
-        raise RunError(
-            f"{folder.path}: holds another run; choose another {option('output')}, or {option('resume', value=True)} "
-            "to go on with that one",
-            code="not_empty",
-            parameter="output",
-        )
-    if not is_free(folder.path):
-        raise RunError(
-            f"{folder.path}: exists and is not an empty folder; choose another {option('output')}",
-            code="not_empty",
-            parameter="output",
-        )
+    return ChosenRun(recipe, dataset, backbone, config.choices), request
 
 
 def settle_resuming(request: TrainRequest) -> TrainRequest:
@@ -315,7 +291,7 @@ def settle_resuming(request: TrainRequest) -> TrainRequest:
         return replace(request, resume=False) if begun else request
     if not folder.config.is_file() or (folder.is_finished() and folder.report.is_file()):
         return request
-    if folder.read_config().get("request") != identify_training(request):
+    if read_config(folder).request != identify_training(request):
         return request
     log.info("%s: the same command was stopped here; going on with it", folder.path)
     reading = replace(request.reading, corrections=None, value_range=None)
@@ -325,16 +301,23 @@ def settle_resuming(request: TrainRequest) -> TrainRequest:
 def identify_training(request: TrainRequest) -> str:
     """Name all that was asked for of a run, but where it is and how fast it is read."""
     reading = request.reading
-    asked = {name: getattr(request, name) for name in ("wishes", "split", "near_duplicates", "repeats")}
+    asked = {name: getattr(request, name) for name in ("wishes", "split", "near_duplicates")}
     asked |= {name: getattr(reading, name) for name in ("max_pixels", "table", "allow_missing", "corrections")}
     ranges = None if reading.ranges is None else reading.ranges.to_json()
     recipe_file = None if request.recipe_file is None else request.recipe_file.content
+    repeats = {} if request.repeats is None else config_to_json(request.repeats)
     return identify_request(
-        {**asked, "data": request.data.resolve(), "value_ranges": ranges, "recipe_file": recipe_file}
+        {
+            **asked,
+            "data": request.data.resolve(),
+            "value_ranges": ranges,
+            "recipe_file": recipe_file,
+            "repeats": repeats,
+        }
     )
 
 
-def _require_same(recipe: Recipe, request: TrainRequest, requested: Mapping[str, Any]) -> None:
+def _require_same(recipe: Recipe, request: TrainRequest, requested: Mapping[str, Plain]) -> None:
     """Refuse other options than those of a recipe, or than those that its values were found for."""
     wishes = {name: value for name, value in request.wishes.items() if name != "image_size"}
     for name, value in wishes.items():

@@ -11,6 +11,7 @@ from distingo.errors import UsageError, name_the_nearest, option, quote
 from distingo.options.fields import Option, check_options
 from distingo.options.training import read_batch_size, read_image_size
 from distingo.records import ThresholdAim
+from distingo.runs.fields import Plain
 
 Optimizer = Literal["adam", "adamw", "sgd"]
 Schedule = Literal["constant", "cosine", "one-cycle"]
@@ -293,7 +294,7 @@ class Recipe:
         check_options(self)
         _check_together(self)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Plain]:
         """The recipe as JSON-ready values."""
         return dataclasses.asdict(self)
 
@@ -353,7 +354,7 @@ OF_STEPS = (
 """Fields that say nothing about models that are fitted or solved at once."""
 
 
-def recipe_from_dict(values: Mapping[str, Any]) -> Recipe:
+def recipe_from_dict(values: Mapping[str, Plain]) -> Recipe:
     """Read a recipe back from ``config.json``.
 
     Args:
@@ -375,7 +376,7 @@ def recipe_from_dict(values: Mapping[str, Any]) -> Recipe:
         raise UsageError(
             f"recipe: {', '.join(missing)} missing; a recipe needs model, height and width", code="missing_field"
         )
-    return Recipe(**values)
+    return Recipe(**values)  # type: ignore[arg-type]  # it checks itself
 
 
 def _check_together(recipe: Recipe) -> None:

@@ -8,16 +8,14 @@ from typing import Any
 
 from distingo.aliases import name_recipe_fields
 from distingo.checksums import CHECKSUM
-from distingo.datasets.decoding.value_ranges import value_ranges_from_config
 from distingo.datasets.options import Reading
-from distingo.datasets.run_options import WantedSplit, max_pixels_from_config, split_from_config, table_from_config
+from distingo.datasets.splits.files import WantedSplit
 from distingo.errors import DataError, RunError, UsageError, name_the_nearest, quote
-from distingo.files import content_hash, parse_json, read_json, require_sealed
+from distingo.files import content_hash, parse_json, require_sealed
 from distingo.near_duplicates.keeping import Similarity
-from distingo.run_folder import FORMAT, check_format
-from distingo.stored_fields import check_config
+from distingo.runs.config import RecipeSection, RunConfig, read_config_file
+from distingo.runs.folder import FORMAT
 from distingo.training.recipe import Recipe
-from distingo.training.run_data import said_in_config
 
 _SHARES = ("validation", "test")
 
@@ -35,6 +33,11 @@ class RecipeFile:
     path: Path
     content: str
     wishes: dict[str, Any]
+
+    @property
+    def section(self) -> RecipeSection:
+        """What ``config.json`` holds of it."""
+        return RecipeSection(str(self.path.resolve()), self.content)
 
     def fill_up(self, wishes: dict[str, Any], *, divided: bool) -> dict[str, Any]:
         """The requested options, and the file's where they are not among them.
@@ -103,11 +106,6 @@ def read_recipe_file(path: Path) -> RecipeFile:
     return RecipeFile(path, content_hash(content), wishes)
 
 
-def recipe_file_to_config(file: RecipeFile | None) -> dict[str, Any]:
-    """The section ``recipe_file`` of a ``config.json``; nothing where no file was named."""
-    return {} if file is None else {"recipe_file": {"file": str(file.path.resolve()), "content": file.content}}
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wanted:
     """Options of a run that an older run can provide, too.
@@ -116,7 +114,7 @@ class Wanted:
         data: Folder of images, or a table of labels next to them.
         wishes: Recipe fields (and ``image_size``).
         reading: How images and labels are found and read.
-        repeats: The older run's ``config.json``.
+        repeats: The older run's config; None where none is repeated.
         split: The file that says which split each image is in.
         near_duplicates: As for `TrainRequest`.
     """
@@ -124,7 +122,7 @@ class Wanted:
     data: Path | None = None
     wishes: dict[str, Any] = field(default_factory=dict)
     reading: Reading = field(default_factory=Reading)
-    repeats: dict[str, Any] = field(default_factory=dict)
+    repeats: RunConfig | None = None
     split: WantedSplit | None = None
     near_duplicates: Similarity = None
 
@@ -139,31 +137,25 @@ def repeat(config: Path, wanted: Wanted) -> Wanted:
     Raises:
         RunError: The file is missing, damaged, not ours or from a newer version.
     """
-    content = read_json(config)
-    check_format(content, config)
-    check_config(content, config, required=("data", "recipe"))
-    kept = dict(content["recipe"])
+    older = read_config_file(config)
+    kept = dict(older.recipe)
     if "image_size" in wanted.wishes:
         kept = {name: value for name, value in kept.items() if name not in {"height", "width"}}
     reading = wanted.reading
-    table, allow_missing = table_from_config(content, config)
-    limit, ranges = max_pixels_from_config(content, config), value_ranges_from_config(content, config)
+    corrections = None if older.corrections is None else older.corrections.said
     reading = replace(
         reading,
-        table=reading.table or table,
-        allow_missing=reading.allow_missing or allow_missing,
-        corrections=said_in_config(content) if reading.corrections is None else reading.corrections,
-        value_range=ranges if reading.value_range is None else reading.value_range,
-        max_pixels=limit if reading.max_pixels is None else reading.max_pixels,
+        table=reading.table or older.table_options,
+        allow_missing=reading.allow_missing or older.allow_missing,
+        corrections=corrections if reading.corrections is None else reading.corrections,
+        value_range=older.ranges if reading.value_range is None else reading.value_range,
+        max_pixels=older.max_pixels if reading.max_pixels is None else reading.max_pixels,
     )
     return Wanted(
-        data=wanted.data or Path(content["data"]),
+        data=wanted.data or Path(older.data),
         wishes={**kept, **wanted.wishes},
         reading=reading,
-        repeats=content,
-        split=wanted.split or split_from_config(content, config),
-        # a run of an older version took no notice of near-duplicates
-        near_duplicates=content.get("near_duplicates", "none")
-        if wanted.near_duplicates is None
-        else wanted.near_duplicates,
+        repeats=older,
+        split=wanted.split or older.split,
+        near_duplicates=(older.near_duplicates or "none") if wanted.near_duplicates is None else wanted.near_duplicates,
     )

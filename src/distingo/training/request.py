@@ -11,13 +11,14 @@ import numpy as np
 
 from distingo.datasets.gathering import Product, read_dataset, survey
 from distingo.datasets.options import Reading
-from distingo.datasets.run_options import WantedSplit
+from distingo.datasets.splits.files import WantedSplit
 from distingo.datasets.targets import encode_labels
 from distingo.models.description import ModelDescription
 from distingo.near_duplicates.keeping import Similarity
 from distingo.records import Dataset, Picture, Split, ValueRanges
-from distingo.run_folder import RunFolder
-from distingo.training.checkpoint import EpochRecord
+from distingo.runs.config import RunConfig
+from distingo.runs.folder import RunFolder
+from distingo.runs.history import EpochRecord
 from distingo.training.defaults import DataFacts
 from distingo.training.pretrained import LoadedBackbone
 from distingo.training.recipe import Recipe
@@ -33,7 +34,7 @@ class TrainRequest:
         output: The run folder to make.
         wishes: Recipe fields the user set (and ``image_size``); everything else is chosen.
         reading: How its images and labels are found and read.
-        repeats: The ``config.json`` of the run that is repeated; empty for a run of its own.
+        repeats: The config of the run that is repeated; None for a run of its own.
         split: The file that says which split each image is in; None splits by class and seed.
         near_duplicates: From which similarity on near-duplicates are kept on one side; ``none`` for never, None for the
             default.
@@ -46,7 +47,7 @@ class TrainRequest:
     output: Path
     wishes: Mapping[str, Any] = field(default_factory=dict)
     reading: Reading = field(default_factory=Reading)
-    repeats: Mapping[str, Any] = field(default_factory=dict)
+    repeats: RunConfig | None = None
     split: WantedSplit | None = None
     near_duplicates: Similarity = None
     recipe_file: RecipeFile | None = None

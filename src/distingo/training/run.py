@@ -29,11 +29,12 @@ from distingo.models.layers import ChannelNormalisation, ZCAWhitening, build_nor
 from distingo.models.saved import SavedModel, assemble_network, save_model
 from distingo.prediction.networks import Rows, to_tensor
 from distingo.records import Picture
-from distingo.run_cost import TrainingCost, write_cost
-from distingo.run_folder import RunFolder
+from distingo.runs.cost import TrainingCost, write_cost
+from distingo.runs.folder import RunFolder
+from distingo.runs.history import EpochRecord
 from distingo.training.baselines import calibrated, fit_classic_model, save_baselines
 from distingo.training.calibration import CrossFitted, cross_fit, with_evidence
-from distingo.training.checkpoint import EpochRecord, Progress, load_tensors
+from distingo.training.checkpoint import Progress, load_tensors
 from distingo.training.loop import LabelledRows, Session, fit
 from distingo.training.memory import TrainingPlan, memory_errors_explained, require_memory
 from distingo.training.preparing import resume, settle_resuming, start

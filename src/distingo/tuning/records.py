@@ -9,12 +9,13 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from distingo.csv_cells import CsvWriter
-from distingo.errors import RunError, UsageError, option
+from distingo.csv_files import CsvWriter
+from distingo.errors import UsageError, option
 from distingo.files import read_json, remove_half_written, write_json, write_text
-from distingo.run_folder import FORMAT, RunFolder, check_format, is_free
+from distingo.runs.fields import Plain
+from distingo.runs.folder import FORMAT, RunFolder, check_format, require_free
 from distingo.version import __version__
 
 StageName = Literal["head", "training"]
@@ -126,8 +127,8 @@ class Search:
     validation: int
     test: int
     stages: tuple[Stage, ...]
-    default: Mapping[str, Any]
-    best: Mapping[str, Any] | None
+    default: dict[str, Plain]
+    best: dict[str, Plain] | None
     best_trial: Trial | None
     is_finished: bool
     tied: tuple[Trial, ...] = ()
@@ -259,7 +260,7 @@ class SearchFolder:
 
 
 @contextlib.contextmanager
-def open_search(path: Path, wanted: Mapping[str, Any]) -> Iterator[SearchFolder]:
+def open_search(path: Path, wanted: Mapping[str, object]) -> Iterator[SearchFolder]:
     """Make the folder of a search, or go on in one that the same search began.
 
     Args:
@@ -277,13 +278,8 @@ def open_search(path: Path, wanted: Mapping[str, Any]) -> Iterator[SearchFolder]
     content = {"format": FORMAT, "distingo": __version__, **json.loads(json.dumps(wanted))}
     if folder.search.is_file():
         _require_same(folder, content)
-    elif not is_free(path):
-        raise RunError(
-            f"{path}: exists and is not an empty folder; choose another {option('output')}",
-            code="not_empty",
-            parameter="output",
-        )
     else:
+        require_free(path)
         write_json(folder.search, content)
     with _locked(folder):
         remove_half_written(path)
@@ -327,7 +323,7 @@ def _rounded(value: float | None) -> str:
     return "" if value is None else f"{value:.6g}"
 
 
-def _require_same(folder: SearchFolder, content: Mapping[str, Any]) -> None:
+def _require_same(folder: SearchFolder, content: Mapping[str, object]) -> None:
     known = read_json(folder.search)
     check_format(known, folder.search)
     for name in ("data", "wishes", "split", "table", "corrections", "near_duplicates", "max_pixels"):
@@ -340,7 +336,7 @@ def _require_same(folder: SearchFolder, content: Mapping[str, Any]) -> None:
             )
 
 
-def _said(value: Any) -> str:
+def _said(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {entry}" for name, entry in value.items()) or "none"
     return str(value)

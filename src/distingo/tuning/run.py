@@ -12,6 +12,7 @@ from typing import Any
 from distingo.errors import DistingoError, UsageError, option
 from distingo.machine.process import configure_process, prepare_process
 from distingo.models.catalogue import find_model
+from distingo.runs.fields import Plain
 from distingo.training.preparing import resume, start
 from distingo.training.recipe import Recipe
 from distingo.training.request import TrainRequest
@@ -73,7 +74,7 @@ def sum_up(material: Material, plans: Sequence[StagePlan], *, is_finished: bool,
     )
 
 
-def _recipe(best: Trial, plans: Sequence[StagePlan]) -> dict[str, object]:
+def _recipe(best: Trial, plans: Sequence[StagePlan]) -> dict[str, Plain]:
     plan = next(plan for plan in plans if plan.space.stage == best.stage)
     return plan.recipe_of(best.values, is_default=best.is_default).as_dict()
 
@@ -165,10 +166,10 @@ def _check(request: TuneRequest) -> None:
 
 def _wanted(train: TrainRequest) -> dict[str, object]:
     split, reading, ranges = train.split, train.reading, train.reading.ranges
-    wanted = {
+    wanted: dict[str, object] = {
         "data": str(train.data.resolve()),
         "wishes": train.wishes,
-        "split": None if split is None else {"file": str(split.path.resolve()), "fold": split.fold},
+        "split": None if split is None else {"file": str(split.file.resolve()), "fold": split.fold},
         "table": None if reading.table is None else list(map(str, reading.table.given)),
         "corrections": None if reading.corrections is None else str(reading.corrections),
         "near_duplicates": train.near_duplicates,

@@ -17,8 +17,9 @@ import torch
 from distingo.files import content_hash, read_json, remove_half_written, write_json
 from distingo.machine.device import choose_device
 from distingo.models.catalogue import find_model
-from distingo.run_folder import RunFolder
-from distingo.training.checkpoint import EpochRecord, Progress, find_checkpoint, load_progress
+from distingo.runs.folder import RunFolder
+from distingo.runs.history import EpochRecord
+from distingo.training.checkpoint import Progress, find_checkpoint, load_progress
 from distingo.training.defaults import FINE_TUNED_HEADS, DataFacts, choose_recipe
 from distingo.training.memory import find_batch_size, without_auto
 from distingo.training.pretrained import (
@@ -102,6 +103,7 @@ def gather_material(prepared: PreparedRun, request: TrainRequest) -> Material:
 
 def monitored(recipe: Recipe, record: EpochRecord) -> float:
     """The score of an epoch that decides, higher is better."""
+    assert record.validation_loss is not None
     scores = EpochScores(record.validation_loss, record.validation_accuracy, record.validation_mean_average_precision)
     return monitored_score(recipe, scores)
 
@@ -319,4 +321,4 @@ def _sum_up(recipe: Recipe, progress: Progress) -> Outcome:
     curve = tuple(monitored(recipe, record) for record in progress.history)
     at = max(progress.best_epoch, 1)
     loss = next((record.validation_loss for record in progress.history if record.epoch == at), 0.0)
-    return Outcome(progress.best_score, loss, curve)
+    return Outcome(progress.best_score, loss or 0.0, curve)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from distingo.metrics.intervals import wilson
+from distingo.runs.fields import Plain
 from distingo.tuning.records import ChosenBy, Search, Trial
 
 _NAMES = {
@@ -33,12 +33,12 @@ def say_difference(monitor: str, difference: float) -> str:
     return f"{size} {'point' if size == '1.0' else 'points'}"
 
 
-def say_values(values: Mapping[str, Any]) -> str:
+def say_values(values: Mapping[str, Plain]) -> str:
     """Searched fields and their values on one line."""
     return ", ".join(f"{name} {say_value(value)}" for name, value in values.items())
 
 
-def say_value(value: Any) -> str:
+def say_value(value: Plain) -> str:
     """One value; ``own`` for None, which leaves a thing as the architecture has it."""
     if value is None:
         return "own"

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distingo.datasets.splits.splitting import read_split, split_dataset, write_split
+from distingo.datasets.splits.splitting import split_dataset
 from distingo.errors import DataError, ErrorCode, RunError, UsageError
 from distingo.messages.notes import note
 from distingo.records import SIDES, Dataset, ManifestRow, Picture, Side, Source, Split
+from distingo.runs.splits import read_split, write_split
 from note_texts import texts
 from raising import raises
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from distingo.evaluation.reading import PredictionRow
 from distingo.records import Evaluation
 from distingo.report.charts.confusion import MOST_CLASSES, group_by_cell, often_taken_for, view_confusion
+from distingo.runs.predictions import PredictionRow
 
 
 def _evaluation(confusion: list[list[int]]) -> Evaluation:

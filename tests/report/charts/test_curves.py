@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 from made_up_confidence import made_up
 from run_folders import build_run
 
-from distingo.evaluation.confidence import AnswersAt, SetsAt, write_confidence
-from distingo.evaluation.reading import Epoch
 from distingo.records import Score
 from distingo.report.charts.curves import (
     BOTTOM,
@@ -27,10 +25,12 @@ from distingo.report.charts.curves import (
     view_confidence,
 )
 from distingo.report.pages.run import write_report
+from distingo.runs.confidence import AnswersAt, SetsAt, write_confidence
+from distingo.runs.history import EpochRecord
 
 
-def _epoch(number: int, accuracy: float | None, loss: float | None = 1.0) -> Epoch:
-    return Epoch(number, loss, accuracy, loss, accuracy, 0.1, 100.0, 1.0)
+def _epoch(number: int, accuracy: float | None, loss: float | None = 1.0) -> EpochRecord:
+    return EpochRecord(number, loss, accuracy, loss, accuracy, 0.1, 100.0, 1.0)
 
 
 def test_the_best_epoch_is_the_earliest_of_equals() -> None:

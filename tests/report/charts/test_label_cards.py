@@ -24,9 +24,10 @@ from distingo.report.charts.label_cards import (
     view_cells,
     view_labels,
 )
-from distingo.report.examples import LabelPredictions, read_label_predictions, show_samples, surest_mistakes
+from distingo.report.examples import show_samples, surest_mistakes
 from distingo.report.text.summaries import summarize_label_evaluation
 from distingo.report.text.wording import score_name, score_range, score_value
+from distingo.runs.predictions import Predicted, read_predicted
 from raising import raises
 
 LABELS = ("a", "b", "c")
@@ -38,9 +39,9 @@ THRESHOLDS = (0.5, 0.3, 0.5)
 
 
 @pytest.fixture
-def predictions() -> LabelPredictions:
+def predictions() -> Predicted:
     files = tuple(f"{row}.png" for row in range(6))
-    return LabelPredictions(LABELS, files, TRUTH, np.greater_equal(CHANCES, THRESHOLDS), CHANCES)
+    return Predicted(LABELS, files, TRUTH, np.greater_equal(CHANCES, THRESHOLDS), CHANCES)
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_no_pairs_no_matrix() -> None:
 
 
 def test_cells_hold_the_surest_mistakes_and_the_least_sure_answers(
-    predictions: LabelPredictions, evaluation: Evaluation
+    predictions: Predicted, evaluation: Evaluation
 ) -> None:
     cells = view_cells(evaluation.per_label[0], predictions)
     assert {cell.outcome: (cell.number, cell.rows) for cell in cells} == {
@@ -119,7 +120,7 @@ def test_cells_hold_the_surest_mistakes_and_the_least_sure_answers(
     assert [cell.rows for cell in view_cells(evaluation.per_label[1], None)] == [(), (), (), ()]
 
 
-def test_surest_mistakes_show_a_picture_once(predictions: LabelPredictions) -> None:
+def test_surest_mistakes_show_a_picture_once(predictions: Predicted) -> None:
     invented = surest_mistakes(predictions, missed=False)
     assert [(entry.file, entry.label, round(entry.probability, 3)) for entry in invented] == [
         ("2.png", "a", 0.7),
@@ -139,11 +140,11 @@ def test_surest_mistakes_take_three_of_a_label() -> None:
     none = np.zeros((9, 2), dtype=np.bool_)
     chances = np.column_stack([np.linspace(0.9, 0.6, 9), np.full(9, 0.5)]).astype(np.float32)
     rows = tuple(f"{row}" for row in range(9))
-    found = surest_mistakes(LabelPredictions(("a", "b"), rows, none, ~none, chances), missed=False)
+    found = surest_mistakes(Predicted(("a", "b"), rows, none, ~none, chances), missed=False)
     assert [(entry.file, entry.label) for entry in found] == [(f"{row}", "a" if row < 3 else "b") for row in range(6)]
 
 
-def test_samples_are_chosen_by_name_and_say_the_most_probable_first(predictions: LabelPredictions) -> None:
+def test_samples_are_chosen_by_name_and_say_the_most_probable_first(predictions: Predicted) -> None:
     samples = show_samples(predictions, THRESHOLDS)
     assert [sample.file for sample in samples] == list(predictions.files)
     first = samples[0]
@@ -155,7 +156,7 @@ def test_samples_are_chosen_by_name_and_say_the_most_probable_first(predictions:
     ]
 
 
-def test_cards_tell_a_half_from_the_thresholds(predictions: LabelPredictions, evaluation: Evaluation) -> None:
+def test_cards_tell_a_half_from_the_thresholds(predictions: Predicted, evaluation: Evaluation) -> None:
     cards = view_labels(evaluation, predictions)
     assert [card.scores.name for card in cards] == ["a", "b", "c"]
     assert [card.left_out for card in cards] == [True, True, True]
@@ -261,12 +262,12 @@ def _write(path: Path, truth: list[list[str]], labels: tuple[str, ...]) -> Path:
 
 def test_predictions_are_read_in_the_order_of_the_labels(tmp_path: Path) -> None:
     path = _write(tmp_path / "predictions.parquet", [["b"], ["a", "b"]], ("b", "a"))
-    found = read_label_predictions(path, ("a", "b"))
+    found = read_predicted(path, ("a", "b"))
     assert found is not None
     assert found.truth.tolist() == [[False, True], [True, True]]
     assert found.probabilities.dtype == np.float32
     assert found.labels_of(1) == ("a", "b")
-    assert read_label_predictions(tmp_path / "nothing.parquet", ("a",)) is None
+    assert read_predicted(tmp_path / "nothing.parquet", ("a",)) is None
 
 
 @pytest.mark.parametrize(
@@ -274,5 +275,7 @@ def test_predictions_are_read_in_the_order_of_the_labels(tmp_path: Path) -> None
 )
 def test_other_labels_are_refused(tmp_path: Path, truth: list[list[str]], labels: tuple[str, ...]) -> None:
     path = _write(tmp_path / "predictions.parquet", truth, labels)
+    with pytest.raises(RunError, match=r"predictions\.parquet: damaged or of other classes"):
+        read_predicted(path, ("a", "b"))
     with raises(RunError, code="damaged_file", naming="predictions.parquet"):
-        read_label_predictions(path, ("a", "b"))
+        read_predicted(path, ("a", "b"))

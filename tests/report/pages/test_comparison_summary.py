@@ -9,10 +9,11 @@ import pytest
 
 from distingo.evaluation.comparison import ComparedRun, Comparison, Cost
 from distingo.evaluation.pairing import ComparedRecipes, VersusBest
-from distingo.evaluation.reading import RunRecords
 from distingo.metrics.paired import PairedScore, RecipeDifference
 from distingo.records import Evaluation, Score
 from distingo.report.pages.comparison_summary import is_clear, summarize_comparison
+from distingo.runs.config import RunConfig
+from distingo.runs.contents import RunRecords
 
 
 def plain(text: str) -> str:
@@ -37,7 +38,7 @@ def run(
     if p is not None:
         paired = PairedScore(accuracy, accuracy + behind, -behind, -behind - 0.02, -behind + 0.02, p, 400)
         versus = VersusBest(paired, p, pictures_needed=needed, same_recipe=same)
-    records = RunRecords(Path(name), {}, (), (), (), evaluation, (), "")
+    records = RunRecords(Path(name), RunConfig(), (), (), (), evaluation, (), "")
     return ComparedRun(name, name, mode, records, evaluation, Cost(), versus)
 
 

@@ -8,15 +8,17 @@ import pyarrow.parquet as pq
 
 from distingo.evaluation.comparing import compare_runs
 from distingo.evaluation.comparison import ComparedRun, Comparison, Cost
-from distingo.evaluation.reading import PredictionRow, RunRecords
 from distingo.records import Evaluation
 from distingo.report.pages.comparison import find_disagreements, find_label_disagreements
+from distingo.runs.config import RunConfig
+from distingo.runs.contents import RunRecords
+from distingo.runs.predictions import PredictionRow
 
 
 def run(name: str, answers: str) -> ComparedRun:
     """One answer per picture; the truth is always "a", later pictures are answered more surely."""
     rows = tuple(PredictionRow(f"{at}.png", "a", said, 0.5 + at / 100) for at, said in enumerate(answers))
-    records = RunRecords(Path(name), {}, (), (), (), None, rows, "")
+    records = RunRecords(Path(name), RunConfig(), (), (), (), None, rows, "")
     evaluation = Evaluation("test", len(rows), ("a",), {}, (), (), {})
     return ComparedRun(name, name, "scratch", records, evaluation, Cost())
 

@@ -17,8 +17,8 @@ from run_folders import HOSTILE
 from sklearn.metrics import average_precision_score, f1_score
 
 from distingo.errors import RunError
-from distingo.evaluation.tables import write_evaluation
 from distingo.report.pages.run import write_report
+from distingo.runs.evaluation import write_evaluation
 from raising import raises
 
 

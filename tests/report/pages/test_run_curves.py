@@ -5,18 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from distingo.evaluation.comparison import ComparedRun, Cost
-from distingo.evaluation.reading import Epoch, RunRecords
 from distingo.records import Evaluation
 from distingo.report.charts.curves import BOTTOM, LEFT, RIGHT, TOP
 from distingo.report.pages.comparison import draw_run_curves
+from distingo.runs.config import RunConfig
+from distingo.runs.contents import RunRecords
+from distingo.runs.history import EpochRecord
 
 
 def run(name: str, accuracies: list[float | None], **recipe: object) -> ComparedRun:
     history = tuple(
-        Epoch(number, None, None, None if accuracy is None else 1 - accuracy, accuracy, None, None, None)
+        EpochRecord(number, None, None, None if accuracy is None else 1 - accuracy, accuracy, None, None, None)
         for number, accuracy in enumerate(accuracies, 1)
     )
-    records = RunRecords(Path(name), {"recipe": recipe}, (), (), history, None, (), "")
+    records = RunRecords(Path(name), RunConfig(recipe=recipe), (), (), history, None, (), "")
     evaluation = Evaluation("test", 1, (), {}, (), (), {})
     return ComparedRun(name, name, "scratch", records, evaluation, Cost(None, None, None, None, None))
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from distingo.datasets.decoding.value_summaries import ValueSummary, by_block, is_customary_mark
-from distingo.errors import RunError, UsageError
+from distingo.errors import UsageError
 from distingo.messages.notes import Note, note
 from distingo.records import ValueRange, ValueRanges
 
@@ -24,7 +23,6 @@ __all__ = [
     "range_of_one",
     "settle_value_range",
     "to_eight_bits",
-    "value_ranges_from_config",
     "warn_of_ranges",
 ]
 
@@ -207,27 +205,6 @@ def warn_of_ranges(ranges: ValueRanges, summaries: Sequence[ValueSummary]) -> tu
             continue
         notes.append(note("value-range-exceeded", count=len(members), beyond=beyond, **_ends(value_range)))
     return tuple(notes)
-
-
-def value_ranges_from_config(config: Mapping[str, Any], path: Path) -> ValueRanges | None:
-    """Read the section ``value_ranges`` of a ``config.json``.
-
-    Args:
-        config: Its content.
-        path: The file, for the error.
-
-    Returns:
-        The ranges; None where the run had no deep images, or is of version 0.1.
-
-    Raises:
-        RunError: The section is damaged.
-    """
-    if "value_ranges" not in config:
-        return None
-    try:
-        return ValueRanges.from_json(config["value_ranges"])
-    except (AttributeError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: damaged (value_ranges: {error})", code="damaged_file") from error
 
 
 def format_number(value: float) -> str:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from distingo.datasets.manifest import join_labels, read_side, read_table, split_labels, write_table
+from distingo.csv_files import join_labels, read_side, read_table, split_labels, write_table
 from distingo.datasets.splits.dividing import divide_groups
 from distingo.datasets.splits.group_splitting import Division
 from distingo.datasets.splits.splitting import order_split
 from distingo.datasets.targets import encode_labels
 from distingo.errors import DataError, RunError, UsageError, name_some, option
+from distingo.files import content_hash
 from distingo.messages.notes import Note, name_first, note
 from distingo.records import SIDES, Dataset, Picture, Side, Split
 
@@ -308,3 +309,91 @@ def _lacking(dataset: Dataset, sides: dict[Side, list[Picture]]) -> list[Note]:
         there = {label for picture in sides[side] for label in picture.labels}
         notes += [note(f"{noun}-not-in-{side}", name=name) for name in dataset.classes if name not in there]
     return notes
+
+
+@dataclass(frozen=True, slots=True)
+class WantedSplit:
+    """A split file that a person wants to be honoured.
+
+    Attributes:
+        file: Its path.
+        fold: Which fold is the test side; None where the file has sides.
+        content: Hash that the file must have; empty where any will do.
+    """
+
+    file: Path
+    fold: int | None = None
+    content: str = ""
+
+
+def name_split(path: str | Path | None, fold: int | None) -> WantedSplit | None:
+    """What a person named by ``--split`` and ``--fold``.
+
+    Raises:
+        UsageError: A fold without a file.
+    """
+    if path is not None:
+        return WantedSplit(Path(path), fold)
+    if fold is not None:
+        raise UsageError(
+            f"{option('fold')} {fold}: is about the folds of a split file; name that by {option('split')}",
+            code="needs_other_option",
+            parameter="fold",
+        )
+    return None
+
+
+def require_unchanged(split: WantedSplit) -> None:
+    """Refuse a split file that is another than it was for the run that is to be repeated.
+
+    Raises:
+        DataError: It was changed, or can't be read.
+    """
+    if split.content and hash_split(split.file) != split.content:
+        raise DataError(
+            f"{split.file}: was changed since the run that is to be repeated; name the one to use by {option('split')}",
+            code="changed_meanwhile",
+            parameter="split",
+        )
+
+
+def require_same_split(split: WantedSplit, started: WantedSplit | None, output: Path) -> None:
+    """Refuse to resume a run with another split file than it was started with.
+
+    Raises:
+        UsageError: It is another one, or another fold.
+        DataError: It can't be read.
+    """
+    if started is None or (hash_split(split.file), split.fold) != (started.content, started.fold):
+        raise UsageError(
+            f"{option('resume')}: {output} was started with another {option('split')} or {option('fold')}; leave them "
+            "out",
+            code="changed_options",
+            parameter="split",
+        )
+
+
+def hashed(split: WantedSplit) -> WantedSplit:
+    """The same file by its absolute path, with the hash of its bytes.
+
+    Raises:
+        DataError: It can't be read.
+    """
+    return replace(split, file=split.file.resolve(), content=hash_split(split.file))
+
+
+def hash_split(path: Path) -> str:
+    """Hash of a split file's bytes.
+
+    Raises:
+        DataError: It can't be read.
+    """
+    try:
+        return content_hash(path.read_bytes())
+    except OSError as error:
+        reason = "no such file" if isinstance(error, FileNotFoundError) else f"can't be opened ({error.strerror})"
+        raise DataError(
+            f"{path}: {reason}; `distingo split DATA -o FILE` writes a split file",
+            code="cannot_read",
+            parameter="split",
+        ) from error

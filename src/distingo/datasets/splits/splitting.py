@@ -8,12 +8,10 @@ from __future__ import annotations
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
-from distingo.datasets.manifest import join_labels, read_side, read_table, split_labels, write_table
-from distingo.errors import DataError, RunError, UsageError
+from distingo.errors import DataError, UsageError
 from distingo.messages.notes import Note, note
 from distingo.records import SIDES, Dataset, Picture, Side, Split
 
@@ -244,73 +242,6 @@ def _place_given(pictures: Sequence[Picture], sides: dict[Side, list[Picture]]) 
         elif picture.given_side is not None:
             sides[picture.given_side].append(picture)
     return loose
-
-
-def write_split(split: Split, path: Path) -> None:
-    """Write a split as UTF-8 CSV: file, side, labels.
-
-    Args:
-        split: What to write.
-        path: Where to.
-
-    Raises:
-        ResourceError: It can't be written.
-    """
-    rows = ((picture.source.file, side, join_labels(picture.labels)) for side in SIDES for picture in split.side(side))
-    write_table(path, _COLUMNS, rows, recorded=True)
-
-
-def read_split(path: Path, dataset: Dataset) -> Split:
-    """Read a split and find its pictures in the dataset.
-
-    Args:
-        path: A CSV with the columns file, side and labels.
-        dataset: What it divides; pictures that the split does not name are on no side, which a note says.
-
-    Returns:
-        The split, each side in order of file names.
-
-    Raises:
-        RunError: It is missing or damaged, names a file twice or one that the dataset does not hold, or a
-            file has another class there.
-    """
-    known = {picture.source.file: picture for picture in dataset.pictures}
-    sides: dict[Side, list[Picture]] = {side: [] for side in SIDES}
-    seen: set[str] = set()
-    for line, fields in read_table(path, _COLUMNS):
-        file = fields["file"]
-        picture = known.get(file)
-        if picture is None:
-            raise RunError(
-                f"{path}: line {line}: {file} is no usable picture of {dataset.root}{_what_became(dataset, file)}",
-                code="split_differs",
-            )
-        if file in seen:
-            raise RunError(
-                f"{path}: line {line}: {file} is named twice; keep one of the two lines", code="duplicate_entry"
-            )
-        labels = split_labels(fields["labels"])
-        if labels != picture.labels:
-            raise RunError(
-                f"{path}: line {line}: {file} has the class {_named(labels)} here and "
-                f"{_named(picture.labels)} in {dataset.root}; make a new split",
-                code="split_differs",
-            )
-        seen.add(file)
-        sides[read_side(fields["side"], path, line)].append(picture)
-    left = len(known) - len(seen)
-    return order_split(sides, (note("images-on-no-split", count=left, file=path.name),) if left else ())
-
-
-def _named(labels: Sequence[str]) -> str:
-    return ", ".join(labels) or "(none)"
-
-
-def _what_became(dataset: Dataset, file: str) -> str:
-    for row in dataset.manifest:
-        if row.file == file:
-            return f" any more ({row.status}: {row.reason}); make a new split"
-    return "; has it been renamed or removed?"
 
 
 def _check_shares(seed: int, validation: float, test: float) -> None:

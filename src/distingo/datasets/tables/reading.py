@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from distingo.csv_cells import restore_cells
+from distingo.csv_files import restore_cells
 from distingo.datasets.decoding.formats import PICTURE_ENDINGS
 from distingo.datasets.tables.headers import table_of_rows
 from distingo.datasets.tables.kinds import EXCEL_ENDINGS, read_excel, read_json, read_parquet

@@ -9,7 +9,7 @@ import datetime
 import math
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -161,6 +161,23 @@ class TableOptions:
 
 def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
+
+
+def settle_image_folder(table: TableOptions | None, data: Path) -> TableOptions | None:
+    """Make an image folder and a file of class names absolute where they are relative to the working folder.
+
+    Args:
+        table: What was said.
+        data: The folder or the table that was given.
+    """
+    if table is None:
+        return table
+    folder = data if data.is_dir() else data.parent
+    if table.image_folder is not None and not (folder / table.image_folder).is_dir():
+        table = replace(table, image_folder=str(Path(table.image_folder).resolve()))
+    if table.class_names in {None, NO_CLASS_NAMES} or (folder / str(table.class_names)).is_file():
+        return table
+    return replace(table, class_names=str(Path(str(table.class_names)).resolve()))
 
 
 @dataclass(frozen=True, slots=True)

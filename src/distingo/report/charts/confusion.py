@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from distingo.evaluation.reading import PredictionRow
 from distingo.language import count, gettext
 from distingo.records import Evaluation
 from distingo.report.text.wording import counted
+from distingo.runs.predictions import PredictionRow
 
 MOST_CLASSES = 24
 """A larger matrix can't be read on a page; the most confused classes are shown instead."""

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from distingo.evaluation.confidence import Confidence, read_confidence
-from distingo.evaluation.reading import Epoch
 from distingo.language import count, gettext
 from distingo.metrics.calibration import Calibration
 from distingo.report.text.wording import percent, score_interval, score_name
+from distingo.runs.confidence import Confidence, read_confidence
+from distingo.runs.history import EpochRecord
 
 WIDTH, HEIGHT = 460, 270
 
@@ -81,7 +81,7 @@ class CurveChart:
     best: Readout | None
 
 
-def best_epoch(history: Sequence[Epoch], monitor: str = "validation_accuracy") -> Epoch | None:
+def best_epoch(history: Sequence[EpochRecord], monitor: str = "validation_accuracy") -> EpochRecord | None:
     """The epoch whose weights were best on validation: the earliest with the best score.
 
     Args:
@@ -96,11 +96,11 @@ def best_epoch(history: Sequence[Epoch], monitor: str = "validation_accuracy") -
         measured = [epoch for epoch in history if getattr(epoch, name, None) is not None]
         if measured:
             sign = -1.0 if name.endswith("loss") else 1.0
-            return max(measured, key=lambda epoch: (sign * getattr(epoch, name), -epoch.number))
+            return max(measured, key=lambda epoch: (sign * getattr(epoch, name), -epoch.epoch))
     return None
 
 
-def draw_curves(history: Sequence[Epoch], score: str, *, best: Epoch | None) -> CurveChart | None:
+def draw_curves(history: Sequence[EpochRecord], score: str, *, best: EpochRecord | None) -> CurveChart | None:
     """Lay out one score's curves for training and validation.
 
     Args:
@@ -117,7 +117,7 @@ def draw_curves(history: Sequence[Epoch], score: str, *, best: Epoch | None) -> 
         return None
     low, high = (0.0, max(measured)) if score == "loss" else (min(measured), min(1.0, max(measured)))
     y_values = nice_ticks(low, high, 5)
-    x = scale_to(history[0].number, history[-1].number, LEFT + 6, RIGHT - 6)
+    x = scale_to(history[0].epoch, history[-1].epoch, LEFT + 6, RIGHT - 6)
     y = scale_to(y_values[0], y_values[-1], BOTTOM, TOP)
 
     def text(value: float) -> str:
@@ -126,14 +126,14 @@ def draw_curves(history: Sequence[Epoch], score: str, *, best: Epoch | None) -> 
     readouts = tuple(_readouts(history, series, x, y, text))
     return CurveChart(
         name=score_name(score)[0],
-        x_ticks=tuple(Tick(x(number), str(number)) for number in epoch_ticks(history[0].number, history[-1].number)),
+        x_ticks=tuple(Tick(x(number), str(number)) for number in epoch_ticks(history[0].epoch, history[-1].epoch)),
         y_ticks=tuple(Tick(y(value), f"{value:g}" if score == "loss" else percent(value, 0)) for value in y_values),
         lines=tuple(
             Line(
                 side,
                 path_through(
                     [
-                        (x(epoch.number), y(value))
+                        (x(epoch.epoch), y(value))
                         for epoch, value in zip(history, values, strict=True)
                         if value is not None
                     ]
@@ -142,7 +142,7 @@ def draw_curves(history: Sequence[Epoch], score: str, *, best: Epoch | None) -> 
             for side, values in series.items()
         ),
         readouts=readouts,
-        best=next((readout for readout in readouts if best and readout.epoch == best.number), None),
+        best=next((readout for readout in readouts if best and readout.epoch == best.epoch), None),
     )
 
 
@@ -184,7 +184,7 @@ def epoch_ticks(first: int, last: int) -> list[int]:
 
 
 def _readouts(
-    history: Sequence[Epoch],
+    history: Sequence[EpochRecord],
     series: dict[str, list[float | None]],
     x: Callable[[float], float],
     y: Callable[[float], float],
@@ -195,8 +195,8 @@ def _readouts(
     for index, epoch in enumerate(history):
         measured = [(side, values[index]) for side, values in series.items()]
         values = tuple((side, text(value), y(value)) for side, value in measured if value is not None)
-        middle = x(epoch.number)
-        readouts.append(Readout(epoch.number, middle, round(middle - width / 2, 1), round(width, 1), values))
+        middle = x(epoch.epoch)
+        readouts.append(Readout(epoch.epoch, middle, round(middle - width / 2, 1), round(width, 1), values))
     return readouts
 
 

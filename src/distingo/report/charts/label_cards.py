@@ -11,7 +11,7 @@ import numpy.typing as npt
 from distingo.metrics.multi_label import PrecisionRecallCurve, precision_recall_curve, two_by_two
 from distingo.records import Evaluation, LabelScores, TwoByTwo
 from distingo.report.charts.curves import scale_to
-from distingo.report.examples import LabelPredictions
+from distingo.runs.predictions import Predicted
 
 LEFT, RIGHT, TOP, BOTTOM = 34, 214, 8, 124
 
@@ -93,7 +93,7 @@ class LabelCell:
     rows: tuple[int, ...]
 
 
-def view_cells(scores: LabelScores, predictions: LabelPredictions | None) -> tuple[LabelCell, ...]:
+def view_cells(scores: LabelScores, predictions: Predicted | None) -> tuple[LabelCell, ...]:
     """The four cells of a label, in the order of `OUTCOMES`.
 
     Args:
@@ -108,9 +108,9 @@ def view_cells(scores: LabelScores, predictions: LabelPredictions | None) -> tup
     )
 
 
-def _rows(predictions: LabelPredictions, label: str, outcome: Outcome) -> tuple[int, ...]:
-    column = predictions.labels.index(label)
-    there, given = predictions.truth[:, column], predictions.given[:, column]
+def _rows(predictions: Predicted, label: str, outcome: Outcome) -> tuple[int, ...]:
+    column = predictions.classes.index(label)
+    there, given = predictions.truth[:, column], predictions.said[:, column]
     inside = (there if outcome in ("found", "missed") else ~there) & (
         given if outcome in ("found", "invented") else ~given
     )
@@ -149,7 +149,7 @@ class LabelCard:
     cells: tuple[LabelCell, ...]
 
 
-def view_labels(evaluation: Evaluation, predictions: LabelPredictions | None) -> tuple[LabelCard, ...]:
+def view_labels(evaluation: Evaluation, predictions: Predicted | None) -> tuple[LabelCard, ...]:
     """Every label's card, most pictures first.
 
     Args:
@@ -177,17 +177,17 @@ def mean_plain_f1(cards: tuple[LabelCard, ...]) -> float | None:
     return sum(measured) / len(measured) if measured else None
 
 
-def _curve(scores: LabelScores, predictions: LabelPredictions) -> CurveDrawing | None:
+def _curve(scores: LabelScores, predictions: Predicted) -> CurveDrawing | None:
     if not scores.support:
         return None
-    column = predictions.labels.index(scores.name)
+    column = predictions.classes.index(scores.name)
     return draw_precision_recall(scores, predictions.truth[:, column], predictions.probabilities[:, column])
 
 
-def _plain_f1(predictions: LabelPredictions) -> dict[str, float]:
+def _plain_f1(predictions: Predicted) -> dict[str, float]:
     given = np.asarray(predictions.probabilities >= PLAIN_THRESHOLD)
     tables = two_by_two(predictions.truth, given)
-    return {name: _f1(cells) for name, cells in zip(predictions.labels, tables, strict=True)}
+    return {name: _f1(cells) for name, cells in zip(predictions.classes, tables, strict=True)}
 
 
 def _f1(cells: TwoByTwo) -> float:

@@ -12,8 +12,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from distingo.evaluation.reading import Epoch, RunRecords, read_run
-from distingo.files import read_json, write_text
+from distingo.files import write_text
 from distingo.language import count, gettext, written_in
 from distingo.messages.notes import Note
 from distingo.report.charts.class_balance import balance_classes
@@ -30,7 +29,10 @@ from distingo.report.text.summaries import (
     summarize_label_evaluation,
 )
 from distingo.report.text.wording import score_name
-from distingo.run_folder import RunFolder
+from distingo.runs.contents import RunRecords, read_run
+from distingo.runs.folder import RunFolder
+from distingo.runs.history import EpochRecord
+from distingo.runs.model_facts import ModelFacts, read_model_facts
 
 _PATH = re.compile(r"(?:^|[\s('\"])(?:~?/|[A-Za-z]:[\\/])")
 """An absolute path: whose machine the model was made on is nobody's business."""
@@ -58,7 +60,7 @@ def intended_against(records: RunRecords) -> tuple[str, ...]:
     )
 
 
-def describe_training(records: RunRecords, model: dict[str, Any], best: Epoch | None) -> tuple[str, ...]:
+def describe_training(records: RunRecords, model: ModelFacts, best: EpochRecord | None) -> tuple[str, ...]:
     """How the model was trained: its kind, what it sees, how long, and what was chosen for the person and why."""
     return (
         *_kind(model),
@@ -77,21 +79,20 @@ def _holds_path(value: object) -> bool:
     return isinstance(value, str) and _PATH.search(value) is not None
 
 
-def _kind(model: dict[str, Any]) -> tuple[str, ...]:
-    backbone = model.get("backbone")
-    if model.get("kind") == "classic":
+def _kind(model: ModelFacts) -> tuple[str, ...]:
+    backbone = model.backbone
+    if model.kind == "classic":
         return (gettext("A classic model, fitted at once; no neural network."),)
-    if not backbone or model.get("mode") == "scratch":
+    if backbone is None or model.mode == "scratch":
         return (gettext("A neural network, trained from fresh weights."),)
-    name = ".".join(part for part in (backbone["architecture"], backbone.get("tag", "")) if part)
-    licence = backbone.get("licence") or gettext("unknown")
-    if model.get("mode") == "frozen":
+    licence = backbone.licence or gettext("unknown")
+    if model.mode == "frozen":
         return (
             gettext(
                 "A head of its own (%(head)s) on the pretrained backbone %(name)s, which was left unchanged. Licence "
                 "of the backbone’s weights: %(licence)s.",
-                head=model.get("head", ""),
-                name=name,
+                head=model.head,
+                name=backbone.name,
                 licence=licence,
             ),
         )
@@ -99,53 +100,50 @@ def _kind(model: dict[str, Any]) -> tuple[str, ...]:
         gettext(
             "The pretrained backbone %(name)s with a head of its own (%(head)s), trained further as a whole. Licence "
             "of the backbone’s weights: %(licence)s.",
-            head=model.get("head", ""),
-            name=name,
+            head=model.head,
+            name=backbone.name,
             licence=licence,
         ),
     )
 
 
-def _sight(model: dict[str, Any]) -> tuple[str, ...]:
-    rendition = model.get("rendition")
-    if not rendition:
-        return (gettext("It sees descriptors of colour and texture, not pixels."),) if _has_descriptors(model) else ()
-    size = f"{rendition['width']} × {rendition['height']}"
-    if rendition["channels"] == 1:
+def _sight(model: ModelFacts) -> tuple[str, ...]:
+    shown = model.rendition
+    if shown is None:
+        descriptors = gettext("It sees descriptors of colour and texture, not pixels.")
+        return (descriptors,) if model.name == "descriptors" else ()
+    size = f"{shown.width} × {shown.height}"
+    if shown.channels == 1:
         return (gettext("It sees grey pictures of %(size)s pixels (width × height).", size=size),)
     return (gettext("It sees colour pictures of %(size)s pixels (width × height).", size=size),)
 
 
-def _has_descriptors(model: dict[str, Any]) -> bool:
-    return str(model.get("name")) == "descriptors"
-
-
-def _length(records: RunRecords, best: Epoch | None) -> tuple[str, ...]:
+def _length(records: RunRecords, best: EpochRecord | None) -> tuple[str, ...]:
     if best is None:
         return ()
     return (
         gettext(
             "Epochs: %(epochs)s; kept is number %(best)s, the best on the validation pictures.",
             epochs=count(len(records.history)),
-            best=best.number,
+            best=best.epoch,
         ),
     )
 
 
-def describe_origin(records: RunRecords, model: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+def describe_origin(records: RunRecords, model: ModelFacts) -> tuple[tuple[str, str], ...]:
     """Names and values of what the model can be traced back to."""
-    origin = model.get("provenance", {})
+    origin = model.provenance
     environment = records.environment
     versions = [f"{name} {environment[name]}" for name in ("python", "torch", "timm") if name in environment]
     entries = {
-        gettext("distingo"): origin.get("distingo"),
+        gettext("distingo"): origin.distingo,
         gettext("Versions"): ", ".join(versions),
         gettext("Device"): environment.get("device"),
-        gettext("Trained"): origin.get("trained"),
+        gettext("Trained"): origin.trained,
         gettext("Seed"): records.recipe.get("seed"),
-        gettext("Hash of the training pictures (BLAKE2b)"): origin.get("train_content_hash"),
-        gettext("Hash of the weights (BLAKE2b)"): model.get("weights_hash"),
-        gettext("Hash of the backbone’s weights (BLAKE2b)"): (model.get("backbone") or {}).get("weights_hash"),
+        gettext("Hash of the training pictures (BLAKE2b)"): origin.train_content_hash,
+        gettext("Hash of the weights (BLAKE2b)"): model.weights_hash,
+        gettext("Hash of the backbone’s weights (BLAKE2b)"): model.backbone.weights_hash if model.backbone else "",
     }
     return tuple((name, str(value)) for name, value in entries.items() if value not in (None, ""))
 
@@ -169,7 +167,7 @@ _METRICS = {
 """The hub's names of metrics; others keep ours."""
 
 
-def front_matter(records: RunRecords, model: dict[str, Any]) -> str:
+def front_matter(records: RunRecords, model: ModelFacts) -> str:
     """What the hub asks of a model, between two lines of dashes.
 
     The licence is left out, since a run does not know it: whoever publishes the model decides, bound by the terms of
@@ -177,7 +175,7 @@ def front_matter(records: RunRecords, model: dict[str, Any]) -> str:
 
     Args:
         records: Of the run.
-        model: The content of ``model.json``.
+        model: Of its saved model.
     """
     from huggingface_hub import ModelCardData
 
@@ -197,18 +195,18 @@ def front_matter(records: RunRecords, model: dict[str, Any]) -> str:
     return f"---\n{data.to_yaml()}\n---\n\n"
 
 
-def _base_model(model: dict[str, Any]) -> str | None:
+def _base_model(model: ModelFacts) -> str | None:
     """The hub's repository that the weights are from; what a folder holds can't be told from its name."""
-    backbone = model.get("backbone") or {}
-    if backbone.get("source") != "hub" or model.get("mode") == "scratch":
+    backbone = model.backbone
+    if backbone is None or backbone.source != "hub" or model.mode == "scratch":
         return None
-    return str(backbone["place"]).partition("@")[0] or None
+    return backbone.place.partition("@")[0] or None
 
 
-def _tags(records: RunRecords, model: dict[str, Any]) -> list[str]:
+def _tags(records: RunRecords, model: ModelFacts) -> list[str]:
     tags = ["image-classification", "distingo", records.task]
-    if model.get("backbone"):
-        tags += ["timm", str(model.get("mode", ""))]
+    if model.backbone is not None:
+        tags += ["timm", model.mode]
     return [tag for tag in tags if tag]
 
 
@@ -270,7 +268,7 @@ def write_card(run: Path) -> Path | None:
         log.warning("%s: was changed by hand and is left as it is; move it away to have a new one", path)
         return None
     records = read_run(run)
-    model = read_json(folder.model / "model.json")
+    model = read_model_facts(folder.model)
     body = fill_text("card.md", _context(records, model))
     text = front_matter(records, model) + re.sub(r"\n{3,}", "\n\n", body).rstrip() + "\n\n"
     write_text(path, f"{text}<!-- distingo {_maker(model)}, sha256 {_digest(text)} -->\n")
@@ -287,11 +285,11 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def _maker(model: dict[str, Any]) -> str:
-    return str(model.get("provenance", {}).get("distingo", "unknown")).replace(" ", "-")
+def _maker(model: ModelFacts) -> str:
+    return (model.provenance.distingo or "unknown").replace(" ", "-")
 
 
-def _context(records: RunRecords, model: dict[str, Any]) -> dict[str, object]:
+def _context(records: RunRecords, model: ModelFacts) -> dict[str, object]:
     evaluation = records.evaluation
     several = records.task == "multi-label"
     main = MAIN_SCORE if several else "accuracy"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from distingo.curation.shortcuts import find_file_shortcuts
 from distingo.curation.thresholds import DEFAULT_THRESHOLDS
-from distingo.evaluation.reading import RunRecords
 from distingo.language import count, gettext
 from distingo.report.charts.class_balance import balance_classes
 from distingo.report.text.summaries import FEW_PICTURES, summarize_evaluation, summarize_label_evaluation
 from distingo.report.text.wording import counted, isolated, percent, side_pictures
+from distingo.runs.contents import RunRecords
 
 LOPSIDED = 10
 """From so many times as many pictures in the largest class as in the smallest on, it is worth telling."""
@@ -50,7 +50,7 @@ def _near_copies(records: RunRecords) -> tuple[str, ...]:
     counts = records.near_duplicates
     if counts is not None and not counts.not_searched:
         return leaks(records)
-    if "split" in records.config:  # made by a command that keeps near copies together, or by a person
+    if records.config.split is not None:  # made by a command that keeps near copies together, or by a person
         return ()
     return (
         gettext(

@@ -13,8 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from distingo.evaluation.comparison import COMPARISON_PAGE, ComparedRun, Comparison, path_from
-from distingo.evaluation.predicted import Predicted, predicted_on
-from distingo.evaluation.reading import Epoch, PredictionRow
 from distingo.records import Score
 from distingo.report.charts.curves import (
     BOTTOM,
@@ -35,6 +33,8 @@ from distingo.report.pages.run import REPORT_FILE
 from distingo.report.templating import write_page
 from distingo.report.text.wording import NO_BREAK, isolated, percent
 from distingo.report.thumbnails import fill_album
+from distingo.runs.history import EpochRecord
+from distingo.runs.predictions import Predicted, PredictionRow
 
 MOST_SHOWN = 12
 
@@ -140,7 +140,7 @@ def find_label_disagreements(comparison: Comparison) -> tuple[LabelDisagreements
         RunError: A run's predictions are missing or damaged.
     """
     files = [row.file for row in comparison.best.records.split if row.side == "test"]
-    runs = [predicted_on(run.records, files) for run in comparison.runs]
+    runs = [run.records.predicted_on(files) for run in comparison.runs]
     wrong = np.stack([(run.said != run.truth).sum(axis=1) for run in runs])
     behind = wrong[1:] - wrong[0]
     names = [run.name for run in comparison.runs[1:]]
@@ -245,7 +245,7 @@ def draw_run_curves(runs: Sequence[ComparedRun], score: str) -> RunChart | None:
     def line(place: int, series: dict[int, float]) -> RunLine:
         path = path_through([(x(epoch), y(value)) for epoch, value in series.items()])
         best = _kept(runs[place])
-        dot = (x(best.number), y(series[best.number])) if best and best.number in series else None
+        dot = (x(best.epoch), y(series[best.epoch])) if best and best.epoch in series else None
         return RunLine(place, runs[place].name, path, dot)
 
     def readout(epoch: int) -> RunReadout:
@@ -264,11 +264,11 @@ def draw_run_curves(runs: Sequence[ComparedRun], score: str) -> RunChart | None:
 
 
 def _measured(run: ComparedRun, score: str) -> dict[int, float]:
-    values = {epoch.number: getattr(epoch, f"validation_{score}") for epoch in run.records.history}
+    values = {epoch.epoch: getattr(epoch, f"validation_{score}") for epoch in run.records.history}
     return {number: value for number, value in values.items() if value is not None}
 
 
-def _kept(run: ComparedRun) -> Epoch | None:
+def _kept(run: ComparedRun) -> EpochRecord | None:
     return best_epoch(run.records.history, str(run.records.recipe.get("monitor", "validation_accuracy")))
 
 

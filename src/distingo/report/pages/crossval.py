@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from distingo.evaluation.reading import PredictionRow, read_predictions
 from distingo.metrics.label_intervals import MIN_POSITIVES
 from distingo.near_duplicates.keeping import describe_counts
 from distingo.records import ClassScores, LabelScores, Score
 from distingo.report.charts.confusion import often_taken_for, view_confusion
 from distingo.report.charts.curves import Tick, nice_ticks
-from distingo.report.examples import rank_pictures, read_label_predictions, surest_mistakes, worst_mistakes
+from distingo.report.examples import rank_pictures, surest_mistakes, worst_mistakes
 from distingo.report.pages.run import describe_cells, open_confusion
 from distingo.report.templating import write_page
 from distingo.report.text.summaries import FEW_PICTURES, Summary, beside_baselines, other_baselines
 from distingo.report.text.wording import NO_BREAK, counted, interval_in_words, isolated, percent
 from distingo.report.thumbnails import fill_album
+from distingo.runs.predictions import PredictionRow, read_predicted, read_predictions
 
 if TYPE_CHECKING:
     from distingo.crossvalidation.folder import CrossValidation
@@ -181,7 +181,7 @@ def _fill_classes(found: CrossValidation, predictions: Path) -> dict[str, object
 
 
 def _fill_labels(found: CrossValidation, predictions: Path) -> dict[str, object]:
-    told = read_label_predictions(predictions, found.classes)
+    told = read_predicted(predictions, found.classes)
     invented = surest_mistakes(told, missed=False) if told else ()
     missed = surest_mistakes(told, missed=True) if told else ()
     return {

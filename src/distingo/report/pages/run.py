@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from distingo.errors import RunError
-from distingo.evaluation.reading import Epoch, PredictionRow, RunRecords, read_other_evaluation, read_run
 from distingo.language import gettext
 from distingo.metrics.confusion_intervals import class_intervals
 from distingo.metrics.label_intervals import MIN_POSITIVES
@@ -33,13 +32,11 @@ from distingo.report.charts.curves import (
 from distingo.report.charts.label_cards import MOST_CARDS, LabelCard, mean_plain_f1, view_labels
 from distingo.report.examples import (
     LabelMistake,
-    LabelPredictions,
     LabelSample,
     choose_samples,
     group_skipped,
     open_cells,
     rank_pictures,
-    read_label_predictions,
     show_samples,
     surest_mistakes,
     take_turns,
@@ -58,6 +55,9 @@ from distingo.report.text.summaries import (
 )
 from distingo.report.text.wording import percent
 from distingo.report.thumbnails import Album, fill_album, heat_layers
+from distingo.runs.contents import RunRecords, read_other_evaluation, read_run
+from distingo.runs.history import EpochRecord
+from distingo.runs.predictions import Predicted, PredictionRow, read_predicted
 
 MOST_PICTURES = 600
 """More than other pages embed, as every label has cells of its own to open."""
@@ -121,12 +121,12 @@ def _judged_pictures(records: RunRecords) -> dict[str, object]:
     }
 
 
-def _predictions(records: RunRecords) -> LabelPredictions | None:
+def _predictions(records: RunRecords) -> Predicted | None:
     evaluation = records.evaluation
     if evaluation is None or not evaluation.per_label:
         return None
     path = records.folder / "predictions.parquet"
-    predictions = read_label_predictions(path, evaluation.classes)
+    predictions = read_predicted(path, evaluation.classes)
     if predictions is not None and len(predictions.files) != evaluation.n:
         raise RunError(
             f"{path}: tells of {len(predictions.files)} pictures and evaluation.json of {evaluation.n}; "
@@ -136,14 +136,14 @@ def _predictions(records: RunRecords) -> LabelPredictions | None:
     return predictions
 
 
-def _unjudged_labels(best: Epoch | None) -> Summary:
+def _unjudged_labels(best: EpochRecord | None) -> Summary:
     if best is None or best.validation_mean_average_precision is None:
         return Summary("", gettext("Not evaluated on test pictures yet."), "")
     sentence = gettext(
         "Not evaluated on test pictures yet; mean average precision %(figure)s on the validation pictures at epoch "
         "%(epoch)s, which flatters: it chose that epoch.",
         figure=FIGURE,
-        epoch=best.number,
+        epoch=best.epoch,
     )
     return set_apart(percent(best.validation_mean_average_precision), sentence)
 
@@ -161,7 +161,7 @@ def _rank_files(
     samples: Sequence[LabelSample],
     mistakes: Sequence[LabelMistake],
     cards: Sequence[LabelCard],
-    predictions: LabelPredictions | None,
+    predictions: Predicted | None,
 ) -> list[str]:
     """All pictures of the page, the most important first: samples, mistakes, then one of every cell and so on."""
     ranked = [*(sample.file for sample in samples), *(mistake.file for mistake in mistakes)]
@@ -170,15 +170,15 @@ def _rank_files(
     return list(dict.fromkeys(ranked))
 
 
-def _cell_data(cards: Sequence[LabelCard], predictions: LabelPredictions, album: Album) -> dict[str, object]:
+def _cell_data(cards: Sequence[LabelCard], predictions: Predicted, album: Album) -> dict[str, object]:
     """What the page's script needs to open a cell, as plain values; each picture with its labels once."""
     shown = {
         (cell.label, cell.outcome): _embedded(cell.rows, predictions, album) for card in cards for cell in card.cells
     }
     places = {row: place for place, row in enumerate(dict.fromkeys(row for rows in shown.values() for row in rows))}
-    columns = {name: column for column, name in enumerate(predictions.labels)}
+    columns = {name: column for column, name in enumerate(predictions.classes)}
     return {
-        "labels": predictions.labels,
+        "labels": predictions.classes,
         "pictures": [
             [predictions.files[row], album.number(predictions.files[row]), predictions.truth[row].nonzero()[0].tolist()]
             for row in places
@@ -202,7 +202,7 @@ def _cell_data(cards: Sequence[LabelCard], predictions: LabelPredictions, album:
     }
 
 
-def _embedded(rows: Sequence[int], predictions: LabelPredictions, album: Album) -> list[int]:
+def _embedded(rows: Sequence[int], predictions: Predicted, album: Album) -> list[int]:
     """The rows up to the first whose picture was beyond the page's budget; one at least, to say so."""
     for place, row in enumerate(rows):
         file = predictions.files[row]
@@ -278,14 +278,14 @@ def _class_intervals(evaluation: Evaluation | None) -> dict[str, dict[str, Score
     return class_intervals(np.asarray(evaluation.confusion, np.int64), evaluation.classes)
 
 
-def _unjudged(best: Epoch | None) -> Summary:
+def _unjudged(best: EpochRecord | None) -> Summary:
     if best is None or best.validation_accuracy is None:
         return Summary("", gettext("Not evaluated on test pictures yet."), "")
     sentence = gettext(
         "Not evaluated on test pictures yet; right on %(figure)s of the validation pictures at epoch %(epoch)s, which "
         "flatters: it chose that epoch.",
         figure=FIGURE,
-        epoch=best.number,
+        epoch=best.epoch,
     )
     return set_apart(percent(best.validation_accuracy), sentence)
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from distingo.csv_cells import CsvWriter, escape_cell, restore_cell, restore_cells
+from distingo.csv_files import CsvWriter, escape_cell, restore_cell, restore_cells
 from distingo.curation.findings import Finding, read_findings, write_findings
 from distingo.datasets.corrections import Correction, Corrections, read_corrections, write_corrections
-from distingo.datasets.manifest import read_manifest, write_manifest
 from distingo.datasets.tables.reading import read_labels_table
 from distingo.messages.notes import text_note
 from distingo.prediction.tables import write_table as write_predictions
 from distingo.records import ManifestRow, Prediction
+from distingo.runs.manifest import read_manifest, write_manifest
 
 HOSTILE = ("=1+1", '=HYPERLINK("http://x")', "+a", "-a.png", "@SUM(A1)", "\tx", "\rx", "'=x", "''=x", "-", "=", "+1-1")
 

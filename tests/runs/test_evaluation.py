@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from distingo.errors import RunError
-from distingo.evaluation.reading import read_run
-from distingo.evaluation.tables import read_evaluation, write_evaluation, write_predictions
 from distingo.messages.notes import text_note
 from distingo.metrics.multi_label import multi_label_scores
 from distingo.metrics.thresholds import choose_thresholds
 from distingo.records import ClassScores, Evaluation, Picture, Score, Source, Thresholds
-from distingo.report.examples import read_label_predictions
+from distingo.runs.contents import read_run
+from distingo.runs.evaluation import read_evaluation, write_evaluation
+from distingo.runs.predictions import read_predicted, write_predictions
 from raising import raises
 
 SINGLE = Evaluation(
@@ -134,9 +134,9 @@ def test_predictions_of_several_labels_come_back_as_they_were(tmp_path: Path) ->
     probabilities = np.array([[0.5, 0.25, 0.125], [0.0, 0.125, 0.0]], np.float32)
     pictures = labelled(("Drama", "a|b"), ())
     write_predictions(path, pictures, probabilities, classes, Thresholds((0.5, 0.3, 0.125), "f1"))
-    read = read_label_predictions(path, classes)
+    read = read_predicted(path, classes)
     assert read is not None
     assert read.files == ("0.png", "1.png")
     assert read.truth.tolist() == [[True, False, True], [False, False, False]]
-    assert read.given.tolist() == [[True, False, True], [False, False, False]]
+    assert read.said.tolist() == [[True, False, True], [False, False, False]]
     assert np.array_equal(read.probabilities, probabilities)

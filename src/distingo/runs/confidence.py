@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from distingo.files import read_json, write_json
 from distingo.metrics.calibration import Calibration
 from distingo.records import Score
-from distingo.run_folder import FORMAT, check_format
-from distingo.stored_fields import convert
+from distingo.runs.fields import read_record, write_record
 
 CONFIDENCE_FILE = "confidence.json"
 
 
 @dataclass(frozen=True, slots=True)
 class AnswersAt:
-    """What a wanted share of wrong answers came to.
+    """What requesting a maximum share of wrong answers led to.
 
     Attributes:
-        wanted: The share.
+        wanted: The requested share.
         threshold: The probability from which on the model answers; None where the calibration set can't hold the share.
-        answered: The share of judged pictures that were answered.
+        answered: The share of evaluated images that were answered.
         error: The share of answers that were wrong (with several labels the mean share of an answer's labels); None
             where there were none.
         short: Whether more of the answers were wrong than the share, and more than chance explains.
@@ -38,19 +36,19 @@ class AnswersAt:
 
 @dataclass(frozen=True, slots=True)
 class SetsAt:
-    """What prediction sets of a wanted coverage came to.
+    """What prediction sets of a requested coverage led to.
 
     Attributes:
-        wanted: The coverage.
+        wanted: The requested coverage.
         threshold: The probability from which a label belongs to the set; None where the calibration set can't hold
             such coverage.
-        covered: The share of true labels that were in their picture's set (mean over pictures with labels).
+        covered: The share of true labels that were in their image's set (mean over images with labels).
         size: Labels in a set on average.
         empty: Share of sets without a label.
         low: What is covered in 95 of 100 draws of the calibration set at least; None of an older distingo.
         high: What is covered in 5 of 100 draws at least.
-        short: Whether less was covered than chance explains: that of the calibration set and of the judged pictures.
-        takes: How many calibration pictures the coverage takes; None of an older distingo.
+        short: Whether less was covered than chance explains: that of the calibration set and of the evaluated images.
+        takes: How many calibration images the coverage takes; None of an older distingo.
     """
 
     wanted: float
@@ -66,11 +64,11 @@ class SetsAt:
 
 @dataclass(frozen=True, slots=True)
 class Strangers:
-    """Judged pictures that are unlike anything in training.
+    """Evaluated images that are out of distribution: unlike anything in training.
 
     Attributes:
         flagged: How many.
-        alarms: The share of pictures like those of training for which this may happen.
+        alarms: The share of images like those of training that are flagged too.
         files: Some of them, the farthest first.
     """
 
@@ -84,14 +82,14 @@ class Confidence:
     """The content of ``confidence.json``.
 
     Attributes:
-        n: How many pictures were judged.
-        validation: How many pictures the calibration set has; 0 for a model that keeps none.
+        n: How many images were evaluated.
+        validation: How many images the calibration set has; 0 for a model that keeps none.
         before: Calibration of the model's own probabilities; None where none was fitted.
         after: Calibration of the probabilities that it gives.
-        curve: Coverage and error, from the surest answers to all.
+        curve: Coverage and error, from the most confident answers to all.
         area: The mean error over the curve (AURC).
-        answers: At several wanted shares of wrong answers.
-        sets: At several wanted coverages.
+        answers: At several shares of wrong answers.
+        sets: At several coverages.
         strangers: None where the model can't tell.
         folds: 0 where the calibration set is validation; else how many models scored training and validation, each
             what it was not fitted on.
@@ -110,8 +108,8 @@ class Confidence:
 
 
 def write_confidence(folder: Path, confidence: Confidence) -> None:
-    """Write ``confidence.json`` to a run folder, or the folder in it of an evaluation on other pictures."""
-    write_json(folder / CONFIDENCE_FILE, {"format": FORMAT, **asdict(confidence)})
+    """Write ``confidence.json`` to a run folder, or the folder in it of an evaluation on other images."""
+    write_record(folder / CONFIDENCE_FILE, confidence)
 
 
 def read_confidence(folder: Path) -> Confidence | None:
@@ -123,6 +121,4 @@ def read_confidence(folder: Path) -> Confidence | None:
     path = folder / CONFIDENCE_FILE
     if not path.is_file():
         return None
-    content = read_json(path)
-    check_format(content, path)
-    return convert(content, Confidence, path, advice="evaluate the run again")
+    return read_record(path, Confidence, advice="evaluate the run again")

@@ -1,4 +1,4 @@
-"""What the fields of our JSON files may hold, whoever wrote them: types, lengths and bounds, checked by msgspec.
+"""JSON files and records: what the fields may hold, whoever wrote the file, checked by msgspec.
 
 `distingo.files.parse_json` has seen to depth, numbers and half characters before.
 """
@@ -7,21 +7,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import MISSING, Field, asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
+from distingo.datasets.targets import LONGEST_NAME
 from distingo.errors import CONTROLS, RunError, join_faults, quote
-
-LONGEST_NAME = 1000
-"""Characters of a class's name."""
+from distingo.files import read_json, write_json
+from distingo.messages.notes import Note, text_note
+from distingo.records import ValueKind
+from distingo.runs.folder import FORMAT, check_format
 
 MOST_CLASSES = 100_000
 """Three times as many as the largest public sets of pictures have."""
 
 Record = TypeVar("Record")
+
+Plain = str | int | float | bool | None
+"""A value of JSON that is neither an object nor a list."""
+
+JsonObject = Mapping[str, object]
+"""As from `distingo.files.read_json`: an object whose fields are not checked yet."""
 
 _PLAIN = rf"^[^{CONTROLS}]*\Z"
 
@@ -37,7 +46,7 @@ Name = Annotated[str, Meta(min_length=1, max_length=LONGEST_NAME, pattern=_PLAIN
 Text = Annotated[str, Meta(max_length=4096, pattern=_PLAIN)]
 Hash = Annotated[str, Meta(pattern=r"^([0-9a-f]{32})?\Z")]
 Names = Annotated[list[Name], Meta(min_length=1, max_length=MOST_CLASSES)]
-Ranges = dict[Literal["unsigned", "signed", "floating"], tuple[Number, Number]]
+Ranges = dict[ValueKind, Annotated[list[Number], Meta(min_length=2, max_length=2)]]
 
 
 _LARGEST_RESIZED = 16_384
@@ -76,27 +85,14 @@ class CalibrationFields(msgspec.Struct, forbid_unknown_fields=True):
     offsets: Annotated[list[Number], Meta(max_length=MOST_CLASSES)]
 
 
-def find_rendition_fault(rendition: Mapping[str, Any]) -> str:
+def find_rendition_fault(rendition: Mapping[str, object]) -> str:
     """Why a stored rendition would be refused; empty where it would not."""
     return _find_fault(rendition, RenditionFields)
 
 
-def find_name_fault(name: str) -> str:
-    """Why a text can't be a class's name; empty where it can."""
-    try:
-        msgspec.convert(name, Name)
-        name.encode()
-    except msgspec.ValidationError:
-        long = len(name) > LONGEST_NAME
-        return f"has {len(name):,} characters, {LONGEST_NAME:,} are allowed" if long else "holds a control character"
-    except UnicodeEncodeError:
-        return "holds half of a character"
-    return ""
-
-
 def check_fields(
-    content: Mapping[str, Any],
-    fields: Mapping[str, Any],
+    content: Mapping[str, object],
+    fields: Mapping[str, object],
     path: Path,
     *,
     optional: Collection[str] = (),
@@ -117,12 +113,12 @@ def check_fields(
         RunError: One line for each field that is missing, unknown or not as it may be.
     """
     if faults := find_faults(content, fields, optional=optional, others=others):
-        raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], advice), code="damaged_file")
+        raise _damaged(path, faults, advice)
 
 
 def find_faults(
-    content: Mapping[str, Any],
-    fields: Mapping[str, Any],
+    content: Mapping[str, object],
+    fields: Mapping[str, object],
     *,
     optional: Collection[str] = (),
     others: bool = False,
@@ -137,16 +133,106 @@ def find_faults(
     return faults
 
 
-def convert(content: Any, kind: type[Record], path: Path, *, advice: str) -> Record:
-    """Make a record of a JSON object; fields that the record has not are left out.
+def read_record(
+    path: Path, kind: type[Record], *, advice: str, required: Collection[str] = (), strict: bool = False
+) -> Record:
+    """Read a JSON file of ours as a record.
+
+    Args:
+        path: The file.
+        kind: A dataclass; its fields' types say what they may hold.
+        advice: What to do about a damaged file, as the end of a sentence.
+        required: Fields with a default that must be there all the same.
+        strict: Whether fields that the record has not are refused; else they are left out.
 
     Raises:
-        RunError: A field is missing or of another type; one line.
+        RunError: The file is missing or damaged, a newer distingo wrote it, or a field is missing or not as it may be.
     """
+    content = read_json(path)
+    check_format(content, path)
+    return convert(content, kind, path, advice=advice, required=required, strict=strict)
+
+
+def convert(
+    content: JsonObject,
+    kind: type[Record],
+    path: Path,
+    *,
+    advice: str,
+    required: Collection[str] = (),
+    strict: bool = False,
+) -> Record:
+    """Make a record of a JSON object, as `read_record` does.
+
+    Raises:
+        RunError: One line for each fault.
+    """
+    if not isinstance(content, Mapping):
+        raise _damaged(path, ["no JSON object"], advice)
+    content = with_notes(content, kind)
+    if faults := find_record_faults(content, kind, required=required, strict=strict):
+        raise _damaged(path, faults, advice)
     try:
-        return msgspec.convert(content, kind)
-    except msgspec.ValidationError as error:
-        raise RunError(f"{path}: damaged ({_plain(error)}); {advice}", code="damaged_file") from error
+        return msgspec.convert(content, kind, dec_hook=_decode)
+    except msgspec.ValidationError as error:  # what the record itself refuses
+        raise _damaged(path, [_plain(error)], advice) from error
+
+
+def with_notes(content: JsonObject, kind: type) -> JsonObject:
+    """The fields of a record with notes in place of version 0.1's sentences, those of records in it too."""
+    changed: dict[str, object] = {}
+    for name, hint in get_type_hints(kind).items():
+        value = content.get(name)
+        (of, *_) = [each for each in get_args(hint) if each is not type(None)] or [hint]
+        if isinstance(value, str) and hint is Note:
+            changed[name] = asdict(text_note(value))
+        elif isinstance(value, list) and of is Note:
+            changed[name] = [asdict(text_note(each)) if isinstance(each, str) else each for each in value]
+        elif isinstance(value, Mapping) and isinstance(of, type) and of is not Note and is_dataclass(of):
+            changed[name] = with_notes(value, of)
+    return {**content, **changed}
+
+
+def find_record_faults(
+    content: JsonObject, kind: type[Record], *, required: Collection[str] = (), strict: bool = False
+) -> list[str]:
+    """What `convert` refuses, a part of a sentence for each field at fault."""
+    members: Sequence[Field[object]] = fields(kind)  # type: ignore[arg-type]
+    optional = [each.name for each in members if each.default is not MISSING or each.default_factory is not MISSING]
+    hints = get_type_hints(kind, include_extras=True)
+    return find_faults(
+        content,
+        {each.name: hints[each.name] for each in members},
+        optional=[name for name in optional if name not in required],
+        others=not strict,
+    )
+
+
+def _damaged(path: Path, faults: Sequence[str], advice: str) -> RunError:
+    return RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], advice), code="damaged_file")
+
+
+def _decode(kind: type, value: object) -> object:
+    """What msgspec does not know itself: paths, and values of any kind."""
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if kind is object:
+        return value
+    raise ValueError(f"Expected a path, got {type(value).__name__}")
+
+
+def to_record(fields: msgspec.Struct, kind: type[Record]) -> Record:
+    """Make a record of fields that were checked."""
+    return msgspec.convert(fields, kind, from_attributes=True)
+
+
+def write_record(path: Path, record: object) -> None:
+    """Write a record as JSON: its fields in their order, with the format's number in front.
+
+    Raises:
+        ResourceError: It can't be written.
+    """
+    write_json(path, {"format": FORMAT, **asdict(record)})  # type: ignore[call-overload]
 
 
 def check_classes(classes: Sequence[str], lengths: Mapping[str, int], path: Path, *, advice: str) -> None:
@@ -156,7 +242,7 @@ def check_classes(classes: Sequence[str], lengths: Mapping[str, int], path: Path
         RunError: One line for each fault.
     """
     if faults := find_class_faults(classes, lengths):
-        raise RunError(join_faults([f"{path}: damaged ({fault})" for fault in faults], advice), code="damaged_file")
+        raise _damaged(path, faults, advice)
 
 
 def find_class_faults(classes: Sequence[str], lengths: Mapping[str, int]) -> list[str]:
@@ -171,7 +257,7 @@ def find_class_faults(classes: Sequence[str], lengths: Mapping[str, int]) -> lis
 
 def _find_fault(value: Any, kind: Any) -> str:
     try:
-        msgspec.convert(value, kind)
+        msgspec.convert(value, kind, dec_hook=_decode)
     except msgspec.ValidationError as error:
         return _plain(error)
     return ""
@@ -182,40 +268,3 @@ def _plain(error: Exception) -> str:
     text = str(error).replace("`", "").replace(" - at $", " at ")
     text = text.replace(f"str matching regex {_PLAIN!r}", "a text without control characters")
     return quote(text, 200)[1:-1]
-
-
-_CONFIG: dict[str, Any] = {
-    "distingo": Text,
-    "created": Text,
-    "data": Text,
-    "root": Text,
-    "layout": Text | dict[str, Any],
-    "task": Text,
-    "classes": Names,
-    "recipe": dict[str, Any],
-    "recipe_file": dict[str, Any],
-    "choices": list[str | dict[str, Any]],
-    "environment": dict[str, Any],
-    "table": dict[str, Any],
-    "corrections": dict[str, Any],
-    "split": dict[str, Any] | None,
-    "value_ranges": Ranges | None,
-    "near_duplicates": str | Number | None,
-    "folds": Width,
-    "repeats": Width,
-}
-
-
-def find_config_faults(content: Mapping[str, Any]) -> list[str]:
-    """What `check_config` would refuse, a part of a sentence for each field; before it is written."""
-    return find_faults(content, _CONFIG, optional=tuple(_CONFIG), others=True)
-
-
-def check_config(content: Mapping[str, Any], path: Path, *, required: Collection[str]) -> None:
-    """Check what all commands read of a ``config.json`` or a ``plan.json``; a recipe checks itself.
-
-    Raises:
-        RunError: One line for each fault.
-    """
-    optional = [name for name in _CONFIG if name not in required]
-    check_fields(content, _CONFIG, path, optional=optional, others=True, advice="restore it, or train again")

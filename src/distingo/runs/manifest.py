@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
-from distingo.csv_cells import CsvWriter, restore_cells
+from distingo.csv_files import join_labels, read_side, read_table, split_labels, write_table
 from distingo.errors import RunError
-from distingo.files import require_intact, write_text
 from distingo.messages.notes import Note, text_note
 from distingo.records import (
     HOLDS_CORRECTIONS,
     HOLDS_PROVENANCE,
     KEPT_BY_DOWNLOAD,
     LABELS_OF_DOWNLOAD,
-    SIDES,
     Dataset,
     ImageNote,
     ManifestRow,
     ManifestStatus,
-    Side,
 )
 
 _COLUMNS = ["file", "status", "reason", "labels", "side", "format", "width", "height", "content", "same_as"]
@@ -145,79 +139,3 @@ def _reason(path: Path, line: int, fields: dict[str, str]) -> Note | None:
     except (TypeError, ValueError, RecursionError) as error:
         why = f"{path}: line {line} is damaged (the values of its reason: {error})"
         raise RunError(why, code="damaged_line") from error
-
-
-def read_side(text: str, path: Path, line: int) -> Side:
-    """Read the name of a side.
-
-    Raises:
-        RunError: It is none.
-    """
-    for side in SIDES:
-        if side == text:
-            return side
-    raise RunError(f"{path}: line {line}: {text!r} is no side; choose one of {', '.join(SIDES)}", code="damaged_line")
-
-
-def join_labels(labels: Sequence[str]) -> str:
-    """Join class names by ``|``; a ``|`` or backslash inside a name gets a backslash before it."""
-    return "|".join(re.sub(r"([\\|])", r"\\\1", label) for label in labels)
-
-
-def split_labels(text: str) -> tuple[str, ...]:
-    """Undo `join_labels`."""
-    if not text:
-        return ()
-    labels = re.findall(r"(?:[^\\|]|\\.)*", text, re.DOTALL)
-    # findall also reports the empty match at the end of every name
-    names = [label for at, label in enumerate(labels) if label or (at > 0 and not labels[at - 1])]
-    return tuple(re.sub(r"\\(.)", r"\1", name, flags=re.DOTALL) for name in names)
-
-
-def write_table(
-    path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]], *, recorded: bool = False
-) -> None:
-    """Write a UTF-8 CSV with a header line, whole or not at all; cells as `distingo.csv_cells` writes them.
-
-    Its checksum is recorded where asked for.
-
-    Raises:
-        ResourceError: It can't be written.
-    """
-    text = io.StringIO()
-    writer = CsvWriter(text)
-    for row in (columns, *rows):
-        writer.write(row)
-    write_text(path, text.getvalue(), recorded=recorded)
-
-
-def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Read a CSV of an earlier command, row by row with the number of its line.
-
-    Raises:
-        RunError: It is missing, damaged or lacks a column.
-    """
-    try:
-        content = path.read_bytes()
-        require_intact(path, content)
-        text = content.decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise RunError(f"{path}: no such file; is this a finished run folder?", code="not_found") from error
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: damaged or unreadable ({error})", code="damaged_file") from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        header = restore_cells(next(reader, []))
-        if missing := [name for name in columns if name not in header]:
-            raise RunError(
-                f"{path}: has no column {missing[0]!r}; it needs {', '.join(columns)}", code="missing_column"
-            )
-        for row in reader:
-            if len(row) != len(header):
-                raise RunError(
-                    f"{path}: line {reader.line_num} has {len(row)} fields instead of {len(header)}",
-                    code="damaged_line",
-                )
-            yield reader.line_num, dict(zip(header, restore_cells(row), strict=True))
-    except csv.Error as error:
-        raise RunError(f"{path}: line {reader.line_num} is damaged ({error})", code="damaged_line") from error

@@ -1,6 +1,6 @@
-"""The run folder: the only hallway between commands, and the names of the files in it.
+"""The run folder: the names of the files in it, through which commands hand results to each other.
 
-Folders that a command fills: what a kill leaves of a new one is no obstacle to the same command.
+Also the folders that commands fill: what a killed command left of a new one does not hinder the same command.
 """
 
 from __future__ import annotations
@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from distingo.errors import RunError
-from distingo.files import is_half_written, read_json, remove_half_written, write_json
-from distingo.stored_fields import check_config
+from distingo.errors import RunError, option
+from distingo.files import is_half_written, remove_half_written, write_json
 
 EXPORT_FILE = "distingo.json"
 """Marks the folder of an export, which is none of a run."""
@@ -35,7 +34,7 @@ class RunFolder:
 
     @property
     def config(self) -> Path:
-        """What was asked and chosen; written first, so its presence marks a run folder."""
+        """What was requested and chosen; written first, so its presence marks a run folder."""
         return self.path / "config.json"
 
     @property
@@ -45,12 +44,12 @@ class RunFolder:
 
     @property
     def split(self) -> Path:
-        """Which side each picture fell on."""
+        """Which split each image is on."""
         return self.path / "split.csv"
 
     @property
     def near_duplicates(self) -> Path:
-        """What was searched for near-duplicates, what was found, and what lies on several splits."""
+        """What was searched for near-duplicates, what was found, and what is on several splits."""
         return self.path / "near_duplicates.json"
 
     @property
@@ -84,12 +83,12 @@ class RunFolder:
         return self.path / "model"
 
     def baseline(self, name: str) -> Path:
-        """A baseline fitted on the same training side."""
+        """A baseline fitted on the same train split."""
         return self.path / "baselines" / name
 
     @property
     def evaluation(self) -> Path:
-        """Scores on the test side."""
+        """Scores on the test split."""
         return self.path / "evaluation.json"
 
     @property
@@ -109,7 +108,7 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
-        """The page a person opens."""
+        """The report."""
         return self.path / "report.html"
 
     @property
@@ -118,42 +117,20 @@ class RunFolder:
         return self.path / "exports"
 
     def judged_on(self, data: Path) -> Path:
-        """The folder for what is found out on other pictures."""
+        """The folder of an evaluation on other images."""
         return self.path / "evaluations" / data.resolve().name
 
     def is_finished(self) -> bool:
-        """Whether training and the one look at the test side are done."""
+        """Whether training and the evaluation on the test split are done."""
         return self.evaluation.is_file() and (self.model / "model.json").is_file()
 
     def how_to_resume(self) -> str:
-        """What a person reads who stopped the training."""
+        """The message for a user who stopped the training."""
         if self.last_checkpoint.is_file():
             return f"stopped; `distingo train -o {self.path} --resume` goes on from the last finished epoch"
         if self.config.is_file():
             return f"stopped before the first epoch ended; `distingo train -o {self.path} --resume` starts it again"
         return "stopped before training began; nothing was written"
-
-    def read_config(self) -> dict[str, Any]:
-        """What was asked and chosen.
-
-        Raises:
-            RunError: This is no run folder, it is damaged, or a newer distingo wrote it.
-        """
-        if not self.path.is_dir():
-            raise RunError(
-                f"{self.path}: no such run folder; `distingo train DATA -o {self.path}` makes one", code="wrong_folder"
-            )
-        if (self.path / EXPORT_FILE).is_file():
-            how = f"`python -m distingo.runtime {self.path} PICTURE` predicts from it"
-            raise RunError(f"{self.path}: an export, no run; {how}", code="wrong_folder")
-        config = read_json(self.config)
-        check_format(config, self.config)
-        check_config(config, self.config, required=("data", "recipe"))
-        return dict(config)
-
-    def write_config(self, config: dict[str, Any]) -> None:
-        """Write ``config.json`` with the format's number in front."""
-        write_json(self.config, {"format": FORMAT, **config})
 
 
 def check_format(content: Any, path: Path) -> None:
@@ -186,6 +163,33 @@ def is_free(folder: Path) -> bool:
     return (folder / BEGUN_FILE).is_file() or all(is_half_written(path) for path in folder.iterdir())
 
 
+def require_free(folder: Path, *, holds: str = "", resumable: bool = False) -> None:
+    """Refuse a folder that a command may not fill.
+
+    Args:
+        folder: The command's output.
+        holds: What is in it already, such as ``run``; empty where it is none of the command's own.
+        resumable: Whether ``--resume`` may go on in a folder of other things.
+
+    Raises:
+        RunError: It is not free.
+    """
+    if holds:
+        raise RunError(
+            f"{folder}: holds another {holds}; choose another {option('output')}, or {option('resume', value=True)} to "
+            "go on with that one",
+            code="not_empty",
+            parameter="output",
+        )
+    if not is_free(folder):
+        resume = f", or {option('resume', value=True)} to go on there" if resumable else ""
+        raise RunError(
+            f"{folder}: exists and is not an empty folder; choose another {option('output')}{resume}",
+            code="not_empty",
+            parameter="output",
+        )
+
+
 def begin_folder(folder: Path, stale: Sequence[str] = ()) -> None:
     """Mark a folder that `is_free` as begun; made if missing.
 
@@ -209,8 +213,8 @@ def end_beginning(folder: Path) -> None:
     (folder / BEGUN_FILE).unlink(missing_ok=True)
 
 
-def identify_request(request: dict[str, Any]) -> str:
-    """Name what was asked for, so that the same command is recognized after a kill.
+def identify_request(request: dict[str, object]) -> str:
+    """Identify what was requested, so that the same command is recognized after a kill.
 
     Args:
         request: Everything that decides on the result; values that JSON has no form for count as their text.

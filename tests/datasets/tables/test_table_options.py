@@ -1,45 +1,12 @@
-"""What was said about a table survives ``config.json`` and a change of the working folder."""
+"""Options for a table: their names, and paths that survive a change of the working folder."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
-from distingo.datasets.run_options import settle_image_folder, table_from_config, table_to_config
-from distingo.datasets.tables.table import TableOptions
-from distingo.errors import RunError
-from raising import raises
-
-CONFIG = Path("config.json")
-
-
-@pytest.mark.parametrize("allow_missing", [False, True])
-@pytest.mark.parametrize(
-    "table",
-    [
-        None,
-        TableOptions(delimiter=""),
-        TableOptions(image_column="Id", label_columns=("Sci-Fi", "猫")),
-        TableOptions(label_column="genre", delimiter="|", image_folder="Images"),
-        TableOptions(header=False, class_names="none", merge_labels="all"),
-    ],
-)
-def test_it_comes_back_as_it_was(table: TableOptions | None, allow_missing: bool) -> None:
-    section = json.loads(json.dumps(table_to_config(table, allow_missing=allow_missing)))
-    assert table_from_config({"table": section}, CONFIG) == (table, allow_missing)
-
-
-def test_nothing_said_is_nothing_written() -> None:
-    assert table_to_config(TableOptions(), allow_missing=False) == {}
-    assert table_from_config({}, CONFIG) == (None, False)
-
-
-@pytest.mark.parametrize("section", [{"colour": "red"}, 3, {"label_columns": 5}])
-def test_a_damaged_section_is_refused(section: object) -> None:
-    with raises(RunError, code="damaged_file", naming="config.json"):
-        table_from_config({"table": section}, CONFIG)
+from distingo.datasets.tables.table import TableOptions, settle_image_folder
 
 
 def test_a_folder_of_the_working_folder_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import distingo
 from distingo.errors import RunError
-from distingo.run_cost import PredictionCost, RunCost, TrainingCost, read_cost, write_cost
+from distingo.runs.cost import PredictionCost, RunCost, TrainingCost, read_cost, write_cost
 from raising import raises
 from tiny_runs import copy_run, forget_checksums
 

@@ -1,10 +1,12 @@
+"""``history.csv``: columns, and what is read back."""
+
 from __future__ import annotations
 
 from pathlib import Path
 
-from distingo.evaluation.reading import _read_history
-from distingo.training.checkpoint import EpochRecord
-from distingo.training.loop import write_history
+from distingo.errors import RunError
+from distingo.runs.history import EpochRecord, read_history, write_history
+from raising import raises
 
 
 def test_one_label_per_picture_has_the_columns_it_always_had(tmp_path: Path) -> None:
@@ -25,6 +27,19 @@ def test_several_labels_have_mean_average_precision_in_its_place(tmp_path: Path)
         "validation_loss",
         "validation_mean_average_precision",
     ]
-    (epoch,) = _read_history(tmp_path / "history.csv")
+    (epoch,) = read_history(tmp_path / "history.csv")
     assert (epoch.train_mean_average_precision, epoch.validation_mean_average_precision) == (0.125, 0.0625)
     assert epoch.validation_accuracy is None
+
+
+def test_what_was_not_measured_is_none(tmp_path: Path) -> None:
+    assert read_history(tmp_path / "history.csv") == ()
+    (tmp_path / "history.csv").write_text("epoch,train_loss,seconds\n1,nan,\n", encoding="utf-8")
+    (epoch,) = read_history(tmp_path / "history.csv")
+    assert (epoch.epoch, epoch.train_loss, epoch.seconds, epoch.learning_rate) == (1, None, None, None)
+
+
+def test_a_damaged_line_is_named(tmp_path: Path) -> None:
+    (tmp_path / "history.csv").write_text("epoch,train_loss\n1,much\n", encoding="utf-8")
+    with raises(RunError, code="damaged_file", naming="line 2"):
+        read_history(tmp_path / "history.csv")

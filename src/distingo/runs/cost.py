@@ -1,16 +1,16 @@
-"""``cost.json``: what a run took, to be read beside what it is worth."""
+"""``cost.json``: how long training took, and how fast the model predicts."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from distingo.files import read_json, write_json
-from distingo.run_folder import FORMAT, check_format
-from distingo.stored_fields import convert
+from distingo.files import write_json
+from distingo.runs.fields import read_record
+from distingo.runs.folder import FORMAT
 
 MEASURED_SECONDS = 2.0
-"""How long a speed is measured at the least, what is done only once aside."""
+"""For how long a speed is measured at least, after what is done only once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class TrainingCost:
     ones may tell of the earlier ones' peak.
 
     Attributes:
-        reading_seconds: Finding, decoding and splitting the pictures, with a frozen backbone's features of them; what
+        reading_seconds: Finding, decoding and splitting the images, with a frozen backbone's features of them; what
             earlier runs left in the cache costs almost nothing.
         fitting_seconds: From the first weights to the saved model, thresholds included. Of an interrupted run all
             finished epochs count, what was lost does not.
@@ -44,7 +44,7 @@ class TrainingCost:
 
 @dataclass(frozen=True, slots=True)
 class PredictionCost:
-    """How fast the model names pictures, from the files to the labels, in one process.
+    """How fast the model predicts, from the files to the labels, in one process.
 
     Attributes:
         images_per_second: Decoding, resizing and the model together.
@@ -52,7 +52,7 @@ class PredictionCost:
         seconds: How long it took.
         device: Where a network computed.
         precision: In which numbers.
-        peak_memory_bytes: The most memory that the process held while it judged the test side.
+        peak_memory_bytes: The most memory that the process held while it evaluated the test split.
     """
 
     images_per_second: float
@@ -79,9 +79,7 @@ def read_cost(path: Path) -> RunCost:
     """
     if not path.exists():
         return RunCost()
-    content = read_json(path)
-    check_format(content, path)
-    return convert(content, RunCost, path, advice="move it away, and `distingo evaluate` measures again")
+    return read_record(path, RunCost, advice="move it away, and `distingo evaluate` measures again")
 
 
 def write_cost(path: Path, **found: TrainingCost | PredictionCost) -> None:

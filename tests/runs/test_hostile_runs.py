@@ -10,10 +10,11 @@ import pytest
 
 import distingo
 from distingo.errors import DistingoError, RunError
-from distingo.evaluation.confidence import read_confidence
-from distingo.evaluation.reading import read_run
-from distingo.run_cost import read_cost
-from distingo.run_folder import RunFolder
+from distingo.runs.confidence import read_confidence
+from distingo.runs.config import read_config
+from distingo.runs.contents import read_run
+from distingo.runs.cost import read_cost
+from distingo.runs.folder import RunFolder
 from distingo.training.recipe_file import read_recipe_file
 from hostile_files import DEEP, VALUES, require_plain
 from raising import raises
@@ -23,7 +24,7 @@ from tiny_runs import copy_run
 
 def read_everything(run: Path) -> None:
     folder = RunFolder(run)
-    folder.read_config()
+    read_config(folder)
     read_recipe_file(folder.config)
     read_run(run)
     read_cost(folder.cost)

@@ -1,0 +1,207 @@
+"""``config.json`` of a run, and ``plan.json`` of a cross-validation: what was requested, what was chosen, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
+
+from distingo.datasets.splits.files import WantedSplit
+from distingo.datasets.tables.table import FILE_ENDINGS, TableOptions
+from distingo.errors import RunError
+from distingo.files import write_json
+from distingo.messages.notes import Note, text_note
+from distingo.records import Task, ValueRanges
+from distingo.runs.corrections import CorrectionsSection
+from distingo.runs.fields import MOST_CLASSES, Name, Number, Plain, Ranges, Text, Width, find_record_faults, read_record
+from distingo.runs.folder import EXPORT_FILE, FORMAT, RunFolder
+
+_ADVICE = "restore it, or train again"
+
+
+@dataclass(frozen=True, slots=True)
+class TableSection(TableOptions):
+    """The options for the table of labels; later commands read it alike.
+
+    Attributes:
+        allow_missing: As for `distingo.datasets.gathering.read_dataset`.
+    """
+
+    allow_missing: bool = False
+
+    @property
+    def options(self) -> TableOptions | None:
+        """The options that `read_dataset` takes; None where none was given."""
+        options = TableOptions(**{each.name: getattr(self, each.name) for each in fields(TableOptions)})
+        return options if options.given else None
+
+
+@dataclass(frozen=True, slots=True)
+class RecipeSection:
+    """The recipe file that a run was trained with: its path, and the hash of its bytes."""
+
+    file: str
+    content: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """The content of the file, fields in its order; one that is None is not written.
+
+    Attributes:
+        distingo: The version that wrote it.
+        data: What the images were read from: a folder, or a table of labels.
+        root: The folder that the names of files are relative to, where it is another one.
+        max_pixels: The limit that the run was given, width times height.
+        value_ranges: By kind of deep image, what is shown as black and as white.
+        corrections: None where none were requested or found.
+        table: None where no option for a table was given.
+        near_duplicates: From which similarity on near-duplicates were kept on one split; ``none`` for never, None for a
+            run of an older version, which took no notice of them.
+        split: The file that says which split each image is on.
+        recipe_file: The file that fields of the recipe came from.
+        layout: As in `distingo.records.Dataset`.
+        task: One label per image, or several.
+        classes: All class names.
+        recipe: The recipe's fields; `distingo.training.recipe.Recipe` checks them.
+        requested: What the user requested where the recipe holds the value that was found for it.
+        choices: What distingo chose by itself, and why.
+        environment: What the run ran on, by name.
+        created: When, in UTC as ISO 8601.
+        folds: Of a cross-validation, how many folds each division has.
+        repeats: Of a cross-validation, how many divisions there are.
+        request: Identifies all that was requested, so that the same command is recognized after a kill.
+    """
+
+    distingo: Text | None = None
+    data: Text = ""
+    root: Text | None = None
+    max_pixels: Annotated[int, Meta(ge=1)] | None = None
+    value_ranges: Ranges | None = None
+    corrections: CorrectionsSection | None = None
+    table: TableSection | None = None
+    near_duplicates: Literal["none"] | Number | None = None
+    split: WantedSplit | None = None
+    recipe_file: RecipeSection | None = None
+    layout: Note = field(default_factory=lambda: text_note(""))
+    task: Task = "single-label"
+    classes: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MOST_CLASSES)] = ()
+    recipe: dict[str, Plain] = field(default_factory=dict)
+    requested: dict[str, Plain] | None = None
+    choices: tuple[Note, ...] = ()
+    environment: dict[str, Plain] = field(default_factory=dict)
+    created: Text | None = None
+    folds: Width | None = None
+    repeats: Width | None = None
+    request: str | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            ValueRanges.from_json(self.value_ranges)
+        except ValueError as error:
+            raise ValueError(f"value_ranges: {error}") from error
+
+    @property
+    def table_options(self) -> TableOptions | None:
+        """The options for the table of labels; None where none was given."""
+        return None if self.table is None else self.table.options
+
+    @property
+    def allow_missing(self) -> bool:
+        """Whether half of the images that the table names may be missing."""
+        return self.table is not None and self.table.allow_missing
+
+    @property
+    def ranges(self) -> ValueRanges | None:
+        """What deep images are scaled by; None where the run had none, or is of version 0.1."""
+        return None if self.value_ranges is None else ValueRanges.from_json(self.value_ranges)
+
+    @property
+    def root_folder(self) -> Path:
+        """The folder that the names of files are relative to; a table's is its own unless the run says another."""
+        if self.root is not None:
+            return Path(self.root)
+        return Path(self.data).parent if self._is_table else Path(self.data)
+
+    @property
+    def data_name(self) -> str:
+        """The folder's name; a table's with its folder's before it."""
+        data = Path(self.data)
+        return "/".join(data.parts[-2:]) if self._is_table else data.name or "data"
+
+    @property
+    def _is_table(self) -> bool:
+        return Path(self.data).suffix.lower() in FILE_ENDINGS and not Path(self.data).is_dir()
+
+
+def read_config(folder: RunFolder) -> RunConfig:
+    """Read ``config.json`` of a run folder.
+
+    Raises:
+        RunError: This is no run folder, it is damaged, or a newer distingo wrote it.
+    """
+    path = folder.path
+    if not path.is_dir():
+        raise RunError(f"{path}: no such run folder; `distingo train DATA -o {path}` makes one", code="wrong_folder")
+    if (path / EXPORT_FILE).is_file():
+        how = f"`python -m distingo.runtime {path} PICTURE` predicts from it"
+        raise RunError(f"{path}: an export, no run; {how}", code="wrong_folder")
+    return read_config_file(folder.config)
+
+
+def read_config_file(path: Path, *, required: Collection[str] = ("data", "recipe")) -> RunConfig:
+    """Read a ``config.json`` or a ``plan.json`` wherever it is.
+
+    Args:
+        path: The file.
+        required: Fields that must be there.
+
+    Raises:
+        RunError: It is missing, damaged, not ours or from a newer version.
+    """
+    return read_record(path, RunConfig, advice=_ADVICE, required=required)
+
+
+def write_config(path: Path, config: RunConfig) -> None:
+    """Write a ``config.json`` or a ``plan.json``.
+
+    Raises:
+        ResourceError: It can't be written.
+    """
+    write_json(path, config_to_json(config))
+
+
+def config_to_json(config: RunConfig) -> dict[str, object]:
+    """The content of the file, the format's number in front."""
+    content: dict[str, object] = {"format": FORMAT}
+    for each in fields(config):
+        value = getattr(config, each.name)
+        if value is not None:
+            content[each.name] = _to_json(value)
+    return content
+
+
+def _to_json(value: Any) -> object:
+    if isinstance(value, Note):
+        return asdict(value)
+    if isinstance(value, tuple):
+        return [_to_json(each) for each in value]
+    return _section_to_json(value) if is_dataclass(value) else value
+
+
+def _section_to_json(section: Any) -> dict[str, object]:
+    """A section holds what differs from the defaults."""
+    values = {each.name: getattr(section, each.name) for each in fields(section) if _differs(section, each)}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def _differs(section: Any, each: Field[Any]) -> bool:
+    return each.default is MISSING or getattr(section, each.name) != each.default
+
+
+def find_config_faults(config: RunConfig) -> list[str]:
+    """What `read_config_file` would refuse once the config is written, a part of a sentence for each field."""
+    return find_record_faults(config_to_json(config), RunConfig)
