@@ -11,13 +11,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from distingo.evaluation.reading import read_run
 
 import distingo
 from distingo.evaluation.comparison import cost_of
 from distingo.files import read_json, write_json
 from distingo.language import written_in
 from distingo.messages.notes import text_note
+from distingo.runs.contents import read_run
 from note_texts import texts
 from tiny_datasets import draw_classes, draw_labels
 
@@ -62,7 +62,7 @@ def one(tmp_path: Path) -> Path:
 
 def test_the_sentences_of_a_run_are_read_and_shown_as_they_stand(one: Path) -> None:
     records = read_run(one)
-    assert records.layout == text_note("class folders")
+    assert records.config.layout == text_note("class folders")
     assert texts(records.choices) == CHOICES
     rows = {row.file: row for row in records.manifest}
     assert str(rows["green/page.jpg"].reason) == "an HTML page, not a picture"
@@ -109,7 +109,7 @@ def test_a_run_of_several_labels_is_read_evaluated_and_predicts(tmp_path: Path) 
     records = read_run(run)
     assert records.evaluation is not None and records.evaluation.thresholds is not None
     assert texts(records.evaluation.thresholds.notes) == said
-    assert str(records.layout) == "labels.csv, one 0/1 column per label"
+    assert str(records.config.layout) == "labels.csv, one 0/1 column per label"
     again = distingo.evaluate(run, cache=tmp_path / "cache")
     assert again.thresholds is not None and texts(again.thresholds.notes) == said
     assert not distingo.predict(run, [next((labels).rglob("*.png"))])[0].error

@@ -12,7 +12,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from distingo.evaluation.reading import RunRecords, read_run
 from PIL import Image
 
 import distingo
@@ -22,7 +21,8 @@ from distingo.messages.notes import Note, name_first, note, read_notes, text_not
 from distingo.messages.reason_sentences import REASONS
 from distingo.messages.run_sentences import RUNS
 from distingo.messages.sentences import SENTENCES
-from distingo.models.saved import read_description
+from distingo.models.description import read_description
+from distingo.runs.contents import RunRecords, read_run
 from tiny_datasets import draw_classes, draw_labels
 
 SOURCE = Path(distingo.__file__).parent
@@ -166,7 +166,7 @@ def all_notes(records: RunRecords) -> list[Note]:
     assert records.evaluation is not None
     description = read_description(records.folder / "model")
     return [
-        records.layout,
+        records.config.layout,
         *records.choices,
         *records.evaluation.notes,
         *(row.reason for row in records.manifest if row.reason),
