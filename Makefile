@@ -48,7 +48,7 @@ lock:
 
 # Sentences that changed come to the catalogues, and translations to the files that distingo reads.
 CATALOGUES := src/distingo/messages
-EXTRACT := --mapping pyproject.toml --keyword marked --keyword counted:2,3 --add-location file --sort-output --width 110
+EXTRACT := --mapping pyproject.toml --keyword marked --keyword counted:2,3 --keyword says --keyword says_count:1,2 --add-location file --sort-output --width 110
 
 messages: .venv/developing
 	$(BIN)/pybabel extract $(EXTRACT) --project distingo --copyright-holder distingo -o $(CATALOGUES)/distingo.pot src/distingo

@@ -12,6 +12,7 @@ from distingo.csv_files import CsvWriter, escape_cell, restore_cell, restore_cel
 from distingo.curation.findings import Finding, read_findings, write_findings
 from distingo.datasets.corrections import Correction, Corrections, read_corrections, write_corrections
 from distingo.datasets.tables.reading import read_labels_table
+from distingo.messages.notes import text_note
 from distingo.prediction.tables import write_table as write_predictions
 from distingo.records import ManifestRow, Prediction
 from distingo.runs.manifest import read_manifest, write_manifest
@@ -52,7 +53,8 @@ def test_rows_come_back_and_no_cell_begins_a_formula(cells: list[str]) -> None:
 def test_names_come_back_from_every_table(tmp_path: Path) -> None:
     names = [name for name in HOSTILE if name.strip() == name]
     rows = tuple(
-        ManifestRow(f"{name}", "used", name, (name, "=b"), None, "PNG", 1, 1, "0" * 32, same_as=name) for name in names
+        ManifestRow(f"{name}", "used", text_note(name), (name, "=b"), None, "PNG", 1, 1, "0" * 32, same_as=name)
+        for name in names
     )
     write_manifest(rows, tmp_path / "manifest.csv")
     assert read_manifest(tmp_path / "manifest.csv") == rows

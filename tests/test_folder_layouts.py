@@ -16,6 +16,7 @@ import distingo
 from distingo.cli import main
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError, UsageError
+from note_texts import texts
 from raising import raises
 from tiny_datasets import draw_classes
 
@@ -75,7 +76,9 @@ def test_train_and_validation_without_a_test_split_have_it_cut_from_train(colour
     names = {"train": "train", "validation": "val", "test": "val"}
     data = spread(colours, tmp_path / "data", lambda side, name, at: f"{names[side]}/{name}/{at}.png")
     assert train(data, tmp_path / "run") == {"train": each(10), "validation": each(8), "test": each(2)}
-    assert distingo.inspect(data).notes == ("no folder is the test split; training cuts it from the train split",)
+    assert texts(distingo.inspect(data).notes) == (
+        "no folder is the test split; training cuts it from the train split",
+    )
 
 
 def test_metadata_in_every_split_holds_the_labels(colours: Path, tmp_path: Path) -> None:
@@ -84,7 +87,7 @@ def test_metadata_in_every_split_holds_the_labels(colours: Path, tmp_path: Path)
         rows = [f"{path.name},{path.stem.rstrip('0123456789')}" for path in sorted((data / side).iterdir())]
         (data / side / "metadata.csv").write_text("\n".join(["file_name,label", *rows]) + "\n", encoding="utf-8")
     assert train(data, tmp_path / "run") == {"train": each(12), "validation": each(4), "test": each(4)}
-    assert distingo.inspect(data).layout == (
+    assert str(distingo.inspect(data).layout) == (
         "split folders, labels from train/metadata.csv, validation/metadata.csv, test/metadata.csv"
     )
 
@@ -102,11 +105,11 @@ def test_a_table_beside_flat_folders_holds_the_labels_and_what_it_does_not_name_
     found = manifest(tmp_path / "run")
     assert Counter(found.values()) == {
         ("used", ""): 48,
-        ("ignored", "lies in no class folder"): 12,
-        ("ignored", "holds the labels"): 1,
-        ("ignored", "lies outside train, validation and test"): 1,
+        ("ignored", "outside-classes"): 12,
+        ("ignored", "holds-labels"): 1,
+        ("ignored", "outside-splits"): 1,
     }
-    assert {name for name, (_, why) in found.items() if why == "lies in no class folder"} == {
+    assert {name for name, (_, why) in found.items() if why == "outside-classes"} == {
         f"test/{name}{at}.png" for name in NAMES for at in range(16, 20)
     }
 
@@ -191,4 +194,4 @@ def test_two_sports_as_training_and_testing(real_data: Path, tmp_path: Path) -> 
     counts = [Counter((image.label, image.given_side) for image in dataset.pictures) for dataset in (plain, renamed)]
     assert counts[0] == counts[1]
     assert {side for _, side in counts[1]} == {"train", "test"}
-    assert renamed.notes[0] == "split folders: Training (train), Testing (test)"
+    assert texts(renamed.notes)[0] == "split folders: Training (train), Testing (test)"

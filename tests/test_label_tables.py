@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from distingo.cli import main
+from note_texts import stored_texts
 
 COLORS = {"cat": (200, 60, 50), "dog": (50, 90, 200)}
 
@@ -49,6 +50,7 @@ def test_moved_paths_never_take_another_splits_files(tmp_path: Path) -> None:
     )
     assert {row["status"] for file, row in rows.items() if file.startswith("test/")} == {"ignored"}
     choices = json.loads((run / "config.json").read_text("utf-8"))["choices"]
+    choices = stored_texts(choices)
     assert "paths under C:/Users/me/data/train were read under train/: 16 of 24 are there" in choices
 
 

@@ -9,6 +9,7 @@ import pytest
 from distingo.errors import UsageError
 from distingo.language import (
     VARIABLE,
+    count,
     current_language,
     gettext,
     language_tag,
@@ -16,7 +17,7 @@ from distingo.language import (
     settle_language,
     written_in,
 )
-from distingo.report.text.wording import count, counted, duration, percent, points, points_range, score_range, setting
+from distingo.report.text.wording import counted, duration, percent, points, points_range, score_range, setting
 from raising import raises
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from browsing import running_browser
+from distingo.messages.notes import text_note
 from distingo.notebooks import as_html
 from distingo.prediction.predictions import Predictions, draw_given
 from distingo.records import Evaluation, Prediction, Score
@@ -31,7 +32,7 @@ EVALUATION = Evaluation(
     per_class=(),
     confusion=(),
     baselines={"majority": {"accuracy": Score(0.5, 0.2, 0.8, 1234)}},
-    notes=(f"too few of {HOSTILE}",),
+    notes=(text_note(f"too few of {HOSTILE}"),),
 )
 
 

@@ -22,6 +22,7 @@ from distingo.errors import RunError, UsageError
 from distingo.models.description import read_description
 from distingo.records import ValueRange, ValueRanges
 from distingo.report.thumbnails import fill_album
+from note_texts import texts
 from raising import raises
 from tiny_runs import change_json
 
@@ -123,7 +124,7 @@ def test_other_data_are_scaled_by_the_range_of_the_model_not_by_their_own(
             write_image(tmp_path / "dim" / label / f"{at}.png", dim)
     run = runs["12 bit", "small-cnn"]
     found = distingo.evaluate(run, tmp_path / "dim", cache=tmp_path / "cache")
-    assert not any("value range" in note for note in found.notes)
+    assert not any("value range" in note for note in texts(found.notes))
     rows = distingo.load(run).predict(sorted((tmp_path / "dim").rglob("*.png")))
     import pyarrow.parquet as pq
 
@@ -142,7 +143,7 @@ def test_data_in_other_units_than_the_model_learned_are_said(runs: dict[tuple[st
     assert (
         "of 2 deep images 2 have values far outside the value range 0 to 4095, which are clipped: check that their "
         "units are those of the range"
-    ) in found.notes
+    ) in texts(found.notes)
 
 
 @pytest.mark.parametrize("form", ["12 bit", "float"])

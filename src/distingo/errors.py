@@ -296,6 +296,13 @@ def name_some(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + (f" and {left:,} more" if left > 0 else "")
 
 
+def find_near(name: str, known: Sequence[str], limit: int = 3) -> list[str]:
+    """The known names that are nearest to a mistyped one, at most `limit`; none where none is near."""
+    from difflib import get_close_matches
+
+    return get_close_matches(name, known, n=limit, cutoff=0.5)
+
+
 def name_the_nearest(name: str, known: list[str], limit: int = 3, *, otherwise: str | None = None) -> str:
     """Say which known names are nearest to a mistyped one, as a sentence part.
 
@@ -308,9 +315,7 @@ def name_the_nearest(name: str, known: list[str], limit: int = 3, *, otherwise: 
     Returns:
         For example ``"did you mean small-cnn?"``, or `otherwise`.
     """
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, known, n=limit, cutoff=0.5)
+    near = find_near(name, known, limit)
     if near:
         return f"did you mean {' or '.join(near)}?"
     return f"choose one of {', '.join(known)}" if otherwise is None else otherwise

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gettext as _catalogues
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -23,6 +23,9 @@ LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 
 VARIABLE = "DISTINGO_LANGUAGE"
 """The environment variable that names the language of whoever does not say another."""
+
+_THIN = "\u202f"
+"""A narrow space that never breaks, between thousands."""
 
 _TAGS: dict[Language, str] = {"en": "en", "es": "es", "zh": "zh-Hans"}
 
@@ -100,6 +103,20 @@ def ngettext(one: str, many: str, num: int, **values: object) -> str:
 def pgettext(context: str, message: str, **values: object) -> str:
     """A word that needs to be told apart from the same English word elsewhere, by where it stands."""
     return catalogue().pgettext(context, message) % values
+
+
+def count(number: int) -> str:
+    """A whole number with its thousands set apart, for example ``60,000``; in Spanish ``60 000`` and ``2100``."""
+    if current_language() != "es":
+        return f"{number:,}"
+    return f"{number:,}".replace(",", _THIN) if abs(number) >= 10_000 else str(number)
+
+
+def listed(parts: Sequence[str]) -> str:
+    """Parts of a sentence in a row, for example ``a, b and c``."""
+    if len(parts) < 2:
+        return "".join(parts)
+    return gettext("%(first)s and %(last)s", first=translated(", ").join(parts[:-1]), last=parts[-1])
 
 
 def catalogue() -> _catalogues.NullTranslations:

@@ -46,7 +46,7 @@ def show_evaluation(evaluation: Evaluation, headline: str) -> str:
         for name, score in evaluation.scores.items()
     ]
     lines = "".join(f"<tr>{_row('td', row)}</tr>" for row in rows)
-    notes = "".join(f"<li>{as_html(note, 400)}</li>" for note in evaluation.notes)
+    notes = "".join(f"<li>{as_html(str(note), 400)}</li>" for note in evaluation.notes)
     return (
         f'<div><div style="font-weight:600;margin-bottom:4px">{as_html(headline, 200)}</div>'
         f'<table style="border-collapse:collapse;font-size:inherit"><thead><tr>{_row("th", heads)}</tr></thead>'

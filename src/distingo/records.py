@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from distingo.messages.notes import Note
 from distingo.score import Score as Score  # noqa: PLC0414  the same name, for those that import it from here
 
 if TYPE_CHECKING:
@@ -34,13 +35,13 @@ pixels are there, but not the marker that ends the file; its color profile is br
 decoder complained, but gave all pixels. Of an unusable file, that it need not be damaged: of a kind that is not read;
 over the pixel limit."""
 
-HOLDS_CORRECTIONS = "holds corrections"
-HOLDS_PROVENANCE = "says where corrected pictures come from"
-KEPT_BY_DOWNLOAD = "kept by `distingo download`"
-LABELS_OF_DOWNLOAD = "holds the labels that `distingo download` wrote"
+HOLDS_CORRECTIONS = "holds-corrections"
+HOLDS_PROVENANCE = "holds-provenance"
+KEPT_BY_DOWNLOAD = "kept-by-download"
+LABELS_OF_DOWNLOAD = "holds-labels-of-download"
 
 OWN_REASONS = frozenset({HOLDS_CORRECTIONS, HOLDS_PROVENANCE, KEPT_BY_DOWNLOAD, LABELS_OF_DOWNLOAD})
-"""Why distingo's own files are ignored; no other file is ignored for one of these reasons."""
+"""The codes of why distingo's own files are ignored; no other file is ignored for one of these reasons."""
 
 
 ValueKind = Literal["unsigned", "signed", "floating"]
@@ -202,7 +203,8 @@ class ManifestRow:
     Attributes:
         file: As in `Source.file`.
         status: See `ManifestStatus`.
-        reason: Why it is not used, in words for a person; of a used file its notes in words, mostly none.
+        reason: Why it is not used (the codes are in `distingo.messages.reason_sentences`); of a used file the faults
+            that it is used in spite of, mostly None.
         labels: The class names it was found under.
         side: The side its author put it on, or None.
         format: What it really is (``JPEG``, ``PNG``, ``HTML``, ...), whatever its name ends in.
@@ -216,7 +218,7 @@ class ManifestRow:
 
     file: str
     status: ManifestStatus
-    reason: str
+    reason: Note | None
     labels: tuple[str, ...]
     side: Side | None
     format: str
@@ -230,7 +232,7 @@ class ManifestRow:
     @property
     def is_own(self) -> bool:
         """Whether distingo made the file for itself; it is then no part of a person's data."""
-        return self.status == "ignored" and self.reason in OWN_REASONS
+        return self.status == "ignored" and self.reason is not None and self.reason.code in OWN_REASONS
 
 
 VariantKind = Literal[
@@ -263,8 +265,7 @@ class Dataset:
 
     Attributes:
         root: The folder that the names of files are relative to.
-        layout: How it was laid out, in words (``class folders``, ``split folders``, ``IDX files``, ``train.csv, one
-            0/1 column per label``).
+        layout: How it was laid out: class folders, split folders, IDX files, or a table with one 0/1 column per label.
         task: Whether a picture carries exactly one label or any number.
         classes: All class names, sorted; a model's outputs are in this order.
         pictures: The usable pictures.
@@ -277,16 +278,16 @@ class Dataset:
     """
 
     root: Path
-    layout: str
+    layout: Note
     task: Task
     classes: tuple[str, ...]
     pictures: tuple[Picture, ...]
     manifest: tuple[ManifestRow, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     value_ranges: ValueRanges = NO_VALUE_RANGES
     label_variants: tuple[LabelVariants, ...] = ()
-    range_warnings: tuple[str, ...] = ()
+    range_warnings: tuple[Note, ...] = ()
 
     def __repr__(self) -> str:
         counts = f"{len(self.classes)} classes, {len(self.pictures):,} usable images of {self.file_count:,} files"
@@ -317,7 +318,7 @@ class Split:
     train: tuple[Picture, ...]
     validation: tuple[Picture, ...]
     test: tuple[Picture, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def side(self, name: Side) -> tuple[Picture, ...]:
         """The pictures of one side, by its name."""
@@ -415,7 +416,7 @@ class Thresholds:
     values: tuple[float, ...]
     aim: ThresholdAim
     wanted: float | None = None
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 _FIRST_SCORES = ("accuracy", "mean_average_precision_macro")
@@ -450,7 +451,7 @@ class Evaluation:
     per_class: tuple[ClassScores, ...]
     confusion: tuple[tuple[int, ...], ...]
     baselines: dict[str, dict[str, Score]]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     task: Task = "single-label"
     per_label: tuple[LabelScores, ...] = ()
     left_out: tuple[str, ...] = ()

@@ -18,6 +18,7 @@ import pytest
 import distingo
 from distingo.cli import main
 from distingo.errors import RunError, UsageError
+from note_texts import texts
 from raising import raises
 from tiny_backbones import write_backbone
 from tiny_datasets import LABELS, draw_classes, draw_labels
@@ -204,6 +205,6 @@ def test_its_predictions_doubt_labels(tmp_path: Path, backbone: str) -> None:
     draw_classes(tmp_path / "more", per_class=2, size=30, names=("new",))
     (tmp_path / "more" / "new" / "000.png").rename(data / "blue" / "new.png")
     again = distingo.check(data, model="none", predictions=tmp_path / "cv")
-    assert any("of 1 there is none" in note for note in again.notes)
+    assert any("of 1 there is none" in note for note in texts(again.notes))
     with raises(RunError, code="not_found", parameter="predictions"):
         distingo.check(data, model="none", predictions=tmp_path / "nowhere")

@@ -12,6 +12,7 @@ import pytest
 
 import distingo
 from distingo.cli import main
+from note_texts import texts
 from tiny_datasets import draw_classes
 
 QUICK = ["--model", "fashion-cnn", "--image-size", "8", "--epochs", "2", "--batch-size", "8"]
@@ -185,7 +186,7 @@ def test_a_verdict_is_printed_below_the_scores(run: Path, tmp_path: Path, capsys
 def test_pictures_that_the_model_was_trained_on_are_counted(run: Path, pictures: Path, tmp_path: Path) -> None:
     seen = len([row for row in csv.DictReader((run / "split.csv").open(encoding="utf-8")) if row["side"] != "test"])
     copied = shutil.copytree(pictures, tmp_path / "again")
-    notes = distingo.evaluate(run, copied).notes
+    notes = texts(distingo.evaluate(run, copied).notes)
     assert any(
         note.startswith(f"{seen} of these 60 pictures are among those that the model was trained") for note in notes
     )
@@ -193,7 +194,7 @@ def test_pictures_that_the_model_was_trained_on_are_counted(run: Path, pictures:
 
 def test_classes_that_are_predicted_in_vain_are_named(run: Path, tmp_path: Path) -> None:
     mixed = draw_classes(tmp_path / "mixed", names=("red", "green"), per_class=4)  # the first in blue
-    notes = distingo.evaluate(run, mixed).notes
+    notes = texts(distingo.evaluate(run, mixed).notes)
     assert any(note.startswith("no picture shows blue, which the model predicted") for note in notes)
 
 

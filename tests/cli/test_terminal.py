@@ -11,6 +11,7 @@ import distingo
 from distingo.cli import terminal
 from distingo.datasets.splits.group_splitting import ClassShare, Division
 from distingo.datasets.splits.grouping import Grouping
+from distingo.messages.notes import text_note
 from distingo.models.backbone_listing import ListedBackbone
 from distingo.records import Prediction
 
@@ -50,7 +51,9 @@ def test_of_many_classes_those_that_came_out_worst_are_shown(capsys: pytest.Capt
     shares = [ClassShare("", (0.5, 0.5), (100, 100), (0, 0))]
     shares += [ClassShare(f"class {at:02}", (0.5, 0.5), (50 + at, 50 - at), (0, 0)) for at in range(50)]
     grouping = Grouping(np.array([0, 0, 1]), (("burst",), ()))
-    terminal.print_division(Division(("1", "2"), True, np.zeros(3, int), grouping, tuple(shares), notes=("a note",)))
+    terminal.print_division(
+        Division(("1", "2"), True, np.zeros(3, int), grouping, tuple(shares), notes=(text_note("a note"),))
+    )
     said = capsys.readouterr().out
     assert "3 pictures; 2 belong with others (burst: 1 group)" in said
     assert "class 49" in said

@@ -12,6 +12,7 @@ from scenes import draw_scene
 
 import distingo
 from distingo.runs.near_duplicates import NearDuplicateCounts, read_counts
+from note_texts import texts
 
 TURNS = tuple(Image.Transpose)
 
@@ -60,7 +61,7 @@ def test_what_was_searched_and_found_is_recorded_and_shown(tmp_path: Path) -> No
     written = json.loads((tmp_path / "cv" / "crossval.json").read_text(encoding="utf-8"))
     assert (written["near_duplicates"]["pairs"], "files" in written["near_duplicates"]) == (20, False)
     said = "ear-duplicates were searched for among 40 images, turned and mirrored too, from a similarity of 0.8 on"
-    assert any(said in choice for choice in found.choices)
+    assert any(said in choice for choice in texts(found.choices))
     assert f"N{said}; pairs: 20" in (tmp_path / "cv" / "crossval.html").read_text(encoding="utf-8")
     assert distingo.crossval(None, tmp_path / "cv", resume=True, cache=cache).near_duplicates == counts
 

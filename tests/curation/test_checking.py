@@ -13,6 +13,7 @@ from distingo.curation.findings import read_findings
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import CORRECTIONS_NAME, Correction, Corrections, write_corrections
 from distingo.errors import DataError, ResourceError, RunError, UsageError
+from note_texts import texts
 from raising import raises
 
 
@@ -110,7 +111,7 @@ def test_a_class_without_a_usable_picture_is_told_not_refused(tmp_path):
     (root / "train" / "green").mkdir()
     (root / "train" / "green" / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
     found = distingo.check(root, model="none")
-    assert "class green is dropped: no usable picture has it" in found.notes
+    assert "class green is dropped: no usable picture has it" in texts(found.notes)
     assert "train/green/broken.jpg" in {finding.file for finding in found.counting("unreadable")}
 
 
@@ -171,7 +172,7 @@ def test_pictures_without_classes_are_checked_too(tmp_path):
         draw_scene(seed).save(tmp_path / "photos" / f"{seed}.png")
     halve(draw_scene(2)).save(tmp_path / "photos" / "small.jpg")
     found = distingo.check(tmp_path / "photos", tmp_path / "check", model="descriptors")
-    assert found.layout == "pictures without classes"
+    assert found.layout.code == "images-without-classes"
     assert [(finding.file, finding.other) for finding in found.counting("near-duplicate")] == [("small.jpg", "2.png")]
     assert found.label_score is None
 
@@ -184,7 +185,7 @@ def test_what_a_person_has_answered_is_not_asked_again(tmp_path):
     write_corrections(Corrections(root / CORRECTIONS_NAME, (kept,)))
     second = distingo.check(root, model="none")
     assert second.counting("empty") == ()
-    assert any(note.startswith("left out, because corrections.csv answers them: 1 of ") for note in second.notes)
+    assert any(note.startswith("left out, because corrections.csv answers them: 1 of ") for note in texts(second.notes))
     assert distingo.check(root, model="none", corrections="none").counting("empty") == (empty,)
 
 

@@ -13,12 +13,13 @@ from distingo.curation.pairs import (
     pair_findings,
 )
 from distingo.curation.thresholds import DEFAULT_THRESHOLDS
+from distingo.messages.notes import note
 from distingo.near_duplicates.search import CopyPair
 from distingo.records import ManifestRow, Picture, Source
 
 
 def row(file: str, label: str, side: str | None, status: str, same_as: str) -> ManifestRow:
-    return ManifestRow(file, status, f"the same bytes as {same_as}", (label,), side, "PNG", 9, 9, file, same_as)
+    return ManifestRow(file, status, note("same-bytes", file=same_as), (label,), side, "PNG", 9, 9, file, same_as)
 
 
 def picture(file: str, label: str = "a", side: str | None = None, pixels: str = "") -> Picture:

@@ -15,6 +15,7 @@ from distingo.curation.thresholds import (
 )
 from distingo.errors import UsageError
 from distingo.features.measurements import measure
+from distingo.messages.notes import text_note
 from distingo.records import ManifestRow, Picture, Source
 from raising import raises
 
@@ -87,7 +88,7 @@ def test_sizes_are_odd_by_the_median():
 
 def test_files_without_a_picture_and_under_wrong_names_are_found():
     def row(file: str, status: str, form: str, reason: str = "") -> ManifestRow:
-        return ManifestRow(file, status, reason, ("a",), "test", form, 9, 9, "c0")
+        return ManifestRow(file, status, text_note(reason), ("a",), "test", form, 9, 9, "c0")
 
     rows = [
         row("a/ok.JPG", "used", "JPEG"),
@@ -111,7 +112,7 @@ def test_files_without_a_picture_and_under_wrong_names_are_found():
 
 def test_an_image_that_is_merely_not_read_is_no_unreadable_file() -> None:
     def row(file: str, *notes: str) -> ManifestRow:
-        return ManifestRow(file, "unusable", "why", ("a",), None, "PSD", 0, 0, "c", notes=notes)
+        return ManifestRow(file, "unusable", text_note("why"), ("a",), None, "PSD", 0, 0, "c", notes=notes)
 
     rows = [row("a.psd", "unsupported"), row("huge.png", "too-many-pixels"), row("broken.png")]
     assert [finding.file for finding in file_findings(rows, {"unreadable": 0.5, "wrong-ending": 0.5})] == ["broken.png"]

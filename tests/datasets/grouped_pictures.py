@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from distingo.datasets.splits.grouping import Grouping, Links, chain_pairs, group_pictures
+from distingo.messages.notes import note
 from distingo.records import Dataset, Picture, Side, Source
 
 
@@ -16,7 +17,7 @@ def a_dataset(labels: list[tuple[str, ...]], given: list[Side | None] | None = N
     )
     classes = tuple(sorted({name for names in labels for name in names}))
     task = "single-label" if all(len(names) == 1 for names in labels) else "multi-label"
-    return Dataset(Path("data"), "class folders", task, classes, pictures, ())
+    return Dataset(Path("data"), note("class-folders"), task, classes, pictures, ())
 
 
 def alone(dataset: Dataset) -> Grouping:

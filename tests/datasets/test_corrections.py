@@ -24,7 +24,9 @@ from distingo.datasets.gathering import read_dataset, survey
 from distingo.datasets.options import Reading
 from distingo.errors import DataError, ErrorCode
 from distingo.files import content_hash
+from distingo.messages.notes import note
 from distingo.records import Dataset, ManifestRow
+from note_texts import texts
 from raising import raises
 
 
@@ -136,11 +138,11 @@ def test_pictures_are_relabelled_and_set_aside(
     assert labels(dataset)["a/000.png"] == ("b",)
     assert "b/001.png" not in labels(dataset)
     aside = row(dataset, "b/001.png")
-    assert (aside.status, aside.reason) == ("ignored", "set aside by line 3 of corrections.csv (dark, blurred)")
+    assert (aside.status, str(aside.reason)) == ("ignored", "set aside by line 3 of corrections.csv (dark, blurred)")
     assert (aside.format, aside.width, aside.content) == ("PNG", 12, hashes["b/001.png"])
-    assert dataset.notes == ("corrections.csv: 1 picture relabelled, 1 set aside, 1 kept",)
+    assert texts(dataset.notes) == ("corrections.csv: 1 picture relabelled, 1 set aside, 1 kept",)
     own = row(dataset, "corrections.csv")
-    assert (own.status, own.reason) == ("ignored", "holds corrections")
+    assert (own.status, str(own.reason)) == ("ignored", "holds corrections")
     assert len(dataset.manifest) == 9
     assert labels(read(root, corrections="none"))["a/000.png"] == ("a",)
     other = correct(root.parent, Correction("a/001.png", "quarantine"), name="other.csv")
@@ -170,7 +172,7 @@ def test_what_no_longer_fits_is_said(class_folders: Callable[..., Path], read: C
     dataset = read(root)
     assert labels(dataset)["apple/000.png"] == ("apple",)
     assert dataset.classes == ("apple", "pear", "pears")
-    assert dataset.notes == (
+    assert texts(dataset.notes) == (
         "corrections.csv: 1 picture relabelled, 0 set aside",
         "corrections.csv: 1 correction is not applied, as the file has changed since (line 2, apple/000.png)",
         f"corrections.csv: 1 correction is about files that are not in {root} (line 3, apple/gone.png)",
@@ -185,7 +187,7 @@ def test_a_class_may_vanish_but_two_must_be_left(
     correct(root, Correction("c/000.png", "relabel", ("a",)))
     dataset = read(root)
     assert dataset.classes == ("a", "b")
-    assert "corrections.csv: leaves 'c' without a picture" in dataset.notes
+    assert "corrections.csv: leaves 'c' without a picture" in texts(dataset.notes)
     correct(root, *[Correction(f"{name}.png", "quarantine") for name in ("b/000", "b/001", "c/000")])
     with raises(DataError, code="too_few_classes", parameter="corrections", naming="corrections.csv"):
         read(root)
@@ -221,8 +223,8 @@ def test_several_labels_are_corrected(tmp_path: Path, read: Callable[..., Datase
         dataset = read(data)
         assert (dataset.task, dataset.classes) == ("multi-label", ("y", "z"))
         assert labels(dataset) == correct_names
-        assert "corrections.csv: 2 pictures relabelled, 0 set aside" in dataset.notes
-        assert row(dataset, "corrections.csv").reason == "holds corrections"
+        assert "corrections.csv: 2 pictures relabelled, 0 set aside" in texts(dataset.notes)
+        assert str(row(dataset, "corrections.csv").reason) == "holds corrections"
 
 
 def test_rows_that_contradict_each_other_are_resolved(tmp_path: Path, read: Callable[..., Dataset]) -> None:
@@ -245,7 +247,7 @@ def test_entries_of_idx_files_are_corrected(idx_folder: Callable[..., Path], rea
     dataset = read(root)
     assert labels(dataset)[first] == ("2",)
     assert first[:-1] + "1" not in labels(dataset)
-    assert row(dataset, "corrections.csv").reason == "holds corrections"
+    assert str(row(dataset, "corrections.csv").reason) == "holds corrections"
 
 
 def test_a_file_outside_the_classes_is_given_one(
@@ -300,7 +302,7 @@ def test_a_table_by_that_name_is_never_passed_over(
     for said in (None, root / "corrections.csv"):
         with raises(DataError, code=code):
             read(root, corrections=said)
-    assert row(read(root, corrections="none"), "corrections.csv").reason == "holds corrections"
+    assert row(read(root, corrections="none"), "corrections.csv").reason == note("holds-corrections")
 
 
 def test_a_table_of_labels_beside_class_folders_stays_one(
@@ -308,7 +310,7 @@ def test_a_table_of_labels_beside_class_folders_stays_one(
 ) -> None:
     root = class_folders({"a": 2, "b": 2})
     (root / "corrections.csv").write_text("image,label\na/000.png,b\n", encoding="utf-8")
-    assert any("corrections.csv is not read (give it as DATA" in note for note in read(root).notes)
+    assert any("corrections.csv is not read (give it as DATA" in note for note in texts(read(root).notes))
 
 
 def test_paths_may_be_written_with_a_dot_or_backslashes(
@@ -322,8 +324,8 @@ def test_paths_may_be_written_with_a_dot_or_backslashes(
     dataset = read(root)
     assert set(labels(dataset)) == {"a/001.png", "a/002.png", "b/001.png", "b/002.png"}
     named = "; ".join(f"line {number + 5}, b/gone{number}.png" for number in range(5))
-    assert (
-        f"corrections.csv: 7 corrections are about files that are not in {root} ({named}; and 2 more)" in dataset.notes
+    assert f"corrections.csv: 7 corrections are about files that are not in {root} ({named}; and 2 more)" in texts(
+        dataset.notes
     )
     (root / "corrections.csv").write_text("file,action\na/000.png,keep\n.\\a\\000.png,keep\n", encoding="utf-8")
     with raises(DataError, code="duplicate_entry", naming="a/000.png"):

@@ -7,13 +7,21 @@ from pathlib import Path
 from distingo.datasets.cache.products import Facts
 from distingo.datasets.duplicates import Examined, Verdict, judge
 from distingo.datasets.walking import Candidate
+from distingo.messages.notes import note, text_note
 from distingo.records import Side, Source
 
 
 def entry(
     file: str, label: str, content: str, pixels: str = "", side: Side | None = None, reason: str = ""
 ) -> Examined:
-    facts = Facts(not reason, reason, "PNG", 4, 4, "" if reason else pixels or f"pixels of {content}")
+    facts = Facts(
+        not reason,
+        text_note(reason) if reason else None,
+        "PNG",
+        4,
+        4,
+        "" if reason else pixels or f"pixels of {content}",
+    )
     return Examined(Candidate(Source(file, Path(file)), (label,), side), content, facts)
 
 
@@ -21,13 +29,13 @@ def test_the_first_by_name_is_used_and_the_others_name_it() -> None:
     assert judge([entry("a/1", "a", "x"), entry("a/2", "a", "y"), entry("a/3", "a", "x")]) == [
         Verdict("used"),
         Verdict("used"),
-        Verdict("duplicate", "the same bytes as a/1", "a/1"),
+        Verdict("duplicate", note("same-bytes", file="a/1"), "a/1"),
     ]
 
 
 def test_other_bytes_with_the_same_pixels_are_a_duplicate() -> None:
     assert judge([entry("a/1", "a", "x", "p"), entry("a/2", "a", "y", "p")])[1] == Verdict(
-        "duplicate", "the same pixels as a/1", "a/1"
+        "duplicate", note("same-pixels", file="a/1"), "a/1"
     )
 
 
@@ -43,10 +51,11 @@ def test_the_copy_on_the_test_side_is_kept_then_validation_then_train() -> None:
 
 def test_two_classes_leave_all_copies_out() -> None:
     verdicts = judge([entry("a/1", "a", "x", "p"), entry("a/2", "a", "x", "p"), entry("b/1", "b", "y", "p")])
+    reason = note("same-pixels-other-classes", count=2, names=("a", "b"))
     assert verdicts == [
-        Verdict("conflict", "the same pixels under 2 classes: a; b", "b/1"),
-        Verdict("conflict", "the same pixels under 2 classes: a; b", "b/1"),
-        Verdict("conflict", "the same pixels under 2 classes: a; b", "a/1"),
+        Verdict("conflict", reason, "b/1"),
+        Verdict("conflict", reason, "b/1"),
+        Verdict("conflict", reason, "a/1"),
     ]
 
 
@@ -60,8 +69,8 @@ def test_unusable_copies_keep_their_reason_and_name_the_first() -> None:
         ]
     )
     assert verdicts == [
-        Verdict("unusable", "an HTML page"),
-        Verdict("unusable", "an HTML page", "a/1"),
-        Verdict("unusable", "can't be opened"),
-        Verdict("unusable", "can't be opened"),
+        Verdict("unusable", text_note("an HTML page")),
+        Verdict("unusable", text_note("an HTML page"), "a/1"),
+        Verdict("unusable", text_note("can't be opened")),
+        Verdict("unusable", text_note("can't be opened")),
     ]

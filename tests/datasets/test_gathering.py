@@ -20,6 +20,7 @@ from distingo.datasets.options import Reading
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError, ResourceError, UsageError
 from distingo.records import Dataset, Rendition, ValueRange, ValueRanges
+from note_texts import texts
 from raising import raises
 
 RENDITION = Rendition(8, 6, 3)
@@ -48,7 +49,7 @@ def test_a_folder_becomes_pictures_manifest_and_rows(tmp_path: Path, class_folde
     cache = Cache(tmp_path / "cache")
     product = pixels_product(cache, RENDITION)
     dataset = read_dataset(str(root), Reading(cache=cache), products=[product])
-    assert (dataset.root, dataset.layout, dataset.task, dataset.classes) == (
+    assert (dataset.root, str(dataset.layout), dataset.task, dataset.classes) == (
         root,
         "class folders",
         "single-label",
@@ -144,7 +145,8 @@ def test_every_file_is_in_the_manifest_exactly_once(tmp_path: Path, class_folder
     }
     for file, (status, reason, stored_as, same_as) in expected.items():
         row = by_file[file]
-        assert (row.status, row.reason, row.format, row.same_as) == (status, reason, stored_as, same_as), file
+        why = str(row.reason or "")
+        assert (row.status, why, row.format, row.same_as) == (status, reason, stored_as, same_as), file
     assert {picture.source.file for picture in dataset.pictures} == {
         row.file for row in dataset.manifest if row.status == "used"
     }
@@ -235,7 +237,10 @@ def test_a_file_that_cannot_be_opened_is_listed_and_tried_again_next_time(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", refuse)
         rows = {row.file: row for row in read_dataset(root, Reading(cache=Cache(tmp_path / "cache"))).manifest}
-    assert (rows["a/001.png"].status, rows["a/001.png"].reason) == ("unusable", "can't be opened (Permission denied)")
+    assert (rows["a/001.png"].status, str(rows["a/001.png"].reason)) == (
+        "unusable",
+        "can't be opened (Permission denied)",
+    )
     assert statuses(read_dataset(root, Reading(cache=Cache(tmp_path / "cache"))))["a/001.png"] == "used"
 
 
@@ -284,7 +289,7 @@ def test_a_table_becomes_a_dataset_of_several_labels(tmp_path: Path) -> None:
         "d.png": ("Drama",),
         "e.png": ("Comedy", "Drama"),
     }
-    rows = {row.file: (row.status, row.reason, row.lines) for row in dataset.manifest if row.status != "used"}
+    rows = {row.file: (row.status, str(row.reason), row.lines) for row in dataset.manifest if row.status != "used"}
     assert rows == {
         "b.png": ("conflict", "the same bytes under 2 sets of labels: Comedy; no label", (3,)),
         "other.png": ("conflict", "the same bytes under 2 sets of labels: Comedy; no label", (8,)),
@@ -292,7 +297,7 @@ def test_a_table_becomes_a_dataset_of_several_labels(tmp_path: Path) -> None:
         "bad.png": ("unusable", "an HTML page, not a picture", (9,)),
         "train.csv": ("ignored", "holds the labels", ()),
     }
-    assert dataset.notes[2:] == (
+    assert texts(dataset.notes)[2:] == (
         "label War is dropped: no picture has it",
         "label News is dropped: no usable picture has it",
     )
@@ -388,7 +393,7 @@ def test_deep_images_are_scaled_by_the_range_of_all_of_them(tmp_path: Path) -> N
     assert means(product, dataset) == [255.0, 51.0, 51.0]
     assert (
         "2 deep images (uint16): the value range 0 to 4095 is shown as black to white, as found in the data"
-        in dataset.notes
+        in texts(dataset.notes)
     )
 
 
@@ -468,7 +473,7 @@ def test_small_faults_and_kinds_that_are_not_read_are_noted(tmp_path: Path) -> N
         assert rows["a/layers.psd"] == ("unusable", ("unsupported",))
         assert rows["a/large.png"] == ("unusable", ("too-many-pixels",))
         assert rows["a/1.png"] == ("used", ())
-        assert dataset.notes == (
+        assert texts(dataset.notes) == (
             "files used in spite of a small fault: 1 without an end marker (the manifest names them)",
             "images of kinds that are not read, which need not be damaged: 1 PSD (see the manifest)",
         )
@@ -487,5 +492,5 @@ def test_what_deep_images_hold_is_recalled_from_the_cache(tmp_path: Path, decodi
     again = read_dataset(tmp_path / "data", Reading(cache=cache))
     assert len(decodings) == 3
     assert first.value_ranges == again.value_ranges
-    assert first.notes == again.notes
+    assert texts(first.notes) == texts(again.notes)
     assert first.value_ranges.to_json() == {"floating": [pytest.approx(40 / 399), 3.0]}

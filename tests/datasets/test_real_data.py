@@ -16,6 +16,7 @@ from distingo.datasets.options import Reading
 from distingo.datasets.splits.splitting import split_dataset
 from distingo.records import SIDES, Rendition
 from distingo.runs.manifest import read_manifest, write_manifest
+from note_texts import texts
 
 pytestmark = pytest.mark.data
 
@@ -26,7 +27,7 @@ def test_messy_is_accounted_for(real_data: Path, tmp_path: Path) -> None:
     unusable = [row for row in dataset.manifest if row.status == "unusable"]
     # The collection calls them HTML pages under other names; eleven of the twelve are files without a byte.
     assert Counter(row.format for row in unusable) == {"HTML": 1, "empty": 11}
-    assert all(row.reason in {"an HTML page, not a picture", "an empty file"} for row in unusable)
+    assert all(str(row.reason) in {"an HTML page, not a picture", "an empty file"} for row in unusable)
     formats = Counter(row.format for row in dataset.manifest if row.status != "unusable")
     assert formats == {"JPEG": 486, "GIF": 14, "PNG": 9, "WebP": 4}
     groups = defaultdict(list)
@@ -70,11 +71,11 @@ def test_posters_are_accounted_for_by_row(real_data: Path, tmp_path: Path) -> No
     assert {label: used[label] + lost[label] for label in labels} == {
         label: sum(row[label] == "1" for row in table) for label in labels
     }
-    assert all(row.reason for row in dataset.manifest if row.status != "used")
+    assert all(str(row.reason) for row in dataset.manifest if row.status != "used")
     assert len(dataset.pictures) == sum(row.status == "used" for row in dataset.manifest) == 3600
     split = split_dataset(dataset, seed=0)
     assert [len(split.side(side)) for side in SIDES] == [2340, 540, 720]
-    assert split.notes == (
+    assert texts(split.notes) == (
         "label N/A (2 pictures) has none on the validation side",
         "label Reality-TV (1 picture) has none on the validation and test side",
     )

@@ -35,7 +35,7 @@ def test_the_sample_is_spread_over_the_classes(class_folders: Callable[..., Path
 
 def test_idx_files(idx_folder: Callable[..., Path]) -> None:
     found = survey(idx_folder())
-    assert (found.layout, found.count, found.height, found.width, found.grey) == ("IDX files", 42, 6, 5, True)
+    assert (found.layout.code, found.count, found.height, found.width, found.grey) == ("idx-files", 42, 6, 5, True)
 
 
 def test_no_picture_at_all(tmp_path: Path) -> None:

@@ -14,13 +14,14 @@ import pytest
 
 from distingo.datasets.layouts.detection import find_layout
 from distingo.datasets.walking import display_name, walk
+from distingo.messages.notes import note
 
 
 def found(root: Path) -> dict[str, str]:
     files = list(walk(root))
     names = [display_name(file.parts) for file in files]
     assert len(set(names)) == len(names)
-    return dict(zip(names, (file.ignored for file in files), strict=True))
+    return dict(zip(names, (str(file.ignored or "") for file in files), strict=True))
 
 
 def touch(path: Path) -> None:
@@ -121,7 +122,7 @@ def test_a_folder_whose_path_is_too_long_is_listed(deep: Path) -> None:
         os.close(here)
     files = list(walk(deep))
     assert [(file.parts[-1], file.is_unopened) for file in files] == [("1.png", False), ("n" * 250, True)]
-    assert files[1].ignored == "a folder that can't be opened (File name too long)"
+    assert files[1].ignored == note("unopened-folder", error="File name too long")
 
 
 _AS_NOBODY = """
@@ -132,7 +133,8 @@ import distingo.datasets.layouts.detection as layouts
 if os.getuid() == 0:
     os.setgid(65534), os.setuid(65534)
 layout = layouts.find_layout(root)
-print(json.dumps([layout.classes, [[row.file, row.reason] for row in layout.ignored], list(layout.notes)]))
+ignored = [[row.file, str(row.reason)] for row in layout.ignored]
+print(json.dumps([layout.classes, ignored, list(map(str, layout.notes))]))
 """
 
 
@@ -168,8 +170,8 @@ def test_a_folder_that_vanishes_is_listed(tmp_path: Path) -> None:
     (tmp_path / "b" / "2.png").unlink()
     (tmp_path / "b").rmdir()
     assert [(file.parts, file.ignored) for file in (first, *files)] == [
-        (("a", "1.png"), ""),
-        (("b",), "a folder that can't be opened (No such file or directory)"),
+        (("a", "1.png"), None),
+        (("b",), note("unopened-folder", error="No such file or directory")),
     ]
 
 

@@ -116,7 +116,7 @@ def test_pictures_that_no_list_names_are_counted(gather) -> None:
 def test_what_was_laid_out_can_be_trained_on(gather, tmp_path: Path) -> None:
     gather("flowers102")
     dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
-    assert dataset.layout == "split folders"
+    assert dataset.layout.code == "split-folders"
     assert Counter(picture.given_side for picture in dataset.pictures) == {"train": 2, "validation": 2, "test": 3}
 
 
@@ -125,7 +125,7 @@ def test_raw_leaves_the_files_as_they_are(gather, tmp_path: Path) -> None:
     files = tiny_set("mnist")[1]
     assert {name: (tmp_path / "out" / name).read_bytes() for name in files} == files
     dataset = read_dataset(tmp_path / "out", Reading(cache=Cache(tmp_path / "cache")))
-    assert (dataset.layout, len(dataset.pictures)) == ("IDX files", 40)
+    assert (dataset.layout.code, len(dataset.pictures)) == ("idx-files", 40)
 
 
 def test_a_second_call_asks_for_nothing(gather, site: LoopbackSite, tmp_path: Path) -> None:

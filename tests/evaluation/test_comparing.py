@@ -14,6 +14,7 @@ from distingo.evaluation.comparing import compare_runs, name_apart
 from distingo.evaluation.comparison import count_parameters
 from distingo.metrics.paired import mcnemar_p_value
 from distingo.models.saved import load_model
+from note_texts import texts
 from raising import raises
 from tiny_runs import answer, change_json, change_rows, copy_run, forget_checksums
 
@@ -130,7 +131,7 @@ def test_other_training_pictures_are_noted(tiny_runs: dict[str, Path], tmp_path:
 
     change_rows(run / "split.csv", take_one)
     learned = sum(",train," in line for line in (tiny_runs["majority"] / "split.csv").read_text().splitlines())
-    notes = compare_runs([tiny_runs["descriptors"], run]).notes
+    notes = texts(compare_runs([tiny_runs["descriptors"], run]).notes)
     assert len(notes) == 1
     assert f"less was trained on other pictures than descriptors ({learned - 1} against {learned})" in notes[0]
 

@@ -11,6 +11,7 @@ from sklearn.metrics import average_precision_score, f1_score
 from distingo.evaluation.judging import judge
 from distingo.models.description import ModelDescription
 from distingo.records import Picture, Source, Thresholds
+from note_texts import texts
 
 LABELS = ("a", "b", "c")
 GENERATOR = np.random.default_rng(1)
@@ -48,14 +49,14 @@ def test_every_model_is_judged_at_its_own_thresholds() -> None:
     always_a = f1_score(TRUTH[:, 0], np.ones(60, bool)) / 2  # of the two labels kept, one is always given, one never
     assert evaluation.baselines["prevalence"]["f1_macro"].value == pytest.approx(always_a)
     without = int((~TRUTH.any(axis=1)).sum())
-    assert evaluation.notes == (f"{without} of 60 pictures have no label",)
+    assert texts(evaluation.notes) == (f"{without} of 60 pictures have no label",)
 
 
 def test_a_model_from_before_there_were_thresholds_is_judged_at_half() -> None:
     evaluation = judge(pictures(TRUTH), {"model": described()}, {"model": CHANCES})
     assert evaluation.scores["f1_macro"] == evaluation.scores["f1_macro_at_half"]
     assert evaluation.thresholds is not None
-    assert evaluation.thresholds.notes == ("no thresholds were chosen",)
+    assert texts(evaluation.thresholds.notes) == ("no thresholds were chosen",)
 
 
 def test_one_label_per_picture_is_judged_as_ever() -> None:
@@ -70,7 +71,7 @@ def test_one_label_per_picture_is_judged_as_ever() -> None:
     assert evaluation.confusion == ((9, 1, 0), (0, 10, 0), (0, 0, 10))
     assert (evaluation.task, evaluation.thresholds, evaluation.per_label) == ("single-label", None, ())
     assert evaluation.baselines.keys() == {"majority"}
-    assert evaluation.notes == ("n",)
+    assert texts(evaluation.notes) == ("n",)
 
 
 def test_a_gain_over_a_baseline_is_measured_picture_by_picture() -> None:

@@ -43,7 +43,7 @@ def test_a_map_by_pixels_tells_colours_apart(tmp_path: Path, reading: Reading) -
     assert len(found.appearances) == 4
     assert drawn.places.shape == (36, 2)
     assert "pixels" in drawn.embedded_by
-    assert "16 pixels" in drawn.reason
+    assert "16 pixels" in str(drawn.reason)
     assert (drawn.total, drawn.nearest, drawn.seed) == (36, 10, 0)
     assert min(each.own for each in drawn.neighbourhoods) > 0.9
     again = explore(dataset, reading, MapWish()).picture_map
@@ -65,7 +65,7 @@ def test_photos_are_laid_out_by_descriptors_without_weights(tmp_path: Path, read
     dataset = read(draw_classes(tmp_path / "data", per_class=4, size=70), reading.cache)
     embedding = choose_embedding(dataset.pictures, reading.cache)
     assert embedding.name == DESCRIPTORS
-    assert "fetch-weights fast" in embedding.reason
+    assert "fetch-weights fast" in str(embedding.reason)
     pictures, features = embed(embedding, dataset.pictures, reading)
     assert pictures == dataset.pictures
     assert features.shape == (12, 52)

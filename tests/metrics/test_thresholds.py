@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from distingo.metrics.thresholds import FALLBACK, SHRINKAGE, choose_thresholds
+from note_texts import texts
 
 
 def judged(n: int, prevalence: np.ndarray, seed: int, sharpness: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -93,14 +94,14 @@ def test_a_label_without_positives_gets_the_median_and_a_note() -> None:
     chosen = choose_thresholds(truth, chances, labels=("a", "b", "c", "d"))
     assert chosen.values[2] == np.median(np.delete(chosen.values, 2))
     assert chosen.aim == "f1"
-    (note,) = chosen.notes
+    (note,) = texts(chosen.notes)
     assert note.startswith("c: no validation picture")
 
 
 def test_without_any_positive_every_threshold_is_one_half() -> None:
     chosen = choose_thresholds(np.zeros((5, 3), bool), np.full((5, 3), 0.1))
     assert chosen.values == (FALLBACK,) * 3
-    assert "no validation picture" in chosen.notes[0]
+    assert "no validation picture" in texts(chosen.notes)[0]
 
 
 @pytest.mark.parametrize(
@@ -126,13 +127,13 @@ def test_a_precision_out_of_reach_is_said() -> None:
     chances = np.array([[0.4], [0.9], [0.4], [0.4], [0.1]] * 4)
     chosen = choose_thresholds(truth, chances, aim="precision", requested=0.9, labels=("rare",), shrinkage=0)
     assert chosen.values[0] == pytest.approx((0.4 + 0.1) / 2)  # the nearest: 8 right in 16
-    assert any("rare: no threshold reaches a precision of 0.9" in note for note in chosen.notes)
+    assert any("rare: no threshold reaches a precision of 0.9" in note for note in texts(chosen.notes))
 
 
 def test_few_positives_are_said() -> None:
     truth, chances = judged(100, np.full(2, 0.5), 0)
     truth[:, 1] = np.arange(100) < 3
-    (note,) = choose_thresholds(truth, chances, labels=("often", "seldom")).notes
+    (note,) = texts(choose_thresholds(truth, chances, labels=("often", "seldom")).notes)
     assert note.startswith("seldom: fewer than 10")
 
 

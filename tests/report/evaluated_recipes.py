@@ -10,6 +10,7 @@ from run_folders import HOSTILE
 from distingo.crossvalidation.folder import CrossValidation, FoldScores
 from distingo.learning_curves.forecasting import ResampledCurve, forecast
 from distingo.learning_curves.records import LearningCurve
+from distingo.messages.notes import text_note
 from distingo.metrics.intervals import corrected_mean
 from distingo.metrics.single_label import classification_scores, confusion_matrix, per_class_scores
 from distingo.records import Evaluation, Picture, Source
@@ -65,8 +66,8 @@ def make_cross_validation(folder: Path) -> CrossValidation:
         baseline_means={"majority": {"accuracy": other}},
         gains={"majority": gain},
         pooled=pooled,
-        notes=("a note",),
-        choices=("a choice",),
+        notes=(text_note("a note"),),
+        choices=(text_note("a choice"),),
         recipe={"model": "small-cnn", "seed": 0},
         seconds=1.5,
     )
@@ -96,7 +97,7 @@ def make_learning_curve(*, gain: float = 0.1, support: int = 300) -> LearningCur
         draws=5,
         overall=forecast("", support, curve(0.7), _SIZES, factors),
         classes=classes,
-        notes=("a note",),
+        notes=(text_note("a note"),),
         recipe={"model": "fast"},
         seconds=2.0,
     )

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from run_folders import HOSTILE, draw_picture
 
 from distingo.csv_files import join_labels, write_table
+from distingo.messages.notes import text_note
 from distingo.metrics.multi_label import multi_label_scores
 from distingo.metrics.thresholds import choose_thresholds
 from distingo.records import Evaluation, ManifestRow
@@ -84,7 +85,7 @@ def build_label_run(folder: Path, *, evaluated: bool = True, predicted: bool = T
         per_class=(),
         confusion=(),
         baselines={"prevalence": floor.scores},
-        notes=("A note of the evaluation.",),
+        notes=(text_note("A note of the evaluation."),),
         task="multi-label",
         per_label=scores.per_label,
         left_out=scores.left_out,
@@ -122,8 +123,10 @@ def _write_tables(run: Path, data: Path, files: dict[str, tuple[str, ...]], trut
         for file, names in zip(members, names_in(truth[side]), strict=True)
     ]
     write_table(run / "split.csv", ["file", "side", "labels"], [(file, side, join_labels(n)) for file, side, n in rows])
-    manifest = [ManifestRow(file, "used", "", tuple(names), None, "PNG", 90, 130, file) for file, _, names in rows]
-    gone = ManifestRow("Bilder/gone.png", "missing", "labels.csv names it", (COMMON,), None, "", 0, 0, "", lines=(7,))
+    manifest = [ManifestRow(file, "used", None, tuple(names), None, "PNG", 90, 130, file) for file, _, names in rows]
+    gone = ManifestRow(
+        "Bilder/gone.png", "missing", text_note("labels.csv names it"), (COMMON,), None, "", 0, 0, "", lines=(7,)
+    )
     write_manifest([*manifest, gone], run / "manifest.csv")
     columns = ["epoch", "train_loss", "train_mean_average_precision", "validation_loss"]
     epochs = [(n, 0.5 / n, 0.2 + n / 10, 0.6 / n, 0.18 + n / 20) for n in (1, 2, 3)]

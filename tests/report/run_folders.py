@@ -16,6 +16,7 @@ from PIL import Image
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from distingo.csv_files import join_labels
+from distingo.messages.notes import note, text_note
 from distingo.records import ClassScores, Evaluation, ManifestRow, Score
 from distingo.runs.evaluation import write_evaluation
 from distingo.runs.manifest import write_manifest
@@ -65,7 +66,7 @@ def judge_pictures(
         ),
         confusion=tuple(map(tuple, confusion_matrix(truth, predicted, labels=list(classes)).tolist())),
         baselines=baselines,
-        notes=("A note of the evaluation.",),
+        notes=(text_note("A note of the evaluation."),),
     )
 
 
@@ -111,14 +112,20 @@ def build_run(
             file = f"class {position}/picture {index}.png"
             draw_picture(data / file, 40 * position + 9 * index)
             side = "train" if index < each // 3 else "validation" if index < each // 2 else "test"
-            manifest.append(ManifestRow(file, "used", "", (name,), None, "PNG", 28, 28, f"{position}-{index}"))
+            manifest.append(ManifestRow(file, "used", None, (name,), None, "PNG", 28, 28, f"{position}-{index}"))
             split.append((file, side, join_labels((name,))))
             if side == "test":
                 wrong = index == each - 1
                 said = classes[(position + 1) % len(classes)] if wrong else name
                 pictures.append(TestPicture(file, name, said, 0.5 + 0.01 * position if wrong else 0.9))
-    manifest.append(ManifestRow("x/page.jpg", "unusable", "an HTML page", (classes[0],), None, "HTML", 0, 0, "h"))
-    manifest.append(ManifestRow("x/copy.png", "duplicate", "same bytes", (classes[0],), None, "PNG", 1, 1, "c", "x/a"))
+    manifest.append(
+        ManifestRow("x/page.jpg", "unusable", text_note("an HTML page"), (classes[0],), None, "HTML", 0, 0, "h")
+    )
+    manifest.append(
+        ManifestRow(
+            "x/copy.png", "duplicate", note("same-bytes", file="x/a"), (classes[0],), None, "PNG", 1, 1, "c", "x/a"
+        )
+    )
     write_manifest(manifest, run / "manifest.csv")
     write_rows(run / "split.csv", "file,side,labels", split)
     if epochs:

@@ -18,6 +18,7 @@ from distingo.datasets.cache.store import Cache
 from distingo.datasets.corrections import read_corrections
 from distingo.datasets.gathering import read_dataset
 from distingo.datasets.options import Reading
+from note_texts import texts
 from trees import draw, found, snapshot
 
 pytestmark = pytest.mark.browser
@@ -158,7 +159,7 @@ def test_everything_is_decided_by_keyboard(
     assert "3 of 4 questions answered; the same command goes on" in review.stop()
     assert {**snapshot(root)} == {**before, "corrections.csv": snapshot(root)["corrections.csv"]}
     dataset = read_dataset(root, Reading(cache=Cache(tmp_path / "cache")))
-    assert "corrections.csv: 1 picture relabelled, 1 set aside, 1 kept" in dataset.notes
+    assert "corrections.csv: 1 picture relabelled, 1 set aside, 1 kept" in texts(dataset.notes)
 
 
 def test_a_class_is_typed(root: Path, start: Callable[..., Review], opening: Callable[..., Any]) -> None:

@@ -12,6 +12,7 @@ from distingo.datasets.splits.files import WantedSplit
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import RunError
 from distingo.files import write_json
+from distingo.messages.notes import text_note
 from distingo.records import ValueRange, ValueRanges
 from distingo.runs.config import (
     RecipeSection,
@@ -38,12 +39,12 @@ FULL = RunConfig(
     near_duplicates=0.8,
     split=WantedSplit(Path("/split.csv"), content="0" * 32),
     recipe_file=RecipeSection("/best.json", "1" * 32),
-    layout="train.csv",
+    layout=text_note("train.csv"),
     task="multi-label",
     classes=("Sci-Fi", "猫"),
     recipe={"model": "small-cnn", "lr": 0.001, "dropout": None},
     requested={"batch_size": "auto"},
-    choices=("model: small-cnn",),
+    choices=(text_note("model: small-cnn"),),
     environment={"python": "3.13"},
     created="2026-11-30T12:00:00+00:00",
     folds=5,

@@ -12,6 +12,7 @@ import distingo
 from distingo.cli import main
 from distingo.datasets.corrections import Correction, Corrections, read_corrections, write_corrections
 from distingo.errors import UsageError
+from note_texts import stored_texts, texts
 from raising import raises
 from tiny_datasets import draw_classes
 
@@ -42,7 +43,7 @@ def test_training_honours_corrections_and_says_so(data: Path, tmp_path: Path) ->
     assert ",blue\n" in next(line + "\n" for line in split.splitlines() if line.startswith("red/000.png"))
     assert "green/003.png" not in split
     config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-    assert "corrections.csv: 1 picture relabelled, 1 set aside, 1 kept" in config["choices"]
+    assert "corrections.csv: 1 picture relabelled, 1 set aside, 1 kept" in stored_texts(config["choices"])
     assert config["corrections"]["changes"] == 2
     assert config["corrections"]["file"] == str((data / "corrections.csv").resolve())
     assert read_corrections(run / "corrections.csv").effective == (RELABEL, ASIDE)
@@ -89,7 +90,7 @@ def test_a_repeated_run_says_that_corrections_changed(data: Path, tmp_path: Path
     correct(data, RELABEL, ASIDE)
     other = distingo.train(config=config, output=tmp_path / "other").path
     choices = json.loads((other / "config.json").read_text(encoding="utf-8"))["choices"]
-    assert "the corrections have changed since the earlier run: 1 then, 2 now" in choices
+    assert {"code": "corrections-changed", "values": {"before": 1, "now": 2}} in choices
 
 
 def test_what_was_said_is_said_again(data: Path, tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_other_pictures_are_judged_as_they_were_corrected(data: Path, tmp_path: 
     correct(other, RELABEL, ASIDE)
     evaluation = distingo.evaluate(run, other)
     assert evaluation.n == 11
-    assert "corrections.csv is honoured: 2 pictures are relabelled or set aside there" in evaluation.notes
+    assert "corrections.csv is honoured: 2 pictures are relabelled or set aside there" in texts(evaluation.notes)
     assert distingo.evaluate(run, other, corrections="none").n == 12
 
 

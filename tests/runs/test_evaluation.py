@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from distingo.errors import RunError
+from distingo.messages.notes import text_note
 from distingo.metrics.multi_label import multi_label_scores
 from distingo.metrics.thresholds import choose_thresholds
 from distingo.records import ClassScores, Evaluation, Picture, Score, Source, Thresholds
@@ -26,7 +27,7 @@ SINGLE = Evaluation(
     per_class=(ClassScores("a", 0.5, 1.0, 0.6, 2), ClassScores("b", 1.0, 0.5, 0.6, 2)),
     confusion=((2, 0), (1, 1)),
     baselines={"majority": {"accuracy": Score(0.5, 0.2, 0.8, 4)}},
-    notes=("a note",),
+    notes=(text_note("a note"),),
     accuracy_gains={"majority": Score(0.25, -0.1, 0.6, 4)},
 )
 

@@ -10,18 +10,46 @@ from hypothesis import strategies as st
 
 from distingo.csv_files import join_labels, split_labels
 from distingo.errors import ErrorCode, RunError
+from distingo.messages.notes import note, text_note
 from distingo.records import ManifestRow
 from distingo.runs.manifest import read_manifest, write_manifest
 from raising import raises
 from tiny_runs import forget_checksums
 
+_FAULTS = (note("missing-end-marker"), text_note("w"))
+_USED = note("used-despite", faults=_FAULTS)
+_SAME = note("same-pixels", file='犬/"d".png')
+_GONE = note("no-such-file", table="t.csv")
+
 ROWS = (
-    ManifestRow('katze/ß, "x"\n1.png', "used", "", ("katze",), "train", "PNG", 3, 4, "ab" * 16),
-    ManifestRow("犬/a.jpg", "used", "w", ("犬",), None, "JPEG", 3, 4, "aa", notes=("missing-end-marker",)),
-    ManifestRow("犬/b.html", "unusable", "an HTML page, not a picture", ("犬",), None, "HTML", 0, 0, "cd" * 16),
-    ManifestRow("a|b/c.png", "duplicate", "the same", ("a|b", "c\\"), "test", "PNG", 1, 1, "ef" * 16, "犬/d.png"),
-    ManifestRow("tt1", "missing", "no such file", ("a|b", "N/A"), None, "", 0, 0, "", lines=(3, 17)),
-    ManifestRow(".DS_Store", "ignored", "a hidden file", (), None, "", 0, 0, ""),
+    ManifestRow('katze/ß, "x"\n1.png', "used", None, ("katze",), "train", "PNG", 3, 4, "ab" * 16),
+    ManifestRow(
+        "犬/a.jpg",
+        "used",
+        _USED,
+        ("犬",),
+        None,
+        "JPEG",
+        3,
+        4,
+        "aa",
+        notes=("missing-end-marker",),
+    ),
+    ManifestRow("犬/b.html", "unusable", note("html"), ("犬",), None, "HTML", 0, 0, "cd" * 16),
+    ManifestRow(
+        "a|b/c.png",
+        "duplicate",
+        note("same-pixels", file='犬/"d".png'),
+        ("a|b", "c\\"),
+        "test",
+        "PNG",
+        1,
+        1,
+        "ef" * 16,
+        "犬/d.png",
+    ),
+    ManifestRow("tt1", "missing", _GONE, ("a|b", "N/A"), None, "", 0, 0, "", lines=(3, 17)),
+    ManifestRow(".DS_Store", "ignored", note("hidden-file"), (), None, "", 0, 0, ""),
 )
 
 
@@ -29,7 +57,7 @@ def test_a_manifest_comes_back_as_it_was(tmp_path: Path) -> None:
     write_manifest(ROWS, tmp_path / "manifest.csv")
     assert read_manifest(tmp_path / "manifest.csv") == ROWS
     first = (tmp_path / "manifest.csv").read_text(encoding="utf-8").splitlines()[0]
-    assert first == "file,status,reason,labels,side,format,width,height,content,same_as,lines,notes"
+    assert first == "file,status,reason,labels,side,format,width,height,content,same_as,lines,notes,values"
 
 
 def test_a_manifest_without_lines_is_still_read(tmp_path: Path) -> None:

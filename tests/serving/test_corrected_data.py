@@ -47,7 +47,7 @@ def test_one_label_becomes_class_folders(tmp_path: Path, capsys: pytest.CaptureF
     assert "3 pictures corrected for fruit" in said
     assert "1 earlier correction of the same pictures left out" in said
     dataset = read(tmp_path / "data", tmp_path / "cache")
-    assert (dataset.layout, dataset.task) == ("class folders", "single-label")
+    assert (dataset.layout.code, dataset.task) == ("class-folders", "single-label")
     assert labels_of(dataset) == [("pear",), ("quince",), ("Äpfel 梨",)]
     assert dataset.left_out == () and dataset.notes == ()
     pictures = {path.read_bytes() for path in (tmp_path / "data").rglob("*.*") if path.suffix != ".csv"}
@@ -83,7 +83,7 @@ def test_classes_named_like_sides_stay_classes(tmp_path: Path) -> None:
     store = filled(tmp_path / "c.sqlite", ("train",), ("test",), ("train",), ("val",))
     data = distingo.export_corrections(store.path, tmp_path / "data")
     dataset = read(data.folder, tmp_path / "cache")
-    assert (dataset.layout, dataset.classes) == ("class folders", ("test", "train", "val"))
+    assert (dataset.layout.code, dataset.classes) == ("class-folders", ("test", "train", "val"))
 
 
 def test_several_models_are_told_apart(tmp_path: Path) -> None:

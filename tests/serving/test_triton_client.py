@@ -139,7 +139,7 @@ def test_statistics_count_what_was_asked(client: triton.InferenceServerClient, p
 
 
 def test_refusals_reach_the_client_as_sentences(client: triton.InferenceServerClient, pixels: np.ndarray) -> None:
-    with pytest.raises(InferenceServerException, match="an output that there is not"):
+    with pytest.raises(InferenceServerException, match="an unknown output"):
         client.infer("cnn", [pixels_input(pixels, "UINT8")], outputs=[triton.InferRequestedOutput("features")])
     with pytest.raises(InferenceServerException, match="out of range"):
         client.infer("cnn", [pixels_input(pixels.astype(np.float32), "FP32")])

@@ -22,6 +22,7 @@ from distingo.training.recipe import Recipe
 from distingo.training.recipe_file import Wanted, repeat
 from distingo.training.request import TrainRequest
 from distingo.training.step_memory import StepMemory
+from note_texts import stored_texts, texts
 from raising import raises
 from tiny_backbones import write_backbone
 from tiny_datasets import draw_classes
@@ -88,7 +89,7 @@ def test_the_largest_power_of_two_that_fits(
     budget(monkeypatch, mebibytes)
     found = find_batch_size(RECIPE, dataset(images), None, given_lr=True)
     assert (found.recipe.batch_size, found.recipe.lr) == (size, 2e-3)
-    assert found.choices == (f"batch size: {size}, because --batch-size auto was given and {reason}",)
+    assert texts(found.choices) == (f"batch size: {size}, because --batch-size auto was given and {reason}",)
 
 
 @pytest.mark.usefixtures("a_mebibyte_an_image")
@@ -96,7 +97,9 @@ def test_the_learning_rate_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     budget(monkeypatch, 128)
     found = find_batch_size(RECIPE, dataset(100_000), None, given_lr=False)
     assert (found.recipe.batch_size, found.recipe.lr) == (128, 4e-3)
-    assert found.choices[1] == "learning rate: 0.004 instead of 0.002, because a batch has 128 images instead of 32"
+    assert (
+        texts(found.choices)[1] == "learning rate: 0.004 instead of 0.002, because a batch has 128 images instead of 32"
+    )
 
 
 @pytest.mark.usefixtures("a_mebibyte_an_image")
@@ -110,7 +113,7 @@ def test_a_device_that_does_not_count_gets_the_usual_size(monkeypatch: pytest.Mo
     budget(monkeypatch, None)
     found = find_batch_size(RECIPE, dataset(100_000), None, given_lr=False)
     assert found.recipe == RECIPE
-    assert found.choices[0].endswith("cpu does not say how much memory it has")
+    assert texts(found.choices)[0].endswith("cpu does not say how much memory it has")
 
 
 @pytest.mark.parametrize(("model", "mode"), [("descriptors", "scratch"), ("fast", "frozen")])
@@ -119,7 +122,7 @@ def test_what_is_not_trained_by_steps_has_no_batch_size(model: str, mode: str) -
     found = find_batch_size(recipe, dataset(1000), None, given_lr=False)
     name = "a frozen backbone" if mode == "frozen" else model
     assert found.recipe == recipe
-    assert found.choices == (f"not used: --batch-size, because {name} is not trained by steps",)
+    assert texts(found.choices) == (f"not used: --batch-size, because {name} is not trained by steps",)
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +151,9 @@ def test_the_number_is_recorded_so_that_every_later_command_takes_it(
     config = config_of(tmp_path / "run")
     assert prepared.recipe.batch_size == config["recipe"]["batch_size"] == 32  # so few images allow no more
     assert config["requested"] == {"batch_size": "auto"}
-    assert any(choice.startswith("batch size: 32, because --batch-size auto") for choice in config["choices"])
+    assert any(
+        choice.startswith("batch size: 32, because --batch-size auto") for choice in stored_texts(config["choices"])
+    )
 
     monkeypatch.setattr(preparing, "find_batch_size", None)  # nothing is found anew
     for options in ({}, {"batch_size": "auto"}, {"batch_size": 32}):

@@ -12,6 +12,7 @@ from safetensors.torch import load, save
 from distingo.errors import DataError, UsageError
 from distingo.models.heads import HEADS, build_head
 from distingo.training.heads import FittedHead, fit_head
+from note_texts import texts
 from raising import raises
 
 Side = tuple[np.ndarray, np.ndarray]
@@ -92,10 +93,10 @@ def test_a_head_comes_back_from_its_settings_and_tensors(kind: str, task: str) -
 def test_few_pictures_are_enough_and_said_to_be_few(kind: str, per_class: int) -> None:
     fitted = fit_head(kind, clusters(per_class, 3, 0, spread=0.5), NOBODY, classes=3, task="single-label")
     assert accuracy(fitted, clusters(50, 3, 2, spread=0.5)) > 0.85
-    assert len(fitted.notes) == 1
-    assert "0 validation pictures are too few" in fitted.notes[0]
+    assert len(texts(fitted.notes)) == 1
+    assert "0 validation pictures are too few" in texts(fitted.notes)[0]
     expected = "the defaults were taken" if per_class == 1 else f"{per_class}-fold cross-validation"
-    assert expected in fitted.notes[0]
+    assert expected in texts(fitted.notes)[0]
     assert (fitted.chosen is None) == (per_class == 1)
 
 
@@ -113,7 +114,7 @@ def test_a_label_that_nobody_has_is_noted_and_improbable(kind: str) -> None:
     features, targets = labelled(200, 0)
     targets[:, 2] = 0
     fitted = fit_head(kind, (features, targets), labelled(60, 1), classes=4, task="multi-label")
-    assert "1 of 4 labels" in fitted.notes[0]
+    assert "1 of 4 labels" in texts(fitted.notes)[0]
     chances = torch.sigmoid(fitted.head(torch.from_numpy(features)))[:, 2]
     limit = 0.05 if kind in {"linear", "knn"} else 0.5  # the others are calibrated on validation, where some have it
     assert chances.max() < limit
@@ -151,7 +152,7 @@ def test_balanced_weights_find_more_of_a_rare_class(kind: str) -> None:
 def test_the_limit_of_iterations_is_noted() -> None:
     fitted = fit_head("linear", clusters(30, 5, 0), clusters(10, 5, 1), classes=5, task="single-label", iterations=1)
     assert not fitted.converged
-    assert "limit of 1 iterations" in fitted.notes[0]
+    assert "limit of 1 iterations" in texts(fitted.notes)[0]
 
 
 def test_the_path_ends_once_validation_has_worsened() -> None:

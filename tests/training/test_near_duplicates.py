@@ -14,7 +14,6 @@ from scenes import draw_scene
 import distingo
 from distingo.errors import UsageError
 from distingo.near_duplicates.keeping import describe_counts, settle_similarity
-from distingo.report.recorded_sentences import is_known
 from distingo.runs.near_duplicates import NearDuplicateCounts, read_counts
 from raising import raises
 
@@ -62,8 +61,8 @@ def test_turned_copies_stay_on_one_split_and_what_was_done_is_recorded(tmp_path:
     assert without.not_searched == "off"
     config: dict[str, Any] = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
     assert config["near_duplicates"] == 0.8
-    assert all(is_known(choice) for choice in config["choices"] if "near-duplicates" in choice)
-    assert any("pairs: 28, groups: 28" in choice for choice in config["choices"])
+    (found,) = (choice["values"] for choice in config["choices"] if choice["code"] == "duplicates")
+    assert (found["pairs"], found["groups"], found["largest"]) == (28, 28, 2)
     assert "Near-duplicates" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     distingo.train(output=tmp_path / "again", config=tmp_path / "run" / "config.json", cache=tmp_path / "cache")
     assert sides_of(tmp_path / "again") == sides_of(tmp_path / "run")
@@ -84,7 +83,7 @@ def test_pairs_on_two_given_splits_are_counted(tmp_path: Path) -> None:
     remark = "Pictures that are almost the same lie on two sides, which flatters the scores: 28 pairs."
     assert remark in page[: page.index('id="scores"')].replace("\u00a0", " ")
     choices = json.loads((run.path / "config.json").read_text(encoding="utf-8"))["choices"]
-    assert any("28 pairs" in choice and "--resplit" in choice for choice in choices)
+    assert {"code": "duplicates-on-splits-of-data", "values": {"count": 28}} in choices
     assert "lie on two sides" in (run.path / "model" / "README.md").read_text(encoding="utf-8")
 
 
@@ -98,9 +97,7 @@ def test_near_duplicates_under_two_classes_are_said(tmp_path: Path) -> None:
     assert counts is not None
     assert counts.contradicting_pairs == 6  # each with the scene and with its turned copy
     config: dict[str, Any] = json.loads((run.path / "config.json").read_text(encoding="utf-8"))
-    said = [choice for choice in config["choices"] if "under two classes" in choice]
-    assert said == ["near-duplicates under two classes: 6 pairs; `distingo check DATA` shows them"]
-    assert is_known(said[0])
+    assert {"code": "duplicates-of-other-class", "values": {"count": 6}} in config["choices"]
 
 
 def test_small_images_are_not_searched(tmp_path: Path) -> None:
@@ -118,13 +115,18 @@ def test_a_similarity_out_of_range_is_refused(option: Any) -> None:
         settle_similarity(option)
 
 
-def test_every_sentence_can_be_translated() -> None:
+def test_what_was_found_is_noted() -> None:
     searched = {"images": 9, "searched": 8, "too_small": 1, "similarity": 0.8, "smallest_side": 32}
     for by in ("distingo", "data", "split-file"):
         counts = NearDuplicateCounts(**searched, divided_by=by, moved=1, too_large=2, straddling_pairs=3)
         notes = describe_counts(counts)
-        assert len(notes) == 5
-        assert all(is_known(note) for note in notes)
+        assert [each.code for each in notes[:4]] == [
+            "duplicates",
+            "duplicates-not-searched",
+            "duplicates-moved",
+            "duplicates-divided",
+        ]
+        assert notes[4].code.startswith("duplicates-on-splits")
     for why in ("off", "small-images"):
         (note,) = describe_counts(NearDuplicateCounts(images=9, not_searched=why, smallest_side=32))
-        assert is_known(note)
+        assert note.code == {"off": "duplicates-off", "small-images": "duplicates-too-small"}[why]

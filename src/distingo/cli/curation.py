@@ -72,7 +72,7 @@ def _print(check: Check) -> None:
     print(f"{check.root}: {check.layout}; {check.seconds:.1f} s")
     print(f"{check.files:,} files, {check.pictures:,} usable pictures")
     for note in check.notes:
-        print(f"  {escape_controls(note)}")
+        print(f"  {escape_controls(str(note))}")
     if check.near_duplicates is not None:
         print(f"  {describe_search(check.near_duplicates)}")
     for kind, number in check.counts.items():

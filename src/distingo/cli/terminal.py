@@ -213,7 +213,7 @@ def print_division(division: Division) -> None:
     besides = f", not counting the {given:,} that had a side" if given else ""
     print(f"off: the largest difference from what was asked for, in points{besides}")
     for note in division.notes:
-        print(_plain(note))
+        print(_plain(str(note)))
 
 
 def describe_prediction(prediction: Prediction) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from distingo.checksums import CHECKSUM, TENSOR_PLACE, seal_tensors
 from distingo.errors import RunError, option
 from distingo.files import require_intact_tensors, write_bytes, write_json
+from distingo.messages.notes import Note
 from distingo.records import NO_VALUE_RANGES, Evaluation, Score, Task, Thresholds, ValueRanges
 from distingo.runs.config import RunConfig, read_config_file
 from distingo.runs.fields import Plain, read_record, write_record
@@ -235,8 +236,8 @@ class CrossValidation:
     baseline_means: dict[str, dict[str, Score]]
     gains: dict[str, Score]
     pooled: Evaluation
-    notes: tuple[str, ...]
-    choices: tuple[str, ...]
+    notes: tuple[Note, ...]
+    choices: tuple[Note, ...]
     recipe: dict[str, Plain]
     seconds: float
     value_ranges: ValueRanges = NO_VALUE_RANGES

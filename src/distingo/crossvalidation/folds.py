@@ -23,6 +23,7 @@ from distingo.datasets.targets import encode_labels
 from distingo.errors import DataError, name_some
 from distingo.evaluation.judging import MODEL
 from distingo.machine.device import choose_device, choose_precision
+from distingo.messages.notes import Note
 from distingo.models.saved import SavedModel
 from distingo.prediction.classifier import predict_probabilities
 from distingo.prediction.embedding import input_product
@@ -48,7 +49,7 @@ class Folds:
     dataset: Dataset
     numbers: np.ndarray
     grouping: Grouping
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     @property
     def count(self) -> int:

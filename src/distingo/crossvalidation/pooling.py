@@ -17,6 +17,7 @@ import numpy as np
 from distingo.crossvalidation.folder import MAIN_SCORES, FoldScores, bounds_of
 from distingo.crossvalidation.folds import FinishedFold
 from distingo.evaluation.judging import MODEL, judge
+from distingo.messages.notes import Note, note
 from distingo.metrics.intervals import corrected_mean
 from distingo.metrics.single_label import per_class_scores
 from distingo.models.description import ModelDescription
@@ -87,7 +88,7 @@ def _mean(values: Sequence[float], folds: Sequence[FoldScores], n: int, low: flo
 
 
 def pool(
-    repeats: Sequence[Sequence[FinishedFold]], dataset: Dataset, notes: tuple[str, ...]
+    repeats: Sequence[Sequence[FinishedFold]], dataset: Dataset, notes: tuple[Note, ...]
 ) -> tuple[Evaluation, OutOfFoldTable]:
     """Judge all folds' predictions together.
 
@@ -136,7 +137,7 @@ def _descriptions(
     plain = ModelDescription(name=MODEL, kind="classic", task=dataset.task, classes=dataset.classes)
     thresholds = dict(fold.result.thresholds)
     for name, table in (cuts or {}).items():
-        thresholds[name] = Thresholds(tuple(table.mean(axis=0).tolist()), "f1", notes=("means over folds",))
+        thresholds[name] = Thresholds(tuple(table.mean(axis=0).tolist()), "f1", notes=(note("mean-thresholds"),))
     return {name: replace(plain, name=name, thresholds=thresholds.get(name)) for name in fold.result.probabilities}
 
 

@@ -20,6 +20,7 @@ from distingo.datasets.splits.grouping import Links, group_pictures
 from distingo.errors import UsageError, option
 from distingo.files import remove_half_written
 from distingo.machine.process import configure_process, prepare_process
+from distingo.messages.notes import Note
 from distingo.models.catalogue import find_model
 from distingo.near_duplicates.keeping import (
     Belonging,
@@ -70,7 +71,7 @@ class _Prepared:
     chosen: ChosenRun
     training: TrainRequest
     divisions: tuple[Folds, ...]
-    choices: tuple[str, ...]
+    choices: tuple[Note, ...]
     near_duplicates: NearDuplicateCounts | None
 
 
@@ -161,8 +162,8 @@ def _start(request: CrossValidateRequest) -> _Prepared:
     corrections = find_corrections(chosen.dataset.root, training.reading.corrections)
     plan = describe_run(training, chosen.dataset, chosen.recipe, choices, corrections)
     require_readable(plan, folder.path)
-    for sentence in (*choices, *sum_up_left_out(chosen.dataset, "manifest.csv")):
-        log.info(sentence)
+    for each in (*choices, *sum_up_left_out(chosen.dataset, "manifest.csv")):
+        log.info(each)
     begin_folder(folder.path, ("corrections.csv",))
     write_manifest(chosen.dataset.manifest, folder.manifest)
     write_counts(counts, folder.near_duplicates)

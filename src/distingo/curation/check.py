@@ -11,6 +11,7 @@ from distingo.curation.shortcuts import Shortcut
 from distingo.curation.thresholds import settle_thresholds
 from distingo.errors import RunError
 from distingo.files import read_json, write_json
+from distingo.messages.notes import Note, read_notes
 from distingo.near_duplicates.records import NearDuplicateSearch
 from distingo.records import NO_VALUE_RANGES, ValueRanges
 from distingo.version import __version__
@@ -48,7 +49,7 @@ class Check:
     data: Path
     root: Path
     against: Path | None
-    layout: str
+    layout: Note
     task: str
     classes: tuple[str, ...]
     files: int
@@ -57,7 +58,7 @@ class Check:
     shortcuts: tuple[Shortcut, ...]
     embedded_by: str
     label_score: float | None
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     seconds: float
     value_ranges: ValueRanges = NO_VALUE_RANGES
     label_basis: LabelBasis | None = None
@@ -114,8 +115,10 @@ def write_check(check: Check, folder: Path) -> None:
         "shortcuts": [asdict(shortcut) for shortcut in check.shortcuts],
         "label_basis": None if check.label_basis is None else asdict(check.label_basis),
         "near_duplicates": None if check.near_duplicates is None else asdict(check.near_duplicates),
+        "layout": asdict(check.layout),
+        "notes": [asdict(each) for each in check.notes],
     }
-    same = ("layout", "task", "classes", "files", "pictures", "embedded_by", "label_score", "notes", "seconds")
+    same = ("task", "classes", "files", "pictures", "embedded_by", "label_score", "seconds")
     write_json(folder / SUMMARY_NAME, content | {name: getattr(check, name) for name in same})
 
 
@@ -156,7 +159,7 @@ def read_check(folder: Path) -> Check:
             data=Path(content["data"]),
             root=Path(content["root"]),
             against=None if content["against"] is None else Path(content["against"]),
-            layout=content["layout"],
+            layout=Note.from_json(content["layout"]),
             task=content["task"],
             classes=tuple(content["classes"]),
             files=content["files"],
@@ -165,7 +168,7 @@ def read_check(folder: Path) -> Check:
             shortcuts=tuple(Shortcut(**entry) for entry in content["shortcuts"]),
             embedded_by=content["embedded_by"],
             label_score=content["label_score"],
-            notes=tuple(content["notes"]),
+            notes=read_notes(content["notes"]),
             seconds=content["seconds"],
             value_ranges=ValueRanges.from_json(content.get("value_ranges")),
             label_basis=LabelBasis(**content["label_basis"]) if content.get("label_basis") else None,

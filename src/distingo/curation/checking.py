@@ -37,6 +37,7 @@ from distingo.datasets.gathering import Product, read_dataset, survey
 from distingo.datasets.options import Reading
 from distingo.errors import DataError, UsageError, option
 from distingo.features.measurements import MEASUREMENTS, measure
+from distingo.messages.notes import Note, note
 from distingo.near_duplicates.records import record_search
 from distingo.near_duplicates.search import CopyPair, find_copies, signature_product
 from distingo.records import Dataset, Picture
@@ -52,12 +53,12 @@ class GivenPredictions:
     Attributes:
         pictures: The pictures that it is known of.
         out_of_fold: What the models predict for them.
-        note: Where it is from and of how many pictures, in words.
+        note: Where it is from and of how many pictures.
     """
 
     pictures: tuple[Picture, ...]
     out_of_fold: OutOfFold
-    note: str
+    note: Note
 
 
 def read_given_predictions(folder: Path, dataset: Dataset) -> GivenPredictions:
@@ -89,8 +90,10 @@ def read_given_predictions(folder: Path, dataset: Dataset) -> GivenPredictions:
     having = np.array([[name in picture.labels for name in classes] for picture in known], bool)
     out_of_fold = OutOfFold(chosen, classes, score_out_of_fold(chosen, having, dataset.task))
     left = len(dataset.pictures) - len(known)
-    words = f"; of {left:,} there is none, so their labels are not doubted" if left else ""
-    return GivenPredictions(known, out_of_fold, f"labels are doubted by the predictions in {folder}{words}")
+    where = note("labels-doubted-by", folder=str(folder))
+    if left:
+        where = note("labels-doubted-by-some", folder=str(folder), left=left)
+    return GivenPredictions(known, out_of_fold, where)
 
 
 def _require_task(folder: Path, dataset: Dataset) -> None:
@@ -148,7 +151,7 @@ class _Measured:
     doubted: tuple[Picture, ...]
     basis: LabelBasis | None
     shortcuts: tuple[Shortcut, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 def run_check(request: CheckRequest) -> Check:
@@ -167,9 +170,9 @@ def run_check(request: CheckRequest) -> Check:
     decided = find_corrections(dataset.root, request.reading.corrections)
     findings = tuple(finding for finding in found if not is_answered(finding, decided))
     answered = len(found) - len(findings)
-    notes = [*dataset.notes, embedding.in_words]
+    notes = [*dataset.notes, embedding.note]
     if answered:
-        notes.append(f"left out, because corrections.csv answers them: {answered:,} of {len(found):,} findings")
+        notes.append(note("findings-answered", count=answered, total=len(found)))
     return Check(
         data=request.data,
         root=dataset.root,
@@ -217,7 +220,7 @@ def _measure(request: CheckRequest, embedding: Embedding) -> _Measured:
         further=() if places is None else near_pairs(places),
         workers=request.reading.workers,
     )
-    doubted, notes = dataset.pictures, tuple[str, ...]()
+    doubted, notes = dataset.pictures, tuple[Note, ...]()
     if request.predictions is not None:
         given = read_given_predictions(request.predictions, dataset)
         doubted, notes = given.pictures, (given.note,)

@@ -9,6 +9,7 @@ from distingo.datasets.cache.store import Cache
 from distingo.datasets.gathering import Product, Survey
 from distingo.errors import UsageError, option
 from distingo.machine.process import prepare_process
+from distingo.messages.notes import Note, note
 
 _WITHOUT = "none"
 
@@ -22,21 +23,21 @@ class Embedding:
     Attributes:
         product: To be computed while pictures are decoded; None where embeddings are off.
         name: Of the backbone; ``descriptors``; ``none``.
-        reason: Why this one, in words.
+        reason: Why this one.
         deep: Whether it is a backbone's.
     """
 
     product: Product | None
     name: str
-    reason: str
+    reason: Note
     deep: bool = False
 
     @property
-    def in_words(self) -> str:
-        """One sentence about it."""
+    def note(self) -> Note:
+        """What pictures are compared by, for the person."""
         if self.product is None:
-            return "pictures are compared by their pixels only, so outliers and wrong labels are not looked for"
-        return f"pictures are compared by {self.name}, because {self.reason}"
+            return note("compared-by-pixels")
+        return note("compared-by", name=self.name, said=self.reason)
 
 
 def choose_embedding(wish: str | None, weights: str | Path | None, seen: Survey, cache: Cache) -> Embedding:
@@ -53,27 +54,27 @@ def choose_embedding(wish: str | None, weights: str | Path | None, seen: Survey,
         UsageError: The model is none that embeds.
     """
     if wish == _WITHOUT:
-        return Embedding(None, _WITHOUT, "it was asked for")
+        return Embedding(None, _WITHOUT, note("requested"))
     if wish == _CLASSIC:
-        return _descriptors(cache, "they were asked for")
+        return _descriptors(cache, note("requested-several"))
     _load_torch()
     from distingo.training.defaults import DataFacts
     from distingo.training.pretrained import choose_model
 
     facts = DataFacts(pictures=seen.count, height=seen.height, width=seen.width, grey=seen.grey, task=seen.task)
-    name, reason = (wish, "it was asked for") if wish is not None else choose_model(facts)
+    name, reason = (wish, note("requested")) if wish is not None else choose_model(facts)
     if wish is None and weights is None and name == "small-cnn":
         return _descriptors(cache, reason)
     return embed_by_backbone(wish or "fast", weights, reason, cache)
 
 
-def _descriptors(cache: Cache, reason: str) -> Embedding:
+def _descriptors(cache: Cache, reason: Note) -> Embedding:
     from distingo.prediction.embedding import descriptors_product
 
     return Embedding(descriptors_product(cache), _CLASSIC, reason)
 
 
-def embed_by_backbone(name: str, weights: str | Path | None, reason: str, cache: Cache) -> Embedding:
+def embed_by_backbone(name: str, weights: str | Path | None, reason: Note, cache: Cache) -> Embedding:
     """Embed pictures by a backbone's features.
 
     Args:

@@ -18,6 +18,7 @@ from math import sqrt
 import numpy as np
 import numpy.typing as npt
 
+from distingo.messages.notes import Note, note
 from distingo.metrics.intervals import NORMAL_QUANTILE, wilson
 from distingo.metrics.logits import log_softmax
 from distingo.records import Task
@@ -154,36 +155,20 @@ def estimate_noise(probabilities: Floats, having: npt.NDArray[np.bool_], task: T
     return share, posterior if task == "single-label" else posterior.max(axis=1)
 
 
-def describe_basis(basis: LabelBasis, task: Task) -> list[str]:
-    """What a person should know of doubted labels, or of why there are none, one sentence each."""
-    if task == "single-label":
-        worth = (
-            f"are right on {basis.score:.1%} of {basis.n:,} pictures that they never saw "
-            f"(95 % interval {basis.low:.1%} to {basis.high:.1%})"
-        )
-        floor = f"always saying the commonest class on {basis.baseline:.1%}"
-    else:
-        worth = (
-            f"reach a mean area under the ROC curve of {basis.score:.3f} on {basis.n:,} pictures that they never saw "
-            f"(95 % interval {basis.low:.3f} to {basis.high:.3f})"
-        )
-        floor = f"guessing reaches {basis.baseline:.3f}"
+def describe_basis(basis: LabelBasis, task: Task) -> list[Note]:
+    """What a person should know of doubted labels, or of why there are none."""
+    single = task == "single-label"
+    found = {"score": basis.score, "count": basis.n, "low": basis.low, "high": basis.high}
+    worth = Note("right-on" if single else "area-on", found)
+    floor = note("commonest-on" if single else "guessing-reaches", score=basis.baseline)
     if not basis.is_better:
-        return [f"no label is doubted: the models {worth}, {floor}, and that is not clearly better"]
+        return [note("labels-not-doubted", worth=worth, floor=floor)]
     if not basis.counted:
-        return [f"no more labels look wrong than chance explains: the models {worth}, {floor}"]
-    alarms = "too few to estimate how many of them are right"
-    if basis.false_alarms is not None:
-        alarms = (
-            f"of which about {basis.false_alarms:.0%} are expected to be right (a rough estimate: on data with known "
-            "errors it was up to twice as many)"
-        )
-    notes = [f"labels that look wrong: {basis.counted:,}, {alarms}; the models {worth}, {floor}"]
+        return [note("labels-as-chance", worth=worth, floor=floor)]
+    alarms = note("alarms-unknown") if basis.false_alarms is None else note("alarms", share=basis.false_alarms)
+    notes = [note("labels-look-wrong", count=basis.counted, alarms=alarms, worth=worth, floor=floor)]
     if basis.is_cut:
-        notes.append(
-            f"the list of labels that look wrong is cut: {basis.wrong:,} do, and the worst {basis.counted:,} count "
-            f"({MOST_WRONG:.0%} of the pictures)"
-        )
+        notes.append(note("labels-cut", wrong=basis.wrong, count=basis.counted, most=MOST_WRONG))
     return notes
 
 

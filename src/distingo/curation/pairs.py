@@ -65,7 +65,7 @@ def duplicate_findings(manifest: Sequence[ManifestRow], thresholds: Thresholds) 
         pair = frozenset((row.file, row.same_as))
         if row.status in {"duplicate", "conflict"} and row.same_as in rows and pair not in named:
             named.add(pair)
-            yield _relate(Seen.of(row), Seen.of(rows[row.same_as]), 1.0, row.reason, thresholds)
+            yield _relate(Seen.of(row), Seen.of(rows[row.same_as]), 1.0, str(row.reason), thresholds)
 
 
 def pair_findings(
@@ -98,9 +98,7 @@ def pair_findings(
             if other.pixels == pictures[pair.first].pixels:  # `leak_findings` has it
                 continue
             second = Seen.of(other, other_root)
-        how = IN_WORDS[pair.symmetry]
-        reason = f"the same scene as {second.file}" + (f", {how}" if how else "")
-        yield _relate(first, second, pair.similarity, reason, thresholds, near=True)
+        yield _relate(first, second, pair.similarity, IN_WORDS[pair.symmetry], thresholds, near=True)
 
 
 def leak_findings(
@@ -129,10 +127,12 @@ def leak_findings(
 def _relate(
     one: Seen, other: Seen, score: float, reason: str, thresholds: Thresholds, *, near: bool = False
 ) -> Finding:
+    """Relate two images; of near-duplicates the reason is how the second one is turned."""
     file, beside = one, other
     if near and not other.root:
         file, beside = sorted((other, one), key=lambda seen: _LEFT_FIRST[seen.side])
-        reason = reason.replace(f"as {other.file}", f"as {beside.file}")
+    if near:
+        reason = f"the same scene as {beside.file}" + (f", {reason}" if reason else "")
     kind: FindingKind
     if beside.root:
         kind = "leak"

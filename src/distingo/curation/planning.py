@@ -280,7 +280,7 @@ def _unchanged(root: Path, file: str, expected: str) -> tuple[str, str]:
     try:
         content = hash_content(source_of(root, file))
     except UndecodableError as error:
-        return "", error.reason if expected else ""
+        return "", str(error) if expected else ""
     except DataError as error:
         return "", str(error)
     return content, "has changed since the check" if expected and content != expected else ""

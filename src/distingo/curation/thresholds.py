@@ -138,7 +138,7 @@ def file_findings(manifest: Sequence[ManifestRow], thresholds: Thresholds) -> It
             # What is merely not read, or over the limit, is nothing to clean away.
             if row.notes:
                 continue
-            yield _finding("unreadable", found, 1.0, row.reason, thresholds)
+            yield _finding("unreadable", found, 1.0, str(row.reason), thresholds)
         elif row.status in {"used", "duplicate", "conflict"} and row.format != "IDX":
             ending = PurePosixPath(row.file).suffix.lower()
             right = ENDINGS.get(row.format, (ending,))

@@ -10,7 +10,8 @@ from distingo.datasets.corrections import Correction, Corrections
 from distingo.datasets.duplicates import Examined
 from distingo.datasets.layouts.detection import source_of
 from distingo.datasets.walking import Candidate, Layout
-from distingo.errors import DataError, name_the_nearest
+from distingo.errors import DataError, find_near
+from distingo.messages.notes import Note, note
 from distingo.records import ManifestRow
 
 _NAMED = 5
@@ -102,7 +103,8 @@ def describe_makers(label: str, files: Sequence[str], corrections: Corrections |
     entries = [entry for file in files if (entry := corrections.by_file.get(file)) and label in entry.labels]
     if len(entries) < len(files):
         return ""
-    return f"only {corrections.path} gives it ({_some(entries)}); take that back there"
+    which = "; ".join(map(str, _some(entries)))
+    return f"only {corrections.path} gives it ({which}); take that back there"
 
 
 def _relabelled(entry: Examined, correction: Correction, account: _Account, *, was_candidate: bool) -> Examined:
@@ -114,11 +116,13 @@ def _relabelled(entry: Examined, correction: Correction, account: _Account, *, w
 
 def _row_set_aside(entry: Examined, correction: Correction, corrections: Corrections) -> ManifestRow:
     candidate, facts = entry.candidate, entry.facts
-    why = f" ({', '.join(correction.kinds)})" if correction.kinds else ""
+    reason = note("set-aside", line=correction.line, file=corrections.path.name)
+    if correction.kinds:
+        reason = Note("set-aside-for", {**reason.values, "kinds": tuple(correction.kinds)})
     return ManifestRow(
         candidate.source.file,
         "ignored",
-        f"set aside by line {correction.line} of {corrections.path.name}{why}",
+        reason,
         candidate.labels,
         candidate.side,
         facts.format,
@@ -154,42 +158,30 @@ def _check_classes(layout: Layout, classes: Sequence[str], corrections: Correcti
 
 def _notes(
     layout: Layout, left: Sequence[Examined], classes: Sequence[str], corrections: Corrections, account: _Account
-) -> list[str]:
+) -> list[Note]:
     name = corrections.path.name
     kept = sum(entry.action == "keep" for entry in corrections.entries)
-    done = [f"{_pictures(len(account.relabelled))} relabelled", f"{len(account.set_aside):,} set aside"]
-    notes = [f"{name}: {', '.join([*done, *([f'{kept:,} kept'] if kept else [])])}"]
+    applied = note("corrections-applied", file=name, count=len(account.relabelled), aside=len(account.set_aside))
+    notes = [Note("corrections-applied-and-kept", {**applied.values, "kept": kept}) if kept else applied]
     if account.changed:
-        notes.append(
-            f"{name}: {_corrections(len(account.changed))} not applied, as the file has changed since "
-            f"({_some(account.changed)})"
-        )
+        changed = account.changed
+        notes.append(note("corrections-outdated", file=name, count=len(changed), which=_some(changed)))
     present = {row.file for row in layout.ignored if row.status != "missing"}
     present |= {candidate.source.file for candidate in layout.candidates}
     if absent := [entry for entry in corrections.entries if entry.file not in present]:
-        notes.append(f"{name}: {_corrections(len(absent))} about files that are not in {layout.root} ({_some(absent)})")
+        root, which = str(layout.root), _some(absent)
+        notes.append(note("corrections-without-file", file=name, count=len(absent), root=root, which=which))
     counts = Counter(label for entry in left for label in entry.candidate.labels)
     for label in classes:
         if label not in layout.classes:
-            near = name_the_nearest(label, list(layout.classes), limit=1, otherwise="")
-            advice = f"; {near}" if near else ""
-            notes.append(
-                f"{name}: {label!r} becomes a class, which no other picture has ({_pictures(counts[label])}){advice}"
-            )
-    notes += [f"{name}: leaves {label!r} without a picture" for label in layout.classes if label not in classes]
+            added = note("class-of-corrections", file=name, name=label, count=counts[label])
+            near = find_near(label, list(layout.classes), limit=1)
+            notes.append(Note("class-of-corrections-like", {**added.values, "near": near[0]}) if near else added)
+    notes += [note("class-without-image", file=name, name=label) for label in layout.classes if label not in classes]
     return notes
 
 
-def _some(entries: Sequence[Correction]) -> str:
+def _some(entries: Sequence[Correction]) -> tuple[Note, ...]:
     """The first few with their lines, and how many more there are."""
-    named = [f"line {entry.line}, {entry.file}" for entry in entries[:_NAMED]]
-    more = [f"and {len(entries) - _NAMED:,} more"] if len(entries) > _NAMED else []
-    return "; ".join([*named, *more])
-
-
-def _pictures(count: int) -> str:
-    return "1 picture" if count == 1 else f"{count:,} pictures"
-
-
-def _corrections(count: int) -> str:
-    return "1 correction is" if count == 1 else f"{count:,} corrections are"
+    named = [note("correction", line=entry.line, file=entry.file) for entry in entries[:_NAMED]]
+    return (*named, *([note("and-more", count=len(entries) - _NAMED)] if len(entries) > _NAMED else []))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from distingo.datasets.cache.products import Facts
 from distingo.datasets.walking import Candidate
+from distingo.messages.notes import Note, note
 from distingo.records import ManifestStatus
 
 _KEPT_FIRST = {"test": 0, "validation": 1, "train": 2, None: 3}
@@ -39,7 +40,7 @@ class Verdict:
     """
 
     status: ManifestStatus
-    reason: str = ""
+    reason: Note | None = None
     same_as: str = ""
 
 
@@ -84,7 +85,7 @@ def _judge_group(members: list[Examined]) -> list[Verdict]:
 def _duplicate(member: Examined, kept: Examined) -> Verdict:
     return Verdict(
         "duplicate",
-        f"the same {_shared(member, kept)} as {kept.candidate.source.file}",
+        note(f"same-{_shared(member, kept)}", file=kept.candidate.source.file),
         kept.candidate.source.file,
     )
 
@@ -92,8 +93,8 @@ def _duplicate(member: Examined, kept: Examined) -> Verdict:
 def _conflict(member: Examined, members: list[Examined]) -> Verdict:
     other = next(entry for entry in members if entry.candidate.labels != member.candidate.labels)
     names = sorted({", ".join(entry.candidate.labels) or "no label" for entry in members})
-    kind = "classes" if all(len(entry.candidate.labels) == 1 for entry in members) else "sets of labels"
-    reason = f"the same {_shared(member, other)} under {len(names)} {kind}: {'; '.join(names)}"
+    kind = "classes" if all(len(entry.candidate.labels) == 1 for entry in members) else "labels"
+    reason = note(f"same-{_shared(member, other)}-other-{kind}", count=len(names), names=tuple(names))
     return Verdict("conflict", reason, other.candidate.source.file)
 
 

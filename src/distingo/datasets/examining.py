@@ -41,6 +41,7 @@ from distingo.datasets.decoding.value_summaries import ValueSummary
 from distingo.datasets.duplicates import Examined
 from distingo.datasets.walking import Candidate
 from distingo.files import content_hash
+from distingo.messages.notes import note
 from distingo.progress import progress_bar
 from distingo.records import Source, ValueRanges, row_key
 
@@ -222,9 +223,7 @@ class Examiner:
         try:
             data = read_bytes(task.source)
             if content_hash(data) != task.content:
-                raise UnreadableError(
-                    "changed while it was being read; run the same command again", "unknown", code="changed_meanwhile"
-                )
+                raise UnreadableError(note("changed-while-read"), "unknown", code="changed_meanwhile")
             value_range = task.source.value_range or self.value_ranges
             decoded = decode(data, max_pixels=self.max_pixels, enough=self._enough(task), value_range=value_range)
         except UndecodableError as error:
@@ -364,4 +363,4 @@ def _hash_file(source: Source) -> tuple[str, Facts | None]:
 
 def _idx_facts(content: str, row: np.ndarray) -> Facts:
     height, width = row.shape
-    return Facts(usable=True, reason="", format="IDX", width=width, height=height, pixels=content)
+    return Facts(usable=True, reason=None, format="IDX", width=width, height=height, pixels=content)

@@ -31,6 +31,7 @@ from distingo.datasets.options import Reading
 from distingo.datasets.targets import find_name_fault
 from distingo.datasets.walking import Candidate, Layout
 from distingo.errors import DataError, quote
+from distingo.messages.notes import Note, note
 from distingo.records import NO_VALUE_RANGES, Dataset, ManifestRow, Picture, Task
 
 _LOOKED_AT = 300
@@ -50,7 +51,7 @@ class Survey:
         task: As in `Dataset.task`.
     """
 
-    layout: str
+    layout: Note
     classes: tuple[str, ...]
     count: int
     height: int
@@ -236,10 +237,8 @@ def _without_lost_labels(root: Path, dataset: Dataset) -> Dataset:
         raise DataError(
             f"{root}: no picture with a label is usable; `distingo check` lists why", code="no_usable_images"
         )
-    what = "class" if dataset.task == "single-label" else "label"
-    lost = tuple(
-        f"{what} {label} is dropped: no usable picture has it" for label in dataset.classes if label not in left
-    )
+    code = "class-dropped" if dataset.task == "single-label" else "label-dropped"
+    lost = tuple(note(code, name=label) for label in dataset.classes if label not in left)
     classes = tuple(label for label in dataset.classes if label in left)
     if not lost:
         return dataset

@@ -10,6 +10,7 @@ from pathlib import Path
 from distingo.datasets.corrections import CORRECTIONS_NAME, is_label_table
 from distingo.datasets.walking import FoundFile
 from distingo.errors import DataError
+from distingo.messages.notes import Note, note
 from distingo.records import HOLDS_CORRECTIONS, HOLDS_PROVENANCE, KEPT_BY_DOWNLOAD, LABELS_OF_DOWNLOAD
 
 DOWNLOAD_FOLDER = ".distingo-download"
@@ -32,7 +33,7 @@ _BESIDE = frozenset({MANIFEST_NAME, LICENCE_NAME, BOXES_NAME})
 
 def mark_own_files(files: Iterable[FoundFile]) -> list[FoundFile]:
     """Say of distingo's own files what they are, so that nothing takes them for data and none is counted."""
-    return [replace(file, ignored=why) if (why := _why_own(file)) else file for file in files]
+    return [replace(file, ignored=note(why)) if (why := _why_own(file)) else file for file in files]
 
 
 def _why_own(file: FoundFile) -> str:
@@ -61,9 +62,9 @@ def is_download(folder: Path) -> bool:
     return os.path.isdir(folder / DOWNLOAD_FOLDER)  # noqa: PTH112 - unlike Path.is_dir, False where nobody may look
 
 
-def describe_labels_table(table: Path) -> str:
-    """What a table of labels is, in words for the manifest; the one that a download wrote is distingo's own."""
-    return LABELS_OF_DOWNLOAD if table.name == METADATA_NAME and is_download(table.parent) else "holds the labels"
+def describe_labels_table(table: Path) -> Note:
+    """What a table of labels is, for the manifest; the one that a download wrote is distingo's own."""
+    return note(LABELS_OF_DOWNLOAD if table.name == METADATA_NAME and is_download(table.parent) else "holds-labels")
 
 
 def require_finished(folder: Path) -> None:

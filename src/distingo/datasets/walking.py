@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from distingo.messages.notes import Note, note
 from distingo.records import LabelVariants, ManifestRow, Side, Source, Task
 
 _HIDDEN_FILES = {"thumbs.db", "desktop.ini", "ehthumbs.db"}
@@ -24,10 +25,10 @@ _HIDDEN_FOLDERS = {
 }
 
 _OWN_FOLDERS = {
-    ("check.json", "findings.csv"): "in a folder that `distingo check` wrote",
-    ("config.json", "manifest.csv"): "in a run folder of distingo's",
+    ("check.json", "findings.csv"): "in-check-folder",
+    ("config.json", "manifest.csv"): "in-run-folder",
 }
-"""Files that only a folder of distingo's own has together, and what its files are."""
+"""Files that only a folder of distingo's own has together, and the code of why its files are ignored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,13 @@ class FoundFile:
     Attributes:
         parts: The names of the folders below the root and of the file itself, as the system spells them.
         path: The file on disk.
-        ignored: Why it is no candidate, in words for a person; empty for a candidate.
+        ignored: Why it is no candidate; None for a candidate.
         is_unopened: Whether it is a folder whose files are unknown because it can't be opened.
     """
 
     parts: tuple[str, ...]
     path: Path
-    ignored: str = ""
+    ignored: Note | None = None
     is_unopened: bool = False
 
 
@@ -53,7 +54,7 @@ class _Folder:
 
     parts: tuple[str, ...]
     path: Path
-    ignored: str = ""
+    ignored: Note | None = None
     above: tuple[tuple[int, int], ...] = ()
 
 
@@ -86,7 +87,7 @@ def walk(root: Path) -> Iterator[FoundFile]:
             waiting += _open(entry)
         except OSError as error:
             reason = error.strerror or type(error).__name__
-            why = f"a folder that can't be opened ({reason})"
+            why = note("unopened-folder", error=reason)
             yield FoundFile(entry.parts, entry.path, entry.ignored or why, is_unopened=not entry.ignored)
 
 
@@ -95,7 +96,7 @@ def _open(folder: _Folder) -> list[FoundFile | _Folder]:
     status = folder.path.stat()
     identity = (status.st_dev, status.st_ino)
     if identity in folder.above:
-        return [FoundFile(folder.parts, folder.path, "a link that leads back to a folder above it")]
+        return [FoundFile(folder.parts, folder.path, note("link-in-a-circle"))]
     with os.scandir(folder.path) as entries:
         found = sorted(entries, key=lambda entry: entry.name, reverse=True)
     return [_entry(folder, entry, (*folder.above, identity)) for entry in found]
@@ -109,24 +110,24 @@ def _entry(folder: _Folder, entry: os.DirEntry[str], above: tuple[tuple[int, int
         is_folder = is_file = False
     if not is_folder:
         return FoundFile(parts, path, folder.ignored or _why_ignored(entry, is_file=is_file))
-    why = folder.ignored or ("in a hidden folder" if is_hidden_folder(entry.name) else _why_own(path))
+    why = folder.ignored or (note("in-hidden-folder") if is_hidden_folder(entry.name) else _why_own(path))
     return _Folder(parts, path, why, above)
 
 
-def _why_own(folder: Path) -> str:
+def _why_own(folder: Path) -> Note | None:
     for names, why in _OWN_FOLDERS.items():
         # unlike Path.is_file, this is False also where nobody may look
         if all(os.path.isfile(folder / name) for name in names):  # noqa: PTH113
-            return why
-    return ""
+            return note(why)
+    return None
 
 
-def _why_ignored(entry: os.DirEntry[str], *, is_file: bool) -> str:
+def _why_ignored(entry: os.DirEntry[str], *, is_file: bool) -> Note | None:
     if entry.name.startswith(".") or entry.name.lower() in _HIDDEN_FILES:
-        return "a hidden file"
+        return note("hidden-file")
     if is_file:
-        return ""
-    return "a link that leads nowhere" if entry.is_symlink() else "not a regular file"
+        return None
+    return note("link-to-nowhere" if entry.is_symlink() else "no-regular-file")
 
 
 def display_name(parts: tuple[str, ...]) -> str:
@@ -166,7 +167,7 @@ class Layout:
     """What a folder holds before any picture is decoded.
 
     Attributes:
-        name: In words: ``class folders``, ``split folders``, ``IDX files`` or ``train.csv, one 0/1 column per label``.
+        name: What it is: class folders, split folders, IDX files, or a table with one 0/1 column per label.
         classes: All class names, sorted.
         candidates: In order of their names.
         ignored: One row per file that is no candidate, and per picture of a table that can't be one.
@@ -177,17 +178,17 @@ class Layout:
         label_variants: As in `Dataset.label_variants`.
     """
 
-    name: str
+    name: Note
     classes: tuple[str, ...]
     candidates: tuple[Candidate, ...]
     ignored: tuple[ManifestRow, ...]
     root: Path
     task: Task = "single-label"
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     groups: dict[str, tuple[str, ...]] = field(default_factory=dict)
     label_variants: tuple[LabelVariants, ...] = ()
 
 
-def ignored_row(file: FoundFile, why: str, side: Side | None = None) -> ManifestRow:
+def ignored_row(file: FoundFile, why: Note, side: Side | None = None) -> ManifestRow:
     """Account for a file that is no candidate."""
     return ManifestRow(display_name(file.parts), "ignored", why, (), side, "", 0, 0, "")

@@ -267,7 +267,7 @@ class _Run:
         try:
             self._keep(turn, part, transfer(wanted, part, transport))
         except LastingError as error:
-            self._end(wanted, error.status, str(error), attempts=turn.attempts)
+            self._end(wanted, error.status, str(error), attempts=turn.attempts, detected=error.format)
         except PassingError as error:
             self._put_off(turn, error)
             return
@@ -317,6 +317,6 @@ class _Run:
         part.finish(target)
         self._progress.finish(wanted.name)
 
-    def _end(self, wanted: WantedFile, status: FetchStatus, reason: str, *, attempts: int) -> None:
-        self._folder.record(Outcome(wanted.name, status, reason, "", wanted.url, attempts=attempts))
+    def _end(self, wanted: WantedFile, status: FetchStatus, reason: str, *, attempts: int, detected: str = "") -> None:
+        self._folder.record(Outcome(wanted.name, status, reason, "", wanted.url, format=detected, attempts=attempts))
         self._progress.finish(wanted.name)

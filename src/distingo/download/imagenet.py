@@ -164,7 +164,7 @@ def _unpack(folder: DownloadFolder, wanted: WantedFile, name: str) -> None:
 
 def _why_missing(outcome: Outcome) -> str:
     reason = outcome.reason.partition(";")[0]
-    if "HTML" in reason:
+    if outcome.format == "HTML":
         return f"{reason}; perhaps one to log in: ask for access at https://www.image-net.org/download.php"
     if outcome.status == "absent":
         return f"{reason}; this release leaves some synsets out"

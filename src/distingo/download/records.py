@@ -151,11 +151,13 @@ class LastingError(TransferError):
 
     Attributes:
         status: What the file's outcome is.
+        format: What came in its place, as `detect_format` names it; empty where nothing came.
     """
 
-    def __init__(self, status: FetchStatus, reason: str) -> None:
+    def __init__(self, status: FetchStatus, reason: str, detected: str = "") -> None:
         super().__init__(reason)
         self.status = status
+        self.format = detected
 
 
 class StoppedError(TransferError):

@@ -186,7 +186,7 @@ class _Inspection:
     def _check_format(self) -> str:
         found = detect_format(self._head)
         if self._wanted.formats is not None and found not in self._wanted.formats:
-            raise LastingError("refused", why_no_image(found))
+            raise LastingError("refused", why_no_image(found), found)
         return found
 
     def finish(self, url: str) -> Received:

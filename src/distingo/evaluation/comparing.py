@@ -24,6 +24,7 @@ from distingo.evaluation.pairing import (
     test_side,
     training_files,
 )
+from distingo.messages.notes import Note, note
 from distingo.metrics.multi_label import multi_label_scores
 from distingo.metrics.single_label import classification_scores, confusion_matrix, per_class_scores
 from distingo.models.catalogue import CATALOGUE
@@ -33,7 +34,7 @@ from distingo.runs.contents import RunRecords, read_run
 from distingo.runs.predictions import Predicted
 
 
-def on_common_pictures(runs: Sequence[RunRecords]) -> tuple[tuple[RunRecords, ...], tuple[str, ...]]:
+def on_common_pictures(runs: Sequence[RunRecords]) -> tuple[tuple[RunRecords, ...], tuple[Note, ...]]:
     """Judge runs on the pictures that are on every test side under the same labels and with the same content.
 
     A picture whose content any of the runs was trained or chosen on is left out: it is no news to that run.
@@ -61,11 +62,9 @@ def on_common_pictures(runs: Sequence[RunRecords]) -> tuple[tuple[RunRecords, ..
             f"the same {option('split')}",
             code="runs_differ",
         )
-    sizes = ", ".join(f"{len(side):,}" for side in sides)
-    note = (
-        f"Judged on the {len(files):,} test pictures that all runs have in common; their own test sides have {sizes}."
-    )
-    return tuple(_judged_on(run, files) for run in runs), (note,)
+    sizes = tuple(len(side) for side in sides)
+    common = note("evaluated-on-common", count=len(files), sizes=sizes)
+    return tuple(_judged_on(run, files) for run in runs), (common,)
 
 
 def _same(sides: Sequence[dict[str, TestPicture]]) -> list[str]:
@@ -198,7 +197,7 @@ def _require_several(folders: Sequence[Path]) -> None:
 
 def _judged_alike(
     runs: Sequence[RunRecords], *, common: bool
-) -> tuple[list[tuple[RunRecords, Evaluation]], tuple[str, ...]]:
+) -> tuple[list[tuple[RunRecords, Evaluation]], tuple[Note, ...]]:
     """Every run with its evaluation on the same pictures, and a note where these are not its own test side."""
     evaluations = [require_own_judgement(run) for run in runs]
     if common:
@@ -263,12 +262,17 @@ def _baselines(runs: Sequence[ComparedRun]) -> dict[str, dict[str, Score]]:
     }
 
 
-def _training_notes(runs: Sequence[ComparedRun]) -> tuple[str, ...]:
+def _training_notes(runs: Sequence[ComparedRun]) -> tuple[Note, ...]:
     best = runs[0]
     learned = training_files(best.records)
     return tuple(
-        f"{run.name} was trained on other pictures than {best.name} ({len(training_files(run.records)):,} against "
-        f"{len(learned):,}): what sets them apart is not the model alone."
+        note(
+            "trained-on-others",
+            name=run.name,
+            other=best.name,
+            count=len(training_files(run.records)),
+            other_count=len(learned),
+        )
         for run in runs[1:]
         if training_files(run.records) != learned
     )

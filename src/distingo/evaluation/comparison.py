@@ -15,6 +15,7 @@ from statistics import median
 from distingo.errors import RunError
 from distingo.evaluation.pairing import ComparedRecipes, VersusBest
 from distingo.files import write_json
+from distingo.messages.notes import Note
 from distingo.records import Evaluation, Score
 from distingo.runs.contents import RunRecords
 from distingo.runs.cost import RunCost, read_cost
@@ -118,10 +119,16 @@ def _training_seconds(run: RunRecords, measured: RunCost) -> float | None:
     return sum(seconds) if seconds else None
 
 
+_PRECISION_IN_0_1 = r"precision: (\w+) on "
+"""How runs of version 0.1 begin the sentence that says the precision."""
+
+
 def _precision(run: RunRecords) -> str | None:
     """The one that was chosen where the recipe left it open."""
     for choice in run.choices:
-        if chosen := re.match(r"precision: (\w+) on ", choice):
+        if choice.code == "precision":
+            return str(choice.values["precision"])
+        if chosen := re.match(_PRECISION_IN_0_1, str(choice.values.get("text", ""))):
             return chosen[1]
     asked = run.recipe.get("precision")
     return None if asked in (None, "auto") else str(asked)
@@ -178,7 +185,7 @@ class Comparison:
     n: int
     runs: tuple[ComparedRun, ...]
     baselines: dict[str, dict[str, Score]]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     seeds: tuple[tuple[str, ...], ...] = ()
     recipes: tuple[ComparedRecipes, ...] = ()
 
@@ -227,7 +234,7 @@ def write_comparison(comparison: Comparison, folder: Path) -> Path:
         },
         "seeds": [list(names) for names in comparison.seeds],
         "recipes": [asdict(compared) for compared in comparison.recipes],
-        "notes": list(comparison.notes),
+        "notes": [asdict(each) for each in comparison.notes],
     }
     write_json(path, content)
     return path

@@ -24,6 +24,7 @@ from distingo.evaluation.judging_confidence import judge_confidence
 from distingo.machine.device import choose_device, choose_precision
 from distingo.machine.memory import forget_peak_memory, peak_memory
 from distingo.machine.process import prepare_process
+from distingo.messages.notes import Note, note
 from distingo.models.saved import SavedModel, load_model
 from distingo.prediction.classifier import Outputs, predict_outputs, to_probabilities
 from distingo.prediction.embedding import input_product
@@ -151,7 +152,7 @@ def evaluate_run(request: EvaluateRequest) -> tuple[Evaluation, Path]:
     if request.data is None:
         dataset = _read(_as_for_training(request, config, folder), models)
         pictures, place = read_split(folder.split, dataset).test, folder.path
-        notes: tuple[str, ...] = ()
+        notes: tuple[Note, ...] = ()
     else:
         dataset = _read(request, models)
         _require_known_classes(dataset, models[MODEL])
@@ -251,33 +252,30 @@ def _require_known_classes(dataset: Dataset, model: SavedModel) -> None:
         )
 
 
-def _judged(dataset: Dataset) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
+def _judged(dataset: Dataset) -> tuple[tuple[Picture, ...], tuple[Note, ...]]:
     test = tuple(picture for picture in dataset.pictures if picture.given_side == "test")
     if test:
-        return test, (f"judged on the test side of {dataset.root.name}",)
-    return dataset.pictures, (f"judged on all pictures of {dataset.root.name}",)
+        return test, (note("evaluated-on-test", data=dataset.root.name),)
+    return dataset.pictures, (note("evaluated-on-all", data=dataset.root.name),)
 
 
-def _seen_before(folder: RunFolder, pictures: Sequence[Picture]) -> tuple[str, ...]:
-    """A sentence on pictures that are no news to the model; none where all are."""
+def _seen_before(folder: RunFolder, pictures: Sequence[Picture]) -> tuple[Note, ...]:
+    """A note on pictures that are no news to the model; none where all are."""
     run = read_run(folder.path)
     contents = {row.file: row.content for row in run.manifest}
     seen = {contents.get(row.file) for row in run.split if row.side != "test"}
     count = sum(picture.content in seen for picture in pictures)
     if not count:
         return ()
-    return (
-        f"{count:,} of these {len(pictures):,} pictures are among those that the model was trained or chosen on, which "
-        "flatters it",
-    )
+    return (note("seen-in-training", count=count, total=len(pictures)),)
 
 
-def _corrected(dataset: Dataset, request: EvaluateRequest) -> tuple[str, ...]:
-    """A sentence on what a person put right or set aside in other data; none where nothing was."""
+def _corrected(dataset: Dataset, request: EvaluateRequest) -> tuple[Note, ...]:
+    """A note on what a person put right or set aside in other data; none where nothing was."""
     decided = find_corrections(dataset.root, request.reading.corrections)
     if decided is None or not decided.effective:
         return ()
-    return (f"{decided.path.name} is honoured: {len(decided.effective):,} pictures are relabelled or set aside there",)
+    return (note("corrections-honored", file=decided.path.name, count=len(decided.effective)),)
 
 
 def _outputs(model: SavedModel, pictures: Sequence[Picture], request: EvaluateRequest) -> Outputs:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from distingo.datasets.targets import encode_labels
-from distingo.errors import name_some
+from distingo.messages.notes import Note, name_first, note
 from distingo.metrics.multi_label import MultiLabelScores, multi_label_scores
 from distingo.metrics.paired import paired_difference
 from distingo.metrics.single_label import classification_scores, confusion_matrix, per_class_scores
@@ -22,7 +22,7 @@ def judge(
     pictures: Sequence[Picture],
     models: Mapping[str, ModelDescription],
     probabilities: Mapping[str, np.ndarray],
-    notes: tuple[str, ...] = (),
+    notes: tuple[Note, ...] = (),
     *,
     cuts: Mapping[str, np.ndarray] | None = None,
 ) -> Evaluation:
@@ -49,7 +49,7 @@ def _judge_classes(
     pictures: Sequence[Picture],
     classes: tuple[str, ...],
     probabilities: Mapping[str, np.ndarray],
-    notes: tuple[str, ...],
+    notes: tuple[Note, ...],
 ) -> Evaluation:
     truth = encode_labels(pictures, classes, "single-label")
     scores = {name: classification_scores(truth, found, classes) for name, found in probabilities.items()}
@@ -73,7 +73,7 @@ def _gain(right: np.ndarray, baseline_right: np.ndarray) -> Score:
     return Score(found.difference, found.low, found.high, found.n, found.too_few)
 
 
-def _predicted_in_vain(confusion: np.ndarray, classes: tuple[str, ...]) -> tuple[str, ...]:
+def _predicted_in_vain(confusion: np.ndarray, classes: tuple[str, ...]) -> tuple[Note, ...]:
     names = [
         name
         for name, true, said in zip(classes, confusion.sum(axis=1), confusion.sum(axis=0), strict=True)
@@ -81,17 +81,14 @@ def _predicted_in_vain(confusion: np.ndarray, classes: tuple[str, ...]) -> tuple
     ]
     if not names:
         return ()
-    return (
-        f"no picture shows {name_some(names, 5)}, which the model predicted: precision, recall and F1 (macro) count "
-        "each as 0, balanced accuracy leaves it out",
-    )
+    return (note("predicted-without-image", names=name_first(names, 5)),)
 
 
 def _judge_labels(
     pictures: Sequence[Picture],
     models: Mapping[str, ModelDescription],
     probabilities: Mapping[str, np.ndarray],
-    notes: tuple[str, ...],
+    notes: tuple[Note, ...],
     cuts: Mapping[str, np.ndarray],
 ) -> Evaluation:
     description = models[MODEL]
@@ -116,6 +113,6 @@ def _judge_labels(
     )
 
 
-def _unlabelled(truth: np.ndarray) -> tuple[str, ...]:
+def _unlabelled(truth: np.ndarray) -> tuple[Note, ...]:
     count = int((~truth.any(axis=1)).sum())
-    return (f"{count:,} of {len(truth):,} pictures have no label",) if count else ()
+    return (note("images-unlabelled", count=count, total=len(truth)),) if count else ()

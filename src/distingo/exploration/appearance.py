@@ -11,6 +11,7 @@ from distingo.datasets.cache.products import Product, pixels_product
 from distingo.datasets.cache.segments import StoredRows
 from distingo.datasets.cache.store import Cache
 from distingo.datasets.targets import encode_labels
+from distingo.messages.notes import Note
 from distingo.progress import progress_bar
 from distingo.records import Dataset, Picture, Rendition
 
@@ -86,7 +87,7 @@ class PictureMap:
     pictures: tuple[Picture, ...]
     places: np.ndarray
     embedded_by: str
-    reason: str
+    reason: Note
     perplexity: float
     components: int
     seed: int

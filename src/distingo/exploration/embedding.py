@@ -16,6 +16,7 @@ from distingo.datasets.options import Reading
 from distingo.datasets.walking import Candidate
 from distingo.errors import UsageError, option
 from distingo.exploration.appearance import Neighbourhood, small_pictures
+from distingo.messages.notes import Note, note
 from distingo.records import Picture
 
 DESCRIPTORS = "descriptors"
@@ -40,7 +41,7 @@ class Embedding:
     product: Product
     name: str
     words: str
-    reason: str
+    reason: Note
 
 
 def choose_embedding(
@@ -59,7 +60,7 @@ def choose_embedding(
         ModelError: There is no such backbone, or its weights are not available.
         UsageError: The model is none that embeds.
     """
-    reason = "it was asked for"
+    reason = note("requested")
     if model is None and weights is None:
         model, reason = _choose_model(pictures)
     if model == PIXELS:
@@ -107,22 +108,19 @@ def _scale(rows: np.ndarray, name: str) -> np.ndarray:
     return np.nan_to_num(scaled.astype(np.float32))
 
 
-def _choose_model(pictures: Sequence[Picture]) -> tuple[str, str]:
+def _choose_model(pictures: Sequence[Picture]) -> tuple[str, Note]:
     side = median(min(picture.width, picture.height) for picture in pictures)
     if side < _SMALLEST_PHOTO:
-        return PIXELS, f"the pictures are small: the median of their shorter sides is {side:g} pixels"
+        return PIXELS, note("pixels-compared", side=f"{side:g}")
     from distingo.models.hub import find_cached
     from distingo.models.presets import PRESETS
 
     if find_cached(f"timm/{PRESETS['fast'].backbone}", "model.safetensors"):
-        return "fast", "its weights are on this machine"
-    return DESCRIPTORS, (
-        "the weights of the preset ‘fast’ are not on this machine; `distingo fetch-weights fast` gets them, and "
-        "--model or --weights names others"
-    )
+        return "fast", note("weights-here")
+    return DESCRIPTORS, note("weights-not-here")
 
 
-def _embed_by_backbone(model: str, weights: str | Path | None, cache: Cache, reason: str) -> Embedding:
+def _embed_by_backbone(model: str, weights: str | Path | None, cache: Cache, reason: Note) -> Embedding:
     from distingo.curation.embedding import embed_by_backbone
     from distingo.models.catalogue import find_model
     from distingo.models.presets import PRESETS

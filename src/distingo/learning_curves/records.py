@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from distingo.files import write_json
+from distingo.messages.notes import Note
 from distingo.records import Score, Task
 from distingo.runs.fields import Plain
 from distingo.runs.folder import FORMAT
@@ -91,7 +92,7 @@ class LearningCurve:
     draws: int
     overall: ScoreCurve
     classes: tuple[ScoreCurve, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     recipe: dict[str, Plain]
     seconds: float
 

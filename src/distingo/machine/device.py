@@ -11,6 +11,7 @@ import torch
 
 from distingo.errors import ResourceError, UsageError, option
 from distingo.machine.memory import is_out_of_memory
+from distingo.messages.notes import Note, note
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -20,26 +21,27 @@ _BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
 _CPUINFO = Path("/proc/cpuinfo")
 
 
-def choose_precision(device: torch.device | str) -> tuple[Precision, str]:
+def choose_precision(device: torch.device | str) -> tuple[Precision, Note]:
     """The precision in which networks train and predict fastest without losing accuracy.
 
     Args:
         device: Where they compute.
 
     Returns:
-        ``bfloat16`` where the device computes in it, else ``float32``; and the reason, for a user.
+        ``bfloat16`` where the device computes in it, else ``float32``; and the reason.
     """
     device = torch.device(device)
     if device.type == "cuda":
         if torch.cuda.is_bf16_supported(including_emulation=False):
-            return "bfloat16", "this GPU computes in it"
-        return "float32", "this GPU does not compute in bfloat16"
+            return "bfloat16", note("gpu-has-bfloat16")
+        return "float32", note("gpu-lacks-bfloat16")
     if device.type != "cpu":
-        return "float32", f"bfloat16 is not relied on for {device.type}"
+        return "float32", note("bfloat16-untested", device=device.type)
     flag = bfloat16_instructions()
     if flag is not None:
-        return "bfloat16", f"this processor computes in it ({flag})"
-    return "float32", f"this processor has neither {' nor '.join(_BFLOAT16_FLAGS)}"
+        return "bfloat16", note("processor-has-bfloat16", flag=flag)
+    first, second = _BFLOAT16_FLAGS
+    return "float32", note("processor-lacks-bfloat16", first=first, second=second)
 
 
 @cache

@@ -27,6 +27,7 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 
+from distingo.messages.notes import Note, note
 from distingo.records import ThresholdAim, Thresholds
 
 Floats = npt.NDArray[np.float64]
@@ -77,7 +78,7 @@ def choose_thresholds(
     curves = [_Curve.of(answers[:, label], chances[:, label]) for label in range(answers.shape[1])]
     judged = [curve for curve in curves if curve.positives]
     if not judged:
-        notes = ("no validation picture has a label: every threshold is 0.5",)
+        notes = (note("thresholds-without-images"),)
         return Thresholds((FALLBACK,) * len(curves), aim, requested, notes)
     goal = _Goal(aim, requested or 0.0)
     rate = goal.shared_rate(judged)
@@ -91,7 +92,7 @@ def choose_thresholds(
         values=tuple(values.get(column, middle) for column in range(len(curves))),
         aim=aim,
         wanted=requested,
-        notes=_notes(curves, labels or [f"label {column}" for column in range(len(curves))], goal),
+        notes=_notes(curves, labels or [note("column", number=column) for column in range(len(curves))], goal),
     )
 
 
@@ -205,20 +206,16 @@ def _logit(probability: float) -> float:
     return float(np.log(inside / (1 - inside)))
 
 
-def _notes(curves: list[_Curve], names: Sequence[str], goal: _Goal) -> tuple[str, ...]:
+def _notes(curves: list[_Curve], names: Sequence[str | Note], goal: _Goal) -> tuple[Note, ...]:
     pairs = list(zip(names, curves, strict=True))
-    groups = {
-        "no validation picture has the label, so it gets the labels' median threshold": [
-            name for name, curve in pairs if not curve.positives
-        ],
-        f"fewer than {FEW_POSITIVES} validation pictures have the label, so it mostly follows the other labels": [
-            name for name, curve in pairs if 0 < curve.positives < FEW_POSITIVES
-        ],
-        f"no threshold reaches a precision of {goal.requested:g} on validation": [
-            name for name, curve in pairs if curve.positives and not goal.is_reached(curve)
-        ],
-    }
-    return tuple(f"{', '.join(found)}: {text}" for text, found in groups.items() if found)
+    without = tuple(name for name, curve in pairs if not curve.positives)
+    few = tuple(name for name, curve in pairs if 0 < curve.positives < FEW_POSITIVES)
+    short = tuple(name for name, curve in pairs if curve.positives and not goal.is_reached(curve))
+    return (
+        *([note("threshold-of-others", names=without)] if without else []),
+        *([note("threshold-like-others", names=few, few=FEW_POSITIVES)] if few else []),
+        *([note("threshold-not-reached", names=short, wanted=goal.requested)] if short else []),
+    )
 
 
 def _check(truth: npt.NDArray[Any], chances: Floats, aim: str, requested: float | None) -> None:

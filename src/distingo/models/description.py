@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from distingo.errors import ModelError, RunError, join_faults, quote
 from distingo.files import write_json
+from distingo.messages.notes import note
 from distingo.models.architectures import check_architecture
 from distingo.models.backbones import BackboneDescription
 from distingo.models.catalogue import CATALOGUE
@@ -86,7 +87,7 @@ class ModelDescription:
 
     def require_thresholds(self) -> Thresholds:
         """The thresholds of a model for several labels; 0.5 for each where none were chosen."""
-        return self.thresholds or Thresholds((0.5,) * len(self.classes), "f1", notes=("no thresholds were chosen",))
+        return self.thresholds or Thresholds((0.5,) * len(self.classes), "f1", notes=(note("no-thresholds"),))
 
 
 _ADVICE = "train again, or take the model from where it came from"

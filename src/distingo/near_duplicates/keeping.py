@@ -17,6 +17,7 @@ from distingo.datasets.splits.grouping import Grouping, Links, find_bursts, grou
 from distingo.datasets.splits.keeping_groups import keep_groups, split_numbers
 from distingo.errors import UsageError, option
 from distingo.features.signatures import SYMMETRIES
+from distingo.messages.notes import Note, note
 from distingo.near_duplicates.search import find_copies, signature_product
 from distingo.options.training import BURST_SECONDS, LOOSEST, SAME_SCENE
 from distingo.records import Dataset, Split
@@ -183,57 +184,46 @@ def _count(
     return replace(split, notes=(*split.notes, *describe_counts(counts))), counts
 
 
-def describe_counts(counts: NearDuplicateCounts, *, folds: bool = False) -> list[str]:
-    """What a person should know of a run's near-duplicates, one sentence each.
+def describe_counts(counts: NearDuplicateCounts, *, folds: bool = False) -> list[Note]:
+    """What a person should know of a run's near-duplicates.
 
     Args:
         counts: What was found.
         folds: Whether the images are divided into folds in place of the three splits.
     """
     if counts.not_searched == "off":
-        return ["near-duplicates were not searched for, as it was asked for"]
+        return [note("duplicates-off")]
     if counts.not_searched:
-        return [f"near-duplicates were not searched for, as the images are smaller than {counts.smallest_side} pixels"]
+        return [note("duplicates-too-small", side=counts.smallest_side)]
     notes = [
-        f"near-duplicates were searched for among {counts.searched:,} images, turned and mirrored too, from a "
-        f"similarity of {counts.similarity:g} on; pairs: {counts.pairs:,}, groups: {counts.groups:,}, images in the "
-        f"largest group: {counts.largest:,}"
+        note(
+            "duplicates",
+            count=counts.searched,
+            similarity=counts.similarity or 0.0,
+            pairs=counts.pairs,
+            groups=counts.groups,
+            largest=counts.largest,
+        )
     ]
     if counts.too_small:
-        notes.append(
-            f"not searched for near-duplicates, as smaller than {counts.smallest_side} pixels: {counts.too_small:,} "
-            f"of {counts.images:,} images"
-        )
+        side, small = counts.smallest_side, counts.too_small
+        notes.append(note("duplicates-not-searched", side=side, count=small, total=counts.images))
     if counts.moved:
-        notes.append(
-            f"each group of near-duplicates is on one split, for which so many images were moved: {counts.moved:,}"
-        )
+        notes.append(note("duplicates-moved", count=counts.moved))
     if counts.contradicting_pairs:
-        notes.append(
-            f"near-duplicates under two classes: {counts.contradicting_pairs:,} pairs; `distingo check DATA` shows them"
-        )
+        notes.append(note("duplicates-of-other-class", count=counts.contradicting_pairs))
     if counts.too_large:
-        notes.append(
-            "groups of near-duplicates divided image by image, as they are too large to be kept on one split: "
-            f"{counts.too_large:,}; their scores flatter"
-        )
-    if counts.straddling_pairs and folds:
-        notes.append(
-            f"near-duplicates on two folds, which flatters the scores: {counts.straddling_pairs:,} pairs; the split "
-            "file says so, and `distingo split DATA --folds K` makes one that keeps them together"
-        )
-    elif counts.straddling_pairs:
-        notes.append(
-            f"near-duplicates on two splits, which flatters the scores: {counts.straddling_pairs:,} pairs"
-            + _WAYS_OUT[counts.divided_by]
-        )
+        notes.append(note("duplicates-divided", count=counts.too_large))
+    if counts.straddling_pairs:
+        code = "duplicates-on-folds" if folds else _STRADDLING[counts.divided_by]
+        notes.append(note(code, count=counts.straddling_pairs))
     return notes
 
 
-_WAYS_OUT: dict[DividedBy, str] = {
-    "distingo": "",
-    "data": "; the data came so, and `distingo split DATA --resplit` makes a split file that keeps them together",
-    "split-file": "; the split file says so, and `distingo split DATA` makes one that keeps them together",
+_STRADDLING: dict[DividedBy, str] = {
+    "distingo": "duplicates-on-splits",
+    "data": "duplicates-on-splits-of-data",
+    "split-file": "duplicates-on-splits-of-file",
 }
 
 

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from distingo.aliases import choose_alias
-from distingo.datasets.decoding.decode import UndecodableError
 from distingo.errors import DistingoError, UsageError, option
 from distingo.prediction.naming import (
     Certainty,
@@ -194,8 +193,6 @@ class ImageModel(ABC):
             return self.look_at(picture)
         except UsageError:
             raise  # the caller's mistake: no image at all
-        except UndecodableError as error:
-            return error.reason
         except (DistingoError, OSError) as error:
             return str(error)
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 
 from distingo.language import gettext
+from distingo.messages.notes import Note
 from distingo.records import ManifestRow, ManifestStatus
 from distingo.report.charts.confusion import CellKey
 from distingo.runs.predictions import Predicted, PredictionRow
@@ -111,14 +112,14 @@ class SkippedGroup:
     Attributes:
         status: The manifest's status.
         name: The status in words.
-        reason: The reason in words.
+        reason: The reason; None where each file has its own.
         number: How many files.
         rows: The files, at most `MOST_FILES`.
     """
 
     status: ManifestStatus
     name: str
-    reason: str
+    reason: Note | None
     number: int
     rows: tuple[ManifestRow, ...]
 
@@ -135,11 +136,11 @@ def group_skipped(manifest: Iterable[ManifestRow]) -> tuple[SkippedGroup, ...]:
     Returns:
         The groups, the most alarming status first, then the largest.
     """
-    groups: dict[tuple[ManifestStatus, str], list[ManifestRow]] = defaultdict(list)
+    groups: dict[tuple[ManifestStatus, Note | None], list[ManifestRow]] = defaultdict(list)
     for row in manifest:
         if row.status != "used":
-            groups[row.status, row.reason if row.status in _ALIKE else ""].append(row)
-    ranked = sorted(groups.items(), key=lambda item: (_ORDER.index(item[0][0]), -len(item[1]), item[0][1]))
+            groups[row.status, row.reason if row.status in _ALIKE else None].append(row)
+    ranked = sorted(groups.items(), key=lambda item: (_ORDER.index(item[0][0]), -len(item[1]), str(item[0][1] or "")))
     return tuple(
         SkippedGroup(status, status_name(status), reason, len(rows), tuple(rows[:MOST_FILES]))
         for (status, reason), rows in ranked

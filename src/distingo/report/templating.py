@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from distingo.errors import ResourceError, UsageError, option
 from distingo.files import write_text
-from distingo.language import catalogue, gettext, language_tag, translated
+from distingo.language import catalogue, count, gettext, language_tag, translated
+from distingo.messages.notes import Note
 from distingo.records import SIDES, Side
 from distingo.report.charts.class_balance import Bar
-from distingo.report.recorded_sentences import marked, recorded
 from distingo.report.text import wording
 from distingo.report.text.wording import percent_sign
 from distingo.version import __version__
@@ -39,6 +39,11 @@ def page_words() -> dict[str, str]:
         "invented": gettext("%(label)s is absent and was given", label="{label}"),
         "rest": gettext("%(label)s is absent and was denied", label="{label}"),
     }
+
+
+def marked(message: str) -> str:
+    """Mark a text for the catalogues; it is translated where it is shown."""
+    return message
 
 
 SETTINGS: Final[tuple[str, ...]] = (
@@ -184,10 +189,10 @@ def _environment(*, escaped: bool = True) -> Any:
         pgettext=lambda context, message: catalogue().pgettext(context, message),
     )
     environment.filters.update(
-        recorded=lambda sentence: recorded(str(sentence)),
+        term=lambda code: str(Note(code)),
         setting_name=lambda name: setting_name(str(name)),
         percent=wording.percent,
-        count=wording.count,
+        count=count,
         setting=wording.setting,
         baseline_name=wording.baseline_name,
         duration=wording.duration,

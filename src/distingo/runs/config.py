@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +13,7 @@ from distingo.datasets.splits.files import WantedSplit
 from distingo.datasets.tables.table import FILE_ENDINGS, TableOptions
 from distingo.errors import RunError
 from distingo.files import write_json
+from distingo.messages.notes import Note, text_note
 from distingo.records import Task, ValueRanges
 from distingo.runs.corrections import CorrectionsSection
 from distingo.runs.fields import MOST_CLASSES, Name, Number, Plain, Ranges, Text, Width, find_record_faults, read_record
@@ -85,12 +86,12 @@ class RunConfig:
     near_duplicates: Literal["none"] | Number | None = None
     split: WantedSplit | None = None
     recipe_file: RecipeSection | None = None
-    layout: Text = ""
+    layout: Note = field(default_factory=lambda: text_note(""))
     task: Task = "single-label"
     classes: Annotated[tuple[Name, ...], Meta(min_length=1, max_length=MOST_CLASSES)] = ()
     recipe: dict[str, Plain] = field(default_factory=dict)
     requested: dict[str, Plain] | None = None
-    choices: tuple[str, ...] = ()
+    choices: tuple[Note, ...] = ()
     environment: dict[str, Plain] = field(default_factory=dict)
     created: Text | None = None
     folds: Width | None = None
@@ -179,8 +180,16 @@ def config_to_json(config: RunConfig) -> dict[str, object]:
     for each in fields(config):
         value = getattr(config, each.name)
         if value is not None:
-            content[each.name] = _section_to_json(value) if is_dataclass(value) else value
+            content[each.name] = _to_json(value)
     return content
+
+
+def _to_json(value: Any) -> object:
+    if isinstance(value, Note):
+        return asdict(value)
+    if isinstance(value, tuple):
+        return [_to_json(each) for each in value]
+    return _section_to_json(value) if is_dataclass(value) else value
 
 
 def _section_to_json(section: Any) -> dict[str, object]:

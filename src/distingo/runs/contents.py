@@ -10,6 +10,7 @@ import numpy as np
 
 from distingo.errors import RunError
 from distingo.files import require_intact
+from distingo.messages.notes import Note
 from distingo.records import Evaluation, ManifestRow, Task, ValueRanges
 from distingo.runs.config import RunConfig, read_config_file
 from distingo.runs.evaluation import read_evaluation, read_other_data
@@ -91,7 +92,7 @@ class RunRecords:
         return self.config.environment
 
     @property
-    def choices(self) -> tuple[str, ...]:
+    def choices(self) -> tuple[Note, ...]:
         """What distingo chose by itself, and why."""
         return self.config.choices
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from distingo.datasets.corrections import NO_CORRECTIONS, Corrections, find_corrections, write_corrections
 from distingo.errors import DataError
+from distingo.messages.notes import Note, note
 from distingo.runs.folder import RunFolder
 
 
@@ -60,8 +61,8 @@ def describe_corrections(said: str | Path | None, corrections: Corrections | Non
     )
 
 
-def describe_change(earlier: CorrectionsSection | None, root: Path, said: str | Path | None) -> tuple[str, ...]:
-    """Say whether the corrections of a data set are other ones now than when a run read them.
+def describe_change(earlier: CorrectionsSection | None, root: Path, said: str | Path | None) -> tuple[Note, ...]:
+    """Note whether the corrections of a data set are other ones now than when a run read them.
 
     Args:
         earlier: What the run wrote down; None where it had none.
@@ -69,15 +70,15 @@ def describe_change(earlier: CorrectionsSection | None, root: Path, said: str | 
         said: As for `find_corrections`.
 
     Returns:
-        A sentence, or none where the same pictures are relabelled and set aside.
+        A note, or none where the same pictures are relabelled and set aside.
     """
     earlier = earlier or CorrectionsSection()
     try:
         now = find_corrections(root, said)
     except DataError as error:
-        return (f"the corrections can't be compared with those of the earlier run ({error})",)
+        return (note("corrections-unknown", error=str(error)),)
     none = Corrections(root, ())
     if (earlier.fingerprint or none.fingerprint) == (now or none).fingerprint:
         return ()
     count = len(now.effective) if now else 0
-    return (f"the corrections have changed since the earlier run: {earlier.changes or 0} then, {count} now",)
+    return (note("corrections-changed", before=earlier.changes or 0, now=count),)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import MISSING, Field, asdict, fields
+from dataclasses import MISSING, Field, asdict, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -17,6 +17,7 @@ from msgspec import Meta
 from distingo.datasets.targets import LONGEST_NAME
 from distingo.errors import CONTROLS, RunError, join_faults, quote
 from distingo.files import read_json, write_json
+from distingo.messages.notes import Note, text_note
 from distingo.records import ValueKind
 from distingo.runs.folder import FORMAT, check_format
 
@@ -74,7 +75,7 @@ class ThresholdFields(msgspec.Struct, forbid_unknown_fields=True):
     values: Annotated[list[Number], Meta(min_length=1, max_length=MOST_CLASSES)]
     aim: Literal["f1", "precision", "recall"]
     wanted: Share | None = None
-    notes: list[str] = []
+    notes: list[str | dict[str, Any]] = []
 
 
 class CalibrationFields(msgspec.Struct, forbid_unknown_fields=True):
@@ -168,12 +169,28 @@ def convert(
     """
     if not isinstance(content, Mapping):
         raise _damaged(path, ["no JSON object"], advice)
+    content = with_notes(content, kind)
     if faults := find_record_faults(content, kind, required=required, strict=strict):
         raise _damaged(path, faults, advice)
     try:
         return msgspec.convert(content, kind, dec_hook=_decode)
     except msgspec.ValidationError as error:  # what the record itself refuses
         raise _damaged(path, [_plain(error)], advice) from error
+
+
+def with_notes(content: JsonObject, kind: type) -> JsonObject:
+    """The fields of a record with notes in place of version 0.1's sentences, those of records in it too."""
+    changed: dict[str, object] = {}
+    for name, hint in get_type_hints(kind).items():
+        value = content.get(name)
+        (of, *_) = [each for each in get_args(hint) if each is not type(None)] or [hint]
+        if isinstance(value, str) and hint is Note:
+            changed[name] = asdict(text_note(value))
+        elif isinstance(value, list) and of is Note:
+            changed[name] = [asdict(text_note(each)) if isinstance(each, str) else each for each in value]
+        elif isinstance(value, Mapping) and isinstance(of, type) and of is not Note and is_dataclass(of):
+            changed[name] = with_notes(value, of)
+    return {**content, **changed}
 
 
 def find_record_faults(

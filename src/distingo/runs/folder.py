@@ -18,8 +18,8 @@ from distingo.files import is_half_written, remove_half_written, write_json
 EXPORT_FILE = "distingo.json"
 """Marks the folder of an export, which is none of a run."""
 
-FORMAT = 1
-"""Raised when an older distingo could misread what a newer one wrote."""
+FORMAT = 2
+"""Raised when an older distingo could misread what a newer one wrote; since 2 there are notes in place of sentences."""
 
 
 @dataclass(frozen=True, slots=True)

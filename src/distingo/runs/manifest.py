@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
 from distingo.csv_files import join_labels, read_side, read_table, split_labels, write_table
 from distingo.errors import RunError
-from distingo.records import Dataset, ImageNote, ManifestRow, ManifestStatus
+from distingo.messages.notes import Note, text_note
+from distingo.records import (
+    HOLDS_CORRECTIONS,
+    HOLDS_PROVENANCE,
+    KEPT_BY_DOWNLOAD,
+    LABELS_OF_DOWNLOAD,
+    Dataset,
+    ImageNote,
+    ManifestRow,
+    ManifestStatus,
+)
 
 _COLUMNS = ["file", "status", "reason", "labels", "side", "format", "width", "height", "content", "same_as"]
-_LINES, _NOTES = "lines", "notes"  # manifests of version 0.1 do not have them
+_LINES, _NOTES = "lines", "notes"  # manifests of version 0.1 do not all have them
+_VALUES = "values"  # those of version 0.1 have a sentence for a reason, and no values
+
+_OWN_IN_0_1 = {
+    "holds corrections": HOLDS_CORRECTIONS,
+    "says where corrected pictures come from": HOLDS_PROVENANCE,
+    "kept by `distingo download`": KEPT_BY_DOWNLOAD,
+    "holds the labels that `distingo download` wrote": LABELS_OF_DOWNLOAD,
+}
+"""The sentences by which manifests of version 0.1 know distingo's own files, and their codes."""
 
 
 def write_manifest(rows: Iterable[ManifestRow], path: Path) -> None:
-    """Write a manifest as UTF-8 CSV.
+    """Write a manifest as UTF-8 CSV: of each reason the code, and its values as JSON in a column of their own.
 
     Args:
         rows: One per file.
@@ -29,7 +50,7 @@ def write_manifest(rows: Iterable[ManifestRow], path: Path) -> None:
         (
             row.file,
             row.status,
-            row.reason,
+            row.reason.code if row.reason else "",
             join_labels(row.labels),
             row.side or "",
             row.format,
@@ -39,10 +60,11 @@ def write_manifest(rows: Iterable[ManifestRow], path: Path) -> None:
             row.same_as,
             " ".join(map(str, row.lines)),
             " ".join(row.notes),
+            _values_of(row.reason),
         )
         for row in rows
     )
-    write_table(path, [*_COLUMNS, _LINES, _NOTES], table, recorded=True)
+    write_table(path, [*_COLUMNS, _LINES, _NOTES, _VALUES], table, recorded=True)
 
 
 def read_manifest(path: Path) -> tuple[ManifestRow, ...]:
@@ -87,7 +109,7 @@ def _manifest_row(path: Path, line: int, fields: dict[str, str]) -> ManifestRow:
     return ManifestRow(
         file=fields["file"],
         status=status,
-        reason=fields["reason"],
+        reason=_reason(path, line, fields),
         labels=split_labels(fields["labels"]),
         side=read_side(fields["side"], path, line) if fields["side"] else None,
         format=fields["format"],
@@ -96,5 +118,24 @@ def _manifest_row(path: Path, line: int, fields: dict[str, str]) -> ManifestRow:
         content=fields["content"],
         same_as=fields["same_as"],
         lines=tuple(int(each) for each in lines),
-        notes=tuple(note for note in get_args(ImageNote) if note in fields.get(_NOTES, "").split()),
+        notes=tuple(each for each in get_args(ImageNote) if each in fields.get(_NOTES, "").split()),
     )
+
+
+def _values_of(reason: Note | None) -> str:
+    if reason is None or not reason.values:
+        return ""
+    return json.dumps(asdict(reason)["values"], ensure_ascii=False)
+
+
+def _reason(path: Path, line: int, fields: dict[str, str]) -> Note | None:
+    reason, values = fields["reason"], fields.get(_VALUES)
+    if not reason:
+        return None
+    if values is None:
+        return Note(_OWN_IN_0_1[reason]) if reason in _OWN_IN_0_1 else text_note(reason)
+    try:
+        return Note.from_json({"code": reason, "values": json.loads(values) if values else {}})
+    except (TypeError, ValueError, RecursionError) as error:
+        why = f"{path}: line {line} is damaged (the values of its reason: {error})"
+        raise RunError(why, code="damaged_line") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 from distingo.csv_files import join_labels, read_side, read_table, split_labels, write_table
 from distingo.datasets.splits.splitting import order_split
 from distingo.errors import RunError
+from distingo.messages.notes import note
 from distingo.records import SIDES, Dataset, Picture, Side, Split
 
 _COLUMNS = ("file", "side", "labels")
@@ -90,7 +91,7 @@ def read_split(path: Path, dataset: Dataset) -> Split:
         seen.add(file)
         sides[read_side(fields["side"], path, line)].append(picture)
     left = len(known) - len(seen)
-    return order_split(sides, (f"{left} pictures of the dataset are on no side of {path.name}",) if left else ())
+    return order_split(sides, (note("images-on-no-split", count=left, file=path.name),) if left else ())
 
 
 def _named(labels: Sequence[str]) -> str:

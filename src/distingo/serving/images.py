@@ -318,7 +318,7 @@ def cost_of(data: bytes, enough: int | None) -> HeaderCost:
 def _accepted_format(data: bytes) -> str:
     name = detect_format(data)
     if name not in ACCEPTED:
-        came = describe_non_picture(name) or ("no known image" if name == "unknown" else f"a {name} file")
+        came = str(describe_non_picture(name) or "") or ("no known image" if name == "unknown" else f"a {name} file")
         raise RefusedError(
             422 if name == "empty" else 415, f"{came}; send {', '.join(ACCEPTED[:-1])} or {ACCEPTED[-1]}"
         )

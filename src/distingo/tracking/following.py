@@ -165,10 +165,11 @@ class Follower:
             self._is_away = True
             log.warning(
                 "not tracked in %s (%s); the run continues, its folder holds everything, and"
-                " `distingo train -o %s --resume` with the same --track sends what is missing",
+                " `distingo train -o %s --resume` with the same %s sends what is missing",
                 self._destination.where,
                 in_one_line(error),
                 self._folder.path,
+                option("track"),
             )
             return False
         return True

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from distingo.errors import UsageError, option
+from distingo.messages.notes import Note, note
 from distingo.models.backbones import BackboneDescription
 from distingo.models.catalogue import find_model
 from distingo.records import Task
@@ -58,7 +59,7 @@ class DataFacts:
 
 def choose_recipe(
     facts: DataFacts, wishes: Mapping[str, Any], backbone: BackboneDescription | None = None
-) -> tuple[Recipe, tuple[str, ...]]:
+) -> tuple[Recipe, tuple[Note, ...]]:
     """Complete the requested options to a whole recipe.
 
     Args:
@@ -67,7 +68,7 @@ def choose_recipe(
         backbone: What the model is, where it is a pretrained one; it has the requested size.
 
     Returns:
-        The recipe, and a sentence for each choice that was made for the user.
+        The recipe, and a note for each choice that was made for the user.
 
     Raises:
         ModelError: There is no such model.
@@ -80,7 +81,7 @@ def choose_recipe(
 
 def _fill_up(
     facts: DataFacts, wishes: dict[str, Any], backbone: BackboneDescription | None
-) -> tuple[Recipe, tuple[str, ...]]:
+) -> tuple[Recipe, tuple[Note, ...]]:
     entry = find_model(wishes["model"])
     if backbone is not None:
         return _pretrained_recipe(facts, wishes, backbone)
@@ -91,13 +92,12 @@ def _fill_up(
         wishes["height"], wishes["width"] = as_size(size)
     elif not {"height", "width"} & wishes.keys():
         wishes["height"], wishes["width"] = entry.image_size or _own_size(facts)
-        source = "published with it" if entry.image_size else f"the median picture is {facts.width}x{facts.height}"
-        choices.append(f"image size: {wishes['height']}x{wishes['width']} (height x width), because {source}")
+        median = note("median-image", size=f"{facts.width}x{facts.height}")
+        why = note("published") if entry.image_size else median
+        choices.append(note("image-size", size=f"{wishes['height']}x{wishes['width']}", said=why))
     if "channels" not in wishes:
         wishes["channels"] = 1 if facts.grey else 3
-        choices.append(
-            "channels: " + ("1, because all pictures are grey" if facts.grey else "3, because there is colour")
-        )
+        choices.append(note("gray-channels" if facts.grey else "color-channels"))
     return recipe_from_dict({**_defaults(entry.name, facts), **wishes}), tuple(choices)
 
 
@@ -112,13 +112,19 @@ def _refuse_wishes_for_backbones(model: str, wishes: Mapping[str, Any]) -> None:
             )
 
 
-def _not_used(model: str, wishes: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
-    """A sentence on options that a model has no use for which is not trained by steps."""
+def _not_used(model: str | None, wishes: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[Note]:
+    """A note on options that a model has no use for which is not trained by steps; None is a frozen backbone."""
     differing = [name for name in OF_STEPS if name in wishes and wishes[name] != defaults.get(name, _plain_value(name))]
     if not differing:
         return []
-    names = ", ".join(f"--{name.replace('_', '-')}" for name in differing)
-    return [f"not used: {names}, because {model} is not trained by steps"]
+    return [describe_unused([f"--{name.replace('_', '-')}" for name in differing], model)]
+
+
+def describe_unused(options: Sequence[str], model: str | None) -> Note:
+    """Which options a model has no use for; None is a frozen backbone."""
+    if model is None:
+        return note("options-not-used-frozen", options=tuple(options))
+    return note("options-not-used", options=tuple(options), model=model)
 
 
 def _plain_value(name: str) -> Any:
@@ -181,7 +187,7 @@ def _monitor(task: Task) -> str:
 
 def _pretrained_recipe(
     facts: DataFacts, wishes: dict[str, Any], backbone: BackboneDescription
-) -> tuple[Recipe, tuple[str, ...]]:
+) -> tuple[Recipe, tuple[Note, ...]]:
     wishes.pop("image_size", None)
     rendition = backbone.rendition
     wishes |= {"height": rendition.height, "width": rendition.width, "channels": rendition.channels}
@@ -206,13 +212,15 @@ def _pretrained_recipe(
             parameter="head",
         )
     source = backbone.place if backbone.source != "hub" else f"{backbone.architecture}.{backbone.tag}"
-    choices = (
-        f"pretrained weights: {source or 'none'}, licence {backbone.licence or 'unknown'}; it sees"
-        f" {rendition.height}x{rendition.width} (height x width)",
+    weights = note(
+        "pretrained-weights",
+        source=source or "none",
+        licence=backbone.licence or "unknown",
+        size=f"{rendition.height}x{rendition.width}",
     )
     defaults = {"monitor": _monitor(facts.task), **_pretrained_defaults(mode, facts)}
-    unused = _not_used("a frozen backbone", wishes, defaults) if mode == "frozen" else []
-    return recipe_from_dict({**defaults, **wishes}), (*choices, *unused)
+    unused = _not_used(None, wishes, defaults) if mode == "frozen" else []
+    return recipe_from_dict({**defaults, **wishes}), (weights, *unused)
 
 
 def _pretrained_defaults(mode: str, facts: DataFacts) -> dict[str, Plain]:

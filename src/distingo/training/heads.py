@@ -11,6 +11,7 @@ import numpy.typing as npt
 from torch import nn
 
 from distingo.errors import DataError, UsageError, option
+from distingo.messages.notes import Note, note
 from distingo.metrics.logits import LogitCalibration, fit_calibration
 from distingo.models.heads import require_head
 from distingo.records import Task
@@ -63,7 +64,7 @@ class FittedHead:
         chosen: The trial that won; None where nothing could be held out.
         path: All trials, in the order in which they were made.
         converged: Whether the solver reached the optimum.
-        notes: Sentences for the user: how the choice was made where validation could not make it.
+        notes: For the user: how the choice was made where validation could not make it.
     """
 
     kind: str
@@ -72,7 +73,7 @@ class FittedHead:
     chosen: Trial | None
     path: tuple[Trial, ...]
     converged: bool
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 def fit_head(
@@ -126,13 +127,13 @@ def fit_head(
         choice = _choose(kind, problem, [(side, held_out)])
         head, converged = _head_of(kind, problem, side, choice)
     else:
-        choice, note = _choose_within(kind, problem, side, seed=seed)
-        notes = (*notes, f"{len(held_out[0])} validation pictures are too few to choose by: {note}")
+        choice, why = _choose_within(kind, problem, side, seed=seed)
+        notes = (*notes, note("validation-too-small", count=len(held_out[0]), said=why))
         head, converged = KINDS[kind].fit(problem, side, choice.settings)
     if choice.calibration is not None:
         calibrate_head(head, choice.calibration)
     if not converged:
-        notes = (*notes, f"the solver stopped at its limit of {iterations} iterations before the optimum")
+        notes = (*notes, note("not-converged", count=iterations))
     settings: dict[str, object] = {"task": task, **choice.settings}
     if choice.calibration is not None:
         slope, offsets = choice.calibration
@@ -241,17 +242,16 @@ def _in_step(kind: str, problem: Problem, rounds: list[tuple[Side, Side]]) -> It
     return zip(*(KINDS[kind].candidates(problem, side, held_out[0]) for side, held_out in rounds), strict=False)
 
 
-def _choose_within(kind: str, problem: Problem, side: Side, *, seed: int) -> tuple[_Choice, str]:
-    """Choose by cross-validation within the train split, or take the defaults; and the words for it."""
+def _choose_within(kind: str, problem: Problem, side: Side, *, seed: int) -> tuple[_Choice, Note]:
+    """Choose by cross-validation within the train split, or take the defaults; and a note on it."""
     folds = assign_folds(side[1], seed=seed)
     count = int(folds.max()) + 1
     if count < 2:
         default = KINDS[kind]
         calibration = None if default.slope is None else (default.slope, _prior_offsets(side[1], problem))
-        return _Choice(default.default, calibration), "the defaults were taken"
+        return _Choice(default.default, calibration), note("defaults-taken")
     rounds = [(_part(side, folds != fold), _part(side, folds == fold)) for fold in range(count)]
-    words = f"chosen by {count}-fold cross-validation on the {len(side[0])} training pictures"
-    return _choose(kind, problem, rounds), words
+    return _choose(kind, problem, rounds), note("chosen-on-folds", folds=count, count=len(side[0]))
 
 
 def _prior_offsets(targets: npt.NDArray[Any], problem: Problem) -> npt.NDArray[np.float64]:
@@ -309,7 +309,7 @@ def checked_side(side: tuple[npt.ArrayLike, npt.ArrayLike], problem: Problem) ->
     return embeddings, targets.astype(np.int64)
 
 
-def require_every_class(targets: npt.NDArray[Any], problem: Problem) -> tuple[str, ...]:
+def require_every_class(targets: npt.NDArray[Any], problem: Problem) -> tuple[Note, ...]:
     """Refuse a train split that says nothing about a class; of several labels some may be silent, which is noted.
 
     Args:
@@ -340,5 +340,4 @@ def require_every_class(targets: npt.NDArray[Any], problem: Problem) -> tuple[st
         raise DataError(
             "no label distinguishes the training images: each is on all of them or on none", code="too_few_classes"
         )
-    words = f"{alike} of {problem.classes} labels are on all training pictures or on none and cannot be learned"
-    return (words,) if alike else ()
+    return (note("labels-not-learned", count=alike, total=problem.classes),) if alike else ()

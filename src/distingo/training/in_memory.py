@@ -28,6 +28,7 @@ from distingo.datasets.splits.dividing import divide_groups
 from distingo.datasets.splits.grouping import Links, group_pictures
 from distingo.errors import DataError
 from distingo.machine.process import prepare_process
+from distingo.messages.notes import note
 from distingo.models.saved import SavedModel
 from distingo.near_duplicates.keeping import are_large_enough, search_near_duplicates, settle_similarity
 from distingo.near_duplicates.search import signature_product
@@ -121,7 +122,7 @@ def _choose(given: ImagesToLearn, cache: Cache) -> ChosenRun:
     notes = describe_ranges(ranges, values, decided=given.value_ranges is None)
     dataset = Dataset(
         root=_ROOT,
-        layout="images in memory",
+        layout=note("images-in-memory"),
         task="single-label",
         classes=given.classes,
         pictures=tuple(

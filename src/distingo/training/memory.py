@@ -18,9 +18,11 @@ from distingo.errors import ResourceError, option
 from distingo.machine.compiler import without_fresh_weights
 from distingo.machine.device import choose_device
 from distingo.machine.memory import free_memory, is_out_of_memory, total_memory
+from distingo.messages.notes import Note, note
 from distingo.models.catalogue import build_network, find_model
 from distingo.models.saved import join_backbone
 from distingo.records import Dataset, Task
+from distingo.training.defaults import describe_unused
 from distingo.training.pretrained import LoadedBackbone
 from distingo.training.recipe import Recipe, is_auto
 from distingo.training.step import resolve_precision
@@ -219,11 +221,11 @@ class FoundBatchSize:
 
     Attributes:
         recipe: With it, and with a learning rate to suit where the user gave none.
-        choices: A sentence for each.
+        choices: A note for each.
     """
 
     recipe: Recipe
-    choices: tuple[str, ...]
+    choices: tuple[Note, ...]
 
 
 def without_auto(options: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -249,19 +251,17 @@ def find_batch_size(
         ResourceError: Not even two images fit.
     """
     if recipe.mode == "frozen" or find_model(recipe.model).kind == "classic":
-        model = "a frozen backbone" if recipe.mode == "frozen" else recipe.model
-        return FoundBatchSize(recipe, (f"not used: --batch-size, because {model} is not trained by steps",))
+        model = None if recipe.mode == "frozen" else recipe.model
+        return FoundBatchSize(recipe, (describe_unused(["--batch-size"], model),))
     device = choose_device(recipe.device)
     most = most_images(training_images(dataset, recipe), usual=recipe.batch_size)
     size, reason = _largest_that_fits(recipe, len(dataset.classes), dataset.task, backbone, device, most)
-    choices = [f"batch size: {size}, because --batch-size auto was given and {reason}"]
+    choices = [note("batch-size", size=size, said=reason)]
     found = replace(recipe, batch_size=size)
     if not given_lr and size != recipe.batch_size:
         found = replace(found, lr=scaled_lr(recipe, size))
-        choices.append(
-            f"learning rate: {found.lr:g} instead of {recipe.lr:g}, because a batch has {size} images instead of "
-            f"{recipe.batch_size}"
-        )
+        sizes = {"size": size, "usual_size": recipe.batch_size}
+        choices.append(note("learning-rate", found=found.lr, usual=recipe.lr, **sizes))
     return FoundBatchSize(found, tuple(choices))
 
 
@@ -294,11 +294,11 @@ def scaled_lr(recipe: Recipe, batch_size: int) -> float:
 
 def _largest_that_fits(
     recipe: Recipe, classes: int, task: Task, backbone: LoadedBackbone | None, device: torch.device, most: int
-) -> tuple[int, str]:
-    enough = f"more would leave an epoch fewer than {STEPS} steps" if most < LARGEST else "more is of no use"
+) -> tuple[int, Note]:
+    enough = note("batch-size-steps", steps=STEPS) if most < LARGEST else note("batch-size-largest")
     budget = memory_budget(device)
     if budget is None:
-        return min(most, recipe.batch_size), f"{device.type} does not say how much memory it has"
+        return min(most, recipe.batch_size), note("batch-size-unknown", device=device.type)
     plan = TrainingPlan(recipe, classes, task, device, resolve_precision(recipe, device)[0])
     memory = plan.measure(_network(recipe, classes, backbone).to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
     size = largest_batch(memory, budget, most)
@@ -310,7 +310,7 @@ def _largest_that_fits(
             code="out_of_memory",
             parameter="batch_size",
         )
-    return size, enough if size == most else f"twice as many would not fit into {budget / gib:.1f} GiB with certainty"
+    return size, enough if size == most else note("batch-size-memory", memory=f"{budget / gib:.1f}")
 
 
 def _network(recipe: Recipe, classes: int, backbone: LoadedBackbone | None) -> nn.Module:

@@ -16,6 +16,7 @@ from distingo.errors import UsageError, option
 from distingo.files import remove_half_written
 from distingo.machine.compiler import without_values
 from distingo.machine.device import choose_device
+from distingo.messages.notes import Note, note
 from distingo.models.catalogue import find_model
 from distingo.models.description import ModelDescription, require_savable
 from distingo.models.saved import assemble_network
@@ -81,8 +82,8 @@ def start(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:
     choices = (*chosen.choices, *split.notes, *changed)
     described = describe_run(request, dataset, recipe, choices, corrections)
     require_readable(described, folder.path)
-    for sentence in (*choices, *sum_up_left_out(dataset, "manifest.csv")):
-        log.info(sentence)
+    for each in (*choices, *sum_up_left_out(dataset, "manifest.csv")):
+        log.info(each)
     begin_folder(folder.path, (folder.corrections.name,))
     write_manifest(dataset.manifest, folder.manifest)
     write_split(split, folder.split)
@@ -101,14 +102,14 @@ class ChosenRun:
         recipe: All choices.
         dataset: All images; what the recipe needs of them is in the cache.
         backbone: With its weights, where the model is a pretrained one.
-        choices: A sentence for each choice that was made for the user.
+        choices: A note for each choice that was made for the user.
         is_signed: Whether the cache has what near-duplicates among the images are found by.
     """
 
     recipe: Recipe
     dataset: Dataset
     backbone: LoadedBackbone | None
-    choices: tuple[str, ...]
+    choices: tuple[Note, ...]
     is_signed: bool = False
 
     def prepare(self, folder: RunFolder, split: Split) -> PreparedRun:
@@ -157,7 +158,7 @@ def choose(
 
 def settle_recipe(
     facts: DataFacts, requested: Mapping[str, Any]
-) -> tuple[Recipe, LoadedBackbone | None, tuple[str, ...]]:
+) -> tuple[Recipe, LoadedBackbone | None, tuple[Note, ...]]:
     """Choose all that a user did not request of a recipe, and load the backbone where it names one.
 
     Args:
@@ -165,7 +166,7 @@ def settle_recipe(
         requested: Recipe fields, and ``image_size``.
 
     Returns:
-        The recipe, the backbone, and a sentence for each choice that was made for the user.
+        The recipe, the backbone, and a note for each choice that was made for the user.
 
     Raises:
         DistingoError: The specific subclass for the failure.
@@ -178,11 +179,11 @@ def settle_recipe(
     return recipe, backbone, (*chosen, *further)
 
 
-def _with_model(wishes: Mapping[str, Any], facts: DataFacts) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+def _with_model(wishes: Mapping[str, Any], facts: DataFacts) -> tuple[Mapping[str, Any], tuple[Note, ...]]:
     if "model" in wishes:
         return wishes, ()
     model, reason = choose_model(facts)
-    return {**wishes, "model": model}, (f"model: {model}, because no --model was given and {reason}",)
+    return {**wishes, "model": model}, (note("model-chosen", model=model, said=reason),)
 
 
 def resume(request: TrainRequest) -> tuple[PreparedRun, TrainRequest]:

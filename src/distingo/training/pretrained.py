@@ -18,6 +18,7 @@ from distingo.datasets.decoding.rendering import require_views
 from distingo.datasets.gathering import Product
 from distingo.errors import ModelError
 from distingo.machine.device import choose_device
+from distingo.messages.notes import Note, note
 from distingo.models.backbones import BackboneDescription, find_backbone, load_backbone
 from distingo.models.catalogue import find_model
 from distingo.models.description import ModelDescription, require_readable_backbone
@@ -54,20 +55,20 @@ class LoadedBackbone:
         return Embedder(self.description, network, device=device, engine=recipe.engine, precision=recipe.precision)
 
 
-def choose_model(facts: DataFacts) -> tuple[str, str]:
+def choose_model(facts: DataFacts) -> tuple[str, Note]:
     """The model for a user who named none.
 
     Returns:
-        Its name, and the reason in words.
+        Its name, and the reason.
     """
     side = min(facts.height, facts.width)
     if side < SMALLEST_PHOTO:
-        return "small-cnn", f"the median picture is {facts.width}x{facts.height}, too small for pretrained backbones"
+        return "small-cnn", note("images-small", size=f"{facts.width}x{facts.height}")
     try:
         load_backbone(find_backbone(DEFAULT_BACKBONE))
     except ModelError as error:
-        return "small-cnn", f"the pretrained weights of {DEFAULT_BACKBONE!r} could not be had ({error})"
-    return DEFAULT_BACKBONE, "pictures are large enough for a pretrained backbone, and its weights can be had"
+        return "small-cnn", note("weights-missing", model=DEFAULT_BACKBONE, error=str(error))
+    return DEFAULT_BACKBONE, note("images-large")
 
 
 def load_wished_backbone(wishes: Mapping[str, Any]) -> LoadedBackbone | None:
@@ -177,8 +178,8 @@ def solve_head(
         The whole model, backbone and head; its provenance says how the head was chosen.
     """
     fitted = fit_recipe_head(recipe, products, *sides, classes=len(description.classes), task=description.task)
-    for note in fitted.notes:
-        log.info(note)
+    for each in fitted.notes:
+        log.info(each)
     provenance = {**description.provenance, "head": _in_words(fitted)}
     described = replace(
         description, backbone=backbone.description, settings=fitted.settings, head=recipe.head, provenance=provenance
@@ -191,7 +192,12 @@ def _in_words(fitted: FittedHead) -> dict[str, object]:
     """How the head was chosen, for the model's provenance and the report."""
     path = [{**trial.settings, "score": trial.score, "log_loss": trial.log_loss} for trial in fitted.path]
     chosen = None if fitted.chosen is None else fitted.chosen.settings
-    return {"chosen": chosen, "path": path, "converged": fitted.converged, "notes": list(fitted.notes)}
+    return {
+        "chosen": chosen,
+        "path": path,
+        "converged": fitted.converged,
+        "notes": [asdict(each) for each in fitted.notes],
+    }
 
 
 def rendition_of(recipe: Recipe, backbone: LoadedBackbone | None) -> Rendition | None:

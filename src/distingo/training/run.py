@@ -177,8 +177,8 @@ def train_run(request: TrainRequest) -> RunFolder:
     clock.reading_is_done()
     if not (prepared.folder.model / "model.json").is_file():
         model = train_whole_model(prepared, request)
-        for note in model.description.thresholds.notes if model.description.thresholds else ():
-            log.info(note)
+        for each in model.description.thresholds.notes if model.description.thresholds else ():
+            log.info(each)
         save_model(prepared.folder.model, model)
         write_cost(prepared.folder.cost, training=clock.cost(choose_device(prepared.recipe.device)))
     save_baselines(prepared, request)

@@ -6,7 +6,7 @@ import datetime
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError, join_faults
 from distingo.files import content_hash
 from distingo.machine.device import choose_device
+from distingo.messages.notes import Note, note
 from distingo.near_duplicates.keeping import settle_similarity
 from distingo.records import Dataset, Split
 from distingo.runs.config import RunConfig, TableSection, find_config_faults
@@ -64,12 +65,13 @@ def describe_run(
     request: TrainRequest,
     dataset: Dataset,
     recipe: Recipe,
-    choices: Sequence[str],
+    choices: Sequence[Note],
     corrections: Corrections | None,
 ) -> RunConfig:
     """What ``config.json`` is to hold of a run, but for the identity of its request."""
     device = choose_device(recipe.device)
     precision, reason = resolve_precision(recipe, device)
+    choices = [*choices, note("precision", precision=precision, device=device.type, said=reason)]
     data, root = request.data.resolve(), dataset.root.resolve()
     similarity = settle_similarity(request.near_duplicates)
     reading = request.reading
@@ -93,7 +95,7 @@ def describe_run(
         classes=dataset.classes,
         recipe=recipe.as_dict(),
         requested={"batch_size": request.wishes["batch_size"]} if is_auto(request.wishes) else None,
-        choices=(*choices, f"precision: {precision} on {device.type}, because {reason}"),
+        choices=tuple(choices),
         environment={**describe_environment(device)},
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     )
@@ -123,7 +125,7 @@ def describe_provenance(dataset: Dataset, split: Split, recipe: Recipe) -> dict[
         "distingo": __version__,
         "torch": torch.__version__,
         "data": dataset.root.name,
-        "layout": dataset.layout,
+        "layout": asdict(dataset.layout),
         "seed": recipe.seed,
         "train_pictures": len(split.train),
         "validation_pictures": len(split.validation),

@@ -11,6 +11,7 @@ from dataclasses import replace
 from distingo.datasets.splits.files import WantedSplit, apply_split_file, read_split_file, require_unchanged
 from distingo.datasets.splits.splitting import split_dataset
 from distingo.errors import UsageError, option
+from distingo.messages.notes import note
 from distingo.near_duplicates.keeping import FoundNearDuplicates, count_straddling, keep_together
 from distingo.records import Dataset, Split
 from distingo.runs.near_duplicates import NearDuplicateCounts
@@ -43,7 +44,7 @@ def divide(
     divided = apply_split_file(
         read_split_file(split.file), dataset, fold=split.fold, validation=recipe.validation, seed=recipe.seed
     )
-    divided = replace(divided, notes=(f"split: as {split.file} says", *divided.notes))
+    divided = replace(divided, notes=(note("split-file", file=str(split.file)), *divided.notes))
     return count_straddling(dataset, divided, found)
 
 

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from distingo.machine.device import choose_precision
+from distingo.messages.notes import Note, note
 from distingo.metrics.ranking import mean_average_precision
 from distingo.models.architectures import import_timm
 from distingo.models.fast_convolutions import faster_depthwise
@@ -318,9 +319,9 @@ class Tally:
         return EpochScores(self.total_loss / n, mean_average_precision=ranked)
 
 
-def resolve_precision(recipe: Recipe, device: torch.device) -> tuple[str, str]:
+def resolve_precision(recipe: Recipe, device: torch.device) -> tuple[str, Note]:
     """The precision that a network is trained in, and why."""
     if recipe.precision != "auto":
-        return recipe.precision, "it was asked for"
+        return recipe.precision, note("requested")
     precision, reason = choose_precision(device)
     return precision, reason

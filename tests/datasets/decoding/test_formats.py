@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from distingo.datasets.decoding.formats import describe_non_picture, detect_format, is_unsupported
+from distingo.messages.notes import note
 
 
 @pytest.mark.parametrize(
@@ -44,8 +45,8 @@ def test_text_cut_inside_a_character_is_still_text() -> None:
 
 
 def test_words_for_what_is_no_picture() -> None:
-    assert describe_non_picture("HTML") == "an HTML page, not a picture"
-    assert describe_non_picture("empty") == "an empty file"
+    assert describe_non_picture("HTML") == note("html")
+    assert describe_non_picture("empty") == note("empty")
     assert describe_non_picture("JPEG") is None
 
 

@@ -15,6 +15,7 @@ from distingo.datasets.layouts.split_folders import are_numbered_parts, is_unlab
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError, ErrorCode, UsageError
 from distingo.records import Side
+from note_texts import texts
 from raising import raises
 
 
@@ -113,11 +114,11 @@ def test_what_is_not_named_like_a_split_is_asked_about_and_decided(class_folders
     assert sides(root, "train=*") == {("train", ("cat",)): 2, ("train", ("dog",)): 2}
     assert sides(root, "none") == {(None, ("paris",)): 2, (None, ("rome",)): 2}
     layout = find_layout(root, TableOptions(splits="test=rome"))
-    assert layout.notes == (
+    assert texts(layout.notes) == (
         "split folders: rome (test)",
         "not read, because beside the split folders: paris (2 files)",
     )
-    assert {row.reason for row in layout.ignored} == {"lies outside train, validation and test"}
+    assert {str(row.reason) for row in layout.ignored} == {"lies outside train, validation and test"}
     with raises(UsageError, code="unknown_name", parameter="splits", naming="'rom'"):
         find_layout(root, TableOptions(splits="test=rom"))
 
@@ -416,7 +417,9 @@ def test_class_folders_that_a_model_knows_are_not_asked_about(class_folders: Cal
 def test_a_note_names_some_of_many_split_folders(class_folders: Callable[..., Path]) -> None:
     root = class_folders({f"site_{at:02}/train/{name}": 1 for at in range(14) for name in ("cat", "dog")})
     first = ", ".join(f"site_{at:02}/train (train)" for at in range(12))
-    assert find_layout(root, TableOptions(splits="train=*/train")).notes == (f"split folders: {first} and 2 more",)
+    assert texts(find_layout(root, TableOptions(splits="train=*/train")).notes) == (
+        f"split folders: {first} and 2 more",
+    )
 
 
 def test_a_path_with_a_star_that_stands_for_no_folder_is_refused(class_folders: Callable[..., Path]) -> None:
@@ -441,14 +444,14 @@ def test_flat_folders_of_splits_are_never_classes_unasked(class_folders: Callabl
         find_layout(root)
     assert find_layout(root, TableOptions(splits="none")).classes == ("Testing", "Training")
     layout = find_layout(root, as_it_comes=True)
-    assert (layout.name, layout.classes) == ("pictures without classes", ())
+    assert (str(layout.name), layout.classes) == ("pictures without classes", ())
     assert Counter(each.side for each in layout.candidates) == {"train": 2, "test": 1}
 
 
 def test_wrappers_and_doubled_folders_are_seen_through(class_folders: Callable[..., Path]) -> None:
     root = class_folders({f"zip/data/{side}/{side}/{name}": 1 for side in ("Train", "DEV") for name in "ab"})
     layout = find_layout(root)
-    assert layout.notes == (
+    assert texts(layout.notes) == (
         "split folders: zip/data/Train/Train (train), zip/data/DEV/DEV (validation)",
         "no folder is the test split; training cuts it from the train split",
     )

@@ -11,6 +11,7 @@ import pytest
 from distingo.datasets.layouts.detection import find_layout
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError
+from note_texts import texts
 from raising import raises
 
 FILES = tuple(f"{name}/{at:03}.png" for name in ("cat", "dog") for at in range(4))
@@ -42,8 +43,8 @@ def test_a_column_that_is_no_label_leaves_the_folders_names(
 ) -> None:
     root = with_metadata(**{name: values})
     layout = find_layout(root)
-    assert (layout.name, layout.classes, layout.task) == ("class folders", ("cat", "dog"), "single-label")
-    assert layout.notes == (
+    assert (str(layout.name), layout.classes, layout.task) == ("class folders", ("cat", "dog"), "single-label")
+    assert texts(layout.notes) == (
         f"the labels are the folders' names: metadata.csv has no label column ({name}; --label-column NAME would take "
         "them from it)",
     )
@@ -59,7 +60,7 @@ def test_a_label_column_goes_before_the_folders_names(with_metadata: Callable[..
     root = with_metadata(label=["tabby", "tom"] * 4, photographer=["Ann"] * 8)
     layout = find_layout(root)
     assert layout.classes == ("tabby", "tom")
-    assert layout.notes[0] == (
+    assert texts(layout.notes)[0] == (
         "the labels are column 'label' of metadata.csv, not the folders' names (--labels-from folders would take those)"
     )
     assert find_layout(root, TableOptions(labels_from="folders")).classes == ("cat", "dog")
@@ -97,4 +98,4 @@ def test_a_column_of_splits_beside_class_folders_is_honoured(with_metadata: Call
         for name in ("cat", "dog")
         for side, count in {"train": 2, "validation": 1, "test": 1}.items()
     }
-    assert layout.notes[0] == "the splits are column 'split' of metadata.csv"
+    assert texts(layout.notes)[0] == "the splits are column 'split' of metadata.csv"

@@ -477,7 +477,7 @@ def test_a_public_layout_is_read_right_or_refused_with_what_helps(tmp_path: Path
     layout = find_layout(root, expected.options)
     assert layout.classes == tuple(sorted(expected.classes))
     assert Counter(candidate.side for candidate in layout.candidates) == expected.splits
-    assert expected.notes in "\n".join(layout.notes)
+    assert expected.notes in "\n".join(texts(layout.notes))
     assert len(layout.ignored) == expected.ignored
     labels = {candidate.source.file: candidate.labels for candidate in layout.candidates}
     assert {file: labels[file] for file in expected.pairs} == {file: (label,) for file, label in expected.pairs.items()}

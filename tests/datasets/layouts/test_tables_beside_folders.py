@@ -10,6 +10,7 @@ import pytest
 from distingo.datasets.layouts.detection import find_layout
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError
+from note_texts import texts
 from raising import raises
 
 NOTE = "the labels are column 'label' of labels.csv, not the folders' names (--labels-from folders would take those)"
@@ -32,7 +33,7 @@ def test_labels_of_images_in_one_folder_go_before_the_names_of_all_folders(
 ) -> None:
     root = write(class_folders({"images": 12, "docs": others}), "file,label", images("images", 12), "ab" * 6)
     layout = find_layout(root)
-    assert (layout.classes, layout.notes[0]) == (("a", "b"), NOTE)
+    assert (layout.classes, texts(layout.notes)[0]) == (("a", "b"), NOTE)
     assert {each.source.file: each.labels[0] for each in layout.candidates} == dict(
         zip(images("images", 12), "ab" * 6, strict=True)
     )
@@ -78,7 +79,7 @@ def test_other_labels_than_the_class_folders_are_taken_or_asked_about(class_fold
     names = [*images("cat", 4), *images("dog", 4)]
     root = write(class_folders({"cat": 4, "dog": 4}), "file,label", names, ["tabby", "tom"] * 4)
     layout = find_layout(root)
-    assert (layout.classes, layout.notes[0]) == (("tabby", "tom"), NOTE)
+    assert (layout.classes, texts(layout.notes)[0]) == (("tabby", "tom"), NOTE)
     write(root, "file,category", names, ["indoor", "outdoor"] * 4)
     with raises(DataError, code="ambiguous_labels", parameter="labels_from"):
         find_layout(root)
@@ -101,7 +102,7 @@ def test_a_table_that_repeats_the_folders_or_has_no_labels_changes_nothing(
 ) -> None:
     root = write(class_folders({"cat": 4, "dog": 4}), header, [*images("cat", 4), *images("dog", 4)], values)
     layout = find_layout(root)
-    assert (layout.name, layout.classes, layout.notes) == ("class folders", ("cat", "dog"), (UNREAD,))
+    assert (str(layout.name), layout.classes, texts(layout.notes)) == ("class folders", ("cat", "dog"), (UNREAD,))
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_an_unrelated_or_damaged_table_changes_nothing(class_folders: Callable[.
         (root / "cat" / f"{at + 2:03}.png").rename(root / "cat" / f"{at}.png")
     (root / "labels.csv").write_text(text, encoding="utf-8")
     layout = find_layout(root)
-    assert (layout.name, layout.classes, layout.notes) == ("class folders", ("cat", "dog"), (UNREAD,))
+    assert (str(layout.name), layout.classes, texts(layout.notes)) == ("class folders", ("cat", "dog"), (UNREAD,))
 
 
 def test_the_column_of_images_may_be_named_for_groups_of_class_folders(class_folders: Callable[..., Path]) -> None:

@@ -12,6 +12,7 @@ from distingo.datasets.splits.group_splitting import divide_folds, divide_sides
 from distingo.datasets.splits.grouping import Links, group_pictures
 from distingo.errors import DataError, UsageError
 from distingo.records import SIDES, Side
+from note_texts import texts
 from raising import raises
 
 
@@ -77,7 +78,7 @@ def test_leaks_across_given_sides_are_reported_and_resplit_mends_them() -> None:
     grouping = together(dataset, [0, 25], [1, 2], [11, 21])
     division = divide_sides(dataset, grouping, validation=0.2, test=0.2, seed=0)
     assert len(division.leaks) == 2
-    (note,) = division.notes
+    (note,) = texts(division.notes)
     assert "2 groups with 4 pictures lie on several sides" in note
     assert "0000.png (train) and 0025.png (test)" in note
     assert "--resplit" in note
@@ -96,7 +97,7 @@ def test_a_picture_without_a_side_follows_its_group() -> None:
 def test_a_class_that_is_missing_somewhere_is_named() -> None:
     dataset = a_dataset([("a",)] * 20 + [("b",)] * 6)
     division = divide_sides(dataset, together(dataset, [20, 21, 22, 23, 24, 25]), validation=0.2, test=0.2, seed=0)
-    assert division.notes == ("class b has none on validation and test: its 6 pictures form 1 group",)
+    assert texts(division.notes) == ("class b has none on validation and test: its 6 pictures form 1 group",)
 
 
 def test_folds_are_alike_and_hold_everything() -> None:

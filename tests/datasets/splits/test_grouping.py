@@ -15,6 +15,7 @@ from distingo.datasets.options import Reading
 from distingo.datasets.splits.grouping import Links, group_pictures, link_column
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import UsageError
+from note_texts import texts
 from raising import raises
 
 
@@ -93,10 +94,10 @@ def draw_folders(root: Path, rows: list[str], name: str = "people.csv") -> Path:
 def test_class_folders_keep_their_labels_beside_a_table_of_groups(tmp_path: Path) -> None:
     root = draw_folders(tmp_path / "data", ["a/0.png,Zoë", "1.png,Zoë", "b/3.png,", "4,Ali", "b/5.png,Ali", "9.png,Bo"])
     dataset = read_dataset(root, Reading(cache=Cache(tmp_path / "cache"), table=TableOptions(group_column="who")))
-    assert dataset.layout == "class folders"
+    assert dataset.layout.code == "class-folders"
     assert dataset.classes == ("a", "b")
     assert dataset.groups == {"a/0.png": ("Zoë",), "b/1.png": ("Zoë",), "a/4.png": ("Ali",), "b/5.png": ("Ali",)}
-    (note,) = dataset.notes
+    (note,) = texts(dataset.notes)
     assert "column 'who' of people.csv" in note
     assert "2 pictures have no group there" in note
     assert "1 rows name no picture, or several" in note

@@ -9,6 +9,7 @@ from grouped_pictures import a_dataset, alone, together
 from distingo.datasets.splits.keeping_groups import keep_groups, split_numbers
 from distingo.datasets.splits.splitting import split_dataset
 from distingo.records import SIDES, Dataset, Side, Split
+from note_texts import texts
 
 
 def counts(split: Split) -> dict[str, Counter[str]]:
@@ -67,7 +68,7 @@ def test_a_class_of_two_groups_is_on_train_and_test() -> None:
     assert straddling(dataset, kept.split, groups) == []
     found = counts(kept.split)
     assert (found["train"]["a"], found["validation"]["a"], found["test"]["a"]) == (17, 0, 3)
-    assert "class a has no validation picture" in kept.split.notes
+    assert "class a has no validation picture" in texts(kept.split.notes)
 
 
 def test_a_group_larger_than_any_split_is_divided() -> None:

@@ -10,6 +10,7 @@ from distingo.datasets.splits.files import apply_split_file, read_split_file, wr
 from distingo.datasets.splits.group_splitting import divide_folds, divide_sides
 from distingo.errors import DataError, ErrorCode, UsageError
 from distingo.records import Dataset, Source
+from note_texts import texts
 from raising import raises
 
 
@@ -64,7 +65,7 @@ def test_a_fold_is_the_test_side_and_groups_stay_whole(dataset: Dataset, folds: 
         for group in ({"0004.png", "0008.png", "0009.png"}, {"0020.png", "0031.png"}):
             on = [side for side in (split.train, split.validation, split.test) if group & {p.source.file for p in side}]
             assert len(on) == 1
-        assert f"fold {fold} of 4 of folds.csv is the test side" in split.notes
+        assert f"fold {fold} of 4 of folds.csv is the test side" in texts(split.notes)
     assert sorted(tested) == [picture.source.file for picture in dataset.pictures]
 
 
@@ -73,7 +74,7 @@ def test_every_picture_is_accounted_for(dataset: Dataset, sides: Path) -> None:
     extra = replace(dataset.pictures[1], source=Source("extra.png", Path("extra.png")), content="another")
     pictures = (*(picture for at, picture in enumerate(changed.pictures) if at != 3), extra)
     split = apply_split_file(read_split_file(sides), replace(changed, pictures=pictures))
-    assert split.notes == (
+    assert texts(split.notes) == (
         "1 picture not in split.csv, so on no side (extra.png)",
         "1 picture in split.csv, but not among the usable ones of the data any more (0003.png)",
         "1 picture found by content, as split.csv has another name for it (moved/new name.png)",
@@ -85,7 +86,7 @@ def test_every_picture_is_accounted_for(dataset: Dataset, sides: Path) -> None:
 
 def test_other_labels_count_and_are_said(dataset: Dataset, sides: Path) -> None:
     pictures = (replace(dataset.pictures[0], labels=("c",)), *dataset.pictures[1:])
-    (note,) = apply_split_file(read_split_file(sides), replace(dataset, pictures=pictures)).notes
+    (note,) = texts(apply_split_file(read_split_file(sides), replace(dataset, pictures=pictures)).notes)
     assert note == "1 picture labelled otherwise than in split.csv; the labels of the data count (0000.png)"
 
 
@@ -102,7 +103,7 @@ def test_a_table_of_ones_own_with_files_and_sides_will_do(dataset: Dataset, tmp_
     path.write_text("\n".join(["file,side", *lines]), encoding="utf-8")
     split = apply_split_file(read_split_file(path), dataset)
     assert len(split.train) == 3
-    assert "53 pictures not in own.csv" in split.notes[0]
+    assert "53 pictures not in own.csv" in texts(split.notes)[0]
 
 
 @pytest.mark.parametrize(

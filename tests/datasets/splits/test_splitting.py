@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from distingo.datasets.splits.splitting import split_dataset
 from distingo.errors import DataError, ErrorCode, RunError, UsageError
+from distingo.messages.notes import note
 from distingo.records import SIDES, Dataset, ManifestRow, Picture, Side, Source, Split
 from distingo.runs.splits import read_split, write_split
+from note_texts import texts
 from raising import raises
 
 
@@ -27,7 +29,7 @@ def dataset(counts: dict[tuple[str, Side | None], int], *, shuffled: int | None 
     if shuffled is not None:
         random.Random(shuffled).shuffle(pictures)
     classes = tuple(sorted({label for label, _ in counts}))
-    return Dataset(Path("data"), "class folders", "single-label", classes, tuple(pictures), ())
+    return Dataset(Path("data"), note("class-folders"), "single-label", classes, tuple(pictures), ())
 
 
 def counts_of(split: Split) -> dict[str, dict[str, int]]:
@@ -99,7 +101,7 @@ def test_all_three_given_are_kept_as_they_are() -> None:
 
 def test_a_class_without_test_pictures_is_noted() -> None:
     split = split_dataset(dataset({("a", "train"): 5, ("b", "train"): 5, ("a", "test"): 2}), seed=0)
-    assert split.notes == ("class b has no test picture",)
+    assert texts(split.notes) == ("class b has no test picture",)
 
 
 def test_three_pictures_are_enough_and_two_are_not() -> None:
@@ -161,7 +163,7 @@ def test_a_split_comes_back_as_it_was(tmp_path: Path) -> None:
 def test_new_pictures_are_noted(tmp_path: Path) -> None:
     write_split(split_dataset(dataset({("a", None): 9}), seed=0), tmp_path / "split.csv")
     split = read_split(tmp_path / "split.csv", dataset({("a", None): 11}))
-    assert split.notes == ("2 pictures of the dataset are on no side of split.csv",)
+    assert texts(split.notes) == ("2 pictures of the dataset are on no side of split.csv",)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +179,7 @@ def test_new_pictures_are_noted(tmp_path: Path) -> None:
 )
 def test_a_split_that_does_not_fit_is_refused(tmp_path: Path, content: str, code: ErrorCode) -> None:
     data = dataset({("a", None): 9})
-    row = ManifestRow("all/a/bad.png", "unusable", "an empty file", ("a",), None, "empty", 0, 0, "")
+    row = ManifestRow("all/a/bad.png", "unusable", note("empty"), ("a",), None, "empty", 0, 0, "")
     data = Dataset(data.root, data.layout, data.task, data.classes, data.pictures, (row,))
     path = tmp_path / "split.csv"
     path.write_text(content, encoding="utf-8")
@@ -196,7 +198,9 @@ def labelled(counts: dict[tuple[str, ...], int], side: Side | None = None, start
 
 def several(pictures: list[Picture]) -> Dataset:
     classes = sorted({label for picture in pictures for label in picture.labels})
-    return Dataset(Path("data"), "a table", "multi-label", tuple(classes), tuple(pictures), ())
+    return Dataset(
+        Path("data"), note("table-of-switches", table="t.csv"), "multi-label", tuple(classes), tuple(pictures), ()
+    )
 
 
 def label_counts(split: Split) -> dict[str, Counter[str]]:
@@ -220,7 +224,7 @@ def test_labels_and_pictures_without_are_spread() -> None:
 
 def test_labels_too_rare_to_stratify_are_noted() -> None:
     split = split_dataset(several(labelled({("a",): 40, ("a", "rare"): 2, ("a", "once"): 1})), seed=0)
-    assert split.notes == (
+    assert texts(split.notes) == (
         "label once (1 picture) has none on the validation and test side",
         "label rare (2 pictures) has none on the validation side",
     )
@@ -233,7 +237,7 @@ def test_given_sides_are_kept_with_several_labels() -> None:
     assert list(split.test) == test
     assert len(split.validation) == round(0.15 * 46)
     assert {picture.given_side for picture in (*split.train, *split.validation)} == {"train"}
-    assert split.notes == ("label c (6 pictures) has none on the test side",)
+    assert texts(split.notes) == ("label c (6 pictures) has none on the test side",)
 
 
 def test_two_pictures_with_labels_are_too_few() -> None:
@@ -249,7 +253,7 @@ def test_few_pictures_are_divided_where_that_is_wished() -> None:
         "validation": {"b": 1, "c": 3},
         "test": {"a": 1, "b": 1, "c": 4},
     }
-    assert split.notes == ("class a has no validation picture, as it has only 2 to divide",)
+    assert texts(split.notes) == ("class a has no validation picture, as it has only 2 to divide",)
     with raises(DataError, code="too_few_images", naming="'a'"):
         split_dataset(dataset({("a", None): 1, ("b", None): 9}), seed=0, few=True)
     plenty = dataset({("a", None): 30, ("b", None): 12})

@@ -10,6 +10,7 @@ import pytest
 from distingo.datasets.layouts.detection import find_layout
 from distingo.datasets.tables.table import TableOptions
 from distingo.errors import DataError, UsageError
+from note_texts import texts
 from raising import raises
 
 
@@ -43,7 +44,7 @@ def test_a_file_of_a_usual_name_is_used(
     path = numbered(labels, names, file)
     layout = find_layout(path)
     assert layout.classes == classes
-    assert layout.notes[2].startswith(f"the numbers of classes are named by {file}: {first}")
+    assert texts(layout.notes)[2].startswith(f"the numbers of classes are named by {file}: {first}")
     numbers = find_layout(path, TableOptions(class_names="none"))
     assert numbers.classes == tuple(sorted(set(labels.split())))
 
@@ -52,7 +53,7 @@ def test_names_that_may_count_from_0_or_1_are_not_guessed(numbered: Callable[...
     path = numbered("1 2 1 2", "a\nb\nc\nd\n")
     layout = find_layout(path)
     assert layout.classes == ("1", "2")
-    assert layout.notes[2] == (
+    assert texts(layout.notes)[2] == (
         "labels stay numbers: classes.txt has more names than there are numbers; --class-names classes.txt takes its "
         "first name for 0"
     )

@@ -17,6 +17,7 @@ from distingo.datasets.options import Reading
 from distingo.datasets.tables.labels import describe_variants, find_variants, merged_labels
 from distingo.datasets.tables.table import TableOptions
 from distingo.records import LabelVariants
+from note_texts import texts
 
 
 @pytest.mark.parametrize(
@@ -53,11 +54,11 @@ def test_what_is_merged_is_said_with_counts() -> None:
     assert merged_labels(variants, "spelling") == {"Cat": "cat"}
     assert merged_labels(variants, "missing") == {"NA": ""}
     assert merged_labels(variants, "all") == {"Cat": "cat", "NA": ""}
-    assert describe_variants(variants, None, "lines") == [
+    assert list(texts(describe_variants(variants, None, "lines"))) == [
         "labels that differ only in case: 'cat' (88), 'Cat' (12) lines; --merge-labels spelling makes them one",
         "labels that may mean no value are classes: 'NA' (3) lines; --merge-labels missing makes them no label",
     ]
-    assert describe_variants(variants, "all", "lines") == [
+    assert list(texts(describe_variants(variants, "all", "lines"))) == [
         "labels that differ only in case are merged into 'cat': 'cat' (88), 'Cat' (12) lines",
         "labels that mean no value are no label: 'NA' (3) lines",
     ]
@@ -85,8 +86,10 @@ def test_labels_of_a_table_are_reported_and_merged(
         LabelVariants("case", (("cat", 3), ("Cat", 1))),
         LabelVariants("missing value", (("nan", 1),)),
     )
-    assert [row.reason for row in data.manifest if row.status == "conflict"] == ["line 4 says Cat and line 8 says cat"]
-    assert data.notes[2:4] == (
+    assert [str(row.reason) for row in data.manifest if row.status == "conflict"] == [
+        "line 4 says Cat and line 8 says cat"
+    ]
+    assert texts(data.notes)[2:4] == (
         "labels that differ only in case: 'cat' (3), 'Cat' (1) lines; --merge-labels spelling makes them one",
         "labels that may mean no value are classes: 'nan' (1) lines; --merge-labels missing makes them no label",
     )
@@ -94,7 +97,7 @@ def test_labels_of_a_table_are_reported_and_merged(
     assert merged.classes == ("cat", "dog")
     assert merged.label_variants == data.label_variants
     assert Counter(picture.label for picture in merged.pictures) == {"cat": 3, "dog": 2}
-    assert {row.file: row.reason for row in merged.manifest if row.status == "ignored"} == {
+    assert {row.file: str(row.reason) for row in merged.manifest if row.status == "ignored"} == {
         "4.png": "line 6 gives it no label",
         "6.png": "no row of labels.csv names it",
         "labels.csv": "holds the labels",
@@ -117,7 +120,7 @@ def test_class_folders_are_reported_and_merged(class_folders: Callable[..., Path
         LabelVariants("case and spaces", (("cat ", 3), ("Cat", 2))),
         LabelVariants("missing value", (("none", 1),)),
     )
-    assert layout.notes[0] == (
+    assert texts(layout.notes)[0] == (
         "labels that differ only in case and spaces: 'cat ' (3), 'Cat' (2) files; --merge-labels spelling makes them "
         "one"
     )
@@ -125,7 +128,7 @@ def test_class_folders_are_reported_and_merged(class_folders: Callable[..., Path
     assert layout.classes == ("cat ", "dog", "none")
     layout = find_layout(root, TableOptions(merge_labels="all"))
     assert layout.classes == ("cat ", "dog")
-    assert [(row.file, row.status, row.reason) for row in layout.ignored] == [
+    assert [(row.file, row.status, str(row.reason)) for row in layout.ignored] == [
         ("none/000.png", "ignored", "lies in folder none, which means no label")
     ]
 

@@ -48,7 +48,7 @@ def write_workbook(folder: Path) -> str:
 def test_a_folder_with_another_kind_of_table_is_read(flat: Path, write: Callable[[Path], str]) -> None:
     name = write(flat)
     layout = find_layout(flat)
-    assert layout.name == name
+    assert str(layout.name) == name
     assert [candidate.labels for candidate in layout.candidates] == [("a",), ("b",), ("a",), ("b",)]
     assert {row.file for row in layout.ignored} == {"README.txt", "config.json", name.partition(",")[0]}
 

@@ -17,6 +17,7 @@ from distingo.datasets.tables.table import TableOptions
 from distingo.datasets.walking import Layout
 from distingo.errors import DataError, DistingoError, ErrorCode, UsageError
 from distingo.records import ManifestRow
+from note_texts import texts
 from raising import raises
 
 TRUTH = {"a": ("Comedy",), "b": ("Comedy", "Drama"), "c": ("Drama",), "d": ("Drama", "War")}
@@ -68,16 +69,16 @@ SHAPES = {
 def test_a_shape_is_recognised_and_stated(folder: Callable[..., Path], words: str) -> None:
     for root in (folder(SHAPES[words]), folder(SHAPES[words]) / "train.csv"):
         layout = find_layout(root)
-        assert layout.name == f"train.csv, {words}"
+        assert str(layout.name) == f"train.csv, {words}"
         assert layout.task == "multi-label"
         assert layout.root == folder(SHAPES[words])
         assert layout.classes == ("Comedy", "Drama", "War")
         assert labels_of(layout) == TRUTH
         assert lines_of(layout) == list(range(2, 2 + SHAPES[words].count("\n") - 1))
-        assert f"{words}: pictures from column 'Id', labels from" in layout.notes[0]
-        assert "read as CSV with commas, UTF-8" in layout.notes[0]
-        assert layout.notes[1].endswith("of 4 pictures 2 have several labels and 0 have none")
-        assert rows_of(layout)["train.csv"].reason == "holds the labels"
+        assert f"{words}: pictures from column 'Id', labels from" in texts(layout.notes)[0]
+        assert "read as CSV with commas, UTF-8" in texts(layout.notes)[0]
+        assert texts(layout.notes)[1].endswith("of 4 pictures 2 have several labels and 0 have none")
+        assert str(rows_of(layout)["train.csv"].reason) == "holds the labels"
 
 
 def test_options_name_what_would_be_recognised_otherwise(folder: Callable[..., Path]) -> None:
@@ -85,7 +86,7 @@ def test_options_name_what_would_be_recognised_otherwise(folder: Callable[..., P
     root = folder(table)
     layout = find_layout(root, TableOptions(label_column="Tags", delimiter=" "))
     assert labels_of(layout) == {"a": ("p", "q"), "b": ("q",), "c": ("p",), "d": ("p", "q")}
-    assert layout.name == "train.csv, labels joined by spaces"
+    assert str(layout.name) == "train.csv, labels joined by spaces"
     layout = find_layout(root, TableOptions(label_column="Tags", delimiter=""))
     assert layout.classes == ("p", "p q", "q")
     layout = find_layout(root, TableOptions(label_column="Kind"))
@@ -102,9 +103,9 @@ def test_columns_of_0_and_1_win_over_the_text_and_differences_are_noted(folder: 
         "c,['Drama'],0,1,0\nd,\"['War', 'Drama']\",0,1,1\n"
     )
     layout = find_layout(folder(table))
-    assert layout.name == "train.csv, one 0/1 column per label"
+    assert str(layout.name) == "train.csv, one 0/1 column per label"
     assert labels_of(layout) == TRUTH
-    assert layout.notes[2:] == (
+    assert texts(layout.notes)[2:] == (
         "'Genre' and the 0/1 columns disagree in 1 line (first: line 3); the 0/1 columns count",
     )
 
@@ -112,12 +113,12 @@ def test_columns_of_0_and_1_win_over_the_text_and_differences_are_noted(folder: 
 def test_attributes_of_0_and_1_do_not_push_the_label_aside(folder: Callable[..., Path]) -> None:
     table = "file,label,blurred,cut\na,cat,0,1\nb,dog,0,0\nc,cat,1,0\nd,dog,0,0\n"
     layout = find_layout(folder(table))
-    assert (layout.name, layout.task, layout.classes) == (
+    assert (str(layout.name), layout.task, layout.classes) == (
         "train.csv, one label per row",
         "single-label",
         ("cat", "dog"),
     )
-    assert layout.notes[2] == "the 0/1 columns blurred, cut are not read as labels; --label-columns would do so"
+    assert texts(layout.notes)[2] == "the 0/1 columns blurred, cut are not read as labels; --label-columns would do so"
 
 
 def test_one_column_of_0_and_1_is_two_classes(folder: Callable[..., Path]) -> None:
@@ -133,21 +134,21 @@ def test_one_label_everywhere_is_single_label_in_any_shape(folder: Callable[...,
     ):
         layout = find_layout(folder(table))
         assert (layout.task, layout.classes) == ("single-label", ("cat", "dog"))
-        assert layout.notes[1] == "the task is single-label: each of 4 pictures has one label"
+        assert texts(layout.notes)[1] == "the task is single-label: each of 4 pictures has one label"
 
 
 def test_a_picture_without_labels_makes_it_multi_label(folder: Callable[..., Path]) -> None:
     layout = find_layout(folder("Id,cat,dog\na,1,0\nb,0,1\nc,0,0\nd,1,0\n"))
     assert layout.task == "multi-label"
     assert labels_of(layout)["c"] == ()
-    assert layout.notes[1].endswith("of 4 pictures 0 have several labels and 1 have none")
+    assert texts(layout.notes)[1].endswith("of 4 pictures 0 have several labels and 1 have none")
 
 
 def test_an_empty_cell_among_single_labels_is_left_out(folder: Callable[..., Path]) -> None:
     layout = find_layout(folder("Id,label\na,cat\nb,dog\nc,\nd,cat\n"))
     assert layout.task == "single-label"
     row = rows_of(layout)["Images/c.png"]
-    assert (row.status, row.reason, row.lines) == ("ignored", "line 4 gives it no label", (4,))
+    assert (row.status, str(row.reason), row.lines) == ("ignored", "line 4 gives it no label", (4,))
 
 
 def test_every_row_and_file_is_accounted_for(folder: Callable[..., Path]) -> None:
@@ -159,7 +160,7 @@ def test_every_row_and_file_is_accounted_for(folder: Callable[..., Path]) -> Non
     names = "a b c d e f.png f.jpg spare.png .hidden.png " + " ".join(f"n{at}" for at in range(9))
     layout = find_layout(folder(table, names))
     rows = rows_of(layout)
-    assert {name: (row.status, row.reason, row.lines) for name, row in rows.items()} == {
+    assert {name: (row.status, str(row.reason), row.lines) for name, row in rows.items()} == {
         "gone": ("missing", "train.csv names it, but there is no such file", (6,)),
         "train.csv#10": ("missing", "line 10 of train.csv names no picture", (10,)),
         "Images/b.png": ("conflict", "line 3 says Comedy, Drama and line 8 says Comedy", (3, 8)),
@@ -183,7 +184,7 @@ def test_every_row_and_file_is_accounted_for(folder: Callable[..., Path]) -> Non
         13,
     )
     assert layout.classes == ("Comedy", "Drama")
-    assert layout.notes[2:] == (
+    assert texts(layout.notes)[2:] == (
         "label War is dropped: no picture has it",
         "2 names fit only with other upper and lower case (first: 'A.PNG' is read as Images/a.png)",
         "2 lines repeat an earlier one and agree with it",
@@ -203,7 +204,7 @@ def test_a_contradiction_among_single_labels_is_a_conflict(folder: Callable[...,
     table = "Id,label\n" + "".join(f"p{at},{'cat' if at % 2 else 'dog'}\n" for at in range(8)) + "p3,dog\np4,dog\n"
     layout = find_layout(folder(table, names))
     assert (layout.task, len(layout.candidates)) == ("single-label", 7)
-    assert rows_of(layout)["Images/p3.png"].reason == "line 5 says cat and line 10 says dog"
+    assert str(rows_of(layout)["Images/p3.png"].reason) == "line 5 says cat and line 10 says dog"
 
 
 @pytest.mark.parametrize("file", ["metadata.csv", "metadata.jsonl", "metadata.parquet"])
@@ -219,7 +220,7 @@ def test_metadata_of_hugging_face_is_read_even_beside_class_folders(folder: Call
     else:
         parquet.write_table(pyarrow.table({"file_name": list(names), "label": list(names.values())}), root / file)
     layout = find_layout(root)
-    assert layout.name == f"{file}, one label per row"
+    assert str(layout.name) == f"{file}, one label per row"
     assert labels_of(layout) == {Path(name).stem: (label,) for name, label in names.items()}
     assert Counter(candidate.side for candidate in layout.candidates) == {"train": 2, "test": 2}
     first = 1 if file.endswith(("jsonl", "parquet")) else 2
@@ -230,8 +231,8 @@ def test_class_folders_are_not_given_up_for_a_stray_table(class_folders: Callabl
     root = class_folders({"a": 2, "b": 2})
     (root / "labels.csv").write_text("file,label\na/000.png,x\na/001.png,y\n", encoding="utf-8")
     layout = find_layout(root)
-    assert (layout.name, layout.classes) == ("class folders", ("a", "b"))
-    assert layout.notes == (
+    assert (str(layout.name), layout.classes) == ("class folders", ("a", "b"))
+    assert texts(layout.notes) == (
         "the labels are the folders' names; labels.csv is not read (give it as DATA for the labels in it)",
     )
     assert find_layout(root / "labels.csv").classes == ("x", "y")
@@ -245,14 +246,14 @@ def test_bare_names_take_no_other_folders_files(folder: Callable[..., Path]) -> 
     folder(table, " ".join(names[18:]), below="rejected")
     layout = find_layout(root, TableOptions(labels_from="table"))
     assert set(labels_of(layout)) == set(names[:18])
-    assert layout.notes[2] == (
+    assert texts(layout.notes)[2] == (
         "2 names without folders count as missing, as nearly all others are in Images/ and these are in other folders "
         "only (first: 'p18' is rejected/p18.png); --image-folder . takes them"
     )
-    assert rows_of(layout)["p18"].reason == (
+    assert str(rows_of(layout)["p18"].reason) == (
         "train.csv names it, but it is in rejected/ only, not where nearly all others are"
     )
-    assert rows_of(layout)["rejected/p18.png"].reason == "no row of train.csv names it"
+    assert str(rows_of(layout)["rejected/p18.png"].reason) == "no row of train.csv names it"
     assert len(find_layout(root, TableOptions(image_folder=".")).candidates) == 20
 
 
@@ -270,19 +271,20 @@ def test_a_split_column_is_honoured(folder: Callable[..., Path]) -> None:
     table = "Id,label,split\na,x,train\nb,y,TEST\nc,x,dev\nd,y,\n"
     layout = find_layout(folder(table))
     assert [candidate.side for candidate in layout.candidates] == ["train", "test", "validation", None]
-    assert layout.notes[0].endswith("sides from 'split'")
+    assert texts(layout.notes)[0].endswith("sides from 'split'")
     with raises(DataError, code="damaged_line", naming=("line 3", "'tset'")):
         find_layout(folder(table.replace("TEST", "tset")))
     layout = find_layout(folder(table + "b,y,train\n"))
     assert (
-        rows_of(layout)["Images/b.png"].reason == "line 3 puts it on the test side and line 6 puts it on the train side"
+        str(rows_of(layout)["Images/b.png"].reason)
+        == "line 3 puts it on the test side and line 6 puts it on the train side"
     )
 
 
 def test_the_table_that_names_pictures_is_chosen(folder: Callable[..., Path]) -> None:
     root = folder("name,unit\nx,y\nz,w\n", file="units.csv")
     folder("Id,label\na,x\nb,y\nc,x\nd,y\n", file="labels.csv")
-    assert find_layout(root).name == "labels.csv, one label per row"
+    assert str(find_layout(root).name) == "labels.csv, one label per row"
     folder("Id,label\na,x\nb,y\n", file="more.csv")
     with raises(DataError, code="ambiguous_table", naming=("labels.csv", "more.csv")):
         find_layout(root)
@@ -311,7 +313,7 @@ def test_an_image_folder_narrows_a_folder(folder: Callable[..., Path]) -> None:
         find_layout(root / "train.csv")
     layout = find_layout(root, TableOptions(image_folder="Small"))
     assert [candidate.source.file for candidate in layout.candidates] == ["Small/a.png", "Small/b.png"]
-    assert rows_of(layout)["Images/a.png"].reason == "lies outside the image folder Small"
+    assert str(rows_of(layout)["Images/a.png"].reason) == "lies outside the image folder Small"
 
 
 def test_half_of_the_pictures_missing_stops_unless_told(folder: Callable[..., Path]) -> None:
@@ -320,7 +322,7 @@ def test_half_of_the_pictures_missing_stops_unless_told(folder: Callable[..., Pa
         find_layout(root)
     layout = find_layout(root, allow_missing=True)
     assert labels_of(layout) == {"a": TRUTH["a"], "d": TRUTH["d"]}
-    assert layout.notes[-1] == "2 of 4 pictures that train.csv names are missing"
+    assert texts(layout.notes)[-1] == "2 of 4 pictures that train.csv names are missing"
     (root / "Images" / "a.png").unlink()
     (root / "Images" / "d.png").unlink()
     with raises(DataError, code="missing_images") as caught:

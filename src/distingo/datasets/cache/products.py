@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import get_args
 
 import numpy as np
@@ -19,6 +20,8 @@ from distingo.datasets.decoding.failures import TooManyPixelsError, UndecodableE
 from distingo.datasets.decoding.rendering import render, shorter_side_for
 from distingo.datasets.decoding.value_summaries import ValueSummary
 from distingo.files import content_hash
+from distingo.language import written_in
+from distingo.messages.notes import Note, note, text_note
 from distingo.records import ImageNote, Rendition
 
 
@@ -82,21 +85,16 @@ _RECORD = struct.Struct("<BB16s24sII")
 _VALUES = struct.Struct("<8sB6dB")
 """The summary of a deep image: type (empty for an 8-bit image), bits, its four ends, up to two marks of no data."""
 
-_ROW_BYTES = 384
+_ROW_BYTES = 512
 
 _NOTES: tuple[ImageNote, ...] = get_args(ImageNote)
 
-_WORDS: dict[ImageNote, str] = {
-    "missing-end-marker": "used: all its pixels are there, only the marker that ends the file is missing",
-    "profile-ignored": "used: its color profile is broken or for another kind of image, and is ignored",
-    "decoder-warning": "used, though the decoder complained",
+_FAULTS: dict[ImageNote, str] = {
+    "missing-end-marker": "without-end-marker",
+    "profile-ignored": "with-ignored-profile",
+    "decoder-warning": "with-decoder-warning",
 }
-
-_SHORT: dict[ImageNote, str] = {
-    "missing-end-marker": "without an end marker",
-    "profile-ignored": "with a color profile that can't be used",
-    "decoder-warning": "that the decoder complained about",
-}
+"""The codes that count the files with each fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +103,7 @@ class Facts:
 
     Attributes:
         usable: Whether they decode.
-        reason: Why not; if they do, their notes, for a person.
+        reason: Why not; if they do, the faults that they are used in spite of, mostly None.
         format: What they really are.
         width: In pixels, upright; 0 if unusable.
         height: In pixels, upright; 0 if unusable.
@@ -115,7 +113,7 @@ class Facts:
     """
 
     usable: bool
-    reason: str
+    reason: Note | None
     format: str
     width: int
     height: int
@@ -141,9 +139,10 @@ def facts_of(decoded: Decoded) -> Facts:
         digest = hashlib.sha256(struct.pack("<II", *image.size))
         digest.update(image.convert("RGB").tobytes() if image.mode == "L" else image.tobytes())
         pixels = digest.hexdigest()[:32]
+    faults = (*map(Note, decoded.notes), *map(text_note, decoded.remarks))
     return Facts(
         usable=True,
-        reason="; ".join([*(_WORDS[note] for note in decoded.notes), *decoded.remarks]),
+        reason=note("used-despite", faults=faults) if faults else None,
         format=decoded.format,
         width=image.width,
         height=image.height,
@@ -163,49 +162,65 @@ def facts_of_failure(error: UndecodableError) -> Facts:
     return Facts(usable=False, reason=error.reason, format=error.format, width=0, height=0, pixels="", notes=notes)
 
 
-def describe_notes(facts: Iterable[Facts]) -> tuple[str, ...]:
-    """A sentence on files that are used in spite of a fault, and one on images of kinds that are not read.
+def describe_notes(facts: Iterable[Facts]) -> tuple[Note, ...]:
+    """A note on files that are used in spite of a fault, and one on images of kinds that are not read.
 
     Args:
         facts: Of all files of a data set.
     """
     noted = [each for each in facts if each.notes]
-    faulty = Counter(_SHORT[note] for each in noted if each.usable for note in each.notes)
+    faulty = Counter(_FAULTS[fault] for each in noted if each.usable for fault in each.notes)
     unread = Counter(each.format for each in noted if "unsupported" in each.notes)
-    sentences = []
+    found = []
     if faulty:
-        kinds = "; ".join(f"{count:,} {words}" for words, count in faulty.most_common())
-        sentences.append(f"files used in spite of a small fault: {kinds} (the manifest names them)")
+        kinds = tuple(note(code, count=count) for code, count in faulty.most_common())
+        found.append(note("files-with-faults", kinds=kinds))
     if unread:
-        kinds = ", ".join(f"{count:,} {name}" for name, count in unread.most_common())
-        sentences.append(f"images of kinds that are not read, which need not be damaged: {kinds} (see the manifest)")
-    return tuple(sentences)
+        kinds = tuple(note("files-of-kind", count=count, kind=kind) for kind, count in unread.most_common())
+        found.append(note("kinds-not-read", kinds=kinds))
+    return tuple(found)
 
 
 def facts_store(cache: Cache) -> ArrayStore:
     """Open the store of facts; another Pillow may decode what this one can't, so each version has its own."""
-    return cache.store(f"facts-{DECODING}-pillow-{PIL.__version__}", (_ROW_BYTES,), "uint8")
+    return cache.store(f"facts-2-{DECODING}-pillow-{PIL.__version__}", (_ROW_BYTES,), "uint8")
 
 
 def pack_facts(facts: Facts) -> np.ndarray:
-    """Write facts as a row of the store: uint8 of shape (384,)."""
-    notes = sum(1 << _NOTES.index(note) for note in facts.notes)
+    """Write facts as a row of the store: uint8 of shape (512,)."""
+    notes = sum(1 << _NOTES.index(each) for each in facts.notes)
     pixels, stored_as = bytes.fromhex(facts.pixels), facts.format.encode()[:24]
     head = _RECORD.pack(facts.usable, notes, pixels, stored_as, facts.width, facts.height)
     head += _pack_values(facts.values)
-    reason = facts.reason.encode()[: _ROW_BYTES - len(head)]
-    return np.frombuffer((head + reason).ljust(_ROW_BYTES, b"\0"), np.uint8)
+    return np.frombuffer((head + _pack_reason(facts.reason, _ROW_BYTES - len(head))).ljust(_ROW_BYTES, b"\0"), np.uint8)
 
 
 def unpack_facts(row: np.ndarray) -> Facts:
     """Read facts from a row of the store."""
     content = row.tobytes()
     usable, bits, pixels, stored_as, width, height = _RECORD.unpack_from(content)
-    notes = tuple(note for at, note in enumerate(_NOTES) if bits >> at & 1)
+    notes = tuple(each for at, each in enumerate(_NOTES) if bits >> at & 1)
     values = _unpack_values(content[_RECORD.size :])
-    reason = content[_RECORD.size + _VALUES.size :].rstrip(b"\0").decode("utf-8", "ignore")
+    kept = content[_RECORD.size + _VALUES.size :].rstrip(b"\0")
+    reason = Note.from_json(json.loads(kept)) if kept else None
     pixels = pixels.hex() if usable else ""
     return Facts(bool(usable), reason, stored_as.rstrip(b"\0").decode(), width, height, pixels, values, notes)
+
+
+def _pack_reason(reason: Note | None, room: int) -> bytes:
+    """A reason as JSON; one that takes too much room is kept as a text of its beginning."""
+    if reason is None:
+        return b""
+    content = json.dumps(asdict(reason), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    if len(content) <= room:
+        return content
+    with written_in("en"):
+        text = str(reason)
+    for length in range(room, 0, -16):
+        content = json.dumps(text[:length]).encode()
+        if len(content) <= room:
+            break
+    return content
 
 
 def _pack_values(values: ValueSummary | None) -> bytes:

@@ -29,6 +29,7 @@ from distingo.datasets.decoding.pillow_files import NAMES, completed, is_padded,
 from distingo.datasets.decoding.shown import Decoded, StoredValues, orientation_of, show_image, show_parts, show_values
 from distingo.datasets.decoding.tiff_support import is_classic, open_checked
 from distingo.datasets.decoding.value_ranges import ValueRange, ValueRanges
+from distingo.messages.notes import Note, note
 from distingo.records import DEFAULT_MAX_PIXELS, ImageNote, Source
 
 __all__ = [
@@ -118,9 +119,12 @@ def decode(
     if error is None:
         notes: tuple[ImageNote, ...] = ("decoder-warning",) if complaints else ()
         return replace(decoded, notes=decoded.notes + notes, remarks=tuple(complaints[:_MOST_REMARKS]))
-    news = [line for line in complaints[:_MOST_REMARKS] if line not in error.reason]
-    if news and not isinstance(error, TooManyPixelsError):
-        raise type(error)(f"{error.reason}; its decoder: {'; '.join(news)}", error.format, code=error.code) from error
+    if isinstance(error, TooManyPixelsError):
+        raise error
+    said = str(error.reason.values.get("error", ""))
+    if news := tuple(line for line in complaints[:_MOST_REMARKS] if line not in said):
+        reason = note("with-complaints", reason=error.reason, complaints=news)
+        raise type(error)(reason, error.format, code=error.code) from error
     raise error
 
 
@@ -238,7 +242,7 @@ def _decode_by_pillow(
     if name == "JPEG 2000":
         components, bits, signed = jpeg_2000_bits(data) or (1, 8, 0)
         if components > _MOST_COMPONENTS:
-            raise UnsupportedError(f"a JPEG 2000 file of {components} bands; save those that count as TIFF", name)
+            raise UnsupportedError(note("unsupported-jpeg-2000", count=components), name)
         if bits > 8 or signed:
             return show_values(deep_images.read_deep_jpeg2000(data, image, bits), name, value_range)
     if enough is not None and image.format == "JPEG":
@@ -332,7 +336,7 @@ def open_source(
     if source.index is not None:
         images = idx.load_images(source.path)
         if not 0 <= source.index < len(images):
-            raise UndecodableError(f"{source.file}: the file holds {len(images)} pictures only", "IDX")
+            raise UndecodableError(note("no-such-entry", file=source.file, count=len(images)), "IDX")
         return Image.fromarray(images[source.index])
     value_range = value_range or source.value_range
     return decode(read_bytes(source), max_pixels=max_pixels, enough=enough, value_range=value_range).image
@@ -347,15 +351,15 @@ def read_bytes(source: Source) -> bytes:
     try:
         return source.path.read_bytes()
     except OSError as error:
-        raise UnreadableError(f"can't be opened ({error.strerror or type(error).__name__})", "unknown") from error
+        raise UnreadableError(note("unopened-file", error=error.strerror or type(error).__name__), "unknown") from error
 
 
 @contextlib.contextmanager
 def _translated(data: bytes) -> Iterator[str]:
     """Yield the name of the format, and translate what decoders raise on malformed bytes."""
     name = detect_format(data)
-    if (words := describe_non_picture(name)) is not None:
-        raise (UnsupportedError if is_unsupported(name) else UndecodableError)(words, name)
+    if (reason := describe_non_picture(name)) is not None:
+        raise (UnsupportedError if is_unsupported(name) else UndecodableError)(reason, name)
     with _explained(name):
         yield name
 
@@ -367,20 +371,20 @@ def _explained(name: str) -> Iterator[None]:
     except UndecodableError:
         raise
     except MemoryError as error:
-        raise UnreadableError("needs more memory than there is", name, code="out_of_memory") from error
+        raise UnreadableError(note("out-of-memory"), name, code="out_of_memory") from error
     except Image.DecompressionBombError as error:
-        raise TooManyPixelsError(f"more than the {DEFAULT_MAX_PIXELS:,} pixels that can be decoded", name) from error
+        raise TooManyPixelsError(note("too-many-pixels-to-decode", limit=DEFAULT_MAX_PIXELS), name) from error
     except Exception as error:
         # Pillow's plugins raise almost anything on malformed input: struct.error, SyntaxError, IndexError.
         raise UndecodableError(_explain(error, name), name) from error
 
 
-def _explain(error: Exception, name: str) -> str:
+def _explain(error: Exception, name: str) -> Note:
     if name == "unknown":
-        return "not a picture in a known format"
+        return note("unknown-format")
     text = " ".join(str(error).split())
     if "truncated" in text.lower() or isinstance(error, EOFError) or "end of file" in text.lower():
-        return f"a truncated {name} file: it breaks off before the picture is complete"
+        return note("truncated", format=name)
     if isinstance(error, UnidentifiedImageError) or not text:
-        return f"a damaged {name} file"
-    return f"a damaged {name} file ({text[:120]})"
+        return note("damaged", format=name)
+    return note("damaged-because", format=name, error=text[:120])

@@ -20,6 +20,7 @@ from distingo.datasets.decoding.headers import (
 )
 from distingo.datasets.decoding.shown import StoredValues, orientation_of, profile_of
 from distingo.datasets.decoding.value_summaries import blocks_of, by_block
+from distingo.messages.notes import note
 
 _TOKEN = re.compile(rb"(?:\s|#[^\n\r]*[\n\r])*([^\s#]+)")
 
@@ -178,11 +179,7 @@ def require_codecs(what: str, name: str) -> Any:
     try:
         import imagecodecs
     except ImportError as error:
-        raise UnsupportedError(
-            f"{what} needs imagecodecs, which is not installed; pip install 'distingo-runtime[tiff]'",
-            name,
-            code="missing_extra",
-        ) from error
+        raise UnsupportedError(note("needs-imagecodecs", kind=what), name, code="missing_extra") from error
     return imagecodecs
 
 
@@ -254,7 +251,7 @@ def read_deep_jpeg(data: bytes, frame: JpegFrame, max_pixels: int) -> StoredValu
     """
     check_size(frame.width, frame.height, "JPEG", max_pixels)
     if frame.lossless:
-        raise UnsupportedError("a lossless JPEG, as medical and raw files hold; save it as PNG or TIFF", "JPEG")
+        raise UnsupportedError(note("unsupported-lossless-jpeg"), "JPEG")
     exif = Image.Exif()
     exif.load(frame.exif)
     orientation = exif.get(0x0112, 1)

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from distingo.errors import DataError, ErrorCode
+from distingo.messages.notes import Note, note
 
 _LOGGERS = ("PIL", "tifffile", "imagecodecs", "pillow_heif")
 
@@ -146,15 +147,15 @@ class UndecodableError(DataError):
     """A file that gives no image.
 
     Attributes:
-        reason: Why, for a person.
+        reason: Why.
         format: What the file really is, ``unknown`` where nothing is known.
         usual_code: The code of errors of this class for which no other is named.
     """
 
     usual_code: ErrorCode = "damaged_image"
 
-    def __init__(self, reason: str, detected: str, *, code: ErrorCode | None = None) -> None:
-        super().__init__(reason, code=code or self.usual_code)
+    def __init__(self, reason: Note, detected: str, *, code: ErrorCode | None = None) -> None:
+        super().__init__(str(reason), code=code or self.usual_code)
         self.reason = reason
         self.format = detected
 
@@ -196,13 +197,10 @@ def check_size(width: int, height: int, name: str, max_pixels: int, *, bytes_per
         UndecodableError: It has no pixels.
     """
     if width * height > max_pixels:
-        raise TooManyPixelsError(f"{width} x {height} pixels are more than the limit of {max_pixels:,}", name)
+        raise TooManyPixelsError(note("too-many-pixels", width=width, height=height, limit=max_pixels), name)
     counted = math.ceil(width * height * bytes_per_pixel / BYTES_PER_PIXEL)
     if counted > max_pixels:
-        raise TooManyPixelsError(
-            f"{width} x {height} pixels take as much memory to decode as {counted:,} pixels of an ordinary file, more "
-            f"than the limit of {max_pixels:,}",
-            name,
-        )
+        reason = note("too-much-memory", width=width, height=height, counted=counted, limit=max_pixels)
+        raise TooManyPixelsError(reason, name)
     if width < 1 or height < 1:
-        raise UndecodableError(f"a {name} file without any pixels", name)
+        raise UndecodableError(note("no-pixels", format=name), name)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
+from distingo.messages.notes import Note, note
+
 _SIGNATURES: dict[str, tuple[bytes, ...]] = {
     "JPEG": (b"\xff\xd8\xff",),
     "PNG": (b"\x89PNG\r\n\x1a\n",),
@@ -55,47 +57,47 @@ _SIGNATURES: dict[str, tuple[bytes, ...]] = {
 _HEIF_BRANDS = frozenset(b"heic heix hevc hevx heim heis hevm hevs mif1 msf1 heif".split())
 
 _UNSUPPORTED = {
-    "SVG": "an SVG drawing; only pictures made of pixels can be used",
-    "PDF": "a PDF document, not a picture; save its pages as PNG",
-    "PostScript": "a PostScript document, not a picture; save it as PNG",
-    "WMF": "a Windows metafile (WMF), a drawing; save it as PNG",
-    "EMF": "a Windows metafile (EMF), a drawing; save it as PNG",
-    "PSD": "a Photoshop document; save it as PNG or TIFF",
-    "XCF": "a GIMP document (XCF); export it as PNG or TIFF",
-    "OpenEXR": "an OpenEXR image of scene light; tone-map it and save it as PNG or TIFF",
-    "Radiance HDR": "a Radiance HDR image of scene light; tone-map it and save it as PNG or TIFF",
-    "FITS": "a FITS file; save its image as TIFF",
-    "DICOM": "a DICOM file; save its image as PNG or TIFF (dcm2img, pydicom)",
-    "JPEG XR": "a JPEG XR image; save it as PNG or TIFF",
-    "camera raw": "a raw file of a camera; develop it and save it as JPEG, PNG or TIFF",
-    "BPG": "a BPG image; save it as PNG",
-    "FLIF": "a FLIF image; save it as PNG",
-    "DjVu": "a DjVu document; save its pages as PNG",
-    "Sun raster": "a Sun raster image; save it as PNG",
-    "KTX": "a KTX texture; save it as PNG",
-    "NumPy array": "a NumPy array; save it as PNG or TIFF",
-    "HDF5": "an HDF5 file; save its images as PNG or TIFF",
+    "SVG": "svg",
+    "PDF": "pdf",
+    "PostScript": "postscript",
+    "WMF": "wmf",
+    "EMF": "emf",
+    "PSD": "psd",
+    "XCF": "xcf",
+    "OpenEXR": "openexr",
+    "Radiance HDR": "radiance-hdr",
+    "FITS": "fits",
+    "DICOM": "dicom",
+    "JPEG XR": "jpeg-xr",
+    "camera raw": "camera-raw",
+    "BPG": "bpg",
+    "FLIF": "flif",
+    "DjVu": "djvu",
+    "Sun raster": "sun-raster",
+    "KTX": "ktx",
+    "NumPy array": "numpy-array",
+    "HDF5": "hdf5",
 }
-"""Images and drawings that are not read, and what helps: such a file is not damaged."""
+"""Images and drawings of kinds that are not read, and the codes of what helps: such a file is not damaged."""
 
 _NOT_PICTURES = {
-    "empty": "an empty file",
-    "zero bytes": "only zero bytes, as after an interrupted copy or a power cut; copy it anew",
-    "HTML": "an HTML page, not a picture",
-    "XML": "an XML file, not a picture",
-    "JSON": "a JSON file, not a picture",
-    "text": "a text file, not a picture",
-    "ZIP": "a ZIP archive (or an Office document), not a picture; unpack it",
-    "gzip": "a gzip archive, not a picture; unpack it",
-    "RAR": "a RAR archive, not a picture; unpack it",
-    "7z": "a 7z archive, not a picture; unpack it",
-    "xz": "an xz archive, not a picture; unpack it",
-    "MP4 video": "an MP4 video, not a picture",
-    "AVI video": "an AVI video, not a picture",
-    "WAV audio": "a WAV sound, not a picture",
-    "Matroska or WebM video": "a video, not a picture",
-    "AppleDouble": "what macOS keeps beside a file (._NAME), not a picture",
-    "Git LFS pointer": "a Git LFS pointer; run 'git lfs pull' to get the picture itself",
+    "empty": "empty",
+    "zero bytes": "zero-bytes",
+    "HTML": "html",
+    "XML": "xml",
+    "JSON": "json",
+    "text": "plain-text",
+    "ZIP": "zip",
+    "gzip": "gzip",
+    "RAR": "rar",
+    "7z": "7z",
+    "xz": "xz",
+    "MP4 video": "mp4",
+    "AVI video": "avi",
+    "WAV audio": "wav",
+    "Matroska or WebM video": "webm",
+    "AppleDouble": "appledouble",
+    "Git LFS pointer": "git-lfs-pointer",
 }
 
 _HTML = re.compile(rb"<(!doctype\s+html|html|head|body|script|meta|div|title)\b", re.IGNORECASE)
@@ -229,14 +231,15 @@ def _detect_text(head: bytes) -> str:
     return "HTML" if _HTML.search(text) else "text"
 
 
-def describe_non_picture(name: str) -> str | None:
-    """Why a file of this format gives no image, for a person; None if it could be one."""
-    return _NOT_PICTURES.get(name) or _UNSUPPORTED.get(name)
+def describe_non_picture(name: str) -> Note | None:
+    """What is wrong with a file of this format; None if it could be an image."""
+    code = _NOT_PICTURES.get(name) or _UNSUPPORTED.get(name)
+    return note(code) if code else None
 
 
 def why_no_image(name: str) -> str:
     """As `describe_non_picture`, for any format that is not accepted."""
-    return describe_non_picture(name) or f"not a picture ({name})"
+    return str(describe_non_picture(name) or f"not a picture ({name})")
 
 
 def is_unsupported(name: str) -> bool:

@@ -19,6 +19,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from distingo.datasets.decoding.failures import TooManyPixelsError, UnsupportedError, check_size, listen
 from distingo.datasets.decoding.formats import ENDINGS, detect_format
 from distingo.datasets.decoding.headers import JPEG_FRAMES, JPEG_SCAN, icon_sizes, jpeg_segments
+from distingo.messages.notes import note
 
 _READERS = {name: name.upper().replace(" ", "") for name in ENDINGS if name != "JPEG XL"}
 """Pillow's name of each format that it reads for us."""
@@ -58,16 +59,15 @@ def open_by_pillow(data: bytes, max_pixels: int) -> tuple[Image.Image, str]:
     name = NAMES.get(image.format or "", image.format or "unknown")
     check_size(*image.size, name, max_pixels)
     if image.format == "SGI" and data[3] != 1:
-        raise UnsupportedError("an SGI image of 16 bits per color; save it as PNG or TIFF", name)
+        raise UnsupportedError(note("unsupported-sgi"), name)
     return image, name
 
 
 def _check_icon(data: bytes, name: str, max_pixels: int) -> None:
     for width, height in icon_sizes(data, name):
         if width * height > max_pixels:
-            raise TooManyPixelsError(
-                f"holds an image of {width} x {height} pixels, more than the limit of {max_pixels:,}", name
-            )
+            reason = note("too-many-pixels-inside", width=width, height=height, limit=max_pixels)
+            raise TooManyPixelsError(reason, name)
 
 
 def _open_as(data: bytes, formats: tuple[str, ...]) -> Image.Image:

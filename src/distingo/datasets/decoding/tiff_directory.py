@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from distingo.datasets.decoding.failures import UndecodableError
+from distingo.messages.notes import note
 
 # A file may list more tags and pages than anyone reads: what lies beyond these is not looked at.
 _MOST_TAGS = 4096
@@ -221,7 +222,7 @@ def _read_directory(data: bytes, order: str, big: bool, offset: int) -> Director
         raise EOFError
     count = int(np.frombuffer(data, order + counter, 1, offset)[0])
     if not 0 < count <= _MOST_TAGS:
-        raise UndecodableError("a damaged TIFF file (its directory is no directory)", "TIFF")
+        raise UndecodableError(note("damaged-because", format="TIFF", error="its directory is no directory"), "TIFF")
     end = start + count * entry.itemsize
     if end > len(data):
         raise EOFError
@@ -270,16 +271,16 @@ def _read_page(directory: Directory, *, first: bool) -> Page:
     number = directory.number
     for tag in _NEEDED:
         if tag in directory.entries and directory.array(tag, 1) is None:
-            raise UndecodableError(f"a damaged TIFF file (its tag {tag} can't be read)", "TIFF")
+            raise UndecodableError(note("damaged-because", format="TIFF", error=f"its tag {tag} can't be read"), "TIFF")
     width, height, compression = number(256, 0), number(257, 0), number(259, 1)
     if width < 1 or height < 1:
-        raise UndecodableError("a TIFF file without any pixels", "TIFF")
+        raise UndecodableError(note("no-pixels", format="TIFF"), "TIFF")
     samples = number(277, 3 if compression == 6 else 1)
     if not 1 <= samples <= _MOST_SAMPLES:
-        raise UndecodableError(f"a damaged TIFF file ({samples} samples per pixel)", "TIFF")
+        raise UndecodableError(note("damaged-because", format="TIFF", error=f"{samples} samples per pixel"), "TIFF")
     tile = (number(322, 0), number(323, 0)) if 322 in directory.entries else None
     if tile is not None and min(tile) < 1:
-        raise UndecodableError("a damaged TIFF file (tiles without a size)", "TIFF")
+        raise UndecodableError(note("damaged-because", format="TIFF", error="tiles without a size"), "TIFF")
     bits = directory.numbers(258, samples) or ((8,) if compression == 6 else (1,))
     formats = set(directory.numbers(339, samples)) or {1}
     extra = directory.numbers(338, samples)

@@ -25,6 +25,7 @@ from distingo.datasets.decoding.tiff_support import (
     is_subsampled,
     stored_dtype,
 )
+from distingo.messages.notes import note
 
 
 def read_samples(page: Page, kept: tuple[int, ...], max_pixels: int) -> np.ndarray:
@@ -144,19 +145,13 @@ def _check_claim(page: Page, content: Any, max_pixels: int) -> None:
     """Refuse a compressed segment that says to hold more than the whole page may."""
     claim = claimed_size(page.compression, content)
     if claim is not None and claim[0] * claim[1] > max_pixels:
-        raise TooManyPixelsError(
-            f"{claim[0]} x {claim[1]} pixels in one strip or tile are more than the limit of {max_pixels:,}", "TIFF"
-        )
+        reason = note("too-many-pixels-in-a-part", width=claim[0], height=claim[1], limit=max_pixels)
+        raise TooManyPixelsError(reason, "TIFF")
 
 
 def _tifffile(page: Page) -> Any:
     if not is_installed():
-        raise UnsupportedError(
-            f"a TIFF of {describe_samples(page)} samples, which takes tifffile and imagecodecs to read: run pip "
-            "install 'distingo-runtime[tiff]' (or pip install tifffile imagecodecs)",
-            "TIFF",
-            code="missing_extra",
-        )
+        raise UnsupportedError(note("needs-tifffile", samples=describe_samples(page)), "TIFF", code="missing_extra")
     return _quiet_tifffile()
 
 

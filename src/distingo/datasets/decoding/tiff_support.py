@@ -17,6 +17,7 @@ from distingo.datasets.decoding.failures import (
     check_size,
 )
 from distingo.datasets.decoding.tiff_directory import Page, open_page
+from distingo.messages.notes import note
 
 JPEG = frozenset({6, 7, 33007, 34892})
 
@@ -87,6 +88,8 @@ _UNSUPPORTED_KINDS = {
     51177: "a depth map",
     52527: "a semantic mask",
 }
+
+_RAW_KINDS = frozenset({32803, 34892})
 
 _APERIO_YCBCR = 33003
 
@@ -184,7 +187,7 @@ def _layout(page: Page) -> Layout:
     kind = _KINDS[page.photometric] if 0 <= page.photometric < len(_KINDS) else None
     if kind is None:
         name = _UNSUPPORTED_KINDS.get(page.photometric, f"photometric interpretation {page.photometric}")
-        raise unsupported(name, "develop it and save it as PNG" if "raw" in name else "save it as PNG")
+        raise unsupported(name, "unsupported-tiff-raw" if page.photometric in _RAW_KINDS else "unsupported-tiff")
     if kind == "ycbcr" and page.samples == 1:
         kind = "gray"
     elif kind == "ycbcr" and is_rgb_already(page):
@@ -195,7 +198,8 @@ def _layout(page: Page) -> Layout:
     if kind == "cmyk" and (page.directory.number(332, 1) != 1 or page.samples < count):
         raise unsupported(f"{page.samples - len(page.extra)} inks that are not cyan, magenta, yellow and black")
     if page.samples < count:
-        raise UndecodableError(f"a damaged TIFF file ({page.samples} samples per pixel for {kind} color)", "TIFF")
+        error = f"{page.samples} samples per pixel for {kind} color"
+        raise UndecodableError(note("damaged-because", format="TIFF", error=error), "TIFF")
     before = page.samples - len(page.extra)
     kinds = {before + at: kind for at, kind in enumerate(page.extra) if kind in {1, 2, 999} and before + at >= count}
     if kind == "rgb" and not page.extra and page.samples == 4:
@@ -205,9 +209,9 @@ def _layout(page: Page) -> Layout:
     return Layout(kind, tuple(range(count)), alpha, alpha is not None and kinds[alpha] == 1)
 
 
-def unsupported(what: str, help_: str = "save it as PNG") -> UnsupportedError:
+def unsupported(feature: str, code: str = "unsupported-tiff") -> UnsupportedError:
     """A sound TIFF of a kind that is not read."""
-    return UnsupportedError(f"a TIFF with {what}, which distingo does not read; {help_}", "TIFF")
+    return UnsupportedError(note(code, feature=feature), "TIFF")
 
 
 def describe_samples(page: Page) -> str:
@@ -246,9 +250,10 @@ def _check_supported(page: Page) -> None:
         raise unsupported(f"compression {page.compression}" + (f" ({name})" if name else ""))
     dtype = stored_dtype(page)
     if page.depth > 1:
-        raise unsupported(f"{page.depth:,} slices", "save the slices as images of their own")
+        raise UnsupportedError(note("unsupported-tiff-slices", count=page.depth), "TIFF")
     if page.compression in CCITT and (page.bits[0] != 1 or page.samples != 1):
-        raise UndecodableError(f"a damaged TIFF file (fax compression of {describe_samples(page)} samples)", "TIFF")
+        error = f"fax compression of {describe_samples(page)} samples"
+        raise UndecodableError(note("damaged-because", format="TIFF", error=error), "TIFF")
     if page.predictor != 1 and not ignores_predictor(page):
         fits = {2: page.bits[0] in {8, 16, 32, 64}, 3: dtype.kind == "f" and page.bits[0] != 24}
         if not fits.get(page.predictor, False):
@@ -302,10 +307,10 @@ def _check_cost(page: Page, kept: int, max_pixels: int) -> None:
     needed = 2 * segment + page.width * page.height * (kept * itemsize * copies + 4)
     counted = max(padded, needed // BYTES_PER_PIXEL)
     if counted > max_pixels:
+        samples = describe_samples(page) + (f", tiles of {wide} x {high}" if page.tile else "")
+        size = {"width": width, "height": height, "samples": samples}
         raise TooManyPixelsError(
-            f"{width} x {height} pixels ({describe_samples(page)}"
-            + (f", tiles of {wide} x {high}" if page.tile else "")
-            + f") take as much memory to decode as {counted:,} pixels, more than the limit of {max_pixels:,}",
+            note("too-much-memory-of-tiff", **size, counted=counted, limit=max_pixels),  # type: ignore[arg-type]
             "TIFF",
         )
     if page.segments_across * page.segments_down > _MOST_SEGMENTS:

@@ -11,6 +11,7 @@ import numpy as np
 
 from distingo.datasets.decoding.value_summaries import ValueSummary, by_block, is_customary_mark
 from distingo.errors import UsageError
+from distingo.messages.notes import Note, note
 from distingo.records import ValueRange, ValueRanges
 
 __all__ = [
@@ -162,50 +163,48 @@ def decide_ranges(summaries: Sequence[ValueSummary]) -> ValueRanges:
     return ValueRanges(**decided)
 
 
-def describe_ranges(ranges: ValueRanges, summaries: Sequence[ValueSummary], *, decided: bool) -> tuple[str, ...]:
-    """A sentence on every kind of deep image: how many there are and what is shown as black and white.
+def describe_ranges(ranges: ValueRanges, summaries: Sequence[ValueSummary], *, decided: bool) -> tuple[Note, ...]:
+    """A note on every kind of deep image: how many there are and what is shown as black and white.
 
     Args:
         ranges: What they are scaled by.
         summaries: One for each deep image.
         decided: Whether the ranges were decided by these images; else they were given, and may not fit.
     """
-    sentences = []
+    notes = []
     for kind in KINDS:
         members = [summary for summary in summaries if _kind(summary.dtype) == kind]
         if not members:
             continue
-        types = ", ".join(sorted({member.dtype for member in members}))
-        files = f"1 deep image ({types})" if len(members) == 1 else f"{len(members):,} deep images ({types})"
+        types = tuple(sorted({member.dtype for member in members}))
         value_range = ranges.find(members[0].dtype)
         if value_range is None:
-            sentences.append(f"{files}: the value range is not known, so each image is scaled by itself")
+            notes.append(note("value-range-unknown", count=len(members), types=types))
             continue
-        ends = f"{format_number(value_range.black)} to {format_number(value_range.white)}"
-        why = "as found in the data" if decided else "as given"
-        sentences.append(f"{files}: the value range {ends} is shown as black to white, {why}")
-    return tuple(sentences)
+        why = note("range-found" if decided else "range-given")
+        notes.append(note("value-range", count=len(members), types=types, **_ends(value_range), said=why))
+    return tuple(notes)
 
 
-def warn_of_ranges(ranges: ValueRanges, summaries: Sequence[ValueSummary]) -> tuple[str, ...]:
-    """A sentence on every kind of deep image that has values further outside a given range than half its width.
+def _ends(value_range: ValueRange) -> dict[str, str]:
+    return {"black": format_number(value_range.black), "white": format_number(value_range.white)}
+
+
+def warn_of_ranges(ranges: ValueRanges, summaries: Sequence[ValueSummary]) -> tuple[Note, ...]:
+    """A note on every kind of deep image that has values further outside a given range than half its width.
 
     Args:
         ranges: What they are scaled by.
         summaries: One for each deep image.
     """
-    sentences = []
+    notes = []
     for kind in KINDS:
         members = [summary for summary in summaries if _kind(summary.dtype) == kind]
         value_range = ranges.find(members[0].dtype) if members else None
         if value_range is None or not (beyond := sum(_is_beyond(member, value_range) for member in members)):
             continue
-        ends = f"{format_number(value_range.black)} to {format_number(value_range.white)}"
-        sentences.append(
-            f"of {len(members):,} deep images {beyond:,} have values far outside the value range {ends}, which are "
-            "clipped: check that their units are those of the range"
-        )
-    return tuple(sentences)
+        notes.append(note("value-range-exceeded", count=len(members), beyond=beyond, **_ends(value_range)))
+    return tuple(notes)
 
 
 def format_number(value: float) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from distingo.datasets.decoding.failures import UndecodableError
+from distingo.messages.notes import note
 
 _BLOCK = 1 << 18
 """Values of a block."""
@@ -127,7 +128,7 @@ def require_finite(values: np.ndarray, name: str) -> None:
         UndecodableError: They are floats, and none is a finite number.
     """
     if values.dtype.kind == "f" and not any(np.isfinite(values[block]).any() for block in blocks_of(values)):
-        raise UndecodableError("none of its values is a finite number", name)
+        raise UndecodableError(note("no-finite-value"), name)
 
 
 def is_customary_mark(value: float) -> bool:

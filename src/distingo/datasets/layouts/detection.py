@@ -52,7 +52,8 @@ from distingo.datasets.tables.matching import match_names
 from distingo.datasets.tables.reading import read_labels_table
 from distingo.datasets.tables.table import Table, TableOptions, text_of
 from distingo.datasets.walking import FoundFile, Layout, display_name, walk
-from distingo.errors import DataError, UsageError, name_some, name_the_nearest, option
+from distingo.errors import DataError, UsageError, name_the_nearest, option
+from distingo.messages.notes import Note, name_first, note
 from distingo.records import HOLDS_PROVENANCE, Side, Source, ValueRanges
 
 _ENTRY = re.compile(r"(?P<file>.+)#(?P<index>\d+)", re.DOTALL)
@@ -111,14 +112,15 @@ class _Folders:
     def __init__(self, root: Path, files: Sequence[FoundFile], options: TableOptions) -> None:
         self._root, self._files, self._options = root, files, options
         self._tree = build_tree(files)
-        if any(file.ignored == HOLDS_PROVENANCE for file in files) and options.splits is None:
+        corrected = any(file.ignored is not None and file.ignored.code == HOLDS_PROVENANCE for file in files)
+        if corrected and options.splits is None:
             self._splits = FolderSplits()  # classes that a served model knows, whatever their names
         else:
             self._splits = find_splits(root, self._tree, options.splits)
-        wrapped = not self._splits.folders and not any(file.ignored == HOLDS_PROVENANCE for file in files)
+        wrapped = not self._splits.folders and not corrected
         self._wrapper = find_wrapper(self._tree, files) if wrapped else None
         self._found: FoundTable | None = None
-        self._notes: tuple[str, ...] = ()
+        self._notes: tuple[Note, ...] = ()
 
     def by_tables(self, *, allow_missing: bool, fewest: int) -> Layout | None:
         """Read the labels from a table, or one for each split; None where the folders' names are the labels."""
@@ -140,8 +142,7 @@ class _Folders:
         layout = layout_in_folder(
             root, self._found.table, files, options, allow_missing=allow_missing, fewest_classes=fewest
         )
-        note = self._found.source.note
-        return self._on_requested_sides(replace(layout, notes=(note, *layout.notes)) if note else layout)
+        return self._on_requested_sides(replace(layout, notes=(*self._found.source.notes, *layout.notes)))
 
     def by_names(self, *, as_it_comes: bool, known: Collection[str]) -> Layout:
         """Read the labels from the names of the class folders."""
@@ -155,7 +156,7 @@ class _Folders:
         inside = wrapper.parts if wrapper else ()
         layout = split_layout(root, files, splits) if splits.folders else class_layout(root, files, known, inside)
         if wrapper:
-            layout = replace(layout, notes=(f"class folders: those in {wrapper.shown}, the only folder with images",))
+            layout = replace(layout, notes=(note("wrapped-class-folders", folder=wrapper.shown),))
         if not as_it_comes:
             check_no_class_is_empty(root, layout, splits, inside)
             check_classes(root, layout, known, None if wrapper else self._tree)
@@ -174,10 +175,11 @@ class _Folders:
         """Add the splits of a table next to class folders, and a note that no more is read from it."""
         if self._found is not None:
             layout = _with_sides(layout, self._files, self._found.table)
-            return replace(layout, notes=(*layout.notes, self._found.source.note))
-        names = ", ".join(file.path.name for file in tables)
-        note = f"the labels are the folders' names; {names} is not read (give it as DATA for the labels in it)"
-        return replace(layout, notes=(*layout.notes, note)) if tables else layout
+            return replace(layout, notes=(*layout.notes, *self._found.source.notes))
+        if not tables:
+            return layout
+        names = tuple(file.path.name for file in tables)
+        return replace(layout, notes=(*layout.notes, note("tables-not-read", tables=names)))
 
     def _wrapper_of_classes(self, known: Collection[str]) -> Folder | None:
         """The folder around the class folders; None where a model knows it as a class, or knows nothing in it.
@@ -288,12 +290,11 @@ def _refuse_folder_options(root: Path, options: TableOptions, what: str) -> None
         )
 
 
-def _describe_unopened(files: Sequence[FoundFile]) -> tuple[str, ...]:
+def _describe_unopened(files: Sequence[FoundFile]) -> tuple[Note, ...]:
     names = [display_name(file.parts) for file in files if file.is_unopened]
     if not names:
         return ()
-    folders = "1 folder" if len(names) == 1 else f"{len(names):,} folders"
-    return (f"{folders} can't be opened, and no file in there is known: {name_some(names, 5)}",)
+    return (note("unopened-folders", count=len(names), folders=name_first(names, 5)),)
 
 
 def _with_sides(layout: Layout, files: Sequence[FoundFile], table: Table) -> Layout:
@@ -310,8 +311,8 @@ def _with_sides(layout: Layout, files: Sequence[FoundFile], table: Table) -> Lay
             sides.setdefault(file, set()).add(side)
     certain = {file: next(iter(found)) for file, found in sides.items() if len(found) == 1}
     candidates = tuple(replace(each, side=certain.get(each.source.file)) for each in layout.candidates)
-    note = f"the splits are column {column!r} of {table.path.name}"
-    return replace(layout, candidates=candidates, notes=(*layout.notes, note))
+    splits = note("splits-from-column", column=column, table=table.path.name)
+    return replace(layout, candidates=candidates, notes=(*layout.notes, splits))
 
 
 def _with_groups(layout: Layout, files: Sequence[FoundFile], column: str, image_column: str | None) -> Layout:
@@ -327,14 +328,14 @@ def _with_groups(layout: Layout, files: Sequence[FoundFile], column: str, image_
         if file and value:
             groups[file].add(value)
     alone = sum(candidate.source.file not in groups for candidate in layout.candidates)
-    said = (
-        f"the labels are the folders' names; column {column!r} of {table.path.name} says which pictures belong together"
+    gaps = (
+        *([note("images-without-group", count=alone)] if alone else []),
+        *([note("rows-without-image", count=unclear)] if unclear else []),
     )
-    left = [f"{alone:,} pictures have no group there"] * bool(alone)
-    left += [f"{unclear:,} rows name no picture, or several"] * bool(unclear)
-    note = "; ".join([said, *left])
+    rest = note("groups-incomplete", gaps=gaps) if gaps else ""
+    found = note("groups-from-column", column=column, table=table.path.name, rest=rest)
     return replace(
-        layout, groups={file: tuple(sorted(values)) for file, values in groups.items()}, notes=(note, *layout.notes)
+        layout, groups={file: tuple(sorted(values)) for file, values in groups.items()}, notes=(found, *layout.notes)
     )
 
 

@@ -32,6 +32,7 @@ from distingo.datasets.layouts.split_folders import (
     side_of_name,
 )
 from distingo.errors import name_some, option
+from distingo.messages.notes import note
 from distingo.records import SIDES, Side
 
 _FEWEST_SHARED = 2
@@ -99,8 +100,8 @@ def splits_inside_classes(tree: Folder) -> FolderSplits | None:
         by_top[each.parts[-2]].add(each.side)
     learned = sum("train" in found for found in by_top.values())
     if all(by_top.values()) and 2 * learned > len(by_top):
-        words = ", ".join(f"{name} ({side})" for name, side in sorted(sides.items()))
-        return FolderSplits(in_order(splits), "", (f"split folders inside of class folders: {words}",))
+        named = tuple(note("folder-of-split", folder=name, side=note(side)) for name, side in sorted(sides.items()))
+        return FolderSplits(in_order(splits), "", (note("split-folders-inside", folders=named),))
     divided = [top for top in tree if len(by_top[top.name]) > 1]
     if 2 * len(divided) < len(by_top) or any(_look_into(top).splits for top in divided):
         return None

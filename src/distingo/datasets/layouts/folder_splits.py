@@ -25,6 +25,7 @@ from distingo.datasets.layouts.split_folders import (
     side_of_name,
 )
 from distingo.errors import UsageError, name_some, name_the_nearest, option
+from distingo.messages.notes import Note, name_first, note
 from distingo.records import Side
 
 EVERY_OTHER = "*"
@@ -225,17 +226,17 @@ def _ask_about_one(doubtful: Folder, others: Sequence[Folder]) -> str:
     )
 
 
-def _described(splits: Sequence[SplitFolder]) -> list[str]:
+def _described(splits: Sequence[SplitFolder]) -> list[Note]:
     """Which folder is which split, unless their names are the plain ones; and where a missing test split is from."""
-    words = name_some([f"{each.shown} ({each.side})" for each in splits], _MOST_SHOWN)
+    named = [note("folder-of-split", folder=each.shown, side=note(each.side)) for each in splits]
     plain = all(len(each.parts) == 1 and each.parts[0].lower() in _SIDES for each in splits)
-    notes = [] if plain else [f"split folders: {words}"]
+    notes = [] if plain else [note("split-folders-are", folders=name_first(named, _MOST_SHOWN))]
     if {each.side for each in splits} == {"train", "validation"}:
-        notes.append("no folder is the test split; training cuts it from the train split")
+        notes.append(note("no-test-folder"))
     return notes
 
 
-def _unread(folder: Folder, splits: Sequence[SplitFolder]) -> list[str]:
+def _unread(folder: Folder, splits: Sequence[SplitFolder]) -> list[Note]:
     """Which folders next to the splits are not read."""
     depth = len(folder.parts)
     read = {each.parts[depth] for each in splits}
@@ -243,5 +244,5 @@ def _unread(folder: Folder, splits: Sequence[SplitFolder]) -> list[str]:
     if not unread:
         return []
     files = sum(each.total for each in unread)
-    names = name_some([each.shown for each in unread], 5)
-    return [f"not read, because beside the split folders: {names} ({files:,} {'file' if files == 1 else 'files'})"]
+    folders = name_first([each.shown for each in unread], 5)
+    return [note("not-read-beside-splits", folders=folders, count=files)]

@@ -12,13 +12,14 @@ from distingo.datasets.decoding import idx
 from distingo.datasets.layouts.split_folders import Folder, FolderSplits, SplitFolder, class_name
 from distingo.datasets.walking import Candidate, FoundFile, Layout, display_name, ignored_row, is_hidden_folder, walk
 from distingo.errors import DataError, name_some
+from distingo.messages.notes import Note, note
 from distingo.records import Side, Source
 
 HOW = "put the pictures of each class in a folder of its own"
 
-OUTSIDE_SPLITS = "lies outside train, validation and test"
+OUTSIDE_SPLITS = note("outside-splits")
 
-NO_CLASS_FOLDER = "lies in no class folder"
+NO_CLASS_FOLDER = note("outside-classes")
 
 
 def class_layout(
@@ -37,11 +38,11 @@ def class_layout(
     tops = {class_name(file.parts[0]) for file in files if len(file.parts) > 1 and not file.ignored}
     if not wrapper and own in known and tops.isdisjoint(known):
         reasons = [file.ignored for file in files]
-        return _layout("one class folder", root, files, reasons, [own] * len(files))
+        return _layout("one-class-folder", root, files, reasons, [own] * len(files))
     at = len(wrapper)
-    reasons = [file.ignored or (NO_CLASS_FOLDER if len(file.parts) < at + 2 else "") for file in files]
+    reasons = [file.ignored or (NO_CLASS_FOLDER if len(file.parts) < at + 2 else None) for file in files]
     labels = ["" if reason else file.parts[at] for file, reason in zip(files, reasons, strict=True)]
-    return _layout("class folders", root, files, reasons, labels)
+    return _layout("class-folders", root, files, reasons, labels)
 
 
 def split_layout(root: Path, files: Sequence[FoundFile], splits: FolderSplits) -> Layout:
@@ -52,16 +53,16 @@ def split_layout(root: Path, files: Sequence[FoundFile], splits: FolderSplits) -
         file.parts[folder.class_at] if folder and not reason else ""
         for file, folder, reason in zip(files, folders, reasons, strict=True)
     ]
-    return _layout("split folders", root, files, reasons, labels, folders)
+    return _layout("split-folders", root, files, reasons, labels, folders)
 
 
-def why_no_candidate(file: FoundFile, folder: SplitFolder | None) -> str:
-    """Why a file that is not ignored by itself is no candidate in its split folder; empty if it is one."""
+def why_no_candidate(file: FoundFile, folder: SplitFolder | None) -> Note | None:
+    """Why a file that is not ignored by itself is no candidate in its split folder; None if it is one."""
     if folder is None:
         return OUTSIDE_SPLITS
     if not folder.has_classes or len(file.parts) <= max(folder.class_at + 1, len(folder.parts)):
         return NO_CLASS_FOLDER
-    return ""
+    return None
 
 
 def unlabelled_layout(
@@ -73,18 +74,18 @@ def unlabelled_layout(
         DataError: There is none.
     """
     parts = {file.parts for file in tables}
-    reasons = [file.ignored or ("a table, not a picture" if file.parts in parts else "") for file in files]
+    reasons = [file.ignored or (note("a-table") if file.parts in parts else None) for file in files]
     if all(reasons):
         raise DataError(f"{root}: holds no file that may be a picture", code="no_images")
     folders = [splits.folder_of(file.parts) for file in files]
-    return _layout("pictures without classes", root, files, reasons, None, folders)
+    return _layout("images-without-classes", root, files, reasons, None, folders)
 
 
 def _layout(
-    name: str,
+    code: str,
     root: Path,
     files: Sequence[FoundFile],
-    reasons: Sequence[str],
+    reasons: Sequence[Note | None],
     labels: Sequence[str] | None,
     folders: Sequence[SplitFolder | None] | None = None,
 ) -> Layout:
@@ -99,7 +100,7 @@ def _layout(
             candidates.append(Candidate(Source(display_name(file.parts), file.path), given, side))
     candidates.sort(key=lambda candidate: candidate.source.file)
     classes = sorted({label for candidate in candidates for label in candidate.labels})
-    return Layout(name, tuple(classes), tuple(candidates), tuple(ignored), root)
+    return Layout(note(code), tuple(classes), tuple(candidates), tuple(ignored), root)
 
 
 def check_no_class_is_empty(root: Path, layout: Layout, splits: FolderSplits, wrapper: tuple[str, ...] = ()) -> None:
@@ -162,14 +163,13 @@ def _refuse_companions(root: Path, layout: Layout, tree: Folder | None) -> None:
         )
 
 
-def describe_unlabelled(tree: Folder, folders: Iterable[SplitFolder]) -> list[str]:
-    """Say which split folders hold images without labels."""
+def describe_unlabelled(tree: Folder, folders: Iterable[SplitFolder]) -> list[Note]:
+    """Note which split folders hold images without labels."""
     notes = []
     for folder in folders:
         found = tree.find(folder.parts)
         count = found.total if found else 0
-        images = "1 image" if count == 1 else f"{count:,} images"
-        notes.append(f"not used: {images} without a label in {folder.shown}")
+        notes.append(note("unlabelled-folder", count=count, folder=folder.shown))
     return notes
 
 
@@ -211,7 +211,7 @@ def idx_layout(root: Path, files: Sequence[FoundFile], images: Sequence[FoundFil
     present = {file.parts[0]: file for file in files if len(file.parts) == 1}
     used: dict[Side, FoundFile] = {}
     candidates: list[Candidate] = []
-    reasons: dict[tuple[str, ...], str] = {}
+    reasons: dict[tuple[str, ...], Note] = {}
     prefixes = defaultdict(set)
     for file in images:
         match = IDX_IMAGES.fullmatch(file.parts[0])
@@ -219,7 +219,7 @@ def idx_layout(root: Path, files: Sequence[FoundFile], images: Sequence[FoundFil
         prefixes[match["prefix"]].add(file.parts[0])
         side: Side = "train" if match["side"].lower() == "train" else "test"
         if side in used and used[side].parts[0].removesuffix(".gz") == file.parts[0].removesuffix(".gz"):
-            reasons[file.parts] = f"the packed form of {used[side].parts[0]}"
+            reasons[file.parts] = note("packed-form", file=used[side].parts[0])
             continue
         used.setdefault(side, file)
     if len(prefixes) > 1:
@@ -229,16 +229,16 @@ def idx_layout(root: Path, files: Sequence[FoundFile], images: Sequence[FoundFil
         )
     for side, file in used.items():
         labels = _labels_beside(root, file, present)
-        reasons[labels.parts] = f"holds the labels of {file.parts[0]}"
+        reasons[labels.parts] = note("holds-labels-of", file=file.parts[0])
         candidates += _idx_candidates(file, labels, side)
     taken = {file.parts for file in used.values()}
     ignored = [
-        ignored_row(file, file.ignored or reasons.get(file.parts, "not one of the IDX files in use"))
+        ignored_row(file, file.ignored or reasons.get(file.parts, note("unused-idx-file")))
         for file in files
         if file.parts not in taken
     ]
     classes = sorted({candidate.labels[0] for candidate in candidates})
-    return Layout("IDX files", tuple(classes), tuple(candidates), tuple(ignored), root)
+    return Layout(note("idx-files"), tuple(classes), tuple(candidates), tuple(ignored), root)
 
 
 def _labels_beside(root: Path, images: FoundFile, present: dict[str, FoundFile]) -> FoundFile:

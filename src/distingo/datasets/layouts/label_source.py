@@ -20,6 +20,7 @@ from distingo.datasets.tables.reading import read_labels_table
 from distingo.datasets.tables.table import FOLDER_ENDINGS, SECOND_ENDINGS, LabelsFrom, Table, TableOptions, text_of
 from distingo.datasets.walking import FoundFile, display_name
 from distingo.errors import DataError, UsageError, name_some, option
+from distingo.messages.notes import Note, name_first, note
 
 _LABEL_ITSELF = frozenset({"label", "labels"})
 
@@ -30,11 +31,11 @@ class LabelSource:
 
     Attributes:
         labels_from: The class folders or the table.
-        note: Why, for a person; empty where there is no doubt.
+        notes: Why, for a person; nothing where there is no doubt.
     """
 
     labels_from: LabelsFrom
-    note: str = ""
+    notes: tuple[Note, ...] = ()
 
 
 def choose_label_source(
@@ -71,17 +72,15 @@ def choose_label_source(
                 code="ambiguous_labels",
                 parameter="labels_from",
             )
-        other = f"{name_some(rest, 5)}; " if rest else ""
-        return LabelSource(
-            "folders",
-            f"the labels are the folders' names: {name} has no label column ({other}--label-column NAME would take "
-            f"them from it)",
-        )
+        if not rest:
+            return LabelSource("folders", (note("table-without-labels", table=name),))
+        columns = name_first(rest, 5)
+        return LabelSource("folders", (note("table-without-label-column", table=name, columns=columns),))
     values = {text_of(cell) for cell in table.column(column)} - {""}
     folded = {each.casefold() for each in classes}
     alike = sum(value.casefold() in folded for value in values)
     if column.lower().strip() in _LABEL_ITSELF or 2 * alike >= len(values):
-        return from_table(f"column {column!r}", table)
+        return from_table(column, table)
     raise DataError(
         f"{table.path}: its images lie in class folders ({name_some(sorted(classes), 3)}), and its column {column!r} "
         f"may hold labels too ({name_some(sorted(values), 3)}); {_say_which()}",
@@ -90,18 +89,20 @@ def choose_label_source(
     )
 
 
-def from_table(columns: str, table: Table) -> LabelSource:
+def from_table(column: str | None, table: Table) -> LabelSource:
     """Labels that are taken from a table although there are folders.
 
     Args:
-        columns: The columns of the labels, for the note.
+        column: That of the labels; None for columns of 0 and 1.
         table: As read.
     """
-    return LabelSource(
-        "table",
-        f"the labels are {columns} of {table.path.name}, not the folders' names (--labels-from folders would take "
-        f"those)",
+    name = table.path.name
+    said = (
+        note("labels-from-switches", table=name)
+        if column is None
+        else note("labels-from-table", column=column, table=name)
     )
+    return LabelSource("table", (said,))
 
 
 def _say_which() -> str:
@@ -233,7 +234,7 @@ def _choose(
         (each,) = labelled
         column = known_label_column(_others(each))
         if _is_in_no_class(each, classes):
-            return each.table, from_table(f"column {column!r}" if column else "the columns of 0 and 1", each.table)
+            return each.table, from_table(column, each.table)
         return each.table, choose_label_source(each.table, each.image_column, classes, options)
     for each in named:
         if _is_in_no_class(each, classes):

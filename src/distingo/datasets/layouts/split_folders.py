@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import PurePath
 
 from distingo.datasets.walking import FoundFile, display_name
+from distingo.messages.notes import Note
 from distingo.records import SIDES, Side
 
 _WORDS: dict[str, Side] = {
@@ -326,7 +327,7 @@ class FolderSplits:
 
     folders: tuple[SplitFolder, ...] = ()
     question: str = ""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     is_requested: bool = False
 
     @property

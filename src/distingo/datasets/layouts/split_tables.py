@@ -27,9 +27,10 @@ from distingo.datasets.tables.similar_tables import options_like
 from distingo.datasets.tables.table import FOLDER_ENDINGS, Table, TableOptions, text_of
 from distingo.datasets.walking import FoundFile, Layout, display_name, ignored_row
 from distingo.errors import DataError
+from distingo.messages.notes import Note, note
 from distingo.records import SIDES, ManifestRow
 
-GIVES_NO_LABELS = "gives no labels"
+GIVES_NO_LABELS = note("gives-no-labels")
 
 METADATA = "metadata"
 
@@ -65,7 +66,7 @@ def layout_of_split_tables(
     options: TableOptions,
     *,
     allow_missing: bool = False,
-) -> tuple[Layout | None, tuple[str, ...]]:
+) -> tuple[Layout | None, tuple[Note, ...]]:
     """Read split folders by their own tables.
 
     A folder's table is ``metadata`` or the only table in it, or else one next to it that is named like its split
@@ -95,11 +96,11 @@ def layout_of_split_tables(
         for folder in splits.folders
         if (each := _assign(root, files, folder, splits, options) or _assign_list(root, files, folder, splits, classes))
     ]
-    notes: list[str] = []
+    notes: list[Note] = []
     used: list[_Assigned] = []
     for each in sorted(found, key=lambda one: SIDES.index(one.folder.side)):
         source = _source_of(tree, each, options)
-        notes += [f"{each.shown}: {source.note}"] if source.note else []
+        notes += [note("of-folder", folder=each.shown, note=one) for one in source.notes]
         if source.labels_from == "table":
             used.append(replace(each, table=with_first_row(each.table, _pictures(root, files, each))))
     if not used:
@@ -146,7 +147,7 @@ def _rest(
     return replace(layout, ignored=(*rows, *layout.ignored))
 
 
-def _what_it_holds(each: _Assigned, layouts: Mapping[SplitFolder, Layout]) -> str:
+def _what_it_holds(each: _Assigned, layouts: Mapping[SplitFolder, Layout]) -> Note:
     return describe_labels_table(each.file.path) if each.folder in layouts else GIVES_NO_LABELS
 
 
@@ -277,7 +278,7 @@ def _source_of(tree: Folder, each: _Assigned, options: TableOptions) -> LabelSou
 
 
 def _combine(
-    layouts: Mapping[SplitFolder, Layout], folders: Layout, labelled: Sequence[_Assigned], notes: Sequence[str]
+    layouts: Mapping[SplitFolder, Layout], folders: Layout, labelled: Sequence[_Assigned], notes: Sequence[Note]
 ) -> Layout:
     """One layout of those of all splits, and of the folders whose names are their labels."""
     parts = [*layouts.items()]
@@ -285,12 +286,12 @@ def _combine(
     candidates = sorted([*candidates, *folders.candidates], key=lambda candidate: candidate.source.file)
     ignored = [_placed(row, folder) for folder, layout in parts for row in layout.ignored]
     said = [
-        note if len(labelled) == 1 else f"{each.folder.shown}: {note}"
+        one if len(labelled) == 1 else note("of-folder", folder=each.folder.shown, note=one)
         for each in labelled
-        for note in layouts[each.folder].notes
+        for one in layouts[each.folder].notes
     ]
     return Layout(
-        f"split folders, labels from {', '.join(dict.fromkeys(each.shown for each in labelled))}",
+        note("split-folders-with-tables", tables=tuple(dict.fromkeys(each.shown for each in labelled))),
         tuple(sorted({label for candidate in candidates for label in candidate.labels})),
         tuple(candidates),
         (*ignored, *folders.ignored),

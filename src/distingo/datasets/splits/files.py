@@ -16,6 +16,7 @@ from distingo.datasets.splits.splitting import order_split
 from distingo.datasets.targets import encode_labels
 from distingo.errors import DataError, RunError, UsageError, name_some, option
 from distingo.files import content_hash
+from distingo.messages.notes import Note, name_first, note
 from distingo.records import SIDES, Dataset, Picture, Side, Split
 
 
@@ -167,7 +168,7 @@ def apply_split_file(
         rest = [(line, picture) for line, picture in found if int(line.part) != fold]
         for (_, picture), side in zip(rest, _cut_validation(dataset, rest, validation, seed), strict=True):
             sides[side].append(picture)
-        notes.append(f"fold {fold} of {split_file.folds} of {split_file.path.name} is the test side")
+        notes.append(note("test-fold", fold=fold, folds=split_file.folds, file=split_file.path.name))
     _check_sides(split_file, dataset, sides)
     notes += _lacking(dataset, sides)
     return order_split(sides, tuple(notes))
@@ -175,7 +176,7 @@ def apply_split_file(
 
 def match_folds(
     split_file: SplitFile, dataset: Dataset
-) -> tuple[tuple[Picture, ...], np.ndarray, np.ndarray, tuple[str, ...]]:
+) -> tuple[tuple[Picture, ...], np.ndarray, np.ndarray, tuple[Note, ...]]:
     """Find a data set's pictures in a split file with folds, as `apply_split_file` does.
 
     Returns:
@@ -220,7 +221,7 @@ def _check_fold(split_file: SplitFile, fold: int | None) -> None:
         )
 
 
-def _find_pictures(split_file: SplitFile, dataset: Dataset) -> tuple[list[tuple[SplitLine, Picture]], list[str]]:
+def _find_pictures(split_file: SplitFile, dataset: Dataset) -> tuple[list[tuple[SplitLine, Picture]], list[Note]]:
     """The pictures that the file names, in the data set's order, and notes on what does not fit."""
     lines = {line.file: line for line in split_file.lines}
     names = {picture.source.file for picture in dataset.pictures}
@@ -254,19 +255,15 @@ def _account(
     gone: Sequence[str],
     renamed: Sequence[str],
     relabelled: Sequence[str],
-) -> list[str]:
-    name = split_file.path.name
-    said = (
-        (unnamed, f"not in {name}, so on no side"),
-        (gone, f"in {name}, but not among the usable ones of the data any more"),
-        (renamed, f"found by content, as {name} has another name for it"),
-        (relabelled, f"labelled otherwise than in {name}; the labels of the data count"),
+) -> list[Note]:
+    found = (
+        (unnamed, "images-not-in-split-file"),
+        (gone, "images-only-in-split-file"),
+        (renamed, "images-renamed"),
+        (relabelled, "images-relabelled"),
     )
-    return [
-        f"{len(files):,} picture{'s' * (len(files) != 1)} {what} ({name_some(files, 3)})"
-        for files, what in said
-        if files
-    ]
+    name = split_file.path.name
+    return [note(code, count=len(files), file=name, names=name_first(files, 3)) for files, code in found if files]
 
 
 def _as_side(part: str) -> Side:
@@ -305,12 +302,12 @@ def _check_sides(split_file: SplitFile, dataset: Dataset, sides: dict[Side, list
         )
 
 
-def _lacking(dataset: Dataset, sides: dict[Side, list[Picture]]) -> list[str]:
+def _lacking(dataset: Dataset, sides: dict[Side, list[Picture]]) -> list[Note]:
     noun = "class" if dataset.task == "single-label" else "label"
     notes = []
     for side in SIDES:
         there = {label for picture in sides[side] for label in picture.labels}
-        notes += [f"{noun} {name} has no {side} picture" for name in dataset.classes if name not in there]
+        notes += [note(f"{noun}-not-in-{side}", name=name) for name in dataset.classes if name not in there]
     return notes
 
 

@@ -12,6 +12,7 @@ from distingo.datasets.splits.dividing import divide_groups
 from distingo.datasets.splits.grouping import Grouping
 from distingo.datasets.targets import encode_labels
 from distingo.errors import DataError, UsageError, option
+from distingo.messages.notes import Note, note
 from distingo.records import SIDES, Dataset, Side
 
 DEFAULT_SHARES: dict[Side, float] = {"validation": 0.15, "test": 0.2}
@@ -70,7 +71,7 @@ class Division:
     grouping: Grouping
     shares: tuple[ClassShare, ...]
     leaks: tuple[int, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def __repr__(self) -> str:
         sizes = np.bincount(self.numbers, minlength=len(self.parts)).tolist()
@@ -228,8 +229,9 @@ def _require_groups(dataset: Dataset, grouping: Grouping, loose: np.ndarray, par
     groups = len(np.unique(grouping.numbers[loose]))
     if len(loose) and groups < parts:
         pictures = f"{len(loose):,} picture{'s' * (len(loose) != 1)} to divide"
+        form = "forms" if len(loose) == 1 else "form"
         raise DataError(
-            f"{dataset.root}: its {pictures} {_form(len(loose))} {groups:,} group{'s' * (groups != 1)}, and "
+            f"{dataset.root}: its {pictures} {form} {groups:,} group{'s' * (groups != 1)}, and "
             f"{parts} are needed to have one on each side; ask for fewer parts or link fewer pictures",
             code="too_few_images",
         )
@@ -260,8 +262,8 @@ def _judge(
 
 def _missing(
     dataset: Dataset, grouping: Grouping, shares: Sequence[ClassShare], parts: Sequence[str], table: np.ndarray
-) -> list[str]:
-    """Say which classes some part has nothing of."""
+) -> list[Note]:
+    """Note which classes some part has nothing of."""
     noun = "class" if dataset.task == "single-label" else "label"
     totals = [divided + given for divided, given in zip(shares[0].counts, shares[0].given, strict=True)]
     notes = []
@@ -271,30 +273,29 @@ def _missing(
         if without:
             groups = len(np.unique(grouping.numbers[table[:, column]]))
             number = int(table[:, column].sum())
+            form = "form-groups" if number != 1 else "forms-groups"
             notes.append(
-                f"{noun} {share.name} has none on {' and '.join(without)}: its {number:,} "
-                f"picture{'s' * (number != 1)} {_form(number)} {groups:,} group{'s' * (groups != 1)}"
+                note(
+                    f"{noun}-not-in-parts",
+                    name=share.name,
+                    parts=tuple(without),
+                    images=note("images", count=number),
+                    groups=note(form, count=groups),
+                )
             )
     return notes
 
 
 def _leaks(
     dataset: Dataset, grouping: Grouping, parts: Sequence[str], numbers: np.ndarray, leaks: Sequence[int]
-) -> list[str]:
+) -> list[Note]:
     if not leaks:
         return []
     members = np.flatnonzero(grouping.numbers == leaks[0])
     shown: dict[str, str] = {}
     for at in members:
         shown.setdefault(parts[numbers[at]], dataset.pictures[at].source.file)
-    example = " and ".join(f"{file} ({side})" for side, file in shown.items())
+    example = tuple(note("file-of-split", file=file, side=side) for side, file in shown.items())
     count = int(np.isin(grouping.numbers, leaks).sum())
-    groups = f"{len(leaks):,} group{'s' * (len(leaks) != 1)}"
-    return [
-        f"leak: {groups} with {count:,} pictures lie on several sides, as the data was given, for example {example}; "
-        "--resplit puts each on one side"
-    ]
-
-
-def _form(number: int) -> str:
-    return "forms" if number == 1 else "form"
+    groups = note("groups", count=len(leaks))
+    return [note("groups-on-several-splits", groups=groups, count=count, example=example)]

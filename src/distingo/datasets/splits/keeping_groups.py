@@ -10,6 +10,7 @@ from distingo.datasets.splits.dividing import rejoin_groups
 from distingo.datasets.splits.grouping import Grouping
 from distingo.datasets.splits.splitting import order_split
 from distingo.datasets.targets import encode_labels
+from distingo.messages.notes import Note, note
 from distingo.records import SIDES, Dataset, Picture, Side, Split, Task
 
 _NEEDED = 2
@@ -162,11 +163,11 @@ def _by_first(groups: np.ndarray) -> np.ndarray:
     return named
 
 
-def _lost(dataset: Dataset, table: np.ndarray, before: np.ndarray, after: np.ndarray) -> list[str]:
-    """Say of which classes a split has none any more."""
+def _lost(dataset: Dataset, table: np.ndarray, before: np.ndarray, after: np.ndarray) -> list[Note]:
+    """Note of which classes a split has none any more."""
     noun = "class" if dataset.task == "single-label" else "label"
     notes = []
     for number, side in enumerate(SIDES):
         had, has = (table[sides == number].any(axis=0) for sides in (before, after))
-        notes += [f"{noun} {dataset.classes[at]} has no {side} picture" for at in np.flatnonzero(had & ~has)]
+        notes += [note(f"{noun}-not-in-{side}", name=dataset.classes[at]) for at in np.flatnonzero(had & ~has)]
     return notes

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from distingo.errors import DataError, UsageError
+from distingo.messages.notes import Note, note
 from distingo.records import SIDES, Dataset, Picture, Side, Split
 
 
@@ -182,11 +183,11 @@ def _split_classes(dataset: Dataset, seed: int, shares: dict[Side, float], *, fe
         wanted = shares
         if few and len(loose) == 2 and len(wanted) == 2:
             wanted = {"test": shares["test"]}
-            notes.append(f"class {label} has no validation picture, as it has only 2 to divide")
+            notes.append(note("class-without-validation", name=label))
         if len(loose) < 1 + len(wanted):
             raise _too_few(dataset, label, len(loose), list(wanted))
         notes += [
-            f"class {label} has no {side} picture"
+            note(f"class-not-in-{side}", name=label)
             for side in ("test", "validation")
             if side in given and all(picture.given_side != side for picture in pictures)
         ]
@@ -220,16 +221,15 @@ def _split_labels(dataset: Dataset, seed: int, shares: dict[Side, float]) -> Spl
     return order_split(sides, _lacking_labels(dataset, sides))
 
 
-def _lacking_labels(dataset: Dataset, sides: dict[Side, list[Picture]]) -> tuple[str, ...]:
-    """Say which labels could not be put on every side that has pictures."""
+def _lacking_labels(dataset: Dataset, sides: dict[Side, list[Picture]]) -> tuple[Note, ...]:
+    """Note which labels could not be put on every side that has pictures."""
     counts = {side: Counter(label for picture in sides[side] for label in picture.labels) for side in SIDES}
     notes = []
     for label in dataset.classes:
         without = [side for side in SIDES if sides[side] and not counts[side][label]]
         if without:
             total = sum(counts[side][label] for side in SIDES)
-            pictures = "1 picture" if total == 1 else f"{total} pictures"
-            notes.append(f"label {label} ({pictures}) has none on the {' and '.join(without)} side")
+            notes.append(note("label-not-on-split", name=label, count=total, said=tuple(map(Note, without))))
     return tuple(notes)
 
 
@@ -298,7 +298,7 @@ def _too_few(dataset: Dataset, label: str, count: int, wanted: Sequence[Side]) -
     )
 
 
-def order_split(sides: dict[Side, list[Picture]], notes: tuple[str, ...]) -> Split:
+def order_split(sides: dict[Side, list[Picture]], notes: tuple[Note, ...]) -> Split:
     """A split with each side in order of file names."""
     train, validation, test = (tuple(sorted(sides[side], key=_place)) for side in SIDES)
     return Split(train, validation, test, notes)

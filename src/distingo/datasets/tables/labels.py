@@ -16,9 +16,16 @@ from decimal import Decimal
 
 from distingo.datasets.tables.table import Cell, MergeLabels
 from distingo.datasets.walking import Layout
+from distingo.messages.notes import Note, name_first, note
 from distingo.records import LabelVariants, ManifestRow, VariantKind
 
-DELIMITER_NAMES = {"|": "'|'", ";": "';'", ",": "commas", " ": "spaces", "\t": "tabs"}
+DELIMITER_NAMES: dict[str, str | Note] = {
+    "|": "'|'",
+    ";": "';'",
+    ",": note("commas"),
+    " ": note("spaces"),
+    "\t": note("tabs"),
+}
 
 _LONGEST = 100_000
 
@@ -174,13 +181,13 @@ def is_missing(label: str) -> bool:
     return label.strip().lower() in _MISSING
 
 
-def describe_variants(variants: Sequence[LabelVariants], merge: MergeLabels | None, unit: str) -> list[str]:
-    """A sentence for every group of labels.
+def describe_variants(variants: Sequence[LabelVariants], merge: MergeLabels | None, unit: str) -> list[Note]:
+    """A note for every group of labels.
 
     Args:
         variants: As found.
         merge: As for `merged_labels`.
-        unit: What is counted, in the plural.
+        unit: What is counted: ``lines``, ``rows``, ``entries`` or ``files``.
     """
     return [_described(each, merge, unit) for each in variants]
 
@@ -203,7 +210,7 @@ def merge_layout(layout: Layout, merge: MergeLabels | None) -> Layout:
         if labels or not candidate.labels:
             kept.append(replace(candidate, labels=labels))
         else:
-            reason = f"lies in folder {candidate.labels[0]}, which means no label"
+            reason = note("in-folder-without-label", folder=candidate.labels[0])
             row = ManifestRow(candidate.source.file, "ignored", reason, (), candidate.side, "", 0, 0, "")
             dropped.append(row)
     return replace(
@@ -216,17 +223,28 @@ def merge_layout(layout: Layout, merge: MergeLabels | None) -> Layout:
     )
 
 
-def _described(each: LabelVariants, merge: MergeLabels | None, unit: str) -> str:
-    shown = ", ".join(f"{label!r} ({count:,})" for label, count in each.spellings[:_MOST_SPELLINGS])
-    more = len(each.spellings) - _MOST_SPELLINGS
-    named = f"{shown} and {more:,} more" if more > 0 else shown
+def _described(each: LabelVariants, merge: MergeLabels | None, unit: str) -> Note:
+    spellings = [note("label-count", name=label, count=count) for label, count in each.spellings]
+    labels, units = name_first(spellings, _MOST_SPELLINGS), note(f"of-{unit}")
     if each.kind == "missing value":
         if merge in {"missing", "all"}:
-            return f"labels that mean no value are no label: {named} {unit}"
-        return f"labels that may mean no value are classes: {named} {unit}; --merge-labels missing makes them no label"
+            return note("missing-values-dropped", labels=labels, unit=units)
+        return note("missing-values-kept", labels=labels, unit=units)
     if merge in {"spelling", "all"}:
-        return f"labels that differ only in {each.kind} are merged into {each.spellings[0][0]!r}: {named} {unit}"
-    return f"labels that differ only in {each.kind}: {named} {unit}; --merge-labels spelling makes them one"
+        label = each.spellings[0][0]
+        return note("label-variants-merged", kind=note(_KINDS[each.kind]), label=label, labels=labels, unit=units)
+    return note("label-variants", kind=note(_KINDS[each.kind]), labels=labels, unit=units)
+
+
+_KINDS: dict[VariantKind, str] = {
+    "case": "by-case",
+    "spaces": "by-spaces",
+    "Unicode form": "by-form",
+    "case and spaces": "by-case-and-spaces",
+    "case, spaces and Unicode form": "by-writing",
+    "number format": "by-number-format",
+}
+"""The codes of what labels differ in."""
 
 
 def _group(kind: VariantKind, labels: Sequence[str], counts: Counter[str]) -> LabelVariants:

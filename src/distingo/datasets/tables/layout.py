@@ -25,6 +25,7 @@ from distingo.datasets.tables.rows import (
 from distingo.datasets.tables.table import Table, TableOptions, text_of
 from distingo.datasets.walking import Candidate, FoundFile, Layout, display_name, ignored_row
 from distingo.errors import DataError, option
+from distingo.messages.notes import Note, note
 from distingo.records import ManifestRow, ManifestStatus, Side, Source, Task
 
 _SEVERAL_ROWS = 0.2
@@ -211,34 +212,50 @@ def _sort_out(
 
 def _why_left_out(
     table: Table, each: _Named, matches: Matches, *, per_label: bool, task: Task
-) -> tuple[ManifestStatus, str]:
-    if not each.rows[0].name:
-        return "missing", f"{table.place(each.lines[0])} of {table.path.name} names no picture"
-    if stray := matches.strays.files.get(each.name):
-        folder = folder_name(stray.parts[:-1])
-        return "missing", f"{table.path.name} names it, but it is in {folder} only, not where nearly all others are"
-    if not each.files:
-        return "missing", f"{table.path.name} names it, but there is no such file"
+) -> tuple[ManifestStatus, Note | None]:
+    if missing := _why_missing(table, each, matches):
+        return "missing", missing
     if len(each.files) > 1:
         names = [display_name(file.parts) for file in each.files]
-        more = f" ({len(names):,} files)" if len(names) > 3 else ""
-        return "conflict", f"may mean {' or '.join(names[:3])}{more}; write more of the path, or the ending"
+        if len(names) > 3:
+            return "conflict", note("ambiguous-name-of-many", names=tuple(names[:3]), count=len(names))
+        return "conflict", note("ambiguous-name", names=tuple(names))
     if contradiction := _contradiction(table, each.rows, per_label=per_label):
         return "conflict", contradiction
-    problem = each.files[0].ignored or next((row.problem for row in each.rows if row.problem), "")
+    problem = each.files[0].ignored or next((row.problem for row in each.rows if row.problem), None)
     if not problem and task == "single-label" and not each.labels:
-        problem = f"{table.place(each.lines[0])} gives it no label"
-    return ("ignored", problem) if problem else ("used", "")
+        problem = note("no-label", said_place=table.place(each.lines[0]))
+    return ("ignored", problem) if problem else ("used", None)
 
 
-def _contradiction(table: Table, rows: Sequence[LabelledRow], *, per_label: bool) -> str:
+def _why_missing(table: Table, each: _Named, matches: Matches) -> Note | None:
+    name = table.path.name
+    if not each.rows[0].name:
+        return note("names-nothing", said_place=table.place(each.lines[0]), table=name)
+    if stray := matches.strays.files.get(each.name):
+        return note("elsewhere-only", table=name, folder=folder_name(stray.parts[:-1]))
+    return None if each.files else note("no-such-file", table=name)
+
+
+def _contradiction(table: Table, rows: Sequence[LabelledRow], *, per_label: bool) -> Note | None:
     known = [row for row in rows if not row.problem]
     if not per_label and (pair := _first_different(known, [row.labels for row in known])):
-        return " and ".join(f"{table.place(row.line)} says {', '.join(row.labels) or 'no label'}" for row in pair)
+        return note("contradicting-rows", rows=tuple(_says_of_labels(table, row) for row in pair))
     given = [row for row in known if row.side]
     if pair := _first_different(given, [row.side for row in given]):
-        return " and ".join(f"{table.place(row.line)} puts it on the {row.side} side" for row in pair)
-    return ""
+        return note("contradicting-rows", rows=tuple(_says_of_side(table, row) for row in pair))
+    return None
+
+
+def _says_of_labels(table: Table, row: LabelledRow) -> Note:
+    place = table.place(row.line)
+    if not row.labels:
+        return note("row-without-label", said_place=place)
+    return note("row-with-labels", said_place=place, labels=row.labels)
+
+
+def _says_of_side(table: Table, row: LabelledRow) -> Note:
+    return note("row-with-side", said_place=table.place(row.line), said_side=note(row.side or "train"))
 
 
 def _first_different(rows: Sequence[LabelledRow], values: Sequence[object]) -> tuple[LabelledRow, LabelledRow] | None:
@@ -303,8 +320,8 @@ def _unnamed_rows(
         if not why and _is_same(file.path, table.path):
             why = describe_labels_table(table.path)
         if not why and file.parts in unclear:
-            why = f"{table.path.name} may mean this file by {unclear[file.parts]!r}, or another"
+            why = note("maybe-named", table=table.path.name, name=unclear[file.parts])
         if not why and file.parts[: len(below)] != below:
-            why = f"lies outside the image folder {'/'.join(below)}"
-        rows.append(ignored_row(file, why or f"no row of {table.path.name} names it"))
+            why = note("outside-image-folder", folder="/".join(below))
+        rows.append(ignored_row(file, why or note("not-named", table=table.path.name)))
     return rows

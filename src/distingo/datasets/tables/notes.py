@@ -1,4 +1,4 @@
-"""What was recognised in a table, in words."""
+"""What was recognised in a table, as notes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from distingo.datasets.tables.matching import Matches, Rerooting, folder_name
 from distingo.datasets.tables.rows import ClassNames
 from distingo.datasets.tables.table import MergeLabels, Table
 from distingo.datasets.walking import Candidate, display_name
+from distingo.messages.notes import Note, Value, note
 from distingo.records import LabelVariants, ManifestRow, Task
 
 
@@ -49,8 +50,8 @@ class LayoutFacts:
     may_name_folder: bool = False
 
 
-def describe_layout(facts: LayoutFacts) -> tuple[str, tuple[str, ...]]:
-    """Put a layout into words.
+def describe_layout(facts: LayoutFacts) -> tuple[Note, tuple[Note, ...]]:
+    """Describe a layout.
 
     Args:
         facts: What there is to say.
@@ -58,10 +59,11 @@ def describe_layout(facts: LayoutFacts) -> tuple[str, tuple[str, ...]]:
     Returns:
         Its name, and notes for a person: what was recognised first, then what is remarkable.
     """
-    labels = (*_class_names(facts), *describe_variants(facts.variants, facts.merge, plural(facts.table.unit)))
+    units = plural(facts.table.unit)
+    labels = (*_class_names(facts), *describe_variants(facts.variants, facts.merge, units))
     noticed = (*_columns(facts), *labels, *_paths(facts.matches), *_strays(facts), *_repeats(facts), *_left_out(facts))
     notes = [_recognised(facts), _task(facts), *noticed]
-    return f"{facts.table.path.name}, {_shape_name(facts)}", tuple(notes)
+    return note(_LAYOUTS[_shape(facts)], **_of_shape(facts), table=facts.table.path.name), tuple(notes)
 
 
 def plural(unit: str) -> str:
@@ -69,169 +71,173 @@ def plural(unit: str) -> str:
     return f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"
 
 
-def why_missing(matches: Matches) -> str:
-    """What may help where images are missing, in words; empty where nothing is known."""
+def why_missing(matches: Matches) -> Note | None:
+    """What may help where images are missing; None where nothing is known."""
     moved = matches.rerooting
     if moved is not None and not moved.certain:
         return _in_doubt(moved)
     if matches.web_addresses:
-        return "addresses on the web are fetched by `distingo download`"
+        return note("web-addresses")
     if matches.lost_zeros:
         name, file = matches.lost_zeros[0]
-        return (
-            f"{name!r} is not there, but {display_name(file.parts)} is: the numbers lost the zeros before them; write "
-            f"them as text"
-        )
-    return ""
+        return note("zeros-lost", name=name, file=display_name(file.parts))
+    return None
 
 
-def _in_doubt(moved: Rerooting) -> str:
-    under = f"paths under {moved.prefix}" if moved.prefix else "its relative paths"
+def _in_doubt(moved: Rerooting) -> Note:
+    under = note("paths-under", prefix=moved.prefix) if moved.prefix else note("relative-paths")
+    folder = folder_name(moved.folder)
     if not moved.rivals:
-        return (
-            f"read under {folder_name(moved.folder)}, {moved.found:,} of {moved.named:,} {under} would be there; if "
-            f"that is their folder, give --image-folder {folder_name(moved.folder)}"
-        )
-    first, *others = [(moved.folder, moved.found), *moved.rivals][:3]
-    folders = " or ".join(f"{folder_name(folder)} ({count:,} are there)" for folder, count in (first, *others))
-    return f"{under} may be those in {folders}; name the right folder by --image-folder"
+        return note("paths-maybe-moved", folder=folder, found=moved.found, total=moved.named, said=under, again=folder)
+    folders = [(moved.folder, moved.found), *moved.rivals][:3]
+    with_counts = tuple(note("folder-with", folder=folder_name(each), count=count) for each, count in folders)
+    return note("paths-maybe-in", said=under, folders=with_counts)
 
 
-def _paths(matches: Matches) -> list[str]:
+def _paths(matches: Matches) -> list[Note]:
     """How names were read where they do not stand for themselves."""
     notes = []
     moved, narrowed = matches.rerooting, matches.narrowing
     if moved is not None and moved.certain:
-        under = f"paths under {moved.prefix}" if moved.prefix else "relative paths"
-        notes.append(
-            f"{under} were read under {folder_name(moved.folder)}: {moved.found:,} of {moved.named:,} are there"
-        )
+        where: dict[str, Value] = {"folder": folder_name(moved.folder), "found": moved.found, "total": moved.named}
+        if moved.prefix:
+            notes.append(Note("paths-moved", {"prefix": moved.prefix, **where}))
+        else:
+            notes.append(Note("relative-paths-moved", where))
     elif moved is not None:
         notes.append(_in_doubt(moved))
     if narrowed is not None:
         notes.append(
-            f"names without folders were looked up in {folder_name(narrowed.folder)} only: {narrowed.found:,} of "
-            f"{narrowed.named:,} are there, and other folders have {narrowed.elsewhere:,} files of these names too"
+            note(
+                "names-in-one-folder",
+                folder=folder_name(narrowed.folder),
+                found=narrowed.found,
+                total=narrowed.named,
+                elsewhere=narrowed.elsewhere,
+            )
         )
-    for names, how in (
-        (matches.any_case, "only with other upper and lower case"),
-        (matches.decoded, "only without their percent signs, quotes or slashes"),
-    ):
+    for names, code in ((matches.any_case, "names-in-other-case"), (matches.decoded, "names-decoded")):
         if names:
             (file,) = matches.files(names[0])
-            notes.append(f"{len(names):,} names fit {how} (first: {names[0]!r} is read as {display_name(file.parts)})")
-    if matches.lost_zeros and not (moved is not None and not moved.certain):
-        notes.append(f"{len(matches.lost_zeros):,} numbers name no file: {why_missing(matches)}")
+            notes.append(note(code, count=len(names), name=names[0], file=display_name(file.parts)))
+    if matches.lost_zeros and not (moved is not None and not moved.certain) and (why := why_missing(matches)):
+        notes.append(note("numbers-name-nothing", count=len(matches.lost_zeros), said=why))
     return notes
 
 
-def _strays(facts: LayoutFacts) -> list[str]:
+def _strays(facts: LayoutFacts) -> list[Note]:
     """Bare names that are in other folders only, and the option that takes them."""
     strays = facts.matches.strays
     if not strays.files:
         return []
     name, file = next(iter(strays.files.items()))
     shared = strays.shared_folder
-    take = f"--image-folder {display_name(shared) if shared else '.'} takes them"
+    take = note("image-folder-takes-them", folder=display_name(shared) if shared else ".")
     if not facts.may_name_folder or shared == strays.folder:
-        take = "write their folders in the table to take them"
+        take = note("write-their-folders")
     return [
-        f"{len(strays.files):,} names without folders count as missing, as nearly all others are in "
-        f"{folder_name(strays.folder)} and these are in other folders only (first: {name!r} is "
-        f"{display_name(file.parts)}); {take}"
+        note(
+            "names-elsewhere",
+            count=len(strays.files),
+            folder=folder_name(strays.folder),
+            name=name,
+            file=display_name(file.parts),
+            said=take,
+        )
     ]
 
 
-def _shape_name(facts: LayoutFacts) -> str:
-    shape = facts.shape
-    if shape.kind == "0/1 columns":
-        return "one 0/1 column per label"
-    if shape.kind == "lists":
-        return "a list of labels per row"
-    if shape.kind == "joined":
-        delimiter = shape.delimiter or ""
-        return f"labels joined by {DELIMITER_NAMES.get(delimiter, repr(delimiter))}"
-    return "one row per picture and label" if facts.per_label else "one label per row"
+_LAYOUTS = {
+    "switches": "table-of-switches",
+    "lists": "table-of-lists",
+    "joined-labels": "table-of-joined-labels",
+    "row-per-label": "table-of-labels",
+    "row-per-image": "table-of-images",
+}
+"""By the code of a shape that of a layout of this shape."""
 
 
-def _recognised(facts: LayoutFacts) -> str:
+def _shape(facts: LayoutFacts) -> str:
+    kinds = {"0/1 columns": "switches", "lists": "lists", "joined": "joined-labels"}
+    return kinds.get(facts.shape.kind, "row-per-label" if facts.per_label else "row-per-image")
+
+
+def _of_shape(facts: LayoutFacts) -> dict[str, str | Note]:
+    """The value of the codes of joined labels."""
+    if facts.shape.kind != "joined":
+        return {}
+    delimiter = facts.shape.delimiter or ""
+    return {"delimiter": DELIMITER_NAMES.get(delimiter, repr(delimiter))}
+
+
+def _recognised(facts: LayoutFacts) -> Note:
     table, shape = facts.table, facts.shape
-    columns = shape.label_columns
-    labels = (
-        f"{columns[0]!r}" if len(columns) == 1 else f"{len(columns)} columns from {columns[0]!r} to {columns[-1]!r}"
-    )
-    sides = f", sides from {shape.side_column!r}" if shape.side_column else ""
-    return (
-        f"{table.path.name} was read as {table.form}; {_shape_name(facts)}: "
-        f"pictures from column {shape.image_column!r}, labels from {labels}{sides}"
+    first, last = shape.label_columns[0], shape.label_columns[-1]
+    labels: str | Note = first
+    if len(shape.label_columns) > 1:
+        labels = note("columns-from-to", count=len(shape.label_columns), first=first, last=last)
+    if shape.side_column:
+        labels = note("labels-and-sides", labels=labels, column=shape.side_column)
+    return note(
+        "table-recognised",
+        table=table.path.name,
+        form=table.form,
+        said=note(_shape(facts), **_of_shape(facts)),
+        column=shape.image_column,
+        labels=labels,
     )
 
 
-def _task(facts: LayoutFacts) -> str:
+def _task(facts: LayoutFacts) -> Note:
     counts = [len(candidate.labels) for candidate in facts.candidates]
     none, several = counts.count(0), sum(count > 1 for count in counts)
     if facts.task == "single-label":
-        return f"the task is single-label: each of {len(counts):,} pictures has one label"
-    return (
-        f"the task is multi-label: of {len(counts):,} pictures {several:,} have several labels and {none:,} have none"
-    )
+        return note("single-label-task", count=len(counts))
+    return note("multi-label-task", count=len(counts), several=several, none=none)
 
 
-def _columns(facts: LayoutFacts) -> list[str]:
-    table, shape, notes = facts.table, facts.shape, []
+def _columns(facts: LayoutFacts) -> list[Note]:
+    table, shape, notes = facts.table, facts.shape, list[Note]()
     if shape.unused:
-        names = ", ".join(shape.unused)
-        notes.append(f"the 0/1 columns {names} are not read as labels; --label-columns would do so")
+        notes.append(note("unused-switches", columns=tuple(shape.unused)))
     if shape.kind == "0/1 columns":
         had = {label for candidate in facts.candidates for label in candidate.labels}
         notes += [
-            f"label {label} is dropped: no picture has it"
+            note("label-without-image", name=label)
             for column in shape.label_columns
             for label in tidy_labels([column])
             if label not in had
         ]
     if facts.disagreements:
-        count, first = len(facts.disagreements), table.place(facts.disagreements[0])
-        notes.append(
-            f"{shape.list_column!r} and the 0/1 columns disagree in {_counted(count, table.unit)} (first: {first}); "
-            f"the 0/1 columns count"
-        )
+        rows = _rows(len(facts.disagreements), table.unit)
+        first = table.place(facts.disagreements[0])
+        notes.append(note("columns-disagree", column=shape.list_column or "", rows=rows, said_place=first))
     return notes
 
 
-def _class_names(facts: LayoutFacts) -> list[str]:
+def _class_names(facts: LayoutFacts) -> list[Note]:
     names = facts.class_names
     if names is None:
         return []
     if not names.used:
-        return [
-            f"labels stay numbers: {names.path.name} has more names than there are numbers; --class-names "
-            f"{names.path.name} takes its first name for 0"
-        ]
+        return [note("numbers-not-named", file=names.path.name, again=names.path.name)]
     number, name = next(iter(names.by_number.items()))
-    return [f"the numbers of classes are named by {names.path.name}: {number} is {name!r}"]
+    return [note("numbers-named", file=names.path.name, number=number, name=name)]
 
 
-def _repeats(facts: LayoutFacts) -> list[str]:
+def _repeats(facts: LayoutFacts) -> list[Note]:
     if facts.per_label:
         return []
     repeated = sum(len(candidate.lines) - 1 for candidate in facts.candidates)
-    return [f"{_counted(repeated, facts.table.unit)} repeat an earlier one and agree with it"] if repeated else []
+    return [note(f"{plural(facts.table.unit)}-repeated", count=repeated)] if repeated else []
 
 
-def _left_out(facts: LayoutFacts) -> list[str]:
-    words = {
-        "missing": "missing",
-        "conflict": "left out: contradicting rows, or a name that fits several files",
-        "ignored": "left out: no label that can be told",
-    }
-    counts = {status: sum(row.status == status for row in facts.left_out) for status in words}
-    return [
-        f"{count:,} of {facts.named:,} pictures that {facts.table.path.name} names are {words[status]}"
-        for status, count in counts.items()
-        if count
-    ]
+def _left_out(facts: LayoutFacts) -> list[Note]:
+    codes = {"missing": "images-missing", "conflict": "images-contradicted", "ignored": "images-without-label"}
+    counts = {code: sum(row.status == status for row in facts.left_out) for status, code in codes.items()}
+    total, table = facts.named, facts.table.path.name
+    return [note(code, count=count, total=total, table=table) for code, count in counts.items() if count]
 
 
-def _counted(count: int, unit: str) -> str:
-    return f"{count:,} {unit if count == 1 else plural(unit)}"
+def _rows(count: int, unit: str) -> Note:
+    return note(plural(unit), count=count)

@@ -17,6 +17,7 @@ from distingo.datasets.tables.labels import find_variants, merged_labels, parse_
 from distingo.datasets.tables.reading import decode_text
 from distingo.datasets.tables.table import NO_CLASS_NAMES, Cell, MergeLabels, Table, TableOptions, text_of
 from distingo.errors import DataError, UsageError, option
+from distingo.messages.notes import Note, note
 from distingo.records import LabelVariants, Side
 
 
@@ -29,14 +30,14 @@ class LabelledRow:
         name: The picture as the row names it; may be empty.
         labels: Sorted, each once.
         side: The side it puts the picture on, or None.
-        problem: Why its labels can't be told; empty if they can.
+        problem: Why its labels can't be told; None if they can.
     """
 
     line: int
     name: str
     labels: tuple[str, ...]
     side: Side | None
-    problem: str = ""
+    problem: Note | None = None
 
 
 def read_rows(table: Table, shape: Shape) -> list[LabelledRow]:
@@ -55,7 +56,7 @@ def read_rows(table: Table, shape: Shape) -> list[LabelledRow]:
     if shape.kind == "0/1 columns":
         labels, problems = _read_switches(table, shape.label_columns)
     else:
-        labels, problems = _read_texts(table, shape), [""] * len(table.lines)
+        labels, problems = _read_texts(table, shape), [None] * len(table.lines)
     sides: Sequence[Cell] = table.column(shape.side_column) if shape.side_column else [""] * len(table.lines)
     names = table.column(shape.image_column)
     return [
@@ -119,10 +120,10 @@ def _read_texts(table: Table, shape: Shape) -> list[tuple[str, ...]]:
     return labels
 
 
-def _read_switches(table: Table, columns: Sequence[str]) -> tuple[list[tuple[str, ...]], list[str]]:
+def _read_switches(table: Table, columns: Sequence[str]) -> tuple[list[tuple[str, ...]], list[Note | None]]:
     """The labels of every row, and what can't be told about it."""
     labels: list[list[str]] = [[] for _ in table.lines]
-    problems = [""] * len(table.lines)
+    problems: list[Note | None] = [None] * len(table.lines)
     for column in columns:
         cells = table.column(column)
         texts = {cell: text_of(cell).lower() for cell in set(cells)}
@@ -132,7 +133,8 @@ def _read_switches(table: Table, columns: Sequence[str]) -> tuple[list[tuple[str
             if value in YES:
                 labels[at].append(column)
             elif value not in no and not problems[at]:
-                problems[at] = f"{table.place(table.lines[at])} says {value!r} for {column}, neither 0 nor 1"
+                place = table.place(table.lines[at])
+                problems[at] = note("neither-0-nor-1", said_place=place, value=value, column=column)
     return [tidy_labels(each) for each in labels], problems
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from distingo.errors import UsageError, name_the_nearest, option
+from distingo.messages.notes import Note, note
 from distingo.options.fields import Option
 
 Cell = str | tuple[str, ...]
@@ -214,9 +215,9 @@ class Table:
             raise UsageError(f"{self.path}: no column {name!r}; {choose}", code="unknown_column")
         return self.cells[self.columns.index(name)]
 
-    def place(self, line: int) -> str:
-        """A line in words: ``line 7``."""
-        return f"{self.unit} {line}"
+    def place(self, line: int) -> Note:
+        """Which line or row, for a person: ``line 7``."""
+        return note(self.unit, number=line)
 
 
 def text_of(cell: Cell) -> str:

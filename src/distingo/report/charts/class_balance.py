@@ -11,11 +11,11 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
-from distingo.language import gettext
+from distingo.language import count, gettext
 from distingo.metrics.multi_label import co_occurrence
 from distingo.records import SIDES, Picture, Side
 from distingo.report.charts.curves import Tick
-from distingo.report.text.wording import count, counted
+from distingo.report.text.wording import counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from distingo.language import gettext
+from distingo.language import count, gettext
 from distingo.records import Evaluation
-from distingo.report.text.wording import count, counted
+from distingo.report.text.wording import counted
 from distingo.runs.predictions import PredictionRow
 
 MOST_CLASSES = 24

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from distingo.language import gettext
+from distingo.language import count, gettext
 from distingo.metrics.calibration import Calibration
-from distingo.report.text.wording import count, percent, score_interval, score_name
+from distingo.report.text.wording import percent, score_interval, score_name
 from distingo.runs.confidence import Confidence, read_confidence
 from distingo.runs.history import EpochRecord
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from distingo.files import write_text
-from distingo.language import gettext, written_in
+from distingo.language import count, gettext, written_in
+from distingo.messages.notes import Note
 from distingo.report.charts.class_balance import balance_classes
 from distingo.report.charts.confusion import often_taken_for
 from distingo.report.charts.curves import best_epoch
 from distingo.report.examples import group_skipped
 from distingo.report.pages.card_limits import find_limits
-from distingo.report.recorded_sentences import recorded
 from distingo.report.templating import fill_text
 from distingo.report.text.summaries import (
     MAIN_SCORE,
@@ -28,7 +28,7 @@ from distingo.report.text.summaries import (
     summarize_evaluation,
     summarize_label_evaluation,
 )
-from distingo.report.text.wording import count, score_name
+from distingo.report.text.wording import score_name
 from distingo.runs.contents import RunRecords, read_run
 from distingo.runs.folder import RunFolder
 from distingo.runs.history import EpochRecord
@@ -66,8 +66,17 @@ def describe_training(records: RunRecords, model: ModelFacts, best: EpochRecord 
         *_kind(model),
         *_sight(model),
         *_length(records, best),
-        *(recorded(choice) for choice in records.choices if not _PATH.search(choice)),
+        *(str(choice) for choice in records.choices if not _holds_path(choice)),
     )
+
+
+def _holds_path(value: object) -> bool:
+    """Whether a note holds a path of this machine, which is nobody else's business."""
+    if isinstance(value, Note):
+        return any(map(_holds_path, value.values.values()))
+    if isinstance(value, tuple):
+        return any(map(_holds_path, value))
+    return isinstance(value, str) and _PATH.search(value) is not None
 
 
 def _kind(model: ModelFacts) -> tuple[str, ...]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from distingo.curation.shortcuts import find_file_shortcuts
 from distingo.curation.thresholds import DEFAULT_THRESHOLDS
-from distingo.language import gettext
+from distingo.language import count, gettext
 from distingo.report.charts.class_balance import balance_classes
 from distingo.report.text.summaries import FEW_PICTURES, summarize_evaluation, summarize_label_evaluation
-from distingo.report.text.wording import count, counted, isolated, percent, side_pictures
+from distingo.report.text.wording import counted, isolated, percent, side_pictures
 from distingo.runs.contents import RunRecords
 
 LOPSIDED = 10

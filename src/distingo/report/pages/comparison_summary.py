@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from distingo.evaluation.comparison import ComparedRun, Comparison
 from distingo.evaluation.pairing import ComparedRecipes, VersusBest
+from distingo.language import count
 from distingo.report.text.summaries import Summary
 from distingo.report.text.wording import (
     NO_BREAK,
-    count,
     counted,
     interval_in_words,
     isolated,
@@ -103,7 +103,9 @@ def summarize_comparison(comparison: Comparison) -> Summary:
     """
     summary = _of_two if len(comparison.runs) == 2 else _of_many
     before, figure, after = summary(comparison)
-    return Summary(figure, before, after, (*tell_luck(comparison), *_flattered(comparison), *comparison.notes))
+    return Summary(
+        figure, before, after, (*tell_luck(comparison), *_flattered(comparison), *map(str, comparison.notes))
+    )
 
 
 def is_clear(run: ComparedRun) -> bool:

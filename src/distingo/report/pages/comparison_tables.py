@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from distingo.evaluation.comparison import ComparedRun, Cost
+from distingo.language import count
 from distingo.metrics.paired import LEVEL, PairedScore
 from distingo.metrics.paired_scores import ClassDifference
-from distingo.report.text.wording import NO_BREAK, count, duration, file_size
+from distingo.report.text.wording import NO_BREAK, duration, file_size
 
 
 @dataclass(frozen=True, slots=True)

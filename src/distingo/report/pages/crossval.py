@@ -50,7 +50,7 @@ def summarize_cross_validation(found: CrossValidation) -> Summary:
         figure=percent(mean.value),
         before=before,
         after=f"{of} of {counted(found.n, 'picture')} ({interval}){beside_baselines(mean, others, found.gains)}.",
-        remarks=(*_unevenness(found), *_weakest(found), *found.notes, *found.pooled.notes),
+        remarks=(*_unevenness(found), *_weakest(found), *map(str, (*found.notes, *found.pooled.notes))),
     )
 
 

@@ -14,13 +14,14 @@ import numpy as np
 from PIL import Image
 
 from distingo.exploration.appearance import Appearance, Exploration
+from distingo.language import count
 from distingo.records import Dataset, Picture
 from distingo.report.charts.class_balance import balance_classes, count_labels, summarise_sizes, view_pairs
 from distingo.report.charts.curves import Tick
 from distingo.report.charts.image_map import show_map
 from distingo.report.examples import choose_samples, group_skipped, rank_pictures
 from distingo.report.templating import write_page
-from distingo.report.text.wording import count, counted, file_size, percent
+from distingo.report.text.wording import counted, file_size, percent
 from distingo.report.thumbnails import fill_album
 
 WIDTH, HEIGHT = 460, 190

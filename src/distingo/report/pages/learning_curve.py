@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from distingo.language import count
 from distingo.report.charts.curves import Tick, nice_ticks, path_through, scale_to
 from distingo.report.templating import write_page
 from distingo.report.text.summaries import FEW_PICTURES, Summary
-from distingo.report.text.wording import NO_BREAK, count, isolated, percent, points, points_range, score_range
+from distingo.report.text.wording import NO_BREAK, isolated, percent, points, points_range, score_range
 
 if TYPE_CHECKING:
     from distingo.learning_curves.records import Forecast, LearningCurve, ScoreCurve

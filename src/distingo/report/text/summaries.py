@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from distingo.language import gettext, ngettext
+from distingo.language import count, gettext, listed, ngettext
 from distingo.metrics.label_intervals import MIN_POSITIVES
 from distingo.records import Evaluation, LabelScores, Score
-from distingo.report.recorded_sentences import recorded
 from distingo.report.text.wording import (
     baseline_name,
-    count,
     counted,
     interval_in_words,
     isolated,
-    listed,
     names_listed,
     percent,
     points,
@@ -72,7 +69,7 @@ def summarize_evaluation(evaluation: Evaluation, model: str, leaks: tuple[str, .
         The verdict with remarks on weak, small and lopsided classes.
     """
     accuracy = evaluation.scores.get("accuracy")
-    notes = tuple(map(recorded, evaluation.notes))
+    notes = tuple(map(str, evaluation.notes))
     pictures = side_pictures(evaluation.n, evaluation.side)
     if accuracy is None:
         return Summary("", gettext("Judged on %(pictures)s.", pictures=pictures), "", notes)
@@ -234,7 +231,7 @@ def summarize_label_evaluation(evaluation: Evaluation, model: str, leaks: tuple[
         The verdict; its remarks say what the figure means and what to know before trusting it.
     """
     own = evaluation.scores.get(MAIN_SCORE)
-    notes = tuple(map(recorded, evaluation.notes))
+    notes = tuple(map(str, evaluation.notes))
     if own is None:
         judged = side_pictures(evaluation.n, evaluation.side)
         said = gettext("Judged on %(pictures)s; too few have a label to score it.", pictures=judged)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from distingo.language import current_language, gettext, ngettext
+from distingo.language import count, current_language, gettext, ngettext
 from distingo.metrics.paired import PairedScore
 from distingo.records import Score
 
@@ -102,9 +102,6 @@ NO_BREAK = "\u00a0"
 _DASH = "\u2060–\u2060"
 """An en dash between word joiners, so that no line breaks inside a range."""
 
-_THIN = "\u202f"
-"""A narrow space that never breaks, between thousands."""
-
 _ISOLATE = "\u2068{}\u2069"
 
 
@@ -178,13 +175,6 @@ def file_size(size: int) -> str:
     return f"{value:.1f}{NO_BREAK}{unit}" if unit != "B" and value < 9.95 else f"{value:.0f}{NO_BREAK}{unit}"
 
 
-def count(number: int) -> str:
-    """A whole number with its thousands set apart, for example ``60,000``; in Spanish ``60 000`` and ``2100``."""
-    if current_language() != "es":
-        return f"{number:,}"
-    return f"{number:,}".replace(",", _THIN) if abs(number) >= 10_000 else str(number)
-
-
 def counted(number: int, one: str, many: str | None = None) -> str:
     """A number with its noun, for example ``1 picture`` or ``2,100 pictures``.
 
@@ -207,13 +197,6 @@ def side_pictures(number: int, side: str) -> str:
         case "test":
             return counted(number, "test picture", "test pictures")
     return counted(number, "picture", "pictures")
-
-
-def listed(parts: Sequence[str]) -> str:
-    """Parts of a sentence in a row, for example ``a, b and c``."""
-    if len(parts) < 2:
-        return "".join(parts)
-    return gettext("%(first)s and %(last)s", first=gettext(", ").join(parts[:-1]), last=parts[-1])
 
 
 def names_listed(names: Sequence[str]) -> str:
