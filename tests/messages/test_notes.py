@@ -17,12 +17,14 @@ from PIL import Image
 import distingo
 from distingo.language import Language, written_in
 from distingo.messages.data_sentences import DATA
-from distingo.messages.notes import Note, name_first, note, read_notes, text_note, upgrade_notes
+from distingo.messages.notes import Note, name_first, note, read_notes, text_note
 from distingo.messages.reason_sentences import REASONS
 from distingo.messages.run_sentences import RUNS
 from distingo.messages.sentences import SENTENCES
 from distingo.models.description import read_description
+from distingo.records import Evaluation, Thresholds
 from distingo.runs.contents import RunRecords, read_run
+from distingo.runs.fields import with_notes
 from tiny_datasets import draw_classes, draw_labels
 
 SOURCE = Path(distingo.__file__).parent
@@ -142,8 +144,9 @@ def test_notes_that_are_nested_without_end_are_refused() -> None:
 
 def test_sentences_of_version_0_1_become_notes() -> None:
     assert read_notes(["old"]) == (text_note("old"),)
-    assert upgrade_notes({"notes": ["old"], "n": 1}) == {"notes": [asdict(text_note("old"))], "n": 1}
-    assert upgrade_notes({"n": 1}) == {"n": 1}
+    assert with_notes({"aim": "f1", "notes": ["old"]}, Thresholds) == {"aim": "f1", "notes": [asdict(text_note("old"))]}
+    upgraded = with_notes({"thresholds": {"notes": ["old"]}, "n": 1}, Evaluation)
+    assert upgraded == {"thresholds": {"notes": [asdict(text_note("old"))]}, "n": 1}
 
 
 def draw_messy(root: Path) -> Path:

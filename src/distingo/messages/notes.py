@@ -62,15 +62,6 @@ def read_notes(content: Sequence[object]) -> tuple[Note, ...]:
     return tuple(map(Note.from_json, content))
 
 
-def upgrade_notes(content: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a file's content in which version 0.1's sentences under ``notes`` are notes."""
-    notes = content.get("notes")
-    if not isinstance(notes, list):
-        return dict(content)
-    said = [{"code": TEXT, "values": {"text": each}} if isinstance(each, str) else each for each in notes]
-    return {**content, "notes": said}
-
-
 def name_first(names: Sequence[str | Note], most: int) -> tuple[str | Note, ...]:
     """The first few of many names as a value of a note, and how many there are besides."""
     left = len(names) - most

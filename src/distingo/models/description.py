@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from distingo.errors import ModelError, RunError, join_faults, quote
 from distingo.files import write_json
-from distingo.messages.notes import note
+from distingo.messages.notes import note, read_notes
 from distingo.models.architectures import check_architecture
 from distingo.models.backbones import BackboneDescription
 from distingo.models.catalogue import CATALOGUE
@@ -293,9 +293,13 @@ def _description_from(file: ModelFile, path: Path) -> ModelDescription:
             dropout=file.dropout,
             settings=file.settings,
             provenance=file.provenance,
-            thresholds=None if file.thresholds is None else to_record(file.thresholds, Thresholds),
+            thresholds=None if file.thresholds is None else _thresholds_from(file.thresholds),
             calibration=None if file.calibration is None else to_record(file.calibration, Calibration),
             value_ranges=ValueRanges.from_json(file.value_ranges),
         )
-    except (ValueError, ModelError) as error:
+    except (TypeError, ValueError, ModelError) as error:
         raise RunError(f"{path}: damaged ({error})", code="damaged_file") from error
+
+
+def _thresholds_from(fields: ThresholdFields) -> Thresholds:
+    return Thresholds(tuple(fields.values), fields.aim, fields.wanted, read_notes(fields.notes))
