@@ -95,7 +95,9 @@ def test_a_model_predicts(one: Path) -> None:
 
 
 def test_runs_are_compared(one: Path, tmp_path: Path) -> None:
-    comparison = distingo.compare([one, restore("one", tmp_path / "again", one.parent / "data")])
+    comparison = distingo.compare(
+        [one, restore("one", tmp_path / "again", one.parent / "data")], tmp_path / "comparison"
+    )
     assert comparison.n == 6
     assert cost_of(read_run(one), classic=False).precision == "bfloat16"
 

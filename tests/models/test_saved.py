@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from distingo.errors import ModelError, RunError
+from distingo.messages.notes import text_note
 from distingo.models.backbones import find_backbone
 from distingo.models.catalogue import CATALOGUE, build_network
 from distingo.models.description import ModelDescription
@@ -81,7 +82,7 @@ def test_an_unknown_model_is_refused_with_the_nearest() -> None:
 
 
 def test_thresholds_come_back_and_old_models_have_none(tmp_path: Path) -> None:
-    thresholds = Thresholds((0.25, 0.1), "recall", 0.9, ("dog: few",))
+    thresholds = Thresholds((0.25, 0.1), "recall", 0.9, (text_note("dog: few"),))
     several = description(task="multi-label", thresholds=thresholds)
     save_model(tmp_path, SavedModel(several, network=assemble_network(several)))
     assert load_model(tmp_path).description == several
