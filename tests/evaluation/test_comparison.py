@@ -16,7 +16,7 @@ def test_it_says_all_that_the_records_say(tiny_runs: dict[str, Path]) -> None:
     comparison = compare_runs(list(tiny_runs.values()))
     folder = tiny_runs["majority"].parent / "compared"
     content = json.loads(write_comparison(comparison, folder).read_text(encoding="utf-8"))
-    assert (content["format"], content["task"], content["score"], content["n"]) == (1, "single-label", "accuracy", 12)
+    assert (content["format"], content["task"], content["score"], content["n"]) == (2, "single-label", "accuracy", 12)
     highest = max(run.evaluation.scores["accuracy"].value for run in comparison.runs)
     first = [run.name for run in comparison.runs if run.evaluation.scores["accuracy"].value == highest]
     assert len(first) > 1  # equally good runs: none is the best
